@@ -1,0 +1,59 @@
+# make test    everything the project promises, as .ci/run does it
+# make check   lint, the fast tests and, where an emcc is found, the modules' bytes
+# make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
+
+PYTHON ?= python3
+VENV ?= .venv
+EMCC ?= emcc
+PYTEST_ARGS ?= -n auto
+
+python = $(VENV)/bin/python
+installed = $(VENV)/.installed
+
+.PHONY: test check lint wasm wasm-check wasm-check-if-emcc bench docs format clean
+
+test: $(installed)
+	$(python) -m pytest $(PYTEST_ARGS)
+
+check: lint wasm-check-if-emcc
+	$(python) -m pytest $(PYTEST_ARGS) -m "not slow"
+
+lint: $(installed)
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	$(VENV)/bin/clang-format --dry-run --Werror wasm/*.c wasm/*.h
+
+format: $(installed)
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+	$(VENV)/bin/clang-format -i wasm/*.c wasm/*.h
+
+wasm: $(installed)
+	$(python) wasm/build.py --emcc "$(EMCC)"
+
+wasm-check: $(installed)
+	$(python) wasm/build.py --emcc "$(EMCC)" --check
+
+wasm-check-if-emcc: $(installed)
+	@if command -v "$(EMCC)" >/dev/null; then \
+	    $(python) wasm/build.py --emcc "$(EMCC)" --check; \
+	else \
+	    echo "no $(EMCC) here: the modules' bytes are not compared (see .ci/setup-emscripten)"; \
+	fi
+
+bench: $(installed)
+	$(VENV)/bin/flashwasm bench all
+
+# The examples in README.md, docs/ and the docstrings run, and every link between them resolves.
+docs: $(installed)
+	$(python) -m pytest tests/test_docs.py
+
+$(installed): pyproject.toml
+	test -x $(python) || $(PYTHON) -m venv $(VENV)
+	$(python) -m pip install --quiet --editable ".[test,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""Exact attention and vector kernels in WebAssembly SIMD, called from Python with NumPy arrays."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public names by the module that has them: each is imported when first asked for, so that
+# `import flashwasm` costs nothing.
+_HOMES = {
+    "flashwasm.flash_attention": ["attention"],
+    "flashwasm.probe": ["Capabilities", "capabilities"],
+    "flashwasm.encoder": ["SentenceEncoder"],
+    "flashwasm.errors": [
+        "CapabilityError",
+        "ClosedError",
+        "CorruptIndexError",
+        "DTypeError",
+        "DeadlineExceeded",
+        "FlashWasmError",
+        "IndexRangeError",
+        "KernelTrap",
+        "OutOfMemoryError",
+        "ShapeError",
+    ],
+    "flashwasm.ops": [
+        "cosine_top_k",
+        "embedding",
+        "gelu",
+        "layer_norm",
+        "matmul",
+        "mean_pool",
+        "rms_norm",
+        "rotary_embedding",
+        "softmax",
+        "vecadd",
+    ],
+    "flashwasm.runtime": ["Runtime", "Stats", "default_runtime"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+if TYPE_CHECKING:
+    from flashwasm.flash_attention import attention as attention
+    from flashwasm.probe import Capabilities as Capabilities
+    from flashwasm.probe import capabilities as capabilities
+    from flashwasm.encoder import SentenceEncoder as SentenceEncoder
+    from flashwasm.errors import CapabilityError as CapabilityError
+    from flashwasm.errors import ClosedError as ClosedError
+    from flashwasm.errors import CorruptIndexError as CorruptIndexError
+    from flashwasm.errors import DeadlineExceeded as DeadlineExceeded
+    from flashwasm.errors import DTypeError as DTypeError
+    from flashwasm.errors import FlashWasmError as FlashWasmError
+    from flashwasm.errors import IndexRangeError as IndexRangeError
+    from flashwasm.errors import KernelTrap as KernelTrap
+    from flashwasm.errors import OutOfMemoryError as OutOfMemoryError
+    from flashwasm.errors import ShapeError as ShapeError
+    from flashwasm.ops import cosine_top_k as cosine_top_k
+    from flashwasm.ops import embedding as embedding
+    from flashwasm.ops import gelu as gelu
+    from flashwasm.ops import layer_norm as layer_norm
+    from flashwasm.ops import matmul as matmul
+    from flashwasm.ops import mean_pool as mean_pool
+    from flashwasm.ops import rms_norm as rms_norm
+    from flashwasm.ops import rotary_embedding as rotary_embedding
+    from flashwasm.ops import softmax as softmax
+    from flashwasm.ops import vecadd as vecadd
+    from flashwasm.runtime import Runtime as Runtime
+    from flashwasm.runtime import Stats as Stats
+    from flashwasm.runtime import default_runtime as default_runtime
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's module and return the name."""
+    if name not in _HOME_OF:
+        message = f"module 'flashwasm' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*__all__, *globals()])
+
+
+__all__ = [  # noqa: PLE0604 - the table above is the one list of names.
+    "__version__",
+    *_HOME_OF,
+]

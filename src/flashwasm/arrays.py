@@ -1,0 +1,178 @@
+"""The checks at the door: the only place that looks at shapes, dtypes and what is out of range."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT_SIZES = (2, 4, 8)
+INT32_MAX = 2**31 - 1
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Return whether arrays of a dtype are taken where floats are expected."""
+    if dtype.kind == "f":
+        return dtype.itemsize in _FLOAT_SIZES
+    return dtype.name == "bfloat16"
+
+
+def as_array(x: ArrayLike, name: str) -> Array:
+    """Return ``x`` as an array, or raise DTypeError where NumPy cannot make one."""
+    try:
+        return np.asarray(x)
+    except (ValueError, TypeError) as error:
+        message = f"{name}: expected an array, got {type(x).__name__} ({error})"
+        raise DTypeError(message) from error
+
+
+def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) -> Array:
+    """Return ``x`` as an array of a float dtype with the number of axes asked for."""
+    array = x if type(x) is np.ndarray else as_array(x, name)
+    if array.dtype is not _FLOAT32 and not is_float(array.dtype):
+        message = (
+            f"{name}: expected float32, float64, float16 or bfloat16, got {array.dtype} "
+            f"of shape {array.shape}"
+        )
+        raise DTypeError(message)
+    if array.ndim < at_least or (ndim is not None and array.ndim != ndim):
+        expected = f"at least {at_least}" if ndim is None else f"{ndim}"
+        message = f"{name}: expected {expected} axes, got shape {array.shape}"
+        raise ShapeError(message)
+    return array
+
+
+def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Array:
+    """Return ``x`` as floats of exactly one shape."""
+    array = floats(x, name)
+    if array.shape != shape:
+        message = f"{name}: expected shape {shape} ({meaning}), got {array.shape}"
+        raise ShapeError(message)
+    return array
+
+
+def indices(ids: ArrayLike, name: str, count: int) -> Array:
+    """Return integer ``ids`` with negative ones counted from the end, all below ``count``."""
+    array = as_array(ids, name)
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        message = f"{name}: expected integers, got {array.dtype}"
+        raise DTypeError(message)
+    if array.size == 0:
+        return array
+    lowest, highest = int(array.min()), int(array.max())
+    if lowest < -count or highest >= count:
+        outside = highest if highest >= count else lowest
+        message = f"{name}: index {outside} is out of range for {count} rows"
+        raise IndexRangeError(message)
+    return np.where(array < 0, array + count, array) if lowest < 0 else array
+
+
+def axis_index(axis: int, ndim: int) -> int:
+    """Return a non-negative axis."""
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        message = f"axis: expected an integer, got {axis!r}"
+        raise DTypeError(message)
+    if not -ndim <= axis < ndim:
+        message = f"axis: {axis} is out of range for an array of {ndim} axes"
+        raise ShapeError(message)
+    return int(axis) % ndim
+
+
+def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tuple[int, ...]:
+    """Return what named shapes broadcast to."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        message = f"{meaning} do not broadcast together: {listed}"
+        raise ShapeError(message) from None
+
+
+def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
+    """Check that ``out`` can take a float32 result of a shape."""
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray):
+        message = f"out: expected a NumPy array, got {type(out).__name__}"
+        raise DTypeError(message)
+    if out.dtype != np.float32:
+        message = f"out: expected float32, got {out.dtype}"
+        raise DTypeError(message)
+    if out.shape != shape:
+        message = f"out: expected shape {shape}, got {out.shape}"
+        raise ShapeError(message)
+    if not out.flags.writeable:
+        message = "out: expected a writeable array, got a read-only one"
+        raise ShapeError(message)
+    return out
+
+
+def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of the choices."""
+    if value not in choices:
+        message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}"
+        raise ShapeError(message)
+    return value
+
+
+def positive_int(value: int, name: str) -> int:
+    """Return an integer of at least one."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        message = f"{name}: expected an integer, got {value!r}"
+        raise DTypeError(message)
+    if value < 1:
+        message = f"{name}: expected at least 1, got {value}"
+        raise ShapeError(message)
+    return int(value)
+
+
+def finite_float(value: float, name: str) -> float:
+    """Return a finite number as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        message = f"{name}: expected a number, got {value!r}"
+        raise DTypeError(message)
+    if not math.isfinite(value):
+        message = f"{name}: expected a finite number, got {value}"
+        raise ShapeError(message)
+    return float(value)
+
+
+def seconds(value: float | None, name: str) -> float | None:
+    """Return a positive number of seconds, or None for no limit."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        message = f"{name}: expected seconds or None, got {value!r}"
+        raise DTypeError(message)
+    if not value > 0:
+        message = f"{name}: expected more than 0 seconds, got {value}"
+        raise ShapeError(message)
+    # Nothing can wait longer than this, some 290 years.
+    return min(float(value), threading.TIMEOUT_MAX)
+
+
+def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
+    """Return checked offsets of packed sequences."""
+    offsets = np.asarray(cu_seqlens)
+    if offsets.dtype.kind not in "iu":
+        message = f"{name}: expected integers, got {offsets.dtype}"
+        raise DTypeError(message)
+    if offsets.ndim != 1 or len(offsets) == 0:
+        message = f"{name}: expected shape (n + 1,), got {offsets.shape}"
+        raise ShapeError(message)
+    if offsets[0] != 0 or offsets[-1] > total or (np.diff(offsets.astype(np.int64)) < 0).any():
+        message = f"{name}: expected offsets that rise from 0 to at most {total}, got {offsets}"
+        raise IndexRangeError(message)
+    return offsets

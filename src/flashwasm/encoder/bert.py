@@ -1,0 +1,238 @@
+"""BERT on the kernels: weights in linear memory, token ids to hidden states.
+
+Post-layer-norm encoder of Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers
+for Language Understanding" (2019), section 3. Sequences are packed back to back, ``(T, hidden)``
+for all tokens of a batch, so that no token is padding and no mask is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm import ops
+from flashwasm.flash_attention import attention_packed
+from flashwasm.errors import CapabilityError, ShapeError
+
+if TYPE_CHECKING:
+    from flashwasm.encoder.config import BertConfig
+    from flashwasm.runtime import Runtime
+
+__all__ = ["Bert"]
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Weight and bias of a dense layer ``(out, in)``, ``(out,)`` or a layer norm, both ``(n,)``."""
+
+    weight: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Weights of one layer; query, key and value are one ``(3 * hidden, hidden)`` product."""
+
+    query_key_value: Affine
+    attention_output: Affine
+    attention_norm: Affine
+    intermediate: Affine
+    output: Affine
+    output_norm: Affine
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """What a forward pass writes to, for up to ``len(hidden)`` tokens; kept between batches."""
+
+    hidden: Floats
+    residual: Floats
+    query_key_value: Floats
+    context: Floats
+    intermediate: Floats
+
+
+class Bert:
+    """A BERT encoder whose weights live in linear memory.
+
+    Parameters
+    ----------
+    config
+        The model's sizes.
+    tensors
+        Its weights by name, float32, with or without the prefix ``bert.``.
+    runtime
+        The sandbox that holds the weights and runs the kernels.
+
+    Raises
+    ------
+    CapabilityError
+        If a tensor is missing or has another shape than the configuration says.
+    """
+
+    def __init__(
+        self, config: BertConfig, tensors: Mapping[str, npt.NDArray[Any]], runtime: Runtime
+    ) -> None:
+        self.config = config
+        self._runtime = runtime
+        self._buffers: Buffers | None = None
+        self._load(_Tensors(tensors))
+
+    def forward(self, ids: Integers, cu_seqlens: Integers) -> Floats:
+        """Hidden states of the last layer.
+
+        Parameters
+        ----------
+        ids
+            Token ids of all sequences, back to back, ``(T,)``.
+        cu_seqlens
+            Where each sequence begins, and T at the end, ``(n + 1,)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(T, hidden)`` float32 in linear memory; the next call overwrites it.
+
+        Raises
+        ------
+        ShapeError
+            If a sequence is longer than the model has positions.
+        """
+        lengths = np.diff(cu_seqlens)
+        if lengths.max() > self.config.max_position_embeddings:
+            raise ShapeError(
+                f"a sequence has {lengths.max()} tokens; the model has "
+                f"{self.config.max_position_embeddings} positions"
+            )
+        tokens, runtime = len(ids), self._runtime
+        buffers = self._buffers_for(tokens)
+        hidden, residual = buffers.hidden[:tokens], buffers.residual[:tokens]
+        positions = np.arange(tokens, dtype=np.int32) - np.repeat(cu_seqlens[:-1], lengths)
+
+        ops.embedding(ids, self._words, out=hidden, runtime=runtime)
+        ops.embedding(positions.astype(np.int32), self._positions, out=residual, runtime=runtime)
+        self._add_and_normalize(hidden, residual, self._embedding_norm)
+        for layer in self._layers:
+            self._attend(layer, hidden, residual, buffers, cu_seqlens)
+            self._add_and_normalize(hidden, residual, layer.attention_norm)
+            intermediate = buffers.intermediate[:tokens]
+            self._dense(hidden, layer.intermediate, intermediate)
+            ops.gelu(
+                intermediate, self.config.approximate, out=intermediate, runtime=runtime
+            )
+            self._dense(intermediate, layer.output, residual)
+            self._add_and_normalize(hidden, residual, layer.output_norm)
+        return hidden
+
+    def _attend(
+        self, layer: Layer, hidden: Floats, out: Floats, buffers: Buffers, cu_seqlens: Integers
+    ) -> None:
+        """Write attention of ``hidden`` (T, hidden), through its output layer, to ``out``."""
+        tokens, width = hidden.shape
+        heads = self.config.num_attention_heads
+        fused = buffers.query_key_value[:tokens]
+        self._dense(hidden, layer.query_key_value, fused)
+        split = fused.reshape(tokens, 3, heads, width // heads)
+        query, key, value = split[:, 0], split[:, 1], split[:, 2]
+        context = buffers.context[:tokens]
+        attention_packed(
+            query, key, value, cu_seqlens, out=context.reshape(query.shape), runtime=self._runtime
+        )
+        self._dense(context, layer.attention_output, out)
+
+    def _dense(self, x: Floats, layer: Affine, out: Floats) -> None:
+        """Write x W^T + b to ``out``; the checkpoint stores W as (out, in)."""
+        ops.matmul(x, layer.weight.T, bias=layer.bias, out=out, runtime=self._runtime)
+
+    def _add_and_normalize(self, hidden: Floats, residual: Floats, norm: Affine) -> None:
+        """Replace ``hidden`` by the layer norm of ``hidden + residual``."""
+        ops.vecadd(hidden, residual, out=hidden, runtime=self._runtime)
+        ops.layer_norm(
+            hidden,
+            norm.weight,
+            norm.bias,
+            self.config.layer_norm_eps,
+            out=hidden,
+            runtime=self._runtime,
+        )
+
+    def _buffers_for(self, tokens: int) -> Buffers:
+        if self._buffers is None or len(self._buffers.hidden) < tokens:
+            self._buffers = None  # The old ones go back before the new ones are taken.
+            width, empty = self.config.hidden_size, self._runtime.empty
+            self._buffers = Buffers(
+                hidden=empty((tokens, width)),
+                residual=empty((tokens, width)),
+                query_key_value=empty((tokens, 3 * width)),
+                context=empty((tokens, width)),
+                intermediate=empty((tokens, self.config.intermediate_size)),
+            )
+        return self._buffers
+
+    def _load(self, tensors: _Tensors) -> None:
+        config, resident = self.config, self._runtime.asarray
+        width, inner = config.hidden_size, config.intermediate_size
+
+        def affine(name: str, *shape: int) -> Affine:
+            weight = tensors.take(f"{name}.weight", *shape)
+            return Affine(resident(weight), resident(tensors.take(f"{name}.bias", shape[0])))
+
+        def fused(prefix: str) -> Affine:
+            parts = [f"{prefix}.{part}" for part in ("query", "key", "value")]
+            weights = [tensors.take(f"{part}.weight", width, width) for part in parts]
+            biases = [tensors.take(f"{part}.bias", width) for part in parts]
+            return Affine(resident(np.concatenate(weights)), resident(np.concatenate(biases)))
+
+        def table(name: str, rows: int) -> Floats:
+            return tensors.take(f"embeddings.{name}.weight", rows, width)
+
+        self._words = resident(table("word_embeddings", config.vocab_size))
+        # Every token is of type 0 here, so that row is added to the positions once.
+        types = table("token_type_embeddings", config.type_vocab_size)
+        positions = table("position_embeddings", config.max_position_embeddings)
+        self._positions = resident(positions + types[0])
+        self._embedding_norm = affine("embeddings.LayerNorm", width)
+        self._layers = [
+            Layer(
+                query_key_value=fused(f"{prefix}.attention.self"),
+                attention_output=affine(f"{prefix}.attention.output.dense", width, width),
+                attention_norm=affine(f"{prefix}.attention.output.LayerNorm", width),
+                intermediate=affine(f"{prefix}.intermediate.dense", inner, width),
+                output=affine(f"{prefix}.output.dense", width, inner),
+                output_norm=affine(f"{prefix}.output.LayerNorm", width),
+            )
+            for prefix in (f"encoder.layer.{i}" for i in range(config.num_hidden_layers))
+        ]
+
+
+class _Tensors:
+    """Tensors by name, whichever prefix the checkpoint gives them, with their shapes checked."""
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._tensors = tensors
+        self._prefix = "" if "embeddings.word_embeddings.weight" in tensors else "bert."
+
+    def take(self, name: str, *shape: int) -> Floats:
+        full_name = self._prefix + name
+        if full_name not in self._tensors:
+            # The first checkpoints call a layer norm's weight gamma and its bias beta.
+            full_name = full_name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            full_name = full_name.replace("LayerNorm.bias", "LayerNorm.beta")
+        tensor = self._tensors.get(full_name)
+        if tensor is None:
+            raise CapabilityError(
+                f"the weights lack tensor {name!r} (with or without the prefix 'bert.'): "
+                "not a BERT checkpoint"
+            )
+        if tensor.shape != shape:
+            raise CapabilityError(
+                f"tensor {name!r} has shape {tensor.shape}; config.json makes it {shape}"
+            )
+        return tensor

@@ -1,0 +1,146 @@
+"""What a model's folder says of itself: BERT's sizes, and how tokens become one vector."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flashwasm.errors import CapabilityError
+
+__all__ = ["BertConfig", "Pooling", "read_pooling"]
+
+Pooling = Literal["mean", "cls"]
+Approximate = Literal["none", "tanh"]
+
+# The names that config.json has for GELU: with the error function, and approximated with tanh.
+_ACTIVATIONS: dict[str, Approximate] = {
+    "gelu": "none",
+    "gelu_python": "none",
+    "gelu_new": "tanh",
+    "gelu_pytorch_tanh": "tanh",
+    "gelu_fast": "tanh",
+}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Sizes and options of a BERT encoder, as ``config.json`` names them.
+
+    Parameters
+    ----------
+    hidden_size
+        Components of a token's vector.
+    num_hidden_layers
+        Layers, each attention and feed-forward.
+    num_attention_heads
+        Heads; they share ``hidden_size`` equally.
+    intermediate_size
+        Components inside the feed-forward.
+    vocab_size, max_position_embeddings, type_vocab_size
+        Rows of the embedding tables.
+    layer_norm_eps
+        What layer normalisation adds to the variance.
+    approximate
+        GELU's form: ``"none"`` is exact.
+    """
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    vocab_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    layer_norm_eps: float
+    approximate: Approximate
+
+    @classmethod
+    def read(cls, path: Path) -> BertConfig:
+        """Read ``config.json``.
+
+        Raises
+        ------
+        CapabilityError
+            If the model is not a BERT that the kernels can run: the message names the setting.
+        """
+        config = _read_json(path)
+        _require(path, config, "model_type", "bert")
+        _require(path, config, "position_embedding_type", "absolute")
+        _require(path, config, "is_decoder", expected=False)
+        activation = config.get("hidden_act", "gelu")
+        if activation not in _ACTIVATIONS:
+            raise CapabilityError(
+                f"{path}: hidden_act is {activation!r}; supported: {', '.join(_ACTIVATIONS)}"
+            )
+        hidden_size = _size(path, config, "hidden_size")
+        heads = _size(path, config, "num_attention_heads")
+        if hidden_size % heads:
+            raise CapabilityError(
+                f"{path}: hidden_size {hidden_size} is not a multiple of "
+                f"num_attention_heads {heads}"
+            )
+        return cls(
+            hidden_size=hidden_size,
+            num_hidden_layers=_size(path, config, "num_hidden_layers"),
+            num_attention_heads=heads,
+            intermediate_size=_size(path, config, "intermediate_size"),
+            vocab_size=_size(path, config, "vocab_size"),
+            max_position_embeddings=_size(path, config, "max_position_embeddings"),
+            type_vocab_size=_size(path, config, "type_vocab_size"),
+            layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+            approximate=_ACTIVATIONS[activation],
+        )
+
+
+def read_pooling(folder: Path) -> Pooling:
+    """How the model in ``folder`` makes one vector of a text's tokens; the mean by default.
+
+    Raises
+    ------
+    CapabilityError
+        If the folder asks for another pooling, or for a module after it, such as a dense layer.
+    """
+    modules = folder / "modules.json"
+    for module in _read_json(modules) if modules.is_file() else ():
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind not in {"Transformer", "Pooling", "Normalize"}:
+            raise CapabilityError(f"{modules}: module {kind!r} is not supported")
+
+    path = folder / "1_Pooling" / "config.json"
+    if not path.is_file():
+        return "mean"
+    modes = [
+        key.removeprefix("pooling_mode_")
+        for key, used in _read_json(path).items()
+        if key.startswith("pooling_mode_") and used
+    ]
+    if modes == ["mean_tokens"]:
+        return "mean"
+    if modes == ["cls_token"]:
+        return "cls"
+    raise CapabilityError(
+        f"{path}: pooling {' + '.join(modes) or 'none'} is not supported; "
+        "supported: mean_tokens, cls_token"
+    )
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401 - a JSON document is of any type.
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CapabilityError(f"{path} is not JSON: {error}") from error
+
+
+def _require(path: Path, config: dict[str, Any], key: str, expected: object) -> None:
+    """Refuse a setting that would need another computation; absent means the expected."""
+    if (found := config.get(key, expected)) != expected:
+        raise CapabilityError(f"{path}: {key} is {found!r}; supported: {expected!r}")
+
+
+def _size(path: Path, config: dict[str, Any], key: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise CapabilityError(f"{path}: {key} is {value!r}; expected a positive whole number")
+    return value

@@ -1,0 +1,211 @@
+"""Attention on arrays with a head axis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.arrays import checked_out
+from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
+from flashwasm.flash_attention.schedule import Schedule
+from flashwasm.errors import OutOfMemoryError
+from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE
+from flashwasm.runtime import checked_runtime
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.operation import Operation
+    from flashwasm.runtime import Runtime
+
+    Array = NDArray[Any]
+
+
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    causal: bool | str | int | ArrayLike = False,
+    mask: ArrayLike | None = None,
+    scale: float | None = None,
+    return_lse: bool = False,
+    out: Array | None = None,
+    runtime: Runtime | None = None,
+    timeout: float | None = None,
+) -> Array | tuple[Array, Array]:
+    """Exact attention, softmax(scale Q Kᵀ + mask) V, in blocks.
+
+    Parameters
+    ----------
+    q : array_like of float, shape (..., Hq, Lq, D)
+        Queries; two axes are one head. D is at most 256.
+    k : array_like of float, shape (..., Hk, Lk, D)
+        Keys. Query head h reads key head ``h // (Hq // Hk)``.
+    v : array_like of float, shape (..., Hk, Lk, Dv)
+        Values; Dv is at most 256.
+    causal : bool, str, int or array_like of int, default False
+        With an offset, query i sees the keys up to i + offset. "top_left" is offset 0,
+        "bottom_right" Lk - Lq; an array has one offset for each leading index. True is either of
+        the two where Lq == Lk, and refused elsewhere.
+    mask : array_like of bool or float, optional
+        Broadcasts to (..., Hq, Lq, Lk). True takes part; a float is added to the scores.
+    scale : float, optional
+        Factor of the scores. None means 1 / sqrt(D).
+    return_lse : bool, default False
+        Whether to return the logarithm of each row's sum of exponentials too.
+    out : numpy.ndarray of float32, optional
+        Where to write.
+    runtime : Runtime, optional
+        Where to run.
+    timeout : float, optional
+        Seconds.
+
+    Returns
+    -------
+    out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
+        A row with no key to see is zeros. What a hidden key or value holds never reaches it; NaN in
+        what takes part gives NaN. A row's bits do not depend on the rows, heads or batch beside it,
+        nor on threads.
+    lse : numpy.ndarray of float32, shape (..., Hq, Lq)
+        Only with ``return_lse``. Natural logarithm; -inf for a row with no key to see.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+
+    Notes
+    -----
+    Dao et al., "FlashAttention", 2022, with the online softmax of Milakov & Gimelshein, 2018.
+    Memory beyond inputs and output does not grow with Lq or Lk.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> q = k = v = np.ones((2, 5, 8), np.float32)
+    >>> bool((fw.attention(q, k, v, causal=True) == 1).all())
+    True
+    """
+    rt = checked_runtime(runtime)
+    problem = checked_problem(q, k, v, causal, mask, scale)
+    shape = output_shape(problem, q, k, v)
+    checked_out(out, shape)
+    target = None if out is None else out.reshape(problem.shape)
+    if out is not None and not np.may_share_memory(target, out):
+        target = None  # A reshape that had to copy would take the result with it.
+    result, lse = attend(rt, problem, target, timeout, with_lse=return_lse)
+    result = result.reshape(shape)
+    if out is not None and target is None:
+        np.copyto(out, result)
+    result = result if out is None else out
+    if lse is None:
+        return result
+    return result, lse.reshape(shape[:-1])
+
+
+def attend(
+    rt: Runtime,
+    problem: Problem,
+    out: Array | None,
+    timeout: float | None,
+    *,
+    with_lse: bool,
+    schedule: Schedule | None = None,
+) -> tuple[Array, Array | None]:
+    """Compute a problem whole, or in parts where linear memory is too small."""
+    try:
+        return _attend_whole(rt, problem, out, timeout, with_lse=with_lse, schedule=schedule)
+    except OutOfMemoryError:
+        parts = list(problem.halves())
+        if not parts:
+            raise
+    result = np.empty(problem.shape, np.float32) if out is None else out
+    lse = np.empty(problem.shape[:-1], np.float32) if with_lse else None
+    for index, part in parts:
+        _, some = attend(rt, part, result[index], timeout, with_lse=with_lse, schedule=schedule)
+        if lse is not None:
+            lse[index] = some
+    return result, lse
+
+
+def _attend_whole(
+    rt: Runtime,
+    p: Problem,
+    out: Array | None,
+    timeout: float | None,
+    *,
+    with_lse: bool,
+    schedule: Schedule | None,
+) -> tuple[Array, Array | None]:
+    heads, queries, dim = p.q.shape[-3:]
+    keys, value_dim = p.v.shape[-2:]
+    with rt.operation(timeout) as op:
+        q, k, v = (_Operand.put(op, x, p.lead) for x in (p.q, p.k, p.v))
+        mask, kind = _put_mask(op, p)
+        result = op.output(p.shape, out)
+        lse_at, lse = op.scratch(p.shape[:-1]) if with_lse else (0, None)
+        problems = int(np.prod(p.lead))
+        chosen = schedule or Schedule.choose(
+            problems, heads, queries, keys, dim + value_dim, op.threads
+        )
+        pieces = chosen.pieces(heads, queries, keys)
+        tasks = []
+        for at, index in enumerate(np.ndindex(*p.lead)):
+            row = at * heads * queries
+            addresses = (
+                *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
+                *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0),
+            )
+            strides = (
+                *(keys, dim, value_dim, q.strides[-2], k.strides[-2], v.strides[-2], value_dim),
+                *(q.strides[-3], k.strides[-3], v.strides[-3], queries * value_dim, queries),
+                *(kind, *(mask.strides[-3:] if mask else (0, 0, 0))),
+                *(0 if p.offsets is None else 1, 0 if p.offsets is None else p.offsets[index]),
+            )
+            tasks += [
+                [
+                    (*addresses, h, h_end, p.group, i, i_end, j, j_end, *strides, p.scale)
+                    for h, h_end, i, i_end, j, j_end in task
+                ]
+                for task in pieces
+            ]
+        op.run_all(ATTENTION, tasks)
+        return op.finish(), None if lse is None else lse.copy()
+
+
+class _Operand:
+    """An operand in linear memory: where each leading index's matrices begin."""
+
+    def __init__(
+        self, address: int, strides: tuple[int, ...], shape: tuple[int, ...], itemsize: int = 4
+    ) -> None:
+        self._address = address
+        self._itemsize = itemsize
+        # An axis of length one repeats, whatever its stride.
+        self.strides = tuple(s if n > 1 else 0 for s, n in zip(strides, shape, strict=True))
+
+    @classmethod
+    def put(cls, op: Operation, x: Array, lead: tuple[int, ...]) -> _Operand:
+        """Put rows of floats."""
+        del lead
+        address, strides = op.put_rows(x)
+        return cls(address, strides, x.shape)
+
+    def at(self, index: tuple[int, ...]) -> int:
+        """Return the address for a leading index."""
+        steps = sum(i * s for i, s in zip(index, self.strides, strict=False))
+        return self._address + self._itemsize * steps
+
+
+def _put_mask(op: Operation, p: Problem) -> tuple[_Operand | None, int]:
+    """Put the mask as it is, its axes of length one unrepeated."""
+    if p.mask is None:
+        return None, MASK_NONE
+    kind = MASK_BOOLEAN if p.mask.dtype == np.bool_ else MASK_ADDITIVE
+    dtype = np.dtype(np.bool_ if kind == MASK_BOOLEAN else np.float32)
+    address = op.put(p.mask, dtype)
+    strides = np.ones(p.mask.ndim, np.int64)
+    strides[:-1] = np.cumprod(p.mask.shape[:0:-1])[::-1]
+    return _Operand(address, tuple(map(int, strides)), p.mask.shape, dtype.itemsize), kind

@@ -1,0 +1,75 @@
+"""The baseline: attention over a stored matrix of scores, in the same sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.arrays import checked_out
+from flashwasm.flash_attention.problem import checked_problem
+from flashwasm.errors import ShapeError
+from flashwasm.kernels import ATTENTION_MATERIALIZED
+from flashwasm.runtime import checked_runtime
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime import Runtime
+
+    Array = NDArray[Any]
+
+
+def materialized_attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    scale: float | None = None,
+    out: Array | None = None,
+    runtime: Runtime | None = None,
+    timeout: float | None = None,
+) -> Array:
+    """Attention as matmul, softmax and matmul, one head at a time on the calling thread.
+
+    It runs the same matmul and softmax kernels as everything else, so what `attention` gains over
+    it is gained by not storing the scores.
+
+    Parameters
+    ----------
+    q, k, v : array_like of float, shape (H, L, D), (H, S, D), (H, S, Dv)
+        Operands with as many heads each.
+    scale : float, optional
+        Factor of the scores. None means 1 / sqrt(D).
+    out, runtime, timeout
+        As for `attention`.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (H, L, Dv)
+
+    Raises
+    ------
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    """
+    rt = checked_runtime(runtime)
+    problem = checked_problem(q, k, v, False, None, scale)  # noqa: FBT003 - causal.
+    if problem.lead or problem.group != 1:
+        message = f"q: expected shape (H, L, D) with the heads of k, got {np.shape(q)}"
+        raise ShapeError(message)
+    checked_out(out, problem.shape)
+    heads, length, dim = problem.q.shape
+    keys, value_dim = problem.v.shape[-2:]
+    with rt.operation(timeout) as op:
+        at = [op.put(x) for x in (problem.q, problem.k, problem.v)]
+        scores, _ = op.scratch((length, keys))
+        to = op.output(problem.shape, out)
+        sizes = (length * dim, keys * dim, keys * value_dim)
+        for h in range(heads):
+            starts = [a + 4 * h * n for a, n in zip(at, sizes, strict=True)]
+            op.run(
+                ATTENTION_MATERIALIZED,
+                *(*starts, scores, to + 4 * h * length * value_dim),
+                *(length, keys, dim, value_dim, problem.scale),
+            )
+        return op.finish()

@@ -1,0 +1,237 @@
+"""What one call of attention is to compute, checked, and how it is cut."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.arrays import as_array, broadcast, finite_float, floats, is_float
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.kernels import ATTENTION_MAX_DIM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+Causal = "bool | str | int | ArrayLike"
+_CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or an integer array"
+# Past any sequence that fits linear memory, and far from overflow when positions are added.
+_FAR = 1 << 29
+_MATRIX_AXES = 3  # heads, rows, columns
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Operands of attention with equal numbers of axes: leading ones, heads, rows, columns.
+
+    Attributes
+    ----------
+    q, k, v : numpy.ndarray
+        Shapes (..., Hq, Lq, D), (..., Hk, Lk, D), (..., Hk, Lk, Dv); leading axes of length one
+        repeat.
+    mask : numpy.ndarray or None
+        Boolean or float; every axis may have length one.
+    offsets : numpy.ndarray or None
+        Of the causal diagonal, one for each leading index, or None for no causal rule.
+    scale : float
+        Factor of the scores.
+    lead : tuple of int
+        The leading axes that all broadcast to.
+    """
+
+    q: Array
+    k: Array
+    v: Array
+    mask: Array | None
+    offsets: Array | None
+    scale: float
+    lead: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the output."""
+        return (*self.lead, *self.q.shape[-3:-1], self.v.shape[-1])
+
+    @property
+    def group(self) -> int:
+        """Query heads to a key head."""
+        return self.q.shape[-3] // max(self.k.shape[-3], 1)
+
+    def halves(self) -> Iterator[tuple[tuple[Any, ...], Problem]]:
+        """Cut in two along the outermost axis that can be, each with its index into the output.
+
+        Yields nothing where there is nothing left to cut.
+        """
+        heads, key_heads, queries = self.q.shape[-3], self.k.shape[-3], self.q.shape[-2]
+        if self.lead and self.lead[0] == 1:
+            yield (0,), self._lead_part(0)
+        elif self.lead:
+            for part in _two_parts(self.lead[0]):
+                yield (part,), self._lead_part(part)
+        elif key_heads > 1:
+            for part in _two_parts(key_heads):
+                wide = slice(part.start * self.group, part.stop * self.group)
+                yield (wide,), self._heads(wide, part)
+        elif heads > 1:
+            for part in _two_parts(heads):
+                yield (part,), self._heads(part, slice(None))
+        elif queries > 1:
+            for part in _two_parts(queries):
+                yield (slice(None), part), self._queries(part)
+
+    def _lead_part(self, part: int | slice) -> Problem:
+        def cut(x: Array) -> Array:
+            if x.shape[0] == 1:
+                return x[0] if isinstance(part, int) else x
+            return x[part]
+
+        count = (part.stop - part.start,) if isinstance(part, slice) else ()
+        return replace(
+            self,
+            q=cut(self.q),
+            k=cut(self.k),
+            v=cut(self.v),
+            mask=None if self.mask is None else cut(self.mask),
+            offsets=None if self.offsets is None else cut(self.offsets),
+            lead=(*count, *self.lead[1:]),
+        )
+
+    def _heads(self, heads: slice, key_heads: slice) -> Problem:
+        mask = self.mask
+        if mask is not None and mask.shape[-3] > 1:
+            mask = mask[heads]
+        return replace(self, q=self.q[heads], k=self.k[key_heads], v=self.v[key_heads], mask=mask)
+
+    def _queries(self, part: slice) -> Problem:
+        mask = self.mask
+        if mask is not None and mask.shape[-2] > 1:
+            mask = mask[:, part]
+        offsets = None if self.offsets is None else self.offsets + part.start
+        return replace(self, q=self.q[:, part], mask=mask, offsets=offsets)
+
+
+def _two_parts(size: int) -> tuple[slice, slice]:
+    return slice(0, size // 2), slice(size // 2, size)
+
+
+def checked_problem(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    causal: bool | str | int | ArrayLike,  # noqa: FBT001 - the contract's own signature.
+    mask: ArrayLike | None,
+    scale: float | None,
+) -> Problem:
+    """Check what the user gave and bring it into one form."""
+    arrays = {"q": floats(q, "q", at_least=2), "k": floats(k, "k", at_least=2)}
+    arrays["v"] = floats(v, "v", at_least=2)
+    arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}  # noqa: PLR2004
+    _check_matrices(**arrays)
+    shapes = {name: x.shape[:-3] for name, x in arrays.items()}
+    heads, queries = arrays["q"].shape[-3:-1]
+    keys, dim = arrays["k"].shape[-2:]
+    checked_mask = None if mask is None else _checked_mask(mask, (heads, queries, keys))
+    if checked_mask is not None:
+        shapes["mask"] = checked_mask.shape[:-3]
+    lead = broadcast(shapes, "leading axes")
+    if checked_mask is not None:
+        checked_mask = _with_axes(checked_mask, len(lead))
+    factor = 1 / math.sqrt(max(dim, 1)) if scale is None else finite_float(scale, "scale")
+    return Problem(
+        *(_with_axes(x, len(lead)) for x in arrays.values()),
+        checked_mask,
+        _checked_offsets(causal, queries, keys, lead),
+        factor,
+        lead,
+    )
+
+
+def output_shape(problem: Problem, *inputs: ArrayLike) -> tuple[int, ...]:
+    """Return the output's shape as the user sees it: without a head axis where none was given."""
+    if all(np.ndim(x) == 2 for x in inputs):  # noqa: PLR2004 - one head each.
+        return problem.shape[-2:]
+    return problem.shape
+
+
+def _with_axes(x: Array, lead: int) -> Array:
+    """Add leading axes of length one."""
+    return x.reshape((1,) * (lead + _MATRIX_AXES - x.ndim) + x.shape)
+
+
+def _check_matrices(q: Array, k: Array, v: Array) -> None:
+    """Check that heads, lengths and dimensions agree."""
+    if k.shape[-1] != q.shape[-1]:
+        message = f"k: expected head dimension {q.shape[-1]}, that of q, got shape {k.shape}"
+        raise ShapeError(message)
+    if v.shape[-3:-1] != k.shape[-3:-1]:
+        message = f"v: expected heads and length {k.shape[-3:-1]}, those of k, got shape {v.shape}"
+        raise ShapeError(message)
+    heads, key_heads = q.shape[-3], k.shape[-3]
+    if heads != key_heads and (key_heads == 0 or heads % key_heads):
+        message = f"q: expected a multiple of the {key_heads} heads of k, got {heads} heads"
+        raise ShapeError(message)
+    for name, x in (("q", q), ("v", v)):
+        if x.shape[-1] > ATTENTION_MAX_DIM:
+            message = (
+                f"{name}: expected a head dimension of at most {ATTENTION_MAX_DIM}, "
+                f"got shape {x.shape}"
+            )
+            raise ShapeError(message)
+
+
+def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
+    """Return a boolean or float mask of three axes or more that broadcasts to the scores."""
+    array = as_array(mask, "mask")
+    if array.dtype != np.bool_ and not is_float(array.dtype):
+        message = f"mask: expected bool (True takes part) or float (added), got {array.dtype}"
+        raise DTypeError(message)
+    array = array.reshape((1,) * (_MATRIX_AXES - array.ndim) + array.shape)
+    if any(size not in {1, full} for size, full in zip(array.shape[-3:], shape, strict=True)):
+        message = (
+            f"mask: expected a shape that broadcasts to (..., {shape[0]}, {shape[1]}, {shape[2]}), "
+            f"got {np.shape(mask)}"
+        )
+        raise ShapeError(message)
+    return array
+
+
+def _checked_offsets(
+    causal: bool | str | int | ArrayLike,  # noqa: FBT001 - as above.
+    queries: int,
+    keys: int,
+    lead: tuple[int, ...],
+) -> Array | None:
+    """Return the causal diagonal's offset for each leading index, or None for no causal rule."""
+    if causal is False or causal is None:
+        return None
+    if causal is True:
+        if queries != keys:
+            message = (
+                f"causal: True is ambiguous for Lq = {queries} and Lk = {keys}; "
+                f"expected one of {_CHOICES}"
+            )
+            raise ShapeError(message)
+        offset = np.array(0)
+    elif isinstance(causal, str):
+        named = {"top_left": 0, "bottom_right": keys - queries}
+        if causal not in named:
+            message = f"causal: expected one of {_CHOICES}, got {causal!r}"
+            raise ShapeError(message)
+        offset = np.array(named[causal])
+    else:
+        offset = as_array(causal, "causal")
+        if offset.dtype.kind not in "iu":
+            message = f"causal: expected one of {_CHOICES}, got {offset.dtype}"
+            raise DTypeError(message)
+    try:
+        wide = np.broadcast_to(np.clip(offset, -_FAR, _FAR).astype(np.int64), lead)
+    except ValueError:
+        message = f"causal: expected offsets that broadcast to leading axes {lead}, got {offset.shape}"
+        raise ShapeError(message) from None
+    return wide

@@ -1,0 +1,1 @@
+"""The only importer of wasmtime: engine, modules, shared memory, instances, calls and workers."""

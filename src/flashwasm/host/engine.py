@@ -1,0 +1,117 @@
+"""The engine: how wasmtime is configured, and each variant compiled once a process."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+
+import wasmtime
+
+from flashwasm.host.modules import VARIANTS, module_bytes
+from flashwasm.paths import cache_folder
+
+_lock = threading.Lock()
+
+
+def _configuration(target: str | None) -> wasmtime.Config:
+    """Return settings that give the same bits on every host."""
+    config = wasmtime.Config()
+    config.wasm_simd = True
+    config.wasm_relaxed_simd = True
+    # Always fuse relaxed multiply-adds, with the host's instruction or without.
+    config.wasm_relaxed_simd_deterministic = True
+    config.wasm_threads = True
+    config.shared_memory = True
+    # Compiling on threads of its own would hang in a process that forked.
+    config.parallel_compilation = False
+    if target is not None:
+        config.target = target
+    return config
+
+
+def _cache_settings() -> str | None:
+    """Write wasmtime's cache settings for a folder that only this user can read, and name them.
+
+    Returns None where no such folder can be had: then nothing is cached.
+    """
+    folder = cache_folder() / "compiled"
+    settings = folder / "cache.toml"
+    text = f'[cache]\ndirectory = "{folder.as_posix()}"\n'
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+        owned = not hasattr(os, "getuid") or state.st_uid == os.getuid()
+        if not owned or (os.name == "posix" and state.st_mode & 0o022):
+            return None
+        if not settings.is_file() or settings.read_text("utf-8") != text:
+            descriptor, temporary = tempfile.mkstemp(dir=folder)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).replace(settings)
+    except OSError:
+        return None
+    return str(settings)
+
+
+@cache
+def _engine(target: str | None) -> wasmtime.Engine:
+    config = _configuration(target)
+    settings = _cache_settings()
+    if settings is not None:
+        config.cache = settings
+    try:
+        return wasmtime.Engine(config)
+    except wasmtime.WasmtimeError:
+        # An unusable cache must not keep the kernels from running.
+        return wasmtime.Engine(_configuration(target))
+
+
+@cache
+def _compiled(variant: str, target: str | None) -> wasmtime.Module:
+    return wasmtime.Module(_engine(target), module_bytes(variant))
+
+
+def engine(target: str | None = None) -> wasmtime.Engine:
+    """Return the process's engine for a target: None is this machine, "pulley64" the interpreter."""
+    with _lock:
+        return _engine(target)
+
+
+def compiled(variant: str, target: str | None = None) -> wasmtime.Module:
+    """Return a variant's module, compiled for a target."""
+    with _lock:
+        return _compiled(variant, target)
+
+
+def validates(variant: str) -> bool:
+    """Return whether this engine takes the variant's real module."""
+    try:
+        wasmtime.Module.validate(engine(), module_bytes(variant))
+    except wasmtime.WasmtimeError:
+        return False
+    return True
+
+
+def best_variant() -> str:
+    """Return the fastest variant that this engine takes."""
+    return next(variant for variant in VARIANTS if validates(variant))
+
+
+def wasmtime_version() -> str:
+    """Return the version of wasmtime that runs the kernels."""
+    return wasmtime.__version__
+
+
+def _forget_after_fork() -> None:
+    """Leave the parent's engine alone: its threads do not exist in this process."""
+    global _lock  # noqa: PLW0603 - the parent may have held it.
+    _lock = threading.Lock()
+    _engine.cache_clear()
+    _compiled.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,60 @@
+"""One linear memory that every instance of a runtime imports and that NumPy sees."""
+
+from __future__ import annotations
+
+import ctypes
+
+import wasmtime
+from wasmtime import _ffi
+
+from flashwasm.host.engine import engine
+
+PAGE_BYTES = 1 << 16
+MAX_PAGES = 1 << 16
+
+
+class _LinkableMemory(wasmtime.SharedMemory):
+    """wasmtime 50's class hands its linker a pointer to the pointer that is meant."""
+
+    def _as_extern(self) -> _ffi.wasmtime_extern_t:
+        union = _ffi.wasmtime_extern_union(sharedmemory=self.ptr())
+        return _ffi.wasmtime_extern_t(_ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
+
+
+class SharedMemory:
+    """A shared linear memory and a view of all that it may ever become.
+
+    Its address never changes: the engine reserves the whole range of a 32-bit memory at once. The
+    view keeps the memory alive, so an array made from it outlives whatever else is closed.
+
+    Parameters
+    ----------
+    pages, max_pages : int
+        Pages of 64 KiB to begin with, and at most.
+    target : str, optional
+        The engine's target.
+    """
+
+    def __init__(self, pages: int, max_pages: int, target: str | None = None) -> None:
+        limits = wasmtime.MemoryType(wasmtime.Limits(pages, MAX_PAGES), shared=True)
+        self.memory = _LinkableMemory(engine(target), limits)
+        self.max_pages = max_pages
+        self.pages = pages
+        address = ctypes.addressof(self.memory.data_ptr().contents)
+        content = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
+        content.owner = self.memory  # type: ignore[attr-defined]
+        self.address = address
+        self.view = memoryview(content).cast("B")
+
+    def grow_to(self, pages: int) -> bool:
+        """Grow to at least so many pages; return False where that is refused."""
+        if pages <= self.pages:
+            return True
+        if pages > self.max_pages:
+            return False
+        try:
+            self.memory.grow(pages - self.pages)
+        except wasmtime.WasmtimeError:
+            return False
+        self.pages = pages
+        return True

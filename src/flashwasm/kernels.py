@@ -1,0 +1,72 @@
+"""The table of kernels: what each is called, and how it is called.
+
+One row an export of the modules in ``_wasm``. The host packs arguments by it, the tests walk it,
+and ``wasm/README.md`` says the same in words. Letters of a signature: ``p`` an address in linear
+memory, ``i`` a 32-bit count, stride or flag, ``f`` a float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One export.
+
+    Parameters
+    ----------
+    export : str
+        Its name in the module: operation and dtype.
+    signature : str
+        Letters of its arguments, without the workspace.
+    workspace : bool
+        Whether the address of a workspace goes before the other arguments.
+    in_memory : bool
+        Whether the arguments are fields of a structure in linear memory, whose address is the only
+        argument of the export.
+    """
+
+    export: str
+    signature: str
+    workspace: bool = False
+    in_memory: bool = False
+
+    @property
+    def operation(self) -> str:
+        """The operation's public name."""
+        return self.export.removesuffix("_f32")
+
+
+MATMUL = Kernel("matmul_f32", "ppppiiiiiiii", workspace=True)
+VECADD = Kernel("vecadd_f32", "pppi")
+SOFTMAX = Kernel("softmax_f32", "ppii")
+LAYER_NORM = Kernel("layer_norm_f32", "ppppiif")
+RMS_NORM = Kernel("rms_norm_f32", "pppiif")
+GELU = Kernel("gelu_f32", "ppi")
+GELU_TANH = Kernel("gelu_tanh_f32", "ppi")
+EMBEDDING = Kernel("embedding_f32", "pppiii")
+ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiii")
+MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
+COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
+ATTENTION = Kernel("attention_f32", "pppppp" + "i" * 25 + "f", workspace=True, in_memory=True)
+ATTENTION_MATERIALIZED = Kernel("attention_materialized_f32", "pppppiiiif", workspace=True)
+
+KERNELS = (
+    *(MATMUL, VECADD, SOFTMAX, LAYER_NORM, RMS_NORM, GELU, GELU_TANH, EMBEDDING),
+    *(ROTARY_EMBEDDING, MEAN_POOL, COSINE_TOP_K, ATTENTION, ATTENTION_MATERIALIZED),
+)
+
+# Limits that wasm/abi.h states.
+WORKSPACE_BYTES = 1 << 20
+ATTENTION_MAX_DIM = 256
+ATTENTION_KEY_BLOCK = 64
+ATTENTION_QUERY_BLOCK = 128
+TOP_K_MAX_DIM = 16384
+
+STATUS_OK = 0
+STATUS_BAD_ARGUMENT = 1
+STATUS_BAD_INDEX = 2
+
+METRICS = {"cosine": 0, "dot": 1, "l2": 2}
+MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2

@@ -1,0 +1,198 @@
+"""Linear memory as NumPy sees it: blocks of it, and arrays whose life decides the blocks'."""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from bisect import bisect_left, insort
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flashwasm.errors import OutOfMemoryError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from flashwasm.host.shared_memory import SharedMemory
+
+ALIGNMENT = 64
+_PAGE_BYTES = 1 << 16
+_GROW_PAGES = 16  # Grow by a megabyte at least: each growth is a system call.
+
+
+class Block(weakref.ref[memoryview]):
+    """A piece of linear memory that is free again when the view of it is gone.
+
+    Attributes
+    ----------
+    offset, size : int
+        Where it lies, and its length in bytes.
+    key : int
+        Identity of the view, by which an array's block is found.
+    """
+
+    __slots__ = ("key", "offset", "size")
+
+    offset: int
+    size: int
+    key: int
+
+
+class Arena:
+    """Hands out linear memory, grows it when it runs short, and takes blocks back.
+
+    A block freed is kept for the next request of its size; when space runs short all of those are
+    merged with their neighbours first.
+
+    Parameters
+    ----------
+    memory : SharedMemory
+        The memory to hand out.
+    begin : int
+        The first byte that is free.
+    """
+
+    def __init__(self, memory: SharedMemory, begin: int) -> None:
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._end = -(-begin // ALIGNMENT) * ALIGNMENT
+        self._free: list[tuple[int, int]] = []  # (offset, size), by offset, no two adjacent.
+        self._kept: dict[int, list[int]] = {}  # Size to offsets that were freed whole.
+        # Views die at any time, also while the lock is held: their blocks are queued.
+        self._dead: deque[Block] = deque()
+        self._blocks: dict[int, Block] = {}
+        self.in_use = 0
+        self.peak = 0
+        self.address = memory.address
+
+    @property
+    def reserved(self) -> int:
+        """Bytes of linear memory that exist."""
+        return self._memory.pages * _PAGE_BYTES
+
+    @property
+    def limit(self) -> int:
+        """Bytes that linear memory may grow to."""
+        return self._memory.max_pages * _PAGE_BYTES
+
+    def allocate(self, size: int) -> int:
+        """Return the offset of ``size`` free bytes, to be given back with ``release``.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If there is no room and the memory may not grow enough.
+        """
+        size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+        with self._lock:
+            self._bury()
+            kept = self._kept.get(size)
+            offset = kept.pop() if kept else self._find(size)
+            self.in_use += size
+            self.peak = max(self.peak, self.in_use)
+        return offset
+
+    def release(self, offset: int, size: int) -> None:
+        """Take back what ``allocate`` gave."""
+        size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+        with self._lock:
+            self.in_use -= size
+            self._kept.setdefault(size, []).append(offset)
+
+    def array(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
+        """Return a new array in linear memory; its contents are undefined."""
+        kind = np.dtype(dtype)
+        size = math.prod(shape) * kind.itemsize
+        offset = self.allocate(size)
+        view = self._memory.view[offset : offset + size]
+        block = Block(view, self._dead.append)
+        block.offset, block.size, block.key = offset, size, id(view)
+        self._blocks[block.key] = block
+        return np.ndarray(shape, kind, buffer=view)
+
+    def view(self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
+        """Return an array over memory that the caller holds."""
+        kind = np.dtype(dtype)
+        size = math.prod(shape) * kind.itemsize
+        return np.ndarray(shape, kind, buffer=self._memory.view[offset : offset + size])
+
+    def offset_of(self, x: NDArray[np.generic]) -> int | None:
+        """Return where an array's first element lies in linear memory, or None where it does not."""
+        block = self._blocks.get(id(x.base))
+        if block is not None and block() is x.base and x.nbytes == block.size and x.flags.c_contiguous:
+            return block.offset
+        if x.base is None:
+            return None
+        offset: int = x.__array_interface__["data"][0] - self.address
+        return offset if 0 <= offset < self.reserved else None
+
+    def settle(self) -> None:
+        """Count out the blocks whose views are gone."""
+        with self._lock:
+            self._bury()
+
+    def _bury(self) -> None:
+        while self._dead:
+            block = self._dead.popleft()
+            if self._blocks.get(block.key) is block:
+                del self._blocks[block.key]
+            size = -(-block.size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+            self.in_use -= size
+            self._kept.setdefault(size, []).append(block.offset)
+
+    def _find(self, size: int) -> int:
+        """Return space from the free list, else from the end, else after merging what is kept."""
+        offset = self._first_fit(size)
+        if offset is None:
+            offset = self._extend(size)
+        if offset is None and self._merge_kept():
+            offset = self._first_fit(size)
+            if offset is None:
+                offset = self._extend(size)
+        if offset is None:
+            raise OutOfMemoryError(size, self.in_use, self.limit)
+        return offset
+
+    def _first_fit(self, size: int) -> int | None:
+        for at, (offset, length) in enumerate(self._free):
+            if length >= size:
+                if length == size:
+                    del self._free[at]
+                else:
+                    self._free[at] = (offset + size, length - size)
+                return offset
+        return None
+
+    def _extend(self, size: int) -> int | None:
+        end = self._end + size
+        pages = -(-end // _PAGE_BYTES)
+        if pages > self._memory.pages:
+            generous = min(max(pages, self._memory.pages + _GROW_PAGES), self._memory.max_pages)
+            if not self._memory.grow_to(max(pages, generous)):
+                return None
+        offset, self._end = self._end, end
+        return offset
+
+    def _merge_kept(self) -> bool:
+        """Move all kept blocks to the free list, merged; return whether there were any."""
+        if not any(self._kept.values()):
+            return False
+        for size, offsets in self._kept.items():
+            for offset in offsets:
+                self._insert(offset, size)
+        self._kept.clear()
+        if self._free and sum(self._free[-1]) == self._end:
+            self._end = self._free.pop()[0]
+        return True
+
+    def _insert(self, offset: int, size: int) -> None:
+        at = bisect_left(self._free, (offset, 0))
+        if at < len(self._free) and self._free[at][0] == offset + size:
+            size += self._free.pop(at)[1]
+        if at > 0 and sum(self._free[at - 1]) == offset:
+            before = self._free.pop(at - 1)
+            offset, size = before[0], before[1] + size
+        insort(self._free, (offset, size))

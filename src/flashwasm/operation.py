@@ -1,0 +1,199 @@
+"""One operation in a runtime: where its operands lie, and the calls that it makes."""
+
+from __future__ import annotations
+
+import math
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.arrays import seconds
+from flashwasm.errors import ClosedError, DeadlineExceeded
+from flashwasm.host.workers import check_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from flashwasm.host.workers import Task
+    from flashwasm.kernels import Kernel
+    from flashwasm.runtime import Runtime
+
+    Array = NDArray[Any]
+
+
+class Operation:
+    """One operation in a runtime: holds its lock, its deadline and its temporary blocks.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        Where to run.
+    timeout : float, optional
+        Seconds from now; None means the runtime's own.
+    """
+
+    __slots__ = (
+        *("_blocks", "_deadline", "_pending", "_residents", "_result", "_runtime"),
+        "all_resident",
+    )
+
+    def __init__(self, runtime: Runtime, timeout: float | None) -> None:
+        self._runtime = runtime
+        self._blocks: list[tuple[int, int]] = []
+        self._residents: list[Array] = []  # Inputs that are read where they lie.
+        self.all_resident = True  # Whether every input so far lies in linear memory.
+        self._result: Array | None = None
+        self._pending: Array | None = None  # The result, where it is still to be copied out.
+        limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
+        self._deadline = None if limit is None else monotonic() + limit
+
+    def __enter__(self) -> Operation:
+        runtime = self._runtime
+        if self._deadline is None:
+            runtime.lock.acquire()
+        elif not runtime.lock.acquire(timeout=max(self._deadline - monotonic(), 0)):
+            message = "another call held the runtime until the timeout"
+            raise DeadlineExceeded(message)
+        try:
+            runtime.check_open()
+        except ClosedError:
+            runtime.lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for offset, size in self._blocks:
+            self._runtime.arena.release(offset, size)
+        self._runtime.lock.release()
+
+    def scratch(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> tuple[int, Array]:
+        """Return the address and an array of memory that lasts as long as this operation."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        offset = self._runtime.arena.allocate(size)
+        self._blocks.append((offset, size))
+        return offset, self._runtime.arena.view(offset, shape, dtype)
+
+    def put(self, x: Array, dtype: DTypeLike = np.float32) -> int:
+        """Return the address of ``x`` as a contiguous array of ``dtype``, copied only if need be."""
+        offset = self._runtime.arena.offset_of(x)
+        if offset is None:
+            self.all_resident = False
+        elif x.dtype == dtype and x.flags.c_contiguous:
+            self._residents.append(x)
+            return offset
+        offset, target = self.scratch(x.shape, dtype)
+        self._runtime.copy(target, x)
+        return offset
+
+    def put_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
+        """Return the address and the strides, in elements, of float32 ``x``, copied only if need be.
+
+        Any strides are kept where ``x`` lies in linear memory; a copy is contiguous, with the last
+        two axes in the order in which they lie.
+        """
+        offset = self._runtime.arena.offset_of(x)
+        if offset is not None and x.dtype == np.float32 and not any(s % 4 for s in x.strides):
+            self._residents.append(x)
+            return offset, tuple(s // 4 for s in x.strides)
+        swapped = x.swapaxes(-1, -2)
+        if swapped.flags.c_contiguous and not x.flags.c_contiguous:
+            address = self.put(swapped)
+            *others, row, column = _contiguous_strides(swapped.shape)
+            return address, (*others, column, row)
+        return self.put(x), _contiguous_strides(x.shape)
+
+    def put_rows(self, x: Array) -> tuple[int, tuple[int, ...]]:
+        """Return the address and the strides, in elements, of float32 rows that are contiguous."""
+        address, strides = self.put_strided(x)
+        if strides[-1] == 1 or x.shape[-1] <= 1:
+            return address, strides
+        offset, target = self.scratch(x.shape)
+        self._runtime.copy(target, x)
+        return offset, _contiguous_strides(x.shape)
+
+    def output(self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False) -> int:
+        """Return the address to write the float32 result to; call it when all inputs are put.
+
+        The result stays in linear memory where all inputs lie there. ``in_place`` says that the
+        kernel may write over an input that begins at the same address.
+        """
+        arena = self._runtime.arena
+        if out is None and self.all_resident:
+            self._result = out = arena.array(shape)
+            offset = arena.offset_of(out)
+            assert offset is not None  # noqa: S101 - it was made there.
+            return offset
+        self._result = out
+        if out is not None and out.flags.c_contiguous:
+            offset = arena.offset_of(out)
+            if offset is not None and not self._would_clobber(out, offset, in_place=in_place):
+                return offset
+        offset, self._pending = self.scratch(shape)
+        return offset
+
+    def finish(self) -> Array:
+        """Return the result, copied out of linear memory where it belongs elsewhere."""
+        if self._pending is not None:
+            if self._result is None:
+                self._result = np.empty(self._pending.shape, np.float32)
+            self._runtime.copy(self._result, self._pending)
+        assert self._result is not None  # noqa: S101 - output() was called.
+        return self._result
+
+    def _would_clobber(self, out: Array, offset: int, *, in_place: bool) -> bool:
+        """Return whether writing ``out`` would change an input before it is read."""
+        for x in self._residents:
+            if in_place and x.nbytes == out.nbytes and self._runtime.arena.offset_of(x) == offset:
+                continue
+            if np.may_share_memory(x, out):
+                return True
+        return False
+
+    @property
+    def threads(self) -> int:
+        """Workers that tasks may be spread over."""
+        return self._runtime.threads
+
+    def run(self, kernel: Kernel, *arguments: float) -> None:
+        """Call a kernel once on the calling thread."""
+        runtime = self._runtime
+        self.check_deadline()
+        start = perf_counter()
+        status = runtime.workers.first.call(kernel, arguments)
+        runtime.kernel_seconds += perf_counter() - start
+        runtime.calls += 1
+        if status:
+            check_status(kernel, status)
+
+    def run_all(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
+        """Run a kernel's tasks on all workers; the order in which they end does not matter."""
+        runtime = self._runtime
+        start = perf_counter()
+        try:
+            runtime.workers.run(kernel, tasks, self._deadline)
+        finally:
+            runtime.kernel_seconds += perf_counter() - start
+            runtime.calls += sum(len(task) for task in tasks)
+
+    def check_deadline(self) -> None:
+        """Raise where the time is up."""
+        if self._deadline is not None and monotonic() > self._deadline:
+            message = "the operation did not finish within its timeout"
+            raise DeadlineExceeded(message)
+
+
+def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides, in elements, of a C-contiguous array."""
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    return tuple(strides)

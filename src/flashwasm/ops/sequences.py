@@ -1,0 +1,271 @@
+"""Operations on sequences of tokens: embedding, rotary_embedding and mean_pool."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import kernels
+from flashwasm.arrays import checked_out, floats, indices, positive_int, sequence_offsets, shaped
+from flashwasm.errors import ShapeError
+from flashwasm.parts import in_parts, row_tasks
+from flashwasm.runtime import checked_runtime
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime import Runtime
+
+    Array = NDArray[Any]
+
+
+def embedding(
+    ids: ArrayLike,
+    table: ArrayLike,
+    *,
+    out: Array | None = None,
+    runtime: Runtime | None = None,
+    timeout: float | None = None,
+) -> Array:
+    """Rows of a table, by number.
+
+    Parameters
+    ----------
+    ids : array_like of int
+        Any shape; negative ones count from the end.
+    table : array_like of float, shape (V, ...)
+        The rows.
+    out, runtime, timeout
+        As for `vecadd`.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape ``ids.shape + table.shape[1:]``
+
+    Raises
+    ------
+    IndexRangeError
+        If an id is outside the table.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+
+    Notes
+    -----
+    ONNX's Gather-13 along axis 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> fw.embedding([2, -3], np.float32([[0, 1], [2, 3], [4, 5]])).tolist()
+    [[4.0, 5.0], [0.0, 1.0]]
+    """
+    rt = checked_runtime(runtime)
+    rows = floats(table, "table", at_least=1)
+    numbers = indices(ids, "ids", rows.shape[0])
+    shape = numbers.shape + rows.shape[1:]
+    checked_out(out, shape)
+    columns = math.prod(rows.shape[1:])
+
+    def compute(part: slice | None, target: Array | None) -> Array:
+        wanted = numbers if part is None else numbers[part]
+        with rt.operation(timeout) as op:
+            source = op.put(rows)
+            resident = op.all_resident
+            at = op.put(wanted, np.int32)
+            op.all_resident = resident  # Ids are small: they do not decide where the result lies.
+            to = op.output(wanted.shape + rows.shape[1:], target)
+            op.run_all(
+                kernels.EMBEDDING,
+                [
+                    [(at + 4 * i, source, to + 4 * i * columns, n, rows.shape[0], columns)]
+                    for i, n in row_tasks(wanted.size, columns, op.threads)
+                ],
+            )
+            return op.finish()
+
+    return in_parts(shape if numbers.ndim else (), out, compute)
+
+
+def rotary_embedding(
+    x: ArrayLike,
+    cos: ArrayLike,
+    sin: ArrayLike,
+    *,
+    position_ids: ArrayLike | None = None,
+    interleaved: bool = False,
+    rotary_dim: int | None = None,
+    num_heads: int | None = None,
+    out: Array | None = None,
+    runtime: Runtime | None = None,
+    timeout: float | None = None,
+) -> Array:
+    """Turn pairs of elements by angles that depend on the position.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (B, H, L, D), or (B, L, H * D) with ``num_heads``
+        What to turn.
+    cos, sin : array_like of float, shape (B, L, R / 2), or (positions, R / 2) with ``position_ids``
+        Cosines and sines of the angles, R being ``rotary_dim``.
+    position_ids : array_like of int, shape (B, L), optional
+        Rows of ``cos`` and ``sin`` to use.
+    interleaved : bool, default False
+        Whether a pair is two neighbours, or an element of each half.
+    rotary_dim : int, optional
+        Elements of each head to turn, from the first; the others are copied. None or 0 means all.
+    num_heads : int, optional
+        H, where ``x`` has three axes.
+    out, runtime, timeout
+        As for `vecadd`.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        The shape of ``x``.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+
+    Notes
+    -----
+    Su et al., "RoFormer", 2021; ONNX's RotaryEmbedding-23.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> x = np.float32([1, 0]).reshape(1, 1, 1, 2)
+    >>> quarter_turn = np.float32([[[0.0]]]), np.float32([[[1.0]]])
+    >>> fw.rotary_embedding(x, *quarter_turn).ravel().tolist()
+    [0.0, 1.0]
+    """
+    rt = checked_runtime(runtime)
+    array = floats(x, "x")
+    checked_out(out, array.shape)
+    if array.ndim == 3:
+        if num_heads is None:
+            message = f"num_heads: needed for x of three axes, shape {array.shape}"
+            raise ShapeError(message)
+        heads = positive_int(num_heads, "num_heads")
+        if array.shape[2] % heads:
+            message = f"num_heads: {heads} does not divide the last axis of x, shape {array.shape}"
+            raise ShapeError(message)
+        batch, length, dim = array.shape[0], array.shape[1], array.shape[2] // heads
+    elif array.ndim == 4:
+        batch, heads, length, dim = array.shape
+        if num_heads not in {None, 0, heads}:
+            message = f"num_heads: x of shape {array.shape} has {heads} heads, got {num_heads}"
+            raise ShapeError(message)
+    else:
+        message = f"x: expected 3 or 4 axes, got shape {array.shape}"
+        raise ShapeError(message)
+    turned = positive_int(rotary_dim, "rotary_dim") if rotary_dim else dim
+    if turned > dim or turned % 2:
+        message = f"rotary_dim: expected an even number of at most {dim}, got {turned}"
+        raise ShapeError(message)
+    angles = _angles(cos, sin, position_ids, (batch, length, turned // 2))
+    # The kernel takes (rows, heads, dim); four axes have each row's heads apart.
+    heads_together = array if array.ndim == 3 else array.swapaxes(1, 2)
+
+    def compute(part: slice | None, target: Array | None) -> Array:
+        values = heads_together if part is None else heads_together[part]
+        cosines, sines = (a if part is None else a[part] for a in angles)
+        count = values.shape[0] * length
+        with rt.operation(timeout) as op:
+            source, c, s = op.put(values), op.put(cosines), op.put(sines)
+            to = op.output(values.shape, target, in_place=True)
+            op.run_all(
+                kernels.ROTARY_EMBEDDING,
+                [
+                    [
+                        (
+                            *(source + 4 * i * heads * dim, c + 2 * i * turned, s + 2 * i * turned),
+                            *(to + 4 * i * heads * dim, n, heads, dim, turned, int(interleaved)),
+                        )
+                    ]
+                    for i, n in row_tasks(count, heads * dim, op.threads)
+                ],
+            )
+            return op.finish()
+
+    if array.ndim == 3:
+        return in_parts(array.shape, out, compute)
+    result = in_parts(heads_together.shape, None, compute).swapaxes(1, 2)
+    if out is None:
+        return result
+    rt.copy(out, result)
+    return out
+
+
+def _angles(
+    cos: ArrayLike, sin: ArrayLike, position_ids: ArrayLike | None, shape: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Return cosines and sines of shape (B, L, R / 2)."""
+    if position_ids is None:
+        meaning = "batch, length, half of rotary_dim"
+        return shaped(cos, "cos", shape, meaning), shaped(sin, "sin", shape, meaning)
+    cosines, sines = floats(cos, "cos", ndim=2), floats(sin, "sin", ndim=2)
+    for name, table in (("cos", cosines), ("sin", sines)):
+        if table.shape[1] != shape[2] or table.shape != cosines.shape:
+            message = f"{name}: expected shape (positions, {shape[2]}), got {table.shape}"
+            raise ShapeError(message)
+    positions = indices(position_ids, "position_ids", cosines.shape[0])
+    if positions.shape != shape[:2]:
+        message = f"position_ids: expected shape {shape[:2]}, got {positions.shape}"
+        raise ShapeError(message)
+    return cosines[positions], sines[positions]
+
+
+def mean_pool(
+    x: ArrayLike,
+    cu_seqlens: ArrayLike,
+    *,
+    normalize: bool = False,
+    out: Array | None = None,
+    runtime: Runtime | None = None,
+    timeout: float | None = None,
+) -> Array:
+    """Mean of the rows of each packed sequence.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (T, D)
+        Sequences one after another.
+    cu_seqlens : array_like of int, shape (n + 1,)
+        Where each begins, and last where the last one ends: not falling, from 0 to at most T.
+    normalize : bool, default False
+        Whether to scale each mean to unit length.
+    out, runtime, timeout
+        As for `vecadd`.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, D)
+        Zeros for an empty sequence.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> fw.mean_pool(np.float32([[1], [3], [5]]), [0, 2, 3]).tolist()
+    [[2.0], [5.0]]
+    """
+    rt = checked_runtime(runtime)
+    rows = floats(x, "x", ndim=2)
+    offsets = sequence_offsets(cu_seqlens, "cu_seqlens", rows.shape[0])
+    count, columns = len(offsets) - 1, rows.shape[1]
+    checked_out(out, (count, columns))
+    with rt.operation(timeout) as op:
+        source = op.put(rows)
+        at, table = op.scratch(offsets.shape, np.int32)
+        table[:] = offsets
+        to = op.output((count, columns), out)
+        op.run(kernels.MEAN_POOL, source, at, to, count, columns, int(normalize))
+        return op.finish()

@@ -1,0 +1,243 @@
+"""The tests of a pytest suite, found by parsing its files.
+
+Which functions are tests follows pytest's defaults (https://docs.pytest.org, "Conventions for
+Python test discovery"): functions ``test*`` in files ``test_*.py`` and ``*_test.py``, methods
+``test*`` of classes ``Test*`` without a constructor, and of subclasses of ``unittest.TestCase``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flashwasm.errors import ShapeError
+from flashwasm.qe.modules import Module, Modules
+from flashwasm.qe.outline import ClassOutline, Span
+
+__all__ = ["CollectedTest", "Skipped", "Suite", "collect"]
+
+_FILE_PATTERNS = ("test_*.py", "*_test.py")
+# pytest's `norecursedirs`, and the caches that hold no source.
+_FOLDERS_LEFT_OUT = (
+    *(".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}"),
+    "__pycache__",
+)
+
+
+@dataclass(frozen=True)
+class CollectedTest:
+    """One test function.
+
+    A parametrised test is one entry. So is a test that several classes inherit.
+
+    Parameters
+    ----------
+    nodeid
+        Its name in pytest's form, relative to the suite's root:
+        ``tests/test_x.py::TestA::test_b``.
+    path
+        The file that defines it.
+    line
+        The line of its ``def``, from 1.
+    source
+        Its source with decorators, without the indentation of its first line.
+    also
+        The other node ids under which pytest runs it, for classes that inherit it.
+    """
+
+    nodeid: str
+    path: Path
+    line: int
+    source: str
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or folder that could not be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What `collect` found.
+
+    Parameters
+    ----------
+    root
+        The folder that node ids are relative to.
+    tests
+        The tests, in the order of files and lines.
+    skipped
+        What could not be read.
+    """
+
+    root: Path
+    tests: list[CollectedTest]
+    skipped: list[Skipped]
+
+
+def collect(
+    path: str | Path,
+    *,
+    cache: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Suite:
+    """Tests of a pytest suite, without importing it.
+
+    Parameters
+    ----------
+    path
+        A folder, or one file of any name.
+    cache
+        Whether what was parsed is kept in the user's cache folder, by the files' content.
+    progress
+        Called with the number of files read and their total.
+
+    Returns
+    -------
+    Suite
+        The tests, and the files that could not be read.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such file or folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "test_sum.py").write_text("def test_one(): assert 1")
+    ...     [test.nodeid for test in collect(folder, cache=False).tests]
+    ['test_sum.py::test_one']
+    """
+    path = Path(path)
+    skipped: list[Skipped] = []
+    if path.is_dir():
+        root = path
+        files = list(_walk(path, skipped))
+    elif path.exists():
+        root, files = path.parent, [path]
+    else:
+        raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
+
+    modules = Modules(root, cache=cache)
+    collector = _Collector(modules, root)
+    for done, file in enumerate(files):
+        module = modules.read(file)
+        if isinstance(module, str):
+            skipped.append(Skipped(file, module))
+        else:
+            collector.add(module)
+        if progress is not None:
+            progress(done + 1, len(files))
+    modules.save()
+    return Suite(root, collector.tests(), skipped)
+
+
+class _Collector:
+    """Node ids by the function that each of them runs."""
+
+    def __init__(self, modules: Modules, root: Path) -> None:
+        self._modules = modules
+        self._root = root
+        # The key says where a function is defined: classes that inherit it share its entry.
+        self._found: dict[tuple[Path, str], tuple[Module, Span, list[str]]] = {}
+
+    def add(self, module: Module) -> None:
+        """Add what pytest collects from a file."""
+        outline = module.outline
+        if outline.is_test is False:
+            return
+        prefix = module.path.relative_to(self._root).as_posix()
+        for span in outline.tests:
+            self._add(module, span.name, span, f"{prefix}::{span.name}")
+        for name, definition in outline.classes.items():
+            self._add_class(module, definition, name, prefix)
+        for name in outline.imports:
+            # What a file imports under a test's name, pytest runs in that file as well.
+            if name.startswith(("test", "Test")) and (found := self._modules.find(module, name)):
+                source, definition_or_span = found
+                if isinstance(definition_or_span, Span):
+                    self._add(source, definition_or_span.name, definition_or_span, f"{prefix}::{name}")
+                else:
+                    self._add_class(source, definition_or_span, name, prefix)
+
+    def tests(self) -> list[CollectedTest]:
+        """Return an entry for each function, in the order in which they were found."""
+        return [
+            CollectedTest(ids[0], module.path, span.line, module.source(span), tuple(ids[1:]))
+            for module, span, ids in self._found.values()
+        ]
+
+    def _add_class(
+        self, module: Module, definition: ClassOutline, name: str, prefix: str
+    ) -> None:
+        """Add the tests of a class, and those that it inherits, under ``name``."""
+        lineage = list(self._modules.lineage(module, definition))
+        if not _is_collected(name, [ancestor for _, ancestor in lineage]):
+            return
+        class_id = f"{prefix}::{name.replace('.', '::')}"
+        hidden: set[str] = set()
+        for source, ancestor in lineage:
+            for span in ancestor.tests:
+                if span.name not in hidden:
+                    key = f"{ancestor.name}.{span.name}"
+                    self._add(source, key, span, f"{class_id}::{span.name}")
+            hidden.update(ancestor.hidden, (span.name for span in ancestor.tests))
+
+    def _add(self, module: Module, name: str, span: Span, nodeid: str) -> None:
+        ids = self._found.setdefault((module.path, name), (module, span, []))[2]
+        own = f"{module.path.name}::{name.replace('.', '::')}"
+        # A test goes by the class that defines it, where pytest runs it there.
+        if nodeid.endswith(own):
+            ids.insert(0, nodeid)
+        else:
+            ids.append(nodeid)
+
+
+def _is_collected(name: str, lineage: list[ClassOutline]) -> bool:
+    """Whether pytest collects a class, given the class itself and all that it inherits from."""
+    flags = [ancestor.is_test for ancestor in lineage if ancestor.is_test is not None]
+    if flags:
+        return flags[0]
+    bases = [base for ancestor in lineage for base in ancestor.bases]
+    # unittest.TestCase, and what other frameworks derive from it under such a name.
+    if any(base.rpartition(".")[2].endswith("TestCase") for base in bases):
+        return True
+    named = all(part.startswith("Test") for part in name.split("."))
+    return named and not any(ancestor.has_constructor for ancestor in lineage)
+
+
+def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """Test files under a folder, in order; each folder once, whatever links lead to it."""
+
+    def unreadable(error: OSError) -> None:
+        skipped.append(Skipped(Path(error.filename), error.strerror or str(error)))
+
+    visited: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            skipped.append(Skipped(Path(folder), "a link to a folder that was read already"))
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = [name for name in sorted(folders) if not _is_left_out(Path(folder, name))]
+        for name in sorted(files):
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in _FILE_PATTERNS):
+                yield Path(folder, name)
+
+
+def _is_left_out(folder: Path) -> bool:
+    """Whether pytest does not look into a folder: by its name, or as a virtual environment."""
+    return (
+        any(fnmatch.fnmatchcase(folder.name, pattern) for pattern in _FOLDERS_LEFT_OUT)
+        or (folder / "pyvenv.cfg").is_file()
+    )

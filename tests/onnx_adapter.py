@@ -1,0 +1,139 @@
+"""ONNX node semantics expressed by the operations under test.
+
+`run(operations, node, inputs)` calls functions named as the package's, so the same adapter holds
+the package and the float64 oracles against ONNX's data. What the operations have no parameter for
+but a mask can say (padded keys, a sliding window) becomes a mask.
+"""
+
+import numpy as np
+import onnx
+
+
+class NotYetError(Exception):
+    """The node needs what the operations do not offer."""
+
+
+def run(operations, node, inputs):
+    """Return the node's outputs by name, leaving out those that the operations do not give."""
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
+    inputs = [inputs[name] if name else None for name in node.input]
+    outputs = NODES[node.op_type](operations, *inputs, **attributes)
+    return dict(zip(node.output, outputs, strict=False))
+
+
+def layer_normalization(ops, x, scale, bias=None, axis=-1, epsilon=1e-5, **_):
+    return (ops.layer_norm(x, scale, bias, epsilon, axis=axis),)
+
+
+def rms_normalization(ops, x, scale, axis=-1, epsilon=1e-5, **_):
+    return (ops.rms_norm(x, scale, epsilon, axis=axis),)
+
+
+def softmax(ops, x, axis=-1):
+    return (ops.softmax(x, axis),)
+
+
+def matmul(ops, a, b):
+    return (ops.matmul(a, b),)
+
+
+def gather(ops, data, indices, axis=0):
+    """Rows of the table are slices along `axis`, whose place the indices' axes take."""
+    rows = ops.embedding(indices, np.moveaxis(data, axis, 0))
+    taken = range(indices.ndim)
+    return (np.moveaxis(rows, taken, [axis % data.ndim + i for i in taken]),)
+
+
+def gelu(ops, x, approximate="none"):
+    return (ops.gelu(x, approximate),)
+
+
+def rotary_embedding(
+    ops, x, cos, sin, position_ids=None, interleaved=0, num_heads=0, rotary_embedding_dim=0
+):
+    y = ops.rotary_embedding(
+        x,
+        cos,
+        sin,
+        position_ids=position_ids,
+        interleaved=bool(interleaved),
+        num_heads=num_heads or None,
+        rotary_dim=rotary_embedding_dim or None,
+    )
+    return (y,)
+
+
+def split_heads(x, heads):
+    return x if x.ndim == 4 else x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+
+
+def attention_mask(mask, keys, visible):
+    """Return the mask filled up to all keys and closed where a key is not visible."""
+    if mask is None:
+        return visible
+    hidden = False if mask.dtype == bool else -np.inf
+    missing = [(0, 0)] * (mask.ndim - 1) + [(0, keys - mask.shape[-1])]
+    mask = np.pad(mask, missing, constant_values=hidden)
+    return mask if visible is None else np.where(visible, mask, mask.dtype.type(hidden))
+
+
+def attention(
+    ops,
+    q,
+    k,
+    v,
+    mask=None,
+    past_key=None,
+    past_value=None,
+    nonpad_kv_seqlen=None,
+    *,
+    is_causal=0,
+    scale=None,
+    q_num_heads=None,
+    kv_num_heads=None,
+    softcap=0.0,
+    left_window_size=-1,
+    right_window_size=-1,
+    **_,
+):
+    """Return the output and the present keys and values; never the matrix of scores."""
+    if softcap:
+        raise NotYetError("softcap")
+    packed = q.ndim == 3
+    q, k, v = split_heads(q, q_num_heads), split_heads(k, kv_num_heads), split_heads(v, kv_num_heads)
+    if past_key is not None:
+        k, v = np.concatenate([past_key, k], axis=2), np.concatenate([past_value, v], axis=2)
+    queries, keys = q.shape[2], k.shape[2]
+    offset, visible = 0 if past_key is None else past_key.shape[2], None
+    if nonpad_kv_seqlen is not None:
+        offset = nonpad_kv_seqlen - queries
+        visible = np.arange(keys) < nonpad_kv_seqlen.reshape(-1, 1, 1, 1)
+    if max(left_window_size, right_window_size) >= 0:
+        ahead = np.arange(keys) - np.arange(queries)[:, None] - np.reshape(offset, (-1, 1, 1, 1))
+        window = (left_window_size < 0) | (-ahead <= left_window_size)
+        window &= (right_window_size < 0) | (ahead <= right_window_size)
+        visible = window if visible is None else window & visible
+    out = ops.attention(
+        q,
+        k,
+        v,
+        causal=offset if is_causal else False,
+        mask=attention_mask(mask, keys, visible),
+        scale=scale,
+    )
+    if packed:
+        out = out.transpose(0, 2, 1, 3).reshape(out.shape[0], queries, -1)
+    return out, k, v
+
+
+NODES = {
+    "Attention": attention,
+    "Gather": gather,
+    "Gelu": gelu,
+    "LayerNormalization": layer_normalization,
+    "MatMul": matmul,
+    "RMSNormalization": rms_normalization,
+    "RotaryEmbedding": rotary_embedding,
+    "Softmax": softmax,
+}

@@ -1,0 +1,181 @@
+"""The operations in float64 NumPy, each in its most obvious form.
+
+Arguments are arrays of any float type; what the package narrows to float32 on the way in has to be
+narrowed by the caller before it is compared. Nothing here imports the package under test.
+"""
+
+import math
+
+import numpy as np
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+
+
+def _float64(*arrays):
+    return tuple(np.asarray(array, np.float64) for array in arrays)
+
+
+@np.errstate(all="ignore")
+def matmul(a, b, bias=None):
+    a, b = _float64(a, b)
+    product = a @ b
+    return product if bias is None else product + np.asarray(bias, np.float64)
+
+
+def vecadd(a, b):
+    """Return the float32 sum: one correctly rounded addition leaves no room for tolerance."""
+    with np.errstate(all="ignore"):
+        return np.add(np.asarray(a, np.float32), np.asarray(b, np.float32))
+
+
+@np.errstate(all="ignore")
+def softmax(x, axis=-1):
+    (x,) = _float64(x)
+    e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def _normalised_axes(x, axis):
+    return tuple(range(axis % x.ndim, x.ndim))
+
+
+@np.errstate(all="ignore")
+def layer_norm(x, weight=None, bias=None, eps=1e-5, axis=-1):
+    (x,) = _float64(x)
+    axes = _normalised_axes(x, axis)
+    centred = x - x.mean(axis=axes, keepdims=True)
+    y = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+    y = y if weight is None else y * np.asarray(weight, np.float64)
+    return y if bias is None else y + np.asarray(bias, np.float64)
+
+
+@np.errstate(all="ignore")
+def rms_norm(x, weight=None, eps=1e-5, axis=-1):
+    (x,) = _float64(x)
+    y = x / np.sqrt((x**2).mean(axis=_normalised_axes(x, axis), keepdims=True) + eps)
+    return y if weight is None else y * np.asarray(weight, np.float64)
+
+
+def _normal_distribution(x):
+    return 0.5 * _erfc(-np.asarray(x, np.float64) / math.sqrt(2))
+
+
+@np.errstate(all="ignore")
+def gelu(x, approximate="none"):
+    """Hendrycks and Gimpel: x Phi(x), or its approximation by tanh. NaN at -inf, as -inf times 0.
+
+    (1 + tanh u) / 2 is written as 1 / (1 + exp(-2 u)), which keeps its digits where it is small.
+    """
+    (x,) = _float64(x)
+    if approximate == "tanh":
+        return x / (1 + np.exp(-2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return x * _normal_distribution(x)
+
+
+def embedding(ids, table):
+    return np.asarray(table)[np.asarray(ids)].astype(np.float32)
+
+
+def rotary_embedding(
+    x, cos, sin, *, position_ids=None, interleaved=False, rotary_dim=None, num_heads=None
+):
+    """Rotate pairs of x (B, H, L, D), or (B, L, H*D) with num_heads, as ONNX RotaryEmbedding-23."""
+    x, cos, sin = _float64(x, cos, sin)
+    if num_heads is not None:
+        batch, length, width = x.shape
+        split = x.reshape(batch, length, num_heads, width // num_heads).transpose(0, 2, 1, 3)
+        y = rotary_embedding(
+            split,
+            cos,
+            sin,
+            position_ids=position_ids,
+            interleaved=interleaved,
+            rotary_dim=rotary_dim,
+        )
+        return y.transpose(0, 2, 1, 3).reshape(batch, length, width)
+    if position_ids is not None:
+        cos, sin = cos[position_ids], sin[position_ids]
+    cos, sin = cos[:, None], sin[:, None]
+    half = (rotary_dim or x.shape[-1]) // 2
+    pairs = (
+        (slice(0, 2 * half, 2), slice(1, 2 * half, 2))
+        if interleaved
+        else (slice(0, half), slice(half, 2 * half))
+    )
+    y = x.copy()
+    y[..., pairs[0]] = cos * x[..., pairs[0]] - sin * x[..., pairs[1]]
+    y[..., pairs[1]] = sin * x[..., pairs[0]] + cos * x[..., pairs[1]]
+    return y
+
+
+@np.errstate(all="ignore")
+def similarity(queries, corpus, metric="cosine"):
+    """Return every score, (queries, corpus); higher is nearer; a zero vector's cosine is 0."""
+    queries, corpus = _float64(queries, corpus)
+    dot = queries @ corpus.T
+    if metric == "dot":
+        return dot
+    if metric == "l2":
+        return -((queries[:, None] - corpus[None]) ** 2).sum(axis=-1)
+    norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(corpus, axis=1)
+    return np.where(norms == 0, 0.0, dot / norms)
+
+
+def top_k(scores, k):
+    """Return the k best columns of each row: highest first, ties by lowest column, NaN last."""
+    order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, order, axis=1), order
+
+
+def causal_offset(causal, queries, keys):
+    """Return the offset such that query i sees keys up to i + offset, or None for all of them."""
+    named = {"top_left": 0, "bottom_right": keys - queries}
+    if causal is False:
+        return None
+    return named[causal] if isinstance(causal, str) else 0 if causal is True else causal
+
+
+def attention_scores(q, k, *, causal=False, mask=None, scale=None):
+    """Return the scaled and biased scores (..., Hq, Lq, Lk), -inf where a query sees no key."""
+    q, k = _float64(q, k)
+    queries, keys = q.shape[-2], k.shape[-2]
+    if q.ndim > 2:
+        k = np.repeat(k, q.shape[-3] // k.shape[-3], axis=-3)
+    with np.errstate(all="ignore"):
+        scores = (q @ np.swapaxes(k, -1, -2)) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    offset = causal_offset(causal, queries, keys)
+    if offset is not None:
+        offset = np.asarray(offset)
+        offset = offset.reshape(offset.shape + (1,) * 3) if offset.ndim else offset
+        visible = np.arange(keys) <= np.arange(queries)[:, None] + offset
+        scores = np.where(visible, scores, -np.inf)
+    if mask is None:
+        return scores
+    mask = np.asarray(mask)
+    if mask.dtype == bool:
+        return np.where(mask, scores, -np.inf)
+    hidden = np.isneginf(np.asarray(mask, np.float64)) | np.isneginf(scores)
+    return np.where(hidden, -np.inf, scores + mask)
+
+
+def attention(q, k, v, *, causal=False, mask=None, scale=None):
+    """Return softmax(scores) v and the scores' log-sum-exp, a row at a time.
+
+    Only the keys that a row sees enter it, so what the others hold cannot matter.
+    """
+    scores = attention_scores(q, k, causal=causal, mask=mask, scale=scale)
+    (v,) = _float64(v)
+    if np.ndim(q) > 2:
+        v = np.repeat(v, scores.shape[-3] // v.shape[-3], axis=-3)
+    v = np.broadcast_to(v, (*scores.shape[:-2], *v.shape[-2:]))
+    out = np.zeros((*scores.shape[:-1], v.shape[-1]))
+    lse = np.full(scores.shape[:-1], -np.inf)
+    for row in np.ndindex(*scores.shape[:-1]):
+        seen = ~np.isneginf(scores[row])
+        if seen.any():
+            s = scores[row][seen]
+            with np.errstate(all="ignore"):
+                e = np.exp(s - s.max())
+                out[row] = (e / e.sum()) @ v[row[:-1]][seen]
+                lse[row] = s.max() + np.log(e.sum())
+    return out, lse

@@ -1,0 +1,160 @@
+"""The documentation says what is so: its examples run, its links lead somewhere."""
+
+import doctest
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+import flashwasm as fw
+import flashwasm.cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "wasm" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+PUBLIC = {name: getattr(fw, name) for name in fw.__all__}
+FUNCTIONS = sorted(name for name, thing in PUBLIC.items() if inspect.isfunction(thing))
+
+
+def page_id(path):
+    return str(path.relative_to(ROOT))
+
+
+def fenced(text, *languages):
+    """Yield (line, content) of each fenced block in one of the languages."""
+    for block in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if block[1] in languages:
+            yield text[: block.start(2)].count("\n"), block[2]
+
+
+def run_examples(examples):
+    failures = []
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for example in examples:
+        runner.run(example, out=failures.append)
+    assert not failures, "".join(failures)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_examples_of_a_page(page, tmp_path, monkeypatch):
+    """A page is read from top to bottom: each block sees the names of those before it."""
+    monkeypatch.chdir(tmp_path)
+    text, names = page.read_text(), {}
+    parser = doctest.DocTestParser()
+    for line, block in fenced(text, "python"):
+        assert ">>>" in block, f"{page.name}:{line + 1}: an example without a prompt is not run"
+        example = parser.get_doctest(block, names, page.name, str(page), line)
+        example.globs = names
+        run_examples([example])
+
+
+def documented():
+    """Yield (name, object) for each public name and each public method of the public classes."""
+    for name, thing in PUBLIC.items():
+        if inspect.isfunction(thing) or inspect.isclass(thing):
+            yield name, thing
+        if inspect.isclass(thing) and not issubclass(thing, Exception):
+            for attribute, value in vars(thing).items():
+                if not attribute.startswith("_") and inspect.isfunction(value):
+                    yield f"{name}.{attribute}", value
+
+
+@pytest.mark.parametrize(("name", "thing"), documented(), ids=lambda x: x if isinstance(x, str) else "")
+def test_docstring(name, thing):
+    """Numpydoc sections where there is something to say, and examples that run."""
+    text = inspect.getdoc(thing)
+    assert text, f"{name} has no docstring"
+    if inspect.isfunction(thing):
+        taken = inspect.signature(thing).parameters.keys() - {"self"}
+        assert not taken or "Parameters\n---" in text
+        if taken:
+            section = text.split("Parameters\n---")[1]
+            missing = {p for p in taken if not re.search(rf"^(\*\*)?{p}\b|, {p}\b", section, re.MULTILINE)}
+            assert not missing, f"{name} does not describe {missing}"
+    if name in FUNCTIONS:
+        assert "Returns\n---" in text
+        assert ">>>" in text, f"{name} has no example"
+    run_examples(doctest.DocTestFinder(recurse=False).find(thing, name))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_guide_has_a_section_for_every_function(name):
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    section = re.search(rf"^##+ .*`{name}`.*?\n(.*?)(?=^##? |\Z)", guide, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/guide.md has no heading with `{name}`"
+    assert f"fw.{name}(" in section[1], f"docs/guide.md does not show {name}"
+
+
+def slugs(page):
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not re.match(r"https?:", target):
+            path, _, anchor = target.partition("#")
+            linked = (page.parent / path).resolve() if path else page
+            assert linked.exists(), f"{target} in {page.name}"
+            assert not anchor or anchor in slugs(linked), f"{target} in {page.name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_that_are_named_exist(page):
+    """A path in backquotes is a path from the root of the repository."""
+    tops = "src|wasm|tests|docs|bench|.ci"
+    for path in re.findall(rf"`((?:{tops})/[\w./*-]*)`", page.read_text()):
+        assert list(ROOT.glob(path.rstrip("/"))), f"{path} in {page.name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_exist(page):
+    """Every `flashwasm ...` line parses with the real commands, every `make ...` is a target."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for _, block in fenced(page.read_text(), "sh"):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["make"]:
+                assert {w for w in words[1:] if "=" not in w} <= set(targets), line
+            if words[:1] == ["flashwasm"]:
+                parse(flashwasm.cli.main, words)
+
+
+def parse(command, words):
+    """Let click read a command line without running it."""
+    context = None
+    while True:
+        try:
+            context = command.make_context(words[0], words[1:], parent=context)
+        except click.exceptions.Exit:
+            return
+        except click.UsageError as error:
+            # What stands for a path of the reader's need not exist here.
+            assert re.search(r"does not exist|(file|directory).*not", str(error), re.IGNORECASE), error
+            return
+        if not isinstance(command, click.Group):
+            return
+        words = [*context._protected_args, *context.args]
+        command = command.get_command(context, words[0])
+        assert command is not None, words[0]
+
+
+def test_continuous_integration_runs_the_readmes_test_command():
+    (command,) = re.search(
+        r"^## .*[Tt]est.*?\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )[1].splitlines()
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
+
+
+def test_changelog_names_the_version():
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_decisions_are_numbered():
+    names = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    assert [name[:5] for name in names] == [f"{i + 1:04}-" for i in range(len(names))]

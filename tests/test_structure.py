@@ -1,0 +1,176 @@
+"""How the code is laid out: who may import whom, what belongs to an operation, how long files are."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import reference
+import wasmtime
+
+import flashwasm as fw
+from flashwasm.kernels import KERNELS
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "flashwasm"
+PYTHON = sorted(SOURCE.rglob("*.py"))
+C = sorted([*(ROOT / "wasm").rglob("*.c"), *(ROOT / "wasm").rglob("*.h")])
+
+# From the bottom up. A module imports from its own line or those above it, never from below.
+LAYERS = [
+    {"errors", "paths", "kernels"},
+    {"host"},
+    {"memory"},
+    {"runtime"},
+    {"operation"},
+    {"arrays"},
+    {"ops", "attention", "capabilities"},
+    {"encoder"},
+    {"qe"},
+    {"bench"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# Kernels that have no public function of their own name, and why.
+NOT_PUBLIC = {
+    "gelu_tanh": "gelu(approximate='tanh')",
+    "mean_pool": "the encoder's last step",
+    "attention_materialized": "the baseline that benchmarks compare with",
+}
+
+
+def path_id(path):
+    return str(path.relative_to(ROOT))
+
+
+def imported(path):
+    """Yield the dotted name of each import in a file, wherever in the file it stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def unit(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=path_id)
+def test_imports_go_one_way(path):
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "flashwasm" and len(parts) > 1 and parts[1] in LEVEL:
+            assert LEVEL[parts[1]] <= LEVEL[unit(path)], f"{path_id(path)} imports {name}"
+
+
+def test_every_module_has_its_layer():
+    assert {unit(path) for path in PYTHON} <= LEVEL.keys()
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=path_id)
+def test_only_the_host_imports_wasmtime(path):
+    if unit(path) != "host":
+        assert not [name for name in imported(path) if name.split(".")[0] == "wasmtime"]
+
+
+def test_oracles_import_nothing_of_the_package():
+    for name in ("reference.py", "bounds.py", "samples.py", "onnx_adapter.py"):
+        assert not any(i.startswith("flashwasm") for i in imported(ROOT / "tests" / name)), name
+
+
+def test_init_holds_names_only():
+    body = ast.parse((SOURCE / "__init__.py").read_text()).body
+    assert all(isinstance(node, (ast.Expr, ast.Import, ast.ImportFrom, ast.Assign)) for node in body)
+    assert sorted(fw.__all__) == fw.__all__ or len(set(fw.__all__)) == len(fw.__all__)
+    assert all(hasattr(fw, name) for name in fw.__all__)
+
+
+# The table of kernels: one row, and everything that belongs to it.
+
+
+def where_exported(export):
+    text = f"EXPORT({export})"
+    return {path_id(path) for path in C if path.suffix == ".c" and text in path.read_text()}
+
+
+def missing(kernel):
+    """Return what a row of the table lacks elsewhere."""
+    operation = kernel.operation
+    found = where_exported(kernel.export)
+    yield from [] if any(not p.startswith("wasm/reference") for p in found) else ["a C function in wasm/"]
+    if operation != "attention_materialized":
+        reference_file = any(p.startswith("wasm/reference") for p in found)
+        yield from [] if reference_file else ["the obvious C function in wasm/reference/"]
+    declared = f"int32_t {kernel.export}(" in (ROOT / "wasm" / "abi.h").read_text()
+    yield from [] if declared else ["a declaration in wasm/abi.h"]
+    if operation in NOT_PUBLIC:
+        return
+    yield from [] if operation in fw.__all__ else ["a public function"]
+    oracle = "similarity" if operation == "cosine_top_k" else operation
+    yield from [] if hasattr(reference, oracle) else ["an oracle in tests/reference.py"]
+    yield from [] if (ROOT / "tests" / f"test_{operation}.py").is_file() else ["a test file"]
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    yield from [] if f"`{operation}`" in guide else ["a section in docs/guide.md"]
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.export)
+def test_an_operation_is_whole(kernel):
+    assert not list(missing(kernel))
+
+
+def test_signatures_match_the_modules():
+    """The table, the header and each built module agree about every export."""
+    letters = {"i32": "i", "f32": "f"}
+    config = wasmtime.Config()
+    config.wasm_threads = config.shared_memory = config.wasm_relaxed_simd = True
+    engine = wasmtime.Engine(config)
+    for path in sorted((SOURCE / "_wasm").glob("*.wasm")):
+        module = wasmtime.Module(engine, path.read_bytes())
+        functions = {e.name: e.type for e in module.exports if isinstance(e.type, wasmtime.FuncType)}
+        assert functions.keys() == {kernel.export for kernel in KERNELS}
+        for kernel in KERNELS:
+            signature = "p" if kernel.in_memory else "p" * kernel.workspace + kernel.signature
+            actual = "".join(letters[str(kind)] for kind in functions[kernel.export].params)
+            assert actual == signature.replace("p", "i"), kernel.export
+        (memory,) = module.imports
+        assert isinstance(memory.type, wasmtime.MemoryType)
+
+
+def test_limits_are_the_headers():
+    """kernels.py states again what abi.h states: the numbers are the same."""
+    header = (ROOT / "wasm" / "abi.h").read_text()
+    table = vars(__import__("flashwasm.kernels", fromlist=["kernels"]))
+    stated = dict(re.findall(r"^\s+([A-Z_]+) = ([\d <]+),", header, re.MULTILINE))
+    shared = stated.keys() & table.keys()
+    assert {"WORKSPACE_BYTES", "ATTENTION_MAX_DIM", "ATTENTION_KEY_BLOCK"} <= shared
+    for name in shared:
+        assert table[name] == eval(stated[name]), name  # noqa: S307 - digits and shifts only.
+
+
+# The shape of files.
+
+
+@pytest.mark.parametrize("path", [*PYTHON, *C], ids=path_id)
+def test_files_stay_readable(path):
+    """One noun a file: about 300 lines of Python or 250 of C, functions that fit a screen."""
+    lines = path.read_text().splitlines()
+    assert len(lines) <= (320 if path.suffix == ".py" else 260)
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                start = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node
+                assert node.end_lineno - start.lineno < 60, node.name
+
+
+def test_c_knows_nothing_of_python_and_does_not_allocate():
+    for path in C:
+        text = path.read_text()
+        assert not re.search(r"Python\.h|\bmalloc\b|\bprintf\b|<stdio|<stdlib", text), path
+        if path.name != "simd.h":
+            code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+            assert not re.search(r"__wasm_\w+simd|relaxed", code), f"{path}: variants belong to simd.h"

@@ -1,0 +1,51 @@
+/* y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias over each row, var without Bessel's
+ * correction (Ba, Kiros & Hinton, 2016). Weight and bias may be null. In place is fine.
+ *
+ * Three passes: the mean, the squares about it, the result. The second pass is what keeps the
+ * variance of data far from zero right. */
+#include "abi.h"
+#include "rows.h"
+
+INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 bias) {
+    return add_f32x4(mul_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight), bias);
+}
+
+static void normalize_row(const float *x, const float *weight, const float *bias, float *out,
+                          int32_t n, float mean, float factor) {
+    f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor);
+    f32x4 w = splat_f32x4(1.0f), b = splat_f32x4(0.0f);
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        if (weight) w = load_f32x4(weight + i);
+        if (bias) b = load_f32x4(bias + i);
+        store_f32x4(out + i, normalized(load_f32x4(x + i), means, factors, w, b));
+    }
+    int32_t left = n - i;
+    if (weight) w = load_tail_f32x4(weight + i, left, 1.0f);
+    if (bias) b = load_tail_f32x4(bias + i, left, 0.0f);
+    store_tail_f32x4(out + i, left, normalized(load_tail_f32x4(x + i, left, 0.0f), means, factors, w, b));
+}
+
+EXPORT(layer_norm_f32)
+int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out,
+                       int32_t rows, int32_t columns, float eps) {
+    if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
+        float mean = sum_row(x, columns, 0.0f, value_term) / (float)columns;
+        float variance = sum_row(x, columns, mean, square_term) / (float)columns;
+        normalize_row(x, weight, bias, out, columns, mean, 1.0f / sqrt_f32(variance + eps));
+    }
+    return STATUS_OK;
+}
+
+/* y = x / sqrt(mean(x^2) + eps) * weight over each row (Zhang & Sennrich, 2019). */
+EXPORT(rms_norm_f32)
+int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns,
+                     float eps) {
+    if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
+        float mean_square = sum_row(x, columns, 0.0f, square_term) / (float)columns;
+        normalize_row(x, weight, 0, out, columns, 0.0f, 1.0f / sqrt_f32(mean_square + eps));
+    }
+    return STATUS_OK;
+}

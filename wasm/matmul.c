@@ -1,0 +1,117 @@
+/* C[m][n] = A[m][k] B[k][n] + bias[n], any strides in A and B.
+ *
+ * Loops: blocks of k, blocks of rows of A (packed once each), panels of eight columns of B (packed
+ * as they are met). A B panel of [256][8] stays in L1 while the packed rows of A stream past it
+ * from L2. C carries the sum from one k block to the next, so an element is one chain over k.
+ *
+ * Workspace: the packed block of A, then one B panel.
+ */
+#include "abi.h"
+#include "tile.h"
+
+enum { K_BLOCK = 256, ROW_BLOCK = 256 }; /* 8 KiB a B panel, a quarter of L1; 256 KiB of A, half of L2. */
+
+static NOINLINE void add_tile(float *c, int32_t c_stride, const float *a, const float *b, int32_t k) {
+    struct tile t = load_tile(c, c_stride);
+    sweep_tile(&t, a, b, k);
+    store_tile(c, c_stride, &t);
+}
+
+/* A tile of which only rows x columns lie inside C. */
+static void add_edge_tile(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a,
+                          const float *b, int32_t k) {
+    float whole[TILE_ROWS * TILE_COLUMNS] = {0};
+    for (int32_t r = 0; r < rows; r++) {
+        for (int32_t j = 0; j < columns; j++) whole[r * TILE_COLUMNS + j] = c[r * c_stride + j];
+    }
+    add_tile(whole, TILE_COLUMNS, a, b, k);
+    for (int32_t r = 0; r < rows; r++) {
+        for (int32_t j = 0; j < columns; j++) c[r * c_stride + j] = whole[r * TILE_COLUMNS + j];
+    }
+}
+
+static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
+    for (int32_t r = 0; r < rows; r++) {
+        for (int32_t j = 0; j < columns; j++) c[r * c_stride + j] = bias ? bias[j] : 0.0f;
+    }
+}
+
+/* C[rows][columns <= 8] += the packed rows x one B panel. */
+static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a,
+                      const float *b, int32_t k) {
+    for (int32_t r = 0; r < rows; r += TILE_ROWS) {
+        const float *a_panel = a + r * k;
+        if (rows - r >= TILE_ROWS && columns == TILE_COLUMNS) {
+            add_tile(c + r * c_stride, c_stride, a_panel, b, k);
+        } else {
+            int32_t edge = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
+            add_edge_tile(c + r * c_stride, c_stride, edge, columns, a_panel, b, k);
+        }
+    }
+}
+
+/* A row or a few: nothing to gain from packing B, so read its rows where they lie. */
+static void add_row(float *c, const float *a, int32_t a_column_stride, const float *b,
+                    int32_t b_row_stride, int32_t n, int32_t k) {
+    int32_t j = 0;
+    for (; j + 16 <= n; j += 16) {
+        f32x4 c0 = load_f32x4(c + j), c1 = load_f32x4(c + j + 4);
+        f32x4 c2 = load_f32x4(c + j + 8), c3 = load_f32x4(c + j + 12);
+        const float *row = b + j;
+        for (int32_t i = 0; i < k; i++) {
+            f32x4 factor = splat_f32x4(a[i * a_column_stride]);
+            c0 = fma_f32x4(factor, load_f32x4(row), c0);
+            c1 = fma_f32x4(factor, load_f32x4(row + 4), c1);
+            c2 = fma_f32x4(factor, load_f32x4(row + 8), c2);
+            c3 = fma_f32x4(factor, load_f32x4(row + 12), c3);
+            row += b_row_stride;
+        }
+        store_f32x4(c + j, c0);
+        store_f32x4(c + j + 4, c1);
+        store_f32x4(c + j + 8, c2);
+        store_f32x4(c + j + 12, c3);
+    }
+    for (; j < n; j++) {
+        f32x4 sum = splat_f32x4(c[j]);
+        for (int32_t i = 0; i < k; i++) {
+            sum = fma_f32x4(splat_f32x4(a[i * a_column_stride]), splat_f32x4(b[i * b_row_stride + j]), sum);
+        }
+        c[j] = wasm_f32x4_extract_lane(sum, 0);
+    }
+}
+
+EXPORT(matmul_f32)
+int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
+                   int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
+                   int32_t b_column_stride, int32_t c_row_stride) {
+    if (m < 0 || n < 0 || k < 0) return STATUS_BAD_ARGUMENT;
+    if (k == 0) fill_rows(c, c_row_stride, m, n, bias);
+    if (m < TILE_ROWS && b_column_stride == 1) {
+        fill_rows(c, c_row_stride, m, n, bias);
+        for (int32_t r = 0; r < m; r++) {
+            add_row(c + r * c_row_stride, a + r * a_row_stride, a_column_stride, b, b_row_stride, n, k);
+        }
+        return STATUS_OK;
+    }
+    float *a_block = workspace, *b_panel = a_block + ROW_BLOCK * K_BLOCK;
+    for (int32_t kk = 0; kk < k; kk += K_BLOCK) {
+        int32_t depth = k - kk < K_BLOCK ? k - kk : K_BLOCK;
+        for (int32_t r = 0; r < m; r += ROW_BLOCK) {
+            int32_t rows = m - r < ROW_BLOCK ? m - r : ROW_BLOCK;
+            for (int32_t i = 0; i < rows; i += TILE_ROWS) {
+                pack_strided_f32(a_block + i * depth,
+                                 a + (r + i) * a_row_stride + kk * a_column_stride, a_row_stride,
+                                 a_column_stride, rows - i, depth, TILE_ROWS);
+            }
+            for (int32_t j = 0; j < n; j += TILE_COLUMNS) {
+                int32_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
+                float *c_block = c + r * c_row_stride + j;
+                if (kk == 0) fill_rows(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
+                pack_strided_f32(b_panel, b + kk * b_row_stride + j * b_column_stride,
+                                 b_column_stride, b_row_stride, columns, depth, TILE_COLUMNS);
+                add_panel(c_block, c_row_stride, rows, columns, a_block, b_panel, depth);
+            }
+        }
+    }
+    return STATUS_OK;
+}

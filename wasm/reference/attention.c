@@ -1,0 +1,85 @@
+/* The obvious attention: for each query, one row of scores, its softmax, and the weighted values.
+ *
+ * The row of scores lies in the workspace, as many keys at a time as fit: the greatest score, the
+ * sum and the output are carried from part to part. */
+#include "../abi.h"
+#include "scalar_math.h"
+
+enum { PART = WORKSPACE_BYTES / 4 / sizeof(float) };
+
+typedef struct attention_f32_arguments arguments;
+
+/* The score of key j for query i, -inf where it may not be seen. */
+static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
+    if (args->causal && j > i + args->causal_offset) return MINUS_INFINITY;
+    float bias = 0.0f;
+    if (args->mask_kind != MASK_NONE) {
+        int32_t at = head * args->mask_head_stride + i * args->mask_query_stride + j * args->mask_key_stride;
+        if (args->mask_kind == MASK_BOOLEAN && !((const uint8_t *)args->mask)[at]) return MINUS_INFINITY;
+        if (args->mask_kind == MASK_ADDITIVE) bias = ((const float *)args->mask)[at];
+        if (bias == MINUS_INFINITY) return bias;
+    }
+    const float *q = args->q + head * args->q_head_stride + i * args->q_stride;
+    const float *k = args->k + head / args->group * args->k_head_stride + j * args->k_stride;
+    float dot = 0.0f;
+    for (int32_t d = 0; d < args->dim; d++) dot += q[d] * args->scale * k[d];
+    return dot + bias;
+}
+
+/* Brings one query's state up to date with keys [begin, end). */
+static void visit(const arguments *args, float *weights, float *out, float *max, float *sum, int32_t head, int32_t i,
+                  int32_t begin, int32_t end) {
+    float greatest = *max;
+    for (int32_t j = begin; j < end; j++) {
+        weights[j - begin] = score(args, head, i, j);
+        greatest = weights[j - begin] > greatest ? weights[j - begin] : greatest;
+    }
+    float origin = greatest == MINUS_INFINITY ? 0.0f : greatest, shrink = exp_f32(*max - origin);
+    *max = greatest;
+    *sum *= shrink;
+    for (int32_t c = 0; c < args->value_dim; c++) out[c] *= shrink;
+    for (int32_t j = begin; j < end; j++) {
+        float hidden = weights[j - begin], weight = exp_f32(hidden - origin);
+        if (hidden == MINUS_INFINITY) continue;
+        const float *v = args->v + head / args->group * args->v_head_stride + j * args->v_stride;
+        *sum += weight;
+        for (int32_t c = 0; c < args->value_dim; c++) out[c] += weight * v[c];
+    }
+}
+
+static float log_f32(float x) {
+    double y = 0, power = 1, rest = x;
+    if (!(x < __builtin_inff())) return x;
+    while (rest > 1.5) rest /= 2, y += 0.6931471805599453;
+    double s = (rest - 1) / (rest + 1);
+    power = s;
+    for (int i = 1; i < 24; i += 2, power *= s * s) y += 2 * power / i;
+    return (float)y;
+}
+
+EXPORT(attention_f32)
+int32_t attention_f32(const arguments *args) {
+    if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
+    if (args->dim > ATTENTION_MAX_DIM || args->value_dim > ATTENTION_MAX_DIM) return STATUS_BAD_ARGUMENT;
+    float *weights = args->workspace, *state = weights + PART;
+    for (int32_t h = args->head_begin; h < args->head_end; h++) {
+        for (int32_t i = args->query_begin; i < args->query_end; i++) {
+            int32_t slot = args->key_end - args->key_begin < args->keys ? i - args->query_begin : 0;
+            float *carried = state + slot * 2;
+            float *out = args->out + h * args->out_head_stride + i * args->out_stride;
+            if (args->key_begin == 0) {
+                carried[0] = MINUS_INFINITY, carried[1] = 0.0f;
+                for (int32_t c = 0; c < args->value_dim; c++) out[c] = 0.0f;
+            }
+            for (int32_t j = args->key_begin; j < args->key_end; j += PART) {
+                int32_t end = args->key_end - j < PART ? args->key_end : j + PART;
+                visit(args, weights, out, carried, carried + 1, h, i, j, end);
+            }
+            if (args->key_end < args->keys) continue;
+            float sum = carried[1];
+            for (int32_t c = 0; c < args->value_dim; c++) out[c] = sum == 0.0f ? 0.0f : out[c] / sum;
+            if (args->lse) args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : carried[0] + log_f32(sum);
+        }
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,51 @@
+/* Rotary position embedding (Su et al., 2021).
+ *
+ * x and out are [rows][heads][dim]; row r turns by the angles whose cosines and sines are
+ * cosines[r][rotary_dim / 2]. Pairs are (x[i], x[i + rotary_dim / 2]), or neighbours where
+ * interleaved; what lies past rotary_dim is copied. In place is fine. */
+#include "abi.h"
+#include "simd.h"
+
+INLINE void turn_halves(const float *x, const float *cosines, const float *sines, float *out, int32_t half) {
+    int32_t i = 0;
+    for (; i + 4 <= half; i += 4) {
+        f32x4 a = load_f32x4(x + i), b = load_f32x4(x + half + i);
+        f32x4 c = load_f32x4(cosines + i), s = load_f32x4(sines + i);
+        store_f32x4(out + i, sub_f32x4(mul_f32x4(a, c), mul_f32x4(b, s)));
+        store_f32x4(out + half + i, add_f32x4(mul_f32x4(a, s), mul_f32x4(b, c)));
+    }
+    for (; i < half; i++) {
+        float a = x[i], b = x[half + i];
+        out[i] = a * cosines[i] - b * sines[i];
+        out[half + i] = a * sines[i] + b * cosines[i];
+    }
+}
+
+INLINE void turn_neighbours(const float *x, const float *cosines, const float *sines, float *out, int32_t half) {
+    for (int32_t i = 0; i < half; i++) {
+        float a = x[2 * i], b = x[2 * i + 1];
+        out[2 * i] = a * cosines[i] - b * sines[i];
+        out[2 * i + 1] = a * sines[i] + b * cosines[i];
+    }
+}
+
+EXPORT(rotary_embedding_f32)
+int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out,
+                             int32_t rows, int32_t heads, int32_t dim, int32_t rotary_dim,
+                             int32_t interleaved) {
+    if (rows < 0 || heads < 0 || rotary_dim < 0 || rotary_dim > dim || rotary_dim % 2) {
+        return STATUS_BAD_ARGUMENT;
+    }
+    int32_t half = rotary_dim / 2;
+    for (int32_t r = 0; r < rows; r++, cosines += half, sines += half) {
+        for (int32_t h = 0; h < heads; h++, x += dim, out += dim) {
+            if (interleaved) {
+                turn_neighbours(x, cosines, sines, out, half);
+            } else {
+                turn_halves(x, cosines, sines, out, half);
+            }
+            for (int32_t i = rotary_dim; i < dim; i++) out[i] = x[i];
+        }
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,40 @@
+/* Elementary functions of four floats. The coefficients come from fit.py. */
+#ifndef FLASHWASM_VECTOR_MATH_H
+#define FLASHWASM_VECTOR_MATH_H
+
+#include "simd.h"
+
+#define LOG2_E 0x1.715476p+0f
+#define LOG2_E_LOW 0x1.4ae0cp-26f /* log2 e less the float above. */
+#define LN_2 0.693147180559945f
+
+/* 2^f for |f| <= 1/2, relative error 2e-9 before rounding; 2^0 is exactly 1. */
+INLINE f32x4 exp2_fraction_f32x4(f32x4 f) {
+    f32x4 p = splat_f32x4(0x1.41fbbcp-13f);
+    p = fma_f32x4(p, f, splat_f32x4(0x1.5f3e54p-10f));
+    p = fma_f32x4(p, f, splat_f32x4(0x1.3b2d4cp-7f));
+    p = fma_f32x4(p, f, splat_f32x4(0x1.c6aee8p-5f));
+    p = fma_f32x4(p, f, splat_f32x4(0x1.ebfbdcp-3f));
+    p = fma_f32x4(p, f, splat_f32x4(0x1.62e43p-1f));
+    return fma_f32x4(p, f, splat_f32x4(1.0f));
+}
+
+/* 2^scale * e^x for x <= 0 and a constant 0 <= scale <= 24; NaN gives NaN.
+ *
+ * Adding 1.5 * 2^23 rounds x log2 e to an integer in the low mantissa bits, from which a shift
+ * makes a power of two. Below 2^-127 the exponent field is zero and so is the result. The scale
+ * lets a caller that divides by it afterwards keep what would be subnormal here. */
+INLINE f32x4 scaled_exp_f32x4(f32x4 x, int scale) {
+    f32x4 magic = splat_f32x4(12582912.0f + 127.0f + (float)scale);
+    f32x4 bounded = pmax_f32x4(x, splat_f32x4((-127.0f - (float)scale) * LN_2));
+    f32x4 shifted = fma_f32x4(bounded, splat_f32x4(LOG2_E), magic);
+    f32x4 minus_whole = sub_f32x4(magic, shifted);
+    f32x4 f = fma_f32x4(bounded, splat_f32x4(LOG2_E), minus_whole);
+    f = fma_f32x4(bounded, splat_f32x4(LOG2_E_LOW), f);
+    return mul_f32x4(exp2_fraction_f32x4(f), wasm_i32x4_shl(shifted, 23));
+}
+
+/* e^x for x <= 0, zero where it would be subnormal. */
+INLINE f32x4 exp_f32x4(f32x4 x) { return scaled_exp_f32x4(x, 0); }
+
+#endif
