@@ -58,7 +58,7 @@ def softmax(x, axis=-1):
     x = np.asarray(x, np.float64)
     p = reference.softmax(x, axis)
     depth = x.max(axis=axis, keepdims=True, initial=-np.inf) - x
-    term = 2 * U * depth + EXPONENTIAL
+    term = np.where(p > 0, 2 * U * depth + EXPONENTIAL, 0)
     mean = (p * term).sum(axis=axis, keepdims=True)
     return p * (term + mean + gamma(x.shape[axis] + 2)) + 2 * TINY
 
@@ -106,8 +106,27 @@ def gelu(x, approximate="none"):
 
 def rotary_embedding(x, cos, sin, **options):
     x, cos, sin = _magnitudes(x, cos, sin)
-    # |cos x1| + |sin x2|: both halves of the rotation with the minus sign made a plus.
-    return gamma(2) * reference.rotary_embedding(x, cos, -sin, **options) + 2 * TINY
+    # |cos x1| + |sin x2| and |sin x1| + |cos x2|: each is where one sign of the sine leads to.
+    there = reference.rotary_embedding(x, cos, sin, **options)
+    back = reference.rotary_embedding(x, cos, -sin, **options)
+    return gamma(2) * np.maximum(there, back) + 2 * TINY
+
+
+def mean_pool(x, cu_seqlens, *, normalize=False):
+    """Bound each mean by its run's magnitudes, and the unit vector by the whole mean's error.
+
+    Dividing by the length moves an element by its own error, and by its share of the length's.
+    """
+    (a,) = _magnitudes(x)
+    rows = int(np.max(np.diff(cu_seqlens), initial=0))
+    error = gamma(rows + 2) * reference.mean_pool(a, cu_seqlens) + TINY
+    if not normalize:
+        return error
+    length = np.linalg.norm(reference.mean_pool(x, cu_seqlens), axis=1, keepdims=True)
+    length = np.where(length == 0, 1, length)
+    unit = np.abs(reference.mean_pool(x, cu_seqlens, normalize=True))
+    along = np.linalg.norm(error, axis=1, keepdims=True) / length
+    return error / length + unit * (along + gamma(a.shape[1] + 4)) + TINY
 
 
 def similarity(queries, corpus, metric="cosine"):
@@ -152,5 +171,7 @@ def attention(q, k, v, *, causal=False, mask=None, scale=None):
     # A block's correction factor is one exponential and one product: a chain of its own.
     chain = gamma(2 * keys + 4) + EXPONENTIAL
     out = (p * (term + mean + chain)) @ absolute_v + SMALLEST_NORMAL
-    lse = mean[..., 0] + chain + 3 * U * (np.abs(top[..., 0]) + np.log(np.maximum(total[..., 0], 1)))
+    lse = (
+        mean[..., 0] + chain + 3 * U * (np.abs(top[..., 0]) + np.log(np.maximum(total[..., 0], 1)))
+    )
     return out, lse

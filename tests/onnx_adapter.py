@@ -101,7 +101,11 @@ def attention(
     if softcap:
         raise NotYetError("softcap")
     packed = q.ndim == 3
-    q, k, v = split_heads(q, q_num_heads), split_heads(k, kv_num_heads), split_heads(v, kv_num_heads)
+    q, k, v = (
+        split_heads(q, q_num_heads),
+        split_heads(k, kv_num_heads),
+        split_heads(v, kv_num_heads),
+    )
     if past_key is not None:
         k, v = np.concatenate([past_key, k], axis=2), np.concatenate([past_value, v], axis=2)
     queries, keys = q.shape[2], k.shape[2]

@@ -4,6 +4,7 @@ Arguments are arrays of any float type; what the package narrows to float32 on t
 narrowed by the caller before it is compared. Nothing here imports the package under test.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -106,6 +107,19 @@ def rotary_embedding(
     y[..., pairs[0]] = cos * x[..., pairs[0]] - sin * x[..., pairs[1]]
     y[..., pairs[1]] = sin * x[..., pairs[0]] + cos * x[..., pairs[1]]
     return y
+
+
+@np.errstate(all="ignore")
+def mean_pool(x, cu_seqlens, *, normalize=False):
+    """Mean of each run of rows, of unit length where asked; zeros for an empty run."""
+    (x,) = _float64(x)
+    runs = [x[begin:end] for begin, end in itertools.pairwise(cu_seqlens)]
+    means = np.array([run.mean(axis=0) if len(run) else np.zeros(x.shape[1]) for run in runs])
+    means = means.reshape(len(runs), x.shape[1])
+    if not normalize:
+        return means
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    return np.where(lengths == 0, means, means / lengths)
 
 
 @np.errstate(all="ignore")

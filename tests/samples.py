@@ -7,7 +7,19 @@ FLOAT_TYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 
 # One of each kind that IEEE 754 treats specially, and the ends of float32's range.
 SPECIAL = np.array(
-    [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-39, 1.1754944e-38, 3.4028235e38, -3.4028235e38, 1],
+    [
+        np.nan,
+        np.inf,
+        -np.inf,
+        0.0,
+        -0.0,
+        1e-45,
+        -1e-39,
+        1.1754944e-38,
+        3.4028235e38,
+        -3.4028235e38,
+        1,
+    ],
     np.float32,
 )
 

@@ -1,12 +1,12 @@
-import bounds
 import hypothesis
 import numpy as np
 import pytest
-import reference
 from hypothesis import strategies as st
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
+import bounds
 import flashwasm as fw
+import reference
+from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 METRICS = ["cosine", "dot", "l2"]
 
@@ -76,7 +76,9 @@ def test_a_vector_finds_itself(runtime):
 
 
 def test_cosine_stays_within_one(runtime):
-    corpus = np.repeat(normal(1, 300), 50, axis=0) * np.linspace(0.1, 9, 50, dtype=np.float32)[:, None]
+    corpus = (
+        np.repeat(normal(1, 300), 50, axis=0) * np.linspace(0.1, 9, 50, dtype=np.float32)[:, None]
+    )
     scores, _ = fw.cosine_top_k(np.concatenate([corpus, -corpus]), corpus, 50, runtime=runtime)
     assert (np.abs(scores) <= 1).all()
 
@@ -161,7 +163,12 @@ def test_no_queries(runtime):
         ((normal(2, 5), normal(7, 5), 0), {}, ValueError, r"\bk\b.*0"),
         ((normal(2, 5), normal(7, 5), -1), {}, ValueError, r"\bk\b.*-1"),
         ((normal(2, 5), normal(7, 5), 2.5), {}, TypeError, r"\bk\b"),
-        ((normal(2, 5), normal(7, 5), 3), {"metric": "hamming"}, ValueError, r"\bmetric\b.*hamming"),
+        (
+            (normal(2, 5), normal(7, 5), 3),
+            {"metric": "hamming"},
+            ValueError,
+            r"\bmetric\b.*hamming",
+        ),
         ((np.ones((2, 5), int), normal(7, 5), 3), {}, fw.DTypeError, r"\bqueries\b.*int64"),
         ((normal(2, 5), np.ones((7, 5), int), 3), {}, fw.DTypeError, r"\bcorpus\b.*int64"),
     ],

@@ -1,21 +1,19 @@
-import bounds
 import hypothesis
 import numpy as np
 import pytest
-import reference
 from hypothesis import strategies as st
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
+import bounds
 import flashwasm as fw
+import reference
+from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 FORMS = ["none", "tanh"]
 
 
 def check(x, approximate="none", **options):
     actual = fw.gelu(x, approximate, **options)
-    bounds.assert_close(
-        actual, reference.gelu(x, approximate), bounds.gelu(x, approximate)
-    )
+    bounds.assert_close(actual, reference.gelu(x, approximate), bounds.gelu(x, approximate))
     return actual
 
 
@@ -59,9 +57,7 @@ def test_layouts(runtime):
 @pytest.mark.parametrize("dtype", FLOAT_TYPES)
 def test_types(runtime, dtype):
     x = normal(5, 19).astype(dtype)
-    assert_same_bits(
-        fw.gelu(x, runtime=runtime), fw.gelu(x.astype(np.float32), runtime=runtime)
-    )
+    assert_same_bits(fw.gelu(x, runtime=runtime), fw.gelu(x.astype(np.float32), runtime=runtime))
 
 
 @hypothesis.given(shape=st.lists(st.integers(0, 7), max_size=4))

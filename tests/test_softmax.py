@@ -1,12 +1,12 @@
-import bounds
 import hypothesis
 import numpy as np
 import pytest
-import reference
 from hypothesis import strategies as st
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
+import bounds
 import flashwasm as fw
+import reference
+from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 
 def check(x, axis=-1, **options):

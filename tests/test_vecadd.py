@@ -1,11 +1,11 @@
 import hypothesis
 import numpy as np
 import pytest
-import reference
 from hypothesis.extra import numpy as hnp
-from samples import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
 
 import flashwasm as fw
+import reference
+from samples import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
 
 
 def check(a, b, **options):

@@ -36,8 +36,8 @@ struct attention_f32_arguments {
     void *workspace;
     const float *q, *k, *v;
     float *out;
-    float *lse;       /* Null where it is not wanted. */
-    const void *mask; /* Bytes or floats, by mask_kind. */
+    float *lse;                     /* Null where it is not wanted. */
+    const void *mask;               /* Bytes or floats, by mask_kind. */
     int32_t head_begin, head_end;   /* Query heads to compute. */
     int32_t group;                  /* Query heads to a key head: head h reads key head h / group. */
     int32_t query_begin, query_end; /* Query rows to compute. */
@@ -47,35 +47,32 @@ struct attention_f32_arguments {
     int32_t q_stride, k_stride, v_stride, out_stride; /* From one row to the next. */
     int32_t q_head_stride, k_head_stride, v_head_stride, out_head_stride, lse_head_stride;
     int32_t mask_kind, mask_head_stride, mask_query_stride, mask_key_stride;
-    int32_t causal;        /* Nonzero: query i sees keys up to i + causal_offset. */
+    int32_t causal; /* Nonzero: query i sees keys up to i + causal_offset. */
     int32_t causal_offset;
     float scale;
 };
 
-int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m,
-                   int32_t n, int32_t k, int32_t a_row_stride, int32_t a_column_stride,
-                   int32_t b_row_stride, int32_t b_column_stride, int32_t c_row_stride);
+int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
+                   int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
+                   int32_t b_column_stride, int32_t c_row_stride);
 int32_t vecadd_f32(const float *a, const float *b, float *out, int32_t n);
 int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns);
-int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out,
-                       int32_t rows, int32_t columns, float eps);
-int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns,
-                     float eps);
+int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out, int32_t rows,
+                       int32_t columns, float eps);
+int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns, float eps);
 int32_t gelu_f32(const float *x, float *out, int32_t n);
 int32_t gelu_tanh_f32(const float *x, float *out, int32_t n);
-int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows,
-                      int32_t columns);
-int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out,
-                             int32_t rows, int32_t heads, int32_t dim, int32_t rotary_dim,
-                             int32_t interleaved);
-int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_t segments,
-                      int32_t columns, int32_t normalize);
-int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores,
-                         int32_t *indices, int32_t query_count, int32_t row_count, int32_t dim,
-                         int32_t k, int32_t first_index, int32_t metric);
+int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows, int32_t columns);
+int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out, int32_t rows,
+                             int32_t heads, int32_t dim, int32_t rotary_dim, int32_t interleaved);
+int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_t segments, int32_t columns,
+                      int32_t normalize);
+int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores, int32_t *indices,
+                         int32_t query_count, int32_t row_count, int32_t dim, int32_t k, int32_t first_index,
+                         int32_t metric);
 int32_t attention_f32(const struct attention_f32_arguments *arguments);
-int32_t attention_materialized_f32(void *workspace, const float *q, const float *k, const float *v,
-                                   float *scores, float *out, int32_t queries, int32_t keys,
-                                   int32_t dim, int32_t value_dim, float scale);
+int32_t attention_materialized_f32(void *workspace, const float *q, const float *k, const float *v, float *scores,
+                                   float *out, int32_t queries, int32_t keys, int32_t dim, int32_t value_dim,
+                                   float scale);
 
 #endif

@@ -17,6 +17,7 @@
  * key_begin a multiple of 64, and the last one writes the output.
  */
 #include "attention.h"
+#include "log.h"
 #include "vector_math.h"
 
 #define MINUS_INFINITY (-__builtin_inff())
@@ -27,8 +28,8 @@ typedef struct attention_workspace workspace;
 static NOINLINE void start_queries(workspace *w, const arguments *args, int32_t head, int32_t query, int32_t end) {
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
         int32_t first = query + g * QUERY_GROUP;
-        pack_rows_f32(w->q[g], args->q + head * args->q_head_stride + first * args->q_stride,
-                      args->q_stride, end - first, args->dim, QUERY_GROUP, args->scale);
+        pack_rows_f32(w->q[g], args->q + head * args->q_head_stride + first * args->q_stride, args->q_stride,
+                      end - first, args->dim, QUERY_GROUP, args->scale);
         for (int32_t i = 0; i < args->value_dim * QUERY_GROUP; i++) w->out[g][i] = 0.0f;
         for (int32_t i = 0; i < QUERY_GROUP; i++) {
             w->max[g][i] = MINUS_INFINITY;
@@ -40,8 +41,8 @@ static NOINLINE void start_queries(workspace *w, const arguments *args, int32_t 
 /* Packs one block of keys and values; returns whether all values are finite. */
 static NOINLINE int pack_keys(workspace *w, const float *k, const float *v, const arguments *args, int32_t keys) {
     for (int32_t j = 0; j < keys; j += TILE_ROWS) {
-        pack_rows_f32(w->k[j / TILE_ROWS], k + j * args->k_stride, args->k_stride, keys - j, args->dim,
-                      TILE_ROWS, 1.0f);
+        pack_rows_f32(w->k[j / TILE_ROWS], k + j * args->k_stride, args->k_stride, keys - j, args->dim, TILE_ROWS,
+                      1.0f);
     }
     f32x4 zeros = splat_f32x4(0.0f); /* x * 0 is zero where x is finite, else NaN. */
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
@@ -128,8 +129,8 @@ static void careful_values(workspace *w, const arguments *args, struct attention
     for (int32_t i = 0; i < ATTENTION_KEY_BLOCK * QUERY_GROUP; i++) w->hidden[i] = 0.0f;
     mask_scores(w->hidden, args, at);
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
-        careful_value_tile(w->out[group] + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction,
-                           w->hidden, at.keys);
+        careful_value_tile(w->out[group] + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, w->hidden,
+                           at.keys);
     }
 }
 
@@ -173,25 +174,6 @@ static void visit_keys(workspace *w, const arguments *args, int32_t head, int32_
     }
 }
 
-/* log x for a finite x >= 1, in double: x = 2^e m, log m = 2 artanh((m - 1) / (m + 1)). */
-static float log_f32(float x) {
-    union {
-        float f;
-        uint32_t bits;
-    } u = {x};
-    if (!(x < __builtin_inff())) return x;
-    int32_t exponent = (int32_t)(u.bits >> 23) - 127;
-    u.bits = (u.bits & 0x7fffff) | 0x3f800000;
-    double m = u.f;
-    if (m > 1.4142135623730951) {
-        m *= 0.5;
-        exponent++;
-    }
-    double s = (m - 1) / (m + 1), square = s * s, series = 0;
-    for (int32_t power = 19; power > 0; power -= 2) series = series * square + 1.0 / power;
-    return (float)(exponent * 0.6931471805599453 + 2 * s * series);
-}
-
 /* Four queries of a group, `half` 0 or 4: divides by the sum, transposes and stores their rows. */
 static void store_queries(const float *out, const float *sum, float *rows, int32_t stride, int32_t queries,
                           int32_t value_dim) {
@@ -222,8 +204,7 @@ static void finish_queries(workspace *w, const arguments *args, int32_t head, in
     for (int32_t i = query; args->lse && i < end; i++) {
         int32_t g = (i - query) / QUERY_GROUP, lane = (i - query) % QUERY_GROUP;
         float sum = w->sum[g][lane];
-        args->lse[head * args->lse_head_stride + i] =
-            sum == 0.0f ? MINUS_INFINITY : w->max[g][lane] + log_f32(sum);
+        args->lse[head * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : w->max[g][lane] + log_f32(sum);
     }
 }
 
@@ -241,12 +222,10 @@ static void attend(const arguments *args, int32_t head, int32_t query, int32_t e
 
 static int arguments_are_sound(const arguments *args) {
     int partial = args->key_begin != 0 || args->key_end != args->keys;
-    int single = args->head_end - args->head_begin <= 1 &&
-                 args->query_end - args->query_begin <= ATTENTION_QUERY_BLOCK;
+    int single = args->head_end - args->head_begin <= 1 && args->query_end - args->query_begin <= ATTENTION_QUERY_BLOCK;
     return args->dim >= 0 && args->dim <= ATTENTION_MAX_DIM && args->value_dim >= 0 &&
-           args->value_dim <= ATTENTION_MAX_DIM && args->group > 0 && args->keys >= 0 &&
-           args->key_begin >= 0 && args->key_begin % ATTENTION_KEY_BLOCK == 0 &&
-           args->key_end <= args->keys && (!partial || single);
+           args->value_dim <= ATTENTION_MAX_DIM && args->group > 0 && args->keys >= 0 && args->key_begin >= 0 &&
+           args->key_begin % ATTENTION_KEY_BLOCK == 0 && args->key_end <= args->keys && (!partial || single);
 }
 
 EXPORT(attention_f32)

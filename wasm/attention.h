@@ -14,14 +14,14 @@ enum {
 /* The workspace: state that one block of queries keeps from key block to key block, then what each
  * key block is packed into. */
 struct attention_workspace {
-    float q[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP];   /* Q transposed: [dim][8], scaled. */
-    float out[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP]; /* O transposed: [value_dim][8]. */
-    float max[QUERY_GROUPS][QUERY_GROUP];                     /* Greatest score so far. */
-    float sum[QUERY_GROUPS][QUERY_GROUP];                     /* Sum of exp(score - max). */
-    float k[KEY_PANELS][ATTENTION_MAX_DIM * TILE_ROWS];       /* K panels: [dim][4 keys]. */
+    float q[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP];                  /* Q transposed: [dim][8], scaled. */
+    float out[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP];                /* O transposed: [value_dim][8]. */
+    float max[QUERY_GROUPS][QUERY_GROUP];                                    /* Greatest score so far. */
+    float sum[QUERY_GROUPS][QUERY_GROUP];                                    /* Sum of exp(score - max). */
+    float k[KEY_PANELS][ATTENTION_MAX_DIM * TILE_ROWS];                      /* K panels: [dim][4 keys]. */
     float v[ATTENTION_MAX_DIM / TILE_ROWS][ATTENTION_KEY_BLOCK * TILE_ROWS]; /* V: [key][4 columns]. */
-    float scores[ATTENTION_KEY_BLOCK * QUERY_GROUP];          /* One tile, then its weights. */
-    float hidden[ATTENTION_KEY_BLOCK * QUERY_GROUP];          /* Where v is not finite: see there. */
+    float scores[ATTENTION_KEY_BLOCK * QUERY_GROUP];                         /* One tile, then its weights. */
+    float hidden[ATTENTION_KEY_BLOCK * QUERY_GROUP];                         /* Where v is not finite: see there. */
 };
 _Static_assert(sizeof(struct attention_workspace) <= WORKSPACE_BYTES, "the workspace is too small");
 

@@ -56,7 +56,9 @@ def run(*command: str | Path) -> str:
 def emcc_version(emcc: str) -> str:
     """Return emcc's version; end with what is needed where it is missing or too old."""
     needed = ".".join(map(str, NEEDED))
-    advice = f"Emscripten {needed} or newer is needed; .ci/setup-emscripten unpacks one on Debian 12."
+    advice = (
+        f"Emscripten {needed} or newer is needed; .ci/setup-emscripten unpacks one on Debian 12."
+    )
     try:
         first_line = run(emcc, "--version").splitlines()[0]
     except OSError as error:
@@ -73,7 +75,9 @@ def find_linker(emcc: str) -> Path:
     return Path(run(em_config, "LLVM_ROOT")) / "wasm-ld"
 
 
-def build_variant(emcc: str, linker: str, sources: list[Path], flags: list[str], folder: Path) -> bytes:
+def build_variant(
+    emcc: str, linker: str, sources: list[Path], flags: list[str], folder: Path
+) -> bytes:
     """Compile and link one module, with no path of this machine in it."""
     objects = []
     for source in sources:

@@ -14,7 +14,7 @@
 
 /* The corpus panel takes one half of the workspace, as many queries as fit the other. */
 enum { QUERY_FLOATS = WORKSPACE_BYTES / 2 / sizeof(float) };
-_Static_assert(TOP_K_MAX_DIM * TILE_COLUMNS <= QUERY_FLOATS, "a panel must fit half the workspace");
+_Static_assert(TOP_K_MAX_DIM *TILE_COLUMNS <= QUERY_FLOATS, "a panel must fit half the workspace");
 
 /* Whether (score a, index i) ranks below (score b, index j). */
 INLINE int ranks_below(float a, int32_t i, float b, int32_t j) {

@@ -16,8 +16,7 @@ INLINE void copy_row(float *out, const float *row, int32_t columns) {
 }
 
 EXPORT(embedding_f32)
-int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows,
-                      int32_t columns) {
+int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows, int32_t columns) {
     if (n < 0 || rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= rows) return STATUS_BAD_INDEX;

@@ -10,8 +10,8 @@ INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 b
     return add_f32x4(mul_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight), bias);
 }
 
-static void normalize_row(const float *x, const float *weight, const float *bias, float *out,
-                          int32_t n, float mean, float factor) {
+static void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,
+                          float factor) {
     f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor);
     f32x4 w = splat_f32x4(1.0f), b = splat_f32x4(0.0f);
     int32_t i = 0;
@@ -27,8 +27,8 @@ static void normalize_row(const float *x, const float *weight, const float *bias
 }
 
 EXPORT(layer_norm_f32)
-int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out,
-                       int32_t rows, int32_t columns, float eps) {
+int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out, int32_t rows,
+                       int32_t columns, float eps) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
         float mean = sum_row(x, columns, 0.0f, value_term) / (float)columns;
@@ -40,8 +40,7 @@ int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, f
 
 /* y = x / sqrt(mean(x^2) + eps) * weight over each row (Zhang & Sennrich, 2019). */
 EXPORT(rms_norm_f32)
-int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns,
-                     float eps) {
+int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns, float eps) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
         float mean_square = sum_row(x, columns, 0.0f, square_term) / (float)columns;

@@ -18,8 +18,8 @@ static NOINLINE void add_tile(float *c, int32_t c_stride, const float *a, const 
 }
 
 /* A tile of which only rows x columns lie inside C. */
-static void add_edge_tile(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a,
-                          const float *b, int32_t k) {
+static void add_edge_tile(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a, const float *b,
+                          int32_t k) {
     float whole[TILE_ROWS * TILE_COLUMNS] = {0};
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t j = 0; j < columns; j++) whole[r * TILE_COLUMNS + j] = c[r * c_stride + j];
@@ -37,8 +37,8 @@ static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns,
 }
 
 /* C[rows][columns <= 8] += the packed rows x one B panel. */
-static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a,
-                      const float *b, int32_t k) {
+static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a, const float *b,
+                      int32_t k) {
     for (int32_t r = 0; r < rows; r += TILE_ROWS) {
         const float *a_panel = a + r * k;
         if (rows - r >= TILE_ROWS && columns == TILE_COLUMNS) {
@@ -51,8 +51,8 @@ static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns,
 }
 
 /* A row or a few: nothing to gain from packing B, so read its rows where they lie. */
-static void add_row(float *c, const float *a, int32_t a_column_stride, const float *b,
-                    int32_t b_row_stride, int32_t n, int32_t k) {
+static void add_row(float *c, const float *a, int32_t a_column_stride, const float *b, int32_t b_row_stride, int32_t n,
+                    int32_t k) {
     int32_t j = 0;
     for (; j + 16 <= n; j += 16) {
         f32x4 c0 = load_f32x4(c + j), c1 = load_f32x4(c + j + 4);
@@ -99,16 +99,15 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
         for (int32_t r = 0; r < m; r += ROW_BLOCK) {
             int32_t rows = m - r < ROW_BLOCK ? m - r : ROW_BLOCK;
             for (int32_t i = 0; i < rows; i += TILE_ROWS) {
-                pack_strided_f32(a_block + i * depth,
-                                 a + (r + i) * a_row_stride + kk * a_column_stride, a_row_stride,
+                pack_strided_f32(a_block + i * depth, a + (r + i) * a_row_stride + kk * a_column_stride, a_row_stride,
                                  a_column_stride, rows - i, depth, TILE_ROWS);
             }
             for (int32_t j = 0; j < n; j += TILE_COLUMNS) {
                 int32_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
                 float *c_block = c + r * c_row_stride + j;
                 if (kk == 0) fill_rows(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
-                pack_strided_f32(b_panel, b + kk * b_row_stride + j * b_column_stride,
-                                 b_column_stride, b_row_stride, columns, depth, TILE_COLUMNS);
+                pack_strided_f32(b_panel, b + kk * b_row_stride + j * b_column_stride, b_column_stride, b_row_stride,
+                                 columns, depth, TILE_COLUMNS);
                 add_panel(c_block, c_row_stride, rows, columns, a_block, b_panel, depth);
             }
         }

@@ -17,8 +17,8 @@ static void add_to_row(float *sum, const float *x, int32_t n) {
 }
 
 EXPORT(mean_pool_f32)
-int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_t segments,
-                      int32_t columns, int32_t normalize) {
+int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_t segments, int32_t columns,
+                      int32_t normalize) {
     if (segments < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t s = 0; s < segments; s++, out += columns) {
         int32_t begin = offsets[s], end = offsets[s + 1];

@@ -4,8 +4,7 @@
 const volatile uintptr_t never_an_address = 1;
 
 /* Four whole rows: transpose 4 x 4 at a time. */
-static void pack_four(float *panel, const float *x, int32_t row_stride, int32_t columns,
-                      int32_t width, float scale) {
+static void pack_four(float *panel, const float *x, int32_t row_stride, int32_t columns, int32_t width, float scale) {
     const float *r0 = x, *r1 = x + row_stride, *r2 = r1 + row_stride, *r3 = r2 + row_stride;
     f32x4 factor = splat_f32x4(scale);
     int32_t j = 0;
@@ -25,8 +24,8 @@ static void pack_four(float *panel, const float *x, int32_t row_stride, int32_t 
 }
 
 /* Fewer than four rows, the rest zeros. */
-static void pack_few(float *panel, const float *x, int32_t row_stride, int32_t rows,
-                     int32_t columns, int32_t width, float scale) {
+static void pack_few(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns, int32_t width,
+                     float scale) {
     for (int32_t j = 0; j < columns; j++) {
         f32x4 column = wasm_f32x4_make(rows > 0 ? x[j] : 0.0f, rows > 1 ? x[row_stride + j] : 0.0f,
                                        rows > 2 ? x[2 * row_stride + j] : 0.0f, 0.0f);
@@ -34,8 +33,8 @@ static void pack_few(float *panel, const float *x, int32_t row_stride, int32_t r
     }
 }
 
-void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns,
-                   int32_t width, float scale) {
+void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns, int32_t width,
+                   float scale) {
     for (int32_t group = 0; group < width; group += 4) {
         const float *first = x + group * row_stride;
         if (rows - group >= 4) {
@@ -47,8 +46,7 @@ void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t row
 }
 
 /* Rows that lie side by side: each column is a run of `width` floats. */
-static void pack_columns(float *panel, const float *x, int32_t column_stride, int32_t columns,
-                         int32_t width) {
+static void pack_columns(float *panel, const float *x, int32_t column_stride, int32_t columns, int32_t width) {
     for (int32_t j = 0; j < columns; j++) {
         for (int32_t group = 0; group < width; group += 4) {
             store_f32x4(panel + j * width + group, load_f32x4(x + j * column_stride + group));
@@ -56,8 +54,8 @@ static void pack_columns(float *panel, const float *x, int32_t column_stride, in
     }
 }
 
-void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t column_stride,
-                      int32_t rows, int32_t columns, int32_t width) {
+void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t column_stride, int32_t rows,
+                      int32_t columns, int32_t width) {
     if (column_stride == 1) {
         pack_rows_f32(panel, x, row_stride, rows, columns, width, 1.0f);
     } else if (row_stride == 1 && rows >= width) {

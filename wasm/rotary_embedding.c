@@ -30,9 +30,8 @@ INLINE void turn_neighbours(const float *x, const float *cosines, const float *s
 }
 
 EXPORT(rotary_embedding_f32)
-int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out,
-                             int32_t rows, int32_t heads, int32_t dim, int32_t rotary_dim,
-                             int32_t interleaved) {
+int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out, int32_t rows,
+                             int32_t heads, int32_t dim, int32_t rotary_dim, int32_t interleaved) {
     if (rows < 0 || heads < 0 || rotary_dim < 0 || rotary_dim > dim || rotary_dim % 2) {
         return STATUS_BAD_ARGUMENT;
     }

@@ -42,12 +42,13 @@ extern const volatile uintptr_t never_an_address;
  * Cranelift sinks pure instructions to their first use but keeps loads in order, so a loop that is
  * unrolled has all its loads live at once and spills. The branch here is never taken; its cold side
  * gives the accumulators other values, which makes each of them a parameter of the block that
- * follows, so it must be finished first. Worth 29 -> 52 GFLOP/s; docs/decisions has the story. */
-#define PIN(t, pointer, never)                                       \
-    do {                                                             \
-        if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) {  \
-            (t) = load_tile((const float *)(never), TILE_COLUMNS);   \
-        }                                                            \
+ * follows, so it must be finished first. Those values are loaded from an address that no operand
+ * has, or the compiler would share the load with the step. docs/decisions/0005 has the figures. */
+#define PIN(t, pointer, never)                                      \
+    do {                                                            \
+        if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \
+            (t) = load_tile((const float *)(never), TILE_COLUMNS);  \
+        }                                                           \
     } while (0)
 
 INLINE void tile_step(struct tile *t, const float *a, const float *b) {
@@ -93,11 +94,11 @@ INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k
 
 /* Packs `width` (4 or 8) rows of x, of which `rows` exist and the others count as zeros, each
  * multiplied by scale, as panel[j][width] for j < columns. */
-void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns,
-                   int32_t width, float scale);
+void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns, int32_t width,
+                   float scale);
 
 /* The same for a matrix whose columns lie `column_stride` apart. */
-void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t column_stride,
-                      int32_t rows, int32_t columns, int32_t width);
+void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t column_stride, int32_t rows,
+                      int32_t columns, int32_t width);
 
 #endif

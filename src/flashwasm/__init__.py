@@ -37,14 +37,12 @@ _HOMES = {
         "softmax",
         "vecadd",
     ],
-    "flashwasm.runtime": ["Runtime", "Stats", "default_runtime"],
+    "flashwasm.runtime": ["Runtime", "default_runtime"],
+    "flashwasm.stats": ["Stats"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
-    from flashwasm.flash_attention import attention as attention
-    from flashwasm.probe import Capabilities as Capabilities
-    from flashwasm.probe import capabilities as capabilities
     from flashwasm.encoder import SentenceEncoder as SentenceEncoder
     from flashwasm.errors import CapabilityError as CapabilityError
     from flashwasm.errors import ClosedError as ClosedError
@@ -56,6 +54,7 @@ if TYPE_CHECKING:
     from flashwasm.errors import KernelTrap as KernelTrap
     from flashwasm.errors import OutOfMemoryError as OutOfMemoryError
     from flashwasm.errors import ShapeError as ShapeError
+    from flashwasm.flash_attention import attention as attention
     from flashwasm.ops import cosine_top_k as cosine_top_k
     from flashwasm.ops import embedding as embedding
     from flashwasm.ops import gelu as gelu
@@ -66,9 +65,11 @@ if TYPE_CHECKING:
     from flashwasm.ops import rotary_embedding as rotary_embedding
     from flashwasm.ops import softmax as softmax
     from flashwasm.ops import vecadd as vecadd
+    from flashwasm.probe import Capabilities as Capabilities
+    from flashwasm.probe import capabilities as capabilities
     from flashwasm.runtime import Runtime as Runtime
-    from flashwasm.runtime import Stats as Stats
     from flashwasm.runtime import default_runtime as default_runtime
+    from flashwasm.stats import Stats as Stats
 
 
 def __getattr__(name: str) -> Any:

@@ -107,7 +107,7 @@ def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
     if not isinstance(out, np.ndarray):
         message = f"out: expected a NumPy array, got {type(out).__name__}"
         raise DTypeError(message)
-    if out.dtype != np.float32:
+    if out.dtype is not _FLOAT32 and out.dtype != _FLOAT32:
         message = f"out: expected float32, got {out.dtype}"
         raise DTypeError(message)
     if out.shape != shape:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # Rows are told apart by identity, which is quick to look up.
 class Kernel:
     """One export.
 

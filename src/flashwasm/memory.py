@@ -7,7 +7,7 @@ import threading
 import weakref
 from bisect import bisect_left, insort
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,19 +19,23 @@ if TYPE_CHECKING:
     from flashwasm.host.shared_memory import SharedMemory
 
 ALIGNMENT = 64
+_FLOAT32 = np.dtype(np.float32)
 _PAGE_BYTES = 1 << 16
 _GROW_PAGES = 16  # Grow by a megabyte at least: each growth is a system call.
 
 
-class Block(weakref.ref[memoryview]):
-    """A piece of linear memory that is free again when the view of it is gone.
+class Block(weakref.ref["NDArray[Any]"]):
+    """A piece of linear memory that is free again when its array is gone.
+
+    It refers to the array that was made over it. NumPy makes every view of that array keep it,
+    since what lies below it is no array.
 
     Attributes
     ----------
     offset, size : int
         Where it lies, and its length in bytes.
     key : int
-        Identity of the view, by which an array's block is found.
+        Identity of the array.
     """
 
     __slots__ = ("key", "offset", "size")
@@ -61,7 +65,7 @@ class Arena:
         self._end = -(-begin // ALIGNMENT) * ALIGNMENT
         self._free: list[tuple[int, int]] = []  # (offset, size), by offset, no two adjacent.
         self._kept: dict[int, list[int]] = {}  # Size to offsets that were freed whole.
-        # Views die at any time, also while the lock is held: their blocks are queued.
+        # Arrays die at any time, also while the lock is held: their blocks are queued.
         self._dead: deque[Block] = deque()
         self._blocks: dict[int, Block] = {}
         self.in_use = 0
@@ -102,27 +106,28 @@ class Arena:
             self.in_use -= size
             self._kept.setdefault(size, []).append(offset)
 
-    def array(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
-        """Return a new array in linear memory; its contents are undefined."""
-        kind = np.dtype(dtype)
-        size = math.prod(shape) * kind.itemsize
+    def array(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32
+    ) -> tuple[NDArray[Any], int]:
+        """Return a new array in linear memory, its contents undefined, and its offset."""
+        size = math.prod(shape) * dtype.itemsize
         offset = self.allocate(size)
-        view = self._memory.view[offset : offset + size]
-        block = Block(view, self._dead.append)
-        block.offset, block.size, block.key = offset, size, id(view)
+        array: NDArray[Any] = np.ndarray(shape, dtype, self._memory.content, offset)
+        block = Block(array, self._dead.append)
+        block.offset, block.size, block.key = offset, size, id(array)
         self._blocks[block.key] = block
-        return np.ndarray(shape, kind, buffer=view)
+        return array, offset
 
-    def view(self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
+    def view(
+        self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32
+    ) -> NDArray[Any]:
         """Return an array over memory that the caller holds."""
-        kind = np.dtype(dtype)
-        size = math.prod(shape) * kind.itemsize
-        return np.ndarray(shape, kind, buffer=self._memory.view[offset : offset + size])
+        return np.ndarray(shape, np.dtype(dtype), self._memory.content, offset)
 
-    def offset_of(self, x: NDArray[np.generic]) -> int | None:
-        """Return where an array's first element lies in linear memory, or None where it does not."""
-        block = self._blocks.get(id(x.base))
-        if block is not None and block() is x.base and x.nbytes == block.size and x.flags.c_contiguous:
+    def offset_of(self, x: NDArray[Any]) -> int | None:
+        """Return where an array begins in linear memory, or None where it lies elsewhere."""
+        block = self._blocks.get(id(x))
+        if block is not None and block() is x:
             return block.offset
         if x.base is None:
             return None
@@ -130,7 +135,7 @@ class Arena:
         return offset if 0 <= offset < self.reserved else None
 
     def settle(self) -> None:
-        """Count out the blocks whose views are gone."""
+        """Count out the blocks whose arrays are gone."""
         with self._lock:
             self._bury()
 

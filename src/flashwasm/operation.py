@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+_FLOAT32 = np.dtype(np.float32)
+
 
 class Operation:
     """One operation in a runtime: holds its lock, its deadline and its temporary blocks.
@@ -36,18 +38,16 @@ class Operation:
         Seconds from now; None means the runtime's own.
     """
 
-    __slots__ = (
-        *("_blocks", "_deadline", "_pending", "_residents", "_result", "_runtime"),
-        "all_resident",
-    )
+    # Whether every input so far lies in linear memory.
+    all_resident = True
+    _result: Array | None = None
+    _pending: Array | None = None  # The result, where it is still to be copied out.
 
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
         self._runtime = runtime
         self._blocks: list[tuple[int, int]] = []
-        self._residents: list[Array] = []  # Inputs that are read where they lie.
-        self.all_resident = True  # Whether every input so far lies in linear memory.
-        self._result: Array | None = None
-        self._pending: Array | None = None  # The result, where it is still to be copied out.
+        # Where the inputs lie that are read in place: the first byte, and one past the last.
+        self._residents: list[tuple[int, int]] = []
         limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
         self._deadline = None if limit is None else monotonic() + limit
 
@@ -58,11 +58,9 @@ class Operation:
         elif not runtime.lock.acquire(timeout=max(self._deadline - monotonic(), 0)):
             message = "another call held the runtime until the timeout"
             raise DeadlineExceeded(message)
-        try:
-            runtime.check_open()
-        except ClosedError:
+        if runtime.closed_because:
             runtime.lock.release()
-            raise
+            raise ClosedError(runtime.closed_because)
         return self
 
     def __exit__(
@@ -82,27 +80,29 @@ class Operation:
         self._blocks.append((offset, size))
         return offset, self._runtime.arena.view(offset, shape, dtype)
 
-    def put(self, x: Array, dtype: DTypeLike = np.float32) -> int:
-        """Return the address of ``x`` as a contiguous array of ``dtype``, copied only if need be."""
+    def put(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
+        """Return the address of ``x``, contiguous and of ``dtype``, copied only if need be."""
         offset = self._runtime.arena.offset_of(x)
         if offset is None:
             self.all_resident = False
-        elif x.dtype == dtype and x.flags.c_contiguous:
-            self._residents.append(x)
+        elif (x.dtype is dtype or x.dtype == dtype) and x.flags.c_contiguous:
+            self._residents.append((offset, offset + x.nbytes))
             return offset
         offset, target = self.scratch(x.shape, dtype)
         self._runtime.copy(target, x)
         return offset
 
     def put_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the address and the strides, in elements, of float32 ``x``, copied only if need be.
+        """Return address and strides, in elements, of float32 ``x``, copied only if need be.
 
         Any strides are kept where ``x`` lies in linear memory; a copy is contiguous, with the last
         two axes in the order in which they lie.
         """
         offset = self._runtime.arena.offset_of(x)
         if offset is not None and x.dtype == np.float32 and not any(s % 4 for s in x.strides):
-            self._residents.append(x)
+            low, high = np.lib.array_utils.byte_bounds(x)
+            base = self._runtime.arena.address
+            self._residents.append((low - base, high - base))
             return offset, tuple(s // 4 for s in x.strides)
         swapped = x.swapaxes(-1, -2)
         if swapped.flags.c_contiguous and not x.flags.c_contiguous:
@@ -128,15 +128,13 @@ class Operation:
         """
         arena = self._runtime.arena
         if out is None and self.all_resident:
-            self._result = out = arena.array(shape)
-            offset = arena.offset_of(out)
-            assert offset is not None  # noqa: S101 - it was made there.
+            self._result, offset = arena.array(shape)
             return offset
         self._result = out
         if out is not None and out.flags.c_contiguous:
-            offset = arena.offset_of(out)
-            if offset is not None and not self._would_clobber(out, offset, in_place=in_place):
-                return offset
+            found = arena.offset_of(out)
+            if found is not None and not self._would_clobber(found, out.nbytes, in_place=in_place):
+                return found
         offset, self._pending = self.scratch(shape)
         return offset
 
@@ -149,12 +147,13 @@ class Operation:
         assert self._result is not None  # noqa: S101 - output() was called.
         return self._result
 
-    def _would_clobber(self, out: Array, offset: int, *, in_place: bool) -> bool:
-        """Return whether writing ``out`` would change an input before it is read."""
-        for x in self._residents:
-            if in_place and x.nbytes == out.nbytes and self._runtime.arena.offset_of(x) == offset:
+    def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
+        """Return whether writing there would change an input before it is read."""
+        end = offset + size
+        for first, last in self._residents:
+            if first >= end or last <= offset:
                 continue
-            if np.may_share_memory(x, out):
+            if not in_place or first != offset or last != end:
                 return True
         return False
 
@@ -166,9 +165,10 @@ class Operation:
     def run(self, kernel: Kernel, *arguments: float) -> None:
         """Call a kernel once on the calling thread."""
         runtime = self._runtime
-        self.check_deadline()
+        if self._deadline is not None:
+            self.check_deadline()
         start = perf_counter()
-        status = runtime.workers.first.call(kernel, arguments)
+        status = runtime.kernel_calls[kernel](arguments)
         runtime.kernel_seconds += perf_counter() - start
         runtime.calls += 1
         if status:

@@ -22,7 +22,11 @@ def _folder(override: str, xdg: str, macos: str, windows: str, other: str) -> Pa
 def data_folder() -> Path:
     """Return the folder for installed models: ``FLASHWASM_DATA``, or the platform's own."""
     return _folder(
-        "FLASHWASM_DATA", "XDG_DATA_HOME", "Library/Application Support", "LOCALAPPDATA", ".local/share"
+        "FLASHWASM_DATA",
+        "XDG_DATA_HOME",
+        "Library/Application Support",
+        "LOCALAPPDATA",
+        ".local/share",
     )
 
 

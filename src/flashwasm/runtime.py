@@ -1,11 +1,10 @@
-"""A runtime: one sandbox with its linear memory, its workers, and the operations run in it."""
+"""A runtime: one sandbox with its linear memory and its workers."""
 
 from __future__ import annotations
 
 import os
 import threading
 import weakref
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from flashwasm.host.modules import VARIANTS
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers
 from flashwasm.memory import Arena
-from flashwasm.operation import Operation
+from flashwasm.stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,33 +30,6 @@ if TYPE_CHECKING:
 
 # The modules' own stack and data lie below this; see the memory map in wasm/README.md.
 _FIRST_FREE = 2 * PAGE_BYTES
-
-
-@dataclass(frozen=True)
-class Stats:
-    """What a runtime holds and has done.
-
-    Attributes
-    ----------
-    bytes_reserved : int
-        Bytes of linear memory that exist.
-    bytes_in_use, bytes_peak : int
-        Bytes of arrays and operands in it, now and at most so far, without the workers' workspaces.
-    bytes_workspace : int
-        Bytes of stacks and workspaces, the same number for each worker.
-    calls : int
-        Calls of kernels.
-    kernel_seconds, copy_seconds : float
-        Wall-clock time in kernels, and copying between NumPy's memory and linear memory.
-    """
-
-    bytes_reserved: int
-    bytes_in_use: int
-    bytes_peak: int
-    bytes_workspace: int
-    calls: int
-    kernel_seconds: float
-    copy_seconds: float
 
 
 def available_cpus() -> int:
@@ -125,10 +97,11 @@ class Runtime:
         self.workers = Workers(
             [Instance(self.variant, memory, b, fast=_fast_calls, target=_target) for b in bases]
         )
+        self.kernel_calls = self.workers.first.calls
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
         self.lock = threading.RLock()
-        self._closed = ""
+        self.closed_because = ""
         self.calls = 0
         self.kernel_seconds = 0.0
         self.copy_seconds = 0.0
@@ -165,7 +138,7 @@ class Runtime:
             raise ShapeError(message)
         with self.lock:
             self.check_open()
-            return self.arena.array(tuple(int(n) for n in sizes), kind)
+            return self.arena.array(tuple(int(n) for n in sizes), kind)[0]
 
     def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
         """Return ``a`` in linear memory: itself where it lies there already, else a copy.
@@ -221,10 +194,11 @@ class Runtime:
         Arrays made by ``empty`` and ``asarray`` stay readable; their memory goes with the last.
         """
         with self.lock:
-            if not self._closed:
-                self._closed = "the runtime is closed"
+            if not self.closed_because:
+                self.closed_because = "the runtime is closed"
                 self._finalizer()
                 self.workers = Workers([])
+                self.kernel_calls = {}
 
     def __enter__(self) -> Runtime:
         self.check_open()
@@ -239,17 +213,13 @@ class Runtime:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self.arena.reserved} bytes"
+        state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"
         return f"<Runtime {self.variant}, {self.threads} threads, {state}>"
 
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called."""
-        return bool(self._closed)
-
-    def operation(self, timeout: float | None = None) -> Operation:
-        """Return a context in which one operation puts operands and runs kernels."""
-        return Operation(self, timeout)
+        return bool(self.closed_because)
 
     def copy(self, target: Array, source: Array) -> None:
         """Copy between linear memory and NumPy's, and count the time."""
@@ -264,13 +234,13 @@ class Runtime:
 
     def check_open(self) -> None:
         """Raise ClosedError after ``close``."""
-        if self._closed:
-            raise ClosedError(self._closed)
+        if self.closed_because:
+            raise ClosedError(self.closed_because)
 
     def _orphan(self) -> None:
         """Forget threads and locks that did not survive a fork."""
         self.lock = threading.RLock()
-        self._closed = "the runtime belongs to the process that this one was forked from"
+        self.closed_because = "the runtime belongs to the process that this one was forked from"
         self._finalizer.detach()
 
 
@@ -324,7 +294,7 @@ def checked_runtime(runtime: Runtime | None) -> Runtime:
 
 def _after_fork() -> None:
     """In a child process: threads are gone, so every runtime of the parent is closed here."""
-    global _default, _default_lock  # noqa: PLW0603 - the parent may have held the lock.
+    global _default, _default_lock
     _default, _default_lock = None, threading.Lock()
     for runtime in list(_all_runtimes):
         runtime._orphan()  # noqa: SLF001 - a function of the same module.

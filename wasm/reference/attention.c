@@ -3,6 +3,7 @@
  * The row of scores lies in the workspace, as many keys at a time as fit: the greatest score, the
  * sum and the output are carried from part to part. */
 #include "../abi.h"
+#include "../log.h"
 #include "scalar_math.h"
 
 enum { PART = WORKSPACE_BYTES / 4 / sizeof(float) };
@@ -47,16 +48,6 @@ static void visit(const arguments *args, float *weights, float *out, float *max,
     }
 }
 
-static float log_f32(float x) {
-    double y = 0, power = 1, rest = x;
-    if (!(x < __builtin_inff())) return x;
-    while (rest > 1.5) rest /= 2, y += 0.6931471805599453;
-    double s = (rest - 1) / (rest + 1);
-    power = s;
-    for (int i = 1; i < 24; i += 2, power *= s * s) y += 2 * power / i;
-    return (float)y;
-}
-
 EXPORT(attention_f32)
 int32_t attention_f32(const arguments *args) {
     if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
@@ -78,7 +69,8 @@ int32_t attention_f32(const arguments *args) {
             if (args->key_end < args->keys) continue;
             float sum = carried[1];
             for (int32_t c = 0; c < args->value_dim; c++) out[c] = sum == 0.0f ? 0.0f : out[c] / sum;
-            if (args->lse) args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : carried[0] + log_f32(sum);
+            if (args->lse)
+                args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : carried[0] + log_f32(sum);
         }
     }
     return STATUS_OK;

@@ -57,8 +57,9 @@ int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t ro
 
 /* Phi(-a) for a >= 0, times 2^24; see gelu.c. */
 static float scaled_tail(float a) {
-    static const float coefficients[] = {0x1.98c53ep-4f,  0x1.938666p-4f, 0x1.a8f244p-4f,  0x1.0dbf28p-5f, 0x1.9d332ap-3f,
-                                         -0x1.a57128p-3f, 0x1.2f3a4cp-2f, -0x1.38f3d2p-3f, 0x1.a573a6p-6f};
+    static const float coefficients[] = {0x1.98c53ep-4f, 0x1.938666p-4f,  0x1.a8f244p-4f,
+                                         0x1.0dbf28p-5f, 0x1.9d332ap-3f,  -0x1.a57128p-3f,
+                                         0x1.2f3a4cp-2f, -0x1.38f3d2p-3f, 0x1.a573a6p-6f};
     if (a > 16.0f) a = 16.0f;
     float t = 1.0f / (1.0f + 0.25f * a), p = 0.0f;
     for (int i = 8; i >= 0; i--) p = p * t + coefficients[i];

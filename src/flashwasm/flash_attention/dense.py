@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.arrays import checked_out
+from flashwasm.errors import OutOfMemoryError
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
-from flashwasm.errors import OutOfMemoryError
 from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE
+from flashwasm.operation import Operation
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.operation import Operation
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
@@ -141,7 +141,7 @@ def _attend_whole(
 ) -> tuple[Array, Array | None]:
     heads, queries, dim = p.q.shape[-3:]
     keys, value_dim = p.v.shape[-2:]
-    with rt.operation(timeout) as op:
+    with Operation(rt, timeout) as op:
         q, k, v = (_Operand.put(op, x, p.lead) for x in (p.q, p.k, p.v))
         mask, kind = _put_mask(op, p)
         result = op.output(p.shape, out)

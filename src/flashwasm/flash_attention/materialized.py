@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.arrays import checked_out
-from flashwasm.flash_attention.problem import checked_problem
 from flashwasm.errors import ShapeError
+from flashwasm.flash_attention.problem import checked_problem
 from flashwasm.kernels import ATTENTION_MATERIALIZED
+from flashwasm.operation import Operation
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def materialized_attention(
     checked_out(out, problem.shape)
     heads, length, dim = problem.q.shape
     keys, value_dim = problem.v.shape[-2:]
-    with rt.operation(timeout) as op:
+    with Operation(rt, timeout) as op:
         at = [op.put(x) for x in (problem.q, problem.k, problem.v)]
         scores, _ = op.scratch((length, keys))
         to = op.output(problem.shape, out)

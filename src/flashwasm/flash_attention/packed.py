@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flashwasm.arrays import checked_out, floats, sequence_offsets
 from flashwasm.errors import ShapeError
 from flashwasm.kernels import ATTENTION, ATTENTION_MAX_DIM
+from flashwasm.operation import Operation
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def attention_packed(
         message = f"cu_seqlens: expected the last to be {total}, the rows of q, got {offsets[-1]}"
         raise ShapeError(message)
     checked_out(out, queries.shape)
-    with rt.operation(timeout) as op:
+    with Operation(rt, timeout) as op:
         operands = [op.put_rows(x) for x in (queries, keys, values)]
         to = op.output(queries.shape, out)
         row_strides = [strides[0] for _, strides in operands]

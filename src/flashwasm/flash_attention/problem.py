@@ -61,7 +61,8 @@ class Problem:
     @property
     def group(self) -> int:
         """Query heads to a key head."""
-        return self.q.shape[-3] // max(self.k.shape[-3], 1)
+        heads, key_heads = int(self.q.shape[-3]), int(self.k.shape[-3])
+        return heads // max(key_heads, 1)
 
     def halves(self) -> Iterator[tuple[tuple[Any, ...], Problem]]:
         """Cut in two along the outermost axis that can be, each with its index into the output.
@@ -131,7 +132,7 @@ def checked_problem(
     """Check what the user gave and bring it into one form."""
     arrays = {"q": floats(q, "q", at_least=2), "k": floats(k, "k", at_least=2)}
     arrays["v"] = floats(v, "v", at_least=2)
-    arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}  # noqa: PLR2004
+    arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}
     _check_matrices(**arrays)
     shapes = {name: x.shape[:-3] for name, x in arrays.items()}
     heads, queries = arrays["q"].shape[-3:-1]
@@ -144,17 +145,19 @@ def checked_problem(
         checked_mask = _with_axes(checked_mask, len(lead))
     factor = 1 / math.sqrt(max(dim, 1)) if scale is None else finite_float(scale, "scale")
     return Problem(
-        *(_with_axes(x, len(lead)) for x in arrays.values()),
-        checked_mask,
-        _checked_offsets(causal, queries, keys, lead),
-        factor,
-        lead,
+        q=_with_axes(arrays["q"], len(lead)),
+        k=_with_axes(arrays["k"], len(lead)),
+        v=_with_axes(arrays["v"], len(lead)),
+        mask=checked_mask,
+        offsets=_checked_offsets(causal, queries, keys, lead),
+        scale=factor,
+        lead=lead,
     )
 
 
 def output_shape(problem: Problem, *inputs: ArrayLike) -> tuple[int, ...]:
     """Return the output's shape as the user sees it: without a head axis where none was given."""
-    if all(np.ndim(x) == 2 for x in inputs):  # noqa: PLR2004 - one head each.
+    if all(np.ndim(x) == 2 for x in inputs):
         return problem.shape[-2:]
     return problem.shape
 
@@ -232,6 +235,8 @@ def _checked_offsets(
     try:
         wide = np.broadcast_to(np.clip(offset, -_FAR, _FAR).astype(np.int64), lead)
     except ValueError:
-        message = f"causal: expected offsets that broadcast to leading axes {lead}, got {offset.shape}"
+        message = (
+            f"causal: expected offsets that broadcast to leading axes {lead}, got {offset.shape}"
+        )
         raise ShapeError(message) from None
     return wide

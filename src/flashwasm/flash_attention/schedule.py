@@ -44,13 +44,15 @@ class Schedule:
         return cls(max(1, wanted // max(queries * row, 1)), max(queries, 1), keys)
 
     def pieces(self, heads: int, queries: int, keys: int) -> list[list[tuple[int, ...]]]:
-        """Return tasks of calls (head_begin, head_end, query_begin, query_end, key_begin, key_end)."""
+        """Return tasks of calls: begin and end of heads, of queries and of keys."""
         partial = self.keys < keys
         head_step = 1 if partial else self.heads
         query_step = min(self.queries, ATTENTION_QUERY_BLOCK) if partial else self.queries
-        key_ranges = [
-            (j, min(j + self.keys, keys)) for j in range(0, keys, self.keys)
-        ] if partial else [(0, keys)]
+        key_ranges = (
+            [(j, min(j + self.keys, keys)) for j in range(0, keys, self.keys)]
+            if partial
+            else [(0, keys)]
+        )
         return [
             [
                 (h, min(h + head_step, heads), i, min(i + query_step, queries), *key_range)

@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import wasmtime
@@ -75,7 +76,7 @@ def _compiled(variant: str, target: str | None) -> wasmtime.Module:
 
 
 def engine(target: str | None = None) -> wasmtime.Engine:
-    """Return the process's engine for a target: None is this machine, "pulley64" the interpreter."""
+    """Return the process's engine: target None is this machine, "pulley64" the interpreter."""
     with _lock:
         return _engine(target)
 
@@ -86,6 +87,7 @@ def compiled(variant: str, target: str | None = None) -> wasmtime.Module:
         return _compiled(variant, target)
 
 
+@cache
 def validates(variant: str) -> bool:
     """Return whether this engine takes the variant's real module."""
     try:
@@ -102,7 +104,7 @@ def best_variant() -> str:
 
 def wasmtime_version() -> str:
     """Return the version of wasmtime that runs the kernels."""
-    return wasmtime.__version__
+    return version("wasmtime")
 
 
 def _forget_after_fork() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,8 @@ _VALUE_BYTES = 16
 def _find_unchecked_call() -> Any:
     """Return wasmtime's C entry for calls whose types are known, or None where it is not found."""
     try:
-        from wasmtime import _bindings  # noqa: PLC0415 - private, so its absence is foreseen.
-
+        # Private, so its absence is foreseen.
+        _bindings = importlib.import_module("wasmtime._bindings")
         if ctypes.sizeof(_bindings.wasmtime_val_raw_t) != _VALUE_BYTES:
             return None
         pointer = ctypes.c_void_p
@@ -47,13 +48,13 @@ _unchecked_call = _find_unchecked_call()
 
 def _message_of(error: int | None, trap: int | None) -> str:
     """Return what wasmtime says of an error or a trap, and free it."""
-    from wasmtime import _bindings  # noqa: PLC0415 - as above.
-
+    _bindings = importlib.import_module("wasmtime._bindings")
+    # Neither class has a public constructor from a pointer.
     if trap:
-        pointer = ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t))
-        return str(wasmtime.Trap._from_ptr(pointer))  # noqa: SLF001 - it has no public constructor.
-    pointer = ctypes.cast(error or 0, ctypes.POINTER(_bindings.wasmtime_error_t))
-    return str(wasmtime.WasmtimeError._from_ptr(pointer))  # noqa: SLF001 - likewise.
+        trap_pointer = ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t))
+        return str(wasmtime.Trap._from_ptr(trap_pointer))  # noqa: SLF001 - see above.
+    error_pointer = ctypes.cast(error or 0, ctypes.POINTER(_bindings.wasmtime_error_t))
+    return str(wasmtime.WasmtimeError._from_ptr(error_pointer))  # noqa: SLF001 - see above.
 
 
 class Instance:
@@ -85,14 +86,13 @@ class Instance:
         self._store = wasmtime.Store(engine(target))
         module = compiled(variant, target)
         self._instance = wasmtime.Instance(self._store, module, [memory.memory])
-        exports = self._instance.exports(self._store)
-        stack_pointer = exports["__stack_pointer"]
-        stack_pointer.set_value(self._store, wasmtime.Val.i32(base + STACK_BYTES))
+        exports: Any = self._instance.exports(self._store)
+        exports["__stack_pointer"].set_value(self._store, wasmtime.Val.i32(base + STACK_BYTES))
         self._memory = memory
         self._arguments = base + STACK_BYTES
         self._workspace = base + STACK_BYTES + ARGUMENT_BYTES
         make = self._fast_call if fast and _unchecked_call is not None else self._public_call
-        self._calls: dict[Kernel, Call] = {
+        self.calls: dict[Kernel, Call] = {
             kernel: self._prepared(kernel, make, exports[kernel.export]) for kernel in KERNELS
         }
 
@@ -104,7 +104,7 @@ class Instance:
         KernelTrap
             If the sandbox stopped it.
         """
-        return self._calls[kernel](arguments)
+        return self.calls[kernel](arguments)
 
     def _prepared(
         self, kernel: Kernel, make: Callable[[Any, str, list[int]], Call], function: Any
@@ -115,10 +115,14 @@ class Instance:
         if not kernel.in_memory:
             return make(function, signature, prefix)
         pack = struct.Struct("<" + "".join(_CODES[c] for c in signature)).pack_into
-        view, at, call = self._memory.view, self._arguments, make(function, "p", [self._arguments])
+        content, at, call = (
+            self._memory.content,
+            self._arguments,
+            make(function, "p", [self._arguments]),
+        )
 
         def call_with_structure(arguments: Sequence[float]) -> int:
-            pack(view, at, *prefix, *arguments)
+            pack(content, at, *prefix, *arguments)
             return call(())
 
         return call_with_structure
@@ -129,7 +133,7 @@ class Instance:
         values = ctypes.create_string_buffer(_VALUE_BYTES * max(count, 1))
         padded = "".join(f"{_CODES[c]}12x" for c in signature)
         pack = struct.Struct("<" + padded).pack_into
-        unpack = struct.Struct("<i").unpack_from
+        result = ctypes.c_int32.from_buffer(values)
         trap = ctypes.c_void_p()
         context = ctypes.cast(self._store._context(), ctypes.c_void_p).value  # noqa: SLF001 - see docs/decisions.
         code, where = ctypes.addressof(function._func), ctypes.addressof(values)  # noqa: SLF001 - likewise.
@@ -138,12 +142,11 @@ class Instance:
         def call(arguments: Sequence[float]) -> int:
             pack(values, 0, *prefix, *arguments)
             error = raw(context, code, where, count, trap_slot)
-            if error or trap.value:
+            if error is not None or trap:
                 message = _message_of(error, trap.value)
                 trap.value = None
                 raise KernelTrap(message)
-            status: int = unpack(values)[0]
-            return status
+            return result.value
 
         # The addresses above are only good while what they point into is kept.
         call.kept = (function, trap)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import wasmtime
 from wasmtime import _ffi
@@ -22,10 +23,10 @@ class _LinkableMemory(wasmtime.SharedMemory):
 
 
 class SharedMemory:
-    """A shared linear memory and a view of all that it may ever become.
+    """A shared linear memory, and as a buffer all that it may ever become.
 
     Its address never changes: the engine reserves the whole range of a 32-bit memory at once. The
-    view keeps the memory alive, so an array made from it outlives whatever else is closed.
+    buffer keeps the memory alive, so an array made from it outlives whatever else is closed.
 
     Parameters
     ----------
@@ -41,10 +42,10 @@ class SharedMemory:
         self.max_pages = max_pages
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)
-        content = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
-        content.owner = self.memory  # type: ignore[attr-defined]
+        content: Any = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
+        content.owner = self.memory
+        self.content = content
         self.address = address
-        self.view = memoryview(content).cast("B")
 
     def grow_to(self, pages: int) -> bool:
         """Grow to at least so many pages; return False where that is refused."""

@@ -29,6 +29,8 @@ class _Job:
         self._tasks = deque(tasks)
         self._deadline = deadline
         self._stopped = False
+        self._left: list[Instance] = []  # Instances whose threads are done with this job.
+        self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.error: BaseException | None = None
 
     def stop(self) -> None:
@@ -44,15 +46,36 @@ class _Job:
                 except IndexError:
                     return
                 for arguments in task:
-                    if self._deadline is not None and monotonic() > self._deadline:
-                        message = f"{self._kernel.operation} did not finish within its timeout"
-                        raise DeadlineExceeded(message)
+                    self._check_deadline()
                     if self._stopped:
                         return
                     check_status(self._kernel, instance.call(self._kernel, arguments))
         except BaseException as error:  # noqa: BLE001 - it is raised again by the calling thread.
             self.error = self.error or error
             self.stop()
+
+    def leave(self, instance: Instance) -> None:
+        """Say that a helper is done with this job."""
+        self._left.append(instance)
+        self._leaving.put(None)
+
+    def wait(self, helpers: int) -> None:
+        """Wait until so many helpers have left. An interruption stops them, then is let through."""
+        interruption: BaseException | None = None
+        # The count decides, not the messages: an interruption may swallow one of those.
+        while len(self._left) < helpers:
+            try:
+                self._leaving.get()
+            except KeyboardInterrupt as error:  # noqa: PERF203 - that is what the loop is for.
+                self.stop()
+                interruption = error
+        if interruption is not None:
+            raise interruption
+
+    def _check_deadline(self) -> None:
+        if self._deadline is not None and monotonic() > self._deadline:
+            message = f"{self._kernel.operation} did not finish within its timeout"
+            raise DeadlineExceeded(message)
 
 
 def check_status(kernel: Kernel, status: int) -> None:
@@ -64,11 +87,11 @@ def check_status(kernel: Kernel, status: int) -> None:
     raise FlashWasmError(message)
 
 
-def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None], done: queue.SimpleQueue[_Job]) -> None:
-    """Be a worker: take jobs until None comes."""
+def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
+    """Be a helper: take jobs until None comes."""
     while (job := jobs.get()) is not None:
         job.work(instance)
-        done.put(job)
+        job.leave(instance)
         del job
 
 
@@ -82,7 +105,6 @@ class Workers:
     def __init__(self, instances: Sequence[Instance]) -> None:
         self._instances = instances
         self._jobs: list[queue.SimpleQueue[_Job | None]] = []
-        self._done: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
     @property
     def first(self) -> Instance:
@@ -106,22 +128,9 @@ class Workers:
         try:
             job.work(self._instances[0])
         finally:
-            self._wait(job, helpers)
+            job.wait(helpers)
         if job.error is not None:
             raise job.error
-
-    def _wait(self, job: _Job, helpers: int) -> None:
-        """Wait for the helpers; if a signal interrupts that, stop them first, then let it through."""
-        interruption: BaseException | None = None
-        while helpers > 0:
-            try:
-                self._done.get()
-                helpers -= 1
-            except KeyboardInterrupt as error:
-                job.stop()
-                interruption = error
-        if interruption is not None:
-            raise interruption
 
     def _started(self, count: int) -> list[queue.SimpleQueue[_Job | None]]:
         """Return the first ``count`` helpers' queues, starting those that do not run yet."""
@@ -129,7 +138,7 @@ class Workers:
             jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
             instance = self._instances[len(self._jobs) + 1]
             threading.Thread(
-                target=_serve, args=(instance, jobs, self._done), name="flashwasm", daemon=True
+                target=_serve, args=(instance, jobs), name="flashwasm", daemon=True
             ).start()
             self._jobs.append(jobs)
         return self._jobs[:count]

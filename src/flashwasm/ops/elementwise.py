@@ -8,14 +8,14 @@ import numpy as np
 
 from flashwasm import kernels
 from flashwasm.arrays import broadcast, checked_out, choice, floats
-from flashwasm.parts import in_parts, row_tasks
+from flashwasm.operation import Operation
+from flashwasm.parts import TASK_ELEMENTS, in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.kernels import Kernel
-    from flashwasm.operation import Operation
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
@@ -64,16 +64,7 @@ def vecadd(
         shape = broadcast({"a": left.shape, "b": right.shape})
         left, right = np.broadcast_to(left, shape), np.broadcast_to(right, shape)
     checked_out(out, shape)
-
-    def compute(part: slice | None, target: Array | None) -> Array:
-        x, y = (left, right) if part is None else (left[part], right[part])
-        with rt.operation(timeout) as op:
-            from_a, from_b = op.put(x), op.put(y)
-            to = op.output(x.shape, target, in_place=True)
-            _run_flat(op, kernels.VECADD, (from_a, from_b, to), x.size)
-            return op.finish()
-
-    return in_parts(shape, out, compute)
+    return in_parts(_vecadd, (left, right), shape, out, rt, timeout)
 
 
 def gelu(
@@ -120,22 +111,30 @@ def gelu(
     rt = checked_runtime(runtime)
     array = floats(x, "x")
     checked_out(out, array.shape)
-
-    def compute(part: slice | None, target: Array | None) -> Array:
-        values = array if part is None else array[part]
-        with rt.operation(timeout) as op:
-            source = op.put(values)
-            to = op.output(values.shape, target, in_place=True)
-            _run_flat(op, kernel, (source, to), values.size)
-            return op.finish()
-
-    return in_parts(array.shape, out, compute)
+    return in_parts(_gelu, (array,), array.shape, out, rt, timeout, kernel)
 
 
-def _run_flat(op: Operation, kernel: Kernel, addresses: tuple[int, ...], size: int) -> None:
-    """Run a kernel of signature (addresses, n) on elements that may be cut anywhere."""
-    tasks = row_tasks(size, 1, op.threads)
-    if len(tasks) == 1:
-        op.run(kernel, *addresses, size)
-        return
-    op.run_all(kernel, [[(*(a + 4 * i for a in addresses), n)] for i, n in tasks])
+def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float | None) -> Array:
+    """Add checked operands of one shape."""
+    with Operation(rt, timeout) as op:
+        from_a, from_b = op.put(a), op.put(b)
+        to = op.output(a.shape, out, in_place=True)
+        if a.size <= TASK_ELEMENTS:
+            op.run(kernels.VECADD, from_a, from_b, to, a.size)
+        else:
+            tasks = row_tasks(a.size, 1, op.threads)
+            op.run_all(
+                kernels.VECADD,
+                [[(from_a + 4 * i, from_b + 4 * i, to + 4 * i, n)] for i, n in tasks],
+            )
+        return op.finish()
+
+
+def _gelu(x: Array, out: Array | None, rt: Runtime, timeout: float | None, kernel: Kernel) -> Array:
+    """Map checked values."""
+    with Operation(rt, timeout) as op:
+        source = op.put(x)
+        to = op.output(x.shape, out, in_place=True)
+        tasks = row_tasks(x.size, 1, op.threads)
+        op.run_all(kernel, [[(source + 4 * i, to + 4 * i, n)] for i, n in tasks])
+        return op.finish()

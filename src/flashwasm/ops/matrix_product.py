@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.arrays import broadcast, checked_out, floats, shaped
-from flashwasm.errors import ShapeError
+from flashwasm.errors import OutOfMemoryError, ShapeError
 from flashwasm.kernels import MATMUL
-from flashwasm.parts import in_parts
+from flashwasm.operation import Operation
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -91,47 +91,56 @@ def matmul(
         target = out[..., None, :] if not rows_wanted else out
         target = target if columns_wanted else target[..., None]
 
-    def compute(part: slice | None, to_array: Array | None) -> Array:
-        x, y, result_shape = left, right, whole
-        if part is not None:
-            x, y = _cut(x, part, len(whole), rows=True), _cut(y, part, len(whole), rows=False)
-            result_shape = (part.stop - part.start, *whole[1:])
-        return _multiply(rt, x, y, added, result_shape, to_array, timeout)
-
-    result = in_parts(whole, target, compute)
+    result = _in_parts(left, right, whole, target, (rt, added, timeout))
     return result.reshape(shape) if out is None else out
 
 
-def _cut(x: Array, part: slice, ndim: int, *, rows: bool) -> Array:
-    """Return what of an operand the part of the result's first axis needs."""
-    if ndim == 2:  # noqa: PLR2004 - a lone matrix: its rows are the first axis.
-        return x[part] if rows else x
-    if x.ndim < ndim or x.shape[0] == 1:
-        return x
-    return x[part]
+def _in_parts(
+    left: Array,
+    right: Array,
+    shape: tuple[int, ...],
+    out: Array | None,
+    rest: tuple[Runtime, Array | None, float | None],
+) -> Array:
+    """Multiply whole, or where linear memory is too small in halves of the batch or of the rows."""
+    try:
+        return _multiply(left, right, shape, out, *rest)
+    except OutOfMemoryError:
+        if shape[0] < 2:
+            raise
+    result = np.empty(shape, np.float32) if out is None else out
+    # The first axis is the rows of `a` where there is no batch; else operands may repeat along it.
+    lone = len(shape) == 2
+    cut_left = lone or (left.ndim == len(shape) and left.shape[0] > 1)
+    cut_right = not lone and right.ndim == len(shape) and right.shape[0] > 1
+    middle = shape[0] // 2
+    for part in (slice(0, middle), slice(middle, shape[0])):
+        x, y = left[part] if cut_left else left, right[part] if cut_right else right
+        _in_parts(x, y, result[part].shape, result[part], rest)
+    return result
 
 
 def _multiply(
-    rt: Runtime,
     left: Array,
     right: Array,
-    bias: Array | None,
     shape: tuple[int, ...],
     out: Array | None,
+    rt: Runtime,
+    bias: Array | None,
     timeout: float | None,
 ) -> Array:
     """Multiply operands whose shapes were checked."""
     *batch, m, n = shape
     k = left.shape[-1]
-    if right.ndim == 2 and left.ndim > 2 and left.flags.c_contiguous:  # noqa: PLR2004
+    if right.ndim == 2 and left.ndim > 2 and left.flags.c_contiguous:
         # One right operand for all: the batch is only more rows.
         left, m, batch = left.reshape(-1, k), left.size // k if k else m * _product(batch), []
-    with rt.operation(timeout) as op:
+    with Operation(rt, timeout) as op:
         a, a_strides = op.put_strided(left)
         b, b_strides = op.put_strided(right)
         add = 0 if bias is None else op.put(bias)
         c = op.output(shape, out)
-        tasks = []
+        tasks: list[list[tuple[int, ...]]] = []
         tiles = _tiles(m, n, k, max(1, 2 * op.threads // max(1, _product(batch))))
         for at, index in enumerate(np.ndindex(*batch)):
             a_at = a + 4 * _offset(index, left.shape, a_strides)

@@ -10,6 +10,7 @@ import numpy as np
 from flashwasm import kernels
 from flashwasm.arrays import axis_index, checked_out, finite_float, floats, shaped
 from flashwasm.errors import ShapeError
+from flashwasm.operation import Operation
 from flashwasm.parts import in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -210,27 +211,37 @@ def _over_rows(
     """Run a kernel of signature (x, parameters, out, rows, columns, scalars) along an axis."""
     rt = checked_runtime(runtime)
     checked_out(out, array.shape)
-    columns = array.shape[axis]
     last = array.ndim - 1
     moved = array if axis == last else np.moveaxis(array, axis, last)
     target = out if out is None or axis == last else np.moveaxis(out, axis, last)
 
-    def compute(part: slice | None, to_array: Array | None) -> Array:
-        values = moved if part is None else moved[part]
-        rows = values.size // columns if columns else 0
-        with rt.operation(timeout) as op:
-            source = op.put(values)
-            extra = [0 if p is None else op.put(p) for p in parameters]
-            to = op.output(values.shape, to_array, in_place=True)
-            tasks = [
-                [(source + 4 * i * columns, *extra, to + 4 * i * columns, n, columns, *scalars)]
-                for i, n in row_tasks(rows, columns, op.threads)
-            ]
-            op.run_all(kernel, tasks)
-            return op.finish()
-
     # Only the axes before the rows can be cut.
-    result = in_parts(moved.shape if last else (), target, compute)
+    shape = moved.shape if last else ()
+    result = in_parts(_rows, (moved,), shape, target, rt, timeout, kernel, parameters, scalars)
     if out is not None:
         return out
     return result if axis == last else np.moveaxis(result, last, axis)
+
+
+def _rows(
+    x: Array,
+    out: Array | None,
+    rt: Runtime,
+    timeout: float | None,
+    kernel: Kernel,
+    parameters: Sequence[Array | None],
+    scalars: tuple[float, ...],
+) -> Array:
+    """Run on rows of the last axis."""
+    columns = x.shape[-1]
+    rows = x.size // columns if columns else 0
+    with Operation(rt, timeout) as op:
+        source = op.put(x)
+        extra = [0 if p is None else op.put(p) for p in parameters]
+        to = op.output(x.shape, out, in_place=True)
+        tasks = [
+            [(source + 4 * i * columns, *extra, to + 4 * i * columns, n, columns, *scalars)]
+            for i, n in row_tasks(rows, columns, op.threads)
+        ]
+        op.run_all(kernel, tasks)
+        return op.finish()

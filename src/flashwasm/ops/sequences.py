@@ -10,6 +10,7 @@ import numpy as np
 from flashwasm import kernels
 from flashwasm.arrays import checked_out, floats, indices, positive_int, sequence_offsets, shaped
 from flashwasm.errors import ShapeError
+from flashwasm.operation import Operation
 from flashwasm.parts import in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -66,26 +67,29 @@ def embedding(
     numbers = indices(ids, "ids", rows.shape[0])
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
-    columns = math.prod(rows.shape[1:])
+    whole = shape if numbers.ndim else ()
+    return in_parts(_embedding, (numbers,), whole, out, rt, timeout, rows)
 
-    def compute(part: slice | None, target: Array | None) -> Array:
-        wanted = numbers if part is None else numbers[part]
-        with rt.operation(timeout) as op:
-            source = op.put(rows)
-            resident = op.all_resident
-            at = op.put(wanted, np.int32)
-            op.all_resident = resident  # Ids are small: they do not decide where the result lies.
-            to = op.output(wanted.shape + rows.shape[1:], target)
-            op.run_all(
-                kernels.EMBEDDING,
-                [
-                    [(at + 4 * i, source, to + 4 * i * columns, n, rows.shape[0], columns)]
-                    for i, n in row_tasks(wanted.size, columns, op.threads)
-                ],
-            )
-            return op.finish()
 
-    return in_parts(shape if numbers.ndim else (), out, compute)
+def _embedding(
+    ids: Array, out: Array | None, rt: Runtime, timeout: float | None, table: Array
+) -> Array:
+    """Gather checked ids."""
+    columns = math.prod(table.shape[1:])
+    with Operation(rt, timeout) as op:
+        source = op.put(table)
+        resident = op.all_resident
+        at = op.put(ids, np.dtype(np.int32))
+        op.all_resident = resident  # Ids are small: they do not decide where the result lies.
+        to = op.output(ids.shape + table.shape[1:], out)
+        op.run_all(
+            kernels.EMBEDDING,
+            [
+                [(at + 4 * i, source, to + 4 * i * columns, n, table.shape[0], columns)]
+                for i, n in row_tasks(ids.size, columns, op.threads)
+            ],
+        )
+        return op.finish()
 
 
 def rotary_embedding(
@@ -170,34 +174,46 @@ def rotary_embedding(
     # The kernel takes (rows, heads, dim); four axes have each row's heads apart.
     heads_together = array if array.ndim == 3 else array.swapaxes(1, 2)
 
-    def compute(part: slice | None, target: Array | None) -> Array:
-        values = heads_together if part is None else heads_together[part]
-        cosines, sines = (a if part is None else a[part] for a in angles)
-        count = values.shape[0] * length
-        with rt.operation(timeout) as op:
-            source, c, s = op.put(values), op.put(cosines), op.put(sines)
-            to = op.output(values.shape, target, in_place=True)
-            op.run_all(
-                kernels.ROTARY_EMBEDDING,
-                [
-                    [
-                        (
-                            *(source + 4 * i * heads * dim, c + 2 * i * turned, s + 2 * i * turned),
-                            *(to + 4 * i * heads * dim, n, heads, dim, turned, int(interleaved)),
-                        )
-                    ]
-                    for i, n in row_tasks(count, heads * dim, op.threads)
-                ],
-            )
-            return op.finish()
-
+    operands = (heads_together, *angles)
+    rest = (rt, timeout, (heads, dim, turned, int(interleaved)))
     if array.ndim == 3:
-        return in_parts(array.shape, out, compute)
-    result = in_parts(heads_together.shape, None, compute).swapaxes(1, 2)
+        return in_parts(_rotary_embedding, operands, array.shape, out, *rest)
+    turned_heads = in_parts(_rotary_embedding, operands, heads_together.shape, None, *rest)
+    result = turned_heads.swapaxes(1, 2)
     if out is None:
         return result
     rt.copy(out, result)
     return out
+
+
+def _rotary_embedding(
+    x: Array,
+    cosines: Array,
+    sines: Array,
+    out: Array | None,
+    rt: Runtime,
+    timeout: float | None,
+    sizes: tuple[int, int, int, int],
+) -> Array:
+    """Turn checked values whose last axes hold each row's heads together."""
+    heads, dim, turned, _ = sizes
+    with Operation(rt, timeout) as op:
+        source, c, s = op.put(x), op.put(cosines), op.put(sines)
+        to = op.output(x.shape, out, in_place=True)
+        width = heads * dim
+        op.run_all(
+            kernels.ROTARY_EMBEDDING,
+            [
+                [
+                    (
+                        *(source + 4 * i * width, c + 2 * i * turned, s + 2 * i * turned),
+                        *(to + 4 * i * width, n, *sizes),
+                    )
+                ]
+                for i, n in row_tasks(math.prod(cosines.shape[:2]), width, op.threads)
+            ],
+        )
+        return op.finish()
 
 
 def _angles(
@@ -262,7 +278,7 @@ def mean_pool(
     offsets = sequence_offsets(cu_seqlens, "cu_seqlens", rows.shape[0])
     count, columns = len(offsets) - 1, rows.shape[1]
     checked_out(out, (count, columns))
-    with rt.operation(timeout) as op:
+    with Operation(rt, timeout) as op:
         source = op.put(rows)
         at, table = op.scratch(offsets.shape, np.int32)
         table[:] = offsets

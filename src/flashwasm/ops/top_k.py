@@ -9,6 +9,7 @@ import numpy as np
 from flashwasm.arrays import choice, floats, positive_int
 from flashwasm.errors import OutOfMemoryError, ShapeError
 from flashwasm.kernels import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
+from flashwasm.operation import Operation
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _search_whole(
 ) -> tuple[Array, Array]:
     """Search pieces of the corpus on all workers, each for its own best, and merge those."""
     n, dim = queries.shape
-    with rt.operation(timeout) as op:
+    with Operation(rt, timeout) as op:
         q, c = op.put(queries), op.put(corpus)
         products = n * len(corpus) * max(dim, 1)
         pieces = max(min(op.threads, products // _FEWEST_PRODUCTS), products // _MOST_PRODUCTS, 1)

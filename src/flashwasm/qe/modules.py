@@ -7,7 +7,6 @@ import io
 import json
 import tokenize
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,23 +111,26 @@ class Modules:
 
     def lineage(
         self, module: Module, definition: ClassOutline
-    ) -> Iterator[tuple[Module, ClassOutline]]:
-        """Yield a class and all that it inherits from, as far as they can be found, nearest first.
+    ) -> tuple[list[tuple[Module, ClassOutline]], list[str]]:
+        """Return a class and its ancestors, nearest first, and the bases that are not in the suite.
 
         The order is depth first, left to right: Python's own but for diamonds.
         """
         pending = [(module, definition)]
-        visited = set()
+        lineage: dict[tuple[Path, str], tuple[Module, ClassOutline]] = {}
+        foreign: list[str] = []
         while pending:
             module, definition = pending.pop()
-            if (module.path, definition.name) in visited:
+            if (module.path, definition.name) in lineage:
                 continue
-            visited.add((module.path, definition.name))
-            yield module, definition
+            lineage[module.path, definition.name] = (module, definition)
             for base in reversed(definition.bases):
                 found = self.find(module, base)
-                if found and isinstance(found[1], ClassOutline):
+                if found is None:
+                    foreign.append(base)
+                elif isinstance(found[1], ClassOutline):
                     pending.append((found[0], found[1]))
+        return list(lineage.values()), foreign
 
     def save(self) -> None:
         """Keep what was parsed for the next run."""

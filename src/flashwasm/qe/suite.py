@@ -180,8 +180,8 @@ class _Collector:
         self, module: Module, definition: ClassOutline, name: str, prefix: str
     ) -> None:
         """Add the tests of a class, and those that it inherits, under ``name``."""
-        lineage = list(self._modules.lineage(module, definition))
-        if not _is_collected(name, [ancestor for _, ancestor in lineage]):
+        lineage, foreign = self._modules.lineage(module, definition)
+        if not _is_collected(name, [ancestor for _, ancestor in lineage], foreign):
             return
         class_id = f"{prefix}::{name.replace('.', '::')}"
         hidden: set[str] = set()
@@ -202,14 +202,13 @@ class _Collector:
             ids.append(nodeid)
 
 
-def _is_collected(name: str, lineage: list[ClassOutline]) -> bool:
-    """Whether pytest collects a class, given the class itself and all that it inherits from."""
+def _is_collected(name: str, lineage: list[ClassOutline], foreign: list[str]) -> bool:
+    """Whether pytest collects a class, given it and its ancestors, and those outside the suite."""
     flags = [ancestor.is_test for ancestor in lineage if ancestor.is_test is not None]
     if flags:
         return flags[0]
-    bases = [base for ancestor in lineage for base in ancestor.bases]
     # unittest.TestCase, and what other frameworks derive from it under such a name.
-    if any(base.rpartition(".")[2].endswith("TestCase") for base in bases):
+    if any(base.endswith("TestCase") for base in foreign):
         return True
     named = all(part.startswith("Test") for part in name.split("."))
     return named and not any(ancestor.has_constructor for ancestor in lineage)

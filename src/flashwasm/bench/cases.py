@@ -1,0 +1,235 @@
+"""The cases: for each operation its data, its NumPy baseline, its oracle and its tolerance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import flash_attention, ops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Inputs = tuple[Array, ...]
+
+_EPS = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operation at one size.
+
+    Attributes
+    ----------
+    operation, size : str
+        What is run, and on what.
+    make : callable
+        Takes a random generator; returns the inputs.
+    run : callable
+        Takes the inputs, then ``out`` and ``runtime`` by name.
+    baseline : callable
+        The same by NumPy, in float32.
+    oracle : callable
+        The same by NumPy on inputs that were made float64.
+    tolerance : float
+        Largest absolute error against the oracle.
+    work : float
+        Floating-point operations, or bytes moved, of one call.
+    unit : {"GFLOP/s", "GB/s"}
+        Which of the two ``work`` counts.
+    baseline_name : str
+        What the NumPy baseline is.
+    """
+
+    operation: str
+    size: str
+    make: Callable[[np.random.Generator], Inputs]
+    run: Callable[..., Array]
+    baseline: Callable[..., Array]
+    oracle: Callable[..., Array]
+    tolerance: float
+    work: float
+    unit: str
+    baseline_name: str
+
+
+def _normal(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], Inputs]:
+    """Return a maker of standard normal arrays."""
+    return lambda rng: tuple(rng.standard_normal(shape, np.float32) for shape in shapes)
+
+
+def _softmax(x: Array) -> Array:
+    e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    total: Array = e.sum(axis=-1, keepdims=True)
+    return e / total
+
+
+def _layer_norm(x: Array, weight: Array, bias: Array) -> Array:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred * centred).mean(axis=-1, keepdims=True)
+    result: Array = centred / np.sqrt(variance + x.dtype.type(1e-5)) * weight + bias
+    return result
+
+
+def _attention(q: Array, k: Array, v: Array) -> Array:
+    scale = q.dtype.type(q.shape[-1] ** -0.5)
+    result: Array = _softmax(q @ k.swapaxes(-1, -2) * scale) @ v
+    return result
+
+
+def _causal_attention(q: Array, k: Array, v: Array) -> Array:
+    scores = q @ k.swapaxes(-1, -2) * q.dtype.type(q.shape[-1] ** -0.5)
+    later = np.triu(np.ones(scores.shape[-2:], np.bool_), 1)
+    scores[..., later] = -np.inf
+    result: Array = _softmax(scores) @ v
+    return result
+
+
+def _matmul_case(m: int, k: int, n: int) -> Case:
+    return Case(
+        operation="matmul",
+        size=f"{m}x{k} @ {k}x{n}",
+        make=_normal((m, k), (k, n)),
+        run=ops.matmul,
+        baseline=np.matmul,
+        oracle=np.matmul,
+        # A sum of k products of standard normals, each step rounded: about k eps times their size,
+        # in the mean far less.
+        tolerance=k * _EPS * 4,
+        work=2.0 * m * k * n,
+        unit="GFLOP/s",
+        baseline_name="numpy.matmul (its BLAS)",
+    )
+
+
+def _vecadd_case(n: int) -> Case:
+    return Case(
+        operation="vecadd",
+        size=f"{n}",
+        make=_normal((n,), (n,)),
+        run=ops.vecadd,
+        baseline=np.add,
+        oracle=np.add,
+        tolerance=8 * _EPS,
+        work=12.0 * n,
+        unit="GB/s",
+        baseline_name="numpy.add",
+    )
+
+
+def _softmax_case(rows: int, columns: int) -> Case:
+    return Case(
+        operation="softmax",
+        size=f"{rows}x{columns}",
+        make=_normal((rows, columns)),
+        run=ops.softmax,
+        baseline=_softmax,
+        oracle=_softmax,
+        tolerance=16 * _EPS,
+        work=8.0 * rows * columns,
+        unit="GB/s",
+        baseline_name="NumPy: max, exp, sum, divide",
+    )
+
+
+def _layer_norm_case(rows: int, columns: int) -> Case:
+    return Case(
+        operation="layer_norm",
+        size=f"{rows}x{columns}",
+        make=_normal((rows, columns), (columns,), (columns,)),
+        run=ops.layer_norm,
+        baseline=_layer_norm,
+        oracle=_layer_norm,
+        tolerance=128 * _EPS,
+        work=8.0 * rows * columns,
+        unit="GB/s",
+        baseline_name="NumPy: mean, variance, scale",
+    )
+
+
+def _embedding_case(n: int, rows: int, columns: int) -> Case:
+    def make(rng: np.random.Generator) -> Inputs:
+        ids = rng.integers(0, rows, n, np.int32)
+        return ids, rng.standard_normal((rows, columns), np.float32)
+
+    def take(ids: Array, table: Array) -> Array:
+        return np.take(table, ids.astype(np.int64), axis=0)
+
+    return Case(
+        operation="embedding",
+        size=f"{n} of {rows}x{columns}",
+        make=make,
+        run=ops.embedding,
+        baseline=take,
+        oracle=take,
+        tolerance=0.0,
+        work=8.0 * n * columns,
+        unit="GB/s",
+        baseline_name="numpy.take",
+    )
+
+
+def _attention_case(heads: int, length: int, dim: int, *, causal: bool = False) -> Case:
+    def run(q: Array, k: Array, v: Array, **options: Any) -> Array:
+        result = flash_attention.attention(q, k, v, causal=causal, **options)
+        assert isinstance(result, np.ndarray)  # noqa: S101 - no log-sum-exp was asked for.
+        return result
+
+    reference = _causal_attention if causal else _attention
+    return Case(
+        operation="attention",
+        size=f"{heads}x{length}x{dim}" + (" causal" if causal else ""),
+        make=_normal(*[(heads, length, dim)] * 3),
+        run=run,
+        baseline=reference,
+        oracle=reference,
+        tolerance=64 * _EPS,
+        work=4.0 * heads * length * length * dim / (2 if causal else 1),
+        unit="GFLOP/s",
+        baseline_name="NumPy: matmul, softmax, matmul over stored scores",
+    )
+
+
+def _top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
+    def run(q: Array, corpus: Array, *, out: Array | None = None, **options: Any) -> Array:
+        del out  # It returns two arrays, in NumPy's memory.
+        return ops.cosine_top_k(q, corpus, k, **options)[0]
+
+    def baseline(q: Array, corpus: Array) -> Array:
+        unit_q = q / np.linalg.norm(q, axis=1, keepdims=True)
+        unit_corpus = corpus / np.linalg.norm(corpus, axis=1, keepdims=True)
+        scores = unit_q @ unit_corpus.T
+        best: Array = -np.sort(np.partition(-scores, k - 1, axis=1)[:, :k], axis=1)
+        return -np.sort(-best, axis=1)
+
+    return Case(
+        operation="cosine_top_k",
+        size=f"{k} for {queries} of {rows}x{dim}",
+        make=_normal((queries, dim), (rows, dim)),
+        run=run,
+        baseline=baseline,
+        oracle=baseline,
+        tolerance=16 * _EPS,
+        work=2.0 * queries * rows * dim,
+        unit="GFLOP/s",
+        baseline_name="NumPy: norms, matmul, partition",
+    )
+
+
+CASES = (
+    _matmul_case(512, 512, 512),
+    _matmul_case(512, 384, 1536),
+    _vecadd_case(4096),
+    _vecadd_case(1 << 20),
+    _softmax_case(512, 512),
+    _embedding_case(512, 30522, 384),
+    _layer_norm_case(512, 384),
+    _attention_case(12, 512, 64),
+    _attention_case(12, 512, 64, causal=True),
+    _top_k_case(64, 10_000, 384, 10),
+)
