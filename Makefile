@@ -9,6 +9,7 @@ PYTEST_ARGS ?= -n auto
 
 python = $(VENV)/bin/python
 installed = $(VENV)/.installed
+c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc bench docs format clean
 
@@ -22,12 +23,12 @@ lint: $(installed)
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
-	$(VENV)/bin/clang-format --dry-run --Werror wasm/*.c wasm/*.h
+	$(VENV)/bin/clang-format --dry-run --Werror $(c_files)
 
 format: $(installed)
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
-	$(VENV)/bin/clang-format -i wasm/*.c wasm/*.h
+	$(VENV)/bin/clang-format -i $(c_files)
 
 wasm: $(installed)
 	$(python) wasm/build.py --emcc "$(EMCC)"

@@ -64,7 +64,8 @@ int32_t gelu_f32(const float *x, float *out, int32_t n);
 int32_t gelu_tanh_f32(const float *x, float *out, int32_t n);
 int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows, int32_t columns);
 int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out, int32_t rows,
-                             int32_t heads, int32_t dim, int32_t rotary_dim, int32_t interleaved);
+                             int32_t heads, int32_t dim, int32_t rotary_dim, int32_t interleaved, int32_t row_stride,
+                             int32_t head_stride);
 int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_t segments, int32_t columns,
                       int32_t normalize);
 int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores, int32_t *indices,

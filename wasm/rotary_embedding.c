@@ -1,8 +1,8 @@
 /* Rotary position embedding (Su et al., 2021).
  *
- * x and out are [rows][heads][dim]; row r turns by the angles whose cosines and sines are
- * cosines[r][rotary_dim / 2]. Pairs are (x[i], x[i + rotary_dim / 2]), or neighbours where
- * interleaved; what lies past rotary_dim is copied. In place is fine. */
+ * x and out are [rows][heads][dim], with any strides in the first two; row r turns by the angles whose cosines and
+ * sines are cosines[r][rotary_dim / 2]. Pairs are (x[i], x[i + rotary_dim / 2]), or neighbours where interleaved; what
+ * lies past rotary_dim is copied. In place is fine. */
 #include "abi.h"
 #include "simd.h"
 
@@ -31,19 +31,20 @@ INLINE void turn_neighbours(const float *x, const float *cosines, const float *s
 
 EXPORT(rotary_embedding_f32)
 int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *sines, float *out, int32_t rows,
-                             int32_t heads, int32_t dim, int32_t rotary_dim, int32_t interleaved) {
-    if (rows < 0 || heads < 0 || rotary_dim < 0 || rotary_dim > dim || rotary_dim % 2) {
-        return STATUS_BAD_ARGUMENT;
-    }
+                             int32_t heads, int32_t dim, int32_t rotary_dim, int32_t interleaved, int32_t row_stride,
+                             int32_t head_stride) {
+    if (rows < 0 || heads < 0 || rotary_dim < 0 || rotary_dim > dim || rotary_dim % 2) return STATUS_BAD_ARGUMENT;
     int32_t half = rotary_dim / 2;
     for (int32_t r = 0; r < rows; r++, cosines += half, sines += half) {
-        for (int32_t h = 0; h < heads; h++, x += dim, out += dim) {
+        for (int32_t h = 0; h < heads; h++) {
+            const float *from = x + r * row_stride + h * head_stride;
+            float *to = out + r * row_stride + h * head_stride;
             if (interleaved) {
-                turn_neighbours(x, cosines, sines, out, half);
+                turn_neighbours(from, cosines, sines, to, half);
             } else {
-                turn_halves(x, cosines, sines, out, half);
+                turn_halves(from, cosines, sines, to, half);
             }
-            for (int32_t i = rotary_dim; i < dim; i++) out[i] = x[i];
+            for (int32_t i = rotary_dim; i < dim; i++) to[i] = from[i];
         }
     }
     return STATUS_OK;

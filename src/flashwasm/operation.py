@@ -124,7 +124,7 @@ class Operation:
         """Return the address to write the float32 result to; call it when all inputs are put.
 
         The result stays in linear memory where all inputs lie there. ``in_place`` says that the
-        kernel may write over an input that begins at the same address.
+        kernel may write over an input that begins at the same address, so also over its copy.
         """
         arena = self._runtime.arena
         if out is None and self.all_resident:
@@ -135,6 +135,12 @@ class Operation:
             found = arena.offset_of(out)
             if found is not None and not self._would_clobber(found, out.nbytes, in_place=in_place):
                 return found
+        if in_place:
+            size = 4 * math.prod(shape)
+            for offset, length in self._blocks:
+                if length == size:
+                    self._pending = arena.view(offset, shape)
+                    return offset
         offset, self._pending = self.scratch(shape)
         return offset
 

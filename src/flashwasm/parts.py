@@ -25,10 +25,11 @@ def in_parts(
     compute: Callable[..., Array],
     operands: tuple[Array, ...],
     shape: tuple[int, ...],
+    axes: int,
     out: Array | None,
     *rest: Any,
 ) -> Array:
-    """Compute a result whole, or where linear memory is too small in halves of the first axis.
+    """Compute a result whole, or where linear memory is too small in halves of its first axes.
 
     Parameters
     ----------
@@ -37,7 +38,9 @@ def in_parts(
     operands : tuple of numpy.ndarray
         What is cut along with the result.
     shape : tuple of int
-        Of the result; without axes where it cannot be cut.
+        Of the result.
+    axes : int
+        How many of the result's first axes may be cut.
     out : numpy.ndarray, optional
         Where to write.
     rest
@@ -46,15 +49,28 @@ def in_parts(
     try:
         return compute(*operands, out, *rest)
     except OutOfMemoryError:
-        if not shape or shape[0] < 2:
+        if axes == 0 or (shape[0] < 2 and axes == 1):
             raise
-    result = np.empty(shape, np.float32) if out is None else out
+    if shape[0] == 1:
+        inner = tuple(x[0] for x in operands)
+        result = in_parts(compute, inner, shape[1:], axes - 1, None, *rest)
+        return copied_to(out, result[None])
+    # Parts of `out` must not be written while parts of an input that lie there are to be read.
+    result = np.empty(shape, np.float32)
     middle = shape[0] // 2
     for part in (slice(0, middle), slice(middle, shape[0])):
         some = tuple(x[part] for x in operands)
         target = result[part]
-        in_parts(compute, some, target.shape, target, *rest)
-    return result
+        np.copyto(target, in_parts(compute, some, target.shape, axes, None, *rest))
+    return copied_to(out, result)
+
+
+def copied_to(out: Array | None, result: Array) -> Array:
+    """Return a result, in ``out`` where that is given."""
+    if out is None:
+        return result
+    np.copyto(out, result)
+    return out
 
 
 def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:

@@ -158,6 +158,7 @@ class Runtime:
         ------
         DTypeError, OutOfMemoryError, ClosedError
         """
+        self.check_open()
         source = np.asarray(a)
         kind = source.dtype if dtype is None else np.dtype(dtype)
         if source.dtype == kind and self.holds(source):
@@ -177,6 +178,7 @@ class Runtime:
         -------
         Stats
         """
+        self.check_open()
         self.arena.settle()
         return Stats(
             bytes_reserved=self.arena.reserved,

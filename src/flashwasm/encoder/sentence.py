@@ -47,6 +47,8 @@ class SentenceEncoder:
     ----------
     name : str
         The folder's name, which is an installed model's name.
+    folder : pathlib.Path
+        Where its files lie.
     dim : int
         Components of an embedding.
     """
@@ -56,7 +58,7 @@ class SentenceEncoder:
         config = BertConfig.read(folder / models.CONFIG)
         self.name = folder.name
         self.dim = config.hidden_size
-        self._folder = folder
+        self.folder = folder
         self._runtime = runtime
         self._max_positions = config.max_position_embeddings
         self._pooling: Pooling = read_pooling(folder)
@@ -108,7 +110,7 @@ class SentenceEncoder:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the weights file, in hexadecimal."""
-        return models.weights_digest(self._folder)
+        return models.weights_digest(self.folder)
 
     def encode(
         self,

@@ -12,6 +12,7 @@ from flashwasm.flash_attention.problem import Problem, checked_problem, output_s
 from flashwasm.flash_attention.schedule import Schedule
 from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE
 from flashwasm.operation import Operation
+from flashwasm.parts import copied_to
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -121,13 +122,16 @@ def attend(
         parts = list(problem.halves())
         if not parts:
             raise
-    result = np.empty(problem.shape, np.float32) if out is None else out
+    # Parts of `out` must not be written while parts of an input that lie there are to be read.
+    result = np.empty(problem.shape, np.float32)
     lse = np.empty(problem.shape[:-1], np.float32) if with_lse else None
     for index, part in parts:
-        _, some = attend(rt, part, result[index], timeout, with_lse=with_lse, schedule=schedule)
+        result[index], some = attend(
+            rt, part, None, timeout, with_lse=with_lse, schedule=schedule
+        )
         if lse is not None:
             lse[index] = some
-    return result, lse
+    return copied_to(out, result), lse
 
 
 def _attend_whole(

@@ -157,7 +157,7 @@ def checked_problem(
 
 def output_shape(problem: Problem, *inputs: ArrayLike) -> tuple[int, ...]:
     """Return the output's shape as the user sees it: without a head axis where none was given."""
-    if all(np.ndim(x) == 2 for x in inputs):
+    if not problem.lead and all(np.ndim(x) == 2 for x in inputs):
         return problem.shape[-2:]
     return problem.shape
 

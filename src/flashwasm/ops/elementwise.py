@@ -64,7 +64,7 @@ def vecadd(
         shape = broadcast({"a": left.shape, "b": right.shape})
         left, right = np.broadcast_to(left, shape), np.broadcast_to(right, shape)
     checked_out(out, shape)
-    return in_parts(_vecadd, (left, right), shape, out, rt, timeout)
+    return in_parts(_vecadd, (left, right), shape, len(shape), out, rt, timeout)
 
 
 def gelu(
@@ -111,7 +111,7 @@ def gelu(
     rt = checked_runtime(runtime)
     array = floats(x, "x")
     checked_out(out, array.shape)
-    return in_parts(_gelu, (array,), array.shape, out, rt, timeout, kernel)
+    return in_parts(_gelu, (array,), array.shape, array.ndim, out, rt, timeout, kernel)
 
 
 def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float | None) -> Array:

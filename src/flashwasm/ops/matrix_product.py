@@ -10,6 +10,7 @@ from flashwasm.arrays import broadcast, checked_out, floats, shaped
 from flashwasm.errors import OutOfMemoryError, ShapeError
 from flashwasm.kernels import MATMUL
 from flashwasm.operation import Operation
+from flashwasm.parts import copied_to
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -106,9 +107,13 @@ def _in_parts(
     try:
         return _multiply(left, right, shape, out, *rest)
     except OutOfMemoryError:
-        if shape[0] < 2:
+        if shape[0] < 2 and len(shape) == 2:
             raise
-    result = np.empty(shape, np.float32) if out is None else out
+    if shape[0] == 1:
+        x, y = (z[0] if z.ndim == len(shape) else z for z in (left, right))
+        return copied_to(out, _in_parts(x, y, shape[1:], None, rest)[None])
+    # Parts of `out` must not be written while parts of an input that lie there are to be read.
+    result = np.empty(shape, np.float32)
     # The first axis is the rows of `a` where there is no batch; else operands may repeat along it.
     lone = len(shape) == 2
     cut_left = lone or (left.ndim == len(shape) and left.shape[0] > 1)
@@ -116,8 +121,8 @@ def _in_parts(
     middle = shape[0] // 2
     for part in (slice(0, middle), slice(middle, shape[0])):
         x, y = left[part] if cut_left else left, right[part] if cut_right else right
-        _in_parts(x, y, result[part].shape, result[part], rest)
-    return result
+        result[part] = _in_parts(x, y, result[part].shape, None, rest)
+    return copied_to(out, result)
 
 
 def _multiply(

@@ -216,8 +216,8 @@ def _over_rows(
     target = out if out is None or axis == last else np.moveaxis(out, axis, last)
 
     # Only the axes before the rows can be cut.
-    shape = moved.shape if last else ()
-    result = in_parts(_rows, (moved,), shape, target, rt, timeout, kernel, parameters, scalars)
+    rest = (rt, timeout, kernel, parameters, scalars)
+    result = in_parts(_rows, (moved,), moved.shape, last, target, *rest)
     if out is not None:
         return out
     return result if axis == last else np.moveaxis(result, last, axis)

@@ -67,8 +67,7 @@ def embedding(
     numbers = indices(ids, "ids", rows.shape[0])
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
-    whole = shape if numbers.ndim else ()
-    return in_parts(_embedding, (numbers,), whole, out, rt, timeout, rows)
+    return in_parts(_embedding, (numbers,), shape, numbers.ndim, out, rt, timeout, rows)
 
 
 def _embedding(
@@ -171,19 +170,11 @@ def rotary_embedding(
         message = f"rotary_dim: expected an even number of at most {dim}, got {turned}"
         raise ShapeError(message)
     angles = _angles(cos, sin, position_ids, (batch, length, turned // 2))
-    # The kernel takes (rows, heads, dim); four axes have each row's heads apart.
-    heads_together = array if array.ndim == 3 else array.swapaxes(1, 2)
-
-    operands = (heads_together, *angles)
-    rest = (rt, timeout, (heads, dim, turned, int(interleaved)))
-    if array.ndim == 3:
-        return in_parts(_rotary_embedding, operands, array.shape, out, *rest)
-    turned_heads = in_parts(_rotary_embedding, operands, heads_together.shape, None, *rest)
-    result = turned_heads.swapaxes(1, 2)
-    if out is None:
-        return result
-    rt.copy(out, result)
-    return out
+    # In elements, from one row to the next and from one head to the next.
+    strides = (heads * dim, dim) if array.ndim == 3 else (dim, length * dim)
+    sizes = (heads, dim, turned, int(interleaved), *strides)
+    operands = (array, *angles)
+    return in_parts(_rotary_embedding, operands, array.shape, 1, out, rt, timeout, sizes)
 
 
 def _rotary_embedding(
@@ -193,26 +184,23 @@ def _rotary_embedding(
     out: Array | None,
     rt: Runtime,
     timeout: float | None,
-    sizes: tuple[int, int, int, int],
+    sizes: tuple[int, ...],
 ) -> Array:
-    """Turn checked values whose last axes hold each row's heads together."""
-    heads, dim, turned, _ = sizes
+    """Turn a batch of checked values."""
+    heads, dim, turned, _, row_stride, _ = sizes
+    batch, length = cosines.shape[:2]
     with Operation(rt, timeout) as op:
         source, c, s = op.put(x), op.put(cosines), op.put(sines)
         to = op.output(x.shape, out, in_place=True)
-        width = heads * dim
-        op.run_all(
-            kernels.ROTARY_EMBEDDING,
-            [
-                [
-                    (
-                        *(source + 4 * i * width, c + 2 * i * turned, s + 2 * i * turned),
-                        *(to + 4 * i * width, n, *sizes),
-                    )
-                ]
-                for i, n in row_tasks(math.prod(cosines.shape[:2]), width, op.threads)
-            ],
-        )
+        tasks = []
+        for b in range(batch):
+            for i, n in row_tasks(length, heads * dim, op.threads):
+                values = 4 * (b * length * heads * dim + i * row_stride)
+                angles = 2 * (b * length + i) * turned
+                tasks.append(
+                    [(source + values, c + angles, s + angles, to + values, n, *sizes)],
+                )
+        op.run_all(kernels.ROTARY_EMBEDDING, tasks)
         return op.finish()
 
 

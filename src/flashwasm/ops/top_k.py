@@ -152,8 +152,10 @@ def _search_whole(
             at += n * best
         op.run_all(COSINE_TOP_K, tasks)
         ends = np.cumsum([n * best for best in kept])[:-1]
-        all_scores = np.hstack([p.reshape(n, -1) for p in np.split(scores, ends)])
-        all_indices = np.hstack([p.reshape(n, -1) for p in np.split(indices, ends)])
+        all_scores, all_indices = (
+            np.hstack([p.reshape(n, best) for p, best in zip(np.split(x, ends), kept, strict=True)])
+            for x in (scores, indices)
+        )
         return _merge(all_scores, all_indices.astype(np.int64) + first, k)
 
 

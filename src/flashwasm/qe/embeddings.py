@@ -1,0 +1,99 @@
+"""Embeddings of texts, from the cache where they are there, else from the model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.encoder import SentenceEncoder, models
+from flashwasm.paths import cache_folder
+from flashwasm.qe.embedding_cache import EmbeddingCache
+from flashwasm.qe.preparation import PREPARATION_VERSION, prepare
+
+if TYPE_CHECKING:
+    from flashwasm.runtime import Runtime
+
+__all__ = ["Embedder"]
+
+# Tokens a text: prepared tests have a fifth of this on average.
+_MAX_LENGTH = 256
+# Texts between two looks at the clock of whoever interrupts: what was embedded until then is kept.
+_TEXTS_AT_ONCE = 1024
+
+
+class Embedder:
+    """Embeds prepared texts, each only once on a machine.
+
+    The model is loaded when a text comes that the cache does not have.
+
+    Parameters
+    ----------
+    model
+        An installed model's name, a model's folder, or an encoder; None is the default model.
+    cache
+        Whether embeddings are kept in the user's cache folder.
+    runtime
+        The sandbox that the model is loaded into; the process-wide one when None.
+
+    Raises
+    ------
+    CapabilityError
+        If the model is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | SentenceEncoder | None = None,
+        *,
+        cache: bool = True,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self._encoder = model if isinstance(model, SentenceEncoder) else None
+        self.folder = model.folder if isinstance(model, SentenceEncoder) else models.locate(model)
+        self._runtime = runtime
+        self._fingerprint = models.fingerprint(self.folder)
+        path = cache_folder() / "embeddings" / f"{self._fingerprint[:32]}.bin" if cache else None
+        self._cache = EmbeddingCache(path)
+
+    def embed(
+        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Unit vectors ``(n, dim)`` of texts, which are prepared here; n is at least 1.
+
+        Parameters
+        ----------
+        texts
+            Source or free text.
+        progress
+            Called with the number of texts embedded and of those that the cache did not have.
+        """
+        keys = [self._key(text) for text in texts]
+        text_of = dict(zip(keys, texts, strict=True))
+        missing = self._cache.missing(keys)
+        try:
+            for start in range(0, len(missing), _TEXTS_AT_ONCE):
+                part = missing[start : start + _TEXTS_AT_ONCE]
+                vectors = self._load().encode(
+                    [prepare(text_of[key]) for key in part],
+                    max_length=_MAX_LENGTH,
+                    progress=lambda done, _, start=start: progress and progress(start + done, len(missing)),
+                )
+                self._cache.add(part, vectors)
+        finally:
+            # An interrupted run leaves what it has done to the next.
+            self._cache.save()
+        return self._cache.vectors(keys)
+
+    def _load(self) -> SentenceEncoder:
+        if self._encoder is None:
+            self._encoder = SentenceEncoder.load(self.folder, runtime=self._runtime)
+        return self._encoder
+
+    def _key(self, text: str) -> bytes:
+        settings = f"{self._fingerprint}:{PREPARATION_VERSION}:{_MAX_LENGTH}:"
+        return hashlib.sha256((settings + text).encode("utf-8", "surrogatepass")).digest()

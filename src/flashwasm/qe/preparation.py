@@ -1,0 +1,48 @@
+"""What an encoder is given of a test: the words of its source, each once."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+__all__ = ["PREPARATION_VERSION", "prepare"]
+
+# Part of the key of every cached embedding; to be raised when `prepare` changes.
+PREPARATION_VERSION = 1
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+# Between "parse" and "Http" in parseHttp, and between "HTTP" and "Server" in HTTPServer.
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SHORTEST_WORD = 2
+_LEFT_OUT = {word.lower() for word in keyword.kwlist} | {"self"}
+
+
+def prepare(source: str) -> str:
+    """Words of a piece of source, in the order in which they first appear.
+
+    Identifiers are split at underscores, digits and changes of case; keywords, repetitions and
+    single letters are left out. A sentence model finds the tests of a class better by these words
+    than by the source, whose syntax all tests share, and it has a fifth of the tokens to read.
+
+    Parameters
+    ----------
+    source
+        Python source, or any text.
+
+    Returns
+    -------
+    str
+        Words in lower case with blanks between them; the text itself where it has no word.
+
+    Examples
+    --------
+    >>> prepare("def test_add_edge(self): assert HTTPGraph().add_edge(1, 2) is None")
+    'test add edge http graph'
+    """
+    words: dict[str, None] = {}
+    for letters in _LETTERS.findall(source):
+        for word in _CAMEL_CASE.split(letters):
+            lower = word.lower()
+            if len(word) >= _SHORTEST_WORD and lower not in _LEFT_OUT:
+                words.setdefault(lower)
+    return " ".join(words) or source

@@ -1,0 +1,42 @@
+"""Every operation once, for what all of them must do alike, and a process to try dangers in."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+import flashwasm as fw
+from samples import normal
+
+TABLE, IDS = normal(50, 24), np.arange(12) * 4
+ANGLES = np.cos(normal(1, 12, 4)), np.sin(normal(1, 12, 4))
+OPERATIONS = {
+    "matmul": lambda **o: fw.matmul(normal(12, 30), normal(30, 24), **o),
+    "vecadd": lambda **o: fw.vecadd(normal(12, 24), normal(12, 24, seed=1), **o),
+    "softmax": lambda **o: fw.softmax(normal(12, 24), **o),
+    "layer_norm": lambda **o: fw.layer_norm(normal(12, 24), **o),
+    "rms_norm": lambda **o: fw.rms_norm(normal(12, 24), **o),
+    "gelu": lambda **o: fw.gelu(normal(12, 24), **o),
+    "embedding": lambda **o: fw.embedding(IDS, TABLE, **o),
+    "rotary_embedding": lambda **o: fw.rotary_embedding(normal(1, 3, 12, 8), *ANGLES, **o),
+    "mean_pool": lambda **o: fw.mean_pool(normal(12, 24), [0, 5, 12], **o),
+    "cosine_top_k": lambda **o: fw.cosine_top_k(normal(5, 24), TABLE, 7, **o),
+    "attention": lambda **o: fw.attention(normal(2, 12, 24), *normal(2, 2, 12, 24), **o),
+}
+WITH_OUT = sorted(OPERATIONS.keys() - {"cosine_top_k"})
+
+
+def in_child(code, *, timeout=60, **environment):
+    """Run code in a fresh interpreter; return what it prints; fail where it dies or hangs."""
+    prelude = "import numpy as np\nimport flashwasm as fw\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", prelude + code],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
