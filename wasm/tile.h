@@ -43,7 +43,7 @@ extern const volatile uintptr_t never_an_address;
  * unrolled has all its loads live at once and spills. The branch here is never taken; its cold side
  * gives the accumulators other values, which makes each of them a parameter of the block that
  * follows, so it must be finished first. Those values are loaded from an address that no operand
- * has, or the compiler would share the load with the step. docs/decisions/0005 has the figures. */
+ * has, or the compiler would share the load with the step. docs/decisions/0005 has the story. */
 #define PIN(t, pointer, never)                                      \
     do {                                                            \
         if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \

@@ -221,6 +221,102 @@ def _top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
     )
 
 
+def _rms_norm_case(rows: int, columns: int) -> Case:
+    def rms_norm(x: Array, weight: Array) -> Array:
+        mean_square = (x * x).mean(axis=-1, keepdims=True)
+        result: Array = x / np.sqrt(mean_square + x.dtype.type(1e-5)) * weight
+        return result
+
+    return Case(
+        operation="rms_norm",
+        size=f"{rows}x{columns}",
+        make=_normal((rows, columns), (columns,)),
+        run=ops.rms_norm,
+        baseline=rms_norm,
+        oracle=rms_norm,
+        tolerance=128 * _EPS,
+        work=8.0 * rows * columns,
+        unit="GB/s",
+        baseline_name="NumPy: mean square, scale",
+    )
+
+
+def _gelu_case(n: int) -> Case:
+    def run(x: Array, **options: Any) -> Array:
+        return ops.gelu(x, "tanh", **options)
+
+    def gelu(x: Array) -> Array:
+        kind = x.dtype.type
+        inner = kind(np.sqrt(2 / np.pi)) * (x + kind(0.044715) * x * x * x)
+        result: Array = kind(0.5) * x * (kind(1) + np.tanh(inner))
+        return result
+
+    return Case(
+        operation="gelu",
+        size=f"{n} tanh",
+        make=_normal((n,)),
+        run=run,
+        baseline=gelu,
+        oracle=gelu,
+        tolerance=16 * _EPS,
+        work=8.0 * n,
+        unit="GB/s",
+        baseline_name="NumPy: the tanh form, as it has no erf",
+    )
+
+
+def _rotary_case(heads: int, length: int, dim: int) -> Case:
+    def make(rng: np.random.Generator) -> Inputs:
+        angles = rng.uniform(0, 2 * np.pi, (1, length, dim // 2)).astype(np.float32)
+        return (
+            rng.standard_normal((1, heads, length, dim), np.float32),
+            np.cos(angles),
+            np.sin(angles),
+        )
+
+    def turn(x: Array, cos: Array, sin: Array) -> Array:
+        a, b = np.split(x, 2, axis=-1)
+        c, s = cos[:, None], sin[:, None]
+        return np.concatenate([a * c - b * s, a * s + b * c], axis=-1)
+
+    return Case(
+        operation="rotary_embedding",
+        size=f"{heads}x{length}x{dim}",
+        make=make,
+        run=ops.rotary_embedding,
+        baseline=turn,
+        oracle=turn,
+        tolerance=16 * _EPS,
+        work=8.0 * heads * length * dim,
+        unit="GB/s",
+        baseline_name="NumPy: multiply, add, concatenate",
+    )
+
+
+def _mean_pool_case(segments: int, length: int, columns: int) -> Case:
+    def make(rng: np.random.Generator) -> Inputs:
+        offsets = np.arange(0, segments * length + 1, length, dtype=np.int32)
+        return rng.standard_normal((segments * length, columns), np.float32), offsets
+
+    def pool(x: Array, offsets: Array) -> Array:
+        totals = np.add.reduceat(x, offsets[:-1].astype(np.int64), axis=0)
+        result: Array = totals / np.diff(offsets)[:, None].astype(x.dtype)
+        return result
+
+    return Case(
+        operation="mean_pool",
+        size=f"{segments} of {length}x{columns}",
+        make=make,
+        run=ops.mean_pool,
+        baseline=pool,
+        oracle=pool,
+        tolerance=16 * _EPS,
+        work=4.0 * segments * length * columns,
+        unit="GB/s",
+        baseline_name="numpy.add.reduceat",
+    )
+
+
 CASES = (
     _matmul_case(512, 512, 512),
     _matmul_case(512, 384, 1536),
@@ -231,5 +327,9 @@ CASES = (
     _layer_norm_case(512, 384),
     _attention_case(12, 512, 64),
     _attention_case(12, 512, 64, causal=True),
+    _rms_norm_case(512, 384),
+    _gelu_case(512 * 1536),
+    _rotary_case(12, 512, 64),
+    _mean_pool_case(32, 64, 384),
     _top_k_case(64, 10_000, 384, 10),
 )

@@ -124,9 +124,7 @@ class Bert:
             self._add_and_normalize(hidden, residual, layer.attention_norm)
             intermediate = buffers.intermediate[:tokens]
             self._dense(hidden, layer.intermediate, intermediate)
-            ops.gelu(
-                intermediate, self.config.approximate, out=intermediate, runtime=runtime
-            )
+            ops.gelu(intermediate, self.config.approximate, out=intermediate, runtime=runtime)
             self._dense(intermediate, layer.output, residual)
             self._add_and_normalize(hidden, residual, layer.output_norm)
         return hidden

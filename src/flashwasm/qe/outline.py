@@ -91,7 +91,9 @@ class Outline:
             name: ClassOutline(**{**fields, "tests": [Span(*span) for span in fields["tests"]]})
             for name, fields in data["classes"].items()
         }
-        imports = {name: (module, attribute) for name, (module, attribute) in data["imports"].items()}
+        imports = {
+            name: (module, attribute) for name, (module, attribute) in data["imports"].items()
+        }
         return cls([Span(*span) for span in data["tests"]], classes, imports, data["is_test"])
 
 

