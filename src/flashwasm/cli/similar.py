@@ -34,7 +34,7 @@ _NAMED_AT_MOST = 5
 @model_option
 @threads_option
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
-def similar(  # noqa: PLR0913 - one parameter an option.
+def similar(
     path: Path,
     query: str,
     count: int,

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm import ops
-from flashwasm.flash_attention import attention_packed
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.flash_attention import attention_packed
 
 if TYPE_CHECKING:
     from flashwasm.encoder.config import BertConfig
@@ -64,11 +64,11 @@ class Bert:
 
     Parameters
     ----------
-    config
+    config : BertConfig
         The model's sizes.
-    tensors
+    tensors : mapping of str to numpy.ndarray
         Its weights by name, float32, with or without the prefix ``bert.``.
-    runtime
+    runtime : Runtime
         The sandbox that holds the weights and runs the kernels.
 
     Raises
@@ -90,9 +90,9 @@ class Bert:
 
         Parameters
         ----------
-        ids
+        ids : numpy.ndarray of int32, shape (T,)
             Token ids of all sequences, back to back, ``(T,)``.
-        cu_seqlens
+        cu_seqlens : numpy.ndarray of int32, shape (n + 1,)
             Where each sequence begins, and T at the end, ``(n + 1,)``.
 
         Returns

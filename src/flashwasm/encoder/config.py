@@ -30,19 +30,19 @@ class BertConfig:
 
     Parameters
     ----------
-    hidden_size
+    hidden_size : int
         Components of a token's vector.
-    num_hidden_layers
+    num_hidden_layers : int
         Layers, each attention and feed-forward.
-    num_attention_heads
+    num_attention_heads : int
         Heads; they share ``hidden_size`` equally.
-    intermediate_size
+    intermediate_size : int
         Components inside the feed-forward.
-    vocab_size, max_position_embeddings, type_vocab_size
+    vocab_size, max_position_embeddings, type_vocab_size : int
         Rows of the embedding tables.
-    layer_norm_eps
+    layer_norm_eps : float
         What layer normalisation adds to the variance.
-    approximate
+    approximate : {"none", "tanh"}
         GELU's form: ``"none"`` is exact.
     """
 
@@ -126,7 +126,7 @@ def read_pooling(folder: Path) -> Pooling:
     )
 
 
-def _read_json(path: Path) -> Any:  # noqa: ANN401 - a JSON document is of any type.
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

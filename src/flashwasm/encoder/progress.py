@@ -6,18 +6,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["progress_bar"]
+__all__ = ["progress_report"]
 
 
 @contextmanager
-def progress_bar(description: str, *, show: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_report(description: str, *, show: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Draw progress on stderr while the block runs, where stderr is a terminal.
 
     Parameters
     ----------
-    description
+    description : str
         What is being done, drawn before the bar.
-    show
+    show : bool, default True
         False draws nothing, so that a caller need not branch.
 
     Yields
@@ -27,7 +27,7 @@ def progress_bar(description: str, *, show: bool) -> Iterator[Callable[[int, int
 
     Examples
     --------
-    >>> with progress_bar("counting", show=False) as advance:
+    >>> with progress_report("counting", show=False) as advance:
     ...     advance(1, 2)
     """
     if not (show and sys.stderr.isatty()):

@@ -15,7 +15,8 @@ from flashwasm import ops
 from flashwasm.encoder import models
 from flashwasm.encoder.bert import Bert
 from flashwasm.encoder.config import BertConfig, Pooling, read_pooling
-from flashwasm.encoder.progress import progress_bar
+from flashwasm.encoder.progress import progress_report
+from flashwasm.encoder.releases import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.weights import optional_module, read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.runtime import default_runtime
@@ -38,9 +39,9 @@ class SentenceEncoder:
 
     Parameters
     ----------
-    folder
+    folder : pathlib.Path
         The model's folder.
-    runtime
+    runtime : Runtime
         The sandbox that holds the weights.
 
     Attributes
@@ -55,20 +56,20 @@ class SentenceEncoder:
 
     def __init__(self, folder: Path, runtime: Runtime) -> None:
         tokenizers = optional_module("tokenizers")
-        config = BertConfig.read(folder / models.CONFIG)
+        config = BertConfig.read(folder / CONFIG)
         self.name = folder.name
         self.dim = config.hidden_size
         self.folder = folder
         self._runtime = runtime
         self._max_positions = config.max_position_embeddings
         self._pooling: Pooling = read_pooling(folder)
-        self._tokenizer = _read_tokenizer(tokenizers, folder / models.TOKENIZER)
+        self._tokenizer = _read_tokenizer(tokenizers, folder / TOKENIZER)
         words = self._tokenizer.get_vocab_size()
         if words > config.vocab_size:
             raise CapabilityError(
                 f"{folder}: the tokenizer has {words} tokens, the model {config.vocab_size}"
             )
-        self._bert = Bert(config, read_weights(folder / models.WEIGHTS), runtime)
+        self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
         # The tokenizer's truncation and the model's buffers are set anew by each call.
         self._lock = threading.Lock()
 
@@ -80,11 +81,11 @@ class SentenceEncoder:
 
         Parameters
         ----------
-        model
+        model : str or pathlib.Path, optional
             The name of an installed model, or the folder of any BERT-family model with
             ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None is the default
             model.
-        runtime
+        runtime : Runtime, optional
             The sandbox to run in; the process-wide one when None.
 
         Returns
@@ -124,13 +125,13 @@ class SentenceEncoder:
 
         Parameters
         ----------
-        texts
+        texts : iterable of str
             The texts. An embedding's bits do not depend on the texts beside it.
-        batch_tokens
+        batch_tokens : int, default 2048
             Tokens a batch, at most, unless one text alone has more. More need more linear memory.
-        max_length
+        max_length : int, default 256
             Tokens a text, at most, with the special ones; the rest of a text is left out.
-        progress
+        progress : bool or callable, default False
             True draws a bar on stderr where that is a terminal; a function is called with the
             number of texts done and their total after each batch.
 
@@ -202,11 +203,11 @@ class SentenceEncoder:
         max_length: int,
         progress: bool | Callable[[int, int], None],  # noqa: FBT001 - passed on from the callers.
     ) -> list[Floats]:
-        """What ``read`` makes of each text's hidden states, in the order of the texts."""
+        """Return what ``read`` makes of each text's hidden states, in the order of the texts."""
         checked = _check_texts(texts)
         self._check_sizes(batch_tokens, max_length)
         results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
-        bar = progress_bar("embedding", show=progress is True)
+        bar = progress_report("embedding", show=progress is True)
         with self._lock, bar as advance:
             report = progress if callable(progress) else advance
             ids = self._token_ids(checked, max_length)
@@ -226,7 +227,8 @@ class SentenceEncoder:
             pooled = ops.mean_pool(hidden, cu_seqlens, normalize=True, runtime=self._runtime)
             return np.array(pooled)
         first = hidden[cu_seqlens[:-1]]
-        return first / np.linalg.norm(first, axis=1, keepdims=True)
+        unit: Floats = first / np.linalg.norm(first, axis=1, keepdims=True)
+        return unit
 
     def _token_ids(self, texts: list[str], max_length: int) -> list[list[int]]:
         # tokenizer.json may carry a truncation and a padding of its own, for another purpose.
@@ -283,7 +285,7 @@ def _check_texts(texts: Iterable[str]) -> list[str]:
     return checked
 
 
-def _read_tokenizer(tokenizers: Any, path: Path) -> Any:  # noqa: ANN401 - it has no types.
+def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing narrower.

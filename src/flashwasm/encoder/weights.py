@@ -37,7 +37,7 @@ def read_weights(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
     Parameters
     ----------
-    path
+    path : pathlib.Path
         The file. Tensors of float16 and bfloat16 are converted, which is exact; tensors of float64
         are narrowed; tensors of integers, such as position ids, are left out.
 

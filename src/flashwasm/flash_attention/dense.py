@@ -126,9 +126,7 @@ def attend(
     result = np.empty(problem.shape, np.float32)
     lse = np.empty(problem.shape[:-1], np.float32) if with_lse else None
     for index, part in parts:
-        result[index], some = attend(
-            rt, part, None, timeout, with_lse=with_lse, schedule=schedule
-        )
+        result[index], some = attend(rt, part, None, timeout, with_lse=with_lse, schedule=schedule)
         if lse is not None:
             lse[index] = some
     return copied_to(out, result), lse

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +19,7 @@ from flashwasm.paths import cache_folder
 _lock = threading.Lock()
 
 
-def _configuration(target: str | None) -> wasmtime.Config:
+def _configuration() -> wasmtime.Config:
     """Return settings that give the same bits on every host."""
     config = wasmtime.Config()
     config.wasm_simd = True
@@ -28,19 +30,19 @@ def _configuration(target: str | None) -> wasmtime.Config:
     config.shared_memory = True
     # Compiling on threads of its own would hang in a process that forked.
     config.parallel_compilation = False
-    if target is not None:
-        config.target = target
     return config
 
 
 def _cache_settings() -> str | None:
-    """Write wasmtime's cache settings for a folder that only this user can read, and name them.
+    """Write wasmtime's cache settings for a folder that only this user can write, and name them.
 
     Returns None where no such folder can be had: then nothing is cached.
     """
     folder = cache_folder() / "compiled"
-    settings = folder / "cache.toml"
-    text = f'[cache]\ndirectory = "{folder.as_posix()}"\n'
+    # Beside the folder, not in it: the cache removes files there that it does not know.
+    settings = cache_folder() / "compiled.toml"
+    # A JSON string is a TOML string.
+    text = f"[cache]\ndirectory = {json.dumps(folder.as_posix())}\n"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
@@ -48,7 +50,7 @@ def _cache_settings() -> str | None:
         if not owned or (os.name == "posix" and state.st_mode & 0o022):
             return None
         if not settings.is_file() or settings.read_text("utf-8") != text:
-            descriptor, temporary = tempfile.mkstemp(dir=folder)
+            descriptor, temporary = tempfile.mkstemp(dir=settings.parent)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
             Path(temporary).replace(settings)
@@ -58,33 +60,32 @@ def _cache_settings() -> str | None:
 
 
 @cache
-def _engine(target: str | None) -> wasmtime.Engine:
-    config = _configuration(target)
+def _engine() -> wasmtime.Engine:
     settings = _cache_settings()
-    if settings is not None:
-        config.cache = settings
-    try:
+    # An unusable cache must not keep the kernels from running.
+    with suppress(wasmtime.WasmtimeError):
+        config = _configuration()
+        if settings is not None:
+            config.cache = settings
         return wasmtime.Engine(config)
-    except wasmtime.WasmtimeError:
-        # An unusable cache must not keep the kernels from running.
-        return wasmtime.Engine(_configuration(target))
+    return wasmtime.Engine(_configuration())
 
 
 @cache
-def _compiled(variant: str, target: str | None) -> wasmtime.Module:
-    return wasmtime.Module(_engine(target), module_bytes(variant))
+def _compiled(variant: str) -> wasmtime.Module:
+    return wasmtime.Module(_engine(), module_bytes(variant))
 
 
-def engine(target: str | None = None) -> wasmtime.Engine:
-    """Return the process's engine: target None is this machine, "pulley64" the interpreter."""
+def engine() -> wasmtime.Engine:
+    """Return the process's engine."""
     with _lock:
-        return _engine(target)
+        return _engine()
 
 
-def compiled(variant: str, target: str | None = None) -> wasmtime.Module:
-    """Return a variant's module, compiled for a target."""
+def compiled(variant: str) -> wasmtime.Module:
+    """Return a variant's module, compiled for this machine."""
     with _lock:
-        return _compiled(variant, target)
+        return _compiled(variant)
 
 
 @cache

@@ -32,13 +32,11 @@ class SharedMemory:
     ----------
     pages, max_pages : int
         Pages of 64 KiB to begin with, and at most.
-    target : str, optional
-        The engine's target.
     """
 
-    def __init__(self, pages: int, max_pages: int, target: str | None = None) -> None:
+    def __init__(self, pages: int, max_pages: int) -> None:
         limits = wasmtime.MemoryType(wasmtime.Limits(pages, MAX_PAGES), shared=True)
-        self.memory = _LinkableMemory(engine(target), limits)
+        self.memory = _LinkableMemory(engine(), limits)
         self.max_pages = max_pages
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)

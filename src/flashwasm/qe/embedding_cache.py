@@ -40,7 +40,7 @@ class EmbeddingCache:
 
     Parameters
     ----------
-    path
+    path : pathlib.Path or None
         The file, which need not exist; None keeps everything in memory.
     """
 
@@ -102,7 +102,7 @@ def _read(path: Path | None) -> dict[bytes, Floats]:
 
 
 def _damage(data: bytes) -> str:
-    """What is wrong with a file's content; empty where nothing is."""
+    """Say what is wrong with a file's content; nothing where it is whole."""
     if len(data) < _HEADER.size or not data.startswith(_MAGIC):
         return "it is not a cache of embeddings"
     _, rows, dim, digest = _HEADER.unpack_from(data)

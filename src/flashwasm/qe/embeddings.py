@@ -7,23 +7,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from flashwasm.encoder import SentenceEncoder, models
 from flashwasm.paths import cache_folder
 from flashwasm.qe.embedding_cache import EmbeddingCache
 from flashwasm.qe.preparation import PREPARATION_VERSION, prepare
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from flashwasm.runtime import Runtime
 
 __all__ = ["Embedder"]
 
 # Tokens a text: prepared tests have a fifth of this on average.
 _MAX_LENGTH = 256
-# Texts between two looks at the clock of whoever interrupts: what was embedded until then is kept.
-_TEXTS_AT_ONCE = 1024
+# After each so many texts progress is shown, and what was embedded until then survives an
+# interruption. Fewer would make batches of texts that are less alike in length.
+_TEXTS_AT_ONCE = 256
 
 
 class Embedder:
@@ -33,11 +34,11 @@ class Embedder:
 
     Parameters
     ----------
-    model
+    model : str, pathlib.Path or SentenceEncoder, optional
         An installed model's name, a model's folder, or an encoder; None is the default model.
-    cache
+    cache : bool, default True
         Whether embeddings are kept in the user's cache folder.
-    runtime
+    runtime : Runtime, optional
         The sandbox that the model is loaded into; the process-wide one when None.
 
     Raises
@@ -63,13 +64,13 @@ class Embedder:
     def embed(
         self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Unit vectors ``(n, dim)`` of texts, which are prepared here; n is at least 1.
+        """Return unit vectors ``(n, dim)`` of texts, which are prepared here; n is at least 1.
 
         Parameters
         ----------
-        texts
+        texts : sequence of str
             Source or free text.
-        progress
+        progress : callable, optional
             Called with the number of texts embedded and of those that the cache did not have.
         """
         keys = [self._key(text) for text in texts]
@@ -78,14 +79,10 @@ class Embedder:
         try:
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]
-                vectors = self._load().encode(
-                    [prepare(text_of[key]) for key in part],
-                    max_length=_MAX_LENGTH,
-                    progress=lambda done, _, start=start: (
-                        progress and progress(start + done, len(missing))
-                    ),
-                )
-                self._cache.add(part, vectors)
+                sources = [prepare(text_of[key]) for key in part]
+                self._cache.add(part, self._load().encode(sources, max_length=_MAX_LENGTH))
+                if progress is not None:
+                    progress(start + len(part), len(missing))
         finally:
             # An interrupted run leaves what it has done to the next.
             self._cache.save()

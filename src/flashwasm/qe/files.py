@@ -15,9 +15,9 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
     Parameters
     ----------
-    path
+    path : pathlib.Path
         The file; its folder is made if need be.
-    parts
+    parts : iterable of bytes
         The content, in order.
 
     Raises

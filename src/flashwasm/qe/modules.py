@@ -32,11 +32,11 @@ class Module:
 
     Parameters
     ----------
-    path
+    path : pathlib.Path
         The file.
-    lines
+    lines : list of str
         Its source.
-    outline
+    outline : Outline
         What it defines.
     """
 
@@ -56,9 +56,9 @@ class Modules:
 
     Parameters
     ----------
-    root
+    root : pathlib.Path
         The suite's folder; it has a cache file of its own.
-    cache
+    cache : bool
         Whether outlines are kept in the user's cache folder, by the files' content.
     """
 

@@ -36,17 +36,17 @@ class ClassOutline:
 
     Parameters
     ----------
-    name
+    name : str
         Its qualified name, ``A.B`` for a class B inside a class A.
-    bases
+    bases : list of str
         Its base classes, dotted, as written.
-    tests
+    tests : list of Span
         The methods named ``test*`` that it defines itself.
-    hidden
+    hidden : list of str
         Other attributes named ``test*``: they hide inherited tests, as ``test_add = None`` does.
-    has_constructor
+    has_constructor : bool
         Whether it defines ``__init__`` or ``__new__``, for which pytest leaves a class out.
-    is_test
+    is_test : bool or None
         What ``__test__`` is set to, None where it is not.
     """
 
@@ -64,14 +64,14 @@ class Outline:
 
     Parameters
     ----------
-    tests
+    tests : list of Span
         The functions named ``test*`` at its top level.
-    classes
+    classes : dict of str to ClassOutline
         Its classes by qualified name, nested ones too.
-    imports
+    imports : dict of str to (str, str)
         For each name that an import binds: the module, with leading dots where it is relative, and
         the name inside it, empty where the module itself is bound.
-    is_test
+    is_test : bool or None
         What ``__test__`` is set to, None where it is not.
     """
 
@@ -102,7 +102,7 @@ def parse(text: str) -> Outline:
 
     Parameters
     ----------
-    text
+    text : str
         The module's source.
 
     Raises
@@ -127,7 +127,7 @@ def parse(text: str) -> Outline:
 def _read_scope(
     body: list[ast.stmt], scope: str, classes: dict[str, ClassOutline]
 ) -> tuple[list[Span], list[str]]:
-    """Tests of a module or class, and its other names ``test*``; classes go to ``classes``."""
+    """Return a scope's tests and its other names ``test*``; its classes go to ``classes``."""
     tests: dict[str, Span] = {}
     hidden: list[str] = []
     for node in _statements(body):

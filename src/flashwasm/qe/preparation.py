@@ -26,7 +26,7 @@ def prepare(source: str) -> str:
 
     Parameters
     ----------
-    source
+    source : str
         Python source, or any text.
 
     Returns

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.arrays import positive_int
-from flashwasm.encoder.progress import progress_bar
+from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
 from flashwasm.ops import cosine_top_k
 from flashwasm.qe.embeddings import Embedder
@@ -33,11 +33,11 @@ class Match:
 
     Parameters
     ----------
-    nodeid
+    nodeid : str
         The test's node id.
-    score
+    score : float
         Cosine of the two embeddings, in [-1, 1].
-    test
+    test : CollectedTest
         The test itself.
     """
 
@@ -51,13 +51,13 @@ class SuiteIndex:
 
     Parameters
     ----------
-    suite
+    suite : Suite
         The tests.
-    vectors
-        Their embeddings, ``(n, dim)``, rows of length 1.
-    embedder
+    vectors : numpy.ndarray of float32, shape (n, dim)
+        Their embeddings, rows of length 1.
+    embedder : Embedder
         What made them, and makes a query's.
-    runtime
+    runtime : Runtime
         The sandbox that searches.
 
     Attributes
@@ -101,16 +101,16 @@ class SuiteIndex:
 
         Parameters
         ----------
-        path
+        path : str or pathlib.Path
             A folder of pytest tests, or one file. Nothing in it is imported.
-        model
+        model : str, pathlib.Path or SentenceEncoder, optional
             An installed model's name, the folder of a BERT-family model, or an encoder; None is
             the default model.
-        progress
+        progress : bool, default False
             Whether progress is drawn on stderr, where that is a terminal.
-        cache
+        cache : bool, default True
             Whether embeddings and what was parsed are kept in the user's cache folder.
-        runtime
+        runtime : Runtime, optional
             The sandbox to run in; the process-wide one when None.
 
         Returns
@@ -133,24 +133,24 @@ class SuiteIndex:
         """
         rt = default_runtime() if runtime is None else runtime
         embedder = Embedder(model, cache=cache, runtime=rt)
-        with progress_bar("reading the suite", show=progress) as advance:
+        with progress_report("reading the suite", show=progress) as advance:
             suite = collect(path, cache=cache, progress=advance)
         vectors = np.empty((0, 0), np.float32)
         if suite.tests:
-            with progress_bar("embedding", show=progress) as advance:
+            with progress_report("embedding", show=progress) as advance:
                 sources = [test.source for test in suite.tests]
                 vectors = embedder.embed(sources, progress=advance)
         return cls(suite, vectors, embedder, rt)
 
     def similar(self, query: str, k: int = 10) -> list[Match]:
-        """Tests nearest to a query.
+        """Return the tests nearest to a query.
 
         Parameters
         ----------
-        query
+        query : str
             A node id, or the end of one that only one test has: the test itself is then left out
             of the result. Anything else is free text.
-        k
+        k : int, default 10
             How many tests, at most.
 
         Returns

@@ -35,16 +35,16 @@ class CollectedTest:
 
     Parameters
     ----------
-    nodeid
+    nodeid : str
         Its name in pytest's form, relative to the suite's root:
         ``tests/test_x.py::TestA::test_b``.
-    path
+    path : pathlib.Path
         The file that defines it.
-    line
+    line : int
         The line of its ``def``, from 1.
-    source
+    source : str
         Its source with decorators, without the indentation of its first line.
-    also
+    also : tuple of str
         The other node ids under which pytest runs it, for classes that inherit it.
     """
 
@@ -69,11 +69,11 @@ class Suite:
 
     Parameters
     ----------
-    root
+    root : pathlib.Path
         The folder that node ids are relative to.
-    tests
+    tests : list of CollectedTest
         The tests, in the order of files and lines.
-    skipped
+    skipped : list of Skipped
         What could not be read.
     """
 
@@ -88,15 +88,15 @@ def collect(
     cache: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Suite:
-    """Tests of a pytest suite, without importing it.
+    """Find the tests of a pytest suite, without importing it.
 
     Parameters
     ----------
-    path
+    path : str or pathlib.Path
         A folder, or one file of any name.
-    cache
+    cache : bool, default True
         Whether what was parsed is kept in the user's cache folder, by the files' content.
-    progress
+    progress : callable, optional
         Called with the number of files read and their total.
 
     Returns
