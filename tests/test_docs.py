@@ -129,8 +129,9 @@ def parse(command, words):
     context = command.make_context(words[0], words[1:], resilient_parsing=True)
     if isinstance(command, click.Group):
         name = next(word for word in words[1:] if not word.startswith("-"))
-        assert name in command.commands, f"no command {name}"
-        parse(command.commands[name], words[words.index(name) :])
+        inner = command.get_command(context, name)
+        assert inner is not None, f"no command {name}"
+        parse(inner, words[words.index(name) :])
         return
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word.split("=")[0] for word in words if word.startswith("-")} <= options, words

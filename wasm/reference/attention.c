@@ -1,12 +1,9 @@
-/* The obvious attention: for each query, one row of scores, its softmax, and the weighted values.
- *
- * The row of scores lies in the workspace, as many keys at a time as fit: the greatest score, the
- * sum and the output are carried from part to part. */
+/* The obvious attention: for each query the scores of some keys, their exponentials, and the weighted
+ * values; the greatest score, the sum and the output are carried from block to block of keys, and in
+ * the workspace from call to call. */
 #include "../abi.h"
 #include "../log.h"
 #include "scalar_math.h"
-
-enum { PART = WORKSPACE_BYTES / 4 / sizeof(float) };
 
 typedef struct attention_f32_arguments arguments;
 
@@ -28,9 +25,9 @@ static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
 }
 
 /* Brings one query's state up to date with keys [begin, end). */
-static void visit(const arguments *args, float *weights, float *out, float *max, float *sum, int32_t head, int32_t i,
-                  int32_t begin, int32_t end) {
-    float greatest = *max;
+static void visit(const arguments *args, float *out, float *max, float *sum, int32_t head, int32_t i, int32_t begin,
+                  int32_t end) {
+    float weights[ATTENTION_KEY_BLOCK], greatest = *max;
     for (int32_t j = begin; j < end; j++) {
         weights[j - begin] = score(args, head, i, j);
         greatest = weights[j - begin] > greatest ? weights[j - begin] : greatest;
@@ -52,7 +49,7 @@ EXPORT(attention_f32)
 int32_t attention_f32(const arguments *args) {
     if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
     if (args->dim > ATTENTION_MAX_DIM || args->value_dim > ATTENTION_MAX_DIM) return STATUS_BAD_ARGUMENT;
-    float *weights = args->workspace, *state = weights + PART;
+    float *state = args->workspace;
     for (int32_t h = args->head_begin; h < args->head_end; h++) {
         for (int32_t i = args->query_begin; i < args->query_end; i++) {
             int32_t slot = args->key_end - args->key_begin < args->keys ? i - args->query_begin : 0;
@@ -62,9 +59,9 @@ int32_t attention_f32(const arguments *args) {
                 carried[0] = MINUS_INFINITY, carried[1] = 0.0f;
                 for (int32_t c = 0; c < args->value_dim; c++) out[c] = 0.0f;
             }
-            for (int32_t j = args->key_begin; j < args->key_end; j += PART) {
-                int32_t end = args->key_end - j < PART ? args->key_end : j + PART;
-                visit(args, weights, out, carried, carried + 1, h, i, j, end);
+            for (int32_t j = args->key_begin; j < args->key_end; j += ATTENTION_KEY_BLOCK) {
+                int32_t end = args->key_end - j < ATTENTION_KEY_BLOCK ? args->key_end : j + ATTENTION_KEY_BLOCK;
+                visit(args, out, carried, carried + 1, h, i, j, end);
             }
             if (args->key_end < args->keys) continue;
             float sum = carried[1];

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from flashwasm.errors import CapabilityError
 
 __all__ = ["BertConfig", "Pooling", "read_pooling"]
 
+T = TypeVar("T", dict[str, Any], list[Any])
 Pooling = Literal["mean", "cls"]
 Approximate = Literal["none", "tanh"]
 
@@ -65,11 +66,11 @@ class BertConfig:
         CapabilityError
             If the model is not a BERT that the kernels can run: the message names the setting.
         """
-        config = _read_json(path)
+        config = _read_json(path, dict)
         _require(path, config, "model_type", "bert")
         _require(path, config, "position_embedding_type", "absolute")
         _require(path, config, "is_decoder", expected=False)
-        activation = config.get("hidden_act", "gelu")
+        activation = str(config.get("hidden_act", "gelu"))
         if activation not in _ACTIVATIONS:
             raise CapabilityError(
                 f"{path}: hidden_act is {activation!r}; supported: {', '.join(_ACTIVATIONS)}"
@@ -81,6 +82,9 @@ class BertConfig:
                 f"{path}: hidden_size {hidden_size} is not a multiple of "
                 f"num_attention_heads {heads}"
             )
+        eps = config.get("layer_norm_eps", 1e-12)
+        if not isinstance(eps, (int, float)) or not 0 < eps < 1:
+            raise CapabilityError(f"{path}: layer_norm_eps is {eps!r}; expected between 0 and 1")
         return cls(
             hidden_size=hidden_size,
             num_hidden_layers=_size(path, config, "num_hidden_layers"),
@@ -89,7 +93,7 @@ class BertConfig:
             vocab_size=_size(path, config, "vocab_size"),
             max_position_embeddings=_size(path, config, "max_position_embeddings"),
             type_vocab_size=_size(path, config, "type_vocab_size"),
-            layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+            layer_norm_eps=float(eps),
             approximate=_ACTIVATIONS[activation],
         )
 
@@ -103,8 +107,8 @@ def read_pooling(folder: Path) -> Pooling:
         If the folder asks for another pooling, or for a module after it, such as a dense layer.
     """
     modules = folder / "modules.json"
-    for module in _read_json(modules) if modules.is_file() else ():
-        kind = str(module.get("type", "")).rpartition(".")[2]
+    for module in _read_json(modules, list) if modules.is_file() else ():
+        kind = str(module.get("type") if isinstance(module, dict) else module).rpartition(".")[2]
         if kind not in {"Transformer", "Pooling", "Normalize"}:
             raise CapabilityError(f"{modules}: module {kind!r} is not supported")
 
@@ -113,7 +117,7 @@ def read_pooling(folder: Path) -> Pooling:
         return "mean"
     modes = [
         key.removeprefix("pooling_mode_")
-        for key, used in _read_json(path).items()
+        for key, used in _read_json(path, dict).items()
         if key.startswith("pooling_mode_") and used
     ]
     if modes == ["mean_tokens"]:
@@ -126,11 +130,14 @@ def read_pooling(folder: Path) -> Pooling:
     )
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, kind: type[T]) -> T:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CapabilityError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, kind):
+        raise CapabilityError(f"{path} is not a JSON {'object' if kind is dict else 'array'}")
+    return document
 
 
 def _require(path: Path, config: dict[str, Any], key: str, expected: object) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm import ops
+from flashwasm.arrays import positive_int
 from flashwasm.encoder import models
 from flashwasm.encoder.bert import Bert
 from flashwasm.encoder.config import BertConfig, Pooling, read_pooling
@@ -130,7 +131,8 @@ class SentenceEncoder:
         batch_tokens : int, default 2048
             Tokens a batch, at most, unless one text alone has more. More need more linear memory.
         max_length : int, default 256
-            Tokens a text, at most, with the special ones; the rest of a text is left out.
+            Tokens a text, at most, with the special ones; the rest of a text is left out, and so is
+            what the model has no positions for.
         progress : bool or callable, default False
             True draws a bar on stderr where that is a terminal; a function is called with the
             number of texts done and their total after each batch.
@@ -145,8 +147,7 @@ class SentenceEncoder:
         DTypeError
             If `texts` is a single string, or holds something that is not a text.
         ShapeError
-            If `max_length` is less than the special tokens need or more than the model takes, or
-            if `batch_tokens` is not positive.
+            If `max_length` is less than the special tokens need, or `batch_tokens` not positive.
 
         Examples
         --------
@@ -233,7 +234,7 @@ class SentenceEncoder:
     def _token_ids(self, texts: list[str], max_length: int) -> list[list[int]]:
         # tokenizer.json may carry a truncation and a padding of its own, for another purpose.
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
+        self._tokenizer.enable_truncation(min(max_length, self._max_positions))
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         for i, row in enumerate(ids):
             if not row:
@@ -241,14 +242,10 @@ class SentenceEncoder:
         return ids
 
     def _check_sizes(self, batch_tokens: int, max_length: int) -> None:
-        if batch_tokens < 1:
-            raise ShapeError(f"batch_tokens is {batch_tokens}; expected at least 1")
+        positive_int(batch_tokens, "batch_tokens")
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=False) + 1
-        if not shortest <= max_length <= self._max_positions:
-            raise ShapeError(
-                f"max_length is {max_length}; {self.name} takes {shortest} to "
-                f"{self._max_positions} tokens"
-            )
+        if positive_int(max_length, "max_length") < shortest:
+            raise ShapeError(f"max_length is {max_length}; {self.name} needs at least {shortest}")
 
 
 def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

@@ -1,0 +1,74 @@
+"""The benchmarks: results are checked before they are timed, and the command reports them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from flashwasm.bench.cases import CASES
+from flashwasm.bench.report import cells, duration, markdown
+from flashwasm.bench.runner import WrongResultError, run_cases
+from flashwasm.cli import main
+
+SMALL = next(case for case in CASES if case.operation == "vecadd")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.operation} {case.size}")
+def test_baseline_and_oracle_agree(case):
+    """A NumPy baseline that computed something else would make any speed-up worthless."""
+    inputs = case.make(np.random.default_rng(1))
+    wide = [x.astype(np.float64) if x.dtype == np.float32 else x for x in inputs]
+    expected = case.oracle(*wide)
+    assert np.isfinite(expected).all()
+    assert np.abs(case.baseline(*inputs) - expected).max() <= case.tolerance
+
+
+def test_a_result_has_what_it_says():
+    (result,) = run_cases([SMALL])
+    assert 0 < result.best <= result.median
+    assert result.rate == pytest.approx(SMALL.work / result.best / 1e9)
+    assert result.speedup_over_numpy == pytest.approx(result.numpy / result.best)
+    assert result.speedup_over_scalar == pytest.approx(result.scalar / result.best)
+    assert 0 < result.copy_share < 1
+    assert result.error <= result.tolerance
+    assert len(cells(result)) == markdown([result], "title").splitlines()[2].count("|") - 1
+
+
+@pytest.mark.parametrize("contender", ["run", "baseline"])
+@pytest.mark.parametrize("wrong", [1e-3, np.nan])
+def test_wrong_results_are_not_timed(contender, wrong):
+    right = getattr(SMALL, contender)
+    case = replace(SMALL, **{contender: lambda *a, **k: right(*a, **k) + np.float32(wrong)})
+    with pytest.raises(WrongResultError, match="vecadd 4096"):
+        list(run_cases([case]))
+
+
+def test_durations_have_units():
+    assert [duration(s) for s in (2.5, 0.0123, 4.56e-6, 1e-8)] == [
+        "2.5 s",
+        "12.3 ms",
+        "4.56 µs",
+        "0.01 µs",
+    ]
+
+
+@pytest.mark.slow
+def test_the_command_writes_what_it_measured(tmp_path):
+    json_file, markdown_file = tmp_path / "r.json", tmp_path / "r.md"
+    arguments = ["bench", "ops", "--op", "vecadd", "--json", str(json_file)]
+    done = CliRunner().invoke(main, [*arguments, "--markdown", str(markdown_file)])
+    assert done.exit_code == 0, done.output
+    assert "vecadd" in done.stdout
+    document = json.loads(json_file.read_text())
+    assert document["machine"]["threads"] == 1
+    assert {r["operation"] for r in document["results"]} == {"vecadd"}
+    assert all(r["best"] > 0 for r in document["results"])
+    assert "numpy.add" in markdown_file.read_text()
+
+
+def test_an_unknown_operation_is_refused():
+    done = CliRunner().invoke(main, ["bench", "ops", "--op", "nothing"])
+    assert done.exit_code == 2
+    assert "'nothing' is not one of attention" in done.stderr
