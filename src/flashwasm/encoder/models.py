@@ -102,8 +102,8 @@ def locate(model: str | Path | None = None) -> Path:
         If there is no such model, saying how to get it, or if its folder is incomplete.
     """
     model = DEFAULT_MODEL if model is None else model
-    named = models_folder() / model if _is_name(model) else None
-    folder = named if named is not None and named.is_dir() else Path(model).expanduser()
+    named = {found.name: found.path for found in installed()}
+    folder = named.get(str(model)) or Path(model).expanduser()
     if not folder.is_dir():
         if model in RELEASES:
             how = f"get it with: flashwasm models install {model}"
@@ -139,12 +139,14 @@ def remove(name: str) -> Path:
     CapabilityError
         If no model of that name is installed.
     """
-    folder = models_folder() / name
-    if not _is_name(name) or not folder.is_dir():
-        have = ", ".join(model.name for model in installed()) or "none"
+    # The folder is one that the listing gave. A path made of the name could lead anywhere:
+    # joining "/" to a folder gives the root of the file system.
+    folders = {model.name: model.path for model in installed()}
+    if name not in folders:
+        have = ", ".join(folders) or "none"
         raise CapabilityError(f"model {name!r} is not installed; installed: {have}")
-    shutil.rmtree(folder)
-    return folder
+    shutil.rmtree(folders[name])
+    return folders[name]
 
 
 def weights_digest(folder: Path) -> str:
@@ -162,11 +164,6 @@ def fingerprint(folder: Path) -> str:
         path = folder / name
         digest.update(f"{name}:{sha256_of(path) if path.is_file() else 'none'}\n".encode())
     return digest.hexdigest()
-
-
-def _is_name(model: str | Path) -> bool:
-    """Whether ``model`` can be a name: one path component that is not hidden."""
-    return isinstance(model, str) and Path(model).name == model and not model.startswith(".")
 
 
 def _missing_files(folder: Path) -> list[str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST_PRODUCTS = 1 << 26
 # A call of fewer costs more to hand to a worker than to make.
 _FEWEST_PRODUCTS = 1 << 20
+# Queries that share one packing of the corpus, at least.
+_QUERIES = 256
 
 
 def cosine_top_k(
@@ -130,10 +132,7 @@ def _search_whole(
     n, dim = queries.shape
     with Operation(rt, timeout) as op:
         q, c = op.put(queries), op.put(corpus)
-        products = n * len(corpus) * max(dim, 1)
-        pieces = max(min(op.threads, products // _FEWEST_PRODUCTS), products // _MOST_PRODUCTS, 1)
-        # A piece of few rows would hand on most of them: no better than storing all scores.
-        step = max(-(-len(corpus) // pieces), min(4 * k, len(corpus)), 1)
+        query_step, step = _steps(n, len(corpus), max(dim, 1), k, op.threads)
         starts = range(0, len(corpus), step)
         sizes = [min(step, len(corpus) - i) for i in starts]
         kept = [min(k, size) for size in sizes]
@@ -141,14 +140,18 @@ def _search_whole(
         indices_at, indices = op.scratch((n * sum(kept),), np.int32)
         tasks, at = [], 0
         for start, size, best in zip(starts, sizes, kept, strict=True):
-            tasks.append(
-                [
-                    (
-                        *(q, c + 4 * start * dim, scores_at + 4 * at, indices_at + 4 * at),
-                        *(n, size, dim, best, start, metric),
-                    )
-                ]
-            )
+            rows = c + 4 * start * dim
+            for i in range(0, n, query_step):
+                to = 4 * (at + i * best)
+                count = min(query_step, n - i)
+                tasks.append(
+                    [
+                        (
+                            *(q + 4 * i * dim, rows, scores_at + to, indices_at + to),
+                            *(count, size, dim, best, start, metric),
+                        )
+                    ]
+                )
             at += n * best
         op.run_all(COSINE_TOP_K, tasks)
         ends = np.cumsum([n * best for best in kept])[:-1]
@@ -157,6 +160,17 @@ def _search_whole(
             for x in (scores, indices)
         )
         return _merge(all_scores, all_indices.astype(np.int64) + first, k)
+
+
+def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int, int]:
+    """Return queries and rows of one call: enough calls for all workers, none of them long."""
+    products = queries * rows * dim
+    pieces = max(min(threads, products // _FEWEST_PRODUCTS), -(-products // _MOST_PRODUCTS), 1)
+    # Each call packs its rows anew, so the queries are cut only into blocks that outweigh that.
+    query_step = max(-(-queries // pieces), min(_QUERIES, queries), 1)
+    pieces = -(-pieces // -(-queries // query_step)) if queries else 1
+    # A piece of few rows would hand on most of them: no better than storing all scores.
+    return query_step, max(-(-rows // pieces), min(4 * k, rows), 1)
 
 
 def _merge(scores: Array, indices: Array, k: int) -> tuple[Array, Array]:
