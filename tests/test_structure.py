@@ -19,7 +19,7 @@ C = sorted([*(ROOT / "wasm").rglob("*.c"), *(ROOT / "wasm").rglob("*.h")])
 
 # From the bottom up. A module imports from its own line or those above it, never from below.
 LAYERS = [
-    {"errors", "paths", "kernels", "stats"},
+    {"errors", "files", "paths", "kernels", "stats"},
     {"arrays", "host"},
     {"memory"},
     {"runtime"},

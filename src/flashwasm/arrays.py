@@ -39,7 +39,9 @@ def as_array(x: ArrayLike, name: str) -> Array:
 def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) -> Array:
     """Return ``x`` as an array of a float dtype with the number of axes asked for."""
     array = x if type(x) is np.ndarray else as_array(x, name)
-    if array.dtype is not _FLOAT32 and not is_float(array.dtype):
+    if array.dtype is _FLOAT32 and ndim is None and at_least == 0:
+        return array
+    if not is_float(array.dtype):
         message = (
             f"{name}: expected float32, float64, float16 or bfloat16, got {array.dtype} "
             f"of shape {array.shape}"

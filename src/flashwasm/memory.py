@@ -67,7 +67,7 @@ class Arena:
         self._kept: dict[int, list[int]] = {}  # Size to offsets that were freed whole.
         # Arrays die at any time, also while the lock is held: their blocks are queued.
         self._dead: deque[Block] = deque()
-        self._blocks: dict[int, Block] = {}
+        self.blocks: dict[int, Block] = {}
         self.in_use = 0
         self.peak = 0
         self.address = memory.address
@@ -115,7 +115,7 @@ class Arena:
         array: NDArray[Any] = np.ndarray(shape, dtype, self._memory.content, offset)
         block = Block(array, self._dead.append)
         block.offset, block.size, block.key = offset, size, id(array)
-        self._blocks[block.key] = block
+        self.blocks[block.key] = block
         return array, offset
 
     def view(
@@ -126,7 +126,7 @@ class Arena:
 
     def offset_of(self, x: NDArray[Any]) -> int | None:
         """Return where an array begins in linear memory, or None where it lies elsewhere."""
-        block = self._blocks.get(id(x))
+        block = self.blocks.get(id(x))
         if block is not None and block() is x:
             return block.offset
         if x.base is None:
@@ -142,8 +142,8 @@ class Arena:
     def _bury(self) -> None:
         while self._dead:
             block = self._dead.popleft()
-            if self._blocks.get(block.key) is block:
-                del self._blocks[block.key]
+            if self.blocks.get(block.key) is block:
+                del self.blocks[block.key]
             size = -(-block.size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
             self.in_use -= size
             self._kept.setdefault(size, []).append(block.offset)

@@ -82,10 +82,17 @@ class Operation:
 
     def put(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of ``x``, contiguous and of ``dtype``, copied only if need be."""
-        offset = self._runtime.arena.offset_of(x)
+        arena = self._runtime.arena
+        # The quick way in: a whole array of linear memory is contiguous.
+        block = arena.blocks.get(id(x))
+        if block is not None and x.dtype is dtype and block() is x:
+            offset: int | None = block.offset
+            self._residents.append((block.offset, block.offset + block.size))
+            return block.offset
+        offset = arena.offset_of(x)
         if offset is None:
             self.all_resident = False
-        elif (x.dtype is dtype or x.dtype == dtype) and x.flags.c_contiguous:
+        elif x.dtype == dtype and x.flags.c_contiguous:
             self._residents.append((offset, offset + x.nbytes))
             return offset
         offset, target = self.scratch(x.shape, dtype)
@@ -168,7 +175,7 @@ class Operation:
         """Workers that tasks may be spread over."""
         return self._runtime.threads
 
-    def run(self, kernel: Kernel, *arguments: float) -> None:
+    def run(self, kernel: Kernel, arguments: tuple[float, ...]) -> None:
         """Call a kernel once on the calling thread."""
         runtime = self._runtime
         if self._deadline is not None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flashwasm.files import write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -93,6 +95,4 @@ def _write(name: str | None, text: str) -> None:
     if name == "-":
         click.echo(text, nl=False)
         return
-    from flashwasm.qe.files import write_atomically  # noqa: PLC0415 - its package loads NumPy.
-
     write_atomically(Path(name), [text.encode()])

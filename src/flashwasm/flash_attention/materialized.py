@@ -68,9 +68,7 @@ def materialized_attention(
         sizes = (length * dim, keys * dim, keys * value_dim)
         for h in range(heads):
             starts = [a + 4 * h * n for a, n in zip(at, sizes, strict=True)]
-            op.run(
-                ATTENTION_MATERIALIZED,
-                *(*starts, scores, to + 4 * h * length * value_dim),
-                *(length, keys, dim, value_dim, problem.scale),
-            )
+            result = to + 4 * h * length * value_dim
+            sizes_and_scale = (length, keys, dim, value_dim, problem.scale)
+            op.run(ATTENTION_MATERIALIZED, (*starts, scores, result, *sizes_and_scale))
         return op.finish()

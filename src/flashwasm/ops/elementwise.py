@@ -8,6 +8,7 @@ import numpy as np
 
 from flashwasm import kernels
 from flashwasm.arrays import broadcast, checked_out, choice, floats
+from flashwasm.errors import OutOfMemoryError
 from flashwasm.operation import Operation
 from flashwasm.parts import TASK_ELEMENTS, in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
@@ -64,7 +65,10 @@ def vecadd(
         shape = broadcast({"a": left.shape, "b": right.shape})
         left, right = np.broadcast_to(left, shape), np.broadcast_to(right, shape)
     checked_out(out, shape)
-    return in_parts(_vecadd, (left, right), shape, len(shape), out, rt, timeout)
+    try:
+        return _vecadd(left, right, out, rt, timeout)
+    except OutOfMemoryError:
+        return in_parts(_vecadd, (left, right), shape, len(shape), out, rt, timeout)
 
 
 def gelu(
@@ -120,7 +124,7 @@ def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float |
         from_a, from_b = op.put(a), op.put(b)
         to = op.output(a.shape, out, in_place=True)
         if a.size <= TASK_ELEMENTS:
-            op.run(kernels.VECADD, from_a, from_b, to, a.size)
+            op.run(kernels.VECADD, (from_a, from_b, to, a.size))
         else:
             tasks = row_tasks(a.size, 1, op.threads)
             op.run_all(

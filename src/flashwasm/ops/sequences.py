@@ -271,5 +271,5 @@ def mean_pool(
         at, table = op.scratch(offsets.shape, np.int32)
         table[:] = offsets
         to = op.output((count, columns), out)
-        op.run(kernels.MEAN_POOL, source, at, to, count, columns, int(normalize))
+        op.run(kernels.MEAN_POOL, (source, at, to, count, columns, int(normalize)))
         return op.finish()

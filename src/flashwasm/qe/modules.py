@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flashwasm.paths import cache_folder
-from flashwasm.qe.files import write_atomically
+from flashwasm.files import write_atomically
 from flashwasm.qe.outline import ClassOutline, Outline, Span, parse
 
 __all__ = ["Module", "Modules"]
