@@ -15,6 +15,9 @@ TINY = 2.0**-149
 SMALLEST_NORMAL = 2.0**-126
 # The kernels' 2^x is a polynomial: its own error and the roundings in evaluating it.
 EXPONENTIAL = 4 * U
+# tanh is a quotient of such exponentials, of an argument that was rounded twice; near zero, where
+# the quotient would cancel, it is a polynomial.
+TANH = 16 * U
 
 
 def gamma(n):
@@ -141,29 +144,45 @@ def similarity(queries, corpus, metric="cosine"):
     return np.broadcast_to(gamma(2 * dim + 6), (len(q), len(c)))
 
 
-def attention(q, k, v, *, causal=False, mask=None, scale=None):
+def _finite(x):
+    return np.where(np.isfinite(x), x, 0)
+
+
+def attention(q, k, v, *, sinks=None, **options):
     """Bounds on the output and the log-sum-exp.
 
-    A score is off by d = gamma(D + 3) scale |q|.|k| and a rounding where a bias is added, so its
-    weight by a factor exp(d); the weights' sum and their product with v are chains over the keys.
+    A score is off by d = gamma(D + 3) scale |q|.|k|, by the error of tanh where it is capped, and
+    by the roundings of what is added; so its weight by a factor exp(d). The weights' sum and their
+    product with v are chains over the keys.
     """
-    scores = reference.attention_scores(q, k, causal=causal, mask=mask, scale=scale)
+    scores = reference.attention_scores(q, k, **options)
     absolute_q, absolute_k = _magnitudes(q, k)
-    dim = absolute_q.shape[-1]
+    dim, scale = absolute_q.shape[-1], options.get("scale")
     reach = reference.attention_scores(absolute_q, absolute_k, scale=scale and abs(scale))
     score_error = gamma(dim + 3) * np.broadcast_to(reach, scores.shape)
     seen = ~np.isneginf(scores)
-    if mask is not None and np.asarray(mask).dtype != bool:
-        bias = np.where(np.isneginf(mask), 0, np.abs(np.asarray(mask, np.float64)))
-        score_error = score_error + 2 * U * bias
+    if options.get("softcap"):
+        capped = reference.attention_scores(q, k, **options | {"stage": "softcap"})
+        score_error = score_error + TANH * np.abs(capped)
+    if options.get("mask") is not None and np.asarray(options["mask"]).dtype != bool:
+        mask = np.asarray(options["mask"], np.float64)
+        score_error = score_error + 2 * U * np.where(np.isneginf(mask), 0, np.abs(mask))
+    if options.get("alibi_slopes") is not None:
+        plain = {k: v for k, v in options.items() if k != "alibi_slopes"}
+        without = reference.attention_scores(q, k, **plain)
+        moved = np.where(seen, scores, 0) - np.where(seen, without, 0)
+        score_error = score_error + 3 * U * np.abs(moved)
     top = np.where(seen, scores, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
+    extra = -np.inf if sinks is None else np.asarray(sinks, np.float64)[:, None, None]
+    top = np.maximum(top, extra)
     top = np.where(np.isneginf(top), 0, top)
     depth = np.where(seen, top - scores, 0)
     weights = np.where(seen, np.exp(-depth), 0)
-    total = weights.sum(axis=-1, keepdims=True)
+    total = weights.sum(axis=-1, keepdims=True) + np.exp(extra - top)
     p = weights / np.where(total == 0, 1, total)
     term = np.where(seen, np.expm1(score_error + 2 * U * depth + EXPONENTIAL), 0)
-    mean = (p * term).sum(axis=-1, keepdims=True)
+    # A sink's own exponential is off by as much as its depth makes it.
+    mean = (p * term).sum(axis=-1, keepdims=True) + EXPONENTIAL + 2 * U * _finite(top - extra)
     keys = scores.shape[-1]
     (absolute_v,) = _magnitudes(v)
     if absolute_q.ndim > 2:

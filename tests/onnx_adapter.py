@@ -9,10 +9,6 @@ import numpy as np
 import onnx
 
 
-class NotYetError(Exception):
-    """The node needs what the operations do not offer."""
-
-
 def run(operations, node, inputs):
     """Return the node's outputs by name, leaving out those that the operations do not give."""
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -95,11 +91,10 @@ def attention(
     softcap=0.0,
     left_window_size=-1,
     right_window_size=-1,
+    qk_matmul_output_mode=0,
     **_,
 ):
-    """Return the output and the present keys and values; never the matrix of scores."""
-    if softcap:
-        raise NotYetError("softcap")
+    """Return the output, the present keys and values, and the scores after the step asked for."""
     packed = q.ndim == 3
     q, k, v = (
         split_heads(q, q_num_heads),
@@ -109,26 +104,31 @@ def attention(
     if past_key is not None:
         k, v = np.concatenate([past_key, k], axis=2), np.concatenate([past_value, v], axis=2)
     queries, keys = q.shape[2], k.shape[2]
-    offset, visible = 0 if past_key is None else past_key.shape[2], None
+    offset, window = 0 if past_key is None else past_key.shape[2], None
     if nonpad_kv_seqlen is not None:
         offset = nonpad_kv_seqlen - queries
-        visible = np.arange(keys) < nonpad_kv_seqlen.reshape(-1, 1, 1, 1)
-    if max(left_window_size, right_window_size) >= 0:
+    sides = left_window_size, right_window_size
+    if is_causal:
+        window = None if max(sides) < 0 else sides
+    elif max(sides) >= 0:
+        # The window's diagonal is the causal one: that rule with its own side left open.
         ahead = np.arange(keys) - np.arange(queries)[:, None] - np.reshape(offset, (-1, 1, 1, 1))
-        window = (left_window_size < 0) | (-ahead <= left_window_size)
-        window &= (right_window_size < 0) | (ahead <= right_window_size)
-        visible = window if visible is None else window & visible
-    out = ops.attention(
-        q,
-        k,
-        v,
-        causal=offset if is_causal else False,
-        mask=attention_mask(mask, keys, visible),
-        scale=scale,
-    )
+        inside = (sides[0] < 0) | (-ahead <= sides[0])
+        inside &= (sides[1] < 0) | (ahead <= sides[1])
+        mask = inside if mask is None else attention_mask(mask, keys, inside)
+    options = {
+        "causal": offset if is_causal else False,
+        "mask": attention_mask(mask, keys, None),
+        "scale": scale,
+        "softcap": softcap,
+        "window": window,
+        "kv_lengths": nonpad_kv_seqlen,
+    }
+    out = ops.attention(q, k, v, **options)
     if packed:
         out = out.transpose(0, 2, 1, 3).reshape(out.shape[0], queries, -1)
-    return out, k, v
+    stage = ("raw", "softcap", "bias", "softmax")[qk_matmul_output_mode]
+    return out, k, v, ops.attention_scores(q, k, stage=stage, **options)
 
 
 NODES = {

@@ -149,35 +149,63 @@ def causal_offset(causal, queries, keys):
     return named[causal] if isinstance(causal, str) else 0 if causal is True else causal
 
 
-def attention_scores(q, k, *, causal=False, mask=None, scale=None):
-    """Return the scaled and biased scores (..., Hq, Lq, Lk), -inf where a query sees no key."""
+def attention_scores(
+    q,
+    k,
+    *,
+    stage="bias",
+    causal=False,
+    mask=None,
+    scale=None,
+    window=None,
+    softcap=None,
+    alibi_slopes=None,
+    kv_lengths=None,
+):
+    """Return the scores (..., Hq, Lq, Lk) after a step, -inf where a query does not see a key."""
     q, k = _float64(q, k)
     queries, keys = q.shape[-2], k.shape[-2]
     if q.ndim > 2:
         k = np.repeat(k, q.shape[-3] // k.shape[-3], axis=-3)
     with np.errstate(all="ignore"):
         scores = (q @ np.swapaxes(k, -1, -2)) * (q.shape[-1] ** -0.5 if scale is None else scale)
-    offset = causal_offset(causal, queries, keys)
-    if offset is not None:
-        offset = np.asarray(offset)
-        offset = offset.reshape(offset.shape + (1,) * 3) if offset.ndim else offset
-        visible = np.arange(keys) <= np.arange(queries)[:, None] + offset
-        scores = np.where(visible, scores, -np.inf)
-    if mask is None:
+        if softcap and stage != "raw":
+            scores = softcap * np.tanh(scores / softcap)
+    if stage in {"raw", "softcap"}:
         return scores
-    mask = np.asarray(mask)
-    if mask.dtype == bool:
-        return np.where(mask, scores, -np.inf)
-    hidden = np.isneginf(np.asarray(mask, np.float64)) | np.isneginf(scores)
-    return np.where(hidden, -np.inf, scores + mask)
+    lengths = keys if kv_lengths is None else np.asarray(kv_lengths)[..., None, None, None]
+    if isinstance(causal, str) and causal == "bottom_right":
+        offset = lengths - queries
+    else:
+        offset = causal_offset(causal, queries, keys)
+        offset = np.asarray(0 if offset is None else offset)
+        offset = offset[..., None, None, None] if offset.ndim else offset
+    past = np.arange(keys) - np.arange(queries)[:, None] - offset
+    visible = (np.arange(keys) < lengths) & (past <= 0 if causal is not False else True)
+    left, right = (None, None) if window is None else window
+    visible = visible & (past >= -left if left not in {None, -1} else True)
+    visible = visible & (past <= right if right not in {None, -1} else True)
+    if alibi_slopes is not None:
+        scores = scores - np.asarray(alibi_slopes, np.float64)[:, None, None] * np.abs(past)
+    if mask is not None:
+        mask = np.asarray(mask)
+        visible = visible & (mask if mask.dtype == bool else ~np.isneginf(mask.astype(np.float64)))
+        scores = scores if mask.dtype == bool else np.where(visible, scores, 0) + mask
+    scores = np.where(visible, scores, -np.inf)
+    if stage == "bias":
+        return scores
+    greatest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+    e = np.exp(scores - np.where(np.isneginf(greatest), 0, greatest))
+    total = e.sum(axis=-1, keepdims=True)
+    return np.where(total == 0, 0, e / np.where(total == 0, 1, total))
 
 
-def attention(q, k, v, *, causal=False, mask=None, scale=None):
+def attention(q, k, v, *, sinks=None, **options):
     """Return softmax(scores) v and the scores' log-sum-exp, a row at a time.
 
     Only the keys that a row sees enter it, so what the others hold cannot matter.
     """
-    scores = attention_scores(q, k, causal=causal, mask=mask, scale=scale)
+    scores = attention_scores(q, k, **options)
     (v,) = _float64(v)
     if np.ndim(q) > 2:
         v = np.repeat(v, scores.shape[-3] // v.shape[-3], axis=-3)
@@ -186,10 +214,12 @@ def attention(q, k, v, *, causal=False, mask=None, scale=None):
     lse = np.full(scores.shape[:-1], -np.inf)
     for row in np.ndindex(*scores.shape[:-1]):
         seen = ~np.isneginf(scores[row])
-        if seen.any():
-            s = scores[row][seen]
+        s = scores[row][seen]
+        extra = [] if sinks is None else [float(np.asarray(sinks)[row[-2]])]
+        if len(s) or any(np.isfinite(extra)):
             with np.errstate(all="ignore"):
-                e = np.exp(s - s.max())
-                out[row] = (e / e.sum()) @ v[row[:-1]][seen]
-                lse[row] = s.max() + np.log(e.sum())
+                greatest = np.max([*s, *extra])
+                e, total = np.exp(s - greatest), np.exp(np.array([*s, *extra]) - greatest).sum()
+                out[row] = (e / total) @ v[row[:-1]][seen]
+                lse[row] = greatest + np.log(total)
     return out, lse

@@ -23,7 +23,7 @@ SCHEDULES = [
 def problem(causal):
     q, k = normal(2, HEADS, QUERIES, DIM), normal(2, KEY_HEADS, KEYS, DIM, seed=1)
     v, mask = normal(2, KEY_HEADS, KEYS, 40, seed=2), normal(QUERIES, KEYS, seed=3) > -1
-    return checked_problem(q, k, v, causal, mask, None)
+    return checked_problem(q, k, v, causal=causal, mask=mask)
 
 
 @pytest.mark.parametrize("causal", [False, "bottom_right", -200])

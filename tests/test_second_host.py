@@ -20,6 +20,7 @@ NODE = shutil.which("node")
 PAGES = 64
 INSTANCE = 2 * PAGE_BYTES
 DATA = INSTANCE + INSTANCE_BYTES
+ATTENTION_FORMAT = "<35i2f"
 WORKSPACE = INSTANCE + STACK_BYTES + 256
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
@@ -74,11 +75,12 @@ def calls_of_every_kernel(image):
             *(75, 75, 20, 20, 0.25),
         ),
     }
+    slopes, sinks = image.floats(4, seed=9), image.floats(4, seed=10)
     structure = struct.pack(
-        "<32if",
-        *(WORKSPACE, q, k, v, image.room(4 * 75 * 20), image.room(4 * 75), mask),
+        ATTENTION_FORMAT,
+        *(WORKSPACE, q, k, v, image.room(4 * 75 * 20), image.room(4 * 75), mask, slopes, sinks),
         *(0, 4, 1, 0, 75, 0, 75, 75, 20, 20, 20, 20, 20, 20),
-        *(1500, 1500, 1500, 1500, 75, 1, 0, 75, 1, 1, 0, 0.25),
+        *(1500, 1500, 1500, 1500, 75, 1, 0, 75, 1, 1, 60, 0, 0.25, 2.0),
     )
     calls["attention_f32"] = (image.put(np.frombuffer(structure, np.uint8)),)
     return calls
@@ -95,7 +97,7 @@ def run_in_wasmtime(variant, image, calls):
         given = arguments[1:] if kernel.workspace else arguments
         if kernel is ATTENTION:
             at = arguments[0] - DATA
-            given = struct.unpack("<31if", image[at + 4 : at + 4 + 4 * 32])
+            given = struct.unpack_from(ATTENTION_FORMAT, image, at)[1:]
         assert instance.call(kernel, given) == 0, export
     return bytes(view)
 

@@ -24,6 +24,7 @@ enum limits {
     WORKSPACE_BYTES = 1 << 20,   /* What each call may use; see each kernel for how. */
     ATTENTION_MAX_DIM = 256,     /* Head dimension, of keys and of values. */
     ATTENTION_KEY_BLOCK = 64,    /* Keys of one step of the online softmax: part of the result's bits. */
+    ATTENTION_OPEN = 1 << 29,    /* No bound on how far a query sees. */
     ATTENTION_QUERY_BLOCK = 128, /* Queries that share one packing of keys and values. */
     TOP_K_MAX_DIM = 16384,
 };
@@ -31,13 +32,18 @@ enum limits {
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
 enum mask_kind { MASK_NONE = 0, MASK_BOOLEAN = 1, MASK_ADDITIVE = 2 };
 
-/* The arguments of attention, read from linear memory since they are too many to pass. */
+/* The arguments of attention, read from linear memory since they are too many to pass.
+ *
+ * Query i sees key j where i + diagonal - before <= j <= i + diagonal + after: `after` is 0 for the
+ * causal rule, and either is ATTENTION_OPEN where there is no bound on that side. */
 struct attention_f32_arguments {
     void *workspace;
     const float *q, *k, *v;
     float *out;
     float *lse;                     /* Null where it is not wanted. */
     const void *mask;               /* Bytes or floats, by mask_kind. */
+    const float *alibi;             /* A slope for each query head, or null. */
+    const float *sinks;             /* One more logit for each query head, or null. */
     int32_t head_begin, head_end;   /* Query heads to compute. */
     int32_t group;                  /* Query heads to a key head: head h reads key head h / group. */
     int32_t query_begin, query_end; /* Query rows to compute. */
@@ -47,9 +53,9 @@ struct attention_f32_arguments {
     int32_t q_stride, k_stride, v_stride, out_stride; /* From one row to the next. */
     int32_t q_head_stride, k_head_stride, v_head_stride, out_head_stride, lse_head_stride;
     int32_t mask_kind, mask_head_stride, mask_query_stride, mask_key_stride;
-    int32_t causal; /* Nonzero: query i sees keys up to i + causal_offset. */
-    int32_t causal_offset;
+    int32_t diagonal, before, after;
     float scale;
+    float softcap; /* Scores become softcap * tanh(score / softcap); 0 for none. */
 };
 
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,

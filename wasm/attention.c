@@ -1,4 +1,4 @@
-/* out = softmax(scale Q K^T + mask) V, exact, without ever holding the scores.
+/* out = softmax(softcap(scale Q K^T) + bias) V, exact, without ever holding the scores.
  *
  *   q (heads, queries, dim), k (heads / group, keys, dim), v (heads / group, keys, value_dim)
  *
@@ -140,8 +140,9 @@ static void meet(workspace *w, const arguments *args, struct attention_place at,
     for (int32_t j = 0; j < at.keys; j += TILE_ROWS) {
         score_tile(w->scores + j * QUERY_GROUP, w->k[j / TILE_ROWS], w->q[group], args->dim);
     }
-    int masked = args->mask_kind != MASK_NONE || !causal_hides_nothing(args, at);
-    if (masked) mask_scores(w->scores, args, at);
+    if (args->softcap != 0.0f) cap_scores(w->scores, args->softcap, at.keys);
+    int masked = args->mask_kind != MASK_NONE || !diagonal_hides_nothing(args, at);
+    if (masked || args->alibi) mask_scores(w->scores, args, at);
     for (int32_t i = at.keys * QUERY_GROUP; i < padded * QUERY_GROUP; i++) w->scores[i] = MINUS_INFINITY;
     float correction[QUERY_GROUP];
     weigh(w->scores, w->max[group], w->sum[group], correction, padded);
@@ -164,24 +165,37 @@ static void visit_keys(workspace *w, const arguments *args, int32_t head, int32_
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
         int32_t first = query + g * QUERY_GROUP;
         int32_t queries = end - first < QUERY_GROUP ? end - first : QUERY_GROUP;
-        int32_t seen = keys;
-        if (args->causal) {
-            int32_t reach = first + queries + args->causal_offset - key; /* Keys the last query sees. */
-            seen = reach < keys ? reach : keys;
-        }
-        if (seen <= 0) continue;
+        int32_t centre = first + args->diagonal - key; /* Of the first query; the last sees farthest. */
+        int32_t reach = centre + queries + args->after;
+        if (reach <= 0 || centre - args->before >= keys) continue;
+        int32_t seen = reach < keys ? reach : keys;
         meet(w, args, (struct attention_place){head, first, queries, key, seen}, g, finite);
     }
 }
 
-/* Four queries of a group, `half` 0 or 4: divides by the sum, transposes and stores their rows. */
-static void store_queries(const float *out, const float *sum, float *rows, int32_t stride, int32_t queries,
-                          int32_t value_dim) {
-    f32x4 sums = load_f32x4(sum), none = wasm_f32x4_eq(sums, splat_f32x4(0.0f));
+/* Lets a head's sink join the sum of each query of a group: one more logit without a value. What was
+ * summed so far then counts `share`. */
+static void add_sink(float *max, float *sum, float *share, float sink) {
+    for (int32_t half = 0; half < QUERY_GROUP; half += 4) {
+        f32x4 old = load_f32x4(max + half), greatest = pmax_f32x4(old, splat_f32x4(sink));
+        f32x4 origin = wasm_v128_andnot(greatest, wasm_f32x4_eq(greatest, splat_f32x4(MINUS_INFINITY)));
+        f32x4 shrink = exp_f32x4(sub_f32x4(old, origin));
+        f32x4 extra = exp_f32x4(sub_f32x4(splat_f32x4(sink), origin));
+        store_f32x4(max + half, greatest);
+        store_f32x4(share + half, shrink);
+        store_f32x4(sum + half, fma_f32x4(load_f32x4(sum + half), shrink, extra));
+    }
+}
+
+/* Four queries of a group: out * share / sum, transposed and stored as their rows. */
+static void store_queries(const float *out, const float *sum, const float *share, float *rows, int32_t stride,
+                          int32_t queries, int32_t value_dim) {
+    f32x4 sums = load_f32x4(sum), shares = load_f32x4(share), none = wasm_f32x4_eq(sums, splat_f32x4(0.0f));
     for (int32_t c = 0; c < value_dim; c += 4) {
         f32x4 x[4];
         for (int32_t i = 0; i < 4; i++) {
-            x[i] = wasm_v128_andnot(div_f32x4(load_f32x4(out + (c + i) * QUERY_GROUP), sums), none);
+            f32x4 sum_of_values = mul_f32x4(load_f32x4(out + (c + i) * QUERY_GROUP), shares);
+            x[i] = wasm_v128_andnot(div_f32x4(sum_of_values, sums), none);
         }
         transpose_f32x4(&x[0], &x[1], &x[2], &x[3]);
         for (int32_t i = 0; i < queries; i++) {
@@ -195,25 +209,31 @@ static void store_queries(const float *out, const float *sum, float *rows, int32
 }
 
 static void finish_queries(workspace *w, const arguments *args, int32_t head, int32_t query, int32_t end) {
-    for (int32_t i = query; i < end; i += 4) {
-        int32_t g = (i - query) / QUERY_GROUP, half = (i - query) % QUERY_GROUP;
-        float *rows = args->out + head * args->out_head_stride + i * args->out_stride;
-        store_queries(w->out[g] + half, w->sum[g] + half, rows, args->out_stride, end - i < 4 ? end - i : 4,
-                      args->value_dim);
-    }
-    for (int32_t i = query; args->lse && i < end; i++) {
-        int32_t g = (i - query) / QUERY_GROUP, lane = (i - query) % QUERY_GROUP;
-        float sum = w->sum[g][lane];
-        args->lse[head * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : w->max[g][lane] + log_f32(sum);
+    for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
+        int32_t first = query + g * QUERY_GROUP, queries = end - first < QUERY_GROUP ? end - first : QUERY_GROUP;
+        float share[QUERY_GROUP] = {1, 1, 1, 1, 1, 1, 1, 1};
+        if (args->sinks) add_sink(w->max[g], w->sum[g], share, args->sinks[head]);
+        for (int32_t half = 0; half < queries; half += 4) {
+            float *rows = args->out + head * args->out_head_stride + (first + half) * args->out_stride;
+            store_queries(w->out[g] + half, w->sum[g] + half, share + half, rows, args->out_stride,
+                          queries - half < 4 ? queries - half : 4, args->value_dim);
+        }
+        for (int32_t i = 0; args->lse && i < queries; i++) {
+            float sum = w->sum[g][i];
+            args->lse[head * args->lse_head_stride + first + i] =
+                sum == 0.0f ? MINUS_INFINITY : w->max[g][i] + log_f32(sum);
+        }
     }
 }
 
 static void attend(const arguments *args, int32_t head, int32_t query, int32_t end) {
     workspace *w = args->workspace;
     if (args->key_begin == 0) start_queries(w, args, head, query, end);
-    int64_t reach = args->key_end;
-    if (args->causal && (int64_t)end + args->causal_offset < reach) reach = (int64_t)end + args->causal_offset;
-    for (int32_t key = args->key_begin; key < reach; key += ATTENTION_KEY_BLOCK) {
+    /* The first key that the first query sees, and one past the last that the last query sees. */
+    int32_t from = query + args->diagonal - args->before, to = end + args->diagonal + args->after;
+    int32_t key = args->key_begin, key_end = args->key_end < to ? args->key_end : to;
+    if (from > key) key += (from - key) / ATTENTION_KEY_BLOCK * ATTENTION_KEY_BLOCK;
+    for (; key < key_end; key += ATTENTION_KEY_BLOCK) {
         int32_t keys = args->key_end - key < ATTENTION_KEY_BLOCK ? args->key_end - key : ATTENTION_KEY_BLOCK;
         visit_keys(w, args, head, query, end, key, keys);
     }

@@ -30,12 +30,14 @@ struct attention_place {
     int32_t head, query, queries, key, keys;
 };
 
-/* Puts -inf where a key may not be seen, and adds an additive mask. attention_mask.c */
+/* Softcap, ALiBi and masks: what lies between the products and the weights. attention_mask.c */
+void cap_scores(float *scores, float softcap, int32_t keys);
 void mask_scores(float *scores, const struct attention_f32_arguments *args, struct attention_place at);
 
-/* Whether every query of the place sees every key of it by the causal rule. */
-INLINE int causal_hides_nothing(const struct attention_f32_arguments *args, struct attention_place at) {
-    return !args->causal || at.key + at.keys - 1 <= at.query + args->causal_offset;
+/* Whether every query of the place sees every key of it, as far as the diagonal goes. */
+INLINE int diagonal_hides_nothing(const struct attention_f32_arguments *args, struct attention_place at) {
+    int32_t first = at.query + args->diagonal, last = first + at.queries - 1;
+    return at.key >= last - args->before && at.key + at.keys - 1 <= first + args->after;
 }
 
 #endif

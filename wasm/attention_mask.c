@@ -1,11 +1,33 @@
-/* Which scores take part. */
+/* What lies between the scores and their weights: softcap, then ALiBi and masks. */
 #include "attention.h"
+#include "vector_math.h"
 
-/* Key j is hidden from query i where j > i + offset. */
-static void hide_later_keys(float *scores, struct attention_place at, int32_t offset) {
+#define MINUS_INFINITY (-__builtin_inff())
+
+/* score = softcap * tanh(score / softcap) */
+void cap_scores(float *scores, float softcap, int32_t keys) {
+    f32x4 cap = splat_f32x4(softcap), inverse = splat_f32x4(1.0f / softcap);
+    for (int32_t i = 0; i < keys * QUERY_GROUP; i += 4) {
+        store_f32x4(scores + i, mul_f32x4(cap, tanh_f32x4(mul_f32x4(load_f32x4(scores + i), inverse))));
+    }
+}
+
+/* score -= slope * |distance from the diagonal| (Press, Smith & Lewis, 2021). */
+static void add_alibi(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+    float slope = args->alibi[at.head];
     for (int32_t j = 0; j < at.keys; j++) {
         for (int32_t i = 0; i < QUERY_GROUP; i++) {
-            if (at.key + j > at.query + i + offset) scores[j * QUERY_GROUP + i] = -__builtin_inff();
+            int32_t distance = at.query + i + args->diagonal - (at.key + j);
+            scores[j * QUERY_GROUP + i] -= slope * (float)(distance < 0 ? -distance : distance);
+        }
+    }
+}
+
+static void hide_off_diagonal(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+    for (int32_t i = 0; i < QUERY_GROUP; i++) {
+        int32_t centre = at.query + i + args->diagonal - at.key;
+        for (int32_t j = 0; j < at.keys; j++) {
+            if (j < centre - args->before || j > centre + args->after) scores[j * QUERY_GROUP + i] = MINUS_INFINITY;
         }
     }
 }
@@ -15,7 +37,7 @@ static void hide_where_false(float *scores, const struct attention_f32_arguments
     for (int32_t i = 0; i < at.queries; i++) {
         const uint8_t *row = mask + (at.query + i) * args->mask_query_stride + at.key * args->mask_key_stride;
         for (int32_t j = 0; j < at.keys; j++) {
-            if (!row[j * args->mask_key_stride]) scores[j * QUERY_GROUP + i] = -__builtin_inff();
+            if (!row[j * args->mask_key_stride]) scores[j * QUERY_GROUP + i] = MINUS_INFINITY;
         }
     }
 }
@@ -28,13 +50,14 @@ static void add_mask(float *scores, const struct attention_f32_arguments *args, 
         for (int32_t j = 0; j < at.keys; j++) {
             float bias = row[j * args->mask_key_stride];
             float *score = scores + j * QUERY_GROUP + i;
-            *score = bias == -__builtin_inff() ? bias : *score + bias;
+            *score = bias == MINUS_INFINITY ? bias : *score + bias;
         }
     }
 }
 
 void mask_scores(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+    if (args->alibi) add_alibi(scores, args, at);
     if (args->mask_kind == MASK_BOOLEAN) hide_where_false(scores, args, at);
     if (args->mask_kind == MASK_ADDITIVE) add_mask(scores, args, at);
-    if (!causal_hides_nothing(args, at)) hide_later_keys(scores, at, args->causal_offset);
+    if (!diagonal_hides_nothing(args, at)) hide_off_diagonal(scores, args, at);
 }

@@ -37,4 +37,20 @@ INLINE f32x4 scaled_exp_f32x4(f32x4 x, int scale) {
 /* e^x for x <= 0, zero where it would be subnormal. */
 INLINE f32x4 exp_f32x4(f32x4 x) { return scaled_exp_f32x4(x, 0); }
 
+/* tanh x: 1 - 2 / (1 + e^2|x|) away from zero, an odd polynomial near it, where that would cancel. */
+INLINE f32x4 tanh_f32x4(f32x4 x) {
+    f32x4 one = splat_f32x4(1.0f), a = wasm_f32x4_abs(x);
+    f32x4 e = exp_f32x4(mul_f32x4(a, splat_f32x4(-2.0f)));
+    f32x4 far = div_f32x4(sub_f32x4(one, e), add_f32x4(one, e));
+    f32x4 square = mul_f32x4(a, a);
+    f32x4 p = splat_f32x4(-0x1.75e1c4p-8f);
+    p = fma_f32x4(p, square, splat_f32x4(0x1.52269ap-6f));
+    p = fma_f32x4(p, square, splat_f32x4(-0x1.b83c5ap-5f));
+    p = fma_f32x4(p, square, splat_f32x4(0x1.110726p-3f));
+    p = fma_f32x4(p, square, splat_f32x4(-0x1.555532p-2f));
+    f32x4 near = fma_f32x4(mul_f32x4(p, square), a, a);
+    f32x4 magnitude = wasm_v128_bitselect(near, far, wasm_f32x4_lt(a, splat_f32x4(0.625f)));
+    return wasm_v128_bitselect(x, magnitude, splat_f32x4(-0.0f));
+}
+
 #endif

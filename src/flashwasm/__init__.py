@@ -10,7 +10,12 @@ __version__ = "0.1.0"
 # Public names by the module that has them: each is imported when first asked for, so that
 # `import flashwasm` costs nothing.
 _HOMES = {
-    "flashwasm.flash_attention": ["attention"],
+    "flashwasm.flash_attention": [
+        "attention",
+        "attention_scores",
+        "attention_varlen",
+        "merge_attention",
+    ],
     "flashwasm.probe": ["Capabilities", "capabilities"],
     "flashwasm.encoder": ["SentenceEncoder"],
     "flashwasm.errors": [
@@ -55,6 +60,9 @@ if TYPE_CHECKING:
     from flashwasm.errors import OutOfMemoryError as OutOfMemoryError
     from flashwasm.errors import ShapeError as ShapeError
     from flashwasm.flash_attention import attention as attention
+    from flashwasm.flash_attention import attention_scores as attention_scores
+    from flashwasm.flash_attention import attention_varlen as attention_varlen
+    from flashwasm.flash_attention import merge_attention as merge_attention
     from flashwasm.ops import cosine_top_k as cosine_top_k
     from flashwasm.ops import embedding as embedding
     from flashwasm.ops import gelu as gelu

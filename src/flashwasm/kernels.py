@@ -49,7 +49,7 @@ EMBEDDING = Kernel("embedding_f32", "pppiii")
 ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiiiii")
 MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
 COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
-ATTENTION = Kernel("attention_f32", "pppppp" + "i" * 25 + "f", workspace=True, in_memory=True)
+ATTENTION = Kernel("attention_f32", "p" * 8 + "i" * 26 + "ff", workspace=True, in_memory=True)
 ATTENTION_MATERIALIZED = Kernel("attention_materialized_f32", "pppppiiiif", workspace=True)
 
 KERNELS = (
@@ -61,6 +61,7 @@ KERNELS = (
 WORKSPACE_BYTES = 1 << 20
 ATTENTION_MAX_DIM = 256
 ATTENTION_KEY_BLOCK = 64
+ATTENTION_OPEN = 1 << 29
 ATTENTION_QUERY_BLOCK = 128
 TOP_K_MAX_DIM = 16384
 

@@ -127,6 +127,13 @@ class Operation:
         self._runtime.copy(target, x)
         return offset, _contiguous_strides(x.shape)
 
+    def put_aside(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
+        """Put a small operand, which does not decide where the result lies."""
+        resident = self.all_resident
+        address = self.put(x, dtype)
+        self.all_resident = resident
+        return address
+
     def output(self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False) -> int:
         """Return the address to write the float32 result to; call it when all inputs are put.
 

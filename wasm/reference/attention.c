@@ -9,7 +9,8 @@ typedef struct attention_f32_arguments arguments;
 
 /* The score of key j for query i, -inf where it may not be seen. */
 static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
-    if (args->causal && j > i + args->causal_offset) return MINUS_INFINITY;
+    int32_t past = j - (i + args->diagonal); /* How far the key lies past the query's diagonal. */
+    if (past > args->after || past < -args->before) return MINUS_INFINITY;
     float bias = 0.0f;
     if (args->mask_kind != MASK_NONE) {
         int32_t at = head * args->mask_head_stride + i * args->mask_query_stride + j * args->mask_key_stride;
@@ -21,6 +22,8 @@ static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
     const float *k = args->k + head / args->group * args->k_head_stride + j * args->k_stride;
     float dot = 0.0f;
     for (int32_t d = 0; d < args->dim; d++) dot += q[d] * args->scale * k[d];
+    if (args->softcap != 0.0f) dot = args->softcap * tanh_f32(dot / args->softcap);
+    if (args->alibi) dot -= args->alibi[head] * (float)(past < 0 ? -past : past);
     return dot + bias;
 }
 
@@ -45,6 +48,15 @@ static void visit(const arguments *args, float *out, float *max, float *sum, int
     }
 }
 
+/* One more logit, without a value. */
+static void add_sink(const arguments *args, float *out, float *max, float *sum, float sink) {
+    float greatest = sink > *max ? sink : *max, origin = greatest == MINUS_INFINITY ? 0.0f : greatest;
+    float shrink = exp_f32(*max - origin);
+    for (int32_t c = 0; c < args->value_dim; c++) out[c] *= shrink;
+    *sum = *sum * shrink + exp_f32(sink - origin);
+    *max = greatest;
+}
+
 EXPORT(attention_f32)
 int32_t attention_f32(const arguments *args) {
     if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
@@ -64,6 +76,7 @@ int32_t attention_f32(const arguments *args) {
                 visit(args, out, carried, carried + 1, h, i, j, end);
             }
             if (args->key_end < args->keys) continue;
+            if (args->sinks) add_sink(args, out, carried, carried + 1, args->sinks[h]);
             float sum = carried[1];
             for (int32_t c = 0; c < args->value_dim; c++) out[c] = sum == 0.0f ? 0.0f : out[c] / sum;
             if (args->lse)

@@ -29,4 +29,18 @@ static inline float scaled_exp_f32(float x, int scale) {
 
 static inline float exp_f32(float x) { return scaled_exp_f32(x, 0); }
 
+static inline float tanh_f32(float x) {
+    float a = __builtin_fabsf(x), square = x * x;
+    if (a < 0.625f) {
+        float p = -0x1.75e1c4p-8f;
+        p = p * square + 0x1.52269ap-6f;
+        p = p * square - 0x1.b83c5ap-5f;
+        p = p * square + 0x1.110726p-3f;
+        p = p * square - 0x1.555532p-2f;
+        return x + x * square * p;
+    }
+    float e = exp_f32(-2.0f * a);
+    return __builtin_copysignf((1.0f - e) / (1.0f + e), x);
+}
+
 #endif

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from flashwasm import ops
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.flash_attention import attention_packed
+from flashwasm.flash_attention import attention_varlen
 
 if TYPE_CHECKING:
     from flashwasm.encoder.config import BertConfig
@@ -140,7 +140,7 @@ class Bert:
         split = fused.reshape(tokens, 3, heads, width // heads)
         query, key, value = split[:, 0], split[:, 1], split[:, 2]
         context = buffers.context[:tokens]
-        attention_packed(
+        attention_varlen(
             query, key, value, cu_seqlens, out=context.reshape(query.shape), runtime=self._runtime
         )
         self._dense(context, layer.attention_output, out)

@@ -1,7 +1,15 @@
-"""Exact attention: softmax(scale Q Kᵀ + mask) V without ever holding the scores."""
+"""Exact attention: softmax(softcap(scale Q Kᵀ) + bias) V without ever holding the scores."""
 
 from flashwasm.flash_attention.dense import attention
 from flashwasm.flash_attention.materialized import materialized_attention
-from flashwasm.flash_attention.packed import attention_packed
+from flashwasm.flash_attention.merging import merge_attention
+from flashwasm.flash_attention.packed import attention_varlen
+from flashwasm.flash_attention.scores import attention_scores
 
-__all__ = ["attention", "attention_packed", "materialized_attention"]
+__all__ = [
+    "attention",
+    "attention_scores",
+    "attention_varlen",
+    "materialized_attention",
+    "merge_attention",
+]

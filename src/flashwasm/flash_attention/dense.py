@@ -8,6 +8,7 @@ import numpy as np
 
 from flashwasm.arrays import checked_out
 from flashwasm.errors import OutOfMemoryError
+from flashwasm.flash_attention.calls import Addresses, Layout
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
 from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE
@@ -18,6 +19,7 @@ from flashwasm.runtime import checked_runtime
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.rules import Causal, Window
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
@@ -28,15 +30,20 @@ def attention(
     k: ArrayLike,
     v: ArrayLike,
     *,
-    causal: bool | str | int | ArrayLike = False,
+    causal: Causal = False,
     mask: ArrayLike | None = None,
     scale: float | None = None,
+    window: Window | None = None,
+    softcap: float | None = None,
+    alibi_slopes: ArrayLike | None = None,
+    sinks: ArrayLike | None = None,
+    kv_lengths: ArrayLike | None = None,
     return_lse: bool = False,
     out: Array | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array | tuple[Array, Array]:
-    """Exact attention, softmax(scale Q Kᵀ + mask) V, in blocks.
+    """Exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
 
     Parameters
     ----------
@@ -54,6 +61,17 @@ def attention(
         Broadcasts to (..., Hq, Lq, Lk). True takes part; a float is added to the scores.
     scale : float, optional
         Factor of the scores. None means 1 / sqrt(D).
+    window : (int, int), optional
+        Keys that a query sees to the left and to the right of its diagonal, which is key i + offset
+        for query i, and i where ``causal`` is False. None or -1 leaves a side open.
+    softcap : float, optional
+        Scores s become softcap tanh(s / softcap), before any bias. None or 0 leaves them.
+    alibi_slopes : array_like of float, shape (Hq,), optional
+        Subtracts slope times the distance of the key from the query's diagonal.
+    sinks : array_like of float, shape (Hq,), optional
+        One more logit for each head that takes weight and has no value.
+    kv_lengths : array_like of int, shape (...,), optional
+        Keys that count for each leading index; "bottom_right" aligns with the last of them.
     return_lse : bool, default False
         Whether to return the logarithm of each row's sum of exponentials too.
     out : numpy.ndarray of float32, optional
@@ -70,7 +88,8 @@ def attention(
         what takes part gives NaN. A row's bits do not depend on the rows, heads or batch beside it,
         nor on threads.
     lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-        Only with ``return_lse``. Natural logarithm; -inf for a row with no key to see.
+        Only with ``return_lse``. Natural logarithm, of sinks too; -inf for a row with nothing to
+        sum.
 
     Raises
     ------
@@ -78,8 +97,10 @@ def attention(
 
     Notes
     -----
-    Dao et al., "FlashAttention", 2022, with the online softmax of Milakov & Gimelshein, 2018.
-    Memory beyond inputs and output does not grow with Lq or Lk.
+    Dao et al., "FlashAttention", 2022, with the online softmax of Milakov & Gimelshein, 2018;
+    windows as in Longformer (Beltagy et al., 2020), softcap as in Gemma 2 (2024), ALiBi (Press,
+    Smith & Lewis, 2021), sinks as in gpt-oss (2025). Blocks of keys that no query of a block sees
+    are skipped. Memory beyond inputs and output does not grow with Lq or Lk.
 
     Examples
     --------
@@ -90,7 +111,17 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
-    problem = checked_problem(q, k, v, causal, mask, scale)
+    problem = checked_problem(
+        *(q, k, v),
+        causal=causal,
+        mask=mask,
+        scale=scale,
+        window=window,
+        softcap=softcap,
+        alibi_slopes=alibi_slopes,
+        sinks=sinks,
+        kv_lengths=kv_lengths,
+    )
     shape = output_shape(problem, q, k, v)
     checked_out(out, shape)
     target = None if out is None else out.reshape(problem.shape)
@@ -143,36 +174,39 @@ def _attend_whole(
 ) -> tuple[Array, Array | None]:
     heads, queries, dim = p.q.shape[-3:]
     keys, value_dim = p.v.shape[-2:]
+    rules = p.rules
     with Operation(rt, timeout) as op:
-        q, k, v = (_Operand.put(op, x, p.lead) for x in (p.q, p.k, p.v))
+        q, k, v = (_Operand(*op.put_rows(x), x.shape) for x in (p.q, p.k, p.v))
         mask, kind = _put_mask(op, p)
+        alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
+        sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
         result = op.output(p.shape, out)
         lse_at, lse = op.scratch(p.shape[:-1]) if with_lse else (0, None)
-        problems = int(np.prod(p.lead))
-        chosen = schedule or Schedule.choose(
-            problems, heads, queries, keys, dim + value_dim, op.threads
+        layout = Layout(
+            group=p.group,
+            dims=(dim, value_dim),
+            row_strides=(*(x.strides[-2] for x in (q, k, v)), value_dim),
+            head_strides=(*(x.strides[-3] for x in (q, k, v)), queries * value_dim, queries),
+            before=rules.before,
+            after=rules.after,
+            scale=rules.scale,
+            softcap=rules.softcap,
+            mask=(kind, *mask.strides[-3:]) if mask else (MASK_NONE, 0, 0, 0),
         )
-        pieces = chosen.pieces(heads, queries, keys)
-        tasks = []
+        count = int(np.prod(p.lead))
+        chosen = schedule or Schedule.choose(
+            count, heads, queries, keys, dim + value_dim, op.threads
+        )
+        tasks: list[list[tuple[float, ...]]] = []
         for at, index in enumerate(np.ndindex(*p.lead)):
             row = at * heads * queries
-            addresses = (
+            addresses = Addresses(
                 *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
-                *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0),
+                *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0, alibi, sinks),
             )
-            strides = (
-                *(keys, dim, value_dim, q.strides[-2], k.strides[-2], v.strides[-2], value_dim),
-                *(q.strides[-3], k.strides[-3], v.strides[-3], queries * value_dim, queries),
-                *(kind, *(mask.strides[-3:] if mask else (0, 0, 0))),
-                *(0 if p.offsets is None else 1, 0 if p.offsets is None else p.offsets[index]),
-            )
-            tasks += [
-                [
-                    (*addresses, h, h_end, p.group, i, i_end, j, j_end, *strides, p.scale)
-                    for h, h_end, i, i_end, j, j_end in task
-                ]
-                for task in pieces
-            ]
+            length = int(p.lengths[index])
+            pieces = chosen.pieces(heads, queries, length)
+            tasks += layout.tasks(addresses, length, int(p.diagonals[index]), pieces)
         op.run_all(ATTENTION, tasks)
         return op.finish(), None if lse is None else lse.copy()
 
@@ -187,13 +221,6 @@ class _Operand:
         self._itemsize = itemsize
         # An axis of length one repeats, whatever its stride.
         self.strides = tuple(s if n > 1 else 0 for s, n in zip(strides, shape, strict=True))
-
-    @classmethod
-    def put(cls, op: Operation, x: Array, lead: tuple[int, ...]) -> _Operand:
-        """Put rows of floats."""
-        del lead
-        address, strides = op.put_rows(x)
-        return cls(address, strides, x.shape)
 
     def at(self, index: tuple[int, ...]) -> int:
         """Return the address for a leading index."""

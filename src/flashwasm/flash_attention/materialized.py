@@ -54,7 +54,7 @@ def materialized_attention(
     ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
     """
     rt = checked_runtime(runtime)
-    problem = checked_problem(q, k, v, False, None, scale)  # noqa: FBT003 - causal.
+    problem = checked_problem(q, k, v, scale=scale)
     if problem.lead or problem.group != 1:
         message = f"q: expected shape (H, L, D) with the heads of k, got {np.shape(q)}"
         raise ShapeError(message)
@@ -69,6 +69,6 @@ def materialized_attention(
         for h in range(heads):
             starts = [a + 4 * h * n for a, n in zip(at, sizes, strict=True)]
             result = to + 4 * h * length * value_dim
-            sizes_and_scale = (length, keys, dim, value_dim, problem.scale)
+            sizes_and_scale = (length, keys, dim, value_dim, problem.rules.scale)
             op.run(ATTENTION_MATERIALIZED, (*starts, scores, result, *sizes_and_scale))
         return op.finish()

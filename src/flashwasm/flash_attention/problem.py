@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import as_array, broadcast, finite_float, floats, is_float
+from flashwasm.arrays import as_array, broadcast, floats, is_float
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.flash_attention.rules import Rules, checked_diagonals, checked_rules, is_causal
 from flashwasm.kernels import ATTENTION_MAX_DIM
 
 if TYPE_CHECKING:
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.rules import Causal
+
     Array = NDArray[Any]
 
-Causal = "bool | str | int | ArrayLike"
-_CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or an integer array"
-# Past any sequence that fits linear memory, and far from overflow when positions are added.
-_FAR = 1 << 29
 _MATRIX_AXES = 3  # heads, rows, columns
 
 
@@ -37,21 +35,22 @@ class Problem:
         repeat.
     mask : numpy.ndarray or None
         Boolean or float; every axis may have length one.
-    offsets : numpy.ndarray or None
-        Of the causal diagonal, one for each leading index, or None for no causal rule.
-    scale : float
-        Factor of the scores.
     lead : tuple of int
         The leading axes that all broadcast to.
+    diagonals, lengths : numpy.ndarray
+        Of shape ``lead``: query i's diagonal is key i + diagonal; keys that count.
+    rules : Rules
+        What holds for every leading index.
     """
 
     q: Array
     k: Array
     v: Array
     mask: Array | None
-    offsets: Array | None
-    scale: float
     lead: tuple[int, ...]
+    diagonals: Array
+    lengths: Array
+    rules: Rules
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,22 +98,24 @@ class Problem:
             k=cut(self.k),
             v=cut(self.v),
             mask=None if self.mask is None else cut(self.mask),
-            offsets=None if self.offsets is None else cut(self.offsets),
             lead=(*count, *self.lead[1:]),
+            diagonals=self.diagonals[part],
+            lengths=self.lengths[part],
         )
 
     def _heads(self, heads: slice, key_heads: slice) -> Problem:
         mask = self.mask
         if mask is not None and mask.shape[-3] > 1:
             mask = mask[heads]
-        return replace(self, q=self.q[heads], k=self.k[key_heads], v=self.v[key_heads], mask=mask)
+        q, k, v = self.q[heads], self.k[key_heads], self.v[key_heads]
+        return replace(self, q=q, k=k, v=v, mask=mask, rules=self.rules.of_heads(heads))
 
     def _queries(self, part: slice) -> Problem:
         mask = self.mask
         if mask is not None and mask.shape[-2] > 1:
             mask = mask[:, part]
-        offsets = None if self.offsets is None else self.offsets + part.start
-        return replace(self, q=self.q[:, part], mask=mask, offsets=offsets)
+        diagonals = self.diagonals + part.start
+        return replace(self, q=self.q[:, part], mask=mask, diagonals=diagonals)
 
 
 def _two_parts(size: int) -> tuple[slice, slice]:
@@ -125,33 +126,34 @@ def checked_problem(
     q: ArrayLike,
     k: ArrayLike,
     v: ArrayLike,
-    causal: bool | str | int | ArrayLike,  # noqa: FBT001 - the contract's own signature.
-    mask: ArrayLike | None,
-    scale: float | None,
+    *,
+    causal: Causal = False,
+    mask: ArrayLike | None = None,
+    kv_lengths: ArrayLike | None = None,
+    **options: Any,
 ) -> Problem:
     """Check what the user gave and bring it into one form."""
     arrays = {"q": floats(q, "q", at_least=2), "k": floats(k, "k", at_least=2)}
     arrays["v"] = floats(v, "v", at_least=2)
     arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}
-    _check_matrices(**arrays)
+    check_matrices(**arrays)
     shapes = {name: x.shape[:-3] for name, x in arrays.items()}
-    heads, queries = arrays["q"].shape[-3:-1]
-    keys, dim = arrays["k"].shape[-2:]
+    heads, queries, dim = arrays["q"].shape[-3:]
+    keys = arrays["k"].shape[-2]
     checked_mask = None if mask is None else _checked_mask(mask, (heads, queries, keys))
     if checked_mask is not None:
         shapes["mask"] = checked_mask.shape[:-3]
     lead = broadcast(shapes, "leading axes")
-    if checked_mask is not None:
-        checked_mask = _with_axes(checked_mask, len(lead))
-    factor = 1 / math.sqrt(max(dim, 1)) if scale is None else finite_float(scale, "scale")
+    lengths = _checked_lengths(kv_lengths, keys, lead)
     return Problem(
         q=_with_axes(arrays["q"], len(lead)),
         k=_with_axes(arrays["k"], len(lead)),
         v=_with_axes(arrays["v"], len(lead)),
-        mask=checked_mask,
-        offsets=_checked_offsets(causal, queries, keys, lead),
-        scale=factor,
+        mask=None if checked_mask is None else _with_axes(checked_mask, len(lead)),
         lead=lead,
+        diagonals=checked_diagonals(causal, queries, keys, lengths),
+        lengths=lengths,
+        rules=checked_rules(heads, dim, causal=is_causal(causal), **options),
     )
 
 
@@ -167,7 +169,7 @@ def _with_axes(x: Array, lead: int) -> Array:
     return x.reshape((1,) * (lead + _MATRIX_AXES - x.ndim) + x.shape)
 
 
-def _check_matrices(q: Array, k: Array, v: Array) -> None:
+def check_matrices(q: Array, k: Array, v: Array) -> None:
     """Check that heads, lengths and dimensions agree."""
     if k.shape[-1] != q.shape[-1]:
         message = f"k: expected head dimension {q.shape[-1]}, that of q, got shape {k.shape}"
@@ -204,39 +206,19 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
     return array
 
 
-def _checked_offsets(
-    causal: bool | str | int | ArrayLike,  # noqa: FBT001 - as above.
-    queries: int,
-    keys: int,
-    lead: tuple[int, ...],
-) -> Array | None:
-    """Return the causal diagonal's offset for each leading index, or None for no causal rule."""
-    if causal is False or causal is None:
-        return None
-    if causal is True:
-        if queries != keys:
-            message = (
-                f"causal: True is ambiguous for Lq = {queries} and Lk = {keys}; "
-                f"expected one of {_CHOICES}"
-            )
-            raise ShapeError(message)
-        offset = np.array(0)
-    elif isinstance(causal, str):
-        named = {"top_left": 0, "bottom_right": keys - queries}
-        if causal not in named:
-            message = f"causal: expected one of {_CHOICES}, got {causal!r}"
-            raise ShapeError(message)
-        offset = np.array(named[causal])
-    else:
-        offset = as_array(causal, "causal")
-        if offset.dtype.kind not in "iu":
-            message = f"causal: expected one of {_CHOICES}, got {offset.dtype}"
-            raise DTypeError(message)
+def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, ...]) -> Array:
+    """Return how many keys count, for each leading index."""
+    if kv_lengths is None:
+        return np.broadcast_to(np.int64(keys), lead)
+    lengths = as_array(kv_lengths, "kv_lengths")
+    if lengths.dtype.kind not in "iu":
+        message = f"kv_lengths: expected integers, got {lengths.dtype}"
+        raise DTypeError(message)
+    if lengths.size and not (0 <= int(lengths.min()) <= int(lengths.max()) <= keys):
+        message = f"kv_lengths: expected lengths from 0 to {keys}, the keys, got {lengths}"
+        raise ShapeError(message)
     try:
-        wide = np.broadcast_to(np.clip(offset, -_FAR, _FAR).astype(np.int64), lead)
+        return np.broadcast_to(lengths.astype(np.int64), lead)
     except ValueError:
-        message = (
-            f"causal: expected offsets that broadcast to leading axes {lead}, got {offset.shape}"
-        )
+        message = f"kv_lengths: expected a shape that broadcasts to {lead}, got {lengths.shape}"
         raise ShapeError(message) from None
-    return wide

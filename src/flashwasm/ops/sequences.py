@@ -77,9 +77,7 @@ def _embedding(
     columns = math.prod(table.shape[1:])
     with Operation(rt, timeout) as op:
         source = op.put(table)
-        resident = op.all_resident
-        at = op.put(ids, np.dtype(np.int32))
-        op.all_resident = resident  # Ids are small: they do not decide where the result lies.
+        at = op.put_aside(ids, np.dtype(np.int32))
         to = op.output(ids.shape + table.shape[1:], out)
         op.run_all(
             kernels.EMBEDDING,

@@ -1,0 +1,77 @@
+"""The arguments of the attention kernel, in the order of its structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from flashwasm.kernels import MASK_NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Call = tuple[float, ...]
+
+
+class Addresses(NamedTuple):
+    """Where the matrices of one problem begin; 0 for what is left out."""
+
+    q: int
+    k: int
+    v: int
+    out: int
+    lse: int = 0
+    mask: int = 0
+    alibi: int = 0
+    sinks: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all calls of an operation share: sizes, strides and rules.
+
+    Attributes
+    ----------
+    group : int
+        Query heads to a key head.
+    dims : (int, int)
+        Head dimensions of keys and of values.
+    row_strides : sequence of 4 int
+        Of q, k, v and out, in elements.
+    head_strides : sequence of 5 int
+        Of q, k, v, out and the log-sum-exp.
+    before, after : int
+        Keys that a query sees before and after its diagonal.
+    scale, softcap : float
+        Factor of the scores, and their bound or 0.
+    mask : sequence of 4 int
+        Its kind and its strides: head, query, key.
+    """
+
+    group: int
+    dims: tuple[int, int]
+    row_strides: Sequence[int]
+    head_strides: Sequence[int]
+    before: int
+    after: int
+    scale: float
+    softcap: float
+    mask: Sequence[int] = (MASK_NONE, 0, 0, 0)
+
+    def tasks(
+        self,
+        addresses: Addresses,
+        keys: int,
+        diagonal: int,
+        pieces: Iterable[Iterable[tuple[int, ...]]],
+    ) -> list[list[Call]]:
+        """Return the calls of one problem, for each task of a schedule."""
+        fixed = (keys, *self.dims, *self.row_strides, *self.head_strides, *self.mask)
+        rules = (diagonal, self.before, self.after, self.scale, self.softcap)
+        return [
+            [
+                (*addresses, h, h_end, self.group, i, i_end, j, j_end, *fixed, *rules)
+                for h, h_end, i, i_end, j, j_end in piece
+            ]
+            for piece in pieces
+        ]
