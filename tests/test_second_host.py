@@ -20,7 +20,7 @@ NODE = shutil.which("node")
 PAGES = 64
 INSTANCE = 2 * PAGE_BYTES
 DATA = INSTANCE + INSTANCE_BYTES
-ATTENTION_FORMAT = "<35i2f"
+ATTENTION_FORMAT = "<35i6I3f"
 WORKSPACE = INSTANCE + STACK_BYTES + 256
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
@@ -80,7 +80,8 @@ def calls_of_every_kernel(image):
         ATTENTION_FORMAT,
         *(WORKSPACE, q, k, v, image.room(4 * 75 * 20), image.room(4 * 75), mask, slopes, sinks),
         *(0, 4, 1, 0, 75, 0, 75, 75, 20, 20, 20, 20, 20, 20),
-        *(1500, 1500, 1500, 1500, 75, 1, 0, 75, 1, 1, 60, 0, 0.25, 2.0),
+        *(1500, 1500, 1500, 1500, 75, 1, 0, 75, 1, 1, 60, 0),
+        *(7, 8, 9, 0, 0, 1 << 30, 4 / 3, 0.25, 2.0),
     )
     calls["attention_f32"] = (image.put(np.frombuffer(structure, np.uint8)),)
     return calls

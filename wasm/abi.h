@@ -54,6 +54,10 @@ struct attention_f32_arguments {
     int32_t q_head_stride, k_head_stride, v_head_stride, out_head_stride, lse_head_stride;
     int32_t mask_kind, mask_head_stride, mask_query_stride, mask_key_stride;
     int32_t diagonal, before, after;
+    uint32_t seed_low, seed_high;            /* What dropout draws from, with the numbers of batch entry, */
+    uint32_t batch, first_head, first_query; /* head, query and key: head 0 and row 0 have these. */
+    uint32_t dropout;                        /* Of 2^32: how many weights are dropped; 0 for none. */
+    float kept_scale;                        /* What the others are multiplied with. */
     float scale;
     float softcap; /* Scores become softcap * tanh(score / softcap); 0 for none. */
 };

@@ -147,6 +147,7 @@ static void meet(workspace *w, const arguments *args, struct attention_place at,
     float correction[QUERY_GROUP];
     weigh(w->scores, w->max[group], w->sum[group], correction, padded);
     weigh(w->scores + 4, w->max[group] + 4, w->sum[group] + 4, correction + 4, padded);
+    if (args->dropout) drop_weights(w->scores, args, at);
     if (masked && !finite) {
         careful_values(w, args, at, group, correction);
         return;

@@ -34,6 +34,9 @@ struct attention_place {
 void cap_scores(float *scores, float softcap, int32_t keys);
 void mask_scores(float *scores, const struct attention_f32_arguments *args, struct attention_place at);
 
+/* Drops weights at random, by seed and position. attention_dropout.c */
+void drop_weights(float *weights, const struct attention_f32_arguments *args, struct attention_place at);
+
 /* Whether every query of the place sees every key of it, as far as the diagonal goes. */
 INLINE int diagonal_hides_nothing(const struct attention_f32_arguments *args, struct attention_place at) {
     int32_t first = at.query + args->diagonal, last = first + at.queries - 1;

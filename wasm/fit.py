@@ -52,5 +52,6 @@ show("w(a) / t in powers of t", c, error)
 
 # tanh x = x + x^3 T(x^2) near zero.
 x = chebyshev_points(1e-3, 0.625)
-c, error = minimax(np.stack([x ** (2 * i + 3) for i in range(5)], axis=1), np.tanh(x) - x, np.tanh(x))
+powers = np.stack([x ** (2 * i + 3) for i in range(5)], axis=1)
+c, error = minimax(powers, np.tanh(x) - x, np.tanh(x))
 show("(tanh(x) - x) / x^3 in powers of x^2, 0 <= x <= 5/8", c, error)

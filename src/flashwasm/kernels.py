@@ -2,7 +2,7 @@
 
 One row an export of the modules in ``_wasm``. The host packs arguments by it, the tests walk it,
 and ``wasm/README.md`` says the same in words. Letters of a signature: ``p`` an address in linear
-memory, ``i`` a 32-bit count, stride or flag, ``f`` a float.
+memory or another unsigned 32-bit number, ``i`` a 32-bit count, stride or flag, ``f`` a float.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ EMBEDDING = Kernel("embedding_f32", "pppiii")
 ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiiiii")
 MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
 COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
-ATTENTION = Kernel("attention_f32", "p" * 8 + "i" * 26 + "ff", workspace=True, in_memory=True)
+ATTENTION = Kernel(
+    "attention_f32", "p" * 8 + "i" * 26 + "p" * 6 + "fff", workspace=True, in_memory=True
+)
 ATTENTION_MATERIALIZED = Kernel("attention_materialized_f32", "pppppiiiif", workspace=True)
 
 KERNELS = (

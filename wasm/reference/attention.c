@@ -3,6 +3,7 @@
  * the workspace from call to call. */
 #include "../abi.h"
 #include "../log.h"
+#include "../philox.h"
 #include "scalar_math.h"
 
 typedef struct attention_f32_arguments arguments;
@@ -27,6 +28,21 @@ static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
     return dot + bias;
 }
 
+/* Whether dropout takes a weight: see ../attention_dropout.c. */
+static int is_dropped(const arguments *args, int32_t head, int32_t i, int32_t j) {
+    uint32_t words[4] = {(uint32_t)j / 4, args->first_query + (uint32_t)i, args->first_head + (uint32_t)head,
+                         args->batch};
+    uint32_t low = args->seed_low, high = args->seed_high;
+    for (int round = 0; round < PHILOX_ROUNDS; round++, low += PHILOX_W0, high += PHILOX_W1) {
+        uint64_t first = (uint64_t)words[0] * PHILOX_M0, third = (uint64_t)words[2] * PHILOX_M1;
+        words[0] = (uint32_t)(third >> 32) ^ words[1] ^ low;
+        words[2] = (uint32_t)(first >> 32) ^ words[3] ^ high;
+        words[1] = (uint32_t)third;
+        words[3] = (uint32_t)first;
+    }
+    return words[j % 4] < args->dropout;
+}
+
 /* Brings one query's state up to date with keys [begin, end). */
 static void visit(const arguments *args, float *out, float *max, float *sum, int32_t head, int32_t i, int32_t begin,
                   int32_t end) {
@@ -44,6 +60,7 @@ static void visit(const arguments *args, float *out, float *max, float *sum, int
         if (hidden == MINUS_INFINITY) continue;
         const float *v = args->v + head / args->group * args->v_head_stride + j * args->v_stride;
         *sum += weight;
+        if (args->dropout) weight = is_dropped(args, head, i, j) ? 0.0f : weight * args->kept_scale;
         for (int32_t c = 0; c < args->value_dim; c++) out[c] += weight * v[c];
     }
 }

@@ -10,6 +10,8 @@ from flashwasm.kernels import MASK_NONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from flashwasm.flash_attention.rules import Dropout
+
     Call = tuple[float, ...]
 
 
@@ -44,8 +46,12 @@ class Layout:
         Keys that a query sees before and after its diagonal.
     scale, softcap : float
         Factor of the scores, and their bound or 0.
+    dropout : Dropout
+        Which weights are dropped.
     mask : sequence of 4 int
         Its kind and its strides: head, query, key.
+    first : (int, int)
+        Numbers of the first head and of the first query, by which dropout draws.
     """
 
     group: int
@@ -56,18 +62,31 @@ class Layout:
     after: int
     scale: float
     softcap: float
+    dropout: Dropout
     mask: Sequence[int] = (MASK_NONE, 0, 0, 0)
+    first: tuple[int, int] = (0, 0)
 
     def tasks(
         self,
         addresses: Addresses,
         keys: int,
         diagonal: int,
+        batch: int,
         pieces: Iterable[Iterable[tuple[int, ...]]],
     ) -> list[list[Call]]:
-        """Return the calls of one problem, for each task of a schedule."""
+        """Return the calls of one problem, number ``batch``, for each task of a schedule."""
         fixed = (keys, *self.dims, *self.row_strides, *self.head_strides, *self.mask)
-        rules = (diagonal, self.before, self.after, self.scale, self.softcap)
+        drop = self.dropout
+        random = (drop.seed_low, drop.seed_high, batch, *self.first, drop.threshold)
+        rules = (
+            diagonal,
+            self.before,
+            self.after,
+            *random,
+            drop.kept_scale,
+            self.scale,
+            self.softcap,
+        )
         return [
             [
                 (*addresses, h, h_end, self.group, i, i_end, j, j_end, *fixed, *rules)

@@ -37,6 +37,8 @@ def attention(
     softcap: float | None = None,
     alibi_slopes: ArrayLike | None = None,
     sinks: ArrayLike | None = None,
+    dropout: float = 0.0,
+    seed: int | None = None,
     kv_lengths: ArrayLike | None = None,
     return_lse: bool = False,
     out: Array | None = None,
@@ -70,6 +72,12 @@ def attention(
         Subtracts slope times the distance of the key from the query's diagonal.
     sinks : array_like of float, shape (Hq,), optional
         One more logit for each head that takes weight and has no value.
+    dropout : float, default 0.0
+        Probability of each weight to be dropped, the others being divided by 1 - dropout. It does
+        not enter the log-sum-exp.
+    seed : int, optional
+        From 0 to 2**64 - 1. Which weights are dropped depends on it and on their batch, head, query
+        and key alone. None draws one from the system.
     kv_lengths : array_like of int, shape (...,), optional
         Keys that count for each leading index; "bottom_right" aligns with the last of them.
     return_lse : bool, default False
@@ -99,7 +107,8 @@ def attention(
     -----
     Dao et al., "FlashAttention", 2022, with the online softmax of Milakov & Gimelshein, 2018;
     windows as in Longformer (Beltagy et al., 2020), softcap as in Gemma 2 (2024), ALiBi (Press,
-    Smith & Lewis, 2021), sinks as in gpt-oss (2025). Blocks of keys that no query of a block sees
+    Smith & Lewis, 2021), sinks as in gpt-oss (2025); dropout by Philox 4x32-10 (Salmon et al.,
+    2011). Blocks of keys that no query of a block sees
     are skipped. Memory beyond inputs and output does not grow with Lq or Lk.
 
     Examples
@@ -120,6 +129,8 @@ def attention(
         softcap=softcap,
         alibi_slopes=alibi_slopes,
         sinks=sinks,
+        dropout=dropout,
+        seed=seed,
         kv_lengths=kv_lengths,
     )
     shape = output_shape(problem, q, k, v)
@@ -191,7 +202,9 @@ def _attend_whole(
             after=rules.after,
             scale=rules.scale,
             softcap=rules.softcap,
+            dropout=rules.dropout,
             mask=(kind, *mask.strides[-3:]) if mask else (MASK_NONE, 0, 0, 0),
+            first=p.first,
         )
         count = int(np.prod(p.lead))
         chosen = schedule or Schedule.choose(
@@ -206,7 +219,8 @@ def _attend_whole(
             )
             length = int(p.lengths[index])
             pieces = chosen.pieces(heads, queries, length)
-            tasks += layout.tasks(addresses, length, int(p.diagonals[index]), pieces)
+            diagonal, number = int(p.diagonals[index]), int(p.numbers[index])
+            tasks += layout.tasks(addresses, length, diagonal, number, pieces)
         op.run_all(ATTENTION, tasks)
         return op.finish(), None if lse is None else lse.copy()
 

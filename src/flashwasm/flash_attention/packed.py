@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from flashwasm.runtime import checked_runtime
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.flash_attention.rules import Causal, Window
+    from flashwasm.flash_attention.rules import Causal, Rules, Window
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
@@ -41,6 +43,8 @@ def attention_varlen(
     softcap: float | None = None,
     alibi_slopes: ArrayLike | None = None,
     sinks: ArrayLike | None = None,
+    dropout: float = 0.0,
+    seed: int | None = None,
     return_lse: bool = False,
     out: Array | None = None,
     runtime: Runtime | None = None,
@@ -62,8 +66,8 @@ def attention_varlen(
     causal : bool, str, int or array_like of int, default False
         As for `attention`, with an array's offsets one for each sequence. True needs as many
         queries as keys in each.
-    scale, window, softcap, alibi_slopes, sinks
-        As for `attention`.
+    scale, window, softcap, alibi_slopes, sinks, dropout, seed
+        As for `attention`; for dropout a sequence is a batch entry.
     return_lse : bool, default False
         Whether to return the log-sum-exp too.
     out : numpy.ndarray of float32, optional
@@ -93,65 +97,101 @@ def attention_varlen(
     (7, 2, 8)
     """
     rt = checked_runtime(runtime)
-    arrays = [floats(x, name, ndim=3) for x, name in ((q, "q"), (k, "k"), (v, "v"))]
-    # The kernel's order of axes: heads, rows, columns.
-    by_heads = [x.swapaxes(0, 1) for x in arrays]
-    check_matrices(*by_heads)
-    (heads, rows, dim), (key_heads, total_keys, value_dim) = by_heads[0].shape, by_heads[2].shape
-    starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", rows)
-    keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
-    starts_k = _whole_offsets(keys_too, "cu_seqlens_k", total_keys)
-    if len(starts_q) != len(starts_k):
-        message = (
-            f"cu_seqlens_k: expected {len(starts_q)} offsets, as cu_seqlens_q has, "
-            f"got {len(starts_k)}"
-        )
-        raise ShapeError(message)
-    lengths_q, lengths_k = np.diff(starts_q), np.diff(starts_k)
-    diagonals = _diagonals(causal, lengths_q, lengths_k)
+    packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, causal)
     rules = checked_rules(
-        *(heads, dim),
+        *(packed.q.shape[1], packed.q.shape[2]),
         causal=is_causal(causal),
         scale=scale,
         window=window,
         softcap=softcap,
         alibi_slopes=alibi_slopes,
         sinks=sinks,
+        dropout=dropout,
+        seed=seed,
     )
-    shape = (rows, heads, value_dim)
-    checked_out(out, shape)
+    checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))
+    result, lse = _attend(rt, packed, rules, out, timeout, with_lse=return_lse)
+    return result if lse is None else (result, lse)
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Checked operands, where each sequence begins and ends in them, and its diagonal."""
+
+    q: Array
+    k: Array
+    v: Array
+    starts_q: Array
+    starts_k: Array
+    diagonals: Array
+
+
+def _checked(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None,
+    causal: Causal,
+) -> _Packed:
+    """Check what the user gave and bring it into one form."""
+    queries, keys, values = (floats(x, n, ndim=3) for x, n in ((q, "q"), (k, "k"), (v, "v")))
+    check_matrices(*(x.swapaxes(0, 1) for x in (queries, keys, values)))
+    starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
+    keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
+    starts_k = _whole_offsets(keys_too, "cu_seqlens_k", len(keys))
+    if len(starts_q) != len(starts_k):
+        message = (
+            f"cu_seqlens_k: expected {len(starts_q)} offsets, as cu_seqlens_q has, "
+            f"got {len(starts_k)}"
+        )
+        raise ShapeError(message)
+    diagonals = _diagonals(causal, np.diff(starts_q), np.diff(starts_k))
+    return _Packed(queries, keys, values, starts_q, starts_k, diagonals)
+
+
+def _attend(
+    rt: Runtime,
+    p: _Packed,
+    rules: Rules,
+    out: Array | None,
+    timeout: float | None,
+    *,
+    with_lse: bool,
+) -> tuple[Array, Array | None]:
+    """Compute checked sequences."""
+    (rows, heads, dim), (_, key_heads, value_dim) = p.q.shape, p.v.shape
     with Operation(rt, timeout) as op:
-        operands = [op.put_rows(x) for x in arrays]
+        (q, q_strides), (k, k_strides), (v, v_strides) = map(op.put_rows, (p.q, p.k, p.v))
         alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
-        sinks_at = 0 if rules.sinks is None else op.put_aside(rules.sinks)
-        to = op.output(shape, out)
-        lse_at, lse = op.scratch((heads, rows)) if return_lse else (0, None)
+        sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
+        to = op.output((rows, heads, value_dim), out)
+        lse_at, lse = op.scratch((heads, rows)) if with_lse else (0, None)
         layout = Layout(
             group=heads // max(key_heads, 1),
             dims=(dim, value_dim),
-            row_strides=(*(strides[0] for _, strides in operands), heads * value_dim),
-            head_strides=(*(strides[1] for _, strides in operands), value_dim, rows),
+            row_strides=(q_strides[0], k_strides[0], v_strides[0], heads * value_dim),
+            head_strides=(q_strides[1], k_strides[1], v_strides[1], value_dim, rows),
             before=rules.before,
             after=rules.after,
             scale=rules.scale,
             softcap=rules.softcap,
+            dropout=rules.dropout,
         )
         tasks: list[list[tuple[float, ...]]] = []
-        for i in range(len(lengths_q)):
-            at_q, at_k = int(starts_q[i]), int(starts_k[i])
-            q_at, k_at, v_at = (
-                address + 4 * at * strides[0]
-                for (address, strides), at in zip(operands, (at_q, at_k, at_k), strict=True)
+        bounds = zip(pairwise(p.starts_q.tolist()), pairwise(p.starts_k.tolist()), strict=True)
+        for i, ((row, row_end), (key, key_end)) in enumerate(bounds):
+            addresses = Addresses(
+                *(q + 4 * row * q_strides[0], k + 4 * key * k_strides[0]),
+                *(v + 4 * key * v_strides[0], to + 4 * row * heads * value_dim),
+                *(lse_at and lse_at + 4 * row, 0, alibi, sinks),
             )
-            result, lse_begin = to + 4 * at_q * heads * value_dim, lse_at and lse_at + 4 * at_q
-            addresses = Addresses(q_at, k_at, v_at, result, lse_begin, 0, alibi, sinks_at)
-            length_q, length_k = int(lengths_q[i]), int(lengths_k[i])
-            schedule = Schedule.choose(1, heads, length_q, length_k, dim + value_dim, op.threads)
-            pieces = schedule.pieces(heads, length_q, length_k)
-            tasks += layout.tasks(addresses, length_k, int(diagonals[i]), pieces)
+            queries, keys = row_end - row, key_end - key
+            schedule = Schedule.choose(1, heads, queries, keys, dim + value_dim, op.threads)
+            pieces = schedule.pieces(heads, queries, keys)
+            tasks += layout.tasks(addresses, keys, int(p.diagonals[i]), i, pieces)
         op.run_all(ATTENTION, _together(tasks, dim + value_dim))
-        result_array = op.finish()
-        return result_array if lse is None else (result_array, lse.copy())
+        return op.finish(), None if lse is None else lse.copy()
 
 
 def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:

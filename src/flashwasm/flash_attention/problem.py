@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,11 @@ class Problem:
         Boolean or float; every axis may have length one.
     lead : tuple of int
         The leading axes that all broadcast to.
-    diagonals, lengths : numpy.ndarray
-        Of shape ``lead``: query i's diagonal is key i + diagonal; keys that count.
+    diagonals, lengths, numbers : numpy.ndarray
+        Of shape ``lead``: query i's diagonal is key i + diagonal; keys that count; the number of
+        the entry, by which dropout draws.
+    first : (int, int)
+        Numbers of the first head and of the first query, likewise.
     rules : Rules
         What holds for every leading index.
     """
@@ -50,7 +54,9 @@ class Problem:
     lead: tuple[int, ...]
     diagonals: Array
     lengths: Array
+    numbers: Array
     rules: Rules
+    first: tuple[int, int] = (0, 0)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -101,6 +107,7 @@ class Problem:
             lead=(*count, *self.lead[1:]),
             diagonals=self.diagonals[part],
             lengths=self.lengths[part],
+            numbers=self.numbers[part],
         )
 
     def _heads(self, heads: slice, key_heads: slice) -> Problem:
@@ -108,14 +115,17 @@ class Problem:
         if mask is not None and mask.shape[-3] > 1:
             mask = mask[heads]
         q, k, v = self.q[heads], self.k[key_heads], self.v[key_heads]
-        return replace(self, q=q, k=k, v=v, mask=mask, rules=self.rules.of_heads(heads))
+        first = (self.first[0] + heads.start, self.first[1])
+        rules = self.rules.of_heads(heads)
+        return replace(self, q=q, k=k, v=v, mask=mask, rules=rules, first=first)
 
     def _queries(self, part: slice) -> Problem:
         mask = self.mask
         if mask is not None and mask.shape[-2] > 1:
             mask = mask[:, part]
         diagonals = self.diagonals + part.start
-        return replace(self, q=self.q[:, part], mask=mask, diagonals=diagonals)
+        first = (self.first[0], self.first[1] + part.start)
+        return replace(self, q=self.q[:, part], mask=mask, diagonals=diagonals, first=first)
 
 
 def _two_parts(size: int) -> tuple[slice, slice]:
@@ -153,6 +163,7 @@ def checked_problem(
         lead=lead,
         diagonals=checked_diagonals(causal, queries, keys, lengths),
         lengths=lengths,
+        numbers=np.arange(math.prod(lead)).reshape(lead),
         rules=checked_rules(heads, dim, causal=is_causal(causal), **options),
     )
 

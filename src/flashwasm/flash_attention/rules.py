@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,6 +26,26 @@ _CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or 
 
 
 @dataclass(frozen=True)
+class Dropout:
+    """Which weights are dropped, as the kernel takes it.
+
+    Attributes
+    ----------
+    threshold : int
+        Of 2**32: how many weights are dropped; 0 for none.
+    kept_scale : float
+        What the others are multiplied with.
+    seed_low, seed_high : int
+        The seed's halves, 32 bits each.
+    """
+
+    threshold: int = 0
+    kept_scale: float = 1.0
+    seed_low: int = 0
+    seed_high: int = 0
+
+
+@dataclass(frozen=True)
 class Rules:
     """What holds for every leading index and query.
 
@@ -36,6 +57,8 @@ class Rules:
         Factor of the scores, and their bound or 0.
     alibi, sinks : numpy.ndarray or None
         Shape (Hq,): slopes, and one more logit a head.
+    dropout : Dropout
+        Which weights are dropped.
     """
 
     before: int
@@ -44,6 +67,7 @@ class Rules:
     softcap: float
     alibi: Array | None
     sinks: Array | None
+    dropout: Dropout
 
     def of_heads(self, heads: slice) -> Rules:
         """Return the rules of some of the query heads."""
@@ -61,6 +85,8 @@ def checked_rules(
     softcap: float | None = None,
     alibi_slopes: ArrayLike | None = None,
     sinks: ArrayLike | None = None,
+    dropout: float = 0.0,
+    seed: int | None = None,
 ) -> Rules:
     """Check the options and bring them into one form."""
     before, after = _checked_window(window)
@@ -75,6 +101,7 @@ def checked_rules(
         softcap=cap,
         alibi=_a_number_a_head(alibi_slopes, "alibi_slopes", heads),
         sinks=_a_number_a_head(sinks, "sinks", heads),
+        dropout=_checked_dropout(dropout, seed),
     )
 
 
@@ -144,6 +171,25 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
         else:
             sides.append(min(int(side), ATTENTION_OPEN))
     return sides[0], sides[1]
+
+
+def _checked_dropout(probability: float, seed: int | None) -> Dropout:
+    """Check probability and seed; without a seed, take one from the system."""
+    p = finite_float(probability, "dropout")
+    if not 0 <= p < 1:
+        message = f"dropout: expected a probability from 0 to less than 1, got {probability}"
+        raise ShapeError(message)
+    if seed is None:
+        seed = secrets.randbits(64)
+    elif isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        message = f"seed: expected an integer or None, got {seed!r}"
+        raise DTypeError(message)
+    elif not 0 <= seed < 1 << 64:
+        message = f"seed: expected at least 0 and less than 2**64, got {seed}"
+        raise ShapeError(message)
+    # Drawing 32 bits below the threshold has the probability to within 2**-32.
+    threshold = min(round(p * 2**32), 2**32 - 1)
+    return Dropout(threshold, 1 / (1 - p), int(seed) & 0xFFFFFFFF, int(seed) >> 32)
 
 
 def _a_number_a_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
