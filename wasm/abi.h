@@ -20,7 +20,6 @@ enum status {
 };
 
 enum limits {
-    ABI_VERSION = 1,
     WORKSPACE_BYTES = 1 << 20,   /* What each call may use; see each kernel for how. */
     ATTENTION_MAX_DIM = 256,     /* Head dimension, of keys and of values. */
     ATTENTION_KEY_BLOCK = 64,    /* Keys of one step of the online softmax: part of the result's bits. */

@@ -104,7 +104,8 @@ def _read(argument: str) -> list[tuple[str, str]]:
         lines = io.StringIO(_decode(sys.stdin.buffer.read(), "stdin"), newline=None)
         return [(line.rstrip("\n"), line.rstrip("\n")) for line in lines]
     path = Path(argument)
-    if _exists(path):
+    # An empty path would be the working folder.
+    if argument and _exists(path):
         if path.is_dir():
             raise ShapeError(f"{argument} is a folder; expected texts or files")
         return [(argument, _decode(path.read_bytes(), argument))]

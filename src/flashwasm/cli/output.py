@@ -74,7 +74,7 @@ def note(line: str) -> None:
 def console() -> Console:
     """Return what prints rich tables on stdout; where that is no terminal, lines are not cut."""
     width = None if sys.stdout.isatty() else _WIDE
-    return Console(width=width, markup=False, highlight=False)
+    return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 @contextmanager

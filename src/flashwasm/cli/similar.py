@@ -46,8 +46,9 @@ def similar(
 ) -> None:
     """Find the tests that resemble a test or a description.
 
-    PATH is a folder of pytest tests, or one file; nothing in it is imported. Node ids are relative
-    to it. Embeddings are cached, so that only tests that changed are embedded again.
+    PATH is a folder of pytest tests, or one file; nothing in it is imported. Node ids are those
+    that `pytest PATH` has. Embeddings are cached, so that only tests that changed are embedded
+    again.
     """
     index = SuiteIndex.build(
         path, model=model, progress=True, cache=not no_cache, runtime=runtime_for(threads)

@@ -52,11 +52,13 @@ class EmbeddingCache:
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the keys that have no vector, each once."""
-        return [key for key in dict.fromkeys(keys) if key not in self._vectors]
+        asked = dict.fromkeys(keys)
+        # They are in use from now on: a save must not drop them.
+        self._used.update(asked)
+        return [key for key in asked if key not in self._vectors]
 
     def vectors(self, keys: Sequence[bytes]) -> Floats:
         """Return the vectors ``(len(keys), dim)`` of keys that have one."""
-        self._used.update(dict.fromkeys(keys))
         return np.stack([self._vectors[key] for key in keys])
 
     def add(self, keys: Sequence[bytes], vectors: Floats) -> None:
@@ -70,7 +72,9 @@ class EmbeddingCache:
         if self._path is None or not self._added:
             return
         # Another process may have saved since this one read the file.
-        rows = _read(self._path)
+        (dim,) = next(iter(self._added.values())).shape
+        # Vectors of another length are another model's: somebody copied its file here.
+        rows = {key: row for key, row in _read(self._path).items() if len(row) == dim}
         for key in (*self._used, *self._added):
             if key in self._vectors:
                 rows.pop(key, None)
@@ -85,10 +89,12 @@ class EmbeddingCache:
 
 def _read(path: Path | None) -> dict[bytes, Floats]:
     """Vectors in a file, in its order; none where there is no file or where it is damaged."""
-    if path is None or not path.exists():
+    if path is None:
         return {}
     try:
         data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except OSError as error:
         warnings.warn(f"cannot read {path}: {error}", RuntimeWarning, stacklevel=3)
         return {}

@@ -76,6 +76,8 @@ class Embedder:
         keys = [self._key(text) for text in texts]
         text_of = dict(zip(keys, texts, strict=True))
         missing = self._cache.missing(keys)
+        if missing and progress is not None:
+            progress(0, len(missing))
         try:
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flashwasm.paths import cache_folder
 from flashwasm.files import write_atomically
+from flashwasm.paths import cache_folder
 from flashwasm.qe.outline import ClassOutline, Outline, Span, parse
 
 __all__ = ["Module", "Modules"]
 
-# Written into the cache: what another version wrote is not read.
+# Written into the cache, before a digest of the rest: what another version wrote is not read.
 _CACHE_VERSION = 1
 # Test modules written by hand stay well under a megabyte; what is larger than this was generated,
 # and its syntax tree would take a hundred times its size.
@@ -56,14 +56,14 @@ class Modules:
 
     Parameters
     ----------
-    root : pathlib.Path
-        The suite's folder; it has a cache file of its own.
+    path : pathlib.Path
+        The suite's folder or file; it has a cache file of its own.
     cache : bool
         Whether outlines are kept in the user's cache folder, by the files' content.
     """
 
-    def __init__(self, root: Path, *, cache: bool) -> None:
-        key = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    def __init__(self, path: Path, *, cache: bool) -> None:
+        key = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
         self._cache_path = cache_folder() / "suites" / f"{key[:32]}.json" if cache else None
         self._cached = _read_cache(self._cache_path) if self._cache_path else {}
         self._used: dict[str, dict[str, Any]] = {}
@@ -124,8 +124,11 @@ class Modules:
             if (module.path, definition.name) in lineage:
                 continue
             lineage[module.path, definition.name] = (module, definition)
+            scope = definition.name.rpartition(".")[0]
             for base in reversed(definition.bases):
-                found = self.find(module, base)
+                # Inside a class, its own names come before the module's.
+                found = self.find(module, f"{scope}.{base}") if scope else None
+                found = found or self.find(module, base)
                 if found is None:
                     foreign.append(base)
                 elif isinstance(found[1], ClassOutline):
@@ -136,9 +139,10 @@ class Modules:
         """Keep what was parsed for the next run."""
         if self._cache_path is None or self._used.keys() == self._cached.keys():
             return
-        content = json.dumps({"version": _CACHE_VERSION, "files": self._used})
+        content = json.dumps(self._used).encode()
+        header = f"{_CACHE_VERSION} {hashlib.sha256(content).hexdigest()}\n"
         try:
-            write_atomically(self._cache_path, [content.encode()])
+            write_atomically(self._cache_path, [header.encode(), content])
         except OSError as error:
             warnings.warn(f"cannot write {self._cache_path}: {error}", RuntimeWarning, stacklevel=2)
 
@@ -153,10 +157,7 @@ class Modules:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = io.TextIOWrapper(io.BytesIO(data), encoding).read()
         key = hashlib.sha256(data).hexdigest()
-        try:
-            outline = Outline.from_json(self._cached[key])
-        except (KeyError, TypeError, ValueError):
-            outline = parse(text)
+        outline = Outline.from_json(self._cached[key]) if key in self._cached else parse(text)
         self._used[key] = self._cached.get(key) or outline.to_json()
         return Module(path, text.split("\n"), outline)
 
@@ -181,12 +182,17 @@ def _locate(importer: Path, source: str, parts: list[str]) -> Path | None:
 
 
 def _read_cache(path: Path) -> dict[str, Any]:
+    """Return outlines by the digest of what they are of; none where the file is damaged."""
     try:
-        content = json.loads(path.read_bytes())
-        files = content["files"] if content["version"] == _CACHE_VERSION else {}
-        return files if isinstance(files, dict) else {}
-    except FileNotFoundError:
+        header, _, content = path.read_bytes().partition(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        warnings.warn(f"ignoring the damaged cache {path}: {error!r}", RuntimeWarning, stacklevel=2)
+    except OSError as error:
+        warnings.warn(f"cannot read {path}: {error}", RuntimeWarning, stacklevel=2)
         return {}
+    version, _, digest = header.partition(b" ")
+    if digest != hashlib.sha256(content).hexdigest().encode():
+        warnings.warn(f"ignoring the damaged cache {path}", RuntimeWarning, stacklevel=2)
+        return {}
+    outlines: dict[str, Any] = json.loads(content) if version == b"%d" % _CACHE_VERSION else {}
+    return outlines

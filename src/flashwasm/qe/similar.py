@@ -63,7 +63,7 @@ class SuiteIndex:
     Attributes
     ----------
     root : pathlib.Path
-        The folder that node ids are relative to.
+        The folder that node ids are relative to: pytest's rootdir.
     tests : list of CollectedTest
         The tests.
     skipped : list of Skipped

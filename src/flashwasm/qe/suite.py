@@ -16,6 +16,7 @@ from pathlib import Path
 from flashwasm.errors import ShapeError
 from flashwasm.qe.modules import Module, Modules
 from flashwasm.qe.outline import ClassOutline, Span
+from flashwasm.qe.root import root_folder
 
 __all__ = ["CollectedTest", "Skipped", "Suite", "collect"]
 
@@ -70,7 +71,7 @@ class Suite:
     Parameters
     ----------
     root : pathlib.Path
-        The folder that node ids are relative to.
+        The folder that node ids are relative to: pytest's rootdir.
     tests : list of CollectedTest
         The tests, in the order of files and lines.
     skipped : list of Skipped
@@ -117,17 +118,15 @@ def collect(
     ...     [test.nodeid for test in collect(folder, cache=False).tests]
     ['test_sum.py::test_one']
     """
-    path = Path(path)
-    skipped: list[Skipped] = []
-    if path.is_dir():
-        root = path
-        files = list(_walk(path, skipped))
-    elif path.exists():
-        root, files = path.parent, [path]
-    else:
+    if not Path(path).exists():
         raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
+    # Not resolved: pytest calls what lies behind a link by the link's name.
+    path = Path(os.path.abspath(path))  # noqa: PTH100
+    skipped: list[Skipped] = []
+    files = list(_walk(path, skipped)) if path.is_dir() else [path]
+    root = root_folder(path)
 
-    modules = Modules(root, cache=cache)
+    modules = Modules(path, cache=cache)
     collector = _Collector(modules, root)
     for done, file in enumerate(files):
         module = modules.read(file)
@@ -159,10 +158,15 @@ class _Collector:
         for span in outline.tests:
             self._add(module, span.name, span, f"{prefix}::{span.name}")
         for name, definition in outline.classes.items():
-            self._add_class(module, definition, name, prefix)
+            if "." not in name:
+                self._add_class(module, definition, name, prefix)
+        bases = {base for definition in outline.classes.values() for base in definition.bases}
         for name in outline.imports:
-            # What a file imports under a test's name, pytest runs in that file as well.
-            if name.startswith(("test", "Test")) and (found := self._modules.find(module, name)):
+            # What a file imports under a test's name, pytest runs in that file as well; so it does
+            # with a TestCase of any name, which is imported to be a base.
+            if not (name.startswith(("test", "Test")) or name in bases):
+                continue
+            if found := self._modules.find(module, name):
                 source, definition_or_span = found
                 if isinstance(definition_or_span, Span):
                     self._add(
@@ -179,18 +183,26 @@ class _Collector:
         ]
 
     def _add_class(self, module: Module, definition: ClassOutline, name: str, prefix: str) -> None:
-        """Add the tests of a class, and those that it inherits, under ``name``."""
+        """Add the tests of a class, and those that it inherits, as ``name`` below ``prefix``."""
         lineage, foreign = self._modules.lineage(module, definition)
-        if not _is_collected(name, [ancestor for _, ancestor in lineage], foreign):
+        # unittest.TestCase, and what other frameworks derive from it under such a name.
+        is_unittest = any(base.endswith("TestCase") for base in foreign)
+        ancestors = [ancestor for _, ancestor in lineage]
+        if not _is_collected(name, ancestors, is_unittest=is_unittest):
             return
-        class_id = f"{prefix}::{name.replace('.', '::')}"
+        class_id = f"{prefix}::{name}"
         hidden: set[str] = set()
         for source, ancestor in lineage:
             for span in ancestor.tests:
                 if span.name not in hidden:
                     key = f"{ancestor.name}.{span.name}"
                     self._add(source, key, span, f"{class_id}::{span.name}")
-            hidden.update(ancestor.hidden, (span.name for span in ancestor.tests))
+            # unittest knows no tests of a class inside a class.
+            nested = {} if is_unittest else _nested(source, ancestor)
+            for inner_name, inner in nested.items():
+                if inner_name not in hidden:
+                    self._add_class(source, inner, inner_name, class_id)
+            hidden.update(ancestor.hidden, nested, (span.name for span in ancestor.tests))
 
     def _add(self, module: Module, name: str, span: Span, nodeid: str) -> None:
         ids = self._found.setdefault((module.path, name), (module, span, []))[2]
@@ -202,16 +214,20 @@ class _Collector:
             ids.append(nodeid)
 
 
-def _is_collected(name: str, lineage: list[ClassOutline], foreign: list[str]) -> bool:
-    """Whether pytest collects a class, given it and its ancestors, and those outside the suite."""
+def _nested(module: Module, outer: ClassOutline) -> dict[str, ClassOutline]:
+    """Return the classes directly inside a class, by their own names."""
+    classes = module.outline.classes.values()
+    named = [(definition.name.rpartition("."), definition) for definition in classes]
+    return {name: definition for (scope, _, name), definition in named if scope == outer.name}
+
+
+def _is_collected(name: str, lineage: list[ClassOutline], *, is_unittest: bool) -> bool:
+    """Whether pytest collects a class, given it and its ancestors."""
     flags = [ancestor.is_test for ancestor in lineage if ancestor.is_test is not None]
-    if flags:
-        return flags[0]
-    # unittest.TestCase, and what other frameworks derive from it under such a name.
-    if any(base.endswith("TestCase") for base in foreign):
-        return True
-    named = all(part.startswith("Test") for part in name.split("."))
-    return named and not any(ancestor.has_constructor for ancestor in lineage)
+    if flags and not flags[0]:
+        return False
+    named = name.startswith("Test") or bool(flags)
+    return is_unittest or (named and not any(ancestor.has_constructor for ancestor in lineage))
 
 
 def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
