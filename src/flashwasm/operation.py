@@ -184,15 +184,9 @@ class Operation:
 
     def run(self, kernel: Kernel, arguments: tuple[float, ...]) -> None:
         """Call a kernel once on the calling thread."""
-        runtime = self._runtime
         if self._deadline is not None:
             self.check_deadline()
-        start = perf_counter()
-        status = runtime.kernel_calls[kernel](arguments)
-        runtime.kernel_seconds += perf_counter() - start
-        runtime.calls += 1
-        if status:
-            check_status(kernel, status)
+        _timed_call(self._runtime, kernel, arguments)
 
     def run_all(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
         """Run a kernel's tasks on all workers; the order in which they end does not matter."""
@@ -209,6 +203,39 @@ class Operation:
         if self._deadline is not None and monotonic() > self._deadline:
             message = "the operation did not finish within its timeout"
             raise DeadlineExceeded(message)
+
+
+def run_on_whole_arrays(
+    runtime: Runtime, kernel: Kernel, arrays: tuple[Array, ...], *rest: float
+) -> bool:
+    """Call a kernel at once if all arrays are whole ones of linear memory; return whether they are.
+
+    The short way for small operations without a deadline whose kernel works in place: there is
+    nothing to copy, and whole arrays are either the same or apart.
+    """
+    if runtime.timeout is not None:
+        return False
+    blocks = runtime.arena.blocks
+    addresses = []
+    for x in arrays:
+        block = blocks.get(id(x))
+        if block is None or block() is not x or x.dtype is not _FLOAT32:
+            return False
+        addresses.append(block.offset)
+    with runtime.lock:
+        if runtime.closed_because:
+            raise ClosedError(runtime.closed_because)
+        _timed_call(runtime, kernel, (*addresses, *rest))
+    return True
+
+
+def _timed_call(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> None:
+    start = perf_counter()
+    status = runtime.kernel_calls[kernel](arguments)
+    runtime.kernel_seconds += perf_counter() - start
+    runtime.calls += 1
+    if status:
+        check_status(kernel, status)
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

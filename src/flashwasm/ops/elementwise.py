@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm import kernels
 from flashwasm.arrays import broadcast, checked_out, choice, floats
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, run_on_whole_arrays
 from flashwasm.parts import TASK_ELEMENTS, in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -65,6 +65,14 @@ def vecadd(
         shape = broadcast({"a": left.shape, "b": right.shape})
         left, right = np.broadcast_to(left, shape), np.broadcast_to(right, shape)
     checked_out(out, shape)
+    n = left.size
+    if (
+        out is not None
+        and timeout is None
+        and n <= TASK_ELEMENTS
+        and run_on_whole_arrays(rt, kernels.VECADD, (left, right, out), n)
+    ):
+        return out
     try:
         return _vecadd(left, right, out, rt, timeout)
     except OutOfMemoryError:
