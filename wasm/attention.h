@@ -34,8 +34,15 @@ struct attention_place {
 void cap_scores(float *scores, float softcap, int32_t keys);
 void mask_scores(float *scores, const struct attention_f32_arguments *args, struct attention_place at);
 
+/* Whether a boolean mask hides every key of the place from every query of it. */
+int mask_hides_all(const struct attention_f32_arguments *args, struct attention_place at);
+
 /* Drops weights at random, by seed and position. attention_dropout.c */
 void drop_weights(float *weights, const struct attention_f32_arguments *args, struct attention_place at);
+
+/* Writes the output and the log-sum-exp of queries [query, end). attention_finish.c */
+void finish_queries(struct attention_workspace *w, const struct attention_f32_arguments *args, int32_t head,
+                    int32_t query, int32_t end);
 
 /* Whether every query of the place sees every key of it, as far as the diagonal goes. */
 INLINE int diagonal_hides_nothing(const struct attention_f32_arguments *args, struct attention_place at) {

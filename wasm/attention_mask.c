@@ -42,6 +42,18 @@ static void hide_where_false(float *scores, const struct attention_f32_arguments
     }
 }
 
+int mask_hides_all(const struct attention_f32_arguments *args, struct attention_place at) {
+    if (args->mask_kind != MASK_BOOLEAN) return 0;
+    const uint8_t *mask = (const uint8_t *)args->mask + at.head * args->mask_head_stride;
+    for (int32_t i = 0; i < at.queries; i++) {
+        const uint8_t *row = mask + (at.query + i) * args->mask_query_stride + at.key * args->mask_key_stride;
+        for (int32_t j = 0; j < at.keys; j++) {
+            if (row[j * args->mask_key_stride]) return 0;
+        }
+    }
+    return 1;
+}
+
 /* A key with mask -inf is hidden, whatever its score is. */
 static void add_mask(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
     const float *mask = (const float *)args->mask + at.head * args->mask_head_stride;
