@@ -7,7 +7,7 @@
 #include "rows.h"
 
 INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 bias) {
-    return add_f32x4(mul_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight), bias);
+    return fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias);
 }
 
 static void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,
@@ -15,6 +15,13 @@ static void normalize_row(const float *x, const float *weight, const float *bias
     f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor);
     f32x4 w = splat_f32x4(1.0f), b = splat_f32x4(0.0f);
     int32_t i = 0;
+    for (; weight && bias && i + 8 <= n; i += 8) {
+        f32x4 x0 = load_f32x4(x + i), x1 = load_f32x4(x + i + 4);
+        f32x4 y0 = normalized(x0, means, factors, load_f32x4(weight + i), load_f32x4(bias + i));
+        f32x4 y1 = normalized(x1, means, factors, load_f32x4(weight + i + 4), load_f32x4(bias + i + 4));
+        store_f32x4(out + i, y0);
+        store_f32x4(out + i + 4, y1);
+    }
     for (; i + 4 <= n; i += 4) {
         if (weight) w = load_f32x4(weight + i);
         if (bias) b = load_f32x4(bias + i);
@@ -31,8 +38,8 @@ int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, f
                        int32_t columns, float eps) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
-        float mean = sum_row(x, columns, 0.0f, value_term) / (float)columns;
-        float variance = sum_row(x, columns, mean, square_term) / (float)columns;
+        float mean = sum_row(x, columns, 0.0f, add_value) / (float)columns;
+        float variance = sum_row(x, columns, mean, add_square) / (float)columns;
         normalize_row(x, weight, bias, out, columns, mean, 1.0f / sqrt_f32(variance + eps));
     }
     return STATUS_OK;
@@ -43,7 +50,7 @@ EXPORT(rms_norm_f32)
 int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns, float eps) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
-        float mean_square = sum_row(x, columns, 0.0f, square_term) / (float)columns;
+        float mean_square = sum_row(x, columns, 0.0f, add_square) / (float)columns;
         normalize_row(x, weight, 0, out, columns, 0.0f, 1.0f / sqrt_f32(mean_square + eps));
     }
     return STATUS_OK;

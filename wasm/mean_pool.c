@@ -27,7 +27,7 @@ int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_
         for (int32_t r = begin; r < end; r++) add_to_row(out, x + r * columns, columns);
         if (end > begin) scale_row(out, columns, 1.0f / (float)(end - begin));
         if (normalize) {
-            float norm = sqrt_f32(sum_row(out, columns, 0.0f, square_term));
+            float norm = sqrt_f32(sum_row(out, columns, 0.0f, add_square));
             if (norm != 0.0f) scale_row(out, columns, 1.0f / norm);
         }
     }
