@@ -134,6 +134,20 @@ class Arena:
         offset: int = x.__array_interface__["data"][0] - self.address
         return offset if 0 <= offset < self.reserved else None
 
+    def whole_arrays(self, arrays: tuple[object, ...]) -> list[int] | None:
+        """Return the offsets of float32 arrays as they were handed out, or None if one is not.
+
+        Two of them are either the same or apart.
+        """
+        offsets = []
+        for x in arrays:
+            block = self.blocks.get(id(x))
+            array = None if block is None else block()
+            if array is None or array is not x or array.dtype is not _FLOAT32:
+                return None
+            offsets.append(block.offset)  # type: ignore[union-attr]
+        return offsets
+
     def settle(self) -> None:
         """Count out the blocks whose arrays are gone."""
         with self._lock:

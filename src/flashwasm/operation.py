@@ -205,28 +205,12 @@ class Operation:
             raise DeadlineExceeded(message)
 
 
-def run_on_whole_arrays(
-    runtime: Runtime, kernel: Kernel, arrays: tuple[Array, ...], *rest: float
-) -> bool:
-    """Call a kernel at once if all arrays are whole ones of linear memory; return whether they are.
-
-    The short way for small operations without a deadline whose kernel works in place: there is
-    nothing to copy, and whole arrays are either the same or apart.
-    """
-    if runtime.timeout is not None:
-        return False
-    blocks = runtime.arena.blocks
-    addresses = []
-    for x in arrays:
-        block = blocks.get(id(x))
-        if block is None or block() is not x or x.dtype is not _FLOAT32:
-            return False
-        addresses.append(block.offset)
+def run_at_once(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> None:
+    """Call a kernel whose operands are known to lie in linear memory: the short way."""
     with runtime.lock:
         if runtime.closed_because:
             raise ClosedError(runtime.closed_because)
-        _timed_call(runtime, kernel, (*addresses, *rest))
-    return True
+        _timed_call(runtime, kernel, arguments)
 
 
 def _timed_call(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> None:
