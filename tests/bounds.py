@@ -181,8 +181,10 @@ def attention(q, k, v, *, sinks=None, **options):
     total = weights.sum(axis=-1, keepdims=True) + np.exp(extra - top)
     p = weights / np.where(total == 0, 1, total)
     term = np.where(seen, np.expm1(score_error + 2 * U * depth + EXPONENTIAL), 0)
-    # A sink's own exponential is off by as much as its depth makes it.
-    mean = (p * term).sum(axis=-1, keepdims=True) + EXPONENTIAL + 2 * U * _finite(top - extra)
+    mean = (p * term).sum(axis=-1, keepdims=True)
+    if sinks is not None:
+        # A sink's own exponential is off by as much as its depth makes it.
+        mean = mean + EXPONENTIAL + 2 * U * _finite(top - extra)
     keys = scores.shape[-1]
     (absolute_v,) = _magnitudes(v)
     if absolute_q.ndim > 2:
