@@ -22,7 +22,9 @@ enum status {
 enum limits {
     WORKSPACE_BYTES = 1 << 20,   /* What each call may use; see each kernel for how. */
     ATTENTION_MAX_DIM = 256,     /* Head dimension, of keys and of values. */
-    ATTENTION_KEY_BLOCK = 64,    /* Keys of one step of the online softmax: part of the result's bits. */
+    ATTENTION_KEY_BLOCK = 64,    /* Keys of one step of the online softmax: part of the result's bits, */
+    ATTENTION_KEY_RUN = 512,     /* as are the runs of keys that are summed apart and then merged in order. */
+    ATTENTION_PANEL = 16,        /* Keys that lie side by side where a cache stores them. */
     ATTENTION_OPEN = 1 << 29,    /* No bound on how far a query sees. */
     ATTENTION_QUERY_BLOCK = 128, /* Queries that share one packing of keys and values. */
     TOP_K_MAX_DIM = 16384,
@@ -31,24 +33,39 @@ enum limits {
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
 enum mask_kind { MASK_NONE = 0, MASK_BOOLEAN = 1, MASK_ADDITIVE = 2 };
 
+/* How keys and values are stored: rows of floats or of halves, or as a KVCache has them, made to be
+ * read in one stream. There, key j lies in a panel of 16 keys and column c in one of 16 columns:
+ *
+ *   PANELS: keys [j / 16][dim][16], values [c / 16][capacity][16], floats
+ *   INT8:   keys [j / 16][dim / 2][16][2], values [c / 16][capacity / 2][16][2], where x stands for
+ *           x * scales[key]; dimensions go up to a multiple of eight, with zeros
+ *
+ * Columns go up to a multiple of 16, with zeros. */
+enum storage { STORED_ROWS = 0, STORED_HALVES = 1, STORED_PANELS = 2, STORED_INT8 = 3 };
+
 /* The arguments of attention, read from linear memory since they are too many to pass.
  *
  * Query i sees key j where i + diagonal - before <= j <= i + diagonal + after: `after` is 0 for the
  * causal rule, and either is ATTENTION_OPEN where there is no bound on that side. */
 struct attention_f32_arguments {
     void *workspace;
-    const float *q, *k, *v;
+    const float *q;
+    const void *k, *v; /* By `storage`. */
     float *out;
-    float *lse;                     /* Null where it is not wanted. */
-    const void *mask;               /* Bytes or floats, by mask_kind. */
-    const float *alibi;             /* A slope for each query head, or null. */
-    const float *sinks;             /* One more logit for each query head, or null. */
-    int32_t head_begin, head_end;   /* Query heads to compute. */
-    int32_t group;                  /* Query heads to a key head: head h reads key head h / group. */
-    int32_t query_begin, query_end; /* Query rows to compute. */
-    int32_t key_begin, key_end;     /* Keys to visit. Fewer than all: see attention.c. */
-    int32_t keys;                   /* All keys. */
+    float *lse;                       /* Null where it is not wanted. */
+    const void *mask;                 /* Bytes or floats, by mask_kind. */
+    const float *alibi;               /* A slope for each query head, or null. */
+    const float *sinks;               /* One more logit for each query head, or null. */
+    const float *k_scales, *v_scales; /* A factor for each key and key head, with int8. */
+    float *partials;                  /* What rows have summed up, or null: see attention_rows.c. */
+    int32_t head_begin, head_end;     /* Query heads to compute. */
+    int32_t group;                    /* Query heads to a key head: head h reads key head h / group. */
+    int32_t query_begin, query_end;   /* Query rows to compute. */
+    int32_t key_begin, key_end;       /* Keys to visit. Fewer than all: see attention.c. */
+    int32_t finish;                   /* Whether to write the output and the log-sum-exp. */
+    int32_t queries, keys;            /* All of them. */
     int32_t dim, value_dim;
+    int32_t storage, capacity; /* Keys there is room for, as panels of values and scales of heads lie apart. */
     int32_t q_stride, k_stride, v_stride, out_stride; /* From one row to the next. */
     int32_t q_head_stride, k_head_stride, v_head_stride, out_head_stride, lse_head_stride;
     int32_t mask_kind, mask_head_stride, mask_query_stride, mask_key_stride;

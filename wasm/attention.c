@@ -4,17 +4,21 @@
  *
  * Keys are visited in blocks of 64 that start at multiples of 64. For each block and each query the
  * greatest score, the sum of exponentials and the weighted sum of values are brought up to date
- * (Milakov & Gimelshein, 2018; Dao et al., 2022). Scores are kept transposed, keys down and eight
- * queries across, so that this needs no horizontal step and the weights are already the packed
- * operand of the second product.
+ * (Milakov & Gimelshein, 2018; Dao et al., 2022). This is done for each run of 512 keys apart; the
+ * runs are then merged in order. Scores are kept transposed, keys down and eight queries across, so
+ * that nothing needs a horizontal step and the weights are already the packed operand of the second
+ * product.
  *
  * A query's bits depend on its own row, on the keys and on what it may see: never on the queries,
- * heads or threads beside it. A block that it sees nothing of changes nothing, so skipping it does
- * not either.
+ * heads or threads beside it. A block or a run that it sees nothing of changes nothing, so skipping it
+ * does not either.
  *
  * Part of the keys: a call with [key_begin, key_end) short of all keys keeps the state of its one
  * head and one block of queries in the workspace. The calls must follow each other in order,
- * key_begin a multiple of 64, and the last one writes the output.
+ * key_begin a multiple of 512, and the last one, with `finish`, writes the output.
+ *
+ * Few queries: with `partials` they are taken one at a time, which reads keys and values where they
+ * lie: see attention_rows.c. The bits are the same. Keys in int8 are always read so.
  */
 #include "attention.h"
 #include "vector_math.h"
@@ -24,31 +28,35 @@
 typedef struct attention_f32_arguments arguments;
 typedef struct attention_workspace workspace;
 
+static void start_group(struct group_state *state, int32_t value_dim) {
+    for (int32_t i = 0; i < value_dim * QUERY_GROUP; i++) state->out[i] = 0.0f;
+    for (int32_t i = 0; i < QUERY_GROUP; i++) {
+        state->max[i] = MINUS_INFINITY;
+        state->sum[i] = 0.0f;
+    }
+}
+
 static NOINLINE void start_queries(workspace *w, const arguments *args, int32_t head, int32_t query, int32_t end) {
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
         int32_t first = query + g * QUERY_GROUP;
         pack_rows_f32(w->q[g], args->q + head * args->q_head_stride + first * args->q_stride, args->q_stride,
                       end - first, args->dim, QUERY_GROUP, args->scale);
-        for (int32_t i = 0; i < args->value_dim * QUERY_GROUP; i++) w->out[g][i] = 0.0f;
-        for (int32_t i = 0; i < QUERY_GROUP; i++) {
-            w->max[g][i] = MINUS_INFINITY;
-            w->sum[g][i] = 0.0f;
-        }
+        start_group(&w->total[g], args->value_dim);
     }
 }
 
 /* Packs one block of keys and values; returns whether all values are finite. */
-static NOINLINE int pack_keys(workspace *w, const float *k, const float *v, const arguments *args, int32_t keys) {
+static NOINLINE int pack_keys(workspace *w, const struct stored_block *block, const arguments *args, int32_t keys) {
     for (int32_t j = 0; j < keys; j += TILE_ROWS) {
-        pack_rows_f32(w->k[j / TILE_ROWS], k + j * args->k_stride, args->k_stride, keys - j, args->dim, TILE_ROWS,
-                      1.0f);
+        pack_rows_f32(w->k[j / TILE_ROWS], block->k + j * block->k_stride, block->k_stride, keys - j, args->dim,
+                      TILE_ROWS, 1.0f);
     }
     f32x4 zeros = splat_f32x4(0.0f); /* x * 0 is zero where x is finite, else NaN. */
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
         float *panel = w->v[c / TILE_ROWS];
         int32_t left = args->value_dim - c;
         for (int32_t j = 0; j < keys; j++) {
-            const float *row = v + j * args->v_stride + c;
+            const float *row = block->v + j * block->v_stride + c;
             f32x4 x = left >= TILE_ROWS ? load_f32x4(row) : load_tail_f32x4(row, left, 0.0f);
             store_f32x4(panel + j * TILE_ROWS, x);
             zeros = fma_f32x4(x, splat_f32x4(0.0f), zeros);
@@ -92,17 +100,22 @@ static NOINLINE void weigh(float *scores, float *max, float *sum, float *correct
     f32x4 origin = wasm_v128_andnot(greatest, none);
     f32x4 shrink = exp_f32x4(sub_f32x4(old, origin));
     store_f32x4(correction, shrink);
-    f32x4 s0 = splat_f32x4(0), s1 = s0;
-    for (int32_t j = 0; j < keys; j += 2) {
-        float *at = scores + j * QUERY_GROUP;
-        f32x4 e0 = exp_f32x4(sub_f32x4(load_f32x4(at), origin));
-        f32x4 e1 = exp_f32x4(sub_f32x4(load_f32x4(at + QUERY_GROUP), origin));
-        store_f32x4(at, e0);
-        store_f32x4(at + QUERY_GROUP, e1);
-        s0 = add_f32x4(s0, e0);
-        s1 = add_f32x4(s1, e1);
+    /* Every fourth key is summed apart, as where four keys lie side by side in attention_rows.c. */
+    f32x4 pairs[2];
+    for (int32_t pair = 0; pair < 2; pair++) {
+        f32x4 s0 = splat_f32x4(0), s2 = s0;
+        for (int32_t j = pair; j < keys; j += 4) {
+            float *at = scores + j * QUERY_GROUP;
+            f32x4 e0 = exp_f32x4(sub_f32x4(load_f32x4(at), origin));
+            f32x4 e2 = exp_f32x4(sub_f32x4(load_f32x4(at + 2 * QUERY_GROUP), origin));
+            store_f32x4(at, e0);
+            store_f32x4(at + 2 * QUERY_GROUP, e2);
+            s0 = add_f32x4(s0, e0);
+            s2 = add_f32x4(s2, e2);
+        }
+        pairs[pair] = add_f32x4(s0, s2);
     }
-    store_f32x4(sum, fma_f32x4(load_f32x4(sum), shrink, add_f32x4(s0, s1)));
+    store_f32x4(sum, fma_f32x4(load_f32x4(sum), shrink, add_f32x4(pairs[0], pairs[1])));
 }
 
 /* value_tile for values that are not all finite: 0 * NaN must not reach a query that does not see
@@ -128,31 +141,32 @@ static void careful_values(workspace *w, const arguments *args, struct attention
     for (int32_t i = 0; i < ATTENTION_KEY_BLOCK * QUERY_GROUP; i++) w->hidden[i] = 0.0f;
     mask_scores(w->hidden, args, at);
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
-        careful_value_tile(w->out[group] + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, w->hidden,
+        careful_value_tile(w->run[group].out + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, w->hidden,
                            at.keys);
     }
 }
 
 /* One group of eight queries meets one packed block of keys. */
 static void meet(workspace *w, const arguments *args, struct attention_place at, int32_t group, int finite) {
+    struct group_state *run = &w->run[group];
     int32_t padded = (at.keys + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
     for (int32_t j = 0; j < at.keys; j += TILE_ROWS) {
         score_tile(w->scores + j * QUERY_GROUP, w->k[j / TILE_ROWS], w->q[group], args->dim);
     }
-    if (args->softcap != 0.0f) cap_scores(w->scores, args->softcap, at.keys);
+    if (args->softcap != 0.0f) cap_scores(w->scores, args->softcap, at.keys * QUERY_GROUP);
     int masked = args->mask_kind != MASK_NONE || !diagonal_hides_nothing(args, at);
     if (masked || args->alibi) mask_scores(w->scores, args, at);
     for (int32_t i = at.keys * QUERY_GROUP; i < padded * QUERY_GROUP; i++) w->scores[i] = MINUS_INFINITY;
     float correction[QUERY_GROUP];
-    weigh(w->scores, w->max[group], w->sum[group], correction, padded);
-    weigh(w->scores + 4, w->max[group] + 4, w->sum[group] + 4, correction + 4, padded);
+    weigh(w->scores, run->max, run->sum, correction, padded);
+    weigh(w->scores + 4, run->max + 4, run->sum + 4, correction + 4, padded);
     if (args->dropout) drop_weights(w->scores, args, at);
     if (masked && !finite) {
         careful_values(w, args, at, group, correction);
         return;
     }
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
-        value_tile(w->out[group] + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, at.keys);
+        value_tile(run->out + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, at.keys);
     }
 }
 
@@ -161,9 +175,8 @@ static void visit_keys(workspace *w, const arguments *args, int32_t head, int32_
                        int32_t keys) {
     struct attention_place whole = {head, query, end - query, key, keys};
     if (mask_hides_all(args, whole)) return;
-    int32_t key_head = head / args->group;
-    int finite = pack_keys(w, args->k + key_head * args->k_head_stride + key * args->k_stride,
-                           args->v + key_head * args->v_head_stride + key * args->v_stride, args, keys);
+    struct stored_block block = load_block(w, args, head / args->group, key, keys);
+    int finite = pack_keys(w, &block, args, keys);
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
         int32_t first = query + g * QUERY_GROUP;
         int32_t queries = end - first < QUERY_GROUP ? end - first : QUERY_GROUP;
@@ -176,6 +189,18 @@ static void visit_keys(workspace *w, const arguments *args, int32_t head, int32_
     }
 }
 
+/* One run of keys from `key` on: its state apart, then merged into the total. */
+static void visit_run(workspace *w, const arguments *args, int32_t head, int32_t query, int32_t end, int32_t key,
+                      int32_t key_end) {
+    int32_t groups = (end - query + QUERY_GROUP - 1) / QUERY_GROUP;
+    for (int32_t g = 0; g < groups; g++) start_group(&w->run[g], args->value_dim);
+    for (; key < key_end; key += ATTENTION_KEY_BLOCK) {
+        int32_t keys = args->key_end - key < ATTENTION_KEY_BLOCK ? args->key_end - key : ATTENTION_KEY_BLOCK;
+        visit_keys(w, args, head, query, end, key, keys);
+    }
+    for (int32_t g = 0; g < groups; g++) merge_group(&w->total[g], &w->run[g], args->value_dim);
+}
+
 static void attend(const arguments *args, int32_t head, int32_t query, int32_t end) {
     workspace *w = args->workspace;
     if (args->key_begin == 0) start_queries(w, args, head, query, end);
@@ -183,24 +208,30 @@ static void attend(const arguments *args, int32_t head, int32_t query, int32_t e
     int32_t from = query + args->diagonal - args->before, to = end + args->diagonal + args->after;
     int32_t key = args->key_begin, key_end = args->key_end < to ? args->key_end : to;
     if (from > key) key += (from - key) / ATTENTION_KEY_BLOCK * ATTENTION_KEY_BLOCK;
-    for (; key < key_end; key += ATTENTION_KEY_BLOCK) {
-        int32_t keys = args->key_end - key < ATTENTION_KEY_BLOCK ? args->key_end - key : ATTENTION_KEY_BLOCK;
-        visit_keys(w, args, head, query, end, key, keys);
+    while (key < key_end) {
+        int32_t next = key / ATTENTION_KEY_RUN * ATTENTION_KEY_RUN + ATTENTION_KEY_RUN;
+        visit_run(w, args, head, query, end, key, next < key_end ? next : key_end);
+        key = next;
     }
-    if (args->key_end == args->keys) finish_queries(w, args, head, query, end);
+    if (args->finish) finish_queries(w, args, head, query, end);
 }
 
 static int arguments_are_sound(const arguments *args) {
-    int partial = args->key_begin != 0 || args->key_end != args->keys;
+    int partial = args->key_begin != 0 || args->key_end != args->keys || !args->finish;
     int single = args->head_end - args->head_begin <= 1 && args->query_end - args->query_begin <= ATTENTION_QUERY_BLOCK;
     return args->dim >= 0 && args->dim <= ATTENTION_MAX_DIM && args->value_dim >= 0 &&
            args->value_dim <= ATTENTION_MAX_DIM && args->group > 0 && args->keys >= 0 && args->key_begin >= 0 &&
-           args->key_begin % ATTENTION_KEY_BLOCK == 0 && args->key_end <= args->keys && (!partial || single);
+           args->key_begin % ATTENTION_KEY_RUN == 0 && args->key_end <= args->keys &&
+           (args->partials || (args->storage != STORED_INT8 && (!partial || single)));
 }
 
 EXPORT(attention_f32)
 int32_t attention_f32(const struct attention_f32_arguments *args) {
     if (!arguments_are_sound(args)) return STATUS_BAD_ARGUMENT;
+    if (args->partials) {
+        attend_rows(args);
+        return STATUS_OK;
+    }
     for (int32_t head = args->head_begin; head < args->head_end; head++) {
         for (int32_t query = args->query_begin; query < args->query_end; query += ATTENTION_QUERY_BLOCK) {
             int32_t left = args->query_end - query;

@@ -50,3 +50,21 @@ void drop_weights(float *weights, const struct attention_f32_arguments *args, st
         }
     }
 }
+
+void drop_row(float *weights, const struct attention_f32_arguments *args, struct attention_place at) {
+    f32x4 scale = splat_f32x4(args->kept_scale);
+    u32x4 threshold = wasm_u32x4_splat(args->dropout);
+    for (int32_t j = 0; j < at.keys; j += 16) {
+        uint32_t run = (uint32_t)(at.key + j) / 4;
+        u32x4 words[4] = {wasm_u32x4_make(run, run + 1, run + 2, run + 3),
+                          wasm_u32x4_splat(args->first_query + (uint32_t)at.query),
+                          wasm_u32x4_splat(args->first_head + (uint32_t)at.head), wasm_u32x4_splat(args->batch)};
+        philox(words, args->seed_low, args->seed_high);
+        transpose_f32x4(&words[0], &words[1], &words[2], &words[3]);
+        for (int32_t i = 0; i < 4; i++) {
+            float *four = weights + j + 4 * i;
+            u32x4 kept = wasm_u32x4_ge(words[i], threshold);
+            store_f32x4(four, wasm_v128_and(mul_f32x4(load_f32x4(four), scale), kept));
+        }
+    }
+}

@@ -1,34 +1,69 @@
-/* The end of one block of queries: sinks, the division by the sum, and the log-sum-exp. */
+/* The end of attention: merging runs of keys, sinks, the division by the sum, the log-sum-exp. */
 #include "attention.h"
 #include "log.h"
 #include "vector_math.h"
 
 #define MINUS_INFINITY (-__builtin_inff())
 
-/* Lets a head's sink join the sum of each query of a group: one more logit without a value. What was
- * summed so far then counts `share`. */
-static void add_sink(float *max, float *sum, float *share, float sink) {
+/* What the sums so far and those that join them count from now on. */
+struct shares {
+    f32x4 old, new;
+};
+
+/* Brings four queries' greatest score and sum up to date with another pair of them. */
+INLINE struct shares merge_sums(float *max, float *sum, f32x4 new_max, f32x4 new_sum) {
+    f32x4 old = load_f32x4(max), greatest = pmax_f32x4(old, new_max);
+    f32x4 origin = wasm_v128_andnot(greatest, wasm_f32x4_eq(greatest, splat_f32x4(MINUS_INFINITY)));
+    struct shares s = {exp_f32x4(sub_f32x4(old, origin)), exp_f32x4(sub_f32x4(new_max, origin))};
+    store_f32x4(max, greatest);
+    store_f32x4(sum, fma_f32x4(new_sum, s.new, mul_f32x4(load_f32x4(sum), s.old)));
+    return s;
+}
+
+INLINE void merge_values(float *out, const float *values, struct shares s) {
+    store_f32x4(out, fma_f32x4(load_f32x4(values), s.new, mul_f32x4(load_f32x4(out), s.old)));
+}
+
+void merge_group(struct group_state *total, const struct group_state *run, int32_t value_dim) {
     for (int32_t half = 0; half < QUERY_GROUP; half += 4) {
-        f32x4 old = load_f32x4(max + half), greatest = pmax_f32x4(old, splat_f32x4(sink));
-        f32x4 origin = wasm_v128_andnot(greatest, wasm_f32x4_eq(greatest, splat_f32x4(MINUS_INFINITY)));
-        f32x4 shrink = exp_f32x4(sub_f32x4(old, origin));
-        f32x4 extra = exp_f32x4(sub_f32x4(splat_f32x4(sink), origin));
-        store_f32x4(max + half, greatest);
-        store_f32x4(share + half, shrink);
-        store_f32x4(sum + half, fma_f32x4(load_f32x4(sum + half), shrink, extra));
+        struct shares s =
+            merge_sums(total->max + half, total->sum + half, load_f32x4(run->max + half), load_f32x4(run->sum + half));
+        for (int32_t c = 0; c < value_dim; c++) {
+            merge_values(total->out + c * QUERY_GROUP + half, run->out + c * QUERY_GROUP + half, s);
+        }
     }
 }
 
-/* Four queries of a group: out * share / sum, transposed and stored as their rows. */
-static void store_queries(const float *out, const float *sum, const float *share, float *rows, int32_t stride,
-                          int32_t queries, int32_t value_dim) {
-    f32x4 sums = load_f32x4(sum), shares = load_f32x4(share), none = wasm_f32x4_eq(sums, splat_f32x4(0.0f));
+void merge_row(struct row_state *total, const struct row_state *run, int32_t value_dim) {
+    struct shares s = merge_sums(total->max, total->sum, load_f32x4(run->max), load_f32x4(run->sum));
+    for (int32_t c = 0; c < value_dim; c += 4) merge_values(total->out + c, run->out + c, s);
+}
+
+/* Lets a sink join the sums of four queries: one more logit, without a value. Returns what the values
+ * summed so far count. */
+INLINE f32x4 add_sink(float *max, float *sum, const float *sink) {
+    if (!sink) return splat_f32x4(1.0f);
+    return merge_sums(max, sum, splat_f32x4(*sink), splat_f32x4(1.0f)).old;
+}
+
+/* values * share / sum. Zero is always +0, so that no block left out shows. */
+INLINE f32x4 quotient(f32x4 values, f32x4 share, f32x4 sums) {
+    f32x4 none = wasm_f32x4_eq(sums, splat_f32x4(0.0f));
+    f32x4 out = div_f32x4(mul_f32x4(values, share), sums);
+    return canonical_f32x4(add_f32x4(wasm_v128_andnot(out, none), splat_f32x4(0.0f)));
+}
+
+static float log_sum(float max, float sum) {
+    float lse = sum == 0.0f ? MINUS_INFINITY : max + log_f32(sum);
+    return lse == lse ? lse : CANONICAL_NAN;
+}
+
+/* Four queries of a group: their quotients, transposed and stored as rows. */
+static void store_queries(const float *out, f32x4 share, f32x4 sums, float *rows, int32_t stride, int32_t queries,
+                          int32_t value_dim) {
     for (int32_t c = 0; c < value_dim; c += 4) {
         f32x4 x[4];
-        for (int32_t i = 0; i < 4; i++) {
-            f32x4 sum_of_values = mul_f32x4(load_f32x4(out + (c + i) * QUERY_GROUP), shares);
-            x[i] = wasm_v128_andnot(div_f32x4(sum_of_values, sums), none);
-        }
+        for (int32_t i = 0; i < 4; i++) x[i] = quotient(load_f32x4(out + (c + i) * QUERY_GROUP), share, sums);
         transpose_f32x4(&x[0], &x[1], &x[2], &x[3]);
         for (int32_t i = 0; i < queries; i++) {
             if (value_dim - c >= 4) {
@@ -42,19 +77,32 @@ static void store_queries(const float *out, const float *sum, const float *share
 
 void finish_queries(struct attention_workspace *w, const struct attention_f32_arguments *args, int32_t head,
                     int32_t query, int32_t end) {
+    const float *sink = args->sinks ? args->sinks + head : 0;
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
+        struct group_state *state = &w->total[g];
         int32_t first = query + g * QUERY_GROUP, queries = end - first < QUERY_GROUP ? end - first : QUERY_GROUP;
-        float share[QUERY_GROUP] = {1, 1, 1, 1, 1, 1, 1, 1};
-        if (args->sinks) add_sink(w->max[g], w->sum[g], share, args->sinks[head]);
         for (int32_t half = 0; half < queries; half += 4) {
+            f32x4 share = add_sink(state->max + half, state->sum + half, sink);
             float *rows = args->out + head * args->out_head_stride + (first + half) * args->out_stride;
-            store_queries(w->out[g] + half, w->sum[g] + half, share + half, rows, args->out_stride,
+            store_queries(state->out + half, share, load_f32x4(state->sum + half), rows, args->out_stride,
                           queries - half < 4 ? queries - half : 4, args->value_dim);
         }
         for (int32_t i = 0; args->lse && i < queries; i++) {
-            float sum = w->sum[g][i];
-            args->lse[head * args->lse_head_stride + first + i] =
-                sum == 0.0f ? MINUS_INFINITY : w->max[g][i] + log_f32(sum);
+            args->lse[head * args->lse_head_stride + first + i] = log_sum(state->max[i], state->sum[i]);
         }
     }
+}
+
+void finish_row(struct row_state *state, const struct attention_f32_arguments *args, int32_t head, int32_t query) {
+    f32x4 share = add_sink(state->max, state->sum, args->sinks ? args->sinks + head : 0);
+    float *row = args->out + head * args->out_head_stride + query * args->out_stride;
+    for (int32_t c = 0; c < args->value_dim; c += 4) {
+        f32x4 x = quotient(load_f32x4(state->out + c), share, load_f32x4(state->sum));
+        if (args->value_dim - c >= 4) {
+            store_f32x4(row + c, x);
+        } else {
+            store_tail_f32x4(row + c, args->value_dim - c, x);
+        }
+    }
+    if (args->lse) args->lse[head * args->lse_head_stride + query] = log_sum(state->max[0], state->sum[0]);
 }

@@ -5,39 +5,42 @@
 #define MINUS_INFINITY (-__builtin_inff())
 
 /* score = softcap * tanh(score / softcap) */
-void cap_scores(float *scores, float softcap, int32_t keys) {
+void cap_scores(float *scores, float softcap, int32_t count) {
     f32x4 cap = splat_f32x4(softcap), inverse = splat_f32x4(1.0f / softcap);
-    for (int32_t i = 0; i < keys * QUERY_GROUP; i += 4) {
+    for (int32_t i = 0; i < count; i += 4) {
         store_f32x4(scores + i, mul_f32x4(cap, tanh_f32x4(mul_f32x4(load_f32x4(scores + i), inverse))));
     }
 }
 
 /* score -= slope * |distance from the diagonal| (Press, Smith & Lewis, 2021). */
-static void add_alibi(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+INLINE void add_alibi(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
+                      int32_t across) {
     float slope = args->alibi[at.head];
     for (int32_t j = 0; j < at.keys; j++) {
-        for (int32_t i = 0; i < QUERY_GROUP; i++) {
+        for (int32_t i = 0; i < across; i++) {
             int32_t distance = at.query + i + args->diagonal - (at.key + j);
-            scores[j * QUERY_GROUP + i] -= slope * (float)(distance < 0 ? -distance : distance);
+            scores[j * across + i] -= slope * (float)(distance < 0 ? -distance : distance);
         }
     }
 }
 
-static void hide_off_diagonal(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
-    for (int32_t i = 0; i < QUERY_GROUP; i++) {
+INLINE void hide_off_diagonal(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
+                              int32_t across) {
+    for (int32_t i = 0; i < across; i++) {
         int32_t centre = at.query + i + args->diagonal - at.key;
         for (int32_t j = 0; j < at.keys; j++) {
-            if (j < centre - args->before || j > centre + args->after) scores[j * QUERY_GROUP + i] = MINUS_INFINITY;
+            if (j < centre - args->before || j > centre + args->after) scores[j * across + i] = MINUS_INFINITY;
         }
     }
 }
 
-static void hide_where_false(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+INLINE void hide_where_false(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
+                             int32_t across) {
     const uint8_t *mask = (const uint8_t *)args->mask + at.head * args->mask_head_stride;
     for (int32_t i = 0; i < at.queries; i++) {
         const uint8_t *row = mask + (at.query + i) * args->mask_query_stride + at.key * args->mask_key_stride;
         for (int32_t j = 0; j < at.keys; j++) {
-            if (!row[j * args->mask_key_stride]) scores[j * QUERY_GROUP + i] = MINUS_INFINITY;
+            if (!row[j * args->mask_key_stride]) scores[j * across + i] = MINUS_INFINITY;
         }
     }
 }
@@ -55,21 +58,32 @@ int mask_hides_all(const struct attention_f32_arguments *args, struct attention_
 }
 
 /* A key with mask -inf is hidden, whatever its score is. */
-static void add_mask(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+INLINE void add_mask(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
+                     int32_t across) {
     const float *mask = (const float *)args->mask + at.head * args->mask_head_stride;
     for (int32_t i = 0; i < at.queries; i++) {
         const float *row = mask + (at.query + i) * args->mask_query_stride + at.key * args->mask_key_stride;
         for (int32_t j = 0; j < at.keys; j++) {
             float bias = row[j * args->mask_key_stride];
-            float *score = scores + j * QUERY_GROUP + i;
+            float *score = scores + j * across + i;
             *score = bias == MINUS_INFINITY ? bias : *score + bias;
         }
     }
 }
 
+/* `across` queries lie side by side in each row of scores. */
+INLINE void mask_across(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
+                        int32_t across) {
+    if (args->alibi) add_alibi(scores, args, at, across);
+    if (args->mask_kind == MASK_BOOLEAN) hide_where_false(scores, args, at, across);
+    if (args->mask_kind == MASK_ADDITIVE) add_mask(scores, args, at, across);
+    if (!diagonal_hides_nothing(args, at)) hide_off_diagonal(scores, args, at, across);
+}
+
 void mask_scores(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
-    if (args->alibi) add_alibi(scores, args, at);
-    if (args->mask_kind == MASK_BOOLEAN) hide_where_false(scores, args, at);
-    if (args->mask_kind == MASK_ADDITIVE) add_mask(scores, args, at);
-    if (!diagonal_hides_nothing(args, at)) hide_off_diagonal(scores, args, at);
+    mask_across(scores, args, at, QUERY_GROUP);
+}
+
+void mask_row(float *scores, const struct attention_f32_arguments *args, struct attention_place at) {
+    mask_across(scores, args, at, 1);
 }

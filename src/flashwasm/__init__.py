@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 # `import flashwasm` costs nothing.
 _HOMES = {
     "flashwasm.flash_attention": [
+        "KVCache",
         "attention",
         "attention_scores",
         "attention_varlen",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from flashwasm.errors import KernelTrap as KernelTrap
     from flashwasm.errors import OutOfMemoryError as OutOfMemoryError
     from flashwasm.errors import ShapeError as ShapeError
+    from flashwasm.flash_attention import KVCache as KVCache
     from flashwasm.flash_attention import attention as attention
     from flashwasm.flash_attention import attention_scores as attention_scores
     from flashwasm.flash_attention import attention_varlen as attention_varlen

@@ -94,6 +94,9 @@ def axis_index(axis: int, ndim: int) -> int:
 
 def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tuple[int, ...]:
     """Return what named shapes broadcast to."""
+    distinct = set(shapes.values())
+    if len(distinct) == 1:
+        return distinct.pop()
     try:
         return np.broadcast_shapes(*shapes.values())
     except ValueError:

@@ -50,7 +50,7 @@ ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiiiii")
 MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
 COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
 ATTENTION = Kernel(
-    "attention_f32", "p" * 8 + "i" * 26 + "p" * 6 + "fff", workspace=True, in_memory=True
+    "attention_f32", "p" * 11 + "i" * 30 + "p" * 6 + "fff", workspace=True, in_memory=True
 )
 ATTENTION_MATERIALIZED = Kernel("attention_materialized_f32", "pppppiiiif", workspace=True)
 
@@ -63,6 +63,8 @@ KERNELS = (
 WORKSPACE_BYTES = 1 << 20
 ATTENTION_MAX_DIM = 256
 ATTENTION_KEY_BLOCK = 64
+ATTENTION_KEY_RUN = 512
+ATTENTION_PANEL = 16
 ATTENTION_OPEN = 1 << 29
 ATTENTION_QUERY_BLOCK = 128
 TOP_K_MAX_DIM = 16384
@@ -73,3 +75,4 @@ STATUS_BAD_INDEX = 2
 
 METRICS = {"cosine": 0, "dot": 1, "l2": 2}
 MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2
+STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3

@@ -46,8 +46,8 @@ class Operation:
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
         self._runtime = runtime
         self._blocks: list[tuple[int, int]] = []
-        # Where the inputs lie that are read in place: the first byte, and one past the last.
-        self._residents: list[tuple[int, int]] = []
+        # The inputs that are read in place.
+        self._residents: list[Array] = []
         limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
         self._deadline = None if limit is None else monotonic() + limit
 
@@ -87,13 +87,13 @@ class Operation:
         block = arena.blocks.get(id(x))
         if block is not None and x.dtype is dtype and block() is x:
             offset: int | None = block.offset
-            self._residents.append((block.offset, block.offset + block.size))
+            self._residents.append(x)
             return block.offset
         offset = arena.offset_of(x)
         if offset is None:
             self.all_resident = False
         elif x.dtype == dtype and x.flags.c_contiguous:
-            self._residents.append((offset, offset + x.nbytes))
+            self._residents.append(x)
             return offset
         offset, target = self.scratch(x.shape, dtype)
         self._runtime.copy(target, x)
@@ -106,11 +106,9 @@ class Operation:
         two axes in the order in which they lie.
         """
         offset = self._runtime.arena.offset_of(x)
-        if offset is not None and x.dtype == np.float32 and not any(s % 4 for s in x.strides):
-            low, high = np.lib.array_utils.byte_bounds(x)
-            base = self._runtime.arena.address
-            self._residents.append((low - base, high - base))
-            return offset, tuple(s // 4 for s in x.strides)
+        if offset is not None and x.dtype == _FLOAT32 and not any([s % 4 for s in x.strides]):
+            self._residents.append(x)
+            return offset, tuple([s // 4 for s in x.strides])
         swapped = x.swapaxes(-1, -2)
         if swapped.flags.c_contiguous and not x.flags.c_contiguous:
             address = self.put(swapped)
@@ -126,6 +124,14 @@ class Operation:
         offset, target = self.scratch(x.shape)
         self._runtime.copy(target, x)
         return offset, _contiguous_strides(x.shape)
+
+    def locate(self, x: Array) -> tuple[int, tuple[int, ...]]:
+        """Return the address and the strides, in elements, of an array in linear memory."""
+        offset = self._runtime.arena.offset_of(x)
+        assert offset is not None  # noqa: S101 - the caller made it there.
+        self._residents.append(x)
+        size = x.itemsize
+        return offset, tuple([s // size for s in x.strides])
 
     def put_aside(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Put a small operand, which does not decide where the result lies."""
@@ -170,7 +176,12 @@ class Operation:
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
         """Return whether writing there would change an input before it is read."""
         end = offset + size
-        for first, last in self._residents:
+        base = self._runtime.arena.address
+        for x in self._residents:
+            if not x.size:
+                continue
+            low, high = np.lib.array_utils.byte_bounds(x)
+            first, last = low - base, high - base
             if first >= end or last <= offset:
                 continue
             if not in_place or first != offset or last != end:

@@ -1,12 +1,52 @@
-/* The obvious attention: for each query the scores of some keys, their exponentials, and the weighted
- * values; the greatest score, the sum and the output are carried from block to block of keys, and in
- * the workspace from call to call. */
+/* The obvious attention: for each query and each run of keys the scores of a block of keys, their
+ * exponentials, and the weighted values; the greatest score, the sum and the output are carried from
+ * block to block. The runs are merged in order. */
 #include "../abi.h"
 #include "../log.h"
 #include "../philox.h"
 #include "scalar_math.h"
 
 typedef struct attention_f32_arguments arguments;
+
+/* What a query has summed up over some keys: one row_state of ../attention.h. */
+struct state {
+    float max, unused[3], sum, unused_too[3], out[];
+};
+
+static float half(uint16_t bits) {
+    union {
+        uint32_t bits;
+        float f;
+    } u = {((uint32_t)(bits & 0x8000) << 16) | ((uint32_t)(bits & 0x7fff) << 13)};
+    if ((bits & 0x7c00) == 0x7c00) {
+        u.bits |= 0x7f800000;
+        return u.f;
+    }
+    return u.f * 0x1p112f;
+}
+
+/* Number (j, d) of a key head's keys: see enum storage in ../abi.h. */
+static float key_at(const arguments *args, int32_t key_head, int32_t j, int32_t d) {
+    int32_t head = key_head * args->k_head_stride, at = head + j * args->k_stride + d;
+    int32_t panel = head + j / ATTENTION_PANEL * ATTENTION_PANEL * args->k_stride, i = j % ATTENTION_PANEL;
+    if (args->storage == STORED_ROWS) return ((const float *)args->k)[at];
+    if (args->storage == STORED_HALVES) return half(((const uint16_t *)args->k)[at]);
+    if (args->storage == STORED_PANELS) return ((const float *)args->k)[panel + d * ATTENTION_PANEL + i];
+    return (float)((const int8_t *)args->k)[panel + d / 2 * 2 * ATTENTION_PANEL + i * 2 + d % 2];
+}
+
+static float value_at(const arguments *args, int32_t key_head, int32_t j, int32_t c) {
+    int32_t head = key_head * args->v_head_stride, at = head + j * args->v_stride + c;
+    int32_t panel = head + c / ATTENTION_PANEL * ATTENTION_PANEL * args->capacity, i = c % ATTENTION_PANEL;
+    if (args->storage == STORED_ROWS) return ((const float *)args->v)[at];
+    if (args->storage == STORED_HALVES) return half(((const uint16_t *)args->v)[at]);
+    if (args->storage == STORED_PANELS) return ((const float *)args->v)[panel + j * ATTENTION_PANEL + i];
+    return (float)((const int8_t *)args->v)[panel + j / 2 * 2 * ATTENTION_PANEL + i * 2 + j % 2];
+}
+
+static float scale_at(const arguments *args, const float *scales, int32_t key_head, int32_t j) {
+    return args->storage == STORED_INT8 ? scales[key_head * args->capacity + j] : 1.0f;
+}
 
 /* The score of key j for query i, -inf where it may not be seen. */
 static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
@@ -20,9 +60,9 @@ static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
         if (bias == MINUS_INFINITY) return bias;
     }
     const float *q = args->q + head * args->q_head_stride + i * args->q_stride;
-    const float *k = args->k + head / args->group * args->k_head_stride + j * args->k_stride;
     float dot = 0.0f;
-    for (int32_t d = 0; d < args->dim; d++) dot += q[d] * args->scale * k[d];
+    for (int32_t d = 0; d < args->dim; d++) dot += q[d] * args->scale * key_at(args, head / args->group, j, d);
+    dot *= scale_at(args, args->k_scales, head / args->group, j);
     if (args->softcap != 0.0f) dot = args->softcap * tanh_f32(dot / args->softcap);
     if (args->alibi) dot -= args->alibi[head] * (float)(past < 0 ? -past : past);
     return dot + bias;
@@ -44,60 +84,97 @@ static int is_dropped(const arguments *args, int32_t head, int32_t i, int32_t j)
 }
 
 /* Brings one query's state up to date with keys [begin, end). */
-static void visit(const arguments *args, float *out, float *max, float *sum, int32_t head, int32_t i, int32_t begin,
-                  int32_t end) {
-    float weights[ATTENTION_KEY_BLOCK], greatest = *max;
+static void visit(const arguments *args, struct state *state, int32_t head, int32_t i, int32_t begin, int32_t end) {
+    float weights[ATTENTION_KEY_BLOCK], greatest = state->max;
     for (int32_t j = begin; j < end; j++) {
         weights[j - begin] = score(args, head, i, j);
         greatest = weights[j - begin] > greatest ? weights[j - begin] : greatest;
     }
-    float origin = greatest == MINUS_INFINITY ? 0.0f : greatest, shrink = exp_f32(*max - origin);
-    *max = greatest;
-    *sum *= shrink;
-    for (int32_t c = 0; c < args->value_dim; c++) out[c] *= shrink;
+    float origin = greatest == MINUS_INFINITY ? 0.0f : greatest, shrink = exp_f32(state->max - origin);
+    state->max = greatest;
+    state->sum *= shrink;
+    for (int32_t c = 0; c < args->value_dim; c++) state->out[c] *= shrink;
     for (int32_t j = begin; j < end; j++) {
         float hidden = weights[j - begin], weight = exp_f32(hidden - origin);
         if (hidden == MINUS_INFINITY) continue;
-        const float *v = args->v + head / args->group * args->v_head_stride + j * args->v_stride;
-        *sum += weight;
+        state->sum += weight;
         if (args->dropout) weight = is_dropped(args, head, i, j) ? 0.0f : weight * args->kept_scale;
-        for (int32_t c = 0; c < args->value_dim; c++) out[c] += weight * v[c];
+        weight *= scale_at(args, args->v_scales, head / args->group, j);
+        for (int32_t c = 0; c < args->value_dim; c++)
+            state->out[c] += weight * value_at(args, head / args->group, j, c);
     }
 }
 
-/* One more logit, without a value. */
-static void add_sink(const arguments *args, float *out, float *max, float *sum, float sink) {
-    float greatest = sink > *max ? sink : *max, origin = greatest == MINUS_INFINITY ? 0.0f : greatest;
-    float shrink = exp_f32(*max - origin);
-    for (int32_t c = 0; c < args->value_dim; c++) out[c] *= shrink;
-    *sum = *sum * shrink + exp_f32(sink - origin);
-    *max = greatest;
+static void start(const arguments *args, struct state *state) {
+    state->max = MINUS_INFINITY, state->sum = 0.0f;
+    for (int32_t c = 0; c < args->value_dim; c++) state->out[c] = 0.0f;
+}
+
+/* Adds sums with maximum `max` to the state; returns what they count. */
+static float join(const arguments *args, struct state *state, float max, float sum) {
+    float greatest = max > state->max ? max : state->max, origin = greatest == MINUS_INFINITY ? 0.0f : greatest;
+    float shrink = exp_f32(state->max - origin), share = exp_f32(max - origin);
+    state->max = greatest;
+    state->sum = state->sum * shrink + sum * share;
+    for (int32_t c = 0; c < args->value_dim; c++) state->out[c] *= shrink;
+    return share;
+}
+
+static void merge(const arguments *args, struct state *total, const struct state *run) {
+    float share = join(args, total, run->max, run->sum);
+    for (int32_t c = 0; c < args->value_dim; c++) total->out[c] += run->out[c] * share;
+}
+
+static int is_whole(const arguments *args) {
+    return args->finish && args->key_begin == 0 && args->key_end == args->keys;
+}
+
+/* What a run of keys gave to a query whose call takes part of them: see ../attention_rows.c. */
+static struct state *partial(const arguments *args, int32_t h, int32_t i, int32_t run) {
+    int32_t runs = (args->keys + ATTENTION_KEY_RUN - 1) / ATTENTION_KEY_RUN, size = 8 + (args->value_dim + 3) / 4 * 4;
+    return (struct state *)(args->partials + ((h * args->queries + i) * runs + run) * size);
+}
+
+static void visit_runs(const arguments *args, struct state *total, struct state *run, int32_t h, int32_t i) {
+    int apart = args->partials && !is_whole(args);
+    for (int32_t j = args->key_begin; j < args->key_end; j += ATTENTION_KEY_RUN) {
+        int32_t end = args->key_end - j < ATTENTION_KEY_RUN ? args->key_end : j + ATTENTION_KEY_RUN;
+        if (apart) run = partial(args, h, i, j / ATTENTION_KEY_RUN);
+        start(args, run);
+        for (int32_t block = j; block < end; block += ATTENTION_KEY_BLOCK) {
+            visit(args, run, h, i, block, end - block < ATTENTION_KEY_BLOCK ? end : block + ATTENTION_KEY_BLOCK);
+        }
+        if (!apart) merge(args, total, run);
+    }
+}
+
+static float canonical(float x) { return x == x ? x + 0.0f : __builtin_nanf(""); }
+
+static void finish(const arguments *args, struct state *total, int32_t h, int32_t i) {
+    if (args->sinks) join(args, total, args->sinks[h], 1.0f);
+    float *out = args->out + h * args->out_head_stride + i * args->out_stride, sum = total->sum;
+    for (int32_t c = 0; c < args->value_dim; c++) out[c] = sum == 0.0f ? 0.0f : canonical(total->out[c] / sum);
+    if (!args->lse) return;
+    args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : canonical(total->max + log_f32(sum));
 }
 
 EXPORT(attention_f32)
 int32_t attention_f32(const arguments *args) {
+    enum { STATE = 8 + ATTENTION_MAX_DIM };
     if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
     if (args->dim > ATTENTION_MAX_DIM || args->value_dim > ATTENTION_MAX_DIM) return STATUS_BAD_ARGUMENT;
-    float *state = args->workspace;
+    int carried = !args->partials && !is_whole(args); /* From call to call, in the workspace. */
     for (int32_t h = args->head_begin; h < args->head_end; h++) {
         for (int32_t i = args->query_begin; i < args->query_end; i++) {
-            int32_t slot = args->key_end - args->key_begin < args->keys ? i - args->query_begin : 0;
-            float *carried = state + slot * 2;
-            float *out = args->out + h * args->out_head_stride + i * args->out_stride;
-            if (args->key_begin == 0) {
-                carried[0] = MINUS_INFINITY, carried[1] = 0.0f;
-                for (int32_t c = 0; c < args->value_dim; c++) out[c] = 0.0f;
+            float *states = (float *)args->workspace + (carried ? i - args->query_begin + 1 : 1) * STATE;
+            struct state *run = args->workspace, *total = (struct state *)states;
+            if (args->key_begin == 0 || args->partials) start(args, total);
+            visit_runs(args, total, run, h, i);
+            if (!args->finish) continue;
+            for (int32_t j = 0; args->partials && !is_whole(args) && j < args->keys; j += ATTENTION_KEY_RUN) {
+                merge(args, total, partial(args, h, i, j / ATTENTION_KEY_RUN));
             }
-            for (int32_t j = args->key_begin; j < args->key_end; j += ATTENTION_KEY_BLOCK) {
-                int32_t end = args->key_end - j < ATTENTION_KEY_BLOCK ? args->key_end : j + ATTENTION_KEY_BLOCK;
-                visit(args, out, carried, carried + 1, h, i, j, end);
-            }
-            if (args->key_end < args->keys) continue;
-            if (args->sinks) add_sink(args, out, carried, carried + 1, args->sinks[h]);
-            float sum = carried[1];
-            for (int32_t c = 0; c < args->value_dim; c++) out[c] = sum == 0.0f ? 0.0f : out[c] / sum;
-            if (args->lse)
-                args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : carried[0] + log_f32(sum);
+            finish(args, total, h, i);
         }
     }
     return STATUS_OK;

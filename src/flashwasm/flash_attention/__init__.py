@@ -1,5 +1,6 @@
 """Exact attention: softmax(softcap(scale Q Kᵀ) + bias) V without ever holding the scores."""
 
+from flashwasm.flash_attention.cache import KVCache as KVCache
 from flashwasm.flash_attention.dense import attention
 from flashwasm.flash_attention.materialized import materialized_attention
 from flashwasm.flash_attention.merging import merge_attention

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flashwasm.kernels import MASK_NONE
+from flashwasm.kernels import MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,9 +26,21 @@ class Addresses(NamedTuple):
     mask: int = 0
     alibi: int = 0
     sinks: int = 0
+    k_scales: int = 0
+    v_scales: int = 0
+    partials: int = 0
 
 
-@dataclass(frozen=True)
+class Piece(NamedTuple):
+    """What one call takes: begin and end of heads, queries and keys, and whether it is the last."""
+
+    heads: tuple[int, int]
+    queries: tuple[int, int]
+    keys: tuple[int, int]
+    finish: bool = True
+
+
+@dataclass
 class Layout:
     """What all calls of an operation share: sizes, strides and rules.
 
@@ -52,6 +64,8 @@ class Layout:
         Its kind and its strides: head, query, key.
     first : (int, int)
         Numbers of the first head and of the first query, by which dropout draws.
+    storage, capacity : int
+        How keys and values are stored, and for how many keys there is room.
     """
 
     group: int
@@ -65,17 +79,23 @@ class Layout:
     dropout: Dropout
     mask: Sequence[int] = (MASK_NONE, 0, 0, 0)
     first: tuple[int, int] = (0, 0)
+    storage: int = STORED_ROWS
+    capacity: int = 0
 
     def tasks(
         self,
         addresses: Addresses,
-        keys: int,
+        lengths: tuple[int, int],
         diagonal: int,
         batch: int,
-        pieces: Iterable[Iterable[tuple[int, ...]]],
+        pieces: Iterable[Iterable[Piece]],
     ) -> list[list[Call]]:
-        """Return the calls of one problem, number ``batch``, for each task of a schedule."""
-        fixed = (keys, *self.dims, *self.row_strides, *self.head_strides, *self.mask)
+        """Return the calls of one problem, number ``batch``, for each task of a schedule.
+
+        ``lengths`` are those of its queries and keys.
+        """
+        sizes = (*lengths, *self.dims, self.storage, self.capacity)
+        fixed = (*sizes, *self.row_strides, *self.head_strides, *self.mask)
         drop = self.dropout
         random = (drop.seed_low, drop.seed_high, batch, *self.first, drop.threshold)
         rules = (
@@ -89,8 +109,8 @@ class Layout:
         )
         return [
             [
-                (*addresses, h, h_end, self.group, i, i_end, j, j_end, *fixed, *rules)
-                for h, h_end, i, i_end, j, j_end in piece
+                (*addresses, *at.heads, self.group, *at.queries, *at.keys, at.finish, *fixed, *rules)
+                for at in piece
             ]
             for piece in pieces
         ]

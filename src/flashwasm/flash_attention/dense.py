@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from flashwasm.arrays import checked_out
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.flash_attention.calls import Addresses, Layout
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
-from flashwasm.flash_attention.schedule import Schedule
-from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE
+from flashwasm.flash_attention.schedule import choose_schedule
+from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_INT8, STORED_ROWS
 from flashwasm.operation import Operation
 from flashwasm.parts import copied_to
 from flashwasm.runtime import checked_runtime
@@ -19,7 +20,9 @@ from flashwasm.runtime import checked_runtime
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.calls import Call
     from flashwasm.flash_attention.rules import Causal, Window
+    from flashwasm.flash_attention.schedule import RowSchedule, Schedule
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
@@ -134,18 +137,29 @@ def attention(
         kv_lengths=kv_lengths,
     )
     shape = output_shape(problem, q, k, v)
+    return attend_into(rt, problem, shape, out=out, with_lse=return_lse, timeout=timeout)
+
+
+def attend_into(
+    rt: Runtime,
+    problem: Problem,
+    shape: tuple[int, ...],
+    *,
+    out: Array | None,
+    with_lse: bool,
+    timeout: float | None,
+) -> Array | tuple[Array, Array]:
+    """Compute a problem, in ``out`` where it is given; ``shape`` is as the user sees the output."""
     checked_out(out, shape)
     target = None if out is None else out.reshape(problem.shape)
     if out is not None and not np.may_share_memory(target, out):
         target = None  # A reshape that had to copy would take the result with it.
-    result, lse = attend(rt, problem, target, timeout, with_lse=return_lse)
+    result, lse = attend(rt, problem, target, timeout, with_lse=with_lse)
     result = result.reshape(shape)
     if out is not None and target is None:
         np.copyto(out, result)
     result = result if out is None else out
-    if lse is None:
-        return result
-    return result, lse.reshape(shape[:-1])
+    return result if lse is None else (result, lse.reshape(shape[:-1]))
 
 
 def attend(
@@ -155,7 +169,7 @@ def attend(
     timeout: float | None,
     *,
     with_lse: bool,
-    schedule: Schedule | None = None,
+    schedule: Schedule | RowSchedule | None = None,
 ) -> tuple[Array, Array | None]:
     """Compute a problem whole, or in parts where linear memory is too small."""
     try:
@@ -181,13 +195,14 @@ def _attend_whole(
     timeout: float | None,
     *,
     with_lse: bool,
-    schedule: Schedule | None,
+    schedule: Schedule | RowSchedule | None,
 ) -> tuple[Array, Array | None]:
     heads, queries, dim = p.q.shape[-3:]
     keys, value_dim = p.v.shape[-2:]
     rules = p.rules
     with Operation(rt, timeout) as op:
-        q, k, v = (_Operand(*op.put_rows(x), x.shape) for x in (p.q, p.k, p.v))
+        q = _Operand(*op.put_rows(p.q), p.q.shape)
+        k, v, k_scales, v_scales = _put_keys(op, p)
         mask, kind = _put_mask(op, p)
         alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
         sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
@@ -205,23 +220,34 @@ def _attend_whole(
             dropout=rules.dropout,
             mask=(kind, *mask.strides[-3:]) if mask else (MASK_NONE, 0, 0, 0),
             first=p.first,
+            storage=p.storage.kind,
+            capacity=p.storage.capacity,
         )
-        count = int(np.prod(p.lead))
-        chosen = schedule or Schedule.choose(
-            count, heads, queries, keys, dim + value_dim, op.threads
+        count = math.prod(p.lead)
+        chosen = schedule or choose_schedule(
+            *(count, heads, p.group, queries, keys, dim + value_dim, op.threads),
+            always_rows=p.storage.kind == STORED_INT8,
         )
-        tasks: list[list[tuple[float, ...]]] = []
+        partial_floats = chosen.partial_floats(heads, queries, keys, value_dim)
+        partials = op.scratch((count, partial_floats))[0] if partial_floats else 0
+        tasks: list[list[Call]] = []
+        last: list[list[Call]] = []
         for at, index in enumerate(np.ndindex(*p.lead)):
             row = at * heads * queries
             addresses = Addresses(
                 *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
                 *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0, alibi, sinks),
+                *(k_scales.at(index) if k_scales else 0, v_scales.at(index) if v_scales else 0),
+                partials and partials + 4 * at * partial_floats,
             )
             length = int(p.lengths[index])
-            pieces = chosen.pieces(heads, queries, length)
             diagonal, number = int(p.diagonals[index]), int(p.numbers[index])
-            tasks += layout.tasks(addresses, length, diagonal, number, pieces)
+            entry = (addresses, (queries, length), diagonal, number)
+            tasks += layout.tasks(*entry, chosen.pieces(heads, queries, length))
+            last += layout.tasks(*entry, chosen.last(heads, queries, length))
         op.run_all(ATTENTION, tasks)
+        if last:
+            op.run_all(ATTENTION, last)
         return op.finish(), None if lse is None else lse.copy()
 
 
@@ -234,12 +260,26 @@ class _Operand:
         self._address = address
         self._itemsize = itemsize
         # An axis of length one repeats, whatever its stride.
-        self.strides = tuple(s if n > 1 else 0 for s, n in zip(strides, shape, strict=True))
+        self.strides = strides
+        if 1 in shape:
+            self.strides = tuple([0 if n == 1 else s for s, n in zip(strides, shape, strict=True)])
 
     def at(self, index: tuple[int, ...]) -> int:
         """Return the address for a leading index."""
-        steps = sum(i * s for i, s in zip(index, self.strides, strict=False))
-        return self._address + self._itemsize * steps
+        address = self._address
+        for i, stride in zip(index, self.strides, strict=False):
+            address += self._itemsize * i * stride
+        return address
+
+
+def _put_keys(op: Operation, p: Problem) -> list[_Operand | Any]:
+    """Put keys and values, and their scales; None for no scales."""
+    if p.storage.kind == STORED_ROWS:
+        return [*(_Operand(*op.put_rows(x), x.shape) for x in (p.k, p.v)), None, None]
+    return [
+        None if x is None else _Operand(*op.locate(x), x.shape, x.itemsize)
+        for x in (p.k, p.v, p.storage.k_scales, p.storage.v_scales)
+    ]
 
 
 def _put_mask(op: Operation, p: Problem) -> tuple[_Operand | None, int]:

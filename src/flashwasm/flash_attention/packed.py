@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.calls import Addresses, Layout
 from flashwasm.flash_attention.problem import check_matrices
 from flashwasm.flash_attention.rules import checked_diagonals, checked_rules, is_causal
-from flashwasm.flash_attention.schedule import Schedule
+from flashwasm.flash_attention.schedule import choose_schedule
 from flashwasm.kernels import ATTENTION
 from flashwasm.operation import Operation
 from flashwasm.runtime import checked_runtime
@@ -21,7 +21,9 @@ from flashwasm.runtime import checked_runtime
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.calls import Call
     from flashwasm.flash_attention.rules import Causal, Rules, Window
+    from flashwasm.flash_attention.schedule import RowSchedule, Schedule
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
@@ -178,20 +180,48 @@ def _attend(
             softcap=rules.softcap,
             dropout=rules.dropout,
         )
-        tasks: list[list[tuple[float, ...]]] = []
-        bounds = zip(pairwise(p.starts_q.tolist()), pairwise(p.starts_k.tolist()), strict=True)
-        for i, ((row, row_end), (key, key_end)) in enumerate(bounds):
+        sequences = _sequences(p, layout.group, op.threads)
+        partials, _ = op.scratch((sum(x.partial_floats for x in sequences),))
+        tasks: list[list[Call]] = []
+        last: list[list[Call]] = []
+        for i, x in enumerate(sequences):
             addresses = Addresses(
-                *(q + 4 * row * q_strides[0], k + 4 * key * k_strides[0]),
-                *(v + 4 * key * v_strides[0], to + 4 * row * heads * value_dim),
-                *(lse_at and lse_at + 4 * row, 0, alibi, sinks),
+                *(q + 4 * x.row * q_strides[0], k + 4 * x.key * k_strides[0]),
+                *(v + 4 * x.key * v_strides[0], to + 4 * x.row * heads * value_dim),
+                *(lse_at and lse_at + 4 * x.row, 0, alibi, sinks),
+                partials=partials if x.partial_floats else 0,
             )
-            queries, keys = row_end - row, key_end - key
-            schedule = Schedule.choose(1, heads, queries, keys, dim + value_dim, op.threads)
-            pieces = schedule.pieces(heads, queries, keys)
-            tasks += layout.tasks(addresses, keys, int(p.diagonals[i]), i, pieces)
+            partials += 4 * x.partial_floats
+            entry = (addresses, (x.queries, x.keys), int(p.diagonals[i]), i)
+            tasks += layout.tasks(*entry, x.schedule.pieces(heads, x.queries, x.keys))
+            last += layout.tasks(*entry, x.schedule.last(heads, x.queries, x.keys))
         op.run_all(ATTENTION, _together(tasks, dim + value_dim))
+        if last:
+            op.run_all(ATTENTION, last)
         return op.finish(), None if lse is None else lse.copy()
+
+
+class _Sequence(NamedTuple):
+    """One of the sequences: where it begins, how long it is, how it is cut."""
+
+    row: int
+    queries: int
+    key: int
+    keys: int
+    schedule: Schedule | RowSchedule
+    partial_floats: int
+
+
+def _sequences(p: _Packed, group: int, threads: int) -> list[_Sequence]:
+    (_, heads, dim), value_dim = p.q.shape, p.v.shape[2]
+    sequences = []
+    bounds = zip(pairwise(p.starts_q.tolist()), pairwise(p.starts_k.tolist()), strict=True)
+    for (row, row_end), (key, key_end) in bounds:
+        queries, keys = row_end - row, key_end - key
+        schedule = choose_schedule(1, heads, group, queries, keys, dim + value_dim, threads)
+        partials = schedule.partial_floats(heads, queries, keys, value_dim)
+        sequences.append(_Sequence(row, queries, key, keys, schedule, partials))
+    return sequences
 
 
 def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
@@ -215,15 +245,15 @@ def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
     return checked_diagonals(causal, 0, 0, lengths_k)
 
 
-def _together(tasks: list[list[tuple[float, ...]]], width: int) -> list[list[tuple[float, ...]]]:
+def _together(tasks: list[list[Call]], width: int) -> list[list[Call]]:
     """Join small tasks that follow each other."""
-    joined: list[list[tuple[float, ...]]] = [[]]
+    joined: list[list[Call]] = [[]]
     products = 0.0
     for task in tasks:
         if products >= _TASK_PRODUCTS:
             joined.append([])
             products = 0.0
         joined[-1] += task
-        first, last, _, query, query_end, key, key_end = task[0][8:15]
+        first, last, _, query, query_end, key, key_end = task[0][len(Addresses._fields) :][:7]
         products += len(task) * (last - first) * (query_end - query) * (key_end - key) * width
     return joined

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flashwasm.arrays import as_array, broadcast, floats, is_float
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.rules import Rules, checked_diagonals, checked_rules, is_causal
-from flashwasm.kernels import ATTENTION_MAX_DIM
+from flashwasm.kernels import ATTENTION_MAX_DIM, STORED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _MATRIX_AXES = 3  # heads, rows, columns
+
+
+class Storage(NamedTuple):
+    """How keys and values are stored, and the scales of their rows, shape (..., Hk, capacity)."""
+
+    kind: int = STORED_ROWS
+    capacity: int = 0
+    k_scales: Array | None = None
+    v_scales: Array | None = None
+
+    def part(self, cut: Callable[[Array], Array]) -> Storage:
+        """Return the storage of a part of the leading axes or heads."""
+        if self.k_scales is None or self.v_scales is None:
+            return self
+        return self._replace(k_scales=cut(self.k_scales), v_scales=cut(self.v_scales))
+
+
+_ROWS = Storage()
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,8 @@ class Problem:
         Numbers of the first head and of the first query, likewise.
     rules : Rules
         What holds for every leading index.
+    storage : Storage
+        How keys and values are stored.
     """
 
     q: Array
@@ -57,6 +77,7 @@ class Problem:
     numbers: Array
     rules: Rules
     first: tuple[int, int] = (0, 0)
+    storage: Storage = _ROWS
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,6 +129,7 @@ class Problem:
             diagonals=self.diagonals[part],
             lengths=self.lengths[part],
             numbers=self.numbers[part],
+            storage=self.storage.part(cut),
         )
 
     def _heads(self, heads: slice, key_heads: slice) -> Problem:
@@ -117,7 +139,10 @@ class Problem:
         q, k, v = self.q[heads], self.k[key_heads], self.v[key_heads]
         first = (self.first[0] + heads.start, self.first[1])
         rules = self.rules.of_heads(heads)
-        return replace(self, q=q, k=k, v=v, mask=mask, rules=rules, first=first)
+        storage = self.storage.part(lambda x: x[key_heads])
+        return replace(
+            self, q=q, k=k, v=v, mask=mask, rules=rules, first=first, storage=storage
+        )
 
     def _queries(self, part: slice) -> Problem:
         mask = self.mask
@@ -140,11 +165,14 @@ def checked_problem(
     causal: Causal = False,
     mask: ArrayLike | None = None,
     kv_lengths: ArrayLike | None = None,
+    storage: Storage = _ROWS,
     **options: Any,
 ) -> Problem:
-    """Check what the user gave and bring it into one form."""
-    arrays = {"q": floats(q, "q", at_least=2), "k": floats(k, "k", at_least=2)}
-    arrays["v"] = floats(v, "v", at_least=2)
+    """Check what the user gave and bring it into one form. A cache's storage is known to be right."""
+    arrays: dict[str, Array] = {"q": floats(q, "q", at_least=2)}
+    for name, x in (("k", k), ("v", v)):
+        stored = storage.kind != STORED_ROWS and isinstance(x, np.ndarray)
+        arrays[name] = x if stored else floats(x, name, at_least=2)
     arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}
     check_matrices(**arrays)
     shapes = {name: x.shape[:-3] for name, x in arrays.items()}
@@ -165,19 +193,21 @@ def checked_problem(
         lengths=lengths,
         numbers=np.arange(math.prod(lead)).reshape(lead),
         rules=checked_rules(heads, dim, causal=is_causal(causal), **options),
+        storage=storage,
     )
 
 
 def output_shape(problem: Problem, *inputs: ArrayLike) -> tuple[int, ...]:
     """Return the output's shape as the user sees it: without a head axis where none was given."""
-    if not problem.lead and all(np.ndim(x) == 2 for x in inputs):
+    if not problem.lead and all([np.ndim(x) == 2 for x in inputs]):
         return problem.shape[-2:]
     return problem.shape
 
 
 def _with_axes(x: Array, lead: int) -> Array:
     """Add leading axes of length one."""
-    return x.reshape((1,) * (lead + _MATRIX_AXES - x.ndim) + x.shape)
+    missing = lead + _MATRIX_AXES - x.ndim
+    return x.reshape((1,) * missing + x.shape) if missing else x
 
 
 def check_matrices(q: Array, k: Array, v: Array) -> None:
@@ -220,7 +250,7 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
 def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, ...]) -> Array:
     """Return how many keys count, for each leading index."""
     if kv_lengths is None:
-        return np.broadcast_to(np.int64(keys), lead)
+        return np.full(lead, keys)
     lengths = as_array(kv_lengths, "kv_lengths")
     if lengths.dtype.kind not in "iu":
         message = f"kv_lengths: expected integers, got {lengths.dtype}"

@@ -45,6 +45,9 @@ class Dropout:
     seed_high: int = 0
 
 
+_NO_DROPOUT = Dropout()
+
+
 @dataclass(frozen=True)
 class Rules:
     """What holds for every leading index and query.
@@ -117,8 +120,8 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
     """
     offset: Array
     if not is_causal(causal):
-        offset = np.array(0)
-    elif causal is True:
+        return np.zeros(lengths.shape, np.int64)
+    if causal is True:
         if queries != keys:
             message = (
                 f"causal: True is ambiguous for Lq = {queries} and Lk = {keys}; "
@@ -175,6 +178,8 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
 
 def _checked_dropout(probability: float, seed: int | None) -> Dropout:
     """Check probability and seed; without a seed, take one from the system."""
+    if seed is None and isinstance(probability, float) and probability == 0.0:
+        return _NO_DROPOUT
     p = finite_float(probability, "dropout")
     if not 0 <= p < 1:
         message = f"dropout: expected a probability from 0 to less than 1, got {probability}"
