@@ -39,6 +39,8 @@ class Case:
         Which of the two ``work`` counts.
     baseline_name : str
         What the NumPy baseline is.
+    one_read : callable, optional
+        Reads the inputs once from NumPy's memory, for cases that memory bounds.
     """
 
     operation: str
@@ -51,3 +53,4 @@ class Case:
     work: float
     unit: str
     baseline_name: str
+    one_read: Callable[..., object] | None = None

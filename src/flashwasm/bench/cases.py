@@ -8,6 +8,7 @@ import numpy as np
 
 from flashwasm import flash_attention, ops
 from flashwasm.bench.case import Case
+from flashwasm.bench.decoding import DECODING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -294,4 +295,5 @@ CASES = (
     _rotary_case(12, 512, 64),
     _mean_pool_case(32, 64, 384),
     _top_k_case(64, 10_000, 384, 10),
+    *DECODING,
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADINGS = (
     *("operation", "size", "median", "best", "rate", "with copies", "copying"),
-    *("over NumPy", "over scalar", "error"),
+    *("over NumPy", "over scalar", "over one read", "error"),
 )
 
 
@@ -41,6 +41,7 @@ def cells(result: Result) -> tuple[str, ...]:
         f"{result.copy_share:.0%}",
         f"{result.speedup_over_numpy:.2f}x",
         f"{result.speedup_over_scalar:.1f}x",
+        f"{result.one_read / result.best:.2f}x" if result.one_read else "",
         f"{result.error:.1e}",
     )
 

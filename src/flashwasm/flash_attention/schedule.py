@@ -93,7 +93,7 @@ class RowSchedule:
     ) -> RowSchedule:
         """Choose for ``problems`` alike ones; ``group`` query heads read the same keys."""
         row = max(group * keys * width, 1)
-        wanted = problems * max(heads // group, 1) * queries * row // (4 * threads)
+        wanted = problems * max(heads // group, 1) * queries * row // (2 * threads)
         wanted = min(max(wanted, _FEWEST_PRODUCTS // 4), _MOST_PRODUCTS // 4)
         if row * queries < 2 * wanted:
             return cls(max(1, wanted // (row * queries)) * group, queries, max(keys, 1))

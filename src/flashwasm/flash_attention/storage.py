@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +46,8 @@ class Stored:
     @property
     def nbytes(self) -> int:
         """Bytes in linear memory."""
-        base = self.rows.base
-        whole = self.rows if base is None else base
-        return int(whole.nbytes) + (0 if self.scales is None else int(self.scales.nbytes))
+        scales = 0 if self.scales is None else self.scales.nbytes
+        return math.prod(self.rows.strides[:1] + self.rows.shape[:1]) + scales
 
 
 class Halves(Stored):
