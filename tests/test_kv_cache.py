@@ -162,7 +162,9 @@ def test_a_full_cache_refuses_and_stays_as_it_was(one_thread, dtype):
     k, v, q = normal(1, 10, 8), normal(1, 10, 8, seed=1), normal(1, 1, 8, seed=2)
     cache = filled(one_thread, dtype, k, v, capacity=12)
     before, held = cache.attention(q), cache.numpy()
-    with pytest.raises(fw.ShapeError, match="at most 2 keys, since the cache holds 10 of 12, got 3"):
+    with pytest.raises(
+        fw.ShapeError, match="at most 2 keys, since the cache holds 10 of 12, got 3"
+    ):
         cache.append(k[:, :3], v[:, :3])
     with pytest.raises(fw.ShapeError, match="v: expected 2 rows"):
         cache.append(k[:, :2], v[:, :1])

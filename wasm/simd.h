@@ -33,13 +33,6 @@ INLINE f32x4 pmax_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_pmax(a, b); }
 /* b < a ? b : a, likewise. */
 INLINE f32x4 pmin_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_pmin(a, b); }
 
-/* The sign and payload of a NaN result are the host's choice; outputs hold this one only. */
-#define CANONICAL_NAN __builtin_nanf("")
-
-INLINE f32x4 canonical_f32x4(f32x4 x) {
-    return wasm_v128_bitselect(x, splat_f32x4(CANONICAL_NAN), wasm_f32x4_eq(x, x));
-}
-
 /* ((x0 + x2) + (x1 + x3)): one fixed order. */
 INLINE float sum_f32x4(f32x4 x) {
     f32x4 y = add_f32x4(x, wasm_i32x4_shuffle(x, x, 2, 3, 0, 1));

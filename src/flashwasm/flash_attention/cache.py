@@ -141,9 +141,13 @@ class KVCache:
         ----------
         q : array_like of float, shape (Hq, Lq, D) or (batch, Hq, Lq, D)
             Queries. Query head h reads key head ``h // (Hq // Hk)``.
-        return_lse, out, timeout
-            As for `attention`.
-        **options
+        return_lse : bool, default False
+            Whether to return the log-sum-exp too.
+        out : numpy.ndarray of float32, optional
+            Where to write.
+        timeout : float, optional
+            Seconds.
+        options
             causal, mask, scale, window, softcap, alibi_slopes, sinks, dropout, seed and kv_lengths,
             as for `attention`. With ``causal="bottom_right"`` the last query sees all keys.
 

@@ -10,7 +10,7 @@ from flashwasm.kernels import MASK_NONE, STORED_ROWS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flashwasm.flash_attention.rules import Dropout
+    from flashwasm.flash_attention.rules import Rules
 
     Call = tuple[float, ...]
 
@@ -54,12 +54,8 @@ class Layout:
         Of q, k, v and out, in elements.
     head_strides : sequence of 5 int
         Of q, k, v, out and the log-sum-exp.
-    before, after : int
-        Keys that a query sees before and after its diagonal.
-    scale, softcap : float
-        Factor of the scores, and their bound or 0.
-    dropout : Dropout
-        Which weights are dropped.
+    rules : Rules
+        What holds for every query.
     mask : sequence of 4 int
         Its kind and its strides: head, query, key.
     first : (int, int)
@@ -72,11 +68,7 @@ class Layout:
     dims: tuple[int, int]
     row_strides: Sequence[int]
     head_strides: Sequence[int]
-    before: int
-    after: int
-    scale: float
-    softcap: float
-    dropout: Dropout
+    rules: Rules
     mask: Sequence[int] = (MASK_NONE, 0, 0, 0)
     first: tuple[int, int] = (0, 0)
     storage: int = STORED_ROWS
@@ -96,20 +88,22 @@ class Layout:
         """
         sizes = (*lengths, *self.dims, self.storage, self.capacity)
         fixed = (*sizes, *self.row_strides, *self.head_strides, *self.mask)
-        drop = self.dropout
+        rules, drop = self.rules, self.rules.dropout
         random = (drop.seed_low, drop.seed_high, batch, *self.first, drop.threshold)
-        rules = (
-            diagonal,
-            self.before,
-            self.after,
-            *random,
-            drop.kept_scale,
-            self.scale,
-            self.softcap,
-        )
+        numbers = (drop.kept_scale, rules.scale, rules.softcap)
+        ruled = (diagonal, rules.before, rules.after, *random, *numbers)
         return [
             [
-                (*addresses, *at.heads, self.group, *at.queries, *at.keys, at.finish, *fixed, *rules)
+                (
+                    *addresses,
+                    *at.heads,
+                    self.group,
+                    *at.queries,
+                    *at.keys,
+                    at.finish,
+                    *fixed,
+                    *ruled,
+                )
                 for at in piece
             ]
             for piece in pieces

@@ -10,9 +10,10 @@ import numpy as np
 from flashwasm.arrays import checked_out
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.flash_attention.calls import Addresses, Layout
+from flashwasm.flash_attention.operands import Operand, put_keys, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import choose_schedule
-from flashwasm.kernels import ATTENTION, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_INT8, STORED_ROWS
+from flashwasm.kernels import ATTENTION, MASK_NONE, STORED_INT8
 from flashwasm.operation import Operation
 from flashwasm.parts import copied_to
 from flashwasm.runtime import checked_runtime
@@ -201,9 +202,9 @@ def _attend_whole(
     keys, value_dim = p.v.shape[-2:]
     rules = p.rules
     with Operation(rt, timeout) as op:
-        q = _Operand(*op.put_rows(p.q), p.q.shape)
-        k, v, k_scales, v_scales = _put_keys(op, p)
-        mask, kind = _put_mask(op, p)
+        q = Operand(*op.put_rows(p.q), p.q.shape)
+        k, v, *scales = put_keys(op, p)
+        mask, kind = put_mask(op, p)
         alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
         sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
         result = op.output(p.shape, out)
@@ -213,11 +214,7 @@ def _attend_whole(
             dims=(dim, value_dim),
             row_strides=(*(x.strides[-2] for x in (q, k, v)), value_dim),
             head_strides=(*(x.strides[-3] for x in (q, k, v)), queries * value_dim, queries),
-            before=rules.before,
-            after=rules.after,
-            scale=rules.scale,
-            softcap=rules.softcap,
-            dropout=rules.dropout,
+            rules=rules,
             mask=(kind, *mask.strides[-3:]) if mask else (MASK_NONE, 0, 0, 0),
             first=p.first,
             storage=p.storage.kind,
@@ -237,7 +234,7 @@ def _attend_whole(
             addresses = Addresses(
                 *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
                 *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0, alibi, sinks),
-                *(k_scales.at(index) if k_scales else 0, v_scales.at(index) if v_scales else 0),
+                *([x.at(index) for x in scales] or (0, 0)),
                 partials and partials + 4 * at * partial_floats,
             )
             length = int(p.lengths[index])
@@ -249,46 +246,3 @@ def _attend_whole(
         if last:
             op.run_all(ATTENTION, last)
         return op.finish(), None if lse is None else lse.copy()
-
-
-class _Operand:
-    """An operand in linear memory: where each leading index's matrices begin."""
-
-    def __init__(
-        self, address: int, strides: tuple[int, ...], shape: tuple[int, ...], itemsize: int = 4
-    ) -> None:
-        self._address = address
-        self._itemsize = itemsize
-        # An axis of length one repeats, whatever its stride.
-        self.strides = strides
-        if 1 in shape:
-            self.strides = tuple([0 if n == 1 else s for s, n in zip(strides, shape, strict=True)])
-
-    def at(self, index: tuple[int, ...]) -> int:
-        """Return the address for a leading index."""
-        address = self._address
-        for i, stride in zip(index, self.strides, strict=False):
-            address += self._itemsize * i * stride
-        return address
-
-
-def _put_keys(op: Operation, p: Problem) -> list[_Operand | Any]:
-    """Put keys and values, and their scales; None for no scales."""
-    if p.storage.kind == STORED_ROWS:
-        return [*(_Operand(*op.put_rows(x), x.shape) for x in (p.k, p.v)), None, None]
-    return [
-        None if x is None else _Operand(*op.locate(x), x.shape, x.itemsize)
-        for x in (p.k, p.v, p.storage.k_scales, p.storage.v_scales)
-    ]
-
-
-def _put_mask(op: Operation, p: Problem) -> tuple[_Operand | None, int]:
-    """Put the mask as it is, its axes of length one unrepeated."""
-    if p.mask is None:
-        return None, MASK_NONE
-    kind = MASK_BOOLEAN if p.mask.dtype == np.bool_ else MASK_ADDITIVE
-    dtype = np.dtype(np.bool_ if kind == MASK_BOOLEAN else np.float32)
-    address = op.put(p.mask, dtype)
-    strides = np.ones(p.mask.ndim, np.int64)
-    strides[:-1] = np.cumprod(p.mask.shape[:0:-1])[::-1]
-    return _Operand(address, tuple(map(int, strides)), p.mask.shape, dtype.itemsize), kind

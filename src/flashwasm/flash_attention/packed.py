@@ -174,11 +174,7 @@ def _attend(
             dims=(dim, value_dim),
             row_strides=(q_strides[0], k_strides[0], v_strides[0], heads * value_dim),
             head_strides=(q_strides[1], k_strides[1], v_strides[1], value_dim, rows),
-            before=rules.before,
-            after=rules.after,
-            scale=rules.scale,
-            softcap=rules.softcap,
-            dropout=rules.dropout,
+            rules=rules,
         )
         sequences = _sequences(p, layout.group, op.threads)
         partials, _ = op.scratch((sum(x.partial_floats for x in sequences),))

@@ -140,9 +140,7 @@ class Problem:
         first = (self.first[0] + heads.start, self.first[1])
         rules = self.rules.of_heads(heads)
         storage = self.storage.part(lambda x: x[key_heads])
-        return replace(
-            self, q=q, k=k, v=v, mask=mask, rules=rules, first=first, storage=storage
-        )
+        return replace(self, q=q, k=k, v=v, mask=mask, rules=rules, first=first, storage=storage)
 
     def _queries(self, part: slice) -> Problem:
         mask = self.mask

@@ -89,7 +89,14 @@ class RowSchedule:
 
     @classmethod
     def choose(
-        cls, problems: int, heads: int, group: int, queries: int, keys: int, width: int, threads: int
+        cls,
+        problems: int,
+        heads: int,
+        group: int,
+        queries: int,
+        keys: int,
+        width: int,
+        threads: int,
     ) -> RowSchedule:
         """Choose for ``problems`` alike ones; ``group`` query heads read the same keys."""
         row = max(group * keys * width, 1)
