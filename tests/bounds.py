@@ -196,3 +196,17 @@ def attention(q, k, v, *, sinks=None, **options):
         mean[..., 0] + chain + 3 * U * (np.abs(top[..., 0]) + np.log(np.maximum(total[..., 0], 1)))
     )
     return out, lse
+
+
+def attention_int8(q, k, v, **options):
+    """The same where keys and values are int8 with a scale a row.
+
+    A query becomes integers of 2^-29 of its greatest magnitude at most, and so do the weights times
+    scales of a block; their sums are exact. A row of values is up to its scale times 127.
+    """
+    out, lse = attention(q, k, v, **options)
+    q, k, v = _magnitudes(q, k, v)
+    scale = q.shape[-1] ** -0.5 if options.get("scale") is None else abs(options["scale"])
+    score = 2.0**-29 * scale * q.max() * k.sum(axis=-1).max(initial=0)
+    greatest = v.max(initial=0)
+    return out + (2 * score + 2.0**-29 * k.shape[-2]) * greatest, lse + 2 * score

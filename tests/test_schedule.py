@@ -49,8 +49,14 @@ OPTIONS = {
     "additive": {"mask": np.where(normal(2, 3, 900, seed=4) > 0, normal(3, 900), -np.inf)},
     "lengths": {"kv_lengths": 777},
     "all": {
-        **{"window": (400, 90), "causal": 500, "softcap": 5.0, "alibi_slopes": [0.1, 0.02]},
-        **{"sinks": [0.1, 3.0], "dropout": 0.2, "seed": 3, "mask": normal(3, 900, seed=5) > -1},
+        "window": (400, 90),
+        "causal": 500,
+        "softcap": 5.0,
+        "alibi_slopes": [0.1, 0.02],
+        "sinks": [0.1, 3.0],
+        "dropout": 0.2,
+        "seed": 3,
+        "mask": normal(3, 900, seed=5) > -1,
     },
 }
 

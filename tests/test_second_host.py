@@ -1,4 +1,4 @@
-"""Node's V8 runs the same modules by the written ABI, and gets the same bytes."""
+"""Other engines run the same modules by the written ABI, and get the same bytes."""
 
 import ctypes
 import hashlib
@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +18,50 @@ from flashwasm.kernels import ATTENTION, KERNELS
 
 HERE = Path(__file__).resolve().parent
 MODULES = HERE.parent / "src" / "flashwasm" / "_wasm"
-NODE = shutil.which("node")
+HOSTS = {
+    "node": [
+        shutil.which("node"),
+        "--experimental-wasm-relaxed-simd",
+        str(HERE / "second_host.mjs"),
+    ],
+    # A process of its own: wasmtime aborts where Pulley meets what it does not know.
+    "pulley": [sys.executable, str(HERE / "pulley_host.py")],
+}
 PAGES = 64
 INSTANCE = 2 * PAGE_BYTES
 DATA = INSTANCE + INSTANCE_BYTES
-ATTENTION_FORMAT = "<35i6I3f"
+ATTENTION_FORMAT = "<42i6I3f"
 WORKSPACE = INSTANCE + STACK_BYTES + 256
+# What rows have summed up is of no concern to anyone, nor are the NaNs in it.
+PARTIALS = (PAGES - 1) * PAGE_BYTES
 
-# Digests of what memory holds after calls_of_every_kernel: the same on every host, so the same here
-# as wherever they were first computed. They change with the modules and with the calls.
+# NaNs of either sign, quiet and signalling, of several payloads; both infinities.
+SPECIAL = np.array(
+    [0xFFC00000, 0x7F800001, 0xFFFFFFFF, 0x7F800000, 0x7FC12345, 0xFF800000], np.uint32
+)
+
+# Digests of what memory holds after calls_of_every_kernel, on plain operands and with SPECIAL among
+# them: the same on every host, so the same here as wherever they were first computed. They change
+# with the modules and with the calls.
 GOLDEN = {
-    "relaxed": "7ee26087434748650f04c9fa727e1f5478de51be5965093f674d8e6ee57420cd",
-    "simd128": "f42e89c241ba80cb2d7da4b7e474c654973f8dafd3de31818b41bb4819f20aed",
-    "scalar": "24176cf5cfb8867ce13b6cb95587cd14fafce3e8b1b2fb15692b7d5cc574015b",
+    ("relaxed", "plain"): "e86ec7de700ef051dbe5eb89ce155152ae094c182bcb7bd224e0e6b9ee7f1e36",
+    ("relaxed", "special"): "20e6922197a47c77a99d841e7aaf2fab9fea58832c61e5ac4b28d6fc2d30e865",
+    ("simd128", "plain"): "21deb0506fafb4f2101ffe48d4ad983b2fa000d80245ba44f602d651002d92b4",
+    ("simd128", "special"): "3a2190867f2211ea5ceb5a99c7ccd5ea3c6a4fc5bd06bbb26a279222d3b8518f",
+    ("scalar", "plain"): "eb9e9d75a5ad84f3a9e4be3f2fe80e03787525d0f60e84f7b29497f1e6861628",
+    ("scalar", "special"): "9adc8f93f311d4b6e76f95014b3ac7ad9f664c12e20ee30fee9576f2172339bf",
 }
 
 
 class Image:
-    """Operands laid out one after another from DATA, as any host might lay them."""
+    """Operands laid out one after another from DATA, as any host might lay them.
 
-    def __init__(self):
+    Where `special`, one float in 97 is a NaN or an infinity.
+    """
+
+    def __init__(self, *, special):
         self.content = bytearray()
+        self.special = special
 
     def put(self, array):
         address = DATA + len(self.content)
@@ -49,7 +73,10 @@ class Image:
         """Put numbers in [-2, 2) that no generator's release can change."""
         n = np.arange(int(np.prod(shape)), dtype=np.uint32) + np.uint32(seed << 20)
         mixed = (n ^ (n >> np.uint32(7))) * np.uint32(2654435761)
-        return self.put((mixed >> np.uint32(8)).astype(np.float32) * np.float32(2**-22) - 2)
+        values = (mixed >> np.uint32(8)).astype(np.float32) * np.float32(2**-22) - 2
+        if self.special:
+            values.view(np.uint32)[seed::97] = np.resize(SPECIAL, len(values[seed::97]))
+        return self.put(values)
 
     def room(self, count):
         return self.put(np.zeros(count, np.float32))
@@ -61,7 +88,6 @@ def calls_of_every_kernel(image):
     weight, bias = image.floats(41, seed=1), image.floats(41, seed=2)
     other = image.floats(41, 29, seed=3)
     q, k, v = (image.floats(4, 75, 20, seed=s) for s in (4, 5, 6))
-    mask = image.put(np.arange(75 * 75) % 7 != 3)
     angles = image.floats(37, 10, seed=8)
     offsets = image.put(np.int32([0, 5, 5, 37]))
     n = 37 * 41
@@ -85,15 +111,39 @@ def calls_of_every_kernel(image):
             *(75, 75, 20, 20, 0.25),
         ),
     }
+    calls |= attention_calls(image, q, k, v)
+    return calls
+
+
+def attention_calls(image, q, k, v):
+    """Return attention by tiles, one query at a time, and on int8."""
+    mask = image.put(np.arange(75 * 75) % 7 != 3)
     slopes, sinks = image.floats(4, seed=9), image.floats(4, seed=10)
-    structure = struct.pack(
-        ATTENTION_FORMAT,
-        *(WORKSPACE, q, k, v, image.room(4 * 75 * 20), image.room(4 * 75), mask, slopes, sinks),
-        *(0, 4, 1, 0, 75, 0, 75, 75, 20, 20, 20, 20, 20, 20),
-        *(1500, 1500, 1500, 1500, 75, 1, 0, 75, 1, 1, 60, 0),
-        *(7, 8, 9, 0, 0, 1 << 30, 4 / 3, 0.25, 2.0),
-    )
-    calls["attention_f32"] = (image.put(np.frombuffer(structure, np.uint8)),)
+    steps = np.arange(2 * 4 * 80 * 32, dtype=np.int64) * 73 % 255 - 127
+    int8 = image.put(steps.astype(np.int8))
+    scales = image.floats(4, 80, seed=11)
+    rows = (20, 20, 20, 20, 1500, 1500, 1500, 1500, 75)
+    kinds = {
+        "attention_f32": ((q, k, v), (0, 0, 0), (0, 0), rows),
+        "attention_f32 by rows": ((q, k, v), (0, 0, PARTIALS), (0, 0), rows),
+        "attention_f32 on int8": (
+            (q, int8, int8 + 4 * 80 * 32),
+            (scales, scales, PARTIALS),
+            (3, 80),
+            (20, 24, 32, 20, 1500, 80 * 24, 80 * 32, 1500, 75),
+        ),
+    }
+    calls = {}
+    for name, (operands, more, storage, strides) in kinds.items():
+        structure = struct.pack(
+            ATTENTION_FORMAT,
+            *(WORKSPACE, *operands, image.room(4 * 75 * 20), image.room(4 * 75)),
+            *(mask, slopes, sinks, *more),
+            *(0, 4, 1, 0, 75, 0, 75, 1, 75, 75, 20, 20, *storage, *strides),
+            *(1, 0, 75, 1, 1, 60, 0),
+            *(7, 8, 9, 0, 0, 1 << 30, 4 / 3, 0.25, 2.0),
+        )
+        calls[name] = (image.put(np.frombuffer(structure, np.uint8)),)
     return calls
 
 
@@ -103,7 +153,8 @@ def run_in_wasmtime(variant, image, calls):
     view[:] = image
     instance = Instance(variant, memory, INSTANCE)
     table = {kernel.export: kernel for kernel in KERNELS}
-    for export, arguments in calls.items():
+    for name, arguments in calls.items():
+        export = name.split()[0]
         kernel = table[export]
         given = arguments[1:] if kernel.workspace else arguments
         if kernel is ATTENTION:
@@ -113,7 +164,8 @@ def run_in_wasmtime(variant, image, calls):
     return bytes(view)
 
 
-def run_in_node(variant, image, calls, folder):
+def run_elsewhere(command, variant, image, calls, folder):
+    """Make the calls in another process, which is told of them by a file."""
     (folder / "image").write_bytes(image)
     request = {
         "module": str(MODULES / f"{variant}.wasm"),
@@ -122,10 +174,9 @@ def run_in_node(variant, image, calls, folder):
         "pages": PAGES,
         "address": DATA,
         "stackTop": INSTANCE + STACK_BYTES,
-        "calls": list(calls.items()),
+        "calls": [(name.split()[0], arguments) for name, arguments in calls.items()],
     }
     (folder / "request.json").write_text(json.dumps(request))
-    command = [NODE, "--experimental-wasm-relaxed-simd", str(HERE / "second_host.mjs")]
     done = subprocess.run(
         [*command, str(folder / "request.json")], capture_output=True, text=True, check=False
     )
@@ -134,23 +185,25 @@ def run_in_node(variant, image, calls, folder):
     return (folder / "output").read_bytes()
 
 
-def laid_out():
-    image = Image()
+def laid_out(operands):
+    image = Image(special=operands == "special")
     calls = calls_of_every_kernel(image)
-    assert calls.keys() == {kernel.export for kernel in KERNELS}
+    assert {name.split()[0] for name in calls} == {kernel.export for kernel in KERNELS}
     return bytes(image.content), calls
 
 
-@pytest.mark.parametrize("variant", GOLDEN)
-def test_every_host_gets_the_golden_bytes(variant):
-    memory = run_in_wasmtime(variant, *laid_out())
-    assert hashlib.sha256(memory).hexdigest() == GOLDEN[variant]
+@pytest.mark.parametrize(("variant", "operands"), GOLDEN)
+def test_every_host_gets_the_golden_bytes(variant, operands):
+    memory = run_in_wasmtime(variant, *laid_out(operands))
+    assert hashlib.sha256(memory).hexdigest() == GOLDEN[variant, operands]
 
 
-@pytest.mark.skipif(NODE is None, reason="Node is not installed")
-@pytest.mark.parametrize("variant", GOLDEN)
-def test_node_gets_the_same_bytes(variant, tmp_path):
-    content, calls = laid_out()
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(("variant", "operands"), GOLDEN)
+def test_other_hosts_get_the_same_bytes(variant, operands, host, tmp_path):
+    if HOSTS[host][0] is None:
+        pytest.skip("Node is not installed")
+    content, calls = laid_out(operands)
     here = run_in_wasmtime(variant, content, calls)
     assert here != content, "nothing was written"
-    assert here == run_in_node(variant, content, calls, tmp_path)
+    assert here == run_elsewhere(HOSTS[host], variant, content, calls, tmp_path)

@@ -53,10 +53,7 @@ INLINE f32x4 quotient(f32x4 values, f32x4 share, f32x4 sums) {
     return canonical_f32x4(add_f32x4(wasm_v128_andnot(out, none), splat_f32x4(0.0f)));
 }
 
-static float log_sum(float max, float sum) {
-    float lse = sum == 0.0f ? MINUS_INFINITY : max + log_f32(sum);
-    return lse == lse ? lse : CANONICAL_NAN;
-}
+static float log_sum(float max, float sum) { return sum == 0.0f ? MINUS_INFINITY : canonical_f32(max + log_f32(sum)); }
 
 /* Four queries of a group: their quotients, transposed and stored as rows. */
 static void store_queries(const float *out, f32x4 share, f32x4 sums, float *rows, int32_t stride, int32_t queries,

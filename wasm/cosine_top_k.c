@@ -145,7 +145,7 @@ static void offer_eight(float *tile_row, float *scores, int32_t *indices, int32_
         if (wasm_i32x4_all_true(refused)) return;
     }
     for (int32_t j = 0; j < rows; j++) {
-        offer(scores, indices, seen + j < k ? seen + j : k, k, tile_row[j], first + j);
+        offer(scores, indices, seen + j < k ? seen + j : k, k, canonical_f32(tile_row[j]), first + j);
     }
 }
 

@@ -46,8 +46,8 @@ INLINE f32x4 gelu_tanh_f32x4(f32x4 x) {
 INLINE int32_t map(const float *x, float *out, int32_t n, map_f32x4 f) {
     if (n < 0) return STATUS_BAD_ARGUMENT;
     int32_t i = 0;
-    for (; i + 4 <= n; i += 4) store_f32x4(out + i, f(load_f32x4(x + i)));
-    store_tail_f32x4(out + i, n - i, f(load_tail_f32x4(x + i, n - i, 0.0f)));
+    for (; i + 4 <= n; i += 4) store_f32x4(out + i, canonical_f32x4(f(load_f32x4(x + i))));
+    store_tail_f32x4(out + i, n - i, canonical_f32x4(f(load_tail_f32x4(x + i, n - i, 0.0f))));
     return STATUS_OK;
 }
 

@@ -7,7 +7,7 @@
 #include "rows.h"
 
 INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 bias) {
-    return fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias);
+    return canonical_f32x4(fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias));
 }
 
 static void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,

@@ -14,6 +14,10 @@ enum { K_BLOCK = 256, ROW_BLOCK = 256 }; /* 8 KiB a B panel, a quarter of L1; 25
 static NOINLINE void add_tile(float *c, int32_t c_stride, const float *a, const float *b, int32_t k) {
     struct tile t = load_tile(c, c_stride);
     sweep_tile(&t, a, b, k);
+    for (int r = 0; r < TILE_ROWS; r++) {
+        t.low[r] = canonical_f32x4(t.low[r]);
+        t.high[r] = canonical_f32x4(t.high[r]);
+    }
     store_tile(c, c_stride, &t);
 }
 
@@ -32,7 +36,7 @@ static void add_edge_tile(float *c, int32_t c_stride, int32_t rows, int32_t colu
 
 static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
     for (int32_t r = 0; r < rows; r++) {
-        for (int32_t j = 0; j < columns; j++) c[r * c_stride + j] = bias ? bias[j] : 0.0f;
+        for (int32_t j = 0; j < columns; j++) c[r * c_stride + j] = bias ? canonical_f32(bias[j]) : 0.0f;
     }
 }
 
@@ -51,8 +55,8 @@ static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns,
 }
 
 /* A row or a few: nothing to gain from packing B, so read its rows where they lie. */
-static void add_row(float *c, const float *a, int32_t a_column_stride, const float *b, int32_t b_row_stride, int32_t n,
-                    int32_t k) {
+static NOINLINE void add_row(float *c, const float *a, int32_t a_column_stride, const float *b, int32_t b_row_stride,
+                             int32_t n, int32_t k) {
     int32_t j = 0;
     for (; j + 16 <= n; j += 16) {
         f32x4 c0 = load_f32x4(c + j), c1 = load_f32x4(c + j + 4);
@@ -66,17 +70,17 @@ static void add_row(float *c, const float *a, int32_t a_column_stride, const flo
             c3 = fma_f32x4(factor, load_f32x4(row + 12), c3);
             row += b_row_stride;
         }
-        store_f32x4(c + j, c0);
-        store_f32x4(c + j + 4, c1);
-        store_f32x4(c + j + 8, c2);
-        store_f32x4(c + j + 12, c3);
+        store_f32x4(c + j, canonical_f32x4(c0));
+        store_f32x4(c + j + 4, canonical_f32x4(c1));
+        store_f32x4(c + j + 8, canonical_f32x4(c2));
+        store_f32x4(c + j + 12, canonical_f32x4(c3));
     }
     for (; j < n; j++) {
         f32x4 sum = splat_f32x4(c[j]);
         for (int32_t i = 0; i < k; i++) {
             sum = fma_f32x4(splat_f32x4(a[i * a_column_stride]), splat_f32x4(b[i * b_row_stride + j]), sum);
         }
-        c[j] = wasm_f32x4_extract_lane(sum, 0);
+        c[j] = wasm_f32x4_extract_lane(canonical_f32x4(sum), 0);
     }
 }
 

@@ -6,8 +6,10 @@
 
 static void scale_row(float *x, int32_t n, float factor) {
     int32_t i = 0;
-    for (; i + 4 <= n; i += 4) store_f32x4(x + i, mul_f32x4(load_f32x4(x + i), splat_f32x4(factor)));
-    for (; i < n; i++) x[i] *= factor;
+    for (; i + 4 <= n; i += 4) {
+        store_f32x4(x + i, canonical_f32x4(mul_f32x4(load_f32x4(x + i), splat_f32x4(factor))));
+    }
+    for (; i < n; i++) x[i] = canonical_f32(x[i] * factor);
 }
 
 static void add_to_row(float *sum, const float *x, int32_t n) {

@@ -11,21 +11,21 @@ INLINE void turn_halves(const float *x, const float *cosines, const float *sines
     for (; i + 4 <= half; i += 4) {
         f32x4 a = load_f32x4(x + i), b = load_f32x4(x + half + i);
         f32x4 c = load_f32x4(cosines + i), s = load_f32x4(sines + i);
-        store_f32x4(out + i, sub_f32x4(mul_f32x4(a, c), mul_f32x4(b, s)));
-        store_f32x4(out + half + i, add_f32x4(mul_f32x4(a, s), mul_f32x4(b, c)));
+        store_f32x4(out + i, canonical_f32x4(sub_f32x4(mul_f32x4(a, c), mul_f32x4(b, s))));
+        store_f32x4(out + half + i, canonical_f32x4(add_f32x4(mul_f32x4(a, s), mul_f32x4(b, c))));
     }
     for (; i < half; i++) {
         float a = x[i], b = x[half + i];
-        out[i] = a * cosines[i] - b * sines[i];
-        out[half + i] = a * sines[i] + b * cosines[i];
+        out[i] = canonical_f32(a * cosines[i] - b * sines[i]);
+        out[half + i] = canonical_f32(a * sines[i] + b * cosines[i]);
     }
 }
 
 INLINE void turn_neighbours(const float *x, const float *cosines, const float *sines, float *out, int32_t half) {
     for (int32_t i = 0; i < half; i++) {
         float a = x[2 * i], b = x[2 * i + 1];
-        out[2 * i] = a * cosines[i] - b * sines[i];
-        out[2 * i + 1] = a * sines[i] + b * cosines[i];
+        out[2 * i] = canonical_f32(a * cosines[i] - b * sines[i]);
+        out[2 * i + 1] = canonical_f32(a * sines[i] + b * cosines[i]);
     }
 }
 

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <wasm_simd128.h>
 
+#include "nan.h"
+
 typedef v128_t f32x4;
 
 #define INLINE static inline __attribute__((always_inline))
@@ -32,6 +34,11 @@ INLINE f32x4 fma_f32x4(f32x4 a, f32x4 b, f32x4 c) {
 INLINE f32x4 pmax_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_pmax(a, b); }
 /* b < a ? b : a, likewise. */
 INLINE f32x4 pmin_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_pmin(a, b); }
+
+/* x with any NaN the one of nan.h. */
+INLINE f32x4 canonical_f32x4(f32x4 x) {
+    return wasm_v128_bitselect(x, splat_f32x4(CANONICAL_NAN), wasm_f32x4_eq(x, x));
+}
 
 /* ((x0 + x2) + (x1 + x3)): one fixed order. */
 INLINE float sum_f32x4(f32x4 x) {

@@ -68,9 +68,9 @@ int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns) {
         float factor = 1.0f / total;
         int32_t i = 0;
         for (; i + 4 <= columns; i += 4) {
-            store_f32x4(out + i, mul_f32x4(load_f32x4(out + i), splat_f32x4(factor)));
+            store_f32x4(out + i, canonical_f32x4(mul_f32x4(load_f32x4(out + i), splat_f32x4(factor))));
         }
-        for (; i < columns; i++) out[i] *= factor;
+        for (; i < columns; i++) out[i] = canonical_f32(out[i] * factor);
     }
     return STATUS_OK;
 }

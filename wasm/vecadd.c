@@ -11,11 +11,11 @@ int32_t vecadd_f32(const float *a, const float *b, float *out, int32_t n) {
         f32x4 s1 = add_f32x4(load_f32x4(a + i + 4), load_f32x4(b + i + 4));
         f32x4 s2 = add_f32x4(load_f32x4(a + i + 8), load_f32x4(b + i + 8));
         f32x4 s3 = add_f32x4(load_f32x4(a + i + 12), load_f32x4(b + i + 12));
-        store_f32x4(out + i, s0);
-        store_f32x4(out + i + 4, s1);
-        store_f32x4(out + i + 8, s2);
-        store_f32x4(out + i + 12, s3);
+        store_f32x4(out + i, canonical_f32x4(s0));
+        store_f32x4(out + i + 4, canonical_f32x4(s1));
+        store_f32x4(out + i + 8, canonical_f32x4(s2));
+        store_f32x4(out + i + 12, canonical_f32x4(s3));
     }
-    for (; i < n; i++) out[i] = a[i] + b[i];
+    for (; i < n; i++) out[i] = canonical_f32(a[i] + b[i]);
     return STATUS_OK;
 }

@@ -106,7 +106,7 @@ class Operation:
         two axes in the order in which they lie.
         """
         offset = self._runtime.arena.offset_of(x)
-        if offset is not None and x.dtype == _FLOAT32 and not any([s % 4 for s in x.strides]):
+        if offset is not None and x.dtype == _FLOAT32 and not any(s % 4 for s in x.strides):
             self._residents.append(x)
             return offset, tuple([s // 4 for s in x.strides])
         swapped = x.swapaxes(-1, -2)

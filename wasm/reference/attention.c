@@ -148,14 +148,13 @@ static void visit_runs(const arguments *args, struct state *total, struct state 
     }
 }
 
-static float canonical(float x) { return x == x ? x + 0.0f : __builtin_nanf(""); }
-
 static void finish(const arguments *args, struct state *total, int32_t h, int32_t i) {
     if (args->sinks) join(args, total, args->sinks[h], 1.0f);
     float *out = args->out + h * args->out_head_stride + i * args->out_stride, sum = total->sum;
-    for (int32_t c = 0; c < args->value_dim; c++) out[c] = sum == 0.0f ? 0.0f : canonical(total->out[c] / sum);
+    for (int32_t c = 0; c < args->value_dim; c++)
+        out[c] = sum == 0.0f ? 0.0f : canonical_f32(total->out[c] / sum + 0.0f);
     if (!args->lse) return;
-    args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : canonical(total->max + log_f32(sum));
+    args->lse[h * args->lse_head_stride + i] = sum == 0.0f ? MINUS_INFINITY : canonical_f32(total->max + log_f32(sum));
 }
 
 EXPORT(attention_f32)

@@ -1,5 +1,6 @@
 /* The obvious top-k: score each row, insert it where it belongs in a sorted list of the best k. */
 #include "../abi.h"
+#include "../nan.h"
 
 static double length(const float *x, int32_t n) {
     double square = 0;
@@ -37,7 +38,7 @@ int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *cor
         double q_length = length(queries, dim);
         for (int32_t row = 0; row < row_count; row++) {
             const float *c = corpus + row * dim;
-            float score = score_of(queries, c, dim, metric, q_length, length(c, dim));
+            float score = canonical_f32(score_of(queries, c, dim, metric, q_length, length(c, dim)));
             int32_t at = row < k ? row : k;
             for (; at > 0 && overtakes(score, scores[at - 1]); at--) {
                 if (at < k) scores[at] = scores[at - 1], indices[at] = indices[at - 1];

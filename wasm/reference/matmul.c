@@ -1,6 +1,7 @@
 /* The obvious matrix product: for each row of A and each of its elements, add a multiple of a row of
  * B. The order of each element's sum is that of the fast version. */
 #include "../abi.h"
+#include "../nan.h"
 
 EXPORT(matmul_f32)
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
@@ -15,6 +16,7 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
             float factor = a[i * a_row_stride + p * a_column_stride];
             for (int32_t j = 0; j < n; j++) row[j] += factor * b[p * b_row_stride + j * b_column_stride];
         }
+        for (int32_t j = 0; j < n; j++) row[j] = canonical_f32(row[j]);
     }
     return STATUS_OK;
 }

@@ -5,7 +5,7 @@
 EXPORT(vecadd_f32)
 int32_t vecadd_f32(const float *a, const float *b, float *out, int32_t n) {
     if (n < 0) return STATUS_BAD_ARGUMENT;
-    for (int32_t i = 0; i < n; i++) out[i] = a[i] + b[i];
+    for (int32_t i = 0; i < n; i++) out[i] = canonical_f32(a[i] + b[i]);
     return STATUS_OK;
 }
 
@@ -19,7 +19,7 @@ int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns) {
             out[j] = scaled_exp_f32(x[j] - max, 24);
             sum += out[j];
         }
-        for (int32_t j = 0; j < columns; j++) out[j] /= sum;
+        for (int32_t j = 0; j < columns; j++) out[j] = canonical_f32(out[j] / sum);
     }
     return STATUS_OK;
 }
@@ -36,7 +36,8 @@ int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, f
         variance /= (float)columns;
         float factor = 1.0f / __builtin_sqrtf(variance + eps);
         for (int32_t j = 0; j < columns; j++) {
-            out[j] = (x[j] - mean) * factor * (weight ? weight[j] : 1.0f) + (bias ? bias[j] : 0.0f);
+            float y = (x[j] - mean) * factor * (weight ? weight[j] : 1.0f) + (bias ? bias[j] : 0.0f);
+            out[j] = canonical_f32(y);
         }
     }
     return STATUS_OK;
@@ -50,7 +51,7 @@ int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t ro
         for (int32_t j = 0; j < columns; j++) mean_square += x[j] * x[j];
         mean_square /= (float)columns;
         float factor = 1.0f / __builtin_sqrtf(mean_square + eps);
-        for (int32_t j = 0; j < columns; j++) out[j] = x[j] * factor * (weight ? weight[j] : 1.0f);
+        for (int32_t j = 0; j < columns; j++) out[j] = canonical_f32(x[j] * factor * (weight ? weight[j] : 1.0f));
     }
     return STATUS_OK;
 }
@@ -71,7 +72,7 @@ int32_t gelu_f32(const float *x, float *out, int32_t n) {
     if (n < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t i = 0; i < n; i++) {
         float tail = scaled_tail(__builtin_fabsf(x[i]));
-        out[i] = x[i] < 0 ? x[i] * tail * 0x1p-24f : x[i] * (1.0f - tail * 0x1p-24f);
+        out[i] = canonical_f32(x[i] < 0 ? x[i] * tail * 0x1p-24f : x[i] * (1.0f - tail * 0x1p-24f));
     }
     return STATUS_OK;
 }
@@ -82,7 +83,7 @@ int32_t gelu_tanh_f32(const float *x, float *out, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         float z = 1.5957691216057308f * x[i] * (1.0f + 0.044715f * x[i] * x[i]); /* 2 u; see gelu.c. */
         float e = exp_f32(-__builtin_fabsf(z));
-        out[i] = z < 0 ? x[i] * (e / (1.0f + e)) : x[i] / (1.0f + e);
+        out[i] = canonical_f32(z < 0 ? x[i] * (e / (1.0f + e)) : x[i] / (1.0f + e));
     }
     return STATUS_OK;
 }
@@ -111,8 +112,8 @@ int32_t rotary_embedding_f32(const float *x, const float *cosines, const float *
         for (int32_t i = 0; i < half; i++) {
             int32_t first = start + (interleaved ? 2 * i : i), second = start + (interleaved ? 2 * i + 1 : half + i);
             float a = x[first], b = x[second];
-            out[first] = a * cosine[i] - b * sine[i];
-            out[second] = a * sine[i] + b * cosine[i];
+            out[first] = canonical_f32(a * cosine[i] - b * sine[i]);
+            out[second] = canonical_f32(a * sine[i] + b * cosine[i]);
         }
         for (int32_t i = rotary_dim; i < dim; i++) out[start + i] = x[start + i];
     }
@@ -130,11 +131,11 @@ int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_
         for (int32_t j = 0; j < columns; j++) {
             out[j] = 0.0f;
             for (int32_t r = begin; r < end; r++) out[j] += x[r * columns + j];
-            if (end > begin) out[j] /= (float)(end - begin);
+            if (end > begin) out[j] = canonical_f32(out[j] / (float)(end - begin));
             square += out[j] * out[j];
         }
         if (normalize && square != 0.0f) {
-            for (int32_t j = 0; j < columns; j++) out[j] /= __builtin_sqrtf(square);
+            for (int32_t j = 0; j < columns; j++) out[j] = canonical_f32(out[j] / __builtin_sqrtf(square));
         }
     }
     return STATUS_OK;

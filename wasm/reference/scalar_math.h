@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "../nan.h"
+
 #define MINUS_INFINITY (-__builtin_inff())
 
 /* 2^scale * e^x for x <= 0 and 0 <= scale <= 24; zero where that is below 2^-127. */

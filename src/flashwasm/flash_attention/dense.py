@@ -203,7 +203,7 @@ def _attend_whole(
     rules = p.rules
     with Operation(rt, timeout) as op:
         q = Operand(*op.put_rows(p.q), p.q.shape)
-        k, v, *scales = put_keys(op, p)
+        k, v, k_scales, v_scales = put_keys(op, p)
         mask, kind = put_mask(op, p)
         alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
         sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
@@ -234,8 +234,8 @@ def _attend_whole(
             addresses = Addresses(
                 *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
                 *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0, alibi, sinks),
-                *([x.at(index) for x in scales] or (0, 0)),
-                partials and partials + 4 * at * partial_floats,
+                *(k_scales.at(index) if k_scales else 0, v_scales.at(index) if v_scales else 0),
+                partials=partials and partials + 4 * at * partial_floats,
             )
             length = int(p.lengths[index])
             diagonal, number = int(p.diagonals[index]), int(p.numbers[index])

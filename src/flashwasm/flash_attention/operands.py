@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -34,13 +34,22 @@ class Operand:
         return address
 
 
-def put_keys(op: Operation, p: Problem) -> tuple[Operand, ...]:
-    """Put keys and values, and their scales where they have some."""
+class Keys(NamedTuple):
+    """Keys and values, and their scales where they have some."""
+
+    k: Operand
+    v: Operand
+    k_scales: Operand | None = None
+    v_scales: Operand | None = None
+
+
+def put_keys(op: Operation, p: Problem) -> Keys:
+    """Put keys and values, those of a cache where they lie."""
     storage = p.storage
     if storage.kind == STORED_ROWS:
-        return tuple(Operand(*op.put_rows(x), x.shape) for x in (p.k, p.v))
+        return Keys(*(Operand(*op.put_rows(x), x.shape) for x in (p.k, p.v)))
     stored = (p.k, p.v, storage.k_scales, storage.v_scales)
-    return tuple(Operand(*op.locate(x), x.shape, x.itemsize) for x in stored if x is not None)
+    return Keys(*(Operand(*op.locate(x), x.shape, x.itemsize) for x in stored if x is not None))
 
 
 def put_mask(op: Operation, p: Problem) -> tuple[Operand | None, int]:

@@ -166,11 +166,11 @@ def checked_problem(
     storage: Storage = _ROWS,
     **options: Any,
 ) -> Problem:
-    """Check what the user gave and bring it into one form. A cache's storage is known to be right."""
+    """Check what the user gave and bring it into one form. What a cache stores is right."""
     arrays: dict[str, Array] = {"q": floats(q, "q", at_least=2)}
     for name, x in (("k", k), ("v", v)):
-        stored = storage.kind != STORED_ROWS and isinstance(x, np.ndarray)
-        arrays[name] = x if stored else floats(x, name, at_least=2)
+        given = storage.kind == STORED_ROWS
+        arrays[name] = floats(x, name, at_least=2) if given else np.asarray(x)
     arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}
     check_matrices(**arrays)
     shapes = {name: x.shape[:-3] for name, x in arrays.items()}
@@ -197,7 +197,7 @@ def checked_problem(
 
 def output_shape(problem: Problem, *inputs: ArrayLike) -> tuple[int, ...]:
     """Return the output's shape as the user sees it: without a head axis where none was given."""
-    if not problem.lead and all([np.ndim(x) == 2 for x in inputs]):
+    if not problem.lead and all(np.ndim(x) == 2 for x in inputs):
         return problem.shape[-2:]
     return problem.shape
 

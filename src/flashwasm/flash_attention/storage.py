@@ -1,4 +1,4 @@
-"""How a cache stores keys and values in linear memory: layouts of ``enum storage`` in wasm/abi.h."""
+"""How a cache stores keys and values: the layouts of ``enum storage`` in wasm/abi.h."""
 
 from __future__ import annotations
 
