@@ -148,14 +148,12 @@ def _finite(x):
     return np.where(np.isfinite(x), x, 0)
 
 
-def attention(q, k, v, *, sinks=None, **options):
-    """Bounds on the output and the log-sum-exp.
+def _score_error(q, k, scores, options):
+    """Bound how far scores are off before their exponential.
 
-    A score is off by d = gamma(D + 3) scale |q|.|k|, by the error of tanh where it is capped, and
-    by the roundings of what is added; so its weight by a factor exp(d). The weights' sum and their
-    product with v are chains over the keys.
+    gamma(D + 3) scale |q|.|k|, the error of tanh where they are capped, and the roundings of what
+    is added to them.
     """
-    scores = reference.attention_scores(q, k, **options)
     absolute_q, absolute_k = _magnitudes(q, k)
     dim, scale = absolute_q.shape[-1], options.get("scale")
     reach = reference.attention_scores(absolute_q, absolute_k, scale=scale and abs(scale))
@@ -172,6 +170,18 @@ def attention(q, k, v, *, sinks=None, **options):
         without = reference.attention_scores(q, k, **plain)
         moved = np.where(seen, scores, 0) - np.where(seen, without, 0)
         score_error = score_error + 3 * U * np.abs(moved)
+    return score_error
+
+
+def attention(q, k, v, *, sinks=None, kept=None, **options):
+    """Bounds on the output and the log-sum-exp.
+
+    A weight is off by a factor exp(d) where its score is off by d. The weights' sum and their
+    product with v are chains over the keys.
+    """
+    scores = reference.attention_scores(q, k, **options)
+    score_error = _score_error(q, k, scores, options)
+    seen = ~np.isneginf(scores)
     top = np.where(seen, scores, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
     extra = -np.inf if sinks is None else np.asarray(sinks, np.float64)[:, None, None]
     top = np.maximum(top, extra)
@@ -187,11 +197,14 @@ def attention(q, k, v, *, sinks=None, **options):
         mean = mean + EXPONENTIAL + 2 * U * _finite(top - extra)
     keys = scores.shape[-1]
     (absolute_v,) = _magnitudes(v)
-    if absolute_q.ndim > 2:
+    if np.ndim(q) > 2:
         absolute_v = np.repeat(absolute_v, scores.shape[-3] // absolute_v.shape[-3], axis=-3)
     # A block's correction factor is one exponential and one product: a chain of its own.
     chain = gamma(2 * keys + 4) + EXPONENTIAL
-    out = (p * (term + mean + chain)) @ absolute_v + SMALLEST_NORMAL
+    # Dropout multiplies once, with a factor that was rounded.
+    roundings = chain if kept is None else chain + gamma(2)
+    out = ((p if kept is None else p * kept) * (term + mean + roundings)) @ absolute_v
+    out = out + SMALLEST_NORMAL
     lse = (
         mean[..., 0] + chain + 3 * U * (np.abs(top[..., 0]) + np.log(np.maximum(total[..., 0], 1)))
     )
@@ -210,3 +223,79 @@ def attention_int8(q, k, v, **options):
     score = 2.0**-29 * scale * q.max() * k.sum(axis=-1).max(initial=0)
     greatest = v.max(initial=0)
     return out + (2 * score + 2.0**-29 * k.shape[-2]) * greatest, lse + 2 * score
+
+
+def _weights_and_error(q, k, v, sinks, options):
+    """Return exp(score - lse), and how far it is off in float32."""
+    scores = reference.attention_scores(q, k, **options)
+    seen = ~np.isneginf(scores)
+    lse = reference.attention(q, k, v, sinks=sinks, **options)[1][..., None]
+    lse_error = attention(q, k, v, sinks=sinks, **options)[1][..., None]
+    depth = np.where(seen, lse - scores, 0)
+    shift = _score_error(q, k, scores, options) + lse_error
+    shift = shift + gamma(4) * (np.abs(depth) + shift) + EXPONENTIAL
+    p = np.where(seen, np.exp(-depth), 0)
+    return p, np.where(seen, p * np.expm1(shift) + 2 * SMALLEST_NORMAL, 0)
+
+
+def _slope_and_error(q, k, options):
+    """Return the derivative of the capped score, and how far it is off."""
+    cap = options.get("softcap")
+    if not cap:
+        return 1.0, 0.0
+    capped = reference.attention_scores(q, k, **options | {"stage": "softcap"})
+    ratio = np.abs(capped) / cap
+    off = _score_error(q, k, capped, options | {"stage": "softcap"}) / cap + gamma(2) * ratio
+    return 1 - ratio**2, 2 * ratio * off + off**2 + gamma(2)
+
+
+def _terms(rows, shape, lead):
+    """Return how many terms the sum over rows and over leading axes that were broadcast has."""
+    own = (1,) * (len(lead) + 3 - len(shape)) + shape
+    return rows * np.prod([n for n, m in zip(lead, own, strict=False) if m == 1])
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def attention_backward(dout, q, k, v, *, sinks=None, kept=None, **options):
+    """Bounds on dq, dk and dv, from the output and the log-sum-exp that the kernels compute.
+
+    dp and delta are chains over Dv; their difference e times the weight and the cap's slope is ds;
+    the gradients are chains of such terms over keys, or over all the queries that read a key.
+    """
+    shapes, factors = [np.shape(x) for x in (q, k, v)], 1.0 if kept is None else kept
+    out, _ = reference.attention(q, k, v, sinks=sinks, kept=kept, **options)
+    out_error, _ = attention(q, k, v, sinks=sinks, kept=kept, **options)
+    p, p_error = _weights_and_error(q, k, v, sinks, options)
+    slope, slope_error = _slope_and_error(q, k, options)
+    scale = shapes[0][-1] ** -0.5 if options.get("scale") is None else abs(options["scale"])
+    q, absolute_dout = _magnitudes(q, dout)
+    group = p.shape[-3] // shapes[1][-3] if q.ndim > 2 else 1
+    if group > 1:
+        k, v = (np.repeat(x, group, axis=-3) for x in (k, v))
+    (k, absolute_v), v = _magnitudes(k, v), np.asarray(v, np.float64)
+    chain = gamma(v.shape[-1] + 5)
+    dp = factors * (dout @ np.swapaxes(v, -1, -2))
+    delta = (dout * out).sum(axis=-1, keepdims=True)
+    e_error = chain * factors * (absolute_dout @ np.swapaxes(absolute_v, -1, -2))
+    delta_error = absolute_dout * (out_error + chain * (np.abs(out) + out_error))
+    e, e_error = np.abs(dp - delta), e_error + delta_error.sum(axis=-1, keepdims=True)
+    e_error = e_error + gamma(2) * (e + e_error)
+    ds = scale * p * e * slope
+    above = scale * (p + p_error) * (e + e_error) * (slope + slope_error) * (1 + gamma(5))
+    above = above + 4 * TINY
+    weight, above_weight = p * factors, (p + p_error) * factors * (1 + gamma(2))
+    lead, (queries, keys) = p.shape[:-3], p.shape[-2:]
+
+    def product(true, most, x, shape, rows):
+        terms = gamma(_terms(rows, shape, lead) + 1)
+        error = (most - true) @ x + terms * (most @ x) + SMALLEST_NORMAL
+        return reference.summed(np.broadcast_to(error, (*p.shape[:-2], *error.shape[-2:])), shape)
+
+    ds_t, above_t, weight_t, above_weight_t = (
+        np.swapaxes(x, -1, -2) for x in (ds, above, weight, above_weight)
+    )
+    return (
+        product(ds, above, k, shapes[0], keys),
+        product(ds_t, above_t, q, shapes[1], group * queries),
+        product(weight_t, above_weight_t, absolute_dout, shapes[2], group * queries),
+    )

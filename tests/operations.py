@@ -23,8 +23,11 @@ OPERATIONS = {
     "mean_pool": lambda **o: fw.mean_pool(normal(12, 24), [0, 5, 12], **o),
     "cosine_top_k": lambda **o: fw.cosine_top_k(normal(5, 24), TABLE, 7, **o),
     "attention": lambda **o: fw.attention(normal(2, 12, 24), *normal(2, 2, 12, 24), **o),
+    "attention_backward": lambda **o: fw.attention_backward(
+        *normal(4, 2, 12, 24), normal(2, 12, 24), normal(2, 12) + 4, **o
+    ),
 }
-WITH_OUT = sorted(OPERATIONS.keys() - {"cosine_top_k"})
+WITH_OUT = sorted(OPERATIONS.keys() - {"attention_backward", "cosine_top_k"})
 
 
 def in_child(code, *, timeout=60, **environment):

@@ -200,10 +200,11 @@ def attention_scores(
     return np.where(total == 0, 0, e / np.where(total == 0, 1, total))
 
 
-def attention(q, k, v, *, sinks=None, **options):
+def attention(q, k, v, *, sinks=None, kept=None, **options):
     """Return softmax(scores) v and the scores' log-sum-exp, a row at a time.
 
-    Only the keys that a row sees enter it, so what the others hold cannot matter.
+    Only the keys that a row sees enter it, so what the others hold cannot matter. Weights are
+    multiplied with `kept`, what dropout makes of them, if that is given.
     """
     scores = attention_scores(q, k, **options)
     (v,) = _float64(v)
@@ -220,6 +221,72 @@ def attention(q, k, v, *, sinks=None, **options):
             with np.errstate(all="ignore"):
                 greatest = np.max([*s, *extra])
                 e, total = np.exp(s - greatest), np.exp(np.array([*s, *extra]) - greatest).sum()
-                out[row] = (e / total) @ v[row[:-1]][seen]
+                weights = e / total if kept is None else e / total * kept[row][seen]
+                out[row] = weights @ v[row[:-1]][seen]
                 lse[row] = greatest + np.log(total)
     return out, lse
+
+
+def attention_backward(dout, q, k, v, *, sinks=None, kept=None, **options):
+    """Return the gradients of sum(dout * out) by q, k and v, a row at a time, as attention above.
+
+    With weights p and out = p v: dp = dout v, and the score's is p (dp - p . dp).
+    """
+    scores = attention_scores(q, k, **options)
+    cap, scale = options.get("softcap"), options.get("scale")
+    scale = np.shape(q)[-1] ** -0.5 if scale is None else scale
+    slope = np.ones(scores.shape)
+    if cap:
+        slope = slope - (attention_scores(q, k, **options | {"stage": "softcap"}) / cap) ** 2
+    _, lse = attention(q, k, v, sinks=sinks, **options)
+    given, group = (q, k, v), 1 if np.ndim(q) == 2 else np.shape(q)[-3] // np.shape(k)[-3]
+    q, k, v, dout = _float64(q, k, v, dout)
+    if q.ndim > 2:
+        k, v = (np.repeat(x, group, axis=-3) for x in (k, v))
+    q, k, v = (np.broadcast_to(x, (*scores.shape[:-2], *x.shape[-2:])) for x in (q, k, v))
+    dq, dk, dv = (np.zeros(x.shape) for x in (q, k, v))
+    for row in np.ndindex(*scores.shape[:-1]):
+        head, (seen,) = row[:-1], np.nonzero(~np.isneginf(scores[row]))
+        factors = np.ones(len(seen)) if kept is None else kept[row][seen]
+        with np.errstate(all="ignore"):
+            p = np.exp(scores[row][seen] - lse[row])
+            dp = factors * (v[head][seen] @ dout[row])
+            ds = p * (dp - p @ dp) * slope[row][seen] * scale
+            dq[row] = ds @ k[head][seen]
+            dk[head][seen] += np.outer(ds, q[row])
+            dv[head][seen] += np.outer(p * factors, dout[row])
+    return tuple(summed(x, np.shape(like)) for x, like in zip((dq, dk, dv), given, strict=True))
+
+
+def summed(gradient, shape):
+    """Return the sum over the query heads of a key head and over axes that were broadcast."""
+    if len(shape) > 2:
+        *lead, heads, rows, columns = gradient.shape
+        grouped = gradient.reshape(*lead, shape[-3], heads // shape[-3], rows, columns)
+        gradient = grouped.sum(axis=-3)
+    full = (1,) * (gradient.ndim - len(shape)) + shape
+    axes = tuple(i for i, n in enumerate(full) if n == 1 and gradient.shape[i] != 1)
+    return gradient.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def philox(counter, key):
+    """Return Philox 4x32-10 of arrays of counters, in Python's or NumPy's own integers."""
+    words, (low, high) = [np.asarray(word, np.uint64) for word in counter], key
+    mask = np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        first, third = words[0] * np.uint64(0xD2511F53), words[2] * np.uint64(0xCD9E8D57)
+        words = [
+            (third >> np.uint64(32)) ^ words[1] ^ np.uint64(low),
+            third & mask,
+            (first >> np.uint64(32)) ^ words[3] ^ np.uint64(high),
+            first & mask,
+        ]
+        low, high = (low + 0x9E3779B9) & 0xFFFFFFFF, (high + 0xBB67AE85) & 0xFFFFFFFF
+    return words
+
+
+def kept_weights(shape, p, seed):
+    """Return what weights (batch, heads, queries, keys) are multiplied with: 0 or 1 / (1 - p)."""
+    b, h, i, j = np.indices(shape)
+    words = philox((j // 4, i, h, b), (seed & 0xFFFFFFFF, seed >> 32))
+    return np.where(np.choose(j % 4, words) >= round(p * 2**32), 1 / (1 - p), 0)

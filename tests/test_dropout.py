@@ -19,33 +19,9 @@ ANSWERS = [
 ]
 
 
-def philox(counter, key):
-    """Return Philox 4x32-10 of arrays of counters, in Python's or NumPy's own integers."""
-    words, (low, high) = [np.asarray(word, np.uint64) for word in counter], key
-    mask = np.uint64(0xFFFFFFFF)
-    for _ in range(10):
-        first, third = words[0] * np.uint64(0xD2511F53), words[2] * np.uint64(0xCD9E8D57)
-        words = [
-            (third >> np.uint64(32)) ^ words[1] ^ np.uint64(low),
-            third & mask,
-            (first >> np.uint64(32)) ^ words[3] ^ np.uint64(high),
-            first & mask,
-        ]
-        low, high = (low + 0x9E3779B9) & 0xFFFFFFFF, (high + 0xBB67AE85) & 0xFFFFFFFF
-    return words
-
-
-def kept(shape, p, seed):
-    """Return where weights (batch, heads, queries, keys) are kept."""
-    b, h, i, j = np.indices(shape)
-    words = philox((j // 4, i, h, b), (seed & 0xFFFFFFFF, seed >> 32))
-    return np.choose(j % 4, words) >= round(p * 2**32)
-
-
 def expected(q, k, v, p, seed, **options):
-    weights = reference.attention_scores(q, k, stage="softmax", **options)
-    v = np.repeat(v, q.shape[1] // v.shape[1], axis=1).astype(np.float64)
-    return np.where(kept(weights.shape, p, seed), weights / (1 - p), 0) @ v
+    kept = reference.kept_weights((*q.shape[:-1], k.shape[-2]), p, seed)
+    return reference.attention(q, k, v, kept=kept, **options)[0]
 
 
 def operands(queries=150, keys=139):
@@ -54,7 +30,7 @@ def operands(queries=150, keys=139):
 
 @pytest.mark.parametrize(("counter", "key", "answer"), ANSWERS)
 def test_the_oracles_generator(counter, key, answer):
-    assert [int(word) for word in philox(counter, key)] == answer
+    assert [int(word) for word in reference.philox(counter, key)] == answer
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.999])

@@ -10,6 +10,7 @@ import wasmtime
 import flashwasm as fw
 import reference
 from flashwasm.bench.cases import CASES
+from flashwasm.host.instance import ARGUMENT_BYTES
 from flashwasm.kernels import KERNELS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,6 +149,12 @@ def test_signatures_match_the_modules():
             assert actual == signature.replace("p", "i"), kernel.export
         (memory,) = module.imports
         assert isinstance(memory.type, wasmtime.MemoryType)
+
+
+def test_structures_of_arguments_have_room():
+    for kernel in KERNELS:
+        if kernel.in_memory:
+            assert 4 * (kernel.workspace + len(kernel.signature)) <= ARGUMENT_BYTES, kernel.export
 
 
 def test_limits_are_the_headers():

@@ -78,6 +78,16 @@ struct attention_f32_arguments {
     float softcap; /* Scores become softcap * tanh(score / softcap); 0 for none. */
 };
 
+/* The arguments of attention's gradient: those of the call whose gradient it is, with its out and its lse
+ * for inputs, and what it takes and gives besides. It adds to dq, dk and dv. */
+struct attention_backward_f32_arguments {
+    struct attention_f32_arguments forward;
+    const float *dout;
+    float *dq, *dk, *dv;
+    int32_t dout_stride, dq_stride, dk_stride, dv_stride; /* From one row to the next. */
+    int32_t dout_head_stride, dq_head_stride, dk_head_stride, dv_head_stride;
+};
+
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
                    int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
                    int32_t b_column_stride, int32_t c_row_stride);
@@ -98,6 +108,7 @@ int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *cor
                          int32_t query_count, int32_t row_count, int32_t dim, int32_t k, int32_t first_index,
                          int32_t metric);
 int32_t attention_f32(const struct attention_f32_arguments *arguments);
+int32_t attention_backward_f32(const struct attention_backward_f32_arguments *arguments);
 int32_t attention_materialized_f32(void *workspace, const float *q, const float *k, const float *v, float *scores,
                                    float *out, int32_t queries, int32_t keys, int32_t dim, int32_t value_dim,
                                    float scale);

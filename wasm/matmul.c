@@ -14,10 +14,7 @@ enum { K_BLOCK = 256, ROW_BLOCK = 256 }; /* 8 KiB a B panel, a quarter of L1; 25
 static NOINLINE void add_tile(float *c, int32_t c_stride, const float *a, const float *b, int32_t k) {
     struct tile t = load_tile(c, c_stride);
     sweep_tile(&t, a, b, k);
-    for (int r = 0; r < TILE_ROWS; r++) {
-        t.low[r] = canonical_f32x4(t.low[r]);
-        t.high[r] = canonical_f32x4(t.high[r]);
-    }
+    t = canonical_tile(t);
     store_tile(c, c_stride, &t);
 }
 

@@ -34,6 +34,15 @@ INLINE void store_tile(float *c, int32_t stride, const struct tile *t) {
     }
 }
 
+/* The tile with any NaN the one of nan.h. */
+INLINE struct tile canonical_tile(struct tile t) {
+    for (int r = 0; r < TILE_ROWS; r++) {
+        t.low[r] = canonical_f32x4(t.low[r]);
+        t.high[r] = canonical_f32x4(t.high[r]);
+    }
+    return t;
+}
+
 /* An address that no float has. It is read through a volatile so that the compiler cannot know. */
 extern const volatile uintptr_t never_an_address;
 

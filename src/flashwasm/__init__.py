@@ -13,6 +13,7 @@ _HOMES = {
     "flashwasm.flash_attention": [
         "KVCache",
         "attention",
+        "attention_backward",
         "attention_scores",
         "attention_varlen",
         "merge_attention",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from flashwasm.errors import ShapeError as ShapeError
     from flashwasm.flash_attention import KVCache as KVCache
     from flashwasm.flash_attention import attention as attention
+    from flashwasm.flash_attention import attention_backward as attention_backward
     from flashwasm.flash_attention import attention_scores as attention_scores
     from flashwasm.flash_attention import attention_varlen as attention_varlen
     from flashwasm.flash_attention import merge_attention as merge_attention

@@ -52,11 +52,19 @@ COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
 ATTENTION = Kernel(
     "attention_f32", "p" * 11 + "i" * 30 + "p" * 6 + "fff", workspace=True, in_memory=True
 )
+ATTENTION_BACKWARD = Kernel(
+    "attention_backward_f32",
+    # The forward structure, then dout, the gradients, and their strides.
+    ATTENTION.signature + "p" * 4 + "i" * 8,
+    workspace=True,
+    in_memory=True,
+)
 ATTENTION_MATERIALIZED = Kernel("attention_materialized_f32", "pppppiiiif", workspace=True)
 
 KERNELS = (
     *(MATMUL, VECADD, SOFTMAX, LAYER_NORM, RMS_NORM, GELU, GELU_TANH, EMBEDDING),
-    *(ROTARY_EMBEDDING, MEAN_POOL, COSINE_TOP_K, ATTENTION, ATTENTION_MATERIALIZED),
+    *(ROTARY_EMBEDDING, MEAN_POOL, COSINE_TOP_K, ATTENTION, ATTENTION_BACKWARD),
+    ATTENTION_MATERIALIZED,
 )
 
 # Limits that wasm/abi.h states.

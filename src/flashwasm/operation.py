@@ -48,6 +48,7 @@ class Operation:
         self._blocks: list[tuple[int, int]] = []
         # The inputs that are read in place.
         self._residents: list[Array] = []
+        self._sums: list[tuple[Array, Array]] = []
         limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
         self._deadline = None if limit is None else monotonic() + limit
 
@@ -139,6 +140,23 @@ class Operation:
         address = self.put(x, dtype)
         self.all_resident = resident
         return address
+
+    def put_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
+        """Return address and strides of float32 rows that the kernel adds to.
+
+        What had to be copied is copied back by ``finish_sums``.
+        """
+        if self._runtime.arena.offset_of(x) is not None:
+            return self.put_rows(x)
+        offset, copy = self.scratch(x.shape)
+        self._runtime.copy(copy, x)
+        self._sums.append((x, copy))
+        return offset, _contiguous_strides(x.shape)
+
+    def finish_sums(self) -> None:
+        """Copy back what ``put_sums`` copied."""
+        for x, copy in self._sums:
+            self._runtime.copy(x, copy)
 
     def output(self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False) -> int:
         """Return the address to write the float32 result to; call it when all inputs are put.

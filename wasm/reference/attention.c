@@ -4,6 +4,7 @@
 #include "../abi.h"
 #include "../log.h"
 #include "../philox.h"
+#include "attention_score.h"
 #include "scalar_math.h"
 
 typedef struct attention_f32_arguments arguments;
@@ -49,7 +50,7 @@ static float scale_at(const arguments *args, const float *scales, int32_t key_he
 }
 
 /* The score of key j for query i, -inf where it may not be seen. */
-static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
+float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
     int32_t past = j - (i + args->diagonal); /* How far the key lies past the query's diagonal. */
     if (past > args->after || past < -args->before) return MINUS_INFINITY;
     float bias = 0.0f;
@@ -69,7 +70,7 @@ static float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
 }
 
 /* Whether dropout takes a weight: see ../attention_dropout.c. */
-static int is_dropped(const arguments *args, int32_t head, int32_t i, int32_t j) {
+int is_dropped(const arguments *args, int32_t head, int32_t i, int32_t j) {
     uint32_t words[4] = {(uint32_t)j / 4, args->first_query + (uint32_t)i, args->first_head + (uint32_t)head,
                          args->batch};
     uint32_t low = args->seed_low, high = args->seed_high;

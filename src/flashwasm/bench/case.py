@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     Inputs = tuple[Array, ...]
+    Output = Array | tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Case:
     make : callable
         Takes a random generator; returns the inputs.
     run : callable
-        Takes the inputs, then ``out`` and ``runtime`` by name.
+        Takes the inputs, then ``runtime`` by name, and ``out`` where it returns one array.
     baseline : callable
         The same by NumPy, in float32.
     oracle : callable
@@ -46,9 +47,9 @@ class Case:
     operation: str
     size: str
     make: Callable[[np.random.Generator], Inputs]
-    run: Callable[..., Array]
-    baseline: Callable[..., Array]
-    oracle: Callable[..., Array]
+    run: Callable[..., Output]
+    baseline: Callable[..., Output]
+    oracle: Callable[..., Output]
     tolerance: float
     work: float
     unit: str

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import flash_attention, ops
+from flashwasm.bench.backward import attention_backward_case
 from flashwasm.bench.case import Case
 from flashwasm.bench.decoding import DECODING
 
@@ -290,6 +291,8 @@ CASES = (
     _layer_norm_case(512, 384),
     _attention_case(12, 512, 64),
     _attention_case(12, 512, 64, causal=True),
+    attention_backward_case(12, 512, 64),
+    attention_backward_case(12, 512, 64, causal=True),
     _rms_norm_case(512, 384),
     _gelu_case(512 * 1536),
     _rotary_case(12, 512, 64),

@@ -16,7 +16,7 @@ from flashwasm.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from flashwasm.bench.case import Array, Case, Inputs
+    from flashwasm.bench.case import Array, Case, Inputs, Output
 
 # Each case is timed for about so long, and each contender so often at least.
 _SECONDS = 1.5
@@ -142,22 +142,31 @@ def _run_case(case: Case, fast: Runtime, scalar: Runtime) -> Result:
     )
 
 
-def _resident(case: Case, rt: Runtime, inputs: Inputs) -> Callable[[], Array]:
-    """Return a call on arrays in linear memory that writes to one there."""
+def _resident(case: Case, rt: Runtime, inputs: Inputs) -> Callable[[], Output]:
+    """Return a call on arrays in linear memory whose results stay there."""
     operands = [rt.asarray(x) for x in inputs]
-    out = rt.empty(case.run(*operands, runtime=rt).shape)
-    return partial(case.run, *operands, out=out, runtime=rt)
+    result = case.run(*operands, runtime=rt)
+    if isinstance(result, tuple):
+        return partial(case.run, *operands, runtime=rt)
+    return partial(case.run, *operands, out=rt.empty(result.shape), runtime=rt)
 
 
-def _error(case: Case, name: str, result: Array, expected: Array) -> float:
+def _arrays(result: Output) -> tuple[Array, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _error(case: Case, name: str, result: Output, expected: Output) -> float:
     """Return the largest error, or raise where it is too large."""
-    error = float(np.abs(result.astype(np.float64) - expected).max())
-    # Written so that NaN fails.
-    if not error <= case.tolerance:
-        message = (
-            f"{case.operation} {case.size}, {name}: error {error:g}, allowed {case.tolerance:g}"
-        )
-        raise WrongResultError(message)
+    error = 0.0
+    for x, right in zip(_arrays(result), _arrays(expected), strict=True):
+        worst = float(np.abs(x.astype(np.float64) - right).max())
+        # Written so that NaN fails.
+        if not worst <= case.tolerance:
+            message = (
+                f"{case.operation} {case.size}, {name}: error {worst:g}, allowed {case.tolerance:g}"
+            )
+            raise WrongResultError(message)
+        error = max(error, worst)
     return error
 
 

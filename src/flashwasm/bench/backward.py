@@ -1,0 +1,55 @@
+"""The case of attention's gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.bench.case import Case
+from flashwasm.flash_attention import attention_backward
+
+if TYPE_CHECKING:
+    from flashwasm.bench.case import Array, Inputs
+
+_EPS = float(np.finfo(np.float32).eps)
+
+
+def attention_backward_case(heads: int, length: int, dim: int, *, causal: bool = False) -> Case:
+    """Return the case of one size."""
+    visible = np.tri(length, dtype=np.bool_) if causal else np.ones((length, length), np.bool_)
+
+    def make(rng: np.random.Generator) -> Inputs:
+        q, k, v, dout = rng.standard_normal((4, heads, length, dim), np.float32)
+        scores = q @ k.swapaxes(-1, -2) * np.float32(dim**-0.5)
+        weights = np.exp(scores) * visible
+        total = weights.sum(axis=-1, keepdims=True)
+        return dout, q, k, v, weights / total @ v, np.log(total[..., 0])
+
+    def run(*inputs: Array, **options: Any) -> tuple[Array, ...]:
+        return attention_backward(*inputs, causal=causal, **options)
+
+    def formula(
+        dout: Array, q: Array, k: Array, v: Array, out: Array, lse: Array
+    ) -> tuple[Array, ...]:
+        scale = q.dtype.type(dim**-0.5)
+        p = np.exp(q @ k.swapaxes(-1, -2) * scale - lse[..., None])
+        if causal:
+            p *= visible
+        delta = (dout * out).sum(axis=-1, keepdims=True)
+        ds = p * (dout @ v.swapaxes(-1, -2) - delta) * scale
+        return ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ dout
+
+    return Case(
+        operation="attention_backward",
+        size=f"{heads}x{length}x{dim}" + (" causal" if causal else ""),
+        make=make,
+        run=run,
+        baseline=formula,
+        oracle=formula,
+        tolerance=128 * _EPS,
+        # Five products of the size of the scores, where attention itself has two.
+        work=10.0 * heads * length * length * dim / (2 if causal else 1),
+        unit="GFLOP/s",
+        baseline_name="NumPy: five products over stored scores",
+    )
