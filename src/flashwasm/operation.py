@@ -44,7 +44,7 @@ class Operation:
     _pending: Array | None = None  # The result, where it is still to be copied out.
 
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._blocks: list[tuple[int, int]] = []
         # The inputs that are read in place.
         self._residents: list[Array] = []
@@ -53,7 +53,7 @@ class Operation:
         self._deadline = None if limit is None else monotonic() + limit
 
     def __enter__(self) -> Operation:
-        runtime = self._runtime
+        runtime = self.runtime
         if self._deadline is None:
             runtime.lock.acquire()
         elif not runtime.lock.acquire(timeout=max(self._deadline - monotonic(), 0)):
@@ -71,19 +71,19 @@ class Operation:
         trace: TracebackType | None,
     ) -> None:
         for offset, size in self._blocks:
-            self._runtime.arena.release(offset, size)
-        self._runtime.lock.release()
+            self.runtime.arena.release(offset, size)
+        self.runtime.lock.release()
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> tuple[int, Array]:
         """Return the address and an array of memory that lasts as long as this operation."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        offset = self._runtime.arena.allocate(size)
+        offset = self.runtime.arena.allocate(size)
         self._blocks.append((offset, size))
-        return offset, self._runtime.arena.view(offset, shape, dtype)
+        return offset, self.runtime.arena.view(offset, shape, dtype)
 
     def put(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of ``x``, contiguous and of ``dtype``, copied only if need be."""
-        arena = self._runtime.arena
+        arena = self.runtime.arena
         # The quick way in: a whole array of linear memory is contiguous.
         block = arena.blocks.get(id(x))
         if block is not None and x.dtype is dtype and block() is x:
@@ -97,7 +97,7 @@ class Operation:
             self._residents.append(x)
             return offset
         offset, target = self.scratch(x.shape, dtype)
-        self._runtime.copy(target, x)
+        self.runtime.copy(target, x)
         return offset
 
     def put_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
@@ -106,7 +106,7 @@ class Operation:
         Any strides are kept where ``x`` lies in linear memory; a copy is contiguous, with the last
         two axes in the order in which they lie.
         """
-        offset = self._runtime.arena.offset_of(x)
+        offset = self.runtime.arena.offset_of(x)
         if offset is not None and x.dtype == _FLOAT32 and not any(s % 4 for s in x.strides):
             self._residents.append(x)
             return offset, tuple([s // 4 for s in x.strides])
@@ -123,16 +123,8 @@ class Operation:
         if strides[-1] == 1 or x.shape[-1] <= 1:
             return address, strides
         offset, target = self.scratch(x.shape)
-        self._runtime.copy(target, x)
+        self.runtime.copy(target, x)
         return offset, _contiguous_strides(x.shape)
-
-    def locate(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the address and the strides, in elements, of an array in linear memory."""
-        offset = self._runtime.arena.offset_of(x)
-        assert offset is not None  # noqa: S101 - the caller made it there.
-        self._residents.append(x)
-        size = x.itemsize
-        return offset, tuple([s // size for s in x.strides])
 
     def put_aside(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Put a small operand, which does not decide where the result lies."""
@@ -146,17 +138,17 @@ class Operation:
 
         What had to be copied is copied back by ``finish_sums``.
         """
-        if self._runtime.arena.offset_of(x) is not None:
+        if self.runtime.arena.offset_of(x) is not None:
             return self.put_rows(x)
         offset, copy = self.scratch(x.shape)
-        self._runtime.copy(copy, x)
+        self.runtime.copy(copy, x)
         self._sums.append((x, copy))
         return offset, _contiguous_strides(x.shape)
 
     def finish_sums(self) -> None:
         """Copy back what ``put_sums`` copied."""
         for x, copy in self._sums:
-            self._runtime.copy(x, copy)
+            self.runtime.copy(x, copy)
 
     def output(self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False) -> int:
         """Return the address to write the float32 result to; call it when all inputs are put.
@@ -164,7 +156,7 @@ class Operation:
         The result stays in linear memory where all inputs lie there. ``in_place`` says that the
         kernel may write over an input that begins at the same address, so also over its copy.
         """
-        arena = self._runtime.arena
+        arena = self.runtime.arena
         if out is None and self.all_resident:
             self._result, offset = arena.array(shape)
             return offset
@@ -187,14 +179,14 @@ class Operation:
         if self._pending is not None:
             if self._result is None:
                 self._result = np.empty(self._pending.shape, np.float32)
-            self._runtime.copy(self._result, self._pending)
+            self.runtime.copy(self._result, self._pending)
         assert self._result is not None  # noqa: S101 - output() was called.
         return self._result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
         """Return whether writing there would change an input before it is read."""
         end = offset + size
-        base = self._runtime.arena.address
+        base = self.runtime.arena.address
         for x in self._residents:
             if not x.size:
                 continue
@@ -209,17 +201,17 @@ class Operation:
     @property
     def threads(self) -> int:
         """Workers that tasks may be spread over."""
-        return self._runtime.threads
+        return self.runtime.threads
 
     def run(self, kernel: Kernel, arguments: tuple[float, ...]) -> None:
         """Call a kernel once on the calling thread."""
         if self._deadline is not None:
             self.check_deadline()
-        _timed_call(self._runtime, kernel, arguments)
+        _timed_call(self.runtime, kernel, arguments)
 
     def run_all(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
         """Run a kernel's tasks on all workers; the order in which they end does not matter."""
-        runtime = self._runtime
+        runtime = self.runtime
         start = perf_counter()
         try:
             runtime.workers.run(kernel, tasks, self._deadline)

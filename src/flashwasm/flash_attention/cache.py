@@ -9,6 +9,7 @@ import numpy as np
 from flashwasm.arrays import choice, floats, positive_int
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.dense import attend_into
+from flashwasm.flash_attention.operands import locate_keys
 from flashwasm.flash_attention.problem import Storage, checked_problem, output_shape
 from flashwasm.flash_attention.storage import check_range, stored_pair
 from flashwasm.kernels import ATTENTION_MAX_DIM
@@ -90,6 +91,7 @@ class KVCache:
             self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims
         )
         self._length = 0
+        self._views: dict[tuple[int, ...], tuple[Array, Array, Storage]] = {}
 
     def append(self, k: ArrayLike, v: ArrayLike) -> None:
         """Add keys and their values at the end.
@@ -165,13 +167,11 @@ class KVCache:
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
         lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
-
-        def with_lead(x: Array) -> Array:
-            return x.reshape(lead + x.shape[1:])
-
-        k, v = (with_lead(x.rows)[..., : self._length, :] for x in (self._k, self._v))
-        storage = Storage(self._k.kind, self._k.rows.shape[2], self._k.scales, self._v.scales)
-        problem = checked_problem(queries, k, v, storage=storage.part(with_lead), **options)
+        if lead not in self._views:
+            self._views[lead] = self._view(lead)
+        k, v, storage = self._views[lead]
+        k, v = k[..., : self._length, :], v[..., : self._length, :]
+        problem = checked_problem(queries, k, v, storage=storage, **options)
         shape = output_shape(problem, queries)
         return attend_into(
             self.runtime, problem, shape, out=out, with_lse=return_lse, timeout=timeout
@@ -216,6 +216,17 @@ class KVCache:
     def nbytes(self) -> int:
         """Bytes of linear memory that it takes."""
         return self._k.nbytes + self._v.nbytes
+
+    def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, Storage]:
+        """Return all rows of keys and values, and their storage, with other leading axes."""
+        k, v = (x.rows.reshape(lead + x.rows.shape[1:]) for x in (self._k, self._v))
+        storage = Storage(self._k.kind, k.shape[-2])
+        if self._k.scales is not None and self._v.scales is not None:
+            storage = storage._replace(
+                k_scales=self._k.scales.reshape(lead + self._k.scales.shape[1:]),
+                v_scales=self._v.scales.reshape(lead + self._v.scales.shape[1:]),
+            )
+        return k, v, storage._replace(located=locate_keys(self.runtime.arena, k, v, storage))
 
     def _checked(self, x: ArrayLike, name: str, columns: int) -> Array:
         """Return rows with a batch axis, or raise."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flashwasm.kernels import MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
-    from flashwasm.flash_attention.problem import Problem
+    from numpy.typing import NDArray
+
+    from flashwasm.flash_attention.problem import Problem, Storage
+    from flashwasm.memory import Arena
     from flashwasm.operation import Operation
+
+    Array = NDArray[Any]
 
 
 class Operand:
@@ -46,10 +51,24 @@ class Keys(NamedTuple):
 def put_keys(op: Operation, p: Problem) -> Keys:
     """Put keys and values, those of a cache where they lie."""
     storage = p.storage
+    if storage.located is not None:
+        return storage.located
     if storage.kind == STORED_ROWS:
         return Keys(*(Operand(*op.put_rows(x), x.shape) for x in (p.k, p.v)))
-    stored = (p.k, p.v, storage.k_scales, storage.v_scales)
-    return Keys(*(Operand(*op.locate(x), x.shape, x.itemsize) for x in stored if x is not None))
+    return locate_keys(op.runtime.arena, p.k, p.v, storage)
+
+
+def locate_keys(arena: Arena, k: Array, v: Array, storage: Storage) -> Keys:
+    """Return where a cache's keys, values and scales lie."""
+    operands = []
+    for x in (k, v, storage.k_scales, storage.v_scales):
+        if x is None:
+            continue
+        address = arena.offset_of(x)
+        assert address is not None  # noqa: S101 - the cache made it there.
+        strides = tuple(s // x.itemsize for s in x.strides)
+        operands.append(Operand(address, strides, x.shape, x.itemsize))
+    return Keys(*operands)
 
 
 def put_mask(op: Operation, p: Problem) -> tuple[Operand | None, int]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.operands import Keys
     from flashwasm.flash_attention.rules import Causal
 
     Array = NDArray[Any]
@@ -26,18 +27,20 @@ _MATRIX_AXES = 3  # heads, rows, columns
 
 
 class Storage(NamedTuple):
-    """How keys and values are stored, and the scales of their rows, shape (..., Hk, capacity)."""
+    """How keys and values are stored, and where; scales of rows have shape (..., Hk, capacity)."""
 
     kind: int = STORED_ROWS
     capacity: int = 0
     k_scales: Array | None = None
     v_scales: Array | None = None
+    located: Keys | None = None
 
     def part(self, cut: Callable[[Array], Array]) -> Storage:
-        """Return the storage of a part of the leading axes or heads."""
+        """Return the storage of a part of the leading axes or heads, to be located anew."""
         if self.k_scales is None or self.v_scales is None:
-            return self
-        return self._replace(k_scales=cut(self.k_scales), v_scales=cut(self.v_scales))
+            return self._replace(located=None)
+        scales = (cut(self.k_scales), cut(self.v_scales))
+        return Storage(self.kind, self.capacity, *scales)
 
 
 _ROWS = Storage()
