@@ -34,24 +34,42 @@ INLINE void hide_off_diagonal(float *scores, const struct attention_f32_argument
     }
 }
 
+/* Which of sixteen keys, from the j-th on, a row of a boolean mask hides: a bit for each. */
+INLINE uint32_t hidden_sixteen(const uint8_t *row, int32_t stride, int32_t j, int32_t keys) {
+    if (stride == 1 && j + 16 <= keys) {
+        return (uint32_t)wasm_i8x16_bitmask(wasm_i8x16_eq(wasm_v128_load(row + j), wasm_i8x16_const_splat(0)));
+    }
+    uint32_t hidden = 0;
+    for (int32_t i = 0; i < 16 && j + i < keys; i++) hidden |= (uint32_t)!row[(j + i) * stride] << i;
+    return hidden;
+}
+
+INLINE const uint8_t *mask_row_of(const struct attention_f32_arguments *args, struct attention_place at, int32_t i) {
+    return (const uint8_t *)args->mask + at.head * args->mask_head_stride + (at.query + i) * args->mask_query_stride +
+           at.key * args->mask_key_stride;
+}
+
 INLINE void hide_where_false(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
                              int32_t across) {
-    const uint8_t *mask = (const uint8_t *)args->mask + at.head * args->mask_head_stride;
     for (int32_t i = 0; i < at.queries; i++) {
-        const uint8_t *row = mask + (at.query + i) * args->mask_query_stride + at.key * args->mask_key_stride;
-        for (int32_t j = 0; j < at.keys; j++) {
-            if (!row[j * args->mask_key_stride]) scores[j * across + i] = MINUS_INFINITY;
+        const uint8_t *row = mask_row_of(args, at, i);
+        for (int32_t j = 0; j < at.keys; j += 16) {
+            uint32_t hidden = hidden_sixteen(row, args->mask_key_stride, j, at.keys);
+            for (; hidden; hidden &= hidden - 1) {
+                scores[(j + __builtin_ctz(hidden)) * across + i] = MINUS_INFINITY;
+            }
         }
     }
 }
 
 int mask_hides_all(const struct attention_f32_arguments *args, struct attention_place at) {
     if (args->mask_kind != MASK_BOOLEAN) return 0;
-    const uint8_t *mask = (const uint8_t *)args->mask + at.head * args->mask_head_stride;
     for (int32_t i = 0; i < at.queries; i++) {
-        const uint8_t *row = mask + (at.query + i) * args->mask_query_stride + at.key * args->mask_key_stride;
-        for (int32_t j = 0; j < at.keys; j++) {
-            if (row[j * args->mask_key_stride]) return 0;
+        const uint8_t *row = mask_row_of(args, at, i);
+        for (int32_t j = 0; j < at.keys; j += 16) {
+            int32_t count = at.keys - j < 16 ? at.keys - j : 16;
+            uint32_t all = (1u << count) - 1;
+            if (hidden_sixteen(row, args->mask_key_stride, j, at.keys) != all) return 0;
         }
     }
     return 1;
