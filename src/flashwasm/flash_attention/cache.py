@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,12 @@ from flashwasm.arrays import choice, floats, positive_int
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.dense import attend_into
 from flashwasm.flash_attention.operands import locate_keys
-from flashwasm.flash_attention.problem import Storage, checked_problem, output_shape
+from flashwasm.flash_attention.problem import (
+    Problem,
+    Storage,
+    checked_problem,
+    output_shape,
+)
 from flashwasm.flash_attention.storage import check_range, stored_pair
 from flashwasm.kernels import ATTENTION_MAX_DIM
 from flashwasm.runtime import checked_runtime
@@ -24,6 +30,24 @@ if TYPE_CHECKING:
 
 _DTYPES = ("float32", "float16", "int8")
 _AXES = 4  # batch, heads, keys, columns
+
+
+_NOTHING = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was checked for queries of a shape without options: a step of decoding skips it."""
+
+    shape: tuple[int, ...] | None = None
+    with_axes: tuple[int, ...] = ()
+    bare: Problem | None = None
+
+    def problem(self, q: Array, k: Array, v: Array) -> Problem:
+        """Return the problem for queries of the shape, and keys that only their number tells."""
+        assert self.bare is not None  # noqa: S101 - the shape is.
+        lengths = np.full(self.bare.lead, k.shape[-2])
+        return replace(self.bare, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
 
 
 class KVCache:
@@ -92,6 +116,7 @@ class KVCache:
         )
         self._length = 0
         self._views: dict[tuple[int, ...], tuple[Array, Array, Storage]] = {}
+        self._plan = _Plan()
 
     def append(self, k: ArrayLike, v: ArrayLike) -> None:
         """Add keys and their values at the end.
@@ -171,7 +196,13 @@ class KVCache:
             self._views[lead] = self._view(lead)
         k, v, storage = self._views[lead]
         k, v = k[..., : self._length, :], v[..., : self._length, :]
-        problem = checked_problem(queries, k, v, storage=storage, **options)
+        if options or self._plan.shape != queries.shape:
+            problem = checked_problem(queries, k, v, storage=storage, **options)
+            if not options:
+                bare = replace(problem, q=_NOTHING, k=_NOTHING, v=_NOTHING)
+                self._plan = _Plan(queries.shape, problem.q.shape, bare)
+        else:
+            problem = self._plan.problem(queries, k, v)
         shape = output_shape(problem, queries)
         return attend_into(
             self.runtime, problem, shape, out=out, with_lse=return_lse, timeout=timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def _attend_whole(
         partials = op.scratch((count, partial_floats))[0] if partial_floats else 0
         tasks: list[list[Call]] = []
         last: list[list[Call]] = []
-        for at, index in enumerate(np.ndindex(*p.lead)):
+        for at, index in enumerate(product(*map(range, p.lead))):
             row = at * heads * queries
             addresses = Addresses(
                 *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
