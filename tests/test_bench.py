@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from flashwasm.bench.cases import CASES
 from flashwasm.bench.report import cells, duration, markdown
 from flashwasm.bench.runner import WrongResultError, run_cases
+from flashwasm.bench.search_cases import SEARCH_CASES
+from flashwasm.bench.search_runner import absent, run_search
 from flashwasm.cli import main
 
 SMALL = next(case for case in CASES if case.operation == "vecadd")
@@ -73,3 +75,40 @@ def test_an_unknown_operation_is_refused():
     done = CliRunner().invoke(main, ["bench", "ops", "--op", "nothing"])
     assert done.exit_code == 2
     assert "'nothing' is not one of attention" in done.stderr
+
+
+@pytest.mark.parametrize("case", SEARCH_CASES, ids=lambda case: f"{case.operation} {case.data}")
+def test_indexes_find_what_they_are_measured_on(case):
+    results = list(run_search(case, 1500))
+    if not results:  # The model is not installed.
+        return
+    rates = {(r.name, r.queries, r.ef): r.rate for r in results}
+    assert len(rates) == len(results)
+    assert {"flashwasm float32", "flashwasm int8", "NumPy"} <= {r.name for r in results}
+    for result in results:
+        assert result.rate > 0
+        assert result.recall >= (0.95 if result.ef == 0 or result.ef >= 64 else 0.85), result
+        if result.name.startswith("flashwasm"):
+            assert result.megabytes > 0
+            assert result.build_seconds > 0
+
+
+def test_libraries_that_are_not_there_are_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert absent(SEARCH_CASES) == [
+        "faiss: not installed (pip install faiss-cpu)",
+        "hnswlib: not installed (pip install hnswlib)",
+        "usearch: not installed (pip install usearch)",
+    ]
+
+
+@pytest.mark.slow
+def test_the_command_measures_indexes(tmp_path):
+    json_file, markdown_file = tmp_path / "r.json", tmp_path / "r.md"
+    arguments = ["bench", "search", "--vectors", "1000", "--json", str(json_file)]
+    done = CliRunner().invoke(main, [*arguments, "--markdown", str(markdown_file)])
+    assert done.exit_code == 0, done.output
+    document = json.loads(json_file.read_text())
+    assert {r["operation"] for r in document["search"]} == {"FlatIndex", "HNSWIndex"}
+    assert "results" not in document
+    assert "recall@k" in markdown_file.read_text()

@@ -10,6 +10,7 @@ import wasmtime
 import flashwasm as fw
 import reference
 from flashwasm.bench.cases import CASES
+from flashwasm.bench.search_cases import SEARCH_CASES
 from flashwasm.host.instance import ARGUMENT_BYTES
 from flashwasm.kernels import KERNELS
 
@@ -26,7 +27,8 @@ LAYERS = [
     {"runtime"},
     {"operation", "parts"},
     {"ops"},
-    {"flash_attention", "probe"},
+    {"flash_attention", "probe", "container"},
+    {"search"},
     {"encoder"},
     {"qe"},
     {"bench"},
@@ -40,6 +42,21 @@ NOT_PUBLIC = {
     "gelu_tanh": "gelu(approximate='tanh')",
     "attention_materialized": "the baseline that benchmarks compare with",
 }
+
+
+# Kernels that are parts of a class's methods, by operation.
+METHODS = {
+    "index_store": "FlatIndex",
+    "flat_search": "FlatIndex",
+    "flat_search_i8": "FlatIndex",
+    "index_score": "HNSWIndex",
+    "hnsw_insert": "HNSWIndex",
+    "hnsw_search": "HNSWIndex",
+    "hnsw_repair": "HNSWIndex",
+}
+TEST_FILES = {"FlatIndex": "test_flat_index", "HNSWIndex": "test_hnsw_index"}
+# Oracles that go by another name than the operation.
+ORACLES = {"cosine_top_k": "similarity", "FlatIndex": "top_k", "HNSWIndex": "top_k"}
 
 
 def path_id(path):
@@ -102,26 +119,32 @@ def where_exported(export):
     return {path_id(path) for path in C if path.suffix == ".c" and text in path.read_text()}
 
 
+def is_portable(path):
+    """Return whether a C file uses no vectors, itself or by what it includes."""
+    included = re.findall(r'#include "(?:\.\./)?(\w+\.h)"', path.read_text())
+    return not any(name == "simd.h" or not is_portable(ROOT / "wasm" / name) for name in included)
+
+
 def missing(kernel):
     """Return what a row of the table lacks elsewhere."""
-    operation = kernel.operation
+    operation = METHODS.get(kernel.operation, kernel.operation)
     found = where_exported(kernel.export)
     yield from (
         [] if any(not p.startswith("wasm/reference") for p in found) else ["a C function in wasm/"]
     )
-    if operation != "attention_materialized":
-        reference_file = any(p.startswith("wasm/reference") for p in found)
-        yield from [] if reference_file else ["the obvious C function in wasm/reference/"]
+    obvious = any(p.startswith("wasm/reference") or is_portable(ROOT / p) for p in found)
+    yield from [] if obvious else ["the obvious C function in wasm/reference/"]
     declared = f"int32_t {kernel.export}(" in (ROOT / "wasm" / "abi.h").read_text()
     yield from [] if declared else ["a declaration in wasm/abi.h"]
     if operation in NOT_PUBLIC:
         return
     yield from [] if operation in fw.__all__ else ["a public function"]
-    oracle = "similarity" if operation == "cosine_top_k" else operation
+    oracle = ORACLES.get(operation, operation)
     yield from [] if hasattr(reference, oracle) else ["an oracle in tests/reference.py"]
-    yield from [] if (ROOT / "tests" / f"test_{operation}.py").is_file() else ["a test file"]
-    benched = any(case.operation == operation for case in CASES)
-    yield from [] if benched else ["a case in src/flashwasm/bench/cases.py"]
+    test_file = TEST_FILES.get(operation, f"test_{operation}") + ".py"
+    yield from [] if (ROOT / "tests" / test_file).is_file() else ["a test file"]
+    benched = any(case.operation == operation for case in (*CASES, *SEARCH_CASES))
+    yield from [] if benched else ["a case in src/flashwasm/bench/"]
     guide = (ROOT / "docs" / "guide.md").read_text()
     yield from [] if f"### `{operation}`" in guide else ["a section in docs/guide.md"]
 

@@ -28,6 +28,9 @@ enum limits {
     ATTENTION_OPEN = 1 << 29,    /* No bound on how far a query sees. */
     ATTENTION_QUERY_BLOCK = 128, /* Queries that share one packing of keys and values. */
     TOP_K_MAX_DIM = 16384,
+    INDEX_MAX_DIM = 16384,
+    INDEX_MAX_EF = 4096,   /* Vectors that a search of the graph keeps. */
+    INDEX_MAX_LINKS = 256, /* Links of a node on one level. */
 };
 
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
@@ -88,6 +91,67 @@ struct attention_backward_f32_arguments {
     int32_t dout_head_stride, dq_head_stride, dk_head_stride, dv_head_stride;
 };
 
+/* Vectors of an index are finite, and for dot and l2 so small that no distance overflows: each component
+ * is below 2^55 in magnitude. Positions are below 2^31. The keys of results order by distance, then by
+ * position; index.h has them.
+ *
+ * index_store puts `count` vectors at position `first` and after: into rows or panels, and where `scales`
+ * is not null as codes into rows or panels of those. */
+struct index_store_f32_arguments {
+    void *workspace;
+    const float *x; /* [count][dim] */
+    float *rows, *panels;
+    int8_t *codes, *code_panels;
+    float *scales, *squares; /* What a code counts, and the squared length of the codes. */
+    int32_t first, count, dim;
+    int32_t metric;      /* Cosine: the vectors are brought to unit length. */
+    int32_t code_metric; /* Cosine: the codes count as of unit length. */
+};
+
+/* Exact distances of queries from rows: the best k of each query. */
+struct index_score_f32_arguments {
+    void *workspace;
+    const float *queries; /* [query_count][dim] */
+    const float *rows;
+    const uint32_t *candidates; /* Positions for each query, or null for the positions themselves. */
+    const uint8_t *mask;        /* A byte for each position, 0 to leave it out; or null. */
+    uint64_t *keys;             /* [query_count][k], in and out: heaps. */
+    int32_t query_count, begin, end, candidate_stride, dim, k, metric;
+};
+
+/* Every vector of an index in panels, as floats or as codes: the best k of each query. `begin` is a
+ * multiple of 8. */
+struct flat_search_arguments {
+    void *workspace;
+    const float *queries; /* [query_count][dim] */
+    const void *panels;
+    const float *scales, *squares; /* For codes. */
+    const uint8_t *mask;
+    uint64_t *keys;
+    int32_t query_count, begin, end, dim, k, metric;
+};
+
+/* A graph over vectors, and what is done to it.
+ *
+ * Every node has 2 m links on level 0, and m on each level above, up to its own. Where a node has fewer,
+ * the rest of the list holds the node itself. */
+struct hnsw_arguments {
+    void *workspace;
+    const float *rows;
+    const int8_t *codes; /* What the search reads, or null for the rows. */
+    const float *scales, *squares;
+    uint32_t *links;          /* [nodes][2 m] */
+    uint32_t *upper_links;    /* [blocks][m] */
+    const uint32_t *upper_at; /* The block of each node's level 1; the next levels follow. */
+    const uint8_t *levels;
+    uint32_t *entry;     /* Where searches begin, 0xffffffff while there is no node; then how many were inserted. */
+    const void *items;   /* Queries [count][dim], or nodes to insert or to repair. */
+    uint64_t *keys;      /* Results of a search, [count][k], sorted. */
+    uint32_t *visited;   /* A bit for each node, all of them zero before and after. */
+    const uint8_t *gone; /* For a repair: a byte for each node, not 0 where it is removed. */
+    int32_t nodes, dim, metric, m, count, k, ef;
+};
+
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
                    int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
                    int32_t b_column_stride, int32_t c_row_stride);
@@ -112,5 +176,12 @@ int32_t attention_backward_f32(const struct attention_backward_f32_arguments *ar
 int32_t attention_materialized_f32(void *workspace, const float *q, const float *k, const float *v, float *scores,
                                    float *out, int32_t queries, int32_t keys, int32_t dim, int32_t value_dim,
                                    float scale);
+int32_t index_store_f32(const struct index_store_f32_arguments *arguments);
+int32_t index_score_f32(const struct index_score_f32_arguments *arguments);
+int32_t flat_search_f32(const struct flat_search_arguments *arguments);
+int32_t flat_search_i8(const struct flat_search_arguments *arguments);
+int32_t hnsw_insert_f32(const struct hnsw_arguments *arguments);
+int32_t hnsw_search_f32(const struct hnsw_arguments *arguments);
+int32_t hnsw_repair_f32(const struct hnsw_arguments *arguments);
 
 #endif

@@ -24,9 +24,14 @@ HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent / "src" / "flashwasm" / "_wasm"
 NEEDED = (3, 1, 60)
 
-FAST = sorted(p for p in HERE.glob("*.c") if p.name != "attention_materialized.c")
+# What uses no vectors itself is the same C in every variant.
+SHARED = sorted(
+    p
+    for pattern in ("attention_materialized.c", "index_s*.c", "hnsw_*.c")
+    for p in HERE.glob(pattern)
+)
+FAST = sorted(p for p in HERE.glob("*.c") if p not in SHARED)
 OBVIOUS = sorted((HERE / "reference").glob("*.c"))
-SHARED = [HERE / "attention_materialized.c"]
 VARIANTS = {
     "relaxed": (FAST + SHARED, ["-msimd128", "-mrelaxed-simd"]),
     "simd128": (FAST + SHARED, ["-msimd128"]),

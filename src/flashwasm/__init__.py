@@ -45,6 +45,7 @@ _HOMES = {
         "vecadd",
     ],
     "flashwasm.runtime": ["Runtime", "default_runtime"],
+    "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport"],
     "flashwasm.stats": ["Stats"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -81,6 +82,9 @@ if TYPE_CHECKING:
     from flashwasm.probe import capabilities as capabilities
     from flashwasm.runtime import Runtime as Runtime
     from flashwasm.runtime import default_runtime as default_runtime
+    from flashwasm.search import FlatIndex as FlatIndex
+    from flashwasm.search import HNSWIndex as HNSWIndex
+    from flashwasm.search import SearchReport as SearchReport
     from flashwasm.stats import Stats as Stats
 
 

@@ -181,3 +181,16 @@ def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
         message = f"{name}: expected offsets that rise from 0 to at most {total}, got {offsets}"
         raise IndexRangeError(message)
     return offsets
+
+
+def vectors(x: ArrayLike, name: str, dim: int, below: float) -> Array:
+    """Return rows of ``dim`` floats that are finite and below a magnitude."""
+    array = floats(x, name)
+    if array.ndim != 2 or array.shape[1] != dim:
+        message = f"{name}: expected shape (n, {dim}), got {array.shape}"
+        raise ShapeError(message)
+    # Written so that NaN fails.
+    if array.size and not (array.max() < below and array.min() > -below):
+        message = f"{name}: expected finite numbers of magnitude below {below:.3g}"
+        raise ShapeError(message)
+    return array

@@ -60,11 +60,20 @@ ATTENTION_BACKWARD = Kernel(
     in_memory=True,
 )
 ATTENTION_MATERIALIZED = Kernel("attention_materialized_f32", "pppppiiiif", workspace=True)
+INDEX_STORE = Kernel("index_store_f32", "p" * 7 + "i" * 5, workspace=True, in_memory=True)
+INDEX_SCORE = Kernel("index_score_f32", "p" * 5 + "i" * 7, workspace=True, in_memory=True)
+FLAT_SEARCH = Kernel("flat_search_f32", "p" * 6 + "i" * 6, workspace=True, in_memory=True)
+FLAT_SEARCH_I8 = Kernel("flat_search_i8", "p" * 6 + "i" * 6, workspace=True, in_memory=True)
+HNSW_INSERT = Kernel("hnsw_insert_f32", "p" * 13 + "i" * 7, workspace=True, in_memory=True)
+HNSW_SEARCH = Kernel("hnsw_search_f32", "p" * 13 + "i" * 7, workspace=True, in_memory=True)
+HNSW_REPAIR = Kernel("hnsw_repair_f32", "p" * 13 + "i" * 7, workspace=True, in_memory=True)
 
 KERNELS = (
     *(MATMUL, VECADD, SOFTMAX, LAYER_NORM, RMS_NORM, GELU, GELU_TANH, EMBEDDING),
     *(ROTARY_EMBEDDING, MEAN_POOL, COSINE_TOP_K, ATTENTION, ATTENTION_BACKWARD),
     ATTENTION_MATERIALIZED,
+    *(INDEX_STORE, INDEX_SCORE, FLAT_SEARCH, FLAT_SEARCH_I8),
+    *(HNSW_INSERT, HNSW_SEARCH, HNSW_REPAIR),
 )
 
 # Limits that wasm/abi.h states.
@@ -76,6 +85,9 @@ ATTENTION_PANEL = 16
 ATTENTION_OPEN = 1 << 29
 ATTENTION_QUERY_BLOCK = 128
 TOP_K_MAX_DIM = 16384
+INDEX_MAX_DIM = 16384
+INDEX_MAX_EF = 4096
+INDEX_MAX_LINKS = 256
 
 STATUS_OK = 0
 STATUS_BAD_ARGUMENT = 1

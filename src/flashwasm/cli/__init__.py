@@ -21,7 +21,7 @@ __all__ = ["main"]
 # Name of each command, and its line in `flashwasm --help`; the command `x` is the attribute `x` of
 # the module flashwasm.cli.x. The lines are written here too, so that the help imports none of them.
 COMMANDS = {
-    "bench": "Time the operations beside NumPy and the scalar build, in one run on the same data.",
+    "bench": "Time operations beside NumPy and the scalar build, and indexes beside their peers.",
     "embed": "Embed texts as unit vectors.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 from typing import Any
 
 import wasmtime
@@ -20,6 +21,15 @@ class _LinkableMemory(wasmtime.SharedMemory):
     def _as_extern(self) -> _ffi.wasmtime_extern_t:
         union = _ffi.wasmtime_extern_union(sharedmemory=self.ptr())
         return _ffi.wasmtime_extern_t(_ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
+
+
+def _ask_for_huge_pages(address: int) -> None:
+    """Let Linux use pages of 2 MiB: a search that jumps about then waits for fewer look-ups."""
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # What it returns does not matter: where there are no such pages, others do.
+        madvise = ctypes.CDLL(None).madvise
+        size = ctypes.c_size_t(MAX_PAGES * PAGE_BYTES)
+        madvise(ctypes.c_void_p(address), size, mmap.MADV_HUGEPAGE)
 
 
 class SharedMemory:
@@ -40,6 +50,7 @@ class SharedMemory:
         self.max_pages = max_pages
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)
+        _ask_for_huge_pages(address)
         content: Any = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
         content.owner = self.memory
         self.content = content

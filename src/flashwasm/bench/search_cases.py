@@ -1,0 +1,101 @@
+"""What the indexes are measured on: vectors, queries, and how many of the nearest are asked for."""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+_CLUSTERS, _LATENT = 20, 48
+_QUERIES = 1000
+
+
+@dataclass(frozen=True)
+class SearchCase:
+    """One index over one set of vectors.
+
+    Attributes
+    ----------
+    operation : {"FlatIndex", "HNSWIndex"}
+        Which index.
+    data : str
+        What the vectors are.
+    make : callable
+        Takes the number of vectors wished for; returns vectors and queries of unit length, or None
+        where there are none to be had.
+    k : int
+        How many of the nearest are asked for.
+    """
+
+    operation: str
+    data: str
+    make: Callable[[int], tuple[Array, Array] | None]
+    k: int = 10
+
+
+def unit(x: Array) -> Array:
+    """Return rows of unit length."""
+    result: Array = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def clustered(dim: int) -> Callable[[int], tuple[Array, Array]]:
+    """Return a maker of 20 clusters in 48 dimensions, seen in more: as hard as embeddings are."""
+
+    def make(count: int) -> tuple[Array, Array]:
+        rng = np.random.default_rng(0)
+        centres = rng.standard_normal((_CLUSTERS, _LATENT))
+        basis = rng.standard_normal((_LATENT, dim))
+
+        def points(n: int) -> Array:
+            latent = centres[rng.integers(0, _CLUSTERS, n)] + rng.standard_normal((n, _LATENT))
+            return unit(latent @ basis)
+
+        return points(count), points(_QUERIES)
+
+    return make
+
+
+def _docstrings() -> Iterator[str]:
+    """Yield the docstrings of Python's own library."""
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                text = ast.get_docstring(node)
+                if text:
+                    yield text
+
+
+def embedded(count: int) -> tuple[Array, Array] | None:
+    """Return embeddings of docstrings, where the model is installed; every fifth is a query."""
+    from flashwasm.encoder import SentenceEncoder  # noqa: PLC0415 - loads the tokenizer.
+
+    try:
+        encoder = SentenceEncoder.load()
+    except CapabilityError:
+        return None
+    texts = list(dict.fromkeys(islice(_docstrings(), min(count, 5000))))
+    vectors = unit(encoder.encode(texts, max_length=64))
+    is_query = np.arange(len(vectors)) % 5 == 0
+    return vectors[~is_query], vectors[is_query]
+
+
+SEARCH_CASES = (
+    SearchCase("FlatIndex", "20 clusters, 384 dimensions", clustered(384)),
+    SearchCase("HNSWIndex", "20 clusters, 128 dimensions", clustered(128)),
+    SearchCase("HNSWIndex", "MiniLM embeddings of docstrings", embedded),
+)

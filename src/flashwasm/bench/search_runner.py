@@ -1,0 +1,184 @@
+"""Measures the indexes beside other libraries: recall, queries a second, building and memory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from flashwasm.bench.search_peers import PEERS
+from flashwasm.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from flashwasm.bench.search_cases import SearchCase
+    from flashwasm.bench.search_peers import Peer, Search
+
+    Array = NDArray[Any]
+
+_EFS = (32, 64, 128, 256)
+_BATCHES = {"FlatIndex": (1, 64), "HNSWIndex": (1000,)}
+_ROUNDS = 5
+
+HEADINGS = ("data", "index", "vectors", "queries", "ef", "recall@k", "queries/s", "build", "memory")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """One index at one setting.
+
+    Attributes
+    ----------
+    operation, data, name : str
+        The kind of index, what was searched, and whose index it is.
+    vectors, queries, ef : int
+        How many, how many at once, and what the search of a graph keeps; 0 where there is none.
+    recall : float
+        Share of the k nearest that were found.
+    rate : float
+        Queries a second, best of the rounds, which take all indexes in turn.
+    build_seconds : float
+        Of adding all vectors.
+    megabytes : float
+        Linear memory that the index takes; 0 for other libraries.
+    """
+
+    operation: str
+    data: str
+    name: str
+    vectors: int
+    queries: int
+    ef: int
+    recall: float
+    rate: float
+    build_seconds: float
+    megabytes: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """An index that was built, and what that took."""
+
+    search: Search
+    seconds: float
+    megabytes: float
+
+
+def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[SearchResult]:
+    """Build every index that is installed over a case's vectors, and search them in turn.
+
+    Parameters
+    ----------
+    case : SearchCase
+        What to search.
+    vectors : int
+        How many vectors.
+    threads : int, default 1
+        Workers, of other libraries too where they have such a setting.
+
+    Yields
+    ------
+    SearchResult
+    """
+    made = case.make(vectors)
+    if made is None:
+        return
+    corpus, queries = made
+    with Runtime(threads) as runtime:
+        built = {
+            peer.name: _build(peer, corpus, runtime)
+            for peer in PEERS[case.operation]
+            if not peer.absent
+        }
+        truth = np.concatenate(
+            [
+                built["NumPy"].search(queries[i : i + 64], case.k, 0)
+                for i in range(0, len(queries), 64)
+            ]
+        )
+        for batch in _BATCHES[case.operation]:
+            for ef in _EFS if case.operation == "HNSWIndex" else (0,):
+                asked = queries[:batch]
+                times, found = _interleaved(built, asked, case.k, ef)
+                for name, index in built.items():
+                    yield SearchResult(
+                        *(case.operation, case.data, name, len(corpus), len(asked)),
+                        *(ef, _recall(found[name], truth), len(asked) / min(times[name])),
+                        *(index.seconds, index.megabytes),
+                    )
+
+
+def _build(peer: Peer, corpus: Array, runtime: Runtime) -> _Built:
+    before, start = runtime.stats().bytes_in_use, perf_counter()
+    search = peer.build(corpus, runtime)
+    seconds = perf_counter() - start
+    return _Built(search, seconds, (runtime.stats().bytes_in_use - before) / 1e6)
+
+
+def _interleaved(
+    built: dict[str, _Built], queries: Array, k: int, ef: int
+) -> tuple[dict[str, list[float]], dict[str, Array]]:
+    """Search with all indexes in turn; return seconds and what was found."""
+    times: dict[str, list[float]] = {name: [] for name in built}
+    found = {}
+    for _ in range(_ROUNDS):
+        for name, index in built.items():
+            start = perf_counter()
+            found[name] = index.search(queries, k, ef)
+            times[name].append(perf_counter() - start)
+    return times, found
+
+
+def _recall(found: Array, truth: Array) -> float:
+    """Return the share of the nearest that were found."""
+    pairs = zip(found.tolist(), truth.tolist(), strict=False)
+    return float(np.mean([len(set(row) & set(right)) / len(right) for row, right in pairs]))
+
+
+def absent(cases: Sequence[SearchCase]) -> list[str]:
+    """Return a line for each library that is not installed: its name, and how to install it."""
+    peers = [peer for case in cases for peer in PEERS[case.operation]]
+    return sorted(
+        {f"{peer.package}: not installed ({peer.install})" for peer in peers if peer.absent}
+    )
+
+
+def _cells(result: SearchResult) -> tuple[str, ...]:
+    return (
+        result.data,
+        result.name,
+        str(result.vectors),
+        str(result.queries),
+        str(result.ef or "-"),
+        f"{result.recall:.4f}",
+        f"{result.rate:.0f}",
+        f"{result.build_seconds:.1f} s",
+        f"{result.megabytes:.0f} MB" if result.megabytes else "-",
+    )
+
+
+def search_table(results: Sequence[SearchResult], title: str) -> Table:
+    """Return results as a table for the terminal."""
+    content = Table(title=title, title_justify="left")
+    for heading in HEADINGS:
+        content.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
+    for result in results:
+        content.add_row(*_cells(result))
+    return content
+
+
+def search_markdown(results: Sequence[SearchResult], missing: Sequence[str], title: str) -> str:
+    """Return results as a Markdown table under a heading, with what was not there to compare."""
+    rows = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, results)]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([f"## {title}", "", *lines, "", *[f"* {line}" for line in missing], ""])

@@ -1,0 +1,117 @@
+"""Exact searches: how they are cut into calls, and how the pieces' results come together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.kernels import INDEX_SCORE
+from flashwasm.search.keys import NO_KEY, best
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from flashwasm.kernels import Kernel
+    from flashwasm.operation import Operation
+    from flashwasm.search.vectors import Vectors
+
+    Array = NDArray[Any]
+
+# A call of more multiplications than this would keep a deadline or a signal waiting.
+_MOST_PRODUCTS = 1 << 26
+# A call of fewer costs more to hand to a worker than to make.
+_FEWEST_PRODUCTS = 1 << 20
+# Queries of one call: each row that is read serves so many.
+_QUERIES = 256
+_ROWS = 64
+
+
+def search_rows(
+    op: Operation,
+    kernel: Kernel,
+    arguments: Callable[[int, int, int, int, int], tuple[int, ...]],
+    sizes: tuple[int, int, int],
+    k: int,
+) -> Array:
+    """Search all rows on all workers; return the k least keys of each query, in order.
+
+    Parameters
+    ----------
+    op : Operation
+        Where to run.
+    kernel : Kernel
+        What searches a range of rows.
+    arguments : callable
+        Returns the arguments of a call: given the first query, the number of queries, the range of
+        rows, and the address of the heaps.
+    sizes : (int, int, int)
+        Queries, rows and dim.
+    k : int
+        Keys to keep for each query.
+    """
+    queries, rows, dim = sizes
+    block = min(_QUERIES, max(queries, 1))
+    pieces = max(1, min(op.threads, block * rows * dim // _FEWEST_PRODUCTS))
+    piece = -(-rows // (pieces * _ROWS)) * _ROWS
+    step = max(_MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
+    starts = range(0, rows, piece)
+    at, heaps = op.scratch((len(starts), queries, k), np.uint64)
+    heaps[...] = NO_KEY
+    tasks = [
+        [
+            arguments(
+                first,
+                min(block, queries - first),
+                begin,
+                min(begin + step, start + piece, rows),
+                at + 8 * k * (number * queries + first),
+            )
+            for begin in range(start, min(start + piece, rows), step)
+        ]
+        for number, start in enumerate(starts)
+        for first in range(0, queries, block)
+    ]
+    op.run_all(kernel, tasks)
+    return best(heaps.transpose(1, 0, 2).reshape(queries, -1), k)
+
+
+def scan(
+    op: Operation, vectors: Vectors, queries: tuple[int, int], rows: int, k: int, mask: int
+) -> Array:
+    """Compare queries, given by address and number, with every row that no mask leaves out."""
+    address, count = queries
+
+    def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
+        at = address + 4 * first * vectors.dim
+        addresses = (at, vectors.rows.address, 0, mask, heaps)
+        return (*addresses, some, begin, end, 0, vectors.dim, k, vectors.metric)
+
+    return search_rows(op, INDEX_SCORE, arguments, (count, rows, vectors.dim), k)
+
+
+def rank(
+    op: Operation, vectors: Vectors, queries: tuple[int, int], candidates: Array, k: int
+) -> Array:
+    """Compare each query with its own candidates (n, c), positions in any order."""
+    address, count = queries
+    each = candidates.shape[1]
+    at, stored = op.scratch(candidates.shape, np.uint32)
+    stored[...] = candidates
+    to, heaps = op.scratch((count, k), np.uint64)
+    heaps[...] = NO_KEY
+    step = max(1, _FEWEST_PRODUCTS // (each * vectors.dim))
+    tasks = [
+        [
+            (
+                *(address + 4 * i * vectors.dim, vectors.rows.address),
+                *(at + 4 * i * each, 0, to + 8 * i * k),
+                *(min(step, count - i), 0, each, each, vectors.dim, k, vectors.metric),
+            )
+        ]
+        for i in range(0, count, step)
+    ]
+    op.run_all(INDEX_SCORE, tasks)
+    return best(heaps, k)

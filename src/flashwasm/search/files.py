@@ -1,0 +1,109 @@
+"""Indexes on disk: what both kinds keep in a file, and what is checked before it is believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from flashwasm.container import Container, read_container
+from flashwasm.errors import CorruptIndexError
+from flashwasm.search.ids import IdTable
+from flashwasm.search.vectors import LARGEST
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+class IndexFile:
+    """A file that was read, with checks that name it.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    kind : str
+        What it must hold.
+    """
+
+    def __init__(self, path: str | PathLike[str], kind: str) -> None:
+        self._path = Path(path)
+        self._container: Container = read_container(self._path, kind)
+        self.metric, self.dtype = self._container.metric, self._container.dtype
+        if self.metric not in LARGEST or self.dtype not in {"float32", "int8"}:
+            self.refuse(f"metric {self.metric!r}, dtype {self.dtype!r}")
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise, saying what does not hold."""
+        message = f"{self._path}: the file contradicts itself: {reason}"
+        raise CorruptIndexError(message)
+
+    def number(self, name: str, least: int, most: int) -> int:
+        """Return a parameter that is an integer in a range."""
+        value = self._container.parameters.get(name)
+        if type(value) is not int or not least <= value <= most:
+            self.refuse(f"{name} is {value!r}, not an integer from {least} to {most}")
+        return value
+
+    def section(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
+        """Return an array of a dtype and a shape, None standing for any length."""
+        array = self._container.sections.get(name)
+        if array is None:
+            self.refuse(f"there is no section {name!r}")
+        fits = array.ndim == len(shape) and all(
+            wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype != np.dtype(dtype) or not fits:
+            self.refuse(f"section {name!r} is {array.dtype} of shape {array.shape}")
+        return array
+
+    def vectors(self, dim: int) -> Array:
+        """Return the section of vectors, finite and below what a distance overflows at."""
+        rows = self.section("vectors", "<f4", (None, dim))
+        below = LARGEST[self.metric]
+        if rows.size and not (rows.max() < below and rows.min() > -below):
+            self.refuse("a vector is not finite")
+        return rows
+
+    def ids(self, positions: Array) -> IdTable:
+        """Return the ids of the vectors at some positions, in the order of the positions."""
+        table = IdTable()
+        count = len(positions)
+        if "id_text" in self._container.sections:
+            ids = self._strings(count)
+        else:
+            ids = self.section("ids", "<i8", (count,)).astype(np.int64)
+        if len(set(ids.tolist())) != count:
+            self.refuse("an id is there twice")
+        table.assign(positions, ids)
+        table.next = self.number("next_id", table.next, 2**63)
+        return table
+
+    def _strings(self, count: int) -> Array:
+        text = self.section("id_text", "|u1", (None,)).tobytes()
+        ends = self.section("id_ends", "<i8", (count,))
+        starts = np.concatenate([[0], ends[:-1]])
+        if count and (ends[-1] != len(text) or (ends < starts).any()):
+            self.refuse("the ids do not end where they should")
+        ids = np.empty(count, object)
+        try:
+            ids[:] = [text[i:j].decode() for i, j in zip(starts, ends, strict=True)]
+        except UnicodeDecodeError:
+            self.refuse("an id is no text")
+        return ids
+
+
+def id_sections(table: IdTable, positions: Array) -> dict[str, Array]:
+    """Return the sections that hold the ids of the vectors at some positions."""
+    ids = table.at(positions)
+    if table.kind != "str":
+        return {"ids": ids}
+    encoded = [one.encode() for one in ids]
+    lengths = np.array([len(one) for one in encoded], np.int64)
+    text = np.frombuffer(b"".join(encoded), np.uint8)
+    return {"id_text": text, "id_ends": np.cumsum(lengths)}

@@ -1,0 +1,302 @@
+"""Exact search of vectors that stay in the sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import arrays
+from flashwasm.arrays import as_array, choice, positive_int
+from flashwasm.container import Container
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.kernels import FLAT_SEARCH, FLAT_SEARCH_I8, INDEX_MAX_DIM, METRICS
+from flashwasm.operation import Operation
+from flashwasm.search import exact
+from flashwasm.search.base import Index
+from flashwasm.search.files import IndexFile, id_sections
+from flashwasm.search.keys import NO_POSITION, decoded
+from flashwasm.search.parameters import DTYPES, checked_dim
+from flashwasm.search.vectors import LARGEST, Vectors
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime import Runtime
+
+    Array = NDArray[Any]
+
+KIND = "flat-index"
+# So many times k candidates by codes are ranked again by their vectors.
+_CANDIDATES = 4
+# Vectors that are moved at a time where others are removed.
+_MOVED = 8192
+# Queries whose candidates are held at once.
+_QUERIES = 4096
+
+
+class FlatIndex(Index):
+    """Vectors by id, searched exactly.
+
+    The vectors lie in the runtime's linear memory in the order in which a search reads them.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a vector, at most 16,384.
+    metric : {"cosine", "dot", "l2"}, default "cosine"
+        The cosine, in [-1, 1] and 0 for a zero vector; the dot product; or minus the squared
+        Euclidean distance.
+    dtype : {"float32", "int8"}, default "float32"
+        What a search reads: the vectors, or codes of 8 bits, a quarter of their size, after which
+        the best 4 k are ranked by the vectors. Scores are the vectors' own in either case.
+    runtime : Runtime, optional
+        Where the vectors lie and the search runs.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> index = fw.FlatIndex(2)
+    >>> index.add(np.float32([[0, 1], [1, 0], [1, 1]]), ids=["up", "right", "between"])
+    >>> scores, ids = index.search(np.float32([[2, 0]]), k=2)
+    >>> ids.tolist()
+    [['right', 'between']]
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        metric: str = "cosine",
+        dtype: str = "float32",
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.dim = checked_dim(dim)
+        self.metric = choice(metric, "metric", tuple(METRICS))
+        self.dtype = choice(dtype, "dtype", DTYPES)
+        super().__init__(runtime)
+        self._coded = dtype == "int8"
+        self._vectors = Vectors(self._runtime, dim, metric, panels=True, coded=self._coded)
+
+    def __repr__(self) -> str:
+        return f"<FlatIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of linear memory that the vectors take."""
+        return self._vectors.nbytes
+
+    @property
+    def ids(self) -> Array:
+        """Ids by position: int64, or str in an object array."""
+        return self._ids.at(np.arange(len(self)))
+
+    def add(
+        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Add vectors, at the positions after those there are.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+            Finite; for "dot" and "l2" with components below 2**55 in magnitude.
+        ids : array_like of int or of str, shape (n,), optional
+            What to call them. None numbers them on from the greatest number so far.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        ShapeError
+            If an id is given twice or is in the index. Nothing is added then.
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        with Operation(self._runtime, timeout) as op:
+            names, first = self._ids.new(ids, len(rows)), len(self)
+            self._vectors.reserve(first + len(rows))
+            self._vectors.put(op, rows, first)
+            self._ids.assign(np.arange(first, first + len(rows)), names)
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int,
+        *,
+        filter: ArrayLike | set[int] | set[str] | None = None,  # noqa: A002 - the field's own word.
+        timeout: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Find the k vectors that score highest with each query.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            What to search for.
+        k : int
+            How many to find for each.
+        filter : array_like of bool, shape (len(index),), or set of ids, optional
+            Which vectors to look at: a mask by position, or their ids. Ids that are not in the
+            index are passed over.
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Highest first; -inf where there are fewer than k vectors.
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+            The one at the lowest position first where scores are equal; -1 or None where there are
+            fewer than k.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        wanted = arrays.vectors(queries, "queries", self.dim, LARGEST[self.metric])
+        count = positive_int(k, "k")
+        with Operation(self._runtime, timeout) as op:
+            mask = self._mask(filter)
+            kept = min(count, len(self))
+            keys = np.empty((len(wanted), 0), np.uint64)
+            if kept and len(wanted):
+                where = 0 if mask is None else op.put(mask, np.dtype(np.uint8))
+                at = op.put(wanted)
+                blocks = [
+                    self._search(
+                        op, (at + 4 * i * self.dim, min(_QUERIES, len(wanted) - i)), kept, where
+                    )
+                    for i in range(0, len(wanted), _QUERIES)
+                ]
+                keys = np.concatenate(blocks)
+            scores, positions = decoded(keys, count)
+            return scores, self._ids.at(positions)
+
+    def _search(self, op: Operation, queries: tuple[int, int], k: int, mask: int) -> Array:
+        """Return the keys of the best k for queries given by address and number."""
+        address, count = queries
+        store = self._vectors
+        panels = store.code_panels if self._coded else store.panels
+        kernel = FLAT_SEARCH_I8 if self._coded else FLAT_SEARCH
+        wanted = min(_CANDIDATES * k, len(self)) if self._coded else k
+
+        def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
+            at = address + 4 * first * self.dim
+            codes = (store.scales.address, store.squares.address)
+            sizes = (some, begin, end, self.dim, wanted, store.metric)
+            return (at, panels.address, *codes, mask, heaps, *sizes)
+
+        keys = exact.search_rows(op, kernel, arguments, (count, len(self), self.dim), wanted)
+        if not self._coded:
+            return keys
+        candidates = (keys & np.uint64(NO_POSITION)).astype(np.uint32)
+        return exact.rank(op, store, queries, candidates, k)
+
+    def _mask(self, wanted: ArrayLike | set[int] | set[str] | None) -> Array | None:
+        """Return a byte for each position, or None where all are looked at."""
+        if wanted is None:
+            return None
+        if isinstance(wanted, (set, frozenset)):
+            mask = np.zeros(len(self), np.uint8)
+            mask[[self._ids.positions[one] for one in wanted if one in self._ids.positions]] = 1
+            return mask
+        array = as_array(wanted, "filter")
+        if array.dtype != np.bool_:
+            message = f"filter: expected booleans by position or a set of ids, got {array.dtype}"
+            raise DTypeError(message)
+        if array.shape != (len(self),):
+            message = f"filter: expected shape ({len(self)},), one a vector, got {array.shape}"
+            raise ShapeError(message)
+        return np.ascontiguousarray(array).view(np.uint8)
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors; those after them move up, in the same order.
+
+        Parameters
+        ----------
+        ids : array_like of int or of str, or a set
+            Which.
+
+        Raises
+        ------
+        IndexRangeError
+            If one is not in the index. Nothing is removed then.
+        ShapeError, DTypeError, ClosedError
+        """
+        # Half moved the vectors would not be those of their ids: no timeout, and Ctrl-C waits.
+        with Operation(self._runtime, np.inf) as op:
+            positions = self._ids.find(ids)
+            if not len(positions):
+                return
+            kept = np.delete(np.arange(len(self)), positions)
+            interruption = self._move_up(op, kept, int(positions.min()))
+            self._ids.compact(kept)
+        if interruption is not None:
+            raise interruption
+
+    def _move_up(self, op: Operation, kept: Array, first: int) -> KeyboardInterrupt | None:
+        """Write the vectors that are kept one after another; return what would have interrupted."""
+        interruption, rows, at = None, None, first
+        while at < len(kept):
+            try:
+                if rows is None:
+                    # Each moves towards the front, so what is read was not written over yet.
+                    some = kept[at : at + _MOVED]
+                    begin = int(some[0])
+                    rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
+                self._vectors.put(op, rows, at, prepared=True)
+                rows, at = None, at + _MOVED
+            except KeyboardInterrupt as error:  # noqa: PERF203 - that is what the loop is for.
+                interruption = error
+        return interruption
+
+    def _contents(self) -> Container:
+        count = len(self)
+        sections = {"vectors": self._vectors.take(0, count)}
+        sections |= id_sections(self._ids, np.arange(count))
+        parameters = {"dim": self.dim, "next_id": self._ids.next}
+        return Container(KIND, self.metric, self.dtype, parameters, sections)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> FlatIndex:
+        """Read an index from a file.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        runtime : Runtime, optional
+            Where its vectors will lie.
+
+        Returns
+        -------
+        FlatIndex
+
+        Raises
+        ------
+        CorruptIndexError
+            If a byte of the file was changed, or it is none of a FlatIndex.
+        OSError, OutOfMemoryError, ClosedError
+        """
+        file = IndexFile(path, KIND)
+        index = cls(
+            file.number("dim", 1, INDEX_MAX_DIM),
+            metric=file.metric,
+            dtype=file.dtype,
+            runtime=runtime,
+        )
+        rows = file.vectors(index.dim)
+        ids = file.ids(np.arange(len(rows)))
+        with Operation(index._runtime, None) as op:
+            index._vectors.reserve(len(rows))
+            if len(rows):
+                index._vectors.put(op, rows, 0, prepared=True)
+            index._ids = ids
+        return index

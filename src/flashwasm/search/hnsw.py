@@ -1,0 +1,319 @@
+"""Approximate search of a graph over vectors that stay in the sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import arrays
+from flashwasm.arrays import choice, positive_int
+from flashwasm.container import Container
+from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS, METRICS
+from flashwasm.operation import Operation
+from flashwasm.search.base import Index
+from flashwasm.search.exact import scan
+from flashwasm.search.files import IndexFile, id_sections
+from flashwasm.search.graph_file import graph_sections, read_graph
+from flashwasm.search.keys import decoded
+from flashwasm.search.navigate import GraphOfVectors
+from flashwasm.search.parameters import (
+    DTYPES,
+    FEWEST_LINKS,
+    checked_dim,
+    checked_ef,
+    checked_m,
+    checked_seed,
+)
+from flashwasm.search.report import SearchReport, plan
+from flashwasm.search.vectors import LARGEST
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime import Runtime
+
+    Array = NDArray[Any]
+
+KIND = "hnsw-index"
+# Queries that a report is made from.
+_SAMPLE = 64
+
+
+class HNSWIndex(Index):
+    """Vectors by id, searched through a hierarchical navigable small-world graph.
+
+    The graph depends on the vectors, their order and the seed alone: not on the number of calls
+    that add them, nor on threads.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a vector, at most 16,384.
+    metric : {"cosine", "dot", "l2"}, default "cosine"
+        As `FlatIndex` has it.
+    m : int, default 16
+        Links that a new vector gets, from 2 to 256; on the lowest level it may come to have twice
+        as many. More make a better and larger graph.
+    ef_construction : int, default 200
+        Candidates that the links are chosen from, at most 4096.
+    seed : int, default 0
+        What the levels are drawn from.
+    dtype : {"float32", "int8"}, default "float32"
+        What the search of the graph reads: the vectors, or codes of 8 bits, after which the best
+        2 k (20 at least) are ranked by the vectors. Scores are the vectors' own in either case.
+    runtime : Runtime, optional
+        Where the vectors and the graph lie and the search runs.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
+    References
+    ----------
+    Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
+    Hierarchical Navigable Small World graphs", arXiv 1603.09320.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> index = fw.HNSWIndex(2, metric="l2")
+    >>> index.add([[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]], ids=[10, 20, 30])
+    >>> scores, ids = index.search([[4.0, 5.0]], k=2)
+    >>> scores.tolist(), ids.tolist()
+    ([[-1.0, -32.0]], [[30, 10]])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        metric: str = "cosine",
+        m: int = 16,
+        ef_construction: int = 200,
+        seed: int = 0,
+        dtype: str = "float32",
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.dim = checked_dim(dim)
+        self.metric = choice(metric, "metric", tuple(METRICS))
+        self.m = checked_m(m)
+        self.ef_construction = checked_ef(ef_construction, "ef_construction")
+        self.seed = checked_seed(seed)
+        self.dtype = choice(dtype, "dtype", DTYPES)
+        super().__init__(runtime)
+        self._store = GraphOfVectors(
+            self._runtime,
+            self.dim,
+            metric,
+            m=self.m,
+            ef_construction=self.ef_construction,
+            seed=self.seed,
+            coded=dtype == "int8",
+        )
+
+    def __repr__(self) -> str:
+        return f"<HNSWIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}, m={self.m}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of linear memory that the vectors and the graph take."""
+        return self._store.vectors.nbytes + self._store.graph.nbytes
+
+    @property
+    def ids(self) -> Array:
+        """The ids, in the order of their places: int64, or str in an object array."""
+        return self._ids.at(self._store.graph.taken())
+
+    def add(
+        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Add vectors. Where time runs out or Ctrl-C interrupts, the first of them are there.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+            Finite; for "dot" and "l2" with components below 2**55 in magnitude.
+        ids : array_like of int or of str, shape (n,), optional
+            What to call them. None numbers them on from the greatest number so far.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        ShapeError
+            If an id is given twice or is in the index. Nothing is added then.
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        with Operation(self._runtime, timeout) as op:
+            names = self._ids.new(ids, len(rows))
+            places = self._store.place(op, rows)
+
+            def name(done: int) -> None:
+                self._ids.assign(places[:done], names[:done])
+
+            self._store.insert(op, places, name)
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int,
+        ef: int = 100,
+        *,
+        exact: bool | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Find vectors that score highest with each query.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            What to search for.
+        k : int
+            How many to find for each.
+        ef : int, default 100
+            How many the search of the graph keeps, at least k, at most 4096: more find more and
+            take longer.
+        exact : bool, optional
+            Whether to look at every vector. None does so where that is as quick; see
+            ``search_report``.
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Highest first; -inf where fewer than k vectors were found.
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+            -1 or None where fewer were found.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        wanted = arrays.vectors(queries, "queries", self.dim, LARGEST[self.metric])
+        count, width = positive_int(k, "k"), checked_ef(ef, "ef")
+        with Operation(self._runtime, timeout) as op:
+            by_scan, _ = plan(len(self), max(count, width), exact=exact)
+            keys = self._search(op, wanted, count, None if by_scan else width)
+            scores, positions = decoded(keys, count)
+            return scores, self._ids.at(positions)
+
+    def search_report(
+        self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
+    ) -> SearchReport:
+        """Say how a search would be answered, and measure its recall on a sample of the queries.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            Up to 64 of them, evenly spaced, are searched for in both ways.
+        k, ef, exact
+            As ``search`` takes them.
+
+        Returns
+        -------
+        SearchReport
+            A vector found counts where its score reaches that of the k-th nearest.
+        """
+        wanted = arrays.vectors(queries, "queries", self.dim, LARGEST[self.metric])
+        count, width = positive_int(k, "k"), checked_ef(ef, "ef")
+        self._runtime.check_open()
+        by_scan, reason = plan(len(self), max(count, width), exact=exact)
+        sample = wanted[:: max(1, -(-len(wanted) // _SAMPLE))]
+        nearest = min(count, len(self))
+        if by_scan or not len(sample) or not nearest:
+            return SearchReport(by_scan, reason, 1.0, 0)
+        with Operation(self._runtime, None) as op:
+            found, _ = decoded(self._search(op, sample, nearest, width), nearest)
+            truth, _ = decoded(self._search(op, sample, nearest, None), nearest)
+        recall = float((found >= truth[:, -1:]).mean())
+        return SearchReport(by_scan, reason, recall, len(sample))
+
+    def _search(self, op: Operation, queries: Array, k: int, ef: int | None) -> Array:
+        """Return the keys of what is found: by the graph, or where ef is None by a scan."""
+        nearest = min(k, len(self))
+        if not nearest or not len(queries):
+            return np.empty((len(queries), 0), np.uint64)
+        where, graph = (op.put(queries), len(queries)), self._store.graph
+        if ef is None:
+            mask = graph.live.address if len(self) < graph.nodes else 0
+            return scan(op, self._store.vectors, where, graph.nodes, nearest, mask)
+        nearest = min(nearest, INDEX_MAX_EF)
+        return self._store.search(op, where, nearest, max(ef, nearest))
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors, and link anew those that were linked with them.
+
+        Their places are taken by the next vectors that are added.
+
+        Parameters
+        ----------
+        ids : array_like of int or of str, or a set
+            Which.
+
+        Raises
+        ------
+        IndexRangeError
+            If one is not in the index. Nothing is removed then.
+        ShapeError, DTypeError, DeadlineExceeded, ClosedError
+        """
+        with Operation(self._runtime, None) as op:
+            places = self._ids.find(ids)
+            if len(places):
+                self._ids.free(places)
+                self._store.remove(op, places)
+
+    def _contents(self) -> Container:
+        taken = self._store.graph.taken()
+        sections = graph_sections(self._store) | id_sections(self._ids, taken)
+        parameters = {
+            "dim": self.dim,
+            "m": self.m,
+            "ef_construction": self.ef_construction,
+            "seed": self.seed,
+            "entry": self._store.graph.entry,
+            "next_id": self._ids.next,
+        }
+        return Container(KIND, self.metric, self.dtype, parameters, sections)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> HNSWIndex:
+        """Read an index from a file.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        runtime : Runtime, optional
+            Where it will lie.
+
+        Returns
+        -------
+        HNSWIndex
+
+        Raises
+        ------
+        CorruptIndexError
+            If a byte of the file was changed, or it is none of an HNSWIndex.
+        OSError, OutOfMemoryError, ClosedError
+        """
+        file = IndexFile(path, KIND)
+        index = cls(
+            file.number("dim", 1, INDEX_MAX_DIM),
+            metric=file.metric,
+            m=file.number("m", FEWEST_LINKS, INDEX_MAX_LINKS),
+            ef_construction=file.number("ef_construction", 1, INDEX_MAX_EF),
+            seed=file.number("seed", 0, 2**64 - 1),
+            dtype=file.dtype,
+            runtime=runtime,
+        )
+        with Operation(index._runtime, None) as op:
+            read_graph(op, file, index._store)
+            index._ids = file.ids(index._store.graph.taken())
+        return index

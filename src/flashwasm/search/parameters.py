@@ -1,0 +1,45 @@
+"""The parameters that indexes are made with, checked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flashwasm.arrays import positive_int
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+
+DTYPES = ("float32", "int8")
+FEWEST_LINKS = 2
+
+
+def checked_dim(dim: int) -> int:
+    """Return the length of vectors."""
+    return _at_most(positive_int(dim, "dim"), "dim", INDEX_MAX_DIM)
+
+
+def checked_m(m: int) -> int:
+    """Return the number of links that a new vector gets."""
+    if positive_int(m, "m") < FEWEST_LINKS:
+        message = f"m: expected at least {FEWEST_LINKS}, got {m}"
+        raise ShapeError(message)
+    return _at_most(int(m), "m", INDEX_MAX_LINKS)
+
+
+def checked_ef(ef: int, name: str) -> int:
+    """Return how many a search keeps."""
+    return _at_most(positive_int(ef, name), name, INDEX_MAX_EF)
+
+
+def checked_seed(seed: int) -> int:
+    """Return a seed as 64 bits."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        message = f"seed: expected an integer, got {seed!r}"
+        raise DTypeError(message)
+    return int(seed) & (2**64 - 1)
+
+
+def _at_most(value: int, name: str, most: int) -> int:
+    if value > most:
+        message = f"{name}: expected at most {most}, got {value}"
+        raise ShapeError(message)
+    return value

@@ -1,0 +1,161 @@
+/* Searching one level of the graph: Algorithm 2, with one sorted beam for its two heaps.
+ *
+ * The candidates that Algorithm 2 would still expand are among its ef results, so one sorted list with a
+ * mark on what was expanded does for both. What takes time is waiting for memory, so all neighbours that
+ * are new are collected first, without branches, then one word of each of their cache lines is read, which
+ * overlaps the waits, and only then are distances computed.
+ */
+#include "hnsw.h"
+
+enum { LINE = 16 /* Words of a cache line. */, NONE_LEFT = -1 };
+
+struct hnsw hnsw_of(const struct hnsw_arguments *args) {
+    struct hnsw h = {args,
+                     args->workspace,
+                     {args->rows, args->codes, args->scales, args->squares, row_stride(args->dim), args->metric}};
+    return h;
+}
+
+int hnsw_arguments_are_valid(const struct hnsw_arguments *args) {
+    return args->dim >= 1 && args->dim <= INDEX_MAX_DIM && args->m >= 1 && args->m <= INDEX_MAX_LINKS &&
+           args->ef >= 1 && args->ef <= INDEX_MAX_EF && args->count >= 0;
+}
+
+struct point stored_point(const struct hnsw *h, uint32_t node, int16_t *codes) {
+    const struct vectors *v = &h->vectors;
+    struct point p = {v->rows + (size_t)node * v->stride, 0, 0, 0};
+    if (!v->codes) return p;
+    const int8_t *stored = v->codes + (size_t)node * v->stride;
+    for (int32_t i = 0; i < v->stride; i++) codes[i] = stored[i];
+    p.codes = codes;
+    p.scale = v->scales[node];
+    p.square = v->squares[node];
+    return p;
+}
+
+/* Reads a word of each cache line of `words` words. Volatile, since nothing is done with it. */
+static inline void touch(const volatile uint32_t *memory, int32_t words) {
+    int32_t i = 0;
+    for (; i + 4 * LINE <= words; i += 4 * LINE, memory += 4 * LINE) {
+        (void)memory[0];
+        (void)memory[LINE];
+        (void)memory[2 * LINE];
+        (void)memory[3 * LINE];
+    }
+    for (; i < words; i += LINE, memory += LINE) (void)memory[0];
+}
+
+void touch_vectors(const struct hnsw *h, const uint32_t *nodes, int32_t count) {
+    const struct vectors *v = &h->vectors;
+    int32_t words = v->codes ? v->stride / 4 : v->stride;
+    const uint32_t *base = v->codes ? (const uint32_t *)v->codes : (const uint32_t *)v->rows;
+    for (int32_t i = 0; i < count; i++) touch(base + (size_t)nodes[i] * words, words);
+    if (!v->codes) return;
+    for (int32_t i = 0; i < count; i++) touch((const uint32_t *)v->scales + nodes[i], 1);
+}
+
+static inline uint32_t visit(uint32_t *visited, uint32_t node) {
+    uint32_t word = visited[node >> 5], bit = node & 31;
+    visited[node >> 5] = word | (1u << bit);
+    return ~(word >> bit) & 1;
+}
+
+/* Where the next nodes of the trail go; it begins anew where it is full. */
+static uint32_t *end_of_trail(struct hnsw_workspace *w) {
+    if (w->trail_size > HNSW_TRAIL) {
+        w->trail_size = 0;
+        w->trail_full = 1;
+    }
+    return w->trail + w->trail_size;
+}
+
+static void forget_visited(const struct hnsw *h) {
+    struct hnsw_workspace *w = h->w;
+    uint32_t *visited = h->args->visited;
+    if (w->trail_full) {
+        for (int32_t i = 0; i < (h->args->nodes + 31) / 32; i++) visited[i] = 0;
+    } else {
+        for (int32_t i = 0; i < w->trail_size; i++) visited[w->trail[i] >> 5] = 0;
+    }
+    w->trail_size = w->trail_full = 0;
+}
+
+/* The place of the next key to expand, or NONE_LEFT. */
+static inline int32_t next_to_expand(struct hnsw_workspace *w) {
+    while (w->next < w->beam_size && w->beam[w->next] & 1) w->next++;
+    return w->next < w->beam_size ? w->next : NONE_LEFT;
+}
+
+/* Merges keys, sorted, into the beam from its end, and drops what is then beyond ef. */
+static void merge_into_beam(struct hnsw_workspace *w, int32_t ef, const uint64_t *keys, int32_t count) {
+    int32_t from = w->beam_size - 1, to = w->beam_size + count - 1;
+    w->beam_size = to < ef ? to + 1 : ef;
+    for (int32_t i = count - 1; i >= 0; i--) {
+        uint64_t key = keys[i];
+        for (; from >= 0 && w->beam[from] > key; from--, to--) w->beam[to] = w->beam[from];
+        w->beam[to--] = key;
+    }
+    if (to + 1 < w->next) w->next = to + 1;
+}
+
+/* Takes those nodes into the beam that are nearer than its last, or all while there is room. */
+static void offer_to_beam(struct hnsw_workspace *w, int32_t ef, const uint32_t *nodes, int32_t count) {
+    uint64_t keys[HNSW_LIST], last = w->beam_size < ef ? NO_KEY : w->beam[w->beam_size - 1];
+    int32_t taken = 0;
+    for (int32_t i = 0; i < count; i++) {
+        uint64_t key = beam_key(w->distances[i], nodes[i]);
+        keys[taken] = key;
+        taken += key < last;
+    }
+    for (int32_t i = 1; i < taken; i++) insert_sorted(keys, i, keys[i]);
+    if (taken > ef) taken = ef;
+    if (taken > 0) merge_into_beam(w, ef, keys, taken);
+}
+
+void begin_beam(const struct hnsw *h, const struct point *p, uint32_t node) {
+    distances_from(h, h->w->distances, p, &node, 1);
+    h->w->beam[0] = beam_key(h->w->distances[0], node);
+    h->w->beam_size = 1;
+    h->w->trail_size = h->w->trail_full = 0;
+}
+
+void search_level(const struct hnsw *h, const struct point *p, int32_t level, int32_t ef) {
+    struct hnsw_workspace *w = h->w;
+    uint32_t *visited = h->args->visited;
+    int32_t length = list_length(h, level), place;
+    for (int32_t i = 0; i < w->beam_size; i++) {
+        uint32_t node = beam_node(w->beam[i]);
+        w->beam[i] &= ~1ull;
+        visit(visited, node);
+        end_of_trail(w)[0] = node;
+        w->trail_size++;
+    }
+    if (w->beam_size > ef) w->beam_size = ef;
+    w->next = 0;
+    while ((place = next_to_expand(w)) != NONE_LEFT) {
+        const uint32_t *links = links_of(h, beam_node(w->beam[place]), level);
+        w->beam[place] |= 1;
+        uint32_t *fresh = end_of_trail(w);
+        int32_t count = 0;
+        for (int32_t i = 0; i < length; i++) {
+            uint32_t node = links[i];
+            fresh[count] = node;
+            count += (int32_t)visit(visited, node);
+        }
+        w->trail_size += count;
+        if (count == 0) continue;
+        if ((place = next_to_expand(w)) != NONE_LEFT) {
+            touch(links_of(h, beam_node(w->beam[place]), level), length);
+        }
+        touch_vectors(h, fresh, count);
+        distances_from(h, w->distances, p, fresh, count);
+        offer_to_beam(w, ef, fresh, count);
+    }
+    forget_visited(h);
+}
+
+void descend(const struct hnsw *h, const struct point *p, int32_t level) {
+    uint32_t entry = *h->args->entry;
+    begin_beam(h, p, entry);
+    for (int32_t above = h->args->levels[entry]; above > level; above--) search_level(h, p, above, HNSW_GREEDY_EF);
+}

@@ -1,0 +1,69 @@
+/* Mending the graph around nodes that are removed.
+ *
+ * `items` are the nodes that stay and have a link to a removed one or from it. Each chooses anew among the
+ * neighbours that it keeps and those of its removed neighbours, found through as many removed nodes as lie
+ * between, and is linked from those that it chooses. A node that none of this reaches is inserted again. The
+ * removed nodes' own links are read here, and cleared by the caller afterwards. */
+#include "hnsw.h"
+
+enum { MOST_FOUND = 256, MOST_REMOVED = 256 }; /* How far a node looks beyond what is removed. */
+
+/* Nodes that stay, near a node: its neighbours, and theirs where they are removed. Breadth first. */
+static int32_t find_staying(const struct hnsw *h, uint32_t node, int32_t level, uint32_t *found) {
+    uint32_t removed[MOST_REMOVED];
+    int32_t staying = 0, queued = 0, length = list_length(h, level);
+    for (int32_t at = -1; at < queued; at++) {
+        const uint32_t *links = links_of(h, at < 0 ? node : removed[at], level);
+        for (int32_t i = 0; i < length; i++) {
+            uint32_t other = links[i];
+            int is_gone = h->args->gone[other] != 0, known = other == node;
+            const uint32_t *list = is_gone ? removed : found;
+            int32_t count = is_gone ? queued : staying;
+            for (int32_t j = 0; j < count && !known; j++) known = list[j] == other;
+            if (known || count >= (is_gone ? MOST_REMOVED : MOST_FOUND)) continue;
+            if (is_gone) {
+                removed[queued++] = other;
+            } else {
+                found[staying++] = other;
+            }
+        }
+    }
+    return staying;
+}
+
+static void repair_level(const struct hnsw *h, const struct point *p, uint32_t node, int32_t level) {
+    uint32_t found[MOST_FOUND], chosen[HNSW_LIST];
+    uint64_t keys[MOST_FOUND];
+    int32_t count = find_staying(h, node, level, found);
+    for (int32_t first = 0; first < count; first += INDEX_BATCH) {
+        int32_t some = count - first < INDEX_BATCH ? count - first : INDEX_BATCH;
+        distances_from(h, h->w->distances, p, found + first, some);
+        for (int32_t i = 0; i < some; i++) {
+            insert_sorted(keys, first + i, beam_key(h->w->distances[i], found[first + i]));
+        }
+    }
+    int32_t kept = select_neighbours(h, keys, count, list_length(h, level), chosen);
+    set_links(h, node, level, chosen, kept);
+    for (int32_t i = 0; i < kept; i++) link_to(h, chosen[i], node, level);
+}
+
+/* Whether a node has no link on level 0. */
+static int is_alone(const struct hnsw *h, uint32_t node) { return links_of(h, node, 0)[0] == node; }
+
+static void repair(const struct hnsw *h, uint32_t node) {
+    uint32_t entry = *h->args->entry;
+    struct point p = stored_point(h, node, h->w->codes);
+    for (int32_t level = h->args->levels[node]; level >= 0; level--) repair_level(h, &p, node, level);
+    if (!is_alone(h, node) || entry == node || entry == NO_POSITION) return;
+    descend(h, &p, 0);
+    link_node(h, &p, node, 0);
+}
+
+EXPORT(hnsw_repair_f32)
+int32_t hnsw_repair_f32(const struct hnsw_arguments *args) {
+    if (!hnsw_arguments_are_valid(args)) return STATUS_BAD_ARGUMENT;
+    struct hnsw h = hnsw_of(args);
+    const uint32_t *nodes = args->items;
+    for (int32_t i = 0; i < args->count; i++) repair(&h, nodes[i]);
+    return STATUS_OK;
+}

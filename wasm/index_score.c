@@ -1,0 +1,51 @@
+/* Exact distances of queries from rows: of a range, or of each query's own candidates; the best k as keys.
+ *
+ * A block of rows meets one query after another while it is in the cache. keys, [queries][k], are heaps
+ * that begin full of NO_KEY: calls on the same heaps add up.
+ *
+ * Workspace: prepared queries.
+ */
+#include "index.h"
+
+enum { QUERY_FLOATS = WORKSPACE_BYTES / sizeof(float) };
+
+/* Offers rows [begin, end), or the candidates with those numbers, to one query's heap. */
+static void score_block(const struct index_score_f32_arguments *args, const struct vectors *v, const float *query,
+                        const uint32_t *candidates, uint64_t *heap, int32_t begin, int32_t end) {
+    uint32_t positions[INDEX_BATCH];
+    float distances[INDEX_BATCH];
+    int32_t count = 0;
+    for (int32_t i = begin; i < end; i++) {
+        uint32_t position = candidates ? candidates[i] : (uint32_t)i;
+        positions[count] = position;
+        count += position != NO_POSITION && (!args->mask || args->mask[position]);
+    }
+    if (count == 0) return;
+    row_distances(distances, v, query, positions, count);
+    for (int32_t i = 0; i < count; i++) offer_key(heap, args->k, make_key(distances[i], positions[i]));
+}
+
+EXPORT(index_score_f32)
+int32_t index_score_f32(const struct index_score_f32_arguments *args) {
+    int32_t dim = args->dim, stride = row_stride(dim);
+    if (dim < 1 || dim > INDEX_MAX_DIM || args->k < 1 || args->query_count < 0) return STATUS_BAD_ARGUMENT;
+    struct vectors v = {args->rows, 0, 0, 0, stride, args->metric};
+    float *prepared = args->workspace;
+    int32_t block = QUERY_FLOATS / stride;
+    for (int32_t first = 0; first < args->query_count; first += block) {
+        int32_t count = args->query_count - first < block ? args->query_count - first : block;
+        for (int32_t q = 0; q < count; q++) {
+            prepare_row(prepared + q * stride, args->queries + (size_t)(first + q) * dim, dim, args->metric);
+        }
+        for (int32_t begin = args->begin; begin < args->end; begin += INDEX_BATCH) {
+            int32_t end = args->end - begin < INDEX_BATCH ? args->end : begin + INDEX_BATCH;
+            for (int32_t q = 0; q < count; q++) {
+                const uint32_t *own = args->candidates;
+                if (own) own += (size_t)(first + q) * args->candidate_stride;
+                score_block(args, &v, prepared + q * stride, own, args->keys + (size_t)(first + q) * args->k, begin,
+                            end);
+            }
+        }
+    }
+    return STATUS_OK;
+}
