@@ -46,8 +46,8 @@ class Operation:
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
         self.runtime = runtime
         self._blocks: list[tuple[int, int]] = []
-        # The inputs that are read in place.
-        self._residents: list[Array] = []
+        # The inputs that are read in place, and where they begin.
+        self._residents: list[tuple[Array, int]] = []
         self._sums: list[tuple[Array, Array]] = []
         limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
         self._deadline = None if limit is None else monotonic() + limit
@@ -88,13 +88,13 @@ class Operation:
         block = arena.blocks.get(id(x))
         if block is not None and x.dtype is dtype and block() is x:
             offset: int | None = block.offset
-            self._residents.append(x)
+            self._residents.append((x, block.offset))
             return block.offset
         offset = arena.offset_of(x)
         if offset is None:
             self.all_resident = False
         elif x.dtype == dtype and x.flags.c_contiguous:
-            self._residents.append(x)
+            self._residents.append((x, offset))
             return offset
         offset, target = self.scratch(x.shape, dtype)
         self.runtime.copy(target, x)
@@ -107,8 +107,8 @@ class Operation:
         two axes in the order in which they lie.
         """
         offset = self.runtime.arena.offset_of(x)
-        if offset is not None and x.dtype == _FLOAT32 and not any(s % 4 for s in x.strides):
-            self._residents.append(x)
+        if offset is not None and x.dtype == _FLOAT32 and x.flags.aligned:
+            self._residents.append((x, offset))
             return offset, tuple([s // 4 for s in x.strides])
         swapped = x.swapaxes(-1, -2)
         if swapped.flags.c_contiguous and not x.flags.c_contiguous:
@@ -186,13 +186,12 @@ class Operation:
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
         """Return whether writing there would change an input before it is read."""
         end = offset + size
-        base = self.runtime.arena.address
-        for x in self._residents:
-            if not x.size:
-                continue
-            low, high = np.lib.array_utils.byte_bounds(x)
-            first, last = low - base, high - base
-            if first >= end or last <= offset:
+        for x, begin in self._residents:
+            first, last = begin, begin + x.nbytes
+            if not x.flags.c_contiguous:
+                bounds = np.lib.array_utils.byte_bounds(x)
+                first, last = (at - self.runtime.arena.address for at in bounds)
+            if first >= end or last <= offset or not x.size:
                 continue
             if not in_place or first != offset or last != end:
                 return True
