@@ -1,6 +1,8 @@
 # make test    everything the project promises, as .ci/run does it
-# make check   lint, the fast tests and, where an emcc is found, the modules' bytes
+# make check   lint, the fast tests, the hot loops and, where an emcc is found, the modules' bytes
 # make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
+# make tune    how matmul and attention fare at other block sizes; needs an emcc as well
+# make performance   measure everything and write docs/performance-tables.md and its picture
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,12 +13,13 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch])
 
-.PHONY: test check lint wasm wasm-check wasm-check-if-emcc bench docs format clean
+.PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune bench performance docs
+.PHONY: format clean
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
 
-check: lint wasm-check-if-emcc
+check: lint wasm-check-if-emcc hot-loops
 	$(python) -m pytest $(PYTEST_ARGS) -m "not slow"
 
 lint: $(installed)
@@ -44,8 +47,20 @@ wasm-check-if-emcc:
 	    echo "no $(EMCC) here: the modules' bytes are not compared (see .ci/setup-emscripten)"; \
 	fi
 
+# Does a hot loop keep its vectors in registers? It says so where it cannot look.
+hot-loops: $(installed)
+	$(python) wasm/hot_loops.py
+
+tune: $(installed)
+	$(python) wasm/tune.py --emcc "$(EMCC)"
+
 bench: $(installed)
 	$(VENV)/bin/flashwasm bench all
+
+# Some minutes on a machine that does nothing else. Peers that are not installed are named as absent.
+performance: $(installed)
+	$(python) -m pip install --quiet --editable ".[bench,qe]"
+	$(VENV)/bin/flashwasm bench all --markdown docs/performance-tables.md --plot docs/performance.svg
 
 # The examples in README.md, docs/ and the docstrings run, and every link between them resolves.
 docs: $(installed)

@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from function_names import function_names, without_custom
+
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent / "src" / "flashwasm" / "_wasm"
 NEEDED = (3, 1, 60)
@@ -43,11 +45,12 @@ COMPILE = [
 ]
 STACK_BYTES = 1 << 16
 LINK = [
-    *("--no-entry", "--import-memory", "--shared-memory", "--stack-first", "--strip-all"),
+    *("--no-entry", "--import-memory", "--shared-memory", "--stack-first"),
     *("-z", f"stack-size={STACK_BYTES}"),
     *(f"--initial-memory={STACK_BYTES * 2}", f"--max-memory={1 << 32}"),
     *("--export=__stack_pointer", "--export=__heap_base"),
 ]
+STRIP = "--strip-all"
 
 
 def run(*command: str | Path) -> str:
@@ -82,15 +85,20 @@ def find_linker(emcc: str) -> Path:
 
 def build_variant(
     emcc: str, linker: str, sources: list[Path], flags: list[str], folder: Path
-) -> bytes:
-    """Compile and link one module, with no path of this machine in it."""
+) -> tuple[bytes, list[str]]:
+    """Compile and link one module, with no path of this machine in it; name its functions."""
     objects = []
     for source in sources:
         objects.append(folder / f"{source.stem}.o")
         run(emcc, *COMPILE, *flags, f"-ffile-prefix-map={HERE}=.", source, "-o", objects[-1])
     module = folder / "module.wasm"
     run(linker, *LINK, *objects, "-o", module)
-    return module.read_bytes()
+    named = module.read_bytes()
+    run(linker, *LINK, STRIP, *objects, "-o", module)
+    stripped = module.read_bytes()
+    if without_custom(named) != without_custom(stripped):
+        sys.exit("the linker makes other code where it keeps the names of functions")
+    return stripped, function_names(named)
 
 
 def build_all(emcc: str) -> dict[str, bytes]:
@@ -101,12 +109,13 @@ def build_all(emcc: str) -> dict[str, bytes]:
     entries = {}
     for name, (sources, flags) in VARIANTS.items():
         with tempfile.TemporaryDirectory() as folder:
-            module = build_variant(emcc, linker, sources, flags, Path(folder))
+            module, names = build_variant(emcc, linker, sources, flags, Path(folder))
         files[f"{name}.wasm"] = module
         entries[name] = {
             "sha256": hashlib.sha256(module).hexdigest(),
             "compile": " ".join(COMPILE + flags),
-            "link": " ".join(LINK),
+            "link": " ".join([*LINK, STRIP]),
+            "functions": " ".join(names),
         }
     manifest = {"emcc": version, "modules": entries}
     files["manifest.json"] = (json.dumps(manifest, indent=2) + "\n").encode()

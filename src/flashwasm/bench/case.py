@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
     Inputs = tuple[Array, ...]
     Output = Array | tuple[Array, ...]
+
+EPS = float(np.finfo(np.float32).eps)
+
+
+def normal(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], Inputs]:
+    """Return a maker of standard normal arrays."""
+    return lambda rng: tuple(rng.standard_normal(shape, np.float32) for shape in shapes)
 
 
 @dataclass(frozen=True)
@@ -42,16 +51,24 @@ class Case:
         What the NumPy baseline is.
     one_read : callable, optional
         Reads the inputs once from NumPy's memory, for cases that memory bounds.
+    options : mapping of str to bool
+        What other libraries have to be told besides the inputs.
     """
 
     operation: str
     size: str
     make: Callable[[np.random.Generator], Inputs]
-    run: Callable[..., Output]
-    baseline: Callable[..., Output]
-    oracle: Callable[..., Output]
+    run: Callable[..., Any]
+    baseline: Callable[..., Any]
+    oracle: Callable[..., Any]
     tolerance: float
     work: float
     unit: str
     baseline_name: str
     one_read: Callable[..., object] | None = None
+    options: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Operation and size."""
+        return f"{self.operation} {self.size}"

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
     from flashwasm.bench.runner import Result
 
+    Rows = list[tuple[str, ...]]
+
 HEADINGS = (
     *("operation", "size", "median", "best", "rate", "with copies", "copying"),
     *("over NumPy", "over scalar", "over one read", "error"),
 )
+# Columns of words; the others are numbers.
+_TEXT = {
+    *("operation", "size", "peer", "version", "what is run", "case", "library", "note"),
+    *("what", "figure", "status", "mask"),
+}
 
 
 def duration(seconds: float) -> str:
@@ -46,22 +53,28 @@ def cells(result: Result) -> tuple[str, ...]:
     )
 
 
-def table(results: Sequence[Result], title: str) -> Table:
-    """Return results as a table for the terminal."""
+def terminal_table(title: str, headings: Sequence[str], rows: Rows) -> Table:
+    """Return rows as a table for the terminal."""
     content = Table(title=title, title_justify="left")
-    for heading in HEADINGS:
-        content.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
-    for result in results:
-        content.add_row(*cells(result))
+    for heading in headings:
+        content.add_column(heading, justify="left" if heading in _TEXT else "right")
+    for row in rows:
+        content.add_row(*row)
     return content
+
+
+def markdown_table(title: str, headings: Sequence[str], rows: Rows) -> str:
+    """Return rows as a Markdown table under a heading."""
+    everything = [tuple(headings), ("---",) * len(headings), *rows]
+    lines = ["| " + " | ".join(row) + " |" for row in everything]
+    return "\n".join([f"## {title}", "", *lines, ""])
 
 
 def markdown(results: Sequence[Result], title: str) -> str:
     """Return results as a Markdown table under a heading, with what the baselines are."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *map(cells, results)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
     baselines = sorted({f"* {r.operation}: {r.baseline}" for r in results})
-    return "\n".join([f"## {title}", "", *lines, "", "NumPy baselines:", "", *baselines, ""])
+    content = markdown_table(title, HEADINGS, [cells(result) for result in results])
+    return "\n".join([content, "NumPy baselines:", "", *baselines, ""])
 
 
 def machine(threads: int, numpy_threads: str) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from statistics import median
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.errors import FlashWasmError
 from flashwasm.runtime import Runtime
 
@@ -17,12 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from flashwasm.bench.case import Array, Case, Inputs, Output
+    from flashwasm.bench.timing import Timer
 
-# Each case is timed for about so long, and each contender so often at least.
-_SECONDS = 1.5
-_LEAST_ROUNDS = 5
-_MOST_ROUNDS = 400
-_LEAST_MEASUREMENT = 3e-4
+_EFFORT = Effort()
 
 
 class WrongResultError(FlashWasmError):
@@ -111,25 +107,27 @@ def _run_case(case: Case, fast: Runtime, scalar: Runtime) -> Result:
     wide = [x.astype(np.float64) if x.dtype == np.float32 else x for x in inputs]
     expected = case.oracle(*wide)
     contenders: dict[str, Callable[[], Any]] = {
-        "resident": _resident(case, fast, inputs),
-        "scalar": _resident(case, scalar, inputs),
+        "resident": resident(case, fast, inputs),
+        "scalar": resident(case, scalar, inputs),
         "copied": partial(case.run, *inputs, runtime=fast),
         "numpy": partial(case.baseline, *inputs),
     }
-    errors = {name: _error(case, name, run(), expected) for name, run in contenders.items()}
+    errors = {name: checked_error(case, name, run(), expected) for name, run in contenders.items()}
     if case.one_read is not None:
         contenders["one_read"] = partial(case.one_read, *inputs)
-    times, copy_share = _interleaved(contenders, fast)
-    best = {name: min(runs) for name, runs in times.items()}
+    timers = {name: timer(run) for name, run in contenders.items()}
+    share = CopyShare(timers["copied"], fast)
+    times = interleaved({**timers, "copied": share}, _EFFORT)
+    best = {name: found.best for name, found in times.items()}
     return Result(
         operation=case.operation,
         size=case.size,
         unit=case.unit,
         baseline=case.baseline_name,
-        median=median(times["resident"]),
+        median=times["resident"].median,
         best=best["resident"],
         with_copies=best["copied"],
-        copy_share=copy_share,
+        copy_share=share.value,
         rate=case.work / best["resident"] / 1e9,
         numpy=best["numpy"],
         scalar=best["scalar"],
@@ -137,25 +135,27 @@ def _run_case(case: Case, fast: Runtime, scalar: Runtime) -> Result:
         speedup_over_scalar=best["scalar"] / best["resident"],
         error=errors["resident"],
         tolerance=case.tolerance,
-        rounds=len(times["resident"]),
+        rounds=times["resident"].rounds,
         one_read=best.get("one_read"),
     )
 
 
-def _resident(case: Case, rt: Runtime, inputs: Inputs) -> Callable[[], Output]:
+def resident(case: Case, rt: Runtime, inputs: Inputs) -> Callable[[], Any]:
     """Return a call on arrays in linear memory whose results stay there."""
     operands = [rt.asarray(x) for x in inputs]
     result = case.run(*operands, runtime=rt)
     if isinstance(result, tuple):
         return partial(case.run, *operands, runtime=rt)
-    return partial(case.run, *operands, out=rt.empty(result.shape), runtime=rt)
+    shape = result.shape
+    del result  # Its memory is `out`'s then.
+    return partial(case.run, *operands, out=rt.empty(shape), runtime=rt)
 
 
 def _arrays(result: Output) -> tuple[Array, ...]:
     return result if isinstance(result, tuple) else (result,)
 
 
-def _error(case: Case, name: str, result: Output, expected: Output) -> float:
+def checked_error(case: Case, name: str, result: Output, expected: Output) -> float:
     """Return the largest error, or raise where it is too large."""
     error = 0.0
     for x, right in zip(_arrays(result), _arrays(expected), strict=True):
@@ -170,35 +170,31 @@ def _error(case: Case, name: str, result: Output, expected: Output) -> float:
     return error
 
 
-def _interleaved(
-    contenders: dict[str, Callable[[], Any]], fast: Runtime
-) -> tuple[dict[str, list[float]], float]:
-    """Time all contenders in turn; return seconds a call, and the share that copying takes."""
-    loops = {name: _loops(run) for name, run in contenders.items()}
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    copying = copied = 0.0
-    end = perf_counter() + _SECONDS
-    while len(times["numpy"]) < _LEAST_ROUNDS or (
-        perf_counter() < end and len(times["numpy"]) < _MOST_ROUNDS
-    ):
-        for name, run in contenders.items():
-            before = fast.stats().copy_seconds
-            elapsed = _time(run, loops[name])
-            times[name].append(elapsed / loops[name])
-            if name == "copied":
-                copying += fast.stats().copy_seconds - before
-                copied += elapsed
-    return times, copying / copied
+class CopyShare:
+    """Times calls on NumPy's arrays, and adds up how much of that is copying.
 
+    Parameters
+    ----------
+    seconds : callable
+        What times the calls.
+    runtime : Runtime
+        Where they run.
+    """
 
-def _loops(run: Callable[[], Any]) -> int:
-    """Return how many calls one measurement takes, so that the clock is not what it measures."""
-    once = min(_time(run, 1) for _ in range(3))
-    return max(1, int(_LEAST_MEASUREMENT / once))
+    def __init__(self, seconds: Timer, runtime: Runtime) -> None:
+        self._seconds = seconds
+        self._runtime = runtime
+        self._copying = self._all = 0.0
 
+    def __call__(self, loops: int) -> float:
+        """Time some calls."""
+        before = self._runtime.stats().copy_seconds
+        elapsed = self._seconds(loops)
+        self._copying += self._runtime.stats().copy_seconds - before
+        self._all += elapsed
+        return elapsed
 
-def _time(run: Callable[[], Any], loops: int) -> float:
-    start = perf_counter()
-    for _ in range(loops):
-        run()
-    return perf_counter() - start
+    @property
+    def value(self) -> float:
+        """Share of the time that went into copying."""
+        return self._copying / self._all

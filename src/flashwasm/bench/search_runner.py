@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.table import Table
 
 from flashwasm.bench.search_peers import PEERS
 from flashwasm.runtime import Runtime
@@ -26,7 +25,17 @@ _EFS = (32, 64, 128, 256)
 _BATCHES = {"FlatIndex": (1, 64), "HNSWIndex": (1000,)}
 _ROUNDS = 5
 
-HEADINGS = ("data", "index", "vectors", "queries", "ef", "recall@k", "queries/s", "build", "memory")
+SEARCH_HEADINGS = (
+    "data",
+    "index",
+    "vectors",
+    "queries",
+    "ef",
+    "recall@k",
+    "queries/s",
+    "build",
+    "memory",
+)
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,8 @@ def absent(cases: Sequence[SearchCase]) -> list[str]:
     )
 
 
-def _cells(result: SearchResult) -> tuple[str, ...]:
+def search_cells(result: SearchResult) -> tuple[str, ...]:
+    """Return a result as text, one cell a heading."""
     return (
         result.data,
         result.name,
@@ -165,20 +175,3 @@ def _cells(result: SearchResult) -> tuple[str, ...]:
         f"{result.build_seconds:.1f} s",
         f"{result.megabytes:.0f} MB" if result.megabytes else "-",
     )
-
-
-def search_table(results: Sequence[SearchResult], title: str) -> Table:
-    """Return results as a table for the terminal."""
-    content = Table(title=title, title_justify="left")
-    for heading in HEADINGS:
-        content.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
-    for result in results:
-        content.add_row(*_cells(result))
-    return content
-
-
-def search_markdown(results: Sequence[SearchResult], missing: Sequence[str], title: str) -> str:
-    """Return results as a Markdown table under a heading, with what was not there to compare."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, results)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([f"## {title}", "", *lines, "", *[f"* {line}" for line in missing], ""])

@@ -6,24 +6,23 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from flashwasm.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from flashwasm.bench.runner import Result
-    from flashwasm.bench.search_runner import SearchResult
+    from flashwasm.bench.suites import Findings
 
 # What the BLAS libraries that NumPy is built with read when they are loaded.
 _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @click.command()
-@click.argument("suite", type=click.Choice(["ops", "search", "all"]), default="ops")
+@click.argument(
+    "suite", type=click.Choice(["ops", "attention", "search", "peers", "all"]), default="ops"
+)
 @click.option("--op", "operations", multiple=True, metavar="NAME", help="Only this operation.")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Workers."
@@ -37,6 +36,8 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON to FILE, or - for stdout.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write Markdown likewise.")
+@click.option("--plot", "plot_file", metavar="FILE", help="Draw attention and peers (.png, .svg).")
+@click.option("--fail-on-miss", is_flag=True, help="Exit status 1 where a target is missed.")
 def bench(
     suite: str,
     operations: tuple[str, ...],
@@ -44,77 +45,54 @@ def bench(
     vectors: int,
     json_file: str | None,
     markdown_file: str | None,
+    plot_file: str | None,
+    *,
+    fail_on_miss: bool,
 ) -> None:
     """Time operations beside NumPy and the scalar build, and indexes beside their peers.
 
-    "ops" are the operations, "search" the indexes. Each operation's result is checked against
-    float64 before anything is timed. "best" and "median" are of calls on arrays in linear memory;
-    "with copies" starts and ends in NumPy's memory. The recall of an index is what of the nearest
-    it found. One thread unless --threads says otherwise, for NumPy too.
+    Each result is checked against float64 before anything is timed. "best" and "median" are of
+    calls on arrays in linear memory; "with copies" starts and ends in NumPy's memory. One thread
+    unless --threads says otherwise, for NumPy too.
+
+    "attention" measures speed and memory against length; "search" the indexes beside other
+    libraries, with their recall; "peers" runs what is installed of other
+    libraries, WebAssembly ones in Node among them, and holds the figures against the targets.
     """
     numpy_threads = _limit_numpy(threads)
-    document: dict[str, Any] = {}
-    texts: list[str] = []
-    tables: list[Any] = []
-    if suite != "search":
-        _operations(operations, threads, numpy_threads, document, texts, tables)
-    if suite != "ops":
-        _indexes(vectors, threads, numpy_threads, document, texts, tables)
-    from flashwasm.bench.report import machine  # noqa: PLC0415 - loads NumPy.
+    if fail_on_miss and suite not in {"peers", "all"}:
+        raise click.BadParameter("only peers has targets", param_hint="--fail-on-miss")
+    if plot_file is not None:
+        _check_plot(suite, plot_file)
+    found = _measure(suite, operations, threads, numpy_threads, vectors)
+    _write(json_file, json.dumps(found.as_dict(), indent=2) + "\n")
+    title = f"flashwasm, {threads} thread(s); NumPy's threads: {numpy_threads}"
+    _write(markdown_file, found.markdown(title))
+    if plot_file is not None:
+        from flashwasm.bench.plots import picture  # noqa: PLC0415 - loads matplotlib.
 
-    content = {"machine": machine(threads, numpy_threads), **document}
-    _write(json_file, json.dumps(content, indent=2) + "\n")
-    _write(markdown_file, "\n".join(texts))
+        write_atomically(Path(plot_file), [picture(found, plot_file)])
     if "-" not in {json_file, markdown_file}:
         from flashwasm.cli.output import console  # noqa: PLC0415 - loads rich.
 
-        for table in tables:
-            console().print(table)
+        for content in found.tables(title):
+            console().print(content)
+        for line in found.notes() if suite != "ops" else ():
+            click.echo(line)
+    if fail_on_miss and found.missed:
+        sys.exit(1)
 
 
-def _operations(
-    operations: Sequence[str],
-    threads: int,
-    numpy_threads: str,
-    document: dict[str, Any],
-    texts: list[str],
-    tables: list[Any],
-) -> None:
-    """Measure the operations and add them to a report."""
-    results, title = _measure(operations, threads, numpy_threads)
-    from flashwasm.bench.report import markdown, table  # noqa: PLC0415 - loads NumPy.
+def _check_plot(suite: str, name: str) -> None:
+    """Refuse a plot that could not be drawn, before minutes of measuring."""
+    from flashwasm.bench.plots import FORMATS, figures_module  # noqa: PLC0415 - loads matplotlib.
 
-    document["results"] = [result.as_dict() for result in results]
-    texts.append(markdown(results, title))
-    tables.append(table(results, title))
-
-
-def _indexes(
-    vectors: int,
-    threads: int,
-    numpy_threads: str,
-    document: dict[str, Any],
-    texts: list[str],
-    tables: list[Any],
-) -> None:
-    """Measure the indexes beside other libraries and add them to a report."""
-    from flashwasm.bench import search_runner  # noqa: PLC0415 - loads NumPy.
-    from flashwasm.bench.search_cases import SEARCH_CASES  # noqa: PLC0415
-    from flashwasm.cli.output import note, progress_bar  # noqa: PLC0415
-
-    results: list[SearchResult] = []
-    with progress_bar("searching", total=len(SEARCH_CASES)) as advance:
-        for case in SEARCH_CASES:
-            results.extend(search_runner.run_search(case, vectors, threads))
-            advance(1)
-    missing = search_runner.absent(SEARCH_CASES)
-    for line in missing:
-        note(line)
-    title = f"Search, {threads} thread(s); NumPy's threads: {numpy_threads}"
-    document["search"] = [result.as_dict() for result in results]
-    document["absent"] = missing
-    texts.append(search_runner.search_markdown(results, missing, title))
-    tables.append(search_runner.search_table(results, title))
+    if suite == "ops":
+        raise click.BadParameter("ops has no plot; the others do", param_hint="--plot")
+    if Path(name).suffix not in FORMATS:
+        message = f"{name!r} does not end in {', '.join(FORMATS)}"
+        raise click.BadParameter(message, param_hint="--plot")
+    figures_module()
 
 
 def _limit_numpy(threads: int) -> str:
@@ -127,25 +105,19 @@ def _limit_numpy(threads: int) -> str:
 
 
 def _measure(
-    operations: Sequence[str], threads: int, numpy_threads: str
-) -> tuple[list[Result], str]:
-    """Run the chosen cases with a progress bar; return results and a title."""
-    from flashwasm.bench.cases import CASES  # noqa: PLC0415 - loads NumPy.
-    from flashwasm.bench.runner import run_cases  # noqa: PLC0415
+    suite: str, operations: tuple[str, ...], threads: int, numpy_threads: str, vectors: int
+) -> Findings:
+    """Run the suite with a progress bar."""
+    from flashwasm.bench.suites import known_operations, run_suites, steps  # noqa: PLC0415
     from flashwasm.cli.output import progress_bar  # noqa: PLC0415
 
-    known = sorted({case.operation for case in CASES})
+    known = known_operations(suite)
     for name in operations:
         if name not in known:
             message = f"{name!r} is not one of {', '.join(known)}"
             raise click.BadParameter(message, param_hint="--op")
-    cases = [case for case in CASES if not operations or case.operation in operations]
-    results = []
-    with progress_bar("measuring", total=len(cases)) as advance:
-        for result in run_cases(cases, threads):
-            results.append(result)
-            advance(1)
-    return results, f"flashwasm, {threads} thread(s); NumPy's threads: {numpy_threads}"
+    with progress_bar("measuring", total=steps(suite, operations)) as advance:
+        return run_suites(suite, operations, (threads, numpy_threads), vectors, advance)
 
 
 def _write(name: str | None, text: str) -> None:

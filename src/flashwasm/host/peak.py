@@ -1,0 +1,61 @@
+"""What one core can do at most with 128-bit vectors, by the engine that runs the kernels."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import wasmtime
+
+from flashwasm.host.engine import engine
+
+# Chains enough to hide the latency of a multiply-add: four cycles, two a cycle. One step of each is
+# all that a turn of the loop has, since the engine would put more steps of one chain side by side.
+_CHAINS = 12
+_LANES = 4
+_STEPS = 1_000_000
+
+
+def _text() -> str:
+    """Return a module that does nothing but a = a * x + y, in as many chains as hide the latency.
+
+    Nothing is loaded or stored, and the sum is destroyed with its multiplicand, so that an x86
+    processor needs one instruction each.
+    """
+    locals_ = " ".join(f"(local $a{i} v128)" for i in range(_CHAINS))
+    start = "\n".join(
+        f"(local.set $a{i} (f32x4.splat (f32.const {i + 1})))" for i in range(_CHAINS)
+    )
+    step = "\n".join(
+        f"(local.set $a{i} (f32x4.relaxed_madd (local.get $a{i}) (local.get $x) (local.get $y)))"
+        for i in range(_CHAINS)
+    )
+    total = "(local.get $a0)"
+    for i in range(1, _CHAINS):
+        total = f"(f32x4.add {total} (local.get $a{i}))"
+    return f"""(module (func (export "run") (param $n i32) (param $c f32) (result f32)
+      {locals_} (local $x v128) (local $y v128)
+      (local.set $x (f32x4.splat (local.get $c))) (local.set $y (f32x4.splat (local.get $c)))
+      {start}
+      (loop $again
+        {step}
+        (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+        (br_if $again (local.get $n)))
+      (f32x4.extract_lane 0 {total})))"""
+
+
+class PeakLoop:
+    """A WebAssembly loop of fused multiply-adds on registers, to measure against."""
+
+    def __init__(self) -> None:
+        self._store = wasmtime.Store(engine())
+        module = wasmtime.Module(engine(), _text())
+        exports: Any = wasmtime.Instance(self._store, module, []).exports(self._store)
+        self._run = exports["run"]
+
+    def rate(self) -> float:
+        """Return floating-point operations a second of one run of some milliseconds."""
+        start = perf_counter()
+        self._run(self._store, _STEPS, 0.5)
+        elapsed = perf_counter() - start
+        return 2.0 * _LANES * _CHAINS * _STEPS / elapsed
