@@ -69,6 +69,7 @@ docs: $(installed)
 $(installed): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)
 	$(python) -m pip install --quiet --editable ".[test,dev]"
+	-$(python) -m pip install --quiet --editable ".[diff]"  # Its tests are skipped where it is missing.
 	touch $@
 
 clean:

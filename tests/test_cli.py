@@ -24,6 +24,8 @@ import tiny_bert
 from flashwasm.cli import COMMANDS, main
 from flashwasm.qe import SuiteIndex
 
+pytest.importorskip("sklearn")
+
 SOURCE = """
 class TestGraph:
     def test_add_edge(self): assert graph.add_edge(1, 2)
@@ -111,7 +113,8 @@ def leaves(command, path):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_table_of_commands_is_right(name):
-    command = getattr(import_module(f"flashwasm.cli.{name}"), name)
+    module = name.replace("-", "_")
+    command = getattr(import_module(f"flashwasm.cli.{module}"), module)
     assert command.get_short_help_str(limit=200) == COMMANDS[name]
     assert invoke(name, "--help").exit_code == 0
     for path, leaf in leaves(command, name):
@@ -294,10 +297,13 @@ def test_similar(model):
     assert document == {
         "query": "add_edge",
         "tests": 3,
+        "scorers": ["characters", "structure", "meaning"],
+        "missing": [],
         "matches": [
             {
                 "nodeid": match.nodeid,
                 "score": round(match.score, 6),
+                "components": {n: round(c, 6) for n, c in match.components.items()},
                 "path": str(match.test.path),
                 "line": match.test.line,
             }
@@ -305,6 +311,26 @@ def test_similar(model):
         ],
         "skipped": [],
     }
+
+
+def test_similar_explains(model):
+    assert model
+    lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()
+    assert re.fullmatch(r"-?\d\.\d{3}  test_graph\.py::\S+", lines[0])
+    assert re.fullmatch(r"    characters \S+, structure \S+, meaning \S+", lines[1])
+    assert lines[2:] == ["    both have: graph"]
+    arguments = ["similar", ".", "-q", "test_add_edge", "--explain", "--json"]
+    match = json.loads(invoke(*arguments).stdout)["matches"][0]
+    assert (match["shared_identifiers"], match["shared_lines"]) == (["graph"], [])
+
+
+def test_similar_without_the_model_says_so_once():
+    result = invoke("similar", ".", "-q", "test_add_edge")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
+    assert re.fullmatch(r"note: model .*flashwasm models install all-MiniLM.*\n", result.stderr)
+    document = json.loads(invoke("similar", ".", "-q", "test_add_edge", "--json").stdout)
+    assert document["scorers"] == ["characters", "structure"]
+    assert [line in result.stderr for line in document["missing"]] == [True]
 
 
 @pytest.mark.parametrize("path", [".", "test_graph.py", "../suite"])
@@ -345,7 +371,10 @@ def test_similar_refuses(model, query, message):
     assert_refused(invoke("similar", ".", "-q", query), message)
 
 
-@pytest.mark.parametrize("arguments", [["embed", "x"], ["similar", ".", "-q", "x"]], ids=" ".join)
+NO_MODEL = [["embed", "x"], ["similar", ".", "-q", "x", "--model", "all-MiniLM-L6-v2"]]
+
+
+@pytest.mark.parametrize("arguments", NO_MODEL, ids=" ".join)
 def test_without_a_model_one_line_says_how_to_get_it(arguments):
     assert_refused(invoke(*arguments), "flashwasm models install all-MiniLM-L6-v2")
     assert_refused(run(*arguments), "flashwasm models install all-MiniLM-L6-v2")

@@ -32,7 +32,7 @@ LAYERS = [
     {"encoder"},
     {"qe"},
     {"bench"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
     {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# Name of each command, and its line in `flashwasm --help`; the command `x` is the attribute `x` of
-# the module flashwasm.cli.x. The lines are written here too, so that the help imports none of them.
+# Name of each command, and its line in `flashwasm --help`; the command `x-y` is the attribute `x_y`
+# of the module flashwasm.cli.x_y. The lines are written here too, so that the help imports none.
 COMMANDS = {
     "bench": "Time operations beside NumPy and the scalar build, and indexes beside their peers.",
+    "coverage": "Ask a coverage.py database which test runs what.",
+    "defects": "Match failures with known defects, group them, and learn new ones.",
+    "duplicates": "Find tests that do the same.",
     "embed": "Embed texts as unit vectors.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",
+    "search": "Find the functions that words describe.",
     "similar": "Find the tests that resemble a test or a description.",
+    "tests-for": "Run the tests that a change calls for, the most relevant first.",
 }
 
 _INTERRUPTED = 130
@@ -53,7 +58,8 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"flashwasm.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"flashwasm.cli.{name}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - a test walks the table.
         return command
 

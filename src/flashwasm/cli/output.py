@@ -6,29 +6,43 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Column, Table
 
 from flashwasm.encoder.progress import progress_report
+from flashwasm.errors import ShapeError
 from flashwasm.runtime import Runtime, default_runtime
 
+if TYPE_CHECKING:
+    from flashwasm.qe.suite import Skipped
+
 __all__ = [
+    "cache_option",
     "console",
     "echo_json",
     "json_option",
     "model_option",
     "note",
+    "note_missing",
+    "note_skipped",
     "print_table",
     "progress_bar",
+    "read_text",
     "runtime_for",
+    "skipped_json",
     "threads_option",
 ]
 
 # Characters that no line reaches.
 _WIDE = 10_000
+# No diff that a person made is larger.
+_MOST_BYTES = 64 << 20
+# Files that could not be read are named up to here.
+_NAMED_AT_MOST = 5
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +68,40 @@ def threads_option(command: F) -> F:
         type=click.IntRange(min=1),
         help="Threads that compute.  [default: the CPUs this process may use]",
     )(command)
+
+
+def cache_option(command: F) -> F:
+    """Add ``--no-cache``."""
+    return click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")(
+        command
+    )
+
+
+def read_text(name: str) -> str:
+    """Read a file, or stdin for "-"; what is no UTF-8 is replaced."""
+    if name != "-" and (size := Path(name).stat().st_size) > _MOST_BYTES:
+        raise ShapeError(f"{name} has {size} bytes; expected at most {_MOST_BYTES}")
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    return data.decode("utf-8-sig", "replace")
+
+
+def note_missing(missing: Iterable[str]) -> None:
+    """Say on stderr what would make the result better."""
+    for reason in missing:
+        note(f"note: {reason}")
+
+
+def note_skipped(skipped: Sequence[Skipped]) -> None:
+    """Name on stderr the first files that could not be read."""
+    for one in skipped[:_NAMED_AT_MOST]:
+        note(f"skipped {one.path}: {one.reason}")
+    if (more := len(skipped) - _NAMED_AT_MOST) > 0:
+        note(f"skipped {more} more (--json names them)")
+
+
+def skipped_json(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
+    """Return all files that could not be read, for JSON."""
+    return [{"path": str(one.path), "reason": one.reason} for one in skipped]
 
 
 def runtime_for(threads: int | None) -> Runtime:

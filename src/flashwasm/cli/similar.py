@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from flashwasm.cli.output import (
+    cache_option,
     echo_json,
     json_option,
     model_option,
     note,
+    note_missing,
+    note_skipped,
     print_table,
     runtime_for,
+    skipped_json,
     threads_option,
 )
-from flashwasm.qe.similar import SuiteIndex
+from flashwasm.qe.coverage_index import CoverageIndex
+from flashwasm.qe.similar import Match, SuiteIndex
 
 __all__ = ["similar"]
-
-# Files that could not be read are named up to here; --json names them all.
-_NAMED_AT_MOST = 5
 
 
 @click.command()
@@ -30,56 +33,89 @@ _NAMED_AT_MOST = 5
 @click.option(
     "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many tests."
 )
+@click.option(
+    "--coverage",
+    "database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A coverage.py database with test contexts: compares what tests run, too.",
+)
+@click.option("--explain", is_flag=True, help="Say why: scores by part, and what is shared.")
 @json_option
 @model_option
 @threads_option
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@cache_option
 def similar(
     path: Path,
     query: str,
     count: int,
     model: str | None,
     threads: int | None,
+    database: Path | None,
     *,
+    explain: bool,
     as_json: bool,
     no_cache: bool,
 ) -> None:
     """Find the tests that resemble a test or a description.
 
     PATH is a folder of pytest tests, or one file; nothing in it is imported. Node ids are those
-    that `pytest PATH` has. Embeddings are cached, so that only tests that changed are embedded
-    again.
+    that `pytest PATH` has. Scores are standard deviations above the average likeness. What was
+    read and embedded is cached, so that only tests that changed are embedded again.
     """
     index = SuiteIndex.build(
-        path, model=model, progress=True, cache=not no_cache, runtime=runtime_for(threads)
+        path,
+        model=model,
+        coverage=None if database is None else CoverageIndex.load(database),
+        progress=True,
+        cache=not no_cache,
+        runtime=runtime_for(threads),
     )
-    matches = index.similar(query, count)
+    note_missing(index.missing)
+    matches = index.similar(query, count, explain=explain)
     if as_json:
         echo_json(
             {
                 "query": query,
                 "tests": len(index.tests),
-                "matches": [
-                    {
-                        "nodeid": match.nodeid,
-                        "score": round(match.score, 6),
-                        "path": str(match.test.path),
-                        "line": match.test.line,
-                    }
-                    for match in matches
-                ],
-                "skipped": [
-                    {"path": str(skipped.path), "reason": skipped.reason}
-                    for skipped in index.skipped
-                ],
+                "scorers": index.scorers,
+                "missing": index.missing,
+                "matches": [_json(match) for match in matches],
+                "skipped": skipped_json(index.skipped),
             }
         )
     else:
-        for skipped in index.skipped[:_NAMED_AT_MOST]:
-            note(f"skipped {skipped.path}: {skipped.reason}")
-        if (more := len(index.skipped) - _NAMED_AT_MOST) > 0:
-            note(f"skipped {more} more (--json names them)")
-        print_table(("score", "test"), [(f"{match.score:.3f}", match.nodeid) for match in matches])
+        note_skipped(index.skipped)
+        if explain:
+            for match in matches:
+                click.echo("\n".join(_explained(match)))
+        else:
+            rows = [(f"{match.score:.3f}", match.nodeid) for match in matches]
+            print_table(("score", "test"), rows)
     if not matches:
         note(f"no tests in {path}" if not index.tests else f"no other test in {path}")
         sys.exit(1)
+
+
+def _json(match: Match) -> dict[str, Any]:
+    document = {
+        "nodeid": match.nodeid,
+        "score": round(match.score, 6),
+        "components": {name: round(score, 6) for name, score in match.components.items()},
+        "path": str(match.test.path),
+        "line": match.test.line,
+    }
+    if match.explanation is not None:
+        document["shared_identifiers"] = match.explanation.identifiers
+        document["shared_lines"] = match.explanation.lines
+    return document
+
+
+def _explained(match: Match) -> list[str]:
+    """Return the lines that a person reads about a match."""
+    parts = ", ".join(f"{name} {score:.3f}" for name, score in match.components.items())
+    lines = [f"{match.score:.3f}  {match.nodeid}", f"    {parts}"]
+    if match.explanation and match.explanation.identifiers:
+        lines.append(f"    both have: {', '.join(match.explanation.identifiers)}")
+    if match.explanation:
+        lines += [f"    both have the line: {line}" for line in match.explanation.lines]
+    return lines

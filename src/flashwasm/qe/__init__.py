@@ -1,6 +1,93 @@
 """Quality-engineering workloads: a test suite as vectors."""
 
+from flashwasm.qe.backend import OperationTiming, WASMSIMDBackend, get_wasm_simd_backend
+from flashwasm.qe.configuration import (
+    BLOCK_SIZE_PRESETS,
+    QE_FLASH_ATTENTION_CONFIG,
+    QE_PERFORMANCE_TARGETS,
+    QE_SONA_CONFIG,
+    WORKLOADS,
+    BlockConfig,
+    FlashAttentionConfig,
+    PerformanceTarget,
+    SonaConfig,
+    TargetSpeedup,
+    get_optimal_block_config,
+    get_qe_flash_attention_config,
+)
+from flashwasm.qe.coverage_index import CoverageIndex, CoverageMatch
+from flashwasm.qe.creation import create_qe_flash_attention
+from flashwasm.qe.diffs import ChangedFile, read_diff
+from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
+from flashwasm.qe.failure_library import (
+    DefectMatch,
+    FailureCluster,
+    FailureLibrary,
+    cluster_failures,
+)
+from flashwasm.qe.functions import FunctionIndex, FunctionMatch
+from flashwasm.qe.gaps import Gap, find_gaps
+from flashwasm.qe.metrics import Metrics
+from flashwasm.qe.nearest import PatternMatch, VectorMatch
+from flashwasm.qe.reports import read_failures
+from flashwasm.qe.selection import SelectedTest, rank_tests
 from flashwasm.qe.similar import Match, SuiteIndex
 from flashwasm.qe.suite import CollectedTest, Skipped, Suite, collect
+from flashwasm.qe.tracebacks import Failure, read_failure
+from flashwasm.qe.workload import QEFlashAttention
+from flashwasm.qe.workload_benchmarks import (
+    WorkloadBenchmark,
+    benchmark_workload,
+    run_flash_attention_benchmarks,
+)
 
-__all__ = ["CollectedTest", "Match", "Skipped", "Suite", "SuiteIndex", "collect"]
+__all__ = [
+    "BLOCK_SIZE_PRESETS",
+    "QE_FLASH_ATTENTION_CONFIG",
+    "QE_PERFORMANCE_TARGETS",
+    "QE_SONA_CONFIG",
+    "WORKLOADS",
+    "BlockConfig",
+    "ChangedFile",
+    "CollectedTest",
+    "CoverageIndex",
+    "CoverageMatch",
+    "DefectMatch",
+    "DuplicateGroup",
+    "Failure",
+    "FailureCluster",
+    "FailureLibrary",
+    "FlashAttentionConfig",
+    "FunctionIndex",
+    "FunctionMatch",
+    "Gap",
+    "Match",
+    "Metrics",
+    "OperationTiming",
+    "PatternMatch",
+    "PerformanceTarget",
+    "QEFlashAttention",
+    "SelectedTest",
+    "Skipped",
+    "SonaConfig",
+    "Suite",
+    "SuiteIndex",
+    "TargetSpeedup",
+    "VectorMatch",
+    "WASMSIMDBackend",
+    "WorkloadBenchmark",
+    "benchmark_workload",
+    "cluster_failures",
+    "collect",
+    "create_qe_flash_attention",
+    "find_duplicates",
+    "find_gaps",
+    "get_optimal_block_config",
+    "get_qe_flash_attention_config",
+    "get_wasm_simd_backend",
+    "rank_tests",
+    "read_diff",
+    "read_failure",
+    "read_failures",
+    "run_flash_attention_benchmarks",
+]

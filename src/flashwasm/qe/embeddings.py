@@ -28,7 +28,7 @@ _TEXTS_AT_ONCE = 256
 
 
 class Embedder:
-    """Embeds prepared texts, each only once on a machine.
+    """Embeds texts, each only once on a machine.
 
     The model is loaded when a text comes that the cache does not have.
 
@@ -38,6 +38,8 @@ class Embedder:
         An installed model's name, a model's folder, or an encoder; None is the default model.
     cache : bool, default True
         Whether embeddings are kept in the user's cache folder.
+    prepared : bool, default True
+        Whether the model is given the words of a text only, each once; False gives it all.
     runtime : Runtime, optional
         The sandbox that the model is loaded into; the process-wide one when None.
 
@@ -52,11 +54,13 @@ class Embedder:
         model: str | Path | SentenceEncoder | None = None,
         *,
         cache: bool = True,
+        prepared: bool = True,
         runtime: Runtime | None = None,
     ) -> None:
         self._encoder = model if isinstance(model, SentenceEncoder) else None
         self.folder = model.folder if isinstance(model, SentenceEncoder) else models.locate(model)
         self._runtime = runtime
+        self._prepared = prepared
         self._fingerprint = models.fingerprint(self.folder)
         path = cache_folder() / "embeddings" / f"{self._fingerprint[:32]}.bin" if cache else None
         self._cache = EmbeddingCache(path)
@@ -64,7 +68,7 @@ class Embedder:
     def embed(
         self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return unit vectors ``(n, dim)`` of texts, which are prepared here; n is at least 1.
+        """Return unit vectors ``(n, dim)`` of texts; n is at least 1.
 
         Parameters
         ----------
@@ -81,7 +85,9 @@ class Embedder:
         try:
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]
-                sources = [prepare(text_of[key]) for key in part]
+                sources = [text_of[key] for key in part]
+                if self._prepared:
+                    sources = [prepare(source) for source in sources]
                 self._cache.add(part, self._load().encode(sources, max_length=_MAX_LENGTH))
                 if progress is not None:
                     progress(start + len(part), len(missing))
@@ -96,5 +102,6 @@ class Embedder:
         return self._encoder
 
     def _key(self, text: str) -> bytes:
-        settings = f"{self._fingerprint}:{PREPARATION_VERSION}:{_MAX_LENGTH}:"
+        preparation = PREPARATION_VERSION if self._prepared else "raw"
+        settings = f"{self._fingerprint}:{preparation}:{_MAX_LENGTH}:"
         return hashlib.sha256((settings + text).encode("utf-8", "surrogatepass")).digest()

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from flashwasm.arrays import positive_int
+from flashwasm.arrays import choice, positive_int
 from flashwasm.encoder.progress import progress_report
-from flashwasm.errors import ShapeError
-from flashwasm.ops import cosine_top_k
+from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
 from flashwasm.qe.embeddings import Embedder
+from flashwasm.qe.explanation import Explainer, Explanation
+from flashwasm.qe.nodeids import NodeIds
+from flashwasm.qe.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer, fused
 from flashwasm.qe.suite import CollectedTest, Skipped, Suite, collect
+from flashwasm.qe.tfidf import TfIdf
 from flashwasm.runtime import default_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
+    from flashwasm.qe.coverage_index import CoverageIndex
     from flashwasm.runtime import Runtime
 
-__all__ = ["Match", "SuiteIndex"]
+__all__ = ["SCORERS", "Match", "SuiteIndex"]
 
-# Candidates that an error message names.
-_NAMED_AT_MOST = 10
+# What is fused, as measured on suites with known classes; the figures are in docs/guide.md.
+SCORERS = ("characters", "structure", "meaning")
 
 
 @dataclass(frozen=True)
@@ -36,29 +42,33 @@ class Match:
     nodeid : str
         The test's node id.
     score : float
-        Cosine of the two embeddings, in [-1, 1].
+        Mean of the components' z-scores: standard deviations above the suite's average likeness.
     test : CollectedTest
         The test itself.
+    components : mapping of str to float
+        Cosine by scorer, in [-1, 1].
+    explanation : Explanation or None
+        What it shares with the query, where that was asked for.
     """
 
     nodeid: str
     score: float
     test: CollectedTest
+    components: Mapping[str, float] = field(default_factory=dict)
+    explanation: Explanation | None = None
 
 
 class SuiteIndex:
-    """The tests of a suite and their embeddings. Made by `SuiteIndex.build`.
+    """The tests of a suite, ready to be compared. Made by `SuiteIndex.build`.
 
     Parameters
     ----------
     suite : Suite
         The tests.
-    vectors : numpy.ndarray of float32, shape (n, dim)
-        Their embeddings, rows of length 1.
-    embedder : Embedder
-        What made them, and makes a query's.
-    runtime : Runtime
-        The sandbox that searches.
+    scorers : sequence of Scorer
+        What compares them.
+    missing : sequence of str
+        What would compare them better but is not installed, and how to get it.
 
     Attributes
     ----------
@@ -68,24 +78,22 @@ class SuiteIndex:
         The tests.
     skipped : list of Skipped
         Files that could not be read, and why.
+    scorers : list of str
+        Names of what compares them.
+    missing : list of str
+        What is not installed, and how to get it.
     """
 
     def __init__(
-        self,
-        suite: Suite,
-        vectors: npt.NDArray[np.float32],
-        embedder: Embedder,
-        runtime: Runtime,
+        self, suite: Suite, scorers: Sequence[Scorer], missing: Sequence[str] = ()
     ) -> None:
         self.root: Path = suite.root
         self.tests: list[CollectedTest] = suite.tests
         self.skipped: list[Skipped] = suite.skipped
-        self._embedder = embedder
-        self._runtime = runtime
-        self._vectors = runtime.asarray(vectors)
-        self._index_of = {
-            nodeid: i for i, test in enumerate(suite.tests) for nodeid in (test.nodeid, *test.also)
-        }
+        self.scorers = [scorer.name for scorer in scorers]
+        self.missing = list(missing)
+        self._scorers = list(scorers)
+        self._nodeids = NodeIds(suite.tests)
 
     @classmethod
     def build(
@@ -93,11 +101,13 @@ class SuiteIndex:
         path: str | Path,
         *,
         model: str | Path | SentenceEncoder | None = None,
+        scorers: Sequence[str] | None = None,
+        coverage: CoverageIndex | None = None,
         progress: bool = False,
         cache: bool = True,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Collect the tests under a folder and embed them.
+        """Collect the tests under a folder and prepare what compares them.
 
         Parameters
         ----------
@@ -105,13 +115,18 @@ class SuiteIndex:
             A folder of pytest tests, or one file. Nothing in it is imported.
         model : str, pathlib.Path or SentenceEncoder, optional
             An installed model's name, the folder of a BERT-family model, or an encoder; None is
-            the default model.
+            the default model, without which the others run where it is not installed.
+        scorers : sequence of str, optional
+            Of "characters", "identifiers", "structure" and "meaning". None is the first, the third
+            and, of the last, what is installed.
+        coverage : CoverageIndex, optional
+            What the tests run, compared as well.
         progress : bool, default False
             Whether progress is drawn on stderr, where that is a terminal.
         cache : bool, default True
-            Whether embeddings and what was parsed are kept in the user's cache folder.
+            Whether embeddings, terms and what was parsed are kept in the user's cache folder.
         runtime : Runtime, optional
-            The sandbox to run in; the process-wide one when None.
+            The sandbox to embed in; the process-wide one when None.
 
         Returns
         -------
@@ -121,9 +136,9 @@ class SuiteIndex:
         Raises
         ------
         CapabilityError
-            If the model is not installed, saying how to get it.
+            If nothing that compares tests is installed, or what was asked for is not.
         ShapeError
-            If there is no such path.
+            If there is no such path or scorer.
 
         Examples
         --------
@@ -131,18 +146,29 @@ class SuiteIndex:
         >>> index.similar("an edge is added twice", k=3)[0].nodeid  # doctest: +SKIP
         'tests/test_graph.py::TestGraph::test_add_edge_twice'
         """
-        rt = default_runtime() if runtime is None else runtime
-        embedder = Embedder(model, cache=cache, runtime=rt)
+        for name in scorers or ():
+            choice(name, "scorers", ("characters", "identifiers", "structure", "meaning"))
         with progress_report("reading the suite", show=progress) as advance:
             suite = collect(path, cache=cache, progress=advance)
-        vectors = np.empty((0, 0), np.float32)
-        if suite.tests:
-            with progress_report("embedding", show=progress) as advance:
-                sources = [test.source for test in suite.tests]
-                vectors = embedder.embed(sources, progress=advance)
-        return cls(suite, vectors, embedder, rt)
+        builder = _Builder([test.source for test in suite.tests], model, runtime)
+        built: list[Scorer] = []
+        missing: dict[str, None] = {}
+        for name in scorers or SCORERS:
+            made = builder.scorer(name, progress=progress, cache=cache)
+            if not isinstance(made, CapabilityError):
+                built.append(made)
+            elif scorers is not None or (name == "meaning" and model is not None):
+                raise made
+            else:
+                missing[str(made)] = None
+        if coverage is not None and suite.tests:
+            names = [(test.nodeid, *test.also) for test in suite.tests]
+            built.append(CoverageScorer(coverage.likeness(names)))
+        if not built:
+            raise CapabilityError("; ".join(missing))
+        return cls(suite, built, list(missing))
 
-    def similar(self, query: str, k: int = 10) -> list[Match]:
+    def similar(self, query: str, k: int = 10, *, explain: bool = False) -> list[Match]:
         """Return the tests nearest to a query.
 
         Parameters
@@ -152,6 +178,8 @@ class SuiteIndex:
             of the result. Anything else is free text.
         k : int, default 10
             How many tests, at most.
+        explain : bool, default False
+            Whether to say what each match shares with the query.
 
         Returns
         -------
@@ -167,8 +195,8 @@ class SuiteIndex:
         Examples
         --------
         >>> index = SuiteIndex.build("tests")  # doctest: +SKIP
-        >>> index.similar("tests/test_graph.py::test_add_edge", k=1)  # doctest: +SKIP
-        [Match(nodeid='tests/test_graph.py::test_remove_edge', score=0.83...)]
+        >>> index.similar("tests/test_graph.py::test_add_edge", k=1)[0].score  # doctest: +SKIP
+        5.81...
         """
         positive_int(k, "k")
         if not query.strip():
@@ -176,16 +204,21 @@ class SuiteIndex:
         if not self.tests:
             return []
         own = self.find(query)
-        vector = self._embedder.embed([query]) if own is None else self._vectors[own : own + 1]
-        # One more than asked for, since the test that was asked about is its own nearest.
-        wanted = min(k + (own is not None), len(self.tests))
-        scores, rows = cosine_top_k(vector, self._vectors, wanted, runtime=self._runtime)
-        matches = [
-            Match(self.tests[row].nodeid, float(score), self.tests[row])
-            for score, row in zip(scores[0], rows[0], strict=True)
-            if row != own
-        ]
-        return matches[:k]
+        return self._ranked(query, own, k, explain=explain)
+
+    def search(self, text: str, k: int = 10) -> list[Match]:
+        """Return the tests nearest to a text, even where it has the form of a node id."""
+        return self.similar_to_text(text)[: positive_int(k, "k")]
+
+    def duplicates(self, *, coverage: CoverageIndex | None = None) -> list[DuplicateGroup]:
+        """Return groups of tests that do the same, as `find_duplicates` does."""
+        return find_duplicates(self.tests, coverage=coverage)
+
+    def similar_to_text(self, text: str) -> list[Match]:
+        """Return all tests by their likeness to a text, which is never taken for a node id."""
+        if not self.tests or not text.strip():
+            return []
+        return self._ranked(text, None, len(self.tests), explain=False)
 
     def find(self, query: str) -> int | None:
         """Position in `tests` of the test that a query names; None where it is free text.
@@ -195,25 +228,63 @@ class SuiteIndex:
         ShapeError
             As `similar` does.
         """
-        # A parametrised test is one entry, whichever of its cases is meant.
-        name = query.partition("[")[0] if "::" in query else query
-        if name in self._index_of:
-            return self._index_of[name]
-        named = {
-            i: nodeid
-            for nodeid, i in self._index_of.items()
-            # The query may also be longer: relative to a folder above the suite's root.
-            if nodeid.endswith(("::" + name, "/" + name)) or name.endswith("/" + nodeid)
-        }
-        if len(named) == 1:
-            return next(iter(named))
-        if named:
-            candidates = ", ".join(list(named.values())[:_NAMED_AT_MOST])
-            more = ", ..." if len(named) > _NAMED_AT_MOST else ""
-            raise ShapeError(
-                f"query {query!r} is the end of {len(named)} node ids: {candidates}{more}; "
-                "give more of the one that is meant"
+        return self._nodeids.find(query)
+
+    def _ranked(self, query: str, own: int | None, k: int, *, explain: bool) -> list[Match]:
+        asked = query if own is None else own
+        scored = {scorer.name: scorer.scores(asked) for scorer in self._scorers}
+        components = {name: scores for name, scores in scored.items() if scores is not None}
+        if not components:
+            raise ShapeError(f"query {query!r} is no test, and words have no structure to compare")
+        total = fused(components, own)
+        source = query if own is None else self.tests[own].source
+        order = [int(i) for i in np.argsort(-total, kind="stable") if i != own]
+        return [
+            Match(
+                test.nodeid,
+                float(total[i]),
+                test,
+                {name: float(scores[i]) for name, scores in components.items()},
+                self._explainer.explain(source, test.source) if explain else None,
             )
-        if "::" in query and not any(letter.isspace() for letter in query):
-            raise ShapeError(f"query {query!r} has the form of a node id, but no test has it")
-        return None
+            for i in order[:k]
+            for test in [self.tests[i]]
+        ]
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(test.source for test in self.tests)
+
+
+class _Builder:
+    """Makes scorers of the sources of one suite."""
+
+    def __init__(
+        self,
+        sources: list[str],
+        model: str | Path | SentenceEncoder | None,
+        runtime: Runtime | None,
+    ) -> None:
+        self._sources = sources
+        self._model = model
+        self._runtime = runtime
+
+    def scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer | CapabilityError:
+        """Return a scorer, or the error that says what it lacks."""
+        try:
+            if name == "meaning":
+                return self._meaning(progress=progress, cache=cache)
+            with progress_report(f"counting {name}", show=progress) as advance:
+                terms = TfIdf(name, self._sources or [""], cache=cache, progress=advance)
+            return TermScorer(name, terms)
+        except CapabilityError as error:
+            return error
+
+    def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
+        rt = default_runtime() if self._runtime is None else self._runtime
+        embedder = Embedder(self._model, cache=cache, runtime=rt)
+        if not self._sources:
+            return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1))
+        with progress_report("embedding", show=progress) as advance:
+            vectors = embedder.embed(self._sources, progress=advance)
+        return MeaningScorer(vectors, lambda text: embedder.embed([text])[0])

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.modules import Module, Modules
 from flashwasm.qe.outline import ClassOutline, Span
 from flashwasm.qe.root import root_folder
 
-__all__ = ["CollectedTest", "Skipped", "Suite", "collect"]
+__all__ = ["CollectedTest", "Skipped", "Suite", "collect", "is_test_file", "walk_files"]
 
 _FILE_PATTERNS = ("test_*.py", "*_test.py")
 # pytest's `norecursedirs`, and the caches that hold no source.
@@ -123,7 +123,7 @@ def collect(
     # Not resolved: pytest calls what lies behind a link by the link's name.
     path = Path(os.path.abspath(path))  # noqa: PTH100
     skipped: list[Skipped] = []
-    files = list(_walk(path, skipped)) if path.is_dir() else [path]
+    files = list(walk_files(path, skipped, _FILE_PATTERNS)) if path.is_dir() else [path]
     root = root_folder(path)
 
     modules = Modules(path, cache=cache)
@@ -138,6 +138,11 @@ def collect(
             progress(done + 1, len(files))
     modules.save()
     return Suite(root, collector.tests(), skipped)
+
+
+def is_test_file(path: PurePath) -> bool:
+    """Whether pytest looks for tests in a file of this name."""
+    return any(fnmatch.fnmatchcase(path.name, pattern) for pattern in _FILE_PATTERNS)
 
 
 class _Collector:
@@ -230,8 +235,8 @@ def _is_collected(name: str, lineage: list[ClassOutline], *, is_unittest: bool) 
     return is_unittest or (named and not any(ancestor.has_constructor for ancestor in lineage))
 
 
-def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Test files under a folder, in order; each folder once, whatever links lead to it."""
+def walk_files(root: Path, skipped: list[Skipped], patterns: Sequence[str]) -> Iterator[Path]:
+    """Files of such names under a folder, in order; each folder once, whatever links lead to it."""
 
     def unreadable(error: OSError) -> None:
         skipped.append(Skipped(Path(error.filename), error.strerror or str(error)))
@@ -246,7 +251,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
         visited.add((status.st_dev, status.st_ino))
         folders[:] = [name for name in sorted(folders) if not _is_left_out(Path(folder, name))]
         for name in sorted(files):
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in _FILE_PATTERNS):
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
                 yield Path(folder, name)
 
 

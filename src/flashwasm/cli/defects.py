@@ -1,0 +1,148 @@
+"""``flashwasm defects``: failures and the defects behind them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from flashwasm.cli.output import echo_json, json_option, note, note_missing, print_table
+from flashwasm.qe.failure_library import FailureLibrary, cluster_failures
+from flashwasm.qe.reports import TestFailure, read_failures
+
+__all__ = ["defects"]
+
+_FILES = click.argument(
+    "files",
+    metavar="TRACEBACK|JUNIT...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
+_LIBRARY = click.option(
+    "--library",
+    required=True,
+    metavar="DB",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The library, a SQLite file.",
+)
+
+
+@click.group()
+def defects() -> None:
+    """Match failures with known defects, group them, and learn new ones."""
+
+
+@defects.command()
+@_FILES
+@_LIBRARY
+@json_option
+def match(files: tuple[Path, ...], library: Path, *, as_json: bool) -> None:
+    """Say which failures are new, known, or of a defect that was resolved.
+
+    A file is JUnit XML, what pytest prints, or one traceback. Exit status 1: no failure is of a
+    defect in the library.
+    """
+    known = FailureLibrary(library)
+    failures = _read(files)
+    matches = [known.match(one.failure) for one in failures]
+    note_missing(known.missing)
+    if as_json:
+        echo_json(
+            {
+                "library": str(library),
+                "missing": known.missing,
+                "failures": [
+                    {"test": one.test, "exception": one.failure.exception, **asdict(found)}
+                    for one, found in zip(failures, matches, strict=True)
+                ],
+            }
+        )
+    else:
+        print_table(
+            ("status", "test", "defect", "why"),
+            [
+                (
+                    found.status,
+                    one.test or "-",
+                    "-" if found.status == "new" else str(found.defect),
+                    found.evidence + (f" [{found.note}]" if found.note else ""),
+                )
+                for one, found in zip(failures, matches, strict=True)
+            ],
+        )
+    _end(failures, files)
+    if all(found.status == "new" for found in matches):
+        note("no failure is of a defect in the library")
+        sys.exit(1)
+
+
+@defects.command()
+@_FILES
+@json_option
+def cluster(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Group failures by what they share, the largest group first."""
+    failures = _read(files)
+    clusters = cluster_failures([one.failure for one in failures])
+    if as_json:
+        echo_json(
+            {
+                "failures": len(failures),
+                "clusters": [
+                    {
+                        "reason": group.reason,
+                        "exception": group.signature[0],
+                        "path": group.signature[1],
+                        "function": group.signature[2],
+                        "tests": [failures[i].test for i in group.members],
+                    }
+                    for group in clusters
+                ],
+            }
+        )
+    else:
+        for group in clusters:
+            click.echo(f"{len(group.members)}  {group.reason}")
+            for i in group.members:
+                click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
+    _end(failures, files)
+
+
+@defects.command()
+@_FILES
+@_LIBRARY
+@click.option("--name", required=True, help="The defect that caused these failures.")
+@click.option("--resolved", is_flag=True, help="It is resolved: a match is a regression.")
+@click.option("--note", "remark", default="", help="What to show with each match.")
+@json_option
+def learn(
+    files: tuple[Path, ...],
+    library: Path,
+    name: str,
+    remark: str,
+    *,
+    resolved: bool,
+    as_json: bool,
+) -> None:
+    """Add failures to a defect of the library, which is made if need be."""
+    failures = _read(files)
+    _end(failures, files)
+    known = FailureLibrary(library, create=True)
+    added = known.learn(name, [f.failure for f in failures], resolved=resolved, note=remark)
+    if as_json:
+        echo_json({"library": str(library), "defect": name, "added": added, "defects": len(known)})
+    else:
+        click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
+
+
+def _read(files: tuple[Path, ...]) -> list[TestFailure]:
+    return [failure for file in files for failure in read_failures(file)]
+
+
+def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:
+    """End with status 1 where nothing failed."""
+    if not failures:
+        note(f"no failure in {', '.join(map(str, files))}")
+        sys.exit(1)

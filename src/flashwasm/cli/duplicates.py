@@ -1,0 +1,95 @@
+"""``flashwasm duplicates``: tests that do the same."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+import click
+
+from flashwasm.cli.output import (
+    cache_option,
+    echo_json,
+    json_option,
+    note,
+    note_skipped,
+    skipped_json,
+)
+from flashwasm.encoder.progress import progress_report
+from flashwasm.files import write_atomically
+from flashwasm.qe.coverage_index import CoverageIndex
+from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
+from flashwasm.qe.sarif import duplicates_sarif
+from flashwasm.qe.suite import collect
+
+__all__ = ["duplicates"]
+
+_TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, similar text"}
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--coverage",
+    "database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A coverage.py database with test contexts: adds the third tier.",
+)
+@click.option(
+    "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 too."
+)
+@json_option
+@cache_option
+def duplicates(
+    path: Path, database: Path | None, sarif: Path | None, *, as_json: bool, no_cache: bool
+) -> None:
+    """Find tests that do the same.
+
+    In tiers: the same body, whatever the docstring, comments and formatting; the same but for
+    literals, with the parametrised test that could replace them; and, with --coverage, the same
+    lines run and similar text. Names count by what they stand for, so tests of different classes
+    that use attributes of self are not called alike.
+    """
+    with progress_report("reading the suite") as advance:
+        suite = collect(path, cache=not no_cache, progress=advance)
+    coverage = None if database is None else CoverageIndex.load(database)
+    with progress_report("comparing texts") as advance:
+        groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
+    if sarif is not None:
+        log = json.dumps(duplicates_sarif(groups, suite.root), indent=2)
+        write_atomically(sarif, [log.encode()])
+    if as_json:
+        echo_json(
+            {
+                "tests": len(suite.tests),
+                "groups": [_json(group) for group in groups],
+                "skipped": skipped_json(suite.skipped),
+            }
+        )
+    else:
+        note_skipped(suite.skipped)
+        for group in groups:
+            click.echo(f"{_TIERS[group.tier]}: {group.reason}")
+            for test in group.tests:
+                click.echo(f"    {test.nodeid}")
+            if group.suggestion:
+                click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
+    if not groups:
+        note(f"no tests in {path}" if not suite.tests else f"no duplicates in {path}")
+        sys.exit(1)
+
+
+def _json(group: DuplicateGroup) -> dict[str, Any]:
+    return {
+        "tier": group.tier,
+        "kind": _TIERS[group.tier],
+        "reason": group.reason,
+        "tests": [
+            {"nodeid": test.nodeid, "path": str(test.path), "line": test.line}
+            for test in group.tests
+        ],
+        "suggestion": group.suggestion,
+    }

@@ -1,0 +1,190 @@
+"""The functions of a program, and those that words describe."""
+
+from __future__ import annotations
+
+import ast
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flashwasm.arrays import positive_int
+from flashwasm.encoder.progress import progress_report
+from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.qe.embeddings import Embedder
+from flashwasm.qe.scorers import MeaningScorer, Scorer, TermScorer
+from flashwasm.qe.suite import Skipped, is_test_file, walk_files
+from flashwasm.qe.tfidf import TfIdf
+
+if TYPE_CHECKING:
+    from flashwasm.encoder import SentenceEncoder
+    from flashwasm.runtime import Runtime
+
+__all__ = ["FunctionIndex", "FunctionMatch", "FunctionSource", "collect_functions"]
+
+# Generated files beyond this would take longer to parse than to ignore.
+_MOST_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class FunctionSource:
+    """A function or method: its qualified name, file, line of its ``def``, and source."""
+
+    name: str
+    path: Path
+    line: int
+    source: str
+
+
+@dataclass(frozen=True)
+class FunctionMatch:
+    """A function that words describe, and how well: a cosine."""
+
+    function: FunctionSource
+    score: float
+
+
+def collect_functions(
+    path: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> tuple[list[FunctionSource], list[Skipped]]:
+    """Find the functions of a program by parsing, its tests left out.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A folder, or one file.
+    progress : callable, optional
+        Called with the number of files read and their total.
+    """
+    if not Path(path).exists():
+        raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
+    root = Path(os.path.abspath(path))  # noqa: PTH100 - links keep their names.
+    skipped: list[Skipped] = []
+    files = [root]
+    if root.is_dir():
+        files = [f for f in walk_files(root, skipped, ["*.py"]) if not is_test_file(f)]
+    functions: list[FunctionSource] = []
+    for done, file in enumerate(files):
+        reason = _read(file, functions)
+        if reason:
+            skipped.append(Skipped(file, reason))
+        if progress is not None:
+            progress(done + 1, len(files))
+    return functions, skipped
+
+
+def _read(file: Path, functions: list[FunctionSource]) -> str:
+    """Add a file's functions; return why it could not be read."""
+    try:
+        if not file.is_file():
+            return "not a regular file"
+        if file.stat().st_size > _MOST_BYTES:
+            return f"larger than {_MOST_BYTES >> 20} MiB"
+        data = file.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(data)
+        text = data.decode("utf-8-sig", "replace").splitlines()
+    except SyntaxError as error:
+        return f"not Python: {error.msg}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"not Python: {error}"
+    pending: list[tuple[ast.AST, str]] = [(tree, "")]
+    while pending:
+        node, scope = pending.pop()
+        for child in ast.iter_child_nodes(node):
+            inner = scope
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                inner = f"{scope}{child.name}."
+                source = "\n".join(text[child.lineno - 1 : child.end_lineno])
+                functions.append(FunctionSource(f"{scope}{child.name}", file, child.lineno, source))
+            elif isinstance(child, ast.ClassDef):
+                inner = f"{scope}{child.name}."
+            pending.append((child, inner))
+    return ""
+
+
+class FunctionIndex:
+    """The functions of a program, ready to be searched. Made by `FunctionIndex.build`.
+
+    Parameters
+    ----------
+    functions : list of FunctionSource
+        The functions.
+    skipped : list of Skipped
+        Files that could not be read.
+    scorer : Scorer or None
+        What compares them with words; None where there are none.
+    missing : list of str
+        What would compare them better but is not installed.
+    """
+
+    def __init__(
+        self,
+        functions: list[FunctionSource],
+        skipped: list[Skipped],
+        scorer: Scorer | None,
+        missing: list[str],
+    ) -> None:
+        self.functions = functions
+        self.skipped = skipped
+        self.missing = missing
+        self.scorer = scorer.name if scorer is not None else None
+        self._scorer = scorer
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        *,
+        model: str | Path | SentenceEncoder | None = None,
+        progress: bool = False,
+        cache: bool = True,
+        runtime: Runtime | None = None,
+    ) -> FunctionIndex:
+        """Collect functions and embed their sources; without the model their words are counted.
+
+        Parameters are those of `SuiteIndex.build`. A sum of both would find less than the model
+        alone, as measured.
+        """
+        with progress_report("reading", show=progress) as advance:
+            functions, skipped = collect_functions(path, progress=advance)
+        sources = [function.source for function in functions]
+        if not sources:
+            return cls([], skipped, None, [])
+        try:
+            embedder = Embedder(model, cache=cache, prepared=False, runtime=runtime)
+        except CapabilityError as error:
+            if model is not None:
+                raise
+            terms = TfIdf("identifiers", sources, cache=cache)
+            return cls(functions, skipped, TermScorer("identifiers", terms), [str(error)])
+        with progress_report("embedding", show=progress) as advance:
+            vectors = embedder.embed(sources, progress=advance)
+        scorer = MeaningScorer(vectors, lambda text: embedder.embed([text])[0])
+        return cls(functions, skipped, scorer, [])
+
+    def search(self, words: str, k: int = 10) -> list[FunctionMatch]:
+        """Return the functions that words describe best.
+
+        Parameters
+        ----------
+        words : str
+            A description.
+        k : int, default 10
+            How many, at most.
+        """
+        positive_int(k, "k")
+        if not words.strip():
+            raise ShapeError("words are empty; expected a description")
+        scores = None if self._scorer is None else self._scorer.scores(words)
+        if scores is None:
+            return []
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [FunctionMatch(self.functions[i], float(scores[i])) for i in order]

@@ -1,0 +1,86 @@
+"""Rows nearest to a vector, with their attention weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.arrays import as_array, shaped
+from flashwasm.errors import DTypeError
+from flashwasm.ops import cosine_top_k, softmax
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from flashwasm.runtime import Runtime
+
+__all__ = ["PatternMatch", "VectorMatch", "counts", "library_vectors", "nearest"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class VectorMatch:
+    """A row of a corpus: its index, its cosine with the query, and its share of attention."""
+
+    index: int
+    score: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class PatternMatch:
+    """A named pattern, its cosine with the query, and its share of attention over the library."""
+
+    pattern: str
+    score: float
+    weight: float
+
+
+def nearest(query: Array, corpus: Array, count: int, rt: Runtime) -> list[VectorMatch]:
+    """Return the rows of a corpus with the highest cosines, by descending cosine."""
+    if len(corpus) == 0:
+        return []
+    rows = rt.asarray(corpus, np.float32)
+    wanted = min(count, len(corpus))
+    scores, indices = cosine_top_k(query[None], rows, wanted, runtime=rt)
+    products = rows @ query
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows)) * np.linalg.norm(query)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = np.where(lengths == 0, 0, products / lengths)
+    # A row with NaN ranks last and has no weight.
+    logits = np.where(np.isnan(cosines), -np.inf, math.sqrt(len(query)) * cosines)
+    weights = softmax(logits.astype(np.float32), runtime=rt)
+    return [
+        VectorMatch(int(i), float(np.clip(score, -1, 1)), float(np.nan_to_num(weights[i])))
+        for score, i in zip(scores[0], indices[0], strict=True)
+    ]
+
+
+def counts(values: ArrayLike, name: str) -> Array:
+    """Return counts and booleans as float32; other types are left to the checks."""
+    array = as_array(values, name)
+    return array.astype(np.float32) if array.dtype.kind in "biu" else array
+
+
+def library_vectors(
+    library: Mapping[str, ArrayLike] | Sequence[tuple[str, ArrayLike]], dim: int
+) -> tuple[list[str], Array]:
+    """Return names and vectors ``(n, dim)``."""
+    pairs = list(library.items()) if isinstance(library, Mapping) else list(library)
+    for i, pair in enumerate(pairs):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise DTypeError(f"pattern_library[{i}]: expected (name, vector), got {pair!r:.80}")
+    vectors = np.zeros((len(pairs), dim), np.float32)
+    for i, (name, vector) in enumerate(pairs):
+        if type(vector) is np.ndarray and vector.shape == (dim,) and vector.dtype == np.float32:
+            vectors[i] = vector
+        else:
+            label = f"pattern_library[{name!r}]"
+            vectors[i] = shaped(vector, label, (dim,), "as the defect has")
+    return [name for name, _ in pairs], vectors

@@ -1,0 +1,90 @@
+"""Findings as SARIF 2.1.0, the format of code-scanning tools.
+
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flashwasm import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flashwasm.qe.duplicates import DuplicateGroup
+    from flashwasm.qe.suite import CollectedTest
+
+__all__ = ["duplicates_sarif"]
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_RULES = [
+    ("identical-test", "Tests with the same body"),
+    ("identical-but-for-literals", "Tests that differ in literals only"),
+    ("same-coverage", "Tests that run the same lines and have similar texts"),
+]
+
+
+def duplicates_sarif(groups: Sequence[DuplicateGroup], root: Path) -> dict[str, Any]:
+    """Return groups of duplicates as a SARIF log; paths are relative to ``root``.
+
+    Parameters
+    ----------
+    groups : sequence of DuplicateGroup
+        The findings.
+    root : pathlib.Path
+        The folder that paths are relative to.
+    """
+    return {
+        "$schema": _SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "flashwasm",
+                        "version": __version__,
+                        "rules": [
+                            {"id": name, "shortDescription": {"text": text}}
+                            for name, text in _RULES
+                        ],
+                    }
+                },
+                "originalUriBaseIds": {"ROOT": {"uri": f"{root.as_uri()}/"}},
+                "results": [_result(group, root) for group in groups],
+            }
+        ],
+    }
+
+
+def _result(group: DuplicateGroup, root: Path) -> dict[str, Any]:
+    first, *others = group.tests
+    names = ", ".join(test.nodeid for test in others)
+    text = f"{first.nodeid} and {names}: {group.reason}."
+    if group.suggestion:
+        text += f" They could be one test:\n\n{group.suggestion}"
+    return {
+        "ruleId": _RULES[group.tier - 1][0],
+        "ruleIndex": group.tier - 1,
+        "level": "note" if group.tier == len(_RULES) else "warning",
+        "message": {"text": text},
+        "locations": [_location(first, root)],
+        "relatedLocations": [
+            {"id": i, **_location(test, root)} for i, test in enumerate(others, 1)
+        ],
+    }
+
+
+def _location(test: CollectedTest, root: Path) -> dict[str, Any]:
+    inside = test.path.is_relative_to(root)
+    path = test.path.relative_to(root) if inside else test.path
+    place = {"uri": quote(path.as_posix())}
+    return {
+        "physicalLocation": {
+            "artifactLocation": {**place, "uriBaseId": "ROOT"} if inside else place,
+            "region": {"startLine": test.line},
+        },
+        "logicalLocations": [{"fullyQualifiedName": test.nodeid, "kind": "function"}],
+    }

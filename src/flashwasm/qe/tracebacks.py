@@ -1,0 +1,201 @@
+"""Failures read from text: Python's own tracebacks, and pytest's in all its styles.
+
+Formats: https://docs.python.org/3/library/traceback.html, exception groups by PEP 654, and pytest's
+``--tb=long|short|line|native``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["Failure", "Frame", "plain", "read_failure"]
+
+# What is kept of a text: failures of recursion repeat frames by the thousand, and the end says why.
+_KEPT = 1 << 16
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+# Drawn by exception groups before each line, and between their members.
+_GROUP_MARGIN = re.compile(r"^(?:E  )?\s*(?:[|+] ?)+(?:-[+-]*)?")
+_GROUP_MEMBER = re.compile(r"\+-+ (?:\d+|\.\.\.) -+|^E?\s*\|?\s*\+?-*\+-{4,} \d+ -+")
+_CHAIN = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
+_PYTHON_FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
+_SHORT_FRAME = re.compile(r"^(?P<path>\S[^:]*\.pyx?):(?P<line>\d+): in (?P<name>\S+)\s*$")
+_LONG_FRAME = re.compile(r"^(?P<path>\S[^:]*\.pyx?):(?P<line>\d+): ?(?P<error>[\w.]*)\s*$")
+_LINE_STYLE = re.compile(
+    r"^(?P<path>\S[^:]*\.py):(?P<line>\d+): (?P<error>[\w.]+)(?:: (?P<message>.*))?$"
+)
+_DEFINITION = re.compile(r"^[> ]?\s*(?:async )?def (\w+)\(")
+_EXCEPTION = re.compile(
+    r"^(?P<error>(?:[A-Za-z_][\w.]*\.)?[A-Z_]\w*|[A-Za-z_]\w*(?:Error|Exception|Warning|Exit|Failed))"
+    r"(?::(?: (?P<message>.*))?)?$"
+)
+_SURELY = re.compile(r"(Error|Exception|Exit|Interrupt|Iteration|ExceptionGroup)$")
+_TEST_FILE = re.compile(r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py)$|(^|/)tests?/")
+_FOREIGN = re.compile(r"(^|/)(site-packages|dist-packages)/|/lib/python\d[\d.]*/|^<")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place on the stack."""
+
+    path: str
+    line: int
+    function: str
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it is neither a test's nor an installed package's nor Python's own."""
+        path = self.path.replace("\\", "/")
+        return not (_TEST_FILE.search(path) or _FOREIGN.search(path))
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} in {self.function}" if self.function else self.path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something failed.
+
+    Parameters
+    ----------
+    exception : str
+        The exception's type, without its module; "" where the text names none.
+    message : str
+        The first line of its message.
+    frames : tuple of Frame
+        The stack, innermost last.
+    text : str
+        The text, without colours, at most its last 65,536 characters.
+    causes : tuple of str
+        Types of the exceptions that led to this one, and of the members of a group.
+    """
+
+    exception: str
+    message: str
+    frames: tuple[Frame, ...]
+    text: str
+    causes: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> Frame | None:
+        """Return the innermost frame of the product, else of a test, else of anything."""
+        product = [frame for frame in self.frames if frame.is_product]
+        own = [frame for frame in self.frames if not _FOREIGN.search(frame.path)]
+        found = product or own or self.frames
+        return found[-1] if found else None
+
+    @property
+    def signature(self) -> tuple[str, str, str]:
+        """Return what failures of one defect share: exception, file and function.
+
+        Without a frame in the product it is the test's file alone: the tests of one file fail
+        together for one reason more often than each for its own.
+        """
+        place = self.place
+        if place is None:
+            return (self.exception, "", "")
+        return (self.exception, place.path, place.function if place.is_product else "")
+
+
+@dataclass
+class _Part:
+    """One exception of a chain or of a group."""
+
+    frames: list[Frame]
+    exception: str = ""
+    message: str = ""
+    named_at: int = -1
+
+
+def plain(text: str) -> str:
+    """Return a text without colours and other terminal commands, its lines ended by newlines."""
+    return _ANSI.sub("", text).replace("\r\n", "\n")
+
+
+def read_failure(text: str) -> Failure:
+    r"""Read the last exception of a traceback, and of a group its first member.
+
+    Parameters
+    ----------
+    text : str
+        A traceback in any of the styles, with colours or without.
+
+    Returns
+    -------
+    Failure
+        Without frames where the text is no traceback.
+
+    Examples
+    --------
+    >>> read_failure("lib.py:7: in add\n    x.y\nE   AttributeError: no y").signature
+    ('AttributeError', 'lib.py', 'add')
+    """
+    clean = plain(text)[-_KEPT:]
+    parts, members = [_Part([])], False
+    function = ""
+    for line in clean.split("\n"):
+        if _GROUP_MEMBER.search(line):
+            members = True
+            parts.append(_Part([]))
+            continue
+        bare = _GROUP_MARGIN.sub("", line) if "|" in line or "+" in line[:8] else line
+        if any(sentence in bare for sentence in _CHAIN):
+            if not members:
+                parts.append(_Part([]))
+            continue
+        function = _read_line(bare, parts[-1], function)
+    known = [part for part in parts if part.exception]
+    if not known:
+        return Failure("", "", tuple(f for part in parts for f in part.frames), clean)
+    # A group says only how many failed: its first member says what. Of a chain the last counts.
+    leaves = [part for part in known if not part.exception.endswith("ExceptionGroup")]
+    chosen = (leaves or known)[0 if members else -1]
+    frames = chosen.frames or next((p.frames for p in reversed(known) if p.frames), [])
+    causes = tuple(part.exception for part in known if part is not chosen)
+    return Failure(chosen.exception, chosen.message, tuple(frames), clean, causes)
+
+
+def _read_line(line: str, part: _Part, function: str) -> str:
+    """Take in a line of a part; return the function that pytest's long style shows just now."""
+    if found := _PYTHON_FRAME.match(line):
+        part.frames.append(Frame(found["path"], int(found["line"]), found["name"] or ""))
+    elif found := _SHORT_FRAME.match(line):
+        part.frames.append(Frame(found["path"], int(found["line"]), found["name"]))
+    elif found := _LONG_FRAME.match(line):
+        part.frames.append(Frame(found["path"], int(found["line"]), function))
+        if found["error"] and not part.exception:
+            part.exception = found["error"].rpartition(".")[2]
+        return ""
+    elif found := _LINE_STYLE.match(line):
+        part.frames.append(Frame(found["path"], int(found["line"]), ""))
+        _name(part, found["error"], found["message"])
+    elif found := _DEFINITION.match(line):
+        return found[1]
+    elif line.startswith("E  "):
+        _read_error(line[1:].strip(), part)
+    elif not line.startswith((" ", ">")) and (found := _EXCEPTION.match(line)):
+        _name(part, found["error"], found["message"])
+    return function
+
+
+def _read_error(text: str, part: _Part) -> None:
+    """Take in one of pytest's lines that start with E; the first says what was raised."""
+    if part.exception or not text:
+        return
+    if found := _EXCEPTION.match(text):
+        _name(part, found["error"], found["message"])
+    elif text.startswith("assert ") or text == "assert":
+        _name(part, "AssertionError", text)
+
+
+def _name(part: _Part, error: str, message: str | None) -> None:
+    """Take in what was raised: the first name after the frames; what follows is its message."""
+    # Before any frame, only what is surely an exception: a log may stand there.
+    sure = part.frames or _SURELY.search(error)
+    if sure and len(part.frames) > part.named_at:
+        part.named_at = len(part.frames)
+        part.exception = error.rpartition(".")[2]
+        part.message = message or ""
