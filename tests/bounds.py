@@ -299,3 +299,11 @@ def attention_backward(dout, q, k, v, *, sinks=None, kept=None, **options):
         product(ds_t, above_t, q, shapes[1], group * queries),
         product(weight_t, above_weight_t, absolute_dout, shapes[2], group * queries),
     )
+
+
+def lora_apply(x, a, b, scale):
+    """Sums over the input and over the ranks, each product rounded, and their sum with x."""
+    x, a, b = (np.abs(np.asarray(array, np.float64)) for array in (x, a, b))
+    products = abs(scale) * (x @ a.T) @ b.T
+    terms = a.shape[1] + len(a) + 4
+    return gamma(terms) * (products + x.max(axis=-1, keepdims=True)) + TINY

@@ -290,3 +290,77 @@ def kept_weights(shape, p, seed):
     b, h, i, j = np.indices(shape)
     words = philox((j // 4, i, h, b), (seed & 0xFFFFFFFF, seed >> 32))
     return np.where(np.choose(j % 4, words) >= round(p * 2**32), 1 / (1 - p), 0)
+
+
+def lora_apply(x, a, b, scale):
+    """Return x + scale B A x for each row, or scale B A x where the dimensions differ."""
+    x, a, b = _float64(x, a, b)
+    change = scale * (x @ a.T) @ b.T
+    return x + change if a.shape[1] == len(b) else change
+
+
+def lora_logits(a, b, scale, x, candidates, *, temperature, metric, adapted, threshold=0.0):
+    """Return the scores of candidates with the adapted x, less the threshold, by temperature."""
+    (y,) = lora_apply([x], a, b, scale)
+    (c,) = _float64(candidates)
+    c = lora_apply(c, a, b, scale) if adapted else c
+    scores = c @ y
+    if metric == "cosine":
+        lengths = np.linalg.norm(c, axis=1) * np.linalg.norm(y)
+        scores = np.divide(scores, lengths, out=np.zeros_like(scores), where=lengths > 0)
+    return (scores - threshold) / temperature
+
+
+def lora_log_probabilities(kind, logits):
+    """Return the log-probability of each label: of the candidates, or accepted and rejected."""
+    if kind == "contrastive":
+        return logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+    return -np.logaddexp(0, [-logits[0], logits[0]])
+
+
+def lora_loss(kind, a, b, scale, x, candidates, *, label=0, reward=1.0, **options):
+    """Return a sample's loss."""
+    if kind == "regression":
+        (y,) = lora_apply([x], a, b, scale)
+        return reward * ((y - np.asarray(candidates[0], np.float64)) ** 2).sum() / 2
+    logits = lora_logits(a, b, scale, x, candidates, **options)
+    return -reward * lora_log_probabilities(kind, logits)[label]
+
+
+def gradient(f, *arrays, step=1e-5):
+    """Return central differences of f by each element of each array."""
+    arrays = [np.array(x, np.float64) for x in arrays]
+    gradients = [np.empty(np.shape(f(*arrays)) + x.shape) for x in arrays]
+    for x, g in zip(arrays, gradients, strict=True):
+        for i in np.ndindex(x.shape):
+            kept = x[i]
+            x[i] = kept + step
+            above = f(*arrays)
+            x[i] = kept - step
+            g[(..., *i)] = (above - f(*arrays)) / (2 * step)
+            x[i] = kept
+    return gradients
+
+
+def lora_fisher(kind, a, b, scale, x, candidates, *, reward=1.0, **options):
+    """Return the diagonal of a sample's Fisher information by A and by B."""
+    if kind == "regression":
+        slopes = gradient(lambda a, b: lora_apply([x], a, b, scale)[0], a, b)
+        return [reward * (g**2).sum(axis=0) for g in slopes]
+
+    def log_probabilities(a, b):
+        logits = lora_logits(a, b, scale, x, candidates, **options)
+        return lora_log_probabilities(kind, logits)
+
+    p = np.exp(log_probabilities(a, b))
+    slopes = gradient(log_probabilities, a, b)
+    return [reward * np.einsum("l,lij->ij", p, g**2) for g in slopes]
+
+
+def whitening(vectors, shrinkage, power):
+    """Return mean and symmetric matrix of shrinkage whitening."""
+    (x,) = _float64(vectors)
+    covariance = np.atleast_2d(np.cov(x.T, bias=True))
+    same = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    values, axes = np.linalg.eigh((1 - shrinkage) * covariance + shrinkage * same)
+    return x.mean(axis=0), axes * values ** (-power / 2) @ axes.T

@@ -112,7 +112,7 @@ def test_what_was_not_run_is_not_measured():
 
 def test_rows_have_units():
     rows = {(r[0], r[1]): r for r in target_rows(list(verdicts(ALL).values()))}
-    assert rows[AT_512, "share of peak"][2:] == ("≥ 74%", "83%", "met")
+    assert rows[AT_512, "share of peak"][2:] == ("≥ 74.0%", "83.3%", "met")
     assert rows[AT_512, "over PyTorch"][2:] == ("≥ 0.55x", "4.00x", "met")
     assert rows["smallest call", "µs over NumPy's"][2:] == ("≤ 4", "1", "met")
     assert rows[AT_4096, BEYOND][2:] == ("≤ 2", "1.05", "met")

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
+from importlib.util import find_spec
 
 import click
 import numpy as np
@@ -24,8 +25,7 @@ import tiny_bert
 from flashwasm.cli import COMMANDS, main
 from flashwasm.qe import SuiteIndex
 
-pytest.importorskip("sklearn")
-
+NEEDS_SKLEARN = pytest.mark.skipif(not find_spec("sklearn"), reason="scikit-learn is missing")
 SOURCE = """
 class TestGraph:
     def test_add_edge(self): assert graph.add_edge(1, 2)
@@ -288,6 +288,7 @@ def test_embed_of_nothing(model):
 # flashwasm similar
 
 
+@NEEDS_SKLEARN
 def test_similar(model):
     matches = SuiteIndex.build(".", model=model).similar("add_edge", 2)
     result = invoke("similar", ".", "--query", "add_edge", "-k", 2)
@@ -313,6 +314,7 @@ def test_similar(model):
     }
 
 
+@NEEDS_SKLEARN
 def test_similar_explains(model):
     assert model
     lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()
@@ -324,6 +326,7 @@ def test_similar_explains(model):
     assert (match["shared_identifiers"], match["shared_lines"]) == (["graph"], [])
 
 
+@NEEDS_SKLEARN
 def test_similar_without_the_model_says_so_once():
     result = invoke("similar", ".", "-q", "test_add_edge")
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
@@ -348,6 +351,7 @@ def test_similar_leaves_the_asked_test_out(model, path):
         ({"a/test_a.py": "def test_a(): ..."}, ["a", "-q", "test_a"], "no other test in a"),
     ],
 )
+@NEEDS_SKLEARN
 def test_similar_finds_nothing(model, folders, files, arguments, line):
     assert model
     for name, content in files.items():
@@ -366,6 +370,7 @@ def test_similar_finds_nothing(model, folders, files, arguments, line):
         (" ", "query is empty"),
     ],
 )
+@NEEDS_SKLEARN
 def test_similar_refuses(model, query, message):
     assert model
     assert_refused(invoke("similar", ".", "-q", query), message)
@@ -380,6 +385,7 @@ def test_without_a_model_one_line_says_how_to_get_it(arguments):
     assert_refused(run(*arguments), "flashwasm models install all-MiniLM-L6-v2")
 
 
+@NEEDS_SKLEARN
 def test_skipped_files_are_named_on_stderr(model, folders):
     assert model
     for i in range(7):
@@ -393,6 +399,7 @@ def test_skipped_files_are_named_on_stderr(model, folders):
     assert len(skipped) == 7
 
 
+@NEEDS_SKLEARN
 def test_a_warning_is_one_line(model, folders, monkeypatch):
     assert model
     (folders / "occupied").write_text("")
@@ -405,6 +412,7 @@ def test_a_warning_is_one_line(model, folders, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other file systems refuse such names")
+@NEEDS_SKLEARN
 def test_names_that_are_no_text(model, folders):
     assert model
     (folders / "suite" / "test_graph.py").rename(folders / "suite" / "test_\udcff.py")
@@ -435,6 +443,7 @@ def on_terminal(stream, *arguments):
 
 
 @pytest.mark.parametrize("arguments", [["similar", ".", "-q", ADD_EDGE], ["embed", "edge"]])
+@NEEDS_SKLEARN
 def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
     assert model
     piped = run(*arguments, "--json")
@@ -446,6 +455,7 @@ def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
 
 
 @pytest.mark.parametrize("where", ["pipe", "terminal"])
+@NEEDS_SKLEARN
 def test_node_ids_are_never_cut(model, folders, where):
     assert model
     name = "test_" + "long_" * 60

@@ -29,6 +29,7 @@ LAYERS = [
     {"ops"},
     {"flash_attention", "probe", "container"},
     {"search"},
+    {"adapt"},
     {"encoder"},
     {"qe"},
     {"bench"},
@@ -43,7 +44,6 @@ NOT_PUBLIC = {
     "attention_materialized": "the baseline that benchmarks compare with",
 }
 
-
 # Kernels that are parts of a class's methods, by operation.
 METHODS = {
     "index_store": "FlatIndex",
@@ -53,10 +53,22 @@ METHODS = {
     "hnsw_insert": "HNSWIndex",
     "hnsw_search": "HNSWIndex",
     "hnsw_repair": "HNSWIndex",
+    "lora_apply": "LoRAAdapter",
+    "lora_update": "LoRAAdapter",
+    "lora_fisher": "LoRAAdapter",
 }
-TEST_FILES = {"FlatIndex": "test_flat_index", "HNSWIndex": "test_hnsw_index"}
+TEST_FILES = {
+    "FlatIndex": "test_flat_index",
+    "HNSWIndex": "test_hnsw_index",
+    "LoRAAdapter": "test_lora_adapter",
+}
 # Oracles that go by another name than the operation.
-ORACLES = {"cosine_top_k": "similarity", "FlatIndex": "top_k", "HNSWIndex": "top_k"}
+ORACLES = {
+    "cosine_top_k": "similarity",
+    "FlatIndex": "top_k",
+    "HNSWIndex": "top_k",
+    "LoRAAdapter": "lora_loss",
+}
 
 
 def path_id(path):

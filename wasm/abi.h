@@ -31,6 +31,9 @@ enum limits {
     INDEX_MAX_DIM = 16384,
     INDEX_MAX_EF = 4096,   /* Vectors that a search of the graph keeps. */
     INDEX_MAX_LINKS = 256, /* Links of a node on one level. */
+    LORA_MAX_RANK = 64,
+    LORA_MAX_DIM = 4096,        /* Of input and of output. */
+    LORA_MAX_CANDIDATES = 1024, /* That one sample may compare. */
 };
 
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
@@ -152,6 +155,37 @@ struct hnsw_arguments {
     int32_t nodes, dim, metric, m, count, k, ef;
 };
 
+/* A low-rank adapter, y = x + scale B A x, or without the first x where the dimensions differ. Everything that
+ * is learned lies in blocks of one layout: A [rank][in], then B transposed [rank][out], where rows go up to a
+ * multiple of four with zeros. */
+struct lora {
+    float *weights;
+    float *first, *second;  /* Adam's moments, or null for plain gradient descent. */
+    float *fisher, *anchor; /* What elastic weight consolidation holds on to, or null. */
+    float *outputs;         /* Room for 2 (1 + candidates) rows of outputs. */
+    int32_t in_dim, out_dim, rank;
+    float scale;  /* alpha / rank */
+    float shrink; /* Learning rate times weight decay. */
+    float ewc_lambda;
+};
+
+/* A vector whose squared length is below this has no direction: its cosine is 0, and so is that one's gradient. */
+#define LORA_ZERO 1e-36f
+
+enum lora_loss { LORA_REGRESSION = 0, LORA_CONTRASTIVE = 1, LORA_FEEDBACK = 2 };
+
+/* What one step learns from; lora_update.c has the losses. */
+struct lora_sample {
+    int32_t loss;       /* enum lora_loss */
+    int32_t candidates; /* Rows after x: the target; or the positive, then the negatives; or the one judged. */
+    int32_t adapted;    /* Whether they go through the adapter too. */
+    int32_t metric;     /* METRIC_COSINE or METRIC_DOT */
+    int32_t accepted;   /* Of the candidate that feedback is on. */
+    float temperature, threshold, reward;
+    int32_t unused[8]; /* The rows begin 64 bytes after the structure. */
+    float rows[];      /* x, then the candidates, each as long as the longer of input and output, as weights lie. */
+};
+
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
                    int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
                    int32_t b_column_stride, int32_t c_row_stride);
@@ -183,5 +217,10 @@ int32_t flat_search_i8(const struct flat_search_arguments *arguments);
 int32_t hnsw_insert_f32(const struct hnsw_arguments *arguments);
 int32_t hnsw_search_f32(const struct hnsw_arguments *arguments);
 int32_t hnsw_repair_f32(const struct hnsw_arguments *arguments);
+int32_t lora_apply_f32(const struct lora *lora, const float *x, float *out, int32_t rows);
+int32_t lora_update_f32(void *workspace, const struct lora *lora, const struct lora_sample *sample, float *loss,
+                        float step_size, float correction);
+int32_t lora_fisher_f32(void *workspace, const struct lora *lora, const struct lora_sample *sample, float *fisher,
+                        float weight);
 
 #endif

@@ -33,6 +33,7 @@ ALLOWED = {
     "weigh_row": (3, "as weigh, one query; small beside the products"),
     "weigh_fully": (55, "the gradient's weights, with dropout or softcap: beside five products"),
     "weigh_plain": (42, "the gradient's weights: a tenth of its time, the rest is products"),
+    "lora_forward": (10, "rows of rank 1 to 64: a step takes microseconds"),
     "gelu_f32": (27, "erf's coefficients do not fit beside four vectors"),
     "gelu_tanh_f32": (6, "as gelu_f32, fewer coefficients"),
     "cap_scores": (21, "tanh of a softcap; only with that option"),

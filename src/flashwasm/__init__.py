@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # Public names by the module that has them: each is imported when first asked for, so that
 # `import flashwasm` costs nothing.
 _HOMES = {
+    "flashwasm.adapt": ["LoRAAdapter", "Whitening"],
     "flashwasm.flash_attention": [
         "KVCache",
         "attention",
@@ -51,6 +52,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from flashwasm.adapt import LoRAAdapter as LoRAAdapter
+    from flashwasm.adapt import Whitening as Whitening
     from flashwasm.encoder import SentenceEncoder as SentenceEncoder
     from flashwasm.errors import CapabilityError as CapabilityError
     from flashwasm.errors import ClosedError as ClosedError

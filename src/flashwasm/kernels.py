@@ -67,6 +67,9 @@ FLAT_SEARCH_I8 = Kernel("flat_search_i8", "p" * 6 + "i" * 6, workspace=True, in_
 HNSW_INSERT = Kernel("hnsw_insert_f32", "p" * 13 + "i" * 7, workspace=True, in_memory=True)
 HNSW_SEARCH = Kernel("hnsw_search_f32", "p" * 13 + "i" * 7, workspace=True, in_memory=True)
 HNSW_REPAIR = Kernel("hnsw_repair_f32", "p" * 13 + "i" * 7, workspace=True, in_memory=True)
+LORA_APPLY = Kernel("lora_apply_f32", "pppi")
+LORA_UPDATE = Kernel("lora_update_f32", "pppff", workspace=True)
+LORA_FISHER = Kernel("lora_fisher_f32", "pppf", workspace=True)
 
 KERNELS = (
     *(MATMUL, VECADD, SOFTMAX, LAYER_NORM, RMS_NORM, GELU, GELU_TANH, EMBEDDING),
@@ -74,6 +77,7 @@ KERNELS = (
     ATTENTION_MATERIALIZED,
     *(INDEX_STORE, INDEX_SCORE, FLAT_SEARCH, FLAT_SEARCH_I8),
     *(HNSW_INSERT, HNSW_SEARCH, HNSW_REPAIR),
+    *(LORA_APPLY, LORA_UPDATE, LORA_FISHER),
 )
 
 # Limits that wasm/abi.h states.
@@ -88,6 +92,9 @@ TOP_K_MAX_DIM = 16384
 INDEX_MAX_DIM = 16384
 INDEX_MAX_EF = 4096
 INDEX_MAX_LINKS = 256
+LORA_MAX_RANK = 64
+LORA_MAX_DIM = 4096
+LORA_MAX_CANDIDATES = 1024
 
 STATUS_OK = 0
 STATUS_BAD_ARGUMENT = 1
@@ -96,3 +103,4 @@ STATUS_BAD_INDEX = 2
 METRICS = {"cosine": 0, "dot": 1, "l2": 2}
 MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2
 STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3
+LORA_REGRESSION, LORA_CONTRASTIVE, LORA_FEEDBACK = 0, 1, 2

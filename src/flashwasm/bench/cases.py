@@ -1,5 +1,6 @@
 """The cases: each operation at the sizes that matter, one row a case."""
 
+from flashwasm.bench.adapter import ADAPTER
 from flashwasm.bench.attending import attention_case
 from flashwasm.bench.backward import attention_backward_case
 from flashwasm.bench.decoding import DECODING
@@ -25,6 +26,7 @@ CASES = (
     mean_pool_case(32, 64, 384),
     top_k_case(64, 10_000, 384, 10),
     *DECODING,
+    *ADAPTER,
 )
 
 # What is measured beside other libraries.

@@ -106,7 +106,7 @@ def _names_itself(quantity: str) -> bool:
 def _amount(value: float, quantity: str) -> str:
     """Return a figure in the unit of its quantity."""
     if quantity in {PEAK, SHORT}:
-        return f"{value:.0%}"
+        return f"{value:.1%}"
     if quantity == BEYOND or quantity[:2] in {"ms", "µs"}:
         return f"{value:.3g}"
     return f"{value:.2f}x"

@@ -69,7 +69,9 @@ def picture(found: Findings, name: str) -> bytes:
     for axes, draw in zip(np.ravel(figure.subplots(rows, 2)), panels, strict=True):
         draw(axes, found)
     content = BytesIO()
-    figure.savefig(content, format=Path(name).suffix[1:], dpi=120)
+    # Letters stay letters in an SVG, not the outlines of each.
+    with import_module("matplotlib").rc_context({"svg.fonttype": "none"}):
+        figure.savefig(content, format=Path(name).suffix[1:], dpi=120)
     return content.getvalue()
 
 

@@ -146,7 +146,7 @@ class Findings:
 def known_operations(suite: str) -> list[str]:
     """Return what ``--op`` may choose from."""
     cases = PEER_CASES if suite == "peers" else CASES
-    return sorted({case.operation for case in cases})
+    return sorted({case.operation for case in cases}, key=str.lower)
 
 
 def steps(suite: str, operations: Sequence[str]) -> int:

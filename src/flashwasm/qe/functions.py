@@ -28,16 +28,33 @@ __all__ = ["FunctionIndex", "FunctionMatch", "FunctionSource", "collect_function
 
 # Generated files beyond this would take longer to parse than to ignore.
 _MOST_BYTES = 8 << 20
+# Descriptions that say where words lie among embeddings: their mean is steady long before this.
+_DESCRIPTIONS = 200
 
 
 @dataclass(frozen=True)
 class FunctionSource:
-    """A function or method: its qualified name, file, line of its ``def``, and source."""
+    """A function or method.
+
+    Parameters
+    ----------
+    name : str
+        Its qualified name.
+    path : pathlib.Path
+        Its file.
+    line : int
+        The line of its ``def``, from 1.
+    source : str
+        Its source without decorators.
+    description : str
+        The first paragraph of its docstring; "" where it has none.
+    """
 
     name: str
     path: Path
     line: int
     source: str
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,11 +120,19 @@ def _read(file: Path, functions: list[FunctionSource]) -> str:
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 inner = f"{scope}{child.name}."
                 source = "\n".join(text[child.lineno - 1 : child.end_lineno])
-                functions.append(FunctionSource(f"{scope}{child.name}", file, child.lineno, source))
+                description = (ast.get_docstring(child) or "").partition("\n\n")[0]
+                name = f"{scope}{child.name}"
+                functions.append(FunctionSource(name, file, child.lineno, source, description))
             elif isinstance(child, ast.ClassDef):
                 inner = f"{scope}{child.name}."
             pending.append((child, inner))
     return ""
+
+
+def _descriptions(functions: list[FunctionSource]) -> list[str]:
+    """Return the first sentences of docstrings, evenly over the program: how its people put it."""
+    found = [function.description for function in functions if function.description]
+    return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]
 
 
 class FunctionIndex:
@@ -150,8 +175,9 @@ class FunctionIndex:
     ) -> FunctionIndex:
         """Collect functions and embed their sources; without the model their words are counted.
 
-        Parameters are those of `SuiteIndex.build`. A sum of both would find less than the model
-        alone, as measured.
+        Parameters are those of `SuiteIndex.build`. Words and programs are centred each by their
+        own mean, that of words being estimated from the program's docstrings. A sum with counted
+        words would find less than the model alone, as measured.
         """
         with progress_report("reading", show=progress) as advance:
             functions, skipped = collect_functions(path, progress=advance)
@@ -165,9 +191,13 @@ class FunctionIndex:
                 raise
             terms = TfIdf("identifiers", sources, cache=cache)
             return cls(functions, skipped, TermScorer("identifiers", terms), [str(error)])
+        described = _descriptions(functions)
         with progress_report("embedding", show=progress) as advance:
-            vectors = embedder.embed(sources, progress=advance)
-        scorer = MeaningScorer(vectors, lambda text: embedder.embed([text])[0])
+            vectors = embedder.embed([*sources, *described], progress=advance)
+        centre = vectors[len(sources) :].mean(axis=0) if described else None
+        scorer = MeaningScorer(
+            vectors[: len(sources)], lambda text: embedder.embed([text])[0], centre
+        )
         return cls(functions, skipped, scorer, [])
 
     def search(self, words: str, k: int = 10) -> list[FunctionMatch]:

@@ -86,11 +86,20 @@ class MeaningScorer:
         The texts' embeddings.
     embed : callable
         Embeds another text, as ``(dim,)``.
+    query_centre : numpy.ndarray of float32, shape (dim,), optional
+        Mean of embeddings of texts like the queries, where those are of another kind than the
+        collection: words that describe programs lie apart from programs as a whole.
     """
 
     name = "meaning"
 
-    def __init__(self, vectors: Array, embed: Callable[[str], Array]) -> None:
+    def __init__(
+        self,
+        vectors: Array,
+        embed: Callable[[str], Array],
+        query_centre: Array | None = None,
+    ) -> None:
+        self._shift = 0 if query_centre is None else vectors.mean(axis=0) - query_centre
         self._transform = whitened(vectors)
         self._vectors = self._transform(vectors)
         self._embed = embed
@@ -100,7 +109,7 @@ class MeaningScorer:
         if isinstance(query, int):
             row = self._vectors[query]
         else:
-            row = self._transform(self._embed(query)[None])[0]
+            row = self._transform((self._embed(query) + self._shift)[None])[0]
         products: Array = self._vectors @ row
         return products
 
