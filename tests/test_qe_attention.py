@@ -474,7 +474,7 @@ def test_embeddings_are_cached_up_to_a_bound(make, monkeypatch):
 
 
 def test_adaptation_does_not_exist_yet(make):
-    with pytest.raises(fw.CapabilityError, match="LoRA adapter, which does not exist yet"):
+    with pytest.raises(fw.CapabilityError, match="adapt_pattern is not there yet"):
         make("pattern-adaptation").adapt_pattern(normal(8), normal(8))
 
 

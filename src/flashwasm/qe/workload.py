@@ -241,7 +241,7 @@ class QEFlashAttention:
             return found.copy()
 
     def adapt_pattern(self, *arguments: object, **options: object) -> NoReturn:
-        """Adapt a pattern to feedback; there is no adapter yet.
+        """Adapt a pattern to feedback; the adapter, `LoRAAdapter`, is not part of a workload yet.
 
         Raises
         ------
@@ -250,7 +250,9 @@ class QEFlashAttention:
         """
         del arguments, options
         self._check_open()
-        raise CapabilityError("adapt_pattern needs a LoRA adapter, which does not exist yet")
+        raise CapabilityError(
+            "adapt_pattern is not there yet; flashwasm.LoRAAdapter adapts vectors"
+        )
 
     def get_metrics(self) -> Metrics:
         """Return measurements since the start or the last reset."""
