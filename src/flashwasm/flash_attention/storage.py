@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _INT8_MAX = 127
 
 
-class Stored:
+class Stored(ABC):
     """Keys or values of a cache.
 
     Attributes
@@ -35,13 +36,13 @@ class Stored:
     rows: Array
     scales: Array | None = None
 
+    @abstractmethod
     def write(self, at: Array, x: Array) -> None:
         """Store rows ``x``, shape (batch, heads, n, columns), as numbers ``at``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, at: Array) -> Array:
         """Return rows as float32."""
-        raise NotImplementedError
 
     @property
     def nbytes(self) -> int:
