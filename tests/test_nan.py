@@ -7,7 +7,7 @@ import pytest
 
 import flashwasm as fw
 import reference
-from flashwasm.flash_attention import materialized_attention
+from flashwasm.flash_attention.materialized import materialized_attention
 from samples import normal
 
 CANONICAL = 0x7FC00000

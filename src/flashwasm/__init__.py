@@ -11,14 +11,12 @@ __version__ = "0.1.0"
 # `import flashwasm` costs nothing.
 _HOMES = {
     "flashwasm.adapt": ["LoRAAdapter", "Whitening"],
-    "flashwasm.flash_attention": [
-        "KVCache",
-        "attention",
-        "attention_backward",
-        "attention_scores",
-        "attention_varlen",
-        "merge_attention",
-    ],
+    "flashwasm.flash_attention.backward": ["attention_backward"],
+    "flashwasm.flash_attention.cache": ["KVCache"],
+    "flashwasm.flash_attention.dense": ["attention"],
+    "flashwasm.flash_attention.merging": ["merge_attention"],
+    "flashwasm.flash_attention.packed": ["attention_varlen"],
+    "flashwasm.flash_attention.scores": ["attention_scores"],
     "flashwasm.probe": ["Capabilities", "capabilities"],
     "flashwasm.encoder": ["SentenceEncoder"],
     "flashwasm.errors": [
@@ -65,12 +63,12 @@ if TYPE_CHECKING:
     from flashwasm.errors import KernelTrap as KernelTrap
     from flashwasm.errors import OutOfMemoryError as OutOfMemoryError
     from flashwasm.errors import ShapeError as ShapeError
-    from flashwasm.flash_attention import KVCache as KVCache
-    from flashwasm.flash_attention import attention as attention
-    from flashwasm.flash_attention import attention_backward as attention_backward
-    from flashwasm.flash_attention import attention_scores as attention_scores
-    from flashwasm.flash_attention import attention_varlen as attention_varlen
-    from flashwasm.flash_attention import merge_attention as merge_attention
+    from flashwasm.flash_attention.backward import attention_backward as attention_backward
+    from flashwasm.flash_attention.cache import KVCache as KVCache
+    from flashwasm.flash_attention.dense import attention as attention
+    from flashwasm.flash_attention.merging import merge_attention as merge_attention
+    from flashwasm.flash_attention.packed import attention_varlen as attention_varlen
+    from flashwasm.flash_attention.scores import attention_scores as attention_scores
     from flashwasm.ops import cosine_top_k as cosine_top_k
     from flashwasm.ops import embedding as embedding
     from flashwasm.ops import gelu as gelu

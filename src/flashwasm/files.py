@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     'hello world'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    scratch = path.with_name(f".{path.name}-{os.urandom(8).hex()}")
     try:
         with scratch.open("xb") as file:
             for part in parts:

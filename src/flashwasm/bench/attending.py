@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import flash_attention
 from flashwasm.bench.case import EPS, Case, normal
+from flashwasm.flash_attention.dense import attention
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def attention_case(heads: int, length: int, dim: int, *, causal: bool = False) -
     """Return attention of ``heads`` heads over as many keys as queries."""
 
     def run(q: Array, k: Array, v: Array, **options: Any) -> Array:
-        result = flash_attention.attention(q, k, v, causal=causal, **options)
+        result = attention(q, k, v, causal=causal, **options)
         assert isinstance(result, np.ndarray)  # noqa: S101 - no log-sum-exp was asked for.
         return result
 

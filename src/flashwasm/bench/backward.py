@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.bench.case import Case
-from flashwasm.flash_attention import attention_backward
+from flashwasm.flash_attention.backward import attention_backward
 
 if TYPE_CHECKING:
     from flashwasm.bench.case import Array, Inputs

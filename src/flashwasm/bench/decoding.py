@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from flashwasm.bench.case import Case
-from flashwasm.flash_attention import KVCache
+from flashwasm.flash_attention.cache import KVCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

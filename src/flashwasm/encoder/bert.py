@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from flashwasm import ops
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.flash_attention import attention_varlen
+from flashwasm.flash_attention.packed import attention_varlen
 
 if TYPE_CHECKING:
     from flashwasm.encoder.config import BertConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -185,7 +185,7 @@ def _checked_dropout(probability: float, seed: int | None) -> Dropout:
         message = f"dropout: expected a probability from 0 to less than 1, got {probability}"
         raise ShapeError(message)
     if seed is None:
-        seed = secrets.randbits(64)
+        seed = int.from_bytes(os.urandom(8), "little")
     elif isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         message = f"seed: expected an integer or None, got {seed!r}"
         raise DTypeError(message)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-import tempfile
 import threading
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 
 import wasmtime
 
+from flashwasm.files import write_atomically
 from flashwasm.host.modules import VARIANTS, module_bytes
 from flashwasm.paths import cache_folder
 
@@ -50,10 +49,7 @@ def _cache_settings() -> str | None:
         if not owned or (os.name == "posix" and state.st_mode & 0o022):
             return None
         if not settings.is_file() or settings.read_text("utf-8") != text:
-            descriptor, temporary = tempfile.mkstemp(dir=settings.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(temporary).replace(settings)
+            write_atomically(settings, [text.encode()])
     except OSError:
         return None
     return str(settings)
@@ -100,12 +96,19 @@ def validates(variant: str) -> bool:
 
 def best_variant() -> str:
     """Return the fastest variant that this engine takes."""
-    return next(variant for variant in VARIANTS if validates(variant))
+    # Compiling it, which the cache spares, tells as much as validating it would.
+    for variant in VARIANTS[:-1]:
+        with suppress(wasmtime.WasmtimeError):
+            compiled(variant)
+            return variant
+    return VARIANTS[-1]
 
 
 def wasmtime_version() -> str:
     """Return the version of wasmtime that runs the kernels."""
-    return version("wasmtime")
+    # Asked for seldom, and slow to import.
+    version: str = importlib.import_module("importlib.metadata").version("wasmtime")
+    return version
 
 
 def _forget_after_fork() -> None:

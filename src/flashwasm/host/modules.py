@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from flashwasm.errors import FlashWasmError
+
+_FOLDER = Path(__file__).parents[1] / "_wasm"
 
 VARIANTS = ("relaxed", "simd128", "scalar")
 
@@ -16,7 +18,7 @@ VARIANTS = ("relaxed", "simd128", "scalar")
 @cache
 def manifest() -> dict[str, Any]:
     """Return the manifest of the built modules: emcc's version, digests and flags."""
-    text = (resources.files("flashwasm") / "_wasm" / "manifest.json").read_text("utf-8")
+    text = (_FOLDER / "manifest.json").read_text("utf-8")
     content: dict[str, Any] = json.loads(text)
     return content
 
@@ -36,7 +38,7 @@ def module_bytes(variant: str) -> bytes:
     FlashWasmError
         If the file is not the one that the manifest describes.
     """
-    content = (resources.files("flashwasm") / "_wasm" / f"{variant}.wasm").read_bytes()
+    content = (_FOLDER / f"{variant}.wasm").read_bytes()
     found, expected = hashlib.sha256(content).hexdigest(), module_sha256(variant)
     if found != expected:
         message = (

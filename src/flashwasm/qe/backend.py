@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.arrays import choice, positive_int
-from flashwasm.flash_attention import attention
+from flashwasm.flash_attention.dense import attention
 from flashwasm.ops import cosine_top_k, gelu, layer_norm, matmul, softmax, vecadd
 from flashwasm.probe import Capabilities, capabilities
 from flashwasm.runtime import Runtime, default_runtime

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.flash_attention import attention, merge_attention
+from flashwasm.flash_attention.dense import attention
+from flashwasm.flash_attention.merging import merge_attention
 from flashwasm.ops import matmul, softmax
 from flashwasm.runtime import Runtime
 
