@@ -134,8 +134,10 @@ class Arena:
         offset: int = x.__array_interface__["data"][0] - self.address
         return offset if 0 <= offset < self.reserved else None
 
-    def whole_arrays(self, arrays: tuple[object, ...]) -> list[int] | None:
-        """Return the offsets of float32 arrays as they were handed out, or None if one is not.
+    def whole_arrays(
+        self, arrays: tuple[object, ...], dtype: np.dtype[Any] = _FLOAT32
+    ) -> list[int] | None:
+        """Return the offsets of arrays of a dtype as handed out, or None if one is not that.
 
         Two of them are either the same or apart.
         """
@@ -143,7 +145,7 @@ class Arena:
         for x in arrays:
             block = self.blocks.get(id(x))
             array = None if block is None else block()
-            if array is None or array is not x or array.dtype is not _FLOAT32:
+            if array is None or array is not x or array.dtype is not dtype:
                 return None
             offsets.append(block.offset)  # type: ignore[union-attr]
         return offsets

@@ -202,14 +202,17 @@ class Operation:
         """Workers that tasks may be spread over."""
         return self.runtime.threads
 
-    def run(self, kernel: Kernel, arguments: tuple[float, ...]) -> None:
+    def run(self, kernel: Kernel, arguments: Sequence[float]) -> None:
         """Call a kernel once on the calling thread."""
         if self._deadline is not None:
             self.check_deadline()
-        _timed_call(self.runtime, kernel, arguments)
+        check_status(kernel, _timed_call(self.runtime, kernel, arguments))
 
     def run_all(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
         """Run a kernel's tasks on all workers; the order in which they end does not matter."""
+        if len(tasks) == 1 and len(tasks[0]) == 1:
+            self.run(kernel, *tasks[0])
+            return
         runtime = self.runtime
         start = perf_counter()
         try:
@@ -225,21 +228,20 @@ class Operation:
             raise DeadlineExceeded(message)
 
 
-def run_at_once(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> None:
-    """Call a kernel whose operands are known to lie in linear memory: the short way."""
+def run_at_once(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> int:
+    """Call a kernel whose operands are known to lie in linear memory; return its status."""
     with runtime.lock:
         if runtime.closed_because:
             raise ClosedError(runtime.closed_because)
-        _timed_call(runtime, kernel, arguments)
+        return _timed_call(runtime, kernel, arguments)
 
 
-def _timed_call(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> None:
+def _timed_call(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
     start = perf_counter()
     status = runtime.kernel_calls[kernel](arguments)
     runtime.kernel_seconds += perf_counter() - start
     runtime.calls += 1
-    if status:
-        check_status(kernel, status)
+    return status
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 # A call on fewer elements than this costs more to hand to a worker than to make.
-TASK_ELEMENTS = 1 << 16
+_TASK_ELEMENTS = 1 << 16
 # A call on more would keep a deadline or a signal waiting: this is about a millisecond.
 _MOST_ELEMENTS = 1 << 20
 
@@ -73,12 +73,17 @@ def copied_to(out: Array | None, result: Array) -> Array:
     return out
 
 
+def is_one_task(elements: int, threads: int) -> bool:
+    """Return whether a call on so many elements is best made whole, on the calling thread."""
+    return elements <= (_TASK_ELEMENTS if threads > 1 else _MOST_ELEMENTS)
+
+
 def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
     """Cut rows into (first, count) pieces, enough for all workers, neither small nor large."""
-    if rows * columns <= TASK_ELEMENTS:
+    if is_one_task(rows * columns, threads):
         return [(0, rows)]
     wanted = min(rows * columns // (2 * threads), _MOST_ELEMENTS)
-    step = max(wanted, TASK_ELEMENTS) // max(columns, 1)
+    step = max(wanted, _TASK_ELEMENTS) // max(columns, 1)
     # Whole groups of 16 elements keep every piece aligned as the first is.
     step = max(1, step if columns >= 16 else step // 16 * 16)
     return [(i, min(step, rows - i)) for i in range(0, rows, step)]

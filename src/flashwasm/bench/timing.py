@@ -63,6 +63,9 @@ def timer(run: Callable[[], Any]) -> Timer:
 def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]:
     """Time contenders in turn, round after round.
 
+    What one contender leaves in the caches must not be what the next is timed with: a call that is
+    not timed precedes those that are.
+
     Parameters
     ----------
     timers : mapping of str to callable
@@ -80,6 +83,7 @@ def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]
     rounds = 0
     while rounds < effort.least_rounds or (perf_counter() < end and rounds < effort.most_rounds):
         for name, seconds in timers.items():
+            seconds(1)
             runs[name].append(seconds(loops[name]) / loops[name])
         rounds += 1
     return {name: Times.of(taken) for name, taken in runs.items()}

@@ -10,7 +10,7 @@ from flashwasm import kernels
 from flashwasm.arrays import broadcast, checked_out, choice, floats
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.operation import Operation, run_at_once
-from flashwasm.parts import TASK_ELEMENTS, in_parts, row_tasks
+from flashwasm.parts import in_parts, is_one_task, row_tasks
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -126,10 +126,9 @@ def _added_at_once(rt: Runtime, a: Any, b: Any, out: Array) -> bool:
     if offsets is None or rt.timeout is not None or not out.flags.writeable:
         return False
     shape, n = out.shape, out.size
-    if n > TASK_ELEMENTS or a.shape != shape or b.shape != shape:
+    if not is_one_task(n, rt.threads) or a.shape != shape or b.shape != shape:
         return False
-    run_at_once(rt, kernels.VECADD, (*offsets, n))
-    return True
+    return run_at_once(rt, kernels.VECADD, (*offsets, n)) == kernels.STATUS_OK
 
 
 def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float | None) -> Array:
@@ -137,14 +136,10 @@ def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float |
     with Operation(rt, timeout) as op:
         from_a, from_b = op.put(a), op.put(b)
         to = op.output(a.shape, out, in_place=True)
-        if a.size <= TASK_ELEMENTS:
-            op.run(kernels.VECADD, (from_a, from_b, to, a.size))
-        else:
-            tasks = row_tasks(a.size, 1, op.threads)
-            op.run_all(
-                kernels.VECADD,
-                [[(from_a + 4 * i, from_b + 4 * i, to + 4 * i, n)] for i, n in tasks],
-            )
+        tasks = row_tasks(a.size, 1, op.threads)
+        op.run_all(
+            kernels.VECADD, [[(from_a + 4 * i, from_b + 4 * i, to + 4 * i, n)] for i, n in tasks]
+        )
         return op.finish()
 
 

@@ -189,8 +189,10 @@ def _normalize(
         None if p is None else shaped(p, name, shape, "that of the normalised axes")
         for p, name in zip(parameters, ("weight", "bias"), strict=False)
     ]
-    flat = array.reshape(*array.shape[:first], math.prod(shape))
     checked_out(out, array.shape)
+    if len(shape) == 1:
+        return _over_rows(kernel, array, first, checked, (small,), out, runtime, timeout)
+    flat = array.reshape(*array.shape[:first], math.prod(shape))
     target = None if out is None or not out.flags.c_contiguous else out.reshape(flat.shape)
     result = _over_rows(kernel, flat, first, checked, (small,), target, runtime, timeout)
     if out is not None and target is None:

@@ -10,8 +10,8 @@ import numpy as np
 from flashwasm import kernels
 from flashwasm.arrays import checked_out, floats, indices, positive_int, sequence_offsets, shaped
 from flashwasm.errors import ShapeError
-from flashwasm.operation import Operation
-from flashwasm.parts import in_parts, row_tasks
+from flashwasm.operation import Operation, run_at_once
+from flashwasm.parts import in_parts, is_one_task, row_tasks
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from flashwasm.runtime import Runtime
 
     Array = NDArray[Any]
+
+_INT32 = np.dtype(np.int32)
 
 
 def embedding(
@@ -63,11 +65,31 @@ def embedding(
     [[4.0, 5.0], [0.0, 1.0]]
     """
     rt = checked_runtime(runtime)
+    if out is not None and timeout is None and _gathered_at_once(rt, ids, table, out):
+        return out
     rows = floats(table, "table", at_least=1)
     numbers = indices(ids, "ids", rows.shape[0])
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
     return in_parts(_embedding, (numbers,), shape, numbers.ndim, out, rt, timeout, rows)
+
+
+def _gathered_at_once(rt: Runtime, ids: Any, table: Any, out: Array) -> bool:
+    """Gather whole arrays of linear memory without further ado; return whether that could be.
+
+    It cannot where an id is negative or out of range, which the kernel finds.
+    """
+    offsets, numbers = rt.arena.whole_arrays((table, out)), rt.arena.whole_arrays((ids,), _INT32)
+    if offsets is None or numbers is None or rt.timeout is not None or not out.flags.writeable:
+        return False
+    shape = table.shape
+    if not shape or out.shape != ids.shape + shape[1:] or table is out:
+        return False
+    if not is_one_task(out.size, rt.threads):
+        return False
+    columns = out.size // max(ids.size, 1)
+    arguments = (*numbers, *offsets, ids.size, shape[0], columns)
+    return run_at_once(rt, kernels.EMBEDDING, arguments) == kernels.STATUS_OK
 
 
 def _embedding(
@@ -77,7 +99,7 @@ def _embedding(
     columns = math.prod(table.shape[1:])
     with Operation(rt, timeout) as op:
         source = op.put(table)
-        at = op.put_aside(ids, np.dtype(np.int32))
+        at = op.put_aside(ids, _INT32)
         to = op.output(ids.shape + table.shape[1:], out)
         op.run_all(
             kernels.EMBEDDING,
