@@ -1,7 +1,7 @@
 /* C[m][n] = A[m][k] B[k][n] + bias[n], any strides in A and B.
  *
  * Loops: blocks of k, blocks of rows of A (packed once each), panels of eight columns of B (packed
- * as they are met). A B panel of [256][8] stays in L1 while the packed rows of A stream past it
+ * as they are met). A B panel of [512][8] stays in L1 while the packed rows of A stream past it
  * from L2. C carries the sum from one k block to the next, so an element is one chain over k.
  *
  * Workspace: the packed block of A, then one B panel.
@@ -9,7 +9,7 @@
 #include "abi.h"
 #include "tile.h"
 
-enum { K_BLOCK = 256, ROW_BLOCK = 256 }; /* 8 KiB a B panel, a quarter of L1; 256 KiB of A, half of L2. */
+enum { K_BLOCK = 512, ROW_BLOCK = 128 }; /* 16 KiB a B panel, half of L1; 256 KiB of A, half of L2. */
 
 static NOINLINE void add_tile(float *c, int32_t c_stride, const float *a, const float *b, int32_t k) {
     struct tile t = load_tile(c, c_stride);
@@ -34,6 +34,20 @@ static void add_edge_tile(float *c, int32_t c_stride, int32_t rows, int32_t colu
 static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t j = 0; j < columns; j++) c[r * c_stride + j] = bias ? canonical_f32(bias[j]) : 0.0f;
+    }
+}
+
+/* The same for a panel of eight columns at most. */
+static void fill_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
+    if (columns < TILE_COLUMNS) {
+        fill_rows(c, c_stride, rows, columns, bias);
+        return;
+    }
+    f32x4 low = canonical_f32x4(bias ? load_f32x4(bias) : splat_f32x4(0.0f));
+    f32x4 high = canonical_f32x4(bias ? load_f32x4(bias + 4) : splat_f32x4(0.0f));
+    for (int32_t r = 0; r < rows; r++) {
+        store_f32x4(c + r * c_stride, low);
+        store_f32x4(c + r * c_stride + 4, high);
     }
 }
 
@@ -106,7 +120,7 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
             for (int32_t j = 0; j < n; j += TILE_COLUMNS) {
                 int32_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
                 float *c_block = c + r * c_row_stride + j;
-                if (kk == 0) fill_rows(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
+                if (kk == 0) fill_panel(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
                 pack_strided_f32(b_panel, b + kk * b_row_stride + j * b_column_stride, b_column_stride, b_row_stride,
                                  columns, depth, TILE_COLUMNS);
                 add_panel(c_block, c_row_stride, rows, columns, a_block, b_panel, depth);

@@ -39,8 +39,8 @@ SIZES: list[tuple[tuple[Case, ...], str, list[dict[str, int]]]] = [
         (matmul_case(512, 512, 512), matmul_case(512, 384, 1536)),
         "matmul.c",
         [
-            *({"K_BLOCK": size} for size in (128, 512)),
-            *({"ROW_BLOCK": size} for size in (64, 128, 512)),
+            *({"K_BLOCK": size} for size in (128, 256)),
+            *({"ROW_BLOCK": size} for size in (64, 256, 512)),
         ],
     ),
     (
