@@ -44,7 +44,7 @@ _HOMES = {
         "vecadd",
     ],
     "flashwasm.runtime": ["Runtime", "default_runtime"],
-    "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport"],
+    "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"],
     "flashwasm.stats": ["Stats"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from flashwasm.search import FlatIndex as FlatIndex
     from flashwasm.search import HNSWIndex as HNSWIndex
     from flashwasm.search import SearchReport as SearchReport
+    from flashwasm.search import ShardedIndex as ShardedIndex
     from flashwasm.stats import Stats as Stats
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -49,6 +50,18 @@ class IndexFile:
         if type(value) is not int or not least <= value <= most:
             self.refuse(f"{name} is {value!r}, not an integer from {least} to {most}")
         return value
+
+    def text(self, name: str, pattern: str) -> str:
+        """Return a parameter that is text of a form."""
+        value = self._container.parameters.get(name)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            self.refuse(f"{name} is {value!r}")
+        return value
+
+    def parameters(self, prefix: str) -> dict[str, Any]:
+        """Return the parameters whose names begin so, without that beginning."""
+        found = self._container.parameters.items()
+        return {name.removeprefix(prefix): v for name, v in found if name.startswith(prefix)}
 
     def section(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
         """Return an array of a dtype and a shape, None standing for any length."""

@@ -1,0 +1,305 @@
+"""More vectors than one linear memory holds: indexes side by side, their results merged."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import arrays
+from flashwasm.arrays import choice, positive_int
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.runtime import Runtime
+from flashwasm.search.flat import FlatIndex
+from flashwasm.search.hnsw import HNSWIndex
+from flashwasm.search.ids import IdTable
+from flashwasm.search.shard_files import GONE, ShardFile, save_shards
+from flashwasm.search.vectors import LARGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+_CLASSES: dict[str, type[FlatIndex | HNSWIndex]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
+# Of the 4 GiB of a linear memory, what its vectors may take: the rest is for queries and results.
+_SHARD_BYTES = 3 << 30
+
+
+class ShardedIndex:
+    """Vectors by id in several indexes, each in a sandbox of its own with its own 4 GiB.
+
+    A search asks every shard and merges what they find: with "flat" shards the result is exactly
+    that of one `FlatIndex`.
+
+    Parameters
+    ----------
+    kind : {"flat", "hnsw"}
+        What a shard is: a `FlatIndex` or an `HNSWIndex`.
+    dim : int
+        Length of a vector.
+    shard_size : int, optional
+        Vectors that a shard takes before the next is begun. None means what 3 GiB hold.
+    threads : int, optional
+        Workers of each shard's runtime; they are asked one after another.
+    options : keyword arguments
+        As the class of the shards takes them: ``metric``, ``dtype``, ``m`` and so on.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> with fw.ShardedIndex("flat", 2, shard_size=2, metric="l2") as index:
+    ...     index.add([[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]], ids=["a", "b", "c"])
+    ...     scores, ids = index.search([[4.0, 5.0]], k=2)
+    ...     index.shards, ids.tolist()
+    (2, [['c', 'a']])
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        dim: int,
+        *,
+        shard_size: int | None = None,
+        threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.kind = choice(kind, "kind", tuple(_CLASSES))
+        self.options = options
+        self._threads = threads
+        self._make = partial(_CLASSES[kind], dim, **options)
+        self._shards: list[FlatIndex | HNSWIndex] = []
+        self._runtimes: list[Runtime] = []
+        first = self._begin_shard()
+        self.dim, self.metric, self.dtype = first.dim, first.metric, first.dtype
+        per_vector = 6 * self.dim + 12 * int(options.get("m", 16)) + 64
+        self.shard_size = (
+            max(1, _SHARD_BYTES // per_vector)
+            if shard_size is None
+            else positive_int(shard_size, "shard_size")
+        )
+        self._ids = IdTable()
+        # The shard of each vector, by number in the order of adding; a shard knows it by that.
+        self._homes: Array = np.empty(0, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __repr__(self) -> str:
+        return f"<ShardedIndex of {len(self)} x {self.dim} in {self.shards} shards, {self.kind}>"
+
+    def __enter__(self) -> ShardedIndex:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return len(self._shards)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of linear memory that the vectors take, in all shards."""
+        return sum(shard.nbytes for shard in self._shards)
+
+    def close(self) -> None:
+        """End the runtimes of all shards."""
+        for runtime in self._runtimes:
+            runtime.close()
+
+    def add(
+        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Add vectors to the last shard, and begin others as it fills up.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+            As the class of the shards takes them.
+        ids : array_like of int or of str, shape (n,), optional
+            What to call them. None numbers them on from the greatest number so far.
+        timeout : float, optional
+            Seconds, for each shard. Where time runs out the first vectors are there.
+
+        Raises
+        ------
+        ShapeError
+            If an id is given twice or is in the index. Nothing is added then.
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        names = self._ids.new(ids, len(rows))
+        at = 0
+        while at < len(rows):
+            shard = self._shards[-1]
+            room = self.shard_size - len(shard)
+            if room <= 0:
+                shard = self._begin_shard()
+                room = self.shard_size
+            some = slice(at, at + room)
+            before = len(shard)
+            numbers = len(self._homes) + np.arange(len(rows[some]))
+            try:
+                shard.add(rows[some], numbers, timeout=timeout)
+            finally:
+                self._name(numbers[: len(shard) - before], names[some])
+            at += room
+
+    def search(
+        self, queries: ArrayLike, k: int, *, timeout: float | None = None, **options: Any
+    ) -> tuple[Array, Array]:
+        """Find vectors that score highest with each query, in all shards.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            What to search for.
+        k : int
+            How many to find for each.
+        timeout : float, optional
+            Seconds, for each shard.
+        options : keyword arguments
+            As the search of the shards' class takes them; ``filter`` only as a set of ids.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Highest first; -inf where fewer than k vectors were found.
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+            The one that was added first where scores are equal; -1 or None where fewer were found.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        if options.get("filter") is not None:
+            options["filter"] = self._numbers(options["filter"])
+        found = [s.search(queries, k, timeout=timeout, **options) for s in self._shards]
+        scores = np.concatenate([scores for scores, _ in found], axis=1)
+        numbers = np.concatenate([numbers for _, numbers in found], axis=1)
+        # What was not found comes last among equals.
+        places = np.where(numbers < 0, np.iinfo(np.int64).max, numbers)
+        best = np.lexsort((places, -scores), axis=1)[:, : positive_int(k, "k")]
+        take: Callable[[Array], Array] = partial(np.take_along_axis, indices=best, axis=1)
+        return take(scores), self._ids.at(take(numbers))
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors. Their room in their shards is not filled again, but in the last.
+
+        Parameters
+        ----------
+        ids : array_like of int or of str, or a set
+            Which.
+
+        Raises
+        ------
+        IndexRangeError
+            If one is not in the index. Nothing is removed then.
+        ShapeError, DTypeError, ClosedError
+        """
+        numbers = self._ids.find(ids)
+        homes = self._homes[numbers]
+        for home in np.unique(homes):
+            some = numbers[homes == home]
+            self._shards[home].remove(some)
+            self._ids.free(some)
+            self._homes[some] = GONE
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the index: a file of its own, and one a shard beside it.
+
+        The files of the shards have new names each time, and those of before go when the index's
+        own file was replaced: whenever the process ends, what ``load`` reads is whole.
+
+        Parameters
+        ----------
+        path : path
+            The index's own file.
+
+        Raises
+        ------
+        OSError, ClosedError
+        """
+        save_shards(Path(path), self, self._shards, self._homes, self._ids)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:
+        """Read an index and its shards.
+
+        Parameters
+        ----------
+        path : path
+            The index's own file.
+        threads : int, optional
+            Workers of each shard's runtime.
+
+        Returns
+        -------
+        ShardedIndex
+
+        Raises
+        ------
+        CorruptIndexError
+            If a byte of one of the files was changed, or one is missing.
+        OSError, OutOfMemoryError
+        """
+        file = ShardFile(path, tuple(_CLASSES))
+        size = file.shard_size
+        try:
+            index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
+        except (ShapeError, DTypeError, TypeError) as error:
+            file.refuse(str(error))
+        try:
+            for number, shard_path in enumerate(file.shard_paths()):
+                if number:
+                    index._begin_shard()
+                runtime = index._runtimes[number]
+                index._shards[number] = _CLASSES[file.kind].load(shard_path, runtime=runtime)
+            index._homes, index._ids = file.homes(index._shards)
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    def _begin_shard(self) -> FlatIndex | HNSWIndex:
+        runtime = Runtime(self._threads)
+        try:
+            shard = self._make(runtime=runtime)
+        except BaseException:
+            runtime.close()
+            raise
+        self._runtimes.append(runtime)
+        self._shards.append(shard)
+        return shard
+
+    def _name(self, numbers: Array, names: Array) -> None:
+        """Note that the last shard has these vectors now."""
+        homes = np.full(len(numbers), self.shards - 1, np.int32)
+        self._homes = np.concatenate([self._homes, homes])
+        self._ids.assign(numbers, names[: len(numbers)])
+
+    def _numbers(self, wanted: object) -> set[int]:
+        """Return the numbers of those of a set of ids that are in the index."""
+        if not isinstance(wanted, (set, frozenset)):
+            message = f"filter: expected a set of ids, got {type(wanted).__name__}"
+            raise DTypeError(message)
+        return {self._ids.positions[one] for one in wanted if one in self._ids.positions}
