@@ -48,7 +48,7 @@ static NOINLINE void start_queries(workspace *w, const arguments *args, int32_t 
 /* Packs one block of keys and values; returns whether all values are finite. */
 static NOINLINE int pack_keys(workspace *w, const struct stored_block *block, const arguments *args, int32_t keys) {
     for (int32_t j = 0; j < keys; j += TILE_ROWS) {
-        pack_rows_f32(w->k[j / TILE_ROWS], block->k + j * block->k_stride, block->k_stride, keys - j, args->dim,
+        pack_rows_f32(w->k + j * args->dim, block->k + j * block->k_stride, block->k_stride, keys - j, args->dim,
                       TILE_ROWS, 1.0f);
     }
     f32x4 zeros = splat_f32x4(0.0f); /* x * 0 is zero where x is finite, else NaN. */
@@ -151,7 +151,7 @@ static void meet(workspace *w, const arguments *args, struct attention_place at,
     struct group_state *run = &w->run[group];
     int32_t padded = (at.keys + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
     for (int32_t j = 0; j < at.keys; j += TILE_ROWS) {
-        score_tile(w->scores + j * QUERY_GROUP, w->k[j / TILE_ROWS], w->q[group], args->dim);
+        score_tile(w->scores + j * QUERY_GROUP, w->k + j * args->dim, w->q[group], args->dim);
     }
     if (args->softcap != 0.0f) cap_scores(w->scores, args->softcap, at.keys * QUERY_GROUP);
     int masked = args->mask_kind != MASK_NONE || !diagonal_hides_nothing(args, at);

@@ -26,10 +26,10 @@ struct row_state {
 
 /* The workspace: what one block of queries has summed up, then what each key block is packed into. */
 struct attention_workspace {
-    float q[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP];                  /* Q transposed: [dim][8], scaled. */
-    struct group_state run[QUERY_GROUPS];                                    /* Over this run of keys. */
-    struct group_state total[QUERY_GROUPS];                                  /* Over the runs before it. */
-    float k[KEY_PANELS][ATTENTION_MAX_DIM * TILE_ROWS];                      /* K panels: [dim][4 keys]. */
+    float q[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP]; /* Q transposed: [dim][8], scaled. */
+    struct group_state run[QUERY_GROUPS];                   /* Over this run of keys. */
+    struct group_state total[QUERY_GROUPS];                 /* Over the runs before it. */
+    float k[KEY_PANELS * ATTENTION_MAX_DIM * TILE_ROWS];    /* K panels, one after another: [dim][4 keys]. */
     float v[ATTENTION_MAX_DIM / TILE_ROWS][ATTENTION_KEY_BLOCK * TILE_ROWS]; /* V: [key][4 columns]. */
     float scores[ATTENTION_KEY_BLOCK * QUERY_GROUP];                         /* One tile, then its weights. */
     float hidden[ATTENTION_KEY_BLOCK * QUERY_GROUP];                         /* Where v is not finite: see there. */
