@@ -217,6 +217,11 @@ def test_a_failure_and_an_error_and_no_text(folder):
 
 def test_output_without_failures():
     assert split_output("text") == [("", "text")]
+    both = "= ERRORS =\n___ ERROR at setup of a ___\nE   X\n= FAILURES =\n___ b ___\nE   Y\n"
+    assert [(test, text.strip()) for test, text in split_output(both)] == [
+        ("a", "E   X"),
+        ("b", "E   Y"),
+    ]
     assert split_output("=== FAILURES ===\n=== short test summary info ===\n") == []
 
 

@@ -7,7 +7,8 @@ import pytest
 
 import flashwasm as fw
 from flashwasm import qe
-from flashwasm.qe import blocks, workload_benchmarks
+from flashwasm.bench.workloads import STRATEGIES, run_strategies
+from flashwasm.qe import blocks, workload_benchmarks, workload_operations
 
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
@@ -370,6 +371,36 @@ def test_coverage_search(make, dtype):
     assert matches[0].score == pytest.approx(1, abs=1e-6)
 
 
+def test_indexed_coverage_is_exact_below_the_crossover_and_a_graph_above(make, monkeypatch):
+    rows = (rng.random((60, 40)) < 0.3).astype(np.float32)
+    rows[30:40] = rows[5]
+    attention = make("coverage-analysis")
+    assert attention.get_metrics().coverage_search is None
+    expected = attention.search_coverage(rows[5], rows, 14)
+    assert attention.get_metrics().coverage_search == "exact: an array, not an index"
+    few = attention.index_coverage(rows)
+    assert attention.search_coverage(rows[5], few, 14) == expected
+    assert attention.get_metrics().coverage_search.startswith("exact: 50 vectors, at most 2400")
+    monkeypatch.setattr("flashwasm.search.report.CROSSOVER", 0)
+    many = attention.index_coverage(rows)
+    found = attention.search_coverage(rows[5], many, 14)
+    assert attention.get_metrics().coverage_search.startswith("graph: 50 vectors, more than 0")
+    assert len(many) == 60
+    # Rows that are alike are all found, the first of them first.
+    assert [match.index for match in found[:11]] == [5, *range(30, 40)]
+    assert {match.weight for match in found} == {None}
+    ours, theirs = ([match.score for match in matches] for matches in (found, expected))
+    assert ours == pytest.approx(theirs, abs=1e-6)
+    with pytest.raises(fw.ShapeError, match="query_coverage: expected shape"):
+        attention.search_coverage(rows[5, 1:], many)
+
+
+def test_the_crossover_of_coverage_is_the_graphs(make):
+    rows = rng.random((2401, 8)).astype(np.float32)
+    index = make("coverage-analysis").index_coverage(rows)
+    assert (index.exact, index.reason) == (False, "2401 vectors, more than 2400 = 24 max(ef, k)")
+
+
 # Code embeddings.
 
 
@@ -529,14 +560,41 @@ def test_backend():
 @pytest.mark.parametrize("workload", ["defect-matching", "pattern-adaptation"])
 def test_benchmark(workload, monkeypatch):
     monkeypatch.setattr(workload_benchmarks, "_ROUNDS", 2)
+    monkeypatch.setattr(workload_operations, "_PATTERNS", 20)
     result = qe.benchmark_workload(workload)
     assert result.speedup == pytest.approx(result.baseline_ms / result.flash_ms)
     assert 0 < result.memory_reduction < 1
     assert result.meets_speedup == (result.speedup >= result.target_speedup)
-    if workload == "pattern-adaptation":
-        assert (result.latency_ms, result.meets_target) == (None, False)
-    else:
-        assert result.meets_latency == (result.latency_ms <= 5)
+    target = qe.QE_PERFORMANCE_TARGETS[workload].latency_ms
+    assert result.meets_latency == (result.latency_ms <= target)
+    assert result.meets_target == (result.meets_latency and result.meets_speedup)
+    for measured in result.operations:
+        assert measured.warm_ms > 0
+        assert measured.cold_ms > 0
+        assert measured.meets_target == (measured.warm_ms <= target)
+
+
+def test_a_wrong_operation_is_not_timed(monkeypatch):
+    monkeypatch.setattr(workload_operations, "_PATTERNS", 20)
+    monkeypatch.setattr(workload_operations, "_nearest", lambda *_: [])
+    with pytest.raises(fw.FlashWasmError, match=r"match_defect_pattern.* not what NumPy finds"):
+        qe.benchmark_workload("defect-matching")
+
+
+@pytest.mark.slow
+def test_the_other_benchmarks(monkeypatch):
+    for module, name, size in (
+        (workload_benchmarks, "_ROUNDS", 2),
+        (workload_operations, "_TESTS", 60),
+        (workload_operations, "_COVERED", 3000),
+        (workload_operations, "_TOKENS", 64),
+    ):
+        monkeypatch.setattr(module, name, size)
+    monkeypatch.setenv("FLASHWASM_DATA", "nowhere")
+    for workload in ("test-similarity", "code-embedding", "coverage-analysis"):
+        *_, last = qe.benchmark_workload(workload).operations
+        assert (last.warm_ms is None) == bool(last.missing)
+    assert [found.strategy for found in run_strategies()] == list(STRATEGIES)
 
 
 def test_a_wrong_result_is_not_timed(monkeypatch):

@@ -63,6 +63,15 @@ def test_cosines_are_scikit_learns_without_hashing(sklearn_text, terms):
     assert np.allclose(ours.scores(other), expected, atol=1e-5)
 
 
+def test_later_queries_are_scored_like_the_first(sklearn_text):
+    assert sklearn_text
+    for query in (1, "graph.add_edge(1)"):
+        scores = [tfidf.TfIdf("characters", SOURCES).scores(query)]
+        ours = tfidf.TfIdf("characters", SOURCES)
+        scores += [ours.scores(query) for _ in range(3)]
+        assert all(np.array_equal(found, scores[0]) for found in scores)
+
+
 def test_one_text_and_texts_without_terms(sklearn_text):
     assert sklearn_text
     assert tfidf.TfIdf("characters", ["abc def"]).scores(0) == pytest.approx([1])
@@ -84,6 +93,10 @@ def test_structure(source, terms):
     assert sorted(tfidf.structure(source)) == sorted(terms)
 
 
+def one_array():
+    return {"x": np.ones(1, np.float32)}
+
+
 def test_the_matrix_is_cached(sklearn_text, folders, monkeypatch):
     assert sklearn_text
     first = tfidf.TfIdf("characters", SOURCES, cache=True).scores(0)
@@ -96,7 +109,9 @@ def test_the_matrix_is_cached(sklearn_text, folders, monkeypatch):
         again = tfidf.TfIdf("characters", SOURCES, cache=True).scores(0)
     assert np.array_equal(again, first)
     for i in range(12):
-        matrix_cache.cached_arrays("tfidf", f"key {i}", lambda: {"x": np.ones(1)}, cache=True)
+        matrix_cache.cached_arrays(
+            "tfidf", f"key {i}", lambda: {"x": np.ones(1, np.float32)}, cache=True
+        )
     assert len(list(path.parent.iterdir())) == 8
 
 
@@ -104,7 +119,9 @@ def test_a_cache_that_cannot_be_written_is_a_warning(folders, monkeypatch):
     (folders / "occupied").write_text("")
     monkeypatch.setenv("FLASHWASM_CACHE", str(folders / "occupied" / "cache"))
     with pytest.warns(RuntimeWarning, match="cannot (read|write)"):
-        arrays = matrix_cache.cached_arrays("x", "key", lambda: {"x": np.ones(1)}, cache=True)
+        arrays = matrix_cache.cached_arrays(
+            "x", "key", lambda: {"x": np.ones(1, np.float32)}, cache=True
+        )
     assert arrays["x"] == 1
 
 

@@ -343,6 +343,42 @@ def test_an_interrupted_run_leaves_its_work(build, monkeypatch, embedded):
     assert not set(embedded) & set(done)
 
 
+def test_a_run_that_is_killed_leaves_what_it_embedded(build, embedded, monkeypatch):
+    monkeypatch.setattr(embeddings, "_TEXTS_AT_ONCE", 2)
+    # As often as texts come: nothing but a write at once survives SIGKILL.
+    monkeypatch.setattr(embeddings, "_BETWEEN_SAVES", 0)
+    encode, save = fw.SentenceEncoder.encode, EmbeddingCache.save
+    saves = []
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self, sources, **options):
+        if len(embedded) == 6:
+            monkeypatch.setattr(EmbeddingCache, "save", lambda _: None)
+            raise Killed
+        return encode(self, sources, **options)
+
+    with monkeypatch.context() as first:
+        first.setattr(EmbeddingCache, "save", lambda cache: saves.append(save(cache)))
+        first.setattr(fw.SentenceEncoder, "encode", killed)
+        with pytest.raises(Killed):
+            build()
+    assert len(saves) >= 3
+    monkeypatch.setattr(EmbeddingCache, "save", save)
+    embedded.clear()
+    build()
+    assert len(embedded) == 3
+
+
+def test_another_build_of_the_kernels_embeds_anew(build, embedded, monkeypatch):
+    build()
+    embedded.clear()
+    monkeypatch.setattr(embeddings, "module_sha256", lambda variant: f"another {variant}")
+    build()
+    assert len(embedded) == 9
+
+
 def test_progress_counts_what_the_cache_lacks(model, monkeypatch):
     monkeypatch.setattr(embeddings, "_TEXTS_AT_ONCE", 2)
     embedder = embeddings.Embedder(model)

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Container", "read_container", "write_container"]
+__all__ = [
+    "Container",
+    "Section",
+    "container_kind",
+    "container_sections",
+    "read_container",
+    "write_container",
+]
 
 MAGIC = b"\x89FWASM\r\n"
 VERSION = 1
@@ -67,8 +74,8 @@ class Container:
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A row of the table of sections."""
+class Section:
+    """A row of the table of sections: an array's name and dtype, and where and what it is."""
 
     name: str
     dtype: str
@@ -78,6 +85,7 @@ class _Entry:
 
     @property
     def nbytes(self) -> int:
+        """Length in bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
@@ -102,7 +110,7 @@ def write_container(path: Path, container: Container) -> None:
     offset = _aligned(_HEADER.size + len(arrays) * _SECTION.size)
     entries = []
     for name, array in arrays.items():
-        entries.append(_Entry(name, array.dtype.str, array.shape, offset, zlib.crc32(array.data)))
+        entries.append(Section(name, array.dtype.str, array.shape, offset, zlib.crc32(array.data)))
         offset = _aligned(offset + array.nbytes)
     write_atomically(path, _parts(container, entries, arrays, offset))
 
@@ -113,7 +121,7 @@ def _portable(array: Array) -> Array:
 
 
 def _parts(
-    container: Container, entries: list[_Entry], arrays: Mapping[str, Array], length: int
+    container: Container, entries: list[Section], arrays: Mapping[str, Array], length: int
 ) -> Iterator[bytes | memoryview]:
     """Yield the content in order."""
     names = (x.encode("ascii") for x in (container.kind, container.metric, container.dtype))
@@ -164,11 +172,56 @@ def read_container(path: Path, kind: str) -> Container:
             raise CorruptIndexError(message) from None
 
 
+def container_kind(path: Path) -> str | None:
+    """Return what a file says it holds; None where it is no such file at all.
+
+    Raises
+    ------
+    CorruptIndexError
+        If its header is truncated, changed or of a later version.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return None
+    return _head(path)[0]
+
+
+def container_sections(path: Path) -> list[Section]:
+    """Return the table of sections; their contents are not read.
+
+    Raises
+    ------
+    CorruptIndexError
+        As `read_container` does, but for what only the contents show.
+    """
+    return _head(path)[1]
+
+
+def _head(path: Path) -> tuple[str, list[Section]]:
+    with path.open("rb") as file:
+        try:
+            names, entries, _ = _read_head(file, path.stat().st_size)
+        except _DamageError as damage:
+            message = f"{path}: {damage}"
+            raise CorruptIndexError(message) from None
+    return names[0], entries
+
+
 class _DamageError(Exception):
     """What is wrong with a file."""
 
 
 def _read(file: BinaryIO, size: int, kind: str) -> Container:
+    (actual, metric, dtype), entries, end = _read_head(file, size)
+    if actual != kind:
+        message = f"the file holds a {actual}, not a {kind}"
+        raise _DamageError(message)
+    arrays = _arrays(file, entries, end, size)
+    return Container(actual, metric, dtype, _parameters(arrays), arrays)
+
+
+def _read_head(file: BinaryIO, size: int) -> tuple[list[str], list[Section], int]:
+    """Return kind, metric and dtype, the table of sections, and where that ends."""
     head = file.read(_HEADER.size)
     if not head.startswith(MAGIC):
         message = "this is not a file of flashwasm's"
@@ -192,12 +245,7 @@ def _read(file: BinaryIO, size: int, kind: str) -> Container:
         message = "the header is damaged: its checksum differs"
         raise _DamageError(message)
     entries = _entries(table, length)
-    actual, metric, dtype = (_text(name) for name in names)
-    if actual != kind:
-        message = f"the file holds a {actual}, not a {kind}"
-        raise _DamageError(message)
-    arrays = _arrays(file, entries, _HEADER.size + len(table), length)
-    return Container(actual, metric, dtype, _parameters(arrays), arrays)
+    return [_text(name) for name in names], entries, _HEADER.size + len(table)
 
 
 def _text(field_: bytes) -> str:
@@ -209,12 +257,12 @@ def _text(field_: bytes) -> str:
         raise _DamageError(message) from None
 
 
-def _entries(table: bytes, length: int) -> list[_Entry]:
+def _entries(table: bytes, length: int) -> list[Section]:
     """Return the table of sections, which lie one after another without overlap."""
-    entries: list[_Entry] = []
+    entries: list[Section] = []
     end = _HEADER.size + len(table)
     for name, dtype, axes, *shape, offset, crc in _SECTION.iter_unpack(table):
-        entry = _Entry(_text(name), _text(dtype), tuple(shape[:axes]), offset, crc)
+        entry = Section(_text(name), _text(dtype), tuple(shape[:axes]), offset, crc)
         whole = axes <= _MOST_AXES and not any(shape[axes:]) and entry.dtype in _DTYPES
         if not whole or offset != _aligned(end) or offset + entry.nbytes > length:
             message = f"section {entry.name!r} is not within the file"
@@ -230,7 +278,7 @@ def _entries(table: bytes, length: int) -> list[_Entry]:
     return entries
 
 
-def _arrays(file: BinaryIO, entries: list[_Entry], at: int, length: int) -> dict[str, Array]:
+def _arrays(file: BinaryIO, entries: list[Section], at: int, length: int) -> dict[str, Array]:
     """Read the sections and the zeros between them."""
     arrays = {}
     for entry in entries:

@@ -33,12 +33,25 @@ from flashwasm.bench.search_runner import (
 )
 from flashwasm.bench.smallest import measure_overheads
 from flashwasm.bench.targets import Verdict, judge
+from flashwasm.bench.workloads import (
+    ATTENTION_HEADINGS,
+    OPERATION_HEADINGS,
+    STRATEGY_HEADINGS,
+    WORKLOAD_STEPS,
+    StrategyResult,
+    attention_rows,
+    operation_rows,
+    run_strategies,
+    run_workloads,
+    strategy_rows,
+)
 from flashwasm.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flashwasm.bench.report import Rows
+    from flashwasm.qe import WorkloadBenchmark
 
 _RATES = ("peak_flops", "read_bytes_per_second")
 
@@ -61,6 +74,8 @@ class Findings:
         Suite "peers": which are here, the cases, the targets.
     encoder : str
         Why the encoder was not measured; empty where it was, or was not asked for.
+    workloads, strategies : list
+        Suite "workloads".
     """
 
     facts: dict[str, Any]
@@ -71,6 +86,8 @@ class Findings:
     measurements: list[Measurement] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     encoder: str = ""
+    workloads: list[WorkloadBenchmark] = field(default_factory=list)
+    strategies: list[StrategyResult] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON, which has no NaN."""
@@ -87,13 +104,18 @@ class Findings:
             document["measurements"] = [asdict(m) for m in self.measurements]
             document["targets"] = [asdict(v) for v in self.verdicts]
             document["encoder_not_measured"] = self.encoder
+        if self.workloads:
+            document["workloads"] = [found.as_dict() for found in self.workloads]
+            document["strategies"] = [found.as_dict() for found in self.strategies]
         plain: dict[str, Any] = _without_nan(document)
         return plain
 
     @property
-    def missed(self) -> list[Verdict]:
-        """The targets that were missed."""
-        return [verdict for verdict in self.verdicts if verdict.status == "missed"]
+    def missed(self) -> bool:
+        """Whether a target was missed."""
+        return any(verdict.status == "missed" for verdict in self.verdicts) or any(
+            not found.meets_target for found in self.workloads
+        )
 
     def tables(self, title: str) -> list[Any]:
         """Return the tables for the terminal."""
@@ -102,7 +124,7 @@ class Findings:
     def markdown(self, title: str) -> str:
         """Return the report as Markdown."""
         parts = [markdown(self.results, title)] if self.results else []
-        if self.lengths or self.searches or self.measurements:
+        if self.lengths or self.searches or self.measurements or self.workloads:
             notes = "\n".join(f"* {note}" for note in self.notes())
             parts.insert(0, f"# Figures of `flashwasm bench`\n\n{notes}\n")
         parts += [
@@ -127,6 +149,15 @@ class Findings:
             found.append(("Cases", peers_report.CASES, peers_report.case_rows(cases, here)))
             rows = peers_report.target_rows(self.verdicts)
             found.append(("Targets", peers_report.TARGETS, rows))
+        if self.workloads:
+            rows = attention_rows(self.workloads)
+            found.append(("Workloads: attention", ATTENTION_HEADINGS, rows))
+            rows = operation_rows(self.workloads)
+            found.append(("Workloads: operations, from Python", OPERATION_HEADINGS, rows))
+            rows = strategy_rows(self.strategies)
+            found.append(
+                ("Strategies: attention, 8 heads of 64, length 512", STRATEGY_HEADINGS, rows)
+            )
         return found
 
     def notes(self) -> list[str]:
@@ -160,6 +191,8 @@ def steps(suite: str, operations: Sequence[str]) -> int:
         count += len(SEARCH_CASES)
     if suite in {"peers", "all"}:
         count += len(_chosen(PEER_CASES, operations)) + (0 if operations else 2)
+    if suite in {"workloads", "all"}:
+        count += WORKLOAD_STEPS
     return count
 
 
@@ -174,7 +207,7 @@ def run_suites(
 
     Parameters
     ----------
-    suite : {"ops", "attention", "search", "peers", "all"}
+    suite : {"ops", "attention", "search", "peers", "workloads", "all"}
         Which.
     operations : sequence of str
         Only these; all where it is empty.
@@ -205,6 +238,12 @@ def run_suites(
             advance(1)
     if suite in {"peers", "all"}:
         _run_peers(found, operations, threads, advance)
+    if suite in {"workloads", "all"}:
+        for workload in run_workloads():
+            found.workloads.append(workload)
+            advance(1)
+        found.strategies = run_strategies()
+        advance(1)
     return found
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "defects": "Match failures with known defects, group them, and learn new ones.",
     "duplicates": "Find tests that do the same.",
     "embed": "Embed texts as unit vectors.",
+    "index": "Keep suites, coverage, failures and vectors in files, and check those.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",
     "search": "Find the functions that words describe.",

@@ -21,7 +21,9 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 @click.command()
 @click.argument(
-    "suite", type=click.Choice(["ops", "attention", "search", "peers", "all"]), default="ops"
+    "suite",
+    type=click.Choice(["ops", "attention", "search", "peers", "workloads", "all"]),
+    default="ops",
 )
 @click.option("--op", "operations", multiple=True, metavar="NAME", help="Only this operation.")
 @click.option(
@@ -57,11 +59,14 @@ def bench(
 
     "attention" measures speed and memory against length; "search" the indexes beside other
     libraries, with their recall; "peers" runs what is installed of other
-    libraries, WebAssembly ones in Node among them, and holds the figures against the targets.
+    libraries, WebAssembly ones in Node among them, and holds the figures against the targets;
+    "workloads" holds those of quality engineering against the specification's, with all threads.
     """
     numpy_threads = _limit_numpy(threads)
-    if fail_on_miss and suite not in {"peers", "all"}:
-        raise click.BadParameter("only peers has targets", param_hint="--fail-on-miss")
+    if fail_on_miss and suite not in {"peers", "workloads", "all"}:
+        raise click.BadParameter(
+            "only peers and workloads have targets", param_hint="--fail-on-miss"
+        )
     if plot_file is not None:
         _check_plot(suite, plot_file)
     found = _measure(suite, operations, threads, numpy_threads, vectors)
@@ -87,8 +92,8 @@ def _check_plot(suite: str, name: str) -> None:
     """Refuse a plot that could not be drawn, before minutes of measuring."""
     from flashwasm.bench.plots import FORMATS, figures_module  # noqa: PLC0415 - loads matplotlib.
 
-    if suite == "ops":
-        raise click.BadParameter("ops has no plot; the others do", param_hint="--plot")
+    if suite in {"ops", "workloads"}:
+        raise click.BadParameter(f"{suite} has no plot; the others do", param_hint="--plot")
     if Path(name).suffix not in FORMATS:
         message = f"{name!r} does not end in {', '.join(FORMATS)}"
         raise click.BadParameter(message, param_hint="--plot")

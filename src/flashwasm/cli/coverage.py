@@ -8,11 +8,19 @@ from pathlib import Path
 
 import click
 
-from flashwasm.cli.output import echo_json, json_option, note, print_table, read_text
+from flashwasm.cli.output import (
+    echo_json,
+    html_option,
+    json_option,
+    note,
+    print_table,
+    read_text,
+)
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage_index import CoverageIndex
 from flashwasm.qe.diffs import read_diff
 from flashwasm.qe.gaps import find_gaps
+from flashwasm.qe.pages import gaps_page, write_page
 
 __all__ = ["coverage"]
 
@@ -105,8 +113,17 @@ def redundant(database: Path, *, as_json: bool) -> None:
 )
 @_COUNT
 @_DATABASE
+@html_option
 @json_option
-def gap(diff: str | None, root: Path, count: int, database: Path, *, as_json: bool) -> None:
+def gap(
+    diff: str | None,
+    root: Path,
+    count: int,
+    database: Path,
+    html: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     """Show lines of functions that no test runs, the riskiest first.
 
     The risk is a product: the share of the function that is not run, the logarithm of how many
@@ -118,6 +135,8 @@ def gap(diff: str | None, root: Path, count: int, database: Path, *, as_json: bo
     gaps, absent = find_gaps(CoverageIndex.load(database), root.resolve(), only=only)
     if absent:
         note(f"{len(absent)} files of the database cannot be read below {root}, as {absent[0]}")
+    if html is not None:
+        write_page(html, gaps_page(gaps[:count]))
     if as_json:
         echo_json({"gaps": [asdict(one) for one in gaps[:count]], "unread": absent})
     else:

@@ -8,15 +8,23 @@ from pathlib import Path
 
 import click
 
-from flashwasm.cli.output import echo_json, json_option, note, note_missing, print_table
+from flashwasm.cli.output import (
+    echo_json,
+    html_option,
+    json_option,
+    note,
+    note_missing,
+    print_table,
+)
 from flashwasm.qe.failure_library import FailureLibrary, cluster_failures
+from flashwasm.qe.pages import clusters_page, write_page
 from flashwasm.qe.reports import TestFailure, read_failures
 
 __all__ = ["defects"]
 
 _FILES = click.argument(
     "files",
-    metavar="TRACEBACK|JUNIT...",
+    metavar="TRACEBACK|REPORT...",
     nargs=-1,
     required=True,
     type=click.Path(exists=True, path_type=Path),
@@ -42,8 +50,8 @@ def defects() -> None:
 def match(files: tuple[Path, ...], library: Path, *, as_json: bool) -> None:
     """Say which failures are new, known, or of a defect that was resolved.
 
-    A file is JUnit XML, what pytest prints, or one traceback. Exit status 1: no failure is of a
-    defect in the library.
+    A file is JUnit XML, what pytest-reportlog writes or pytest prints, or one traceback. Exit
+    status 1: no failure is of a defect in the library.
     """
     known = FailureLibrary(library)
     failures = _read(files)
@@ -81,11 +89,14 @@ def match(files: tuple[Path, ...], library: Path, *, as_json: bool) -> None:
 
 @defects.command()
 @_FILES
+@html_option
 @json_option
-def cluster(files: tuple[Path, ...], *, as_json: bool) -> None:
+def cluster(files: tuple[Path, ...], html: Path | None, *, as_json: bool) -> None:
     """Group failures by what they share, the largest group first."""
     failures = _read(files)
     clusters = cluster_failures([one.failure for one in failures])
+    if html is not None:
+        write_page(html, clusters_page(clusters, failures))
     if as_json:
         echo_json(
             {

@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
+from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    html_option,
     json_option,
     note,
     note_skipped,
@@ -22,8 +24,10 @@ from flashwasm.encoder.progress import progress_report
 from flashwasm.files import write_atomically
 from flashwasm.qe.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
+from flashwasm.qe.pages import duplicates_page, write_page
 from flashwasm.qe.sarif import duplicates_sarif
 from flashwasm.qe.suite import collect
+from flashwasm.qe.suite_file import read_suite
 
 __all__ = ["duplicates"]
 
@@ -31,7 +35,8 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@index_option
 @click.option(
     "--coverage",
     "database",
@@ -41,10 +46,18 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 too."
 )
+@html_option
 @json_option
 @cache_option
 def duplicates(
-    path: Path, database: Path | None, sarif: Path | None, *, as_json: bool, no_cache: bool
+    path: Path | None,
+    index_file: Path | None,
+    database: Path | None,
+    sarif: Path | None,
+    html: Path | None,
+    *,
+    as_json: bool,
+    no_cache: bool,
 ) -> None:
     """Find tests that do the same.
 
@@ -53,19 +66,28 @@ def duplicates(
     lines run and similar text. Names count by what they stand for, so tests of different classes
     that use attributes of self are not called alike.
     """
-    with progress_report("reading the suite") as advance:
-        suite = collect(path, cache=not no_cache, progress=advance)
+    place, is_file = chosen(path, index_file)
+    if is_file:
+        suite = read_suite(place)[0]
+    else:
+        with progress_report("reading the suite") as advance:
+            suite = collect(place, cache=not no_cache, progress=advance)
+    changes = suite.changes() if is_file else []
+    note_changes(changes, place)
     coverage = None if database is None else CoverageIndex.load(database)
     with progress_report("comparing texts") as advance:
         groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
     if sarif is not None:
         log = json.dumps(duplicates_sarif(groups, suite.root), indent=2)
         write_atomically(sarif, [log.encode()])
+    if html is not None:
+        write_page(html, duplicates_page(groups, place))
     if as_json:
         echo_json(
             {
                 "tests": len(suite.tests),
                 "groups": [_json(group) for group in groups],
+                **({"changed": changes} if is_file else {}),
                 "skipped": skipped_json(suite.skipped),
             }
         )
@@ -78,7 +100,7 @@ def duplicates(
             if group.suggestion:
                 click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
     if not groups:
-        note(f"no tests in {path}" if not suite.tests else f"no duplicates in {path}")
+        note(f"no tests in {place}" if not suite.tests else f"no duplicates in {place}")
         sys.exit(1)
 
 

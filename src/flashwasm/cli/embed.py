@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["embed"]
 
+# A model reads the first few hundred tokens of a text: what is larger than this is none.
+_MOST_BYTES = 64 << 20
+
 
 @click.command()
 @click.argument("inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True)
@@ -108,6 +111,10 @@ def _read(argument: str) -> list[tuple[str, str]]:
     if argument and _exists(path):
         if path.is_dir():
             raise ShapeError(f"{argument} is a folder; expected texts or files")
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise ShapeError(
+                f"{argument} has {size} bytes; expected a text of at most {_MOST_BYTES}"
+            )
         return [(argument, _decode(path.read_bytes(), argument))]
     return [(argument, argument)]
 

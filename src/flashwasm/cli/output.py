@@ -24,6 +24,7 @@ __all__ = [
     "cache_option",
     "console",
     "echo_json",
+    "html_option",
     "json_option",
     "model_option",
     "note",
@@ -50,6 +51,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 def json_option(command: F) -> F:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def html_option(command: F) -> F:
+    """Add ``--html``."""
+    return click.option(
+        "--html",
+        metavar="F",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write one HTML file too.",
+    )(command)
 
 
 def model_option(command: F) -> F:

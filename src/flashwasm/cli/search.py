@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
@@ -26,8 +27,8 @@ __all__ = ["search"]
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.argument("words")
+@click.argument("inputs", metavar="[PATH] WORDS", nargs=-1, required=True)
+@index_option
 @click.option(
     "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
 )
@@ -36,8 +37,8 @@ __all__ = ["search"]
 @threads_option
 @cache_option
 def search(
-    path: Path,
-    words: str,
+    inputs: tuple[str, ...],
+    index_file: Path | None,
     count: int,
     model: str | None,
     threads: int | None,
@@ -47,12 +48,22 @@ def search(
 ) -> None:
     """Find the functions that words describe.
 
-    PATH is a folder or a Python file; tests in it are left out, and nothing is imported.
+    PATH is a folder, a Python file or an index; tests in it are left out, and nothing is imported.
     """
-    index = FunctionIndex.build(
-        path, model=model, progress=True, cache=not no_cache, runtime=runtime_for(threads)
-    )
+    *paths, words = inputs
+    if len(paths) > 1:
+        raise click.UsageError(f"expected PATH and WORDS, got {len(inputs)} arguments")
+    place, is_file = chosen(Path(paths[0]) if paths else None, index_file)
+    runtime = runtime_for(threads)
+    if is_file:
+        index = FunctionIndex.load(place, model=model, runtime=runtime)
+    else:
+        index = FunctionIndex.build(
+            place, model=model, progress=True, cache=not no_cache, runtime=runtime
+        )
+    changes = index.changes() if is_file else []
     note_missing(index.missing)
+    note_changes(changes, place)
     matches = index.search(words, count)
     if as_json:
         echo_json(
@@ -61,6 +72,7 @@ def search(
                 "functions": len(index.functions),
                 "scorer": index.scorer,
                 "missing": index.missing,
+                **({"changed": changes} if is_file else {}),
                 "matches": [
                     {
                         "name": match.function.name,
@@ -83,5 +95,5 @@ def search(
             ],
         )
     if not matches:
-        note(f"no functions in {path}")
+        note(f"no functions in {place}")
         sys.exit(1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
@@ -28,7 +29,8 @@ __all__ = ["similar"]
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@index_option
 @click.option("--query", "-q", required=True, help="A node id, its end, or free text.")
 @click.option(
     "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many tests."
@@ -45,7 +47,8 @@ __all__ = ["similar"]
 @threads_option
 @cache_option
 def similar(
-    path: Path,
+    path: Path | None,
+    index_file: Path | None,
     query: str,
     count: int,
     model: str | None,
@@ -58,19 +61,29 @@ def similar(
 ) -> None:
     """Find the tests that resemble a test or a description.
 
-    PATH is a folder of pytest tests, or one file; nothing in it is imported. Node ids are those
-    that `pytest PATH` has. Scores are standard deviations above the average likeness. What was
-    read and embedded is cached, so that only tests that changed are embedded again.
+    PATH is a folder of pytest tests, one file, or an index; nothing in it is imported. Node ids are
+    those that `pytest PATH` has. Scores are standard deviations above the average likeness. What
+    was read and embedded is cached, so that only tests that changed are embedded again.
     """
-    index = SuiteIndex.build(
-        path,
-        model=model,
-        coverage=None if database is None else CoverageIndex.load(database),
-        progress=True,
-        cache=not no_cache,
-        runtime=runtime_for(threads),
-    )
+    place, is_file = chosen(path, index_file)
+    if is_file and database is not None:
+        raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
+    runtime = runtime_for(threads)
+    if is_file:
+        index = SuiteIndex.load(place, model=model, progress=True, runtime=runtime)
+    else:
+        coverage = None if database is None else CoverageIndex.load(database)
+        index = SuiteIndex.build(
+            place,
+            model=model,
+            coverage=coverage,
+            progress=True,
+            cache=not no_cache,
+            runtime=runtime,
+        )
+    changes = index.changes() if is_file else []
     note_missing(index.missing)
+    note_changes(changes, place)
     matches = index.similar(query, count, explain=explain)
     if as_json:
         echo_json(
@@ -79,6 +92,7 @@ def similar(
                 "tests": len(index.tests),
                 "scorers": index.scorers,
                 "missing": index.missing,
+                **({"changed": changes} if is_file else {}),
                 "matches": [_json(match) for match in matches],
                 "skipped": skipped_json(index.skipped),
             }
@@ -92,7 +106,7 @@ def similar(
             rows = [(f"{match.score:.3f}", match.nodeid) for match in matches]
             print_table(("score", "test"), rows)
     if not matches:
-        note(f"no tests in {path}" if not index.tests else f"no other test in {path}")
+        note(f"no tests in {place}" if not index.tests else f"no other test in {place}")
         sys.exit(1)
 
 

@@ -53,6 +53,8 @@ class SentenceEncoder:
         Where its files lie.
     dim : int
         Components of an embedding.
+    variant : str
+        Which build of the kernels runs it.
     """
 
     def __init__(self, folder: Path, runtime: Runtime) -> None:
@@ -61,6 +63,7 @@ class SentenceEncoder:
         self.name = folder.name
         self.dim = config.hidden_size
         self.folder = folder
+        self.variant = runtime.variant
         self._runtime = runtime
         self._max_positions = config.max_position_embeddings
         self._pooling: Pooling = read_pooling(folder)

@@ -16,6 +16,7 @@ from flashwasm.qe.configuration import (
     get_qe_flash_attention_config,
 )
 from flashwasm.qe.coverage_index import CoverageIndex, CoverageMatch
+from flashwasm.qe.coverage_rows import CoverageRows
 from flashwasm.qe.creation import create_qe_flash_attention
 from flashwasm.qe.diffs import ChangedFile, read_diff
 from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
@@ -36,6 +37,7 @@ from flashwasm.qe.suite import CollectedTest, Skipped, Suite, collect
 from flashwasm.qe.tracebacks import Failure, read_failure
 from flashwasm.qe.workload import QEFlashAttention
 from flashwasm.qe.workload_benchmarks import (
+    MeasuredOperation,
     WorkloadBenchmark,
     benchmark_workload,
     run_flash_attention_benchmarks,
@@ -52,6 +54,7 @@ __all__ = [
     "CollectedTest",
     "CoverageIndex",
     "CoverageMatch",
+    "CoverageRows",
     "DefectMatch",
     "DuplicateGroup",
     "Failure",
@@ -62,6 +65,7 @@ __all__ = [
     "FunctionMatch",
     "Gap",
     "Match",
+    "MeasuredOperation",
     "Metrics",
     "OperationTiming",
     "PatternMatch",

@@ -9,21 +9,22 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.encoder.models import sha256_of
 from flashwasm.errors import CorruptIndexError, ShapeError
 
-__all__ = ["CoverageData", "read_coverage"]
+__all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
 Array = npt.NDArray[Any]
 _SCHEMA = 7
 # No source file has lines beyond this; a longer bit field is damage.
-_MOST_LINES = 1 << 24
+MOST_LINES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,25 @@ class CoverageData:
         Contexts; "" is what ran outside all tests.
     lines : dict of (int, int) to numpy.ndarray
         Line numbers, ascending, by positions of file and context.
+    source : pathlib.Path
+        The database.
+    schema : int
+        Version of its schema.
+    digest : str
+        SHA-256 of its content when it was read.
     """
 
     files: list[str]
     contexts: list[str]
     lines: dict[tuple[int, int], Array]
+    source: Path = Path()
+    digest: str = ""
+    schema: int = _SCHEMA
+
+    def changes(self) -> list[str]:
+        """Return the database's path where it was changed or removed since."""
+        whole = self.source.is_file() and sha256_of(self.source) == self.digest
+        return [] if whole else [str(self.source)]
 
 
 def read_coverage(path: str | Path) -> CoverageData:
@@ -66,7 +81,8 @@ def read_coverage(path: str | Path) -> CoverageData:
     try:
         uri = f"{file.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as database:
-            return _read(database)
+            data = _read(database)
+        return replace(data, source=file.resolve(), digest=sha256_of(file))
     except sqlite3.Error as error:
         raise CorruptIndexError(f"{file} is not a whole coverage database: {error}") from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
@@ -87,7 +103,7 @@ def _read(database: sqlite3.Connection) -> CoverageData:
     query = "select file_id, context_id, numbits from line_bits"
     for file, context, bits in database.execute(query):
         raw = np.frombuffer(bits, np.uint8)
-        if len(raw) > _MOST_LINES // 8:
+        if len(raw) > MOST_LINES // 8:
             raise CorruptIndexError(f"a file of {8 * len(raw)} lines")
         numbers = np.flatnonzero(np.unpackbits(raw, bitorder="little"))
         lines[file_at[file], context_at[context]] = numbers

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flashwasm.arrays import positive_int
 from flashwasm.errors import ShapeError
-from flashwasm.qe.coverage_data import CoverageData, read_coverage
+from flashwasm.qe.coverage_file import load_coverage, write_coverage_file
+from flashwasm.qe.postings import Likeness, Postings
 
-__all__ = ["CoverageIndex", "CoverageMatch", "Likeness"]
+if TYPE_CHECKING:
+    from flashwasm.qe.coverage_data import CoverageData
+
+__all__ = ["CoverageIndex", "CoverageMatch"]
 
 Array = npt.NDArray[Any]
 # The part of a test that pytest-cov calls "run" is the test itself; the others are its fixtures'.
@@ -47,6 +51,7 @@ class CoverageIndex:
     """
 
     def __init__(self, data: CoverageData) -> None:
+        self._data = data
         self.files = data.files
         named = [_test_and_phase(context) for context in data.contexts]
         self.tests = sorted({test for test, _ in named if test})
@@ -67,12 +72,12 @@ class CoverageIndex:
                 (around if phase in _FIXTURE_PHASES else run)[at[test]].append(columns)
         self._rows = [_union(parts) for parts in run]
         self._around = [_union(parts) for parts in around]
-        self._postings = _Postings(self._rows, width)
-        self._around_postings = _Postings(self._around, width)
+        self._postings = Postings(self._rows, width)
+        self._around_postings = Postings(self._around, width)
 
     @classmethod
     def load(cls, path: str | Path) -> CoverageIndex:
-        """Read a database that coverage.py recorded with contexts.
+        """Read a database that coverage.py recorded with contexts, or what `save` wrote.
 
         Parameters
         ----------
@@ -84,14 +89,22 @@ class CoverageIndex:
         ShapeError
             If there is no such file, or it holds no test contexts.
         CorruptIndexError
-            If it is damaged or not coverage.py's.
+            If it is damaged, or neither of the two.
         """
-        index = cls(read_coverage(path))
+        index = cls(load_coverage(Path(path)))
         if not index.tests:
             raise ShapeError(
                 f"{path} has no test contexts; record it with: pytest --cov=PKG --cov-context=test"
             )
         return index
+
+    def save(self, path: str | Path) -> None:
+        """Write the coverage to one file with checksums, whole or not at all."""
+        write_coverage_file(Path(path), self._data)
+
+    def changes(self) -> list[str]:
+        """Return the database's path where it was changed or removed since it was read."""
+        return self._data.changes()
 
     def find_file(self, path: str) -> int:
         """Position of the file that a path, or the end of one, means."""
@@ -183,18 +196,18 @@ class CoverageIndex:
         own = self.find(nodeid)
         shared, scores = self.similarities(self._rows[own])
         scores[own] = 0
-        order = np.argsort(-scores, kind="stable")[:k]
+        least = np.partition(scores, -k)[-k] if k < len(scores) else 0
+        # Sorting the few that reach the k-th best is quicker than sorting all of them.
+        near = np.flatnonzero((scores >= least) & (scores > 0))
         return [
             CoverageMatch(self.tests[i], float(scores[i]), int(shared[i]))
-            for i in order
-            if scores[i] > 0
+            for i in near[np.argsort(-scores[near], kind="stable")[:k]]
         ]
 
     def similarities(self, columns: Array) -> tuple[Array, Array]:
         """Return, for each test, the lines shared with a row, and the cosine."""
         shared = self._postings.counts(columns)
-        lengths = np.sqrt(self._postings.lengths * float(len(columns)))
-        return shared, shared / np.where(lengths == 0, 1, lengths)
+        return shared, shared / np.sqrt(self._postings.lengths * float(max(len(columns), 1)))
 
     def row(self, test: int) -> Array:
         """Return the columns that a test's own run reaches."""
@@ -243,54 +256,6 @@ class CoverageIndex:
     def _column(self, file: int, line: int) -> int | None:
         column = int(self._starts[file]) + line
         return column if line > 0 and column < self._starts[file + 1] else None
-
-
-class Likeness:
-    """Cosines of rows of columns. Made by `CoverageIndex.likeness`."""
-
-    def __init__(self, rows: list[Array], width: int) -> None:
-        self._rows = rows
-        self._postings = _Postings(rows, width)
-
-    def scores(self, test: int) -> Array:
-        """Return the cosine of each row with the one at a position."""
-        row = self._rows[test]
-        lengths = np.sqrt(self._postings.lengths * float(len(row)))
-        cosines: Array = self._postings.counts(row) / np.where(lengths == 0, 1, lengths)
-        return cosines
-
-
-class _Postings:
-    """For each column, the rows that have it. Rows that are alike are counted once."""
-
-    def __init__(self, rows: list[Array], width: int) -> None:
-        distinct: dict[bytes, int] = {}
-        self._distinct_of = np.array(
-            [distinct.setdefault(row.tobytes(), len(distinct)) for row in rows], np.int64
-        )
-        kept = [np.frombuffer(key, np.int64) for key in distinct]
-        owners = np.repeat(np.arange(len(kept)), [len(row) for row in kept])
-        columns = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-        order = np.argsort(columns, kind="stable")
-        self._owners = owners[order]
-        self._starts = np.searchsorted(columns[order], np.arange(width + 1))
-        self._count = len(kept)
-        self.lengths = np.array([len(row) for row in rows], np.float64)
-        self.seen = np.diff(self._starts) > 0
-
-    def of(self, column: int) -> Array:
-        """Return the rows that have a column."""
-        owners = self._owners[self._starts[column] : self._starts[column + 1]]
-        return np.flatnonzero(np.isin(self._distinct_of, owners))
-
-    def counts(self, columns: Array) -> Array:
-        """Return how many of some columns each row has."""
-        if not len(columns) or not self._count:
-            return np.zeros(len(self._distinct_of), np.int64)
-        spans = [self._owners[self._starts[c] : self._starts[c + 1]] for c in columns]
-        counts = np.bincount(np.concatenate(spans), minlength=self._count)
-        result: Array = counts[self._distinct_of]
-        return result
 
 
 def _test_and_phase(context: str) -> tuple[str, str]:

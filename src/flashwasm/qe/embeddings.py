@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from flashwasm.encoder import SentenceEncoder, models
+from flashwasm.host.modules import module_sha256
 from flashwasm.paths import cache_folder
 from flashwasm.qe.embedding_cache import EmbeddingCache
 from flashwasm.qe.preparation import PREPARATION_VERSION, prepare
+from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +25,12 @@ __all__ = ["Embedder"]
 
 # Tokens a text: prepared tests have a fifth of this on average.
 _MAX_LENGTH = 256
-# After each so many texts progress is shown, and what was embedded until then survives an
-# interruption. Fewer would make batches of texts that are less alike in length.
+# After each so many texts progress is shown, and what was embedded until then may be written to
+# the cache. Fewer would make batches of texts that are less alike in length.
 _TEXTS_AT_ONCE = 256
+# The cache is written as a whole. It is written again once embedding has taken so many times as
+# long as that did, and a run that is killed loses what it embedded since.
+_BETWEEN_SAVES = 20
 
 
 class Embedder:
@@ -59,11 +65,20 @@ class Embedder:
     ) -> None:
         self._encoder = model if isinstance(model, SentenceEncoder) else None
         self.folder = model.folder if isinstance(model, SentenceEncoder) else models.locate(model)
-        self._runtime = runtime
+        self._runtime = checked_runtime(runtime)
         self._prepared = prepared
-        self._fingerprint = models.fingerprint(self.folder)
-        path = cache_folder() / "embeddings" / f"{self._fingerprint[:32]}.bin" if cache else None
+        fingerprint = models.fingerprint(self.folder)
+        variant = self._runtime.variant if self._encoder is None else self._encoder.variant
+        preparation = PREPARATION_VERSION if prepared else "raw"
+        # The kernels are part of it: what a faulty build embedded must not outlive that build.
+        self._settings = f"{fingerprint}:{module_sha256(variant)}:{preparation}:{_MAX_LENGTH}:"
+        path = cache_folder() / "embeddings" / f"{fingerprint[:32]}.bin" if cache else None
         self._cache = EmbeddingCache(path)
+
+    @property
+    def settings(self) -> str:
+        """A digest of everything that an embedding depends on besides the text."""
+        return hashlib.sha256(self._settings.encode()).hexdigest()
 
     def embed(
         self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
@@ -82,6 +97,7 @@ class Embedder:
         missing = self._cache.missing(keys)
         if missing and progress is not None:
             progress(0, len(missing))
+        saved, pause = monotonic(), 0.0
         try:
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]
@@ -89,6 +105,10 @@ class Embedder:
                 if self._prepared:
                     sources = [prepare(source) for source in sources]
                 self._cache.add(part, self._load().encode(sources, max_length=_MAX_LENGTH))
+                if (begun := monotonic()) - saved > pause:
+                    self._cache.save()
+                    saved = monotonic()
+                    pause = _BETWEEN_SAVES * (saved - begun)
                 if progress is not None:
                     progress(start + len(part), len(missing))
         finally:
@@ -102,6 +122,4 @@ class Embedder:
         return self._encoder
 
     def _key(self, text: str) -> bytes:
-        preparation = PREPARATION_VERSION if self._prepared else "raw"
-        settings = f"{self._fingerprint}:{preparation}:{_MAX_LENGTH}:"
-        return hashlib.sha256((settings + text).encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256((self._settings + text).encode("utf-8", "surrogatepass")).digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,6 @@ from flashwasm.qe.tracebacks import Failure, read_failure
 
 __all__ = ["DefectMatch", "FailureCluster", "FailureLibrary", "cluster_failures"]
 
-# Marks a file as such a library in SQLite's own header: "FWDL".
-_APPLICATION_ID = 0x4657444C
-_VERSION = 1
 _SCHEMA = """
 create table defect (
     id integer primary key, name text not null unique,
@@ -92,6 +89,27 @@ def _why(failure: Failure) -> str:
     return f"{raised}, and no frame outside tests: {path}"
 
 
+def _learn(
+    database: sqlite3.Connection,
+    name: str,
+    failures: Sequence[Failure],
+    *,
+    resolved: bool,
+    note: str,
+) -> int:
+    database.execute("insert or ignore into defect values (null, ?, 0, '')", (name,))
+    database.execute("update defect set resolved = ? where name = ?", (resolved, name))
+    if note:
+        database.execute("update defect set note = ? where name = ?", (note, name))
+    (defect,) = database.execute("select id from defect where name = ?", (name,)).fetchone()
+    before = database.total_changes
+    database.executemany(
+        "insert or ignore into occurrence values (null, ?, ?, ?, ?, ?)",
+        [(defect, *failure.signature, failure.text[-_END:]) for failure in failures],
+    )
+    return database.total_changes - before
+
+
 class FailureLibrary:
     """Defects with the failures they caused, in a SQLite file.
 
@@ -110,6 +128,10 @@ class FailureLibrary:
         If the file is damaged, or not such a library.
     """
 
+    # Marks a file as such a library in SQLite's own header: "FWDL".
+    APPLICATION_ID = 0x4657444C
+    VERSION = 1
+
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         self.path = Path(path)
         if not self.path.is_file():
@@ -118,8 +140,8 @@ class FailureLibrary:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path)) as database, database:
                 database.executescript(
-                    f"{_SCHEMA} pragma application_id = {_APPLICATION_ID};"
-                    f"pragma user_version = {_VERSION};"
+                    f"{_SCHEMA} pragma application_id = {self.APPLICATION_ID};"
+                    f"pragma user_version = {self.VERSION};"
                 )
         self._defects: list[tuple[int, str, bool, str]] = []
         self._occurrences: list[tuple[int, tuple[str, str, str], str]] = []
@@ -129,6 +151,11 @@ class FailureLibrary:
 
     def __len__(self) -> int:
         return len(self._defects)
+
+    @property
+    def occurrences(self) -> int:
+        """How many failures the library holds."""
+        return len(self._occurrences)
 
     @property
     def defects(self) -> dict[str, bool]:
@@ -159,19 +186,16 @@ class FailureLibrary:
         if not name.strip():
             raise ShapeError("name is empty; expected a defect's name")
         with closing(self._connect()) as database, database:
-            database.execute("insert or ignore into defect values (null, ?, 0, '')", (name,))
-            database.execute("update defect set resolved = ? where name = ?", (resolved, name))
-            if note:
-                database.execute("update defect set note = ? where name = ?", (note, name))
-            (defect,) = database.execute("select id from defect where name = ?", (name,)).fetchone()
-            before = database.total_changes
-            database.executemany(
-                "insert or ignore into occurrence values (null, ?, ?, ?, ?, ?)",
-                [(defect, *failure.signature, failure.text[-_END:]) for failure in failures],
-            )
-            added = database.total_changes - before
+            added = _learn(database, name, failures, resolved=resolved, note=note)
         self._read()
         return added
+
+    def learn_all(self, defects: Mapping[str, Sequence[Failure]]) -> None:
+        """Add the failures of many open defects at once."""
+        with closing(self._connect()) as database, database:
+            for name, failures in defects.items():
+                _learn(database, name, failures, resolved=False, note="")
+        self._read()
 
     def match(self, failure: Failure | str) -> DefectMatch:
         """Say whether a failure is new, known, or of a defect that was resolved.
@@ -186,8 +210,9 @@ class FailureLibrary:
         if not self._occurrences:
             return DefectMatch("new", None, "the library is empty", None)
         scores = self._scores(failure)
-        same = [i for i, (_, s, _) in enumerate(self._occurrences) if s == failure.signature]
-        nearest = max(range(len(scores)), key=lambda i: scores[i]) if scores else None
+        signature = failure.signature
+        same = [i for i, (_, s, _) in enumerate(self._occurrences) if s == signature]
+        nearest = max(range(len(scores)), key=scores.__getitem__) if scores else None
         if same:
             best = max(same, key=lambda i: scores[i] if scores else 0)
             return self._found(best, f"the same {_why(failure)}", scores)
@@ -216,7 +241,8 @@ class FailureLibrary:
                 self.missing = [str(error)]
         if self._terms is None:
             return []
-        return [float(score) for score in self._terms.scores(failure.text[-_END:])]
+        scores: list[float] = self._terms.scores(failure.text[-_END:]).tolist()
+        return scores
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=30)
@@ -226,8 +252,13 @@ class FailureLibrary:
             with closing(self._connect()) as database:
                 (application,) = database.execute("pragma application_id").fetchone()
                 (version,) = database.execute("pragma user_version").fetchone()
-                if (application, version) != (_APPLICATION_ID, _VERSION):
+                if application != self.APPLICATION_ID:
                     raise CorruptIndexError(f"{self.path} is no library of defects")
+                if version != self.VERSION:
+                    raise CorruptIndexError(
+                        f"{self.path} is a library of version {version}; "
+                        f"this release reads version {self.VERSION}"
+                    )
                 defects = database.execute(
                     "select id, name, resolved, note from defect order by id"
                 ).fetchall()
@@ -238,5 +269,7 @@ class FailureLibrary:
             raise CorruptIndexError(f"{self.path} is no whole library: {error}") from error
         self._defects = [(key, name, bool(resolved), note) for key, name, resolved, note in defects]
         at = {key: i for i, (key, *_) in enumerate(self._defects)}
+        if any(key not in at for key, *_ in rows):
+            raise CorruptIndexError(f"{self.path} is no whole library: a failure has no defect")
         self._occurrences = [(at[key], (e, p, f), text) for key, e, p, f, text in rows]
         self._terms = None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,18 @@ from flashwasm.arrays import positive_int
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.embeddings import Embedder
+from flashwasm.qe.function_file import (
+    FunctionSource,
+    KeptFunctions,
+    absolute,
+    program_files,
+    read_functions,
+    write_functions,
+)
 from flashwasm.qe.scorers import MeaningScorer, Scorer, TermScorer
-from flashwasm.qe.suite import Skipped, is_test_file, walk_files
+from flashwasm.qe.sources import LARGEST_SOURCE, file_digest
+from flashwasm.qe.suite import Skipped
+from flashwasm.qe.suite_file import StoredVectors
 from flashwasm.qe.tfidf import TfIdf
 
 if TYPE_CHECKING:
@@ -26,35 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionIndex", "FunctionMatch", "FunctionSource", "collect_functions"]
 
-# Generated files beyond this would take longer to parse than to ignore.
-_MOST_BYTES = 8 << 20
 # Descriptions that say where words lie among embeddings: their mean is steady long before this.
 _DESCRIPTIONS = 200
-
-
-@dataclass(frozen=True)
-class FunctionSource:
-    """A function or method.
-
-    Parameters
-    ----------
-    name : str
-        Its qualified name.
-    path : pathlib.Path
-        Its file.
-    line : int
-        The line of its ``def``, from 1.
-    source : str
-        Its source without decorators.
-    description : str
-        The first paragraph of its docstring; "" where it has none.
-    """
-
-    name: str
-    path: Path
-    line: int
-    source: str
-    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,11 +61,8 @@ def collect_functions(
     """
     if not Path(path).exists():
         raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
-    root = Path(os.path.abspath(path))  # noqa: PTH100 - links keep their names.
     skipped: list[Skipped] = []
-    files = [root]
-    if root.is_dir():
-        files = [f for f in walk_files(root, skipped, ["*.py"]) if not is_test_file(f)]
+    files = program_files(path, skipped)
     functions: list[FunctionSource] = []
     for done, file in enumerate(files):
         reason = _read(file, functions)
@@ -99,8 +78,8 @@ def _read(file: Path, functions: list[FunctionSource]) -> str:
     try:
         if not file.is_file():
             return "not a regular file"
-        if file.stat().st_size > _MOST_BYTES:
-            return f"larger than {_MOST_BYTES >> 20} MiB"
+        if file.stat().st_size > LARGEST_SOURCE:
+            return f"larger than {LARGEST_SOURCE >> 20} MiB"
         data = file.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -148,6 +127,8 @@ class FunctionIndex:
         What compares them with words; None where there are none.
     missing : list of str
         What would compare them better but is not installed.
+    kept : KeptFunctions, optional
+        Their files and what the scorer was made of, for `save`.
     """
 
     def __init__(
@@ -156,12 +137,14 @@ class FunctionIndex:
         skipped: list[Skipped],
         scorer: Scorer | None,
         missing: list[str],
+        kept: KeptFunctions | None = None,
     ) -> None:
         self.functions = functions
         self.skipped = skipped
         self.missing = missing
         self.scorer = scorer.name if scorer is not None else None
         self._scorer = scorer
+        self._kept = kept or KeptFunctions(Path(), {}, {}, None, None)
 
     @classmethod
     def build(
@@ -179,26 +162,70 @@ class FunctionIndex:
         own mean, that of words being estimated from the program's docstrings. A sum with counted
         words would find less than the model alone, as measured.
         """
+        files = {file: file_digest(file) for file in program_files(path, [])}
         with progress_report("reading", show=progress) as advance:
             functions, skipped = collect_functions(path, progress=advance)
+        kept = KeptFunctions(absolute(path), files, {}, None, None)
         sources = [function.source for function in functions]
         if not sources:
-            return cls([], skipped, None, [])
+            return cls([], skipped, None, [], kept)
         try:
             embedder = Embedder(model, cache=cache, prepared=False, runtime=runtime)
         except CapabilityError as error:
             if model is not None:
                 raise
             terms = TfIdf("identifiers", sources, cache=cache)
-            return cls(functions, skipped, TermScorer("identifiers", terms), [str(error)])
+            kept = replace(kept, terms={terms.key: terms.arrays})
+            return cls(functions, skipped, TermScorer("identifiers", terms), [str(error)], kept)
         described = _descriptions(functions)
         with progress_report("embedding", show=progress) as advance:
             vectors = embedder.embed([*sources, *described], progress=advance)
         centre = vectors[len(sources) :].mean(axis=0) if described else None
-        scorer = MeaningScorer(
-            vectors[: len(sources)], lambda text: embedder.embed([text])[0], centre
-        )
-        return cls(functions, skipped, scorer, [])
+        vectors = vectors[: len(sources)]
+        scorer = MeaningScorer(vectors, lambda text: embedder.embed([text])[0], centre)
+        embedded = StoredVectors(vectors, str(embedder.folder), embedder.settings)
+        kept = replace(kept, embeddings=embedded, centre=centre)
+        return cls(functions, skipped, scorer, [], kept)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        model: str | Path | SentenceEncoder | None = None,
+        runtime: Runtime | None = None,
+    ) -> FunctionIndex:
+        """Read what `save` wrote; CorruptIndexError says what is wrong with any other file.
+
+        Parameters are those of `build`. Words are embedded by the file's model, so another one, or
+        another release of it, is refused with CapabilityError.
+        """
+        functions, skipped, kept = read_functions(Path(path))
+        scorer: Scorer | None = None
+        if kept.embeddings is not None:
+            known = kept.embeddings
+            folder = model or (known.model if Path(known.model).is_dir() else None)
+            embedder = Embedder(folder, prepared=False, runtime=runtime)
+            if embedder.settings != known.settings:
+                raise CapabilityError(
+                    f"{path} was made with another model or release than {embedder.folder}; "
+                    "build it again with: flashwasm index build functions"
+                )
+            scorer = MeaningScorer(
+                known.vectors, lambda text: embedder.embed([text])[0], kept.centre
+            )
+        elif functions:
+            sources = [function.source for function in functions]
+            scorer = TermScorer("identifiers", TfIdf("identifiers", sources, known=kept.terms))
+        return cls(functions, skipped, scorer, [], kept)
+
+    def save(self, path: str | Path) -> None:
+        """Write the functions and what compares them to one file, whole or not at all."""
+        write_functions(Path(path), self.functions, self.skipped, self._kept)
+
+    def changes(self) -> list[str]:
+        """Return the files that were changed, removed or added since they were read."""
+        return self._kept.changes()
 
     def search(self, words: str, k: int = 10) -> list[FunctionMatch]:
         """Return the functions that words describe best.

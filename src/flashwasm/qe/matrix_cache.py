@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from flashwasm.files import write_atomically
+from flashwasm.container import Container, read_container, write_container
+from flashwasm.errors import CorruptIndexError
 from flashwasm.paths import cache_folder
 
 __all__ = ["cached_arrays"]
@@ -20,7 +18,7 @@ __all__ = ["cached_arrays"]
 Arrays = Mapping[str, npt.NDArray[Any]]
 # Files of a kind that stay: the newest, a few suites' worth.
 _FILES_KEPT = 8
-_DIGEST_BYTES = 32
+_KIND, _SUFFIX = "cached-arrays", ".bin"
 
 
 def cached_arrays(kind: str, key: str, make: Callable[[], Arrays], *, cache: bool) -> Arrays:
@@ -33,7 +31,7 @@ def cached_arrays(kind: str, key: str, make: Callable[[], Arrays], *, cache: boo
     key : str
         A digest of everything that the arrays depend on.
     make : callable
-        Makes the arrays, by name.
+        Makes the arrays, by name, of the dtypes that docs/file-format.md lists.
     cache : bool
         Whether to read and to write the cache.
 
@@ -44,17 +42,14 @@ def cached_arrays(kind: str, key: str, make: Callable[[], Arrays], *, cache: boo
     """
     if not cache:
         return make()
-    path = cache_folder() / kind / f"{key[:40]}.npz"
+    path = cache_folder() / kind / f"{key[:40]}{_SUFFIX}"
     found = _read(path)
     if found is not None:
         return found
     arrays = make()
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    content = buffer.getbuffer()
     try:
-        write_atomically(path, [hashlib.sha256(content).digest(), content])
-        files = sorted(path.parent.glob("*.npz"), key=lambda file: -file.stat().st_mtime)
+        write_container(path, Container(_KIND, sections=dict(arrays)))
+        files = sorted(path.parent.glob(f"*{_SUFFIX}"), key=lambda file: -file.stat().st_mtime)
         for file in files[_FILES_KEPT:]:
             file.unlink(missing_ok=True)
     except OSError as error:
@@ -64,15 +59,12 @@ def cached_arrays(kind: str, key: str, make: Callable[[], Arrays], *, cache: boo
 
 def _read(path: Path) -> Arrays | None:
     try:
-        data = path.read_bytes()
+        return read_container(path, _KIND).sections
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         warnings.warn(f"cannot read {path}: {error}", RuntimeWarning, stacklevel=3)
         return None
-    content = memoryview(data)[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != data[:_DIGEST_BYTES]:
-        warnings.warn(f"ignoring the damaged cache {path}", RuntimeWarning, stacklevel=3)
+    except CorruptIndexError as error:
+        warnings.warn(f"ignoring the damaged cache {error}", RuntimeWarning, stacklevel=3)
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)

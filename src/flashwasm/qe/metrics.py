@@ -48,6 +48,8 @@ class Metrics:
         Whether the speed-up reaches the configuration's ``target_speedup.min``.
     cache_hit_rate : float or None
         Code embeddings that were there already; None before the first.
+    coverage_search : str or None
+        How the last search for coverage ran, "exact" or "graph", and why; None before the first.
     """
 
     calls: int
@@ -63,6 +65,7 @@ class Metrics:
     baseline: str | None
     meets_target: bool | None
     cache_hit_rate: float | None
+    coverage_search: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -84,6 +87,7 @@ class Recorder:
         self.best: dict[tuple[object, bool], float] = {}
         self.shapes: object = None
         self.hits = self.lookups = 0
+        self.coverage_search: str | None = None
         self._kernel, self._copy = _counters(runtimes)
 
     @contextmanager
@@ -141,6 +145,7 @@ class Recorder:
             baseline=BASELINE_NAME if speedup else None,
             meets_target=speedup >= least_speedup if speedup else None,
             cache_hit_rate=self.hits / self.lookups if self.lookups else None,
+            coverage_search=self.coverage_search,
         )
 
 

@@ -14,14 +14,12 @@ from typing import Any
 from flashwasm.files import write_atomically
 from flashwasm.paths import cache_folder
 from flashwasm.qe.outline import ClassOutline, Outline, Span, parse
+from flashwasm.qe.sources import LARGEST_SOURCE, file_digest
 
 __all__ = ["Module", "Modules"]
 
 # Written into the cache, before a digest of the rest: what another version wrote is not read.
 _CACHE_VERSION = 1
-# Test modules written by hand stay well under a megabyte; what is larger than this was generated,
-# and its syntax tree would take a hundred times its size.
-_MAX_BYTES = 8 << 20
 # Imports followed from one module to the next, so that circular ones come to an end.
 _MAX_IMPORTS = 8
 
@@ -60,6 +58,11 @@ class Modules:
         The suite's folder or file; it has a cache file of its own.
     cache : bool
         Whether outlines are kept in the user's cache folder, by the files' content.
+
+    Attributes
+    ----------
+    digests : dict of pathlib.Path to str
+        Each file that was asked for, and `file_digest` of what was read.
     """
 
     def __init__(self, path: Path, *, cache: bool) -> None:
@@ -68,6 +71,7 @@ class Modules:
         self._cached = _read_cache(self._cache_path) if self._cache_path else {}
         self._used: dict[str, dict[str, Any]] = {}
         self._read: dict[Path, Module | str] = {}
+        self.digests: dict[Path, str] = {}
 
     def read(self, path: Path) -> Module | str:
         """Return a file's module, or the reason why there is none."""
@@ -83,6 +87,8 @@ class Modules:
                 self._read[path] = f"not Python: {error}"
             except (RecursionError, MemoryError):
                 self._read[path] = "not Python: nested too deeply"
+            if path not in self.digests:
+                self.digests[path] = file_digest(path)
         return self._read[path]
 
     def find(
@@ -150,13 +156,13 @@ class Modules:
         # Opening a pipe would wait for someone to write to it.
         if not path.is_file():
             raise ValueError("not a regular file" if path.exists() else "a link to nothing")
-        if (size := path.stat().st_size) > _MAX_BYTES:
-            raise ValueError(f"{size} bytes, more than the {_MAX_BYTES} that are read")
+        if (size := path.stat().st_size) > LARGEST_SOURCE:
+            raise ValueError(f"{size} bytes, more than the {LARGEST_SOURCE} that are read")
         data = path.read_bytes()
+        key = self.digests[path] = hashlib.sha256(data).hexdigest()
         # PEP 263: a file says in which encoding it is.
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = io.TextIOWrapper(io.BytesIO(data), encoding).read()
-        key = hashlib.sha256(data).hexdigest()
         outline = Outline.from_json(self._cached[key]) if key in self._cached else parse(text)
         self._used[key] = self._cached.get(key) or outline.to_json()
         return Module(path, text.split("\n"), outline)

@@ -26,11 +26,14 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class VectorMatch:
-    """A row of a corpus: its index, its cosine with the query, and its share of attention."""
+    """A row of a corpus: its index, its cosine with the query, and its share of attention.
+
+    The share is None where a graph was searched, which does not look at every row.
+    """
 
     index: int
     score: float
-    weight: float
+    weight: float | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class PatternMatch:
 
     pattern: str
     score: float
-    weight: float
+    weight: float | None
 
 
 def nearest(query: Array, corpus: Array, count: int, rt: Runtime) -> list[VectorMatch]:

@@ -1,4 +1,4 @@
-"""Failures from files: JUnit XML, pytest's output, or one traceback."""
+"""Failures from files: JUnit XML, pytest-reportlog's JSON, pytest's output, or one traceback."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.qe.report_log import is_report_log, read_report_log
 from flashwasm.qe.tracebacks import Failure, plain, read_failure
 
 __all__ = ["TestFailure", "read_failures", "read_times", "split_output"]
@@ -36,7 +37,8 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     Parameters
     ----------
     path : str or pathlib.Path
-        JUnit XML, which is read as a stream; or a text with one traceback, or what pytest prints.
+        JUnit XML or what pytest-reportlog writes, both read as streams; or a text with one
+        traceback, or what pytest prints.
 
     Returns
     -------
@@ -48,19 +50,28 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     ShapeError
         If there is no such file, or it is a text too large to be one failure.
     CorruptIndexError
-        If it is XML, but broken or of another kind.
+        If it is XML or a report log, but broken or of another kind, or no text at all.
     """
     file = Path(path)
     if not file.is_file():
         raise ShapeError(f"{str(file)!r} does not exist or is no file")
-    with file.open("rb") as stream:
-        start = stream.read(256)
+    start = _start(file)
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         return list(_read_junit(file))
+    if is_report_log(start):
+        return [
+            TestFailure(report["nodeid"], read_failure(report["text"]))
+            for report in read_report_log(file)
+            if report["outcome"] == "failed"
+        ]
     size = file.stat().st_size
     if size > _MOST_TEXT:
         raise ShapeError(f"{file} has {size} bytes; expected a traceback of at most {_MOST_TEXT}")
-    text = file.read_text(encoding="utf-8", errors="replace")
+    # What PowerShell writes a command's output in.
+    wide = start.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in start and not wide:
+        raise CorruptIndexError(f"{file} is no text: expected a report, or a traceback")
+    text = file.read_text(encoding="utf-16" if wide else "utf-8", errors="replace")
     return [
         TestFailure(test, failure)
         for test, part in split_output(text)
@@ -70,24 +81,37 @@ def read_failures(path: str | Path) -> list[TestFailure]:
 
 
 def read_times(path: str | Path) -> dict[str, float]:
-    """Return the seconds that each test took, by node id, from JUnit XML of pytest.
+    """Return the seconds that each test took, by node id without its case.
 
-    A class's name stands for its file, dots for slashes; cases of one test are added up.
+    Reads JUnit XML of pytest, where a class's name stands for its file, dots for slashes; or what
+    pytest-reportlog writes. Cases of one test are added up.
     """
     times: dict[str, float] = {}
-    for case in _cases(Path(path)):
+    file = Path(path)
+    if file.is_file() and is_report_log(_start(file)):
+        for report in read_report_log(file):
+            test = report["nodeid"].partition("[")[0]
+            if "::" in test:
+                times[test] = times.get(test, 0.0) + report["duration"]
+        return times
+    for case in _cases(file):
         name = case.get("name", "").partition("[")[0]
         owner = case.get("classname", "").split(".")
         # Where the file's name ends and the class's begins is not written down: classes of tests
         # begin with a capital.
         classes = [part for part in owner if part[:1].isupper()]
-        file = "/".join(part for part in owner if not part[:1].isupper()) + ".py"
-        nodeid = "::".join([file, *classes, name])
+        module = "/".join(part for part in owner if not part[:1].isupper()) + ".py"
+        nodeid = "::".join([module, *classes, name])
         try:
             times[nodeid] = times.get(nodeid, 0.0) + float(case.get("time", "0"))
         except ValueError:
             continue
     return times
+
+
+def _start(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(256)
 
 
 def split_output(text: str) -> list[tuple[str, str]]:
@@ -97,9 +121,10 @@ def split_output(text: str) -> list[tuple[str, str]]:
     if not sections:
         return [("", text)]
     parts = []
-    for section in sections:
+    for section, after in zip(sections, [*sections[1:], None], strict=True):
         end = _SECTION_END.search(text, section.end())
-        body = text[section.end() : end.start() if end else len(text)]
+        stops = [found.start() for found in (end, after) if found is not None]
+        body = text[section.end() : min(stops, default=len(text))]
         headings = list(_HEADING.finditer(body))
         ends = [*(heading.start() for heading in headings[1:]), len(body)]
         for heading, stop in zip(headings, ends, strict=False):

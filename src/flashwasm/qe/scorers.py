@@ -15,7 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flashwasm.qe.coverage_index import Likeness
+    from flashwasm.qe.postings import Likeness
     from flashwasm.qe.tfidf import TfIdf
 
 __all__ = ["CoverageScorer", "MeaningScorer", "Scorer", "TermScorer", "fused", "whitened"]

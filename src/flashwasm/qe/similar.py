@@ -14,13 +14,12 @@ from flashwasm.arrays import choice, positive_int
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
-from flashwasm.qe.embeddings import Embedder
 from flashwasm.qe.explanation import Explainer, Explanation
 from flashwasm.qe.nodeids import NodeIds
-from flashwasm.qe.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer, fused
+from flashwasm.qe.scorer_builder import ScorerBuilder
+from flashwasm.qe.scorers import CoverageScorer, Scorer, fused
 from flashwasm.qe.suite import CollectedTest, Skipped, Suite, collect
-from flashwasm.qe.tfidf import TfIdf
-from flashwasm.runtime import default_runtime
+from flashwasm.qe.suite_file import Kept, read_suite, write_suite
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
@@ -69,6 +68,8 @@ class SuiteIndex:
         What compares them.
     missing : sequence of str
         What would compare them better but is not installed, and how to get it.
+    kept : Kept, optional
+        What the scorers were made of, for `save`.
 
     Attributes
     ----------
@@ -85,13 +86,19 @@ class SuiteIndex:
     """
 
     def __init__(
-        self, suite: Suite, scorers: Sequence[Scorer], missing: Sequence[str] = ()
+        self,
+        suite: Suite,
+        scorers: Sequence[Scorer],
+        missing: Sequence[str] = (),
+        kept: Kept | None = None,
     ) -> None:
         self.root: Path = suite.root
         self.tests: list[CollectedTest] = suite.tests
         self.skipped: list[Skipped] = suite.skipped
         self.scorers = [scorer.name for scorer in scorers]
         self.missing = list(missing)
+        self._suite = suite
+        self._kept = kept or Kept()
         self._scorers = list(scorers)
         self._nodeids = NodeIds(suite.tests)
 
@@ -150,7 +157,10 @@ class SuiteIndex:
             choice(name, "scorers", ("characters", "identifiers", "structure", "meaning"))
         with progress_report("reading the suite", show=progress) as advance:
             suite = collect(path, cache=cache, progress=advance)
-        builder = _Builder([test.source for test in suite.tests], model, runtime)
+        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, Kept())
+        if coverage is not None and suite.tests:
+            likeness = coverage.likeness([(test.nodeid, *test.also) for test in suite.tests])
+            builder.kept.rows, builder.kept.width = likeness.rows, likeness.width
         built: list[Scorer] = []
         missing: dict[str, None] = {}
         for name in scorers or SCORERS:
@@ -161,12 +171,42 @@ class SuiteIndex:
                 raise made
             else:
                 missing[str(made)] = None
-        if coverage is not None and suite.tests:
-            names = [(test.nodeid, *test.also) for test in suite.tests]
-            built.append(CoverageScorer(coverage.likeness(names)))
+        built += builder.coverage()
         if not built:
             raise CapabilityError("; ".join(missing))
-        return cls(suite, built, list(missing))
+        return cls(suite, built, list(missing), builder.kept)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        model: str | Path | SentenceEncoder | None = None,
+        progress: bool = False,
+        runtime: Runtime | None = None,
+    ) -> SuiteIndex:
+        """Read what `save` wrote; CorruptIndexError says what is wrong with any other file.
+
+        Parameters are those of `build`. The suite is not looked at: `changes` does that. A model is
+        needed for queries that are no node ids, and where it is another than the file's.
+        """
+        suite, names, kept = read_suite(Path(path))
+        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, kept)
+        built: list[Scorer] = []
+        for name in (name for name in names if name != CoverageScorer.name):
+            made = builder.scorer(name, progress=progress, cache=True)
+            if isinstance(made, CapabilityError):
+                raise made
+            built.append(made)
+        return cls(suite, [*built, *builder.coverage()], (), builder.kept)
+
+    def save(self, path: str | Path) -> None:
+        """Write the tests and what compares them to one file, whole or not at all."""
+        write_suite(Path(path), self._suite, self.scorers, self._kept)
+
+    def changes(self) -> list[str]:
+        """Return the files of the suite that were changed, removed or added since it was read."""
+        return self._suite.changes()
 
     def similar(self, query: str, k: int = 10, *, explain: bool = False) -> list[Match]:
         """Return the tests nearest to a query.
@@ -238,7 +278,8 @@ class SuiteIndex:
             raise ShapeError(f"query {query!r} is no test, and words have no structure to compare")
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
-        order = [int(i) for i in np.argsort(-total, kind="stable") if i != own]
+        order = np.argsort(-total, kind="stable")
+        order = order[order != own][:k]
         return [
             Match(
                 test.nodeid,
@@ -247,44 +288,10 @@ class SuiteIndex:
                 {name: float(scores[i]) for name, scores in components.items()},
                 self._explainer.explain(source, test.source) if explain else None,
             )
-            for i in order[:k]
+            for i in order.tolist()
             for test in [self.tests[i]]
         ]
 
     @cached_property
     def _explainer(self) -> Explainer:
         return Explainer(test.source for test in self.tests)
-
-
-class _Builder:
-    """Makes scorers of the sources of one suite."""
-
-    def __init__(
-        self,
-        sources: list[str],
-        model: str | Path | SentenceEncoder | None,
-        runtime: Runtime | None,
-    ) -> None:
-        self._sources = sources
-        self._model = model
-        self._runtime = runtime
-
-    def scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer | CapabilityError:
-        """Return a scorer, or the error that says what it lacks."""
-        try:
-            if name == "meaning":
-                return self._meaning(progress=progress, cache=cache)
-            with progress_report(f"counting {name}", show=progress) as advance:
-                terms = TfIdf(name, self._sources or [""], cache=cache, progress=advance)
-            return TermScorer(name, terms)
-        except CapabilityError as error:
-            return error
-
-    def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
-        rt = default_runtime() if self._runtime is None else self._runtime
-        embedder = Embedder(self._model, cache=cache, runtime=rt)
-        if not self._sources:
-            return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1))
-        with progress_report("embedding", show=progress) as advance:
-            vectors = embedder.embed(self._sources, progress=advance)
-        return MeaningScorer(vectors, lambda text: embedder.embed([text])[0])

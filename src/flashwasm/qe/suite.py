@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.modules import Module, Modules
 from flashwasm.qe.outline import ClassOutline, Span
 from flashwasm.qe.root import root_folder
+from flashwasm.qe.sources import changed_files
 
 __all__ = ["CollectedTest", "Skipped", "Suite", "collect", "is_test_file", "walk_files"]
 
@@ -76,11 +77,23 @@ class Suite:
         The tests, in the order of files and lines.
     skipped : list of Skipped
         What could not be read.
+    path : pathlib.Path
+        The folder or file that was collected.
+    digests : mapping of pathlib.Path to str
+        The files that were read, with what tells their content from another.
     """
 
     root: Path
     tests: list[CollectedTest]
     skipped: list[Skipped]
+    path: Path = Path()
+    digests: Mapping[Path, str] = field(default_factory=dict)
+
+    def changes(self) -> list[str]:
+        """Return the files that were changed, removed or added since."""
+        is_folder = self.path.is_dir()
+        files = walk_files(self.path, [], _FILE_PATTERNS) if is_folder else [self.path]
+        return changed_files(self.digests, files)
 
 
 def collect(
@@ -137,7 +150,7 @@ def collect(
         if progress is not None:
             progress(done + 1, len(files))
     modules.save()
-    return Suite(root, collector.tests(), skipped)
+    return Suite(root, collector.tests(), skipped, path, modules.digests)
 
 
 def is_test_file(path: PurePath) -> bool:

@@ -12,7 +12,9 @@ import importlib
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,20 +24,24 @@ from flashwasm.errors import CapabilityError
 from flashwasm.qe.matrix_cache import cached_arrays
 from flashwasm.qe.preparation import prepare
 
-__all__ = ["TfIdf", "identifiers", "require_sklearn", "structure"]
+__all__ = ["FEATURES", "TfIdf", "identifiers", "require_sklearn", "structure"]
 
 Array = npt.NDArray[Any]
 # To be raised when a term or a weight is made in another way: what was cached then is not read.
 _VERSION = 2
 # Columns that terms are hashed to: a suite's character n-grams are some hundred thousand.
-_FEATURES = 1 << 21
+FEATURES = 1 << 21
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 def require_sklearn() -> Any:
     """Import the part of scikit-learn that is used, or say how to get it."""
+    return _optional("sklearn.feature_extraction.text")
+
+
+def _optional(name: str) -> Any:
     try:
-        return importlib.import_module("sklearn.feature_extraction.text")
+        return importlib.import_module(name)
     except ImportError as error:
         raise CapabilityError(
             'scikit-learn is not installed; get it with: pip install "flashwasm[qe]"'
@@ -107,6 +113,15 @@ class TfIdf:
         Whether the matrix is kept in the user's cache folder.
     progress : callable, optional
         Called with how many texts are read and their number.
+    known : mapping, optional
+        `arrays` of earlier ones by their `key`: of the same texts they are not counted again.
+
+    Attributes
+    ----------
+    key : str
+        A digest of the texts and of how they are counted.
+    arrays : mapping of str to numpy.ndarray
+        What was counted.
 
     Raises
     ------
@@ -121,21 +136,21 @@ class TfIdf:
         *,
         cache: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        known: Mapping[str, Mapping[str, Array]] | None = None,
     ) -> None:
-        self._vectorizer = require_sklearn().HashingVectorizer(
-            **_ANALYZERS[terms],
-            n_features=_FEATURES,
-            norm=None,
-            alternate_sign=False,
-            dtype=np.float32,
-        )
-        self._sparse = importlib.import_module("scipy.sparse")
-        digest = hashlib.sha256(f"{terms} {_VERSION} {_FEATURES}".encode())
+        if find_spec("sklearn") is None:
+            require_sklearn()
+        self._terms = terms
+        self._asked = 0
+        self._sparse = _optional("scipy.sparse")
+        digest = hashlib.sha256(f"{terms} {_VERSION} {FEATURES}".encode())
         for text in texts:
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-        arrays = cached_arrays(
-            "tfidf", digest.hexdigest(), lambda: self._fit(texts, progress), cache=cache
+        self.key = digest.hexdigest()
+        arrays = (known or {}).get(self.key) or cached_arrays(
+            "tfidf", self.key, lambda: self._fit(texts, progress), cache=cache
         )
+        self.arrays = arrays
         self._columns, self._idf = arrays["columns"], arrays["idf"]
         self.matrix = self._sparse.csr_matrix(
             (arrays["data"], arrays["indices"], arrays["indptr"]),
@@ -145,7 +160,27 @@ class TfIdf:
     def scores(self, query: int | str) -> Array:
         """Return the cosine of each text with the text at a position, or with another text."""
         row = self.matrix[query] if isinstance(query, int) else self._transform(query)
-        return np.asarray((self.matrix @ row.T).todense(), np.float32).ravel()
+        self._asked += 1
+        if self._asked == 1:
+            # Turning the matrix takes as long as some products, each later one a tenth.
+            return np.asarray((self.matrix @ row.T).todense(), np.float32).ravel()
+        scores: Array = self._by_column[:, row.indices] @ row.data
+        return scores
+
+    @cached_property
+    def _by_column(self) -> Any:
+        return self.matrix.tocsc()
+
+    @cached_property
+    def _vectorizer(self) -> Any:
+        """What counts terms: importing it takes a second, and what is cached does without."""
+        return require_sklearn().HashingVectorizer(
+            **_ANALYZERS[self._terms],
+            n_features=FEATURES,
+            norm=None,
+            alternate_sign=False,
+            dtype=np.float32,
+        )
 
     def _fit(
         self, texts: Sequence[str], progress: Callable[[int, int], None] | None

@@ -25,8 +25,9 @@ from flashwasm.qe.configuration import (
     check_runnable,
     merged,
 )
+from flashwasm.qe.coverage_rows import CoverageRows, search_rows
 from flashwasm.qe.metrics import Metrics, Recorder
-from flashwasm.qe.nearest import PatternMatch, VectorMatch, counts, library_vectors, nearest
+from flashwasm.qe.nearest import PatternMatch, VectorMatch, library_vectors, nearest
 from flashwasm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -131,32 +132,32 @@ class QEFlashAttention:
             test = shaped(test_embedding, "test_embedding", (corpus.shape[1],), meaning)
             return nearest(test, corpus, positive_int(top_k, "top_k"), self._runtime)
 
+    def index_coverage(self, coverage_rows: ArrayLike) -> CoverageRows:
+        """Return finite rows ``(N, D)`` ready to be searched many times, linked where many."""
+        self._check_open()
+        return CoverageRows(coverage_rows, self._runtime)
+
     def search_coverage(
-        self, query_coverage: ArrayLike, coverage_rows: ArrayLike, top_k: int = 10
+        self, query_coverage: ArrayLike, coverage_rows: ArrayLike | CoverageRows, top_k: int = 10
     ) -> list[VectorMatch]:
-        """Return the rows of a coverage matrix nearest to one, by exact cosine.
+        """Return the rows of a coverage matrix nearest to one, by cosine, highest first.
 
         Parameters
         ----------
         query_coverage : array_like, shape (D,)
             One row: counts, booleans or weights.
-        coverage_rows : array_like, shape (N, D)
-            The others. `CoverageIndex` searches sparse rows of any length.
+        coverage_rows : array_like, shape (N, D), or CoverageRows
+            The others. An array is searched exactly; what `index_coverage` made, by a graph above
+            the crossover: `get_metrics` says so. `CoverageIndex` has sparse rows of any length.
         top_k : int, default 10
             How many, at most.
-
-        Returns
-        -------
-        list of VectorMatch
-            Highest score first.
         """
         self._check_open()
         with self._recorder.call():
-            rows = floats(counts(coverage_rows, "coverage_rows"), "coverage_rows", ndim=2)
-            meaning = "as coverage_rows has columns"
-            query = counts(query_coverage, "query_coverage")
-            query = shaped(query, "query_coverage", (rows.shape[1],), meaning)
-            return nearest(query, rows, positive_int(top_k, "top_k"), self._runtime)
+            count = positive_int(top_k, "top_k")
+            found, how = search_rows(query_coverage, coverage_rows, count, self._runtime)
+            self._recorder.coverage_search = how
+            return found
 
     def match_defect_pattern(
         self,

@@ -14,6 +14,7 @@ from flashwasm.search.ids import IdTable
 from flashwasm.search.vectors import LARGEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-class IndexFile:
+class CheckedFile:
     """A file that was read, with checks that name it.
 
     Parameters
@@ -35,9 +36,6 @@ class IndexFile:
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
         self._path = Path(path)
         self._container: Container = read_container(self._path, kind)
-        self.metric, self.dtype = self._container.metric, self._container.dtype
-        if self.metric not in LARGEST or self.dtype not in {"float32", "int8"}:
-            self.refuse(f"metric {self.metric!r}, dtype {self.dtype!r}")
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise, saying what does not hold."""
@@ -51,17 +49,17 @@ class IndexFile:
             self.refuse(f"{name} is {value!r}, not an integer from {least} to {most}")
         return value
 
-    def text(self, name: str, pattern: str) -> str:
-        """Return a parameter that is text of a form."""
-        value = self._container.parameters.get(name)
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            self.refuse(f"{name} is {value!r}")
-        return value
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Numbers and strings by name."""
+        return self._container.parameters
 
-    def parameters(self, prefix: str) -> dict[str, Any]:
-        """Return the parameters whose names begin so, without that beginning."""
-        found = self._container.parameters.items()
-        return {name.removeprefix(prefix): v for name, v in found if name.startswith(prefix)}
+    def text(self, name: str, pattern: str = ".*") -> str:
+        """Return a parameter that is text of a form."""
+        value = self.parameters.get(name)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.DOTALL):
+            self.refuse(f"{name} is {value!r:.80}, not a string of the form {pattern}")
+        return value
 
     def section(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
         """Return an array of a dtype and a shape, None standing for any length."""
@@ -74,6 +72,19 @@ class IndexFile:
         if array.dtype != np.dtype(dtype) or not fits:
             self.refuse(f"section {name!r} is {array.dtype} of shape {array.shape}")
         return array
+
+
+class IndexFile(CheckedFile):
+    """A file of an index of vectors.
+
+    Parameters are those of `CheckedFile`.
+    """
+
+    def __init__(self, path: str | PathLike[str], kind: str) -> None:
+        super().__init__(path, kind)
+        self.metric, self.dtype = self._container.metric, self._container.dtype
+        if self.metric not in LARGEST or self.dtype not in {"float32", "int8"}:
+            self.refuse(f"metric {self.metric!r}, dtype {self.dtype!r}")
 
     def vectors(self, dim: int) -> Array:
         """Return the section of vectors, finite and below what a distance overflows at."""

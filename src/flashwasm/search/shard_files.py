@@ -75,7 +75,8 @@ class ShardFile(IndexFile):
         self.kind = self.text("kind", "|".join(kinds))
         self.dim = self.number("dim", 1, INDEX_MAX_DIM)
         self.shard_size = self.number("shard_size", 1, 2**63 - 1)
-        self.options = self.parameters(_OPTION)
+        options = (name for name in self.parameters if name.startswith(_OPTION))
+        self.options = {name.removeprefix(_OPTION): self.parameters[name] for name in options}
 
     def shard_paths(self) -> Iterator[Path]:
         """Yield the files of the shards, each of which is there."""
