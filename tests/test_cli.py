@@ -300,10 +300,12 @@ def test_similar(model):
         "tests": 3,
         "scorers": ["characters", "structure", "meaning"],
         "missing": [],
+        "adaptation": None,
         "matches": [
             {
                 "nodeid": match.nodeid,
                 "score": round(match.score, 6),
+                "propensity": 1.0,
                 "components": {n: round(c, 6) for n, c in match.components.items()},
                 "path": str(match.test.path),
                 "line": match.test.line,

@@ -130,6 +130,10 @@ def parse(command, words):
     if isinstance(command, click.Group):
         name = next(word for word in words[1:] if not word.startswith("-"))
         inner = command.get_command(context, name)
+        default = getattr(command, "default_command", None)
+        if inner is None and default is not None:
+            words = [default, *words[1:]]
+            name, inner = default, command.get_command(context, default)
         assert inner is not None, f"no command {name}"
         parse(inner, words[words.index(name) :])
         return

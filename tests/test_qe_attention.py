@@ -504,9 +504,81 @@ def test_embeddings_are_cached_up_to_a_bound(make, monkeypatch):
     assert attention.get_metrics().cache_hit_rate == 0
 
 
-def test_adaptation_does_not_exist_yet(make):
-    with pytest.raises(fw.CapabilityError, match="adapt_pattern is not there yet"):
-        make("pattern-adaptation").adapt_pattern(normal(8), normal(8))
+def vector(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def test_a_pattern_is_adapted_step_by_step(make):
+    attention = make("pattern-adaptation")
+    pattern, target = vector(384), vector(384, seed=1)
+    first = attention.adapt_pattern(pattern, target)
+    assert (first.adapted, first.cached) == (True, False)
+    assert first.loss == pytest.approx(((pattern - target) ** 2).sum() / 2, rel=1e-4)
+    losses = [attention.adapt_pattern(pattern, target).loss for _ in range(50)]
+    assert losses[-1] < 0.9 * first.loss
+    far = vector(4, 384, seed=2)
+    assert attention.adapt_pattern(pattern, target, negatives=far, reward=0.5).adapted
+    with pytest.raises(fw.ShapeError, match="negatives: expected a target"):
+        attention.adapt_pattern(pattern, negatives=far)
+    with pytest.raises(fw.ShapeError, match="pattern: expected 384 numbers"):
+        attention.adapt_pattern(vector(8))
+    with pytest.raises(fw.ShapeError, match="target: expected shape"):
+        attention.adapt_pattern(pattern, vector(8))
+    with pytest.raises(fw.ShapeError, match="reward"):
+        attention.adapt_pattern(pattern, target, reward=-1.0)
+
+
+def test_a_hit_is_no_adaptation(make):
+    attention = make("test-similarity")
+    pattern = vector(16)
+    attention.adapt_pattern(pattern, vector(16, seed=1))
+    assert attention.get_metrics().cache_hit_rate is None  # A step asks nothing of the cache.
+    known = attention.adapt_pattern(pattern)
+    assert (known.adapted, known.cached, known.loss) == (False, True, None)
+    other = attention.adapt_pattern(vector(16, seed=2))
+    assert (other.adapted, other.cached) == (False, False)
+    assert attention.get_metrics().cache_hit_rate == 1 / 2
+    known.pattern[:] = 0  # The caller's own copy.
+    np.testing.assert_array_equal(
+        attention.adapt_pattern(vector(16, seed=2)).pattern, other.pattern
+    )
+    # After another step what was kept is out of date.
+    moved = attention.adapt_pattern(pattern, vector(16, seed=3))
+    assert not attention.adapt_pattern(vector(16, seed=2)).cached
+    again = attention.adapt_pattern(pattern)
+    assert again.cached
+    np.testing.assert_array_equal(again.pattern, moved.pattern)
+
+
+SONA = {"enabled": True, "rank": 3, "target_ms": 1e6, "cached_patterns": 2}
+
+
+@pytest.mark.parametrize("field", qe.SonaConfig._fields)
+def test_every_setting_of_adaptation_acts(make, monkeypatch, field):
+    """Each field in turn is given another value, and what it is for is seen to change."""
+    other = {"enabled": False, "rank": 5, "target_ms": 0.0, "cached_patterns": 1}
+    seen = []
+    for settings in (SONA, SONA | {field: other[field]}):
+        row = qe.SonaConfig(**settings)
+        monkeypatch.setattr("flashwasm.qe.workload.QE_SONA_CONFIG", {"code-embedding": row})
+        attention = make("code-embedding")
+        if not row.enabled:
+            with pytest.raises(fw.CapabilityError, match="adaptation is not enabled for code"):
+                attention.adapt_pattern(vector(8), vector(8))
+            return
+        memory = attention.get_metrics().memory_mb
+        done = attention.adapt_pattern(vector(512), vector(512, seed=1))
+        memory = attention.get_metrics().memory_mb - memory
+        for seed in (5, 6):
+            attention.adapt_pattern(vector(512, seed=seed))
+        found = {
+            "rank": memory,
+            "target_ms": done.within_target,
+            "cached_patterns": attention.adapt_pattern(vector(512, seed=5)).cached,
+        }
+        seen.append(found)
+    changed = [name for name in seen[0] if seen[0][name] != seen[1][name]]
+    assert changed == [field]
 
 
 def test_dispose():
@@ -522,7 +594,7 @@ def test_dispose():
         lambda: attention.search_coverage(normal(8), normal(3, 8)),
         lambda: attention.generate_code_embedding(normal(3, 8), normal(8)),
         lambda: attention.update_config({}),
-        attention.adapt_pattern,
+        lambda: attention.adapt_pattern(normal(8)),
         attention.get_metrics,
         attention.reset_metrics,
         attention.__enter__,

@@ -24,16 +24,18 @@ _EPS = float(np.finfo(np.float32).eps)
 _RATE = 1e-12
 
 
-class _Step:
+class ContrastiveStep:
     """The contrastive step with Adam in NumPy, on any float type."""
 
-    def __init__(self, a: Array, b: Array) -> None:
+    def __init__(self, a: Array, b: Array, rate: float = _RATE) -> None:
+        self.rate = rate
         self.weights = [a.copy(), b.copy()]
         self.first = [np.zeros_like(w) for w in self.weights]
         self.second = [np.zeros_like(w) for w in self.weights]
         self.steps = 0
 
     def __call__(self, x: Array, candidates: Array) -> float:
+        """Take a step, and return the loss before it."""
         kind = x.dtype.type
         a, b = self.weights
         h = a @ x
@@ -48,7 +50,7 @@ class _Step:
         slopes /= kind(_TEMPERATURE)
         dy = slopes / lengths @ candidates - slopes @ cosines / (y @ y) * y
         self.steps += 1
-        size = kind(_RATE / (1 - 0.9**self.steps))
+        size = kind(self.rate / (1 - 0.9**self.steps))
         correction = kind(1 / (1 - 0.999**self.steps))
         gradients = (np.outer(b.T @ dy, x), np.outer(dy, h))
         for w, m, v, g in zip(self.weights, self.first, self.second, gradients, strict=True):
@@ -61,7 +63,7 @@ class _Step:
 def update_case(dim: int, rank: int, negatives: int) -> Case:
     """Return one contrastive step; the result is its loss."""
     adapters: WeakKeyDictionary[Runtime, LoRAAdapter] = WeakKeyDictionary()
-    steps: dict[str, _Step] = {}
+    steps: dict[str, ContrastiveStep] = {}
 
     def make(rng: np.random.Generator) -> Inputs:
         x = rng.standard_normal((2 + negatives, dim), np.float32)
@@ -79,7 +81,9 @@ def update_case(dim: int, rank: int, negatives: int) -> Case:
         if x.dtype.str not in steps:
             # B is zeros, so that A does not show in the loss.
             a = np.random.default_rng(0).standard_normal((rank, dim)).astype(x.dtype)
-            steps[x.dtype.str] = _Step(a / x.dtype.type(dim**0.5), np.zeros((dim, rank), x.dtype))
+            steps[x.dtype.str] = ContrastiveStep(
+                a / x.dtype.type(dim**0.5), np.zeros((dim, rank), x.dtype)
+            )
         return (np.array([steps[x.dtype.str](x, np.concatenate([near[None], far]))]),)
 
     return Case(

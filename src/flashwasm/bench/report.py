@@ -24,7 +24,7 @@ HEADINGS = (
 # Columns of words; the others are numbers.
 _TEXT = {
     *("operation", "size", "peer", "version", "what is run", "case", "library", "note"),
-    *("what", "figure", "status", "mask"),
+    *("what", "figure", "status", "mask", "step", "by", "feedback"),
 }
 
 

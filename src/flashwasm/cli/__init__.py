@@ -21,12 +21,14 @@ __all__ = ["main"]
 # Name of each command, and its line in `flashwasm --help`; the command `x-y` is the attribute `x_y`
 # of the module flashwasm.cli.x_y. The lines are written here too, so that the help imports none.
 COMMANDS = {
+    "adapt": "Learn from feedback, where that is shown to help.",
     "bench": "Time operations beside NumPy and the scalar build, and indexes beside their peers.",
     "coverage": "Ask a coverage.py database which test runs what.",
     "defects": "Match failures with known defects, group them, and learn new ones.",
     "duplicates": "Find tests that do the same.",
     "embed": "Embed texts as unit vectors.",
     "index": "Keep suites, coverage, failures and vectors in files, and check those.",
+    "feedback": "Say whether test B was a good answer for test A.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",
     "search": "Find the functions that words describe.",

@@ -6,13 +6,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from flashwasm.files import write_atomically
 
 if TYPE_CHECKING:
+    from flashwasm.bench.adaptation_report import AdaptationFindings
     from flashwasm.bench.suites import Findings
 
 # What the BLAS libraries that NumPy is built with read when they are loaded.
@@ -22,7 +23,7 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 @click.command()
 @click.argument(
     "suite",
-    type=click.Choice(["ops", "attention", "search", "peers", "workloads", "all"]),
+    type=click.Choice(["ops", "attention", "search", "peers", "workloads", "adaptation", "all"]),
     default="ops",
 )
 @click.option("--op", "operations", multiple=True, metavar="NAME", help="Only this operation.")
@@ -36,6 +37,14 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
     show_default=True,
     help="Vectors to search.",
 )
+@click.option(
+    "--suite",
+    "tests",
+    type=click.Path(exists=True, path_type=Path),
+    help="A suite of pytest tests for adaptation.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--model", metavar="NAME|DIR", help="What embeds the suite.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON to FILE, or - for stdout.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write Markdown likewise.")
 @click.option("--plot", "plot_file", metavar="FILE", help="Draw attention and peers (.png, .svg).")
@@ -45,6 +54,9 @@ def bench(
     operations: tuple[str, ...],
     threads: int,
     vectors: int,
+    tests: Path | None,
+    seeds: int,
+    model: str | None,
     json_file: str | None,
     markdown_file: str | None,
     plot_file: str | None,
@@ -61,22 +73,29 @@ def bench(
     libraries, with their recall; "peers" runs what is installed of other
     libraries, WebAssembly ones in Node among them, and holds the figures against the targets;
     "workloads" holds those of quality engineering against the specification's, with all threads.
+    "adaptation", which is not part of "all", one step of training and, with --suite, whether
+    feedback makes searches better on files that gave none.
     """
     numpy_threads = _limit_numpy(threads)
-    if fail_on_miss and suite not in {"peers", "workloads", "all"}:
-        raise click.BadParameter(
-            "only peers and workloads have targets", param_hint="--fail-on-miss"
-        )
+    if fail_on_miss and suite not in {"peers", "workloads", "adaptation", "all"}:
+        message = "only peers, workloads and adaptation have targets"
+        raise click.BadParameter(message, param_hint="--fail-on-miss")
+    if tests is not None and suite != "adaptation":
+        raise click.BadParameter("only adaptation takes a suite", param_hint="--suite")
     if plot_file is not None:
         _check_plot(suite, plot_file)
-    found = _measure(suite, operations, threads, numpy_threads, vectors)
+    found: Findings | AdaptationFindings
+    if suite == "adaptation":
+        found = _measure_adaptation(tests, seeds, model, (threads, numpy_threads))
+    else:
+        found = _measure(suite, operations, threads, numpy_threads, vectors)
     _write(json_file, json.dumps(found.as_dict(), indent=2) + "\n")
     title = f"flashwasm, {threads} thread(s); NumPy's threads: {numpy_threads}"
     _write(markdown_file, found.markdown(title))
     if plot_file is not None:
         from flashwasm.bench.plots import picture  # noqa: PLC0415 - loads matplotlib.
 
-        write_atomically(Path(plot_file), [picture(found, plot_file)])
+        write_atomically(Path(plot_file), [picture(cast("Findings", found), plot_file)])
     if "-" not in {json_file, markdown_file}:
         from flashwasm.cli.output import console  # noqa: PLC0415 - loads rich.
 
@@ -92,7 +111,7 @@ def _check_plot(suite: str, name: str) -> None:
     """Refuse a plot that could not be drawn, before minutes of measuring."""
     from flashwasm.bench.plots import FORMATS, figures_module  # noqa: PLC0415 - loads matplotlib.
 
-    if suite in {"ops", "workloads"}:
+    if suite in {"ops", "workloads", "adaptation"}:
         raise click.BadParameter(f"{suite} has no plot; the others do", param_hint="--plot")
     if Path(name).suffix not in FORMATS:
         message = f"{name!r} does not end in {', '.join(FORMATS)}"
@@ -123,6 +142,17 @@ def _measure(
             raise click.BadParameter(message, param_hint="--op")
     with progress_bar("measuring", total=steps(suite, operations)) as advance:
         return run_suites(suite, operations, (threads, numpy_threads), vectors, advance)
+
+
+def _measure_adaptation(
+    tests: Path | None, seeds: int, model: str | None, threading: tuple[int, str]
+) -> AdaptationFindings:
+    """Run the suite of adaptation with a progress bar."""
+    from flashwasm.bench.adaptation_report import run_adaptation, steps  # noqa: PLC0415
+    from flashwasm.cli.output import progress_bar  # noqa: PLC0415
+
+    with progress_bar("measuring", total=steps(tests, seeds)) as advance:
+        return run_adaptation(tests, seeds, model, threading, advance)
 
 
 def _write(name: str | None, text: str) -> None:

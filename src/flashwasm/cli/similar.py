@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,11 @@ from flashwasm.cli.output import (
     threads_option,
 )
 from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.similar import Match, SuiteIndex
+from flashwasm.qe.feedback import FeedbackLog, Shown
+from flashwasm.qe.similar import SuiteIndex
+
+if TYPE_CHECKING:
+    from flashwasm.qe.match import Match
 
 __all__ = ["similar"]
 
@@ -42,6 +46,14 @@ __all__ = ["similar"]
     help="A coverage.py database with test contexts: compares what tests run, too.",
 )
 @click.option("--explain", is_flag=True, help="Say why: scores by part, and what is shared.")
+@click.option(
+    "--explore",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Share of the places for tests drawn from the first hundred; what is shown is logged.",
+)
+@click.option("--no-adaptation", is_flag=True, help="Leave out what was learned from feedback.")
 @json_option
 @model_option
 @threads_option
@@ -54,7 +66,9 @@ def similar(
     model: str | None,
     threads: int | None,
     database: Path | None,
+    explore: float,
     *,
+    no_adaptation: bool,
     explain: bool,
     as_json: bool,
     no_cache: bool,
@@ -68,15 +82,16 @@ def similar(
     place, is_file = chosen(path, index_file)
     if is_file and database is not None:
         raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
-    runtime = runtime_for(threads)
+    runtime, adapted = runtime_for(threads), not no_adaptation
     if is_file:
-        index = SuiteIndex.load(place, model=model, progress=True, runtime=runtime)
+        index = SuiteIndex.load(place, model=model, adapted=adapted, progress=True, runtime=runtime)
     else:
         coverage = None if database is None else CoverageIndex.load(database)
         index = SuiteIndex.build(
             place,
             model=model,
             coverage=coverage,
+            adapted=adapted,
             progress=True,
             cache=not no_cache,
             runtime=runtime,
@@ -84,7 +99,9 @@ def similar(
     changes = index.changes() if is_file else []
     note_missing(index.missing)
     note_changes(changes, place)
-    matches = index.similar(query, count, explain=explain)
+    matches = index.similar(query, count, explain=explain, explore=explore)
+    if explore:
+        _log(index, query, matches)
     if as_json:
         echo_json(
             {
@@ -93,6 +110,7 @@ def similar(
                 "scorers": index.scorers,
                 "missing": index.missing,
                 **({"changed": changes} if is_file else {}),
+                "adaptation": index.adaptation,
                 "matches": [_json(match) for match in matches],
                 "skipped": skipped_json(index.skipped),
             }
@@ -110,10 +128,19 @@ def similar(
         sys.exit(1)
 
 
+def _log(index: SuiteIndex, query: str, matches: list[Match]) -> None:
+    """Write down what is shown, and with what probability."""
+    own = index.find(query)
+    shown = [Shown(m.nodeid, rank, m.propensity) for rank, m in enumerate(matches, 1)]
+    nodeid = query if own is None else index.tests[own].nodeid
+    FeedbackLog().add_shown(index.root, nodeid, query, shown)
+
+
 def _json(match: Match) -> dict[str, Any]:
     document = {
         "nodeid": match.nodeid,
         "score": round(match.score, 6),
+        "propensity": match.propensity,
         "components": {name: round(score, 6) for name, score in match.components.items()},
         "path": str(match.test.path),
         "line": match.test.line,

@@ -1,5 +1,6 @@
 """Quality-engineering workloads: a test suite as vectors."""
 
+from flashwasm.qe.adaptation_store import AdaptationStore
 from flashwasm.qe.backend import OperationTiming, WASMSIMDBackend, get_wasm_simd_backend
 from flashwasm.qe.configuration import (
     BLOCK_SIZE_PRESETS,
@@ -26,14 +27,18 @@ from flashwasm.qe.failure_library import (
     FailureLibrary,
     cluster_failures,
 )
+from flashwasm.qe.feedback import FeedbackLog, Judgement
 from flashwasm.qe.functions import FunctionIndex, FunctionMatch
 from flashwasm.qe.gaps import Gap, find_gaps
+from flashwasm.qe.match import Match
 from flashwasm.qe.metrics import Metrics
 from flashwasm.qe.nearest import PatternMatch, VectorMatch
+from flashwasm.qe.patterns import PatternAdaptation
 from flashwasm.qe.reports import read_failures
 from flashwasm.qe.selection import SelectedTest, rank_tests
-from flashwasm.qe.similar import Match, SuiteIndex
+from flashwasm.qe.similar import SuiteIndex
 from flashwasm.qe.suite import CollectedTest, Skipped, Suite, collect
+from flashwasm.qe.suite_adaptation import adapt_suite
 from flashwasm.qe.tracebacks import Failure, read_failure
 from flashwasm.qe.workload import QEFlashAttention
 from flashwasm.qe.workload_benchmarks import (
@@ -49,6 +54,7 @@ __all__ = [
     "QE_PERFORMANCE_TARGETS",
     "QE_SONA_CONFIG",
     "WORKLOADS",
+    "AdaptationStore",
     "BlockConfig",
     "ChangedFile",
     "CollectedTest",
@@ -60,14 +66,17 @@ __all__ = [
     "Failure",
     "FailureCluster",
     "FailureLibrary",
+    "FeedbackLog",
     "FlashAttentionConfig",
     "FunctionIndex",
     "FunctionMatch",
     "Gap",
+    "Judgement",
     "Match",
     "MeasuredOperation",
     "Metrics",
     "OperationTiming",
+    "PatternAdaptation",
     "PatternMatch",
     "PerformanceTarget",
     "QEFlashAttention",
@@ -80,6 +89,7 @@ __all__ = [
     "VectorMatch",
     "WASMSIMDBackend",
     "WorkloadBenchmark",
+    "adapt_suite",
     "benchmark_workload",
     "cluster_failures",
     "collect",

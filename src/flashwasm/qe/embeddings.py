@@ -71,7 +71,8 @@ class Embedder:
         variant = self._runtime.variant if self._encoder is None else self._encoder.variant
         preparation = PREPARATION_VERSION if prepared else "raw"
         # The kernels are part of it: what a faulty build embedded must not outlive that build.
-        self._settings = f"{fingerprint}:{module_sha256(variant)}:{preparation}:{_MAX_LENGTH}:"
+        self._texts_as = f"{fingerprint}:{preparation}:{_MAX_LENGTH}:"
+        self._settings = f"{module_sha256(variant)}:{self._texts_as}"
         path = cache_folder() / "embeddings" / f"{fingerprint[:32]}.bin" if cache else None
         self._cache = EmbeddingCache(path)
 
@@ -79,6 +80,11 @@ class Embedder:
     def settings(self) -> str:
         """A digest of everything that an embedding depends on besides the text."""
         return hashlib.sha256(self._settings.encode()).hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """A digest of the model and of how texts are prepared for it, whatever kernels run it."""
+        return hashlib.sha256(self._texts_as.encode()).hexdigest()
 
     def embed(
         self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None

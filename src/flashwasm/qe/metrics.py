@@ -47,7 +47,8 @@ class Metrics:
     meets_target : bool or None
         Whether the speed-up reaches the configuration's ``target_speedup.min``.
     cache_hit_rate : float or None
-        Code embeddings that were there already; None before the first.
+        Code embeddings, and patterns asked for without a step, that were there already; None
+        before the first.
     coverage_search : str or None
         How the last search for coverage ran, "exact" or "graph", and why; None before the first.
     """

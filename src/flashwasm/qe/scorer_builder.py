@@ -10,6 +10,7 @@ import numpy as np
 
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError
+from flashwasm.qe.active_adaptation import active_adaptation
 from flashwasm.qe.embeddings import Embedder
 from flashwasm.qe.postings import Likeness
 from flashwasm.qe.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer
@@ -35,6 +36,15 @@ class ScorerBuilder:
         As `SuiteIndex.build` has them.
     kept : Kept
         What need not be made again; what is made is added to it.
+    root : pathlib.Path, optional
+        The suite whose active adaptation to feedback is used; None uses none.
+
+    Attributes
+    ----------
+    adaptation : int or None
+        The version of the adaptation in use.
+    notes : list of str
+        Why there is none, where one was left out.
     """
 
     def __init__(
@@ -43,11 +53,15 @@ class ScorerBuilder:
         model: str | Path | SentenceEncoder | None,
         runtime: Runtime | None,
         kept: Kept,
+        root: Path | None = None,
     ) -> None:
         self._sources = sources
         self._model = model
         self._runtime = runtime
+        self._root = root
         self.kept = kept
+        self.adaptation: int | None = None
+        self.notes: list[str] = []
 
     def scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer | CapabilityError:
         """Return a scorer, or the error that says what it lacks."""
@@ -87,7 +101,13 @@ class ScorerBuilder:
                 vectors = embedder.embed(self._sources, progress=advance)
             known = StoredVectors(vectors, str(embedder.folder), embedder.settings)
         self.kept.embeddings = known
-        return MeaningScorer(known.vectors, lambda text: embedder.embed([text])[0])
+        transform = None
+        if self._root is not None:
+            active = active_adaptation(self._root, embedder.identity, rt)
+            self.adaptation, transform, self.notes = active
+        return MeaningScorer(
+            known.vectors, lambda text: embedder.embed([text])[0], transform=transform
+        )
 
 
 def _lacking(error: CapabilityError) -> Callable[[str], NoReturn]:

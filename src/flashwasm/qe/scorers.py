@@ -89,6 +89,8 @@ class MeaningScorer:
     query_centre : numpy.ndarray of float32, shape (dim,), optional
         Mean of embeddings of texts like the queries, where those are of another kind than the
         collection: words that describe programs lie apart from programs as a whole.
+    transform : callable, optional
+        Takes vectors ``(m, dim)``, returns unit vectors; None whitens.
     """
 
     name = "meaning"
@@ -98,9 +100,10 @@ class MeaningScorer:
         vectors: Array,
         embed: Callable[[str], Array],
         query_centre: Array | None = None,
+        transform: Callable[[Array], Array] | None = None,
     ) -> None:
         self._shift = 0 if query_centre is None else vectors.mean(axis=0) - query_centre
-        self._transform = whitened(vectors)
+        self._transform = whitened(vectors) if transform is None else transform
         self._vectors = self._transform(vectors)
         self._embed = embed
 

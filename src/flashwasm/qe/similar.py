@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flashwasm.arrays import choice, positive_int
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
-from flashwasm.qe.explanation import Explainer, Explanation
+from flashwasm.qe.explanation import Explainer
+from flashwasm.qe.exploration import explored
+from flashwasm.qe.match import Match
 from flashwasm.qe.nodeids import NodeIds
 from flashwasm.qe.scorer_builder import ScorerBuilder
 from flashwasm.qe.scorers import CoverageScorer, Scorer, fused
@@ -28,33 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SCORERS", "Match", "SuiteIndex"]
 
+Array = npt.NDArray[Any]
+
 # What is fused, as measured on suites with known classes; the figures are in docs/guide.md.
 SCORERS = ("characters", "structure", "meaning")
-
-
-@dataclass(frozen=True)
-class Match:
-    """A test that resembles the query.
-
-    Parameters
-    ----------
-    nodeid : str
-        The test's node id.
-    score : float
-        Mean of the components' z-scores: standard deviations above the suite's average likeness.
-    test : CollectedTest
-        The test itself.
-    components : mapping of str to float
-        Cosine by scorer, in [-1, 1].
-    explanation : Explanation or None
-        What it shares with the query, where that was asked for.
-    """
-
-    nodeid: str
-    score: float
-    test: CollectedTest
-    components: Mapping[str, float] = field(default_factory=dict)
-    explanation: Explanation | None = None
 
 
 class SuiteIndex:
@@ -83,6 +62,8 @@ class SuiteIndex:
         Names of what compares them.
     missing : list of str
         What is not installed, and how to get it.
+    adaptation : int or None
+        The version of the adaptation to feedback that is in use.
     """
 
     def __init__(
@@ -90,15 +71,16 @@ class SuiteIndex:
         suite: Suite,
         scorers: Sequence[Scorer],
         missing: Sequence[str] = (),
-        kept: Kept | None = None,
+        builder: ScorerBuilder | None = None,
     ) -> None:
+        self.adaptation = None if builder is None else builder.adaptation
         self.root: Path = suite.root
         self.tests: list[CollectedTest] = suite.tests
         self.skipped: list[Skipped] = suite.skipped
         self.scorers = [scorer.name for scorer in scorers]
-        self.missing = list(missing)
+        self.missing = [*missing, *([] if builder is None else builder.notes)]
         self._suite = suite
-        self._kept = kept or Kept()
+        self._kept = Kept() if builder is None else builder.kept
         self._scorers = list(scorers)
         self._nodeids = NodeIds(suite.tests)
 
@@ -110,6 +92,7 @@ class SuiteIndex:
         model: str | Path | SentenceEncoder | None = None,
         scorers: Sequence[str] | None = None,
         coverage: CoverageIndex | None = None,
+        adapted: bool = True,
         progress: bool = False,
         cache: bool = True,
         runtime: Runtime | None = None,
@@ -128,6 +111,8 @@ class SuiteIndex:
             and, of the last, what is installed.
         coverage : CoverageIndex, optional
             What the tests run, compared as well.
+        adapted : bool, default True
+            Whether the suite's active adaptation to feedback is used, where there is one.
         progress : bool, default False
             Whether progress is drawn on stderr, where that is a terminal.
         cache : bool, default True
@@ -157,7 +142,8 @@ class SuiteIndex:
             choice(name, "scorers", ("characters", "identifiers", "structure", "meaning"))
         with progress_report("reading the suite", show=progress) as advance:
             suite = collect(path, cache=cache, progress=advance)
-        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, Kept())
+        root = suite.root if adapted else None
+        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, Kept(), root)
         if coverage is not None and suite.tests:
             likeness = coverage.likeness([(test.nodeid, *test.also) for test in suite.tests])
             builder.kept.rows, builder.kept.width = likeness.rows, likeness.width
@@ -174,7 +160,7 @@ class SuiteIndex:
         built += builder.coverage()
         if not built:
             raise CapabilityError("; ".join(missing))
-        return cls(suite, built, list(missing), builder.kept)
+        return cls(suite, built, list(missing), builder)
 
     @classmethod
     def load(
@@ -182,6 +168,7 @@ class SuiteIndex:
         path: str | Path,
         *,
         model: str | Path | SentenceEncoder | None = None,
+        adapted: bool = True,
         progress: bool = False,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
@@ -191,14 +178,15 @@ class SuiteIndex:
         needed for queries that are no node ids, and where it is another than the file's.
         """
         suite, names, kept = read_suite(Path(path))
-        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, kept)
+        root = suite.root if adapted else None
+        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, kept, root)
         built: list[Scorer] = []
         for name in (name for name in names if name != CoverageScorer.name):
             made = builder.scorer(name, progress=progress, cache=True)
             if isinstance(made, CapabilityError):
                 raise made
             built.append(made)
-        return cls(suite, [*built, *builder.coverage()], (), builder.kept)
+        return cls(suite, [*built, *builder.coverage()], (), builder)
 
     def save(self, path: str | Path) -> None:
         """Write the tests and what compares them to one file, whole or not at all."""
@@ -208,7 +196,15 @@ class SuiteIndex:
         """Return the files of the suite that were changed, removed or added since it was read."""
         return self._suite.changes()
 
-    def similar(self, query: str, k: int = 10, *, explain: bool = False) -> list[Match]:
+    def similar(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        explain: bool = False,
+        explore: float = 0.0,
+        seed: int | None = None,
+    ) -> list[Match]:
         """Return the tests nearest to a query.
 
         Parameters
@@ -220,11 +216,15 @@ class SuiteIndex:
             How many tests, at most.
         explain : bool, default False
             Whether to say what each match shares with the query.
+        explore : float, default 0.0
+            The share of the k places that goes to tests drawn at random from the first hundred.
+        seed : int, optional
+            What decides about those.
 
         Returns
         -------
         list of Match
-            Highest score first.
+            Highest score first, but for those drawn at random.
 
         Raises
         ------
@@ -244,7 +244,12 @@ class SuiteIndex:
         if not self.tests:
             return []
         own = self.find(query)
-        return self._ranked(query, own, k, explain=explain)
+        return self._ranked(query, own, k, explain=explain, explore=explore, seed=seed)
+
+    def components(self, query: int | str) -> dict[str, Array]:
+        """Return the scores of all tests by scorer, for a test's position or a text."""
+        scored = {scorer.name: scorer.scores(query) for scorer in self._scorers}
+        return {name: scores for name, scores in scored.items() if scores is not None}
 
     def search(self, text: str, k: int = 10) -> list[Match]:
         """Return the tests nearest to a text, even where it has the form of a node id."""
@@ -270,16 +275,23 @@ class SuiteIndex:
         """
         return self._nodeids.find(query)
 
-    def _ranked(self, query: str, own: int | None, k: int, *, explain: bool) -> list[Match]:
-        asked = query if own is None else own
-        scored = {scorer.name: scorer.scores(asked) for scorer in self._scorers}
-        components = {name: scores for name, scores in scored.items() if scores is not None}
+    def _ranked(
+        self,
+        query: str,
+        own: int | None,
+        k: int,
+        *,
+        explain: bool,
+        explore: float = 0.0,
+        seed: int | None = None,
+    ) -> list[Match]:
+        components = self.components(query if own is None else own)
         if not components:
             raise ShapeError(f"query {query!r} is no test, and words have no structure to compare")
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
         order = np.argsort(-total, kind="stable")
-        order = order[order != own][:k]
+        order = order[order != own]
         return [
             Match(
                 test.nodeid,
@@ -287,8 +299,9 @@ class SuiteIndex:
                 test,
                 {name: float(scores[i]) for name, scores in components.items()},
                 self._explainer.explain(source, test.source) if explain else None,
+                propensity,
             )
-            for i in order.tolist()
+            for i, propensity in explored(order, k, explore, seed)
             for test in [self.tests[i]]
         ]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -28,6 +27,7 @@ from flashwasm.qe.configuration import (
 from flashwasm.qe.coverage_rows import CoverageRows, search_rows
 from flashwasm.qe.metrics import Metrics, Recorder
 from flashwasm.qe.nearest import PatternMatch, VectorMatch, library_vectors, nearest
+from flashwasm.qe.patterns import AdaptsPatterns, PatternAdapter, PatternCache
 from flashwasm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = ["QEFlashAttention"]
 Array = npt.NDArray[Any]
 
 
-class QEFlashAttention:
+class QEFlashAttention(AdaptsPatterns):
     """One workload's attention and search, with metrics. Made by `create_qe_flash_attention`.
 
     It has a sandbox of its own until `dispose`.
@@ -68,7 +68,9 @@ class QEFlashAttention:
         self._runtime = Runtime()
         self._pool: Pool | None = None
         self._recorder = Recorder()
-        self._cache: OrderedDict[bytes, Array] = OrderedDict()
+        sona = QE_SONA_CONFIG[workload]
+        self._cache = PatternCache(sona.cached_patterns)
+        self._patterns = PatternAdapter(workload, sona, self._cache, self._runtime)
 
     def compute_flash_attention(self, q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Array:
         """Attention without stored scores, in the pieces that the settings name.
@@ -234,26 +236,9 @@ class QEFlashAttention:
                 causal = self._config.use_causal_mask
                 states = self._attend(operands(*[split_heads(x)] * 3, hidden=hidden, causal=causal))
                 rows = states[0].swapaxes(0, 1).reshape(x.shape)[taken]
-                found = self._cache[digest] = pool_states(rows, pooling, self._runtime)
-                while len(self._cache) > QE_SONA_CONFIG[self.workload].cached_patterns:
-                    self._cache.popitem(last=False)
-            else:
-                self._cache.move_to_end(digest)
+                found = pool_states(rows, pooling, self._runtime)
+                self._cache.put(digest, found)
             return found.copy()
-
-    def adapt_pattern(self, *arguments: object, **options: object) -> NoReturn:
-        """Adapt a pattern to feedback; the adapter, `LoRAAdapter`, is not part of a workload yet.
-
-        Raises
-        ------
-        CapabilityError
-            Always.
-        """
-        del arguments, options
-        self._check_open()
-        raise CapabilityError(
-            "adapt_pattern is not there yet; flashwasm.LoRAAdapter adapts vectors"
-        )
 
     def get_metrics(self) -> Metrics:
         """Return measurements since the start or the last reset."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.adapt import LoRAAdapter
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.errors import CapabilityError
+from flashwasm.qe.configuration import QE_SONA_CONFIG
 from flashwasm.qe.coverage_data import CoverageData
 from flashwasm.qe.coverage_index import CoverageIndex
 from flashwasm.qe.failure_library import FailureLibrary
@@ -216,14 +216,22 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]
 
 
 def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
-    del qe
-    x, target = rng.standard_normal((2, _DIM), np.float32)
-    adapter = LoRAAdapter(_DIM, _DIM, rank=2)
-    return [
-        Operation(
-            f"LoRAAdapter.update: one step of rank 2 on {_DIM}", lambda: adapter.update(x, target)
-        )
-    ]
+    pattern, target = rng.standard_normal((2, _DIM), np.float32)
+    rank = QE_SONA_CONFIG[qe.workload].rank
+    weights = rng.standard_normal((2, rank, _DIM), np.float32) / np.float32(_DIM**0.5)
+    moments = np.zeros((2, 2, rank, _DIM), np.float32)
+
+    def by_numpy() -> None:
+        a, b = weights
+        h = a @ pattern
+        error = pattern + h @ b - target
+        gradients = np.stack([np.outer(b @ error, pattern), np.outer(h, error)])
+        moments[0] += np.float32(0.1) * (gradients - moments[0])
+        moments[1] += np.float32(0.001) * (gradients**2 - moments[1])
+        weights[...] -= np.float32(1e-3) * moments[0] / (np.sqrt(moments[1]) + np.float32(1e-8))
+
+    name = f"adapt_pattern: one step of rank {rank} at {_DIM}"
+    return [Operation(name, lambda: qe.adapt_pattern(pattern, target), by_numpy)]
 
 
 def _words(rng: np.random.Generator) -> list[str]:

@@ -1,0 +1,78 @@
+"""``flashwasm feedback``: say whether a test was a good answer for another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flashwasm.cli.output import echo_json, json_option, note
+from flashwasm.errors import ShapeError
+from flashwasm.qe.feedback import FeedbackLog, Judgement
+from flashwasm.qe.nodeids import NodeIds
+from flashwasm.qe.suite import collect
+
+__all__ = ["feedback"]
+
+
+@click.command()
+@click.argument("verdict", type=click.Choice(["accept", "reject"]))
+@click.argument("query", metavar="A")
+@click.argument("test", metavar="B")
+@click.option(
+    "--suite",
+    "path",
+    type=click.Path(exists=True, path_type=Path),
+    default=".",
+    show_default=True,
+    help="The suite that both are in.",
+)
+@click.option("--query", "asked", default="", help="What was asked, as it was typed.  [default: A]")
+@click.option("--rank", type=click.IntRange(min=1), help="Place of B among the results.")
+@click.option(
+    "--propensity",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The probability with which B was shown.",
+)
+@click.option("--source", default="cli", show_default=True, help="What writes this down.")
+@json_option
+def feedback(
+    verdict: str,
+    query: str,
+    test: str,
+    path: Path,
+    asked: str,
+    rank: int | None,
+    propensity: float | None,
+    source: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Say whether test B was a good answer for test A.
+
+    A and B are node ids, or ends of some that only one test has. What is said goes into a log
+    that only grows; of several verdicts on one pair the last counts. Rank and propensity are
+    known already where B was shown by `flashwasm similar --explore`. `flashwasm adapt` learns
+    from the log.
+    """
+    suite = collect(path)
+    names = NodeIds(suite.tests)
+    found = [names.find(name) for name in (query, test)]
+    for name, position in zip((query, test), found, strict=True):
+        if position is None:
+            raise ShapeError(f"{name!r} is no test in {path}; expected a node id or the end of one")
+    a, b = (suite.tests[position].nodeid for position in found if position is not None)
+    judgement = Judgement(
+        a,
+        b,
+        accepted=verdict == "accept",
+        asked=asked,
+        rank=rank,
+        propensity=propensity,
+        source=source,
+    )
+    written = FeedbackLog().add(suite.root, judgement)
+    if as_json:
+        echo_json({"suite": str(suite.root), **written.as_dict()})
+    else:
+        note(f"{verdict}ed: {written.test} for {written.query}")

@@ -1,0 +1,22 @@
+"""Vectors that stand for a suite's tests, of which feedback has something to teach."""
+
+import numpy as np
+
+from flashwasm.bench import adaptation as bench
+
+DIM = 32
+
+
+def classes(files=60, seed=0):
+    """Return vectors whose classes lie apart, but for a few directions that are loud noise."""
+    rng = np.random.default_rng(seed)
+    rows, names = [], []
+    noise = np.linalg.qr(rng.standard_normal((DIM, 6)))[0]
+    for file in range(files):
+        for one in "AB":
+            centre = rng.standard_normal(DIM)
+            for test in range(4):
+                loud = 3.0 * noise @ rng.standard_normal(6)
+                rows.append(centre + loud + 0.3 * rng.standard_normal(DIM))
+                names.append(f"test_{file}.py::Test{one}::test_{test}")
+    return bench.labels(np.array(rows, np.float32), names)
