@@ -322,6 +322,31 @@ def test_out_of_memory_leaves_the_index_as_it_was(dtype):
         assert len(index) == 2010
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_more_queries_than_fit_are_searched_in_parts(dtype):
+    with fw.Runtime(threads=1, max_memory=10 << 20) as rt:
+        index = built(normal(300, 64, seed=1), rt, dtype=dtype)
+        queries, mask = normal(60_000, 64), np.arange(300) % 3 > 0
+        scores, ids = index.search(queries, 4, filter=mask)
+        for at in (0, 29_999, 59_000):
+            some = index.search(queries[at : at + 1000], 4, filter=mask)
+            assert_same_bits(scores[at : at + 1000], some[0])
+            np.testing.assert_array_equal(ids[at : at + 1000], some[1])
+
+
+def test_one_query_that_does_not_fit_is_out_of_memory():
+    with fw.Runtime(threads=1, max_memory=8 << 20) as rt:
+        index = built(normal(200_000, 2, seed=1), rt)
+        # The best 200,000 of one query take 1.6 MB.
+        held = []
+        with pytest.raises(fw.OutOfMemoryError):
+            held.extend(rt.empty((1 << 16,)) for _ in range(1000))
+        with pytest.raises(fw.OutOfMemoryError):
+            index.search(normal(3, 2), 200_000)
+        del held
+        assert index.search(normal(3, 2), 200_000)[0].shape == (3, 200_000)
+
+
 def test_memory_goes_back_and_grows_in_proportion(one_thread):
     before = one_thread.stats().bytes_in_use
     index = fw.FlatIndex(64, runtime=one_thread)

@@ -352,3 +352,15 @@ def test_out_of_memory_leaves_the_index_as_it_was():
         check(index, normal(4, 64), vectors, 5, exact=False, least_recall=0.9)
         index.add(vectors[:10])
         assert len(index) == 510
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_more_queries_than_fit_are_searched_in_parts(exact):
+    with fw.Runtime(threads=1, max_memory=10 << 20) as rt:
+        index = built(normal(300, 64, seed=1), rt)
+        queries = normal(60_000, 64)
+        scores, ids = index.search(queries, 4, 8, exact=exact)
+        for at in (0, 29_999, 59_000):
+            some = index.search(queries[at : at + 1000], 4, 8, exact=exact)
+            assert_same_bits(scores[at : at + 1000], some[0])
+            np.testing.assert_array_equal(ids[at : at + 1000], some[1])

@@ -67,6 +67,13 @@ static inline void distances_from(const struct hnsw *h, float *out, const struct
     }
 }
 
+/* Marks a node; returns whether it was not marked before. */
+static inline uint32_t visit(uint32_t *visited, uint32_t node) {
+    uint32_t word = visited[node >> 5], bit = node & 31;
+    visited[node >> 5] = word | (1u << bit);
+    return ~(word >> bit) & 1;
+}
+
 /* hnsw_beam.c. Reads a word of every cache line of some nodes' vectors, so that they come together. */
 void touch_vectors(const struct hnsw *h, const uint32_t *nodes, int32_t count);
 

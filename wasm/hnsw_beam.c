@@ -7,7 +7,7 @@
  */
 #include "hnsw.h"
 
-enum { LINE = 16 /* Words of a cache line. */, NONE_LEFT = -1 };
+enum { LINE = 64 /* Bytes of a cache line. */, NONE_LEFT = -1 };
 
 struct hnsw hnsw_of(const struct hnsw_arguments *args) {
     struct hnsw h = {args,
@@ -33,31 +33,58 @@ struct point stored_point(const struct hnsw *h, uint32_t node, int16_t *codes) {
     return p;
 }
 
-/* Reads a word of each cache line of `words` words. Volatile, since nothing is done with it. */
-static inline void touch(const volatile uint32_t *memory, int32_t words) {
-    int32_t i = 0;
-    for (; i + 4 * LINE <= words; i += 4 * LINE, memory += 4 * LINE) {
-        (void)memory[0];
-        (void)memory[LINE];
-        (void)memory[2 * LINE];
-        (void)memory[3 * LINE];
+/* Reads a word. Volatile, since nothing is done with it. */
+static inline void touch(const void *memory) { (void)*(const volatile uint32_t *)memory; }
+
+/* Reads a word of each cache line. Few instructions: a processor looks some hundreds ahead, and only the lines
+ * that it meets there come together. */
+static inline void touch_lines(const char *at, const char *end) {
+#pragma clang loop unroll(disable)
+    for (; at + 4 * LINE <= end; at += 4 * LINE) {
+        touch(at);
+        touch(at + LINE);
+        touch(at + 2 * LINE);
+        touch(at + 3 * LINE);
     }
-    for (; i < words; i += LINE, memory += LINE) (void)memory[0];
+#pragma clang loop unroll(disable)
+    for (; at < end; at += LINE) touch(at);
 }
 
 void touch_vectors(const struct hnsw *h, const uint32_t *nodes, int32_t count) {
     const struct vectors *v = &h->vectors;
-    int32_t words = v->codes ? v->stride / 4 : v->stride;
-    const uint32_t *base = v->codes ? (const uint32_t *)v->codes : (const uint32_t *)v->rows;
-    for (int32_t i = 0; i < count; i++) touch(base + (size_t)nodes[i] * words, words);
-    if (!v->codes) return;
-    for (int32_t i = 0; i < count; i++) touch((const uint32_t *)v->scales + nodes[i], 1);
+    const char *base = v->codes ? (const char *)v->codes : (const char *)v->rows;
+    const float *scales = v->scales;
+    size_t bytes = (size_t)v->stride * (v->codes ? sizeof(int8_t) : sizeof(float));
+    if (v->codes && bytes <= 2 * LINE) {
+#pragma clang loop unroll(disable)
+        for (int32_t i = 0; i < count; i++) {
+            const char *at = base + nodes[i] * bytes;
+            touch(at);
+            touch(at + bytes - sizeof(uint32_t));
+            touch(scales + nodes[i]);
+        }
+        return;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        const char *at = base + nodes[i] * bytes;
+        touch_lines(at, at + bytes);
+        if (v->codes) touch(scales + nodes[i]);
+    }
 }
 
-static inline uint32_t visit(uint32_t *visited, uint32_t node) {
-    uint32_t word = visited[node >> 5], bit = node & 31;
-    visited[node >> 5] = word | (1u << bit);
-    return ~(word >> bit) & 1;
+/* Marks nodes, and puts those that are new one after another; returns how many. By itself, so that what it needs
+ * stays in registers. */
+static __attribute__((noinline)) int32_t visit_new(uint32_t *visited, const uint32_t *nodes, int32_t count,
+                                                   uint32_t *fresh) {
+    uint32_t *end = fresh;
+    const uint32_t *last = nodes + count;
+#pragma clang loop unroll(disable)
+    for (; nodes < last; nodes++) {
+        uint32_t node = *nodes;
+        *end = node;
+        end += visit(visited, node);
+    }
+    return (int32_t)(end - fresh);
 }
 
 /* Where the next nodes of the trail go; it begins anew where it is full. */
@@ -136,16 +163,12 @@ void search_level(const struct hnsw *h, const struct point *p, int32_t level, in
         const uint32_t *links = links_of(h, beam_node(w->beam[place]), level);
         w->beam[place] |= 1;
         uint32_t *fresh = end_of_trail(w);
-        int32_t count = 0;
-        for (int32_t i = 0; i < length; i++) {
-            uint32_t node = links[i];
-            fresh[count] = node;
-            count += (int32_t)visit(visited, node);
-        }
+        int32_t count = visit_new(visited, links, length, fresh);
         w->trail_size += count;
         if (count == 0) continue;
         if ((place = next_to_expand(w)) != NONE_LEFT) {
-            touch(links_of(h, beam_node(w->beam[place]), level), length);
+            const char *next = (const char *)links_of(h, beam_node(w->beam[place]), level);
+            touch_lines(next, next + (size_t)length * sizeof(uint32_t));
         }
         touch_vectors(h, fresh, count);
         distances_from(h, w->distances, p, fresh, count);

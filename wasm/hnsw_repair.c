@@ -10,17 +10,16 @@ enum { MOST_FOUND = 256, MOST_REMOVED = 256 }; /* How far a node looks beyond wh
 
 /* Nodes that stay, near a node: its neighbours, and theirs where they are removed. Breadth first. */
 static int32_t find_staying(const struct hnsw *h, uint32_t node, int32_t level, uint32_t *found) {
-    uint32_t removed[MOST_REMOVED];
+    uint32_t removed[MOST_REMOVED], *visited = h->args->visited;
     int32_t staying = 0, queued = 0, length = list_length(h, level);
+    visit(visited, node);
     for (int32_t at = -1; at < queued; at++) {
         const uint32_t *links = links_of(h, at < 0 ? node : removed[at], level);
         for (int32_t i = 0; i < length; i++) {
             uint32_t other = links[i];
-            int is_gone = h->args->gone[other] != 0, known = other == node;
-            const uint32_t *list = is_gone ? removed : found;
-            int32_t count = is_gone ? queued : staying;
-            for (int32_t j = 0; j < count && !known; j++) known = list[j] == other;
-            if (known || count >= (is_gone ? MOST_REMOVED : MOST_FOUND)) continue;
+            int is_gone = h->args->gone[other] != 0;
+            if (is_gone ? queued == MOST_REMOVED : staying == MOST_FOUND) continue;
+            if (!visit(visited, other)) continue;
             if (is_gone) {
                 removed[queued++] = other;
             } else {
@@ -28,6 +27,9 @@ static int32_t find_staying(const struct hnsw *h, uint32_t node, int32_t level, 
             }
         }
     }
+    visited[node >> 5] = 0;
+    for (int32_t i = 0; i < staying; i++) visited[found[i] >> 5] = 0;
+    for (int32_t i = 0; i < queued; i++) visited[removed[i] >> 5] = 0;
     return staying;
 }
 

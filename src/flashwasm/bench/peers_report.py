@@ -100,13 +100,21 @@ def target_rows(verdicts: Sequence[Verdict]) -> Rows:
 
 
 def _names_itself(quantity: str) -> bool:
-    return quantity in {PEAK, SHORT, BEYOND} or " over" in quantity or quantity[:2] in {"ms", "µs"}
+    words = (" over", "recall@")
+    units = {"ms", "µs"}
+    return (
+        quantity in {PEAK, SHORT, BEYOND}
+        or any(word in quantity for word in words)
+        or quantity[:2] in units
+    )
 
 
 def _amount(value: float, quantity: str) -> str:
     """Return a figure in the unit of its quantity."""
     if quantity in {PEAK, SHORT}:
         return f"{value:.1%}"
+    if quantity.startswith("recall"):
+        return f"{value:.4f}"
     if quantity == BEYOND or quantity[:2] in {"ms", "µs"}:
         return f"{value:.3g}"
     return f"{value:.2f}x"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.bench.peers.runner import COPIES, OURS
+from flashwasm.bench.search_plot import search_panels
 from flashwasm.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def picture(found: Findings, name: str) -> bytes:
     Parameters
     ----------
     found : Findings
-        A run that holds lengths, peers, or both.
+        A run that holds lengths, peers, searches, or several of these.
     name : str
         The file's name, whose ending says the format.
 
@@ -64,10 +65,14 @@ def picture(found: Findings, name: str) -> bytes:
         panels += [_speed, _memory]
     if found.measurements:
         panels += [_roofline, _peers]
-    rows = max(1, len(panels) // 2)
+    panels += search_panels(found)
+    rows = -(-len(panels) // 2)
     figure = figures_module().Figure(figsize=(14, 5.5 * rows), layout="constrained")
-    for axes, draw in zip(np.ravel(figure.subplots(rows, 2)), panels, strict=True):
+    places = np.ravel(figure.subplots(rows, 2))
+    for axes, draw in zip(places, panels, strict=False):
         draw(axes, found)
+    for axes in places[len(panels) :]:
+        axes.remove()
     content = BytesIO()
     # Letters stay letters in an SVG, not the outlines of each.
     with import_module("matplotlib").rc_context({"svg.fonttype": "none"}):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import CapabilityError
+from flashwasm import arrays
+from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +93,32 @@ def embedded(count: int) -> tuple[Array, Array] | None:
     vectors = unit(encoder.encode(texts, max_length=64))
     is_query = np.arange(len(vectors)) % 5 == 0
     return vectors[~is_query], vectors[is_query]
+
+
+def stored(path: Path) -> SearchCase:
+    """Return a case over the vectors of a .npy file; the first of them are the queries.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        If the file holds no floats of shape (n, dim), or a vector without a direction.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError):
+        message = f"{path}: expected a .npy file of floats, got something else"
+        raise DTypeError(message) from None
+    vectors = arrays.vectors(array, str(path), array.shape[-1] if array.ndim else 0, np.inf)
+    if not np.linalg.norm(vectors, axis=1).all():
+        message = f"{path}: expected vectors to compare by their cosine, got one of zeros"
+        raise ShapeError(message)
+
+    def make(count: int) -> tuple[Array, Array]:
+        some = unit(vectors[: count + _QUERIES])
+        asked = min(_QUERIES, len(some) // 5)
+        return some[asked:], some[:asked]
+
+    return SearchCase("HNSWIndex", f"{path.name}, {vectors.shape[1]} dimensions", make)
 
 
 SEARCH_CASES = (

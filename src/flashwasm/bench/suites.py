@@ -23,7 +23,7 @@ from flashwasm.bench.report import (
 )
 from flashwasm.bench.runner import Result, run_cases
 from flashwasm.bench.scaling import SCALED, two_threads
-from flashwasm.bench.search_cases import SEARCH_CASES
+from flashwasm.bench.search_cases import SEARCH_CASES, stored
 from flashwasm.bench.search_runner import (
     SEARCH_HEADINGS,
     SearchResult,
@@ -31,6 +31,7 @@ from flashwasm.bench.search_runner import (
     run_search,
     search_cells,
 )
+from flashwasm.bench.search_targets import judge_searches
 from flashwasm.bench.smallest import measure_overheads
 from flashwasm.bench.targets import Verdict, judge
 from flashwasm.bench.workloads import (
@@ -49,6 +50,7 @@ from flashwasm.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from flashwasm.bench.report import Rows
     from flashwasm.qe import WorkloadBenchmark
@@ -70,8 +72,10 @@ class Findings:
         Suite "attention".
     searches : list of SearchResult
         Suite "search".
-    presences, measurements, verdicts : list
-        Suite "peers": which are here, the cases, the targets.
+    presences, measurements : list
+        Suite "peers": which are here, the cases.
+    verdicts : list of Verdict
+        The targets of suites "search" and "peers".
     encoder : str
         Why the encoder was not measured; empty where it was, or was not asked for.
     workloads, strategies : list
@@ -102,11 +106,12 @@ class Findings:
         if self.measurements:
             document["peers"] = [asdict(p) for p in self.presences]
             document["measurements"] = [asdict(m) for m in self.measurements]
-            document["targets"] = [asdict(v) for v in self.verdicts]
             document["encoder_not_measured"] = self.encoder
         if self.workloads:
             document["workloads"] = [found.as_dict() for found in self.workloads]
             document["strategies"] = [found.as_dict() for found in self.strategies]
+        if self.verdicts:
+            document["targets"] = [asdict(v) for v in self.verdicts]
         plain: dict[str, Any] = _without_nan(document)
         return plain
 
@@ -147,6 +152,7 @@ class Findings:
             here, cases = self.presences, self.measurements
             found.append(("Peers", peers_report.PEERS, peers_report.peer_rows(here)))
             found.append(("Cases", peers_report.CASES, peers_report.case_rows(cases, here)))
+        if self.verdicts:
             rows = peers_report.target_rows(self.verdicts)
             found.append(("Targets", peers_report.TARGETS, rows))
         if self.workloads:
@@ -200,7 +206,7 @@ def run_suites(
     suite: str,
     operations: Sequence[str],
     threading: tuple[int, str],
-    vectors: int,
+    searched: tuple[int, Path | None],
     advance: Callable[[int], None],
 ) -> Findings:
     """Run a suite.
@@ -213,8 +219,8 @@ def run_suites(
         Only these; all where it is empty.
     threading : (int, str)
         Threads for whatever can have them, and what NumPy's BLAS was told.
-    vectors : int
-        How many to search.
+    searched : (int, path or None)
+        How many vectors to search, and a file of vectors to search in place of the docstrings'.
     advance : callable
         Called with 1 after each step.
 
@@ -223,6 +229,9 @@ def run_suites(
     Findings
     """
     threads, numpy_threads = threading
+    vectors, path = searched
+    # A file that cannot be searched is refused before anything is measured.
+    search_cases = SEARCH_CASES if path is None else (*SEARCH_CASES[:-1], stored(path))
     found = Findings(machine(threads, numpy_threads))
     if suite in {"ops", "all"}:
         for result in run_cases(_chosen(CASES, operations), threads):
@@ -233,9 +242,10 @@ def run_suites(
             found.lengths.append(length)
             advance(1)
     if suite in {"search", "all"}:
-        for case in SEARCH_CASES:
+        for case in search_cases:
             found.searches.extend(run_search(case, vectors, threads))
             advance(1)
+        found.verdicts += judge_searches(found.searches)
     if suite in {"peers", "all"}:
         _run_peers(found, operations, threads, advance)
     if suite in {"workloads", "all"}:
@@ -268,7 +278,7 @@ def _run_peers(
         scaling = {case.name: two_threads(case) for case in SCALED}
         overheads = measure_overheads()
         advance(1)
-    found.verdicts = judge(found.measurements, found.presences, overheads, scaling, threads)
+    found.verdicts += judge(found.measurements, found.presences, overheads, scaling, threads)
 
 
 def _chosen(cases: Sequence[Any], operations: Sequence[str]) -> list[Any]:

@@ -146,14 +146,14 @@ def judge(
     verdicts = []
     for target in TARGETS:
         if target.subject in alone:
-            verdicts.append(_verdict(target, alone[target.subject], _NOT_RUN))
+            verdicts.append(held_against(target, alone[target.subject], _NOT_RUN))
         elif target.quantity == "two threads over one":
             verdicts.append(_scaled(target, scaling.get(target.subject)))
         elif target.subject not in by_name:
-            verdicts.append(_verdict(target, None, _NOT_RUN))
+            verdicts.append(held_against(target, None, _NOT_RUN))
         elif target.quantity in {PEAK, SHORT, BEYOND}:
             figure = _own_figure(target, by_name, threads)
-            verdicts.append(_verdict(target, figure, f"{AT_512} was not run"))
+            verdicts.append(held_against(target, figure, f"{AT_512} was not run"))
         else:
             verdicts.append(_against(target, by_name[target.subject], absent))
     return verdicts
@@ -183,8 +183,8 @@ def _own_figure(
 def _scaled(target: Target, scaling: Scaling | None) -> Verdict:
     """Judge two threads over one; a miss is none where two CPUs were not to be had."""
     if scaling is None:
-        return _verdict(target, None, _NOT_RUN)
-    verdict = _verdict(target, scaling.speedup)
+        return held_against(target, None, _NOT_RUN)
+    verdict = held_against(target, scaling.speedup)
     if verdict.status == "missed" and scaling.machine < target.bound:
         why = f"the machine itself gave two threads {scaling.machine:.2f}x"
         return Verdict(target, scaling.speedup, "not measured", why)
@@ -202,13 +202,14 @@ def _against(target: Target, measurement: Measurement, absent: set[str]) -> Verd
     )
     away = [name for name in names if name in absent]
     why = f"{', '.join(away)} absent" if away else "no peer could run it"
-    verdict = _verdict(target, None if math.isnan(best) else best / ours.best, why)
+    verdict = held_against(target, None if math.isnan(best) else best / ours.best, why)
     if away and verdict.status == "met":
         return Verdict(target, verdict.figure, "not measured", why)
     return verdict
 
 
-def _verdict(target: Target, figure: float | None, why: str = "") -> Verdict:
+def held_against(target: Target, figure: float | None, why: str = "") -> Verdict:
+    """Return the verdict on a figure; None or NaN was not measured, for the reason given."""
     if figure is None or math.isnan(figure):
         return Verdict(target, math.nan, "not measured", why)
     reached = figure <= target.bound if target.at_most else figure >= target.bound

@@ -45,9 +45,14 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--model", metavar="NAME|DIR", help="What embeds the suite.")
+@click.option(
+    "--embeddings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A .npy file of vectors to search in place of the embedded docstrings.",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON to FILE, or - for stdout.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write Markdown likewise.")
-@click.option("--plot", "plot_file", metavar="FILE", help="Draw attention and peers (.png, .svg).")
+@click.option("--plot", "plot_file", metavar="FILE", help="Draw what was measured (.png, .svg).")
 @click.option("--fail-on-miss", is_flag=True, help="Exit status 1 where a target is missed.")
 def bench(
     suite: str,
@@ -57,6 +62,7 @@ def bench(
     tests: Path | None,
     seeds: int,
     model: str | None,
+    embeddings: Path | None,
     json_file: str | None,
     markdown_file: str | None,
     plot_file: str | None,
@@ -71,24 +77,25 @@ def bench(
 
     "attention" measures speed and memory against length; "search" the indexes beside other
     libraries, with their recall; "peers" runs what is installed of other
-    libraries, WebAssembly ones in Node among them, and holds the figures against the targets;
-    "workloads" holds those of quality engineering against the specification's, with all threads.
-    "adaptation", which is not part of "all", one step of training and, with --suite, whether
-    feedback makes searches better on files that gave none.
+    libraries, WebAssembly ones in Node among them; "workloads" the operations of quality
+    engineering, with all threads; "adaptation", which is not part of "all", one step of training
+    and, with --suite, whether feedback makes searches better on files that gave none. All but the
+    first two hold the figures against targets.
     """
     numpy_threads = _limit_numpy(threads)
-    if fail_on_miss and suite not in {"peers", "workloads", "adaptation", "all"}:
-        message = "only peers, workloads and adaptation have targets"
+    if fail_on_miss and suite in {"ops", "attention"}:
+        message = f"{suite} has no targets; the others do"
         raise click.BadParameter(message, param_hint="--fail-on-miss")
     if tests is not None and suite != "adaptation":
         raise click.BadParameter("only adaptation takes a suite", param_hint="--suite")
     if plot_file is not None:
         _check_plot(suite, plot_file)
     found: Findings | AdaptationFindings
+    threading = (threads, numpy_threads)
     if suite == "adaptation":
-        found = _measure_adaptation(tests, seeds, model, (threads, numpy_threads))
+        found = _measure_adaptation(tests, seeds, model, threading)
     else:
-        found = _measure(suite, operations, threads, numpy_threads, vectors)
+        found = _measure(suite, operations, threading, (vectors, embeddings))
     _write(json_file, json.dumps(found.as_dict(), indent=2) + "\n")
     title = f"flashwasm, {threads} thread(s); NumPy's threads: {numpy_threads}"
     _write(markdown_file, found.markdown(title))
@@ -129,7 +136,10 @@ def _limit_numpy(threads: int) -> str:
 
 
 def _measure(
-    suite: str, operations: tuple[str, ...], threads: int, numpy_threads: str, vectors: int
+    suite: str,
+    operations: tuple[str, ...],
+    threading: tuple[int, str],
+    searched: tuple[int, Path | None],
 ) -> Findings:
     """Run the suite with a progress bar."""
     from flashwasm.bench.suites import known_operations, run_suites, steps  # noqa: PLC0415
@@ -141,7 +151,7 @@ def _measure(
             message = f"{name!r} is not one of {', '.join(known)}"
             raise click.BadParameter(message, param_hint="--op")
     with progress_bar("measuring", total=steps(suite, operations)) as advance:
-        return run_suites(suite, operations, (threads, numpy_threads), vectors, advance)
+        return run_suites(suite, operations, threading, searched, advance)
 
 
 def _measure_adaptation(

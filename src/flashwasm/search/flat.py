@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import arrays
-from flashwasm.arrays import as_array, choice, positive_int
+from flashwasm.arrays import as_array, positive_int
 from flashwasm.container import Container
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.kernels import FLAT_SEARCH, FLAT_SEARCH_I8, INDEX_MAX_DIM, METRICS
+from flashwasm.kernels import FLAT_SEARCH, FLAT_SEARCH_I8, INDEX_MAX_DIM
 from flashwasm.operation import Operation
 from flashwasm.search import exact
-from flashwasm.search.base import Index
+from flashwasm.search.base import Index, in_parts
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.keys import NO_POSITION, decoded
-from flashwasm.search.parameters import DTYPES, checked_dim
-from flashwasm.search.vectors import LARGEST, Vectors
+from flashwasm.search.vectors import Vectors
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -79,12 +77,9 @@ class FlatIndex(Index):
         dtype: str = "float32",
         runtime: Runtime | None = None,
     ) -> None:
-        self.dim = checked_dim(dim)
-        self.metric = choice(metric, "metric", tuple(METRICS))
-        self.dtype = choice(dtype, "dtype", DTYPES)
-        super().__init__(runtime)
+        super().__init__(dim, metric, dtype, runtime)
         self._coded = dtype == "int8"
-        self._vectors = Vectors(self._runtime, dim, metric, panels=True, coded=self._coded)
+        self._vectors = Vectors(self._runtime, self.dim, metric, panels=True, coded=self._coded)
 
     def __repr__(self) -> str:
         return f"<FlatIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}>"
@@ -119,7 +114,7 @@ class FlatIndex(Index):
             If an id is given twice or is in the index. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        rows = self._checked(vectors, "vectors")
         with Operation(self._runtime, timeout) as op:
             names, first = self._ids.new(ids, len(rows)), len(self)
             self._vectors.reserve(first + len(rows))
@@ -139,7 +134,7 @@ class FlatIndex(Index):
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            What to search for.
+            What to search for; in parts, where linear memory is too small for all of them.
         k : int
             How many to find for each.
         filter : array_like of bool, shape (len(index),), or set of ids, optional
@@ -160,24 +155,27 @@ class FlatIndex(Index):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        wanted = arrays.vectors(queries, "queries", self.dim, LARGEST[self.metric])
         count = positive_int(k, "k")
-        with Operation(self._runtime, timeout) as op:
-            mask = self._mask(filter)
-            kept = min(count, len(self))
-            keys = np.empty((len(wanted), 0), np.uint64)
-            if kept and len(wanted):
-                where = 0 if mask is None else op.put(mask, np.dtype(np.uint8))
-                at = op.put(wanted)
-                blocks = [
-                    self._search(
-                        op, (at + 4 * i * self.dim, min(_QUERIES, len(wanted) - i)), kept, where
-                    )
-                    for i in range(0, len(wanted), _QUERIES)
-                ]
-                keys = np.concatenate(blocks)
-            scores, positions = decoded(keys, count)
-            return scores, self._ids.at(positions)
+
+        def search(some: Array) -> tuple[Array, Array]:
+            with Operation(self._runtime, timeout) as op:
+                keys = self._search_all(op, some, min(count, len(self)), self._mask(filter))
+                scores, positions = decoded(keys, count)
+                return scores, self._ids.at(positions)
+
+        return in_parts(search, self._checked(queries, "queries"))
+
+    def _search_all(self, op: Operation, queries: Array, k: int, mask: Array | None) -> Array:
+        """Return the keys of the best k for each query."""
+        if not k or not len(queries):
+            return np.empty((len(queries), 0), np.uint64)
+        where = 0 if mask is None else op.put(mask, np.dtype(np.uint8))
+        at, step = op.put(queries), 4 * self.dim
+        blocks = [
+            self._search(op, (at + i * step, min(_QUERIES, len(queries) - i)), k, where)
+            for i in range(0, len(queries), _QUERIES)
+        ]
+        return np.concatenate(blocks)
 
     def _search(self, op: Operation, queries: tuple[int, int], k: int, mask: int) -> Array:
         """Return the keys of the best k for queries given by address and number."""

@@ -6,27 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import arrays
-from flashwasm.arrays import choice, positive_int
+from flashwasm.arrays import positive_int
 from flashwasm.container import Container
-from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS, METRICS
+from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
 from flashwasm.operation import Operation
-from flashwasm.search.base import Index
+from flashwasm.search.base import Index, in_parts
 from flashwasm.search.exact import scan
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.graph_file import graph_sections, read_graph
 from flashwasm.search.keys import decoded
 from flashwasm.search.navigate import GraphOfVectors
-from flashwasm.search.parameters import (
-    DTYPES,
-    FEWEST_LINKS,
-    checked_dim,
-    checked_ef,
-    checked_m,
-    checked_seed,
-)
+from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_m, checked_seed
 from flashwasm.search.report import SearchReport, plan
-from flashwasm.search.vectors import LARGEST
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -99,13 +90,10 @@ class HNSWIndex(Index):
         dtype: str = "float32",
         runtime: Runtime | None = None,
     ) -> None:
-        self.dim = checked_dim(dim)
-        self.metric = choice(metric, "metric", tuple(METRICS))
+        super().__init__(dim, metric, dtype, runtime)
         self.m = checked_m(m)
         self.ef_construction = checked_ef(ef_construction, "ef_construction")
         self.seed = checked_seed(seed)
-        self.dtype = choice(dtype, "dtype", DTYPES)
-        super().__init__(runtime)
         self._store = GraphOfVectors(
             self._runtime,
             self.dim,
@@ -149,7 +137,7 @@ class HNSWIndex(Index):
             If an id is given twice or is in the index. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        rows = self._checked(vectors, "vectors")
         with Operation(self._runtime, timeout) as op:
             names = self._ids.new(ids, len(rows))
             places = self._store.place(op, rows)
@@ -173,7 +161,7 @@ class HNSWIndex(Index):
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            What to search for.
+            What to search for; in parts, where linear memory is too small for all of them.
         k : int
             How many to find for each.
         ef : int, default 100
@@ -196,13 +184,16 @@ class HNSWIndex(Index):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        wanted = arrays.vectors(queries, "queries", self.dim, LARGEST[self.metric])
         count, width = positive_int(k, "k"), checked_ef(ef, "ef")
-        with Operation(self._runtime, timeout) as op:
-            by_scan, _ = plan(len(self), max(count, width), exact=exact)
-            keys = self._search(op, wanted, count, None if by_scan else width)
-            scores, positions = decoded(keys, count)
-            return scores, self._ids.at(positions)
+
+        def search(some: Array) -> tuple[Array, Array]:
+            with Operation(self._runtime, timeout) as op:
+                by_scan, _ = plan(len(self), max(count, width), exact=exact)
+                keys = self._search(op, some, count, None if by_scan else width)
+                scores, positions = decoded(keys, count)
+                return scores, self._ids.at(positions)
+
+        return in_parts(search, self._checked(queries, "queries"))
 
     def search_report(
         self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
@@ -221,7 +212,7 @@ class HNSWIndex(Index):
         SearchReport
             A vector found counts where its score reaches that of the k-th nearest.
         """
-        wanted = arrays.vectors(queries, "queries", self.dim, LARGEST[self.metric])
+        wanted = self._checked(queries, "queries")
         count, width = positive_int(k, "k"), checked_ef(ef, "ef")
         self._runtime.check_open()
         by_scan, reason = plan(len(self), max(count, width), exact=exact)
