@@ -303,3 +303,28 @@ def test_command_refuses_a_foreign_database(folder, content, message):
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_an_assertion_of_its_own_belongs_to_its_class(tmp_path):
+    """A name that begins as unittest's do need not be unittest's."""
+    body = "    def test_a(self): self.assert_deprecated(lambda: [][0])\n"
+    (tmp_path / "test_it.py").write_text(
+        f"class TestA:\n    message = 'a'\n{body}class TestB:\n    message = 'b'\n{body}"
+    )
+    assert find_duplicates(collect(tmp_path, cache=False).tests) == []
+
+
+def test_many_parameters_are_no_duplicate(tmp_path):
+    def test(name, values):
+        lines = "".join(f"    assert f({value})\n" for value in values)
+        return f"def {name}():\n{lines}"
+
+    (tmp_path / "test_it.py").write_text(
+        f"from x import f\n{test('test_a', range(6))}{test('test_b', range(6, 12))}"
+    )
+    assert find_duplicates(collect(tmp_path, cache=False).tests) == []
+    (tmp_path / "test_it.py").write_text(
+        f"from x import f\n{test('test_a', range(5))}{test('test_b', range(6, 11))}"
+    )
+    (group,) = find_duplicates(collect(tmp_path, cache=False).tests)
+    assert group.reason == "only 5 literals differ"

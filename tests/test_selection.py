@@ -211,9 +211,49 @@ def test_insertions_files_that_come_and_go(unidiff):
     assert read_diff("") == []
 
 
+HUNK = "@@ -1 +1 @@\n-a\n+b\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        (f"--- a/x.py\r\n+++ b/x.py\r\n{HUNK}", ("x.py", "x.py")),
+        (f"--- i/x.py\n+++ w/x.py\n{HUNK}", ("x.py", "x.py")),
+        # Without prefixes the names begin with a folder.
+        (f"--- a/x.py\n+++ a/x.py\n{HUNK}", ("a/x.py", "a/x.py")),
+        (f"diff --git a/x b/y\nrename from x\nrename to y\n--- a/x\n+++ b/y\n{HUNK}", ("y", "x")),
+        (
+            (
+                'diff --git "a/A \\303\\242.py" "b/A \\303\\242.py"\nnew file mode 100644\n'
+                '--- /dev/null\n+++ "b/A \\303\\242.py"\n@@ -0,0 +1 @@\n+b\n'
+            ),
+            ("A â.py", "A â.py"),
+        ),
+        ("Binary file x.png has changed\n", ("x.png", "x.png")),
+        (
+            (
+                "diff --git a/x.png b/x.png\nnew file mode 100644\nGIT binary patch\n"
+                "literal 9\nQcmZQzU|?Wm\n\nliteral 0\nHcmV?d00001\n\n"
+            ),
+            ("x.png", "x.png"),
+        ),
+    ],
+    ids=["crlf", "mnemonic", "no-prefix", "rename", "quoted", "svn-binary", "git-binary"],
+)
+def test_names_in_a_diff(unidiff, text, paths):
+    assert unidiff
+    (changed,) = read_diff(text)
+    assert (changed.path, changed.old_path) == paths
+
+
 def test_what_is_no_diff(unidiff):
     assert unidiff
-    for text in ("no diff", "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nno\n"):
+    for text in (
+        "no diff",
+        "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nno\n",
+        f"+++ b/x\n{HUNK}",
+        f"--- a/x\n+++ b/x\n@@ -{'9' * 5000} +1 @@\n-a\n+b\n",
+    ):
         with pytest.raises(fw.DTypeError, match="not a unified diff"):
             read_diff(text)
 
@@ -271,6 +311,20 @@ def test_dry_run(unidiff, database):
     other = DIFF.replace("shop.py", "conftest.py")
     result = invoke(*arguments, "--conservative", "--dry-run", stdin=other)
     assert "every test is chosen, since any may depend on conftest.py" in result.stderr
+
+
+def test_why_a_test_is_chosen(unidiff, folder):
+    assert unidiff
+    (folder / "x.diff").write_text(DIFF)
+    arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
+    result = invoke(*arguments, "--dry-run")
+    lines = result.stdout.splitlines()
+    assert re.match(r"    characters 0\.\d{3}, structure|    characters 0\.\d{3}", lines[1])
+    assert lines[2].startswith("    both have: ")
+    (document,) = json.loads(invoke(*arguments, "--json").stdout)["tests"]
+    assert document["components"]["characters"] > 0
+    assert "total_price" in document["shared_identifiers"]
+    assert "shared_lines" in document
 
 
 def test_pytest_runs_what_is_chosen(unidiff, folder, monkeypatch):
@@ -336,7 +390,7 @@ def test_functions_are_collected(folder):
 
 def test_search(folder):
     index = FunctionIndex.build(".")
-    assert index.scorer == "identifiers"
+    assert index.scorers == ["identifiers"]
     assert "models install" in index.missing[0]
     (match,) = index.search("the total price", 1)
     assert (match.function.name, match.function.line) == ("total_price", 4)
@@ -345,17 +399,25 @@ def test_search(folder):
             index.search(words, k)
     tiny_bert.write(folder.parent / "model")
     index = FunctionIndex.build(".", model=folder.parent / "model")
-    assert (index.scorer, index.missing, len(index.search("price"))) == ("meaning", [], 3)
+    assert (index.scorers, index.missing) == (["meaning", "name"], [])
+    assert len(index.search("price")) == 3
     with pytest.raises(fw.CapabilityError):
         FunctionIndex.build(".", model="no-such")
 
 
 def test_search_command(folder):
     result = invoke("search", ".", "total price", "-k", "1")
-    assert re.fullmatch(r"0\.\d{3}\ttotal_price\t.*shop\.py:4\n", result.stdout)
+    assert re.fullmatch(r"\d\.\d{3}\ttotal_price\t.*shop\.py:4\n", result.stdout)
     assert re.fullmatch(r"note: model .*\n", result.stderr)
     document = json.loads(invoke("search", ".", "total price", "--json").stdout)
     assert document["matches"][0]["name"] == "total_price"
+    assert list(document["matches"][0]["components"]) == ["identifiers"]
+    document = json.loads(invoke("search", ".", "total price", "--json", "--explain").stdout)
+    assert document["matches"][0]["shared_words"] == ["total", "price"]
+    result = invoke("search", ".", "total price", "-k", "1", "--explain")
+    assert re.search(
+        r"total_price .*\n    identifiers 0\.\d{3}\n    both have: total, price", result.stdout
+    )
     (folder / "empty").mkdir()
     result = invoke("search", "empty", "x")
     assert (result.exit_code, result.stderr) == (1, "no functions in empty\n")

@@ -25,6 +25,7 @@ HEADINGS = (
 _TEXT = {
     *("operation", "size", "peer", "version", "what is run", "case", "library", "note"),
     *("what", "figure", "status", "mask", "step", "by", "feedback"),
+    *("collection", "metric", "tests that changed"),
 }
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import click
 
@@ -20,11 +20,26 @@ if TYPE_CHECKING:
 _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
+class QualityOptions(NamedTuple):
+    """What only "quality" takes."""
+
+    paths: tuple[Path, ...]
+    coverage: Path | None
+    failures: Path | None
+    releases: tuple[Path, Path] | None
+    model: str | None
+
+
 @click.command()
 @click.argument(
     "suite",
-    type=click.Choice(["ops", "attention", "search", "peers", "workloads", "adaptation", "all"]),
+    type=click.Choice(
+        ["ops", "attention", "search", "peers", "workloads", "all", "adaptation", "quality"]
+    ),
     default="ops",
+)
+@click.argument(
+    "paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path)
 )
 @click.option("--op", "operations", multiple=True, metavar="NAME", help="Only this operation.")
 @click.option(
@@ -38,24 +53,48 @@ _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
     help="Vectors to search.",
 )
 @click.option(
+    "--embeddings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="search: a .npy file of vectors in place of the embedded docstrings.",
+)
+@click.option(
     "--suite",
     "tests",
     type=click.Path(exists=True, path_type=Path),
-    help="A suite of pytest tests for adaptation.",
+    help="adaptation: a suite of pytest tests.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True)
-@click.option("--model", metavar="NAME|DIR", help="What embeds the suite.")
 @click.option(
-    "--embeddings",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A .npy file of vectors to search in place of the embedded docstrings.",
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="adaptation: how often feedback is drawn.",
 )
+@click.option(
+    "--coverage",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="quality: a coverage.py database of the first PATH.",
+)
+@click.option(
+    "--failures",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="quality: JSON lines with text and defect.",
+)
+@click.option(
+    "--releases",
+    nargs=2,
+    metavar="OLD NEW",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="quality: two releases of a package with tests, unpacked.",
+)
+@click.option("--model", metavar="NAME|DIR", help="adaptation, quality: what embeds.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON to FILE, or - for stdout.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write Markdown likewise.")
 @click.option("--plot", "plot_file", metavar="FILE", help="Draw what was measured (.png, .svg).")
 @click.option("--fail-on-miss", is_flag=True, help="Exit status 1 where a target is missed.")
 def bench(
     suite: str,
+    paths: tuple[Path, ...],
     operations: tuple[str, ...],
     threads: int,
     vectors: int,
@@ -63,6 +102,9 @@ def bench(
     seeds: int,
     model: str | None,
     embeddings: Path | None,
+    coverage: Path | None,
+    failures: Path | None,
+    releases: tuple[Path, Path] | None,
     json_file: str | None,
     markdown_file: str | None,
     plot_file: str | None,
@@ -78,16 +120,21 @@ def bench(
     "attention" measures speed and memory against length; "search" the indexes beside other
     libraries, with their recall; "peers" runs what is installed of other
     libraries, WebAssembly ones in Node among them; "workloads" the operations of quality
-    engineering, with all threads; "adaptation", which is not part of "all", one step of training
-    and, with --suite, whether feedback makes searches better on files that gave none. All but the
-    first two hold the figures against targets.
+    engineering, with all threads; "adaptation" one step of training and, with --suite, whether
+    feedback makes searches better on files that gave none. All but the first two hold the figures
+    against targets.
+
+    "quality" measures no time: whether the nearest tests of each PATH are of one class or file and
+    run the same lines, whether docstrings find their functions, failures their defects, and
+    changes their tests; beside TF-IDF and BM25 on the same seeded queries. "all" leaves out this
+    and "adaptation".
     """
+    given = QualityOptions(paths, coverage, failures, releases, model)
+    if suite == "quality":
+        _quality(given, json_file, markdown_file, unused=operations or plot_file or fail_on_miss)
+        return
+    _check_options(suite, given, tests, fail_on_miss=fail_on_miss)
     numpy_threads = _limit_numpy(threads)
-    if fail_on_miss and suite in {"ops", "attention"}:
-        message = f"{suite} has no targets; the others do"
-        raise click.BadParameter(message, param_hint="--fail-on-miss")
-    if tests is not None and suite != "adaptation":
-        raise click.BadParameter("only adaptation takes a suite", param_hint="--suite")
     if plot_file is not None:
         _check_plot(suite, plot_file)
     found: Findings | AdaptationFindings
@@ -112,6 +159,37 @@ def bench(
             click.echo(line)
     if fail_on_miss and found.missed:
         sys.exit(1)
+
+
+def _check_options(
+    suite: str, given: QualityOptions, tests: Path | None, *, fail_on_miss: bool
+) -> None:
+    """Refuse options that are another suite's."""
+    if any(given[:-1]) or (given.model and suite != "adaptation"):
+        raise click.UsageError(f"{suite} takes no PATH, and no option of quality's")
+    if fail_on_miss and suite in {"ops", "attention"}:
+        message = f"{suite} has no targets; the others do"
+        raise click.BadParameter(message, param_hint="--fail-on-miss")
+    if tests is not None and suite != "adaptation":
+        raise click.BadParameter("only adaptation takes a suite", param_hint="--suite")
+
+
+def _quality(
+    given: QualityOptions, json_file: str | None, markdown_file: str | None, *, unused: object
+) -> None:
+    """Measure quality, and write or print it."""
+    if unused:
+        raise click.UsageError("quality has no operations, no plot and no targets")
+    from flashwasm.bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415
+    from flashwasm.cli.output import console, note_missing  # noqa: PLC0415 - loads rich.
+
+    found = measure_quality(QualityInputs(*given))
+    note_missing(found.missing)
+    _write(json_file, found.json())
+    _write(markdown_file, found.markdown())
+    if "-" not in {json_file, markdown_file}:
+        for content in found.tables():
+            console().print(content)
 
 
 def _check_plot(suite: str, name: str) -> None:

@@ -14,16 +14,19 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explained,
     html_option,
     json_option,
     note,
     note_skipped,
+    shared_json,
     skipped_json,
 )
 from flashwasm.encoder.progress import progress_report
 from flashwasm.files import write_atomically
 from flashwasm.qe.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
+from flashwasm.qe.explanation import Explainer, Explanation
 from flashwasm.qe.pages import duplicates_page, write_page
 from flashwasm.qe.sarif import duplicates_sarif
 from flashwasm.qe.suite import collect
@@ -46,6 +49,7 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 too."
 )
+@click.option("--explain", is_flag=True, help="Say what the tests of a group share.")
 @html_option
 @json_option
 @cache_option
@@ -56,6 +60,7 @@ def duplicates(
     sarif: Path | None,
     html: Path | None,
     *,
+    explain: bool,
     as_json: bool,
     no_cache: bool,
 ) -> None:
@@ -77,6 +82,7 @@ def duplicates(
     coverage = None if database is None else CoverageIndex.load(database)
     with progress_report("comparing texts") as advance:
         groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
+    explainer = Explainer(test.source for test in suite.tests) if explain else None
     if sarif is not None:
         log = json.dumps(duplicates_sarif(groups, suite.root), indent=2)
         write_atomically(sarif, [log.encode()])
@@ -86,7 +92,7 @@ def duplicates(
         echo_json(
             {
                 "tests": len(suite.tests),
-                "groups": [_json(group) for group in groups],
+                "groups": [_json(group, explainer) for group in groups],
                 **({"changed": changes} if is_file else {}),
                 "skipped": skipped_json(suite.skipped),
             }
@@ -97,6 +103,8 @@ def duplicates(
             click.echo(f"{_TIERS[group.tier]}: {group.reason}")
             for test in group.tests:
                 click.echo(f"    {test.nodeid}")
+            if explainer is not None:
+                click.echo("\n".join(explained({}, _shared(group, explainer))))
             if group.suggestion:
                 click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
     if not groups:
@@ -104,7 +112,13 @@ def duplicates(
         sys.exit(1)
 
 
-def _json(group: DuplicateGroup) -> dict[str, Any]:
+def _shared(group: DuplicateGroup, explainer: Explainer) -> Explanation:
+    """Return what the first two of a group share."""
+    first, second = group.tests[:2]
+    return explainer.explain(first.source, second.source)
+
+
+def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
     return {
         "tier": group.tier,
         "kind": _TIERS[group.tier],
@@ -114,4 +128,5 @@ def _json(group: DuplicateGroup) -> dict[str, Any]:
             for test in group.tests
         ],
         "suggestion": group.suggestion,
+        **({} if explainer is None else shared_json(_shared(group, explainer))),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,12 +18,14 @@ from flashwasm.errors import ShapeError
 from flashwasm.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
+    from flashwasm.qe.explanation import Explanation
     from flashwasm.qe.suite import Skipped
 
 __all__ = [
     "cache_option",
     "console",
     "echo_json",
+    "explained",
     "html_option",
     "json_option",
     "model_option",
@@ -34,6 +36,7 @@ __all__ = [
     "progress_bar",
     "read_text",
     "runtime_for",
+    "shared_json",
     "skipped_json",
     "threads_option",
 ]
@@ -118,6 +121,24 @@ def skipped_json(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
 def runtime_for(threads: int | None) -> Runtime:
     """Return the process-wide runtime, or one with as many threads as asked for."""
     return default_runtime() if threads is None else Runtime(threads=threads)
+
+
+def explained(components: Mapping[str, float], shared: Explanation | None) -> list[str]:
+    """Return lines for people: scores by part, and what both sides hold."""
+    lines = []
+    if components:
+        parts = ", ".join(f"{name} {score:.3f}" for name, score in components.items())
+        lines.append(f"    {parts}")
+    if shared is not None and shared.identifiers:
+        lines.append(f"    both have: {', '.join(shared.identifiers)}")
+    if shared is not None:
+        lines += [f"    both have the line: {line}" for line in shared.lines]
+    return lines
+
+
+def shared_json(shared: Explanation) -> dict[str, list[str]]:
+    """Return what both sides hold, for JSON."""
+    return {"shared_identifiers": shared.identifiers, "shared_lines": shared.lines}
 
 
 def echo_json(document: object, *, indent: int | None = 2) -> None:

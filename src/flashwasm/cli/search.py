@@ -11,6 +11,7 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explained,
     json_option,
     model_option,
     note,
@@ -21,6 +22,7 @@ from flashwasm.cli.output import (
     skipped_json,
     threads_option,
 )
+from flashwasm.qe.explanation import Explanation
 from flashwasm.qe.functions import FunctionIndex
 
 __all__ = ["search"]
@@ -32,6 +34,7 @@ __all__ = ["search"]
 @click.option(
     "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
 )
+@click.option("--explain", is_flag=True, help="Say why: scores by part, and shared words.")
 @json_option
 @model_option
 @threads_option
@@ -43,6 +46,7 @@ def search(
     model: str | None,
     threads: int | None,
     *,
+    explain: bool,
     as_json: bool,
     no_cache: bool,
 ) -> None:
@@ -70,7 +74,7 @@ def search(
             {
                 "words": words,
                 "functions": len(index.functions),
-                "scorer": index.scorer,
+                "scorers": index.scorers,
                 "missing": index.missing,
                 **({"changed": changes} if is_file else {}),
                 "matches": [
@@ -79,6 +83,8 @@ def search(
                         "path": str(match.function.path),
                         "line": match.function.line,
                         "score": round(match.score, 6),
+                        "components": {k: round(v, 6) for k, v in match.components.items()},
+                        **({"shared_words": match.shared_words} if explain else {}),
                     }
                     for match in matches
                 ],
@@ -87,13 +93,16 @@ def search(
         )
     else:
         note_skipped(index.skipped)
-        print_table(
-            ("score", "function", "place"),
-            [
-                (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}")
-                for m in matches
-            ],
-        )
+        rows = [
+            (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}")
+            for m in matches
+        ]
+        if explain:
+            for row, match in zip(rows, matches, strict=True):
+                shared = Explanation(match.shared_words, [])
+                click.echo("\n".join(["  ".join(row), *explained(match.components, shared)]))
+        else:
+            print_table(("score", "function", "place"), rows)
     if not matches:
         note(f"no functions in {place}")
         sys.exit(1)

@@ -12,6 +12,7 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explained,
     json_option,
     model_option,
     note,
@@ -19,6 +20,7 @@ from flashwasm.cli.output import (
     note_skipped,
     print_table,
     runtime_for,
+    shared_json,
     skipped_json,
     threads_option,
 )
@@ -119,7 +121,8 @@ def similar(
         note_skipped(index.skipped)
         if explain:
             for match in matches:
-                click.echo("\n".join(_explained(match)))
+                click.echo(f"{match.score:.3f}  {match.nodeid}")
+                click.echo("\n".join(explained(match.components, match.explanation)))
         else:
             rows = [(f"{match.score:.3f}", match.nodeid) for match in matches]
             print_table(("score", "test"), rows)
@@ -146,17 +149,5 @@ def _json(match: Match) -> dict[str, Any]:
         "line": match.test.line,
     }
     if match.explanation is not None:
-        document["shared_identifiers"] = match.explanation.identifiers
-        document["shared_lines"] = match.explanation.lines
+        document.update(shared_json(match.explanation))
     return document
-
-
-def _explained(match: Match) -> list[str]:
-    """Return the lines that a person reads about a match."""
-    parts = ", ".join(f"{name} {score:.3f}" for name, score in match.components.items())
-    lines = [f"{match.score:.3f}  {match.nodeid}", f"    {parts}"]
-    if match.explanation and match.explanation.identifiers:
-        lines.append(f"    both have: {', '.join(match.explanation.identifiers)}")
-    if match.explanation:
-        lines += [f"    both have the line: {line}" for line in match.explanation.lines]
-    return lines

@@ -6,13 +6,16 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explained,
     json_option,
     model_option,
     note,
@@ -20,6 +23,7 @@ from flashwasm.cli.output import (
     note_skipped,
     read_text,
     runtime_for,
+    shared_json,
     skipped_json,
     threads_option,
 )
@@ -29,12 +33,16 @@ from flashwasm.qe.diffs import read_diff
 from flashwasm.qe.reports import read_times
 from flashwasm.qe.selection import (
     SelectedTest,
+    change_text,
     changes_everything,
     parse_budget,
     rank_tests,
     within_budget,
 )
 from flashwasm.qe.similar import SuiteIndex
+
+if TYPE_CHECKING:
+    from flashwasm.qe.explanation import Explanation
 
 __all__ = ["tests_for"]
 
@@ -64,6 +72,7 @@ _LEVELS = ("touched", "runs changed lines", "runs changed files", "text alike")
     is_flag=True,
     help="Leave no test out that the change might reach; --budget does not count then.",
 )
+@click.option("--explain", is_flag=True, help="Say why: scores by part, and what is shared.")
 @json_option
 @model_option
 @threads_option
@@ -79,6 +88,7 @@ def tests_for(
     *,
     dry_run: bool,
     conservative: bool,
+    explain: bool,
     as_json: bool,
     no_cache: bool,
 ) -> None:
@@ -113,10 +123,15 @@ def tests_for(
     if everything:
         note(f"every test is chosen, since any may depend on {everything}")
     left_out = len(ranked) - len(chosen)
+    text = change_text(changes)
+
+    def shared(selected: SelectedTest) -> list[Explanation]:
+        return [index.explain(text, selected.test)] if explain else []
+
     if as_json:
         echo_json(
             {
-                "tests": [_json(selected) for selected in chosen],
+                "tests": [_json(selected, *shared(selected)) for selected in chosen],
                 "left_out": left_out,
                 "missing": index.missing,
                 "skipped": skipped_json(index.skipped),
@@ -124,8 +139,8 @@ def tests_for(
         )
     else:
         note_skipped(index.skipped)
-        for selected in chosen if dry_run else []:
-            click.echo(f"{selected.test.nodeid}\t{selected.reason}")
+        if dry_run:
+            _print(chosen, shared)
         note(f"{len(chosen)} tests chosen, {left_out} left out")
     if not chosen:
         sys.exit(1)
@@ -133,13 +148,22 @@ def tests_for(
         sys.exit(_run(chosen, index.root))
 
 
-def _json(selected: SelectedTest) -> dict[str, object]:
+def _json(selected: SelectedTest, *shared: Explanation) -> dict[str, object]:
     return {
         "nodeid": selected.test.nodeid,
         "level": _LEVELS[selected.level],
         "score": round(selected.score, 6),
         "reason": selected.reason,
+        "components": {name: round(score, 6) for name, score in selected.components.items()},
+        **{key: value for found in shared for key, value in shared_json(found).items()},
     }
+
+
+def _print(chosen: list[SelectedTest], shared: Callable[[SelectedTest], list[Explanation]]) -> None:
+    for selected in chosen:
+        click.echo(f"{selected.test.nodeid}\t{selected.reason}")
+        for found in shared(selected):
+            click.echo("\n".join(explained(selected.components, found)))
 
 
 def _run(chosen: list[SelectedTest], root: Path) -> int:

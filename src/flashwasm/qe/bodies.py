@@ -13,6 +13,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import TestCase
 
 if TYPE_CHECKING:
     from flashwasm.qe.suite import CollectedTest
@@ -144,9 +145,7 @@ class _Module:
             and n.value.id in {"self", "cls"}
         }
         # What unittest gives every class is the same in all; anything else is the class's own.
-        if owner is not None and any(
-            not attribute.startswith("assert") for attribute in own_attributes
-        ):
+        if owner is not None and not all(hasattr(TestCase, name) for name in own_attributes):
             context.append(f"self is {owner.name} of {self._path}")
         fixtures = arguments - {"self", "cls"} - _BUILTIN_FIXTURES
         parametrised = {

@@ -14,6 +14,14 @@ __all__ = ["ChangedFile", "read_diff"]
 
 
 _DEFINITION = re.compile(r"\s*(async def|def|class)\s")
+_NO_FILE = "/dev/null"
+# What git puts before the two names of a file, by default and with diff.mnemonicPrefix.
+_PREFIX = re.compile(r"[abciow12]/")
+# What unidiff does not take: bytes of a file that is no text, and names that git quotes.
+_BINARY = re.compile(r"^GIT binary patch\n(?:(?:literal|delta) \d+\n(?:.+\n)+\n?)+", re.MULTILINE)
+_QUOTING = re.compile(r'^(?:diff --git|---|\+\+\+) .*"$', re.MULTILINE)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(rb'\\([2-3][0-7]{2}|["\\])')
 
 
 @dataclass
@@ -67,17 +75,50 @@ def read_diff(text: str) -> list[ChangedFile]:
             'unidiff is not installed; get it with: pip install "flashwasm[diff]"'
         ) from error
     try:
-        patch = unidiff.PatchSet(io.StringIO(text))
+        patch = unidiff.PatchSet(io.StringIO(_plain(text)))
     except unidiff.UnidiffParseError as error:
         raise DTypeError(f"diff: not a unified diff: {error}") from error
+    except (UnboundLocalError, ValueError) as error:
+        # Of a name without its other one, and of line numbers that are none.
+        raise DTypeError("diff: not a unified diff: a heading is damaged") from error
     if not patch and text.strip():
         raise DTypeError("diff: not a unified diff: it names no file")
     return [_read_file(file) for file in patch]
 
 
+def _names(file: Any) -> tuple[str, str]:
+    """Return a file's path after the change and before it, the one for the other if need be."""
+    # Of a binary file some tools name one side only.
+    names = [name or _NO_FILE for name in (file.target_file, file.source_file)]
+    there = [name for name in names if name != _NO_FILE]
+    # Two names that begin alike begin with a folder.
+    if len(set(names)) > 1 and all(_PREFIX.match(name) for name in there):
+        prefixes = {name[0] for name in there}
+        if len(prefixes) == len(there):
+            names = [name if name == _NO_FILE else name[2:] for name in names]
+    new, old = names
+    return (old if new == _NO_FILE else new), (new if old == _NO_FILE else old)
+
+
+def _plain(text: str) -> str:
+    """Return a diff without what unidiff does not take."""
+
+    def unquoted(name: re.Match[str]) -> str:
+        data = _ESCAPE.sub(_byte, name[1].encode("utf-8", "replace"))
+        return data.decode("utf-8", "replace")
+
+    text = _BINARY.sub("", text.replace("\r\n", "\n"))
+    return _QUOTING.sub(lambda line: _QUOTED.sub(unquoted, line[0]), text)
+
+
+def _byte(escape: re.Match[bytes]) -> bytes:
+    """Return the byte that an escape of git's stands for."""
+    code = escape[1]
+    return code if len(code) == 1 else bytes([int(code, 8)])
+
+
 def _read_file(file: Any) -> ChangedFile:
-    old = file.source_file or ""
-    changed = ChangedFile(file.path, old.removeprefix("a/") if old != "/dev/null" else file.path)
+    changed = ChangedFile(*_names(file))
     lines: list[str] = []
     for hunk in file:
         before, replaces = hunk.source_start, False

@@ -21,6 +21,9 @@ __all__ = ["DuplicateGroup", "find_duplicates"]
 
 # Cosine of character TF-IDF from which texts of tests with the same coverage count as similar.
 _SIMILAR_TEXT = 0.6
+# Tests that would need more parameters than this are lists of different things to one scheme: what
+# pylint calls too many arguments, too.
+_MOST_PARAMETERS = 5
 # More tests than this run the same lines only because those lines are what everything runs.
 _MOST_OF_ONE_ROW = 50
 
@@ -73,12 +76,14 @@ def find_duplicates(
     firsts = list({body.exact: body for body in reversed(bodies)}.values())[::-1]
     for alike in _grouped(firsts, lambda body: f"{body.test.path}{body.shape}"):
         differing = _differing(alike)
-        where = "literal differs" if differing == 1 else "literals differ"
+        if len(set(differing)) > _MOST_PARAMETERS:
+            continue
+        where = "literal differs" if len(differing) == 1 else "literals differ"
         groups.append(
             DuplicateGroup(
                 2,
                 [b.test for b in alike],
-                f"only {differing} {where}",
+                f"only {len(differing)} {where}",
                 parametrized(alike),
             )
         )
@@ -99,9 +104,10 @@ def _grouped(bodies: Sequence[Body], key: Callable[[Body], str]) -> list[list[Bo
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _differing(bodies: Sequence[Body]) -> int:
-    """Count the places where literals differ."""
-    return sum(len(set(values)) > 1 for values in zip(*(b.literals for b in bodies), strict=True))
+def _differing(bodies: Sequence[Body]) -> list[tuple[str, ...]]:
+    """Return the literals at each place where they differ."""
+    places = zip(*(body.literals for body in bodies), strict=True)
+    return [values for values in places if len(set(values)) > 1]
 
 
 def _same_coverage(

@@ -13,7 +13,7 @@ from flashwasm.errors import CapabilityError, CorruptIndexError, ShapeError
 from flashwasm.qe.tfidf import TfIdf
 from flashwasm.qe.tracebacks import Failure, read_failure
 
-__all__ = ["DefectMatch", "FailureCluster", "FailureLibrary", "cluster_failures"]
+__all__ = ["TEXT_END", "DefectMatch", "FailureCluster", "FailureLibrary", "cluster_failures"]
 
 _SCHEMA = """
 create table defect (
@@ -27,7 +27,7 @@ create table occurrence (
 );
 """
 # The end of a traceback says what failed; its beginning is how the test was run.
-_END = 2000
+TEXT_END = 2000
 # From here on a failure of the same exception is the same defect although its frame is another.
 # Of 1,361 failures whose own defect was left out of the library, 13 % reach it with another.
 _SAME_TEXT = 0.85
@@ -105,7 +105,7 @@ def _learn(
     before = database.total_changes
     database.executemany(
         "insert or ignore into occurrence values (null, ?, ?, ?, ?, ?)",
-        [(defect, *failure.signature, failure.text[-_END:]) for failure in failures],
+        [(defect, *failure.signature, failure.text[-TEXT_END:]) for failure in failures],
     )
     return database.total_changes - before
 
@@ -241,7 +241,7 @@ class FailureLibrary:
                 self.missing = [str(error)]
         if self._terms is None:
             return []
-        scores: list[float] = self._terms.scores(failure.text[-_END:]).tolist()
+        scores: list[float] = self._terms.scores(failure.text[-TEXT_END:]).tolist()
         return scores
 
     def _connect(self) -> sqlite3.Connection:

@@ -66,7 +66,7 @@ class KeptFunctions:
     terms : mapping of str to mapping
         Arrays of a `TfIdf` by its key, where identifiers are compared.
     embeddings : StoredVectors or None
-        Where meaning is compared.
+        Where meaning is compared: of the sources, then of the names.
     centre : numpy.ndarray or None
         Mean of the embeddings of descriptions.
     """
@@ -132,7 +132,7 @@ def read_functions(path: Path) -> tuple[list[FunctionSource], list[Skipped], Kep
         file.refuse(f"section 'functions' holds none: {error}")
     embeddings = centre = None
     if file.has("embeddings"):
-        vectors = file.floats("embeddings", (len(functions), None))
+        vectors = file.floats("embeddings", (2 * len(functions), None))
         embeddings = StoredVectors(vectors, file.text("model"), file.text("settings"))
         if file.has("centre"):
             centre = file.floats("centre", (vectors.shape[1],))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flashwasm.arrays import positive_int
 from flashwasm.encoder.progress import progress_report
@@ -23,8 +22,10 @@ from flashwasm.qe.function_file import (
     read_functions,
     write_functions,
 )
-from flashwasm.qe.scorers import MeaningScorer, Scorer, TermScorer
-from flashwasm.qe.sources import LARGEST_SOURCE, file_digest
+from flashwasm.qe.function_sources import collect_functions
+from flashwasm.qe.preparation import prepare
+from flashwasm.qe.scorers import MeaningScorer, Scorer, TermScorer, fused
+from flashwasm.qe.sources import file_digest
 from flashwasm.qe.suite import Skipped
 from flashwasm.qe.suite_file import StoredVectors
 from flashwasm.qe.tfidf import TfIdf
@@ -41,77 +42,45 @@ _DESCRIPTIONS = 200
 
 @dataclass(frozen=True)
 class FunctionMatch:
-    """A function that words describe, and how well: a cosine."""
-
-    function: FunctionSource
-    score: float
-
-
-def collect_functions(
-    path: str | Path, *, progress: Callable[[int, int], None] | None = None
-) -> tuple[list[FunctionSource], list[Skipped]]:
-    """Find the functions of a program by parsing, its tests left out.
+    """A function that words describe.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A folder, or one file.
-    progress : callable, optional
-        Called with the number of files read and their total.
+    function : FunctionSource
+        The function.
+    score : float
+        Mean of the components' z-scores: standard deviations above the program's average.
+    components : mapping of str to float
+        Cosine by scorer, in [-1, 1].
+    shared_words : list of str
+        Words of the description that are in the function as well, in its names too.
     """
-    if not Path(path).exists():
-        raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
-    skipped: list[Skipped] = []
-    files = program_files(path, skipped)
-    functions: list[FunctionSource] = []
-    for done, file in enumerate(files):
-        reason = _read(file, functions)
-        if reason:
-            skipped.append(Skipped(file, reason))
-        if progress is not None:
-            progress(done + 1, len(files))
-    return functions, skipped
+
+    function: FunctionSource
+    score: float
+    components: Mapping[str, float] = field(default_factory=dict)
+    shared_words: list[str] = field(default_factory=list)
 
 
-def _read(file: Path, functions: list[FunctionSource]) -> str:
-    """Add a file's functions; return why it could not be read."""
-    try:
-        if not file.is_file():
-            return "not a regular file"
-        if file.stat().st_size > LARGEST_SOURCE:
-            return f"larger than {LARGEST_SOURCE >> 20} MiB"
-        data = file.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(data)
-        text = data.decode("utf-8-sig", "replace").splitlines()
-    except SyntaxError as error:
-        return f"not Python: {error.msg}"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    except (ValueError, RecursionError, MemoryError) as error:
-        return f"not Python: {error}"
-    pending: list[tuple[ast.AST, str]] = [(tree, "")]
-    while pending:
-        node, scope = pending.pop()
-        for child in ast.iter_child_nodes(node):
-            inner = scope
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                inner = f"{scope}{child.name}."
-                source = "\n".join(text[child.lineno - 1 : child.end_lineno])
-                description = (ast.get_docstring(child) or "").partition("\n\n")[0]
-                name = f"{scope}{child.name}"
-                functions.append(FunctionSource(name, file, child.lineno, source, description))
-            elif isinstance(child, ast.ClassDef):
-                inner = f"{scope}{child.name}."
-            pending.append((child, inner))
-    return ""
+def _words_of_name(function: FunctionSource) -> str:
+    """Return the words of a qualified name and its module: a summary that its author gave."""
+    return prepare(f"{function.name} {function.path.stem}")
 
 
 def _descriptions(functions: list[FunctionSource]) -> list[str]:
     """Return the first sentences of docstrings, evenly over the program: how its people put it."""
     found = [function.description for function in functions if function.description]
     return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]
+
+
+def _scorers(kept: KeptFunctions, embedder: Embedder) -> list[Scorer]:
+    """Return what compares embedded sources and names with words."""
+    assert kept.embeddings is not None  # noqa: S101 - they were embedded.
+    sources, names = np.split(kept.embeddings.vectors, 2)
+    return [
+        MeaningScorer(part, lambda text: embedder.embed([text])[0], kept.centre, name=name)
+        for name, part in (("meaning", sources), ("name", names))
+    ]
 
 
 class FunctionIndex:
@@ -123,8 +92,8 @@ class FunctionIndex:
         The functions.
     skipped : list of Skipped
         Files that could not be read.
-    scorer : Scorer or None
-        What compares them with words; None where there are none.
+    scorers : sequence of Scorer
+        What compares them with words.
     missing : list of str
         What would compare them better but is not installed.
     kept : KeptFunctions, optional
@@ -135,15 +104,15 @@ class FunctionIndex:
         self,
         functions: list[FunctionSource],
         skipped: list[Skipped],
-        scorer: Scorer | None,
+        scorers: Sequence[Scorer],
         missing: list[str],
         kept: KeptFunctions | None = None,
     ) -> None:
         self.functions = functions
         self.skipped = skipped
         self.missing = missing
-        self.scorer = scorer.name if scorer is not None else None
-        self._scorer = scorer
+        self.scorers = [scorer.name for scorer in scorers]
+        self._scorers = list(scorers)
         self._kept = kept or KeptFunctions(Path(), {}, {}, None, None)
 
     @classmethod
@@ -156,36 +125,74 @@ class FunctionIndex:
         cache: bool = True,
         runtime: Runtime | None = None,
     ) -> FunctionIndex:
-        """Collect functions and embed their sources; without the model their words are counted.
+        """Collect functions and embed sources and names; without the model words are counted.
 
-        Parameters are those of `SuiteIndex.build`. Words and programs are centred each by their
-        own mean, that of words being estimated from the program's docstrings. A sum with counted
-        words would find less than the model alone, as measured.
+        Parameters are those of `SuiteIndex.build`. Words, sources and names are centred each by
+        their own mean, that of words being estimated from the program's docstrings.
         """
         files = {file: file_digest(file) for file in program_files(path, [])}
         with progress_report("reading", show=progress) as advance:
             functions, skipped = collect_functions(path, progress=advance)
         kept = KeptFunctions(absolute(path), files, {}, None, None)
+        return cls.of(
+            functions,
+            skipped,
+            kept=kept,
+            model=model,
+            progress=progress,
+            cache=cache,
+            runtime=runtime,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        functions: list[FunctionSource],
+        skipped: list[Skipped] | None = None,
+        *,
+        kept: KeptFunctions | None = None,
+        model: str | Path | SentenceEncoder | None = None,
+        progress: bool = False,
+        cache: bool = True,
+        runtime: Runtime | None = None,
+    ) -> FunctionIndex:
+        """Prepare functions that were collected; parameters are those of `build`."""
+        skipped = [] if skipped is None else skipped
+        kept = kept or KeptFunctions(Path(), {}, {}, None, None)
         sources = [function.source for function in functions]
         if not sources:
-            return cls([], skipped, None, [], kept)
+            return cls([], skipped, [], [], kept)
         try:
             embedder = Embedder(model, cache=cache, prepared=False, runtime=runtime)
         except CapabilityError as error:
             if model is not None:
                 raise
-            terms = TfIdf("identifiers", sources, cache=cache)
-            kept = replace(kept, terms={terms.key: terms.arrays})
-            return cls(functions, skipped, TermScorer("identifiers", terms), [str(error)], kept)
+            return cls.lexical(functions, skipped, [str(error)], kept, cache=cache)
+        names = [_words_of_name(function) for function in functions]
         described = _descriptions(functions)
         with progress_report("embedding", show=progress) as advance:
-            vectors = embedder.embed([*sources, *described], progress=advance)
-        centre = vectors[len(sources) :].mean(axis=0) if described else None
-        vectors = vectors[: len(sources)]
-        scorer = MeaningScorer(vectors, lambda text: embedder.embed([text])[0], centre)
-        embedded = StoredVectors(vectors, str(embedder.folder), embedder.settings)
+            vectors = embedder.embed([*sources, *names, *described], progress=advance)
+        both = 2 * len(sources)
+        centre = vectors[both:].mean(axis=0) if described else None
+        embedded = StoredVectors(vectors[:both], str(embedder.folder), embedder.settings)
         kept = replace(kept, embeddings=embedded, centre=centre)
-        return cls(functions, skipped, scorer, [], kept)
+        return cls(functions, skipped, _scorers(kept, embedder), [], kept)
+
+    @classmethod
+    def lexical(
+        cls,
+        functions: list[FunctionSource],
+        skipped: list[Skipped],
+        missing: list[str],
+        kept: KeptFunctions | None = None,
+        *,
+        cache: bool = True,
+    ) -> FunctionIndex:
+        """Count words of functions, at least one; what is missing to embed them is noted."""
+        terms = TfIdf("identifiers", [function.source for function in functions], cache=cache)
+        kept = kept or KeptFunctions(Path(), {}, {}, None, None)
+        kept = replace(kept, terms={terms.key: terms.arrays})
+        return cls(functions, skipped, [TermScorer("identifiers", terms)], missing, kept)
 
     @classmethod
     def load(
@@ -201,7 +208,7 @@ class FunctionIndex:
         another release of it, is refused with CapabilityError.
         """
         functions, skipped, kept = read_functions(Path(path))
-        scorer: Scorer | None = None
+        scorers: list[Scorer] = []
         if kept.embeddings is not None:
             known = kept.embeddings
             folder = model or (known.model if Path(known.model).is_dir() else None)
@@ -211,13 +218,12 @@ class FunctionIndex:
                     f"{path} was made with another model or release than {embedder.folder}; "
                     "build it again with: flashwasm index build functions"
                 )
-            scorer = MeaningScorer(
-                known.vectors, lambda text: embedder.embed([text])[0], kept.centre
-            )
+            scorers = _scorers(kept, embedder)
         elif functions:
             sources = [function.source for function in functions]
-            scorer = TermScorer("identifiers", TfIdf("identifiers", sources, known=kept.terms))
-        return cls(functions, skipped, scorer, [], kept)
+            terms = TfIdf("identifiers", sources, known=kept.terms)
+            scorers = [TermScorer("identifiers", terms)]
+        return cls(functions, skipped, scorers, [], kept)
 
     def save(self, path: str | Path) -> None:
         """Write the functions and what compares them to one file, whole or not at all."""
@@ -226,6 +232,11 @@ class FunctionIndex:
     def changes(self) -> list[str]:
         """Return the files that were changed, removed or added since they were read."""
         return self._kept.changes()
+
+    def components(self, words: str) -> dict[str, npt.NDArray[Any]]:
+        """Return each scorer's scores of all functions with a description."""
+        scored = {scorer.name: scorer.scores(words) for scorer in self._scorers}
+        return {name: scores for name, scores in scored.items() if scores is not None}
 
     def search(self, words: str, k: int = 10) -> list[FunctionMatch]:
         """Return the functions that words describe best.
@@ -240,8 +251,18 @@ class FunctionIndex:
         positive_int(k, "k")
         if not words.strip():
             raise ShapeError("words are empty; expected a description")
-        scores = None if self._scorer is None else self._scorer.scores(words)
-        if scores is None:
+        components = self.components(words)
+        if not components:
             return []
+        scores = fused(components)
+        asked = prepare(words).split()
         order = np.argsort(-scores, kind="stable")[:k]
-        return [FunctionMatch(self.functions[i], float(scores[i])) for i in order]
+        return [
+            FunctionMatch(
+                self.functions[i],
+                float(scores[i]),
+                {name: float(own[i]) for name, own in components.items()},
+                [word for word in asked if word in prepare(self.functions[i].source).split()],
+            )
+            for i in order
+        ]

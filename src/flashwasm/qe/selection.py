@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from flashwasm.qe.similar import SuiteIndex
     from flashwasm.qe.suite import CollectedTest
 
-__all__ = ["SelectedTest", "changes_everything", "parse_budget", "rank_tests", "within_budget"]
+__all__ = [
+    "SelectedTest",
+    "change_text",
+    "changes_everything",
+    "parse_budget",
+    "rank_tests",
+    "within_budget",
+]
 
 # Files that may change how any test runs.
 _EVERYWHERE = ("conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini")
@@ -41,12 +48,15 @@ class SelectedTest:
         Its place within the level, higher first.
     reason : str
         Why.
+    components : mapping of str to float
+        Cosine of its text with the change's by scorer, in [-1, 1].
     """
 
     test: CollectedTest
     level: int
     score: float
     reason: str
+    components: Mapping[str, float] = field(default_factory=dict)
 
 
 def rank_tests(
@@ -65,25 +75,29 @@ def rank_tests(
     """
     if not changes:
         raise ShapeError("diff: it changes nothing")
-    text = "\n".join(f"{PurePosixPath(c.path).stem} {c.text}" for c in changes)[:_TEXT]
-    alike = {match.nodeid: match.score for match in index.similar_to_text(text)}
+    alike = {match.nodeid: match for match in index.similar_to_text(change_text(changes))}
     touched = _touched(index.tests, changes)
     running, beside = ({}, {}) if coverage is None else _running(coverage, changes)
     selected = []
     for test in index.tests:
         names = (test.nodeid, *test.also)
-        score = alike.get(test.nodeid, 0.0)
+        match = alike.get(test.nodeid)
+        score, components = (match.score, match.components) if match else (0.0, {})
         if test.nodeid in touched:
-            selected.append(SelectedTest(test, 0, score, touched[test.nodeid]))
+            level, reason = 0, touched[test.nodeid]
         elif (found := _known(running, names)) is not None:
-            weight, reason = found
-            selected.append(SelectedTest(test, 1, weight, reason))
+            level, (score, reason) = 1, found
         elif (found := _known(beside, names)) is not None:
-            selected.append(SelectedTest(test, 2, score, found[1]))
+            level, reason = 2, found[1]
         else:
-            reason = f"its text is {score:+.1f} deviations from the average likeness"
-            selected.append(SelectedTest(test, 3, score, reason))
+            level, reason = 3, f"its text is {score:+.1f} deviations from the average likeness"
+        selected.append(SelectedTest(test, level, score, reason, components))
     return sorted(selected, key=lambda s: (s.level, -s.score, s.test.nodeid))
+
+
+def change_text(changes: Sequence[ChangedFile]) -> str:
+    """Return what of a change is compared with the texts of tests."""
+    return "\n".join(f"{PurePosixPath(c.path).stem} {c.text}" for c in changes)[:_TEXT]
 
 
 def changes_everything(changes: Sequence[ChangedFile]) -> str | None:

@@ -14,7 +14,7 @@ from flashwasm.arrays import choice, positive_int
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
-from flashwasm.qe.explanation import Explainer
+from flashwasm.qe.explanation import Explainer, Explanation
 from flashwasm.qe.exploration import explored
 from flashwasm.qe.match import Match
 from flashwasm.qe.nodeids import NodeIds
@@ -304,6 +304,10 @@ class SuiteIndex:
             for i, propensity in explored(order, k, explore, seed)
             for test in [self.tests[i]]
         ]
+
+    def explain(self, text: str, test: CollectedTest) -> Explanation:
+        """Return what a text shares with a test; names that few tests have come first."""
+        return self._explainer.explain(text, test.source)
 
     @cached_property
     def _explainer(self) -> Explainer:

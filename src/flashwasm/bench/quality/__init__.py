@@ -1,0 +1,1 @@
+"""How well the quality-engineering workloads find what they should, beside baselines."""
