@@ -26,12 +26,12 @@ from flashwasm.qe.function_sources import collect_functions
 from flashwasm.qe.preparation import prepare
 from flashwasm.qe.scorers import MeaningScorer, Scorer, TermScorer, fused
 from flashwasm.qe.sources import file_digest
-from flashwasm.qe.suite import Skipped
 from flashwasm.qe.suite_file import StoredVectors
 from flashwasm.qe.tfidf import TfIdf
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
+    from flashwasm.qe.suite import Skipped
     from flashwasm.runtime import Runtime
 
 __all__ = ["FunctionIndex", "FunctionMatch", "FunctionSource", "collect_functions"]
