@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from flashwasm.adapt import LoRAAdapter
 from flashwasm.bench.adapter import ContrastiveStep
-from flashwasm.errors import FlashWasmError
+from flashwasm.bench.peers.peer import installed_module
+from flashwasm.errors import CapabilityError, FlashWasmError
 from flashwasm.runtime import Runtime
 
 __all__ = ["RANKS", "STEP_HEADINGS", "StepTimes", "run_steps", "step_row"]
@@ -149,8 +150,8 @@ def _quantiles(microseconds: Array) -> tuple[float, float]:
 def _by_torch(a: Array, b: Array, x: Array, candidates: Array) -> tuple[Step | None, str]:
     """Return the step by PyTorch's autograd and Adam, on one thread, or why there is none."""
     try:
-        import torch  # noqa: PLC0415 - it need not be installed.
-    except ImportError:
+        torch: Any = installed_module("torch")
+    except CapabilityError:
         return None, "PyTorch is not installed"
     torch.set_num_threads(1)
     first, second = (torch.tensor(w, requires_grad=True) for w in (a, b))
@@ -163,7 +164,7 @@ def _by_torch(a: Array, b: Array, x: Array, candidates: Array) -> tuple[Step | N
         y = vector + second @ (first @ vector)
         cosines = torch.nn.functional.cosine_similarity(y[None], rows)
         loss = torch.nn.functional.cross_entropy(cosines[None] / _TEMPERATURE, label)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         return float(loss.detach())
 
