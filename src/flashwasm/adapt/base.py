@@ -10,6 +10,7 @@ from flashwasm.adapt.checks import SMALLEST, bounded, float32_rows
 from flashwasm.adapt.state import Block, Samples, Weights, padded
 from flashwasm.arrays import checked_out, choice, floats, positive_int
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.host.workers import check_status
 from flashwasm.kernels import (
     LORA_APPLY,
     LORA_FISHER,
@@ -78,6 +79,8 @@ class Adapter:
         stride = padded(max(self.in_dim, self.out_dim))
         self._samples = Samples(self.runtime, stride, kept, self.seed)
         self._loss = Block(self.runtime, (1,))
+        # A vector that is to be adapted alone, and what becomes of it.
+        self._alone = Block(self.runtime, (2, stride))
 
     def apply(
         self, x: ArrayLike, *, out: Array | None = None, timeout: float | None = None
@@ -106,6 +109,9 @@ class Adapter:
             message = f"x: expected shape (..., {self.in_dim}), got {array.shape}"
             raise ShapeError(message)
         shape = (*array.shape[:-1], self.out_dim)
+        timed = timeout is not None or self.runtime.timeout is not None
+        if array.ndim == 1 and out is None and not timed and not self.runtime.holds(array):
+            return self._apply_alone(array)
         checked_out(out, shape)
         return in_parts(self._apply, (array,), shape, array.ndim - 1, out, timeout)
 
@@ -200,6 +206,17 @@ class Adapter:
             self._weights.reserve(self._samples.capacity)
         self._weights.restore({name: x for name, x in arrays.items() if name != "samples"})
 
+    def _apply_alone(self, x: Array) -> Array:
+        """Adapt one vector of NumPy's memory the short way."""
+        given, adapted = self._alone.array
+        at = self._alone.address
+        with self._entered():
+            given[: self.in_dim] = x
+            arguments = (self._weights.address, at, at + given.nbytes, 1)
+            check_status(LORA_APPLY, run_at_once(self.runtime, LORA_APPLY, arguments))
+            result: Array = adapted[: self.out_dim].copy()
+        return result
+
     def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
         """Adapt checked vectors."""
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
@@ -250,7 +267,9 @@ class Adapter:
         samples = self._samples
         samples.describe(loss, candidates, *numbers)
         operands = (self._weights.address, samples.address, self._loss.address)
-        run_at_once(self.runtime, LORA_UPDATE, (*operands, size, correction))
+        check_status(
+            LORA_UPDATE, run_at_once(self.runtime, LORA_UPDATE, (*operands, size, correction))
+        )
         value: float = self._loss.array.item()
         if value != value:  # noqa: PLR0124 - NaN alone is not itself.
             message = (

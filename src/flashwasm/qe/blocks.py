@@ -125,14 +125,15 @@ def seen_shape(o: Operands, *arrays: Array) -> tuple[int, ...]:
 def attend(o: Operands, config: FlashAttentionConfig, runtime: Runtime, pool: Pool | None) -> Array:
     """Compute attention as the settings say.
 
-    ``pool`` is there for "throughput-optimized". Pieces that are fewer than its threads are
+    ``pool`` is there for "throughput-optimized". Where there are fewer than two pieces for each of
+    its threads, some would have nothing to do while others still compute: then the pieces are
     computed one after the other, by all threads together.
     """
     seed = 1 + secrets.randbits(48) if config.dropout_rate else None
     small = config.strategy == "memory-efficient"
     out = np.zeros(o.shape, np.float32)
     pieces = list(_pieces(o, config.blocks, each_batch_entry=pool is not None or small))
-    if pool is not None and len(pieces) >= len(pool.runtimes):
+    if pool is not None and len(pieces) >= 2 * len(pool.runtimes):
         # One thread a runtime, and pieces dealt out: none waits for another's runtime.
         step = len(pool.runtimes)
 
