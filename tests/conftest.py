@@ -4,6 +4,8 @@ import hypothesis
 import pytest
 
 import flashwasm as fw
+from flashwasm.encoder.install import install
+from flashwasm.encoder.models import locate
 
 # Examples are drawn from a fixed seed, so a run says the same on every machine; a slow machine is
 # no failure. `--hypothesis-profile=default --hypothesis-seed=random` searches further.
@@ -27,3 +29,20 @@ def runtime(request):
 def one_thread():
     with fw.Runtime(threads=1) as runtime:
         yield runtime
+
+
+@pytest.fixture(scope="session")
+def real_model(request):
+    """Folder of the default model: the installed one, else a download that pytest's cache keeps."""
+    try:
+        return locate()
+    except fw.CapabilityError:
+        pass
+    with pytest.MonkeyPatch.context() as patch:
+        folder = request.config.cache.mkdir("flashwasm")
+        patch.setenv("FLASHWASM_DATA", str(folder))
+        patch.setenv("FLASHWASM_CACHE", str(folder))
+        try:
+            return install()
+        except fw.CapabilityError as error:
+            pytest.skip(str(error))

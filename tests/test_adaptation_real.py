@@ -1,4 +1,4 @@
-"""Adaptation of real suites, NetworkX's and NumPy's, where these and the model are installed."""
+"""Adaptation of real suites, NetworkX's and NumPy's, by the real model."""
 
 from functools import cache
 from pathlib import Path
@@ -8,15 +8,10 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.bench import adaptation as bench
-from flashwasm.encoder import models
 from flashwasm.qe.embeddings import Embedder
 from flashwasm.qe.suite import collect
 
 networkx = pytest.importorskip("networkx")
-try:
-    models.locate(None)
-except fw.CapabilityError as error:
-    pytest.skip(str(error), allow_module_level=True)
 pytestmark = pytest.mark.slow
 
 NETWORKX, NUMPY = (Path(package.__file__).parent for package in (networkx, np))
@@ -26,19 +21,25 @@ NETWORKX, NUMPY = (Path(package.__file__).parent for package in (networkx, np))
 KINDS = ("random pairs of a class", "any two tests, judged by a coin", "the nearest ten, flipped")
 
 
+@pytest.fixture(autouse=True)
+def kept_embeddings(request, monkeypatch):
+    """What one test embeds is not embedded again by another, nor by the next run."""
+    monkeypatch.setenv("FLASHWASM_CACHE", str(request.config.cache.mkdir("flashwasm")))
+
+
 @cache
-def labelled(folder):
+def labelled(folder, model):
     if not folder.is_dir():
         pytest.skip(f"no tests in {folder}")
     suite = collect(folder, cache=False)
-    vectors = Embedder(cache=False).embed([test.source for test in suite.tests])
+    vectors = Embedder(model).embed([test.source for test in suite.tests])
     return bench.labels(vectors, [test.nodeid for test in suite.tests])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_files_without_feedback_never_get_worse(one_thread, kind):
+def test_files_without_feedback_never_get_worse(one_thread, real_model, kind):
     """A small version of ``flashwasm bench adaptation --suite networkx``."""
-    suite = labelled(NETWORKX / "algorithms" / "tests")
+    suite = labelled(NETWORKX / "algorithms" / "tests", real_model)
     found = bench.run_quality(suite, kind, 400, 2, runtime=one_thread)
     assert (np.subtract(found.after, found.before) >= 0).all()
     # Whitening alone is what is to be improved on.
@@ -50,8 +51,8 @@ def test_files_without_feedback_never_get_worse(one_thread, kind):
 class Task:
     """Tests of a suite that are to be found by one of their own class, among eight others."""
 
-    def __init__(self, folder, count=200):
-        suite, rng = labelled(folder), np.random.default_rng(0)
+    def __init__(self, folder, model, count=200):
+        suite, rng = labelled(folder, model), np.random.default_rng(0)
         self.x = suite.raw
         self.samples = []
         for a in np.flatnonzero(suite.classes >= 0)[:count]:
@@ -74,9 +75,10 @@ class Task:
         return float((np.log(np.exp(scores).sum(axis=1)) - scores[:, 0]).mean())
 
 
-def test_a_suite_is_not_forgotten_over_another(one_thread):
+def test_a_suite_is_not_forgotten_over_another(one_thread, real_model):
     """NetworkX's, then NumPy's: with consolidation the loss rises at most half as much."""
-    first, second = Task(NETWORKX / "classes" / "tests"), Task(NUMPY / "linalg" / "tests")
+    first = Task(NETWORKX / "classes" / "tests", real_model)
+    second = Task(NUMPY / "linalg" / "tests", real_model)
     rise = {}
     for ewc_lambda in (0.0, 100.0):
         options = {"rank": 8, "learning_rate": 1e-3, "ewc_lambda": ewc_lambda}

@@ -12,8 +12,6 @@ from tokenizers import Tokenizer
 import flashwasm as fw
 import tiny_bert
 from bert_oracle import Oracle
-from flashwasm.encoder.install import install
-from flashwasm.encoder.models import locate
 from flashwasm.encoder.sentence import _batches
 
 TEXTS = [
@@ -301,23 +299,6 @@ def test_a_package_that_is_missing_is_named(tiny, monkeypatch, module):
 
 
 # The real model.
-
-
-@pytest.fixture(scope="module")
-def real_model(request):
-    """Folder of the default model: the installed one, else a download that pytest's cache keeps."""
-    try:
-        return locate()
-    except fw.CapabilityError:
-        pass
-    with pytest.MonkeyPatch.context() as patch:
-        folder = request.config.cache.mkdir("flashwasm")
-        patch.setenv("FLASHWASM_DATA", str(folder))
-        patch.setenv("FLASHWASM_CACHE", str(folder))
-        try:
-            return install()
-        except fw.CapabilityError as error:
-            pytest.skip(str(error))
 
 
 @pytest.mark.slow
