@@ -30,6 +30,8 @@ __all__ = [
 
 _ROUNDS = 7
 _COLD_ROUNDS = 3
+# What takes microseconds is repeated for so many seconds, at most so often.
+_BRIEFLY, _MOST_ROUNDS = 0.05, 500
 # More than the caches of a processor hold.
 _EVICTED = 64 << 20
 _HEAD_DIM = 64
@@ -206,9 +208,11 @@ def _measured(operation: Operation, target: float) -> MeasuredOperation:
 def _medians(*contenders: Callable[[], object]) -> list[float]:
     """Return each one's median time in milliseconds, of runs that take turns."""
     seconds: list[list[float]] = [[] for _ in contenders]
+    begun = perf_counter()
     for run in contenders:
         run()
-    for _ in range(_ROUNDS):
+    once = perf_counter() - begun
+    for _ in range(max(_ROUNDS, min(int(_BRIEFLY / once), _MOST_ROUNDS))):
         for run, times in zip(contenders, seconds, strict=True):
             start = perf_counter()
             run()

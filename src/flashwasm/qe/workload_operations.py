@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -100,7 +101,7 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
         pass
     scorers.append(MeaningScorer(corpus, lambda _: corpus[0]))
     index = SuiteIndex(Suite(Path(), tests, []), scorers)
-    chosen = iter(range(len(tests)))
+    chosen = cycle(range(len(tests)))
     return [
         vectors,
         Operation(
