@@ -1,13 +1,15 @@
 """``flashwasm bench adaptation``: checked before it is timed, and what misses a target is named."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import flashwasm as fw
 from flashwasm.bench import adaptation_report, adapter_steps
-from flashwasm.bench.adaptation import KINDS, Quality
+from flashwasm.bench.adaptation import KINDS, Quality, labels, run_quality
 from flashwasm.cli import main
 from labelled_suite import classes
 
@@ -30,8 +32,17 @@ def test_adaptation_command(tmp_path, monkeypatch):
     assert all(len(one["activated"]) == 1 for one in found["quality"])
     done = CliRunner().invoke(main, ["bench", "adaptation", "--markdown", "-"])
     assert "| rank 2, 384, 4 negatives | flashwasm |" in done.stdout
-    for refused in (["ops", "--suite", "."], ["adaptation", "--plot", "x.png"]):
-        assert CliRunner().invoke(main, ["bench", *refused]).exit_code == 2
+
+
+def test_a_suite_without_classes_to_hold_out_is_refused():
+    names = [f"test_{i // 3}.py::Test::test_{i}" for i in range(6)]
+    tests = labels(np.eye(6, 8, dtype=np.float32), names)
+    tests = replace(tests, classes=np.where(tests.files == 0, tests.classes, -1))
+    with (
+        fw.Runtime(threads=1) as runtime,
+        pytest.raises(fw.ShapeError, match=r"suite: expected classes .* got 1 of 2 files"),
+    ):
+        run_quality(tests, next(iter(KINDS)), 50, 1, runtime=runtime)
 
 
 def test_a_step_that_differs_is_not_timed(monkeypatch):

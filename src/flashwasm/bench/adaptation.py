@@ -201,6 +201,11 @@ def run_quality(
     Returns
     -------
     Quality
+
+    Raises
+    ------
+    ShapeError
+        If classes lie in too few files to hold some of them out.
     """
     found = Quality(kind, pairs, [], [], [], [], [])
     for seed in range(seeds):
@@ -219,6 +224,12 @@ def _one(
     inside = np.isin(suite.files, files[: int(_TRAINING * len(files))])
     rest = np.flatnonzero(~inside & (suite.classes >= 0))
     held_out = rng.permutation(rest)[:_MOST_QUERIES]
+    if not len(held_out) or suite.classes[inside].max(initial=-1) < 0:
+        raise ShapeError(
+            "suite: expected classes of several tests in many files, for feedback from some and "
+            f"searches in the others; got {len(np.unique(suite.files[suite.classes >= 0]))} of "
+            f"{len(files)} files with classes"
+        )
     pairs = draw(suite, np.flatnonzero(inside), count, rng)
     verdict = judge(Suite(suite.prepared, suite.files), pairs, seed=seed, runtime=runtime)
     before = _mean_reciprocal_rank(suite, suite.prepared, held_out)

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.bench.adaptation import HEADINGS, KINDS, SIZES, Quality, labelled, row, run_quality
 from flashwasm.bench.adapter_steps import RANKS, STEP_HEADINGS, StepTimes, run_steps, step_row
-from flashwasm.bench.report import machine, markdown_table, terminal_table
+from flashwasm.bench.report import machine, markdown_table, terminal_table, threads_title
 from flashwasm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -77,23 +77,22 @@ class AdaptationFindings:
                 lines.append(f"{what}: activated {one.activated.count(True)} times")
         return lines
 
-    def tables(self, title: str) -> list[Any]:
+    def tables(self) -> list[Any]:
         """Return the tables for the terminal."""
-        return [terminal_table(*section) for section in self._sections(title)]
+        return [terminal_table(*section) for section in self._sections()]
 
-    def markdown(self, title: str) -> str:
+    def markdown(self) -> str:
         """Return the report as Markdown."""
         notes = "".join(f"* {line}\n" for line in self.notes())
-        tables = [markdown_table(*section) for section in self._sections(title)]
-        return "\n".join([f"# {title}\n\n{notes}", *tables])
+        tables = [markdown_table(*section) for section in self._sections()]
+        return "\n".join([f"# {threads_title(self.facts)}\n\n{notes}", *tables])
 
     def notes(self) -> list[str]:
         """Return what the tables do not say, a line each."""
         lines = [f"{name}: {value}" for name, value in self.facts.items()]
         return [*lines, *filter(None, [self.absent]), *(f"missed: {x}" for x in self.missed)]
 
-    def _sections(self, title: str) -> list[tuple[str, tuple[str, ...], Rows]]:
-        del title
+    def _sections(self) -> list[tuple[str, tuple[str, ...], Rows]]:
         name = "A step of training, one thread"
         sections: list[tuple[str, tuple[str, ...], Rows]] = [
             (name, STEP_HEADINGS, [step_row(found) for found in self.times])
@@ -136,14 +135,15 @@ def run_adaptation(
     -------
     AdaptationFindings
     """
+    # A suite that cannot be searched is refused before anything is measured.
+    tests = None if suite is None else labelled(suite, model)
     found = AdaptationFindings(machine(*threading))
     for rank in RANKS:
         times, found.absent = run_steps(rank)
         found.times += times
         advance(1)
-    if suite is None:
+    if tests is None:
         return found
-    tests = labelled(suite, model)
     with Runtime(threads=threading[0]) as runtime:
         for kind in KINDS:
             for pairs in SIZES:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from flashwasm.adapt import LoRAAdapter
-from flashwasm.bench.case import Case
+from flashwasm.bench.case import EPS, Case
 from flashwasm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _TEMPERATURE = 0.05
-_EPS = float(np.finfo(np.float32).eps)
 # So little that the loss stays what it was.
 _RATE = 1e-12
 
@@ -94,7 +93,7 @@ def update_case(dim: int, rank: int, negatives: int) -> Case:
         baseline=step,
         oracle=step,
         # A cosine's error is a few eps, and the temperature divides it.
-        tolerance=16 * _EPS / _TEMPERATURE,
+        tolerance=16 * EPS / _TEMPERATURE,
         # Weights, both moments, read and written.
         work=24.0 * 2 * rank * dim,
         unit="GB/s",
@@ -136,7 +135,7 @@ def apply_case(rows: int, dim: int, rank: int) -> Case:
         run=run,
         baseline=formula,
         oracle=formula,
-        tolerance=256 * _EPS,
+        tolerance=256 * EPS,
         work=8.0 * rows * dim,
         unit="GB/s",
         baseline_name="NumPy: two products and a sum",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.bench.case import EPS, Case, normal
+from flashwasm.bench.rowwise import softmax
 from flashwasm.flash_attention.dense import attention
 
 if TYPE_CHECKING:
@@ -16,15 +17,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def _softmax(x: Array) -> Array:
-    e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-    total: Array = e.sum(axis=-1, keepdims=True)
-    return e / total
-
-
 def _attention(q: Array, k: Array, v: Array) -> Array:
     scale = q.dtype.type(q.shape[-1] ** -0.5)
-    result: Array = _softmax(q @ k.swapaxes(-1, -2) * scale) @ v
+    result: Array = softmax(q @ k.swapaxes(-1, -2) * scale) @ v
     return result
 
 
@@ -32,7 +27,7 @@ def _causal_attention(q: Array, k: Array, v: Array) -> Array:
     scores = q @ k.swapaxes(-1, -2) * q.dtype.type(q.shape[-1] ** -0.5)
     later = np.triu(np.ones(scores.shape[-2:], np.bool_), 1)
     scores[..., later] = -np.inf
-    result: Array = _softmax(scores) @ v
+    result: Array = softmax(scores) @ v
     return result
 
 

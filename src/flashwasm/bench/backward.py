@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.bench.case import Case
+from flashwasm.bench.case import EPS, Case
 from flashwasm.flash_attention.backward import attention_backward
 
 if TYPE_CHECKING:
     from flashwasm.bench.case import Array, Inputs
-
-_EPS = float(np.finfo(np.float32).eps)
 
 
 def attention_backward_case(heads: int, length: int, dim: int, *, causal: bool = False) -> Case:
@@ -47,7 +45,7 @@ def attention_backward_case(heads: int, length: int, dim: int, *, causal: bool =
         run=run,
         baseline=formula,
         oracle=formula,
-        tolerance=128 * _EPS,
+        tolerance=128 * EPS,
         # Five products of the size of the scores, where attention itself has two.
         work=10.0 * heads * length * length * dim / (2 if causal else 1),
         unit="GFLOP/s",

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from flashwasm.bench.case import Case
+from flashwasm.bench.case import EPS, Case
 from flashwasm.flash_attention.cache import KVCache
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def decode_case(heads: int, keys: int, dim: int, dtype: str) -> Case:
         run=run,
         baseline=decode,
         oracle=decode,
-        tolerance=64 * float(np.finfo(np.float32).eps),
+        tolerance=64 * EPS,
         work=8.0 * heads * keys * dim,
         unit="GB/s",
         baseline_name="NumPy on float32: matmul, softmax, matmul",

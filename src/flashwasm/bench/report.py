@@ -78,6 +78,11 @@ def markdown(results: Sequence[Result], title: str) -> str:
     return "\n".join([content, "NumPy baselines:", "", *baselines, ""])
 
 
+def threads_title(facts: dict[str, Any]) -> str:
+    """Return a title of what `machine` says, with what figures depend on most."""
+    return f"flashwasm, {facts['threads']} thread(s); NumPy's threads: {facts['numpy_threads']}"
+
+
 def machine(threads: int, numpy_threads: str) -> dict[str, Any]:
     """Return what figures depend on besides the code."""
     return {

@@ -20,6 +20,7 @@ from flashwasm.bench.report import (
     markdown,
     markdown_table,
     terminal_table,
+    threads_title,
 )
 from flashwasm.bench.runner import Result, run_cases
 from flashwasm.bench.scaling import SCALED, two_threads
@@ -122,26 +123,26 @@ class Findings:
             not found.meets_target for found in self.workloads
         )
 
-    def tables(self, title: str) -> list[Any]:
+    def tables(self) -> list[Any]:
         """Return the tables for the terminal."""
-        return [terminal_table(*section) for section in self._sections(title)]
+        tables = [terminal_table(*section) for section in self._sections()]
+        if self.results:
+            rows = [cells(result) for result in self.results]
+            tables.insert(0, terminal_table(threads_title(self.facts), HEADINGS, rows))
+        return tables
 
-    def markdown(self, title: str) -> str:
+    def markdown(self) -> str:
         """Return the report as Markdown."""
-        parts = [markdown(self.results, title)] if self.results else []
+        parts = [markdown(self.results, threads_title(self.facts))] if self.results else []
         if self.lengths or self.searches or self.measurements or self.workloads:
             notes = "\n".join(f"* {note}" for note in self.notes())
             parts.insert(0, f"# Figures of `flashwasm bench`\n\n{notes}\n")
-        parts += [
-            markdown_table(*section) for section in self._sections(title) if section[0] != title
-        ]
+        parts += [markdown_table(*section) for section in self._sections()]
         return "\n".join(parts)
 
-    def _sections(self, title: str) -> list[tuple[str, Sequence[str], Rows]]:
-        """Return title, headings and rows of each table."""
+    def _sections(self) -> list[tuple[str, Sequence[str], Rows]]:
+        """Return title, headings and rows of each table but that of the results."""
         found: list[tuple[str, Sequence[str], Rows]] = []
-        if self.results:
-            found.append((title, HEADINGS, [cells(result) for result in self.results]))
         if self.lengths:
             rows = peers_report.length_rows(self.lengths)
             found.append(("Attention against its length, one thread", peers_report.LENGTHS, rows))

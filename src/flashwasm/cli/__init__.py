@@ -22,7 +22,7 @@ __all__ = ["main"]
 # of the module flashwasm.cli.x_y. The lines are written here too, so that the help imports none.
 COMMANDS = {
     "adapt": "Learn from feedback, where that is shown to help.",
-    "bench": "Time operations beside NumPy and the scalar build, and indexes beside their peers.",
+    "bench": "Measure speed, memory and quality, beside NumPy and other libraries.",
     "coverage": "Ask a coverage.py database which test runs what.",
     "defects": "Match failures with known defects, group them, and learn new ones.",
     "duplicates": "Find tests that do the same.",

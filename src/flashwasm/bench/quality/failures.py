@@ -24,6 +24,7 @@ __all__ = ["measure_failures", "read_labelled"]
 Array = npt.NDArray[Any]
 _SEED = 0
 _RESAMPLES = 200
+_LONGEST_LINE = 1 << 24
 
 
 def read_labelled(path: str | Path) -> tuple[list[str], list[str]]:
@@ -39,8 +40,10 @@ def read_labelled(path: str | Path) -> tuple[list[str], list[str]]:
     DTypeError
         If a line is something else.
     """
-    lines = Path(path).read_text("utf-8", "replace").splitlines()
-    pairs = [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
+        # What is longer is cut, and then no JSON: such a file is not read to its end.
+        lines = iter(lambda: file.readline(_LONGEST_LINE), "")
+        pairs = [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
     return [text for text, _ in pairs], [defect for _, defect in pairs]
 
 
@@ -49,7 +52,7 @@ def _read_line(line: str, place: str) -> tuple[str, str]:
         row = json.loads(line)
         return str(row["text"]), str(row["defect"] if "defect" in row else row["mutant"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{place}: expected JSON with text and defect, got {line!r:.80}"
+        message = f"{place}: expected JSON with text and defect, got {line.strip()!r:.80}"
         raise DTypeError(message) from error
 
 

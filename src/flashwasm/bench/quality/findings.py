@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,14 +68,13 @@ class QualityFindings:
     commits: list[SelectedCommit] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
-    def json(self) -> str:
-        """Return everything as JSON."""
-        document: dict[str, Any] = {
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
             "missing": self.missing,
             "figures": [figure.as_dict() for figure in self.figures],
             "commits": [commit.as_dict() for commit in self.commits],
         }
-        return json.dumps(document, indent=2) + "\n"
 
     def tables(self) -> list[Any]:
         """Return the tables for the terminal."""
