@@ -143,19 +143,21 @@ def whitened(vectors: Array, power: float = 0.5) -> Callable[[Array], Array]:
     callable
         Takes vectors ``(m, dim)``, returns unit vectors ``(m, dim)`` in float32.
     """
-    centre = vectors.mean(axis=0, dtype=np.float64)
+    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     n, dim = vectors.shape
-    centred = vectors - centre
-    variance, directions = np.linalg.eigh(centred.T @ centred / n)
+    # The products are in float32, half the time for the many vectors of a suite.
+    centred = vectors.astype(np.float32) - centre
+    covariance = (centred.T @ centred).astype(np.float64) / n
+    variance, directions = np.linalg.eigh(covariance)
     trust = n / (n + dim)
     variance = trust * np.maximum(variance, 0) + (1 - trust) * max(variance.mean(), 1e-12)
-    scale = directions * variance ** (-power / 2)
+    scale = (directions * variance ** (-power / 2)).astype(np.float32)
 
     def transform(rows: Array) -> Array:
-        mapped = (rows - centre) @ scale
+        mapped: Array = (rows.astype(np.float32) - centre) @ scale
         lengths = np.linalg.norm(mapped, axis=1, keepdims=True)
-        unit: Array = (mapped / np.where(lengths == 0, 1, lengths)).astype(np.float32)
-        return unit
+        mapped /= np.where(lengths == 0, 1, lengths)
+        return mapped
 
     return transform
 
