@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flashwasm.bench import adaptation as bench
+from flashwasm.bench.adaptation import feedback as bench
 
 DIM = 32
 

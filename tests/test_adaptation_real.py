@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.bench import adaptation as bench
+from flashwasm.bench.adaptation import feedback as bench
 from flashwasm.qe.embeddings import Embedder
 from flashwasm.qe.suite import collect
 

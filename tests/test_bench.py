@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from flashwasm.bench.cases import CASES
+from flashwasm.bench.operations.cases import CASES
 from flashwasm.bench.report import cells, duration, markdown
 from flashwasm.bench.runner import WrongResultError, run_cases
-from flashwasm.bench.search_cases import SEARCH_CASES
-from flashwasm.bench.search_runner import absent, run_search
+from flashwasm.bench.search.cases import SEARCH_CASES
+from flashwasm.bench.search.runner import absent, run_search
 from flashwasm.cli import main
 
 SMALL = next(case for case in CASES if case.operation == "vecadd")

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 import flashwasm as fw
-from flashwasm.bench import adaptation_report, adapter_steps
-from flashwasm.bench.adaptation import KINDS, Quality, labels, run_quality
+from flashwasm.bench.adaptation import report as adaptation_report
+from flashwasm.bench.adaptation import steps as adapter_steps
+from flashwasm.bench.adaptation.feedback import KINDS, Quality, labels, run_quality
 from flashwasm.cli import main
 from labelled_suite import classes
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flashwasm.bench.attending import attention_case
-from flashwasm.bench.cases import PEER_CASES
-from flashwasm.bench.elementwise import embedding_case, vecadd_case
+from flashwasm.bench.operations.attending import attention_case
+from flashwasm.bench.operations.cases import PEER_CASES
+from flashwasm.bench.operations.elementwise import embedding_case, vecadd_case
+from flashwasm.bench.operations.products import matmul_case
+from flashwasm.bench.operations.rowwise import layer_norm_case, softmax_case
 from flashwasm.bench.peers.in_process import NumPy, NumPyByHeads, PyTorch
 from flashwasm.bench.peers.node import NodeError, OnnxRuntimeWeb, RuVector, TensorFlowJs
 from flashwasm.bench.peers.onnx_runtime import OnnxRuntime
 from flashwasm.bench.peers.peer import Contender, Peer
+from flashwasm.bench.peers.report import PEERS as PEER_HEADINGS
+from flashwasm.bench.peers.report import case_rows, peer_rows
 from flashwasm.bench.peers.runner import COPIES, OURS, run_peers
 from flashwasm.bench.peers.table import PEERS, presences
-from flashwasm.bench.peers_report import PEERS as PEER_HEADINGS
-from flashwasm.bench.peers_report import case_rows, peer_rows
-from flashwasm.bench.products import matmul_case
-from flashwasm.bench.rowwise import layer_norm_case, softmax_case
 from flashwasm.bench.runner import WrongResultError
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.errors import CapabilityError

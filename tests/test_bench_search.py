@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from flashwasm.bench.peers_report import target_rows
+from flashwasm.bench.peers.report import target_rows
 from flashwasm.bench.plots import picture
-from flashwasm.bench.search_cases import stored
-from flashwasm.bench.search_runner import SearchResult, run_search
-from flashwasm.bench.search_targets import FLOAT32, INT8, VECTORS, judge_searches
+from flashwasm.bench.search.cases import stored
+from flashwasm.bench.search.runner import SearchResult, run_search
+from flashwasm.bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
 from flashwasm.bench.suites import Findings
 from flashwasm.errors import DTypeError, ShapeError
 from samples import normal

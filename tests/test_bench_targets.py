@@ -14,10 +14,10 @@ from flashwasm.bench import suites
 from flashwasm.bench.lengths import Length, run_lengths
 from flashwasm.bench.machine import peak_rate, read_rate
 from flashwasm.bench.peers import encoding
+from flashwasm.bench.peers.report import TARGETS as HEADINGS
+from flashwasm.bench.peers.report import target_rows
 from flashwasm.bench.peers.runner import OURS, Measurement, Row
 from flashwasm.bench.peers.table import Presence
-from flashwasm.bench.peers_report import TARGETS as HEADINGS
-from flashwasm.bench.peers_report import target_rows
 from flashwasm.bench.scaling import SCALED, Scaling, two_threads
 from flashwasm.bench.smallest import Overheads, measure_overheads
 from flashwasm.bench.suites import Findings

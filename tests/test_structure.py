@@ -9,8 +9,8 @@ import wasmtime
 
 import flashwasm as fw
 import reference
-from flashwasm.bench.cases import CASES
-from flashwasm.bench.search_cases import SEARCH_CASES
+from flashwasm.bench.operations.cases import CASES
+from flashwasm.bench.search.cases import SEARCH_CASES
 from flashwasm.host.instance import ARGUMENT_BYTES
 from flashwasm.kernels import KERNELS
 

@@ -21,9 +21,9 @@ import numpy as np
 import wasmtime
 from build import HERE, VARIANTS, build_variant, find_linker
 
-from flashwasm.bench.attending import attention_case
 from flashwasm.bench.case import Case
-from flashwasm.bench.products import matmul_case
+from flashwasm.bench.operations.attending import attention_case
+from flashwasm.bench.operations.products import matmul_case
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.host.engine import compiled, engine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import ops
-from flashwasm.bench.attending import attention_case
+from flashwasm.bench.operations.attending import attention_case
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.flash_attention.materialized import materialized_attention

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.bench.peers.runner import COPIES, OURS
-from flashwasm.bench.search_plot import search_panels
+from flashwasm.bench.search.plot import search_panels
 from flashwasm.errors import CapabilityError
 
 if TYPE_CHECKING:

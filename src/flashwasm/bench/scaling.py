@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flashwasm.bench.attending import attention_case
-from flashwasm.bench.products import matmul_case
+from flashwasm.bench.operations.attending import attention_case
+from flashwasm.bench.operations.products import matmul_case
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.host.peak import PeakLoop

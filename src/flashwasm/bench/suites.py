@@ -6,10 +6,10 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flashwasm.bench import peers_report
-from flashwasm.bench.cases import CASES, PEER_CASES
 from flashwasm.bench.lengths import LENGTHS, Length, run_lengths
 from flashwasm.bench.machine import PEAK_IS, peak_rate, read_rate
+from flashwasm.bench.operations.cases import CASES, PEER_CASES
+from flashwasm.bench.peers import report as peers_report
 from flashwasm.bench.peers.encoding import run_encoder
 from flashwasm.bench.peers.runner import Measurement, run_peers
 from flashwasm.bench.peers.table import PEERS, Presence, presences
@@ -24,15 +24,15 @@ from flashwasm.bench.report import (
 )
 from flashwasm.bench.runner import Result, run_cases
 from flashwasm.bench.scaling import SCALED, two_threads
-from flashwasm.bench.search_cases import SEARCH_CASES, stored
-from flashwasm.bench.search_runner import (
+from flashwasm.bench.search.cases import SEARCH_CASES, stored
+from flashwasm.bench.search.runner import (
     SEARCH_HEADINGS,
     SearchResult,
     absent,
     run_search,
     search_cells,
 )
-from flashwasm.bench.search_targets import judge_searches
+from flashwasm.bench.search.targets import judge_searches
 from flashwasm.bench.smallest import measure_overheads
 from flashwasm.bench.targets import Verdict, judge
 from flashwasm.bench.workloads import (

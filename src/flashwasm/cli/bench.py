@@ -150,7 +150,7 @@ def adaptation(
     none. Figures are held against targets.
     """
     numpy_threads = limit_numpy(threads)
-    from flashwasm.bench.adaptation_report import run_adaptation, steps  # noqa: PLC0415
+    from flashwasm.bench.adaptation.report import run_adaptation, steps  # noqa: PLC0415
     from flashwasm.cli.output import progress_bar  # noqa: PLC0415
 
     with progress_bar("measuring", total=steps(tests, seeds)) as advance:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.bench.attending import attention_by_heads
+from flashwasm.bench.operations.attending import attention_by_heads
 from flashwasm.bench.peers.peer import Contender, Peer, installed_module, module_version
 from flashwasm.bench.timing import timer
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.adapt import LoRAAdapter
-from flashwasm.bench.adapter import ContrastiveStep
+from flashwasm.bench.operations.adapter import ContrastiveStep
 from flashwasm.bench.peers.peer import installed_module
 from flashwasm.errors import CapabilityError, FlashWasmError
 from flashwasm.runtime import Runtime

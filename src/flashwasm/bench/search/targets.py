@@ -13,7 +13,7 @@ from flashwasm.bench.targets import Target, Verdict, held_against
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flashwasm.bench.search_runner import SearchResult
+    from flashwasm.bench.search.runner import SearchResult
 
 # The targets are for so many vectors; what is true of fewer may not be of these.
 VECTORS = 100_000

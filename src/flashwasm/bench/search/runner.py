@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.bench.search_peers import PEERS
+from flashwasm.bench.search.peers import PEERS
 from flashwasm.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flashwasm.bench.search_cases import SearchCase
-    from flashwasm.bench.search_peers import Peer, Search
+    from flashwasm.bench.search.cases import SearchCase
+    from flashwasm.bench.search.peers import Peer, Search
 
     Array = NDArray[Any]
 

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.bench.adaptation import HEADINGS, KINDS, SIZES, Quality, labelled, row, run_quality
-from flashwasm.bench.adapter_steps import RANKS, STEP_HEADINGS, StepTimes, run_steps, step_row
+from flashwasm.bench.adaptation.feedback import (
+    HEADINGS,
+    KINDS,
+    SIZES,
+    Quality,
+    labelled,
+    row,
+    run_quality,
+)
+from flashwasm.bench.adaptation.steps import RANKS, STEP_HEADINGS, StepTimes, run_steps, step_row
 from flashwasm.bench.report import machine, markdown_table, terminal_table, threads_title
 from flashwasm.runtime import Runtime
 

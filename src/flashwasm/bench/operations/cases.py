@@ -1,12 +1,22 @@
 """The cases: each operation at the sizes that matter, one row a case."""
 
-from flashwasm.bench.adapter import ADAPTER
-from flashwasm.bench.attending import attention_case
-from flashwasm.bench.backward import attention_backward_case
-from flashwasm.bench.decoding import DECODING
-from flashwasm.bench.elementwise import embedding_case, gelu_case, rotary_case, vecadd_case
-from flashwasm.bench.products import matmul_case, top_k_case
-from flashwasm.bench.rowwise import layer_norm_case, mean_pool_case, rms_norm_case, softmax_case
+from flashwasm.bench.operations.adapter import ADAPTER
+from flashwasm.bench.operations.attending import attention_case
+from flashwasm.bench.operations.backward import attention_backward_case
+from flashwasm.bench.operations.decoding import DECODING
+from flashwasm.bench.operations.elementwise import (
+    embedding_case,
+    gelu_case,
+    rotary_case,
+    vecadd_case,
+)
+from flashwasm.bench.operations.products import matmul_case, top_k_case
+from flashwasm.bench.operations.rowwise import (
+    layer_norm_case,
+    mean_pool_case,
+    rms_norm_case,
+    softmax_case,
+)
 
 CASES = (
     matmul_case(512, 512, 512),

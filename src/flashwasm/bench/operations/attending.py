@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.bench.case import EPS, Case, normal
-from flashwasm.bench.rowwise import softmax
+from flashwasm.bench.operations.rowwise import softmax
 from flashwasm.flash_attention.dense import attention
 
 if TYPE_CHECKING:

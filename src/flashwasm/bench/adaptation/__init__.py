@@ -1,0 +1,1 @@
+"""Steps of training an adapter, and what feedback is worth to a suite."""

@@ -1,0 +1,1 @@
+"""The operations: a file of cases for each sort, and the table of them all."""

@@ -1,0 +1,1 @@
+"""Exact and graph indexes beside other libraries: recall, queries a second, building and memory."""
