@@ -16,10 +16,10 @@ import tiny_bert
 from flashwasm.bench.adaptation import feedback as bench
 from flashwasm.cli import main
 from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, adapt_suite
-from flashwasm.qe.adaptation import Adaptation, Pairs, prior, train, unit
-from flashwasm.qe.adaptation_gate import Suite, judge
-from flashwasm.qe.adaptation_store import Version
-from flashwasm.qe.scorers import whitened
+from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train, unit
+from flashwasm.qe.adaptation.gate import Suite, judge
+from flashwasm.qe.adaptation.store import Version
+from flashwasm.qe.scoring.scorers import whitened
 from labelled_suite import classes
 from samples import assert_same_bits, normal
 
@@ -246,7 +246,7 @@ def invoke(*arguments):
 def activate(folder, model=None):
     """Make an adaptation active that turns the order around."""
     index = SuiteIndex.build(folder, scorers=("meaning",))
-    embedder = sys.modules["flashwasm.qe.embeddings"].Embedder()
+    embedder = sys.modules["flashwasm.qe.scoring.embeddings"].Embedder()
     vectors = embedder.embed([test.source for test in index.tests])
     whitening, prepared = prior(vectors)
     dim = prepared.shape[1]
@@ -347,8 +347,10 @@ def test_feedback_on_tests_that_are_gone(project):
 # An adaptation that trains for an instant and passes, so that most of the time goes to writing.
 KILLED = """
 import sys
-from flashwasm.qe import adaptation, adapt_suite, suite_adaptation
-from flashwasm.qe.adaptation_gate import Verdict
+from flashwasm.qe import adapt_suite
+from flashwasm.qe.adaptation import adaptation
+from flashwasm.qe.adaptation.gate import Verdict
+from flashwasm.qe.similarity import suite_adaptation
 adaptation._STEPS = 5
 suite_adaptation.judge = lambda *_, **__: Verdict(True, "it must", 1, 1)
 while True:

@@ -8,8 +8,8 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.bench.adaptation import feedback as bench
-from flashwasm.qe.embeddings import Embedder
-from flashwasm.qe.suite import collect
+from flashwasm.qe.scoring.embeddings import Embedder
+from flashwasm.qe.suites.suite import collect
 
 networkx = pytest.importorskip("networkx")
 pytestmark = pytest.mark.slow

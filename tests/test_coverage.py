@@ -13,8 +13,8 @@ from click.testing import CliRunner
 import flashwasm as fw
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex
-from flashwasm.qe.coverage_data import CoverageData
-from flashwasm.qe.gaps import find_gaps
+from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.gaps import find_gaps
 
 LIBRARY = """\
 def small(x):

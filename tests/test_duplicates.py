@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from flashwasm.cli import main
 from flashwasm.qe import collect
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.duplicates import find_duplicates
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.duplicates.groups import find_duplicates
 from flashwasm.qe.sarif import duplicates_sarif
 
 

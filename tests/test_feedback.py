@@ -12,8 +12,8 @@ import flashwasm as fw
 import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import FeedbackLog, Judgement
-from flashwasm.qe.exploration import explored
-from flashwasm.qe.feedback import Shown
+from flashwasm.qe.adaptation.feedback import Shown
+from flashwasm.qe.similarity.exploration import explored
 
 A, B, C = (f"test_x.py::test_{name}" for name in "abc")
 

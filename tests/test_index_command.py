@@ -12,7 +12,7 @@ import tiny_bert
 from flashwasm.cli import main
 from flashwasm.container import Container, read_container, write_container
 from flashwasm.qe import CoverageIndex, FunctionIndex, SuiteIndex
-from flashwasm.qe.coverage_data import CoverageData
+from flashwasm.qe.coverage.data import CoverageData
 from flashwasm.qe.inspection import verify_file
 
 pytest.importorskip("sklearn")
@@ -84,7 +84,7 @@ def test_a_suite_comes_back(folder, model, one_thread, with_model):
 
 def test_loading_counts_and_embeds_nothing_again(model, one_thread, monkeypatch):
     SuiteIndex.build("suite", model=model, runtime=one_thread).save("suite.fw")
-    monkeypatch.setattr("flashwasm.qe.tfidf.TfIdf._fit", None)
+    monkeypatch.setattr("flashwasm.qe.scoring.tfidf.TfIdf._fit", None)
     monkeypatch.setattr(fw.SentenceEncoder, "encode", None)
     monkeypatch.setenv("FLASHWASM_CACHE", "other")
     assert len(all_scores(SuiteIndex.load("suite.fw", runtime=one_thread))) == 4

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, collect, find_duplicates
-from flashwasm.qe.coverage_data import CoverageData
+from flashwasm.qe.coverage.data import CoverageData
 from flashwasm.qe.pages import duplicates_page
 
 SUITE = """\

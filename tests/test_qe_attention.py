@@ -8,7 +8,9 @@ import pytest
 import flashwasm as fw
 from flashwasm import qe
 from flashwasm.bench.workloads import STRATEGIES, run_strategies
-from flashwasm.qe import blocks, workload_benchmarks, workload_operations
+from flashwasm.qe.workloads import benchmarks as workload_benchmarks
+from flashwasm.qe.workloads import blocks
+from flashwasm.qe.workloads import operations as workload_operations
 
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
@@ -486,7 +488,7 @@ def test_embeddings_are_cached_up_to_a_bound(make, monkeypatch):
     table = {
         "coverage-analysis": qe.SonaConfig(enabled=False, rank=2, target_ms=1, cached_patterns=2)
     }
-    monkeypatch.setattr("flashwasm.qe.workload.QE_SONA_CONFIG", table)
+    monkeypatch.setattr("flashwasm.qe.workloads.attention.QE_SONA_CONFIG", table)
     attention = make("coverage-analysis")
     tokens = [normal(4, 8) for _ in range(3)]
 
@@ -560,7 +562,9 @@ def test_every_setting_of_adaptation_acts(make, monkeypatch, field):
     seen = []
     for settings in (SONA, SONA | {field: other[field]}):
         row = qe.SonaConfig(**settings)
-        monkeypatch.setattr("flashwasm.qe.workload.QE_SONA_CONFIG", {"code-embedding": row})
+        monkeypatch.setattr(
+            "flashwasm.qe.workloads.attention.QE_SONA_CONFIG", {"code-embedding": row}
+        )
         attention = make("code-embedding")
         if not row.enabled:
             with pytest.raises(fw.CapabilityError, match="adaptation is not enabled for code"):
@@ -670,6 +674,8 @@ def test_the_other_benchmarks(monkeypatch):
 
 
 def test_a_wrong_result_is_not_timed(monkeypatch):
-    monkeypatch.setattr("flashwasm.qe.workload.materialize", lambda o, *_: np.zeros(o.shape))
+    monkeypatch.setattr(
+        "flashwasm.qe.workloads.attention.materialize", lambda o, *_: np.zeros(o.shape)
+    )
     with pytest.raises(fw.FlashWasmError, match="its baseline differ by"):
         qe.benchmark_workload("pattern-adaptation")

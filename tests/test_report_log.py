@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 from flashwasm.cli import main
-from flashwasm.qe.reports import read_failures, read_times
+from flashwasm.qe.defects.reports import read_failures, read_times
 
 CONFTEST = """
 import json

@@ -5,10 +5,11 @@ import pytest
 
 import flashwasm as fw
 import tiny_bert
-from flashwasm.qe import CoverageIndex, SuiteIndex, matrix_cache, tfidf
-from flashwasm.qe.coverage_data import CoverageData
-from flashwasm.qe.explanation import Explainer
-from flashwasm.qe.scorers import fused, whitened
+from flashwasm.qe import CoverageIndex, SuiteIndex
+from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.scoring import matrix_cache, tfidf
+from flashwasm.qe.scoring.scorers import fused, whitened
+from flashwasm.qe.similarity.explanation import Explainer
 
 SOURCES = [
     "def test_add(tmp_path): assert graph.add_edge(1, 2)",

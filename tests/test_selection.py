@@ -20,10 +20,10 @@ from flashwasm.qe import (
     rank_tests,
     read_diff,
 )
-from flashwasm.qe.coverage_data import CoverageData
-from flashwasm.qe.functions import collect_functions
-from flashwasm.qe.reports import read_times
-from flashwasm.qe.selection import changes_everything, parse_budget, within_budget
+from flashwasm.qe.changes.selection import changes_everything, parse_budget, within_budget
+from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.defects.reports import read_times
+from flashwasm.qe.functions.index import collect_functions
 
 pytest.importorskip("sklearn")
 
@@ -263,7 +263,7 @@ def test_without_unidiff(monkeypatch):
         raise ModuleNotFoundError(name)
 
     importer = type("", (), {"import_module": staticmethod(absent)})
-    monkeypatch.setattr("flashwasm.qe.diffs.importlib", importer)
+    monkeypatch.setattr("flashwasm.qe.changes.diffs.importlib", importer)
     with pytest.raises(fw.CapabilityError, match="unidiff is not installed; get it with: pip"):
         read_diff(DIFF)
 

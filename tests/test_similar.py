@@ -10,9 +10,10 @@ import pytest
 
 import flashwasm as fw
 import tiny_bert
-from flashwasm.qe import SuiteIndex, embeddings
-from flashwasm.qe.embedding_cache import EmbeddingCache
-from flashwasm.qe.preparation import prepare
+from flashwasm.qe import SuiteIndex
+from flashwasm.qe.scoring import embeddings
+from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
+from flashwasm.qe.scoring.preparation import prepare
 
 GRAPH = """
 class TestGraph:
@@ -84,7 +85,7 @@ def cache_file(folders):
 
 
 def whitened(rows):
-    """Return a map as `flashwasm.qe.scorers.whitened` describes it, in float64 by the SVD."""
+    """Return the map that the package's `whitened` describes, in float64 by the SVD."""
     n, dim = rows.shape
     centre = rows.mean(axis=0)
     _, deviations, directions = np.linalg.svd(rows - centre)
@@ -401,7 +402,7 @@ def vector(key):
 WRITER = """
 import sys; sys.path[:0] = {path!r}
 from pathlib import Path
-from flashwasm.qe.embedding_cache import EmbeddingCache
+from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from test_similar import key, vector
 keys = [key({writer}, i) for i in range(20)]
 cache = EmbeddingCache(Path({file!r}))
@@ -432,7 +433,7 @@ def test_processes_that_write_one_file_leave_it_whole(folders):
 
 
 def test_the_oldest_go_first(folders, monkeypatch):
-    monkeypatch.setattr("flashwasm.qe.embedding_cache._MAX_ROWS", 3)
+    monkeypatch.setattr("flashwasm.qe.scoring.embedding_cache._MAX_ROWS", 3)
     keys = [key("old", i) for i in range(5)]
     for i, used in [(0, []), (1, []), (2, [0]), (3, [])]:
         cache = EmbeddingCache(folders / "cache.bin")
@@ -443,7 +444,7 @@ def test_the_oldest_go_first(folders, monkeypatch):
 
 
 def test_a_suite_larger_than_the_bound_is_kept_whole(build, monkeypatch, embedded):
-    monkeypatch.setattr("flashwasm.qe.embedding_cache._MAX_ROWS", 3)
+    monkeypatch.setattr("flashwasm.qe.scoring.embedding_cache._MAX_ROWS", 3)
     build()
     embedded.clear()
     build()

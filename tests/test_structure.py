@@ -37,6 +37,17 @@ LAYERS = [
     {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+# And inside `qe`.
+QE_LAYERS = [
+    {"suites", "scoring", "index_file"},
+    {"coverage", "defects", "adaptation"},
+    {"duplicates"},
+    {"similarity"},
+    {"functions", "changes", "workloads"},
+    {"inspection", "pages", "sarif"},
+    {"__init__"},
+]
+QE_LEVEL = {name: level for level, names in enumerate(QE_LAYERS) for name in names}
 
 # Kernels that have no public function of their own name, and why.
 NOT_PUBLIC = {
@@ -86,8 +97,8 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def unit(path):
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+def unit(path, depth=0):
+    return path.relative_to(SOURCE).parts[depth].removesuffix(".py")
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=path_id)
@@ -98,8 +109,17 @@ def test_imports_go_one_way(path):
             assert LEVEL[parts[1]] <= LEVEL[unit(path)], f"{path_id(path)} imports {name}"
 
 
+@pytest.mark.parametrize("path", [p for p in PYTHON if unit(p) == "qe"], ids=path_id)
+def test_imports_go_one_way_inside_qe(path):
+    for name in imported(path):
+        place = name.removeprefix("flashwasm.qe.").split(".")[0]
+        if name.startswith("flashwasm.qe.") and place in QE_LEVEL:
+            assert QE_LEVEL[place] <= QE_LEVEL[unit(path, 1)], f"{path_id(path)} imports {name}"
+
+
 def test_every_module_has_its_layer():
     assert {unit(path) for path in PYTHON} <= LEVEL.keys()
+    assert {unit(path, 1) for path in PYTHON if unit(path) == "qe"} <= QE_LEVEL.keys()
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=path_id)

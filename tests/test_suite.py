@@ -9,8 +9,9 @@ from textwrap import dedent
 import pytest
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe import collect, modules
-from flashwasm.qe.outline import parse
+from flashwasm.qe import collect
+from flashwasm.qe.suites import modules
+from flashwasm.qe.suites.outline import parse
 
 
 @pytest.fixture(autouse=True)

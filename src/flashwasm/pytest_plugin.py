@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _budget(select: str) -> float | int:
     from flashwasm.errors import ShapeError  # noqa: PLC0415 - nothing is imported unless asked for.
-    from flashwasm.qe.selection import parse_budget  # noqa: PLC0415
+    from flashwasm.qe.changes.selection import parse_budget  # noqa: PLC0415
 
     try:
         return parse_budget(select)
@@ -133,9 +133,9 @@ class Plugin:
             self._lines.append(f"could not {what}: {reason}")
 
     def _order(self, items: list[pytest.Item]) -> None:
-        from flashwasm.qe.diffs import read_diff  # noqa: PLC0415 - heavy, and only for this.
-        from flashwasm.qe.selection import rank_tests  # noqa: PLC0415
-        from flashwasm.qe.similar import SuiteIndex  # noqa: PLC0415
+        from flashwasm.qe.changes.diffs import read_diff  # noqa: PLC0415 - heavy, and only for this.
+        from flashwasm.qe.changes.selection import rank_tests  # noqa: PLC0415
+        from flashwasm.qe.similarity.suite_index import SuiteIndex  # noqa: PLC0415
 
         changes = read_diff(self._diff_text())
         if not items or not changes:
@@ -198,7 +198,7 @@ class Plugin:
             cache.set(_CACHE_KEY, {**cache.get(_CACHE_KEY, {}), **self._seconds})
 
     def _match(self, stats: dict[str, list[Any]]) -> None:
-        from flashwasm.qe.failure_library import FailureLibrary  # noqa: PLC0415 - as above.
+        from flashwasm.qe.defects.library import FailureLibrary  # noqa: PLC0415 - as above.
 
         failed = [*stats.get("failed", []), *stats.get("error", [])]
         if not failed:

@@ -19,11 +19,11 @@ from flashwasm.cli.output import (
     runtime_for,
     threads_option,
 )
-from flashwasm.qe.adaptation_store import AdaptationStore, Version
-from flashwasm.qe.root import root_folder
+from flashwasm.qe.adaptation.store import AdaptationStore, Version
+from flashwasm.qe.suites.root import root_folder
 
 if TYPE_CHECKING:
-    from flashwasm.qe.adaptation_gate import Verdict
+    from flashwasm.qe.adaptation.gate import Verdict
 
 __all__ = ["adapt"]
 
@@ -82,7 +82,7 @@ def train(
     accepted tests in five-fold cross-validation by file, with the bootstrap's interval of 95 %
     above zero. Otherwise nothing changes.
     """
-    from flashwasm.qe.suite_adaptation import adapt_suite  # noqa: PLC0415 - loads the encoder.
+    from flashwasm.qe.similarity.suite_adaptation import adapt_suite  # noqa: PLC0415 - loads the encoder.
 
     done = adapt_suite(
         path,

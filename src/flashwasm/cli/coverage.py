@@ -17,9 +17,9 @@ from flashwasm.cli.output import (
     read_text,
 )
 from flashwasm.errors import ShapeError
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.diffs import read_diff
-from flashwasm.qe.gaps import find_gaps
+from flashwasm.qe.changes.diffs import read_diff
+from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.pages import gaps_page, write_page
 
 __all__ = ["coverage"]

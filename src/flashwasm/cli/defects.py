@@ -16,9 +16,9 @@ from flashwasm.cli.output import (
     note_missing,
     print_table,
 )
-from flashwasm.qe.failure_library import FailureLibrary, cluster_failures
+from flashwasm.qe.defects.library import FailureLibrary, cluster_failures
+from flashwasm.qe.defects.reports import TestFailure, read_failures
 from flashwasm.qe.pages import clusters_page, write_page
-from flashwasm.qe.reports import TestFailure, read_failures
 
 __all__ = ["defects"]
 

@@ -24,13 +24,13 @@ from flashwasm.cli.output import (
 )
 from flashwasm.encoder.progress import progress_report
 from flashwasm.files import write_atomically
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.duplicates import DuplicateGroup, find_duplicates
-from flashwasm.qe.explanation import Explainer, Explanation
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.pages import duplicates_page, write_page
 from flashwasm.qe.sarif import duplicates_sarif
-from flashwasm.qe.suite import collect
-from flashwasm.qe.suite_file import read_suite
+from flashwasm.qe.similarity.explanation import Explainer, Explanation
+from flashwasm.qe.similarity.suite_file import read_suite
+from flashwasm.qe.suites.suite import collect
 
 __all__ = ["duplicates"]
 

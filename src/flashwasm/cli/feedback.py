@@ -8,9 +8,9 @@ import click
 
 from flashwasm.cli.output import echo_json, json_option, note
 from flashwasm.errors import ShapeError
-from flashwasm.qe.feedback import FeedbackLog, Judgement
-from flashwasm.qe.nodeids import NodeIds
-from flashwasm.qe.suite import collect
+from flashwasm.qe.adaptation.feedback import FeedbackLog, Judgement
+from flashwasm.qe.suites.nodeids import NodeIds
+from flashwasm.qe.suites.suite import collect
 
 __all__ = ["feedback"]
 

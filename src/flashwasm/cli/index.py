@@ -23,12 +23,12 @@ from flashwasm.cli.output import (
     threads_option,
 )
 from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.failure_library import FailureLibrary, cluster_failures
-from flashwasm.qe.functions import FunctionIndex
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.defects.library import FailureLibrary, cluster_failures
+from flashwasm.qe.defects.reports import read_failures
+from flashwasm.qe.functions.index import FunctionIndex
 from flashwasm.qe.inspection import FileReport, inspect_file, verify_file
-from flashwasm.qe.reports import read_failures
-from flashwasm.qe.similar import SuiteIndex
+from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.search import FlatIndex, HNSWIndex
 
 if TYPE_CHECKING:

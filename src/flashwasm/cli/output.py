@@ -18,8 +18,8 @@ from flashwasm.errors import ShapeError
 from flashwasm.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
-    from flashwasm.qe.explanation import Explanation
-    from flashwasm.qe.suite import Skipped
+    from flashwasm.qe.similarity.explanation import Explanation
+    from flashwasm.qe.suites.suite import Skipped
 
 __all__ = [
     "cache_option",

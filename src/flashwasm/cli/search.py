@@ -22,8 +22,8 @@ from flashwasm.cli.output import (
     skipped_json,
     threads_option,
 )
-from flashwasm.qe.explanation import Explanation
-from flashwasm.qe.functions import FunctionIndex
+from flashwasm.qe.functions.index import FunctionIndex
+from flashwasm.qe.similarity.explanation import Explanation
 
 __all__ = ["search"]
 

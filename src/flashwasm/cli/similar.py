@@ -24,12 +24,12 @@ from flashwasm.cli.output import (
     skipped_json,
     threads_option,
 )
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.feedback import FeedbackLog, Shown
-from flashwasm.qe.similar import SuiteIndex
+from flashwasm.qe.adaptation.feedback import FeedbackLog, Shown
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
-    from flashwasm.qe.match import Match
+    from flashwasm.qe.similarity.match import Match
 
 __all__ = ["similar"]
 

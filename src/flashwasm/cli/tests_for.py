@@ -28,10 +28,8 @@ from flashwasm.cli.output import (
     threads_option,
 )
 from flashwasm.errors import CapabilityError
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.diffs import read_diff
-from flashwasm.qe.reports import read_times
-from flashwasm.qe.selection import (
+from flashwasm.qe.changes.diffs import read_diff
+from flashwasm.qe.changes.selection import (
     SelectedTest,
     change_text,
     changes_everything,
@@ -39,10 +37,12 @@ from flashwasm.qe.selection import (
     rank_tests,
     within_budget,
 )
-from flashwasm.qe.similar import SuiteIndex
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.defects.reports import read_times
+from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
-    from flashwasm.qe.explanation import Explanation
+    from flashwasm.qe.similarity.explanation import Explanation
 
 __all__ = ["tests_for"]
 

@@ -19,12 +19,12 @@ from flashwasm.container import (
 )
 from flashwasm.encoder.models import sha256_of
 from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.qe.coverage_data import read_coverage
-from flashwasm.qe.coverage_file import read_coverage_file
-from flashwasm.qe.failure_library import FailureLibrary
-from flashwasm.qe.function_file import read_functions
+from flashwasm.qe.coverage.data import read_coverage
+from flashwasm.qe.coverage.file import read_coverage_file
+from flashwasm.qe.defects.library import FailureLibrary
+from flashwasm.qe.functions.file import read_functions
 from flashwasm.qe.index_file import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
-from flashwasm.qe.suite_file import read_suite
+from flashwasm.qe.similarity.suite_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 
 __all__ = ["FileReport", "inspect_file", "verify_file"]

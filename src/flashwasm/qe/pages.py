@@ -11,10 +11,10 @@ from flashwasm import __version__
 from flashwasm.files import write_atomically
 
 if TYPE_CHECKING:
-    from flashwasm.qe.duplicates import DuplicateGroup
-    from flashwasm.qe.failure_library import FailureCluster
-    from flashwasm.qe.gaps import Gap
-    from flashwasm.qe.reports import TestFailure
+    from flashwasm.qe.coverage.gaps import Gap
+    from flashwasm.qe.defects.library import FailureCluster
+    from flashwasm.qe.defects.reports import TestFailure
+    from flashwasm.qe.duplicates.groups import DuplicateGroup
 
 __all__ = ["clusters_page", "duplicates_page", "gaps_page", "write_page"]
 

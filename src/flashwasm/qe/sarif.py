@@ -14,8 +14,8 @@ from flashwasm import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flashwasm.qe.duplicates import DuplicateGroup
-    from flashwasm.qe.suite import CollectedTest
+    from flashwasm.qe.duplicates.groups import DuplicateGroup
+    from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["duplicates_sarif"]
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe.adaptation import Pairs, prior, train, unit
-from flashwasm.qe.adaptation_gate import Suite, judge
-from flashwasm.qe.embeddings import Embedder
-from flashwasm.qe.suite import collect
+from flashwasm.qe.adaptation.adaptation import Pairs, prior, train, unit
+from flashwasm.qe.adaptation.gate import Suite, judge
+from flashwasm.qe.scoring.embeddings import Embedder
+from flashwasm.qe.suites.suite import collect
 
 if TYPE_CHECKING:
     from pathlib import Path

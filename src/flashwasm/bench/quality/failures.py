@@ -15,9 +15,9 @@ import numpy.typing as npt
 from flashwasm.bench.quality.baselines import BM25, Bm25, TokenTfIdf
 from flashwasm.bench.quality.measures import Figure, figures, ranked, reciprocal_rank
 from flashwasm.errors import DTypeError
-from flashwasm.qe.failure_library import TEXT_END, cluster_failures
-from flashwasm.qe.tfidf import TfIdf
-from flashwasm.qe.tracebacks import Failure, read_failure
+from flashwasm.qe.defects.library import TEXT_END, cluster_failures
+from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.qe.scoring.tfidf import TfIdf
 
 __all__ = ["measure_failures", "read_labelled"]
 

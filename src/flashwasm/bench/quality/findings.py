@@ -14,8 +14,8 @@ from flashwasm.bench.quality.similarity import SuiteQuality
 from flashwasm.bench.report import markdown_table, terminal_table
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
-from flashwasm.qe.coverage_index import CoverageIndex
-from flashwasm.qe.similar import SuiteIndex
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
     from flashwasm.bench.quality.measures import Figure

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe.diffs import read_diff
-from flashwasm.qe.selection import rank_tests
-from flashwasm.qe.suite import is_test_file
+from flashwasm.qe.changes.diffs import read_diff
+from flashwasm.qe.changes.selection import rank_tests
+from flashwasm.qe.suites.suite import is_test_file
 
 if TYPE_CHECKING:
-    from flashwasm.qe.similar import SuiteIndex
+    from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 __all__ = ["COMMITS", "Commit", "SelectedCommit", "commits", "measure_commits"]
 

@@ -18,12 +18,12 @@ from flashwasm.bench.quality.measures import (
     ranked,
     reciprocal_rank,
 )
-from flashwasm.qe.scorers import fused
+from flashwasm.qe.scoring.scorers import fused
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage_index import CoverageIndex
-    from flashwasm.qe.similar import SuiteIndex
-    from flashwasm.qe.suite import CollectedTest
+    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.similarity.suite_index import SuiteIndex
+    from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["QUERIES", "SuiteQuality"]
 

@@ -1,0 +1,1 @@
+"""Diffs, and the tests that a change calls for."""

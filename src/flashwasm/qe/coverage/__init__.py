@@ -1,0 +1,1 @@
+"""Coverage: which test runs which line, read from coverage.py's databases."""

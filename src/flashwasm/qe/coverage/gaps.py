@@ -1,0 +1,170 @@
+"""What no test runs: lines of functions, the test nearest to each, and how much of a risk it is."""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flashwasm.qe.coverage.index import CoverageIndex
+
+__all__ = ["Gap", "find_gaps"]
+
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.IfExp, ast.Match)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Statements of a function that no test runs.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the database calls it.
+    function : str
+        Its qualified name.
+    lines : list of int
+        Lines on which those statements begin.
+    nearest_test : str or None
+        The test that runs most of the function, or else lines nearest to it in the file.
+    risk : float
+        Product of the components.
+    components : mapping of str to float
+        ``uncovered``: share of the function's statements; ``size``: logarithm of 1 + their number;
+        ``branches``: 1 + branches among them.
+    """
+
+    path: str
+    function: str
+    lines: list[int]
+    nearest_test: str | None
+    risk: float
+    components: Mapping[str, float]
+
+
+def find_gaps(
+    index: CoverageIndex,
+    root: Path,
+    *,
+    only: Mapping[str, Iterable[int]] | None = None,
+) -> tuple[list[Gap], list[str]]:
+    """Return gaps, the riskiest first, and files whose source is not below ``root``.
+
+    Parameters
+    ----------
+    index : CoverageIndex
+        What ran.
+    root : pathlib.Path
+        The folder that relative paths of the database start at.
+    only : mapping of str to iterable of int, optional
+        Lines by file, such as those that a diff adds; other lines are no gaps then.
+    """
+    wanted = None
+    if only is not None:
+        # Files that the database does not have at all were not measured.
+        wanted = {path: set(lines) for path, lines in only.items()}
+    gaps, absent = [], []
+    for path in index.files:
+        lines = None if wanted is None else _lines_of(path, wanted)
+        if lines is not None and not lines:
+            continue
+        source = root / path
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(source.read_bytes())
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            absent.append(path)
+            continue
+        gaps += _gaps_of(index, path, tree, lines)
+    return sorted(gaps, key=lambda gap: (-gap.risk, gap.path, gap.lines)), absent
+
+
+def _lines_of(path: str, wanted: Mapping[str, set[int]]) -> set[int]:
+    name = path.replace("\\", "/")
+    for key, lines in wanted.items():
+        if name == key or name.endswith(f"/{key}") or key.endswith(f"/{name}"):
+            return lines
+    return set()
+
+
+def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] | None) -> list[Gap]:
+    covered = index.tested(path)
+    gaps = []
+    for name, node in _functions(tree, ""):
+        statements = list(_statements(node.body))
+        missed = [s for s in statements if s.lineno not in covered]
+        if only is not None:
+            missed = [s for s in missed if only & set(range(s.lineno, _own_end(s) + 1))]
+        if not missed:
+            continue
+        components = {
+            "uncovered": len(missed) / len(statements),
+            "size": math.log(1 + len(missed)),
+            "branches": 1.0 + sum(isinstance(s, _BRANCHES) for s in missed),
+        }
+        nearest = _nearest(index, path, node, covered)
+        lines = sorted({s.lineno for s in missed})
+        gaps.append(Gap(path, name, lines, nearest, math.prod(components.values()), components))
+    return gaps
+
+
+def _functions(
+    node: ast.AST, scope: str
+) -> Iterable[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield f"{scope}{child.name}", child
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from _functions(child, f"{scope}{child.name}.")
+        else:
+            yield from _functions(child, scope)
+
+
+def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
+    """Statements that coverage.py would see, those of inner functions left out."""
+    for statement in body:
+        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        # Docstrings leave no trace, and neither do declarations.
+        if is_text or isinstance(statement, (ast.Global, ast.Nonlocal)):
+            continue
+        yield statement
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        for name in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(statement, name, []))
+        for handler in getattr(statement, "handlers", []):
+            yield from _statements(handler.body)
+        for case in getattr(statement, "cases", []):
+            yield from _statements(case.body)
+
+
+def _own_end(statement: ast.stmt) -> int:
+    """Last line of a statement without the statements inside it."""
+    inner = getattr(statement, "body", None)
+    if isinstance(inner, list) and inner and isinstance(inner[0], ast.stmt):
+        return max(statement.lineno, inner[0].lineno - 1)
+    return statement.end_lineno or statement.lineno
+
+
+def _nearest(
+    index: CoverageIndex,
+    path: str,
+    node: ast.FunctionDef | ast.AsyncFunctionDef,
+    covered: set[int],
+) -> str | None:
+    """Return the test to extend."""
+    inside = index.who(path, range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
+    if inside:
+        return next(iter(inside))
+    if not covered:
+        return None
+    line = min(covered, key=lambda n: min(abs(n - node.lineno), abs(n - (node.end_lineno or n))))
+    tests = Counter({test: len(lines) for test, lines in index.who(path, [line]).items()})
+    return min(tests) if tests else None

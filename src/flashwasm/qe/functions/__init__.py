@@ -1,0 +1,1 @@
+"""Functions of a program that words describe."""

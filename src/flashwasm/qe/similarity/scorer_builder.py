@@ -1,0 +1,119 @@
+"""The scorers of a suite, made of its sources or of what a file keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from flashwasm.encoder.progress import progress_report
+from flashwasm.errors import CapabilityError
+from flashwasm.qe.adaptation.active import active_adaptation
+from flashwasm.qe.scoring.embeddings import Embedder
+from flashwasm.qe.scoring.postings import Likeness
+from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer
+from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.similarity.suite_file import Kept, StoredVectors
+from flashwasm.runtime import default_runtime
+
+if TYPE_CHECKING:
+    from flashwasm.encoder import SentenceEncoder
+    from flashwasm.runtime import Runtime
+
+__all__ = ["ScorerBuilder"]
+
+
+class ScorerBuilder:
+    """Makes scorers of the sources of one suite.
+
+    Parameters
+    ----------
+    sources : list of str
+        The tests.
+    model, runtime
+        As `SuiteIndex.build` has them.
+    kept : Kept
+        What need not be made again; what is made is added to it.
+    root : pathlib.Path, optional
+        The suite whose active adaptation to feedback is used; None uses none.
+
+    Attributes
+    ----------
+    adaptation : int or None
+        The version of the adaptation in use.
+    notes : list of str
+        Why there is none, where one was left out.
+    """
+
+    def __init__(
+        self,
+        sources: list[str],
+        model: str | Path | SentenceEncoder | None,
+        runtime: Runtime | None,
+        kept: Kept,
+        root: Path | None = None,
+    ) -> None:
+        self._sources = sources
+        self._model = model
+        self._runtime = runtime
+        self._root = root
+        self.kept = kept
+        self.adaptation: int | None = None
+        self.notes: list[str] = []
+
+    def scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer | CapabilityError:
+        """Return a scorer, or the error that says what it lacks."""
+        try:
+            if name == "meaning":
+                return self._meaning(progress=progress, cache=cache)
+            with progress_report(f"counting {name}", show=progress) as advance:
+                sources, known = self._sources or [""], self.kept.terms
+                terms = TfIdf(name, sources, cache=cache, progress=advance, known=known)
+            known[terms.key] = terms.arrays
+            return TermScorer(name, terms)
+        except CapabilityError as error:
+            return error
+
+    def coverage(self) -> list[Scorer]:
+        """Return the scorer by coverage, where the tests' rows are there."""
+        if self.kept.rows is None:
+            return []
+        return [CoverageScorer(Likeness(self.kept.rows, self.kept.width))]
+
+    def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
+        rt = default_runtime() if self._runtime is None else self._runtime
+        known = self.kept.embeddings
+        model = self._model
+        if model is None and known is not None and Path(known.model).is_dir():
+            model = known.model
+        try:
+            embedder = Embedder(model, cache=cache, runtime=rt)
+        except CapabilityError as error:
+            if known is None or self._model is not None:
+                raise
+            return MeaningScorer(known.vectors, _lacking(error))
+        if not self._sources:
+            return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1))
+        if known is None or known.settings != embedder.settings:
+            with progress_report("embedding", show=progress) as advance:
+                vectors = embedder.embed(self._sources, progress=advance)
+            known = StoredVectors(vectors, str(embedder.folder), embedder.settings)
+        self.kept.embeddings = known
+        transform = None
+        if self._root is not None:
+            active = active_adaptation(self._root, embedder.identity, rt)
+            self.adaptation, transform, self.notes = active
+        return MeaningScorer(
+            known.vectors, lambda text: embedder.embed([text])[0], transform=transform
+        )
+
+
+def _lacking(error: CapabilityError) -> Callable[[str], NoReturn]:
+    """Return what embeds a text where the model is not there: nothing."""
+
+    def embed(_: str) -> NoReturn:
+        raise error
+
+    return embed

@@ -1,0 +1,62 @@
+"""Which test of a suite a person means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import ShapeError
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["NodeIds"]
+
+# Candidates that an error message names.
+_NAMED_AT_MOST = 10
+
+
+class NodeIds:
+    """Positions of tests by their node ids.
+
+    Parameters
+    ----------
+    tests : sequence of CollectedTest
+        The tests.
+    """
+
+    def __init__(self, tests: Sequence[CollectedTest]) -> None:
+        self._index_of = {
+            nodeid: i for i, test in enumerate(tests) for nodeid in (test.nodeid, *test.also)
+        }
+
+    def find(self, query: str) -> int | None:
+        """Position of the test that a query names; None where it is free text.
+
+        Raises
+        ------
+        ShapeError
+            If the query has the form of a node id that no test has, or is the end of several.
+        """
+        # A parametrised test is one entry, whichever of its cases is meant.
+        name = query.partition("[")[0] if "::" in query else query
+        if name in self._index_of:
+            return self._index_of[name]
+        named = {
+            i: nodeid
+            for nodeid, i in self._index_of.items()
+            # The query may also be longer: relative to a folder above the suite's root.
+            if nodeid.endswith(("::" + name, "/" + name)) or name.endswith("/" + nodeid)
+        }
+        if len(named) == 1:
+            return next(iter(named))
+        if named:
+            candidates = ", ".join(list(named.values())[:_NAMED_AT_MOST])
+            more = ", ..." if len(named) > _NAMED_AT_MOST else ""
+            raise ShapeError(
+                f"query {query!r} is the end of {len(named)} node ids: {candidates}{more}; "
+                "give more of the one that is meant"
+            )
+        if "::" in query and not any(letter.isspace() for letter in query):
+            raise ShapeError(f"query {query!r} has the form of a node id, but no test has it")
+        return None

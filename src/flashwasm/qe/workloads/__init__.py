@@ -1,0 +1,1 @@
+"""`QEFlashAttention`: attention and search as five workloads need them, and benchmarks."""
