@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 import numpy as np
@@ -421,6 +422,50 @@ def test_names_that_are_no_text(model, folders):
     done = run("similar", ".", "-q", "edge", "-k", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"test_\\udcff\.py::", done.stdout)
+
+
+# Streams that are closed, and names in another encoding.
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="how a shell closes a stream")
+@pytest.mark.parametrize(
+    ("command", "status", "stdout"),
+    [
+        ("embed - <&-", 1, ""),
+        ("duplicates . 2>&-", 0, "identical"),
+        ("duplicates . >&-", 0, ""),
+        ("models list 2>&- >&- <&-", 1, ""),
+    ],
+)
+def test_closed_streams(folders, command, status, stdout):
+    (folders / "suite" / "test_twice.py").write_text(
+        "def test_one():\n    assert sum([1, 2]) == 3\n\n\n"
+        "def test_two():\n    assert sum([1, 2]) == 3\n"
+    )
+    line = f'"{sys.executable}" -m flashwasm {command}'
+    done = subprocess.run(  # noqa: S602 - a line written here.
+        line, shell=True, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == status
+    assert stdout in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where names are bytes")
+@NEEDS_SKLEARN
+def test_what_is_not_unicode_is_named(folders):
+    body = "():\n    assert sum([1, 2]) == 3\n"
+    odd = folders / "suite" / "test_\udcff.py"
+    odd.write_text(f"def test_one{body}\n\ndef test_two{body}")
+    assert_refused(
+        invoke("feedback", "accept", "test_one", "test_two"), "not valid Unicode: .*udcff"
+    )
+    result = invoke("duplicates", odd, "--sarif", "log.sarif", "--html", "page.html")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "test_%FF.py" in Path("log.sarif").read_text()
+    result = invoke("similar", ".", "--query", "\udcff words")
+    assert result.exit_code == 2
+    assert "Error: not valid Unicode" in result.stderr
 
 
 # Terminals.

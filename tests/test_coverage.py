@@ -282,6 +282,7 @@ def test_commands(database):
     ("arguments", "status", "message"),
     [
         (["who", "lib.py:1"], 1, "no test runs lib.py:1"),
+        (["who", "lib.py:1000000-99999999999999"], 1, "no test runs lib.py:1000000-9"),
         (["who", "lib.py"], 2, "is not FILE:LINES"),
         (["who", "lib.py:a"], 2, "is not FILE:LINES"),
         (["who", "lib.py:5-2"], 2, "is not FILE:LINES"),

@@ -82,6 +82,16 @@ def test_freed_memory_is_used_again(runtime):
     assert runtime.stats().bytes_reserved < 128 * MIB
 
 
+def test_operands_of_many_sizes_leave_little_behind():
+    """What was freed is merged before a runtime whose sizes never repeat grows without end."""
+    x = np.zeros(MIB // 4, np.float32)
+    with fw.Runtime(threads=1) as rt:
+        for rows in range(16 * 1000, MIB // 4, 16 * 15):
+            fw.gelu(x[:rows], runtime=rt)
+        assert rt.stats().bytes_peak < 2 * MIB
+        assert rt.stats().bytes_reserved < 96 * MIB
+
+
 OPERANDS = {
     "matmul": (normal(12, 30), normal(30, 24)),
     "vecadd": (normal(12, 24), normal(12, 24, seed=1)),
@@ -244,6 +254,25 @@ def test_rotary_embedding_larger_than_memory(small, one_thread):
     angles = np.cos(normal(4, 1000, 32)), np.sin(normal(4, 1000, 32))
     expected = fw.rotary_embedding(x, *angles, runtime=one_thread)
     assert_same_bits(fw.rotary_embedding(x, *angles, runtime=small), expected)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_mean_pool_larger_than_memory(small, one_thread, normalize):
+    x, starts = normal(20_000, 100), [0, 3, 3, 4_000, 8_000, 8_001, 12_000, 15_500, 19_000]
+    assert x.nbytes > SMALL
+    expected = fw.mean_pool(x, starts, normalize=normalize, runtime=one_thread)
+    out = np.empty_like(expected)
+    actual = fw.mean_pool(x, starts, normalize=normalize, out=out, runtime=small)
+    assert actual is out
+    assert_same_bits(actual, expected)
+
+
+def test_nothing_to_compute_with_operands_that_do_not_fit(small):
+    with pytest.raises(fw.OutOfMemoryError):
+        fw.layer_norm(np.empty((0, 2, 1 << 21)), np.empty(1 << 21), runtime=small)
+    wide = np.empty((1, 2, 1 << 14, 128), np.float32)
+    with pytest.raises(fw.OutOfMemoryError):
+        fw.attention(np.empty((0, 2, 1, 128)), wide, wide, runtime=small)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])

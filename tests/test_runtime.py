@@ -12,6 +12,7 @@ import pytest
 
 import bounds
 import flashwasm as fw
+from flashwasm.operation import Operation
 from operations import OPERATIONS, in_child
 from samples import assert_same_bits, normal
 
@@ -251,6 +252,62 @@ print(fw.vecadd([1.0], [2.0], runtime=rt)[0])
     assert after == "3.0"
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError])
+def test_nobody_works_on_after_an_interruption(monkeypatch, raised):
+    """A signal's handler may raise anything at any step: here just after a helper has begun."""
+    x = normal(1024, 1024)
+    with fw.Runtime(threads=2) as rt:
+        right = fw.matmul(x, x, runtime=rt)
+        operand, out = rt.asarray(x), rt.empty(x.shape)
+        out[...] = np.nan
+        started = rt.workers._started  # noqa: SLF001 - the step after which to raise.
+
+        def interrupted(count):
+            for queue in started(count):
+                yield queue
+                time.sleep(0.01)
+                raise raised
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rt.workers, "_started", interrupted)
+            with pytest.raises(raised):
+                fw.matmul(operand, operand, out=out, runtime=rt)
+        left = out.copy()
+        time.sleep(0.2)
+        assert_same_bits(out, left)
+        assert np.isnan(left).any()
+        assert_same_bits(fw.matmul(x, x, runtime=rt), right)
+
+
+def test_fewer_threads_do_the_same_work(monkeypatch):
+    def refused(_):
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    x = normal(700, 700)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with fw.Runtime(threads=3) as rt, fw.Runtime(threads=1) as alone:
+        assert_same_bits(fw.matmul(x, x, runtime=rt), fw.matmul(x, x, runtime=alone))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are POSIX")
+def test_too_few_addresses():
+    """Where `ulimit -v` leaves no 4 GiB, one line says so."""
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+runtimes = [fw.Runtime(threads=1)]
+try:
+    runtimes.append(fw.Runtime(threads=1))
+except fw.CapabilityError as error:
+    print(error)
+print(fw.vecadd([1.0], [2.0], runtime=runtimes[0])[0])
+"""
+    line, after = in_child(code).splitlines()
+    assert "ulimit -v" in line
+    assert after == "3.0"
+
+
 # Time
 
 
@@ -268,6 +325,42 @@ def test_deadline(threads, where):
         gc.collect()
         assert rt.stats().bytes_in_use == 0
         assert_same_bits(fw.vecadd(x[0], x[0], runtime=rt, timeout=60), x[0] + x[0])
+
+
+PARTS = normal(48, 700, 64)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda **where: fw.attention(PARTS, PARTS, PARTS, **where),
+        lambda **where: fw.attention_backward(*[PARTS] * 5, PARTS[..., 0], **where),
+        lambda **where: fw.matmul(PARTS, PARTS.swapaxes(-1, -2), **where),
+        lambda **where: fw.softmax(PARTS, **where),
+        lambda **where: fw.cosine_top_k(PARTS[0], PARTS.reshape(-1, 64), 3, **where),
+    ],
+    ids=["attention", "attention_backward", "matmul", "softmax", "cosine_top_k"],
+)
+def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
+    """Time stands still, but for a second that passes as each part begins."""
+    now = [0.0]
+    monkeypatch.setattr("flashwasm.operation.monotonic", lambda: now[0])
+    monkeypatch.setattr("flashwasm.host.workers.monotonic", lambda: now[0])
+    enter = Operation.__enter__
+
+    def later(operation):
+        now[0] += 1
+        return enter(operation)
+
+    monkeypatch.setattr(Operation, "__enter__", later)
+    with fw.Runtime(threads=1, max_memory=3 << 20) as rt:
+        with pytest.raises(fw.DeadlineExceeded):
+            call(runtime=rt, timeout=3.5)
+        # An attempt that did not fit takes its second too, and looks at no clock.
+        stopped = now[0]
+        assert stopped < 12
+        call(runtime=rt, timeout=1000.0)
+        assert now[0] - stopped > 12
 
 
 def test_a_calls_timeout_overrides_the_runtimes():

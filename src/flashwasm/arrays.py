@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +13,14 @@ import numpy as np
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Array = NDArray[Any]
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT_SIZES = (2, 4, 8)
+_REAL = (int, float, np.integer, np.floating)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 INT32_MAX = 2**31 - 1
 
 
@@ -28,7 +32,14 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 
 def as_array(x: ArrayLike, name: str) -> Array:
-    """Return ``x`` as an array, or raise DTypeError where NumPy cannot make one."""
+    """Return ``x`` as an array, or raise DTypeError where NumPy cannot make one.
+
+    What a masked array hides would count without a word, so that is refused too.
+    """
+    ma = sys.modules.get("numpy.ma")  # NumPy imports it when it is first asked for.
+    if ma is not None and ma.is_masked(x):
+        message = f"{name}: expected an array without hidden elements, got a masked array"
+        raise DTypeError(message)
     try:
         return np.asarray(x)
     except (ValueError, TypeError) as error:
@@ -105,6 +116,32 @@ def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tu
         raise ShapeError(message) from None
 
 
+def lengths(shape: Any, name: str) -> tuple[int, ...]:
+    """Return a shape as integers that are not negative."""
+    try:
+        sizes = (index(shape),) if np.ndim(shape) == 0 else tuple(index(n) for n in shape)
+    except (TypeError, ValueError):
+        message = f"{name}: expected an integer or integers, got {shape!r}"
+        raise DTypeError(message) from None
+    if min(sizes, default=0) < 0:
+        message = f"{name}: expected integers of at least 0, got {shape!r}"
+        raise ShapeError(message)
+    return sizes
+
+
+def plain_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
+    """Return a dtype without Python objects."""
+    try:
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        message = f"{name}: expected a NumPy dtype, got {dtype!r} ({error})"
+        raise DTypeError(message) from None
+    if kind.hasobject:
+        message = f"{name}: expected a dtype without Python objects, got {kind}"
+        raise DTypeError(message)
+    return kind
+
+
 def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
     """Check that ``out`` can take a float32 result of a shape."""
     if out is None:
@@ -126,7 +163,7 @@ def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
 
 def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}"
         raise ShapeError(message)
     return value
@@ -143,9 +180,17 @@ def positive_int(value: int, name: str) -> int:
     return int(value)
 
 
+def flag(value: object, name: str) -> bool:
+    """Return True or False, of Python or NumPy."""
+    if not isinstance(value, (bool, np.bool_)):
+        message = f"{name}: expected True or False, got {value!r}"
+        raise DTypeError(message)
+    return bool(value)
+
+
 def finite_float(value: float, name: str) -> float:
     """Return a finite number as a float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if isinstance(value, bool) or not isinstance(value, _REAL):
         message = f"{name}: expected a number, got {value!r}"
         raise DTypeError(message)
     if not math.isfinite(value):
@@ -154,11 +199,20 @@ def finite_float(value: float, name: str) -> float:
     return float(value)
 
 
+def kernel_float(value: float, name: str) -> float:
+    """Return a number that is finite in float32, which is what a kernel takes, as a float."""
+    number = finite_float(value, name)
+    if abs(number) > _FLOAT32_MAX:
+        message = f"{name}: expected a number that is finite in float32, got {value}"
+        raise ShapeError(message)
+    return number
+
+
 def seconds(value: float | None, name: str) -> float | None:
     """Return a positive number of seconds, or None for no limit."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if isinstance(value, bool) or not isinstance(value, _REAL):
         message = f"{name}: expected seconds or None, got {value!r}"
         raise DTypeError(message)
     if not value > 0:
@@ -170,7 +224,7 @@ def seconds(value: float | None, name: str) -> float | None:
 
 def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
     """Return checked offsets of packed sequences."""
-    offsets = np.asarray(cu_seqlens)
+    offsets = as_array(cu_seqlens, name)
     if offsets.dtype.kind not in "iu":
         message = f"{name}: expected integers, got {offsets.dtype}"
         raise DTypeError(message)

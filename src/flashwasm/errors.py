@@ -37,6 +37,10 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
         self.in_use = in_use
         self.allowed = allowed
 
+    def __reduce__(self) -> tuple[type[OutOfMemoryError], tuple[int, int, int]]:
+        """Be made again from the three numbers: an error that a pool cannot send hangs it."""
+        return type(self), (self.requested, self.in_use, self.allowed)
+
 
 class DeadlineExceeded(FlashWasmError, TimeoutError):  # noqa: N818 - the name is part of the contract.
     """A call did not finish within its timeout."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import OutOfMemoryError
+from flashwasm.errors import OutOfMemoryError, ShapeError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -22,6 +22,8 @@ ALIGNMENT = 64
 _FLOAT32 = np.dtype(np.float32)
 _PAGE_BYTES = 1 << 16
 _GROW_PAGES = 16  # Grow by a megabyte at least: each growth is a system call.
+# What is kept for requests of the same size may not make a process of many sizes large.
+_MOST_KEPT = 1 << 26
 
 
 class Block(weakref.ref["NDArray[Any]"]):
@@ -48,8 +50,8 @@ class Block(weakref.ref["NDArray[Any]"]):
 class Arena:
     """Hands out linear memory, grows it when it runs short, and takes blocks back.
 
-    A block freed is kept for the next request of its size; when space runs short all of those are
-    merged with their neighbours first.
+    A block freed is kept for the next request of its size; when they become many bytes, or space
+    runs short, all of those are merged with their neighbours first.
 
     Parameters
     ----------
@@ -65,6 +67,7 @@ class Arena:
         self._end = -(-begin // ALIGNMENT) * ALIGNMENT
         self._free: list[tuple[int, int]] = []  # (offset, size), by offset, no two adjacent.
         self._kept: dict[int, list[int]] = {}  # Size to offsets that were freed whole.
+        self._kept_bytes = 0
         # Arrays die at any time, also while the lock is held: their blocks are queued.
         self._dead: deque[Block] = deque()
         self.blocks: dict[int, Block] = {}
@@ -94,7 +97,11 @@ class Arena:
         with self._lock:
             self._bury()
             kept = self._kept.get(size)
-            offset = kept.pop() if kept else self._find(size)
+            if kept:
+                offset = kept.pop()
+                self._kept_bytes -= size
+            else:
+                offset = self._find(size)
             self.in_use += size
             self.peak = max(self.peak, self.in_use)
         return offset
@@ -103,8 +110,7 @@ class Arena:
         """Take back what ``allocate`` gave."""
         size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
         with self._lock:
-            self.in_use -= size
-            self._kept.setdefault(size, []).append(offset)
+            self._keep(offset, size)
 
     def array(
         self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32
@@ -112,7 +118,12 @@ class Arena:
         """Return a new array in linear memory, its contents undefined, and its offset."""
         size = math.prod(shape) * dtype.itemsize
         offset = self.allocate(size)
-        array: NDArray[Any] = np.ndarray(shape, dtype, self._memory.content, offset)
+        try:
+            array: NDArray[Any] = np.ndarray(shape, dtype, self._memory.content, offset)
+        except ValueError as error:  # An empty array may have axes that NumPy does not take.
+            self.release(offset, size)
+            message = f"shape: {error}, got {shape}"
+            raise ShapeError(message) from None
         block = Block(array, self._dead.append)
         block.offset, block.size, block.key = offset, size, id(array)
         self.blocks[block.key] = block
@@ -161,13 +172,17 @@ class Arena:
             if self.blocks.get(block.key) is block:
                 del self.blocks[block.key]
             size = -(-block.size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
-            self.in_use -= size
-            self._kept.setdefault(size, []).append(block.offset)
+            self._keep(block.offset, size)
+
+    def _keep(self, offset: int, size: int) -> None:
+        self.in_use -= size
+        self._kept.setdefault(size, []).append(offset)
+        self._kept_bytes += size
 
     def _find(self, size: int) -> int:
         """Return space from the free list, else from the end, else after merging what is kept."""
         offset = self._first_fit(size)
-        if offset is None:
+        if offset is None and self._kept_bytes <= _MOST_KEPT:
             offset = self._extend(size)
         if offset is None and self._merge_kept():
             offset = self._first_fit(size)
@@ -205,6 +220,7 @@ class Arena:
             for offset in offsets:
                 self._insert(offset, size)
         self._kept.clear()
+        self._kept_bytes = 0
         if self._free and sum(self._free[-1]) == self._end:
             self._end = self._free.pop()[0]
         return True

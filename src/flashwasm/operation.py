@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 _FLOAT32 = np.dtype(np.float32)
 
 
+class Deadline(float):
+    """When a call has to end, by ``monotonic``; taken wherever seconds from now are."""
+
+
+def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
+    """Return when a call that begins now has to end: all of it, where it has several operations."""
+    if isinstance(timeout, Deadline):
+        return timeout
+    limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
+    return None if limit is None else Deadline(monotonic() + limit)
+
+
 class Operation:
     """One operation in a runtime: holds its lock, its deadline and its temporary blocks.
 
@@ -35,7 +47,7 @@ class Operation:
     runtime : Runtime
         Where to run.
     timeout : float, optional
-        Seconds from now; None means the runtime's own.
+        Seconds from now, or a `Deadline`; None means the runtime's own seconds.
     """
 
     # Whether every input so far lies in linear memory.
@@ -49,8 +61,7 @@ class Operation:
         # The inputs that are read in place, and where they begin.
         self._residents: list[tuple[Array, int]] = []
         self._sums: list[tuple[Array, Array]] = []
-        limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
-        self._deadline = None if limit is None else monotonic() + limit
+        self._deadline = deadline(runtime, timeout)
 
     def __enter__(self) -> Operation:
         runtime = self.runtime
@@ -70,9 +81,14 @@ class Operation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for offset, size in self._blocks:
-            self.runtime.arena.release(offset, size)
-        self.runtime.lock.release()
+        try:
+            if kind is not None:
+                # Memory that a helper may still write to must not go to anyone else.
+                self.runtime.workers.settle()
+            for offset, size in self._blocks:
+                self.runtime.arena.release(offset, size)
+        finally:
+            self.runtime.lock.release()
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> tuple[int, Array]:
         """Return the address and an array of memory that lasts as long as this operation."""

@@ -49,7 +49,7 @@ def in_parts(
     try:
         return compute(*operands, out, *rest)
     except OutOfMemoryError:
-        if axes == 0 or (shape[0] < 2 and axes == 1):
+        if axes == 0 or shape[0] == 0 or (shape[0] == 1 and axes == 1):
             raise
     if shape[0] == 1:
         inner = tuple(x[0] for x in operands)

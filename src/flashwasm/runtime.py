@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import choice, positive_int, seconds
-from flashwasm.errors import CapabilityError, ClosedError, DTypeError, ShapeError
+from flashwasm.arrays import as_array, choice, lengths, plain_dtype, positive_int, seconds
+from flashwasm.errors import CapabilityError, ClosedError, DTypeError
 from flashwasm.host.engine import best_variant, validates
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.modules import VARIANTS
@@ -57,7 +57,8 @@ class Runtime:
     Raises
     ------
     CapabilityError
-        If the engine does not take the variant.
+        If the engine does not take the variant, or the process may not reserve the 4 GiB of
+        addresses that a linear memory has, however little of it is used.
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
@@ -125,17 +126,10 @@ class Runtime:
         ------
         ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
-        kind = np.dtype(dtype)
-        if kind.hasobject:
-            message = f"dtype: expected one without Python objects, got {kind}"
-            raise DTypeError(message)
-        sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        if any(int(n) != n or n < 0 for n in sizes):
-            message = f"shape: expected non-negative integers, got {shape!r}"
-            raise ShapeError(message)
+        kind, sizes = plain_dtype(dtype, "dtype"), lengths(shape, "shape")
         with self.lock:
             self.check_open()
-            return self.arena.array(tuple(int(n) for n in sizes), kind)[0]
+            return self.arena.array(sizes, kind)[0]
 
     def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
         """Return ``a`` in linear memory: itself where it lies there already, else a copy.
@@ -156,8 +150,8 @@ class Runtime:
         DTypeError, OutOfMemoryError, ClosedError
         """
         self.check_open()
-        source = np.asarray(a)
-        kind = source.dtype if dtype is None else np.dtype(dtype)
+        source = as_array(a, "a")
+        kind = plain_dtype(source.dtype, "a") if dtype is None else plain_dtype(dtype, "dtype")
         if source.dtype == kind and self.holds(source):
             return source
         copy = self.empty(source.shape, kind)
@@ -166,7 +160,7 @@ class Runtime:
 
     def holds(self, x: Array) -> bool:
         """Return whether an array lies in this runtime's linear memory."""
-        return self.arena.offset_of(x) is not None
+        return isinstance(x, np.ndarray) and self.arena.offset_of(x) is not None
 
     def stats(self) -> Stats:
         """Return what this runtime holds and has done.

@@ -18,7 +18,7 @@ from flashwasm.kernels import (
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
-from flashwasm.operation import Operation, run_at_once
+from flashwasm.operation import Operation, deadline, run_at_once
 from flashwasm.parts import in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -113,7 +113,8 @@ class Adapter:
         if array.ndim == 1 and out is None and not timed and not self.runtime.holds(array):
             return self._apply_alone(array)
         checked_out(out, shape)
-        return in_parts(self._apply, (array,), shape, array.ndim - 1, out, timeout)
+        until = deadline(self.runtime, timeout)
+        return in_parts(self._apply, (array,), shape, array.ndim - 1, out, until)
 
     def consolidate(self, *, timeout: float | None = None) -> None:
         """Hold on to what was learned since the last call: elastic weight consolidation.

@@ -11,6 +11,7 @@ from flashwasm.adapt.checks import bounded, narrowed
 from flashwasm.arrays import floats
 from flashwasm.container import Container, read_container, write_container
 from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.operation import deadline
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime import checked_runtime
 
@@ -116,7 +117,7 @@ class Whitening:
             raise ShapeError(message)
         with np.errstate(all="ignore"):
             mean = _mean(corpus)
-            covariance = _covariance(corpus, mean, rt, timeout)
+            covariance = _covariance(corpus, mean, rt, deadline(rt, timeout))
         if not np.isfinite(covariance).all():
             message = "vectors: expected finite numbers whose squares are finite in float32"
             raise ShapeError(message)
@@ -161,8 +162,10 @@ class Whitening:
         if array.shape[-1] != self.dim:
             message = f"x: expected shape (..., {self.dim}), got {array.shape}"
             raise ShapeError(message)
-        centred = vecadd(array, -self.mean, runtime=runtime, timeout=timeout)
-        return matmul(centred, self.matrix, out=out, runtime=runtime, timeout=timeout)
+        rt = checked_runtime(runtime)
+        until = deadline(rt, timeout)
+        centred = vecadd(array, -self.mean, runtime=rt, timeout=until)
+        return matmul(centred, self.matrix, out=out, runtime=rt, timeout=until)
 
     def __repr__(self) -> str:
         return f"<Whitening of {self.dim}, shrinkage {self.shrinkage}, power {self.power}>"

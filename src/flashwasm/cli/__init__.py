@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from flashwasm import __version__
-from flashwasm.errors import FlashWasmError
+from flashwasm.errors import FlashWasmError, ShapeError
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -37,6 +37,8 @@ COMMANDS = {
 }
 
 _INTERRUPTED = 130
+# Characters of what is refused that its line shows.
+_SHOWN = 80
 
 
 class BadInput(click.ClickException):
@@ -86,6 +88,10 @@ class LazyGroup(click.Group):
             raise
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
+        except UnicodeEncodeError as error:
+            # An argument or a file's name in another encoding than the terminal's.
+            message = f"not valid Unicode: {error.object[:_SHOWN]!r}"
+            raise BadInput(ShapeError(message)) from error
         except KeyboardInterrupt:
             _interrupted()
 

@@ -24,6 +24,8 @@ from flashwasm.qe.pages import gaps_page, write_page
 
 __all__ = ["coverage"]
 
+# More than a source has, and few enough to go through.
+_MOST_LINES = 1_000_000
 _DATABASE = click.option(
     "--coverage",
     "database",
@@ -155,7 +157,8 @@ def _place(place: str) -> tuple[str, list[int]]:
     try:
         for span in spans.split(","):
             first, _, last = span.partition("-")
-            lines += range(int(first), int(last or first) + 1)
+            begin, end = int(first), int(last or first)
+            lines += range(begin, min(end, begin + _MOST_LINES) + 1)
     except ValueError:
         lines = []
     if not file or not lines:

@@ -15,6 +15,7 @@ from flashwasm.cli.output import (
     json_option,
     model_option,
     note,
+    read_stdin,
     runtime_for,
     threads_option,
 )
@@ -104,7 +105,7 @@ def _read(argument: str) -> list[tuple[str, str]]:
     """Read the texts that an argument stands for, and their names."""
     if argument == "-":
         # Only newlines separate: str.splitlines would also split at form feeds and the like.
-        lines = io.StringIO(_decode(sys.stdin.buffer.read(), "stdin"), newline=None)
+        lines = io.StringIO(_decode(read_stdin(), "stdin"), newline=None)
         return [(line.rstrip("\n"), line.rstrip("\n")) for line in lines]
     path = Path(argument)
     # An empty path would be the working folder.

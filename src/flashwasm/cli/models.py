@@ -29,7 +29,9 @@ def install(name: str, *, as_json: bool) -> None:
 
     NAME is all-MiniLM-L6-v2 where it is not given. A second run uses what the first left.
     """
-    path = install_model(name, report=note, show_download=sys.stderr.isatty())
+    path = install_model(
+        name, report=note, show_download=sys.stderr is not None and sys.stderr.isatty()
+    )
     if as_json:
         echo_json({"name": name, "path": str(path)})
     else:

@@ -34,6 +34,7 @@ __all__ = [
     "note_skipped",
     "print_table",
     "progress_bar",
+    "read_stdin",
     "read_text",
     "runtime_for",
     "shared_json",
@@ -95,8 +96,13 @@ def read_text(name: str) -> str:
     """Read a file, or stdin for "-"; what is no UTF-8 is replaced."""
     if name != "-" and (size := Path(name).stat().st_size) > _MOST_BYTES:
         raise ShapeError(f"{name} has {size} bytes; expected at most {_MOST_BYTES}")
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    data = read_stdin() if name == "-" else Path(name).read_bytes()
     return data.decode("utf-8-sig", "replace")
+
+
+def read_stdin() -> bytes:
+    """Read stdin to its end; Python has none where the shell has closed it."""
+    return b"" if sys.stdin is None else sys.stdin.buffer.read()
 
 
 def note_missing(missing: Iterable[str]) -> None:
@@ -153,7 +159,7 @@ def note(line: str) -> None:
 
 def console() -> Console:
     """Return what prints rich tables on stdout; where that is no terminal, lines are not cut."""
-    width = None if sys.stdout.isatty() else _WIDE
+    width = None if _on_terminal() else _WIDE
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
@@ -176,7 +182,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     Cells are never cut short: a node id without its end names nothing.
     """
-    if not sys.stdout.isatty():
+    if not _on_terminal():
         for row in rows:
             click.echo("\t".join(row))
         return
@@ -184,3 +190,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console().print(table)
+
+
+def _on_terminal() -> bool:
+    """Return whether a person reads stdout; Python has none where the shell has closed it."""
+    return sys.stdout is not None and sys.stdout.isatty()

@@ -30,7 +30,7 @@ def progress_report(description: str, *, show: bool = True) -> Iterator[Callable
     >>> with progress_report("counting", show=False) as advance:
     ...     advance(1, 2)
     """
-    if not (show and sys.stderr.isatty()):
+    if not (show and sys.stderr and sys.stderr.isatty()):
         yield lambda _done, _total: None
         return
     # Rich takes a tenth of a second to import, which nobody should pay for a bar that is not drawn.

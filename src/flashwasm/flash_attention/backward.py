@@ -14,7 +14,7 @@ from flashwasm.flash_attention.operands import Operand, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
 from flashwasm.kernels import ATTENTION_BACKWARD, MASK_NONE
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def attention_backward(
     resident = all(rt.holds(x) for x in (*operands, *given))
     sums = _zeros(rt, operands, resident=resident)
     gradients = replace(problem, q=sums[0], k=sums[1], v=sums[2], mask=None)
-    add_gradients(rt, Backward(problem, gradients, *given), timeout)
+    add_gradients(rt, Backward(problem, gradients, *given), deadline(rt, timeout))
     dq, dk, dv = (x.reshape(np.shape(y)) for x, y in zip(sums, (q, k, v), strict=True))
     return dq, dk, dv
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.arrays import choice, floats, positive_int
-from flashwasm.errors import ShapeError
+from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.dense import attend_into
 from flashwasm.flash_attention.operands import locate_keys
 from flashwasm.flash_attention.problem import (
@@ -220,11 +220,13 @@ class KVCache:
         ------
         ShapeError, DTypeError
         """
-        kept = 0 if isinstance(n, (int, np.integer)) and n == 0 else positive_int(n, "n")
-        if kept > self._length:
-            message = f"n: expected at most {self._length}, the length, got {n}"
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+            message = f"n: expected an integer, got {n!r}"
+            raise DTypeError(message)
+        if not 0 <= n <= self._length:
+            message = f"n: expected from 0 to {self._length}, the length, got {n}"
             raise ShapeError(message)
-        self._length = kept
+        self._length = int(n)
 
     def numpy(self) -> tuple[Array, Array]:
         """Return copies of keys and values as they are stored.

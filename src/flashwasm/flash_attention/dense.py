@@ -15,7 +15,7 @@ from flashwasm.flash_attention.operands import Operand, put_keys, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import choose_schedule
 from flashwasm.kernels import ATTENTION, MASK_NONE, STORED_INT8
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.parts import copied_to
 from flashwasm.runtime import checked_runtime
 
@@ -156,7 +156,7 @@ def attend_into(
     target = None if out is None else out.reshape(problem.shape)
     if out is not None and not np.may_share_memory(target, out):
         target = None  # A reshape that had to copy would take the result with it.
-    result, lse = attend(rt, problem, target, timeout, with_lse=with_lse)
+    result, lse = attend(rt, problem, target, deadline(rt, timeout), with_lse=with_lse)
     result = result.reshape(shape)
     if out is not None and target is None:
         np.copyto(out, result)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.arrays import floats
-from flashwasm.errors import ShapeError
+from flashwasm.errors import DTypeError, ShapeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,8 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tup
     >>> bool(np.allclose(out, fw.attention(q, k, v), atol=1e-6))
     True
     """
-    values = [floats(x, f"outs[{i}]", at_least=1) for i, x in enumerate(outs)]
-    weights = [floats(x, f"lses[{i}]") for i, x in enumerate(lses)]
+    values = [floats(x, f"outs[{i}]", at_least=1) for i, x in enumerate(_sequence(outs, "outs"))]
+    weights = [floats(x, f"lses[{i}]") for i, x in enumerate(_sequence(lses, "lses"))]
     if not values or len(values) != len(weights):
         message = f"lses: expected as many as outs, at least one, got {len(values)} outs and "
         raise ShapeError(message + f"{len(weights)} lses")
@@ -65,10 +65,15 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tup
         if w.shape != x.shape[:-1]:
             message = f"lses[{i}]: expected shape {x.shape[:-1]}, that of its out, got {w.shape}"
             raise ShapeError(message)
-    stacked = np.stack([w.astype(np.float64) for w in weights])
-    greatest = stacked.max(axis=0)
+    with np.errstate(all="ignore"):
+        return _merged(values, np.stack([w.astype(np.float64) for w in weights]))
+
+
+def _merged(values: list[Array], weights: Array) -> tuple[Array, Array]:
+    """Return the weighted mean of checked results and the logarithm of the weights' sum."""
+    greatest = weights.max(axis=0)
     origin = np.where(np.isneginf(greatest), 0.0, greatest)
-    shares = np.exp(stacked - origin)
+    shares = np.exp(weights - origin)
     total = shares.sum(axis=0)
     seen = total > 0
     divisor = np.where(seen, total, 1.0)[..., None]
@@ -76,7 +81,15 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tup
     for x, share in zip(values, shares, strict=True):
         # A part that saw nothing has share 0; what it holds must not count.
         out += np.where(share[..., None] > 0, x.astype(np.float64) * share[..., None], 0.0)
-    with np.errstate(divide="ignore"):
-        lse = np.where(np.isnan(total) | seen, origin + np.log(total), -np.inf)
+    lse = np.where(np.isnan(total) | seen, origin + np.log(total), -np.inf)
     result = np.where(np.isnan(total)[..., None], np.nan, out / divisor)
     return result.astype(np.float32), lse.astype(np.float32)
+
+
+def _sequence(arrays: Sequence[ArrayLike], name: str) -> list[ArrayLike]:
+    """Return arrays as a list, or raise where they are none."""
+    try:
+        return list(arrays)
+    except TypeError:
+        message = f"{name}: expected a sequence of arrays, got {type(arrays).__name__}"
+        raise DTypeError(message) from None

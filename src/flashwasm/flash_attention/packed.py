@@ -231,7 +231,7 @@ def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
 
 def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
     """Return each sequence's diagonal."""
-    if causal is True:
+    if isinstance(causal, (bool, np.bool_)):
         apart = np.flatnonzero(lengths_q != lengths_k)
         i = apart[0] if len(apart) else 0
         queries, keys = (int(x[i]) if len(x) else 0 for x in (lengths_q, lengths_k))

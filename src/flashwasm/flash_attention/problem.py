@@ -154,8 +154,8 @@ class Problem:
         return replace(self, q=self.q[:, part], mask=mask, diagonals=diagonals, first=first)
 
 
-def _two_parts(size: int) -> tuple[slice, slice]:
-    return slice(0, size // 2), slice(size // 2, size)
+def _two_parts(size: int) -> list[slice]:
+    return [slice(0, size // 2), slice(size // 2, size)] if size else []
 
 
 def checked_problem(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from flashwasm.arrays import as_array, finite_float, floats
+from flashwasm.arrays import as_array, finite_float, floats, kernel_float
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernels import ATTENTION_OPEN
 
@@ -93,14 +93,14 @@ def checked_rules(
 ) -> Rules:
     """Check the options and bring them into one form."""
     before, after = _checked_window(window)
-    cap = 0.0 if softcap is None else finite_float(softcap, "softcap")
+    cap = 0.0 if softcap is None else kernel_float(softcap, "softcap")
     if cap < 0:
         message = f"softcap: expected a positive number, or 0 or None for none, got {softcap}"
         raise ShapeError(message)
     return Rules(
         before=before,
         after=min(after, 0) if causal else after,
-        scale=1 / math.sqrt(max(dim, 1)) if scale is None else finite_float(scale, "scale"),
+        scale=1 / math.sqrt(max(dim, 1)) if scale is None else kernel_float(scale, "scale"),
         softcap=cap,
         alibi=_a_number_a_head(alibi_slopes, "alibi_slopes", heads),
         sinks=_a_number_a_head(sinks, "sinks", heads),
@@ -110,7 +110,7 @@ def checked_rules(
 
 def is_causal(causal: Causal) -> bool:
     """Return whether there is a causal rule."""
-    return causal is not False and causal is not None
+    return bool(causal) if isinstance(causal, (bool, np.bool_)) else causal is not None
 
 
 def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -> Array:
@@ -121,7 +121,7 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
     offset: Array
     if not is_causal(causal):
         return np.zeros(lengths.shape, np.int64)
-    if causal is True:
+    if isinstance(causal, (bool, np.bool_)):
         if queries != keys:
             message = (
                 f"causal: True is ambiguous for Lq = {queries} and Lk = {keys}; "
@@ -156,16 +156,18 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
     """Return how far a query sees before and after its diagonal."""
     if window is None:
         return ATTENTION_OPEN, ATTENTION_OPEN
-    if isinstance(window, str) or np.ndim(window) != 1 or len(window) != 2:  # type: ignore[arg-type]
+    if not isinstance(window, (tuple, list, np.ndarray)) or len(window) != 2:
         message = f"window: expected (left, right), got {window!r}"
         raise ShapeError(message)
     sides = []
     for side in window:
-        if side is None or (side == -1 and not isinstance(side, bool)):
+        if side is None:
             sides.append(ATTENTION_OPEN)
         elif isinstance(side, bool) or not isinstance(side, (int, np.integer)):
             message = f"window: expected integers or None, got {window!r}"
             raise DTypeError(message)
+        elif side == -1:
+            sides.append(ATTENTION_OPEN)
         elif side < 0:
             message = (
                 f"window: expected sides of at least 0, or -1 or None for open, got {window!r}"
@@ -204,4 +206,5 @@ def _a_number_a_head(x: ArrayLike | None, name: str, heads: int) -> Array | None
     if array.shape != (heads,):
         message = f"{name}: expected shape ({heads},), one for each query head, got {array.shape}"
         raise ShapeError(message)
-    return array.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        return array.astype(np.float32)

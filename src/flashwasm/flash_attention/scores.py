@@ -93,11 +93,14 @@ def attention_scores(
     key_heads, keys = problem.k.shape[-3:-1]
     # The query heads of a key head are more rows of one product.
     rows = problem.q.reshape(*problem.q.shape[:-3], key_heads, problem.group * queries, dim)
-    scaled = rows.astype(np.float32) * np.float32(problem.rules.scale)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        scaled = rows.astype(np.float32) * np.float32(problem.rules.scale)
     product = matmul(scaled, problem.k.swapaxes(-1, -2), runtime=rt, timeout=timeout)
     by_heads = np.array(product).reshape(*product.shape[:-3], heads, queries, keys)
     scores = np.broadcast_to(by_heads, (*problem.lead, heads, queries, keys))
-    result = _staged(problem, scores, stage)
+    # What is too large becomes infinite and what is undefined NaN, without a word.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        result = _staged(problem, scores, stage)
     return result[0] if not problem.lead and np.ndim(q) == np.ndim(k) == 2 else result
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import wasmtime
 from wasmtime import _ffi
 
+from flashwasm.errors import CapabilityError
 from flashwasm.host.engine import engine
 
 PAGE_BYTES = 1 << 16
@@ -48,7 +49,14 @@ class SharedMemory:
 
     def __init__(self, pages: int, max_pages: int) -> None:
         limits = wasmtime.MemoryType(wasmtime.Limits(pages, MAX_PAGES), shared=True)
-        self.memory = _LinkableMemory(engine(), limits)
+        try:
+            self.memory = _LinkableMemory(engine(), limits)
+        except wasmtime.WasmtimeError as error:
+            message = (
+                "a runtime needs 4 GiB of addresses, which this process was refused: raise its "
+                f"limit (ulimit -v) or close other runtimes ({str(error).splitlines()[0]})"
+            )
+            raise CapabilityError(message) from error
         self.max_pages = max_pages
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)

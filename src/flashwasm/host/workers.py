@@ -29,13 +29,9 @@ class _Job:
         self._tasks = deque(tasks)
         self._deadline = deadline
         self._stopped = False
-        self._left: list[Instance] = []  # Instances whose threads are done with this job.
+        self._inside: list[Instance] = []  # Those that may be in a task.
         self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.error: BaseException | None = None
-
-    def stop(self) -> None:
-        """Let each worker finish the call it is in, and begin no other."""
-        self._stopped = True
 
     def work(self, instance: Instance) -> None:
         """Run tasks until none is left; keep the first error and let the others stop."""
@@ -52,22 +48,30 @@ class _Job:
                     check_status(self._kernel, instance.call(self._kernel, arguments))
         except BaseException as error:  # noqa: BLE001 - it is raised again by the calling thread.
             self.error = self.error or error
-            self.stop()
+            self._stopped = True
 
-    def leave(self, instance: Instance) -> None:
-        """Say that a helper is done with this job."""
-        self._left.append(instance)
-        self._leaving.put(None)
+    def help(self, instance: Instance) -> None:
+        """Work as a helper: be known to be inside from before the first task until it is left."""
+        self._inside.append(instance)
+        try:
+            self.work(instance)
+        finally:
+            self._inside.remove(instance)
+            self._leaving.put(None)
 
-    def wait(self, helpers: int) -> None:
-        """Wait until so many helpers have left. An interruption stops them, then is let through."""
+    def end(self) -> None:
+        """Let nobody take another task, and wait for the helpers that are in one.
+
+        What a signal's handler raises stops them, and goes on when they have left.
+        """
+        # Whoever comes in from here on finds nothing to do, so those who are inside now are all.
+        self._tasks.clear()
         interruption: BaseException | None = None
-        # The count decides, not the messages: an interruption may swallow one of those.
-        while len(self._left) < helpers:
+        while self._inside:
             try:
                 self._leaving.get()
-            except KeyboardInterrupt as error:  # noqa: PERF203 - that is what the loop is for.
-                self.stop()
+            except BaseException as error:  # noqa: BLE001, PERF203 - it is raised below.
+                self._stopped = True
                 interruption = error
         if interruption is not None:
             raise interruption
@@ -90,8 +94,7 @@ def check_status(kernel: Kernel, status: int) -> None:
 def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
     """Be a helper: take jobs until None comes."""
     while (job := jobs.get()) is not None:
-        job.work(instance)
-        job.leave(instance)
+        job.help(instance)
         del job
 
 
@@ -105,6 +108,7 @@ class Workers:
     def __init__(self, instances: Sequence[Instance]) -> None:
         self._instances = instances
         self._jobs: list[queue.SimpleQueue[_Job | None]] = []
+        self._last: _Job | None = None
 
     @property
     def first(self) -> Instance:
@@ -123,23 +127,38 @@ class Workers:
         """
         job = _Job(kernel, tasks, deadline)
         helpers = min(len(self._instances), len(tasks)) - 1
-        for jobs in self._started(helpers):
-            jobs.put(job)
+        self._last = job
         try:
+            for jobs in self._started(helpers):
+                jobs.put(job)
             job.work(self._instances[0])
         finally:
-            job.wait(helpers)
+            job.end()
+        self._last = None
         if job.error is not None:
             raise job.error
+
+    def settle(self) -> None:
+        """Wait for helpers that were left behind by an interruption.
+
+        What a signal's handler raises may end ``run`` between any two of its steps.
+        """
+        if self._last is not None:
+            self._last.end()
+            self._last = None
 
     def _started(self, count: int) -> list[queue.SimpleQueue[_Job | None]]:
         """Return the first ``count`` helpers' queues, starting those that do not run yet."""
         while len(self._jobs) < count:
             jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
             instance = self._instances[len(self._jobs) + 1]
-            threading.Thread(
+            helper = threading.Thread(
                 target=_serve, args=(instance, jobs), name="flashwasm", daemon=True
-            ).start()
+            )
+            try:
+                helper.start()
+            except RuntimeError:  # No more threads are to be had: fewer do the same work.
+                break
             self._jobs.append(jobs)
         return self._jobs[:count]
 

@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm import kernels
 from flashwasm.arrays import broadcast, checked_out, choice, floats
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.operation import Operation, run_at_once
+from flashwasm.operation import Operation, deadline, run_at_once
 from flashwasm.parts import in_parts, is_one_task, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -70,7 +70,8 @@ def vecadd(
     try:
         return _vecadd(left, right, out, rt, timeout)
     except OutOfMemoryError:
-        return in_parts(_vecadd, (left, right), shape, len(shape), out, rt, timeout)
+        until = deadline(rt, timeout)
+        return in_parts(_vecadd, (left, right), shape, len(shape), out, rt, until)
 
 
 def gelu(
@@ -117,7 +118,8 @@ def gelu(
     rt = checked_runtime(runtime)
     array = floats(x, "x")
     checked_out(out, array.shape)
-    return in_parts(_gelu, (array,), array.shape, array.ndim, out, rt, timeout, kernel)
+    until = deadline(rt, timeout)
+    return in_parts(_gelu, (array,), array.shape, array.ndim, out, rt, until, kernel)
 
 
 def _added_at_once(rt: Runtime, a: Any, b: Any, out: Array) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm.arrays import broadcast, checked_out, floats, shaped
 from flashwasm.errors import OutOfMemoryError, ShapeError
 from flashwasm.kernels import MATMUL
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.parts import copied_to
 from flashwasm.runtime import checked_runtime
 
@@ -92,7 +92,7 @@ def matmul(
         target = out[..., None, :] if not rows_wanted else out
         target = target if columns_wanted else target[..., None]
 
-    result = _in_parts(left, right, whole, target, (rt, added, timeout))
+    result = _in_parts(left, right, whole, target, (rt, added, deadline(rt, timeout)))
     return result.reshape(shape) if out is None else out
 
 

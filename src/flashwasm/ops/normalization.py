@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import kernels
-from flashwasm.arrays import axis_index, checked_out, finite_float, floats, shaped
+from flashwasm.arrays import axis_index, checked_out, floats, kernel_float, shaped
 from flashwasm.errors import ShapeError
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.parts import in_parts, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -181,7 +181,7 @@ def _normalize(
     array = floats(x, "x", at_least=1)
     first = axis_index(axis, array.ndim)
     shape = array.shape[first:]
-    small = finite_float(eps, "eps")
+    small = kernel_float(eps, "eps")
     if small < 0:
         message = f"eps: expected a number of at least 0, got {eps}"
         raise ShapeError(message)
@@ -218,7 +218,7 @@ def _over_rows(
     target = out if out is None or axis == last else np.moveaxis(out, axis, last)
 
     # Only the axes before the rows can be cut.
-    rest = (rt, timeout, kernel, parameters, scalars)
+    rest = (rt, deadline(rt, timeout), kernel, parameters, scalars)
     result = in_parts(_rows, (moved,), moved.shape, last, target, *rest)
     if out is not None:
         return out

@@ -1,4 +1,4 @@
-"""Operations on sequences of tokens: embedding, rotary_embedding and mean_pool."""
+"""Operations on tokens: embedding and rotary_embedding."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import kernels
-from flashwasm.arrays import checked_out, floats, indices, positive_int, sequence_offsets, shaped
+from flashwasm.arrays import checked_out, flag, floats, indices, positive_int, shaped
 from flashwasm.errors import ShapeError
-from flashwasm.operation import Operation, run_at_once
+from flashwasm.operation import Operation, deadline, run_at_once
 from flashwasm.parts import in_parts, is_one_task, row_tasks
 from flashwasm.runtime import checked_runtime
 
@@ -71,7 +71,8 @@ def embedding(
     numbers = indices(ids, "ids", rows.shape[0])
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
-    return in_parts(_embedding, (numbers,), shape, numbers.ndim, out, rt, timeout, rows)
+    until = deadline(rt, timeout)
+    return in_parts(_embedding, (numbers,), shape, numbers.ndim, out, rt, until, rows)
 
 
 def _gathered_at_once(rt: Runtime, ids: Any, table: Any, out: Array) -> bool:
@@ -179,22 +180,28 @@ def rotary_embedding(
         batch, length, dim = array.shape[0], array.shape[1], array.shape[2] // heads
     elif array.ndim == 4:
         batch, heads, length, dim = array.shape
-        if num_heads not in {None, 0, heads}:
+        if _given(num_heads, "num_heads") not in {0, heads}:
             message = f"num_heads: x of shape {array.shape} has {heads} heads, got {num_heads}"
             raise ShapeError(message)
     else:
         message = f"x: expected 3 or 4 axes, got shape {array.shape}"
         raise ShapeError(message)
-    turned = positive_int(rotary_dim, "rotary_dim") if rotary_dim else dim
+    turned = _given(rotary_dim, "rotary_dim") or dim
     if turned > dim or turned % 2:
         message = f"rotary_dim: expected an even number of at most {dim}, got {turned}"
         raise ShapeError(message)
     angles = _angles(cos, sin, position_ids, (batch, length, turned // 2))
     # In elements, from one row to the next and from one head to the next.
     strides = (heads * dim, dim) if array.ndim == 3 else (dim, length * dim)
-    sizes = (heads, dim, turned, int(interleaved), *strides)
+    sizes = (heads, dim, turned, flag(interleaved, "interleaved"), *strides)
     operands = (array, *angles)
-    return in_parts(_rotary_embedding, operands, array.shape, 1, out, rt, timeout, sizes)
+    until = deadline(rt, timeout)
+    return in_parts(_rotary_embedding, operands, array.shape, 1, out, rt, until, sizes)
+
+
+def _given(value: int | None, name: str) -> int:
+    """Return a positive integer, or 0 where there is none."""
+    return 0 if value is None or (type(value) is int and value == 0) else positive_int(value, name)
 
 
 def _rotary_embedding(
@@ -241,55 +248,3 @@ def _angles(
         message = f"position_ids: expected shape {shape[:2]}, got {positions.shape}"
         raise ShapeError(message)
     return cosines[positions], sines[positions]
-
-
-def mean_pool(
-    x: ArrayLike,
-    cu_seqlens: ArrayLike,
-    *,
-    normalize: bool = False,
-    out: Array | None = None,
-    runtime: Runtime | None = None,
-    timeout: float | None = None,
-) -> Array:
-    """Mean of the rows of each packed sequence.
-
-    Parameters
-    ----------
-    x : array_like of float, shape (T, D)
-        Sequences one after another.
-    cu_seqlens : array_like of int, shape (n + 1,)
-        Where each begins, and last where the last one ends: not falling, from 0 to at most T.
-    normalize : bool, default False
-        Whether to scale each mean to unit length.
-    out, runtime, timeout
-        As for `vecadd`.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n, D)
-        Zeros for an empty sequence.
-
-    Raises
-    ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import flashwasm as fw
-    >>> fw.mean_pool(np.float32([[1], [3], [5]]), [0, 2, 3]).tolist()
-    [[2.0], [5.0]]
-    """
-    rt = checked_runtime(runtime)
-    rows = floats(x, "x", ndim=2)
-    offsets = sequence_offsets(cu_seqlens, "cu_seqlens", rows.shape[0])
-    count, columns = len(offsets) - 1, rows.shape[1]
-    checked_out(out, (count, columns))
-    with Operation(rt, timeout) as op:
-        source = op.put(rows)
-        at, table = op.scratch(offsets.shape, np.int32)
-        table[:] = offsets
-        to = op.output((count, columns), out)
-        op.run(kernels.MEAN_POOL, (source, at, to, count, columns, int(normalize)))
-        return op.finish()

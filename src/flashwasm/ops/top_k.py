@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm.arrays import choice, floats, positive_int
 from flashwasm.errors import OutOfMemoryError, ShapeError
 from flashwasm.kernels import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.runtime import checked_runtime
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def cosine_top_k(
     if count > rows.shape[0]:
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {k}"
         raise ShapeError(message)
-    return _search(rt, wanted, rows, count, METRICS[metric], 0, timeout)
+    return _search(rt, wanted, rows, count, METRICS[metric], 0, deadline(rt, timeout))
 
 
 def _search(

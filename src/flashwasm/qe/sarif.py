@@ -80,7 +80,7 @@ def _result(group: DuplicateGroup, root: Path) -> dict[str, Any]:
 def _location(test: CollectedTest, root: Path) -> dict[str, Any]:
     inside = test.path.is_relative_to(root)
     path = test.path.relative_to(root) if inside else test.path
-    place = {"uri": quote(path.as_posix())}
+    place = {"uri": quote(path.as_posix(), errors="surrogateescape")}
     return {
         "physicalLocation": {
             "artifactLocation": {**place, "uriBaseId": "ROOT"} if inside else place,

@@ -241,8 +241,8 @@ class FailureLibrary:
                 self.missing = [str(error)]
         if self._terms is None:
             return []
-        scores: list[float] = self._terms.scores(failure.text[-TEXT_END:]).tolist()
-        return scores
+        # Rounding may leave the cosine of equal texts past one.
+        return [min(x, 1.0) for x in self._terms.scores(failure.text[-TEXT_END:]).tolist()]
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=30)

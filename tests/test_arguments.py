@@ -1,0 +1,114 @@
+"""What no operation takes is refused by name, by an error of flashwasm's own."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from samples import normal
+
+X = normal(3, 4)
+HEADS = normal(1, 2, 3, 4)
+ANGLES = normal(1, 3, 2), normal(1, 3, 2)
+HIDDEN = np.ma.array(X, mask=X > 0)
+NAMES = np.array(["relaxed", "scalar"])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: fw.softmax(HIDDEN), fw.DTypeError, "x: .*masked"),
+        (lambda: fw.attention(X, X, HIDDEN), fw.DTypeError, "v: .*masked"),
+        (lambda: fw.gelu(X, NAMES), fw.ShapeError, "approximate: "),
+        (lambda: fw.cosine_top_k(X, X, 1, metric=X), fw.ShapeError, "metric: "),
+        (lambda: fw.Runtime(variant=NAMES), fw.ShapeError, "variant: "),
+        (lambda: fw.layer_norm(X, eps=1e39), fw.ShapeError, "eps: .*float32.*1e.39"),
+        (lambda: fw.layer_norm(X, eps=np.complex64(1)), fw.DTypeError, "eps: "),
+        (lambda: fw.attention(X, X, X, scale=-1e300), fw.ShapeError, "scale: .*float32"),
+        (lambda: fw.attention(X, X, X, softcap=1e39), fw.ShapeError, "softcap: .*float32"),
+        (lambda: fw.attention(X, X, X, window=[[1], [1, 2]]), fw.DTypeError, "window: "),
+        (lambda: fw.attention(X, X, X, window=(X, 1)), fw.DTypeError, "window: "),
+        (lambda: fw.attention(X, X, X, window=X), fw.ShapeError, "window: "),
+        (lambda: fw.attention(X, X, X, window={1, 2}), fw.ShapeError, "window: "),
+        (lambda: fw.mean_pool(X, [[0], [1, 2]]), fw.DTypeError, "cu_seqlens: "),
+        (lambda: fw.mean_pool(X, [0, 3], normalize="no"), fw.DTypeError, "normalize: "),
+        (lambda: fw.rotary_embedding(HEADS, *ANGLES, num_heads=X), fw.DTypeError, "num_heads: "),
+        (lambda: fw.rotary_embedding(HEADS, *ANGLES, rotary_dim=X), fw.DTypeError, "rotary_dim: "),
+        (lambda: fw.rotary_embedding(HEADS, *ANGLES, interleaved=2), fw.DTypeError, "interleaved"),
+        (lambda: fw.merge_attention(3, [X]), fw.DTypeError, "outs: .*int"),
+        (lambda: fw.merge_attention([X], None), fw.DTypeError, "lses: .*NoneType"),
+    ],
+)
+def test_refused(call, error, message):
+    with pytest.raises(error, match=rf"^{message}"):
+        call()
+
+
+def test_truth_values_may_be_numpys():
+    for flag in (True, False):
+        expected = fw.attention(X, X, X, causal=flag)
+        assert (fw.attention(X, X, X, causal=np.bool_(flag)) == expected).all()
+    with pytest.raises(fw.ShapeError, match="causal: True is ambiguous"):
+        fw.attention(X, X[:2], X[:2], causal=np.True_)
+    with pytest.raises(fw.ShapeError, match="causal: True is ambiguous"):
+        fw.attention_varlen(HEADS[0], *[HEADS[0]] * 2, [0, 1, 2], [0, 2, 2], causal=np.True_)
+
+
+def test_masked_arrays_that_hide_nothing_are_arrays():
+    assert (fw.softmax(np.ma.array(X)) == fw.softmax(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "message"),
+    [
+        ("empty", ("ab",), fw.DTypeError, "shape: "),
+        ("empty", (None,), fw.DTypeError, "shape: "),
+        ("empty", ((2, 1.5),), fw.DTypeError, "shape: "),
+        ("empty", ((2, -1),), fw.ShapeError, "shape: "),
+        ("empty", ((1,) * 65,), fw.ShapeError, "shape: "),
+        ("empty", (2, "float31"), fw.DTypeError, "dtype: .*float31"),
+        ("asarray", ([[1], [1, 2]],), fw.DTypeError, "a: "),
+        ("asarray", ([None],), fw.DTypeError, "a: .*object"),
+        ("asarray", (X, "float31"), fw.DTypeError, "dtype: .*float31"),
+    ],
+)
+def test_arrays_in_linear_memory(one_thread, function, arguments, error, message):
+    before = one_thread.stats().bytes_in_use
+    with pytest.raises(error, match=rf"^{message}"):
+        getattr(one_thread, function)(*arguments)
+    assert one_thread.stats().bytes_in_use == before
+
+
+def test_only_arrays_lie_in_linear_memory(one_thread):
+    assert not one_thread.holds([1.0, 2.0])
+    assert not one_thread.holds(None)
+
+
+def test_a_cache_is_truncated_to_what_it_has():
+    cache = fw.KVCache(1, 4, 8)
+    cache.append(X[None], X[None])
+    for n in (-1, 4):
+        with pytest.raises(fw.ShapeError, match=rf"^n: expected from 0 to 3, .*{n}"):
+            cache.truncate(n)
+    with pytest.raises(fw.DTypeError, match=r"^n: "):
+        cache.truncate(1.0)
+    cache.truncate(np.int64(0))
+    assert len(cache) == 0
+
+
+def test_what_is_not_finite_goes_without_a_warning():
+    """Warnings are errors here; NumPy would give one for each of these."""
+    wide, infinite = np.full((3, 4), 1e300), np.full((3, 4), np.inf)
+    for x in (wide, infinite):
+        fw.attention_scores(x, x, mask=np.full(3, np.inf), softcap=2.0)
+        fw.attention(x, x, x, sinks=x[0, :1], alibi_slopes=x[0, :1])
+        out, lse = fw.merge_attention([x, x], [x[:, 0], -x[:, 0]])
+        assert out.dtype == lse.dtype == np.float32
+
+
+def test_errors_can_be_sent_to_another_process():
+    """A pool waits for ever for an error that cannot be made again from its pickle."""
+    error = pickle.loads(pickle.dumps(fw.OutOfMemoryError(3, 2, 1)))  # noqa: S301 - made here.
+    assert (error.requested, error.in_use, error.allowed) == (3, 2, 1)
+    assert "3 bytes asked for" in str(error)
