@@ -57,7 +57,7 @@ def documented():
         if inspect.isfunction(thing) or inspect.isclass(thing):
             yield name, thing
         if inspect.isclass(thing) and not issubclass(thing, Exception):
-            for attribute, value in vars(thing).items():
+            for attribute, value in inspect.getmembers(thing):
                 if not attribute.startswith("_") and inspect.isfunction(value):
                     yield f"{name}.{attribute}", value
 

@@ -167,10 +167,15 @@ def test_an_interruption_does_not_mix_up_what_is_kept(one_thread, monkeypatch, d
         if len(calls) % 3 == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Vectors, "put", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        index.remove([3, 90])
     kept = np.delete(np.arange(200), [3, 90])
+    with monkeypatch.context() as patch:
+        patch.setattr(Vectors, "put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            index.remove([3, 90])
+        for _ in range(5):
+            with pytest.raises(KeyboardInterrupt):
+                index.search(vectors[:1], 1)
+    assert index.ids.tolist() == kept.tolist()
     assert index.search(vectors[kept], 1)[1][:, 0].tolist() == kept.tolist()
 
 

@@ -1,4 +1,7 @@
 import itertools
+import signal
+import sys
+import time
 
 import hypothesis
 import numpy as np
@@ -364,3 +367,43 @@ def test_more_queries_than_fit_are_searched_in_parts(exact):
             some = index.search(queries[at : at + 1000], 4, 8, exact=exact)
             assert_same_bits(scores[at : at + 1000], some[0])
             np.testing.assert_array_equal(ids[at : at + 1000], some[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no alarms")
+@pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
+def test_whatever_a_signal_interrupts_ids_stay_with_their_vectors(one_thread, kind):
+    """Alarms at any moment of adding and removing; then the index is searched and added to."""
+    vectors, generator = normal(900, 16), np.random.default_rng(5)
+    options = {"exact": True} if kind is fw.HNSWIndex else {}
+
+    def alarm(*_):
+        raise TimeoutError
+
+    def change(index):
+        for first in range(0, 900, 100):
+            index.add(vectors[first : first + 100])
+            index.remove(np.arange(first, first + 50))
+
+    start = time.perf_counter()
+    change(kind(16, runtime=one_thread))
+    usual, interruptions = time.perf_counter() - start, 0
+    before = signal.signal(signal.SIGALRM, alarm)
+    try:
+        for _ in range(60):
+            index = kind(16, runtime=one_thread)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, generator.uniform(1e-4, usual))
+                change(index)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except TimeoutError:
+                interruptions += 1
+            ids = index.ids
+            assert len(ids) == len(index)
+            assert (index.search(vectors[ids], 1, **options)[1][:, 0] == ids).all()
+            index.add(vectors[:2], ids=[10**6, 10**6 + 1])
+            assert len(index) == len(ids) + 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interruptions

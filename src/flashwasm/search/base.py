@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.vectors import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -39,15 +40,94 @@ class Index(ABC):
         As the indexes have them.
     """
 
+    # Seconds; None is what the runtime allows.
+    _time_to_remove: float | None = None
+
     def __init__(self, dim: int, metric: str, dtype: str, runtime: Runtime | None) -> None:
         self.dim = checked_dim(dim)
         self.metric = choice(metric, "metric", tuple(METRICS))
         self.dtype = choice(dtype, "dtype", DTYPES)
         self._runtime = checked_runtime(runtime)
         self._ids = IdTable()
+        # What is left to do of a change: an interruption may come between any two of its steps.
+        # It may be begun again, and whatever uses the index next does it first.
+        self._unfinished: Callable[[Operation], None] | None = None
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._names)
+
+    @property
+    def ids(self) -> Array:
+        """The ids, in the order of their vectors' places: int64, or str in an object array."""
+        return self._names.at(self._positions())
+
+    @property
+    def _names(self) -> IdTable:
+        if self._unfinished is not None:
+            with self._operation(None):
+                pass
+        return self._ids
+
+    def add(
+        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Add vectors.
+
+        Where time runs out or Ctrl-C interrupts, an `HNSWIndex` has the first of them, a
+        `FlatIndex` all or none.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+            Finite; for "dot" and "l2" with components below 2**55 in magnitude.
+        ids : array_like of int or of str, shape (n,), optional
+            What to call them. None numbers them on from the greatest number so far.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        ShapeError
+            If an id is given twice or is in the index. Nothing is added then.
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        rows = self._checked(vectors, "vectors")
+        with self._operation(timeout) as op:
+            self._add(op, rows, self._ids.new(ids, len(rows)))
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors.
+
+        A `FlatIndex` moves those after them up, in the same order. An `HNSWIndex` links those anew
+        that were linked with them; their places are taken by the next vectors that are added.
+
+        Parameters
+        ----------
+        ids : array_like of int or of str, or a set
+            Which.
+
+        Raises
+        ------
+        IndexRangeError
+            If one is not in the index. Nothing is removed then.
+        ShapeError, DTypeError, DeadlineExceeded, ClosedError
+        """
+        with self._operation(self._time_to_remove) as op:
+            positions = self._ids.find(ids)
+            if len(positions):
+                self._remove(op, positions)
+
+    @contextmanager
+    def _operation(self, timeout: float | None) -> Iterator[Operation]:
+        """Open an operation on the index as the last change should have left it."""
+        with Operation(self._runtime, timeout) as op:
+            self._finish(op)
+            yield op
+
+    def _finish(self, op: Operation) -> None:
+        if self._unfinished is not None:
+            self._unfinished(op)
+            self._unfinished = None
 
     def _checked(self, x: ArrayLike, name: str) -> Array:
         """Return vectors that the metric's distances do not overflow with."""
@@ -65,8 +145,20 @@ class Index(ABC):
         ------
         OSError, ClosedError
         """
-        with Operation(self._runtime, None):
+        with self._operation(None):
             write_container(Path(path), self._contents())
+
+    @abstractmethod
+    def _add(self, op: Operation, rows: Array, names: Array) -> None:
+        """Add checked vectors with ids that are new."""
+
+    @abstractmethod
+    def _remove(self, op: Operation, positions: Array) -> None:
+        """Remove the vectors at positions, at least one."""
+
+    @abstractmethod
+    def _positions(self) -> Array:
+        """Return the positions of the vectors, in order."""
 
     @abstractmethod
     def _contents(self) -> Container:

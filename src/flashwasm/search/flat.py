@@ -69,6 +69,9 @@ class FlatIndex(Index):
     [['right', 'between']]
     """
 
+    # Half moved, the vectors are of no use to anyone.
+    _time_to_remove = np.inf
+
     def __init__(
         self,
         dim: int,
@@ -89,37 +92,14 @@ class FlatIndex(Index):
         """Bytes of linear memory that the vectors take."""
         return self._vectors.nbytes
 
-    @property
-    def ids(self) -> Array:
-        """Ids by position: int64, or str in an object array."""
-        return self._ids.at(np.arange(len(self)))
+    def _positions(self) -> Array:
+        return np.arange(len(self))
 
-    def add(
-        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
-    ) -> None:
-        """Add vectors, at the positions after those there are.
-
-        Parameters
-        ----------
-        vectors : array_like of float, shape (n, dim)
-            Finite; for "dot" and "l2" with components below 2**55 in magnitude.
-        ids : array_like of int or of str, shape (n,), optional
-            What to call them. None numbers them on from the greatest number so far.
-        timeout : float, optional
-            Seconds.
-
-        Raises
-        ------
-        ShapeError
-            If an id is given twice or is in the index. Nothing is added then.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
-        """
-        rows = self._checked(vectors, "vectors")
-        with Operation(self._runtime, timeout) as op:
-            names, first = self._ids.new(ids, len(rows)), len(self)
-            self._vectors.reserve(first + len(rows))
-            self._vectors.put(op, rows, first)
-            self._ids.assign(np.arange(first, first + len(rows)), names)
+    def _add(self, op: Operation, rows: Array, names: Array) -> None:
+        first = len(self)
+        self._vectors.reserve(first + len(rows))
+        self._vectors.put(op, rows, first)
+        self._ids.assign(np.arange(first, first + len(rows)), names)
 
     def search(
         self,
@@ -158,7 +138,7 @@ class FlatIndex(Index):
         count = positive_int(k, "k")
 
         def search(some: Array) -> tuple[Array, Array]:
-            with Operation(self._runtime, timeout) as op:
+            with self._operation(timeout) as op:
                 keys = self._search_all(op, some, min(count, len(self)), self._mask(filter))
                 scores, positions = decoded(keys, count)
                 return scores, self._ids.at(positions)
@@ -214,46 +194,27 @@ class FlatIndex(Index):
             raise ShapeError(message)
         return np.ascontiguousarray(array).view(np.uint8)
 
-    def remove(self, ids: ArrayLike) -> None:
-        """Remove vectors; those after them move up, in the same order.
+    def _remove(self, op: Operation, positions: Array) -> None:
+        kept = np.delete(self._positions(), positions)
+        names = self._ids.compacted(kept)
+        progress: tuple[int, Array | None] = int(positions.min()), None
 
-        Parameters
-        ----------
-        ids : array_like of int or of str, or a set
-            Which.
-
-        Raises
-        ------
-        IndexRangeError
-            If one is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, ClosedError
-        """
-        # Half moved the vectors would not be those of their ids: no timeout, and Ctrl-C waits.
-        with Operation(self._runtime, np.inf) as op:
-            positions = self._ids.find(ids)
-            if not len(positions):
-                return
-            kept = np.delete(np.arange(len(self)), positions)
-            interruption = self._move_up(op, kept, int(positions.min()))
-            self._ids.compact(kept)
-        if interruption is not None:
-            raise interruption
-
-    def _move_up(self, op: Operation, kept: Array, first: int) -> KeyboardInterrupt | None:
-        """Write the vectors that are kept one after another; return what would have interrupted."""
-        interruption, rows, at = None, None, first
-        while at < len(kept):
-            try:
+        def move_up(op: Operation) -> None:
+            nonlocal progress
+            self._ids = names
+            at, rows = progress
+            while at < len(kept):
                 if rows is None:
                     # Each moves towards the front, so what is read was not written over yet.
                     some = kept[at : at + _MOVED]
                     begin = int(some[0])
                     rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
+                    progress = at, rows
                 self._vectors.put(op, rows, at, prepared=True)
-                rows, at = None, at + _MOVED
-            except KeyboardInterrupt as error:  # noqa: PERF203 - that is what the loop is for.
-                interruption = error
-        return interruption
+                at, rows = progress = at + _MOVED, None
+
+        self._unfinished = move_up
+        self._finish(op)
 
     def _contents(self) -> Container:
         count = len(self)

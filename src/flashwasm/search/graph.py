@@ -31,18 +31,11 @@ class Graph:
         Links of a node on each level above the lowest, which has twice as many.
     seed : int
         What the levels are drawn from.
-
-    Attributes
-    ----------
-    nodes : int
-        How many numbers are taken, those of removed nodes among them.
-    blocks : int
-        Lists of links above level 0.
     """
 
     def __init__(self, arena: Arena, m: int, seed: int) -> None:
         self.m, self._seed = m, seed
-        self.nodes = self.blocks = 0
+        self._size = (0, 0)
         self.links = Column(arena, (2 * m,), np.uint32)
         self.upper_links = Column(arena, (m,), np.uint32)
         self.upper_at = Column(arena, (), np.uint32)
@@ -51,6 +44,16 @@ class Graph:
         self._state = Column(arena, (), np.uint32)
         self._state.reserve(2)
         self.entry = NO_POSITION
+
+    @property
+    def nodes(self) -> int:
+        """How many numbers are taken, those of removed nodes among them."""
+        return self._size[0]
+
+    @property
+    def blocks(self) -> int:
+        """How many lists of links there are above level 0."""
+        return self._size[1]
 
     @property
     def entry(self) -> int:
@@ -94,7 +97,8 @@ class Graph:
         self.links.all[new] = np.arange(self.nodes, nodes, dtype=np.uint32)[:, None]
         owners = np.repeat(np.arange(self.nodes, nodes, dtype=np.uint32), levels)
         self.upper_links.all[self.blocks : blocks] = owners[:, None]
-        self.nodes, self.blocks = nodes, blocks
+        # At once: an interruption leaves both as they were.
+        self._size = (nodes, blocks)
 
     def free(self) -> Array:
         """Return the numbers that no node has, the lowest first."""

@@ -112,40 +112,22 @@ class HNSWIndex(Index):
         """Bytes of linear memory that the vectors and the graph take."""
         return self._store.vectors.nbytes + self._store.graph.nbytes
 
-    @property
-    def ids(self) -> Array:
-        """The ids, in the order of their places: int64, or str in an object array."""
-        return self._ids.at(self._store.graph.taken())
+    def _positions(self) -> Array:
+        return self._store.graph.taken()
 
-    def add(
-        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
-    ) -> None:
-        """Add vectors. Where time runs out or Ctrl-C interrupts, the first of them are there.
+    def _add(self, op: Operation, rows: Array, names: Array) -> None:
+        places = self._store.place(op, rows)
+        before = self._store.graph.inserted
 
-        Parameters
-        ----------
-        vectors : array_like of float, shape (n, dim)
-            Finite; for "dot" and "l2" with components below 2**55 in magnitude.
-        ids : array_like of int or of str, shape (n,), optional
-            What to call them. None numbers them on from the greatest number so far.
-        timeout : float, optional
-            Seconds.
+        def name(_: Operation) -> None:
+            done = self._store.mark_inserted(places, before)
+            self._ids.assign(places[:done], names[:done])
 
-        Raises
-        ------
-        ShapeError
-            If an id is given twice or is in the index. Nothing is added then.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
-        """
-        rows = self._checked(vectors, "vectors")
-        with Operation(self._runtime, timeout) as op:
-            names = self._ids.new(ids, len(rows))
-            places = self._store.place(op, rows)
-
-            def name(done: int) -> None:
-                self._ids.assign(places[:done], names[:done])
-
-            self._store.insert(op, places, name)
+        self._unfinished = name
+        try:
+            self._store.insert(op, places)
+        finally:
+            self._finish(op)
 
     def search(
         self,
@@ -187,7 +169,7 @@ class HNSWIndex(Index):
         count, width = positive_int(k, "k"), checked_ef(ef, "ef")
 
         def search(some: Array) -> tuple[Array, Array]:
-            with Operation(self._runtime, timeout) as op:
+            with self._operation(timeout) as op:
                 by_scan, _ = plan(len(self), max(count, width), exact=exact)
                 keys = self._search(op, some, count, None if by_scan else width)
                 scores, positions = decoded(keys, count)
@@ -220,7 +202,7 @@ class HNSWIndex(Index):
         nearest = min(count, len(self))
         if by_scan or not len(sample) or not nearest:
             return SearchReport(by_scan, reason, 1.0, 0)
-        with Operation(self._runtime, None) as op:
+        with self._operation(None) as op:
             found, _ = decoded(self._search(op, sample, nearest, width), nearest)
             truth, _ = decoded(self._search(op, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
@@ -238,27 +220,18 @@ class HNSWIndex(Index):
         nearest = min(nearest, INDEX_MAX_EF)
         return self._store.search(op, where, nearest, max(ef, nearest))
 
-    def remove(self, ids: ArrayLike) -> None:
-        """Remove vectors, and link anew those that were linked with them.
+    def _remove(self, op: Operation, places: Array) -> None:
+        names = self._ids.at(places)
 
-        Their places are taken by the next vectors that are added.
+        def forget(_: Operation) -> None:
+            self._ids.free(places, names)
+            self._store.cut_off(places)
 
-        Parameters
-        ----------
-        ids : array_like of int or of str, or a set
-            Which.
-
-        Raises
-        ------
-        IndexRangeError
-            If one is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, DeadlineExceeded, ClosedError
-        """
-        with Operation(self._runtime, None) as op:
-            places = self._ids.find(ids)
-            if len(places):
-                self._ids.free(places)
-                self._store.remove(op, places)
+        self._unfinished = forget
+        try:
+            self._store.mend_around(op, places)
+        finally:
+            self._finish(op)
 
     def _contents(self) -> Container:
         taken = self._store.graph.taken()

@@ -76,9 +76,10 @@ class IdTable:
             table[: len(self._table)] = self._table
             self._table = table
         self._table[positions] = ids
-        self.positions.update(zip(ids.tolist(), positions.tolist(), strict=True))
         if self.kind == "int":
             self.next = max(self.next, int(ids.max()) + 1)
+        # Last, and at once: an interruption leaves all of them named or none.
+        self.positions.update(zip(ids.tolist(), positions.tolist(), strict=True))
 
     def find(self, ids: ArrayLike) -> Array:
         """Return the positions of ids that are in the index, each given once."""
@@ -94,17 +95,20 @@ class IdTable:
             found[one] = self.positions[one]
         return np.fromiter(found.values(), np.int64, len(found))
 
-    def free(self, positions: Array) -> None:
-        """Forget the names of positions."""
-        for one in self._table[positions].tolist():
-            del self.positions[one]
+    def free(self, positions: Array, ids: Array) -> None:
+        """Forget the names of positions; those that are forgotten already are passed over."""
+        for one in ids.tolist():
+            self.positions.pop(one, None)
         self._table[positions] = _MISSING[self.kind]
 
-    def compact(self, kept: Array) -> None:
-        """Renumber: the vector at kept[i] is now at i, and there are no others."""
+    def compacted(self, kept: Array) -> IdTable:
+        """Return the table for vectors of which the one at kept[i] is at i, without others."""
+        table = IdTable()
+        table.kind, table.next = self.kind, self.next
         ids = self._table[kept]
-        self.positions = dict(zip(ids.tolist(), range(len(ids)), strict=True))
-        self._table = np.append(ids, _empty(self.kind, 1))
+        table.positions = dict(zip(ids.tolist(), range(len(ids)), strict=True))
+        table._table = np.append(ids, _empty(self.kind, 1))
+        return table
 
     def at(self, positions: Array) -> Array:
         """Return the ids at positions: -1 or None where a position is -1."""

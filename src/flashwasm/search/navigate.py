@@ -8,11 +8,10 @@ import numpy as np
 
 from flashwasm.kernels import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
 from flashwasm.search.graph import Graph
+from flashwasm.search.keys import NO_POSITION
 from flashwasm.search.vectors import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from flashwasm.kernels import Kernel
@@ -69,29 +68,33 @@ class GraphOfVectors:
             self.vectors.put(op, rows[filled:], first)
         return np.concatenate([places, np.arange(first, nodes)])
 
-    def insert(self, op: Operation, places: Array, on_end: Callable[[int], None]) -> None:
-        """Link nodes whose vectors are in place; say how many were, whatever interrupts."""
-        before = self.graph.inserted
-        try:
-            self._change(op, HNSW_INSERT, places)
-        finally:
-            done = (self.graph.inserted - before) % 2**32
-            self.graph.live.all[places[:done]] = 1
-            on_end(done)
+    def insert(self, op: Operation, places: Array) -> None:
+        """Link nodes whose vectors are in place, one after another."""
+        self._change(op, HNSW_INSERT, places)
 
-    def remove(self, op: Operation, places: Array) -> None:
-        """Take nodes out of the graph and mend it around them."""
-        graph = self.graph
-        gone = np.zeros(graph.nodes, np.uint8)
+    def mark_inserted(self, places: Array, before: int) -> int:
+        """Return how many of the nodes were linked since then; those are there from now on."""
+        done = (self.graph.inserted - before) % 2**32
+        self.graph.live.all[places[:done]] = 1
+        return done
+
+    def mend_around(self, op: Operation, places: Array) -> None:
+        """Link the nodes beside those at places without them."""
+        gone = self._out(places)
+        self._change(op, HNSW_REPAIR, self.graph.beside(gone), gone)
+
+    def cut_off(self, places: Array) -> None:
+        """Take nodes out: nothing leads to them, whether or not all was mended around them."""
+        self.graph.isolate(self._out(places))
+
+    def _out(self, places: Array) -> Array:
+        """Return marks of nodes at which no search begins or ends any more."""
+        gone = np.zeros(self.graph.nodes, np.uint8)
         gone[places] = 1
-        graph.live.all[places] = 0
-        if gone[graph.entry]:
-            graph.choose_entry()
-        try:
-            self._change(op, HNSW_REPAIR, graph.beside(gone), gone)
-        finally:
-            # Whatever was interrupted, nothing leads to what is removed.
-            graph.isolate(gone)
+        self.graph.live.all[places] = 0
+        if self.graph.entry != NO_POSITION and gone[self.graph.entry]:
+            self.graph.choose_entry()
+        return gone
 
     def search(self, op: Operation, queries: tuple[int, int], k: int, ef: int) -> Array:
         """Return the k keys that the graph finds for queries given by address and number."""

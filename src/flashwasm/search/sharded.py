@@ -221,7 +221,7 @@ class ShardedIndex:
         for home in np.unique(homes):
             some = numbers[homes == home]
             self._shards[home].remove(some)
-            self._ids.free(some)
+            self._ids.free(some, self._ids.at(some))
             self._homes[some] = GONE
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -29,19 +29,22 @@ class Column:
         Of one row.
     dtype : dtype
         Of its elements.
-
-    Attributes
-    ----------
-    all : numpy.ndarray
-        The rows and the room, which is zeros until it is written.
-    address : int
-        Where they begin in linear memory.
     """
 
     def __init__(self, arena: Arena, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._arena = arena
-        self.all: Array = np.empty((0, *shape), dtype)
-        self.address = 0
+        # Together, so that an interruption never leaves one without the other.
+        self._place: tuple[Array, int] = np.empty((0, *shape), dtype), 0
+
+    @property
+    def all(self) -> Array:
+        """The rows and the room, which is zeros until it is written."""
+        return self._place[0]
+
+    @property
+    def address(self) -> int:
+        """Where they begin in linear memory."""
+        return self._place[1]
 
     def reserve(self, rows: int) -> None:
         """Make room for so many rows, and for half as many again as there were where it runs short.
@@ -65,12 +68,12 @@ class Column:
         larger, address = self._arena.array((rows, *self.all.shape[1:]), self.all.dtype)
         larger[: len(self.all)] = self.all
         larger[len(self.all) :] = 0
-        self.all, self.address = larger, address
+        self._place = larger, address
 
     def _move_through_the_host(self, rows: int) -> None:
         """Give the old place back before the larger one is asked for."""
         kept = self.all.copy()
-        self.all = kept
+        self._place = kept, 0
         try:
             self._move_to(rows)
         except OutOfMemoryError as error:
