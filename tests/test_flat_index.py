@@ -49,8 +49,7 @@ def test_sizes(runtime, rows, metric, dtype):
         assert len(index) == rows
         for queries in (1, 3, 4, 9):
             for k in {1, rows // 2 or 1, rows, rows + 3}:
-                # So few vectors are all ranked again, or nearly.
-                check(index, normal(queries, dim), vectors, k, metric, least_recall=0.9)
+                check(index, normal(queries, dim), vectors, k, metric)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -58,8 +57,7 @@ def test_sizes(runtime, rows, metric, dtype):
 def test_many_rows(runtime, metric, dtype):
     vectors = normal(5000, 96, seed=1)
     index = built(vectors, runtime, metric=metric, dtype=dtype)
-    least = 1.0 if dtype == "float32" else 0.99
-    check(index, normal(70, 96), vectors, 10, metric, least_recall=least)
+    check(index, normal(70, 96), vectors, 10, metric)
 
 
 def test_the_longest_vectors(one_thread):
@@ -100,7 +98,7 @@ def test_zero_vectors_score_zero(runtime, dtype):
 def test_cosine_does_not_depend_on_length(runtime, dtype, scale):
     vectors = normal(50, 20, seed=1)
     index = built(vectors * np.float32(scale), runtime, dtype=dtype)
-    check(index, normal(3, 20) * np.float32(1 / scale), vectors, 5, least_recall=0.9)
+    check(index, normal(3, 20) * np.float32(1 / scale), vectors, 5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -322,7 +320,7 @@ def test_out_of_memory_leaves_the_index_as_it_was(dtype):
         index = built(vectors, rt, dtype=dtype)
         with pytest.raises(fw.OutOfMemoryError):
             index.add(np.zeros((60_000, 256), np.float32))
-        check(index, normal(4, 256), vectors, 5, least_recall=0.9)
+        check(index, normal(4, 256), vectors, 5)
         index.add(vectors[:10])
         assert len(index) == 2010
 

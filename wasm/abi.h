@@ -106,6 +106,7 @@ struct index_store_f32_arguments {
     float *rows, *panels;
     int8_t *codes, *code_panels;
     float *scales, *squares; /* What a code counts, and the squared length of the codes. */
+    float *errors;           /* At least how far the codes are from the vector, or null. */
     int32_t first, count, dim;
     int32_t metric;      /* Cosine: the vectors are brought to unit length. */
     int32_t code_metric; /* Cosine: the codes count as of unit length. */
@@ -116,20 +117,21 @@ struct index_score_f32_arguments {
     void *workspace;
     const float *queries; /* [query_count][dim] */
     const float *rows;
-    const uint32_t *candidates; /* Positions for each query, or null for the positions themselves. */
-    const uint8_t *mask;        /* A byte for each position, 0 to leave it out; or null. */
-    uint64_t *keys;             /* [query_count][k], in and out: heaps. */
-    int32_t query_count, begin, end, candidate_stride, dim, k, metric;
+    const uint8_t *mask; /* A byte for each position, 0 to leave it out; or null. */
+    uint64_t *keys;      /* [query_count][k], in and out: heaps. */
+    int32_t query_count, begin, end, dim, k, metric;
 };
 
 /* Every vector of an index in panels, as floats or as codes: the best k of each query. `begin` is a
- * multiple of 8. */
+ * multiple of 8. From codes, the distances of the keys are lower bounds of those from floats. With
+ * `candidates` a query meets those alone, of which it has end - begin: keys of lower bounds, which rise. */
 struct flat_search_arguments {
     void *workspace;
     const float *queries; /* [query_count][dim] */
     const void *panels;
-    const float *scales, *squares; /* For codes. */
+    const float *scales, *squares, *errors; /* For codes. */
     const uint8_t *mask;
+    const uint64_t *candidates; /* Or null. */
     uint64_t *keys;
     int32_t query_count, begin, end, dim, k, metric;
 };

@@ -1,27 +1,15 @@
-/* What the two searches of panels share: prepared queries, and how scores reach the heaps. */
+/* What the two searches of panels share: how distances reach the heaps. */
 #ifndef FLASHWASM_FLAT_H
 #define FLASHWASM_FLAT_H
 
 #include "index.h"
 #include "tile.h"
 
-enum {
-    FLAT_QUERIES = 256, /* Queries that meet a panel while it is in the cache. */
-    FLAT_QUERY_BYTES = WORKSPACE_BYTES / 2,
-};
+enum { FLAT_QUERIES = 256 }; /* Queries that meet a panel while it is in the cache. */
 
-struct flat_workspace {
-    float row[TILE_ROWS * INDEX_MAX_DIM]; /* Prepared queries on their way into the packed ones. */
-    char queries[FLAT_QUERY_BYTES];       /* Packed, four side by side. */
-    float bounds[FLAT_QUERIES];           /* The greatest distance of each query's heap. */
-    float scales[FLAT_QUERIES], squares[FLAT_QUERIES];
-    int16_t codes[INDEX_MAX_DIM];
-};
-_Static_assert(sizeof(struct flat_workspace) <= WORKSPACE_BYTES, "the workspace is too small");
-
-/* Queries whose packed vectors, of `bytes` each, fit: a multiple of four. */
-INLINE int32_t flat_block(int32_t bytes) {
-    int32_t block = FLAT_QUERY_BYTES / bytes / TILE_ROWS * TILE_ROWS;
+/* Queries whose packed vectors, of `bytes` each, fit into `room`: a multiple of `group`. */
+INLINE int32_t flat_block(int32_t room, int32_t bytes, int32_t group) {
+    int32_t block = room / bytes / group * group;
     return block < FLAT_QUERIES ? block : FLAT_QUERIES;
 }
 
@@ -34,12 +22,11 @@ INLINE int panel_is_masked(const uint8_t *mask, int32_t position, int32_t end) {
     return 1;
 }
 
-/* Offers the distances of `queries` queries, [4][8], from the panel at `position`. */
-void flat_offer(const struct flat_search_arguments *args, struct flat_workspace *w, const float *distances,
-                int32_t first, int32_t query, int32_t queries, int32_t position);
+/* The greatest distance of a query's heap. */
+float flat_bound(const struct flat_search_arguments *args, int32_t query);
 
-/* Reads the bounds of `count` queries from their heaps. */
-void flat_bounds(const struct flat_search_arguments *args, struct flat_workspace *w, int32_t first, int32_t count);
+/* Offers a query the distances from the panel at `position`; returns its new bound. */
+float flat_offer(const struct flat_search_arguments *args, const float *distances, int32_t query, int32_t position);
 
 /* Whether one of eight distances may be among the best of a query: positions rise, so an equal one is not. */
 INLINE int any_below(f32x4 low, f32x4 high, float bound) {

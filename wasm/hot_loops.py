@@ -40,6 +40,7 @@ ALLOWED = {
     "score_sixteen": (25, "sixteen keys of a cache at once: bound by memory, not by these"),
     "multiply_panel": (5, "int8 keys: bound by memory"),
     "add_values_int8": (3, "int8 values: bound by memory"),
+    "offer_tile": (6, "bounds of the few tiles with a sum above its threshold"),
     "visit_run": (3, "careful_value_tile: values that are not finite; rare"),
 }
 

@@ -85,6 +85,9 @@ void prepare_row(float *row, const float *x, int32_t dim, int32_t metric);
 void quantize_row(int16_t *codes, float *scale, float *square, const float *row, int32_t stride, int32_t largest,
                   int32_t metric);
 
+/* At least the length of row - scale * codes; of the row itself where scale is 0. */
+float code_error(const float *row, const int16_t *codes, float scale, int32_t stride);
+
 /* The largest code of a query: no sum of its products with codes of at most 127 leaves 32 bits. */
 static inline int32_t largest_query_code(int32_t stride) {
     int32_t largest = INT32_MAX / (127 * stride);

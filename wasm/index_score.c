@@ -1,4 +1,4 @@
-/* Exact distances of queries from rows: of a range, or of each query's own candidates; the best k as keys.
+/* Exact distances of queries from a range of rows: the best k as keys.
  *
  * A block of rows meets one query after another while it is in the cache. keys, [queries][k], are heaps
  * that begin full of NO_KEY: calls on the same heaps add up.
@@ -9,16 +9,15 @@
 
 enum { QUERY_FLOATS = WORKSPACE_BYTES / sizeof(float) };
 
-/* Offers rows [begin, end), or the candidates with those numbers, to one query's heap. */
+/* Offers rows [begin, end) to one query's heap. */
 static void score_block(const struct index_score_f32_arguments *args, const struct vectors *v, const float *query,
-                        const uint32_t *candidates, uint64_t *heap, int32_t begin, int32_t end) {
+                        uint64_t *heap, int32_t begin, int32_t end) {
     uint32_t positions[INDEX_BATCH];
     float distances[INDEX_BATCH];
     int32_t count = 0;
     for (int32_t i = begin; i < end; i++) {
-        uint32_t position = candidates ? candidates[i] : (uint32_t)i;
-        positions[count] = position;
-        count += position != NO_POSITION && (!args->mask || args->mask[position]);
+        positions[count] = (uint32_t)i;
+        count += !args->mask || args->mask[i];
     }
     if (count == 0) return;
     row_distances(distances, v, query, positions, count);
@@ -40,10 +39,7 @@ int32_t index_score_f32(const struct index_score_f32_arguments *args) {
         for (int32_t begin = args->begin; begin < args->end; begin += INDEX_BATCH) {
             int32_t end = args->end - begin < INDEX_BATCH ? args->end : begin + INDEX_BATCH;
             for (int32_t q = 0; q < count; q++) {
-                const uint32_t *own = args->candidates;
-                if (own) own += (size_t)(first + q) * args->candidate_stride;
-                score_block(args, &v, prepared + q * stride, own, args->keys + (size_t)(first + q) * args->k, begin,
-                            end);
+                score_block(args, &v, prepared + q * stride, args->keys + (size_t)(first + q) * args->k, begin, end);
             }
         }
     }

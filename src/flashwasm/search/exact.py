@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # A call of more multiplications than this would keep a deadline or a signal waiting.
 _MOST_PRODUCTS = 1 << 26
 # A call of fewer costs more to hand to a worker than to make.
-_FEWEST_PRODUCTS = 1 << 20
+FEWEST_PRODUCTS = 1 << 20
 # Queries of one call: each row that is read serves so many.
 _QUERIES = 256
 _ROWS = 64
@@ -35,6 +35,7 @@ def search_rows(
     arguments: Callable[[int, int, int, int, int], tuple[int, ...]],
     sizes: tuple[int, int, int],
     k: int,
+    start: Array | int = NO_KEY,
 ) -> Array:
     """Search all rows on all workers; return the k least keys of each query, in order.
 
@@ -51,15 +52,17 @@ def search_rows(
         Queries, rows and dim.
     k : int
         Keys to keep for each query.
+    start : numpy.ndarray of uint64, shape (n, 1), or int
+        What the heaps hold before any row was looked at: greater keys are not found.
     """
     queries, rows, dim = sizes
     block = min(_QUERIES, max(queries, 1))
-    pieces = max(1, min(op.threads, block * rows * dim // _FEWEST_PRODUCTS))
+    pieces = max(1, min(op.threads, block * rows * dim // FEWEST_PRODUCTS))
     piece = -(-rows // (pieces * _ROWS)) * _ROWS
     step = max(_MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
     starts = range(0, rows, piece)
     at, heaps = op.scratch((len(starts), queries, k), np.uint64)
-    heaps[...] = NO_KEY
+    heaps[...] = start
     tasks = [
         [
             arguments(
@@ -86,32 +89,7 @@ def scan(
 
     def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
         at = address + 4 * first * vectors.dim
-        addresses = (at, vectors.rows.address, 0, mask, heaps)
-        return (*addresses, some, begin, end, 0, vectors.dim, k, vectors.metric)
+        addresses = (at, vectors.rows.address, mask, heaps)
+        return (*addresses, some, begin, end, vectors.dim, k, vectors.metric)
 
     return search_rows(op, INDEX_SCORE, arguments, (count, rows, vectors.dim), k)
-
-
-def rank(
-    op: Operation, vectors: Vectors, queries: tuple[int, int], candidates: Array, k: int
-) -> Array:
-    """Compare each query with its own candidates (n, c), positions in any order."""
-    address, count = queries
-    each = candidates.shape[1]
-    at, stored = op.scratch(candidates.shape, np.uint32)
-    stored[...] = candidates
-    to, heaps = op.scratch((count, k), np.uint64)
-    heaps[...] = NO_KEY
-    step = max(1, _FEWEST_PRODUCTS // (each * vectors.dim))
-    tasks = [
-        [
-            (
-                *(address + 4 * i * vectors.dim, vectors.rows.address),
-                *(at + 4 * i * each, 0, to + 8 * i * k),
-                *(min(step, count - i), 0, each, each, vectors.dim, k, vectors.metric),
-            )
-        ]
-        for i in range(0, count, step)
-    ]
-    op.run_all(INDEX_SCORE, tasks)
-    return best(heaps, k)

@@ -9,12 +9,12 @@ import numpy as np
 from flashwasm.arrays import as_array, positive_int
 from flashwasm.container import Container
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.kernels import FLAT_SEARCH, FLAT_SEARCH_I8, INDEX_MAX_DIM
+from flashwasm.kernels import INDEX_MAX_DIM
 from flashwasm.operation import Operation
-from flashwasm.search import exact
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.files import IndexFile, id_sections
-from flashwasm.search.keys import NO_POSITION, decoded
+from flashwasm.search.keys import decoded
+from flashwasm.search.panels import PanelSearch
 from flashwasm.search.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 KIND = "flat-index"
-# So many times k candidates by codes are ranked again by their vectors.
-_CANDIDATES = 4
 # Vectors that are moved at a time where others are removed.
 _MOVED = 8192
 # Queries whose candidates are held at once.
@@ -48,8 +46,8 @@ class FlatIndex(Index):
         The cosine, in [-1, 1] and 0 for a zero vector; the dot product; or minus the squared
         Euclidean distance.
     dtype : {"float32", "int8"}, default "float32"
-        What a search reads: the vectors, or codes of 8 bits, a quarter of their size, after which
-        the best 4 k are ranked by the vectors. Scores are the vectors' own in either case.
+        What a search reads: the vectors, or codes of 8 bits, a quarter of their size, which are
+        kept beside them, and then those vectors that may be nearest. The results are the same.
     runtime : Runtime, optional
         Where the vectors lie and the search runs.
 
@@ -150,32 +148,10 @@ class FlatIndex(Index):
         if not k or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
         where = 0 if mask is None else op.put(mask, np.dtype(np.uint8))
-        at, step = op.put(queries), 4 * self.dim
-        blocks = [
-            self._search(op, (at + i * step, min(_QUERIES, len(queries) - i)), k, where)
-            for i in range(0, len(queries), _QUERIES)
-        ]
+        search = PanelSearch(op, self._vectors, len(self), k, where)
+        nearest = search.by_codes if self._coded else search.by_vectors
+        blocks = [nearest(queries[i : i + _QUERIES]) for i in range(0, len(queries), _QUERIES)]
         return np.concatenate(blocks)
-
-    def _search(self, op: Operation, queries: tuple[int, int], k: int, mask: int) -> Array:
-        """Return the keys of the best k for queries given by address and number."""
-        address, count = queries
-        store = self._vectors
-        panels = store.code_panels if self._coded else store.panels
-        kernel = FLAT_SEARCH_I8 if self._coded else FLAT_SEARCH
-        wanted = min(_CANDIDATES * k, len(self)) if self._coded else k
-
-        def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
-            at = address + 4 * first * self.dim
-            codes = (store.scales.address, store.squares.address)
-            sizes = (some, begin, end, self.dim, wanted, store.metric)
-            return (at, panels.address, *codes, mask, heaps, *sizes)
-
-        keys = exact.search_rows(op, kernel, arguments, (count, len(self), self.dim), wanted)
-        if not self._coded:
-            return keys
-        candidates = (keys & np.uint64(NO_POSITION)).astype(np.uint32)
-        return exact.rank(op, store, queries, candidates, k)
 
     def _mask(self, wanted: ArrayLike | set[int] | set[str] | None) -> Array | None:
         """Return a byte for each position, or None where all are looked at."""

@@ -24,14 +24,18 @@ def best(keys: Array, k: int) -> Array:
     return np.sort(keys, axis=1)[:, :k]
 
 
+def distances(keys: Array) -> Array:
+    """Return the distances of keys."""
+    bits = (keys >> np.uint64(32)).astype(np.uint32)
+    return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float32)
+
+
 def decoded(keys: Array, k: int) -> tuple[Array, Array]:
     """Return scores and positions (n, k); -inf and -1 where there is no key."""
     scores = np.full((len(keys), k), -np.inf, np.float32)
     positions = np.full((len(keys), k), -1, np.int64)
-    bits = (keys >> np.uint64(32)).astype(np.uint32)
-    distances = np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float32)
     found = (keys & np.uint64(NO_POSITION)).astype(np.int64)
     # 0 - x and not -x: a score of zero has one sign.
-    scores[:, : keys.shape[1]] = np.float32(0) - distances
+    scores[:, : keys.shape[1]] = np.float32(0) - distances(keys)
     positions[:, : keys.shape[1]] = np.where(found == NO_POSITION, -1, found)
     return scores, positions

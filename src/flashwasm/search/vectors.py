@@ -42,9 +42,9 @@ class Vectors:
     metric : {"cosine", "dot", "l2"}
         For cosine they are brought to unit length.
     panels : bool
-        Whether what is searched lies in panels of eight or in rows.
+        Whether the vectors lie in panels of eight or in rows.
     coded : bool
-        Whether what is searched are codes of 8 bits, beside rows of float32 to rank by.
+        Whether there are codes of 8 bits too: beside rows, or with panels in panels of their own.
     """
 
     def __init__(
@@ -59,12 +59,13 @@ class Vectors:
         self.code_panels = Column(arena, (stride // 2, PANEL, 2), np.int8)
         self.scales = Column(arena, (PANEL,), np.float32)
         self.squares = Column(arena, (PANEL,), np.float32)
-        self._by_one = [self.rows] if coded or not panels else []
-        self._by_eight = [self.scales, self.squares] if coded else [self.panels] if panels else []
+        self.errors = Column(arena, (PANEL,), np.float32)
+        self._by_one = [] if panels else [self.rows, *([self.codes] if coded else [])]
+        self._by_eight = [self.panels] if panels else []
         if coded:
-            (self._by_eight if panels else self._by_one).append(
-                self.code_panels if panels else self.codes
-            )
+            self._by_eight += [self.scales, self.squares]
+        if coded and panels:
+            self._by_eight += [self.code_panels, self.errors]
 
     def reserve(self, count: int) -> None:
         """Make room for so many vectors."""
@@ -81,6 +82,7 @@ class Vectors:
         targets = (
             *(self.rows.address, self.panels.address, self.codes.address),
             *(self.code_panels.address, self.scales.address, self.squares.address),
+            self.errors.address,
         )
         for at in range(0, len(x), step):
             part = x[at : at + step]
@@ -90,7 +92,7 @@ class Vectors:
 
     def take(self, begin: int, end: int) -> Array:
         """Return a copy of the prepared vectors at positions [begin, end), shape (n, dim)."""
-        if self.rows in self._by_one:
+        if self._by_one:
             return self.rows.all[begin:end, : self.dim].copy()
         first, last = begin // PANEL, -(-end // PANEL)
         rows = self.panels.all[first:last].transpose(0, 2, 1).reshape(-1, self.dim)
