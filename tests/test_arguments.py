@@ -1,5 +1,6 @@
 """What no operation takes is refused by name, by an error of flashwasm's own."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -112,3 +113,24 @@ def test_errors_can_be_sent_to_another_process():
     error = pickle.loads(pickle.dumps(fw.OutOfMemoryError(3, 2, 1)))  # noqa: S301 - made here.
     assert (error.requested, error.in_use, error.allowed) == (3, 2, 1)
     assert "3 bytes asked for" in str(error)
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy], ids=["pickle", "deepcopy"])
+def test_what_lies_in_a_runtime_is_not_copied(one_thread, copied):
+    for thing in (one_thread, fw.FlatIndex(4, runtime=one_thread)):
+        with pytest.raises(TypeError, match="make one in each process"):
+            copied(thing)
+
+
+def test_an_option_that_a_cache_does_not_have(one_thread):
+    cache = fw.KVCache(1, 8, 4, runtime=one_thread)
+    with pytest.raises(
+        TypeError, match=r"attention\(\) got an unexpected keyword argument 'scales'"
+    ):
+        cache.attention(np.ones((1, 1, 4), np.float32), scales=1.0)
+
+
+@pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
+def test_more_neighbours_than_any_index_holds(one_thread, kind):
+    with pytest.raises(fw.ShapeError, match="k: expected at most"):
+        kind(4, runtime=one_thread).search(np.ones((1, 4), np.float32), 2**63)

@@ -7,6 +7,7 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.container import read_container, write_container
+from flashwasm.operation import Deadline
 
 RNG = np.random.default_rng(5)
 VECTORS = RNG.standard_normal((95, 12), np.float32)
@@ -165,3 +166,21 @@ def test_a_shard_that_is_damaged_missing_or_anothers_is_refused(make, tmp_path):
         changed = replace(content, parameters=content.parameters | {name: value})
         write_container(path, changed)
         refused(f"contradicts itself: .*{reason}")
+
+
+def test_one_deadline_for_all_shards(monkeypatch):
+    """Each shard is given what is left of the time, not the whole of it again."""
+    seen = []
+    right = fw.FlatIndex.search
+
+    def search(*arguments, timeout, **options):
+        seen.append(timeout)
+        return right(*arguments, timeout=timeout, **options)
+
+    monkeypatch.setattr(fw.FlatIndex, "search", search)
+    with fw.ShardedIndex("flat", 4, shard_size=2) as index:
+        index.add(VECTORS[:6, :4])
+        index.search(QUERIES[:1, :4], 1, timeout=60.0)
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert isinstance(seen[0], Deadline)

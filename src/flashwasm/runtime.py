@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -204,6 +204,12 @@ class Runtime:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Runtime, or what is kept in one, cannot be pickled or copied: make one in each "
+            "process, or save and load"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"

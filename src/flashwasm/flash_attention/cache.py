@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 _DTYPES = ("float32", "float16", "int8")
 _AXES = 4  # batch, heads, keys, columns
+_OPTIONS = frozenset(
+    {
+        *("causal", "mask", "scale", "window", "softcap"),
+        *("alibi_slopes", "sinks", "dropout", "seed", "kv_lengths"),
+    }
+)
 
 
 _NOTHING = np.empty(0, np.float32)
@@ -189,6 +195,8 @@ class KVCache:
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
+        for name in options.keys() - _OPTIONS:
+            raise TypeError(f"attention() got an unexpected keyword argument {name!r}")
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
         lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)

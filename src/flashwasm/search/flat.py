@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import as_array, positive_int
+from flashwasm.arrays import as_array
 from flashwasm.container import Container
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernels import INDEX_MAX_DIM
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.keys import decoded
 from flashwasm.search.panels import PanelSearch
+from flashwasm.search.parameters import checked_k
 from flashwasm.search.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -133,10 +134,10 @@ class FlatIndex(Index):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        count = positive_int(k, "k")
+        count, until = checked_k(k), deadline(self._runtime, timeout)
 
         def search(some: Array) -> tuple[Array, Array]:
-            with self._operation(timeout) as op:
+            with self._operation(until) as op:
                 keys = self._search_all(op, some, min(count, len(self)), self._mask(filter))
                 scores, positions = decoded(keys, count)
                 return scores, self._ids.at(positions)

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import positive_int
 from flashwasm.container import Container
 from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
-from flashwasm.operation import Operation
+from flashwasm.operation import Operation, deadline
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.exact import scan
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.graph_file import graph_sections, read_graph
 from flashwasm.search.keys import decoded
 from flashwasm.search.navigate import GraphOfVectors
-from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_m, checked_seed
+from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
 from flashwasm.search.report import SearchReport, plan
 
 if TYPE_CHECKING:
@@ -166,10 +165,11 @@ class HNSWIndex(Index):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        count, width = positive_int(k, "k"), checked_ef(ef, "ef")
+        count, width = checked_k(k), checked_ef(ef, "ef")
+        until = deadline(self._runtime, timeout)
 
         def search(some: Array) -> tuple[Array, Array]:
-            with self._operation(timeout) as op:
+            with self._operation(until) as op:
                 by_scan, _ = plan(len(self), max(count, width), exact=exact)
                 keys = self._search(op, some, count, None if by_scan else width)
                 scores, positions = decoded(keys, count)
@@ -195,7 +195,7 @@ class HNSWIndex(Index):
             A vector found counts where its score reaches that of the k-th nearest.
         """
         wanted = self._checked(queries, "queries")
-        count, width = positive_int(k, "k"), checked_ef(ef, "ef")
+        count, width = checked_k(k), checked_ef(ef, "ef")
         self._runtime.check_open()
         by_scan, reason = plan(len(self), max(count, width), exact=exact)
         sample = wanted[:: max(1, -(-len(wanted) // _SAMPLE))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flashwasm.arrays import positive_int
+from flashwasm.arrays import INT32_MAX, positive_int
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
 
@@ -15,6 +15,11 @@ FEWEST_LINKS = 2
 def checked_dim(dim: int) -> int:
     """Return the length of vectors."""
     return _at_most(positive_int(dim, "dim"), "dim", INDEX_MAX_DIM)
+
+
+def checked_k(k: int) -> int:
+    """Return how many are to be found."""
+    return _at_most(positive_int(k, "k"), "k", INT32_MAX)
 
 
 def checked_m(m: int) -> int:

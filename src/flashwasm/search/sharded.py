@@ -11,10 +11,12 @@ import numpy as np
 from flashwasm import arrays
 from flashwasm.arrays import choice, positive_int
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.operation import deadline
 from flashwasm.runtime import Runtime
 from flashwasm.search.flat import FlatIndex
 from flashwasm.search.hnsw import HNSWIndex
 from flashwasm.search.ids import IdTable
+from flashwasm.search.parameters import checked_k
 from flashwasm.search.shard_files import GONE, ShardFile, save_shards
 from flashwasm.search.vectors import LARGEST
 
@@ -138,7 +140,7 @@ class ShardedIndex:
         ids : array_like of int or of str, shape (n,), optional
             What to call them. None numbers them on from the greatest number so far.
         timeout : float, optional
-            Seconds, for each shard. Where time runs out the first vectors are there.
+            Seconds. Where time runs out the first vectors are there.
 
         Raises
         ------
@@ -148,6 +150,7 @@ class ShardedIndex:
         """
         rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         names = self._ids.new(ids, len(rows))
+        until = deadline(self._runtimes[0], timeout)
         at = 0
         while at < len(rows):
             shard = self._shards[-1]
@@ -159,7 +162,7 @@ class ShardedIndex:
             before = len(shard)
             numbers = len(self._homes) + np.arange(len(rows[some]))
             try:
-                shard.add(rows[some], numbers, timeout=timeout)
+                shard.add(rows[some], numbers, timeout=until)
             finally:
                 self._name(numbers[: len(shard) - before], names[some])
             at += room
@@ -176,7 +179,7 @@ class ShardedIndex:
         k : int
             How many to find for each.
         timeout : float, optional
-            Seconds, for each shard.
+            Seconds.
         options : keyword arguments
             As the search of the shards' class takes them; ``filter`` only as a set of ids.
 
@@ -191,14 +194,15 @@ class ShardedIndex:
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
+        count, until = checked_k(k), deadline(self._runtimes[0], timeout)
         if options.get("filter") is not None:
             options["filter"] = self._numbers(options["filter"])
-        found = [s.search(queries, k, timeout=timeout, **options) for s in self._shards]
+        found = [s.search(queries, count, timeout=until, **options) for s in self._shards]
         scores = np.concatenate([scores for scores, _ in found], axis=1)
         numbers = np.concatenate([numbers for _, numbers in found], axis=1)
         # What was not found comes last among equals.
         places = np.where(numbers < 0, np.iinfo(np.int64).max, numbers)
-        best = np.lexsort((places, -scores), axis=1)[:, : positive_int(k, "k")]
+        best = np.lexsort((places, -scores), axis=1)[:, :count]
         take: Callable[[Array], Array] = partial(np.take_along_axis, indices=best, axis=1)
         return take(scores), self._ids.at(take(numbers))
 
