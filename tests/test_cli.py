@@ -178,6 +178,15 @@ def test_a_mistake_in_the_package_keeps_its_traceback(monkeypatch):
         invoke("probe")
 
 
+@pytest.fixture
+def interruptible():
+    """Let commands be interrupted: where this process ignores SIGINT they inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_with_130(folders):
     os.mkfifo(folders / "pipe")
     command = command_line("embed", folders / "pipe")

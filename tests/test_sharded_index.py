@@ -81,6 +81,46 @@ def test_removing_and_filters_go_to_the_right_shard(make):
         index.search(QUERIES, 1, filter=np.ones(93, np.bool_))
 
 
+@pytest.mark.parametrize("make_one", [fw.FlatIndex, fw.HNSWIndex, None])
+def test_which_ids_are_in_it(make, make_one):
+    index = make() if make_one is None else make_one(12)
+    index.add(VECTORS[:3], ids=["a", "b", "c"])
+    index.remove(["b"])
+    assert ["a" in index, "b" in index, 1 in index] == [True, False, False]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupted_change_is_finished_by_the_next_use(make, monkeypatch, moment):
+    index, one = make(), whole()
+    index.add(VECTORS)
+    gone = [0, 31, 33, 60]
+
+    def interrupted(real):
+        def change(shard, *args, **options):
+            monkeypatch.undo()
+            if moment == "after":
+                real(shard, *args, **options)
+            raise KeyboardInterrupt
+
+        return change
+
+    monkeypatch.setattr(fw.FlatIndex, "remove", interrupted(fw.FlatIndex.remove))
+    with pytest.raises(KeyboardInterrupt):
+        index.remove(gone)
+    one.remove(gone)
+    assert len(index) == 91
+    assert index.search(QUERIES, 9)[1].tolist() == one.search(QUERIES, 9)[1].tolist()
+
+    monkeypatch.setattr(fw.FlatIndex, "add", interrupted(fw.FlatIndex.add))
+    with pytest.raises(KeyboardInterrupt):
+        index.add(VECTORS[:2], ids=[100, 101])
+    added = moment == "after"
+    assert [len(index), 101 in index] == [91 + 2 * added, added]
+    index.add(VECTORS[:1], ids=[100 + 2 * added])
+    assert index.search(VECTORS[:1], 1)[0] == pytest.approx(1)
+    assert len(index) == 92 + 2 * added
+
+
 def test_graphs_side_by_side(make):
     index = make("hnsw", m=8, shard_size=40)
     index.add(VECTORS, ids=[f"v{i}" for i in range(95)])

@@ -56,6 +56,10 @@ class Index(ABC):
     def __len__(self) -> int:
         return len(self._names)
 
+    def __contains__(self, one: object) -> bool:
+        """Return whether an id is in the index."""
+        return one in self._names
+
     @property
     def ids(self) -> Array:
         """The ids, in the order of their vectors' places: int64, or str in an object array."""

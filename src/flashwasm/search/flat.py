@@ -160,7 +160,7 @@ class FlatIndex(Index):
             return None
         if isinstance(wanted, (set, frozenset)):
             mask = np.zeros(len(self), np.uint8)
-            mask[[self._ids.positions[one] for one in wanted if one in self._ids.positions]] = 1
+            mask[self._ids.known(wanted)] = 1
             return mask
         array = as_array(wanted, "filter")
         if array.dtype != np.bool_:

@@ -81,6 +81,16 @@ class IdTable:
         # Last, and at once: an interruption leaves all of them named or none.
         self.positions.update(zip(ids.tolist(), positions.tolist(), strict=True))
 
+    def __contains__(self, one: object) -> bool:
+        return one in self.positions
+
+    def known(self, wanted: object) -> list[int]:
+        """Return the positions of those of a set of ids that are in the index."""
+        if not isinstance(wanted, (set, frozenset)):
+            message = f"filter: expected a set of ids, got {type(wanted).__name__}"
+            raise DTypeError(message)
+        return [self.positions[one] for one in wanted if one in self.positions]
+
     def find(self, ids: ArrayLike) -> Array:
         """Return the positions of ids that are in the index, each given once."""
         array = self._checked(ids).tolist()

@@ -11,7 +11,7 @@ import numpy as np
 from flashwasm import arrays
 from flashwasm.arrays import choice, positive_int
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.operation import deadline
+from flashwasm.operation import Deadline, deadline
 from flashwasm.runtime import Runtime
 from flashwasm.search.flat import FlatIndex
 from flashwasm.search.hnsw import HNSWIndex
@@ -23,7 +23,6 @@ from flashwasm.search.vectors import LARGEST
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from types import TracebackType
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -86,17 +85,16 @@ class ShardedIndex:
         self._runtimes: list[Runtime] = []
         first = self._begin_shard()
         self.dim, self.metric, self.dtype = first.dim, first.metric, first.dtype
-        per_vector = 6 * self.dim + 12 * int(options.get("m", 16)) + 64
-        self.shard_size = (
-            max(1, _SHARD_BYTES // per_vector)
-            if shard_size is None
-            else positive_int(shard_size, "shard_size")
-        )
+        most = _SHARD_BYTES // (6 * self.dim + 12 * int(options.get("m", 16)) + 64)
+        self.shard_size = positive_int(most if shard_size is None else shard_size, "shard_size")
         self._ids = IdTable()
         # The shard of each vector, by number in the order of adding; a shard knows it by that.
         self._homes: Array = np.empty(0, np.int32)
+        # What is left to do of a change that was interrupted, as an `Index` has it.
+        self._unfinished: Callable[[], None] | None = None
 
     def __len__(self) -> int:
+        self._finish()
         return len(self._ids)
 
     def __repr__(self) -> str:
@@ -105,13 +103,12 @@ class ShardedIndex:
     def __enter__(self) -> ShardedIndex:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __contains__(self, one: object) -> bool:
+        self._finish()
+        return one in self._ids
 
     @property
     def shards(self) -> int:
@@ -149,6 +146,7 @@ class ShardedIndex:
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        self._finish()
         names = self._ids.new(ids, len(rows))
         until = deadline(self._runtimes[0], timeout)
         at = 0
@@ -159,12 +157,7 @@ class ShardedIndex:
                 shard = self._begin_shard()
                 room = self.shard_size
             some = slice(at, at + room)
-            before = len(shard)
-            numbers = len(self._homes) + np.arange(len(rows[some]))
-            try:
-                shard.add(rows[some], numbers, timeout=until)
-            finally:
-                self._name(numbers[: len(shard) - before], names[some])
+            self._fill(shard, rows[some], names[some], until)
             at += room
 
     def search(
@@ -195,8 +188,9 @@ class ShardedIndex:
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         count, until = checked_k(k), deadline(self._runtimes[0], timeout)
+        self._finish()
         if options.get("filter") is not None:
-            options["filter"] = self._numbers(options["filter"])
+            options["filter"] = set(self._ids.known(options["filter"]))
         found = [s.search(queries, count, timeout=until, **options) for s in self._shards]
         scores = np.concatenate([scores for scores, _ in found], axis=1)
         numbers = np.concatenate([numbers for _, numbers in found], axis=1)
@@ -220,13 +214,19 @@ class ShardedIndex:
             If one is not in the index. Nothing is removed then.
         ShapeError, DTypeError, ClosedError
         """
+        self._finish()
         numbers = self._ids.find(ids)
-        homes = self._homes[numbers]
-        for home in np.unique(homes):
-            some = numbers[homes == home]
-            self._shards[home].remove(some)
-            self._ids.free(some, self._ids.at(some))
-            self._homes[some] = GONE
+        homes, names = self._homes[numbers], self._ids.at(numbers)
+
+        def remove() -> None:
+            for home in np.unique(homes):
+                shard, some = self._shards[home], homes == home
+                shard.remove([n for n in numbers[some].tolist() if n in shard])
+                self._ids.free(numbers[some], names[some])
+            self._homes[numbers] = GONE
+
+        self._unfinished = remove
+        self._finish()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index: a file of its own, and one a shard beside it.
@@ -243,6 +243,7 @@ class ShardedIndex:
         ------
         OSError, ClosedError
         """
+        self._finish()
         save_shards(Path(path), self, self._shards, self._homes, self._ids)
 
     @classmethod
@@ -295,15 +296,25 @@ class ShardedIndex:
         self._shards.append(shard)
         return shard
 
-    def _name(self, numbers: Array, names: Array) -> None:
-        """Note that the last shard has these vectors now."""
-        homes = np.full(len(numbers), self.shards - 1, np.int32)
-        self._homes = np.concatenate([self._homes, homes])
-        self._ids.assign(numbers, names[: len(numbers)])
+    def _finish(self) -> None:
+        if self._unfinished is not None:
+            self._unfinished()
+            self._unfinished = None
 
-    def _numbers(self, wanted: object) -> set[int]:
-        """Return the numbers of those of a set of ids that are in the index."""
-        if not isinstance(wanted, (set, frozenset)):
-            message = f"filter: expected a set of ids, got {type(wanted).__name__}"
-            raise DTypeError(message)
-        return {self._ids.positions[one] for one in wanted if one in self._ids.positions}
+    def _fill(
+        self, shard: FlatIndex | HNSWIndex, rows: Array, names: Array, until: Deadline | None
+    ) -> None:
+        """Add vectors to the last shard, and note which of them it has then."""
+        before, homes = len(shard), self._homes
+        numbers = len(homes) + np.arange(len(rows))
+
+        def name() -> None:
+            done = len(shard) - before
+            self._homes = np.concatenate([homes, np.full(done, self.shards - 1, np.int32)])
+            self._ids.assign(numbers[:done], names[:done])
+
+        self._unfinished = name
+        try:
+            shard.add(rows, numbers, timeout=until)
+        finally:
+            self._finish()
