@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import flashwasm as fw
 import tiny_bert
 from flashwasm.qe import CoverageIndex, SuiteIndex
 from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.scoring import matrix_cache, tfidf
+from flashwasm.qe.scoring import matrix_cache, terms, tfidf
 from flashwasm.qe.scoring.scorers import fused, whitened
 from flashwasm.qe.similarity.explanation import Explainer
 
@@ -18,6 +20,12 @@ SOURCES = [
     "async def test_weights(): assert sum(weights) == approx(1)",
     "not python at all (",
 ]
+# How scikit-learn counts the same.
+SKLEARN = {
+    "characters": {"analyzer": "char_wb", "ngram_range": (3, 5)},
+    "identifiers": {"analyzer": terms.identifiers},
+    "structure": {"analyzer": terms.structure},
+}
 SUITE = {
     "test_a.py": SOURCES[0] + "\n" + SOURCES[1],
     "test_b.py": f"class TestB:\n    {SOURCES[2]}\n",
@@ -41,7 +49,7 @@ def suite(folders):
     return folders / "suite"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sklearn_text():
     return pytest.importorskip("sklearn.feature_extraction.text")
 
@@ -49,12 +57,11 @@ def sklearn_text():
 # TF-IDF.
 
 
-@pytest.mark.parametrize("terms", ["characters", "identifiers", "structure"])
-def test_cosines_are_scikit_learns_without_hashing(sklearn_text, terms):
-    options = tfidf._ANALYZERS[terms]  # noqa: SLF001 - the table, read by both.
-    vectorizer = sklearn_text.TfidfVectorizer(**options, sublinear_tf=True)
+@pytest.mark.parametrize("kind", ["characters", "identifiers", "structure"])
+def test_cosines_are_scikit_learns_without_hashing(sklearn_text, kind):
+    vectorizer = sklearn_text.TfidfVectorizer(**SKLEARN[kind], sublinear_tf=True)
     matrix = vectorizer.fit_transform(SOURCES)
-    ours = tfidf.TfIdf(terms, SOURCES)
+    ours = tfidf.TfIdf(kind, SOURCES)
     for i, source in enumerate(SOURCES):
         expected = (matrix @ matrix[i].T).toarray().ravel()
         assert np.allclose(ours.scores(i), expected, atol=1e-5)
@@ -80,7 +87,7 @@ def test_one_text_and_texts_without_terms(sklearn_text):
 
 
 @pytest.mark.parametrize(
-    ("source", "terms"),
+    ("source", "expected"),
     [
         (SOURCES[0], ["fixture tmp_path", "call add_edge"]),
         (SOURCES[2], ["call remove_node", "self graph"]),
@@ -90,8 +97,27 @@ def test_one_text_and_texts_without_terms(sklearn_text):
         ("    def test(): f()", ["call f"]),
     ],
 )
-def test_structure(source, terms):
-    assert sorted(tfidf.structure(source)) == sorted(terms)
+def test_structure(source, expected):
+    assert sorted(terms.structure(source)) == sorted(expected)
+
+
+@given(st.text(st.sampled_from("abX _1\n\t\x1c\u2003é\u0130\U0001f600"), max_size=30))
+def test_characters_are_scikit_learns(sklearn_text, text):
+    count = sklearn_text.CountVectorizer(**SKLEARN["characters"]).build_analyzer()
+    assert sorted(terms.characters(text)) == sorted(count(text))
+
+
+@given(st.text(max_size=12))
+def test_terms_are_hashed_as_scikit_learn_does(sklearn_text, term):
+    assert sklearn_text
+    utils = pytest.importorskip("sklearn.utils")
+    assert terms.hashed(term) == abs(int(utils.murmurhash3_32(term)))
+
+
+def test_a_query_of_nothing_known_has_no_cosine(sklearn_text):
+    assert sklearn_text
+    for query in ("", "\udcff", "zzz"):
+        assert not tfidf.TfIdf("characters", ["abc def"]).scores(query).any()
 
 
 def one_array():

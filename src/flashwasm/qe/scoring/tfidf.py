@@ -1,4 +1,4 @@
-"""TF-IDF over characters, identifiers or structure, with scikit-learn's analysers.
+"""TF-IDF over characters, identifiers or structure.
 
 Salton & Buckley, "Term-weighting approaches in automatic text retrieval", 1988, with the logarithm
 of counts; terms are hashed (Weinberger et al., 2009), so that no vocabulary has to be kept.
@@ -6,12 +6,8 @@ of counts; terms are hashed (Weinberger et al., 2009), so that no vocabulary has
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
-import re
-import textwrap
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -22,16 +18,15 @@ import numpy.typing as npt
 
 from flashwasm.errors import CapabilityError
 from flashwasm.qe.scoring.matrix_cache import cached_arrays
-from flashwasm.qe.scoring.preparation import prepare
+from flashwasm.qe.scoring.terms import ANALYZERS, hashed
 
-__all__ = ["FEATURES", "TfIdf", "identifiers", "require_sklearn", "structure"]
+__all__ = ["FEATURES", "TfIdf", "require_sklearn"]
 
 Array = npt.NDArray[Any]
 # To be raised when a term or a weight is made in another way: what was cached then is not read.
 _VERSION = 2
 # Columns that terms are hashed to: a suite's character n-grams are some hundred thousand.
 FEATURES = 1 << 21
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 def require_sklearn() -> Any:
@@ -46,58 +41,6 @@ def _optional(name: str) -> Any:
         raise CapabilityError(
             'scikit-learn is not installed; get it with: pip install "flashwasm[qe]"'
         ) from error
-
-
-def identifiers(source: str) -> list[str]:
-    """Return the identifiers of a source in lower case, and the words that they are made of.
-
-    Examples
-    --------
-    >>> identifiers("graph.addEdge(1)")
-    ['graph', 'addedge', 'add', 'edge']
-    """
-    terms = []
-    for name in _IDENTIFIER.findall(source):
-        terms.append(name.lower())
-        words = prepare(name).split()
-        if len(words) > 1:
-            terms += words
-    return terms
-
-
-def structure(source: str) -> list[str]:
-    """Return what a test calls, the fixtures it takes and the attributes of ``self`` it uses.
-
-    Examples
-    --------
-    >>> structure("def test_a(tmp_path): self.graph.add(len(x))")
-    ['fixture tmp_path', 'call add', 'call len', 'self graph']
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(textwrap.dedent(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    terms = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", None))
-            if name:
-                terms.append(f"call {name}")
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            terms += [f"fixture {a.arg}" for a in node.args.args if a.arg not in {"self", "cls"}]
-        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "self":
-            terms.append(f"self {node.attr}")
-    return terms
-
-
-# What a term is. Those of one text only count as well: another text may name just that.
-_ANALYZERS: dict[str, dict[str, Any]] = {
-    "characters": {"analyzer": "char_wb", "ngram_range": (3, 5)},
-    "identifiers": {"analyzer": identifiers},
-    "structure": {"analyzer": structure},
-}
 
 
 class TfIdf:
@@ -171,17 +114,6 @@ class TfIdf:
     def _by_column(self) -> Any:
         return self.matrix.tocsc()
 
-    @cached_property
-    def _vectorizer(self) -> Any:
-        """What counts terms: importing it takes a second, and what is cached does without."""
-        return require_sklearn().HashingVectorizer(
-            **_ANALYZERS[self._terms],
-            n_features=FEATURES,
-            norm=None,
-            alternate_sign=False,
-            dtype=np.float32,
-        )
-
     def _fit(
         self, texts: Sequence[str], progress: Callable[[int, int], None] | None
     ) -> dict[str, Array]:
@@ -191,7 +123,14 @@ class TfIdf:
                 if progress is not None:
                     progress(done + 1, len(texts))
 
-        counts = self._vectorizer.transform(counted()).tocsc()
+        vectorizer = require_sklearn().HashingVectorizer(
+            analyzer=ANALYZERS[self._terms],
+            n_features=FEATURES,
+            norm=None,
+            alternate_sign=False,
+            dtype=np.float32,
+        )
+        counts = vectorizer.transform(counted()).tocsc()
         frequency = np.diff(counts.indptr)
         # Only columns that some texts have: the others are most of what terms may be hashed to.
         columns = np.flatnonzero(frequency).astype(np.int32)
@@ -207,7 +146,13 @@ class TfIdf:
         }
 
     def _transform(self, text: str) -> Any:
-        return self._weighted(self._vectorizer.transform([text])[:, self._columns].tocsr())
+        """Return a text's row, without scikit-learn, which takes a second to import."""
+        columns = [hashed(term) % FEATURES for term in ANALYZERS[self._terms](text)]
+        asked, counts = np.unique(np.array(columns, np.int32), return_counts=True)
+        places = np.minimum(np.searchsorted(self._columns, asked), len(self._columns) - 1)
+        known = self._columns[places] == asked
+        row = (counts[known].astype(np.float32), places[known], [0, int(known.sum())])
+        return self._weighted(self._sparse.csr_matrix(row, shape=(1, len(self._columns))))
 
     def _weighted(self, counts: Any) -> Any:
         """Return rows of length 1 of (1 + log count) times the inverse document frequency."""
