@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import perf_counter
@@ -15,6 +14,8 @@ from flashwasm.arrays import floats, shaped
 from flashwasm.errors import CapabilityError, ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from numpy.typing import ArrayLike
 
     from flashwasm.qe.workloads.configuration import SonaConfig
@@ -55,25 +56,25 @@ class PatternAdaptation:
 
 
 class PatternCache:
-    """Vectors by digest; beyond the capacity the least recently used are dropped."""
+    """Vectors by what they are made of; beyond the capacity the least recently used are dropped."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._vectors: OrderedDict[bytes, Array] = OrderedDict()
+        self._vectors: OrderedDict[Hashable, Array] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def get(self, digest: bytes) -> Array | None:
+    def get(self, key: Hashable) -> Array | None:
         """Return a vector and mark it as used."""
-        found = self._vectors.get(digest)
+        found = self._vectors.get(key)
         if found is not None:
-            self._vectors.move_to_end(digest)
+            self._vectors.move_to_end(key)
         return found
 
-    def put(self, digest: bytes, vector: Array) -> None:
+    def put(self, key: Hashable, vector: Array) -> None:
         """Keep a vector."""
-        self._vectors[digest] = vector
+        self._vectors[key] = vector
         while len(self._vectors) > self._capacity:
             self._vectors.popitem(last=False)
 
@@ -128,12 +129,12 @@ class PatternAdapter:
         elif negatives is not None:
             raise ShapeError("negatives: expected a target beside them, got None")
         # After a step everything that was kept before is out of date, and never found again.
-        digest = hashlib.sha256(b"%d:%b" % (adapter.updates, x.astype("<f8").tobytes())).digest()
-        found = self._cache.get(digest)
+        key = (adapter.updates, x.dtype, x.tobytes())
+        found = self._cache.get(key)
         cached = found is not None
         if found is None:
             found = adapter.apply(x)
-            self._cache.put(digest, found)
+            self._cache.put(key, found)
         time_ms = (perf_counter() - start) * 1e3
         return PatternAdaptation(
             pattern=found.copy(),
