@@ -177,8 +177,8 @@ def missing(kernel):
     yield from [] if (ROOT / "tests" / test_file).is_file() else ["a test file"]
     benched = any(case.operation == operation for case in (*CASES, *SEARCH_CASES))
     yield from [] if benched else ["a case in src/flashwasm/bench/"]
-    guide = (ROOT / "docs" / "guide.md").read_text()
-    yield from [] if f"### `{operation}`" in guide else ["a section in docs/guide.md"]
+    guide = "\n".join(page.read_text() for page in (ROOT / "docs" / "guide").iterdir())
+    yield from [] if f"## `{operation}`" in guide else ["a section in docs/guide/"]
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.export)

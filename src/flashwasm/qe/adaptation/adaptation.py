@@ -22,7 +22,7 @@ __all__ = ["Adaptation", "Pairs", "prior", "train"]
 
 Array = npt.NDArray[Any]
 
-# Chosen on networkx; the figures are in docs/guide.md.
+# Chosen on networkx; the figures are in docs/guide/test-suites.md.
 _RANK = 64
 _STEPS = 2500
 _LEARNING_RATE = 3e-3

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CoverageRows", "search_rows"]
 
 Array = npt.NDArray[Any]
-# Rows that a search of the graph keeps: its recall is above .99 then, as docs/guide.md says.
+# Rows that a search of the graph keeps: its recall is above .99 then, as docs/guide/test-suites.md says.
 _KEPT = 100
 
 
