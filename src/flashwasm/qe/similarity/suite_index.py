@@ -32,7 +32,7 @@ __all__ = ["SCORERS", "Match", "SuiteIndex"]
 
 Array = npt.NDArray[Any]
 
-# What is fused, as measured on suites with known classes; the figures are in docs/guide/test-suites.md.
+# What is fused, as measured on suites with known classes: docs/guide/test-suites.md.
 SCORERS = ("characters", "structure", "meaning")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CoverageRows", "search_rows"]
 
 Array = npt.NDArray[Any]
-# Rows that a search of the graph keeps: its recall is above .99 then, as docs/guide/test-suites.md says.
+# Rows that a search of the graph keeps: its recall is near .99 then: docs/performance.md.
 _KEPT = 100
 
 
