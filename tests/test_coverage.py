@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 from flashwasm.cli import main
+from flashwasm.cli.output import ranges
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.data import CoverageData
 from flashwasm.qe.coverage.gaps import find_gaps
@@ -276,6 +277,42 @@ def test_commands(database):
     assert lines[2].strip() == "extend: t.py::test_sign"
     document = json.loads(invoke("gap", "--json", "-k", "1").stdout)
     assert [gap["function"] for gap in document["gaps"]] == ["sign"]
+
+
+def test_commands_explain(database):
+    lib = CoverageIndex.load(database).files[0]
+    lines = invoke("who", "lib.py:1-7", "--explain").stdout.splitlines()
+    assert lines[:3] == ["t.py::test_sign", "    its own: 6-7", "    its fixtures: none"]
+    document = json.loads(invoke("who", "lib.py:7", "--explain", "--json").stdout)
+    assert document["tests"][0]["its_own"] == [7]
+    assert invoke("nearest", "test_sign", "--explain").stdout.splitlines() == [
+        "1.000  t.py::test_sign_again",
+        f"    both run {lib}:6-7",
+    ]
+    document = json.loads(invoke("nearest", "test_sign", "--explain", "--json").stdout)
+    assert document["matches"][0]["lines"] == {lib: [6, 7]}
+    assert f"    all run {lib}:6-7" in invoke("redundant", "--explain").stdout.splitlines()
+    document = json.loads(invoke("redundant", "--explain", "--json").stdout)
+    assert document["lines"] == [{lib: [6, 7]}]
+    assert invoke("gap", "--explain").stdout.splitlines()[3] == "    it runs: 6-7"
+
+
+def test_fixtures_are_told_from_the_test(folder):
+    index = index_of({"t.py::a|setup": {"lib.py": [1, 2]}, "t.py::a|run": {"lib.py": [2, 4]}})
+    file = folder / "coverage.fw"
+    index.save(file)
+    found = invoke("who", "lib.py:1-4", "--explain", "--json", "--coverage", file)
+    document = json.loads(found.stdout)
+    (test,) = document["tests"]
+    assert (test["its_own"], test["its_fixtures"]) == ([2, 4], [1])
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")],
+)
+def test_ranges(lines, text):
+    assert ranges(lines) == text
 
 
 @pytest.mark.parametrize(

@@ -362,6 +362,37 @@ def test_commands(folder, reports):
     assert invoke("match", report, "--library", "x.db").exit_code == 0
 
 
+def test_commands_explain(reports):
+    pytest.importorskip("sklearn")
+    report = reports / "long.xml"
+    lines = invoke("cluster", report, "--explain").stdout.splitlines()
+    assert lines[4].startswith("    both have: ")
+    document = json.loads(invoke("cluster", report, "--explain", "--json").stdout)
+    assert "parse" in document["clusters"][0]["shared_identifiers"]
+
+    invoke("learn", "--library", "x.db", "--name", "all", report)
+    match = ["match", report, "--library", "x.db"]
+    lines = invoke(*match, "--explain").stdout.splitlines()
+    assert lines[0].startswith("known  ")
+    assert lines[1] == "    exception 1.000, frame 1.000, text 1.000"
+    assert lines[2].startswith("    both have: ")
+    found = json.loads(invoke(*match, "--explain", "--json").stdout)["failures"][0]
+    assert found["components"] == {"exception": 1, "frame": 1, "text": pytest.approx(1)}
+    assert found["shared_identifiers"]
+    found = json.loads(invoke(*match, "--json").stdout)["failures"][0]
+    assert not {"example", "shared_identifiers"} & found.keys()
+
+
+def test_what_a_new_failure_was_compared_with():
+    pytest.importorskip("sklearn")
+    library = FailureLibrary("defects.db", create=True)
+    library.learn("numbers", [failure()], note="see issue 12")
+    found = library.match(failure("KeyError", "parse", "bad"))
+    assert (found.status, found.defect, found.note) == ("new", "numbers", "")
+    assert (found.components["exception"], found.components["frame"]) == (0, 1)
+    assert found.example == failure().text
+
+
 def test_nothing_failed(folder):
     (folder / "x.xml").write_text('<testsuite><testcase name="a"/></testsuite>')
     FailureLibrary("x.db", create=True)

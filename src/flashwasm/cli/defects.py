@@ -5,20 +5,30 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from flashwasm.cli.output import (
     echo_json,
+    explain_option,
+    explained,
     html_option,
     json_option,
     note,
     note_missing,
     print_table,
+    shared_json,
 )
-from flashwasm.qe.defects.library import FailureLibrary, cluster_failures
+from flashwasm.qe.defects.library import (
+    DefectMatch,
+    FailureCluster,
+    FailureLibrary,
+    cluster_failures,
+)
 from flashwasm.qe.defects.reports import TestFailure, read_failures
 from flashwasm.qe.pages import clusters_page, write_page
+from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 __all__ = ["defects"]
 
@@ -46,8 +56,9 @@ def defects() -> None:
 @defects.command()
 @_FILES
 @_LIBRARY
+@explain_option
 @json_option
-def match(files: tuple[Path, ...], library: Path, *, as_json: bool) -> None:
+def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: bool) -> None:
     """Say which failures are new, known, or of a defect that was resolved.
 
     A file is JUnit XML, what pytest-reportlog writes or pytest prints, or one traceback. Exit
@@ -57,30 +68,38 @@ def match(files: tuple[Path, ...], library: Path, *, as_json: bool) -> None:
     failures = _read(files)
     matches = [known.match(one.failure) for one in failures]
     note_missing(known.missing)
+    explainer = Explainer(known.texts) if explain else None
     if as_json:
         echo_json(
             {
                 "library": str(library),
                 "missing": known.missing,
                 "failures": [
-                    {"test": one.test, "exception": one.failure.exception, **asdict(found)}
+                    {
+                        "test": one.test,
+                        "exception": one.failure.exception,
+                        **_json(one, found, explainer),
+                    }
                     for one, found in zip(failures, matches, strict=True)
                 ],
             }
         )
     else:
-        print_table(
-            ("status", "test", "defect", "why"),
-            [
-                (
-                    found.status,
-                    one.test or "-",
-                    "-" if found.status == "new" else str(found.defect),
-                    found.evidence + (f" [{found.note}]" if found.note else ""),
-                )
-                for one, found in zip(failures, matches, strict=True)
-            ],
-        )
+        rows = [
+            (
+                found.status,
+                one.test or "-",
+                "-" if found.status == "new" else str(found.defect),
+                found.evidence + (f" [{found.note}]" if found.note else ""),
+            )
+            for one, found in zip(failures, matches, strict=True)
+        ]
+        if explainer is None:
+            print_table(("status", "test", "defect", "why"), rows)
+        else:
+            for row, one, found in zip(rows, failures, matches, strict=True):
+                shared = explainer.explain(one.failure.text, found.example)
+                click.echo("\n".join(["  ".join(row), *explained(found.components, shared)]))
     _end(failures, files)
     if all(found.status == "new" for found in matches):
         note("no failure is of a defect in the library")
@@ -90,13 +109,15 @@ def match(files: tuple[Path, ...], library: Path, *, as_json: bool) -> None:
 @defects.command()
 @_FILES
 @html_option
+@explain_option
 @json_option
-def cluster(files: tuple[Path, ...], html: Path | None, *, as_json: bool) -> None:
+def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_json: bool) -> None:
     """Group failures by what they share, the largest group first."""
     failures = _read(files)
     clusters = cluster_failures([one.failure for one in failures])
     if html is not None:
         write_page(html, clusters_page(clusters, failures))
+    explainer = Explainer(one.failure.text for one in failures) if explain else None
     if as_json:
         echo_json(
             {
@@ -108,6 +129,7 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, as_json: bool) -> Non
                         "path": group.signature[1],
                         "function": group.signature[2],
                         "tests": [failures[i].test for i in group.members],
+                        **(shared_json(_shared(group, failures, explainer)) if explainer else {}),
                     }
                     for group in clusters
                 ],
@@ -118,6 +140,8 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, as_json: bool) -> Non
             click.echo(f"{len(group.members)}  {group.reason}")
             for i in group.members:
                 click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
+            if explainer is not None and len(group.members) > 1:
+                click.echo("\n".join(explained({}, _shared(group, failures, explainer))))
     _end(failures, files)
 
 
@@ -146,6 +170,22 @@ def learn(
         echo_json({"library": str(library), "defect": name, "added": added, "defects": len(known)})
     else:
         click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
+
+
+def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> dict[str, Any]:
+    document = asdict(found)
+    example = document.pop("example")
+    if explainer is not None:
+        document |= shared_json(explainer.explain(one.failure.text, example))
+    return document
+
+
+def _shared(
+    group: FailureCluster, failures: list[TestFailure], explainer: Explainer
+) -> Explanation:
+    """Return what the first and the last of a group share."""
+    first, last = (failures[group.members[i]].failure.text for i in (0, -1))
+    return explainer.explain(first, last)
 
 
 def _read(files: tuple[Path, ...]) -> list[TestFailure]:

@@ -14,6 +14,7 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explain_option,
     explained,
     html_option,
     json_option,
@@ -49,7 +50,7 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 too."
 )
-@click.option("--explain", is_flag=True, help="Say what the tests of a group share.")
+@explain_option
 @html_option
 @json_option
 @cache_option

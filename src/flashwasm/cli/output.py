@@ -25,6 +25,7 @@ __all__ = [
     "cache_option",
     "console",
     "echo_json",
+    "explain_option",
     "explained",
     "html_option",
     "json_option",
@@ -34,6 +35,7 @@ __all__ = [
     "note_skipped",
     "print_table",
     "progress_bar",
+    "ranges",
     "read_stdin",
     "read_text",
     "runtime_for",
@@ -64,6 +66,13 @@ def html_option(command: F) -> F:
         metavar="F",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write one HTML file too.",
+    )(command)
+
+
+def explain_option(command: F) -> F:
+    """Add ``--explain``."""
+    return click.option(
+        "--explain", is_flag=True, help="Say why: scores by part, and what is shared."
     )(command)
 
 
@@ -127,6 +136,17 @@ def skipped_json(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
 def runtime_for(threads: int | None) -> Runtime:
     """Return the process-wide runtime, or one with as many threads as asked for."""
     return default_runtime() if threads is None else Runtime(threads=threads)
+
+
+def ranges(lines: Sequence[int]) -> str:
+    """Return ascending numbers as people write them: 3-5,9."""
+    spans: list[list[int]] = []
+    for line in lines:
+        if spans and line == spans[-1][1] + 1:
+            spans[-1][1] = line
+        else:
+            spans.append([line, line])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
 
 
 def explained(components: Mapping[str, float], shared: Explanation | None) -> list[str]:

@@ -11,6 +11,7 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explain_option,
     explained,
     json_option,
     model_option,
@@ -34,7 +35,7 @@ __all__ = ["search"]
 @click.option(
     "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
 )
-@click.option("--explain", is_flag=True, help="Say why: scores by part, and shared words.")
+@explain_option
 @json_option
 @model_option
 @threads_option

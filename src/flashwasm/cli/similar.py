@@ -12,6 +12,7 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explain_option,
     explained,
     json_option,
     model_option,
@@ -47,7 +48,7 @@ __all__ = ["similar"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="A coverage.py database with test contexts: compares what tests run, too.",
 )
-@click.option("--explain", is_flag=True, help="Say why: scores by part, and what is shared.")
+@explain_option
 @click.option(
     "--explore",
     type=click.FloatRange(0, 1),

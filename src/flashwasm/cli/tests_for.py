@@ -15,6 +15,7 @@ import click
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    explain_option,
     explained,
     json_option,
     model_option,
@@ -72,7 +73,7 @@ _LEVELS = ("touched", "runs changed lines", "runs changed files", "text alike")
     is_flag=True,
     help="Leave no test out that the change might reach; --budget does not count then.",
 )
-@click.option("--explain", is_flag=True, help="Say why: scores by part, and what is shared.")
+@explain_option
 @json_option
 @model_option
 @threads_option

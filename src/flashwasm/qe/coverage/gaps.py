@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import math
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,8 @@ class Gap:
         Lines on which those statements begin.
     nearest_test : str or None
         The test that runs most of the function, or else lines nearest to it in the file.
+    nearest_lines : list of int
+        The lines that it runs there.
     risk : float
         Product of the components.
     components : mapping of str to float
@@ -44,6 +45,7 @@ class Gap:
     function: str
     lines: list[int]
     nearest_test: str | None
+    nearest_lines: list[int]
     risk: float
     components: Mapping[str, float]
 
@@ -109,9 +111,9 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
             "size": math.log(1 + len(missed)),
             "branches": 1.0 + sum(isinstance(s, _BRANCHES) for s in missed),
         }
-        nearest = _nearest(index, path, node, covered)
         lines = sorted({s.lineno for s in missed})
-        gaps.append(Gap(path, name, lines, nearest, math.prod(components.values()), components))
+        risk = math.prod(components.values())
+        gaps.append(Gap(path, name, lines, *_nearest(index, path, node, covered), risk, components))
     return gaps
 
 
@@ -158,13 +160,12 @@ def _nearest(
     path: str,
     node: ast.FunctionDef | ast.AsyncFunctionDef,
     covered: set[int],
-) -> str | None:
-    """Return the test to extend."""
+) -> tuple[str | None, list[int]]:
+    """Return the test to extend, and the lines that it runs."""
     inside = index.who(path, range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
     if inside:
-        return next(iter(inside))
+        return next(iter(inside.items()))
     if not covered:
-        return None
+        return None, []
     line = min(covered, key=lambda n: min(abs(n - node.lineno), abs(n - (node.end_lineno or n))))
-    tests = Counter({test: len(lines) for test, lines in index.who(path, [line]).items()})
-    return min(tests) if tests else None
+    return min(index.who(path, [line]).items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,11 +159,16 @@ class CoverageIndex:
 
     def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
         """Return (file, line) of each line that a test's own run reaches."""
-        columns = self._rows[self.find(nodeid)]
+        return [(file, line) for file, lines in self.shared_lines(nodeid).items() for line in lines]
+
+    def shared_lines(self, *nodeids: str) -> dict[str, list[int]]:
+        """Return the lines, by file, that the own run of each of some tests reaches."""
+        columns = reduce(np.intersect1d, [self._rows[self.find(nodeid)] for nodeid in nodeids])
         files = np.searchsorted(self._starts, columns, side="right") - 1
-        return [
-            (self.files[f], int(c - self._starts[f])) for f, c in zip(files, columns, strict=True)
-        ]
+        return {
+            self.files[file]: (columns[files == file] - self._starts[file]).tolist()
+            for file in np.unique(files)
+        }
 
     def find(self, nodeid: str) -> int:
         """Position of the test that a node id, or its end, means."""

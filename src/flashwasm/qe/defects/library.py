@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,11 @@ class DefectMatch:
         Cosine of the texts' ends, None without scikit-learn.
     note : str
         What the library notes about the defect.
+    components : mapping of str to float
+        What was compared with one failure in the library: ``exception`` and ``frame``, each 1 where
+        they are the same, and ``text``, the score.
+    example : str
+        The end of that failure's text.
     """
 
     status: Literal["new", "known", "regressed"]
@@ -56,6 +61,8 @@ class DefectMatch:
     evidence: str
     score: float | None
     note: str = ""
+    components: Mapping[str, float] = field(default_factory=dict)
+    example: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,11 @@ class FailureLibrary:
         return len(self._occurrences)
 
     @property
+    def texts(self) -> list[str]:
+        """The ends of the failures' texts."""
+        return [text for _, _, text in self._occurrences]
+
+    @property
     def defects(self) -> dict[str, bool]:
         """Names of the defects, and whether each is resolved."""
         return {name: resolved for _, name, resolved, _ in self._defects}
@@ -215,28 +227,38 @@ class FailureLibrary:
         nearest = max(range(len(scores)), key=scores.__getitem__) if scores else None
         if same:
             best = max(same, key=lambda i: scores[i] if scores else 0)
-            return self._found(best, f"the same {_why(failure)}", scores)
+            return self._found(failure, best, f"the same {_why(failure)}", scores)
         if nearest is None:
             return DefectMatch("new", None, f"no defect with {_why(failure)}", None)
         _, (exception, _, _), _ = self._occurrences[nearest]
         score = scores[nearest]
         if exception == failure.exception and score >= _SAME_TEXT:
-            return self._found(nearest, f"the same {exception} with a text alike", scores)
-        _, name, _, _ = self._defects[self._occurrences[nearest][0]]
-        evidence = f"no defect with {_why(failure)}; the nearest text is {name}'s ({score:.2f})"
-        return DefectMatch("new", name, evidence, score)
+            evidence = f"the same {exception} with a text alike"
+            return self._found(failure, nearest, evidence, scores)
+        found = self._found(failure, nearest, "", scores)
+        evidence = f"no defect with {_why(failure)}; the nearest text is {found.defect}'s"
+        return replace(found, status="new", evidence=f"{evidence} ({score:.2f})", note="")
 
-    def _found(self, occurrence: int, evidence: str, scores: list[float]) -> DefectMatch:
-        _, name, resolved, note = self._defects[self._occurrences[occurrence][0]]
+    def _found(
+        self, failure: Failure, occurrence: int, evidence: str, scores: list[float]
+    ) -> DefectMatch:
+        defect, (exception, *frame), text = self._occurrences[occurrence]
+        _, name, resolved, note = self._defects[defect]
+        components = {
+            "exception": float(exception == failure.exception),
+            "frame": float(tuple(frame) == failure.signature[1:]),
+        }
         score = scores[occurrence] if scores else None
+        if score is not None:
+            components["text"] = score
         status: Literal["known", "regressed"] = "regressed" if resolved else "known"
-        return DefectMatch(status, name, evidence, score, note)
+        return DefectMatch(status, name, evidence, score, note, components, text)
 
     def _scores(self, failure: Failure) -> list[float]:
         """Return the cosine with each occurrence; nothing without scikit-learn."""
         if self._terms is None and not self.missing:
             try:
-                self._terms = TfIdf("characters", [text for _, _, text in self._occurrences])
+                self._terms = TfIdf("characters", self.texts)
             except CapabilityError as error:
                 self.missing = [str(error)]
         if self._terms is None:

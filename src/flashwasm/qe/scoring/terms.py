@@ -97,7 +97,7 @@ ANALYZERS: Mapping[str, Callable[[str], list[str]]] = {
 
 def hashed(term: str) -> int:
     """Return a number below 2**31 that depends on the term alone."""
-    data = term.encode("utf-8", "surrogatepass")
+    data = term.encode()
     state = 0
     for at in range(0, len(data), 4):
         block = int.from_bytes(data[at : at + 4], "little") * 0xCC9E2D51 & _UINT32
