@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flashwasm.bench.node_process import NodeError
 from flashwasm.bench.operations.attending import attention_case
 from flashwasm.bench.operations.cases import PEER_CASES
 from flashwasm.bench.operations.elementwise import embedding_case, vecadd_case
 from flashwasm.bench.operations.products import matmul_case
 from flashwasm.bench.operations.rowwise import layer_norm_case, softmax_case
 from flashwasm.bench.peers.in_process import NumPy, NumPyByHeads, PyTorch
-from flashwasm.bench.peers.node import NodeError, OnnxRuntimeWeb, RuVector, TensorFlowJs
+from flashwasm.bench.peers.node import OnnxRuntimeWeb, RuVector, TensorFlowJs
 from flashwasm.bench.peers.onnx_runtime import OnnxRuntime
 from flashwasm.bench.peers.peer import Contender, Peer
 from flashwasm.bench.peers.report import PEERS as PEER_HEADINGS

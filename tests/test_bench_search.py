@@ -1,15 +1,18 @@
 """Measuring the indexes: vectors of one's own, targets, and the picture."""
 
 import math
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flashwasm.bench.peers.report import target_rows
 from flashwasm.bench.plots import picture
-from flashwasm.bench.search.cases import stored
+from flashwasm.bench.search.cases import SearchCase, stored, unit
+from flashwasm.bench.search.peers import PEERS, Peer
 from flashwasm.bench.search.runner import SearchResult, run_search
 from flashwasm.bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
 from flashwasm.bench.suites import Findings
@@ -76,6 +79,60 @@ def test_what_was_not_measured_is_not_met():
     assert {v.status for v in few} == {"not measured"}
     assert all(math.isnan(v.figure) for v in few)
     assert "1000 vectors were searched" in few[0].why
+
+
+def test_exact_searches_are_held_against_libraries_in_other_processes():
+    found = statuses([*EXACT, result("simsimd", 90.0, queries=64)])
+    assert found[f"{FLOAT32}, 64 x data", "simsimd"].status == "met"
+    assert found[f"{FLOAT32}, 64 x data", "usearch exact"].status == "not measured"
+    found = statuses([*GRAPHS, *curve("hnswlib-wasm", 5e5, 3.0)])
+    assert found[f"{FLOAT32}, data, equal recall", "hnswlib-wasm"].figure == pytest.approx(4)
+
+
+@pytest.fixture
+def stand_ins(tmp_path, monkeypatch):
+    """Put stand-ins where Python and Node look for packages that are not installed."""
+    tests = Path(__file__).resolve().parent
+    shutil.copytree(tests / "node_stubs", tmp_path / "node_modules")
+    monkeypatch.setenv("FLASHWASM_NODE_MODULES", str(tmp_path / "node_modules"))
+    monkeypatch.syspath_prepend(tests / "python_stubs")
+    for name in ("simsimd", "usearch", "usearch.index"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+PEER_LIST = [(operation, peer) for operation, peers in PEERS.items() for peer in peers]
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    ("operation", "peer"), PEER_LIST, ids=[f"{kind}-{peer.name}" for kind, peer in PEER_LIST]
+)
+def test_every_library_finds_the_nearest(operation, peer, monkeypatch):
+    if peer.in_node and shutil.which("node") is None:
+        pytest.skip("no node")
+    if peer.absent:
+        pytest.skip(f"not installed: {peer.install}")
+    data = unit(normal(300, 16))
+    vectors, queries = data[:260], data[260:]
+    case = SearchCase(operation, "data", lambda _: (vectors, queries))
+    known = (peer.name, "NumPy")
+    monkeypatch.setitem(PEERS, operation, [p for p in PEERS[operation] if p.name in known])
+    results = [r for r in run_search(case, 260) if r.name == peer.name]
+    assert min(r.recall for r in results) > 0.99
+    assert all(r.rate > 0 for r in results)
+
+
+def test_a_library_that_fails_is_left_out(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such thing")
+
+    broken = Peer("broken", fail, ("json",), "pip install broken")
+    numpy = next(p for p in PEERS["FlatIndex"] if p.name == "NumPy")
+    monkeypatch.setitem(PEERS, "FlatIndex", [broken, numpy])
+    data = unit(normal(30, 8))
+    case = SearchCase("FlatIndex", "data", lambda _: (data, data[:5]))
+    with pytest.warns(RuntimeWarning, match="broken is left out: no such thing"):
+        assert {r.name for r in run_search(case, 30)} == {"NumPy"}
 
 
 def test_a_file_of_vectors_is_searched(tmp_path):

@@ -3,12 +3,13 @@
 //   node --no-liftoff --experimental-import-meta-resolve serve.mjs PEER NODE_MODULES
 //
 //   {"do": "prepare", "operation", "options", "inputs": [{"file", "shape", "dtype"}], "model"?}
-//   {"do": "result", "file"}   computes once and writes the result, raw float32
+//   {"do": "result", "file", "inputs"?}   computes once and writes the result, raw float32; {"seconds"}
 //   {"do": "time", "loops"}    computes so often; {"seconds"} by this process's clock
 //
 // An answer has "error" where something failed. A peer's script exports prepare(modules, request),
-// which returns { run, read, release }: run computes, at once or as a promise; read gives a result
-// as a Float32Array; release gives it back.
+// which returns { run, read, release }: run computes, at once or as a promise, from a request for a
+// result where that says more than what was prepared; read gives a result as a Float32Array; release
+// gives it back.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -26,17 +27,24 @@ function withData(input) {
   return { ...input, data };
 }
 
+function loaded(request) {
+  return { ...request, inputs: request.inputs?.map(withData) };
+}
+
 const actions = {
   async prepare(request) {
-    task = await prepare(modules, { ...request, inputs: request.inputs.map(withData) });
+    task = await prepare(modules, loaded(request));
     return {};
   },
 
-  async result({ file }) {
-    const result = await task.run();
-    writeFileSync(file, task.read(result));
+  async result(request) {
+    const asked = loaded(request);
+    const start = performance.now();
+    const result = await task.run(asked);
+    const seconds = (performance.now() - start) / 1000;
+    writeFileSync(request.file, task.read(result));
     task.release(result);
-    return {};
+    return { seconds };
   },
 
   async time({ loops }) {

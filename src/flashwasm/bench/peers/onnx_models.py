@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm.bench.peers.peer import installed_module
 
 if TYPE_CHECKING:
-    from flashwasm.bench.case import Case, Inputs
+    from flashwasm.bench.case import Array, Case, Inputs
 
 # The first opset with the operator Attention, and the format that goes with it.
 _OPSET = 23
@@ -51,6 +51,20 @@ def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
     ]
 
 
+def nearest_model(vectors: Array) -> bytes:
+    """Return a model that takes queries, ``x0``, and ``k``, and gives the ids of the nearest."""
+    helper = installed_module("onnx.helper")
+    nodes = [
+        helper.make_node("MatMul", ["x0", "columns"], ["scores"]),
+        helper.make_node("TopK", ["scores", "k"], ["values", "ids"], axis=-1),
+    ]
+    columns = np.ascontiguousarray(vectors.T)
+    x0 = helper.make_tensor_value_info("x0", 1, ["queries", len(columns)])
+    k = helper.make_tensor_value_info("k", 7, [1])
+    output = helper.make_tensor_value_info("ids", 7, None)
+    return _serialized(helper, nodes, [x0, k], output, {"columns": columns})
+
+
 def _decomposed(helper: Any, names: list[str], inputs: Inputs, *, causal: bool) -> bytes:
     q, k, v = names
     length, dim = inputs[0].shape[-2:]
@@ -72,13 +86,19 @@ def _decomposed(helper: Any, names: list[str], inputs: Inputs, *, causal: bool) 
 
 
 def _model(helper: Any, nodes: list[Any], inputs: Inputs, constants: dict[str, Any]) -> bytes:
-    numpy_helper = installed_module("onnx.numpy_helper")
     kinds = {np.dtype(np.float32): 1, np.dtype(np.int32): 6}  # TensorProto.FLOAT and INT32.
     values = [
         helper.make_tensor_value_info(name, kinds[x.dtype], x.shape)
         for name, x in zip(input_names(inputs), inputs, strict=True)
     ]
     output = helper.make_tensor_value_info("y", 1, None)
+    return _serialized(helper, nodes, values, output, constants)
+
+
+def _serialized(
+    helper: Any, nodes: list[Any], values: list[Any], output: Any, constants: dict[str, Any]
+) -> bytes:
+    numpy_helper = installed_module("onnx.numpy_helper")
     fixed = [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()]
     graph = helper.make_graph(nodes, "case", values, [output], fixed)
     opset = [helper.make_opsetid("", _OPSET)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.bench.search.elsewhere import Elsewhere
 from flashwasm.bench.search.peers import PEERS
 from flashwasm.runtime import Runtime
 
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.bench.search.cases import SearchCase
-    from flashwasm.bench.search.peers import Peer, Search
+    from flashwasm.bench.search.libraries import Search
+    from flashwasm.bench.search.peers import Peer
 
     Array = NDArray[Any]
 
@@ -78,9 +82,22 @@ class SearchResult:
 class _Built:
     """An index that was built, and what that took."""
 
-    search: Search
+    search: Search | Elsewhere
     seconds: float
     megabytes: float
+
+    def timed(self, queries: Array, k: int, ef: int) -> tuple[Array, float]:
+        """Return ids, and seconds by the clock of the process that searches."""
+        if isinstance(self.search, Elsewhere):
+            return self.search.search(queries, k, ef)
+        start = perf_counter()
+        found = self.search(queries, k, ef)
+        return found, perf_counter() - start
+
+    def close(self) -> None:
+        """End its process, if it has one."""
+        if isinstance(self.search, Elsewhere):
+            self.search.close()
 
 
 def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[SearchResult]:
@@ -103,15 +120,23 @@ def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[Sea
     if made is None:
         return
     corpus, queries = made
-    with Runtime(threads) as runtime:
-        built = {
-            peer.name: _build(peer, corpus, runtime)
-            for peer in PEERS[case.operation]
-            if not peer.absent
-        }
+    with Runtime(threads) as runtime, ExitStack() as stack:
+        built = {}
+        for peer in PEERS[case.operation]:
+            if peer.absent:
+                continue
+            try:
+                built[peer.name] = _build(peer, corpus, runtime)
+            except Exception as error:
+                if not peer.packages:
+                    raise
+                # Another library's fault is no reason not to measure the others.
+                warnings.warn(f"{peer.name} is left out: {error}", RuntimeWarning, stacklevel=2)
+                continue
+            stack.callback(built[peer.name].close)
         truth = np.concatenate(
             [
-                built["NumPy"].search(queries[i : i + 64], case.k, 0)
+                built["NumPy"].timed(queries[i : i + 64], case.k, 0)[0]
                 for i in range(0, len(queries), 64)
             ]
         )
@@ -142,9 +167,8 @@ def _interleaved(
     found = {}
     for _ in range(_ROUNDS):
         for name, index in built.items():
-            start = perf_counter()
-            found[name] = index.search(queries, k, ef)
-            times[name].append(perf_counter() - start)
+            found[name], seconds = index.timed(queries, k, ef)
+            times[name].append(seconds)
     return times, found
 
 
@@ -158,7 +182,7 @@ def absent(cases: Sequence[SearchCase]) -> list[str]:
     """Return a line for each library that is not installed: its name, and how to install it."""
     peers = [peer for case in cases for peer in PEERS[case.operation]]
     return sorted(
-        {f"{peer.package}: not installed ({peer.install})" for peer in peers if peer.absent}
+        {f"{peer.packages[0]}: not installed ({peer.install})" for peer in peers if peer.absent}
     )
 
 

@@ -25,6 +25,8 @@ _RECALL = "recall@10"
 _EXACT = (
     (64, FLOAT32, "NumPy", 1.3),
     (64, FLOAT32, "faiss IndexFlatIP", 1.0),
+    (64, FLOAT32, "usearch exact", 1.0),
+    (64, FLOAT32, "simsimd", 1.0),
     (1, FLOAT32, "NumPy", 2.5),
     (1, FLOAT32, "faiss IndexFlatIP", 0.95),
     (64, INT8, "NumPy", 1.3),
@@ -34,6 +36,7 @@ _EXACT = (
 )
 # Whose, its queries a second over hnswlib's where both find as much, and its building over its.
 _GRAPHS = ((FLOAT32, 1.3, 1.3), (INT8, 2.2, 2.0))
+_OVER_WASM = 5.0
 
 
 def judge_searches(results: Sequence[SearchResult]) -> list[Verdict]:
@@ -65,12 +68,15 @@ def _exact(results: list[SearchResult], data: str) -> Iterator[tuple[Target, flo
 
 def _graphs(results: list[SearchResult], data: str) -> Iterator[tuple[Target, float]]:
     rival = [r for r in results if r.name == "hnswlib"]
+    wasm = [r for r in results if r.name == "hnswlib-wasm"]
     for name, rate, build in _GRAPHS:
         own = [r for r in results if r.name == name]
         subject = f"{name}, {data}"
         recall = max((r.recall for r in own), default=math.nan)
         yield Target(subject, _RECALL, LEAST_RECALL), recall
         yield Target(f"{subject}, equal recall", "hnswlib", rate), _at_equal_recall(own, rival)
+        over = _at_equal_recall(own, wasm)
+        yield Target(f"{subject}, equal recall", "hnswlib-wasm", _OVER_WASM), over
         seconds = rival[0].build_seconds / own[0].build_seconds if own and rival else math.nan
         yield Target(f"{subject}, build", "hnswlib", build), seconds
 
