@@ -1,0 +1,59 @@
+"""Subnormal numbers, kept by kernels where the calling thread flushes them to zero.
+
+Some libraries set that in the processor for a thread, when they are asked to or just imported, and
+threads that it starts inherit it. WebAssembly's arithmetic is IEEE 754's, and so are the bits that
+are promised.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Its product with one is itself, or zero where subnormal numbers are flushed.
+SMALLEST = 5e-324
+# More than the C library's fenv_t takes anywhere.
+_ENVIRONMENT_BYTES = 512
+
+
+def in_plain_arithmetic(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a C function in the C library's default floating-point environment."""
+    library, default = environment()
+    if library is None:
+        return call(*arguments)
+    before = ctypes.create_string_buffer(_ENVIRONMENT_BYTES)
+    library.fegetenv(before)
+    library.fesetenv(default)
+    try:
+        return call(*arguments)
+    finally:
+        library.fesetenv(before)
+
+
+@cache
+def environment() -> tuple[Any, Any]:
+    """Return the C library and its FE_DFL_ENV; None where they are not found."""
+    try:
+        library = ctypes.CDLL("libm.so.6" if sys.platform == "linux" else None)
+        library.fegetenv.argtypes = library.fesetenv.argtypes = [ctypes.c_void_p]
+        if sys.platform == "darwin":
+            default = ctypes.c_void_p(
+                ctypes.addressof(ctypes.c_char.in_dll(library, "_FE_DFL_ENV"))
+            )
+        else:
+            default = ctypes.c_void_p(-1)
+    except (OSError, AttributeError, ValueError, TypeError):
+        warnings.warn(
+            "this thread flushes subnormal numbers to zero, so results may differ from those of "
+            "other hosts where such numbers occur",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+        return None, None
+    return library, default

@@ -1,0 +1,96 @@
+"""Threads that flush subnormal numbers to zero, as some libraries make them, change no bit."""
+
+import ctypes
+import platform
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from flashwasm.host import subnormals
+from flashwasm.host.instance import Instance
+from samples import normal
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64",
+    reason="where the test knows the C library's fenv_t",
+)
+# Offset and bits of the control register of vectors: subnormal results and operands are zero.
+CONTROL, FLUSH = 28, 1 << 15 | 1 << 6
+
+
+def control(library):
+    environment = ctypes.create_string_buffer(64)
+    library.fegetenv(environment)
+    return environment, ctypes.c_uint32.from_buffer(environment, CONTROL)
+
+
+def flushed(function):
+    """Return what a function gives in a thread that flushes, and whether that still does after."""
+    found = []
+
+    def work():
+        library = ctypes.CDLL("libm.so.6")
+        environment, register = control(library)
+        register.value |= FLUSH
+        library.fesetenv(environment)
+        assert subnormals.SMALLEST * 1.0 == 0
+        found.append(function())
+        _, register = control(library)
+        found.append(register.value & FLUSH == FLUSH)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return found
+
+
+TINY = normal(70, 48) * np.float32(1e-39)
+OPERATIONS = {
+    "vecadd": lambda rt: fw.vecadd(TINY, TINY, runtime=rt),
+    "matmul": lambda rt: fw.matmul(TINY, np.ones((48, 300), np.float32), runtime=rt),
+    "softmax": lambda rt: fw.softmax(np.linspace(-104, 0, 700, dtype=np.float32), runtime=rt),
+    "attention": lambda rt: fw.attention(
+        normal(300, 48), normal(300, 48), TINY[:1].repeat(300, 0), runtime=rt
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_flushing_changes_no_bit(name, threads):
+    with fw.Runtime(threads) as runtime:
+        expected = OPERATIONS[name](runtime).tobytes()
+    with fw.Runtime(threads) as runtime:
+        found, still = flushed(lambda: OPERATIONS[name](runtime).tobytes())
+    assert found == expected
+    assert still
+
+
+def test_the_numbers_are_subnormal():
+    least = np.finfo(np.float32).tiny
+    for operation in OPERATIONS.values():
+        with fw.Runtime(1) as runtime:
+            magnitudes = np.abs(operation(runtime))
+        assert ((magnitudes > 0) & (magnitudes < least)).any()
+
+
+def test_by_the_public_entry_too(monkeypatch):
+    init = Instance.__init__
+    monkeypatch.setattr(Instance, "__init__", lambda *a, **k: init(*a, **{**k, "fast": False}))
+    with fw.Runtime(1) as runtime:
+        found, _ = flushed(lambda: fw.vecadd(TINY, TINY, runtime=runtime).tobytes())
+    assert found == (TINY + TINY).tobytes()
+
+
+def test_where_it_cannot_be_helped_there_is_a_warning(monkeypatch):
+    def absent(_):
+        raise OSError("no such library")
+
+    subnormals.environment.cache_clear()
+    monkeypatch.setattr(subnormals.ctypes, "CDLL", absent)
+    with pytest.warns(RuntimeWarning, match="flushes subnormal numbers to zero"):
+        assert subnormals.in_plain_arithmetic(max, 1, 2) == 2
+    subnormals.environment.cache_clear()
