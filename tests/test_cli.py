@@ -327,6 +327,26 @@ def test_similar(model):
 
 
 @NEEDS_SKLEARN
+def test_a_file_is_a_query(model, folders):
+    draft = folders / "draft.py"
+    draft.write_text("def test_draft(): assert graph.add_edge(1, 2)\n")
+    matches = SuiteIndex.build(".", model=model).similar(draft.read_text(), 3)
+    lines = invoke("similar", ".", "--query", draft).stdout.splitlines()
+    assert lines == [f"{m.score:.3f}\t{m.nodeid}" for m in matches]
+    # A folder's name is words, and the tests of a file do not resemble themselves.
+    (folders / "edge").mkdir()
+    assert invoke("similar", ".", "--query", "edge").exit_code == 0
+    own = matches[0].test.path
+    Path("test_other.py").write_text("def test_other(): assert edge\n")
+    left = invoke("similar", ".", "--query", own).stdout.splitlines()
+    assert [line.split("\t")[1] for line in left] == ["test_other.py::test_other"]
+    draft.write_bytes(b"")
+    assert_refused(invoke("similar", ".", "--query", draft), "draft.py is empty")
+    draft.write_bytes(b"x " * (1 << 20))
+    assert_refused(invoke("similar", ".", "--query", draft), "2097152 bytes; expected at most")
+
+
+@NEEDS_SKLEARN
 def test_similar_explains(model):
     assert model
     lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()

@@ -12,6 +12,7 @@ import numpy as np
 
 from flashwasm.cli.output import (
     echo_json,
+    exists,
     json_option,
     model_option,
     note,
@@ -109,7 +110,7 @@ def _read(argument: str) -> list[tuple[str, str]]:
         return [(line.rstrip("\n"), line.rstrip("\n")) for line in lines]
     path = Path(argument)
     # An empty path would be the working folder.
-    if argument and _exists(path):
+    if argument and exists(path):
         if path.is_dir():
             raise ShapeError(f"{argument} is a folder; expected texts or files")
         if (size := path.stat().st_size) > _MOST_BYTES:
@@ -118,14 +119,6 @@ def _read(argument: str) -> list[tuple[str, str]]:
             )
         return [(argument, _decode(path.read_bytes(), argument))]
     return [(argument, argument)]
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        # A text can be too long for a file name, or hold what no name may.
-        return False
 
 
 def _decode(data: bytes, name: str) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "cache_option",
     "console",
     "echo_json",
+    "exists",
     "explain_option",
     "explained",
     "html_option",
@@ -107,6 +108,15 @@ def read_text(name: str) -> str:
         raise ShapeError(f"{name} has {size} bytes; expected at most {_MOST_BYTES}")
     data = read_stdin() if name == "-" else Path(name).read_bytes()
     return data.decode("utf-8-sig", "replace")
+
+
+def exists(path: Path) -> bool:
+    """Return whether a text that may be a path is one."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        # A text can be too long for a file name, or hold what no name may.
+        return False
 
 
 def read_stdin() -> bytes:

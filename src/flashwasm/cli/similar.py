@@ -12,6 +12,7 @@ from flashwasm.cli.indexes import chosen, index_option, note_changes
 from flashwasm.cli.output import (
     cache_option,
     echo_json,
+    exists,
     explain_option,
     explained,
     json_option,
@@ -38,7 +39,7 @@ __all__ = ["similar"]
 @click.command()
 @click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
 @index_option
-@click.option("--query", "-q", required=True, help="A node id, its end, or free text.")
+@click.option("--query", "-q", required=True, help="A node id, its end, a file, or text.")
 @click.option(
     "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many tests."
 )
@@ -79,7 +80,8 @@ def similar(
     """Find the tests that resemble a test or a description.
 
     PATH is a folder of pytest tests, one file, or an index; nothing in it is imported. Node ids are
-    those that `pytest PATH` has. Scores are standard deviations above the average likeness. What
+    those that `pytest PATH` has. A query that is a file is compared by its text, and its own tests
+    are left out. Scores are standard deviations above the average likeness. What
     was read and embedded is cached, so that only tests that changed are embedded again.
     """
     place, is_file = chosen(path, index_file)
@@ -102,9 +104,10 @@ def similar(
     changes = index.changes() if is_file else []
     note_missing(index.missing)
     note_changes(changes, place)
-    matches = index.similar(query, count, explain=explain, explore=explore)
+    asked = Path(query) if query and exists(Path(query)) and Path(query).is_file() else query
+    matches = index.similar(asked, count, explain=explain, explore=explore)
     if explore:
-        _log(index, query, matches)
+        _log(index, asked, matches)
     if as_json:
         echo_json(
             {
@@ -132,12 +135,12 @@ def similar(
         sys.exit(1)
 
 
-def _log(index: SuiteIndex, query: str, matches: list[Match]) -> None:
+def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
     """Write down what is shown, and with what probability."""
-    own = index.find(query)
+    own = index.find(query) if isinstance(query, str) else None
     shown = [Shown(m.nodeid, rank, m.propensity) for rank, m in enumerate(matches, 1)]
-    nodeid = query if own is None else index.tests[own].nodeid
-    FeedbackLog().add_shown(index.root, nodeid, query, shown)
+    nodeid = str(query) if own is None else index.tests[own].nodeid
+    FeedbackLog().add_shown(index.root, nodeid, str(query), shown)
 
 
 def _json(match: Match) -> dict[str, Any]:

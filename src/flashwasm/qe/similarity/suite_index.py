@@ -18,6 +18,7 @@ from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer, fused
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploration import explored
 from flashwasm.qe.similarity.match import Match
+from flashwasm.qe.similarity.query_file import read_query
 from flashwasm.qe.similarity.scorer_builder import ScorerBuilder
 from flashwasm.qe.similarity.suite_file import Kept, read_suite, write_suite
 from flashwasm.qe.suites.nodeids import NodeIds
@@ -198,7 +199,7 @@ class SuiteIndex:
 
     def similar(
         self,
-        query: str,
+        query: str | Path,
         k: int = 10,
         *,
         explain: bool = False,
@@ -209,9 +210,9 @@ class SuiteIndex:
 
         Parameters
         ----------
-        query : str
+        query : str or pathlib.Path
             A node id, or the end of one that only one test has: the test itself is then left out
-            of the result. Anything else is free text.
+            of the result. A path: the file's text, and its tests are left out. Else free text.
         k : int, default 10
             How many tests, at most.
         explain : bool, default False
@@ -239,12 +240,15 @@ class SuiteIndex:
         5.81...
         """
         positive_int(k, "k")
-        if not query.strip():
+        text = query if isinstance(query, str) else read_query(query)
+        if not text.strip():
             raise ShapeError("query is empty; expected a node id or a text")
         if not self.tests:
             return []
-        own = self.find(query)
-        return self._ranked(query, own, k, explain=explain, explore=explore, seed=seed)
+        own = self.find(query) if isinstance(query, str) else None
+        paths = {query.absolute(), query.resolve()} if isinstance(query, Path) else set()
+        left_out = [i for i, test in enumerate(self.tests) if i == own or test.path in paths]
+        return self._ranked(text, own, k, left_out, explain=explain, explore=explore, seed=seed)
 
     def components(self, query: int | str) -> dict[str, Array]:
         """Return the scores of all tests by scorer, for a test's position or a text."""
@@ -280,6 +284,7 @@ class SuiteIndex:
         query: str,
         own: int | None,
         k: int,
+        left_out: Sequence[int] = (),
         *,
         explain: bool,
         explore: float = 0.0,
@@ -287,11 +292,12 @@ class SuiteIndex:
     ) -> list[Match]:
         components = self.components(query if own is None else own)
         if not components:
-            raise ShapeError(f"query {query!r} is no test, and words have no structure to compare")
+            start = query[:80]
+            raise ShapeError(f"query {start!r} is no test, and words have no structure to compare")
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
-        order = np.argsort(-total, kind="stable")
-        order = order[order != own]
+        best = np.argsort(-total, kind="stable")
+        order = best[~np.isin(best, left_out)].tolist()
         return [
             Match(
                 test.nodeid,
