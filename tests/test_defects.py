@@ -362,6 +362,14 @@ def test_commands(folder, reports):
     assert invoke("match", report, "--library", "x.db").exit_code == 0
 
 
+@pytest.mark.parametrize("report", ["long.xml", "long.txt"])
+def test_what_is_piped_in(reports, report):
+    path = reports / report
+    expected = invoke("cluster", path).stdout
+    result = CliRunner().invoke(main, ["defects", "cluster", "-"], input=path.read_bytes())
+    assert (result.exit_code, result.stdout) == (0, expected)
+
+
 def test_commands_explain(reports):
     pytest.importorskip("sklearn")
     report = reports / "long.xml"

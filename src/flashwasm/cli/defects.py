@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from flashwasm.cli.output import (
     note,
     note_missing,
     print_table,
+    read_stdin,
     shared_json,
 )
 from flashwasm.qe.defects.library import (
@@ -34,10 +36,10 @@ __all__ = ["defects"]
 
 _FILES = click.argument(
     "files",
-    metavar="TRACEBACK|REPORT...",
+    metavar="TRACEBACK|REPORT|-...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
 )
 _LIBRARY = click.option(
     "--library",
@@ -50,7 +52,10 @@ _LIBRARY = click.option(
 
 @click.group()
 def defects() -> None:
-    """Match failures with known defects, group them, and learn new ones."""
+    """Match failures with known defects, group them, and learn new ones.
+
+    Each command takes files, and - for stdin: pytest | flashwasm defects cluster -
+    """
 
 
 @defects.command()
@@ -189,7 +194,17 @@ def _shared(
 
 
 def _read(files: tuple[Path, ...]) -> list[TestFailure]:
-    return [failure for file in files for failure in read_failures(file)]
+    return [failure for file in files for failure in _read_one(file)]
+
+
+def _read_one(file: Path) -> list[TestFailure]:
+    if str(file) != "-":
+        return read_failures(file)
+    with tempfile.TemporaryDirectory() as folder:
+        # Reports are read as streams, from their start.
+        kept = Path(folder, "stdin")
+        kept.write_bytes(read_stdin())
+        return read_failures(kept)
 
 
 def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:
