@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from flashwasm.errors import CapabilityError, CorruptIndexError, ShapeError
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.qe.scoring.tfidf import TfIdf
@@ -152,6 +154,7 @@ class FailureLibrary:
                 )
         self._defects: list[tuple[int, str, bool, str]] = []
         self._occurrences: list[tuple[int, tuple[str, str, str], str]] = []
+        self._by_signature: dict[tuple[str, str, str], list[int]] = {}
         self._terms: TfIdf | None = None
         self.missing: list[str] = []
         self._read()
@@ -222,8 +225,7 @@ class FailureLibrary:
         if not self._occurrences:
             return DefectMatch("new", None, "the library is empty", None)
         scores = self._scores(failure)
-        signature = failure.signature
-        same = [i for i, (_, s, _) in enumerate(self._occurrences) if s == signature]
+        same = self._by_signature.get(failure.signature, [])
         nearest = max(range(len(scores)), key=scores.__getitem__) if scores else None
         if same:
             best = max(same, key=lambda i: scores[i] if scores else 0)
@@ -264,7 +266,8 @@ class FailureLibrary:
         if self._terms is None:
             return []
         # Rounding may leave the cosine of equal texts past one.
-        return [min(x, 1.0) for x in self._terms.scores(failure.text[-TEXT_END:]).tolist()]
+        scores = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
+        return list(scores.tolist())
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=30)
@@ -294,4 +297,7 @@ class FailureLibrary:
         if any(key not in at for key, *_ in rows):
             raise CorruptIndexError(f"{self.path} is no whole library: a failure has no defect")
         self._occurrences = [(at[key], (e, p, f), text) for key, e, p, f, text in rows]
+        self._by_signature = {}
+        for i, (_, signature, _) in enumerate(self._occurrences):
+            self._by_signature.setdefault(signature, []).append(i)
         self._terms = None

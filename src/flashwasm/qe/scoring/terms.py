@@ -95,6 +95,7 @@ ANALYZERS: Mapping[str, Callable[[str], list[str]]] = {
 }
 
 
+@lru_cache(1 << 15)
 def hashed(term: str) -> int:
     """Return a number below 2**31 that depends on the term alone."""
     data = term.encode()
