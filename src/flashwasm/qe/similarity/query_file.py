@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from flashwasm.errors import ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["read_query"]
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["read_query", "tests_of"]
 
 # A file of tests has a few hundred lines.
 _MOST_BYTES = 1 << 20
@@ -30,3 +33,9 @@ def read_query(path: Path) -> str:
     if not text.strip():
         raise ShapeError(f"query {path} is empty; expected a file with text")
     return text
+
+
+def tests_of(path: Path, tests: Sequence[CollectedTest]) -> list[int]:
+    """Return the positions of the tests that are in a file."""
+    paths = {path.absolute(), path.resolve()}
+    return [i for i, test in enumerate(tests) if test.path in paths]

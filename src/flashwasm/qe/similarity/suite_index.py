@@ -18,7 +18,7 @@ from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer, fused
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploration import explored
 from flashwasm.qe.similarity.match import Match
-from flashwasm.qe.similarity.query_file import read_query
+from flashwasm.qe.similarity.query_file import read_query, tests_of
 from flashwasm.qe.similarity.scorer_builder import ScorerBuilder
 from flashwasm.qe.similarity.suite_file import Kept, read_suite, write_suite
 from flashwasm.qe.suites.nodeids import NodeIds
@@ -246,8 +246,7 @@ class SuiteIndex:
         if not self.tests:
             return []
         own = self.find(query) if isinstance(query, str) else None
-        paths = {query.absolute(), query.resolve()} if isinstance(query, Path) else set()
-        left_out = [i for i, test in enumerate(self.tests) if i == own or test.path in paths]
+        left_out = tests_of(query, self.tests) if isinstance(query, Path) else [own]
         return self._ranked(text, own, k, left_out, explain=explain, explore=explore, seed=seed)
 
     def components(self, query: int | str) -> dict[str, Array]:
@@ -284,7 +283,7 @@ class SuiteIndex:
         query: str,
         own: int | None,
         k: int,
-        left_out: Sequence[int] = (),
+        left_out: Sequence[int | None] = (),
         *,
         explain: bool,
         explore: float = 0.0,
@@ -297,7 +296,7 @@ class SuiteIndex:
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
         best = np.argsort(-total, kind="stable")
-        order = best[~np.isin(best, left_out)].tolist()
+        order = best[~np.isin(best, [i for i in left_out if i is not None])].tolist()
         return [
             Match(
                 test.nodeid,
