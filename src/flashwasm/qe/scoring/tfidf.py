@@ -27,6 +27,9 @@ Array = npt.NDArray[Any]
 _VERSION = 2
 # Columns that terms are hashed to: a suite's character n-grams are some hundred thousand.
 FEATURES = 1 << 21
+# Queries that go through all rows; then the matrix is turned, which takes as long as some ten of
+# these, and each query a fraction of one.
+_BY_ROW = 8
 
 
 def require_sklearn() -> Any:
@@ -104,10 +107,13 @@ class TfIdf:
         """Return the cosine of each text with the text at a position, or with another text."""
         row = self.matrix[query] if isinstance(query, int) else self._transform(query)
         self._asked += 1
-        if self._asked == 1:
-            # Turning the matrix takes as long as some products, each later one a tenth.
-            return np.asarray((self.matrix @ row.T).todense(), np.float32).ravel()
-        scores: Array = self._by_column[:, row.indices] @ row.data
+        scores: Array
+        if self._asked <= _BY_ROW:
+            dense = np.zeros(len(self._columns), np.float32)
+            dense[row.indices] = row.data
+            scores = self.matrix @ dense
+        else:
+            scores = self._by_column[:, row.indices] @ row.data
         return scores
 
     @cached_property
