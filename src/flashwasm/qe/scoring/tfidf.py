@@ -27,9 +27,9 @@ Array = npt.NDArray[Any]
 _VERSION = 2
 # Columns that terms are hashed to: a suite's character n-grams are some hundred thousand.
 FEATURES = 1 << 21
-# Queries that go through all rows; then the matrix is turned, which takes as long as some ten of
+# Queries that go through all rows; then the matrix is turned, which takes as long as ten or more of
 # these, and each query a fraction of one.
-_BY_ROW = 8
+_BY_ROW = 3
 
 
 def require_sklearn() -> Any:
