@@ -93,13 +93,18 @@ def test_indexes_find_what_they_are_measured_on(case):
             assert result.build_seconds > 0
 
 
-def test_libraries_that_are_not_there_are_named(monkeypatch):
+def test_libraries_that_are_not_there_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert absent(SEARCH_CASES) == [
-        "faiss: not installed (pip install faiss-cpu)",
-        "hnswlib: not installed (pip install hnswlib)",
-        "usearch: not installed (pip install usearch)",
-    ]
+    monkeypatch.setenv("FLASHWASM_NODE_MODULES", str(tmp_path / "node_modules"))
+    lines = absent(SEARCH_CASES)
+    for package, install in {
+        "faiss": "pip install faiss-cpu",
+        "hnswlib": "pip install hnswlib",
+        "hnswlib-wasm": "npm i --ignore-scripts hnswlib-wasm",
+        "simsimd": "pip install simsimd",
+        "usearch": "pip install usearch",
+    }.items():
+        assert f"{package}: not installed ({install})" in lines
 
 
 @pytest.mark.slow
