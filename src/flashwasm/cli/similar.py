@@ -104,7 +104,8 @@ def similar(
     changes = index.changes() if is_file else []
     note_missing(index.missing)
     note_changes(changes, place)
-    asked = Path(query) if query and exists(Path(query)) and Path(query).is_file() else query
+    file = Path(query)
+    asked = file if exists(file) and file.is_file() else query
     matches = index.similar(asked, count, explain=explain, explore=explore)
     if explore:
         _log(index, asked, matches)

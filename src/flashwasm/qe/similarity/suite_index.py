@@ -246,7 +246,8 @@ class SuiteIndex:
         if not self.tests:
             return []
         own = self.find(query) if isinstance(query, str) else None
-        left_out = tests_of(query, self.tests) if isinstance(query, Path) else [own]
+        itself = [] if own is None else [own]
+        left_out = tests_of(query, self.tests) if isinstance(query, Path) else itself
         return self._ranked(text, own, k, left_out, explain=explain, explore=explore, seed=seed)
 
     def components(self, query: int | str) -> dict[str, Array]:
@@ -283,7 +284,7 @@ class SuiteIndex:
         query: str,
         own: int | None,
         k: int,
-        left_out: Sequence[int | None] = (),
+        left_out: Sequence[int] = (),
         *,
         explain: bool,
         explore: float = 0.0,
@@ -296,7 +297,7 @@ class SuiteIndex:
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
         best = np.argsort(-total, kind="stable")
-        order = best[~np.isin(best, [i for i in left_out if i is not None])].tolist()
+        order = best[~np.isin(best, left_out)].tolist()
         return [
             Match(
                 test.nodeid,
