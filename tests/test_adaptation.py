@@ -19,7 +19,7 @@ from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, ad
 from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train, unit
 from flashwasm.qe.adaptation.gate import Suite, judge
 from flashwasm.qe.adaptation.store import Version
-from flashwasm.qe.scoring.scorers import whitened
+from flashwasm.qe.scoring.whitening import whitened
 from labelled_suite import classes
 from samples import assert_same_bits, normal
 

@@ -10,7 +10,8 @@ import tiny_bert
 from flashwasm.qe import CoverageIndex, SuiteIndex
 from flashwasm.qe.coverage.data import CoverageData
 from flashwasm.qe.scoring import matrix_cache, terms, tfidf
-from flashwasm.qe.scoring.scorers import fused, whitened
+from flashwasm.qe.scoring.scorers import fused
+from flashwasm.qe.scoring.whitening import whitened
 from flashwasm.qe.similarity.explanation import Explainer
 
 SOURCES = [

@@ -21,7 +21,7 @@ C = sorted([*(ROOT / "wasm").rglob("*.c"), *(ROOT / "wasm").rglob("*.h")])
 
 # From the bottom up. A module imports from its own line or those above it, never from below.
 LAYERS = [
-    {"errors", "files", "paths", "kernels", "stats"},
+    {"errors", "files", "lazy", "paths", "kernels", "stats"},
     {"arrays", "host"},
     {"memory"},
     {"runtime"},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flashwasm.lazy import attach
 
 __version__ = "0.1.0"
 
@@ -47,8 +48,6 @@ _HOMES = {
     "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"],
     "flashwasm.stats": ["Stats"],
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 if TYPE_CHECKING:
     from flashwasm.adapt import LoRAAdapter as LoRAAdapter
     from flashwasm.adapt import Whitening as Whitening
@@ -89,23 +88,9 @@ if TYPE_CHECKING:
     from flashwasm.search import ShardedIndex as ShardedIndex
     from flashwasm.stats import Stats as Stats
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name's module and return the name."""
-    if name not in _HOME_OF:
-        message = f"module 'flashwasm' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return sorted([*__all__, *globals()])
-
+__getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of names.
     "__version__",
-    *_HOME_OF,
+    *_NAMES,
 ]

@@ -1,107 +1,136 @@
 """Quality-engineering workloads: a test suite as vectors."""
 
-from flashwasm.qe.adaptation.feedback import FeedbackLog, Judgement
-from flashwasm.qe.adaptation.store import AdaptationStore
-from flashwasm.qe.changes.diffs import ChangedFile, read_diff
-from flashwasm.qe.changes.selection import SelectedTest, rank_tests
-from flashwasm.qe.coverage.gaps import Gap, find_gaps
-from flashwasm.qe.coverage.index import CoverageIndex, CoverageMatch
-from flashwasm.qe.defects.library import (
-    DefectMatch,
-    FailureCluster,
-    FailureLibrary,
-    cluster_failures,
-)
-from flashwasm.qe.defects.reports import read_failures
-from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
-from flashwasm.qe.functions.index import FunctionIndex, FunctionMatch
-from flashwasm.qe.similarity.match import Match
-from flashwasm.qe.similarity.suite_adaptation import adapt_suite
-from flashwasm.qe.similarity.suite_index import SuiteIndex
-from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite, collect
-from flashwasm.qe.workloads.attention import QEFlashAttention
-from flashwasm.qe.workloads.backend import OperationTiming, WASMSIMDBackend, get_wasm_simd_backend
-from flashwasm.qe.workloads.benchmarks import (
-    MeasuredOperation,
-    WorkloadBenchmark,
-    benchmark_workload,
-    run_flash_attention_benchmarks,
-)
-from flashwasm.qe.workloads.configuration import (
-    BLOCK_SIZE_PRESETS,
-    QE_FLASH_ATTENTION_CONFIG,
-    QE_PERFORMANCE_TARGETS,
-    QE_SONA_CONFIG,
-    WORKLOADS,
-    BlockConfig,
-    FlashAttentionConfig,
-    PerformanceTarget,
-    SonaConfig,
-    TargetSpeedup,
-    get_optimal_block_config,
-    get_qe_flash_attention_config,
-)
-from flashwasm.qe.workloads.coverage_rows import CoverageRows
-from flashwasm.qe.workloads.creation import create_qe_flash_attention
-from flashwasm.qe.workloads.metrics import Metrics
-from flashwasm.qe.workloads.nearest import PatternMatch, VectorMatch
-from flashwasm.qe.workloads.patterns import PatternAdaptation
+from __future__ import annotations
 
-__all__ = [
-    "BLOCK_SIZE_PRESETS",
-    "QE_FLASH_ATTENTION_CONFIG",
-    "QE_PERFORMANCE_TARGETS",
-    "QE_SONA_CONFIG",
-    "WORKLOADS",
-    "AdaptationStore",
-    "BlockConfig",
-    "ChangedFile",
-    "CollectedTest",
-    "CoverageIndex",
-    "CoverageMatch",
-    "CoverageRows",
-    "DefectMatch",
-    "DuplicateGroup",
-    "Failure",
-    "FailureCluster",
-    "FailureLibrary",
-    "FeedbackLog",
-    "FlashAttentionConfig",
-    "FunctionIndex",
-    "FunctionMatch",
-    "Gap",
-    "Judgement",
-    "Match",
-    "MeasuredOperation",
-    "Metrics",
-    "OperationTiming",
-    "PatternAdaptation",
-    "PatternMatch",
-    "PerformanceTarget",
-    "QEFlashAttention",
-    "SelectedTest",
-    "Skipped",
-    "SonaConfig",
-    "Suite",
-    "SuiteIndex",
-    "TargetSpeedup",
-    "VectorMatch",
-    "WASMSIMDBackend",
-    "WorkloadBenchmark",
-    "adapt_suite",
-    "benchmark_workload",
-    "cluster_failures",
-    "collect",
-    "create_qe_flash_attention",
-    "find_duplicates",
-    "find_gaps",
-    "get_optimal_block_config",
-    "get_qe_flash_attention_config",
-    "get_wasm_simd_backend",
-    "rank_tests",
-    "read_diff",
-    "read_failure",
-    "read_failures",
-    "run_flash_attention_benchmarks",
-]
+from typing import TYPE_CHECKING
+
+from flashwasm.lazy import attach
+
+# Public names by the module that has them: each is imported when first asked for, so that a command
+# imports what it uses.
+_HOMES = {
+    "flashwasm.qe.adaptation.feedback": ["FeedbackLog", "Judgement"],
+    "flashwasm.qe.adaptation.store": ["AdaptationStore"],
+    "flashwasm.qe.changes.diffs": ["ChangedFile", "read_diff"],
+    "flashwasm.qe.changes.selection": ["SelectedTest", "rank_tests"],
+    "flashwasm.qe.coverage.gaps": ["Gap", "find_gaps"],
+    "flashwasm.qe.coverage.index": ["CoverageIndex", "CoverageMatch"],
+    "flashwasm.qe.defects.library": [
+        "DefectMatch",
+        "FailureCluster",
+        "FailureLibrary",
+        "cluster_failures",
+    ],
+    "flashwasm.qe.defects.reports": ["read_failures"],
+    "flashwasm.qe.defects.tracebacks": ["Failure", "read_failure"],
+    "flashwasm.qe.duplicates.groups": ["DuplicateGroup", "find_duplicates"],
+    "flashwasm.qe.functions.index": ["FunctionIndex", "FunctionMatch"],
+    "flashwasm.qe.similarity.match": ["Match"],
+    "flashwasm.qe.similarity.suite_adaptation": ["adapt_suite"],
+    "flashwasm.qe.similarity.suite_index": ["SuiteIndex"],
+    "flashwasm.qe.suites.suite": ["CollectedTest", "Skipped", "Suite", "collect"],
+    "flashwasm.qe.workloads.attention": ["QEFlashAttention"],
+    "flashwasm.qe.workloads.backend": [
+        "OperationTiming",
+        "WASMSIMDBackend",
+        "get_wasm_simd_backend",
+    ],
+    "flashwasm.qe.workloads.benchmarks": [
+        "MeasuredOperation",
+        "WorkloadBenchmark",
+        "benchmark_workload",
+        "run_flash_attention_benchmarks",
+    ],
+    "flashwasm.qe.workloads.configuration": [
+        "BLOCK_SIZE_PRESETS",
+        "QE_FLASH_ATTENTION_CONFIG",
+        "QE_PERFORMANCE_TARGETS",
+        "QE_SONA_CONFIG",
+        "WORKLOADS",
+        "BlockConfig",
+        "FlashAttentionConfig",
+        "PerformanceTarget",
+        "SonaConfig",
+        "TargetSpeedup",
+        "get_optimal_block_config",
+        "get_qe_flash_attention_config",
+    ],
+    "flashwasm.qe.workloads.coverage_rows": ["CoverageRows"],
+    "flashwasm.qe.workloads.creation": ["create_qe_flash_attention"],
+    "flashwasm.qe.workloads.metrics": ["Metrics"],
+    "flashwasm.qe.workloads.nearest": ["PatternMatch", "VectorMatch"],
+    "flashwasm.qe.workloads.patterns": ["PatternAdaptation"],
+}
+
+if TYPE_CHECKING:
+    from flashwasm.qe.adaptation.feedback import FeedbackLog as FeedbackLog
+    from flashwasm.qe.adaptation.feedback import Judgement as Judgement
+    from flashwasm.qe.adaptation.store import AdaptationStore as AdaptationStore
+    from flashwasm.qe.changes.diffs import ChangedFile as ChangedFile
+    from flashwasm.qe.changes.diffs import read_diff as read_diff
+    from flashwasm.qe.changes.selection import SelectedTest as SelectedTest
+    from flashwasm.qe.changes.selection import rank_tests as rank_tests
+    from flashwasm.qe.coverage.gaps import Gap as Gap
+    from flashwasm.qe.coverage.gaps import find_gaps as find_gaps
+    from flashwasm.qe.coverage.index import CoverageIndex as CoverageIndex
+    from flashwasm.qe.coverage.index import CoverageMatch as CoverageMatch
+    from flashwasm.qe.defects.library import DefectMatch as DefectMatch
+    from flashwasm.qe.defects.library import FailureCluster as FailureCluster
+    from flashwasm.qe.defects.library import FailureLibrary as FailureLibrary
+    from flashwasm.qe.defects.library import cluster_failures as cluster_failures
+    from flashwasm.qe.defects.reports import read_failures as read_failures
+    from flashwasm.qe.defects.tracebacks import Failure as Failure
+    from flashwasm.qe.defects.tracebacks import read_failure as read_failure
+    from flashwasm.qe.duplicates.groups import DuplicateGroup as DuplicateGroup
+    from flashwasm.qe.duplicates.groups import find_duplicates as find_duplicates
+    from flashwasm.qe.functions.index import FunctionIndex as FunctionIndex
+    from flashwasm.qe.functions.index import FunctionMatch as FunctionMatch
+    from flashwasm.qe.similarity.match import Match as Match
+    from flashwasm.qe.similarity.suite_adaptation import adapt_suite as adapt_suite
+    from flashwasm.qe.similarity.suite_index import SuiteIndex as SuiteIndex
+    from flashwasm.qe.suites.suite import CollectedTest as CollectedTest
+    from flashwasm.qe.suites.suite import Skipped as Skipped
+    from flashwasm.qe.suites.suite import Suite as Suite
+    from flashwasm.qe.suites.suite import collect as collect
+    from flashwasm.qe.workloads.attention import QEFlashAttention as QEFlashAttention
+    from flashwasm.qe.workloads.backend import OperationTiming as OperationTiming
+    from flashwasm.qe.workloads.backend import WASMSIMDBackend as WASMSIMDBackend
+    from flashwasm.qe.workloads.backend import get_wasm_simd_backend as get_wasm_simd_backend
+    from flashwasm.qe.workloads.benchmarks import MeasuredOperation as MeasuredOperation
+    from flashwasm.qe.workloads.benchmarks import WorkloadBenchmark as WorkloadBenchmark
+    from flashwasm.qe.workloads.benchmarks import benchmark_workload as benchmark_workload
+    from flashwasm.qe.workloads.benchmarks import (
+        run_flash_attention_benchmarks as run_flash_attention_benchmarks,
+    )
+    from flashwasm.qe.workloads.configuration import BLOCK_SIZE_PRESETS as BLOCK_SIZE_PRESETS
+    from flashwasm.qe.workloads.configuration import (
+        QE_FLASH_ATTENTION_CONFIG as QE_FLASH_ATTENTION_CONFIG,
+    )
+    from flashwasm.qe.workloads.configuration import (
+        QE_PERFORMANCE_TARGETS as QE_PERFORMANCE_TARGETS,
+    )
+    from flashwasm.qe.workloads.configuration import QE_SONA_CONFIG as QE_SONA_CONFIG
+    from flashwasm.qe.workloads.configuration import WORKLOADS as WORKLOADS
+    from flashwasm.qe.workloads.configuration import BlockConfig as BlockConfig
+    from flashwasm.qe.workloads.configuration import FlashAttentionConfig as FlashAttentionConfig
+    from flashwasm.qe.workloads.configuration import PerformanceTarget as PerformanceTarget
+    from flashwasm.qe.workloads.configuration import SonaConfig as SonaConfig
+    from flashwasm.qe.workloads.configuration import TargetSpeedup as TargetSpeedup
+    from flashwasm.qe.workloads.configuration import (
+        get_optimal_block_config as get_optimal_block_config,
+    )
+    from flashwasm.qe.workloads.configuration import (
+        get_qe_flash_attention_config as get_qe_flash_attention_config,
+    )
+    from flashwasm.qe.workloads.coverage_rows import CoverageRows as CoverageRows
+    from flashwasm.qe.workloads.creation import (
+        create_qe_flash_attention as create_qe_flash_attention,
+    )
+    from flashwasm.qe.workloads.metrics import Metrics as Metrics
+    from flashwasm.qe.workloads.nearest import PatternMatch as PatternMatch
+    from flashwasm.qe.workloads.nearest import VectorMatch as VectorMatch
+    from flashwasm.qe.workloads.patterns import PatternAdaptation as PatternAdaptation
+
+__getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
+
+__all__ = [*_NAMES]  # noqa: PLE0604 - the table above is the one list of names.

@@ -134,8 +134,7 @@ def _same_coverage(
     at = {test.nodeid: i for i, test in enumerate(tests)}
     groups = []
     for row in rows:
-        matrix = terms.matrix[[at[test.nodeid] for test in row]]
-        cosines = (matrix @ matrix.T).toarray()
+        cosines = terms.between([at[test.nodeid] for test in row])
         left = list(range(len(row)))
         while left:
             near = [i for i in left if cosines[left[0], i] >= _SIMILAR_TEXT]

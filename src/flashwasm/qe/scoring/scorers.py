@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.qe.scoring.whitening import whitened_collection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flashwasm.qe.scoring.postings import Likeness
     from flashwasm.qe.scoring.tfidf import TfIdf
 
-__all__ = ["CoverageScorer", "MeaningScorer", "Scorer", "TermScorer", "fused", "whitened"]
+__all__ = ["CoverageScorer", "MeaningScorer", "Scorer", "TermScorer", "fused"]
 
 Array = npt.NDArray[Any]
 # What is less than a whole voice in the sum. What a test calls is among its characters as well:
@@ -96,6 +98,8 @@ class MeaningScorer:
         Takes vectors ``(m, dim)``, returns unit vectors; None whitens.
     name : str, default "meaning"
         What was embedded.
+    cache : bool, default False
+        Whether whitened vectors are kept in the user's cache folder.
     """
 
     def __init__(
@@ -106,12 +110,15 @@ class MeaningScorer:
         transform: Callable[[Array], Array] | None = None,
         *,
         name: str = "meaning",
+        cache: bool = False,
     ) -> None:
         self.name = name
         self._shift = 0 if query_centre is None else vectors.mean(axis=0) - query_centre
-        self._transform = whitened(vectors) if transform is None else transform
-        self._vectors = self._transform(vectors)
         self._embed = embed
+        if transform is None:
+            self._transform, self._vectors = whitened_collection(vectors, cache=cache)
+        else:
+            self._transform, self._vectors = transform, transform(vectors)
 
     def scores(self, query: int | str) -> Array:
         """Return cosines of the whitened embeddings."""
@@ -121,45 +128,6 @@ class MeaningScorer:
             row = self._transform((self._embed(query) + self._shift)[None])[0]
         products: Array = self._vectors @ row
         return products
-
-
-def whitened(vectors: Array, power: float = 0.5) -> Callable[[Array], Array]:
-    """Return a map to unit vectors whose directions vary alike, for vectors like these.
-
-    Sentence embeddings of one program share a few directions that drown the others. Dividing each
-    principal direction by a power of its variance (Su et al., "Whitening sentence representations",
-    2021) brings those back; the whole of it would bring up noise. Variances are drawn towards their
-    mean where there are few vectors to estimate them from.
-
-    Parameters
-    ----------
-    vectors : numpy.ndarray of float, shape (n, dim)
-        What to estimate from.
-    power : float, default 0.5
-        0 changes nothing but the centre, 1 makes all variances equal.
-
-    Returns
-    -------
-    callable
-        Takes vectors ``(m, dim)``, returns unit vectors ``(m, dim)`` in float32.
-    """
-    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    n, dim = vectors.shape
-    # The products are in float32, half the time for the many vectors of a suite.
-    centred = vectors.astype(np.float32) - centre
-    covariance = (centred.T @ centred).astype(np.float64) / n
-    variance, directions = np.linalg.eigh(covariance)
-    trust = n / (n + dim)
-    variance = trust * np.maximum(variance, 0) + (1 - trust) * max(variance.mean(), 1e-12)
-    scale = (directions * variance ** (-power / 2)).astype(np.float32)
-
-    def transform(rows: Array) -> Array:
-        mapped: Array = (rows.astype(np.float32) - centre) @ scale
-        lengths = np.linalg.norm(mapped, axis=1, keepdims=True)
-        mapped /= np.where(lengths == 0, 1, lengths)
-        return mapped
-
-    return transform
 
 
 def fused(components: Mapping[str, Array], left_out: int | None = None) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -24,12 +24,12 @@ __all__ = ["FEATURES", "TfIdf", "require_sklearn"]
 
 Array = npt.NDArray[Any]
 # To be raised when a term or a weight is made in another way: what was cached then is not read.
-_VERSION = 2
+_VERSION = 3
 # Columns that terms are hashed to: a suite's character n-grams are some hundred thousand.
 FEATURES = 1 << 21
-# Queries that go through all rows; then the matrix is turned, which takes as long as ten or more of
-# these, and each query a fraction of one: docs/decisions/0010.
-_BY_ROW = 3
+# A query that meets more entries than this is scipy's, whose import takes 0.2 s: words meet some
+# ten thousand, a test of a large suite a million. Both give the same bits.
+_FEW_ENTRIES = 1 << 18
 
 
 def require_sklearn() -> Any:
@@ -87,43 +87,51 @@ class TfIdf:
         if find_spec("sklearn") is None:
             require_sklearn()
         self._terms = terms
-        self._asked = 0
-        self._sparse = _optional("scipy.sparse")
+        self._texts = list(texts)
         digest = hashlib.sha256(f"{terms} {_VERSION} {FEATURES}".encode())
         for text in texts:
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
         self.key = digest.hexdigest()
         arrays = (known or {}).get(self.key) or cached_arrays(
-            "tfidf", self.key, lambda: self._fit(texts, progress), cache=cache
+            "tfidf", self.key, lambda: self._fit(progress), cache=cache
         )
         self.arrays = arrays
-        self._columns, self._idf = arrays["columns"], arrays["idf"]
-        self.matrix = self._sparse.csr_matrix(
-            (arrays["data"], arrays["indices"], arrays["indptr"]),
-            shape=(len(texts), len(self._columns)),
-        )
+        self._columns, self._idf, self._starts = arrays["columns"], arrays["idf"], arrays["indptr"]
 
     def scores(self, query: int | str) -> Array:
         """Return the cosine of each text with the text at a position, or with another text."""
-        row = self.matrix[query] if isinstance(query, int) else self._transform(query)
-        self._asked += 1
-        scores: Array
-        if self._asked <= _BY_ROW:
-            dense = np.zeros(len(self._columns), np.float32)
-            dense[row.indices] = row.data
-            scores = self.matrix @ dense
-        else:
-            scores = self._by_column[:, row.indices] @ row.data
+        columns, weights = self._row(self._texts[query] if isinstance(query, int) else query)
+        starts, ends = self._starts[columns], self._starts[columns + 1]
+        if int((ends - starts).sum()) > _FEW_ENTRIES:
+            product: Array = self._matrix[:, columns] @ weights
+            return product
+        scores = np.zeros(len(self._texts), np.float32)
+        owners, data = self.arrays["indices"], self.arrays["data"]
+        for start, end, weight in zip(starts.tolist(), ends.tolist(), weights, strict=True):
+            # A text has a term once, so that no place comes twice.
+            scores[owners[start:end]] += data[start:end] * weight
         return scores
 
-    @cached_property
-    def _by_column(self) -> Any:
-        return self.matrix.tocsc()
+    def between(self, positions: Sequence[int]) -> Array:
+        """Return the cosines ``(m, m)`` of the texts at some positions."""
+        rows = [self._row(self._texts[i]) for i in positions]
+        columns, places = np.unique(np.concatenate([row for row, _ in rows]), return_inverse=True)
+        dense = np.zeros((len(rows), len(columns)), np.float32)
+        owners = np.repeat(np.arange(len(rows)), [len(row) for row, _ in rows])
+        dense[owners, places] = np.concatenate([weights for _, weights in rows])
+        cosines: Array = dense @ dense.T
+        return cosines
 
-    def _fit(
-        self, texts: Sequence[str], progress: Callable[[int, int], None] | None
-    ) -> dict[str, Array]:
-        def counted() -> Any:
+    @cached_property
+    def _matrix(self) -> Any:
+        arrays, shape = self.arrays, (len(self._texts), len(self._columns))
+        entries = (arrays["data"], arrays["indices"], self._starts)
+        return _optional("scipy.sparse").csc_matrix(entries, shape=shape)
+
+    def _fit(self, progress: Callable[[int, int], None] | None) -> dict[str, Array]:
+        texts = self._texts
+
+        def counted() -> Iterator[str]:
             for done, text in enumerate(texts):
                 yield text
                 if progress is not None:
@@ -141,28 +149,32 @@ class TfIdf:
         # Only columns that some texts have: the others are most of what terms may be hashed to.
         columns = np.flatnonzero(frequency).astype(np.int32)
         idf = np.log((1 + len(texts)) / (1 + frequency[columns])) + 1
-        self._idf = idf.astype(np.float32)
-        matrix = self._weighted(counts[:, columns].tocsr())
+        idf = idf.astype(np.float32)
+        owners = counts.indices.astype(np.int32)
         return {
             "columns": columns,
-            "idf": self._idf,
-            "data": matrix.data,
-            "indices": matrix.indices.astype(np.int32),
-            "indptr": matrix.indptr,
+            "idf": idf,
+            "data": _weighted(counts.data, np.repeat(idf, frequency[columns]), owners, len(texts)),
+            "indices": owners,
+            "indptr": np.append(counts.indptr[columns], counts.nnz).astype(np.int64),
         }
 
-    def _transform(self, text: str) -> Any:
-        """Return a text's row, without scikit-learn, which takes a second to import."""
-        columns = [hashed(term) % FEATURES for term in ANALYZERS[self._terms](text)]
-        asked, counts = np.unique(np.array(columns, np.int32), return_counts=True)
-        places = np.minimum(np.searchsorted(self._columns, asked), len(self._columns) - 1)
-        known = self._columns[places] == asked
-        row = (counts[known].astype(np.float32), places[known], [0, int(known.sum())])
-        return self._weighted(self._sparse.csr_matrix(row, shape=(1, len(self._columns))))
+    def _row(self, text: str) -> tuple[Array, Array]:
+        """Return a text's places among the columns and its weights there.
 
-    def _weighted(self, counts: Any) -> Any:
-        """Return rows of length 1 of (1 + log count) times the inverse document frequency."""
-        counts.data = (1 + np.log(counts.data)) * self._idf[counts.indices]
-        lengths = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
-        counts.data /= np.repeat(np.where(lengths == 0, 1, lengths), np.diff(counts.indptr))
-        return counts
+        Without scikit-learn, which takes a second to import.
+        """
+        hashes = [hashed(term) % FEATURES for term in ANALYZERS[self._terms](text)]
+        asked, counts = np.unique(np.array(hashes, np.int32), return_counts=True)
+        places = np.searchsorted(self._columns, asked)
+        known = np.searchsorted(self._columns, asked, side="right") > places
+        places, counts = places[known], counts[known].astype(np.float32)
+        return places, _weighted(counts, self._idf[places], np.zeros(len(places), np.int32), 1)
+
+
+def _weighted(counts: Array, idf: Array, owners: Array, texts: int) -> Array:
+    """Return (1 + log count) times the inverse document frequency, each text's of length 1."""
+    weights = (1 + np.log(counts)) * idf
+    lengths = np.sqrt(np.bincount(owners, weights=weights * weights, minlength=texts))
+    unit: Array = weights / np.where(lengths == 0, 1, lengths).astype(np.float32)[owners]
+    return unit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.runtime import Runtime
 
-__all__ = ["ScorerBuilder"]
+__all__ = ["ScorerBuilder", "embedder_in_background"]
 
 
 class ScorerBuilder:
@@ -38,6 +39,8 @@ class ScorerBuilder:
         What need not be made again; what is made is added to it.
     root : pathlib.Path, optional
         The suite whose active adaptation to feedback is used; None uses none.
+    embedder : callable, optional
+        Returns what embeds, made of `model` and `runtime`, or raises what making it raised.
 
     Attributes
     ----------
@@ -54,33 +57,50 @@ class ScorerBuilder:
         runtime: Runtime | None,
         kept: Kept,
         root: Path | None = None,
+        embedder: Callable[[], Embedder] | None = None,
     ) -> None:
         self._sources = sources
         self._model = model
         self._runtime = runtime
         self._root = root
+        self._embedder = embedder
         self.kept = kept
         self.adaptation: int | None = None
         self.notes: list[str] = []
 
-    def scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer | CapabilityError:
-        """Return a scorer, or the error that says what it lacks."""
-        try:
-            if name == "meaning":
-                return self._meaning(progress=progress, cache=cache)
-            with progress_report(f"counting {name}", show=progress) as advance:
-                sources, known = self._sources or [""], self.kept.terms
-                terms = TfIdf(name, sources, cache=cache, progress=advance, known=known)
-            known[terms.key] = terms.arrays
-            return TermScorer(name, terms)
-        except CapabilityError as error:
-            return error
+    def scorers(
+        self, names: Sequence[str], *, needed: Sequence[str], progress: bool, cache: bool
+    ) -> tuple[list[Scorer], list[str]]:
+        """Return scorers by name, that by coverage where there is one, and what others lack.
 
-    def coverage(self) -> list[Scorer]:
-        """Return the scorer by coverage, where the tests' rows are there."""
-        if self.kept.rows is None:
-            return []
-        return [CoverageScorer(Likeness(self.kept.rows, self.kept.width))]
+        Raises
+        ------
+        CapabilityError
+            If one that is needed lacks something, or all do.
+        """
+        built: list[Scorer] = []
+        lacking: dict[str, None] = {}
+        for name in names:
+            try:
+                built.append(self._scorer(name, progress=progress, cache=cache))
+            except CapabilityError as error:  # noqa: PERF203 - three scorers at most.
+                if name in needed:
+                    raise
+                lacking[str(error)] = None
+        if self.kept.rows is not None:
+            built.append(CoverageScorer(Likeness(self.kept.rows, self.kept.width)))
+        if not built:
+            raise CapabilityError("; ".join(lacking))
+        return built, list(lacking)
+
+    def _scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer:
+        if name == "meaning":
+            return self._meaning(progress=progress, cache=cache)
+        with progress_report(f"counting {name}", show=progress) as advance:
+            sources, known = self._sources or [""], self.kept.terms
+            terms = TfIdf(name, sources, cache=cache, progress=advance, known=known)
+        known[terms.key] = terms.arrays
+        return TermScorer(name, terms)
 
     def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
         rt = default_runtime() if self._runtime is None else self._runtime
@@ -89,7 +109,10 @@ class ScorerBuilder:
         if model is None and known is not None and Path(known.model).is_dir():
             model = known.model
         try:
-            embedder = Embedder(model, cache=cache, runtime=rt)
+            if self._embedder is not None:
+                embedder = self._embedder()
+            else:
+                embedder = Embedder(model, cache=cache, runtime=rt)
         except CapabilityError as error:
             if known is None or self._model is not None:
                 raise
@@ -106,8 +129,24 @@ class ScorerBuilder:
             active = active_adaptation(self._root, embedder.identity, rt)
             self.adaptation, transform, self.notes = active
         return MeaningScorer(
-            known.vectors, lambda text: embedder.embed([text])[0], transform=transform
+            known.vectors,
+            lambda text: embedder.embed([text])[0],
+            transform=transform,
+            cache=cache,
         )
+
+
+def embedder_in_background(
+    model: str | Path | SentenceEncoder | None, runtime: Runtime | None, *, cache: bool
+) -> Callable[[], Embedder]:
+    """Start to make what embeds; return what waits for it, and raises what making it raised.
+
+    Most of its time goes to digests of files, which leave the interpreter to other threads.
+    """
+    pool = ThreadPoolExecutor(1)
+    made = pool.submit(Embedder, model, cache=cache, runtime=runtime)
+    pool.shutdown(wait=False)
+    return made.result
 
 
 def _lacking(error: CapabilityError) -> Callable[[str], NoReturn]:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
-_ARRAYS = ("data", "idf", "columns", "indices")
+_ARRAYS = ("data", "idf", "columns", "indices", "indptr")
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,6 @@ def term_sections(terms: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
     sections: dict[str, Array] = {}
     for i, arrays in enumerate(terms.values()):
         sections |= {f"terms{i}.{name}": arrays[name] for name in _ARRAYS}
-        # SciPy chooses the width of these by their values.
-        sections[f"terms{i}.indptr"] = arrays["indptr"].astype(np.int64)
     return sections
 
 
@@ -135,9 +133,9 @@ def read_terms(file: StoredIndex, count: int) -> dict[str, Mapping[str, Array]]:
 
 
 def _terms(file: StoredIndex, name: str, count: int) -> dict[str, Array]:
-    """Return the arrays of one `TfIdf`; SciPy would follow their numbers without looking."""
+    """Return one `TfIdf`'s arrays; SciPy would follow their numbers without looking."""
     columns = file.section(f"{name}.columns", "<i4", (None,))
-    indptr = file.section(f"{name}.indptr", "<i8", (count + 1,))
+    indptr = file.section(f"{name}.indptr", "<i8", (len(columns) + 1,))
     indices = file.section(f"{name}.indices", "<i4", (None,))
     arrays = {
         "data": file.floats(f"{name}.data", (len(indices),)),
@@ -148,8 +146,8 @@ def _terms(file: StoredIndex, name: str, count: int) -> dict[str, Array]:
     }
     if len(columns) and (columns.min() < 0 or columns.max() >= FEATURES):
         file.refuse(f"a column of {name!r} is out of range")
-    if len(indices) and (indices.min() < 0 or indices.max() >= len(columns)):
+    if len(indices) and (indices.min() < 0 or indices.max() >= count):
         file.refuse(f"an index of {name!r} is out of range")
     if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
-        file.refuse(f"the rows of {name!r} do not end where they should")
+        file.refuse(f"the columns of {name!r} do not end where they should")
     return arrays

@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from flashwasm.arrays import choice, positive_int
 from flashwasm.encoder.progress import progress_report
-from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer, fused
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploration import explored
 from flashwasm.qe.similarity.match import Match
 from flashwasm.qe.similarity.query_file import read_query, tests_of
-from flashwasm.qe.similarity.scorer_builder import ScorerBuilder
+from flashwasm.qe.similarity.scorer_builder import ScorerBuilder, embedder_in_background
 from flashwasm.qe.similarity.suite_file import Kept, read_suite, write_suite
 from flashwasm.qe.suites.nodeids import NodeIds
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite, collect
@@ -141,27 +141,18 @@ class SuiteIndex:
         """
         for name in scorers or ():
             choice(name, "scorers", ("characters", "identifiers", "structure", "meaning"))
+        names = scorers or SCORERS
+        opened = embedder_in_background(model, runtime, cache=cache) if "meaning" in names else None
         with progress_report("reading the suite", show=progress) as advance:
             suite = collect(path, cache=cache, progress=advance)
-        root = suite.root if adapted else None
-        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, Kept(), root)
+        root, sources = suite.root if adapted else None, [test.source for test in suite.tests]
+        builder = ScorerBuilder(sources, model, runtime, Kept(), root, opened)
         if coverage is not None and suite.tests:
             likeness = coverage.likeness([(test.nodeid, *test.also) for test in suite.tests])
             builder.kept.rows, builder.kept.width = likeness.rows, likeness.width
-        built: list[Scorer] = []
-        missing: dict[str, None] = {}
-        for name in scorers or SCORERS:
-            made = builder.scorer(name, progress=progress, cache=cache)
-            if not isinstance(made, CapabilityError):
-                built.append(made)
-            elif scorers is not None or (name == "meaning" and model is not None):
-                raise made
-            else:
-                missing[str(made)] = None
-        built += builder.coverage()
-        if not built:
-            raise CapabilityError("; ".join(missing))
-        return cls(suite, built, list(missing), builder)
+        needed = scorers or (["meaning"] if model is not None else [])
+        built, missing = builder.scorers(names, needed=needed, progress=progress, cache=cache)
+        return cls(suite, built, missing, builder)
 
     @classmethod
     def load(
@@ -181,13 +172,9 @@ class SuiteIndex:
         suite, names, kept = read_suite(Path(path))
         root = suite.root if adapted else None
         builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, kept, root)
-        built: list[Scorer] = []
-        for name in (name for name in names if name != CoverageScorer.name):
-            made = builder.scorer(name, progress=progress, cache=True)
-            if isinstance(made, CapabilityError):
-                raise made
-            built.append(made)
-        return cls(suite, [*built, *builder.coverage()], (), builder)
+        names = [name for name in names if name != CoverageScorer.name]
+        built, _ = builder.scorers(names, needed=names, progress=progress, cache=True)
+        return cls(suite, built, (), builder)
 
     def save(self, path: str | Path) -> None:
         """Write the tests and what compares them to one file, whole or not at all."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tokenize
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from flashwasm.files import write_atomically
@@ -24,7 +26,8 @@ _CACHE_VERSION = 1
 _MAX_IMPORTS = 8
 
 
-@dataclass(frozen=True)
+# Compared by identity: `Modules` reads each file once.
+@dataclass(frozen=True, eq=False)
 class Module:
     """A file that was read.
 
@@ -44,9 +47,10 @@ class Module:
 
     def source(self, span: Span) -> str:
         """Return a function's source, without the indentation of its first line."""
-        lines = self.lines[span.first - 1 : span.last]
-        indentation = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-        return "\n".join(line.removeprefix(indentation) for line in lines)
+        text = "\n".join(self.lines[span.first - 1 : span.last])
+        first = self.lines[span.first - 1]
+        indentation = first[: len(first) - len(first.lstrip())]
+        return text.removeprefix(indentation).replace(f"\n{indentation}", "\n")
 
 
 class Modules:
@@ -71,6 +75,7 @@ class Modules:
         self._cached = _read_cache(self._cache_path) if self._cache_path else {}
         self._used: dict[str, dict[str, Any]] = {}
         self._read: dict[Path, Module | str] = {}
+        self._located: dict[tuple[Path, str, tuple[str, ...]], Path | None] = {}
         self.digests: dict[Path, str] = {}
 
     def read(self, path: Path) -> Module | str:
@@ -107,7 +112,7 @@ class Modules:
         parts = [part for part in (attribute, *rest.split(".")) if part]
         # The first of the parts may be packages and modules; the others are a name inside them.
         for split in range(len(parts)):
-            path = _locate(module.path, source, parts[:split])
+            path = self._locate(module.path.parent, source, tuple(parts[:split]))
             imported = self.read(path) if path else None
             if isinstance(imported, Module):
                 found = self.find(imported, ".".join(parts[split:]), depth - 1)
@@ -123,13 +128,13 @@ class Modules:
         The order is depth first, left to right: Python's own but for diamonds.
         """
         pending = [(module, definition)]
-        lineage: dict[tuple[Path, str], tuple[Module, ClassOutline]] = {}
+        lineage: dict[tuple[Module, str], tuple[Module, ClassOutline]] = {}
         foreign: list[str] = []
         while pending:
             module, definition = pending.pop()
-            if (module.path, definition.name) in lineage:
+            if (module, definition.name) in lineage:
                 continue
-            lineage[module.path, definition.name] = (module, definition)
+            lineage[module, definition.name] = (module, definition)
             scope = definition.name.rpartition(".")[0]
             for base in reversed(definition.bases):
                 # Inside a class, its own names come before the module's.
@@ -152,38 +157,45 @@ class Modules:
         except OSError as error:
             warnings.warn(f"cannot write {self._cache_path}: {error}", RuntimeWarning, stacklevel=2)
 
+    def _locate(self, folder: Path, source: str, parts: tuple[str, ...]) -> Path | None:
+        key = (folder, source, parts)
+        if key not in self._located:
+            self._located[key] = _located(folder, source, parts)
+        return self._located[key]
+
     def _parse(self, path: Path) -> Module:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise ValueError("a link to nothing") from None
         # Opening a pipe would wait for someone to write to it.
-        if not path.is_file():
-            raise ValueError("not a regular file" if path.exists() else "a link to nothing")
-        if (size := path.stat().st_size) > LARGEST_SOURCE:
+        if not S_ISREG(status.st_mode):
+            raise ValueError("not a regular file")
+        if (size := status.st_size) > LARGEST_SOURCE:
             raise ValueError(f"{size} bytes, more than the {LARGEST_SOURCE} that are read")
         data = path.read_bytes()
         key = self.digests[path] = hashlib.sha256(data).hexdigest()
         # PEP 263: a file says in which encoding it is.
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = io.TextIOWrapper(io.BytesIO(data), encoding).read()
+        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
         outline = Outline.from_json(self._cached[key]) if key in self._cached else parse(text)
         self._used[key] = self._cached.get(key) or outline.to_json()
         return Module(path, text.split("\n"), outline)
 
 
-def _locate(importer: Path, source: str, parts: list[str]) -> Path | None:
-    """File of the module ``source``, ``parts`` below it, as a file imports it."""
+def _located(folder: Path, source: str, parts: tuple[str, ...]) -> Path | None:
+    """File of the module ``source``, ``parts`` below it, as a file in a folder imports it."""
     name = source.lstrip(".")
     level = len(source) - len(name)
-    dotted = [part for part in name.split(".") if part] + parts
+    dotted = [part for part in name.split(".") if part] + list(parts)
+    above = [str(folder), *map(str, folder.parents)]
     # A relative import says where it starts; an absolute one starts at some folder above the file.
-    starts = importer.parents[level - 1 : level] if level else importer.parents
-    for start in starts:
-        for candidate in (start.joinpath(*dotted, "__init__.py"), start.joinpath(*dotted)):
-            path = (
-                candidate
-                if candidate.suffix == ".py"
-                else candidate.with_name(f"{candidate.name}.py")
-            )
-            if path.is_file():
-                return path
+    for start in above[level - 1 : level] if level else above:
+        # Strings: this is asked for every import under a test's name, and paths take their time.
+        stem = os.path.join(start, *dotted)  # noqa: PTH118
+        for candidate in (f"{stem}{os.sep}__init__.py", f"{stem}.py"):
+            if os.path.isfile(candidate):  # noqa: PTH113
+                return Path(candidate)
     return None
 
 

@@ -165,7 +165,7 @@ class _Collector:
         self._modules = modules
         self._root = root
         # The key says where a function is defined: classes that inherit it share its entry.
-        self._found: dict[tuple[Path, str], tuple[Module, Span, list[str]]] = {}
+        self._found: dict[tuple[Module, str], tuple[Module, Span, list[str]]] = {}
 
     def add(self, module: Module) -> None:
         """Add what pytest collects from a file."""
@@ -223,7 +223,7 @@ class _Collector:
             hidden.update(ancestor.hidden, nested, (span.name for span in ancestor.tests))
 
     def _add(self, module: Module, name: str, span: Span, nodeid: str) -> None:
-        ids = self._found.setdefault((module.path, name), (module, span, []))[2]
+        ids = self._found.setdefault((module, name), (module, span, []))[2]
         own = f"{module.path.name}::{name.replace('.', '::')}"
         # A test goes by the class that defines it, where pytest runs it there.
         if nodeid.endswith(own):
