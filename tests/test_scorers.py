@@ -9,7 +9,7 @@ import flashwasm as fw
 import tiny_bert
 from flashwasm.qe import CoverageIndex, SuiteIndex
 from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.scoring import matrix_cache, terms, tfidf
+from flashwasm.qe.scoring import matrix_cache, terms, tfidf, whitening
 from flashwasm.qe.scoring.scorers import fused
 from flashwasm.qe.scoring.whitening import whitened
 from flashwasm.qe.similarity.explanation import Explainer
@@ -72,13 +72,24 @@ def test_cosines_are_scikit_learns_without_hashing(sklearn_text, kind):
     assert np.allclose(ours.scores(other), expected, atol=1e-5)
 
 
-def test_later_queries_are_scored_like_the_first(sklearn_text):
+@pytest.mark.parametrize("limit", ["_FEW_TERMS", "_FEW_ENTRIES"])
+@pytest.mark.parametrize("query", [1, "graph.add_edge(1)", "words of no program"])
+def test_long_queries_are_scored_like_short_ones(sklearn_text, monkeypatch, limit, query):
     assert sklearn_text
-    for query in (1, "graph.add_edge(1)"):
-        scores = [tfidf.TfIdf("characters", SOURCES).scores(query)]
-        ours = tfidf.TfIdf("characters", SOURCES)
-        scores += [ours.scores(query) for _ in range(12)]
-        assert all(np.array_equal(found, scores[0]) for found in scores)
+    ours = tfidf.TfIdf("characters", SOURCES)
+    few = ours.scores(query)
+    monkeypatch.setattr(tfidf, limit, -1)
+    many = ours.scores(query)
+    assert few.dtype == many.dtype == np.float32
+    assert np.array_equal(few, many)
+
+
+def test_cosines_between_texts_are_those_of_queries(sklearn_text):
+    assert sklearn_text
+    ours = tfidf.TfIdf("characters", SOURCES)
+    chosen = [3, 0, 1]
+    expected = np.array([ours.scores(i)[chosen] for i in chosen])
+    assert np.allclose(ours.between(chosen), expected, atol=1e-6)
 
 
 def test_one_text_and_texts_without_terms(sklearn_text):
@@ -108,11 +119,12 @@ def test_characters_are_scikit_learns(sklearn_text, text):
     assert sorted(terms.characters(text)) == sorted(count(text))
 
 
-@given(st.text(max_size=12))
-def test_terms_are_hashed_as_scikit_learn_does(sklearn_text, term):
+@given(st.lists(st.text(max_size=12)))
+def test_terms_are_hashed_as_scikit_learn_does(sklearn_text, words):
     assert sklearn_text
     utils = pytest.importorskip("sklearn.utils")
-    assert terms.hashed(term) == abs(int(utils.murmurhash3_32(term)))
+    expected = [abs(int(utils.murmurhash3_32(word))) for word in words]
+    assert terms.hashed(words).tolist() == expected
 
 
 def test_a_query_of_nothing_known_has_no_cosine(sklearn_text):
@@ -171,6 +183,23 @@ def test_whitening_evens_variances_out():
 def test_whitening_of_few_vectors_stays_finite():
     for rows in (np.ones((1, 8)), np.ones((3, 8)), np.eye(2, 8)):
         assert np.isfinite(whitened(rows)(rows)).all()
+
+
+def test_whitened_vectors_are_cached(folders, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((50, 8)).astype(np.float32)
+    transform, unit = whitening.whitened_collection(rows, cache=True)
+    assert np.array_equal(unit, whitening.whitened(rows)(rows))
+    with monkeypatch.context() as later:
+        later.setattr(whitening, "_fit", None)
+        again, kept = whitening.whitened_collection(rows, cache=True)
+        with pytest.raises(TypeError):  # Other vectors, and no cache, have to be fitted.
+            whitening.whitened_collection(rows[::-1], cache=True)
+        with pytest.raises(TypeError):
+            whitening.whitened_collection(rows)
+    assert np.array_equal(kept, unit)
+    assert np.array_equal(again(rows[:3]), transform(rows[:3]))
+    assert len(list((folders / "cache" / "whitened").iterdir())) == 1
 
 
 def test_fusion_is_the_mean_of_z_scores():

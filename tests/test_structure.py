@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import wasmtime
 
 import flashwasm as fw
 import reference
+from flashwasm import qe
 from flashwasm.bench.operations.cases import CASES
 from flashwasm.bench.search.cases import SEARCH_CASES
 from flashwasm.host.instance import ARGUMENT_BYTES
@@ -133,14 +136,26 @@ def test_oracles_import_nothing_of_the_package():
         assert not any(i.startswith("flashwasm") for i in imported(ROOT / "tests" / name)), name
 
 
-def test_init_holds_names_only():
+@pytest.mark.parametrize("package", [fw, qe])
+def test_init_holds_names_only(package):
     """Public names and how they are imported when first asked for; no code of any operation."""
-    body = ast.parse((SOURCE / "__init__.py").read_text()).body
-    defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    assert defined <= {"__getattr__", "__dir__"}
-    assert len(set(fw.__all__)) == len(fw.__all__)
-    assert all(hasattr(fw, name) for name in fw.__all__)
-    assert set(fw.__all__) <= set(dir(fw))
+    body = ast.parse(Path(package.__file__).read_text()).body
+    assert not any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in body)
+    assert len(set(package.__all__)) == len(package.__all__)
+    assert all(hasattr(package, name) for name in package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match=rf"'{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
+
+
+def test_importing_a_package_imports_none_of_its_names():
+    code = (
+        "import sys, flashwasm, flashwasm.qe as qe\n"
+        "print(*sorted({'numpy', 'wasmtime', 'flashwasm.qe.suites.suite'} & sys.modules.keys()))\n"
+        "print(qe.collect.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["", "flashwasm.qe.suites.suite", ""]
 
 
 # The table of kernels: one row, and everything that belongs to it.

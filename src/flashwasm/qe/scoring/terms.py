@@ -10,18 +10,21 @@ import re
 import textwrap
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from flashwasm.qe.scoring.preparation import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ANALYZERS", "characters", "hashed", "identifiers", "structure"]
 
+Array = npt.NDArray[Any]
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _SHORTEST, _LONGEST = 3, 5
-_UINT32 = 0xFFFFFFFF
 
 
 def characters(text: str) -> list[str]:
@@ -95,23 +98,36 @@ ANALYZERS: Mapping[str, Callable[[str], list[str]]] = {
 }
 
 
-@lru_cache(1 << 15)
-def hashed(term: str) -> int:
-    """Return a number below 2**31 that depends on the term alone."""
-    data = term.encode()
-    state = 0
-    for at in range(0, len(data), 4):
-        block = int.from_bytes(data[at : at + 4], "little") * 0xCC9E2D51 & _UINT32
-        state ^= _rotated(block, 15) * 0x1B873593 & _UINT32
-        if at + 4 <= len(data):
-            state = _rotated(state, 13) * 5 + 0xE6546B64 & _UINT32
-    state ^= len(data)
-    state = (state ^ state >> 16) * 0x85EBCA6B & _UINT32
-    state = (state ^ state >> 13) * 0xC2B2AE35 & _UINT32
+def hashed(terms: Sequence[str]) -> Array:
+    """Return a number below 2**31 for each term, which depends on that alone."""
+    encoded = [term.encode() for term in terms]
+    lengths = np.array([len(data) for data in encoded], np.int64)
+    states = np.zeros(len(encoded), np.uint32)
+    for length in np.unique(lengths).tolist():
+        places = np.flatnonzero(lengths == length)
+        # Those of one length together, in words of four bytes, the last one filled up with zeros.
+        letters = np.zeros((len(places), -(-length // 4) * 4), np.uint8)
+        joined = b"".join([encoded[place] for place in places.tolist()])
+        letters[:, :length] = np.frombuffer(joined, np.uint8).reshape(len(places), length)
+        states[places] = _murmur(letters.view("<u4").astype(np.uint32), length)
+    # The magnitude as a signed number.
+    return np.minimum(states, 0 - states).astype(np.int64)
+
+
+def _murmur(words: Array, length: int) -> Array:
+    """Return the hashes of rows of words that hold so many bytes."""
+    state: Array = np.zeros(len(words), np.uint32)
+    for at in range(words.shape[1]):
+        state ^= _rotated(words[:, at] * np.uint32(0xCC9E2D51), 15) * np.uint32(0x1B873593)
+        if at < length // 4:
+            state = _rotated(state, 13) * np.uint32(5) + np.uint32(0xE6546B64)
+    state ^= np.uint32(length)
+    state = (state ^ state >> 16) * np.uint32(0x85EBCA6B)
+    state = (state ^ state >> 13) * np.uint32(0xC2B2AE35)
     state ^= state >> 16
-    # Its magnitude as a signed number.
-    return min(state, (1 << 32) - state)
+    return state
 
 
-def _rotated(x: int, bits: int) -> int:
-    return (x << bits | x >> 32 - bits) & _UINT32
+def _rotated(x: Array, bits: int) -> Array:
+    rotated: Array = x << bits | x >> 32 - bits
+    return rotated

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -27,9 +28,9 @@ Array = npt.NDArray[Any]
 _VERSION = 3
 # Columns that terms are hashed to: a suite's character n-grams are some hundred thousand.
 FEATURES = 1 << 21
-# A query that meets more entries than this is scipy's, whose import takes 0.2 s: words meet some
-# ten thousand, a test of a large suite a million. Both give the same bits.
-_FEW_ENTRIES = 1 << 18
+# A query with more terms or entries than these is scipy's, whose import takes 0.2 s: words have a
+# hundred terms in some ten thousand entries, a test of a large suite a million. The bits are equal.
+_FEW_TERMS, _FEW_ENTRIES = 1 << 8, 1 << 18
 
 
 def require_sklearn() -> Any:
@@ -102,7 +103,7 @@ class TfIdf:
         """Return the cosine of each text with the text at a position, or with another text."""
         columns, weights = self._row(self._texts[query] if isinstance(query, int) else query)
         starts, ends = self._starts[columns], self._starts[columns + 1]
-        if int((ends - starts).sum()) > _FEW_ENTRIES:
+        if len(columns) > _FEW_TERMS or int((ends - starts).sum()) > _FEW_ENTRIES:
             product: Array = self._matrix[:, columns] @ weights
             return product
         scores = np.zeros(len(self._texts), np.float32)
@@ -164,8 +165,9 @@ class TfIdf:
 
         Without scikit-learn, which takes a second to import.
         """
-        hashes = [hashed(term) % FEATURES for term in ANALYZERS[self._terms](text)]
-        asked, counts = np.unique(np.array(hashes, np.int32), return_counts=True)
+        terms = Counter(ANALYZERS[self._terms](text))
+        asked, own = np.unique(hashed(list(terms)) % FEATURES, return_inverse=True)
+        counts = np.bincount(own, weights=list(terms.values()), minlength=len(asked))
         places = np.searchsorted(self._columns, asked)
         known = np.searchsorted(self._columns, asked, side="right") > places
         places, counts = places[known], counts[known].astype(np.float32)
