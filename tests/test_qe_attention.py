@@ -433,6 +433,37 @@ def test_code_embedding(make, pooling, masked, dim):
     assert result.dtype == np.float32
 
 
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 70])
+@pytest.mark.parametrize("heads_at_once", [1, 2, 8])
+def test_the_mean_in_blocks_is_that_of_the_states(make, monkeypatch, length, heads_at_once):
+    """Without a product for each query, in blocks that do and do not divide the length."""
+    tokens, zero = normal(length, 192), np.zeros(192, np.float32)
+    attention = make("code-embedding")
+    blocks = {"heads_per_block": heads_at_once, "query_chunk_size": 32, "kv_chunk_size": 32}
+    attention.update_config({"blocks": blocks})
+    mean = attention.generate_code_embedding(tokens, zero)
+    heads = tokens.reshape(length, 3, 64).swapaxes(0, 1)
+    states = attention.compute_flash_attention(heads, heads, heads).mean(axis=1).reshape(-1)
+    assert np.allclose(mean, states / np.linalg.norm(states), rtol=0, atol=TOLERANCE)
+    monkeypatch.setattr("flashwasm.qe.workloads.blocks._STORED_SCORES", 5 * length)
+    small = attention.generate_code_embedding(tokens, zero + np.float32(1e-30))
+    assert np.allclose(mean, small, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_what_takes_no_part_changes_nothing(make, pooling, causal):
+    attention = make("code-embedding")
+    attention.update_config({"use_causal_mask": causal})
+    tokens, positions, mask = normal(50, 64), normal(50, 64), rng.random(50) > 0.5
+    masked = attention.generate_code_embedding(tokens, positions, mask, pooling)
+    alone = attention.generate_code_embedding(tokens[mask], positions[mask], None, pooling)
+    assert np.array_equal(masked, alone)
+    tokens[~mask] = np.nan
+    again = attention.generate_code_embedding(tokens, positions, mask, pooling)
+    assert np.array_equal(again, masked)
+
+
 def test_code_embedding_with_one_position_for_all(make):
     attention, tokens, position = make(), normal(6, 8), normal(8)
     one = attention.generate_code_embedding(tokens, position)

@@ -200,20 +200,21 @@ class CoverageIndex:
         """
         positive_int(k, "k")
         own = self.find(nodeid)
-        shared, scores = self.similarities(self._rows[own])
-        scores[own] = 0
-        least = np.partition(scores, -k)[-k] if k < len(scores) else 0
-        # Sorting the few that reach the k-th best is quicker than sorting all of them.
-        near = np.flatnonzero((scores >= least) & (scores > 0))
+        row = self._rows[own]
+        shared = self._postings.counts(row)
+        shared[own] = 0
+        # Most tests share nothing with this one, and sorting the few that reach the k-th best is
+        # quicker than sorting all.
+        near = np.flatnonzero(shared > 0)
+        scores = shared[near] / np.sqrt(self._postings.lengths[near] * float(max(len(row), 1)))
+        if k < len(near):
+            # From the low end: NumPy's selection takes ten times as long at the high one.
+            reached = scores >= -np.partition(-scores, k - 1)[k - 1]
+            near, scores = near[reached], scores[reached]
         return [
-            CoverageMatch(self.tests[i], float(scores[i]), int(shared[i]))
-            for i in near[np.argsort(-scores[near], kind="stable")[:k]]
+            CoverageMatch(self.tests[near[i]], float(scores[i]), int(shared[near[i]]))
+            for i in np.argsort(-scores, kind="stable")[:k]
         ]
-
-    def similarities(self, columns: Array) -> tuple[Array, Array]:
-        """Return, for each test, the lines shared with a row, and the cosine."""
-        shared = self._postings.counts(columns)
-        return shared, shared / np.sqrt(self._postings.lengths * float(max(len(columns), 1)))
 
     def row(self, test: int) -> Array:
         """Return the columns that a test's own run reaches."""

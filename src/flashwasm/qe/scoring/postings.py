@@ -63,7 +63,8 @@ class Postings:
         """Return how many of some columns each row has."""
         if not len(columns) or not self._count:
             return np.zeros(len(self._distinct_of), np.int64)
-        spans = [self._owners[self._starts[c] : self._starts[c + 1]] for c in columns]
+        starts, ends = self._starts[columns].tolist(), self._starts[columns + 1].tolist()
+        spans = [self._owners[start:end] for start, end in zip(starts, ends, strict=True)]
         counts = np.bincount(np.concatenate(spans), minlength=self._count)
         result: Array = counts[self._distinct_of]
         return result

@@ -10,13 +10,22 @@ import numpy.typing as npt
 
 from flashwasm.arrays import choice, finite_float, floats, positive_int, shaped
 from flashwasm.errors import CapabilityError, ClosedError
-from flashwasm.qe.workloads.blocks import Operands, Pool, attend, materialize, operands, seen_shape
+from flashwasm.qe.workloads.blocks import (
+    Operands,
+    Pool,
+    attend,
+    materialize,
+    mean_attention,
+    operands,
+    seen_shape,
+)
 from flashwasm.qe.workloads.code_embedding import (
     POOLINGS,
     checked_tokens,
     pool_states,
     split_heads,
     token_digest,
+    unit_vector,
 )
 from flashwasm.qe.workloads.configuration import (
     QE_SONA_CONFIG,
@@ -232,11 +241,8 @@ class QEFlashAttention(AdaptsPatterns):
             found = None if self._config.dropout_rate else self._cache.get(digest)
             self._recorder.lookup(hit=found is not None)
             if found is None:
-                hidden = None if taken.all() else ~taken
-                causal = self._config.use_causal_mask
-                states = self._attend(operands(*[split_heads(x)] * 3, hidden=hidden, causal=causal))
-                rows = states[0].swapaxes(0, 1).reshape(x.shape)[taken]
-                found = pool_states(rows, pooling, self._runtime)
+                # What takes no part is neither a query nor a key.
+                found = unit_vector(self._pooled(x[taken], pooling))
                 self._cache.put(digest, found)
             return found.copy()
 
@@ -297,6 +303,14 @@ class QEFlashAttention(AdaptsPatterns):
         arrays = [floats(x, name, at_least=2) for x, name in ((q, "q"), (k, "k"), (v, "v"))]
         checked = operands(*arrays, causal=self._config.use_causal_mask)
         return checked, seen_shape(checked, *arrays)
+
+    def _pooled(self, x: Array, pooling: str) -> Array:
+        """Return one vector ``(D,)`` of what self-attention makes of tokens ``(L, D)``."""
+        heads, causal = split_heads(x), self._config.use_causal_mask
+        if pooling == "mean" and not causal and not self._config.dropout_rate:
+            return mean_attention(heads, self._config.blocks, self._runtime).reshape(-1)
+        states = self._attend(operands(heads, heads, heads, causal=causal))
+        return pool_states(states[0].swapaxes(0, 1).reshape(x.shape), pooling, self._runtime)
 
     def _attend(self, checked: Operands) -> Array:
         if self._config.strategy == "throughput-optimized" and self._pool is None:

@@ -21,19 +21,20 @@ from flashwasm.runtime import Runtime
 if TYPE_CHECKING:
     from flashwasm.qe.workloads.configuration import BlockConfig, FlashAttentionConfig
 
-__all__ = ["Operands", "Pool", "attend", "materialize", "operands", "seen_shape"]
+__all__ = ["Operands", "Pool", "attend", "materialize", "mean_attention", "operands", "seen_shape"]
 
 Array = npt.NDArray[Any]
+# Scores of a head that `mean_attention` stores at once: 4 MB.
+_STORED_SCORES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Operands:
-    """Queries ``(B, H, L, D)``, keys and values, and the keys that are hidden, ``(Lk,)`` bool."""
+    """Queries ``(B, H, L, D)``, keys and values, of as many heads or fewer."""
 
     q: Array
     k: Array
     v: Array
-    hidden: Array | None
     causal: bool
 
     @property
@@ -86,9 +87,7 @@ class Pool:
             runtime.close()
 
 
-def operands(
-    q: Array, k: Array, v: Array, *, hidden: Array | None = None, causal: bool = False
-) -> Operands:
+def operands(q: Array, k: Array, v: Array, *, causal: bool = False) -> Operands:
     """Bring arrays of two or more axes to four; the kernels check the rest."""
     for name, array in (("q", q), ("k", k), ("v", v)):
         if array.ndim < 2:
@@ -112,7 +111,7 @@ def operands(
         raise ShapeError(
             f"k, v: expected keys (Lk, {q.shape[-1]}) and as many values, got {k.shape}, {v.shape}"
         )
-    return Operands(shaped[0], shaped[1], shaped[2], hidden, causal)
+    return Operands(shaped[0], shaped[1], shaped[2], causal)
 
 
 def seen_shape(o: Operands, *arrays: Array) -> tuple[int, ...]:
@@ -147,7 +146,7 @@ def attend(o: Operands, config: FlashAttentionConfig, runtime: Runtime, pool: Po
     if not small:
         # Every piece reads the same keys: they are copied into linear memory once.
         q, k, v = (runtime.asarray(x, np.float32) for x in (o.q, o.k, o.v))
-        o = Operands(q, k, v, o.hidden, o.causal)
+        o = Operands(q, k, v, o.causal)
     for n, piece in enumerate(pieces):
         _run(o, piece, config, runtime, out, seed and seed + n)
     return out
@@ -160,7 +159,9 @@ def materialize(o: Operands, rows: int, runtime: Runtime) -> Array:
     keys = k.shape[2]
     scores = runtime.empty((batch, heads, queries, keys))
     scale = np.float32(dim**-0.5)
-    hidden = _hidden(o, queries, keys)
+    hidden = None
+    if o.offset is not None:
+        hidden = np.arange(keys) > np.arange(queries)[:, None] + o.offset
     out = np.zeros(o.shape, np.float32)
     for b in range(batch):
         for h in range(heads):
@@ -179,16 +180,30 @@ def materialize(o: Operands, rows: int, runtime: Runtime) -> Array:
     return out
 
 
-def _hidden(o: Operands, queries: int, keys: int) -> Array | None:
-    """Which keys each query does not see, ``(Lq, Lk)``; None where it sees all."""
-    if o.hidden is None and o.offset is None:
-        return None
-    hidden = np.zeros((queries, keys), np.bool_)
-    if o.hidden is not None:
-        hidden |= o.hidden
-    if o.offset is not None:
-        hidden |= np.arange(keys) > np.arange(queries)[:, None] + o.offset
-    return hidden
+def mean_attention(x: Array, blocks: BlockConfig, runtime: Runtime) -> Array:
+    """Return the mean, ``(H, D)``, of what self-attention makes of states ``(H, L, D)``.
+
+    It is the mean of the weights times the states, so that no query needs a product of its own with
+    them. Scores are stored for a few heads and queries at a time.
+    """
+    heads, length, dim = x.shape
+    states = runtime.asarray(x, np.float32)
+    queries = runtime.asarray(x * np.float32(dim**-0.5))
+    keys = states.swapaxes(1, 2)
+    rows = min(blocks.query_chunk_size, length, max(1, _STORED_SCORES // length))
+    stored = runtime.empty(min(blocks.heads_per_block, heads) * rows * length)
+    share = np.full((1, rows), 1 / length, np.float32)
+    weights = np.zeros((heads, 1, length), np.float32)
+    for h in range(0, heads, blocks.heads_per_block):
+        head = slice(h, h + blocks.heads_per_block)
+        for i in range(0, length, rows):
+            asked = queries[head, i : i + rows]
+            shape = (*asked.shape[:2], length)
+            part = stored[: math.prod(shape)].reshape(shape)
+            matmul(asked, keys[head], out=part, runtime=runtime)
+            softmax(part, out=part, runtime=runtime)
+            weights[head] += matmul(share[:, : shape[1]], part, runtime=runtime)
+    return matmul(weights, states, runtime=runtime)[:, 0]
 
 
 def _pieces(o: Operands, blocks: BlockConfig, *, each_batch_entry: bool) -> Iterator[_Piece]:
@@ -219,8 +234,7 @@ def _run(
         after = o.q.shape[2] - piece.queries.start - q.shape[2]
         keys = k.shape[2] - after if o.causal else k.shape[2]
         if keys > 0:
-            hidden = None if o.hidden is None else o.hidden[:keys]
-            part = Operands(q, k[:, :, :keys], v[:, :, :keys], hidden, o.causal)
+            part = Operands(q, k[:, :, :keys], v[:, :, :keys], o.causal)
             target[:] = materialize(part, config.blocks.matmul_block_size, runtime)
         return
     step = config.blocks.kv_chunk_size
@@ -232,12 +246,10 @@ def _run(
             causal = o.offset + piece.queries.start - start
             if causal + q.shape[2] <= 0:
                 break  # No query of this piece sees a key of this chunk or of a later one.
-        mask = None if o.hidden is None else ~o.hidden[chunk]
         parts.append(
             attention(
                 *(q, k[:, :, chunk], v[:, :, chunk]),
                 causal=causal,
-                mask=mask,
                 dropout=config.dropout_rate,
                 # Every chunk has its own weights to drop.
                 seed=None if seed is None else (seed << 15) + n,

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from flashwasm.runtime import Runtime
 
-__all__ = ["POOLINGS", "checked_tokens", "pool_states", "split_heads", "token_digest"]
+__all__ = [
+    "POOLINGS",
+    "checked_tokens",
+    "pool_states",
+    "split_heads",
+    "token_digest",
+    "unit_vector",
+]
 
 Array = npt.NDArray[Any]
 POOLINGS = ("mean", "cls", "attention")
@@ -71,15 +78,21 @@ def split_heads(x: Array) -> Array:
 
 
 def pool_states(states: Array, pooling: str, rt: Runtime) -> Array:
-    """Return one unit vector ``(D,)`` of states ``(L, D)``."""
-    mean = states.mean(axis=0, dtype=np.float64)
+    """Return one vector ``(D,)`` of states ``(L, D)``."""
     if pooling == "cls":
-        pooled = states[0].astype(np.float64)
-    elif pooling == "attention":
-        logits = (states @ mean / math.sqrt(states.shape[1])).astype(np.float32)
-        pooled = softmax(logits, runtime=rt).astype(np.float64) @ states
-    else:
-        pooled = mean
+        first: Array = states[0]
+        return first
+    mean: Array = states.mean(axis=0, dtype=np.float64)
+    if pooling == "mean":
+        return mean
+    logits = (states @ mean / math.sqrt(states.shape[1])).astype(np.float32)
+    pooled: Array = softmax(logits, runtime=rt).astype(np.float64) @ states
+    return pooled
+
+
+def unit_vector(pooled: Array) -> Array:
+    """Return a vector's direction, in float32."""
+    pooled = pooled.astype(np.float64)
     norm = np.linalg.norm(pooled)
     if not np.isfinite(norm) or norm == 0:
         raise ShapeError(

@@ -52,7 +52,7 @@ class CoverageRows:
         distinct: dict[bytes, list[int]] = {}
         for i, row in enumerate(np.ascontiguousarray(rows)):
             distinct.setdefault(row.tobytes(), []).append(i)
-        self._members = [np.array(own) for own in distinct.values()]
+        self._members = list(distinct.values())
         # The crossover is the graph's own, as measured: docs/decisions/0008.
         self.exact, self.reason = plan(len(distinct), _KEPT, exact=None)
         if self.dim > INDEX_MAX_DIM:
@@ -73,8 +73,8 @@ class CoverageRows:
         wanted = min(count, len(self._members))
         scores, places = self._graph.search(query[None], wanted, ef=max(_KEPT, wanted))
         found = [
-            VectorMatch(int(i), float(np.clip(score, -1, 1)), None)
-            for score, place in zip(scores[0], places[0], strict=True)
+            VectorMatch(i, score, None)
+            for score, place in zip(scores[0].clip(-1, 1).tolist(), places[0].tolist(), strict=True)
             for i in self._members[place]
         ]
         return sorted(found, key=lambda match: (-match.score, match.index))[:count]

@@ -59,10 +59,10 @@ def nearest(query: Array, corpus: Array, count: int, rt: Runtime) -> list[Vector
     # A row with NaN ranks last and has no weight.
     logits = np.where(np.isnan(cosines), -np.inf, math.sqrt(len(query)) * cosines)
     weights = softmax(logits.astype(np.float32), runtime=rt)
-    return [
-        VectorMatch(int(i), float(np.clip(score, -1, 1)), float(np.nan_to_num(weights[i])))
-        for score, i in zip(scores[0], indices[0], strict=True)
-    ]
+    best = indices[0].tolist()
+    shares = np.nan_to_num(weights[best]).tolist()
+    rated = zip(best, scores[0].clip(-1, 1).tolist(), shares, strict=True)
+    return [VectorMatch(index, score, weight) for index, score, weight in rated]
 
 
 def counts(values: ArrayLike, name: str) -> Array:
