@@ -432,6 +432,26 @@ def test_processes_that_write_one_file_leave_it_whole(folders):
     assert list(folders.glob(".shared*")) == []
 
 
+def test_queries_are_kept_apart(folders, build, monkeypatch, embedded):
+    """The cache of a suite is written as a whole, which a query must not wait for."""
+    monkeypatch.setattr(embeddings, "_MOST_QUERIES", 2)
+    index = build()
+    written = cache_file(folders).stat().st_mtime_ns
+    first = [match.score for match in index.similar("an edge", 2)]
+    for text in ("a node", "an edge", "two nodes"):
+        index.similar(text, 1)
+    assert len(embedded) == len(index.tests) + 3
+    assert cache_file(folders).stat().st_mtime_ns == written
+    embedded.clear()
+    again = build()
+    again.similar("two nodes", 1)
+    again.similar("a node", 1)
+    again.similar(again.tests[0].source, 1)
+    assert embedded == []
+    assert [match.score for match in again.similar("an edge", 2)] == first
+    assert len(embedded) == 1
+
+
 def test_the_oldest_go_first(folders, monkeypatch):
     monkeypatch.setattr("flashwasm.qe.scoring.embedding_cache._MAX_ROWS", 3)
     keys = [key("old", i) for i in range(5)]

@@ -73,12 +73,12 @@ def _descriptions(functions: list[FunctionSource]) -> list[str]:
     return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]
 
 
-def _scorers(kept: KeptFunctions, embedder: Embedder) -> list[Scorer]:
+def _scorers(kept: KeptFunctions, embedder: Embedder, *, cache: bool) -> list[Scorer]:
     """Return what compares embedded sources and names with words."""
     assert kept.embeddings is not None  # noqa: S101 - they were embedded.
     sources, names = np.split(kept.embeddings.vectors, 2)
     return [
-        MeaningScorer(part, lambda text: embedder.embed([text])[0], kept.centre, name=name)
+        MeaningScorer(part, embedder.embed_query, kept.centre, name=name, cache=cache)
         for name, part in (("meaning", sources), ("name", names))
     ]
 
@@ -176,7 +176,7 @@ class FunctionIndex:
         centre = vectors[both:].mean(axis=0) if described else None
         embedded = StoredVectors(vectors[:both], str(embedder.folder), embedder.settings)
         kept = replace(kept, embeddings=embedded, centre=centre)
-        return cls(functions, skipped, _scorers(kept, embedder), [], kept)
+        return cls(functions, skipped, _scorers(kept, embedder, cache=cache), [], kept)
 
     @classmethod
     def lexical(
@@ -218,7 +218,7 @@ class FunctionIndex:
                     f"{path} was made with another model or release than {embedder.folder}; "
                     "build it again with: flashwasm index build functions"
                 )
-            scorers = _scorers(kept, embedder)
+            scorers = _scorers(kept, embedder, cache=True)
         elif functions:
             sources = [function.source for function in functions]
             terms = TfIdf("identifiers", sources, known=kept.terms)

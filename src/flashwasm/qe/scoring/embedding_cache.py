@@ -42,10 +42,13 @@ class EmbeddingCache:
     ----------
     path : pathlib.Path or None
         The file, which need not exist; None keeps everything in memory.
+    most : int, optional
+        Vectors that the file holds at most, unless one process asked for more.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, most: int | None = None) -> None:
         self._path = path
+        self._most = _MAX_ROWS if most is None else most
         self._vectors = _read(path)
         self._used: dict[bytes, None] = {}
         self._added: dict[bytes, Floats] = {}
@@ -56,6 +59,10 @@ class EmbeddingCache:
         # They are in use from now on: a save must not drop them.
         self._used.update(asked)
         return [key for key in asked if key not in self._vectors]
+
+    def get(self, key: bytes) -> Floats | None:
+        """Return the vector ``(dim,)`` of a key, where there is one."""
+        return self._vectors.get(key)
 
     def vectors(self, keys: Sequence[bytes]) -> Floats:
         """Return the vectors ``(len(keys), dim)`` of keys that have one."""
@@ -79,7 +86,7 @@ class EmbeddingCache:
             if key in self._vectors:
                 rows.pop(key, None)
                 rows[key] = self._vectors[key]
-        keep = max(_MAX_ROWS, len(self._used))
+        keep = max(self._most, len(self._used))
         try:
             _write(self._path, dict(list(rows.items())[-keep:]))
         except OSError as error:

@@ -28,6 +28,8 @@ _MAX_LENGTH = 256
 # After each so many texts progress is shown, and what was embedded until then may be written to
 # the cache. Fewer would make batches of texts that are less alike in length.
 _TEXTS_AT_ONCE = 256
+# Queries that are kept.
+_MOST_QUERIES = 256
 # The cache is written as a whole. It is written again once embedding has taken so many times as
 # long as that did, and a run that is killed loses what it embedded since.
 _BETWEEN_SAVES = 20
@@ -73,8 +75,11 @@ class Embedder:
         # The kernels are part of it: what a faulty build embedded must not outlive that build.
         self._texts_as = f"{fingerprint}:{preparation}:{_MAX_LENGTH}:"
         self._settings = f"{module_sha256(variant)}:{self._texts_as}"
-        path = cache_folder() / "embeddings" / f"{fingerprint[:32]}.bin" if cache else None
-        self._cache = EmbeddingCache(path)
+        name = f"{fingerprint[:32]}.bin"
+        self._cache = EmbeddingCache(cache_folder() / "embeddings" / name if cache else None)
+        # Apart, since a cache is written as a whole: there is one query at a time.
+        queries = cache_folder() / "queries" / name if cache else None
+        self._queries = EmbeddingCache(queries, _MOST_QUERIES)
 
     @property
     def settings(self) -> str:
@@ -107,10 +112,7 @@ class Embedder:
         try:
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]
-                sources = [text_of[key] for key in part]
-                if self._prepared:
-                    sources = [prepare(source) for source in sources]
-                self._cache.add(part, self._load().encode(sources, max_length=_MAX_LENGTH))
+                self._cache.add(part, self._encoded([text_of[key] for key in part]))
                 if (begun := monotonic()) - saved > pause:
                     self._cache.save()
                     saved = monotonic()
@@ -122,10 +124,24 @@ class Embedder:
             self._cache.save()
         return self._cache.vectors(keys)
 
-    def _load(self) -> SentenceEncoder:
+    def embed_query(self, text: str) -> npt.NDArray[np.float32]:
+        """Return the unit vector ``(dim,)`` of a text that is not one of a collection."""
+        key = self._key(text)
+        for cache in (self._cache, self._queries):
+            if (known := cache.get(key)) is not None:
+                return known
+        self._queries.add([key], self._encoded([text]))
+        self._queries.save()
+        vector: npt.NDArray[np.float32] = self._queries.vectors([key])[0]
+        return vector
+
+    def _encoded(self, texts: list[str]) -> npt.NDArray[np.float32]:
         if self._encoder is None:
             self._encoder = SentenceEncoder.load(self.folder, runtime=self._runtime)
-        return self._encoder
+        if self._prepared:
+            texts = [prepare(text) for text in texts]
+        vectors: npt.NDArray[np.float32] = self._encoder.encode(texts, max_length=_MAX_LENGTH)
+        return vectors
 
     def _key(self, text: str) -> bytes:
         return hashlib.sha256((self._settings + text).encode("utf-8", "surrogatepass")).digest()

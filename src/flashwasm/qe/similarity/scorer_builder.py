@@ -130,7 +130,7 @@ class ScorerBuilder:
             self.adaptation, transform, self.notes = active
         return MeaningScorer(
             known.vectors,
-            lambda text: embedder.embed([text])[0],
+            embedder.embed_query,
             transform=transform,
             cache=cache,
         )
