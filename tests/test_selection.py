@@ -101,10 +101,39 @@ def change(**fields):
 
 
 def test_text_alone():
-    ranked = rank_tests(SuiteIndex.build("."), [change(text="def total_price(): total_price")])
+    text = "def total_price(): total_price"
+    ranked = rank_tests(SuiteIndex.build("."), [change(path="price.py", text=text)])
     assert names(ranked)[0] == "test_total_price"
-    assert {one.level for one in ranked} == {3}
+    assert {one.level for one in ranked} == {4}
     assert re.fullmatch(r"its text is [+-]\d\.\d deviations .*", ranked[0].reason)
+
+
+def test_files_named_after_a_changed_one_come_before_those_with_a_like_text(folder):
+    for name in ("a/test_graph.py", "b/tests/test_graph.py", "b/graph_test.py", "test_other.py"):
+        (folder / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "tests" / name).write_text("def test_x(): total_price")
+    index = SuiteIndex.build(".")
+
+    def first(*paths):
+        changed = [change(path=path, old_path=path, text="total_price") for path in paths]
+        return {
+            one.test.path.relative_to(folder).as_posix(): one.reason
+            for one in rank_tests(index, changed)
+            if one.level == 3
+        }
+
+    reason = "its file is named after src/b/_graph.py"
+    b = {"tests/b/tests/test_graph.py": reason, "tests/b/graph_test.py": reason}
+    assert first("src/b/_graph.py") == b
+    assert first("src/a/graph/__init__.py").keys() == {"tests/a/test_graph.py"}
+    # No folder is more like its own than the others.
+    assert len(first("graph.py")) == 3
+    assert first("src/b/_graph.py", "other.py") == {
+        **b,
+        "tests/test_other.py": "its file is named after other.py",
+    }
+    # What is no Python and what is a test itself has no tests of its name.
+    assert first("b/graph.txt", "b/test_other.py", "b/__init__.py") == {}
 
 
 def test_what_runs_changed_lines_comes_first():
@@ -112,6 +141,7 @@ def test_what_runs_changed_lines_comes_first():
     ranked = rank_tests(index, [change(old_lines={6})], coverage_of(COVERED))
     assert names(ranked) == ["test_total_price", "test_add_item", "test_empty_basket"]
     assert [one.level for one in ranked] == [1, 2, 3]
+    assert ranked[2].reason == "its file is named after shop.py"
     assert ranked[0].reason == "it runs shop.py:6"
     assert ranked[1].reason == "it runs other lines of shop.py"
     # Line 5 has three runs, line 2 has one: the latter says more.
@@ -121,7 +151,7 @@ def test_what_runs_changed_lines_comes_first():
     below = {"x/" + name: lines for name, lines in COVERED.items()}
     assert rank_tests(index, [change(old_lines={6})], coverage_of(below))[0].level == 3
     new = change(path="new.py", old_path="new.py", new_lines={1})
-    assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {3}
+    assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {4}
 
 
 def test_a_test_that_is_edited_comes_before_all():

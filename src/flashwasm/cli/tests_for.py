@@ -49,7 +49,9 @@ __all__ = ["tests_for"]
 
 # Tests that only their text speaks for, where no budget says how many.
 _BY_TEXT = 50
-_LEVELS = ("touched", "runs changed lines", "runs changed files", "text alike")
+_LEVELS = ("touched", "runs changed lines", "runs changed files", "named alike", "text alike")
+# The last level of tests that run lines of a changed file.
+_RUNS_CHANGED_FILES = 2
 
 
 @click.command("tests-for")
@@ -95,8 +97,9 @@ def tests_for(
 ) -> None:
     """Run the tests that a change calls for, the most relevant first.
 
-    Those that the change touches come first, then, by --coverage, those that ran its lines, then
-    those whose text is like the change's. Exit status: pytest's, or of --dry-run and --json, which
+    Those that the change touches come first, then, by --coverage, those that ran its lines or its
+    files, then those in files that are named after its files, then those whose text is like the
+    change's. Exit status: pytest's, or of --dry-run and --json, which
     runs nothing either, 0 done and 1 nothing found.
     """
     limit = parse_budget(budget) if budget else None
@@ -115,7 +118,7 @@ def tests_for(
     if conservative:
         # Without coverage nothing tells what a change cannot reach.
         whole = everything is not None or coverage is None
-        chosen = ranked if whole else [s for s in ranked if s.level < len(_LEVELS) - 1]
+        chosen = ranked if whole else [s for s in ranked if s.level <= _RUNS_CHANGED_FILES]
     elif limit is not None:
         chosen = within_budget(ranked, limit, seconds)
     else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["QualityFindings", "QualityInputs", "measure_quality"]
 
 _HEADINGS = ("what", "collection", "queries", "library", "metric", "value", "over baseline", "95 %")
-_COMMIT_HEADINGS = ("what", "tests that changed", "rank", "file's rank", "note")
+_COMMIT_HEADINGS = ("what", "tests that changed", "rank", "file's rank", "by text", "note")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class QualityFindings:
         if self.commits:
             title = f"Tests for a change, among {self.commits[0].tests}"
             rows = [
-                (c.path, c.test_file, str(c.rank), str(c.file_rank), c.reason) for c in self.commits
+                (c.path, c.test_file, *map(str, (c.rank, c.file_rank, c.text_rank)), c.reason)
+                for c in self.commits
             ]
             found.append((title, _COMMIT_HEADINGS, rows))
         return found

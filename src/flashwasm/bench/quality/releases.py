@@ -16,7 +16,7 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.changes.diffs import read_diff
-from flashwasm.qe.changes.selection import rank_tests
+from flashwasm.qe.changes.selection import SelectedTest, rank_tests
 from flashwasm.qe.suites.suite import is_test_file
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class SelectedCommit:
         How many tests are chosen up to the first of that file, itself included.
     file_rank : int
         How many test files are then begun.
+    text_rank : int
+        Its rank by likeness of text alone: the files were chosen by their names.
     tests : int
         Tests of the suite.
     reason : str
@@ -59,6 +61,7 @@ class SelectedCommit:
     test_file: str
     rank: int
     file_rank: int
+    text_rank: int
     tests: int
     reason: str
 
@@ -107,19 +110,28 @@ def measure_commits(
     """
     found = []
     for done, commit in enumerate(chosen, 1):
-        seen: dict[Path, None] = {}
-        for rank, selected in enumerate(rank_tests(index, read_diff(commit.diff)), 1):
-            seen.setdefault(selected.test.path)
-            if selected.test.path.as_posix().endswith(f"/{commit.test_file}"):
-                found.append(
-                    SelectedCommit(
-                        *(commit.path, commit.test_file, rank, len(seen)),
-                        *(len(index.tests), selected.reason),
-                    )
+        ranked = rank_tests(index, read_diff(commit.diff))
+        rank = _first(ranked, commit.test_file)
+        if rank is not None:
+            by_text = sorted(ranked, key=lambda selected: (-selected.score, selected.test.nodeid))
+            text_rank = _first(by_text, commit.test_file) or rank
+            files = len({selected.test.path for selected in ranked[:rank]})
+            found.append(
+                SelectedCommit(
+                    *(commit.path, commit.test_file, rank, files, text_rank),
+                    *(len(index.tests), ranked[rank - 1].reason),
                 )
-                break
+            )
         advance(done, len(chosen))
     return found
+
+
+def _first(ranked: list[SelectedTest], test_file: str) -> int | None:
+    """Return the place of the first test of a file, from 1."""
+    for rank, selected in enumerate(ranked, 1):
+        if selected.test.path.as_posix().endswith(f"/{test_file}"):
+            return rank
+    return None
 
 
 def _tests_of(path: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
@@ -43,7 +43,7 @@ class SelectedTest:
         The test.
     level : int
         0: the change touches the test. 1: it runs changed lines. 2: it runs other lines of changed
-        files. 3: only its text is like the change's.
+        files. 3: its file is named after a changed one. 4: only its text is like the change's.
     score : float
         Its place within the level, higher first.
     reason : str
@@ -76,7 +76,7 @@ def rank_tests(
     if not changes:
         raise ShapeError("diff: it changes nothing")
     alike = {match.nodeid: match for match in index.similar_to_text(change_text(changes))}
-    touched = _touched(index.tests, changes)
+    touched, named = _touched(index.tests, changes), _named(index.tests, changes)
     running, beside = ({}, {}) if coverage is None else _running(coverage, changes)
     selected = []
     for test in index.tests:
@@ -89,8 +89,10 @@ def rank_tests(
             level, (score, reason) = 1, found
         elif (found := _known(beside, names)) is not None:
             level, reason = 2, found[1]
+        elif test.path in named:
+            level, reason = 3, f"its file is named after {named[test.path]}"
         else:
-            level, reason = 3, f"its text is {score:+.1f} deviations from the average likeness"
+            level, reason = 4, f"its text is {score:+.1f} deviations from the average likeness"
         selected.append(SelectedTest(test, level, score, reason, components))
     return sorted(selected, key=lambda s: (s.level, -s.score, s.test.nodeid))
 
@@ -160,6 +162,27 @@ def _touched(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]) -> 
             if not change.new_lines.isdisjoint(lines):
                 touched[test.nodeid] = "the change touches it"
     return touched
+
+
+def _named(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]) -> dict[PurePath, str]:
+    """Return the test files named after a changed one, in folders most like its own."""
+    files = dict.fromkeys(test.path for test in tests)
+    named: dict[PurePath, str] = {}
+    for change in changes:
+        path = PurePosixPath(change.path)
+        if path.suffix != ".py" or is_test_file(path):
+            continue
+        stem = (path.parent.name if path.stem == "__init__" else path.stem).strip("_")
+        names = {f"test_{stem}.py", f"{stem}_test.py"}
+        # How many of the folders above the changed file are above a test's as well.
+        shared = {
+            file: len(set(path.parent.parts) & set(file.parent.parts))
+            for file in files
+            if file.name in names
+        }
+        most = max(shared.values(), default=0)
+        named.update({file: change.path for file, count in shared.items() if count == most})
+    return named
 
 
 Found = dict[str, tuple[float, str]]
