@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PatternMatch", "VectorMatch", "counts", "library_vectors", "nearest"]
 
 Array = npt.NDArray[Any]
+_FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,18 @@ def library_vectors(
     for i, pair in enumerate(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise DTypeError(f"pattern_library[{i}]: expected (name, vector), got {pair!r:.80}")
-    vectors = np.zeros((len(pairs), dim), np.float32)
-    for i, (name, vector) in enumerate(pairs):
-        if type(vector) is np.ndarray and vector.shape == (dim,) and vector.dtype == np.float32:
-            vectors[i] = vector
-        else:
+    rows = [vector for _, vector in pairs]
+    if rows and all(_is_row(row, dim) for row in rows):
+        # A thousand patterns are the usual case, and checking each takes longer than the search.
+        vectors = np.concatenate(rows).reshape(len(rows), dim)
+    else:
+        vectors = np.zeros((len(pairs), dim), np.float32)
+        for i, (name, vector) in enumerate(pairs):
             label = f"pattern_library[{name!r}]"
             vectors[i] = shaped(vector, label, (dim,), "as the defect has")
     return [name for name, _ in pairs], vectors
+
+
+def _is_row(vector: object, dim: int) -> bool:
+    """Whether a vector needs no conversion."""
+    return type(vector) is np.ndarray and vector.shape == (dim,) and vector.dtype is _FLOAT32
