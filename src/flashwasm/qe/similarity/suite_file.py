@@ -135,7 +135,9 @@ def read_terms(file: StoredIndex, count: int) -> dict[str, Mapping[str, Array]]:
 def _terms(file: StoredIndex, name: str, count: int) -> dict[str, Array]:
     """Return one `TfIdf`'s arrays; SciPy would follow their numbers without looking."""
     columns = file.section(f"{name}.columns", "<i4", (None,))
-    indptr = file.section(f"{name}.indptr", "<i8", (len(columns) + 1,))
+    indptr = file.section(f"{name}.indptr", "<i8", (None,))
+    if len(indptr) != len(columns) + 1:
+        file.refuse(f"{name!r} is not by column, or an earlier version wrote it; build it again")
     indices = file.section(f"{name}.indices", "<i4", (None,))
     arrays = {
         "data": file.floats(f"{name}.data", (len(indices),)),

@@ -226,7 +226,8 @@ class QEFlashAttention(AdaptsPatterns):
             True for tokens that take part.
         pooling : {"mean", "cls", "attention"}, default "mean"
             The mean of the states; the first one; or their mean weighted by the softmax of their
-            scaled product with the plain mean.
+            scaled product with the plain mean. For the plain mean without dropout or causal mask
+            the states are not computed: scores are stored, whatever `fused_softmax` says.
 
         Returns
         -------
