@@ -8,26 +8,26 @@ import numpy as np
 
 from flashwasm.adapt.checks import SMALLEST, bounded, float32_rows
 from flashwasm.adapt.state import Block, Samples, Weights, padded
-from flashwasm.arrays import checked_out, choice, floats, positive_int
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.host.workers import check_status
-from flashwasm.kernels import (
+from flashwasm.kernel_table import (
     LORA_APPLY,
     LORA_FISHER,
     LORA_MAX_DIM,
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
-from flashwasm.operation import Operation, deadline, run_at_once
-from flashwasm.parts import in_parts, row_tasks
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Operation, deadline, run_at_once
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts, row_tasks
+from flashwasm.validation import checked_out, choice, floats, positive_int
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from flashwasm.adapt.state import HEADER_FLOATS, padded
-from flashwasm.container import Container, read_container, write_container
 from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.kernels import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.storage.file_format import Container, read_container, write_container
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.adapt.base import Adapter
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
     AnyAdapter = TypeVar("AnyAdapter", bound=Adapter)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.adapt.checks import bounded, narrowed
-from flashwasm.arrays import floats
-from flashwasm.container import Container, read_container, write_container
 from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.operation import deadline
 from flashwasm.ops import matmul, vecadd
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.validation import floats
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

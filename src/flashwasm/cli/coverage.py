@@ -23,7 +23,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.qe.changes.diffs import read_diff
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.index import CoverageIndex
-from flashwasm.qe.pages import gaps_page, write_page
+from flashwasm.qe.reports.html_pages import gaps_page, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -29,7 +29,7 @@ from flashwasm.qe.defects.library import (
     cluster_failures,
 )
 from flashwasm.qe.defects.reports import TestFailure, read_failures
-from flashwasm.qe.pages import clusters_page, write_page
+from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 __all__ = ["defects"]

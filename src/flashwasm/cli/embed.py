@@ -23,7 +23,7 @@ from flashwasm.cli.output import (
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.sentence import DEFAULT_MAX_LENGTH
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.files import write_atomically
+from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     import numpy.typing as npt

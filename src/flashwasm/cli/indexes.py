@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from flashwasm.cli.output import note
-from flashwasm.qe.index_file import is_index
+from flashwasm.qe.index_files.index_file import is_index
 
 __all__ = ["chosen", "index_option", "note_changes"]
 

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
-from flashwasm.runtime import Runtime, default_runtime
+from flashwasm.runtime.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.explanation import Explanation

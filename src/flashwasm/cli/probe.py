@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
+from flashwasm.capability_probe import capabilities
 from flashwasm.cli.output import echo_json, json_option, print_table
-from flashwasm.probe import capabilities
 
 __all__ = ["probe"]
 

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from flashwasm import ops
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.flash_attention.packed import attention_varlen
+from flashwasm.flash_attention.varlen import attention_varlen
 
 if TYPE_CHECKING:
     from flashwasm.encoder.config import BertConfig
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["Bert"]
 

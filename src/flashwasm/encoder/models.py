@@ -19,7 +19,7 @@ from flashwasm.encoder.releases import (
     WEIGHTS,
 )
 from flashwasm.errors import CapabilityError
-from flashwasm.paths import data_folder
+from flashwasm.storage.user_folders import data_folder
 
 __all__ = [
     "InstalledModel",

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm import ops
-from flashwasm.arrays import positive_int
 from flashwasm.encoder import models
 from flashwasm.encoder.bert import Bert
 from flashwasm.encoder.config import BertConfig, Pooling, read_pooling
@@ -20,10 +19,11 @@ from flashwasm.encoder.progress import progress_report
 from flashwasm.encoder.releases import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.weights import optional_module, read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
-from flashwasm.runtime import default_runtime
+from flashwasm.runtime.runtime import default_runtime
+from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["SentenceEncoder"]
 

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import shaped
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.flash_attention.calls import Addresses, Layout, Piece
+from flashwasm.flash_attention.kernel_arguments import Addresses, Layout, Piece
 from flashwasm.flash_attention.operands import Operand, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
-from flashwasm.kernels import ATTENTION_BACKWARD, MASK_NONE
-from flashwasm.operation import Operation, deadline
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import ATTENTION_BACKWARD, MASK_NONE
+from flashwasm.runtime.launch import Operation, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import shaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.flash_attention.rules import Causal, Window
-    from flashwasm.runtime import Runtime
+    from flashwasm.flash_attention.attention_options import Causal, Window
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
     Call = tuple[float, ...]

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import checked_out
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.problem import checked_problem
-from flashwasm.kernels import ATTENTION_MATERIALIZED
-from flashwasm.operation import Operation
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import ATTENTION_MATERIALIZED
+from flashwasm.runtime.launch import Operation
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

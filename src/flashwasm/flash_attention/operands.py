@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm.kernels import MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_ROWS
+from flashwasm.kernel_table import MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.flash_attention.problem import Problem, Storage
-    from flashwasm.memory import Arena
-    from flashwasm.operation import Operation
+    from flashwasm.runtime.arena import Arena
+    from flashwasm.runtime.launch import Operation
 
     Array = NDArray[Any]
 

@@ -9,13 +9,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import DeadlineExceeded, FlashWasmError
-from flashwasm.kernels import STATUS_BAD_INDEX, STATUS_OK
+from flashwasm.kernel_table import STATUS_BAD_INDEX, STATUS_OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flashwasm.host.instance import Instance
-    from flashwasm.kernels import Kernel
+    from flashwasm.kernel_table import Kernel
 
     # Calls that follow each other on one instance.
     Task = Sequence[Sequence[float]]

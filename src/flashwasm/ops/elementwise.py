@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernels
-from flashwasm.arrays import broadcast, checked_out, choice, floats
+from flashwasm import kernel_table as kernels
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.operation import Operation, deadline, run_at_once
-from flashwasm.parts import in_parts, is_one_task, row_tasks
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Operation, deadline, run_at_once
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts, is_one_task, row_tasks
+from flashwasm.validation import broadcast, checked_out, choice, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.runtime import Runtime
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

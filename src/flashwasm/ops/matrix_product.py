@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import broadcast, checked_out, floats, shaped
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.kernels import MATMUL
-from flashwasm.operation import Operation, deadline
-from flashwasm.parts import copied_to
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import MATMUL
+from flashwasm.runtime.launch import Operation, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import copied_to
+from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernels
-from flashwasm.arrays import axis_index, checked_out, floats, kernel_float, shaped
+from flashwasm import kernel_table as kernels
 from flashwasm.errors import ShapeError
-from flashwasm.operation import Operation, deadline
-from flashwasm.parts import in_parts, row_tasks
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Operation, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts, row_tasks
+from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.runtime import Runtime
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernels
-from flashwasm.arrays import checked_out, flag, floats, sequence_offsets
+from flashwasm import kernel_table as kernels
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.operation import Operation, deadline
-from flashwasm.parts import copied_to
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Operation, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import copied_to
+from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import choice, floats, positive_int
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.kernels import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
-from flashwasm.operation import Operation, deadline
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
+from flashwasm.runtime.launch import Operation, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

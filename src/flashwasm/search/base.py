@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import arrays
-from flashwasm.arrays import choice
-from flashwasm.container import Container, write_container
+from flashwasm import validation as arrays
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.kernels import METRICS
-from flashwasm.operation import Operation
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import METRICS
+from flashwasm.runtime.launch import Operation
+from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.search.ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.vectors import LARGEST
+from flashwasm.storage.file_format import Container, write_container
+from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

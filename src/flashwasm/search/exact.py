@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import INDEX_SCORE
+from flashwasm.kernel_table import INDEX_SCORE
 from flashwasm.search.keys import NO_KEY, best
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.operation import Operation
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.launch import Operation
     from flashwasm.search.vectors import Vectors
 
     Array = NDArray[Any]

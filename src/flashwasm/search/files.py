@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from flashwasm.container import Container, read_container
 from flashwasm.errors import CorruptIndexError
 from flashwasm.search.ids import IdTable
 from flashwasm.search.vectors import LARGEST
+from flashwasm.storage.file_format import Container, read_container
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

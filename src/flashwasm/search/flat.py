@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import as_array
-from flashwasm.container import Container
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.kernels import INDEX_MAX_DIM
-from flashwasm.operation import Operation, deadline
+from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.runtime.launch import Operation, deadline
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.keys import decoded
 from flashwasm.search.panels import PanelSearch
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.vectors import Vectors
+from flashwasm.storage.file_format import Container
+from flashwasm.validation import as_array
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from flashwasm.search.keys import NO_POSITION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.operation import Operation
+    from flashwasm.runtime.launch import Operation
     from flashwasm.search.files import IndexFile
     from flashwasm.search.navigate import GraphOfVectors
 

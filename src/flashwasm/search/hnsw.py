@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.container import Container
-from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
-from flashwasm.operation import Operation, deadline
+from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.runtime.launch import Operation, deadline
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.exact import scan
 from flashwasm.search.files import IndexFile, id_sections
@@ -17,13 +16,14 @@ from flashwasm.search.keys import decoded
 from flashwasm.search.navigate import GraphOfVectors
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
 from flashwasm.search.report import SearchReport, plan
+from flashwasm.storage.file_format import Container
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
+from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
 from flashwasm.search.graph import Graph
 from flashwasm.search.keys import NO_POSITION
 from flashwasm.search.vectors import Vectors
@@ -14,9 +14,9 @@ from flashwasm.search.vectors import Vectors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.operation import Operation
-    from flashwasm.runtime import Runtime
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.launch import Operation
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import FLAT_SEARCH, FLAT_SEARCH_I8
+from flashwasm.kernel_table import FLAT_SEARCH, FLAT_SEARCH_I8
 from flashwasm.search.exact import FEWEST_PRODUCTS, search_rows
 from flashwasm.search.keys import NO_KEY, NO_POSITION, best, distances
 from flashwasm.search.vectors import PANEL
@@ -15,7 +15,7 @@ from flashwasm.search.vectors import PANEL
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.operation import Operation
+    from flashwasm.runtime.launch import Operation
     from flashwasm.search.vectors import Vectors
 
     Array = NDArray[Any]

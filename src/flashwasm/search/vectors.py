@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import INDEX_STORE, METRICS
+from flashwasm.kernel_table import INDEX_STORE, METRICS
 from flashwasm.search.storage import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.operation import Operation
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.launch import Operation
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -17,7 +17,7 @@ from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.config import BertConfig
 from flashwasm.encoder.releases import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.weights import optional_module, read_weights
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path

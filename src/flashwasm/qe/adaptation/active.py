@@ -10,7 +10,7 @@ from flashwasm.qe.adaptation.store import AdaptationStore
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.adaptation import Adaptation
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["active_adaptation"]
 

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from flashwasm.arrays import finite_float, positive_int
 from flashwasm.errors import CorruptIndexError, DTypeError, ShapeError
-from flashwasm.paths import data_folder
+from flashwasm.storage.user_folders import data_folder
+from flashwasm.validation import finite_float, positive_int
 
 __all__ = ["FeedbackLog", "Judgement", "Shown"]
 

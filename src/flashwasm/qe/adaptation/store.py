@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.files import write_atomically
-from flashwasm.paths import data_folder
 from flashwasm.qe.adaptation.adaptation import Adaptation
+from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.user_folders import data_folder
 
 if TYPE_CHECKING:
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["AdaptationStore", "Version"]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flashwasm.container import Container, write_container
 from flashwasm.qe.coverage.data import MOST_LINES, CoverageData, read_coverage
-from flashwasm.qe.index_file import (
+from flashwasm.qe.index_files.index_file import (
     COVERAGE_KIND,
     StoredIndex,
     is_index,
     json_section,
     row_sections,
 )
+from flashwasm.storage.file_format import Container, write_container
 
 __all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
 

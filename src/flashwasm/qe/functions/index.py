@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import positive_int
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.functions.file import (
@@ -28,11 +27,12 @@ from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer, fuse
 from flashwasm.qe.scoring.tfidf import TfIdf
 from flashwasm.qe.similarity.suite_file import StoredVectors
 from flashwasm.qe.suites.sources import file_digest
+from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.suites.suite import Skipped
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["FunctionIndex", "FunctionMatch", "FunctionSource", "collect_functions"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from flashwasm.container import Container, read_container, write_container
 from flashwasm.errors import CorruptIndexError
-from flashwasm.paths import cache_folder
+from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["cached_arrays"]
 

@@ -18,11 +18,11 @@ from flashwasm.qe.adaptation.gate import Suite, Verdict, judge
 from flashwasm.qe.adaptation.store import AdaptationStore, Version
 from flashwasm.qe.scoring.embeddings import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
-from flashwasm.runtime import default_runtime
+from flashwasm.runtime.runtime import default_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["Adapted", "adapt_suite"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.container import Container, write_container
-from flashwasm.qe.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
+from flashwasm.qe.index_files.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
 from flashwasm.qe.scoring.tfidf import FEATURES
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite
+from flashwasm.storage.file_format import Container, write_container
 
 __all__ = [
     "Kept",

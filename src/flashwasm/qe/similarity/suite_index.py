@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import choice, positive_int
 from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
 from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
@@ -23,11 +22,12 @@ from flashwasm.qe.similarity.scorer_builder import ScorerBuilder, embedder_in_ba
 from flashwasm.qe.similarity.suite_file import Kept, read_suite, write_suite
 from flashwasm.qe.suites.nodeids import NodeIds
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite, collect
+from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.coverage.index import CoverageIndex
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["SCORERS", "Match", "SuiteIndex"]
 

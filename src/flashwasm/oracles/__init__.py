@@ -1,0 +1,1 @@
+"""Float64 oracles and error bounds, to hold results to. They import NumPy only."""
