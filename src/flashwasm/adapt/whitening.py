@@ -10,7 +10,7 @@ import numpy as np
 from flashwasm.adapt.checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
-from flashwasm.runtime.launch import deadline
+from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.storage.file_format import Container, read_container, write_container
 from flashwasm.validation import floats

@@ -14,7 +14,8 @@ from flashwasm.flash_attention.operands import Operand, put_keys, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import choose_schedule
 from flashwasm.kernel_table import ATTENTION, MASK_NONE, STORED_INT8
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to
 from flashwasm.validation import checked_out

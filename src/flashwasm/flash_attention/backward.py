@@ -13,7 +13,8 @@ from flashwasm.flash_attention.operands import Operand, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
 from flashwasm.kernel_table import ATTENTION_BACKWARD, MASK_NONE
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import shaped
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.keys import decoded

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.runtime.launch import Deadline, deadline
+from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.runtime import Runtime
 from flashwasm.search.flat import FlatIndex
 from flashwasm.search.hnsw import HNSWIndex
