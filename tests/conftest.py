@@ -1,5 +1,7 @@
 """What every test shares: a runtime of each kind, and Hypothesis without chance or clock."""
 
+import contextlib
+
 import hypothesis
 import pytest
 
@@ -32,14 +34,17 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def real_model(request):
-    """Folder of the default model: the installed one, else a download that pytest's cache keeps."""
-    try:
+def real_model(request, tmp_path_factory):
+    """Return the folder of the default model; skip the test, with the reason, where there is none.
+
+    The model is the installed one, or else a download. pytest's cache keeps the download for the
+    next run; under ``-p no:cacheprovider`` it lies in a temporary folder.
+    """
+    with contextlib.suppress(fw.CapabilityError):
         return locate()
-    except fw.CapabilityError:
-        pass
+    cache = getattr(request.config, "cache", None)
+    folder = tmp_path_factory.mktemp("flashwasm") if cache is None else cache.mkdir("flashwasm")
     with pytest.MonkeyPatch.context() as patch:
-        folder = request.config.cache.mkdir("flashwasm")
         patch.setenv("FLASHWASM_DATA", str(folder))
         patch.setenv("FLASHWASM_CACHE", str(folder))
         try:
