@@ -6,8 +6,8 @@ import hypothesis
 import pytest
 
 import flashwasm as fw
-from flashwasm.encoder.install import install
-from flashwasm.encoder.models import locate
+from flashwasm.encoder.installed_models import locate
+from flashwasm.encoder.model_installation import install
 from helper_threads import runtime_with_helpers
 
 # Examples are drawn from a fixed seed, so a run says the same on every machine; a slow machine is

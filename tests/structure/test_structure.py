@@ -30,6 +30,7 @@ LAYERS = [
     {"flash_attention", "capability_probe"},
     {"search"},
     {"adapt"},
+    {"progress_bar"},
     {"encoder"},
     {"qe"},
     {"bench"},

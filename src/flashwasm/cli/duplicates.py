@@ -23,7 +23,7 @@ from flashwasm.cli.output import (
     shared_json,
     skipped_json,
 )
-from flashwasm.encoder.progress import progress_report
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.reports.html_pages import duplicates_page, write_page

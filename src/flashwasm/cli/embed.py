@@ -21,7 +21,7 @@ from flashwasm.cli.output import (
     threads_option,
 )
 from flashwasm.encoder import SentenceEncoder
-from flashwasm.encoder.sentence import DEFAULT_MAX_LENGTH
+from flashwasm.encoder.sentence_encoder import DEFAULT_MAX_LENGTH
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.storage.atomic_files import write_atomically
 

@@ -13,8 +13,8 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Models on this machine: list, locate, remove.
+"""Models on this machine: list them, locate one, remove one.
 
 A model is a folder as sentence-transformers lays it out: ``config.json``, ``model.safetensors``,
-``tokenizer.json`` and, where pooling is not the default, ``1_Pooling/config.json``.
+``tokenizer.json`` and, unless tokens are pooled by their mean, ``1_Pooling/config.json``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from flashwasm.encoder.releases import (
-    DEFAULT_MODEL,
-    OPTIONAL_FILES,
-    RELEASES,
-    REQUIRED_FILES,
-    WEIGHTS,
-)
+from flashwasm.encoder.known_models import DEFAULT_MODEL, KNOWN_MODELS
+from flashwasm.encoder.model_files import OPTIONAL_FILES, REQUIRED_FILES, WEIGHTS
 from flashwasm.errors import CapabilityError
+from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.user_folders import data_folder
 
 __all__ = [
@@ -28,7 +24,6 @@ __all__ = [
     "locate",
     "models_folder",
     "remove",
-    "sha256_of",
     "weights_digest",
 ]
 
@@ -40,11 +35,11 @@ class InstalledModel:
     Parameters
     ----------
     name : str
-        The name by which it is loaded.
+        Name by which `SentenceEncoder.load` loads it.
     path : pathlib.Path
-        Its folder.
+        The model's folder.
     size : int
-        Bytes on disk.
+        Size of all its files, in bytes.
     """
 
     name: str
@@ -53,17 +48,18 @@ class InstalledModel:
 
 
 def models_folder() -> Path:
-    """Return the folder that models are installed into, one folder a model."""
+    """Return the folder that holds a folder for each installed model."""
     return data_folder() / "models"
 
 
 def installed() -> list[InstalledModel]:
-    """Return the models in the user's data folder, by name.
+    """List the models in the user's data folder.
 
     Returns
     -------
     list of InstalledModel
-        Empty where none is installed.
+        The models in the order of their names. Folders that lack a file which loading needs are
+        left out.
 
     Examples
     --------
@@ -78,7 +74,7 @@ def installed() -> list[InstalledModel]:
             path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         )
         for path in sorted(folder.iterdir())
-        # Names that start with a dot are installations under way.
+        # A name that begins with a dot belongs to an installation that is under way.
         if not path.name.startswith(".") and not _missing_files(path)
     ]
 
@@ -89,23 +85,23 @@ def locate(model: str | Path | None = None) -> Path:
     Parameters
     ----------
     model : str or pathlib.Path, optional
-        The name of an installed model or the path of a folder; `DEFAULT_MODEL` when None.
+        The name of an installed model, or the path of a folder. None stands for `DEFAULT_MODEL`.
 
     Returns
     -------
     pathlib.Path
-        A folder that holds the files a model needs.
+        Absolute path of the folder, which holds every file that loading needs.
 
     Raises
     ------
     CapabilityError
-        If there is no such model, saying how to get it, or if its folder is incomplete.
+        If there is no such model, or if its folder lacks a file. The message says how to get one.
     """
     model = DEFAULT_MODEL if model is None else model
     named = {found.name: found.path for found in installed()}
     folder = named.get(str(model)) or Path(model).expanduser()
     if not folder.is_dir():
-        if model in RELEASES:
+        if model in KNOWN_MODELS:
             how = f"get it with: flashwasm models install {model}"
         else:
             how = (
@@ -127,7 +123,7 @@ def remove(name: str) -> Path:
     Parameters
     ----------
     name : str
-        The name of an installed model; folders elsewhere are never deleted.
+        Name of an installed model. A folder elsewhere is never deleted.
 
     Returns
     -------
@@ -139,8 +135,8 @@ def remove(name: str) -> Path:
     CapabilityError
         If no model of that name is installed.
     """
-    # The folder is one that the listing gave. A path made of the name could lead anywhere:
-    # joining "/" to a folder gives the root of the file system.
+    # Only a folder that the listing found is deleted. A path made of the name could lead anywhere,
+    # as joining "/" to a folder gives the root of the file system.
     folders = {model.name: model.path for model in installed()}
     if name not in folders:
         have = ", ".join(folders) or "none"
@@ -155,9 +151,10 @@ def weights_digest(folder: Path) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a SHA-256 over every file that decides a model's embeddings, in hexadecimal.
+    """Return a SHA-256 over every file that a model's embeddings depend on, in hexadecimal.
 
-    Two folders with the same weights and another tokenizer or pooling differ.
+    It differs between two folders with the same weights if their tokenizers or their settings of
+    pooling differ.
     """
     digest = hashlib.sha256()
     for name in REQUIRED_FILES + OPTIONAL_FILES:
@@ -167,13 +164,5 @@ def fingerprint(folder: Path) -> str:
 
 
 def _missing_files(folder: Path) -> list[str]:
+    """Return the names of the files that loading needs and the folder lacks."""
     return [name for name in REQUIRED_FILES if not (folder / name).is_file()]
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

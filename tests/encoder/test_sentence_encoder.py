@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 import flashwasm as fw
 import tiny_bert
 from bert_oracle import Oracle
-from flashwasm.encoder.sentence import _batches
+from flashwasm.encoder.sentence_encoder import batches_by_length
 
 TEXTS = [
     "test add edge",
@@ -127,10 +127,10 @@ def test_bits_do_not_depend_on_the_texts_beside(tiny, runtime):
 
 def test_batches_hold_every_text_once_within_their_tokens():
     lengths = [int(n) for n in np.random.default_rng(0).integers(1, 60, 200)]
-    batches = list(_batches(lengths, 128))
+    batches = list(batches_by_length(lengths, 128))
     assert sorted(i for batch in batches for i in batch) == list(range(200))
     assert all(sum(lengths[i] for i in batch) <= 128 for batch in batches)
-    assert list(_batches([300, 5], 128)) == [[0], [1]]
+    assert list(batches_by_length([300, 5], 128)) == [[0], [1]]
 
 
 def test_buffers_are_kept_between_calls(tiny):

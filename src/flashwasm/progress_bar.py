@@ -1,4 +1,4 @@
-"""One progress bar, for whatever takes longer than a second."""
+"""A progress bar for work that may take longer than a second."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["progress_report"]
 
 @contextmanager
 def progress_report(description: str, *, show: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Draw progress on stderr while the block runs, where stderr is a terminal.
+    """Draw a progress bar on stderr while the block runs, if stderr is a terminal.
 
     Parameters
     ----------
     description : str
-        What is being done, drawn before the bar.
+        The work that is under way, drawn before the bar.
     show : bool, default True
-        False draws nothing, so that a caller need not branch.
+        False draws nothing, so that a caller need not write its block twice.
 
     Yields
     ------
     callable
-        To be called with how many are done and how many there are.
+        A function to call as the work proceeds, with the number of items done and their total.
 
     Examples
     --------
@@ -33,9 +33,14 @@ def progress_report(description: str, *, show: bool = True) -> Iterator[Callable
     if not (show and sys.stderr and sys.stderr.isatty()):
         yield lambda _done, _total: None
         return
-    # Rich takes a tenth of a second to import, which nobody should pay for a bar that is not drawn.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+    # Importing rich takes a tenth of a second, which a bar that is not drawn should not cost.
+    from rich.console import Console  # noqa: PLC0415 - as the line above says.
+    from rich.progress import (  # noqa: PLC0415 - likewise.
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TimeRemainingColumn,
+    )
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

