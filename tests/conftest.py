@@ -8,6 +8,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.encoder.installed_models import locate
 from flashwasm.encoder.model_installation import install
+from helper_threads import runtime_with_helpers
 
 # Examples are drawn from a fixed seed, so a run says the same on every machine; a slow machine is
 # no failure. `--hypothesis-profile=default --hypothesis-seed=random` searches further.
@@ -16,15 +17,33 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("repeatable")
 
-# Each variant, and work split over no, even and uneven numbers of workers.
-RUNTIMES = [("relaxed", 1), ("relaxed", 2), ("relaxed", 3), ("simd128", 2), ("scalar", 1)]
 
-
-@pytest.fixture(scope="session", params=RUNTIMES, ids=lambda kind: f"{kind[0]}-{kind[1]}")
+@pytest.fixture(scope="session", params=["relaxed", "simd128", "scalar"])
 def runtime(request):
-    variant, threads = request.param
-    with fw.Runtime(threads=threads, variant=variant) as runtime:
+    """Return a runtime of each build of the kernels, on one thread: for tests of arithmetic."""
+    with fw.Runtime(threads=1, variant=request.param) as runtime:
         yield runtime
+
+
+@pytest.fixture(scope="session", params=[2, 3], ids=lambda threads: f"{threads} threads")
+def _runtime_with_helpers(request):
+    with runtime_with_helpers(request.param) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def threaded_runtime(_runtime_with_helpers):
+    """Return a runtime of two or three threads, and fail a test that gave the helpers no work.
+
+    It runs the same build of the kernels as `one_thread`, so results of both are equal to the bit.
+
+    Work of fewer than 65,536 elements stays on the calling thread: a test of that size says nothing
+    about threads.
+    """
+    before = _runtime_with_helpers.workers.helper_tasks
+    yield _runtime_with_helpers
+    taken = _runtime_with_helpers.workers.helper_tasks - before
+    assert taken, "no helper thread ran a task: the test is too small to be one of threads"
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ _HOMES = {
     "flashwasm.errors": [
         "CapabilityError",
         "ClosedError",
+        "CorruptFileError",
         "CorruptIndexError",
         "DTypeError",
         "DeadlineExceeded",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder as SentenceEncoder
     from flashwasm.errors import CapabilityError as CapabilityError
     from flashwasm.errors import ClosedError as ClosedError
+    from flashwasm.errors import CorruptFileError as CorruptFileError
     from flashwasm.errors import CorruptIndexError as CorruptIndexError
     from flashwasm.errors import DeadlineExceeded as DeadlineExceeded
     from flashwasm.errors import DTypeError as DTypeError

@@ -415,13 +415,13 @@ def test_changed_files_are_refused(one_thread, tmp_path):
     damaged = tmp_path / "damaged"
     for i in range(0, len(content), 61):
         damaged.write_bytes(content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :])
-        with pytest.raises(fw.CorruptIndexError):
+        with pytest.raises(fw.CorruptFileError):
             fw.LoRAAdapter.load(damaged, runtime=one_thread)
     for length in (0, 7, 100, len(content) - 1):
         damaged.write_bytes(content[:length])
-        with pytest.raises(fw.CorruptIndexError):
+        with pytest.raises(fw.CorruptFileError):
             fw.LoRAAdapter.load(damaged, runtime=one_thread)
-    with pytest.raises(fw.CorruptIndexError, match="whitening"):
+    with pytest.raises(fw.CorruptFileError, match="whitening"):
         fw.Whitening.load(tmp_path / "adapter")
     with pytest.raises(FileNotFoundError):
         fw.LoRAAdapter.load(tmp_path / "none", runtime=one_thread)
@@ -472,7 +472,7 @@ def test_files_that_no_adapter_wrote_are_refused(one_thread, tmp_path, change):
     else:
         container.sections[name] = value(container.sections[name])
     write_container(tmp_path / "adapter", container)
-    with pytest.raises(fw.CorruptIndexError, match="no adapter's"):
+    with pytest.raises(fw.CorruptFileError, match="no adapter's"):
         fw.LoRAAdapter.load(tmp_path / "adapter", runtime=one_thread)
 
 

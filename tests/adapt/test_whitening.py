@@ -112,7 +112,7 @@ def test_changed_files_are_refused(one_thread, tmp_path):
     content = (tmp_path / "white").read_bytes()
     for i in range(0, len(content), 7):
         (tmp_path / "damaged").write_bytes(content[:i] + bytes([content[i] ^ 4]) + content[i + 1 :])
-        with pytest.raises(fw.CorruptIndexError):
+        with pytest.raises(fw.CorruptFileError):
             fw.Whitening.load(tmp_path / "damaged")
 
 
@@ -135,7 +135,7 @@ def test_files_that_no_whitening_wrote_are_refused(one_thread, tmp_path, name, v
     for edit in (lambda: fields.update({name: value}), lambda: fields.pop(name)):
         edit()
         write_container(tmp_path / "white", container)
-        with pytest.raises(fw.CorruptIndexError, match="no whitening's"):
+        with pytest.raises(fw.CorruptFileError, match="no whitening's"):
             fw.Whitening.load(tmp_path / "white")
 
 

@@ -238,7 +238,7 @@ def test_contents_that_contradict_each_other(model, name, change, message):
     SuiteIndex.build("suite", model=model).save("suite.fw")
     coverage({"t.py::a|run": [1, 2, 3], "t.py::b|run": [2, 3]}).save("coverage.fw")
     changed(name, change)
-    with pytest.raises(fw.CorruptIndexError, match=message):
+    with pytest.raises(fw.CorruptFileError, match=message):
         verify_file("bad.fw")
     result = invoke("index", "verify", "bad.fw")
     assert result.exit_code == 2

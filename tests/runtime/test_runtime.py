@@ -12,7 +12,7 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.oracles import bounds
-from flashwasm.runtime.launch import Operation
+from flashwasm.runtime.launch import Launch
 from operations import OPERATIONS, in_child
 from samples import assert_same_bits, normal
 
@@ -346,13 +346,13 @@ def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
     now = [0.0]
     monkeypatch.setattr("flashwasm.runtime.launch.monotonic", lambda: now[0])
     monkeypatch.setattr("flashwasm.host.workers.monotonic", lambda: now[0])
-    enter = Operation.__enter__
+    enter = Launch.__enter__
 
     def later(operation):
         now[0] += 1
         return enter(operation)
 
-    monkeypatch.setattr(Operation, "__enter__", later)
+    monkeypatch.setattr(Launch, "__enter__", later)
     with fw.Runtime(threads=1, max_memory=3 << 20) as rt:
         with pytest.raises(fw.DeadlineExceeded):
             call(runtime=rt, timeout=3.5)
@@ -413,11 +413,13 @@ def test_errors():
         "DeadlineExceeded": TimeoutError,
         "KernelTrap": Exception,
         "ClosedError": Exception,
-        "CorruptIndexError": Exception,
+        "CorruptFileError": Exception,
         "CapabilityError": Exception,
     }.items():
         assert issubclass(getattr(fw, name), fw.FlashWasmError)
         assert issubclass(getattr(fw, name), builtin)
+    # The name of earlier releases is the same class.
+    assert fw.CorruptIndexError is fw.CorruptFileError
 
 
 def test_capabilities():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 import flashwasm as fw
-from flashwasm.runtime.launch import Operation
+from flashwasm.runtime.launch import Launch
 from flashwasm.search import panels
 from flashwasm.search.keys import NO_KEY, NO_POSITION, distances
 from flashwasm.search.vectors import Vectors
@@ -133,7 +133,7 @@ def test_no_bound_is_above_the_distance(runtime, metric, kind):
         vectors = made(kind, dim, rows, dim)
         queries = [made(other, dim + 1, 3, dim) for other in KINDS]
         asked = np.concatenate([vectors[:3], -vectors[:2], *queries]).astype(np.float32)
-        with Operation(runtime, None) as op:
+        with Launch(runtime, None) as op:
             search = searched(op, vectors, metric)
             bounds = search.candidates(asked, rows, NO_KEY)
             truth = search.by_vectors(asked)
@@ -150,7 +150,7 @@ def test_bounds_are_near(runtime, metric):
     """Of unit vectors of 384 dimensions, some hundredths below; of 3 dimensions likewise."""
     for dim in (3, 384):
         vectors, asked = (x / np.linalg.norm(x, axis=1)[:, None] for x in normal(2, 100, dim))
-        with Operation(runtime, None) as op:
+        with Launch(runtime, None) as op:
             search = searched(op, vectors, metric)
             bounds = distances(search.candidates(asked, 100, NO_KEY))
             gaps = distances(search.by_vectors(asked)) - bounds

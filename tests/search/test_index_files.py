@@ -73,7 +73,7 @@ def test_mutations_of_a_file_are_refused(one_thread, tmp_path, kind):
         damaged_path.write_bytes(mutated(content, generator))
         if damaged_path.read_bytes() == content:
             continue
-        with pytest.raises(fw.CorruptIndexError):
+        with pytest.raises(fw.CorruptFileError):
             CLASSES[kind].load(damaged_path, runtime=one_thread)
 
 
@@ -104,7 +104,7 @@ def mutated(content, generator):
 def test_the_other_kind_is_refused(one_thread, tmp_path, kind):
     example(kind, one_thread).save(tmp_path / "index")
     (other,) = CLASSES.keys() - {kind}
-    with pytest.raises(fw.CorruptIndexError, match=f"holds a {kind}, not a {other}"):
+    with pytest.raises(fw.CorruptFileError, match=f"holds a {kind}, not a {other}"):
         CLASSES[other].load(tmp_path / "index", runtime=one_thread)
 
 
@@ -181,7 +181,7 @@ def test_contents_that_contradict_themselves_are_refused(one_thread, tmp_path, k
     path = tmp_path / "index"
     example(kind, one_thread).save(path)
     write_container(path, (BOTH | GRAPH)[name](read_container(path, kind)))
-    with pytest.raises(fw.CorruptIndexError, match="contradicts itself"):
+    with pytest.raises(fw.CorruptFileError, match="contradicts itself"):
         CLASSES[kind].load(path, runtime=one_thread)
 
 
@@ -199,5 +199,5 @@ def test_ids_that_contradict_themselves_are_refused(one_thread, tmp_path, change
     path = tmp_path / "index"
     example("flat-index", one_thread, ids=[f"id {i}" for i in range(60)]).save(path)
     write_container(path, change(read_container(path, "flat-index")))
-    with pytest.raises(fw.CorruptIndexError, match="contradicts itself"):
+    with pytest.raises(fw.CorruptFileError, match="contradicts itself"):
         fw.FlatIndex.load(path, runtime=one_thread)

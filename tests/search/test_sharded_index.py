@@ -186,7 +186,7 @@ def test_a_shard_that_is_damaged_missing_or_anothers_is_refused(make, tmp_path):
     first, second = (p.read_bytes() for p in shards[:2])
 
     def refused(match):
-        with pytest.raises(fw.CorruptIndexError, match=match):
+        with pytest.raises(fw.CorruptFileError, match=match):
             fw.ShardedIndex.load(path)
 
     shards[0].write_bytes(first[:-1])

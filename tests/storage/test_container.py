@@ -55,11 +55,11 @@ def test_every_byte_is_checked(path):
         damaged = bytearray(content)
         damaged[at] ^= 1 << (at % 8)
         path.write_bytes(damaged)
-        with pytest.raises(fw.CorruptIndexError, match=re.escape(str(path))):
+        with pytest.raises(fw.CorruptFileError, match=re.escape(str(path))):
             read_container(path, "test")
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        with pytest.raises(fw.CorruptIndexError):
+        with pytest.raises(fw.CorruptFileError):
             read_container(path, "test")
 
 
@@ -82,12 +82,12 @@ def test_every_byte_is_checked(path):
 )
 def test_what_was_wrong_is_said(path, change, message):
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(fw.CorruptIndexError, match=message):
+    with pytest.raises(fw.CorruptFileError, match=message):
         read_container(path, "test")
 
 
 def test_another_kind_is_refused(path):
-    with pytest.raises(fw.CorruptIndexError, match="holds a test, not a flat-index"):
+    with pytest.raises(fw.CorruptFileError, match="holds a test, not a flat-index"):
         read_container(path, "flat-index")
 
 
@@ -126,7 +126,7 @@ def test_a_table_that_lies_is_refused(path, format_, at, value):
     path.write_bytes(
         with_table(path.read_bytes(), lambda table: struct.pack_into(format_, table, at, value))
     )
-    with pytest.raises(fw.CorruptIndexError):
+    with pytest.raises(fw.CorruptFileError):
         read_container(path, "test")
 
 
@@ -135,7 +135,7 @@ def test_noise_is_refused(tmp_path):
     for _ in range(300):
         noise = generator.randbytes(generator.randrange(400))
         (tmp_path / "noise").write_bytes(MAGIC + noise if generator.random() < 0.8 else noise)
-        with pytest.raises(fw.CorruptIndexError):
+        with pytest.raises(fw.CorruptFileError):
             read_container(tmp_path / "noise", "test")
 
 

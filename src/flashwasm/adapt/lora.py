@@ -264,7 +264,7 @@ class LoRAAdapter(Adapter):
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If the file is truncated, changed, of another kind or of a later version.
         DTypeError, OutOfMemoryError, ClosedError, OSError
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.adapt.checks import bounded, narrowed
-from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.launch import deadline
 from flashwasm.runtime.runtime import checked_runtime
@@ -202,7 +202,7 @@ class Whitening:
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If the file is truncated, changed, of another kind or of a later version.
         OSError
             If it cannot be read.
@@ -220,7 +220,7 @@ class Whitening:
                 raise ShapeError(message)
         except (KeyError, TypeError, ValueError) as error:
             message = f"{path}: the file is no whitening's: {error}"
-            raise CorruptIndexError(message) from None
+            raise CorruptFileError(message) from None
         return cls(mean, matrix, shrinkage, power)
 
 

@@ -23,7 +23,7 @@ from flashwasm.cli.output import (
     print_table,
 )
 from flashwasm.cli.path_or_index import note_changes
-from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.defects.library import FailureLibrary, cluster_failures
 from flashwasm.qe.defects.reports import read_failures
@@ -221,7 +221,7 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise CorruptIndexError(f"{path} is no whole .npy file: {error}") from error
+        raise CorruptFileError(f"{path} is no whole .npy file: {error}") from error
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
         raise ShapeError(f"{path}: expected one array of floats with two axes")
     return np.asarray(rows, np.float32)

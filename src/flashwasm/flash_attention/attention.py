@@ -14,7 +14,7 @@ from flashwasm.flash_attention.operands import Operand, put_keys, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import choose_schedule
 from flashwasm.kernel_table import ATTENTION, MASK_NONE, STORED_INT8
-from flashwasm.runtime.launch import Operation, deadline
+from flashwasm.runtime.launch import Launch, deadline
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to
 from flashwasm.validation import checked_out
@@ -202,13 +202,13 @@ def _attend_whole(
     heads, queries, dim = p.q.shape[-3:]
     keys, value_dim = p.v.shape[-2:]
     rules = p.rules
-    with Operation(rt, timeout) as op:
-        q = Operand(*op.put_rows(p.q), p.q.shape)
+    with Launch(rt, timeout) as op:
+        q = Operand(*op.place_rows(p.q), p.q.shape)
         k, v, k_scales, v_scales = put_keys(op, p)
         mask, kind = put_mask(op, p)
-        alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
-        sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
-        result = op.output(p.shape, out)
+        alibi = 0 if rules.alibi is None else op.place_parameter(rules.alibi)
+        sinks = 0 if rules.sinks is None else op.place_parameter(rules.sinks)
+        result = op.place_result(p.shape, out)
         lse_at, lse = op.scratch(p.shape[:-1]) if with_lse else (0, None)
         layout = Layout(
             group=p.group,
@@ -243,7 +243,7 @@ def _attend_whole(
             entry = (addresses, (queries, length), diagonal, number)
             tasks += layout.tasks(*entry, chosen.pieces(heads, queries, length))
             last += layout.tasks(*entry, chosen.last(heads, queries, length))
-        op.run_all(ATTENTION, tasks)
+        op.run_tasks(ATTENTION, tasks)
         if last:
-            op.run_all(ATTENTION, last)
+            op.run_tasks(ATTENTION, last)
         return op.finish(), None if lse is None else lse.copy()

@@ -14,7 +14,7 @@ from flashwasm.flash_attention.kernel_arguments import Addresses, Layout
 from flashwasm.flash_attention.problem import check_matrices
 from flashwasm.flash_attention.schedule import choose_schedule
 from flashwasm.kernel_table import ATTENTION
-from flashwasm.runtime.launch import Operation
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import checked_out, floats, sequence_offsets
 
@@ -163,11 +163,11 @@ def _attend(
 ) -> tuple[Array, Array | None]:
     """Compute checked sequences."""
     (rows, heads, dim), (_, key_heads, value_dim) = p.q.shape, p.v.shape
-    with Operation(rt, timeout) as op:
-        (q, q_strides), (k, k_strides), (v, v_strides) = map(op.put_rows, (p.q, p.k, p.v))
-        alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
-        sinks = 0 if rules.sinks is None else op.put_aside(rules.sinks)
-        to = op.output((rows, heads, value_dim), out)
+    with Launch(rt, timeout) as op:
+        (q, q_strides), (k, k_strides), (v, v_strides) = map(op.place_rows, (p.q, p.k, p.v))
+        alibi = 0 if rules.alibi is None else op.place_parameter(rules.alibi)
+        sinks = 0 if rules.sinks is None else op.place_parameter(rules.sinks)
+        to = op.place_result((rows, heads, value_dim), out)
         lse_at, lse = op.scratch((heads, rows)) if with_lse else (0, None)
         layout = Layout(
             group=heads // max(key_heads, 1),
@@ -191,9 +191,9 @@ def _attend(
             entry = (addresses, (x.queries, x.keys), int(p.diagonals[i]), i)
             tasks += layout.tasks(*entry, x.schedule.pieces(heads, x.queries, x.keys))
             last += layout.tasks(*entry, x.schedule.last(heads, x.queries, x.keys))
-        op.run_all(ATTENTION, _together(tasks, dim + value_dim))
+        op.run_tasks(ATTENTION, _together(tasks, dim + value_dim))
         if last:
-            op.run_all(ATTENTION, last)
+            op.run_tasks(ATTENTION, last)
         return op.finish(), None if lse is None else lse.copy()
 
 

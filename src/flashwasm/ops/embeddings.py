@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernel_table as kernels
+from flashwasm import kernel_table
 from flashwasm.errors import ShapeError
-from flashwasm.runtime.launch import Operation, deadline, run_at_once
+from flashwasm.runtime.launch import Launch, deadline, run_at_once
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts, is_one_task, row_tasks
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped
@@ -90,7 +90,7 @@ def _gathered_at_once(rt: Runtime, ids: Any, table: Any, out: Array) -> bool:
         return False
     columns = out.size // max(ids.size, 1)
     arguments = (*numbers, *offsets, ids.size, shape[0], columns)
-    return run_at_once(rt, kernels.EMBEDDING, arguments) == kernels.STATUS_OK
+    return run_at_once(rt, kernel_table.EMBEDDING, arguments) == kernel_table.STATUS_OK
 
 
 def _embedding(
@@ -98,12 +98,12 @@ def _embedding(
 ) -> Array:
     """Gather checked ids."""
     columns = math.prod(table.shape[1:])
-    with Operation(rt, timeout) as op:
-        source = op.put(table)
-        at = op.put_aside(ids, _INT32)
-        to = op.output(ids.shape + table.shape[1:], out)
-        op.run_all(
-            kernels.EMBEDDING,
+    with Launch(rt, timeout) as op:
+        source = op.place(table)
+        at = op.place_parameter(ids, _INT32)
+        to = op.place_result(ids.shape + table.shape[1:], out)
+        op.run_tasks(
+            kernel_table.EMBEDDING,
             [
                 [(at + 4 * i, source, to + 4 * i * columns, n, table.shape[0], columns)]
                 for i, n in row_tasks(ids.size, columns, op.threads)
@@ -216,9 +216,9 @@ def _rotary_embedding(
     """Turn a batch of checked values."""
     heads, dim, turned, _, row_stride, _ = sizes
     batch, length = cosines.shape[:2]
-    with Operation(rt, timeout) as op:
-        source, c, s = op.put(x), op.put(cosines), op.put(sines)
-        to = op.output(x.shape, out, in_place=True)
+    with Launch(rt, timeout) as op:
+        source, c, s = op.place(x), op.place(cosines), op.place(sines)
+        to = op.place_result(x.shape, out, in_place=True)
         tasks = []
         for b in range(batch):
             for i, n in row_tasks(length, heads * dim, op.threads):
@@ -227,7 +227,7 @@ def _rotary_embedding(
                 tasks.append(
                     [(source + values, c + angles, s + angles, to + values, n, *sizes)],
                 )
-        op.run_all(kernels.ROTARY_EMBEDDING, tasks)
+        op.run_tasks(kernel_table.ROTARY_EMBEDDING, tasks)
         return op.finish()
 
 

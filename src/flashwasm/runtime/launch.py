@@ -39,7 +39,7 @@ def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
     return None if limit is None else Deadline(monotonic() + limit)
 
 
-class Operation:
+class Launch:
     """One operation in a runtime: holds its lock, its deadline and its temporary blocks.
 
     Parameters
@@ -63,7 +63,7 @@ class Operation:
         self._sums: list[tuple[Array, Array]] = []
         self._deadline = deadline(runtime, timeout)
 
-    def __enter__(self) -> Operation:
+    def __enter__(self) -> Launch:
         runtime = self.runtime
         if self._deadline is None:
             runtime.lock.acquire()
@@ -97,7 +97,7 @@ class Operation:
         self._blocks.append((offset, size))
         return offset, self.runtime.arena.view(offset, shape, dtype)
 
-    def put(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
+    def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of ``x``, contiguous and of ``dtype``, copied only if need be."""
         arena = self.runtime.arena
         # The quick way in: a whole array of linear memory is contiguous.
@@ -116,7 +116,7 @@ class Operation:
         self.runtime.copy(target, x)
         return offset
 
-    def put_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
+    def place_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
         """Return address and strides, in elements, of float32 ``x``, copied only if need be.
 
         Any strides are kept where ``x`` lies in linear memory; a copy is contiguous, with the last
@@ -128,45 +128,47 @@ class Operation:
             return offset, tuple([s // 4 for s in x.strides])
         swapped = x.swapaxes(-1, -2)
         if swapped.flags.c_contiguous and not x.flags.c_contiguous:
-            address = self.put(swapped)
+            address = self.place(swapped)
             *others, row, column = _contiguous_strides(swapped.shape)
             return address, (*others, column, row)
-        return self.put(x), _contiguous_strides(x.shape)
+        return self.place(x), _contiguous_strides(x.shape)
 
-    def put_rows(self, x: Array) -> tuple[int, tuple[int, ...]]:
+    def place_rows(self, x: Array) -> tuple[int, tuple[int, ...]]:
         """Return the address and the strides, in elements, of float32 rows that are contiguous."""
-        address, strides = self.put_strided(x)
+        address, strides = self.place_strided(x)
         if strides[-1] == 1 or x.shape[-1] <= 1:
             return address, strides
         offset, target = self.scratch(x.shape)
         self.runtime.copy(target, x)
         return offset, _contiguous_strides(x.shape)
 
-    def put_aside(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
+    def place_parameter(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Put a small operand, which does not decide where the result lies."""
         resident = self.all_resident
-        address = self.put(x, dtype)
+        address = self.place(x, dtype)
         self.all_resident = resident
         return address
 
-    def put_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
+    def place_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
         """Return address and strides of float32 rows that the kernel adds to.
 
-        What had to be copied is copied back by ``finish_sums``.
+        What had to be copied is copied back by `copy_sums_back`.
         """
         if self.runtime.arena.offset_of(x) is not None:
-            return self.put_rows(x)
+            return self.place_rows(x)
         offset, copy = self.scratch(x.shape)
         self.runtime.copy(copy, x)
         self._sums.append((x, copy))
         return offset, _contiguous_strides(x.shape)
 
-    def finish_sums(self) -> None:
-        """Copy back what ``put_sums`` copied."""
+    def copy_sums_back(self) -> None:
+        """Copy back what `place_sums` copied."""
         for x, copy in self._sums:
             self.runtime.copy(x, copy)
 
-    def output(self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False) -> int:
+    def place_result(
+        self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False
+    ) -> int:
         """Return the address to write the float32 result to; call it when all inputs are put.
 
         The result stays in linear memory where all inputs lie there. ``in_place`` says that the
@@ -196,7 +198,7 @@ class Operation:
             if self._result is None:
                 self._result = np.empty(self._pending.shape, np.float32)
             self.runtime.copy(self._result, self._pending)
-        assert self._result is not None  # noqa: S101 - output() was called.
+        assert self._result is not None  # noqa: S101 - place_result() was called.
         return self._result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
@@ -218,16 +220,16 @@ class Operation:
         """Workers that tasks may be spread over."""
         return self.runtime.threads
 
-    def run(self, kernel: Kernel, arguments: Sequence[float]) -> None:
+    def run_once(self, kernel: Kernel, arguments: Sequence[float]) -> None:
         """Call a kernel once on the calling thread."""
         if self._deadline is not None:
             self.check_deadline()
         check_status(kernel, _timed_call(self.runtime, kernel, arguments))
 
-    def run_all(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
+    def run_tasks(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
         """Run a kernel's tasks on all workers; the order in which they end does not matter."""
         if len(tasks) == 1 and len(tasks[0]) == 1:
-            self.run(kernel, *tasks[0])
+            self.run_once(kernel, *tasks[0])
             return
         runtime = self.runtime
         start = perf_counter()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from flashwasm.errors import CorruptIndexError
+from flashwasm.errors import CorruptFileError
 from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def read_container(path: Path, kind: str) -> Container:
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         If it is truncated, changed, foreign, of another kind or of a later version.
     OSError
         If it cannot be read.
@@ -169,7 +169,7 @@ def read_container(path: Path, kind: str) -> Container:
             return _read(file, path.stat().st_size, kind)
         except _DamageError as damage:
             message = f"{path}: {damage}"
-            raise CorruptIndexError(message) from None
+            raise CorruptFileError(message) from None
 
 
 def container_kind(path: Path) -> str | None:
@@ -177,7 +177,7 @@ def container_kind(path: Path) -> str | None:
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         If its header is truncated, changed or of a later version.
     """
     with path.open("rb") as file:
@@ -191,7 +191,7 @@ def container_sections(path: Path) -> list[Section]:
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         As `read_container` does, but for what only the contents show.
     """
     return _head(path)[1]
@@ -203,7 +203,7 @@ def _head(path: Path) -> tuple[str, list[Section]]:
             names, entries, _ = _read_head(file, path.stat().st_size)
         except _DamageError as damage:
             message = f"{path}: {damage}"
-            raise CorruptIndexError(message) from None
+            raise CorruptFileError(message) from None
     return names[0], entries
 
 

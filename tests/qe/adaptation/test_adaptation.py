@@ -197,7 +197,7 @@ def test_what_is_half_written_is_no_version(store, adaptation):
 def test_damage_is_said(store, adaptation, content):
     store.add(adaptation, "model", {})
     (store.folder / "active").write_bytes(content)
-    with pytest.raises(fw.CorruptIndexError):
+    with pytest.raises(fw.CorruptFileError):
         store.active()
 
 

@@ -197,7 +197,7 @@ def test_databases_that_are_refused(database, folder):
         damaged.execute("update line_bits set file_id = 99")
     damaged.close()
     for name in ("truncated", "foreign", "other", "later", "damaged"):
-        with pytest.raises(fw.CorruptIndexError, match=r"database|schema is version 99"):
+        with pytest.raises(fw.CorruptFileError, match=r"database|schema is version 99"):
             CoverageIndex.load(name)
     with pytest.raises(fw.ShapeError, match="does not exist"):
         CoverageIndex.load("no")

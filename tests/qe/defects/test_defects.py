@@ -235,7 +235,7 @@ def test_output_without_failures():
 )
 def test_foreign_files(folder, content, message):
     (folder / "x.xml").write_bytes(content)
-    with pytest.raises(fw.CorruptIndexError, match=message):
+    with pytest.raises(fw.CorruptFileError, match=message):
         read_failures("x.xml")
     with pytest.raises(fw.ShapeError, match="does not exist"):
         read_failures("y.xml")
@@ -326,7 +326,7 @@ def test_libraries_that_are_refused(folder):
     content = (folder / "whole.db").read_bytes()
     (folder / "truncated.db").write_bytes(content[: len(content) // 2])
     for name in ("foreign", "other.db", "truncated.db"):
-        with pytest.raises(fw.CorruptIndexError, match=r"is no (whole )?library"):
+        with pytest.raises(fw.CorruptFileError, match=r"is no (whole )?library"):
             FailureLibrary(name)
 
 

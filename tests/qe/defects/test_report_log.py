@@ -99,7 +99,7 @@ def test_commands(log):
 def test_a_damaged_log(tmp_path, line):
     path = tmp_path / "log"
     path.write_text('{"pytest_version": "9", "$report_type": "SessionStart"}\n' + line)
-    with pytest.raises(fw.CorruptIndexError, match="is not a whole report log: line 2"):
+    with pytest.raises(fw.CorruptFileError, match="is not a whole report log: line 2"):
         read_failures(path)
 
 

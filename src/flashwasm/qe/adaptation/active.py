@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashwasm.errors import CorruptIndexError
+from flashwasm.errors import CorruptFileError
 from flashwasm.qe.adaptation.store import AdaptationStore
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def active_adaptation(
             return None, None, []
         if version.model == model:
             return version.number, store.load(version, runtime), []
-    except (CorruptIndexError, OSError) as error:
+    except (CorruptFileError, OSError) as error:
         return None, None, [f"the active adaptation cannot be read and is left out: {error}"]
     note = f"the active adaptation, version {version.number}, is of another model and is left out"
     return None, None, [note]

@@ -89,7 +89,7 @@ class CoverageIndex:
         ------
         ShapeError
             If there is no such file, or it holds no test contexts.
-        CorruptIndexError
+        CorruptFileError
             If it is damaged, or neither of the two.
         """
         index = cls(load_coverage(Path(path)))

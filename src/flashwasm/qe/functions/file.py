@@ -116,7 +116,7 @@ def write_functions(
 
 
 def read_functions(path: Path) -> tuple[list[FunctionSource], list[Skipped], KeptFunctions]:
-    """Return what `write_functions` wrote, or raise CorruptIndexError."""
+    """Return what `write_functions` wrote, or raise CorruptFileError."""
     file = StoredIndex(path, FUNCTION_KIND)
     document = file.document("functions")
     try:

@@ -202,7 +202,7 @@ class FunctionIndex:
         model: str | Path | SentenceEncoder | None = None,
         runtime: Runtime | None = None,
     ) -> FunctionIndex:
-        """Read what `save` wrote; CorruptIndexError says what is wrong with any other file.
+        """Read what `save` wrote; CorruptFileError says what is wrong with any other file.
 
         Parameters are those of `build`. Words are embedded by the file's model, so another one, or
         another release of it, is refused with CapabilityError.

@@ -32,7 +32,7 @@ def is_index(path: str | Path) -> bool:
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         If it is one, but truncated, changed or of a later version.
     """
     return Path(path).is_file() and container_kind(Path(path)) is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flashwasm.adapt import LoRAAdapter, Whitening
-from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.data import read_coverage
 from flashwasm.qe.coverage.file import read_coverage_file
 from flashwasm.qe.defects.library import FailureLibrary
@@ -68,7 +68,7 @@ def inspect_file(path: str | Path) -> FileReport:
     ------
     ShapeError
         If there is no such file.
-    CorruptIndexError
+    CorruptFileError
         If it is foreign, truncated, changed or of a later version.
     """
     file = Path(path)
@@ -97,7 +97,7 @@ def verify_file(path: str | Path) -> list[str]:
 
     Raises
     ------
-    ShapeError, CorruptIndexError
+    ShapeError, CorruptFileError
         As `inspect_file` does, and where the contents contradict each other.
     """
     file = Path(path)
@@ -118,7 +118,7 @@ def verify_file(path: str | Path) -> list[str]:
         _COVERAGE: _check_pages,
     }
     if kind not in loaders:
-        raise CorruptIndexError(f"{file}: no release up to this one writes a {kind}")
+        raise CorruptFileError(f"{file}: no release up to this one writes a {kind}")
     loaders[kind](file)
     return []
 
@@ -127,7 +127,7 @@ def _database(file: Path) -> tuple[str, int, dict[str, Any]]:
     """Return kind, version and counts of a SQLite file."""
     with file.open("rb") as content:
         if content.read(len(_SQLITE)) != _SQLITE:
-            raise CorruptIndexError(f"{file}: this is no file of flashwasm's and no database")
+            raise CorruptFileError(f"{file}: this is no file of flashwasm's and no database")
     if _pragma(file, "application_id") == FailureLibrary.APPLICATION_ID:
         library = FailureLibrary(file)
         facts = {"defects": len(library), "occurrences": library.occurrences}
@@ -142,7 +142,7 @@ def _pragma(file: Path, name: str) -> object:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
     except sqlite3.Error as error:
-        raise CorruptIndexError(f"{file} is no whole database: {error}") from error
+        raise CorruptFileError(f"{file} is no whole database: {error}") from error
 
 
 def _check_shards(file: Path) -> None:
@@ -152,4 +152,4 @@ def _check_shards(file: Path) -> None:
 def _check_pages(file: Path) -> None:
     """Let SQLite look at its own pages, in which it keeps no checksums."""
     if (found := _pragma(file, "integrity_check")) != "ok":
-        raise CorruptIndexError(f"{file} is damaged: {found}")
+        raise CorruptFileError(f"{file} is damaged: {found}")

@@ -89,7 +89,7 @@ def adapt_suite(
         If the model is not installed.
     ShapeError
         If there is no such path, or there is no feedback on this suite.
-    CorruptIndexError
+    CorruptFileError
         If the log or the store is damaged.
 
     Notes

@@ -82,7 +82,7 @@ def write_suite(path: Path, suite: Suite, scorers: list[str], kept: Kept) -> Non
 
 
 def read_suite(path: Path) -> tuple[Suite, list[str], Kept]:
-    """Return what `write_suite` wrote, or raise CorruptIndexError."""
+    """Return what `write_suite` wrote, or raise CorruptFileError."""
     file = StoredIndex(path, SUITE_KIND)
     suite = _suite(file)
     count = len(suite.tests)

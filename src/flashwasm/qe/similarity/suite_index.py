@@ -164,7 +164,7 @@ class SuiteIndex:
         progress: bool = False,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Read what `save` wrote; CorruptIndexError says what is wrong with any other file.
+        """Read what `save` wrote; CorruptFileError says what is wrong with any other file.
 
         Parameters are those of `build`. The suite is not looked at: `changes` does that. A model is
         needed for queries that are no node ids, and where it is another than the file's.
