@@ -96,6 +96,6 @@ def test_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
         safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         archive.extractall(tmp_path / "source", **safely)  # noqa: S202 - see above.
     (source,) = (tmp_path / "source").iterdir()
-    for needed in ("wasm/abi.h", "wasm/build.py", "tests/reference.py", "Makefile", ".ci/run"):
+    for needed in ("wasm/abi.h", "wasm/tools/build.py", "tests/reference.py", "Makefile", ".ci/run"):
         assert (source / needed).is_file(), needed
     assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
