@@ -569,7 +569,7 @@ def test_models(model):
 @pytest.mark.parametrize("name", ["no-such", "all-minilm-l6-v2"])
 def test_what_is_not_installed_is_neither_found_nor_removed(model, monkeypatch, name):
     # Were a name accepted by mistake, nothing may really be deleted.
-    monkeypatch.setattr("flashwasm.encoder.models.shutil", None)
+    monkeypatch.setattr("flashwasm.encoder.installed_models.shutil", None)
     monkeypatch.setattr("pathlib.Path.unlink", None)
     assert_refused(invoke("models", "path", name), "is not installed; .*flashwasm models install")
     assert_refused(invoke("models", "remove", name), "is not installed; installed: all-MiniLM-L6")

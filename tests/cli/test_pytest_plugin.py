@@ -1,4 +1,4 @@
-"""The pytest plugin, in real runs: what it adds, and that it never fails one."""
+"""The pytest plugin, in real runs of pytest: its lines in the summary, and that it fails no run."""
 
 import os
 import re
@@ -8,9 +8,15 @@ import sys
 
 import pytest
 
+# Most runs happen in this process, and pytester drops every module that a run imported. But NumPy
+# cannot be imported a second time: whatever needs it is imported here, before the first run.
+import flashwasm.qe.changes.selection
+import flashwasm.qe.similarity.suite_index  # noqa: F401 - unused, only imported: see above.
 from flashwasm.qe import FailureLibrary, read_failure
 
 pytest.importorskip("sklearn")
+
+pytest_plugins = "pytester"
 
 TESTS = """\
 import pytest
@@ -29,6 +35,7 @@ def add_item(basket, item):
 def total_price(basket):
     raise KeyError("price")
 """
+WORKING_SHOP = SHOP.replace('raise KeyError("price")', "return sum(basket)")
 DIFF = """\
 --- a/shop.py
 +++ b/shop.py
@@ -37,33 +44,42 @@ DIFF = """\
 -    return sum(basket)
 +    raise KeyError("price")
 """
-PLUGIN = ["-p", "flashwasm.pytest_plugin"]
+# A conftest that says how long each test of `total_price` took, so that no test need sleep.
+DURATIONS = """\
+import pytest
 
-XDIST = pytest.mark.parametrize(
-    "workers",
-    [
-        pytest.param([], id="alone"),
-        pytest.param(["-n", "2"], id="xdist", marks=pytest.mark.slow),
-    ],
-)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    report.duration = float(report.when == "call" and "total_price" in report.nodeid)
+"""
+PLUGIN = ["-v", "-p", "flashwasm.pytest_plugin"]
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(pytester, monkeypatch, tmp_path):
+    """Write a shop with its tests and a diff of it; make its folder the working one."""
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
     for name, content in {"shop.py": SHOP, "test_shop.py": TESTS, "x.diff": DIFF}.items():
-        (folder / name).write_text(content)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    return folder
+        (pytester.path / name).write_text(content)
+    (pytester.path / "pytest.ini").write_text("[pytest]\n")
+    return pytester.path
 
 
-def run(*arguments):
-    """Run pytest; return its exit status and what it printed."""
-    command = [sys.executable, "-m", "pytest", "-v", *PLUGIN, *map(str, arguments)]
+@pytest.fixture
+def run(pytester):
+    """Return a function that runs pytest and returns its exit status and what it printed."""
+
+    def run(*arguments):
+        done = pytester.runpytest_inprocess(*PLUGIN, *arguments)
+        assert "Traceback" not in done.stderr.str()
+        return done.ret, done.stdout.str()
+
+    return run
+
+
+def run_alone(*arguments):
+    """Run pytest in a process of its own; return its exit status and what it printed."""
+    command = [sys.executable, "-m", "pytest", *PLUGIN, *arguments]
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=120, env=env
@@ -73,6 +89,7 @@ def run(*arguments):
 
 
 def order(output):
+    """Return the names of the tests that ran, in their order."""
     return re.findall(r"::(\w+)(?:\[\d\])? (?:PASSED|FAILED)", output)
 
 
@@ -82,12 +99,19 @@ def section(output):
     return [line for line in found[1].splitlines() if line] if found else []
 
 
+def learn_no_price(folder):
+    """Write a library with one resolved defect, which the shop's failures are of."""
+    library = FailureLibrary(folder / "x.db", create=True)
+    failure = read_failure("shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'")
+    library.learn("no price", [failure], resolved=True, note="issue 12")
+
+
 @pytest.fixture
 def unidiff():
     return pytest.importorskip("unidiff")
 
 
-def test_silent_unless_asked():
+def test_silent_unless_asked(run):
     status, output = run()
     assert (status, section(output)) == (1, [])
     names = ["test_add_item", "test_total_price", "test_total_price", "test_nothing_at_all"]
@@ -98,34 +122,29 @@ def test_nothing_heavy_is_imported_unless_asked(folder):
     (folder / "test_shop.py").write_text(
         "import sys\ndef test(): assert not {'numpy', 'wasmtime', 'sklearn'} & set(sys.modules)\n"
     )
-    assert run()[0] == 0
+    assert run_alone()[0] == 0
 
 
-@XDIST
-def test_known_defects(folder, workers):
-    library = FailureLibrary(folder / "x.db", create=True)
-    failure = read_failure("shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'")
-    library.learn("no price", [failure], resolved=True, note="issue 12")
-    status, output = run("--fw-known", "x.db", *workers)
+def test_known_defects_are_named(folder, run):
+    learn_no_price(folder)
+    status, output = run("--fw-known", "x.db")
     assert status == 1
     lines = section(output)
-    assert sorted(line for line in lines if not line.startswith(" ")) == [
+    assert [line for line in lines if not line.startswith(" ")] == [
         f"regressed: test_shop.py::test_total_price[{n}] is no price [issue 12]" for n in (1, 2)
     ]
     assert lines[1].strip().startswith("the same KeyError, and the innermost frame outside tests")
     (folder / "shop.py").write_text(SHOP.replace("KeyError", "TypeError"))
-    assert section(run("--fw-known", "x.db", *workers)[1]) == [
-        "new: 2 of 2 failures are of no known defect"
-    ]
+    assert section(run("--fw-known", "x.db")[1]) == ["new: 2 of 2 failures are of no known defect"]
 
 
-def test_a_run_without_failures_says_nothing(folder):
+def test_a_run_without_failures_says_nothing(folder, run):
     FailureLibrary(folder / "x.db", create=True)
     status, output = run("--fw-known", "x.db", "-k", "add_item")
     assert (status, section(output)) == (0, [])
 
 
-def test_the_relevant_tests_run_first(unidiff):
+def test_the_relevant_tests_run_first(unidiff, run):
     assert unidiff
     status, output = run("--fw-diff", "x.diff")
     assert (status, section(output)) == (1, [])
@@ -133,34 +152,46 @@ def test_the_relevant_tests_run_first(unidiff):
     assert len(order(output)) == 4
 
 
-@XDIST
-def test_what_is_left_out_is_named(unidiff, workers):
+def test_tests_that_are_left_out_are_named(unidiff, run):
     assert unidiff
-    status, output = run("--fw-diff", "x.diff", "--fw-select", "2", *workers)
+    status, output = run("--fw-diff", "x.diff", "--fw-select", "2")
+    assert (status, order(output)) == (1, ["test_total_price"] * 2)
+    first, *names = section(output)
+    assert first == "2 of 4 tests were left out:"
+    assert {line.rpartition("::")[2] for line in names} == {"test_add_item", "test_nothing_at_all"}
+
+
+@pytest.mark.slow
+def test_workers_of_xdist_say_everything_once(unidiff, folder):
+    assert unidiff
+    learn_no_price(folder)
+    options = ["--fw-diff", "x.diff", "--fw-select", "2", "--fw-known", "x.db"]
+    status, output = run_alone(*options, "-n", "2")
     assert status == 1
     assert "2 failed" in output
     assert "passed" not in output
     lines = section(output)
     assert lines[0] == "2 of 4 tests were left out:"
-    assert {line.rpartition("::")[2] for line in lines[1:]} == {
-        "test_add_item",
-        "test_nothing_at_all",
-    }
+    assert sorted(line for line in lines[1:] if "::" in line) == [
+        "    test_shop.py::TestEmpty::test_nothing_at_all",
+        "    test_shop.py::test_add_item",
+        *(f"regressed: test_shop.py::test_total_price[{n}] is no price [issue 12]" for n in (1, 2)),
+    ]
 
 
-def test_a_selection_by_time(unidiff, folder):
+def test_a_selection_by_time(unidiff, folder, run):
     assert unidiff
-    # Nothing is known of any test yet: a tenth of a second each.
-    assert "left out" in run("--fw-diff", "x.diff", "--fw-select", "0.25s")[1]
-    assert len(order(run("--fw-diff", "x.diff", "--fw-select", "0.25s")[1])) >= 2
-    slow = TESTS.replace("): assert total", "):\n    __import__('time').sleep(1)\n    assert total")
-    (folder / "test_shop.py").write_text(slow)
-    run("--fw-diff", "x.diff")
-    assert order(run("--fw-diff", "x.diff", "--fw-select", "1.5s")[1]) == ["test_total_price"]
+    (folder / "conftest.py").write_text(DURATIONS)
+    diff = ["--fw-diff", "x.diff"]
+    # No test has run yet, so each counts for a tenth of a second, and two of them fit.
+    assert order(run(*diff, "--fw-select", "0.25s")[1]) == ["test_total_price"] * 2
+    # These two took a second each. One of them fits; or both, and one of the others for 0.1 s.
+    assert order(run(*diff, "--fw-select", "1.5s")[1]) == ["test_total_price"]
+    assert len(order(run(*diff, "--fw-select", "2.15s")[1])) == 3
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-def test_a_git_revision(unidiff, folder):
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_a_git_revision(unidiff, folder, run):
     assert unidiff
 
     def git(*arguments):
@@ -168,7 +199,7 @@ def test_a_git_revision(unidiff, folder):
         command = [shutil.which("git"), *identity, *arguments]
         subprocess.run(command, check=True, cwd=folder, capture_output=True)
 
-    (folder / "shop.py").write_text(SHOP.replace('raise KeyError("price")', "return sum(basket)"))
+    (folder / "shop.py").write_text(WORKING_SHOP)
     git("init", "-q")
     git("add", "shop.py", "test_shop.py")
     git("commit", "-q", "-m", "x")
@@ -176,34 +207,44 @@ def test_a_git_revision(unidiff, folder):
     output = run("--fw-diff", "HEAD")[1]
     assert section(output) == []
     assert order(output)[:2] == ["test_total_price"] * 2
-    (folder / "shop.py").write_text(SHOP.replace('raise KeyError("price")', "return sum(basket)"))
+    (folder / "shop.py").write_text(WORKING_SHOP)
     status, output = run("--fw-diff", "HEAD", "--fw-select", "1")
     assert section(output) == ["the diff changes nothing: the order is pytest's"]
     assert (status, len(order(output))) == (0, 4)
 
 
-# What goes wrong here.
+# Faults of what the plugin was given.
 
 
-@XDIST
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["--fw-diff", "no-such"], "could not order the tests: (no-such is no file|unidiff)"),
-        (["--fw-diff", "shop.py"], "could not order the tests: (diff: not a unified|unidiff)"),
-        (["--fw-diff", "--output=x"], "could not order the tests: (--output=x is no file|unid)"),
-        (["--fw-known", "no.db"], "could not match the failures: library 'no.db' does not exist"),
-        (["--fw-known", "shop.py"], "could not match the failures: shop.py is no whole library"),
-    ],
-    ids=["revision", "diff", "option", "library", "foreign"],
-)
-def test_a_fault_is_a_line(folder, arguments, line, workers):
-    option, value = arguments
-    status, output = run(f"{option}={value}", *workers)
+FAULTS = {
+    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is no file|unidiff)"],
+    "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
+    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is no f|unidiff)"],
+    "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
+    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is no whole library"],
+}
+
+
+@pytest.mark.parametrize(("option", "line"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_a_line_and_fails_no_run(folder, run, option, line):
+    status, output = run(option)
     assert status == 1
     assert re.match(line, section(output)[0]), output
     assert "2 failed, 2 passed" in output
     assert not (folder / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_fault_of_every_worker_of_xdist_is_one_line():
+    diff, of_the_diff = FAULTS["revision"]
+    library, of_the_library = FAULTS["library"]
+    status, output = run_alone(diff, library, "-n", "2")
+    assert status == 1
+    assert "2 failed, 2 passed" in output
+    # Both workers order the tests, but only the controller looks into the library.
+    first, second = section(output)
+    assert re.match(of_the_diff, first)
+    assert re.match(of_the_library, second)
 
 
 @pytest.mark.parametrize(
@@ -212,9 +253,9 @@ def test_a_fault_is_a_line(folder, arguments, line, workers):
         (["--fw-select", "3"], "--fw-select needs --fw-diff"),
         (["--fw-diff", "x.diff", "--fw-select", "soon"], "--fw-select: budget 'soon': expected"),
     ],
+    ids=["no diff", "no number"],
 )
-def test_bad_usage_is_said_at_once(arguments, line):
-    command = [sys.executable, "-m", "pytest", *PLUGIN, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert line in done.stderr
+def test_bad_usage_is_said_at_once(pytester, arguments, line):
+    done = pytester.runpytest_inprocess(*PLUGIN, *arguments)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert line in done.stderr.str()

@@ -30,6 +30,7 @@ LAYERS = [
     {"flash_attention", "capability_probe"},
     {"search"},
     {"adapt"},
+    {"progress_bar"},
     {"encoder"},
     {"qe"},
     {"bench"},
@@ -129,7 +130,7 @@ def test_only_the_host_imports_wasmtime(path):
 
 
 def test_oracles_import_nothing_of_the_package():
-    for path in (SOURCE / "oracles").glob("*.py"):
+    for path in (SOURCE / "oracles").rglob("*.py"):
         others = {name for name in imported(path) if name.startswith("flashwasm")}
         assert all(name.startswith("flashwasm.oracles") for name in others), path
 
@@ -165,9 +166,10 @@ def where_exported(export):
 
 
 def is_portable(path):
-    """Return whether a C file uses no vectors, itself or by what it includes."""
-    included = re.findall(r'#include "(?:\.\./)?(\w+\.h)"', path.read_text())
-    return not any(name == "simd.h" or not is_portable(ROOT / "wasm" / name) for name in included)
+    """Return True if a C file uses no vectors, neither itself nor through what it includes."""
+    included = re.findall(r'#include "(.+)"', path.read_text())
+    headers = [(path.parent / name).resolve() for name in included]
+    return not any(header.name == "simd.h" or not is_portable(header) for header in headers)
 
 
 def missing(kernel):
@@ -239,14 +241,11 @@ def test_limits_are_the_headers():
 # The shape of files.
 
 
-READABLE = [*(p for p in PYTHON if p.parent.name != "oracles"), *C]
-
-
-@pytest.mark.parametrize("path", READABLE, ids=path_id)
+@pytest.mark.parametrize("path", [*PYTHON, *C], ids=path_id)
 def test_files_stay_readable(path):
     """One noun a file: about 300 lines of Python or 250 of C, functions that fit a screen."""
     lines = path.read_text().splitlines()
-    assert len(lines) <= (320 if path.suffix == ".py" else 270)
+    assert len(lines) <= (320 if path.suffix == ".py" else 250)
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.models import sha256_of
 from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.storage.digests import sha256_of
 
 __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 

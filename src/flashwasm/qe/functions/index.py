@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.functions.file import (
     FunctionSource,
     KeptFunctions,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from flashwasm.adapt import LoRAAdapter, Whitening
-from flashwasm.encoder.models import sha256_of
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.data import read_coverage
 from flashwasm.qe.coverage.file import read_coverage_file
@@ -19,6 +18,7 @@ from flashwasm.qe.functions.file import read_functions
 from flashwasm.qe.index_files.index_file import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
 from flashwasm.qe.similarity.suite_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
+from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.file_format import (
     VERSION,
     Section,

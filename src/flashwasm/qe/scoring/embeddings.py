@@ -8,7 +8,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flashwasm.encoder import SentenceEncoder, models
+from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder import installed_models as models
 from flashwasm.host.modules import module_sha256
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from flashwasm.qe.scoring.preparation import PREPARATION_VERSION, prepare

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.active import active_adaptation
 from flashwasm.qe.scoring.embeddings import Embedder
 from flashwasm.qe.scoring.postings import Likeness

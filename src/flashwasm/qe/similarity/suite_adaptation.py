@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train
 from flashwasm.qe.adaptation.feedback import FeedbackLog
 from flashwasm.qe.adaptation.gate import Suite, Verdict, judge
