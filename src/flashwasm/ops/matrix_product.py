@@ -18,11 +18,10 @@ from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
 
@@ -114,7 +113,7 @@ class _Product(NamedTuple):
 
 def _halves(
     product: _Product,
-) -> tuple[list[_Product], Callable[[list[Array]], Array]] | None:
+) -> Halves[_Product, Array] | None:
     """Split along the batch or, where that is a single matrix, between two rows."""
     left, right, shape, out = product
     axis = axis_to_split(shape[:-1])

@@ -15,11 +15,10 @@ from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
 
@@ -104,7 +103,7 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
 
 def _halves(
     sequences: _Sequences,
-) -> tuple[list[_Sequences], Callable[[list[Array]], Array]] | None:
+) -> Halves[_Sequences, Array] | None:
     """Split between two sequences in the middle; one sequence cannot be split."""
     rows, offsets, out = sequences
     count = len(offsets) - 1

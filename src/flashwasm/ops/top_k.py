@@ -17,11 +17,10 @@ from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
 
@@ -110,7 +109,7 @@ class _Search(NamedTuple):
 
 def _halves(
     search: _Search,
-) -> tuple[list[_Search], Callable[[list[tuple[Array, Array]]], tuple[Array, Array]]] | None:
+) -> Halves[_Search, tuple[Array, Array]] | None:
     """Split the queries or the corpus, whichever are more; one row cannot be split."""
     queries, corpus, k, first = search.queries, search.corpus, search.k, search.first
     if len(queries) > len(corpus):

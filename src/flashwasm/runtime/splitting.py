@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 Problem = TypeVar("Problem")
 Result = TypeVar("Result")
+# The parts of a problem, and a function that joins the list of their results.
+Halves: TypeAlias = "tuple[Sequence[Problem], Callable[[list[Result]], Result]]"
 
 
 def in_halves(
     problem: Problem,
     compute: Callable[[Problem], Result],
-    halve: Callable[[Problem], tuple[Sequence[Problem], Callable[[list[Result]], Result]] | None],
+    halve: Callable[[Problem], Halves[Problem, Result] | None],
 ) -> Result:
     """Compute a problem whole or, where linear memory is too small for it, in halves.
 
@@ -81,7 +83,7 @@ def in_parts(
         Where to write the result. None means a new array.
     """
 
-    def halve(part: Part) -> tuple[list[Part], Callable[[list[Array]], Array]] | None:
+    def halve(part: Part) -> Halves[Part, Array] | None:
         arrays, target = part
         size = shape if target is None else target.shape
         axis = axis_to_split(size[:axes])

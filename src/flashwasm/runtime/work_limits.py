@@ -13,3 +13,7 @@ MOST_ELEMENTS = 1 << 20
 # milliseconds of work.
 FEWEST_PRODUCTS = 1 << 20
 MOST_PRODUCTS = 1 << 26
+
+# Multiply-adds of one call that searches a graph. It is a quarter of the limit above: each vector
+# is read once and from anywhere in memory, so a multiply-add takes longer.
+MOST_GRAPH_PRODUCTS = 1 << 24

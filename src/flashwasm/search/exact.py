@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_SCORE
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
 from flashwasm.search.keys import NO_KEY, best
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# A call of more multiplications than this would keep a deadline or a signal waiting.
-_MOST_PRODUCTS = 1 << 26
-# A call of fewer costs more to hand to a worker than to make.
-FEWEST_PRODUCTS = 1 << 20
 # Queries of one call: each row that is read serves so many.
 _QUERIES = 256
 _ROWS = 64
@@ -59,7 +56,7 @@ def search_rows(
     block = min(_QUERIES, max(queries, 1))
     pieces = max(1, min(op.threads, block * rows * dim // FEWEST_PRODUCTS))
     piece = -(-rows // (pieces * _ROWS)) * _ROWS
-    step = max(_MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
+    step = max(MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
     starts = range(0, rows, piece)
     at, heaps = op.scratch((len(starts), queries, k), np.uint64)
     heaps[...] = start

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import FLAT_SEARCH, FLAT_SEARCH_I8
-from flashwasm.search.exact import FEWEST_PRODUCTS, search_rows
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS
+from flashwasm.search.exact import search_rows
 from flashwasm.search.keys import NO_KEY, NO_POSITION, best, distances
 from flashwasm.search.vectors import PANEL
 
