@@ -64,7 +64,7 @@ performance: $(installed)
 
 # The examples in README.md, docs/ and the docstrings run, and every link between them resolves.
 docs: $(installed)
-	$(python) -m pytest tests/test_docs.py
+	$(python) -m pytest tests/docs/test_docs.py
 
 $(installed): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)

@@ -1,11 +1,14 @@
 """What every test shares: a runtime of each kind, and Hypothesis without chance or clock."""
 
+import contextlib
+
 import hypothesis
 import pytest
 
 import flashwasm as fw
-from flashwasm.encoder.install import install
-from flashwasm.encoder.models import locate
+from flashwasm.encoder.installed_models import locate
+from flashwasm.encoder.model_installation import install
+from helper_threads import runtime_with_helpers
 
 # Examples are drawn from a fixed seed, so a run says the same on every machine; a slow machine is
 # no failure. `--hypothesis-profile=default --hypothesis-seed=random` searches further.
@@ -14,15 +17,33 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("repeatable")
 
-# Each variant, and work split over no, even and uneven numbers of workers.
-RUNTIMES = [("relaxed", 1), ("relaxed", 2), ("relaxed", 3), ("simd128", 2), ("scalar", 1)]
 
-
-@pytest.fixture(scope="session", params=RUNTIMES, ids=lambda kind: f"{kind[0]}-{kind[1]}")
+@pytest.fixture(scope="session", params=["relaxed", "simd128", "scalar"])
 def runtime(request):
-    variant, threads = request.param
-    with fw.Runtime(threads=threads, variant=variant) as runtime:
+    """Return a runtime of each build of the kernels, on one thread: for tests of arithmetic."""
+    with fw.Runtime(threads=1, variant=request.param) as runtime:
         yield runtime
+
+
+@pytest.fixture(scope="session", params=[2, 3], ids=lambda threads: f"{threads} threads")
+def _runtime_with_helpers(request):
+    with runtime_with_helpers(request.param) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def threaded_runtime(_runtime_with_helpers):
+    """Return a runtime of two or three threads, and fail a test that gave the helpers no work.
+
+    It runs the same build of the kernels as `one_thread`, so results of both are equal to the bit.
+
+    Work of fewer than 65,536 elements stays on the calling thread: a test of that size says nothing
+    about threads.
+    """
+    before = _runtime_with_helpers.workers.helper_tasks
+    yield _runtime_with_helpers
+    taken = _runtime_with_helpers.workers.helper_tasks - before
+    assert taken, "no helper thread ran a task: the test is too small to be one of threads"
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +53,17 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def real_model(request):
-    """Folder of the default model: the installed one, else a download that pytest's cache keeps."""
-    try:
+def real_model(request, tmp_path_factory):
+    """Return the folder of the default model; skip the test, with the reason, where there is none.
+
+    The model is the installed one, or else a download. pytest's cache keeps the download for the
+    next run; under ``-p no:cacheprovider`` it lies in a temporary folder.
+    """
+    with contextlib.suppress(fw.CapabilityError):
         return locate()
-    except fw.CapabilityError:
-        pass
+    cache = getattr(request.config, "cache", None)
+    folder = tmp_path_factory.mktemp("flashwasm") if cache is None else cache.mkdir("flashwasm")
     with pytest.MonkeyPatch.context() as patch:
-        folder = request.config.cache.mkdir("flashwasm")
         patch.setenv("FLASHWASM_DATA", str(folder))
         patch.setenv("FLASHWASM_CACHE", str(folder))
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flashwasm.lazy import attach
+from flashwasm.lazy_imports import attach
 
 __version__ = "0.1.0"
 
@@ -13,16 +13,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "flashwasm.adapt": ["LoRAAdapter", "Whitening"],
     "flashwasm.flash_attention.backward": ["attention_backward"],
-    "flashwasm.flash_attention.cache": ["KVCache"],
-    "flashwasm.flash_attention.dense": ["attention"],
+    "flashwasm.flash_attention.kv_cache": ["KVCache"],
+    "flashwasm.flash_attention.attention": ["attention"],
     "flashwasm.flash_attention.merging": ["merge_attention"],
-    "flashwasm.flash_attention.packed": ["attention_varlen"],
+    "flashwasm.flash_attention.varlen": ["attention_varlen"],
     "flashwasm.flash_attention.scores": ["attention_scores"],
-    "flashwasm.probe": ["Capabilities", "capabilities"],
+    "flashwasm.capability_probe": ["Capabilities", "capabilities"],
     "flashwasm.encoder": ["SentenceEncoder"],
     "flashwasm.errors": [
         "CapabilityError",
         "ClosedError",
+        "CorruptFileError",
         "CorruptIndexError",
         "DTypeError",
         "DeadlineExceeded",
@@ -44,16 +45,19 @@ _HOMES = {
         "softmax",
         "vecadd",
     ],
-    "flashwasm.runtime": ["Runtime", "default_runtime"],
+    "flashwasm.runtime.runtime": ["Runtime", "default_runtime"],
     "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"],
-    "flashwasm.stats": ["Stats"],
+    "flashwasm.runtime.stats": ["Stats"],
 }
 if TYPE_CHECKING:
     from flashwasm.adapt import LoRAAdapter as LoRAAdapter
     from flashwasm.adapt import Whitening as Whitening
+    from flashwasm.capability_probe import Capabilities as Capabilities
+    from flashwasm.capability_probe import capabilities as capabilities
     from flashwasm.encoder import SentenceEncoder as SentenceEncoder
     from flashwasm.errors import CapabilityError as CapabilityError
     from flashwasm.errors import ClosedError as ClosedError
+    from flashwasm.errors import CorruptFileError as CorruptFileError
     from flashwasm.errors import CorruptIndexError as CorruptIndexError
     from flashwasm.errors import DeadlineExceeded as DeadlineExceeded
     from flashwasm.errors import DTypeError as DTypeError
@@ -62,12 +66,12 @@ if TYPE_CHECKING:
     from flashwasm.errors import KernelTrap as KernelTrap
     from flashwasm.errors import OutOfMemoryError as OutOfMemoryError
     from flashwasm.errors import ShapeError as ShapeError
+    from flashwasm.flash_attention.attention import attention as attention
     from flashwasm.flash_attention.backward import attention_backward as attention_backward
-    from flashwasm.flash_attention.cache import KVCache as KVCache
-    from flashwasm.flash_attention.dense import attention as attention
+    from flashwasm.flash_attention.kv_cache import KVCache as KVCache
     from flashwasm.flash_attention.merging import merge_attention as merge_attention
-    from flashwasm.flash_attention.packed import attention_varlen as attention_varlen
     from flashwasm.flash_attention.scores import attention_scores as attention_scores
+    from flashwasm.flash_attention.varlen import attention_varlen as attention_varlen
     from flashwasm.ops import cosine_top_k as cosine_top_k
     from flashwasm.ops import embedding as embedding
     from flashwasm.ops import gelu as gelu
@@ -78,15 +82,13 @@ if TYPE_CHECKING:
     from flashwasm.ops import rotary_embedding as rotary_embedding
     from flashwasm.ops import softmax as softmax
     from flashwasm.ops import vecadd as vecadd
-    from flashwasm.probe import Capabilities as Capabilities
-    from flashwasm.probe import capabilities as capabilities
-    from flashwasm.runtime import Runtime as Runtime
-    from flashwasm.runtime import default_runtime as default_runtime
+    from flashwasm.runtime.runtime import Runtime as Runtime
+    from flashwasm.runtime.runtime import default_runtime as default_runtime
+    from flashwasm.runtime.stats import Stats as Stats
     from flashwasm.search import FlatIndex as FlatIndex
     from flashwasm.search import HNSWIndex as HNSWIndex
     from flashwasm.search import SearchReport as SearchReport
     from flashwasm.search import ShardedIndex as ShardedIndex
-    from flashwasm.stats import Stats as Stats
 
 __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
 

@@ -54,8 +54,12 @@ class ClosedError(FlashWasmError):
     """The runtime was closed, or belongs to the process that this one was forked from."""
 
 
-class CorruptIndexError(FlashWasmError):
+class CorruptFileError(FlashWasmError):
     """A file is truncated, changed, foreign, or of a later version."""
+
+
+# The name from when only indexes had files; both names are public.
+CorruptIndexError = CorruptFileError
 
 
 class CapabilityError(FlashWasmError):

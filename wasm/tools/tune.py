@@ -30,7 +30,7 @@ from flashwasm.bench.operations.products import matmul_case
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.host.engine import compiled, engine
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 EFFORT = Effort(seconds=6.0, least_rounds=7, least_measurement=4e-3)
 VARIANT = "relaxed"

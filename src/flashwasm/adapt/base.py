@@ -8,26 +8,26 @@ import numpy as np
 
 from flashwasm.adapt.checks import SMALLEST, bounded, float32_rows
 from flashwasm.adapt.state import Block, Samples, Weights, padded
-from flashwasm.arrays import checked_out, choice, floats, positive_int
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.host.workers import check_status
-from flashwasm.kernels import (
+from flashwasm.kernel_table import (
     LORA_APPLY,
     LORA_FISHER,
     LORA_MAX_DIM,
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
-from flashwasm.operation import Operation, deadline, run_at_once
-from flashwasm.parts import in_parts, row_tasks
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Launch, deadline, run_at_once
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts, row_tasks
+from flashwasm.validation import checked_out, choice, floats, positive_int
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -145,14 +145,14 @@ class Adapter:
         if not self.ewc_lambda:
             message = "ewc_lambda: expected more than 0 for consolidate to have an effect, got 0"
             raise ShapeError(message)
-        with Operation(self.runtime, timeout) as op:
+        with Launch(self.runtime, timeout) as op:
             found = self._samples.addresses()
             if not found:
                 return
             at, fisher = op.scratch(self._weights.shape)
             fisher[:] = 0
             for sample in found:
-                op.run(LORA_FISHER, (self._weights.address, sample, at, 1 / len(found)))
+                op.run_once(LORA_FISHER, (self._weights.address, sample, at, 1 / len(found)))
             if not fisher.max() * self.ewc_lambda < _STRONGEST:
                 message = (
                     "ewc_lambda: expected a penalty of moderate size, got "
@@ -221,13 +221,13 @@ class Adapter:
     def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
         """Adapt checked vectors."""
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
-        with Operation(self.runtime, timeout) as op:
-            source = op.put(x)
-            to = op.output(shape, out, in_place=self.in_dim == self.out_dim)
+        with Launch(self.runtime, timeout) as op:
+            source = op.place(x)
+            to = op.place_result(shape, out, in_place=self.in_dim == self.out_dim)
             # An element costs as many multiplications as there are ranks, in and out.
             tasks = row_tasks(rows, (self.in_dim + self.out_dim) * self.rank, op.threads)
             at, width, height = self._weights.address, 4 * self.in_dim, 4 * self.out_dim
-            op.run_all(
+            op.run_tasks(
                 LORA_APPLY, [[(at, source + i * width, to + i * height, n)] for i, n in tasks]
             )
             return op.finish()
@@ -235,7 +235,7 @@ class Adapter:
     def _entered(self) -> AbstractContextManager[object]:
         """Return what holds the runtime for a step."""
         runtime = self.runtime
-        return runtime.lock if runtime.timeout is None else Operation(runtime, None)
+        return runtime.lock if runtime.timeout is None else Launch(runtime, None)
 
     def _stage(
         self, x: ArrayLike, first: Array, others: Array | None = None, *, adapted: bool = False

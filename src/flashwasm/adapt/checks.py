@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import finite_float, floats
 from flashwasm.errors import ShapeError
+from flashwasm.validation import finite_float, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

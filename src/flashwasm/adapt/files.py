@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from flashwasm.adapt.state import HEADER_FLOATS, padded
-from flashwasm.container import Container, read_container, write_container
-from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.kernels import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
-from flashwasm.runtime import checked_runtime
+from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.kernel_table import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.storage.file_format import Container, read_container, write_container
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.adapt.base import Adapter
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
     AnyAdapter = TypeVar("AnyAdapter", bound=Adapter)
@@ -45,7 +45,7 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
 
 
 def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) -> AnyAdapter:
-    """Return the adapter that a file holds, or raise CorruptIndexError."""
+    """Return the adapter that a file holds, or raise CorruptFileError."""
     container = read_container(path, _KIND)
     parameters, where = dict(container.parameters), checked_runtime(runtime)
     try:
@@ -58,7 +58,7 @@ def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) ->
         _check(container.sections, adapter, updates, seen, powers)
     except (KeyError, TypeError, ValueError) as error:
         message = f"{path}: the file is no adapter's: {error}"
-        raise CorruptIndexError(message) from None
+        raise CorruptFileError(message) from None
     adapter.restore(container.sections, (updates, seen, *powers))
     return adapter
 

@@ -10,22 +10,22 @@ import numpy as np
 from flashwasm.adapt.base import Adapter
 from flashwasm.adapt.checks import LARGEST, SMALLEST, bounded, float32_rows
 from flashwasm.adapt.files import read_adapter, write_adapter
-from flashwasm.arrays import choice
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.kernels import (
+from flashwasm.kernel_table import (
     LORA_CONTRASTIVE,
     LORA_FEEDBACK,
     LORA_MAX_CANDIDATES,
     LORA_REGRESSION,
     METRICS,
 )
+from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 _METRICS = ("cosine", "dot")
 
@@ -264,7 +264,7 @@ class LoRAAdapter(Adapter):
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If the file is truncated, changed, of another kind or of a later version.
         DTypeError, OutOfMemoryError, ClosedError, OSError
         """

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.adapt.checks import bounded, narrowed
-from flashwasm.arrays import floats
-from flashwasm.container import Container, read_container, write_container
-from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.operation import deadline
+from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.validation import floats
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -202,7 +202,7 @@ class Whitening:
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If the file is truncated, changed, of another kind or of a later version.
         OSError
             If it cannot be read.
@@ -220,7 +220,7 @@ class Whitening:
                 raise ShapeError(message)
         except (KeyError, TypeError, ValueError) as error:
             message = f"{path}: the file is no whitening's: {error}"
-            raise CorruptIndexError(message) from None
+            raise CorruptFileError(message) from None
         return cls(mean, matrix, shrinkage, power)
 
 

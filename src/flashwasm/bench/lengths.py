@@ -12,7 +12,7 @@ from flashwasm.bench.operations.attending import attention_case
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.flash_attention.materialized import materialized_attention
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.errors import FlashWasmError
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,7 +13,7 @@ from flashwasm.bench.operations.products import matmul_case
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.host.peak import PeakLoop
-from flashwasm.runtime import Runtime, available_cpus
+from flashwasm.runtime.runtime import Runtime, available_cpus
 
 if TYPE_CHECKING:
     from flashwasm.bench.case import Case

@@ -11,7 +11,7 @@ import numpy as np
 
 from flashwasm import ops
 from flashwasm.bench.timing import Effort, interleaved, timer
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 _PROCESSES = 7
 

@@ -18,7 +18,7 @@ from flashwasm.cli.bench_options import (
     refuse_plot,
     searched_options,
 )
-from flashwasm.files import write_atomically
+from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["bench"]
 

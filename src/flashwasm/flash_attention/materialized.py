@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import checked_out
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.problem import checked_problem
-from flashwasm.kernels import ATTENTION_MATERIALIZED
-from flashwasm.operation import Operation
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import ATTENTION_MATERIALIZED
+from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -61,14 +61,14 @@ def materialized_attention(
     checked_out(out, problem.shape)
     heads, length, dim = problem.q.shape
     keys, value_dim = problem.v.shape[-2:]
-    with Operation(rt, timeout) as op:
-        at = [op.put(x) for x in (problem.q, problem.k, problem.v)]
+    with Launch(rt, timeout) as op:
+        at = [op.place(x) for x in (problem.q, problem.k, problem.v)]
         scores, _ = op.scratch((length, keys))
-        to = op.output(problem.shape, out)
+        to = op.place_result(problem.shape, out)
         sizes = (length * dim, keys * dim, keys * value_dim)
         for h in range(heads):
             starts = [a + 4 * h * n for a, n in zip(at, sizes, strict=True)]
             result = to + 4 * h * length * value_dim
             sizes_and_scale = (length, keys, dim, value_dim, problem.rules.scale)
-            op.run(ATTENTION_MATERIALIZED, (*starts, scores, result, *sizes_and_scale))
+            op.run_once(ATTENTION_MATERIALIZED, (*starts, scores, result, *sizes_and_scale))
         return op.finish()

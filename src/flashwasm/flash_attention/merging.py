@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import floats
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.validation import floats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

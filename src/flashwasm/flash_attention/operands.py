@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm.kernels import MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_ROWS
+from flashwasm.kernel_table import MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.flash_attention.problem import Problem, Storage
-    from flashwasm.memory import Arena
-    from flashwasm.operation import Operation
+    from flashwasm.runtime.arena import Arena
+    from flashwasm.runtime.launch import Launch
 
     Array = NDArray[Any]
 
@@ -48,13 +48,13 @@ class Keys(NamedTuple):
     v_scales: Operand | None = None
 
 
-def put_keys(op: Operation, p: Problem) -> Keys:
+def put_keys(op: Launch, p: Problem) -> Keys:
     """Put keys and values, those of a cache where they lie."""
     storage = p.storage
     if storage.located is not None:
         return storage.located
     if storage.kind == STORED_ROWS:
-        return Keys(*(Operand(*op.put_rows(x), x.shape) for x in (p.k, p.v)))
+        return Keys(*(Operand(*op.place_rows(x), x.shape) for x in (p.k, p.v)))
     return locate_keys(op.runtime.arena, p.k, p.v, storage)
 
 
@@ -71,13 +71,13 @@ def locate_keys(arena: Arena, k: Array, v: Array, storage: Storage) -> Keys:
     return Keys(*operands)
 
 
-def put_mask(op: Operation, p: Problem) -> tuple[Operand | None, int]:
+def put_mask(op: Launch, p: Problem) -> tuple[Operand | None, int]:
     """Put the mask as it is, its axes of length one unrepeated."""
     if p.mask is None:
         return None, MASK_NONE
     kind = MASK_BOOLEAN if p.mask.dtype == np.bool_ else MASK_ADDITIVE
     dtype = np.dtype(np.bool_ if kind == MASK_BOOLEAN else np.float32)
-    address = op.put(p.mask, dtype)
+    address = op.place(p.mask, dtype)
     strides = np.ones(p.mask.ndim, np.int64)
     strides[:-1] = np.cumprod(p.mask.shape[:0:-1])[::-1]
     return Operand(address, tuple(map(int, strides)), p.mask.shape, dtype.itemsize), kind

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm.arrays import as_array, broadcast, floats, is_float
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.flash_attention.rules import Rules, checked_diagonals, checked_rules, is_causal
-from flashwasm.kernels import ATTENTION_MAX_DIM, STORED_ROWS
+from flashwasm.flash_attention.attention_options import (
+    Rules,
+    checked_diagonals,
+    checked_rules,
+    is_causal,
+)
+from flashwasm.kernel_table import ATTENTION_MAX_DIM, STORED_ROWS
+from flashwasm.validation import as_array, broadcast, floats, is_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.attention_options import Causal
     from flashwasm.flash_attention.operands import Keys
-    from flashwasm.flash_attention.rules import Causal
 
     Array = NDArray[Any]
 

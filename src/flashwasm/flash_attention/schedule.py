@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from flashwasm.flash_attention.calls import Piece
-from flashwasm.kernels import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
+from flashwasm.flash_attention.kernel_arguments import Piece
+from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
 
 # Multiply-adds of one call: fewer cost more to hand over than to do, more would keep a deadline or
 # a signal waiting for longer than some milliseconds.

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import choice
 from flashwasm.flash_attention.problem import checked_problem
 from flashwasm.ops import matmul
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.attention_options import Causal, Window
     from flashwasm.flash_attention.problem import Problem
-    from flashwasm.flash_attention.rules import Causal, Window
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

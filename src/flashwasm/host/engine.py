@@ -11,9 +11,9 @@ from functools import cache
 
 import wasmtime
 
-from flashwasm.files import write_atomically
 from flashwasm.host.modules import VARIANTS, module_bytes
-from flashwasm.paths import cache_folder
+from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.user_folders import cache_folder
 
 _lock = threading.Lock()
 

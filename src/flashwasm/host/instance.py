@@ -12,7 +12,7 @@ import wasmtime
 from flashwasm.errors import KernelTrap
 from flashwasm.host.engine import compiled, engine
 from flashwasm.host.subnormals import SMALLEST, in_plain_arithmetic
-from flashwasm.kernels import KERNELS, WORKSPACE_BYTES, Kernel
+from flashwasm.kernel_table import KERNELS, WORKSPACE_BYTES, Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

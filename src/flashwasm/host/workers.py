@@ -9,13 +9,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import DeadlineExceeded, FlashWasmError
-from flashwasm.kernels import STATUS_BAD_INDEX, STATUS_OK
+from flashwasm.kernel_table import STATUS_BAD_INDEX, STATUS_OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flashwasm.host.instance import Instance
-    from flashwasm.kernels import Kernel
+    from flashwasm.kernel_table import Kernel
 
     # Calls that follow each other on one instance.
     Task = Sequence[Sequence[float]]
@@ -31,30 +31,38 @@ class _Job:
         self._stopped = False
         self._inside: list[Instance] = []  # Those that may be in a task.
         self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Numbers of tasks that helper threads took. Appending is atomic, unlike adding to a number.
+        self.helped: list[int] = []
         self.error: BaseException | None = None
 
-    def work(self, instance: Instance) -> None:
-        """Run tasks until none is left; keep the first error and let the others stop."""
+    def work(self, instance: Instance) -> int:
+        """Run tasks until none is left, and return how many this thread took.
+
+        The first error of all threads is kept, and makes the others stop.
+        """
+        taken = 0
         try:
             while not self._stopped:
                 try:
                     task = self._tasks.popleft()
                 except IndexError:
-                    return
+                    break
+                taken += 1
                 for arguments in task:
                     self._check_deadline()
                     if self._stopped:
-                        return
+                        break
                     check_status(self._kernel, instance.call(self._kernel, arguments))
         except BaseException as error:  # noqa: BLE001 - it is raised again by the calling thread.
             self.error = self.error or error
             self._stopped = True
+        return taken
 
     def help(self, instance: Instance) -> None:
         """Work as a helper: be known to be inside from before the first task until it is left."""
         self._inside.append(instance)
         try:
-            self.work(instance)
+            self.helped.append(self.work(instance))
         finally:
             self._inside.remove(instance)
             self._leaving.put(None)
@@ -103,12 +111,18 @@ class Workers:
 
     Only one thread may call at a time. The threads start when they are first of use and hold no
     reference to this object.
+
+    Attributes
+    ----------
+    helper_tasks : int
+        Number of tasks so far that ran on a helper thread, not on the calling one.
     """
 
     def __init__(self, instances: Sequence[Instance]) -> None:
         self._instances = instances
         self._jobs: list[queue.SimpleQueue[_Job | None]] = []
         self._last: _Job | None = None
+        self.helper_tasks = 0
 
     @property
     def first(self) -> Instance:
@@ -133,8 +147,7 @@ class Workers:
                 jobs.put(job)
             job.work(self._instances[0])
         finally:
-            job.end()
-        self._last = None
+            self.settle()
         if job.error is not None:
             raise job.error
 
@@ -145,6 +158,7 @@ class Workers:
         """
         if self._last is not None:
             self._last.end()
+            self.helper_tasks += sum(self._last.helped)
             self._last = None
 
     def _started(self, count: int) -> list[queue.SimpleQueue[_Job | None]]:

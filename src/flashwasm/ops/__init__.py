@@ -8,10 +8,10 @@ than linear memory are processed in parts.
 """
 
 from flashwasm.ops.elementwise import gelu, vecadd
+from flashwasm.ops.embeddings import embedding, rotary_embedding
 from flashwasm.ops.matrix_product import matmul
 from flashwasm.ops.normalization import layer_norm, rms_norm, softmax
 from flashwasm.ops.pooling import mean_pool
-from flashwasm.ops.sequences import embedding, rotary_embedding
 from flashwasm.ops.top_k import cosine_top_k
 
 __all__ = [

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernels
-from flashwasm.arrays import broadcast, checked_out, choice, floats
+from flashwasm import kernel_table
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.operation import Operation, deadline, run_at_once
-from flashwasm.parts import in_parts, is_one_task, row_tasks
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Launch, deadline, run_at_once
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts, is_one_task, row_tasks
+from flashwasm.validation import broadcast, checked_out, choice, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.runtime import Runtime
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -114,7 +114,7 @@ def gelu(
     [-0.15870000422000885, 0.0, 0.8413000106811523]
     """
     choice(approximate, "approximate", ("none", "tanh"))
-    kernel = kernels.GELU if approximate == "none" else kernels.GELU_TANH
+    kernel = kernel_table.GELU if approximate == "none" else kernel_table.GELU_TANH
     rt = checked_runtime(runtime)
     array = floats(x, "x")
     checked_out(out, array.shape)
@@ -130,26 +130,27 @@ def _added_at_once(rt: Runtime, a: Any, b: Any, out: Array) -> bool:
     shape, n = out.shape, out.size
     if not is_one_task(n, rt.threads) or a.shape != shape or b.shape != shape:
         return False
-    return run_at_once(rt, kernels.VECADD, (*offsets, n)) == kernels.STATUS_OK
+    return run_at_once(rt, kernel_table.VECADD, (*offsets, n)) == kernel_table.STATUS_OK
 
 
 def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float | None) -> Array:
     """Add checked operands of one shape."""
-    with Operation(rt, timeout) as op:
-        from_a, from_b = op.put(a), op.put(b)
-        to = op.output(a.shape, out, in_place=True)
+    with Launch(rt, timeout) as op:
+        from_a, from_b = op.place(a), op.place(b)
+        to = op.place_result(a.shape, out, in_place=True)
         tasks = row_tasks(a.size, 1, op.threads)
-        op.run_all(
-            kernels.VECADD, [[(from_a + 4 * i, from_b + 4 * i, to + 4 * i, n)] for i, n in tasks]
+        op.run_tasks(
+            kernel_table.VECADD,
+            [[(from_a + 4 * i, from_b + 4 * i, to + 4 * i, n)] for i, n in tasks],
         )
         return op.finish()
 
 
 def _gelu(x: Array, out: Array | None, rt: Runtime, timeout: float | None, kernel: Kernel) -> Array:
     """Map checked values."""
-    with Operation(rt, timeout) as op:
-        source = op.put(x)
-        to = op.output(x.shape, out, in_place=True)
+    with Launch(rt, timeout) as op:
+        source = op.place(x)
+        to = op.place_result(x.shape, out, in_place=True)
         tasks = row_tasks(x.size, 1, op.threads)
-        op.run_all(kernel, [[(source + 4 * i, to + 4 * i, n)] for i, n in tasks])
+        op.run_tasks(kernel, [[(source + 4 * i, to + 4 * i, n)] for i, n in tasks])
         return op.finish()

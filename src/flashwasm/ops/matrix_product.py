@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import broadcast, checked_out, floats, shaped
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.kernels import MATMUL
-from flashwasm.operation import Operation, deadline
-from flashwasm.parts import copied_to
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import MATMUL
+from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import copied_to
+from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -140,11 +140,11 @@ def _multiply(
     if right.ndim == 2 and left.ndim > 2 and left.flags.c_contiguous:
         # One right operand for all: the batch is only more rows.
         left, m, batch = left.reshape(-1, k), left.size // k if k else m * _product(batch), []
-    with Operation(rt, timeout) as op:
-        a, a_strides = op.put_strided(left)
-        b, b_strides = op.put_strided(right)
-        add = 0 if bias is None else op.put(bias)
-        c = op.output(shape, out)
+    with Launch(rt, timeout) as op:
+        a, a_strides = op.place_strided(left)
+        b, b_strides = op.place_strided(right)
+        add = 0 if bias is None else op.place(bias)
+        c = op.place_result(shape, out)
         tasks: list[list[tuple[int, ...]]] = []
         tiles = _tiles(m, n, k, max(1, 2 * op.threads // max(1, _product(batch))))
         for at, index in enumerate(np.ndindex(*batch)):
@@ -161,7 +161,7 @@ def _multiply(
                 ]
                 for i, rows, j, columns in tiles
             )
-        op.run_all(MATMUL, tasks)
+        op.run_tasks(MATMUL, tasks)
         return op.finish()
 
 

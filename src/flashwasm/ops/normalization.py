@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernels
-from flashwasm.arrays import axis_index, checked_out, floats, kernel_float, shaped
+from flashwasm import kernel_table
 from flashwasm.errors import ShapeError
-from flashwasm.operation import Operation, deadline
-from flashwasm.parts import in_parts, row_tasks
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts, row_tasks
+from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.runtime import Runtime
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -66,7 +66,7 @@ def softmax(
     """
     array = floats(x, "x", at_least=1)
     return _over_rows(
-        kernels.SOFTMAX, array, axis_index(axis, array.ndim), (), (), out, runtime, timeout
+        kernel_table.SOFTMAX, array, axis_index(axis, array.ndim), (), (), out, runtime, timeout
     )
 
 
@@ -116,7 +116,7 @@ def layer_norm(
     >>> fw.layer_norm(np.float32([[-1, 1], [3, 5]]), eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    return _normalize(kernels.LAYER_NORM, x, [weight, bias], eps, axis, out, runtime, timeout)
+    return _normalize(kernel_table.LAYER_NORM, x, [weight, bias], eps, axis, out, runtime, timeout)
 
 
 def rms_norm(
@@ -164,7 +164,7 @@ def rms_norm(
     >>> fw.rms_norm(np.float32([3, -3]), eps=0.0).tolist()
     [1.0, -1.0]
     """
-    return _normalize(kernels.RMS_NORM, x, [weight], eps, axis, out, runtime, timeout)
+    return _normalize(kernel_table.RMS_NORM, x, [weight], eps, axis, out, runtime, timeout)
 
 
 def _normalize(
@@ -237,13 +237,13 @@ def _rows(
     """Run on rows of the last axis."""
     columns = x.shape[-1]
     rows = x.size // columns if columns else 0
-    with Operation(rt, timeout) as op:
-        source = op.put(x)
-        extra = [0 if p is None else op.put(p) for p in parameters]
-        to = op.output(x.shape, out, in_place=True)
+    with Launch(rt, timeout) as op:
+        source = op.place(x)
+        extra = [0 if p is None else op.place(p) for p in parameters]
+        to = op.place_result(x.shape, out, in_place=True)
         tasks = [
             [(source + 4 * i * columns, *extra, to + 4 * i * columns, n, columns, *scalars)]
             for i, n in row_tasks(rows, columns, op.threads)
         ]
-        op.run_all(kernel, tasks)
+        op.run_tasks(kernel, tasks)
         return op.finish()

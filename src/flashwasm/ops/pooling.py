@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernels
-from flashwasm.arrays import checked_out, flag, floats, sequence_offsets
+from flashwasm import kernel_table
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.operation import Operation, deadline
-from flashwasm.parts import copied_to
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import copied_to
+from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -80,12 +80,12 @@ def _mean_pool(
     """Pool whole, or where linear memory is too small in halves of the sequences."""
     count, columns = len(offsets) - 1, rows.shape[1]
     try:
-        with Operation(rt, timeout) as op:
-            source = op.put(rows)
+        with Launch(rt, timeout) as op:
+            source = op.place(rows)
             at, table = op.scratch(offsets.shape, np.int32)
             table[:] = offsets
-            to = op.output((count, columns), out)
-            op.run(kernels.MEAN_POOL, (source, at, to, count, columns, unit))
+            to = op.place_result((count, columns), out)
+            op.run_once(kernel_table.MEAN_POOL, (source, at, to, count, columns, unit))
             return op.finish()
     except OutOfMemoryError:
         if count < 2:

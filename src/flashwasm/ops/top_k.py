@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import choice, floats, positive_int
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.kernels import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
-from flashwasm.operation import Operation, deadline
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
+from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -130,8 +130,8 @@ def _search_whole(
 ) -> tuple[Array, Array]:
     """Search pieces of the corpus on all workers, each for its own best, and merge those."""
     n, dim = queries.shape
-    with Operation(rt, timeout) as op:
-        q, c = op.put(queries), op.put(corpus)
+    with Launch(rt, timeout) as op:
+        q, c = op.place(queries), op.place(corpus)
         query_step, step = _steps(n, len(corpus), max(dim, 1), k, op.threads)
         starts = range(0, len(corpus), step)
         sizes = [min(step, len(corpus) - i) for i in starts]
@@ -153,7 +153,7 @@ def _search_whole(
                     ]
                 )
             at += n * best
-        op.run_all(COSINE_TOP_K, tasks)
+        op.run_tasks(COSINE_TOP_K, tasks)
         ends = np.cumsum([n * best for best in kept])[:-1]
         all_scores, all_indices = (
             np.hstack([p.reshape(n, best) for p, best in zip(np.split(x, ends), kept, strict=True)])

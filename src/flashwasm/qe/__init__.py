@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flashwasm.lazy import attach
+from flashwasm.lazy_imports import attach
 
 # Public names by the module that has them: each is imported when first asked for, so that a command
 # imports what it uses.

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import arrays
-from flashwasm.arrays import choice
-from flashwasm.container import Container, write_container
+from flashwasm import validation
 from flashwasm.errors import OutOfMemoryError
-from flashwasm.kernels import METRICS
-from flashwasm.operation import Operation
-from flashwasm.runtime import checked_runtime
+from flashwasm.kernel_table import METRICS
+from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.search.ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.vectors import LARGEST
+from flashwasm.storage.file_format import Container, write_container
+from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ class Index(ABC):
         self._ids = IdTable()
         # What is left to do of a change: an interruption may come between any two of its steps.
         # It may be begun again, and whatever uses the index next does it first.
-        self._unfinished: Callable[[Operation], None] | None = None
+        self._unfinished: Callable[[Launch], None] | None = None
 
     def __len__(self) -> int:
         return len(self._names)
@@ -122,20 +122,20 @@ class Index(ABC):
                 self._remove(op, positions)
 
     @contextmanager
-    def _operation(self, timeout: float | None) -> Iterator[Operation]:
+    def _operation(self, timeout: float | None) -> Iterator[Launch]:
         """Open an operation on the index as the last change should have left it."""
-        with Operation(self._runtime, timeout) as op:
+        with Launch(self._runtime, timeout) as op:
             self._finish(op)
             yield op
 
-    def _finish(self, op: Operation) -> None:
+    def _finish(self, op: Launch) -> None:
         if self._unfinished is not None:
             self._unfinished(op)
             self._unfinished = None
 
     def _checked(self, x: ArrayLike, name: str) -> Array:
         """Return vectors that the metric's distances do not overflow with."""
-        return arrays.vectors(x, name, self.dim, LARGEST[self.metric])
+        return validation.vectors(x, name, self.dim, LARGEST[self.metric])
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, which is replaced as a whole or not at all.
@@ -153,11 +153,11 @@ class Index(ABC):
             write_container(Path(path), self._contents())
 
     @abstractmethod
-    def _add(self, op: Operation, rows: Array, names: Array) -> None:
+    def _add(self, op: Launch, rows: Array, names: Array) -> None:
         """Add checked vectors with ids that are new."""
 
     @abstractmethod
-    def _remove(self, op: Operation, positions: Array) -> None:
+    def _remove(self, op: Launch, positions: Array) -> None:
         """Remove the vectors at positions, at least one."""
 
     @abstractmethod

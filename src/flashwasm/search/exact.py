@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import INDEX_SCORE
+from flashwasm.kernel_table import INDEX_SCORE
 from flashwasm.search.keys import NO_KEY, best
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.operation import Operation
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.launch import Launch
     from flashwasm.search.vectors import Vectors
 
     Array = NDArray[Any]
@@ -30,7 +30,7 @@ _ROWS = 64
 
 
 def search_rows(
-    op: Operation,
+    op: Launch,
     kernel: Kernel,
     arguments: Callable[[int, int, int, int, int], tuple[int, ...]],
     sizes: tuple[int, int, int],
@@ -41,7 +41,7 @@ def search_rows(
 
     Parameters
     ----------
-    op : Operation
+    op : Launch
         Where to run.
     kernel : Kernel
         What searches a range of rows.
@@ -77,12 +77,12 @@ def search_rows(
         for number, start in enumerate(starts)
         for first in range(0, queries, block)
     ]
-    op.run_all(kernel, tasks)
+    op.run_tasks(kernel, tasks)
     return best(heaps.transpose(1, 0, 2).reshape(queries, -1), k)
 
 
 def scan(
-    op: Operation, vectors: Vectors, queries: tuple[int, int], rows: int, k: int, mask: int
+    op: Launch, vectors: Vectors, queries: tuple[int, int], rows: int, k: int, mask: int
 ) -> Array:
     """Compare queries, given by address and number, with every row that no mask leaves out."""
     address, count = queries

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from flashwasm.container import Container, read_container
-from flashwasm.errors import CorruptIndexError
+from flashwasm.errors import CorruptFileError
 from flashwasm.search.ids import IdTable
 from flashwasm.search.vectors import LARGEST
+from flashwasm.storage.file_format import Container, read_container
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ class CheckedFile:
     def refuse(self, reason: str) -> NoReturn:
         """Raise, saying what does not hold."""
         message = f"{self._path}: the file contradicts itself: {reason}"
-        raise CorruptIndexError(message)
+        raise CorruptFileError(message)
 
     def number(self, name: str, least: int, most: int) -> int:
         """Return a parameter that is an integer in a range."""

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import as_array
-from flashwasm.container import Container
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.kernels import INDEX_MAX_DIM
-from flashwasm.operation import Operation, deadline
+from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.runtime.launch import Launch, deadline
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.files import IndexFile, id_sections
 from flashwasm.search.keys import decoded
 from flashwasm.search.panels import PanelSearch
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.vectors import Vectors
+from flashwasm.storage.file_format import Container
+from flashwasm.validation import as_array
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ class FlatIndex(Index):
     def _positions(self) -> Array:
         return np.arange(len(self))
 
-    def _add(self, op: Operation, rows: Array, names: Array) -> None:
+    def _add(self, op: Launch, rows: Array, names: Array) -> None:
         first = len(self)
         self._vectors.reserve(first + len(rows))
         self._vectors.put(op, rows, first)
@@ -144,11 +144,11 @@ class FlatIndex(Index):
 
         return in_parts(search, self._checked(queries, "queries"))
 
-    def _search_all(self, op: Operation, queries: Array, k: int, mask: Array | None) -> Array:
+    def _search_all(self, op: Launch, queries: Array, k: int, mask: Array | None) -> Array:
         """Return the keys of the best k for each query."""
         if not k or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
-        where = 0 if mask is None else op.put(mask, np.dtype(np.uint8))
+        where = 0 if mask is None else op.place(mask, np.dtype(np.uint8))
         search = PanelSearch(op, self._vectors, len(self), k, where)
         nearest = search.by_codes if self._coded else search.by_vectors
         blocks = [nearest(queries[i : i + _QUERIES]) for i in range(0, len(queries), _QUERIES)]
@@ -171,12 +171,12 @@ class FlatIndex(Index):
             raise ShapeError(message)
         return np.ascontiguousarray(array).view(np.uint8)
 
-    def _remove(self, op: Operation, positions: Array) -> None:
+    def _remove(self, op: Launch, positions: Array) -> None:
         kept = np.delete(self._positions(), positions)
         names = self._ids.compacted(kept)
         progress: tuple[int, Array | None] = int(positions.min()), None
 
-        def move_up(op: Operation) -> None:
+        def move_up(op: Launch) -> None:
             nonlocal progress
             self._ids = names
             at, rows = progress
@@ -217,7 +217,7 @@ class FlatIndex(Index):
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If a byte of the file was changed, or it is none of a FlatIndex.
         OSError, OutOfMemoryError, ClosedError
         """
@@ -230,7 +230,7 @@ class FlatIndex(Index):
         )
         rows = file.vectors(index.dim)
         ids = file.ids(np.arange(len(rows)))
-        with Operation(index._runtime, None) as op:
+        with Launch(index._runtime, None) as op:
             index._vectors.reserve(len(rows))
             if len(rows):
                 index._vectors.put(op, rows, 0, prepared=True)

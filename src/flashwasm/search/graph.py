@@ -12,7 +12,7 @@ from flashwasm.search.storage import Column
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.memory import Arena
+    from flashwasm.runtime.arena import Arena
 
     Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from flashwasm.search.keys import NO_POSITION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.operation import Operation
+    from flashwasm.runtime.launch import Launch
     from flashwasm.search.files import IndexFile
     from flashwasm.search.navigate import GraphOfVectors
 
@@ -28,14 +28,14 @@ def graph_sections(store: GraphOfVectors) -> dict[str, Array]:
     return {"vectors": vectors, "links": links, "upper_links": upper_links, "live": live}
 
 
-def read_graph(op: Operation, file: IndexFile, store: GraphOfVectors) -> None:
+def read_graph(op: Launch, file: IndexFile, store: GraphOfVectors) -> None:
     """Fill an empty graph from a file.
 
     Every number that the search will follow is held against the bounds first.
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         If one does not hold.
     """
     graph = store.graph

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.container import Container
-from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
-from flashwasm.operation import Operation, deadline
+from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.runtime.launch import Launch, deadline
 from flashwasm.search.base import Index, in_parts
 from flashwasm.search.exact import scan
 from flashwasm.search.files import IndexFile, id_sections
@@ -17,13 +16,14 @@ from flashwasm.search.keys import decoded
 from flashwasm.search.navigate import GraphOfVectors
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
 from flashwasm.search.report import SearchReport, plan
+from flashwasm.storage.file_format import Container
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -114,11 +114,11 @@ class HNSWIndex(Index):
     def _positions(self) -> Array:
         return self._store.graph.taken()
 
-    def _add(self, op: Operation, rows: Array, names: Array) -> None:
+    def _add(self, op: Launch, rows: Array, names: Array) -> None:
         places = self._store.place(op, rows)
         before = self._store.graph.inserted
 
-        def name(_: Operation) -> None:
+        def name(_: Launch) -> None:
             done = self._store.mark_inserted(places, before)
             self._ids.assign(places[:done], names[:done])
 
@@ -208,22 +208,22 @@ class HNSWIndex(Index):
         recall = float((found >= truth[:, -1:]).mean())
         return SearchReport(by_scan, reason, recall, len(sample))
 
-    def _search(self, op: Operation, queries: Array, k: int, ef: int | None) -> Array:
+    def _search(self, op: Launch, queries: Array, k: int, ef: int | None) -> Array:
         """Return the keys of what is found: by the graph, or where ef is None by a scan."""
         nearest = min(k, len(self))
         if not nearest or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
-        where, graph = (op.put(queries), len(queries)), self._store.graph
+        where, graph = (op.place(queries), len(queries)), self._store.graph
         if ef is None:
             mask = graph.live.address if len(self) < graph.nodes else 0
             return scan(op, self._store.vectors, where, graph.nodes, nearest, mask)
         nearest = min(nearest, INDEX_MAX_EF)
         return self._store.search(op, where, nearest, max(ef, nearest))
 
-    def _remove(self, op: Operation, places: Array) -> None:
+    def _remove(self, op: Launch, places: Array) -> None:
         names = self._ids.at(places)
 
-        def forget(_: Operation) -> None:
+        def forget(_: Launch) -> None:
             self._ids.free(places, names)
             self._store.cut_off(places)
 
@@ -263,7 +263,7 @@ class HNSWIndex(Index):
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If a byte of the file was changed, or it is none of an HNSWIndex.
         OSError, OutOfMemoryError, ClosedError
         """
@@ -277,7 +277,7 @@ class HNSWIndex(Index):
             dtype=file.dtype,
             runtime=runtime,
         )
-        with Operation(index._runtime, None) as op:
+        with Launch(index._runtime, None) as op:
             read_graph(op, file, index._store)
             index._ids = file.ids(index._store.graph.taken())
         return index

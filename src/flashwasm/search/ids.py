@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.arrays import as_array
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
+from flashwasm.validation import as_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
+from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
 from flashwasm.search.graph import Graph
 from flashwasm.search.keys import NO_POSITION
 from flashwasm.search.vectors import Vectors
@@ -14,9 +14,9 @@ from flashwasm.search.vectors import Vectors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.kernels import Kernel
-    from flashwasm.operation import Operation
-    from flashwasm.runtime import Runtime
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.launch import Launch
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -54,7 +54,7 @@ class GraphOfVectors:
         self.graph = Graph(runtime.arena, m, seed)
         self._ef_construction = ef_construction
 
-    def place(self, op: Operation, rows: Array) -> Array:
+    def place(self, op: Launch, rows: Array) -> Array:
         """Write vectors to the places that are free, then to new ones; return the places."""
         graph = self.graph
         places = graph.free()[: len(rows)]
@@ -68,7 +68,7 @@ class GraphOfVectors:
             self.vectors.put(op, rows[filled:], first)
         return np.concatenate([places, np.arange(first, nodes)])
 
-    def insert(self, op: Operation, places: Array) -> None:
+    def insert(self, op: Launch, places: Array) -> None:
         """Link nodes whose vectors are in place, one after another."""
         self._change(op, HNSW_INSERT, places)
 
@@ -78,7 +78,7 @@ class GraphOfVectors:
         self.graph.live.all[places[:done]] = 1
         return done
 
-    def mend_around(self, op: Operation, places: Array) -> None:
+    def mend_around(self, op: Launch, places: Array) -> None:
         """Link the nodes beside those at places without them."""
         gone = self._out(places)
         self._change(op, HNSW_REPAIR, self.graph.beside(gone), gone)
@@ -96,7 +96,7 @@ class GraphOfVectors:
             self.graph.choose_entry()
         return gone
 
-    def search(self, op: Operation, queries: tuple[int, int], k: int, ef: int) -> Array:
+    def search(self, op: Launch, queries: tuple[int, int], k: int, ef: int) -> Array:
         """Return the k keys that the graph finds for queries given by address and number."""
         at, count = queries
         to, keys = op.scratch((count, k), np.uint64)
@@ -117,23 +117,21 @@ class GraphOfVectors:
             ]
             for number, start in enumerate(starts)
         ]
-        op.run_all(HNSW_SEARCH, tasks)
+        op.run_tasks(HNSW_SEARCH, tasks)
         return keys.copy()
 
-    def _change(
-        self, op: Operation, kernel: Kernel, nodes: Array, gone: Array | None = None
-    ) -> None:
+    def _change(self, op: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None) -> None:
         """Run a kernel that changes the graph over some nodes, in calls of bounded work."""
         at, items = op.scratch(nodes.shape, np.uint32)
         items[...] = nodes
-        marks = 0 if gone is None else op.put(gone, gone.dtype)
+        marks = 0 if gone is None else op.place(gone, gone.dtype)
         visited, bits = op.scratch((-(-self.graph.nodes // 32),), np.uint32)
         bits[...] = 0
         step = self._step(2 * self._ef_construction)
         for i in range(0, len(nodes), step):
             op.check_deadline()
             sizes = (min(step, len(nodes) - i), 1, self._ef_construction)
-            op.run(kernel, self._arguments(at + 4 * i, 0, visited, marks, *sizes))
+            op.run_once(kernel, self._arguments(at + 4 * i, 0, visited, marks, *sizes))
 
     def _step(self, ef: int) -> int:
         """Return how many searches of the graph one call makes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import FLAT_SEARCH, FLAT_SEARCH_I8
+from flashwasm.kernel_table import FLAT_SEARCH, FLAT_SEARCH_I8
 from flashwasm.search.exact import FEWEST_PRODUCTS, search_rows
 from flashwasm.search.keys import NO_KEY, NO_POSITION, best, distances
 from flashwasm.search.vectors import PANEL
@@ -15,7 +15,7 @@ from flashwasm.search.vectors import PANEL
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.operation import Operation
+    from flashwasm.runtime.launch import Launch
     from flashwasm.search.vectors import Vectors
 
     Array = NDArray[Any]
@@ -37,7 +37,7 @@ class PanelSearch:
 
     Parameters
     ----------
-    op : Operation
+    op : Launch
         Where to run.
     vectors : Vectors
         What to search.
@@ -47,7 +47,7 @@ class PanelSearch:
         The address of a byte for each row, 0 to leave it out; 0 where all are looked at.
     """
 
-    op: Operation
+    op: Launch
     vectors: Vectors
     rows: int
     k: int
@@ -55,7 +55,7 @@ class PanelSearch:
 
     def by_vectors(self, queries: Array) -> Array:
         """Return the keys of the k nearest to each query (n, dim), in order."""
-        at, store = self.op.put(queries), self.vectors
+        at, store = self.op.place(queries), self.vectors
         addresses = (store.panels.address, 0, 0, 0, self.mask, 0)
 
         def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ class PanelSearch:
 
     def candidates(self, queries: Array, wanted: int, start: Array | int) -> Array:
         """Return keys (n, wanted) of the least bounds, in order; heaps begin with ``start``."""
-        at, store = self.op.put(queries), self.vectors
+        at, store = self.op.place(queries), self.vectors
         codes = (store.scales.address, store.squares.address, store.errors.address)
         addresses = (store.code_panels.address, *codes, self.mask, 0)
 
@@ -113,7 +113,7 @@ class PanelSearch:
 
     def _ranked(self, queries: Array, candidates: Array) -> Array:
         """Return the keys (n, k) of the nearest of each query's candidates (n, c), in order."""
-        at, store, (count, each) = self.op.put(queries), self.vectors, candidates.shape
+        at, store, (count, each) = self.op.place(queries), self.vectors, candidates.shape
         where, bounds = self.op.scratch(candidates.shape, np.uint64)
         bounds[...] = candidates
         to, heaps = self.op.scratch((count, self.k), np.uint64)
@@ -129,7 +129,7 @@ class PanelSearch:
             ]
             for i in range(0, count, step)
         ]
-        self.op.run_all(FLAT_SEARCH, tasks)
+        self.op.run_tasks(FLAT_SEARCH, tasks)
         return best(heaps, self.k)
 
 

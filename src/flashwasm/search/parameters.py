@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from flashwasm.arrays import INT32_MAX, positive_int
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.kernels import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.validation import INT32_MAX, positive_int
 
 DTYPES = ("float32", "int8")
 FEWEST_LINKS = 2

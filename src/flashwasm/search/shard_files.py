@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.container import Container, write_container
-from flashwasm.kernels import INDEX_MAX_DIM
+from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.search.files import IndexFile, id_sections
+from flashwasm.storage.file_format import Container, write_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

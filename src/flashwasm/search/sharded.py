@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import arrays
-from flashwasm.arrays import choice, positive_int
+from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.operation import Deadline, deadline
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.launch import Deadline, deadline
+from flashwasm.runtime.runtime import Runtime
 from flashwasm.search.flat import FlatIndex
 from flashwasm.search.hnsw import HNSWIndex
 from flashwasm.search.ids import IdTable
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.shard_files import GONE, ShardFile, save_shards
 from flashwasm.search.vectors import LARGEST
+from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ class ShardedIndex:
             If an id is given twice or is in the index. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        rows = arrays.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         self._finish()
         names = self._ids.new(ids, len(rows))
         until = deadline(self._runtimes[0], timeout)
@@ -263,7 +263,7 @@ class ShardedIndex:
 
         Raises
         ------
-        CorruptIndexError
+        CorruptFileError
             If a byte of one of the files was changed, or one is missing.
         OSError, OutOfMemoryError
         """

@@ -11,7 +11,7 @@ from flashwasm.errors import OutOfMemoryError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-    from flashwasm.memory import Arena
+    from flashwasm.runtime.arena import Arena
 
     Array = NDArray[Any]
 

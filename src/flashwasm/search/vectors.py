@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.kernels import INDEX_STORE, METRICS
+from flashwasm.kernel_table import INDEX_STORE, METRICS
 from flashwasm.search.storage import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.operation import Operation
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.launch import Launch
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -74,7 +74,7 @@ class Vectors:
         for column in self._by_eight:
             column.reserve(-(-count // PANEL))
 
-    def put(self, op: Operation, x: Array, first: int, *, prepared: bool = False) -> None:
+    def put(self, op: Launch, x: Array, first: int, *, prepared: bool = False) -> None:
         """Write vectors from a position on, where there is room; prepared ones as they are."""
         step = max(1, min(_MOST_NUMBERS // self.dim, len(x)))
         address, chunk = op.scratch((step, self.dim))
@@ -88,7 +88,7 @@ class Vectors:
             part = x[at : at + step]
             self._runtime.copy(chunk[: len(part)], part)
             sizes = (first + at, len(part), self.dim, metric, self.metric)
-            op.run(INDEX_STORE, (address, *targets, *sizes))
+            op.run_once(INDEX_STORE, (address, *targets, *sizes))
 
     def take(self, begin: int, end: int) -> Array:
         """Return a copy of the prepared vectors at positions [begin, end), shape (n, dim)."""

@@ -22,7 +22,7 @@ from flashwasm.qe.suites.suite import collect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["HEADINGS", "KINDS", "SIZES", "Labelled", "Quality", "labelled", "row", "run_quality"]
 

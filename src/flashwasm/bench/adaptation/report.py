@@ -19,7 +19,7 @@ from flashwasm.bench.adaptation.feedback import (
 )
 from flashwasm.bench.adaptation.steps import RANKS, STEP_HEADINGS, StepTimes, run_steps, step_row
 from flashwasm.bench.report import machine, markdown_table, terminal_table, threads_title
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from flashwasm.adapt import LoRAAdapter
 from flashwasm.bench.operations.adapter import ContrastiveStep
 from flashwasm.bench.peers.peer import installed_module
 from flashwasm.errors import CapabilityError, FlashWasmError
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["RANKS", "STEP_HEADINGS", "StepTimes", "run_steps", "step_row"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from flashwasm.adapt import LoRAAdapter
 from flashwasm.bench.case import EPS, Case
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

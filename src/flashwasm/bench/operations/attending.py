@@ -9,7 +9,7 @@ import numpy as np
 
 from flashwasm.bench.case import EPS, Case, normal
 from flashwasm.bench.operations.rowwise import softmax
-from flashwasm.flash_attention.dense import attention
+from flashwasm.flash_attention.attention import attention
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,13 +8,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from flashwasm.bench.case import EPS, Case
-from flashwasm.flash_attention.cache import KVCache
+from flashwasm.flash_attention.kv_cache import KVCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.bench.case import Inputs
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

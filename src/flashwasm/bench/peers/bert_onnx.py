@@ -13,7 +13,7 @@ from flashwasm.bench.peers.peer import installed_module
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.encoder.config import BertConfig
+    from flashwasm.encoder.model_config import BertConfig
 
     Array = NDArray[Any]
     Weights = Mapping[str, Array]

@@ -14,10 +14,11 @@ from flashwasm.bench.peers.runner import OURS, Measurement, timed
 from flashwasm.bench.runner import WrongResultError
 from flashwasm.bench.timing import Effort, timer
 from flashwasm.encoder import SentenceEncoder
-from flashwasm.encoder.config import BertConfig
-from flashwasm.encoder.releases import CONFIG, TOKENIZER, WEIGHTS
-from flashwasm.encoder.weights import optional_module, read_weights
-from flashwasm.runtime import Runtime
+from flashwasm.encoder.model_config import BertConfig
+from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
+from flashwasm.encoder.optional_packages import optional_module
+from flashwasm.encoder.safetensors_file import read_weights
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from flashwasm.bench.peers.peer import Contender
 from flashwasm.bench.runner import checked_error, resident
 from flashwasm.bench.timing import Effort, interleaved, timer
 from flashwasm.host.peak import PeakLoop
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

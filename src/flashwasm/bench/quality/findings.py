@@ -12,8 +12,8 @@ from flashwasm.bench.quality.functions import measure_search
 from flashwasm.bench.quality.releases import SelectedCommit, commits, measure_commits
 from flashwasm.bench.quality.similarity import SuiteQuality
 from flashwasm.bench.report import markdown_table, terminal_table
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import arrays
+from flashwasm import validation as arrays
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from flashwasm.bench.search.libraries import EF_CONSTRUCTION, M, greatest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from flashwasm.bench.search.elsewhere import Elsewhere
 from flashwasm.bench.search.peers import PEERS
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashwasm.errors import CorruptIndexError
+from flashwasm.errors import CorruptFileError
 from flashwasm.qe.adaptation.store import AdaptationStore
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.adaptation import Adaptation
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["active_adaptation"]
 
@@ -36,7 +36,7 @@ def active_adaptation(
             return None, None, []
         if version.model == model:
             return version.number, store.load(version, runtime), []
-    except (CorruptIndexError, OSError) as error:
+    except (CorruptFileError, OSError) as error:
         return None, None, [f"the active adaptation cannot be read and is left out: {error}"]
     note = f"the active adaptation, version {version.number}, is of another model and is left out"
     return None, None, [note]

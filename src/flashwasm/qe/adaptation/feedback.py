@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from flashwasm.arrays import finite_float, positive_int
-from flashwasm.errors import CorruptIndexError, DTypeError, ShapeError
-from flashwasm.paths import data_folder
+from flashwasm.errors import CorruptFileError, DTypeError, ShapeError
+from flashwasm.storage.user_folders import data_folder
+from flashwasm.validation import finite_float, positive_int
 
 __all__ = ["FeedbackLog", "Judgement", "Shown"]
 
@@ -121,7 +121,7 @@ class FeedbackLog:
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         By every method, where the file is no such log.
 
     Examples
@@ -198,7 +198,7 @@ class FeedbackLog:
         except sqlite3.OperationalError as error:
             raise OSError(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise CorruptIndexError(f"{self.path}: this is no feedback log: {error}") from error
+            raise CorruptFileError(f"{self.path}: this is no feedback log: {error}") from error
         finally:
             connection.close()
 

@@ -13,7 +13,7 @@ from flashwasm.qe.adaptation.adaptation import Pairs, train, unit
 from flashwasm.qe.scoring.scorers import fused
 
 if TYPE_CHECKING:
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["Interval", "Suite", "Verdict", "judge"]
 

@@ -15,13 +15,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flashwasm.errors import CorruptIndexError, ShapeError
-from flashwasm.files import write_atomically
-from flashwasm.paths import data_folder
+from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.adaptation.adaptation import Adaptation
+from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.user_folders import data_folder
 
 if TYPE_CHECKING:
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["AdaptationStore", "Version"]
 
@@ -128,11 +128,11 @@ class AdaptationStore:
         path = self._folder(number) / _FACTS
         facts = _read(path)
         if facts is None:
-            raise CorruptIndexError(f"{path} is missing, though its version is active")
+            raise CorruptFileError(f"{path} is missing, though its version is active")
         try:
             return Version(number, facts["created"], facts["model"], dict(facts["verdict"]))
         except (KeyError, TypeError, ValueError):
-            raise CorruptIndexError(f"{path}: this describes no adaptation") from None
+            raise CorruptFileError(f"{path}: this describes no adaptation") from None
 
     def _stack(self) -> list[int]:
         """Return the active version after those that were active before it."""
@@ -141,7 +141,7 @@ class AdaptationStore:
         if stack is None:
             return []
         if not isinstance(stack, list) or not all(type(n) is int and n > 0 for n in stack):
-            raise CorruptIndexError(f"{path}: this names no versions")
+            raise CorruptFileError(f"{path}: this names no versions")
         return stack
 
     def _write(self, stack: list[int]) -> None:
@@ -155,4 +155,4 @@ def _read(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise CorruptIndexError(f"{path}: {error}") from None
+        raise CorruptFileError(f"{path}: {error}") from None

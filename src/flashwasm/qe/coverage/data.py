@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.models import sha256_of
-from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.storage.digests import sha256_of
 
 __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
@@ -72,7 +72,7 @@ def read_coverage(path: str | Path) -> CoverageData:
     ------
     ShapeError
         If there is no such file.
-    CorruptIndexError
+    CorruptFileError
         If it is no database of coverage.py, damaged, or of another schema.
     """
     file = Path(path)
@@ -84,17 +84,17 @@ def read_coverage(path: str | Path) -> CoverageData:
             data = _read(database)
         return replace(data, source=file.resolve(), digest=sha256_of(file))
     except sqlite3.Error as error:
-        raise CorruptIndexError(f"{file} is not a whole coverage database: {error}") from error
+        raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
-        if isinstance(error, CorruptIndexError):
+        if isinstance(error, CorruptFileError):
             raise
-        raise CorruptIndexError(f"{file} is a damaged coverage database: {error}") from error
+        raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
 
 
 def _read(database: sqlite3.Connection) -> CoverageData:
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
-        raise CorruptIndexError(f"its schema is version {version}; {_SCHEMA} can be read")
+        raise CorruptFileError(f"its schema is version {version}; {_SCHEMA} can be read")
     files = dict(database.execute("select id, path from file order by path"))
     contexts = dict(database.execute("select id, context from context order by id"))
     file_at = {number: i for i, number in enumerate(files)}
@@ -104,7 +104,7 @@ def _read(database: sqlite3.Connection) -> CoverageData:
     for file, context, bits in database.execute(query):
         raw = np.frombuffer(bits, np.uint8)
         if len(raw) > MOST_LINES // 8:
-            raise CorruptIndexError(f"a file of {8 * len(raw)} lines")
+            raise CorruptFileError(f"a file of {8 * len(raw)} lines")
         numbers = np.flatnonzero(np.unpackbits(raw, bitorder="little"))
         lines[file_at[file], context_at[context]] = numbers
     # With branches recorded there are pairs of lines instead; entries and exits are negative.

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flashwasm.container import Container, write_container
 from flashwasm.qe.coverage.data import MOST_LINES, CoverageData, read_coverage
-from flashwasm.qe.index_file import (
+from flashwasm.qe.index_files.index_file import (
     COVERAGE_KIND,
     StoredIndex,
     is_index,
     json_section,
     row_sections,
 )
+from flashwasm.storage.file_format import Container, write_container
 
 __all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
 
@@ -27,7 +27,7 @@ def load_coverage(path: Path) -> CoverageData:
     ------
     ShapeError
         If there is no such file.
-    CorruptIndexError
+    CorruptFileError
         If it is damaged, or neither of the two.
     """
     return read_coverage_file(path) if is_index(path) else read_coverage(path)
@@ -50,7 +50,7 @@ def write_coverage_file(path: Path, data: CoverageData) -> None:
 
 
 def read_coverage_file(path: Path) -> CoverageData:
-    """Return what `write_coverage_file` wrote, or raise CorruptIndexError."""
+    """Return what `write_coverage_file` wrote, or raise CorruptFileError."""
     file = StoredIndex(path, COVERAGE_KIND)
     document = file.document("coverage")
     try:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import positive_int
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.file import load_coverage, write_coverage_file
 from flashwasm.qe.scoring.postings import Likeness, Postings
+from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.data import CoverageData
@@ -89,7 +89,7 @@ class CoverageIndex:
         ------
         ShapeError
             If there is no such file, or it holds no test contexts.
-        CorruptIndexError
+        CorruptFileError
             If it is damaged, or neither of the two.
         """
         index = cls(load_coverage(Path(path)))

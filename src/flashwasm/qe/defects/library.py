@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from flashwasm.errors import CapabilityError, CorruptIndexError, ShapeError
+from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.qe.scoring.tfidf import TfIdf
 
@@ -133,7 +133,7 @@ class FailureLibrary:
     ------
     ShapeError
         If there is no such file.
-    CorruptIndexError
+    CorruptFileError
         If the file is damaged, or not such a library.
     """
 
@@ -278,9 +278,9 @@ class FailureLibrary:
                 (application,) = database.execute("pragma application_id").fetchone()
                 (version,) = database.execute("pragma user_version").fetchone()
                 if application != self.APPLICATION_ID:
-                    raise CorruptIndexError(f"{self.path} is no library of defects")
+                    raise CorruptFileError(f"{self.path} is no library of defects")
                 if version != self.VERSION:
-                    raise CorruptIndexError(
+                    raise CorruptFileError(
                         f"{self.path} is a library of version {version}; "
                         f"this release reads version {self.VERSION}"
                     )
@@ -291,11 +291,11 @@ class FailureLibrary:
                     "select defect, exception, path, function, text from occurrence order by id"
                 ).fetchall()
         except sqlite3.Error as error:
-            raise CorruptIndexError(f"{self.path} is no whole library: {error}") from error
+            raise CorruptFileError(f"{self.path} is no whole library: {error}") from error
         self._defects = [(key, name, bool(resolved), note) for key, name, resolved, note in defects]
         at = {key: i for i, (key, *_) in enumerate(self._defects)}
         if any(key not in at for key, *_ in rows):
-            raise CorruptIndexError(f"{self.path} is no whole library: a failure has no defect")
+            raise CorruptFileError(f"{self.path} is no whole library: a failure has no defect")
         self._occurrences = [(at[key], (e, p, f), text) for key, e, p, f, text in rows]
         self._by_signature = {}
         for i, (_, signature, _) in enumerate(self._occurrences):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flashwasm.errors import CorruptIndexError
+from flashwasm.errors import CorruptFileError
 
 __all__ = ["is_report_log", "read_report_log"]
 
@@ -39,7 +39,7 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises
     ------
-    CorruptIndexError
+    CorruptFileError
         If a line is no such report.
     """
     with path.open("rb") as lines:
@@ -58,7 +58,7 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
                     "text": _text(document.get("longrepr")),
                 }
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                raise CorruptIndexError(
+                raise CorruptFileError(
                     f"{path} is not a whole report log: line {number}: {error}"
                 ) from error
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flashwasm.errors import CorruptIndexError, ShapeError
+from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.defects.report_log import is_report_log, read_report_log
 from flashwasm.qe.defects.tracebacks import Failure, plain, read_failure
 
@@ -49,7 +49,7 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     ------
     ShapeError
         If there is no such file, or it is a text too large to be one failure.
-    CorruptIndexError
+    CorruptFileError
         If it is XML or a report log, but broken or of another kind, or no text at all.
     """
     file = Path(path)
@@ -70,7 +70,7 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     # What PowerShell writes a command's output in.
     wide = start.startswith((b"\xff\xfe", b"\xfe\xff"))
     if b"\0" in start and not wide:
-        raise CorruptIndexError(f"{file} is no text: expected a report, or a traceback")
+        raise CorruptFileError(f"{file} is no text: expected a report, or a traceback")
     text = file.read_text(encoding="utf-16" if wide else "utf-8", errors="replace")
     return [
         TestFailure(test, failure)
@@ -149,13 +149,13 @@ def _cases(path: Path) -> Iterator[ET.Element]:
             name = element.tag.rpartition("}")[2]
             if event == "start":
                 if not root and name not in {"testsuites", "testsuite", "testcase"}:
-                    raise CorruptIndexError(f"{path} is XML, but no JUnit report: <{name}>")
+                    raise CorruptFileError(f"{path} is XML, but no JUnit report: <{name}>")
                 root = root or name
             elif name == "testcase":
                 yield element
                 element.clear()
     except ET.ParseError as error:
-        raise CorruptIndexError(f"{path} is not a whole JUnit report: {error}") from error
+        raise CorruptFileError(f"{path} is not a whole JUnit report: {error}") from error
 
 
 def _failures_of(case: ET.Element) -> Iterator[TestFailure]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from flashwasm.container import Container, write_container
-from flashwasm.qe.index_file import FUNCTION_KIND, StoredIndex, json_section
+from flashwasm.qe.index_files.index_file import FUNCTION_KIND, StoredIndex, json_section
 from flashwasm.qe.similarity.suite_file import StoredVectors, read_terms, term_sections
 from flashwasm.qe.suites.sources import changed_files
 from flashwasm.qe.suites.suite import Skipped, is_test_file, walk_files
+from flashwasm.storage.file_format import Container, write_container
 
 __all__ = [
     "FunctionSource",
@@ -116,7 +116,7 @@ def write_functions(
 
 
 def read_functions(path: Path) -> tuple[list[FunctionSource], list[Skipped], KeptFunctions]:
-    """Return what `write_functions` wrote, or raise CorruptIndexError."""
+    """Return what `write_functions` wrote, or raise CorruptFileError."""
     file = StoredIndex(path, FUNCTION_KIND)
     document = file.document("functions")
     try:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import positive_int
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.functions.file import (
     FunctionSource,
     KeptFunctions,
@@ -28,11 +27,12 @@ from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer, fuse
 from flashwasm.qe.scoring.tfidf import TfIdf
 from flashwasm.qe.similarity.suite_file import StoredVectors
 from flashwasm.qe.suites.sources import file_digest
+from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.suites.suite import Skipped
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["FunctionIndex", "FunctionMatch", "FunctionSource", "collect_functions"]
 
@@ -202,7 +202,7 @@ class FunctionIndex:
         model: str | Path | SentenceEncoder | None = None,
         runtime: Runtime | None = None,
     ) -> FunctionIndex:
-        """Read what `save` wrote; CorruptIndexError says what is wrong with any other file.
+        """Read what `save` wrote; CorruptFileError says what is wrong with any other file.
 
         Parameters are those of `build`. Words are embedded by the file's model, so another one, or
         another release of it, is refused with CapabilityError.

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.files import write_atomically
+from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["EmbeddingCache"]
 

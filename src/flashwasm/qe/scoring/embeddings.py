@@ -8,18 +8,19 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flashwasm.encoder import SentenceEncoder, models
+from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder import installed_models as models
 from flashwasm.host.modules import module_sha256
-from flashwasm.paths import cache_folder
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from flashwasm.qe.scoring.preparation import PREPARATION_VERSION, prepare
-from flashwasm.runtime import checked_runtime
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.storage.user_folders import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["Embedder"]
 

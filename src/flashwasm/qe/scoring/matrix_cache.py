@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from flashwasm.container import Container, read_container, write_container
-from flashwasm.errors import CorruptIndexError
-from flashwasm.paths import cache_folder
+from flashwasm.errors import CorruptFileError
+from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["cached_arrays"]
 
@@ -65,6 +65,6 @@ def _read(path: Path) -> Arrays | None:
     except OSError as error:
         warnings.warn(f"cannot read {path}: {error}", RuntimeWarning, stacklevel=3)
         return None
-    except CorruptIndexError as error:
+    except CorruptFileError as error:
         warnings.warn(f"ignoring the damaged cache {error}", RuntimeWarning, stacklevel=3)
         return None

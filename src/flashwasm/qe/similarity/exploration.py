@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flashwasm.arrays import finite_float
 from flashwasm.errors import ShapeError
+from flashwasm.validation import finite_float
 
 __all__ = ["explored"]
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import CapabilityError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.active import active_adaptation
 from flashwasm.qe.scoring.embeddings import Embedder
 from flashwasm.qe.scoring.postings import Likeness
 from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf import TfIdf
 from flashwasm.qe.similarity.suite_file import Kept, StoredVectors
-from flashwasm.runtime import default_runtime
+from flashwasm.runtime.runtime import default_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["ScorerBuilder", "embedder_in_background"]
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train
 from flashwasm.qe.adaptation.feedback import FeedbackLog
 from flashwasm.qe.adaptation.gate import Suite, Verdict, judge
 from flashwasm.qe.adaptation.store import AdaptationStore, Version
 from flashwasm.qe.scoring.embeddings import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
-from flashwasm.runtime import default_runtime
+from flashwasm.runtime.runtime import default_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["Adapted", "adapt_suite"]
 
@@ -89,7 +89,7 @@ def adapt_suite(
         If the model is not installed.
     ShapeError
         If there is no such path, or there is no feedback on this suite.
-    CorruptIndexError
+    CorruptFileError
         If the log or the store is damaged.
 
     Notes

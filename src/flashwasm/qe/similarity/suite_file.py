@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.container import Container, write_container
-from flashwasm.qe.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
+from flashwasm.qe.index_files.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
 from flashwasm.qe.scoring.tfidf import FEATURES
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite
+from flashwasm.storage.file_format import Container, write_container
 
 __all__ = [
     "Kept",
@@ -82,7 +82,7 @@ def write_suite(path: Path, suite: Suite, scorers: list[str], kept: Kept) -> Non
 
 
 def read_suite(path: Path) -> tuple[Suite, list[str], Kept]:
-    """Return what `write_suite` wrote, or raise CorruptIndexError."""
+    """Return what `write_suite` wrote, or raise CorruptFileError."""
     file = StoredIndex(path, SUITE_KIND)
     suite = _suite(file)
     count = len(suite.tests)

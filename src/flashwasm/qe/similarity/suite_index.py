@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import choice, positive_int
-from flashwasm.encoder.progress import progress_report
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer, fused
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
@@ -23,11 +22,12 @@ from flashwasm.qe.similarity.scorer_builder import ScorerBuilder, embedder_in_ba
 from flashwasm.qe.similarity.suite_file import Kept, read_suite, write_suite
 from flashwasm.qe.suites.nodeids import NodeIds
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite, collect
+from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.coverage.index import CoverageIndex
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["SCORERS", "Match", "SuiteIndex"]
 
@@ -164,7 +164,7 @@ class SuiteIndex:
         progress: bool = False,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Read what `save` wrote; CorruptIndexError says what is wrong with any other file.
+        """Read what `save` wrote; CorruptFileError says what is wrong with any other file.
 
         Parameters are those of `build`. The suite is not looked at: `changes` does that. A model is
         needed for queries that are no node ids, and where it is another than the file's.

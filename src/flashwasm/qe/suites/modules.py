@@ -13,10 +13,10 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from flashwasm.files import write_atomically
-from flashwasm.paths import cache_folder
 from flashwasm.qe.suites.outline import ClassOutline, Outline, Span, parse
 from flashwasm.qe.suites.sources import LARGEST_SOURCE, file_digest
+from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["Module", "Modules"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from flashwasm.encoder.models import sha256_of
+from flashwasm.storage.digests import sha256_of
 
 __all__ = ["LARGEST_SOURCE", "changed_files", "file_digest"]
 

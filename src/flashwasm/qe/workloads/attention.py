@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from flashwasm.arrays import choice, finite_float, floats, positive_int, shaped
 from flashwasm.errors import CapabilityError, ClosedError
 from flashwasm.qe.workloads.blocks import (
     Operands,
@@ -37,7 +36,8 @@ from flashwasm.qe.workloads.coverage_rows import CoverageRows, search_rows
 from flashwasm.qe.workloads.metrics import Metrics, Recorder
 from flashwasm.qe.workloads.nearest import PatternMatch, VectorMatch, library_vectors, nearest
 from flashwasm.qe.workloads.patterns import AdaptsPatterns, PatternAdapter, PatternCache
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
+from flashwasm.validation import choice, finite_float, floats, positive_int, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

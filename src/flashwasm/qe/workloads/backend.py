@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import choice, positive_int
-from flashwasm.flash_attention.dense import attention
+from flashwasm.capability_probe import Capabilities, capabilities
+from flashwasm.flash_attention.attention import attention
 from flashwasm.ops import cosine_top_k, gelu, layer_norm, matmul, softmax, vecadd
-from flashwasm.probe import Capabilities, capabilities
-from flashwasm.runtime import Runtime, default_runtime
+from flashwasm.runtime.runtime import Runtime, default_runtime
+from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from flashwasm.arrays import choice
 from flashwasm.errors import FlashWasmError
 from flashwasm.qe.workloads.configuration import (
     QE_FLASH_ATTENTION_CONFIG,
@@ -20,6 +19,7 @@ from flashwasm.qe.workloads.configuration import (
 from flashwasm.qe.workloads.creation import create_qe_flash_attention
 from flashwasm.qe.workloads.metrics import BASELINE_NAME
 from flashwasm.qe.workloads.operations import OPERATIONS, Operation
+from flashwasm.validation import choice
 
 __all__ = [
     "MeasuredOperation",

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.flash_attention.dense import attention
+from flashwasm.flash_attention.attention import attention
 from flashwasm.flash_attention.merging import merge_attention
 from flashwasm.ops import matmul, softmax
-from flashwasm.runtime import Runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from flashwasm.qe.workloads.configuration import BlockConfig, FlashAttentionConfig

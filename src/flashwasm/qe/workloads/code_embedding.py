@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import as_array, floats
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.ops import softmax
+from flashwasm.validation import as_array, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = [
     "POOLINGS",

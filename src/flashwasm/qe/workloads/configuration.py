@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from flashwasm.arrays import choice, finite_float, positive_int
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.validation import choice, finite_float, positive_int
 
 __all__ = [
     "BLOCK_SIZE_PRESETS",

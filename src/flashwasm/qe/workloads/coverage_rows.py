@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import floats, shaped
-from flashwasm.kernels import INDEX_MAX_DIM
+from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.qe.workloads.nearest import VectorMatch, counts, nearest
 from flashwasm.search import HNSWIndex
 from flashwasm.search.report import plan
+from flashwasm.validation import floats, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["CoverageRows", "search_rows"]
 

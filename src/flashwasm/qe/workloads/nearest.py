@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.arrays import as_array, shaped
 from flashwasm.errors import DTypeError
 from flashwasm.ops import cosine_top_k, softmax
+from flashwasm.validation import as_array, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["PatternMatch", "VectorMatch", "counts", "library_vectors", "nearest"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from flashwasm.adapt import LoRAAdapter
-from flashwasm.arrays import floats, shaped
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.validation import floats, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flashwasm.qe.workloads.configuration import SonaConfig
     from flashwasm.qe.workloads.metrics import Recorder
-    from flashwasm.runtime import Runtime
+    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["AdaptsPatterns", "PatternAdaptation", "PatternAdapter", "PatternCache"]
 

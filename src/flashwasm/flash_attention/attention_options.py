@@ -1,0 +1,210 @@
+"""The options of attention that hold for every query: who sees whom, and what scores become."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.kernel_table import ATTENTION_OPEN
+from flashwasm.validation import as_array, finite_float, floats, kernel_float
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+    Causal: TypeAlias = bool | str | int | ArrayLike
+    Window: TypeAlias = Sequence[int | None]
+
+_CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or an integer array"
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Which weights are dropped, as the kernel takes it.
+
+    Attributes
+    ----------
+    threshold : int
+        Of 2**32: how many weights are dropped; 0 for none.
+    kept_scale : float
+        What the others are multiplied with.
+    seed_low, seed_high : int
+        The seed's halves, 32 bits each.
+    """
+
+    threshold: int = 0
+    kept_scale: float = 1.0
+    seed_low: int = 0
+    seed_high: int = 0
+
+
+_NO_DROPOUT = Dropout()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for every leading index and query.
+
+    Attributes
+    ----------
+    before, after : int
+        How far a query sees from its diagonal; ``ATTENTION_OPEN`` for no bound.
+    scale, softcap : float
+        Factor of the scores, and their bound or 0.
+    alibi, sinks : numpy.ndarray or None
+        Shape (Hq,): slopes, and one more logit a head.
+    dropout : Dropout
+        Which weights are dropped.
+    """
+
+    before: int
+    after: int
+    scale: float
+    softcap: float
+    alibi: Array | None
+    sinks: Array | None
+    dropout: Dropout
+
+    def of_heads(self, heads: slice) -> Rules:
+        """Return the rules of some of the query heads."""
+        alibi = None if self.alibi is None else self.alibi[heads]
+        return replace(self, alibi=alibi, sinks=None if self.sinks is None else self.sinks[heads])
+
+
+def checked_rules(
+    heads: int,
+    dim: int,
+    *,
+    causal: bool,
+    scale: float | None = None,
+    window: Window | None = None,
+    softcap: float | None = None,
+    alibi_slopes: ArrayLike | None = None,
+    sinks: ArrayLike | None = None,
+    dropout: float = 0.0,
+    seed: int | None = None,
+) -> Rules:
+    """Check the options and bring them into one form."""
+    before, after = _checked_window(window)
+    cap = 0.0 if softcap is None else kernel_float(softcap, "softcap")
+    if cap < 0:
+        message = f"softcap: expected a positive number, or 0 or None for none, got {softcap}"
+        raise ShapeError(message)
+    return Rules(
+        before=before,
+        after=min(after, 0) if causal else after,
+        scale=1 / math.sqrt(max(dim, 1)) if scale is None else kernel_float(scale, "scale"),
+        softcap=cap,
+        alibi=_a_number_a_head(alibi_slopes, "alibi_slopes", heads),
+        sinks=_a_number_a_head(sinks, "sinks", heads),
+        dropout=_checked_dropout(dropout, seed),
+    )
+
+
+def is_causal(causal: Causal) -> bool:
+    """Return whether there is a causal rule."""
+    return bool(causal) if isinstance(causal, (bool, np.bool_)) else causal is not None
+
+
+def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -> Array:
+    """Return the diagonal's offset for each leading index; 0 where there is no causal rule.
+
+    ``lengths`` has the keys that count for each, of which "bottom_right" aligns the last.
+    """
+    offset: Array
+    if not is_causal(causal):
+        return np.zeros(lengths.shape, np.int64)
+    if isinstance(causal, (bool, np.bool_)):
+        if queries != keys:
+            message = (
+                f"causal: True is ambiguous for Lq = {queries} and Lk = {keys}; "
+                f"expected one of {_CHOICES}"
+            )
+            raise ShapeError(message)
+        offset = np.array(0)
+    elif isinstance(causal, str):
+        named = {"top_left": np.array(0), "bottom_right": lengths - queries}
+        if causal not in named:
+            message = f"causal: expected one of {_CHOICES}, got {causal!r}"
+            raise ShapeError(message)
+        offset = named[causal]
+    else:
+        offset = as_array(causal, "causal")
+        if offset.dtype.kind not in "iu":
+            message = f"causal: expected one of {_CHOICES}, got {offset.dtype}"
+            raise DTypeError(message)
+    try:
+        # Clipped past any sequence that fits linear memory, so that positions can be added.
+        clipped = np.clip(offset, -ATTENTION_OPEN, ATTENTION_OPEN).astype(np.int64)
+        return np.broadcast_to(clipped, lengths.shape)
+    except ValueError:
+        message = (
+            f"causal: expected offsets that broadcast to leading axes {lengths.shape}, "
+            f"got {offset.shape}"
+        )
+        raise ShapeError(message) from None
+
+
+def _checked_window(window: Window | None) -> tuple[int, int]:
+    """Return how far a query sees before and after its diagonal."""
+    if window is None:
+        return ATTENTION_OPEN, ATTENTION_OPEN
+    if not isinstance(window, (tuple, list, np.ndarray)) or len(window) != 2:
+        message = f"window: expected (left, right), got {window!r}"
+        raise ShapeError(message)
+    sides = []
+    for side in window:
+        if side is None:
+            sides.append(ATTENTION_OPEN)
+        elif isinstance(side, bool) or not isinstance(side, (int, np.integer)):
+            message = f"window: expected integers or None, got {window!r}"
+            raise DTypeError(message)
+        elif side == -1:
+            sides.append(ATTENTION_OPEN)
+        elif side < 0:
+            message = (
+                f"window: expected sides of at least 0, or -1 or None for open, got {window!r}"
+            )
+            raise ShapeError(message)
+        else:
+            sides.append(min(int(side), ATTENTION_OPEN))
+    return sides[0], sides[1]
+
+
+def _checked_dropout(probability: float, seed: int | None) -> Dropout:
+    """Check probability and seed; without a seed, take one from the system."""
+    if seed is None and isinstance(probability, float) and probability == 0.0:
+        return _NO_DROPOUT
+    p = finite_float(probability, "dropout")
+    if not 0 <= p < 1:
+        message = f"dropout: expected a probability from 0 to less than 1, got {probability}"
+        raise ShapeError(message)
+    if seed is None:
+        seed = int.from_bytes(os.urandom(8), "little")
+    elif isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        message = f"seed: expected an integer or None, got {seed!r}"
+        raise DTypeError(message)
+    elif not 0 <= seed < 1 << 64:
+        message = f"seed: expected at least 0 and less than 2**64, got {seed}"
+        raise ShapeError(message)
+    # Drawing 32 bits below the threshold has the probability to within 2**-32.
+    threshold = min(round(p * 2**32), 2**32 - 1)
+    return Dropout(threshold, 1 / (1 - p), int(seed) & 0xFFFFFFFF, int(seed) >> 32)
+
+
+def _a_number_a_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
+    if x is None:
+        return None
+    array = floats(x, name)
+    if array.shape != (heads,):
+        message = f"{name}: expected shape ({heads},), one for each query head, got {array.shape}"
+        raise ShapeError(message)
+    with np.errstate(over="ignore", under="ignore"):
+        return array.astype(np.float32)

@@ -1,0 +1,291 @@
+"""Keys and values that stay in linear memory while queries come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.flash_attention.attention import attend_into
+from flashwasm.flash_attention.key_storage import check_range, stored_pair
+from flashwasm.flash_attention.operands import locate_keys
+from flashwasm.flash_attention.problem import (
+    Problem,
+    Storage,
+    checked_problem,
+    output_shape,
+)
+from flashwasm.kernel_table import ATTENTION_MAX_DIM
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.validation import choice, floats, positive_int
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+_DTYPES = ("float32", "float16", "int8")
+_AXES = 4  # batch, heads, keys, columns
+_OPTIONS = frozenset(
+    {
+        *("causal", "mask", "scale", "window", "softcap"),
+        *("alibi_slopes", "sinks", "dropout", "seed", "kv_lengths"),
+    }
+)
+
+
+_NOTHING = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was checked for queries of a shape without options: a step of decoding skips it."""
+
+    shape: tuple[int, ...] | None = None
+    with_axes: tuple[int, ...] = ()
+    bare: Problem | None = None
+
+    def problem(self, q: Array, k: Array, v: Array) -> Problem:
+        """Return the problem for queries of the shape, and keys that only their number tells."""
+        assert self.bare is not None  # noqa: S101 - the shape is.
+        lengths = np.full(self.bare.lead, k.shape[-2])
+        return replace(self.bare, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
+
+
+class KVCache:
+    """Keys and values of a sequence, appended as it grows.
+
+    Parameters
+    ----------
+    heads : int
+        Heads of keys and values, Hk.
+    dim : int
+        Head dimension D of keys, at most 256.
+    capacity : int
+        Keys it can hold, for each batch entry.
+    dv : int, optional
+        Head dimension of values; None means ``dim``.
+    dtype : {"float32", "float16", "int8"}, default "float32"
+        How it is stored; arithmetic is in float32. int8 has a scale for each key and head, and one
+        for its value, symmetric about zero: 127 steps to the row's greatest magnitude.
+    batch : int, default 1
+        Sequences, which grow together.
+    runtime : Runtime, optional
+        In whose linear memory it lies.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OutOfMemoryError, ClosedError
+
+    Notes
+    -----
+    Attention on a cache has the bits of `attention` on what `numpy` returns, for float32 and
+    float16, however keys were appended. One query or two are quickest; many threads share the keys
+    of one head.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> cache = fw.KVCache(2, 8, capacity=100)
+    >>> for _ in range(3):
+    ...     cache.append(np.ones((2, 1, 8)), np.ones((2, 1, 8)))
+    >>> len(cache), cache.attention(np.ones((4, 1, 8))).shape
+    (3, (4, 1, 8))
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        dim: int,
+        capacity: int,
+        *,
+        dv: int | None = None,
+        dtype: str = "float32",
+        batch: int = 1,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.runtime = checked_runtime(runtime)
+        self.heads = positive_int(heads, "heads")
+        self.dim = _checked_dim(dim, "dim")
+        self.dv = self.dim if dv is None else _checked_dim(dv, "dv")
+        self.capacity = positive_int(capacity, "capacity")
+        self.batch = positive_int(batch, "batch")
+        self.dtype = choice(dtype, "dtype", _DTYPES)
+        dims = (self.dim, self.dv)
+        self._k, self._v = stored_pair(
+            self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims
+        )
+        self._length = 0
+        self._views: dict[tuple[int, ...], tuple[Array, Array, Storage]] = {}
+        self._plan = _Plan()
+
+    def append(self, k: ArrayLike, v: ArrayLike) -> None:
+        """Add keys and their values at the end.
+
+        Parameters
+        ----------
+        k : array_like of float, shape (Hk, n, D) or (batch, Hk, n, D)
+            Keys; the batch axis may be left out where it is one.
+        v : array_like of float, shape (Hk, n, Dv) or (batch, Hk, n, Dv)
+            Values.
+
+        Raises
+        ------
+        ShapeError
+            If a shape is wrong, a number too large for float16, or there is no room; the cache is
+            then as it was.
+        DTypeError, ClosedError
+        """
+        keys, values = self._checked(k, "k", self.dim), self._checked(v, "v", self.dv)
+        count = keys.shape[2]
+        if values.shape[2] != count:
+            message = f"v: expected {count} rows, as many as k has, got shape {values.shape}"
+            raise ShapeError(message)
+        if self._length + count > self.capacity:
+            message = (
+                f"k: expected at most {self.capacity - self._length} keys, since the cache holds "
+                f"{self._length} of {self.capacity}, got {count}"
+            )
+            raise ShapeError(message)
+        with self.runtime.lock:
+            self.runtime.check_open()
+            at = np.arange(self._length, self._length + count)
+            self._k.write(at, keys)
+            self._v.write(at, values)
+            self._length += count
+
+    def attention(
+        self,
+        q: ArrayLike,
+        *,
+        return_lse: bool = False,
+        out: Array | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Array | tuple[Array, Array]:
+        """Exact attention of queries to everything in the cache.
+
+        Parameters
+        ----------
+        q : array_like of float, shape (Hq, Lq, D) or (batch, Hq, Lq, D)
+            Queries. Query head h reads key head ``h // (Hq // Hk)``.
+        return_lse : bool, default False
+            Whether to return the log-sum-exp too.
+        out : numpy.ndarray of float32, optional
+            Where to write.
+        timeout : float, optional
+            Seconds.
+        options
+            causal, mask, scale, window, softcap, alibi_slopes, sinks, dropout, seed and kv_lengths,
+            as for `attention`. With ``causal="bottom_right"`` the last query sees all keys.
+
+        Returns
+        -------
+        out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
+            The result.
+        lse : numpy.ndarray of float32, shape (..., Hq, Lq)
+            Only with ``return_lse``.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        for name in options.keys() - _OPTIONS:
+            raise TypeError(f"attention() got an unexpected keyword argument {name!r}")
+        queries = floats(q, "q", at_least=2)
+        missing = queries.ndim - _AXES
+        lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
+        if lead not in self._views:
+            self._views[lead] = self._view(lead)
+        k, v, storage = self._views[lead]
+        k, v = k[..., : self._length, :], v[..., : self._length, :]
+        if options or self._plan.shape != queries.shape:
+            problem = checked_problem(queries, k, v, storage=storage, **options)
+            if not options:
+                bare = replace(problem, q=_NOTHING, k=_NOTHING, v=_NOTHING)
+                self._plan = _Plan(queries.shape, problem.q.shape, bare)
+        else:
+            problem = self._plan.problem(queries, k, v)
+        shape = output_shape(problem, queries)
+        return attend_into(
+            self.runtime, problem, shape, out=out, with_lse=return_lse, timeout=timeout
+        )
+
+    def truncate(self, n: int) -> None:
+        """Keep the first ``n`` keys.
+
+        Parameters
+        ----------
+        n : int
+            From 0 to the length.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+        """
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+            message = f"n: expected an integer, got {n!r}"
+            raise DTypeError(message)
+        if not 0 <= n <= self._length:
+            message = f"n: expected from 0 to {self._length}, the length, got {n}"
+            raise ShapeError(message)
+        self._length = int(n)
+
+    def numpy(self) -> tuple[Array, Array]:
+        """Return copies of keys and values as they are stored.
+
+        Returns
+        -------
+        k, v : numpy.ndarray of float32, shape (batch, Hk, len, D) and (batch, Hk, len, Dv)
+        """
+        at = np.arange(self._length)
+        return self._k.read(at), self._v.read(at)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __repr__(self) -> str:
+        sizes = f"{self.heads} heads, dim {self.dim}, {self._length} of {self.capacity} keys"
+        return f"<KVCache {self.dtype}, batch {self.batch}, {sizes}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of linear memory that it takes."""
+        return self._k.nbytes + self._v.nbytes
+
+    def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, Storage]:
+        """Return all rows of keys and values, and their storage, with other leading axes."""
+        k, v = (x.rows.reshape(lead + x.rows.shape[1:]) for x in (self._k, self._v))
+        storage = Storage(self._k.kind, k.shape[-2])
+        if self._k.scales is not None and self._v.scales is not None:
+            storage = storage._replace(
+                k_scales=self._k.scales.reshape(lead + self._k.scales.shape[1:]),
+                v_scales=self._v.scales.reshape(lead + self._v.scales.shape[1:]),
+            )
+        return k, v, storage._replace(located=locate_keys(self.runtime.arena, k, v, storage))
+
+    def _checked(self, x: ArrayLike, name: str, columns: int) -> Array:
+        """Return rows with a batch axis, or raise."""
+        array = floats(x, name, at_least=3)
+        if array.ndim == _AXES - 1 and self.batch == 1:
+            array = array[None]
+        expected = (self.batch, self.heads, "n", columns)
+        if array.ndim != _AXES or (*array.shape[:2], "n", array.shape[3]) != expected:
+            shape = f"({self.batch}, {self.heads}, n, {columns})"
+            message = f"{name}: expected shape {shape}, got {np.shape(x)}"
+            raise ShapeError(message)
+        check_range(array, name, self.dtype)
+        return array.astype(np.float32, copy=False)
+
+
+def _checked_dim(dim: int, name: str) -> int:
+    checked = positive_int(dim, name)
+    if checked > ATTENTION_MAX_DIM:
+        message = f"{name}: expected at most {ATTENTION_MAX_DIM}, got {dim}"
+        raise ShapeError(message)
+    return checked

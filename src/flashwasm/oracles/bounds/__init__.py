@@ -1,0 +1,39 @@
+"""Error bounds: how far a correct float32 result may be from the float64 oracle's.
+
+The bounds are derived from the operands and hold for the worst case. None of them is adjusted to
+what a kernel reaches. A chain of n rounded operations multiplies each term of a sum by at most
+1 + gamma(n), for any order of the terms, with or without fused multiply-adds (Higham, "Accuracy and
+Stability of Numerical Algorithms", lemma 3.1). Underflow adds at most 2**-149 to a term.
+"""
+
+from flashwasm.oracles.bounds.adaptation import lora_apply
+from flashwasm.oracles.bounds.attention import attention, attention_backward, attention_int8
+from flashwasm.oracles.bounds.comparison import assert_close
+from flashwasm.oracles.bounds.operations import (
+    gelu,
+    layer_norm,
+    matmul,
+    mean_pool,
+    rms_norm,
+    rotary_embedding,
+    similarity,
+    softmax,
+)
+from flashwasm.oracles.bounds.rounding import gamma
+
+__all__ = [
+    "assert_close",
+    "attention",
+    "attention_backward",
+    "attention_int8",
+    "gamma",
+    "gelu",
+    "layer_norm",
+    "lora_apply",
+    "matmul",
+    "mean_pool",
+    "rms_norm",
+    "rotary_embedding",
+    "similarity",
+    "softmax",
+]

@@ -1,0 +1,26 @@
+"""Bound of low-rank adaptation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flashwasm.oracles.arrays import magnitudes
+from flashwasm.oracles.bounds.rounding import SMALLEST_SUBNORMAL, gamma
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from flashwasm.oracles.arrays import Array
+
+
+def lora_apply(x: ArrayLike, a: ArrayLike, b: ArrayLike, scale: float) -> Array:
+    """Bound the error of x + scale B A x.
+
+    It is a sum over the input and a sum over the ranks, each product of which is rounded, and the
+    addition of x.
+    """
+    x, a, b = magnitudes(x), magnitudes(a), magnitudes(b)
+    products = abs(scale) * (x @ a.T) @ b.T
+    terms = a.shape[1] + len(a) + 4
+    error: Array = gamma(terms) * (products + x.max(axis=-1, keepdims=True))
+    return error + SMALLEST_SUBNORMAL

@@ -1,0 +1,18 @@
+"""Constants of float32's rounding, and the error of a chain of roundings."""
+
+from __future__ import annotations
+
+UNIT_ROUNDOFF = 2.0**-24
+SMALLEST_SUBNORMAL = 2.0**-149
+SMALLEST_NORMAL = 2.0**-126
+# The kernels compute 2^x by a polynomial. This covers the polynomial's own error and the roundings
+# of its evaluation.
+EXPONENTIAL = 4 * UNIT_ROUNDOFF
+# The kernels compute tanh as a quotient of such exponentials, of an argument that was rounded
+# twice. Near zero, where the quotient would lose digits, they use a polynomial.
+TANH = 16 * UNIT_ROUNDOFF
+
+
+def gamma(n: float) -> float:
+    """Return the relative error that n roundings in a row may reach (Higham's gamma)."""
+    return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)

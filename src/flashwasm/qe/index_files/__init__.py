@@ -1,0 +1,1 @@
+"""Index files: reading, inspecting and verifying what `flashwasm index` writes."""

@@ -1,0 +1,303 @@
+"""A runtime: one sandbox with its linear memory and its workers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from flashwasm.errors import CapabilityError, ClosedError, DTypeError
+from flashwasm.host.engine import best_variant, validates
+from flashwasm.host.instance import INSTANCE_BYTES, Instance
+from flashwasm.host.modules import VARIANTS
+from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
+from flashwasm.host.workers import Workers
+from flashwasm.runtime.arena import Arena
+from flashwasm.runtime.stats import Stats
+from flashwasm.validation import as_array, choice, lengths, plain_dtype, positive_int, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    Array = NDArray[Any]
+
+# The modules' own stack and data lie below this; see the memory map in wasm/README.md.
+_FIRST_FREE = 2 * PAGE_BYTES
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Runtime:
+    """An instance of the sandbox.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Workers, the calling thread among them. None means the CPUs this process may use.
+    variant : {"auto", "relaxed", "simd128", "scalar"}, default "auto"
+        Which build of the kernels: fused multiply-add, plain 128-bit SIMD, or neither. "auto" is
+        the first of them that the engine takes.
+    max_memory : int, optional
+        Bytes that linear memory may grow to. None means 4 GiB, the most there can be.
+    timeout : float, optional
+        Seconds that a call may take. None means no limit.
+
+    Raises
+    ------
+    CapabilityError
+        If the engine does not take the variant, or the process may not reserve the 4 GiB of
+        addresses that a linear memory has, however little of it is used.
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+    OutOfMemoryError
+        If ``max_memory`` does not hold even the workers' stacks and workspaces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> with fw.Runtime(threads=1) as rt:
+    ...     x = rt.asarray(np.ones(4, np.float32))
+    ...     fw.vecadd(x, x, runtime=rt).tolist()
+    [2.0, 2.0, 2.0, 2.0]
+    """
+
+    def __init__(
+        self,
+        threads: int | None = None,
+        variant: str = "auto",
+        max_memory: int | None = None,
+        timeout: float | None = None,
+        *,
+        _fast_calls: bool = True,
+    ) -> None:
+        self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
+        self.variant = _checked_variant(variant)
+        self.timeout = seconds(timeout, "timeout")
+        limit = MAX_PAGES
+        if max_memory is not None:
+            limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
+        memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
+        self.arena = Arena(memory, _FIRST_FREE)
+        bases = [self.arena.allocate(INSTANCE_BYTES) for _ in range(self.threads)]
+        self._workspace_bytes = self.arena.in_use
+        self.arena.in_use = self.arena.peak = 0
+        self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
+        self.kernel_calls = self.workers.first.calls
+        self._finalizer = weakref.finalize(self, self.workers.stop)
+        self._finalizer.atexit = False
+        self.lock = threading.RLock()
+        self.closed_because = ""
+        self.calls = 0
+        self.kernel_seconds = 0.0
+        self.copy_seconds = 0.0
+        _all_runtimes.add(self)
+
+    def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Array:
+        """Return a new array in linear memory, its contents undefined.
+
+        Operations on such arrays copy nothing. The memory goes back when the array and all views of
+        it are gone; they stay readable even after ``close``.
+
+        Parameters
+        ----------
+        shape : int or sequence of int
+            Its shape.
+        dtype : dtype, default float32
+            A dtype without Python objects.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
+        """
+        kind, sizes = plain_dtype(dtype, "dtype"), lengths(shape, "shape")
+        with self.lock:
+            self.check_open()
+            return self.arena.array(sizes, kind)[0]
+
+    def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
+        """Return ``a`` in linear memory: itself where it lies there already, else a copy.
+
+        Parameters
+        ----------
+        a : array_like
+            What to copy.
+        dtype : dtype, optional
+            The copy's dtype; None keeps that of ``a``.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Raises
+        ------
+        DTypeError, OutOfMemoryError, ClosedError
+        """
+        self.check_open()
+        source = as_array(a, "a")
+        kind = plain_dtype(source.dtype, "a") if dtype is None else plain_dtype(dtype, "dtype")
+        if source.dtype == kind and self.holds(source):
+            return source
+        copy = self.empty(source.shape, kind)
+        self.copy(copy, source)
+        return copy
+
+    def holds(self, x: Array) -> bool:
+        """Return whether an array lies in this runtime's linear memory."""
+        return isinstance(x, np.ndarray) and self.arena.offset_of(x) is not None
+
+    def stats(self) -> Stats:
+        """Return what this runtime holds and has done.
+
+        Returns
+        -------
+        Stats
+        """
+        self.check_open()
+        self.arena.settle()
+        return Stats(
+            bytes_reserved=self.arena.reserved,
+            bytes_in_use=self.arena.in_use,
+            bytes_peak=self.arena.peak,
+            bytes_workspace=self._workspace_bytes,
+            calls=self.calls,
+            kernel_seconds=self.kernel_seconds,
+            copy_seconds=self.copy_seconds,
+        )
+
+    def close(self) -> None:
+        """End the workers and give up the sandbox. Closing twice is fine.
+
+        Arrays made by ``empty`` and ``asarray`` stay readable; their memory goes with the last.
+        """
+        with self.lock:
+            if not self.closed_because:
+                self.closed_because = "the runtime is closed"
+                self._finalizer()
+                self.workers = Workers([])
+                self.kernel_calls = {}
+
+    def __enter__(self) -> Runtime:
+        self.check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Runtime, or what is kept in one, cannot be pickled or copied: make one in each "
+            "process, or save and load"
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"
+        return f"<Runtime {self.variant}, {self.threads} threads, {state}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return bool(self.closed_because)
+
+    def copy(self, target: Array, source: Array) -> None:
+        """Copy between linear memory and NumPy's, and count the time."""
+        start = perf_counter()
+        if source.dtype == target.dtype:
+            np.copyto(target, source)
+        else:
+            # float64 narrows to float32: what is too large becomes infinite, as documented.
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                np.copyto(target, source, casting="unsafe")
+        self.copy_seconds += perf_counter() - start
+
+    def check_open(self) -> None:
+        """Raise ClosedError after ``close``."""
+        if self.closed_because:
+            raise ClosedError(self.closed_because)
+
+    def _orphan(self) -> None:
+        """Forget threads and locks that did not survive a fork."""
+        self.lock = threading.RLock()
+        self.closed_because = "the runtime belongs to the process that this one was forked from"
+        self._finalizer.detach()
+
+
+def _checked_variant(variant: str) -> str:
+    """Return the variant to run, or raise where the engine does not take it."""
+    if choice(variant, "variant", ("auto", *VARIANTS)) == "auto":
+        return best_variant()
+    if not validates(variant):
+        message = f"variant {variant!r} needs WebAssembly instructions that this wasmtime lacks"
+        raise CapabilityError(message)
+    return variant
+
+
+_all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_default: Runtime | None = None
+_default_lock = threading.Lock()
+
+
+def default_runtime() -> Runtime:
+    """Return the process's own runtime, made when first asked for, and again if it was closed.
+
+    Returns
+    -------
+    Runtime
+
+    Examples
+    --------
+    >>> import flashwasm as fw
+    >>> fw.default_runtime() is fw.default_runtime()
+    True
+    """
+    global _default  # noqa: PLW0603 - it is the process's one.
+    runtime = _default
+    if runtime is not None and not runtime.closed:
+        return runtime
+    with _default_lock:
+        if _default is None or _default.closed:
+            _default = Runtime()
+        return _default
+
+
+def checked_runtime(runtime: Runtime | None) -> Runtime:
+    """Return the runtime to use: the one given, else the process's own."""
+    if runtime is None:
+        return default_runtime()
+    if not isinstance(runtime, Runtime):
+        message = f"runtime: expected a flashwasm.Runtime or None, got {type(runtime).__name__}"
+        raise DTypeError(message)
+    return runtime
+
+
+def _after_fork() -> None:
+    """In a child process: threads are gone, so every runtime of the parent is closed here."""
+    global _default, _default_lock
+    _default, _default_lock = None, threading.Lock()
+    for runtime in list(_all_runtimes):
+        runtime._orphan()  # noqa: SLF001 - a function of the same module.
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

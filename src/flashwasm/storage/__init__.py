@@ -1,0 +1,1 @@
+"""Files: the checked file format, atomic writes, and the user's folders."""

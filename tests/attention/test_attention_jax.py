@@ -1,0 +1,96 @@
+"""Attention, its log-sum-exp and its gradient beside JAX's, at its highest float32 precision."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from flashwasm.oracles import reference
+from paths import HELPERS
+from samples import normal
+
+pytestmark = pytest.mark.slow  # Compiling for JAX takes most of it.
+
+CHILD = HELPERS / "jax_attention.py"
+NAMES = ("out", "lse", "dq", "dk", "dv")
+HEADS = 4
+
+# No length is a multiple of a tile or a block.
+SIZES = [(61, 77, 40), (130, 130, 64), (200, 333, 32)]
+
+# Our options, and JAX's for the same.
+OPTIONS = {
+    "full": ({}, {}),
+    "causal": ({"causal": "top_left"}, {"is_causal": True}),
+    "window": ({"window": (37, 11)}, {"local_window_size": (37, 11)}),
+    "causal window": (
+        {"window": (50, 0), "causal": "top_left"},
+        {"local_window_size": (50, 0), "is_causal": True},
+    ),
+    "mask": ({}, {}),
+    "bias": ({}, {}),
+    "one key head": ({}, {}),
+    "two key heads": ({"causal": "top_left"}, {"is_causal": True}),
+}
+
+
+def problem(name, size):
+    """Return q, k, v and dout, our options, and what more JAX takes."""
+    queries, keys, dim = size
+    key_heads = {"one key head": 1, "two key heads": 2}.get(name, HEADS)
+    operands = (
+        normal(1, HEADS, queries, dim),
+        normal(1, key_heads, keys, dim, seed=1),
+        normal(1, key_heads, keys, dim, seed=2),
+        normal(1, HEADS, queries, dim, seed=3),
+    )
+    ours, theirs = OPTIONS[name]
+    mask = bias = None
+    if name == "mask":
+        mask = normal(1, HEADS, queries, keys, seed=4) > 0
+    elif name == "bias":
+        bias = normal(1, HEADS, queries, keys, seed=4)
+    ours = ours | {"mask": mask if bias is None else bias}
+    visible = ~np.isneginf(reference.attention_scores(*operands[:2], **ours))
+    return operands, ours, (visible, mask, bias, tuple(theirs.items()))
+
+
+PROBLEMS = {f"{name} {s[0]}x{s[1]}": problem(name, s) for name in OPTIONS for s in SIZES}
+
+
+@pytest.fixture(scope="session")
+def jax_results(tmp_path_factory):
+    """Return what JAX makes of every problem."""
+    folder = tmp_path_factory.mktemp("jax")
+    problems = [(*operands, *theirs) for operands, _, theirs in PROBLEMS.values()]
+    (folder / "problems").write_bytes(pickle.dumps(problems))
+    done = subprocess.run(
+        [sys.executable, str(CHILD), str(folder / "problems"), str(folder / "results")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    assert done.returncode == 0, done.stderr
+    results = pickle.loads((folder / "results").read_bytes())  # noqa: S301 - the child's own.
+    return dict(zip(PROBLEMS, results, strict=True))
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_no_further_from_float64_than_jax(jax_results, one_thread, name):
+    (q, k, v, dout), options, _ = PROBLEMS[name]
+    out, lse = fw.attention(q, k, v, return_lse=True, runtime=one_thread, **options)
+    ours = fw.attention_backward(dout, q, k, v, out, lse, runtime=one_thread, **options)
+    expected = (
+        *reference.attention(q, k, v, **options),
+        *reference.attention_backward(dout, q, k, v, **options),
+    )
+    for which, *results in zip(NAMES, expected, (out, lse, *ours), jax_results[name], strict=True):
+        assert all(np.isfinite(x).all() for x in results), which
+        right, actual, theirs = results
+        error, their_error = (np.abs(x - right).max() for x in (actual, theirs))
+        assert error <= 2 * their_error + 1e-6, f"{which}: {error:.3g}, JAX {their_error:.3g}"

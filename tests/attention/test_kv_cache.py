@@ -1,0 +1,252 @@
+"""KVCache: what it stores, that every path to a result gives the same bits, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from flashwasm.flash_attention.schedule import ROW_QUERIES
+from flashwasm.oracles import bounds, reference
+from samples import assert_same_bits, layouts, normal
+
+DTYPES = ["float32", "float16", "int8"]
+SIZES = [(1, 16, 16), (3, 5, 3), (64, 64, 64), (65, 8, 33), (700, 40, 24), (1100, 64, 20)]
+
+
+def filled(runtime, dtype, k, v, *, capacity=None, steps=None, batch=1):
+    """Return a cache with keys and values, appended in pieces of the sizes given, then the rest."""
+    heads, length, dim = k.shape[-3:]
+    cache = fw.KVCache(
+        *(heads, dim, capacity or length),
+        dv=v.shape[-1],
+        dtype=dtype,
+        batch=batch,
+        runtime=runtime,
+    )
+    begin = 0
+    for step in [*(steps or []), length]:
+        end = min(begin + step, length)
+        cache.append(k[..., begin:end, :], v[..., begin:end, :])
+        begin = end
+    return cache
+
+
+def quantised(x):
+    """Round to 127 steps of each row's greatest magnitude: the definition, in NumPy."""
+    scale = np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)
+    return np.rint(x / np.where(scale > 0, scale, 1)).astype(np.float32) * scale
+
+
+STORED = {"float32": lambda x: x, "float16": lambda x: x.astype(np.float16), "int8": quantised}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("length", "dim", "value_dim"), SIZES)
+def test_it_holds_what_was_appended(one_thread, dtype, length, dim, value_dim):
+    k, v = normal(2, length, dim), normal(2, length, value_dim, seed=1)
+    cache = filled(one_thread, dtype, k, v, capacity=length + 9, steps=[1, 0, 2, 30, 1])
+    held_k, held_v = cache.numpy()
+    np.testing.assert_array_equal(held_k, STORED[dtype](k)[None].astype(np.float32))
+    np.testing.assert_array_equal(held_v, STORED[dtype](v)[None].astype(np.float32))
+    assert len(cache) == length
+    assert held_k.dtype == held_v.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("queries", [1, ROW_QUERIES, ROW_QUERIES + 1, 20])
+@pytest.mark.parametrize(("length", "dim", "value_dim"), SIZES)
+def test_attention_is_that_of_what_it_holds(runtime, dtype, queries, length, dim, value_dim):
+    k, v = normal(2, length, dim), normal(2, length, value_dim, seed=1)
+    q = normal(4, queries, dim, seed=2)
+    cache = filled(runtime, dtype, k, v, capacity=length + 5)
+    out, lse = cache.attention(q, causal="bottom_right", return_lse=True)
+    held_k, held_v = (x[0] for x in cache.numpy())
+    expected, expected_lse = reference.attention(q, held_k, held_v, causal="bottom_right")
+    bound_of = bounds.attention_int8 if dtype == "int8" else bounds.attention
+    bound, bound_lse = bound_of(q, held_k, held_v, causal="bottom_right")
+    bounds.assert_close(out, expected, bound)
+    bounds.assert_close(lse, expected_lse, bound_lse)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("queries", [1, 3, 40])
+def test_bits_are_those_of_attention_on_arrays(runtime, dtype, queries):
+    k, v = normal(2, 1100, 24), normal(2, 1100, 40, seed=1)
+    q = normal(6, queries, 24, seed=2)
+    options = {"window": (700, 0), "causal": "bottom_right", "softcap": 4.0, "sinks": normal(6)}
+    cache = filled(runtime, dtype, k, v)
+    held_k, held_v = (x[0] for x in cache.numpy())
+    assert_same_bits(
+        cache.attention(q, **options), fw.attention(q, held_k, held_v, runtime=runtime, **options)
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_decoding_gives_the_bits_of_prefill(runtime, dtype):
+    """One query at a time while the cache grows, as all at once in the end."""
+    k, v, q = normal(2, 600, 16), normal(2, 600, 16, seed=1), normal(4, 600, 16, seed=2)
+    whole = filled(runtime, dtype, k, v).attention(q, causal="top_left")
+    cache = filled(runtime, dtype, k[:, :500], v[:, :500], capacity=600)
+    for i in range(500, 600, 9):
+        cache.truncate(min(500, len(cache)))
+        cache.append(k[:, 500 : i + 1], v[:, 500 : i + 1])
+        assert_same_bits(cache.attention(q[:, i : i + 1])[:, 0], whole[:, i])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mask": normal(1, 7, 1100, seed=4) > 0},
+        {"mask": np.where(normal(7, 1100, seed=5) > 0, normal(7, 1100), -np.inf)},
+        {"alibi_slopes": [0.1, 0.2, 0.0, 1.0], "causal": 1000},
+        {"dropout": 0.25, "seed": 5},
+        {"kv_lengths": 901, "sinks": [0.0, 1.0, -1.0, -np.inf], "scale": 0.3},
+    ],
+    ids="-".join,
+)
+def test_options_act_as_on_arrays(runtime, dtype, options):
+    k, v, q = normal(2, 1100, 16), normal(2, 1100, 16, seed=1), normal(4, 7, 16, seed=2)
+    cache = filled(runtime, dtype, k, v)
+    held_k, held_v = (x[0] for x in cache.numpy())
+    expected = fw.attention(q, held_k, held_v, runtime=runtime, **options)
+    actual = cache.attention(q, **options)
+    if dtype == "int8":
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=2e-6)
+    else:
+        assert_same_bits(actual, expected)
+    one = cache.attention(q[:, -1:], **last_row(options))
+    if "dropout" not in options:  # It draws by the query's number.
+        assert_same_bits(one[:, 0], actual[:, -1])
+
+
+def last_row(options):
+    """Return the same options for the last of the seven queries alone."""
+    changed = dict(options)
+    if "mask" in changed:
+        changed["mask"] = changed["mask"][..., -1:, :]
+    if "causal" in changed:
+        changed["causal"] += 6
+    return changed
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batches_and_threads_change_no_bit(dtype):
+    k, v, q = normal(3, 2, 1300, 16), normal(3, 2, 1300, 8, seed=1), normal(3, 2, 1, 16, seed=2)
+    results = []
+    for threads in (1, 2, 3):
+        with fw.Runtime(threads=threads) as runtime:
+            cache = filled(runtime, dtype, k, v, batch=3)
+            results.append(cache.attention(q, kv_lengths=[1300, 700, 0]))
+            alone = filled(runtime, dtype, k[1], v[1]).attention(q[1], kv_lengths=700)
+            assert_same_bits(alone, results[-1][1])
+    assert (results[0][2] == 0).all()
+    for other in results[1:]:
+        assert_same_bits(other, results[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("queries", [1, 9])
+def test_what_is_hidden_never_shows(runtime, dtype, bad, queries):
+    k, v, q = normal(1, 130, 16), normal(1, 130, 16, seed=1), normal(1, queries, 16, seed=2)
+    seen = np.ones(130, np.bool_)
+    seen[[3, 64, 100, 129]] = False
+    expected = filled(runtime, dtype, k, v).attention(q, mask=seen)
+    k[:, ~seen], v[:, ~seen] = bad, bad
+    assert_same_bits(filled(runtime, dtype, k, v).attention(q, mask=seen), expected)
+    assert np.isnan(filled(runtime, dtype, k, v).attention(q)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_full_cache_refuses_and_stays_as_it_was(one_thread, dtype):
+    k, v, q = normal(1, 10, 8), normal(1, 10, 8, seed=1), normal(1, 1, 8, seed=2)
+    cache = filled(one_thread, dtype, k, v, capacity=12)
+    before, held = cache.attention(q), cache.numpy()
+    with pytest.raises(
+        fw.ShapeError, match="at most 2 keys, since the cache holds 10 of 12, got 3"
+    ):
+        cache.append(k[:, :3], v[:, :3])
+    with pytest.raises(fw.ShapeError, match="v: expected 2 rows"):
+        cache.append(k[:, :2], v[:, :1])
+    assert len(cache) == 10
+    assert_same_bits(cache.attention(q), before)
+    np.testing.assert_array_equal(cache.numpy(), held)
+    cache.append(k[:, :2], v[:, :2])
+    assert len(cache) == 12
+
+
+def test_truncate(one_thread):
+    k, v, q = normal(1, 40, 8), normal(1, 40, 8, seed=1), normal(1, 1, 8, seed=2)
+    cache = filled(one_thread, "int8", k, v)
+    cache.truncate(17)
+    assert len(cache) == 17
+    assert_same_bits(
+        cache.attention(q), filled(one_thread, "int8", k[:, :17], v[:, :17]).attention(q)
+    )
+    for bad in (18, -1, 1.5, True):
+        with pytest.raises((fw.ShapeError, fw.DTypeError), match="n: expected"):
+            cache.truncate(bad)
+    cache.truncate(0)
+    out, lse = cache.attention(q, return_lse=True)
+    assert (out == 0).all()
+    assert np.isneginf(lse).all()
+
+
+def test_accepted_inputs(one_thread):
+    k, v, q = normal(1, 20, 8), normal(1, 20, 8, seed=1), normal(2, 1, 8, seed=2)
+    expected = filled(one_thread, "float32", k, v).attention(q)
+    for name, other in layouts(k):
+        assert_same_bits(filled(one_thread, "float32", other, v).attention(q), expected), name
+    wide = filled(one_thread, "float32", k.astype(np.float64), v.tolist() and v)
+    assert_same_bits(wide.attention(q.astype(np.float64)), expected)
+    several = filled(one_thread, "float32", k, v).attention(np.stack([q, q]))
+    assert several.shape == (2, 2, 1, 8)
+    assert_same_bits(several[1], expected)
+    out = np.empty_like(expected)
+    assert filled(one_thread, "float32", k, v).attention(q, out=out) is out
+    assert_same_bits(out, expected)
+
+
+def test_bad_input_is_named(one_thread):
+    k = normal(2, 3, 8)
+    cache = fw.KVCache(2, 8, 10, runtime=one_thread)
+    with pytest.raises(fw.ShapeError, match=r"k: expected shape \(1, 2, n, 8\), got \(3, 3, 8\)"):
+        cache.append(normal(3, 3, 8), k)
+    with pytest.raises(fw.DTypeError, match="v: expected float32"):
+        cache.append(k, k.astype(np.int32))
+    with pytest.raises(fw.ShapeError, match="k: expected head dimension 7"):
+        cache.attention(normal(2, 1, 7))
+    with pytest.raises(fw.ShapeError, match="dtype: expected one of 'float32', 'float16', 'int8'"):
+        fw.KVCache(2, 8, 10, dtype="int4")
+    with pytest.raises(fw.ShapeError, match="dim: expected at most 256, got 257"):
+        fw.KVCache(2, 257, 10)
+    with pytest.raises(fw.ShapeError, match="capacity: expected at least 1"):
+        fw.KVCache(2, 8, 0)
+    half = fw.KVCache(2, 8, 10, dtype="float16", runtime=one_thread)
+    with pytest.raises(fw.ShapeError, match="v: expected magnitudes up to 65504"):
+        half.append(k, k * 1e6)
+    assert len(half) == 0
+
+
+def test_memory_is_counted_and_goes_back():
+    with fw.Runtime(threads=1) as runtime:
+        before = runtime.stats().bytes_in_use
+        sizes = {}
+        for dtype in DTYPES:
+            cache = fw.KVCache(4, 64, 1024, dtype=dtype, runtime=runtime)
+            sizes[dtype] = runtime.stats().bytes_in_use - before
+            assert sizes[dtype] == cache.nbytes
+            del cache
+            assert runtime.stats().bytes_in_use == before
+    assert sizes["float16"] * 2 == sizes["float32"]
+    assert sizes["int8"] < 0.27 * sizes["float32"]
+
+
+def test_a_closed_runtime_is_refused():
+    runtime = fw.Runtime(threads=1)
+    cache = filled(runtime, "int8", normal(1, 4, 8), normal(1, 4, 8), capacity=6)
+    runtime.close()
+    with pytest.raises(fw.ClosedError):
+        cache.append(normal(1, 1, 8), normal(1, 1, 8))
+    with pytest.raises(fw.ClosedError):
+        cache.attention(normal(1, 1, 8))

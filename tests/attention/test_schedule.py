@@ -1,0 +1,132 @@
+"""How attention is cut into calls changes no bit of what it computes."""
+
+import numpy as np
+import pytest
+
+from flashwasm.flash_attention.attention import attend
+from flashwasm.flash_attention.problem import checked_problem
+from flashwasm.flash_attention.schedule import RowSchedule, Schedule
+from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
+from samples import assert_same_bits, normal
+
+HEADS, KEY_HEADS, QUERIES, KEYS, DIM = 4, 2, 300, 3 * ATTENTION_KEY_RUN - 86, 24
+
+SCHEDULES = [
+    Schedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=KEYS),
+    Schedule(heads=3, queries=QUERIES, keys=KEYS),
+    Schedule(heads=1, queries=2 * ATTENTION_QUERY_BLOCK, keys=KEYS),
+    Schedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=ATTENTION_KEY_RUN),
+    Schedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=2 * ATTENTION_KEY_RUN),
+    RowSchedule(heads=2, queries=QUERIES, keys=KEYS),
+    RowSchedule(heads=4, queries=7, keys=KEYS),
+    RowSchedule(heads=2, queries=QUERIES, keys=ATTENTION_KEY_RUN),
+]
+
+
+def problem(causal):
+    q, k = normal(2, HEADS, QUERIES, DIM), normal(2, KEY_HEADS, KEYS, DIM, seed=1)
+    v, mask = normal(2, KEY_HEADS, KEYS, 40, seed=2), normal(QUERIES, KEYS, seed=3) > -1
+    return checked_problem(q, k, v, causal=causal, mask=mask)
+
+
+@pytest.mark.parametrize("causal", [False, "bottom_right", -200, 700])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_chunk_sizes_change_no_bit(runtime, causal, schedule):
+    whole, whole_lse = attend(runtime, problem(causal), None, None, with_lse=True)
+    cut, cut_lse = attend(runtime, problem(causal), None, None, with_lse=True, schedule=schedule)
+    assert_same_bits(cut, whole)
+    assert_same_bits(cut_lse, whole_lse)
+
+
+OPTIONS = {
+    "plain": {},
+    "window": {"window": (100, 7), "causal": 300},
+    "softcap": {"softcap": 3.0},
+    "alibi": {"alibi_slopes": [0.1, 0.02], "causal": "bottom_right"},
+    "sinks": {"sinks": [0.5, -np.inf]},
+    "dropout": {"dropout": 0.3, "seed": 11},
+    "boolean": {"mask": normal(2, 3, 900, seed=4) > 0.5},
+    "additive": {"mask": np.where(normal(2, 3, 900, seed=4) > 0, normal(3, 900), -np.inf)},
+    "lengths": {"kv_lengths": 777},
+    "all": {
+        "window": (400, 90),
+        "causal": 500,
+        "softcap": 5.0,
+        "alibi_slopes": [0.1, 0.02],
+        "sinks": [0.1, 3.0],
+        "dropout": 0.2,
+        "seed": 3,
+        "mask": normal(3, 900, seed=5) > -1,
+    },
+}
+
+
+@pytest.mark.parametrize("spoiled", [False, True], ids=["finite", "spoiled"])
+@pytest.mark.parametrize(("dim", "value_dim"), [(64, 64), (6, 35), (5, 3), (32, 50)])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_rows_and_tiles_give_the_same_bits(runtime, name, dim, value_dim, spoiled):
+    q, k = normal(2, 3, dim), normal(1, 900, dim, seed=1)
+    v = normal(1, 900, value_dim, seed=2)
+    if spoiled:
+        k[0, 130:133], v[0, 140:800:30] = np.nan, np.inf
+    p = checked_problem(q, k, v, **OPTIONS[name])
+    tiles, tiles_lse = attend(runtime, p, None, None, with_lse=True, schedule=Schedule(2, 3, 900))
+    for keys in (ATTENTION_KEY_RUN, 1024):
+        rows, lse = attend(runtime, p, None, None, with_lse=True, schedule=RowSchedule(2, 2, keys))
+        assert_same_bits(rows, tiles)
+        assert_same_bits(lse, tiles_lse)
+
+
+@pytest.mark.parametrize("causal", [False, "top_left"])
+def test_parts_of_a_problem_change_no_bit(runtime, causal):
+    """What is computed in parts where memory is short is what is computed at once elsewhere."""
+    whole, _ = attend(runtime, problem(causal), None, None, with_lse=False)
+    pending, found = [((), problem(causal))], np.empty_like(whole)
+    for _ in range(7):
+        pending = [
+            (index, part) for index, p in pending for index, part in nested(index, p)
+        ] or pending
+    for index, part in pending:
+        target = found
+        for step in index:
+            target = target[step]
+        target[...] = attend(runtime, part, None, None, with_lse=False)[0]
+    assert_same_bits(found, whole)
+
+
+def nested(index, p):
+    """Return the halves of a part with the steps that lead to each, or itself where it is least."""
+    halves = list(p.halves())
+    return [((*index, step), part) for step, part in halves] if halves else [(index, p)]
+
+
+@pytest.mark.parametrize("heads", [1, 12])
+@pytest.mark.parametrize("queries", [1, 128, 5000])
+@pytest.mark.parametrize("keys", [0, 64, 100_000])
+@pytest.mark.parametrize("threads", [1, 8])
+def test_every_row_and_key_is_visited_once(heads, queries, keys, threads):
+    schedule = Schedule.choose(1, heads, queries, keys, 128, threads)
+    seen = np.zeros((heads, queries), np.int64)
+    for task in schedule.pieces(heads, queries, keys):
+        for (h, h_end), (i, i_end), (j, j_end), finish in task:
+            seen[h:h_end, i:i_end] += j_end - j
+            assert j % ATTENTION_KEY_RUN == 0
+            assert (j_end - j == keys) or (h_end - h == 1 and i_end - i <= ATTENTION_QUERY_BLOCK)
+            assert finish == (j_end == keys)
+    assert (seen == keys).all()
+
+
+@pytest.mark.parametrize(("heads", "group"), [(1, 1), (12, 1), (12, 4)])
+@pytest.mark.parametrize("keys", [0, 64, 100_000])
+@pytest.mark.parametrize("queries", [1, 2, 500])
+@pytest.mark.parametrize("threads", [1, 8])
+def test_rows_visit_every_key_once_and_finish_once(heads, group, queries, keys, threads):
+    schedule = RowSchedule.choose(1, heads, group, queries, keys, 128, threads)
+    seen, finished = np.zeros((2, heads, queries), np.int64)
+    for task in schedule.pieces(heads, queries, keys) + schedule.last(heads, queries, keys):
+        for (h, h_end), (i, i_end), (j, j_end), finish in task:
+            seen[h:h_end, i:i_end] += j_end - j
+            finished[h:h_end, i:i_end] += finish
+            assert j % ATTENTION_KEY_RUN == 0
+    assert (seen == keys).all()
+    assert (finished == 1).all()

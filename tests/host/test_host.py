@@ -1,0 +1,98 @@
+"""The engine beneath: ways to call it, what it keeps, and what it refuses."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from flashwasm.kernel_table import VECADD
+from operations import OPERATIONS, in_child
+from samples import assert_same_bits, normal
+
+
+def first_result(name, runtime):
+    result = OPERATIONS[name](runtime=runtime)
+    return result[0] if isinstance(result, tuple) else result
+
+
+@pytest.mark.parametrize("variant", ["relaxed", "simd128", "scalar"])
+def test_both_ways_to_call_give_the_same_bits(variant):
+    """wasmtime's unchecked call and the public one, for engines that lack the former."""
+    with (
+        fw.Runtime(threads=2, variant=variant) as usual,
+        fw.Runtime(threads=2, variant=variant, _fast_calls=False) as other,
+    ):
+        for name in OPERATIONS:
+            assert_same_bits(first_result(name, other), first_result(name, usual))
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_trap_is_an_error_and_no_more(fast):
+    with fw.Runtime(threads=1, _fast_calls=fast) as rt:
+        far = (1 << 31) - 64
+        for _ in range(3):
+            with pytest.raises(fw.KernelTrap, match="out of bounds"):
+                rt.workers.first.call(VECADD, (far, far, far, 16))
+            assert_same_bits(fw.vecadd([1.0], [2.0], runtime=rt), np.float32([3]))
+
+
+def test_a_damaged_module_is_refused(tmp_path):
+    shutil.copytree(Path(fw.__file__).parent, tmp_path / "flashwasm")
+    module = tmp_path / "flashwasm" / "_wasm" / "relaxed.wasm"
+    content = bytearray(module.read_bytes())
+    content[-1] ^= 1
+    module.write_bytes(content)
+    code = """
+try:
+    fw.Runtime(variant="relaxed")
+except fw.FlashWasmError as error:
+    print(error)
+"""
+    assert "SHA-256" in in_child(code, PYTHONPATH=str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["file", "/dev/null/nowhere", "read-only"])
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, folder):
+    cache = tmp_path / folder
+    if folder == "file":
+        cache.write_text("not a folder")
+    elif folder == "read-only":
+        cache.mkdir(mode=0o500)
+    printed = in_child("print(fw.vecadd([1.0], [2.0])[0])", FLASHWASM_CACHE=str(cache))
+    assert printed.strip() == "3.0"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_cache_that_others_may_write_is_not_trusted(tmp_path):
+    """Compiled code is run as it is found: only this user may have put it there."""
+    folder = tmp_path / "compiled"
+    folder.mkdir()
+    folder.chmod(0o777)
+    in_child("fw.vecadd([1.0], [2.0])", FLASHWASM_CACHE=str(tmp_path))
+    assert not list(folder.iterdir())
+
+
+def test_the_modules_are_compiled_once(tmp_path):
+    """A second process finds the first one's compiled code, and writes none."""
+
+    def run():
+        in_child("fw.vecadd([1.0], [2.0])", FLASHWASM_CACHE=str(tmp_path))
+        compiled = [path for path in tmp_path.rglob("modules/*/*") if not path.suffix]
+        return {path: path.stat().st_mtime_ns for path in compiled}
+
+    first = run()
+    assert len(first) == 1
+    assert run() == first
+
+
+def test_large_results_survive_growing_memory():
+    """Linear memory grows while arrays live in it: it may not move under them."""
+    with fw.Runtime(threads=1) as rt:
+        first = rt.asarray(normal(1000))
+        others = [rt.empty((1 << 20,)) for _ in range(20)]
+        assert_same_bits(np.array(first), normal(1000))
+        assert rt.holds(others[-1])
+        assert rt.stats().bytes_reserved >= 20 << 22

@@ -1,0 +1,325 @@
+"""Other engines run the same modules by the written ABI, and get the same bytes."""
+
+import ctypes
+import hashlib
+import json
+import shutil
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from flashwasm.host.instance import INSTANCE_BYTES, STACK_BYTES, Instance
+from flashwasm.host.shared_memory import PAGE_BYTES, SharedMemory
+from flashwasm.kernel_table import ATTENTION, KERNELS
+from paths import HELPERS, SOURCE, TESTS
+
+MODULES = SOURCE / "_wasm"
+HOSTS = {
+    "node": [
+        shutil.which("node"),
+        "--experimental-wasm-relaxed-simd",
+        str(TESTS / "host" / "second_host.mjs"),
+    ],
+    # A process of its own: wasmtime aborts where Pulley meets what it does not know.
+    "pulley": [sys.executable, str(HELPERS / "pulley_host.py")],
+}
+PAGES = 64
+INSTANCE = 2 * PAGE_BYTES
+DATA = INSTANCE + INSTANCE_BYTES
+NO_KEY = 0xFF800000FFFFFFFF  # What the heaps of a search begin with.
+WORKSPACE = INSTANCE + STACK_BYTES + 256
+# What rows have summed up is of no concern to anyone, nor are the NaNs in it.
+PARTIALS = (PAGES - 1) * PAGE_BYTES
+
+# NaNs of either sign, quiet and signalling, of several payloads; both infinities.
+SPECIAL = np.array(
+    [0xFFC00000, 0x7F800001, 0xFFFFFFFF, 0x7F800000, 0x7FC12345, 0xFF800000], np.uint32
+)
+
+# Digests of what memory holds after calls_of_every_kernel, on plain operands and with SPECIAL among
+# them: the same on every host, so the same here as wherever they were first computed. They change
+# with the modules and with the calls.
+GOLDEN = {
+    ("relaxed", "plain"): "d3bb33b2ccb73a3d82e2f48e1918bbdcccadec8323ede77921ffeb719ccd01a8",
+    ("relaxed", "special"): "657f57fcb71049562f1893a659e151a64445d9d80205537246fc60746546a45d",
+    ("simd128", "plain"): "273709b546cf57d715d26bb5fdd4c22c3b094d0e43ebd74a82824f4fca68e6f0",
+    ("simd128", "special"): "727230f53c49bb927b6bdf044d6584fba2b385437ccb0e8e7e025000e57eef1d",
+    ("scalar", "plain"): "afddae96256e116f3b30f6dd9df24db20e8a0e5f6fa27ffb5bbda7310937983b",
+    ("scalar", "special"): "ad90a99327c333fe95410512e90536d056db64d615bc5599a733e29072472e7f",
+}
+
+
+class Image:
+    """Operands laid out one after another from DATA, as any host might lay them.
+
+    Where `special`, one float in 97 is a NaN or an infinity.
+    """
+
+    def __init__(self, *, special):
+        self.content = bytearray()
+        self.special = special
+
+    def put(self, array):
+        address = DATA + len(self.content)
+        self.content += array.tobytes()
+        self.content += bytes(-len(self.content) % 64)
+        return address
+
+    def floats(self, *shape, seed=0, special=True):
+        """Put numbers in [-2, 2) that no generator's release can change."""
+        n = np.arange(int(np.prod(shape)), dtype=np.uint32) + np.uint32(seed << 20)
+        mixed = (n ^ (n >> np.uint32(7))) * np.uint32(2654435761)
+        values = (mixed >> np.uint32(8)).astype(np.float32) * np.float32(2**-22) - 2
+        if self.special and special:
+            values.view(np.uint32)[seed::97] = np.resize(SPECIAL, len(values[seed::97]))
+        return self.put(values)
+
+    def room(self, count):
+        return self.put(np.zeros(count, np.float32))
+
+
+def calls_of_every_kernel(image):
+    """Return (export, arguments) for each kernel, at sizes that are no multiple of a tile."""
+    x, ids = image.floats(37, 41), image.put(np.int32([3, 0, 36, 5]))
+    weight, bias = image.floats(41, seed=1), image.floats(41, seed=2)
+    other = image.floats(41, 29, seed=3)
+    q, k, v = (image.floats(4, 75, 20, seed=s) for s in (4, 5, 6))
+    angles = image.floats(37, 10, seed=8)
+    offsets = image.put(np.int32([0, 5, 5, 37]))
+    n = 37 * 41
+    calls = {
+        "matmul_f32": (WORKSPACE, x, other, 0, image.room(37 * 29), 37, 29, 41, 41, 1, 29, 1, 29),
+        "vecadd_f32": (x, x, image.room(n), n),
+        "softmax_f32": (x, image.room(n), 37, 41),
+        "layer_norm_f32": (x, weight, bias, image.room(n), 37, 41, 1e-5),
+        "rms_norm_f32": (x, weight, image.room(n), 37, 41, 1e-5),
+        "gelu_f32": (x, image.room(n), n),
+        "gelu_tanh_f32": (x, image.room(n), n),
+        "embedding_f32": (ids, x, image.room(4 * 41), 4, 37, 41),
+        "rotary_embedding_f32": (x, angles, angles, image.room(n), 37, 1, 41, 20, 0, 41, 41),
+        "mean_pool_f32": (x, offsets, image.room(3 * 41), 3, 41, 1),
+        "cosine_top_k_f32": (
+            *(WORKSPACE, x, x, image.room(37 * 5), image.room(37 * 5)),
+            *(37, 37, 41, 5, 0, 0),
+        ),
+        "attention_materialized_f32": (
+            *(WORKSPACE, q, k, v, image.room(75 * 75), image.room(75 * 20)),
+            *(75, 75, 20, 20, 0.25),
+        ),
+    }
+    calls |= attention_calls(image, q, k, v)
+    return calls | calls_of_indexes(image) | adapter_calls(image, x)
+
+
+def attention_calls(image, q, k, v):
+    """Return attention by tiles, one query at a time, and on int8."""
+    mask = image.put(np.arange(75 * 75) % 7 != 3)
+    slopes, sinks = image.floats(4, seed=9), image.floats(4, seed=10)
+    steps = np.arange(2 * 4 * 80 * 32, dtype=np.int64) * 73 % 255 - 127
+    int8 = image.put(steps.astype(np.int8))
+    scales = image.floats(4, 80, seed=11)
+    rows = (20, 20, 20, 20, 1500, 1500, 1500, 1500, 75)
+    kinds = {
+        "attention_f32": ((q, k, v), (0, 0, 0), (0, 0), rows),
+        "attention_f32 by rows": ((q, k, v), (0, 0, PARTIALS), (0, 0), rows),
+        "attention_f32 on int8": (
+            (q, int8, int8 + 4 * 80 * 32),
+            (scales, scales, PARTIALS),
+            (3, 80),
+            (20, 24, 32, 20, 1500, 80 * 24, 80 * 32, 1500, 75),
+        ),
+    }
+    calls = {}
+    for name, (operands, more, storage, strides) in kinds.items():
+        structure = struct.pack(
+            structure_format(ATTENTION),
+            *(WORKSPACE, *operands, image.room(4 * 75 * 20), image.room(4 * 75)),
+            *(mask, slopes, sinks, *more),
+            *(0, 4, 1, 0, 75, 0, 75, 1, 75, 75, 20, 20, *storage, *strides),
+            *(1, 0, 75, 1, 1, 60, 0),
+            *(7, 8, 9, 0, 0, 1 << 30, 4 / 3, 0.25, 2.0),
+        )
+        calls[name] = (image.put(np.frombuffer(structure, np.uint8)),)
+        if name == "attention_f32":
+            first = structure
+    # The gradient of the first, of the output and the log-sum-exp that it wrote.
+    dout, sums = image.floats(4, 75, 20, seed=11), [image.room(4 * 75 * 20) for _ in range(3)]
+    structure = first + struct.pack("<12i", dout, *sums, *[20] * 4, *[1500] * 4)
+    calls["attention_backward_f32"] = (image.put(np.frombuffer(structure, np.uint8)),)
+    return calls
+
+
+def structure_format(kernel):
+    """Return how a structure of arguments is packed: the workspace comes first."""
+    return "<I" + kernel.signature.replace("p", "I")
+
+
+def calls_of_indexes(image):
+    """Store 37 vectors of 41 in every layout, search them, and build, search and mend a graph."""
+    n, dim, stride, k, m = 37, 41, 48, 5, 4
+    x = image.floats(n, dim, special=False)  # Others never get there.
+    table = {kernel.export: kernel for kernel in KERNELS}
+
+    def structure(export, *fields):
+        packed = struct.pack(structure_format(table[export]), WORKSPACE, *fields)
+        return (image.put(np.frombuffer(packed, np.uint8)),)
+
+    rows, panels = image.room(n * stride), image.room(40 * dim)
+    codes, code_panels = image.room(n * stride), image.room(40 * stride)
+    scales, squares, errors = (image.room(40) for _ in range(3))
+    heaps = [image.put(np.full(n * k, NO_KEY, np.uint64)) for _ in range(6)]
+    nodes, entry = np.arange(n, dtype=np.uint32), image.put(np.uint32([0xFFFFFFFF, 0]))
+    levels = np.uint8(nodes % 5 == 0) + np.uint8(nodes % 20 == 0)
+    places = np.uint32(np.cumsum(levels) - levels)
+    graph = (
+        *(rows, codes, scales, squares, image.room(n * 2 * m), image.room(64 * m)),
+        *(image.put(places), image.put(levels), entry),
+    )
+    visited, order = image.room(2), image.put(nodes)
+    gone = image.put(np.uint8(nodes % 6 == 1))
+    beside = image.put(nodes[nodes % 6 != 1])
+    shape = (n, dim, 2, m)
+    vectors = (x, rows, panels, codes, code_panels, scales, squares, errors)
+    coded = (x, code_panels, scales, squares, errors, 0, 0)
+    return {
+        "index_store_f32": structure("index_store_f32", *vectors, 0, n, dim, 2, 2),
+        "index_score_f32": structure("index_score_f32", x, rows, 0, heaps[0], n, 0, n, dim, k, 2),
+        "flat_search_f32": structure(
+            "flat_search_f32", x, panels, 0, 0, 0, 0, 0, heaps[1], n, 0, n, dim, k, 2
+        ),
+        "flat_search_i8": structure("flat_search_i8", *coded, heaps[2], n, 0, n, dim, k, 2),
+        "flat_search_i8 of products": structure(
+            "flat_search_i8", *coded, heaps[4], n, 0, n, dim, k, 1
+        ),
+        "flat_search_f32 of candidates": structure(
+            "flat_search_f32", x, panels, 0, 0, 0, 0, heaps[2], heaps[5], n, 0, k, dim, k, 2
+        ),
+        "hnsw_insert_f32": structure(
+            "hnsw_insert_f32", *graph, order, 0, visited, 0, *shape, n, 1, 20
+        ),
+        "hnsw_search_f32": structure(
+            "hnsw_search_f32", *graph, x, heaps[3], visited, 0, *shape, n, k, 20
+        ),
+        "hnsw_repair_f32": structure(
+            "hnsw_repair_f32", *graph, beside, 0, visited, gone, *shape, 30, 1, 20
+        ),
+    }
+
+
+def adapter_calls(image, x):
+    """Return an adapter's output, two steps of its training, and its Fisher information.
+
+    The steps are on plain numbers, since others are refused.
+    """
+    dim, stride, rank, candidates = 41, 44, 3, 5
+
+    def padded(count, seed):
+        """Put rows of 41, with zeros up to a multiple of four."""
+        values = np.zeros((count, stride), np.float32)
+        at = image.floats(count, dim, seed=seed) - DATA
+        values[:, :dim] = np.frombuffer(image.content, np.float32, count * dim, at).reshape(-1, dim)
+        return values
+
+    odd_weights = image.put(padded(2 * rank, seed=16))
+    special, image.special = image.special, False
+    learned, *blocks = (image.put(padded(2 * rank, seed=s)) for s in (12, 13, 14))
+    moments, squares = image.room(2 * rank * stride), image.room(2 * rank * stride)
+    rows = padded(1 + candidates, seed=15).tobytes()
+    image.special = special
+
+    def adapter(weights, first, second, fisher, anchor, *sizes):
+        addresses = (weights, first, second, fisher, anchor, PARTIALS)
+        packed = struct.pack("<6I3i3f", *addresses, *sizes, rank, 0.5, 0.125, 2.0)
+        return image.put(np.frombuffer(packed, np.uint8))
+
+    def sample(loss, count, adapted, metric, accepted):
+        head = (loss, count, adapted, metric, accepted, 0.5, 0.25, 1.5)
+        packed = struct.pack("<5i3f32x", *head)
+        return image.put(np.frombuffer(packed + rows, np.uint8))
+
+    by_adam = adapter(learned, moments, squares, *blocks, dim, dim)
+    plain = adapter(blocks[0], 0, 0, 0, 0, dim, stride)
+    odd = adapter(odd_weights, 0, 0, 0, 0, dim, dim)
+    contrastive, feedback = sample(1, candidates, 1, 0, 1), sample(2, 1, 0, 1, 1)
+    fisher = [image.room(2 * rank * stride) for _ in range(3)]
+    return {
+        "lora_apply_f32": (odd, x, image.room(37 * dim), 37),
+        "lora_update_f32": (WORKSPACE, by_adam, contrastive, image.room(1), 0.01, 1.5),
+        "lora_update_f32 on feedback": (WORKSPACE, by_adam, feedback, image.room(1), 0.01, 1.25),
+        "lora_update_f32 plain": (
+            WORKSPACE,
+            plain,
+            sample(0, 1, 0, 0, 0),
+            image.room(1),
+            0.01,
+            1.0,
+        ),
+        "lora_fisher_f32": (WORKSPACE, odd, contrastive, fisher[0], 0.5),
+        "lora_fisher_f32 on feedback": (WORKSPACE, by_adam, feedback, fisher[1], 0.5),
+        "lora_fisher_f32 of a regression": (WORKSPACE, odd, sample(0, 1, 0, 0, 0), fisher[2], 0.5),
+    }
+
+
+def run_in_wasmtime(variant, image, calls):
+    memory = SharedMemory(PAGES, PAGES)
+    view = (ctypes.c_ubyte * len(image)).from_buffer(memory.content, DATA)
+    view[:] = image
+    instance = Instance(variant, memory, INSTANCE)
+    table = {kernel.export: kernel for kernel in KERNELS}
+    for name, arguments in calls.items():
+        export = name.split()[0]
+        kernel = table[export]
+        given = arguments[1:] if kernel.workspace else arguments
+        if kernel.in_memory:
+            at = arguments[0] - DATA
+            given = struct.unpack_from(structure_format(kernel), image, at)[1:]
+        assert instance.call(kernel, given) == 0, export
+    return bytes(view)
+
+
+def run_elsewhere(command, variant, image, calls, folder):
+    """Make the calls in another process, which is told of them by a file."""
+    (folder / "image").write_bytes(image)
+    request = {
+        "module": str(MODULES / f"{variant}.wasm"),
+        "image": str(folder / "image"),
+        "output": str(folder / "output"),
+        "pages": PAGES,
+        "address": DATA,
+        "stackTop": INSTANCE + STACK_BYTES,
+        "calls": [(name.split()[0], arguments) for name, arguments in calls.items()],
+    }
+    (folder / "request.json").write_text(json.dumps(request))
+    done = subprocess.run(
+        [*command, str(folder / "request.json")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [0] * len(calls)
+    return (folder / "output").read_bytes()
+
+
+def laid_out(operands):
+    image = Image(special=operands == "special")
+    calls = calls_of_every_kernel(image)
+    assert {name.split()[0] for name in calls} == {kernel.export for kernel in KERNELS}
+    return bytes(image.content), calls
+
+
+@pytest.mark.parametrize(("variant", "operands"), GOLDEN)
+def test_every_host_gets_the_golden_bytes(variant, operands):
+    memory = run_in_wasmtime(variant, *laid_out(operands))
+    assert hashlib.sha256(memory).hexdigest() == GOLDEN[variant, operands]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(("variant", "operands"), GOLDEN)
+def test_other_hosts_get_the_same_bytes(variant, operands, host, tmp_path):
+    if HOSTS[host][0] is None:
+        pytest.skip("Node is not installed")
+    content, calls = laid_out(operands)
+    here = run_in_wasmtime(variant, content, calls)
+    assert here != content, "nothing was written"
+    assert here == run_elsewhere(HOSTS[host], variant, content, calls, tmp_path)

@@ -1,0 +1,177 @@
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import flashwasm as fw
+from flashwasm.oracles import bounds, reference
+from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
+
+METRICS = ["cosine", "dot", "l2"]
+
+
+def check(queries, corpus, k, metric="cosine", **options):
+    """Hold scores and order against float64, leaving open only what rounding may decide.
+
+    Each score is its own row's, scores fall, no row comes twice, and no row that was left out is
+    better than the last one given by more than rounding allows.
+    """
+    scores, indices = fw.cosine_top_k(queries, corpus, k, metric=metric, **options)
+    assert scores.shape == indices.shape == (len(queries), k)
+    assert np.issubdtype(indices.dtype, np.integer)
+    truth = reference.similarity(queries, corpus, metric)
+    bound = bounds.similarity(queries, corpus, metric)
+    bounds.assert_close(
+        scores,
+        np.take_along_axis(truth, indices, axis=1),
+        np.take_along_axis(bound, indices, axis=1),
+    )
+    assert (scores[:, 1:] <= scores[:, :-1]).all()
+    for row in range(len(queries)):
+        assert len(set(indices[row])) == k
+        left_out = np.delete(np.arange(len(corpus)), indices[row])
+        assert ((truth - bound)[row, left_out] <= scores[row, -1]).all()
+    return scores, indices
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("queries", [1, 3, 4, 9])
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 100])
+def test_sizes(runtime, rows, queries, metric):
+    for dim in (1, 4, 5, 33):
+        q, c = normal(queries, dim), normal(rows, dim, seed=1)
+        for k in {1, rows // 2 or 1, rows}:
+            check(q, c, k, metric, runtime=runtime)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_many_rows(runtime, metric):
+    check(normal(6, 384), normal(5000, 384, seed=1), 10, metric, runtime=runtime)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@hypothesis.given(data=st.data())
+def test_ties_go_to_the_lowest_index(runtime, metric, data):
+    """Small integers make exact scores with many ties, so the order must be exact too."""
+    shape = tuple(data.draw(st.integers(1, top)) for top in (4, 60, 3))
+    queries, rows, dim = shape
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    q = rng.integers(-2, 3, (queries, dim)).astype(np.float32)
+    c = rng.integers(-2, 3, (rows, dim)).astype(np.float32)
+    if metric == "cosine":  # Powers of two: norms and quotients are exact.
+        q, c = (np.eye(dim, dtype=np.float32)[rng.integers(0, dim, len(x))] * 2.0 for x in (q, c))
+    k = data.draw(st.integers(1, rows))
+    scores, indices = fw.cosine_top_k(q, c, k, metric=metric, runtime=runtime)
+    expected_scores, expected_indices = reference.top_k(reference.similarity(q, c, metric), k)
+    np.testing.assert_array_equal(scores, expected_scores)
+    np.testing.assert_array_equal(indices, expected_indices)
+
+
+def test_a_vector_finds_itself(runtime):
+    corpus = normal(500, 64)
+    scores, indices = check(corpus[[3, 499, 0]], corpus, 1, runtime=runtime)
+    assert indices[:, 0].tolist() == [3, 499, 0]
+    assert (np.abs(scores - 1) <= bounds.gamma(2 * 64 + 6)).all()
+
+
+def test_cosine_stays_within_one(runtime):
+    corpus = (
+        np.repeat(normal(1, 300), 50, axis=0) * np.linspace(0.1, 9, 50, dtype=np.float32)[:, None]
+    )
+    scores, _ = fw.cosine_top_k(np.concatenate([corpus, -corpus]), corpus, 50, runtime=runtime)
+    assert (np.abs(scores) <= 1).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e15, 1e30])
+def test_cosine_does_not_depend_on_length(runtime, scale):
+    """Squares of such numbers leave float32's range; their direction does not."""
+    q, c = normal(3, 20), normal(30, 20, seed=1)
+    check(q, c * np.float32(scale), 5, runtime=runtime)
+    check(q * np.float32(scale), c, 5, runtime=runtime)
+
+
+def test_zero_vectors_score_zero(runtime):
+    q = np.stack([np.zeros(6), normal(6)]).astype(np.float32)
+    c = np.stack([normal(6), np.zeros(6), -normal(6)]).astype(np.float32)
+    scores, indices = check(q, c, 3, runtime=runtime)
+    assert scores[0].tolist() == [0, 0, 0]
+    assert indices[0].tolist() == [0, 1, 2]
+    assert indices[1].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_nan_ranks_last(runtime, metric):
+    q, c = normal(2, 5), normal(40, 5, seed=1)
+    c[[0, 17]] = np.nan
+    scores, indices = fw.cosine_top_k(q, c, 40, metric=metric, runtime=runtime)
+    assert indices[:, -2:].tolist() == [[0, 17]] * 2
+    assert np.isnan(scores[:, -2:]).all()
+    assert not np.isnan(scores[:, :-2]).any()
+    check(q, c[1:17], 16, metric, runtime=runtime)
+
+
+def test_nan_query(runtime):
+    q, c = normal(2, 5), normal(7, 5, seed=1)
+    q[0, 3] = np.nan
+    scores, indices = fw.cosine_top_k(q, c, 7, runtime=runtime)
+    assert np.isnan(scores[0]).all()
+    assert indices[0].tolist() == list(range(7))
+    np.testing.assert_array_equal(scores[1:], fw.cosine_top_k(q[1:], c, 7, runtime=runtime)[0])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_layouts(runtime, metric):
+    q, c = normal(3, 17), normal(30, 17, seed=1)
+    expected = fw.cosine_top_k(q, c, 5, metric=metric, runtime=runtime)
+    for (_, q_view), (_, c_view) in zip(layouts(q), layouts(c), strict=True):
+        actual = fw.cosine_top_k(q_view, c_view, 5, metric=metric, runtime=runtime)
+        assert_same_bits(actual[0], expected[0])
+        np.testing.assert_array_equal(actual[1], expected[1])
+
+
+@pytest.mark.parametrize("dtype", FLOAT_TYPES)
+def test_types(runtime, dtype):
+    check(normal(3, 17).astype(dtype), normal(30, 17).astype(dtype), 5, runtime=runtime)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_bits_do_not_depend_on_the_queries_or_rows_beside(runtime, metric):
+    q, c = normal(13, 50), normal(333, 50, seed=1)
+    scores, indices = fw.cosine_top_k(q, c, 333, metric=metric, runtime=runtime)
+    one = fw.cosine_top_k(q[6:7], c, 333, metric=metric, runtime=runtime)
+    assert_same_bits(one[0], scores[6:7])
+    np.testing.assert_array_equal(one[1], indices[6:7])
+    some, some_indices = fw.cosine_top_k(q, c[100:150], 50, metric=metric, runtime=runtime)
+    by_row = np.empty_like(scores)
+    np.put_along_axis(by_row, indices, scores, axis=1)
+    assert_same_bits(some, np.take_along_axis(by_row[:, 100:150], some_indices, axis=1))
+
+
+def test_no_queries(runtime):
+    scores, indices = fw.cosine_top_k(normal(0, 5), normal(7, 5), 3, runtime=runtime)
+    assert scores.shape == indices.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((normal(2, 5), normal(7, 4), 3), {}, fw.ShapeError, r"\b(queries|corpus)\b"),
+        ((normal(5), normal(7, 5), 3), {}, fw.ShapeError, r"\bqueries\b"),
+        ((normal(2, 5), normal(5), 3), {}, fw.ShapeError, r"\bcorpus\b"),
+        ((normal(2, 5), normal(7, 5), 8), {}, fw.ShapeError, r"\bk\b.*8"),
+        ((normal(2, 5), normal(7, 5), 0), {}, ValueError, r"\bk\b.*0"),
+        ((normal(2, 5), normal(7, 5), -1), {}, ValueError, r"\bk\b.*-1"),
+        ((normal(2, 5), normal(7, 5), 2.5), {}, TypeError, r"\bk\b"),
+        (
+            (normal(2, 5), normal(7, 5), 3),
+            {"metric": "hamming"},
+            ValueError,
+            r"\bmetric\b.*hamming",
+        ),
+        ((np.ones((2, 5), int), normal(7, 5), 3), {}, fw.DTypeError, r"\bqueries\b.*int64"),
+        ((normal(2, 5), np.ones((7, 5), int), 3), {}, fw.DTypeError, r"\bcorpus\b.*int64"),
+    ],
+)
+def test_wrong_arguments(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        fw.cosine_top_k(*arguments, **options)

@@ -1,0 +1,96 @@
+"""ONNX's own backend test data for every operation that ONNX defines too.
+
+The data hold the float64 oracles as well as the package, so the two cannot be wrong together.
+"""
+
+import functools
+import importlib
+import types
+from collections import Counter
+
+import numpy as np
+import pytest
+from onnx.backend.test.case import node as onnx_node
+
+import flashwasm as fw
+import onnx_adapter
+from flashwasm.oracles import reference
+
+COUNTS = {
+    "Attention": 93,
+    "Gather": 4,
+    "Gelu": 4,
+    "LayerNormalization": 19,
+    "MatMul": 7,
+    "RMSNormalization": 19,
+    "RotaryEmbedding": 8,
+    "Softmax": 7,
+}
+
+# Outputs that no operation gives: layer_norm returns only what it normalised. These cases run, and
+# their other outputs are compared.
+OUTPUTS_NOT_GIVEN = {"Mean": 19, "InvStdDev": 19}
+
+# Where the data are of a narrow type, ONNX's reference rounds to it five times on the way to an
+# output: scaled queries, scaled keys, scores, weights, result.
+UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+ROUNDINGS = 5
+
+
+def collect():
+    """Return the cases of one node each; `_expanded` ones are the same data in other clothes.
+
+    Importing a module of cases registers them. ONNX's own loader imports all its modules, which
+    takes seconds.
+    """
+    for op_type in COUNTS:
+        importlib.import_module(f"{onnx_node.__name__}.{op_type.lower()}")
+    registered = onnx_node._NodeTestCases  # noqa: SLF001 - see above; the release is pinned.
+    cases = [case for case in registered if len(case.model.graph.node) == 1]
+    return [case for case in cases if case.model.graph.node[0].op_type in COUNTS]
+
+
+CASES = collect()
+ORACLES = types.SimpleNamespace(**vars(reference))
+ORACLES.attention = lambda *operands, **options: reference.attention(*operands, **options)[0]
+
+
+def on(runtime):
+    """Return the package's operations with one runtime for all of them."""
+    shared = vars(reference).keys() & set(fw.__all__)
+    operations = {name: functools.partial(getattr(fw, name), runtime=runtime) for name in shared}
+    return types.SimpleNamespace(**operations)
+
+
+def compare(operations, case):
+    """Hold every output that is given to the case's tolerance; return the names of the others."""
+    graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
+    inputs = dict(zip([value.name for value in graph.input], inputs, strict=True))
+    outputs = dict(zip([value.name for value in graph.output], outputs, strict=True))
+    given = onnx_adapter.run(operations, graph.node[0], inputs)
+    for name in outputs.keys() & given.keys():
+        expected, actual = outputs[name].astype(np.float64), np.asarray(given[name], np.float64)
+        assert actual.shape == expected.shape, name
+        np.testing.assert_array_equal(np.isfinite(actual), np.isfinite(expected), name)
+        unit = UNIT_ROUNDOFF.get(outputs[name].dtype.name, 0.0)
+        narrow = ROUNDINGS * unit * np.abs(expected[np.isfinite(expected)]).max(initial=0)
+        np.testing.assert_allclose(
+            actual, expected, case.rtol, max(case.atol, narrow), err_msg=name
+        )
+    return outputs.keys() - given.keys()
+
+
+def test_no_case_is_missing():
+    assert Counter(case.model.graph.node[0].op_type for case in CASES) == COUNTS
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removeprefix("test_"))
+def test_node(runtime, case):
+    assert compare(on(runtime), case) <= OUTPUTS_NOT_GIVEN.keys()
+
+
+def test_oracles():
+    not_given = Counter()
+    for case in CASES:
+        not_given.update(compare(ORACLES, case))
+    assert not_given == OUTPUTS_NOT_GIVEN

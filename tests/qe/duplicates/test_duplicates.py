@@ -1,0 +1,330 @@
+"""Tests that do the same: which are called so, which are not, and what is suggested."""
+
+import json
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+from click.testing import CliRunner
+
+from flashwasm.cli import main
+from flashwasm.qe import collect
+from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.duplicates.groups import find_duplicates
+from flashwasm.qe.reports.sarif import duplicates_sarif
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "pytest.ini").write_text("")
+    monkeypatch.chdir(tmp_path / "suite")
+    return tmp_path / "suite"
+
+
+def groups(folder, **files):
+    """Return (tier, names of the tests) of each group in files of some content."""
+    for name, content in files.items():
+        (folder / f"test_{name}.py").write_text(dedent(content))
+    found = find_duplicates(collect(folder).tests)
+    return [
+        (group.tier, [test.nodeid.split("::", 1)[1] for test in group.tests]) for group in found
+    ]
+
+
+SAME = {
+    "formatting": """
+        def test_a():
+            '''One.'''
+            assert f(1,
+                     2) == 3  # Why.
+        def test_b():
+            assert f(1, 2) == 3
+        """,
+    "quotes": "def test_a(): assert f('x')\ndef test_b(): assert f(\"x\")",
+    "one class": """
+        class TestA:
+            def test_a(self): assert self.graph.add(1)
+            def test_b(self): assert self.graph.add(1)
+        """,
+    "unittest's own methods": """
+        class TestA(TestCase):
+            def test_a(self): self.assertEqual(len([]), 0)
+        class TestB(TestCase):
+            def test_a(self): self.assertEqual(len([]), 0)
+        """,
+    "decorators": "@skip\ndef test_a(): f()\n@skip\ndef test_b(): f()",
+}
+OTHER = {
+    "another call": "def test_a(): assert f(1)\ndef test_b(): assert g(1)",
+    "attributes of two classes": """
+        class TestA:
+            def test_a(self): assert self.graph.add(1)
+        class TestB:
+            def test_a(self): assert self.graph.add(1)
+        """,
+    "decorators": "@skip\ndef test_a(): f()\n@slow\ndef test_b(): f()",
+    "cases": "@cases([1])\ndef test_a(x): f(x)\n@cases([2])\ndef test_b(x): f(x)",
+    "fixtures of two classes": """
+        class TestA:
+            def test_a(self, graph): assert graph.add(1)
+        class TestB:
+            def test_a(self, graph): assert graph.add(1)
+        """,
+    "nothing done": "def test_a(): pass\ndef test_b(): ...\ndef test_c(): 'Documented.'",
+    "coroutines": "def test_a(): f()\nasync def test_b(): f()",
+    "patterns": """
+        def test_a():
+            match f():
+                case 1: g()
+        def test_b():
+            match f():
+                case 2: g()
+        """,
+}
+
+
+@pytest.mark.parametrize("source", SAME.values(), ids=SAME)
+def test_the_same_body(folder, source):
+    assert [tier for tier, _ in groups(folder, x=source)] == [1]
+
+
+@pytest.mark.parametrize("source", OTHER.values(), ids=OTHER)
+def test_what_is_not_the_same(folder, source):
+    assert groups(folder, x=source) == []
+
+
+def test_names_count_by_what_they_stand_for(folder):
+    test = "def test_a(): assert same(1)\n"
+    imported = "from lib import same\n"
+    assert groups(folder, a=imported + test, b=imported + test) == [(1, ["test_a", "test_a"])]
+    assert groups(folder, a=imported + test, b="from other import same\n" + test) == []
+    local = "def same(x): ...\n"
+    assert groups(folder, a=local + test, b=local + test) == []
+    assert groups(folder, a="from .lib import same\n" + test, b="import same\n" + test) == []
+    built_in = "def test_a(tmp_path): assert len(str(tmp_path))"
+    assert groups(folder, a=built_in, b=built_in) == [(1, ["test_a", "test_a"])]
+
+
+LITERALS = """
+import pytest
+
+def scale(x, factor=1): return [n * factor for n in x]
+
+def test_scale_one():
+    assert scale([1, 2], factor=1) == [1, 2]
+    assert len("ab") == 2
+
+def test_scale_none():
+    '''Nothing.'''
+    assert scale([], factor=-3) == []
+    assert len("abc") == 3
+
+def test_scale_more():
+    assert scale([4], factor=2) == [8]
+    assert len("") == 0
+
+def test_scale_copy():
+    assert scale([4], factor=2) == [8]
+    assert len("") == 0
+"""
+
+
+def test_literals_are_parametrised(folder):
+    (folder / "test_x.py").write_text(LITERALS)
+    copies, group = find_duplicates(collect(folder).tests)
+    assert (copies.tier, len(copies.tests)) == (1, 2)
+    assert group.tier == 2
+    assert group.reason == "only 5 literals differ"
+    assert [t.nodeid.split("::")[1] for t in group.tests] == [
+        "test_scale_one",
+        "test_scale_none",
+        "test_scale_more",
+    ]
+    # The suggestion is a test that passes, with a case for each of the three.
+    start = LITERALS[: LITERALS.index("def test_scale_one")]
+    (folder / "test_x.py").write_text(start + group.suggestion)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "test_x.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+    assert "3 passed" in done.stdout, done.stdout
+    assert "test_scale[test_scale_none] PASSED" in done.stdout
+    assert "def test_scale(factor, value" not in group.suggestion
+    assert "factor=factor" in group.suggestion
+
+
+def test_places_that_agree_are_one_parameter(folder):
+    source = (
+        "def test_a(): assert f(1) == g(1, value=2)\ndef test_b(): assert f(3) == g(3, value=2)"
+    )
+    (folder / "test_x.py").write_text(source)
+    (group,) = find_duplicates(collect(folder).tests)
+    assert group.suggestion.splitlines()[1:] == [
+        "def test_a(value):",
+        "    assert f(value) == g(value, value=2)",
+    ]
+
+
+def test_unittest_gets_no_suggestion(folder):
+    (folder / "test_x.py").write_text(
+        "class TestA(TestCase):\n"
+        "    def test_a(self): self.assertTrue(f(1))\n"
+        "    def test_b(self): self.assertTrue(f(2))\n"
+    )
+    (group,) = find_duplicates(collect(folder).tests)
+    assert (group.tier, group.reason, group.suggestion) == (2, "only 1 literal differs", None)
+
+
+COVERED = {
+    "lib.py": "def f(x):\n    return x + 1\ndef g(x):\n    return x - 1\n",
+    "test_x.py": """
+        from lib import f, g
+        def test_next_number_of_one():
+            number = f(1)
+            assert number == 2
+        def test_next_number_of_one_is_more():
+            number = f(1)
+            assert number > 1
+        def test_unlike_in_all_its_text(): assert not [i for i in "abc" if f(len(i)) == 7]
+        def test_next_number_of_one_backwards():
+            number = g(1)
+            assert number == 0
+        """,
+}
+
+
+@pytest.fixture
+def database(folder):
+    pytest.importorskip("coverage")
+    for name, content in COVERED.items():
+        (folder / name).write_text(dedent(content))
+    (folder / ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
+    subprocess.run(
+        [sys.executable, "-m", "coverage", "run", "--source=.", "-m", "pytest", "-q", "."],
+        check=True,
+        cwd=folder,
+        capture_output=True,
+    )
+    return folder / ".coverage"
+
+
+def test_the_same_coverage_and_similar_text(folder, database):
+    pytest.importorskip("sklearn")
+    # coverage.py by itself names functions; pytest-cov names tests, as this index does.
+    index = CoverageIndex.load(database)
+    assert "test_x.test_next_number_of_one" in index.tests
+    index.tests = [name.replace("test_x.", "test_x.py::") for name in index.tests]
+    suite = collect(folder)
+    found = [g for g in find_duplicates(suite.tests, coverage=index) if g.tier == 3]
+    assert [[t.nodeid.split("::")[1] for t in g.tests] for g in found] == [
+        ["test_next_number_of_one", "test_next_number_of_one_is_more"]
+    ]
+    assert "they run the same lines, and their texts are alike (0." in found[0].reason
+
+
+def test_broken_and_changed_files_are_left_out(folder):
+    source = "def test_a(): f()\ndef test_b(): f()\n"
+    (folder / "test_x.py").write_text(source)
+    tests = collect(folder).tests
+    (folder / "test_x.py").write_text("(")
+    assert find_duplicates(tests) == []
+    (folder / "test_x.py").unlink()
+    assert find_duplicates(tests) == []
+
+
+# The command.
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(main, ["duplicates", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_command(folder):
+    (folder / "test_x.py").write_text(LITERALS)
+    lines = invoke(".").stdout.splitlines()
+    assert lines[:3] == [
+        "identical: the body is the same, but for the name",
+        "    test_x.py::test_scale_more",
+        "    test_x.py::test_scale_copy",
+    ]
+    assert "    def test_scale(value, factor, value_2, value_3, value_4):" in lines
+    result = invoke(".", "--json", "--sarif", "out/x.sarif")
+    document = json.loads(result.stdout)
+    assert [group["tier"] for group in document["groups"]] == [1, 2]
+    log = json.loads((folder / "out" / "x.sarif").read_text())
+    assert log == duplicates_sarif(find_duplicates(collect(folder).tests), folder)
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    first = run["results"][0]
+    assert (first["ruleId"], first["level"]) == ("identical-test", "warning")
+    place = first["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": "test_x.py", "uriBaseId": "ROOT"}
+    assert place["region"] == {"startLine": 15}
+    assert len(first["relatedLocations"]) == 1
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [({}, "no tests in ."), ({"test_x.py": "def test_a(): f()"}, "no duplicates in .")],
+)
+def test_command_finds_nothing(folder, files, line):
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    result = invoke(".")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", line + "\n")
+    assert json.loads(invoke(".", "--json").stdout)["groups"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist or is no file"),
+        (b"", "not a whole coverage database"),
+        (b"SQLite format 3\0" + b"x" * 4000, "not a whole coverage database"),
+        (b"no database", "not a whole coverage database"),
+    ],
+)
+def test_command_refuses_a_foreign_database(folder, content, message):
+    (folder / "test_x.py").write_text("def test_a(): f()")
+    if content is not None:
+        (folder / "x.db").write_bytes(content)
+    result = invoke(".", "--coverage", "x.db")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_assertion_of_its_own_belongs_to_its_class(tmp_path):
+    """A name that begins as unittest's do need not be unittest's."""
+    body = "    def test_a(self): self.assert_deprecated(lambda: [][0])\n"
+    (tmp_path / "test_it.py").write_text(
+        f"class TestA:\n    message = 'a'\n{body}class TestB:\n    message = 'b'\n{body}"
+    )
+    assert find_duplicates(collect(tmp_path, cache=False).tests) == []
+
+
+def test_many_parameters_are_no_duplicate(tmp_path):
+    def test(name, values):
+        lines = "".join(f"    assert f({value})\n" for value in values)
+        return f"def {name}():\n{lines}"
+
+    (tmp_path / "test_it.py").write_text(
+        f"from x import f\n{test('test_a', range(6))}{test('test_b', range(6, 12))}"
+    )
+    assert find_duplicates(collect(tmp_path, cache=False).tests) == []
+    (tmp_path / "test_it.py").write_text(
+        f"from x import f\n{test('test_a', range(5))}{test('test_b', range(6, 11))}"
+    )
+    (group,) = find_duplicates(collect(tmp_path, cache=False).tests)
+    assert group.reason == "only 5 literals differ"

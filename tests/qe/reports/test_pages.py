@@ -1,0 +1,91 @@
+"""HTML files of findings: one file, no scripts, nothing loaded, every text escaped."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from flashwasm.cli import main
+from flashwasm.qe import CoverageIndex, collect, find_duplicates
+from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.reports.html_pages import duplicates_page
+
+SUITE = """\
+def test_a(): assert f("<script>alert(1)</script>", 1) == 1
+def test_b(): assert f("<script>alert(1)</script>", 2) == 1
+def test_c(): assert f("<script>alert(1)</script>", 2) == 1
+"""
+FAILURE = "lib.py:7: in add\n    x.y\nE   AttributeError: no '<b>\x1b[31m&\x07y'"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_x.py").write_text(SUITE)
+    return tmp_path
+
+
+class Reader(HTMLParser):
+    """Reads a page; tags must be closed in order, and none may load or run anything."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        assert tag not in {"script", "link", "img", "iframe", "object"}
+        assert not [name for name, _ in attributes if name in {"src", "href"} or name[:2] == "on"]
+        self.tags.append(tag)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page_of(*arguments):
+    result = CliRunner().invoke(main, [*map(str, arguments), "--html", "page.html"])
+    assert result.exit_code == 0, result.output
+    with open("page.html", encoding="utf-8") as file:  # noqa: PTH123 - the working folder's.
+        page = file.read()
+    assert page.startswith("<!DOCTYPE html>")
+    return Reader(page)
+
+
+def test_duplicates(folder):
+    page = page_of("duplicates", folder)
+    assert "test_x.py::test_a" in page.text
+    assert "the same body: 1" in page.text
+    assert "f('<script>alert(1)</script>', value)" in page.text
+    assert page.tags.count("details") == 2
+
+
+def test_duplicates_of_nothing(folder):
+    (folder / "test_x.py").write_text("")
+    groups = find_duplicates(collect(folder).tests)
+    assert Reader(duplicates_page(groups, folder)).tags.count("details") == 0
+
+
+def test_clusters(folder):
+    (folder / "a.txt").write_text(FAILURE)
+    page = page_of("defects", "cluster", "a.txt")
+    assert "1 failures in 1 groups" in page.text
+    assert "no '<b>&\ufffdy'" in page.text
+
+
+def test_gaps(folder):
+    (folder / "lib.py").write_text("def f(x):\n    if x:\n        return '<'\n    return 1\n")
+    lines = {(0, 0): np.array([1, 2, 4])}
+    CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], lines)).save("coverage.fw")
+    page = page_of("coverage", "gap", "--coverage", "coverage.fw")
+    assert "lib.py: f" in page.text
+    assert "t.py::test" in page.text
+    assert page.tags.count("tr") == 2

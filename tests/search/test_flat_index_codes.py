@@ -1,0 +1,204 @@
+"""An index with codes finds what one without finds, to the bit, and reads vectors when it must."""
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import flashwasm as fw
+from flashwasm.runtime.launch import Launch
+from flashwasm.search import panels
+from flashwasm.search.keys import NO_KEY, NO_POSITION, distances
+from flashwasm.search.vectors import Vectors
+from samples import assert_same_bits, normal
+
+METRICS = ["cosine", "dot", "l2"]
+DIMS = [1, 3, 15, 16, 17, 384, 4096]
+
+
+def spread(scale):
+    """Return a maker of one cluster: a centre, and points so far from it."""
+    return lambda rng, n, dim: rng.standard_normal(dim) + scale * rng.standard_normal((n, dim))
+
+
+def gathered(rng, n, dim):
+    """Return few points, most of them several times, some of them zeros."""
+    return rng.standard_normal((n // 8 + 1, dim))[rng.integers(0, n // 8 + 1, n)] * (n % 5 > 0)
+
+
+def of_all_sizes(rng, n, dim):
+    """Return components and vectors that differ by many orders of magnitude."""
+    sizes = 2.0 ** rng.integers(-60, 40, (n, 1)) * 2.0 ** rng.integers(-20, 14, (n, dim))
+    return np.clip(rng.standard_normal((n, dim)), -2, 2) * sizes
+
+
+KINDS = {
+    "normal": lambda rng, n, dim: rng.standard_normal((n, dim)),
+    "duplicates": gathered,
+    "cluster of 1e-2": spread(1e-2),
+    "cluster of 1e-4": spread(1e-4),
+    "cluster of 1e-7": spread(1e-7),
+    "all equal": lambda rng, n, dim: np.tile(rng.standard_normal(dim), (n, 1)),
+    "zeros": lambda rng, n, dim: 0 * rng.integers(0, 1, (n, dim)),
+    "small integers": lambda rng, n, dim: rng.integers(-2, 3, (n, dim)),
+    # Codes are exact, and a sum of so many equal terms is rounded the same way again and again.
+    "equal components": lambda rng, n, dim: np.repeat(rng.uniform(0.1, 1, (n, 1)), dim, axis=1),
+    "one component": lambda rng, n, dim: np.eye(dim)[rng.integers(0, dim, n)],
+    "all sizes": of_all_sizes,
+    "subnormal": lambda rng, n, dim: rng.integers(-300, 300, (n, dim)) * 2.0**-149,
+    "nearly subnormal": lambda rng, n, dim: rng.standard_normal((n, dim)) * 2.0**-124,
+    "tiny products": lambda rng, n, dim: rng.standard_normal((n, dim)) * 2.0**-66,
+    "huge": lambda rng, n, dim: rng.uniform(-1, 1, (n, dim)) * np.nextafter(2.0**55, 0),
+}
+
+
+@pytest.fixture
+def by_codes(monkeypatch):
+    """Have small indexes searched by their codes too, and fewer candidates kept."""
+    monkeypatch.setattr(panels, "_ROWS_TO_PAY", 0)
+    monkeypatch.setattr(panels, "_MORE", 2)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Count the queries that each step of a search by codes answers: by bounds, by vectors."""
+    counted = {"_by_bounds": [], "by_vectors": []}
+    for name, calls in counted.items():
+        right = getattr(panels.PanelSearch, name)
+
+        def counting(self, queries, *more, right=right, calls=calls):
+            calls.append(len(queries))
+            return right(self, queries, *more)
+
+        monkeypatch.setattr(panels.PanelSearch, name, counting)
+    return counted
+
+
+def indexes(vectors, runtime, metric):
+    """Return an index with codes and one without."""
+    pair = [
+        fw.FlatIndex(vectors.shape[1], metric=metric, dtype=dtype, runtime=runtime)
+        for dtype in ("int8", "float32")
+    ]
+    for index in pair:
+        index.add(vectors)
+    return pair
+
+
+def check(pair, queries, k, mask=None):
+    (scores, ids), (own_scores, own_ids) = (i.search(queries, k, filter=mask) for i in pair)
+    assert_same_bits(scores, own_scores)
+    np.testing.assert_array_equal(ids, own_ids)
+
+
+def searched(op, vectors, metric):
+    """Return a search for all of some vectors."""
+    stored = Vectors(op.runtime, vectors.shape[1], metric, panels=True, coded=True)
+    stored.reserve(len(vectors))
+    stored.put(op, vectors, 0)
+    return panels.PanelSearch(op, stored, len(vectors), len(vectors), 0)
+
+
+def made(kind, seed, count, dim):
+    return KINDS[kind](np.random.default_rng(seed), count, dim).astype(np.float32)
+
+
+@pytest.mark.usefixtures("by_codes")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+@hypothesis.settings(
+    max_examples=8, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(data=st.data())
+def test_the_same_bits(runtime, metric, kind, data):
+    dim = data.draw(st.sampled_from(DIMS))
+    rows = data.draw(st.integers(1, 200 if dim < 4096 else 40))
+    queries = data.draw(st.sampled_from([1, 2, 5]))
+    seed = data.draw(st.integers(0, 1000))
+    vectors = made(kind, seed, rows, dim)
+    asked = made(data.draw(st.sampled_from([kind, *KINDS])), seed + 1, queries, dim)
+    asked[0] = vectors[0]
+    pair = indexes(vectors, runtime, metric)
+    for k in (1, 10, rows + 3):
+        check(pair, asked, k)
+        check(pair, asked, k, np.random.default_rng(seed).random(rows) < 0.6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_bound_is_above_the_distance(runtime, metric, kind):
+    """Every pair of a vector and a query of any kind: a bound above would make a proof void."""
+    for dim in DIMS:
+        rows = 60 if dim < 4096 else 20
+        vectors = made(kind, dim, rows, dim)
+        queries = [made(other, dim + 1, 3, dim) for other in KINDS]
+        asked = np.concatenate([vectors[:3], -vectors[:2], *queries]).astype(np.float32)
+        with Launch(runtime, None) as op:
+            search = searched(op, vectors, metric)
+            bounds = search.candidates(asked, rows, NO_KEY)
+            truth = search.by_vectors(asked)
+        by_position = [
+            distances(np.take_along_axis(keys, np.argsort(keys & np.uint64(NO_POSITION), 1), 1))
+            for keys in (bounds, truth)
+        ]
+        assert np.isfinite(by_position).all()
+        assert (by_position[0] <= by_position[1]).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_bounds_are_near(runtime, metric):
+    """Of unit vectors of 384 dimensions, some hundredths below; of 3 dimensions likewise."""
+    for dim in (3, 384):
+        vectors, asked = (x / np.linalg.norm(x, axis=1)[:, None] for x in normal(2, 100, dim))
+        with Launch(runtime, None) as op:
+            search = searched(op, vectors, metric)
+            bounds = distances(search.candidates(asked, 100, NO_KEY))
+            gaps = distances(search.by_vectors(asked)) - bounds
+        assert gaps.max() < (0.02 if metric != "l2" else 0.04)
+
+
+def test_few_of_many_are_ranked(runtime, steps):
+    """Where vectors lie apart, one search by codes is enough."""
+    pair = indexes(normal(6000, 96, seed=1), runtime, "cosine")
+    check(pair, normal(30, 96), 10)
+    assert steps == {"_by_bounds": [30], "by_vectors": [30]}  # The second: the index without codes.
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_more_candidates_where_a_few_do_not_do(runtime, steps, metric, monkeypatch):
+    monkeypatch.setattr(panels, "_MORE", 0)
+    monkeypatch.setattr(panels, "_TIMES_K", 1)
+    pair = indexes(normal(12_000, 48, seed=1), runtime, metric)
+    check(pair, normal(30, 48), 10)
+    first, second = steps["_by_bounds"]
+    assert first == 30
+    assert 0 < second <= 30
+    assert steps["by_vectors"] == [30]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["all equal", "cluster of 1e-7"])
+def test_all_vectors_where_codes_cannot_tell_them_apart(runtime, steps, metric, kind):
+    pair = indexes(made(kind, 1, 6000, 24), runtime, metric)
+    check(pair, normal(3, 24), 2)
+    assert steps["by_vectors"] == [3, 3]
+
+
+def test_an_index_of_few_vectors_is_read_itself(runtime, steps):
+    pair = indexes(normal(500, 24, seed=1), runtime, "cosine")
+    check(pair, normal(3, 24), 10)
+    assert steps == {"_by_bounds": [], "by_vectors": [3, 3]}
+
+
+@pytest.mark.usefixtures("by_codes")
+@pytest.mark.parametrize("metric", METRICS)
+def test_bounds_follow_vectors_that_move(runtime, metric, tmp_path):
+    """Vectors that move up when others are removed, come later, or are read from a file."""
+    pair = indexes(made("all sizes", 1, 300, 20) * 2.0**-20, runtime, metric)
+    for number, index in enumerate(pair):
+        index.remove(range(40, 90))
+        index.add(normal(70, 20))
+        index.save(tmp_path / str(number))
+    check(pair, normal(5, 20, seed=2), 10)
+    loaded = [fw.FlatIndex.load(tmp_path / str(number), runtime=runtime) for number in (0, 1)]
+    check(loaded, normal(5, 20, seed=2), 10)

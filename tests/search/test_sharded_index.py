@@ -1,0 +1,226 @@
+"""Several indexes as one: the same as one whole index, on any number of shards."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from flashwasm.runtime.launch import Deadline
+from flashwasm.storage.file_format import read_container, write_container
+
+RNG = np.random.default_rng(5)
+VECTORS = RNG.standard_normal((95, 12), np.float32)
+VECTORS[40:44] = VECTORS[3]  # Equal scores, in several shards.
+QUERIES = np.concatenate([RNG.standard_normal((7, 12), np.float32), VECTORS[3:4]])
+
+
+@pytest.fixture
+def make():
+    """Return a maker of indexes that are closed in the end."""
+    made = []
+
+    def make(kind="flat", **options):
+        options = {"shard_size": 30, "threads": 1} | options
+        made.append(fw.ShardedIndex(kind, 12, **options))
+        return made[-1]
+
+    yield make
+    for index in made:
+        index.close()
+
+
+def whole(**options):
+    index = fw.FlatIndex(12, **options)
+    index.add(VECTORS)
+    return index
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("size", [29, 95, 200])
+def test_flat_shards_find_what_one_index_finds(make, metric, dtype, size):
+    index, one = (
+        make(metric=metric, dtype=dtype, shard_size=size),
+        whole(metric=metric, dtype=dtype),
+    )
+    for part in np.array_split(VECTORS, 4):
+        index.add(part)
+    assert (len(index), index.shards) == (95, -(-95 // size))
+    for k in (1, 10, 120):
+        found, expected = index.search(QUERIES, k), one.search(QUERIES, k)
+        assert found[0].tobytes() == expected[0].tobytes()
+        assert found[1].tolist() == expected[1].tolist()
+
+
+def test_one_vector_a_shard(make):
+    index = make(shard_size=1)
+    index.add(VECTORS[:5])
+    assert index.shards == 5
+    assert index.search(VECTORS[:5], 1)[1][:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert index.search(VECTORS[:1], 7)[1][0, 5:].tolist() == [-1, -1]
+
+
+def test_removing_and_filters_go_to_the_right_shard(make):
+    index, one = make(), whole()
+    index.add(VECTORS)
+    for each in (index, one):
+        each.remove([0, 31, 60, 94])
+        each.add(VECTORS[:2] + 1, ids=[0, 1000])
+    assert index.shards == 4
+    ids = set(range(1, 90, 3)) | {1000}
+    for options in ({}, {"filter": ids}):
+        found, expected = index.search(QUERIES, 9, **options), one.search(QUERIES, 9, **options)
+        assert found[0].tobytes() == expected[0].tobytes()
+        # Two of equal score stand in the order of adding; the one index moved its vectors up.
+        assert found[1].tolist() == expected[1].tolist()
+    with pytest.raises(fw.IndexRangeError, match="31 is not in the index"):
+        index.remove([5, 31])
+    assert len(index) == 93
+    with pytest.raises(fw.DTypeError, match="filter: expected a set of ids"):
+        index.search(QUERIES, 1, filter=np.ones(93, np.bool_))
+
+
+@pytest.mark.parametrize("make_one", [fw.FlatIndex, fw.HNSWIndex, None])
+def test_which_ids_are_in_it(make, make_one):
+    index = make() if make_one is None else make_one(12)
+    index.add(VECTORS[:3], ids=["a", "b", "c"])
+    index.remove(["b"])
+    assert ["a" in index, "b" in index, 1 in index] == [True, False, False]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupted_change_is_finished_by_the_next_use(make, monkeypatch, moment):
+    index, one = make(), whole()
+    index.add(VECTORS)
+    gone = [0, 31, 33, 60]
+
+    def interrupted(real):
+        def change(shard, *args, **options):
+            monkeypatch.undo()
+            if moment == "after":
+                real(shard, *args, **options)
+            raise KeyboardInterrupt
+
+        return change
+
+    monkeypatch.setattr(fw.FlatIndex, "remove", interrupted(fw.FlatIndex.remove))
+    with pytest.raises(KeyboardInterrupt):
+        index.remove(gone)
+    one.remove(gone)
+    assert len(index) == 91
+    assert index.search(QUERIES, 9)[1].tolist() == one.search(QUERIES, 9)[1].tolist()
+
+    monkeypatch.setattr(fw.FlatIndex, "add", interrupted(fw.FlatIndex.add))
+    with pytest.raises(KeyboardInterrupt):
+        index.add(VECTORS[:2], ids=[100, 101])
+    added = moment == "after"
+    assert [len(index), 101 in index] == [91 + 2 * added, added]
+    index.add(VECTORS[:1], ids=[100 + 2 * added])
+    assert index.search(VECTORS[:1], 1)[0] == pytest.approx(1)
+    assert len(index) == 92 + 2 * added
+
+
+def test_graphs_side_by_side(make):
+    index = make("hnsw", m=8, shard_size=40)
+    index.add(VECTORS, ids=[f"v{i}" for i in range(95)])
+    scores, ids = index.search(QUERIES, 5, ef=200, exact=False)
+    expected = whole().search(QUERIES, 5)
+    np.testing.assert_allclose(scores, expected[0], rtol=1e-5)
+    assert ids[:7].tolist() == [[f"v{i}" for i in row] for row in expected[1][:7]]
+    assert index.nbytes > 0
+
+
+def test_bad_input_adds_nothing(make):
+    index = make()
+    index.add(VECTORS[:5], ids=list("abcde"))
+    for ids, error in (
+        (list("xa"), fw.ShapeError),
+        (["x"], fw.ShapeError),
+        ([1, 2], fw.DTypeError),
+    ):
+        with pytest.raises(error, match="ids"):
+            index.add(VECTORS[:2], ids=ids)
+    with pytest.raises(fw.ShapeError, match="vectors"):
+        index.add(VECTORS[:2, :5])
+    assert len(index) == 5
+    for bad, message in (("tree", "kind"), ("flat", "metric")):
+        with pytest.raises(fw.FlashWasmError, match=message):
+            fw.ShardedIndex(bad, 12, metric="angle")
+    with pytest.raises(fw.ShapeError, match="shard_size"):
+        fw.ShardedIndex("flat", 12, shard_size=0)
+    index.close()
+    with pytest.raises(fw.ClosedError):
+        index.search(QUERIES, 1)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_saved_and_read_again(make, tmp_path, kind):
+    path = tmp_path / "vectors.fw"
+    index = make(kind, metric="l2")
+    index.add(VECTORS, ids=[f"v{i}" for i in range(95)])
+    index.remove(["v3", "v50"])
+    index.save(path)
+    kept = {p.name for p in tmp_path.iterdir()}
+    other = tmp_path / "vectors.fw.mine.0"
+    other.write_text("not ours")
+    index.save(path)
+    assert other.exists()
+    assert len({p.name for p in tmp_path.iterdir()} & kept) == 1  # The shards have new names.
+    assert len(list(tmp_path.iterdir())) == len(kept) + 1
+    with fw.ShardedIndex.load(path, threads=1) as again:
+        assert (len(again), again.shards, again.shard_size) == (93, index.shards, 30)
+        for found, expected in zip(again.search(QUERIES, 4), index.search(QUERIES, 4), strict=True):
+            assert found.tolist() == expected.tolist()
+        again.add(VECTORS[:1], ids=["new"])
+        assert again.search(VECTORS[:1], 2)[1][0].tolist() == ["v0", "new"]
+
+
+def test_a_shard_that_is_damaged_missing_or_anothers_is_refused(make, tmp_path):
+    path = tmp_path / "vectors.fw"
+    index = make()
+    index.add(VECTORS)
+    index.save(path)
+    content = read_container(path, "sharded-index")
+    shards = sorted(tmp_path.glob("vectors.fw.*.*"))
+    first, second = (p.read_bytes() for p in shards[:2])
+
+    def refused(match):
+        with pytest.raises(fw.CorruptFileError, match=match):
+            fw.ShardedIndex.load(path)
+
+    shards[0].write_bytes(first[:-1])
+    refused("truncated")
+    shards[0].write_bytes(second)
+    refused("shard 0 holds other vectors")
+    shards[0].unlink()
+    refused("there is no vectors.fw")
+    shards[0].write_bytes(first)
+    for name, value, reason in (
+        ("kind", "tree", "kind is 'tree'"),
+        ("token", "../../x", "token is"),
+        ("shards", 2, "a shard that is not there"),
+        ("numbers", 3, "not in order"),
+        ("option.surprise", 1, "surprise"),
+    ):
+        changed = replace(content, parameters=content.parameters | {name: value})
+        write_container(path, changed)
+        refused(f"contradicts itself: .*{reason}")
+
+
+def test_one_deadline_for_all_shards(monkeypatch):
+    """Each shard is given what is left of the time, not the whole of it again."""
+    seen = []
+    right = fw.FlatIndex.search
+
+    def search(*arguments, timeout, **options):
+        seen.append(timeout)
+        return right(*arguments, timeout=timeout, **options)
+
+    monkeypatch.setattr(fw.FlatIndex, "search", search)
+    with fw.ShardedIndex("flat", 4, shard_size=2) as index:
+        index.add(VECTORS[:6, :4])
+        index.search(QUERIES[:1, :4], 1, timeout=60.0)
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert isinstance(seen[0], Deadline)

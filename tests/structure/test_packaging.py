@@ -1,0 +1,108 @@
+"""What is shipped: one wheel for every platform, whole, and the same from the sdist."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from paths import ROOT, SOURCE
+
+MODULES = SOURCE / "_wasm"
+VARIANTS = ["relaxed", "scalar", "simd128"]
+
+
+def build(kind, source, folder):
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        f"--{kind}",
+        "--outdir",
+        folder,
+        source,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+def test_digests_are_the_manifests():
+    manifest = json.loads((MODULES / "manifest.json").read_text())
+    assert sorted(manifest["modules"]) == VARIANTS
+    for variant in VARIANTS:
+        digest = hashlib.sha256((MODULES / f"{variant}.wasm").read_bytes()).hexdigest()
+        assert digest == manifest["modules"][variant]["sha256"]
+
+
+@pytest.mark.slow
+def test_wheel_is_for_every_platform_and_holds_the_modules(wheel):
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in [*(f"{variant}.wasm" for variant in VARIANTS), "manifest.json"]:
+            assert archive.read(f"flashwasm/_wasm/{name}") == (MODULES / name).read_bytes()
+        names = archive.namelist()
+        entry_points = archive.read(next(n for n in names if n.endswith("entry_points.txt")))
+    assert b"flashwasm = flashwasm.cli:main" in entry_points
+    assert "flashwasm/py.typed" in names
+    for script in ("serve", "tfjs", "onnxruntime-web", "ruvector", "hnswlib-wasm"):
+        assert f"flashwasm/bench/node/{script}.mjs" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"flashwasm"}
+
+
+@pytest.mark.slow
+def test_wheel_works_where_it_is_installed(wheel, tmp_path):
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        tmp_path,
+        wheel,
+    ]
+    subprocess.run([sys.executable, *install], check=True, capture_output=True)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import flashwasm as fw\n"
+        "assert fw.matmul([[2.0]], [[3.0]])[0, 0] == 6\n"
+        "print(fw.__file__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert Path(done.stdout.strip()).is_relative_to(tmp_path)
+
+
+@pytest.mark.slow
+def test_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
+    with tarfile.open(sdist) as archive:
+        # Not every 3.10 and 3.11 knows filters; this archive was made a moment ago.
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(tmp_path / "source", **safely)  # noqa: S202 - see above.
+    (source,) = (tmp_path / "source").iterdir()
+    for needed in (
+        "wasm/abi.h",
+        "wasm/tools/build.py",
+        "src/flashwasm/oracles/reference/operations.py",
+        "Makefile",
+        ".ci/run",
+    ):
+        assert (source / needed).is_file(), needed
+    assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()

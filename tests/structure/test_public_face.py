@@ -1,0 +1,62 @@
+"""The public face: every public name, command, argument and option is the one on record.
+
+The record is public_face.txt beside this file, one thing a line. After a change that is meant,
+write it anew and look at the difference before it is committed:
+
+    python tests/structure/test_public_face.py
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import flashwasm as fw
+from flashwasm import qe
+from flashwasm.cli import main
+
+RECORD = Path(__file__).with_name("public_face.txt")
+
+
+def public_face() -> list[str]:
+    """Return each public name, each command with its arguments, and each option, a line each."""
+    names = [f"{package.__name__}.{name}" for package in (fw, qe) for name in package.__all__]
+    return [*sorted(names), *command_lines("flashwasm", main)]
+
+
+def command_lines(path: str, command: click.Command) -> Iterator[str]:
+    """Yield the lines of a command, and after them those of its subcommands."""
+    arguments = [shown(p) for p in command.params if isinstance(p, click.Argument)]
+    yield " ".join([path, *arguments])
+    options = [shown(p) for p in command.params if isinstance(p, click.Option)]
+    yield from sorted(f"{path} {option}" for option in options)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in sorted(command.list_commands(context)):
+            yield from command_lines(f"{path} {name}", command.get_command(context, name))
+
+
+def shown(parameter: click.Parameter) -> str:
+    """Return a parameter as the record has it.
+
+    An argument is its name, in brackets if it may be left out. An option is all its spellings, and
+    VALUE for each value that it takes: ``-o, --output VALUE``.
+    """
+    if isinstance(parameter, click.Argument):
+        name = parameter.human_readable_name
+        return name if parameter.required or name.startswith("[") else f"[{name}]"
+    spellings = ", ".join(sorted([*parameter.opts, *parameter.secondary_opts], key=len))
+    return spellings if parameter.is_flag else spellings + " VALUE" * parameter.nargs
+
+
+def test_the_public_face_is_the_one_on_record():
+    recorded, found = RECORD.read_text("utf-8").splitlines(), public_face()
+    lost = [f"on record, but not in the package: {x}" for x in recorded if x not in found]
+    added = [f"in the package, but not on record: {x}" for x in found if x not in recorded]
+    differences = "\n".join([*lost, *added])
+    assert not differences, f"{differences}\nIf this is meant: python {__file__}"
+    assert recorded == found, "the record's lines are right, but out of order, or some stand twice"
+
+
+if __name__ == "__main__":
+    RECORD.write_text("\n".join([*public_face(), ""]), "utf-8")
