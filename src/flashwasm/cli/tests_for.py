@@ -172,4 +172,4 @@ def _run(chosen: list[SelectedTest], root: Path) -> int:
         file = Path(folder, "tests.txt")
         file.write_text("\n".join(selected.test.nodeid for selected in chosen), "utf-8")
         command = [sys.executable, "-m", "pytest", f"--rootdir={root}", f"@{file}"]
-        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - our words.
+        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - fixed words.
