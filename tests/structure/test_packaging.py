@@ -84,7 +84,7 @@ def test_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
     # The sdist also holds what the tests and the build of the modules need.
     for needed in (
         "wasm/abi.h",
-        "wasm/build.py",
+        "wasm/tools/build.py",
         "src/flashwasm/oracles/reference/operations.py",
         "Makefile",
         ".ci/run",
