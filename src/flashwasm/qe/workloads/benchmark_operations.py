@@ -25,10 +25,10 @@ from flashwasm.qe.suites.suite import CollectedTest, Suite
 from flashwasm.qe.workloads.configuration import QE_SONA_CONFIG
 
 if TYPE_CHECKING:
-    from flashwasm.qe.workloads.attention import QEFlashAttention
-    from flashwasm.qe.workloads.nearest import VectorMatch
+    from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention
+    from flashwasm.qe.workloads.similarity import VectorMatch
 
-__all__ = ["OPERATIONS", "Operation"]
+__all__ = ["OPERATIONS", "TimedOperation"]
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[], object]
@@ -37,7 +37,7 @@ _DIM, _LINES = 384, 128
 
 
 @dataclass(frozen=True)
-class Operation:
+class TimedOperation:
     """Something to time.
 
     Parameters
@@ -75,7 +75,7 @@ def _places(matches: list[VectorMatch]) -> list[int]:
     return [match.index for match in matches]
 
 
-def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     corpus = rng.standard_normal((_TESTS, _DIM), np.float32)
 
     def run() -> list[int]:
@@ -84,7 +84,7 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
     def by_numpy() -> list[int]:
         return _nearest(corpus[0], corpus, 5)
 
-    vectors = Operation(
+    vectors = TimedOperation(
         f"compute_test_similarity: the 5 nearest of {_TESTS} x {_DIM}",
         *(run, by_numpy, lambda: run() == by_numpy()),
     )
@@ -104,14 +104,14 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
     chosen = cycle(range(len(tests)))
     return [
         vectors,
-        Operation(
+        TimedOperation(
             f"SuiteIndex.similar: the 10 nearest of {_TESTS} tests by {parts}",
             lambda: index.similar(tests[next(chosen)].nodeid, 10),
         ),
     ]
 
 
-def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     positions = rng.standard_normal((_TOKENS, _DIM), np.float32)
     tokens = rng.standard_normal((_TOKENS, _DIM), np.float32)
 
@@ -129,7 +129,7 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation
         return pooled / np.linalg.norm(pooled)
 
     found = [
-        Operation(
+        TimedOperation(
             f"generate_code_embedding: {_TOKENS} tokens x {_DIM}",
             *(run, by_numpy, lambda: bool(np.allclose(run(), by_numpy(), atol=1e-4))),
         )
@@ -138,13 +138,13 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation
     try:
         encoder = SentenceEncoder.load()
     except CapabilityError as error:
-        return [*found, Operation(name, None, missing=str(error))]
+        return [*found, TimedOperation(name, None, missing=str(error))]
     text = " ".join(_words(rng)[:_TOKENS])
     label = f"{name}, {encoder.name}"
-    return [*found, Operation(label, lambda: encoder.encode([text], max_length=_TOKENS))]
+    return [*found, TimedOperation(label, lambda: encoder.encode([text], max_length=_TOKENS))]
 
 
-def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     vectors = rng.standard_normal((_PATTERNS, _DIM), np.float32)
     library = {f"defect {i}": row for i, row in enumerate(vectors)}
 
@@ -162,11 +162,11 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
         known = FailureLibrary(Path(folder, "library.db"), create=True)
         known.learn_all({f"defect {i}": [read_failure(text)] for i, text in enumerate(texts)})
     return [
-        Operation(
+        TimedOperation(
             f"match_defect_pattern: one of {_PATTERNS} x {_DIM}",
             *(run, by_numpy, lambda: run() == by_numpy()),
         ),
-        Operation(
+        TimedOperation(
             f"FailureLibrary.match: one traceback against {_PATTERNS} defects",
             lambda: known.match(texts[7]),
             same=lambda: known.match(texts[7]).defect == "defect 7",
@@ -174,7 +174,7 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
     ]
 
 
-def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     rows = (rng.random((_COVERED, _LINES)) < 0.1).astype(np.float32)
 
     def run() -> list[int]:
@@ -201,22 +201,22 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]
         CoverageData(["lib.py"], [f"t.py::test_{i}" for i in range(len(rows))], lines)
     )
     return [
-        Operation(
+        TimedOperation(
             f"search_coverage, indexed: the 10 nearest of {_COVERED} x {_LINES}",
             *(by_graph, by_numpy, lambda: by_graph()[0] == 0),
         ),
-        Operation(
+        TimedOperation(
             f"search_coverage, an array: the 10 nearest of {_COVERED} x {_LINES}",
             *(run, by_numpy, exact),
         ),
-        Operation(
+        TimedOperation(
             f"CoverageIndex.nearest: the 10 nearest of {_COVERED} tests, 200 of 26,000 lines each",
             lambda: index.nearest("t.py::test_0", 10),
         ),
     ]
 
 
-def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     pattern, target = rng.standard_normal((2, _DIM), np.float32)
     rank = QE_SONA_CONFIG[qe.workload].rank
     weights = rng.standard_normal((2, rank, _DIM), np.float32) / np.float32(_DIM**0.5)
@@ -232,7 +232,7 @@ def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
         weights[...] -= np.float32(1e-3) * moments[0] / (np.sqrt(moments[1]) + np.float32(1e-8))
 
     name = f"adapt_pattern: one step of rank {rank} at {_DIM}"
-    return [Operation(name, lambda: qe.adapt_pattern(pattern, target), by_numpy)]
+    return [TimedOperation(name, lambda: qe.adapt_pattern(pattern, target), by_numpy)]
 
 
 def _words(rng: np.random.Generator) -> list[str]:
@@ -261,7 +261,7 @@ def _traceback(rng: np.random.Generator, words: list[str]) -> str:
     return "\n".join([*frames, f"E   ValueError: {next(w)} {next(w)}"])
 
 
-Make = Callable[[np.random.Generator, "QEFlashAttention"], list[Operation]]
+Make = Callable[[np.random.Generator, "QEFlashAttention"], list[TimedOperation]]
 OPERATIONS: dict[str, Make] = {
     "test-similarity": _similarity,
     "code-embedding": _embedding,
