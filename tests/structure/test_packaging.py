@@ -99,7 +99,7 @@ def test_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
     (source,) = (tmp_path / "source").iterdir()
     for needed in (
         "wasm/abi.h",
-        "wasm/build.py",
+        "wasm/tools/build.py",
         "src/flashwasm/oracles/reference/operations.py",
         "Makefile",
         ".ci/run",

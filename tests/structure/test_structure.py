@@ -166,9 +166,10 @@ def where_exported(export):
 
 
 def is_portable(path):
-    """Return whether a C file uses no vectors, itself or by what it includes."""
-    included = re.findall(r'#include "(?:\.\./)?(\w+\.h)"', path.read_text())
-    return not any(name == "simd.h" or not is_portable(ROOT / "wasm" / name) for name in included)
+    """Return True if a C file uses no vectors, neither itself nor through what it includes."""
+    included = re.findall(r'#include "(.+)"', path.read_text())
+    headers = [(path.parent / name).resolve() for name in included]
+    return not any(header.name == "simd.h" or not is_portable(header) for header in headers)
 
 
 def missing(kernel):
@@ -244,7 +245,7 @@ def test_limits_are_the_headers():
 def test_files_stay_readable(path):
     """One noun a file: about 300 lines of Python or 250 of C, functions that fit a screen."""
     lines = path.read_text().splitlines()
-    assert len(lines) <= (320 if path.suffix == ".py" else 270)
+    assert len(lines) <= (320 if path.suffix == ".py" else 250)
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
