@@ -1,4 +1,4 @@
-"""The workloads' operations, as benchmarks run them: on vectors, and on suites and libraries."""
+"""Operations of the workloads that a benchmark times, on random vectors, suites and libraries."""
 
 from __future__ import annotations
 
@@ -38,20 +38,21 @@ _DIM, _LINES = 384, 128
 
 @dataclass(frozen=True)
 class TimedOperation:
-    """Something to time.
+    """An operation to time.
 
     Parameters
     ----------
     name : str
-        What it is.
+        Name of the operation with its sizes.
     run : callable or None
-        Does it once; None where something is not installed.
+        Function that runs the operation once; None if something that it needs is not installed.
     numpy : callable or None
-        The same by NumPy, where there is such a thing.
+        Function that computes the same with NumPy, if there is such a function.
     same : callable or None
-        Whether their results agree; without `numpy`, whether the result is right.
+        Function that returns True if both results agree or, without `numpy`, if the result is
+        right.
     missing : str
-        Why it cannot be run.
+        Name of what is not installed, and how to get it.
     """
 
     name: str
@@ -86,7 +87,9 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
 
     vectors = TimedOperation(
         f"compute_test_similarity: the 5 nearest of {_TESTS} x {_DIM}",
-        *(run, by_numpy, lambda: run() == by_numpy()),
+        run,
+        numpy=by_numpy,
+        same=lambda: run() == by_numpy(),
     )
     words = _words(rng)
     tests = [
@@ -116,7 +119,7 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOper
     tokens = rng.standard_normal((_TOKENS, _DIM), np.float32)
 
     def run() -> Floats:
-        # New tokens each time: the cache of embeddings must not answer.
+        # The tokens change with each call, so that the cache of embeddings has no answer.
         tokens[0] += 1
         return np.asarray(qe.generate_code_embedding(tokens, positions))
 
@@ -131,7 +134,9 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOper
     found = [
         TimedOperation(
             f"generate_code_embedding: {_TOKENS} tokens x {_DIM}",
-            *(run, by_numpy, lambda: bool(np.allclose(run(), by_numpy(), atol=1e-4))),
+            run,
+            numpy=by_numpy,
+            same=lambda: bool(np.allclose(run(), by_numpy(), atol=1e-4)),
         )
     ]
     name = f"SentenceEncoder.encode: one function of {_TOKENS} tokens"
@@ -158,13 +163,15 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperati
     words = _words(rng)
     texts = [_traceback(rng, words) for _ in range(_PATTERNS)]
     with TemporaryDirectory() as folder:
-        # What is read from it stays when the file is gone.
+        # The library reads its file whole, so it can be used when the file is gone.
         known = FailureLibrary(Path(folder, "library.db"), create=True)
         known.learn_all({f"defect {i}": [read_failure(text)] for i, text in enumerate(texts)})
     return [
         TimedOperation(
             f"match_defect_pattern: one of {_PATTERNS} x {_DIM}",
-            *(run, by_numpy, lambda: run() == by_numpy()),
+            run,
+            numpy=by_numpy,
+            same=lambda: run() == by_numpy(),
         ),
         TimedOperation(
             f"FailureLibrary.match: one traceback against {_PATTERNS} defects",
@@ -184,7 +191,8 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpera
         return _nearest(rows[0], rows, 10)
 
     def exact() -> bool:
-        # Rows of small integers: cosines that are equal may be ordered in another way.
+        # The rows are zeros and ones, so many cosines are equal, and NumPy may put equal cosines in
+        # another order. The test therefore compares the cosines instead of the positions.
         cosines = _cosines(rows[0], rows)
         return bool(np.allclose(cosines[run()], cosines[by_numpy()], atol=1e-6))
 
@@ -193,7 +201,8 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpera
     def by_graph() -> list[int]:
         return _places(qe.search_coverage(rows[0], linked))
 
-    # Each test runs 25 of 3,250 blocks of 8 lines, about as sparse as networkx' own database.
+    # Each test runs 25 of 3,250 blocks of 8 lines. That is about as sparse as the coverage of
+    # networkx's own tests.
     starts = np.sort(rng.integers(1, 3251, (_COVERED, 25)), axis=1) * 8
     blocks = (starts[:, :, None] + np.arange(8)).reshape(_COVERED, -1)
     lines = {(0, i): np.unique(row) for i, row in enumerate(blocks)}
@@ -203,11 +212,15 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpera
     return [
         TimedOperation(
             f"search_coverage, indexed: the 10 nearest of {_COVERED} x {_LINES}",
-            *(by_graph, by_numpy, lambda: by_graph()[0] == 0),
+            by_graph,
+            numpy=by_numpy,
+            same=lambda: by_graph()[0] == 0,
         ),
         TimedOperation(
             f"search_coverage, an array: the 10 nearest of {_COVERED} x {_LINES}",
-            *(run, by_numpy, exact),
+            run,
+            numpy=by_numpy,
+            same=exact,
         ),
         TimedOperation(
             f"CoverageIndex.nearest: the 10 nearest of {_COVERED} tests, 200 of 26,000 lines each",
@@ -241,7 +254,7 @@ def _words(rng: np.random.Generator) -> list[str]:
 
 
 def _source(rng: np.random.Generator, words: list[str]) -> str:
-    """Return a test of some lines."""
+    """Return the source of a test of four to sixteen lines of random words."""
     count = int(rng.integers(2, 9))
     w = iter([words[i] for i in rng.integers(0, len(words), 8 * count + 2)])
     body = "".join(
@@ -253,7 +266,7 @@ def _source(rng: np.random.Generator, words: list[str]) -> str:
 
 
 def _traceback(rng: np.random.Generator, words: list[str]) -> str:
-    """Return a failure of four frames as pytest prints it in its short style."""
+    """Return a traceback of four frames as pytest prints it with ``--tb=short``."""
     w = iter([words[i] for i in rng.integers(0, len(words), 20)])
     frames = [
         f"{next(w)}/{next(w)}.py:{i + 10}: in {next(w)}\n    return {next(w)}" for i in range(4)
