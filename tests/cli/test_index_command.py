@@ -13,7 +13,9 @@ from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, FunctionIndex, SuiteIndex
 from flashwasm.qe.coverage.data import CoverageData
 from flashwasm.qe.reports.inspection import verify_file
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 pytest.importorskip("sklearn")
 

@@ -17,7 +17,7 @@ from flashwasm.runtime.splitting import in_halves
 from flashwasm.search.ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.vectors import LARGEST
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
+    from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
 

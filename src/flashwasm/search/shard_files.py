@@ -11,7 +11,8 @@ import numpy as np
 
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.search.files import IndexFile, id_sections
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.search.files import CheckedFile
-from flashwasm.storage.file_format import container_kind
+from flashwasm.storage.file_reading import container_kind
 
 __all__ = [
     "COVERAGE_KIND",

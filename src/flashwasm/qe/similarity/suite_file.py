@@ -13,7 +13,8 @@ import numpy.typing as npt
 from flashwasm.qe.index_files.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
 from flashwasm.qe.scoring.tfidf import FEATURES
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 __all__ = [
     "Kept",
