@@ -17,7 +17,7 @@ _MOST_PRODUCTS = 1 << 26
 # are taken in tiles of eight, for which keys and values are packed.
 ROW_QUERIES = 2
 
-# Maximum and sum of one partial result, four times each: struct row_state of wasm/attention/workspace.h.
+# Maximum and sum of one partial result, four times each: struct row_state of attention/workspace.h.
 _STATE_FLOATS = 8
 
 

@@ -29,7 +29,6 @@ _HOMES = {
     "flashwasm.qe.similarity.suite_adaptation": ["adapt_suite"],
     "flashwasm.qe.similarity.suite_index": ["SuiteIndex"],
     "flashwasm.qe.suites.suite": ["CollectedTest", "Skipped", "Suite", "collect"],
-    "flashwasm.qe.workloads.attention": ["QEFlashAttention"],
     "flashwasm.qe.workloads.backend": [
         "OperationTiming",
         "WASMSIMDBackend",
@@ -55,11 +54,12 @@ _HOMES = {
         "get_optimal_block_config",
         "get_qe_flash_attention_config",
     ],
-    "flashwasm.qe.workloads.coverage_rows": ["CoverageRows"],
-    "flashwasm.qe.workloads.creation": ["create_qe_flash_attention"],
+    "flashwasm.qe.workloads.coverage_analysis": ["CoverageRows"],
+    "flashwasm.qe.workloads.defect_matching": ["PatternMatch"],
     "flashwasm.qe.workloads.metrics": ["Metrics"],
-    "flashwasm.qe.workloads.nearest": ["PatternMatch", "VectorMatch"],
-    "flashwasm.qe.workloads.patterns": ["PatternAdaptation"],
+    "flashwasm.qe.workloads.pattern_adaptation": ["PatternAdaptation"],
+    "flashwasm.qe.workloads.qe_flash_attention": ["QEFlashAttention", "create_qe_flash_attention"],
+    "flashwasm.qe.workloads.similarity": ["VectorMatch"],
 }
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import Skipped as Skipped
     from flashwasm.qe.suites.suite import Suite as Suite
     from flashwasm.qe.suites.suite import collect as collect
-    from flashwasm.qe.workloads.attention import QEFlashAttention as QEFlashAttention
     from flashwasm.qe.workloads.backend import OperationTiming as OperationTiming
     from flashwasm.qe.workloads.backend import WASMSIMDBackend as WASMSIMDBackend
     from flashwasm.qe.workloads.backend import get_wasm_simd_backend as get_wasm_simd_backend
@@ -122,14 +121,15 @@ if TYPE_CHECKING:
     from flashwasm.qe.workloads.configuration import (
         get_qe_flash_attention_config as get_qe_flash_attention_config,
     )
-    from flashwasm.qe.workloads.coverage_rows import CoverageRows as CoverageRows
-    from flashwasm.qe.workloads.creation import (
+    from flashwasm.qe.workloads.coverage_analysis import CoverageRows as CoverageRows
+    from flashwasm.qe.workloads.defect_matching import PatternMatch as PatternMatch
+    from flashwasm.qe.workloads.metrics import Metrics as Metrics
+    from flashwasm.qe.workloads.pattern_adaptation import PatternAdaptation as PatternAdaptation
+    from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention as QEFlashAttention
+    from flashwasm.qe.workloads.qe_flash_attention import (
         create_qe_flash_attention as create_qe_flash_attention,
     )
-    from flashwasm.qe.workloads.metrics import Metrics as Metrics
-    from flashwasm.qe.workloads.nearest import PatternMatch as PatternMatch
-    from flashwasm.qe.workloads.nearest import VectorMatch as VectorMatch
-    from flashwasm.qe.workloads.patterns import PatternAdaptation as PatternAdaptation
+    from flashwasm.qe.workloads.similarity import VectorMatch as VectorMatch
 
 __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from flashwasm.errors import FlashWasmError
+from flashwasm.qe.workloads.benchmark_operations import OPERATIONS, TimedOperation
 from flashwasm.qe.workloads.configuration import (
     QE_FLASH_ATTENTION_CONFIG,
     QE_PERFORMANCE_TARGETS,
     WORKLOADS,
 )
-from flashwasm.qe.workloads.creation import create_qe_flash_attention
 from flashwasm.qe.workloads.metrics import BASELINE_NAME
-from flashwasm.qe.workloads.operations import OPERATIONS, Operation
+from flashwasm.qe.workloads.qe_flash_attention import create_qe_flash_attention
 from flashwasm.validation import choice
 
 __all__ = [
@@ -182,7 +182,7 @@ def benchmark_workload(name: str) -> WorkloadBenchmark:
     )
 
 
-def _measured(operation: Operation, target: float) -> MeasuredOperation:
+def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
     """Time one operation; its result is held against NumPy's first."""
     run, numpy = operation.run, operation.numpy
     if run is None:

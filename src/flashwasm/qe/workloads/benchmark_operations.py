@@ -1,4 +1,4 @@
-"""The workloads' operations, as benchmarks run them: on vectors, and on suites and libraries."""
+"""Operations of the workloads that a benchmark times, on random vectors, suites and libraries."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from flashwasm.qe.suites.suite import CollectedTest, Suite
 from flashwasm.qe.workloads.configuration import QE_SONA_CONFIG
 
 if TYPE_CHECKING:
-    from flashwasm.qe.workloads.attention import QEFlashAttention
-    from flashwasm.qe.workloads.nearest import VectorMatch
+    from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention
+    from flashwasm.qe.workloads.similarity import VectorMatch
 
-__all__ = ["OPERATIONS", "Operation"]
+__all__ = ["OPERATIONS", "TimedOperation"]
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[], object]
@@ -37,21 +37,22 @@ _DIM, _LINES = 384, 128
 
 
 @dataclass(frozen=True)
-class Operation:
-    """Something to time.
+class TimedOperation:
+    """An operation to time.
 
     Parameters
     ----------
     name : str
-        What it is.
+        Name of the operation with its sizes.
     run : callable or None
-        Does it once; None where something is not installed.
+        Function that runs the operation once; None if something that it needs is not installed.
     numpy : callable or None
-        The same by NumPy, where there is such a thing.
+        Function that computes the same with NumPy, if there is such a function.
     same : callable or None
-        Whether their results agree; without `numpy`, whether the result is right.
+        Function that returns True if both results agree or, without `numpy`, if the result is
+        right.
     missing : str
-        Why it cannot be run.
+        Name of what is not installed, and how to get it.
     """
 
     name: str
@@ -75,7 +76,7 @@ def _places(matches: list[VectorMatch]) -> list[int]:
     return [match.index for match in matches]
 
 
-def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     corpus = rng.standard_normal((_TESTS, _DIM), np.float32)
 
     def run() -> list[int]:
@@ -84,9 +85,11 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
     def by_numpy() -> list[int]:
         return _nearest(corpus[0], corpus, 5)
 
-    vectors = Operation(
+    vectors = TimedOperation(
         f"compute_test_similarity: the 5 nearest of {_TESTS} x {_DIM}",
-        *(run, by_numpy, lambda: run() == by_numpy()),
+        run,
+        numpy=by_numpy,
+        same=lambda: run() == by_numpy(),
     )
     words = _words(rng)
     tests = [
@@ -104,19 +107,19 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
     chosen = cycle(range(len(tests)))
     return [
         vectors,
-        Operation(
+        TimedOperation(
             f"SuiteIndex.similar: the 10 nearest of {_TESTS} tests by {parts}",
             lambda: index.similar(tests[next(chosen)].nodeid, 10),
         ),
     ]
 
 
-def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     positions = rng.standard_normal((_TOKENS, _DIM), np.float32)
     tokens = rng.standard_normal((_TOKENS, _DIM), np.float32)
 
     def run() -> Floats:
-        # New tokens each time: the cache of embeddings must not answer.
+        # The tokens change with each call, so that the cache of embeddings has no answer.
         tokens[0] += 1
         return np.asarray(qe.generate_code_embedding(tokens, positions))
 
@@ -129,22 +132,24 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation
         return pooled / np.linalg.norm(pooled)
 
     found = [
-        Operation(
+        TimedOperation(
             f"generate_code_embedding: {_TOKENS} tokens x {_DIM}",
-            *(run, by_numpy, lambda: bool(np.allclose(run(), by_numpy(), atol=1e-4))),
+            run,
+            numpy=by_numpy,
+            same=lambda: bool(np.allclose(run(), by_numpy(), atol=1e-4)),
         )
     ]
     name = f"SentenceEncoder.encode: one function of {_TOKENS} tokens"
     try:
         encoder = SentenceEncoder.load()
     except CapabilityError as error:
-        return [*found, Operation(name, None, missing=str(error))]
+        return [*found, TimedOperation(name, None, missing=str(error))]
     text = " ".join(_words(rng)[:_TOKENS])
     label = f"{name}, {encoder.name}"
-    return [*found, Operation(label, lambda: encoder.encode([text], max_length=_TOKENS))]
+    return [*found, TimedOperation(label, lambda: encoder.encode([text], max_length=_TOKENS))]
 
 
-def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     vectors = rng.standard_normal((_PATTERNS, _DIM), np.float32)
     library = {f"defect {i}": row for i, row in enumerate(vectors)}
 
@@ -158,15 +163,17 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
     words = _words(rng)
     texts = [_traceback(rng, words) for _ in range(_PATTERNS)]
     with TemporaryDirectory() as folder:
-        # What is read from it stays when the file is gone.
+        # The library reads its file whole, so it can be used when the file is gone.
         known = FailureLibrary(Path(folder, "library.db"), create=True)
         known.learn_all({f"defect {i}": [read_failure(text)] for i, text in enumerate(texts)})
     return [
-        Operation(
+        TimedOperation(
             f"match_defect_pattern: one of {_PATTERNS} x {_DIM}",
-            *(run, by_numpy, lambda: run() == by_numpy()),
+            run,
+            numpy=by_numpy,
+            same=lambda: run() == by_numpy(),
         ),
-        Operation(
+        TimedOperation(
             f"FailureLibrary.match: one traceback against {_PATTERNS} defects",
             lambda: known.match(texts[7]),
             same=lambda: known.match(texts[7]).defect == "defect 7",
@@ -174,7 +181,7 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
     ]
 
 
-def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     rows = (rng.random((_COVERED, _LINES)) < 0.1).astype(np.float32)
 
     def run() -> list[int]:
@@ -184,7 +191,8 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]
         return _nearest(rows[0], rows, 10)
 
     def exact() -> bool:
-        # Rows of small integers: cosines that are equal may be ordered in another way.
+        # The rows are zeros and ones, so many cosines are equal, and NumPy may put equal cosines in
+        # another order. The test therefore compares the cosines instead of the positions.
         cosines = _cosines(rows[0], rows)
         return bool(np.allclose(cosines[run()], cosines[by_numpy()], atol=1e-6))
 
@@ -193,7 +201,8 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]
     def by_graph() -> list[int]:
         return _places(qe.search_coverage(rows[0], linked))
 
-    # Each test runs 25 of 3,250 blocks of 8 lines, about as sparse as networkx' own database.
+    # Each test runs 25 of 3,250 blocks of 8 lines. That is about as sparse as the coverage of
+    # networkx's own tests.
     starts = np.sort(rng.integers(1, 3251, (_COVERED, 25)), axis=1) * 8
     blocks = (starts[:, :, None] + np.arange(8)).reshape(_COVERED, -1)
     lines = {(0, i): np.unique(row) for i, row in enumerate(blocks)}
@@ -201,22 +210,26 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]
         CoverageData(["lib.py"], [f"t.py::test_{i}" for i in range(len(rows))], lines)
     )
     return [
-        Operation(
+        TimedOperation(
             f"search_coverage, indexed: the 10 nearest of {_COVERED} x {_LINES}",
-            *(by_graph, by_numpy, lambda: by_graph()[0] == 0),
+            by_graph,
+            numpy=by_numpy,
+            same=lambda: by_graph()[0] == 0,
         ),
-        Operation(
+        TimedOperation(
             f"search_coverage, an array: the 10 nearest of {_COVERED} x {_LINES}",
-            *(run, by_numpy, exact),
+            run,
+            numpy=by_numpy,
+            same=exact,
         ),
-        Operation(
+        TimedOperation(
             f"CoverageIndex.nearest: the 10 nearest of {_COVERED} tests, 200 of 26,000 lines each",
             lambda: index.nearest("t.py::test_0", 10),
         ),
     ]
 
 
-def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operation]:
+def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
     pattern, target = rng.standard_normal((2, _DIM), np.float32)
     rank = QE_SONA_CONFIG[qe.workload].rank
     weights = rng.standard_normal((2, rank, _DIM), np.float32) / np.float32(_DIM**0.5)
@@ -232,7 +245,7 @@ def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[Operatio
         weights[...] -= np.float32(1e-3) * moments[0] / (np.sqrt(moments[1]) + np.float32(1e-8))
 
     name = f"adapt_pattern: one step of rank {rank} at {_DIM}"
-    return [Operation(name, lambda: qe.adapt_pattern(pattern, target), by_numpy)]
+    return [TimedOperation(name, lambda: qe.adapt_pattern(pattern, target), by_numpy)]
 
 
 def _words(rng: np.random.Generator) -> list[str]:
@@ -241,7 +254,7 @@ def _words(rng: np.random.Generator) -> list[str]:
 
 
 def _source(rng: np.random.Generator, words: list[str]) -> str:
-    """Return a test of some lines."""
+    """Return the source of a test of four to sixteen lines of random words."""
     count = int(rng.integers(2, 9))
     w = iter([words[i] for i in rng.integers(0, len(words), 8 * count + 2)])
     body = "".join(
@@ -253,7 +266,7 @@ def _source(rng: np.random.Generator, words: list[str]) -> str:
 
 
 def _traceback(rng: np.random.Generator, words: list[str]) -> str:
-    """Return a failure of four frames as pytest prints it in its short style."""
+    """Return a traceback of four frames as pytest prints it with ``--tb=short``."""
     w = iter([words[i] for i in rng.integers(0, len(words), 20)])
     frames = [
         f"{next(w)}/{next(w)}.py:{i + 10}: in {next(w)}\n    return {next(w)}" for i in range(4)
@@ -261,7 +274,7 @@ def _traceback(rng: np.random.Generator, words: list[str]) -> str:
     return "\n".join([*frames, f"E   ValueError: {next(w)} {next(w)}"])
 
 
-Make = Callable[[np.random.Generator, "QEFlashAttention"], list[Operation]]
+Make = Callable[[np.random.Generator, "QEFlashAttention"], list[TimedOperation]]
 OPERATIONS: dict[str, Make] = {
     "test-similarity": _similarity,
     "code-embedding": _embedding,

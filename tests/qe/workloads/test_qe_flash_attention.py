@@ -8,9 +8,9 @@ import pytest
 import flashwasm as fw
 from flashwasm import qe
 from flashwasm.bench.workloads import STRATEGIES, run_strategies
+from flashwasm.qe.workloads import benchmark_operations as workload_operations
 from flashwasm.qe.workloads import benchmarks as workload_benchmarks
-from flashwasm.qe.workloads import blocks
-from flashwasm.qe.workloads import operations as workload_operations
+from flashwasm.qe.workloads import chunked_attention
 
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
@@ -39,21 +39,29 @@ def make():
         attention.dispose()
 
 
-def recorded(name, function, seen):
-    def record(*arguments, **options):
-        seen.append((name, np.shape(arguments[0])))
-        return function(*arguments, **options)
+class Calls(list):
+    """Names and first operands' shapes of the operations that ran, and the runtimes they ran on."""
 
-    return record
+    def __init__(self):
+        super().__init__()
+        self.runtimes = set()
+
+    def recording(self, name, function):
+        def record(*arguments, **options):
+            self.append((name, np.shape(arguments[0])))
+            self.runtimes.add(options.get("runtime"))
+            return function(*arguments, **options)
+
+        return record
 
 
 @pytest.fixture
 def called(monkeypatch):
-    """Return a list of the names and first operands' shapes of the operations that run."""
-    seen = []
+    calls = Calls()
     for name in ("attention", "matmul", "softmax", "merge_attention"):
-        monkeypatch.setattr(blocks, name, recorded(name, getattr(blocks, name), seen))
-    return seen
+        recording = calls.recording(name, getattr(chunked_attention, name))
+        monkeypatch.setattr(chunked_attention, name, recording)
+    return calls
 
 
 # Tables.
@@ -154,6 +162,7 @@ def show_strategy(make, called):
     peaks, calls = {}, {}
     for name in ("latency-optimized", "memory-efficient", "throughput-optimized"):
         called.clear()
+        called.runtimes.clear()
         attention = make(strategy=name, blocks={"heads_per_block": 2, "query_chunk_size": 16})
         attention.compute_flash_attention(Q, K, V)
         peaks[name] = attention.get_metrics().peak_memory_mb
@@ -162,8 +171,9 @@ def show_strategy(make, called):
     # A batch entry a piece, instead of all of them together.
     assert {shape[0] for _, shape in calls["latency-optimized"]} == {2}
     assert {shape[0] for _, shape in calls["throughput-optimized"]} == {1}
-    runtimes = attention._pool.runtimes  # noqa: SLF001 - nothing else tells the threads apart.
-    assert all(rt.threads == 1 and rt.stats().calls > 0 for rt in runtimes)
+    # Pieces are dealt out to one runtime of one thread for each thread.
+    assert len(called.runtimes) == fw.default_runtime().threads
+    assert {runtime.threads for runtime in called.runtimes} == {1}
 
 
 def show_blocks(make, called):
@@ -445,7 +455,7 @@ def test_the_mean_in_blocks_is_that_of_the_states(make, monkeypatch, length, hea
     heads = tokens.reshape(length, 3, 64).swapaxes(0, 1)
     states = attention.compute_flash_attention(heads, heads, heads).mean(axis=1).reshape(-1)
     assert np.allclose(mean, states / np.linalg.norm(states), rtol=0, atol=TOLERANCE)
-    monkeypatch.setattr("flashwasm.qe.workloads.blocks._STORED_SCORES", 5 * length)
+    monkeypatch.setattr("flashwasm.qe.workloads.code_embedding._STORED_SCORES", 5 * length)
     small = attention.generate_code_embedding(tokens, zero + np.float32(1e-30))
     assert np.allclose(mean, small, rtol=0, atol=TOLERANCE)
 
@@ -519,7 +529,7 @@ def test_embeddings_are_cached_up_to_a_bound(make, monkeypatch):
     table = {
         "coverage-analysis": qe.SonaConfig(enabled=False, rank=2, target_ms=1, cached_patterns=2)
     }
-    monkeypatch.setattr("flashwasm.qe.workloads.attention.QE_SONA_CONFIG", table)
+    monkeypatch.setattr("flashwasm.qe.workloads.qe_flash_attention.QE_SONA_CONFIG", table)
     attention = make("coverage-analysis")
     tokens = [normal(4, 8) for _ in range(3)]
 
@@ -594,7 +604,7 @@ def test_every_setting_of_adaptation_acts(make, monkeypatch, field):
     for settings in (SONA, SONA | {field: other[field]}):
         row = qe.SonaConfig(**settings)
         monkeypatch.setattr(
-            "flashwasm.qe.workloads.attention.QE_SONA_CONFIG", {"code-embedding": row}
+            "flashwasm.qe.workloads.qe_flash_attention.QE_SONA_CONFIG", {"code-embedding": row}
         )
         attention = make("code-embedding")
         if not row.enabled:
@@ -706,7 +716,7 @@ def test_the_other_benchmarks(monkeypatch):
 
 def test_a_wrong_result_is_not_timed(monkeypatch):
     monkeypatch.setattr(
-        "flashwasm.qe.workloads.attention.materialize", lambda o, *_: np.zeros(o.shape)
+        "flashwasm.qe.workloads.chunked_attention._materialize", lambda o, *_: np.zeros(o.shape)
     )
     with pytest.raises(fw.FlashWasmError, match="its baseline differ by"):
         qe.benchmark_workload("pattern-adaptation")
