@@ -123,6 +123,7 @@ def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], No
     with progress_report(description) as report:
 
         def advance(count: int) -> None:
+            """Count so many more items as done."""
             nonlocal done
             done += count
             report(done, total)
