@@ -210,7 +210,7 @@ class Plugin:
 
     def _match(self, stats: dict[str, list[Any]]) -> None:
         """Add a line for each failure of a known defect, and one that counts the new failures."""
-        from flashwasm.qe.defects.library import FailureLibrary
+        from flashwasm.qe.defects.failure_library import FailureLibrary
 
         failed = [*stats.get("failed", []), *stats.get("error", [])]
         if not failed:

@@ -11,8 +11,8 @@ import flashwasm as fw
 import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, FunctionIndex, SuiteIndex
-from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.reports.inspection import verify_file
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.inspection.file_inspection import verify_file
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container

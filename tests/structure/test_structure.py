@@ -45,7 +45,7 @@ QE_LAYERS = [
     {"duplicates"},
     {"similarity"},
     {"functions", "changes", "workloads"},
-    {"reports"},
+    {"inspection", "reports"},
     {"__init__"},
 ]
 QE_LEVEL = {name: level for level, names in enumerate(QE_LAYERS) for name in names}

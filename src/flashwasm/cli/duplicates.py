@@ -29,7 +29,7 @@ from flashwasm.cli.output import (
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.reports.html_pages import duplicates_page, write_page
 from flashwasm.qe.reports.sarif import duplicates_sarif

@@ -9,7 +9,7 @@ import click
 from flashwasm.cli.options import EXISTING_PATH, json_option
 from flashwasm.cli.output import echo_json, note
 from flashwasm.errors import ShapeError
-from flashwasm.qe.adaptation.feedback import FeedbackLog, Judgement
+from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Judgement
 from flashwasm.qe.suites.nodeids import NodeIds
 from flashwasm.qe.suites.suite import collect
 

@@ -40,8 +40,8 @@ from flashwasm.qe.changes.selection import (
     rank_tests,
     within_budget,
 )
-from flashwasm.qe.coverage.index import CoverageIndex
-from flashwasm.qe.defects.reports import read_times
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.defects.durations import read_times
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:

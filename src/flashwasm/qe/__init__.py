@@ -9,19 +9,18 @@ from flashwasm.lazy_imports import attach
 # Public names by the module that has them: each is imported when first asked for, so that a command
 # imports what it uses.
 _HOMES = {
-    "flashwasm.qe.adaptation.feedback": ["FeedbackLog", "Judgement"],
-    "flashwasm.qe.adaptation.store": ["AdaptationStore"],
+    "flashwasm.qe.adaptation.feedback_log": ["FeedbackLog", "Judgement"],
+    "flashwasm.qe.adaptation.adaptation_store": ["AdaptationStore"],
     "flashwasm.qe.changes.diffs": ["ChangedFile", "read_diff"],
     "flashwasm.qe.changes.selection": ["SelectedTest", "rank_tests"],
     "flashwasm.qe.coverage.gaps": ["Gap", "find_gaps"],
-    "flashwasm.qe.coverage.index": ["CoverageIndex", "CoverageMatch"],
-    "flashwasm.qe.defects.library": [
+    "flashwasm.qe.coverage.coverage_index": ["CoverageIndex", "CoverageMatch"],
+    "flashwasm.qe.defects.failure_clusters": ["FailureCluster", "cluster_failures"],
+    "flashwasm.qe.defects.failure_library": [
         "DefectMatch",
-        "FailureCluster",
         "FailureLibrary",
-        "cluster_failures",
     ],
-    "flashwasm.qe.defects.reports": ["read_failures"],
+    "flashwasm.qe.defects.failure_files": ["read_failures"],
     "flashwasm.qe.defects.tracebacks": ["Failure", "read_failure"],
     "flashwasm.qe.duplicates.groups": ["DuplicateGroup", "find_duplicates"],
     "flashwasm.qe.functions.index": ["FunctionIndex", "FunctionMatch"],
@@ -63,22 +62,22 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from flashwasm.qe.adaptation.feedback import FeedbackLog as FeedbackLog
-    from flashwasm.qe.adaptation.feedback import Judgement as Judgement
-    from flashwasm.qe.adaptation.store import AdaptationStore as AdaptationStore
+    from flashwasm.qe.adaptation.adaptation_store import AdaptationStore as AdaptationStore
+    from flashwasm.qe.adaptation.feedback_log import FeedbackLog as FeedbackLog
+    from flashwasm.qe.adaptation.feedback_log import Judgement as Judgement
     from flashwasm.qe.changes.diffs import ChangedFile as ChangedFile
     from flashwasm.qe.changes.diffs import read_diff as read_diff
     from flashwasm.qe.changes.selection import SelectedTest as SelectedTest
     from flashwasm.qe.changes.selection import rank_tests as rank_tests
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex as CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageMatch as CoverageMatch
     from flashwasm.qe.coverage.gaps import Gap as Gap
     from flashwasm.qe.coverage.gaps import find_gaps as find_gaps
-    from flashwasm.qe.coverage.index import CoverageIndex as CoverageIndex
-    from flashwasm.qe.coverage.index import CoverageMatch as CoverageMatch
-    from flashwasm.qe.defects.library import DefectMatch as DefectMatch
-    from flashwasm.qe.defects.library import FailureCluster as FailureCluster
-    from flashwasm.qe.defects.library import FailureLibrary as FailureLibrary
-    from flashwasm.qe.defects.library import cluster_failures as cluster_failures
-    from flashwasm.qe.defects.reports import read_failures as read_failures
+    from flashwasm.qe.defects.failure_clusters import FailureCluster as FailureCluster
+    from flashwasm.qe.defects.failure_clusters import cluster_failures as cluster_failures
+    from flashwasm.qe.defects.failure_files import read_failures as read_failures
+    from flashwasm.qe.defects.failure_library import DefectMatch as DefectMatch
+    from flashwasm.qe.defects.failure_library import FailureLibrary as FailureLibrary
     from flashwasm.qe.defects.tracebacks import Failure as Failure
     from flashwasm.qe.defects.tracebacks import read_failure as read_failure
     from flashwasm.qe.duplicates.groups import DuplicateGroup as DuplicateGroup

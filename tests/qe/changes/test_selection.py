@@ -21,8 +21,8 @@ from flashwasm.qe import (
     read_diff,
 )
 from flashwasm.qe.changes.selection import changes_everything, parse_budget, within_budget
-from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.defects.reports import read_times
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.defects.durations import read_times
 from flashwasm.qe.functions.index import collect_functions
 
 pytest.importorskip("sklearn")

@@ -14,7 +14,7 @@ import flashwasm as fw
 from flashwasm.cli import main
 from flashwasm.cli.line_ranges import format_lines
 from flashwasm.qe import CoverageIndex
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.coverage.gaps import find_gaps
 
 LIBRARY = """\

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import flashwasm as fw
 import tiny_bert
 from flashwasm.qe import CoverageIndex, SuiteIndex
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.scoring import matrix_cache, terms, tfidf, whitening
 from flashwasm.qe.scoring.scorers import fused
 from flashwasm.qe.scoring.whitening import whitened

@@ -13,7 +13,7 @@ from flashwasm.qe.suites.suite import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.diffs import ChangedFile
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.suite_index import SuiteIndex
     from flashwasm.qe.suites.suite import CollectedTest
 

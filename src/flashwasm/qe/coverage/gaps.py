@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
 
 __all__ = ["Gap", "find_gaps"]
 

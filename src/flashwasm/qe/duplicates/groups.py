@@ -14,7 +14,7 @@ from flashwasm.qe.duplicates.parametrization import parametrized
 from flashwasm.qe.scoring.tfidf import TfIdf
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["DuplicateGroup", "find_duplicates"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from flashwasm.qe.index_files.index_file import FUNCTION_KIND, StoredIndex, json_section
+from flashwasm.qe.index_files.stored_index import FUNCTION_KIND, StoredIndex, json_section
 from flashwasm.qe.similarity.suite_file import StoredVectors, read_terms, term_sections
 from flashwasm.qe.suites.sources import changed_files
 from flashwasm.qe.suites.suite import Skipped, is_test_file, walk_files

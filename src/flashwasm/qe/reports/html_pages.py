@@ -12,8 +12,8 @@ from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.gaps import Gap
-    from flashwasm.qe.defects.library import FailureCluster
-    from flashwasm.qe.defects.reports import TestFailure
+    from flashwasm.qe.defects.failure_clusters import FailureCluster
+    from flashwasm.qe.defects.failure_files import TestFailure
     from flashwasm.qe.duplicates.groups import DuplicateGroup
 
 __all__ = ["clusters_page", "duplicates_page", "gaps_page", "write_page"]

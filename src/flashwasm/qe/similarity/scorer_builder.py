@@ -11,7 +11,7 @@ import numpy as np
 
 from flashwasm.errors import CapabilityError
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.adaptation.active import active_adaptation
+from flashwasm.qe.adaptation.adaptation_store import active_adaptation
 from flashwasm.qe.scoring.embeddings import Embedder
 from flashwasm.qe.scoring.postings import Likeness
 from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.qe.index_files.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
+from flashwasm.qe.index_files.stored_index import (
+    SUITE_KIND,
+    StoredIndex,
+    json_section,
+    row_sections,
+)
 from flashwasm.qe.scoring.tfidf import FEATURES
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite
 from flashwasm.storage.file_format import Container

@@ -26,7 +26,7 @@ from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["SCORERS", "Match", "SuiteIndex"]

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.errors import CapabilityError
-from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.coverage.index import CoverageIndex
-from flashwasm.qe.defects.library import FailureLibrary
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.defects.tracebacks import read_failure
 from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf import TfIdf

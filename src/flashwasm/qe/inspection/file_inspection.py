@@ -11,11 +11,11 @@ from typing import Any
 
 from flashwasm.adapt import LoRAAdapter, Whitening
 from flashwasm.errors import CorruptFileError, ShapeError
-from flashwasm.qe.coverage.data import read_coverage
-from flashwasm.qe.coverage.file import read_coverage_file
-from flashwasm.qe.defects.library import FailureLibrary
+from flashwasm.qe.coverage.coverage_database import read_coverage
+from flashwasm.qe.coverage.coverage_file import read_coverage_file
+from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.functions.file import read_functions
-from flashwasm.qe.index_files.index_file import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
+from flashwasm.qe.index_files.stored_index import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
 from flashwasm.qe.similarity.suite_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 from flashwasm.storage.digests import sha256_of

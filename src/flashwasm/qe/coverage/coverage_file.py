@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flashwasm.qe.coverage.data import MOST_LINES, CoverageData, read_coverage
-from flashwasm.qe.index_files.index_file import (
+from flashwasm.qe.coverage.coverage_database import MOST_LINES, CoverageData, read_coverage
+from flashwasm.qe.index_files.stored_index import (
     COVERAGE_KIND,
     StoredIndex,
     is_index,

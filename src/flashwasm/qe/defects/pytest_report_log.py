@@ -1,7 +1,7 @@
-"""Reads what pytest-reportlog writes: a JSON object a line, one for each report of pytest.
+"""A reader of the logs of pytest-reportlog: one JSON object a line, for each report of pytest.
 
-https://github.com/pytest-dev/pytest-reportlog; the objects are those of
-``pytest_report_to_serializable``.
+https://github.com/pytest-dev/pytest-reportlog; pytest's hook ``pytest_report_to_serializable``
+makes the objects.
 """
 
 from __future__ import annotations
@@ -13,19 +13,25 @@ from typing import Any
 
 from flashwasm.errors import CorruptFileError
 
-__all__ = ["is_report_log", "read_report_log"]
+__all__ = ["is_report_log", "read_report_log", "start_of"]
 
-# One report with its traceback and what was printed; a longer line is damage.
+# A line holds one report, with its traceback and the test's output. A longer line is damage.
 _LONGEST_LINE = 64 << 20
 
 
+def start_of(file: Path) -> bytes:
+    """Return the first bytes of a file, which tell one kind of report from another."""
+    with file.open("rb") as stream:
+        return stream.read(256)
+
+
 def is_report_log(start: bytes) -> bool:
-    """Whether a file that begins so is such a log."""
+    """Return True if a file that begins with ``start`` is such a log."""
     return start.startswith(b"{") and (b'"$report_type"' in start or b'"pytest_version"' in start)
 
 
 def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the reports of tests and of collecting as they come.
+    """Yield the reports of tests and of collection, in the order of the log.
 
     Parameters
     ----------
@@ -35,12 +41,13 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
     Yields
     ------
     dict
-        With ``nodeid``, ``outcome``, ``duration`` and ``text``: a failure as pytest prints it.
+        A report with ``nodeid``, ``outcome``, ``duration`` in seconds, and ``text``: the failure as
+        pytest prints it, "" if there is none.
 
     Raises
     ------
     CorruptFileError
-        If a line is no such report.
+        If a line is no report.
     """
     with path.open("rb") as lines:
         number = 0
@@ -64,18 +71,19 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _text(shown: Any) -> str:
-    """Return a failure as pytest prints it; a skip, which is a list, has nothing to print."""
+    """Return a failure as pytest prints it. A skip is a list, and gives an empty text."""
     if isinstance(shown, str):
         return shown
     if not isinstance(shown, dict):
         return ""
     parts: list[str] = []
-    # Each link of the chain is a traceback, where it crashed, and how it led to the next.
+    # A chain of exceptions is a list of: traceback, place of the crash, and the sentence that says
+    # how this exception led to the next one.
     chain = shown.get("chain") or [[shown.get("reprtraceback"), shown.get("reprcrash"), None]]
     for traceback, crash, link in chain:
         entries = (traceback or {}).get("reprentries", [])
         parts += [line for entry in entries for line in _lines(entry)]
-        # With --tb=line and --tb=no the entries do not say where it was.
+        # With --tb=line and --tb=no the entries name no place.
         if crash and all(entry["data"].get("style") == "line" for entry in entries):
             parts += ["", _place(crash)]
         parts += ["", link, ""] if link else []
@@ -83,7 +91,7 @@ def _text(shown: Any) -> str:
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    """Return a frame: in the short style its place comes first, in the long style last."""
+    """Return the lines of a frame. Its place is the first line in short style, else the last."""
     data = entry["data"]
     place = [_place(data["reprfileloc"])] if data.get("reprfileloc") else []
     lines = [str(line) for line in data["lines"]]
@@ -91,4 +99,5 @@ def _lines(entry: dict[str, Any]) -> list[str]:
 
 
 def _place(crash: dict[str, Any]) -> str:
+    """Return a place as ``path:line: message``."""
     return f"{crash['path']}:{crash['lineno']}: {crash['message']}"

@@ -1,4 +1,4 @@
-"""Whether an adaptation helps on tests that it has not seen, and may be used at all."""
+"""The gate before an adaptation is used: cross-validation on files that training has not seen."""
 
 from __future__ import annotations
 
@@ -9,44 +9,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.qe.adaptation.adaptation import Pairs, train, unit
+from flashwasm.qe.adaptation.adapter_training import train
+from flashwasm.qe.adaptation.bootstrap import Interval, group_interval, pair_interval
+from flashwasm.qe.adaptation.embedding_adaptation import unit
 from flashwasm.qe.scoring.scorers import fused
 
 if TYPE_CHECKING:
+    from flashwasm.qe.adaptation.judged_pairs import Pairs
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["Interval", "Suite", "Verdict", "judge"]
+__all__ = ["EmbeddedSuite", "Verdict", "judge"]
 
 Array = npt.NDArray[Any]
-# Takes a test's position, returns the scores of all tests by the other scorers.
+# A function that takes a test's position and returns the scores of all tests by other scorers.
 Components = Callable[[int], Mapping[str, Array]]
 
 _FOLDS = 5
-_RESAMPLES = 10_000
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean, and the bootstrap's interval of 95 % around it."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Suite:
-    """What a gate needs to know of a suite.
+class EmbeddedSuite:
+    """The tests of a suite as vectors, with their files.
 
     Parameters
     ----------
     prepared : numpy.ndarray of float32, shape (n, dim)
         Unit vectors without adaptation.
     groups : numpy.ndarray of int, shape (n,)
-        The file of each test, as a number.
+        Number of the file of each test.
     others : callable
-        Scores beside the embeddings' that results are ranked by; none for the embeddings alone.
+        Function that takes a test's position and returns the scores of other scorers, which rank
+        the results together with the embeddings. By default there are none.
     """
 
     prepared: Array
@@ -56,26 +49,27 @@ class Suite:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What cross-validation found.
+    """Result of the cross-validation.
 
     Attributes
     ----------
     passed : bool
-        Whether the adaptation may be used.
+        True if the adaptation may be used.
     reason : str
-        Why, in words.
+        Sentence that says why.
     accepted, rejected : int
-        Pairs that were judged so.
+        Number of pairs that were judged so.
     queries, files : int
-        Tests with an accepted pair that were held out, and the files that they are in.
+        Number of tests with an accepted pair, and of the files that they are in.
     before, after : float or None
-        Mean reciprocal rank of the first accepted test, for queries of files that training did not
-        see, without and with adaptation; None where it was not measured.
+        Mean reciprocal rank of the accepted tests without and with adaptation, for queries of files
+        that training did not see. None if the check before it failed already.
     gain : Interval or None
-        Of the difference. What is drawn anew are files, since the tests of one are alike.
+        Difference of the two.
     agreement : Interval or None
-        How often an accepted test ranks higher for its query than a rejected one for its own,
-        without adaptation; than a random one where nothing was rejected.
+        Share of comparisons in which an accepted test ranks higher for its query than a rejected
+        test for its own query, without adaptation. If nothing was rejected, the comparison is with
+        a random test.
     """
 
     passed: bool
@@ -95,31 +89,32 @@ class Verdict:
 
 
 def judge(
-    suite: Suite,
+    suite: EmbeddedSuite,
     pairs: Pairs,
     *,
     seed: int = 0,
     runtime: Runtime,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Verdict:
-    """Cross-validate an adaptation on files that it has not seen.
+    """Cross-validate an adaptation on files that training has not seen.
 
-    Two things must hold at 95 %. The tests that were accepted must rank above those that were
-    rejected already before any adaptation: feedback of which that is not so is noise, or
-    contradicts what is known of the suite. And the mean reciprocal rank must grow.
+    Two things must hold at a level of 95 %. First, accepted tests must rank above rejected ones
+    already without any adaptation. If they do not, the feedback is noise (such as verdicts by a
+    coin), or it contradicts what the texts of the tests say. Second, the mean reciprocal rank of
+    the accepted tests must grow.
 
     Parameters
     ----------
-    suite : Suite
+    suite : EmbeddedSuite
         The tests.
     pairs : Pairs
-        Feedback.
+        The feedback.
     seed : int, default 0
-        What decides about folds, training and resampling.
+        Seed of folds, training and resampling.
     runtime : Runtime
-        Where training runs.
+        Runtime of the training.
     progress : callable, optional
-        Called with the number of folds done and their total.
+        Function that is called with the number of folds done and their total.
 
     Returns
     -------
@@ -130,8 +125,14 @@ def judge(
     queries = np.unique(accepted.query)
     groups = suite.groups[queries]
     files = len(np.unique(groups))
-    counts = (len(accepted), len(pairs) - len(accepted), len(queries), files)
-    refused = Verdict(False, "", *counts)  # noqa: FBT003 - the first field.
+    refused = Verdict(
+        passed=False,
+        reason="",
+        accepted=len(accepted),
+        rejected=len(pairs) - len(accepted),
+        queries=len(queries),
+        files=files,
+    )
     if files < _FOLDS:
         reason = f"accepted pairs of at least {_FOLDS} files are needed; there are {files}"
         return replace(refused, reason=reason)
@@ -151,7 +152,7 @@ def judge(
         learned = pairs[~unseen[pairs.query] & ~unseen[pairs.test]]
         ranks[chosen] = _held_out(suite, learned, accepted, queries[chosen], seed, runtime)
     progress(_FOLDS, _FOLDS)
-    gain = _bootstrapped(ranks[:, 1] - ranks[:, 0], groups, rng)
+    gain = group_interval(ranks[:, 1] - ranks[:, 0], groups, rng)
     passed = gain.low > 0
     before, after = ranks.mean(axis=0).tolist()
     return replace(
@@ -165,9 +166,14 @@ def judge(
 
 
 def _held_out(
-    suite: Suite, learned: Pairs, accepted: Pairs, queries: Array, seed: int, runtime: Runtime
+    suite: EmbeddedSuite,
+    learned: Pairs,
+    accepted: Pairs,
+    queries: Array,
+    seed: int,
+    runtime: Runtime,
 ) -> Array:
-    """Return reciprocal ranks without and with what is learned, shape (queries, 2)."""
+    """Return reciprocal ranks without and with training by ``learned``, shape (queries, 2)."""
     adapted = suite.prepared
     if learned.accepted.any():
         adapter = train(suite.prepared, learned, seed=seed, runtime=runtime)
@@ -179,10 +185,13 @@ def _held_out(
     return np.array(rows)
 
 
-def _reciprocal_ranks(suite: Suite, adapted: Array, query: int, good: Array) -> tuple[float, float]:
+def _reciprocal_ranks(
+    suite: EmbeddedSuite, adapted: Array, query: int, good: Array
+) -> tuple[float, float]:
     """Return the mean of one over the ranks of accepted tests, without and with adaptation.
 
-    A test is ranked among those that were not accepted, as Bordes et al. (2013) filter them.
+    Each accepted test is ranked among the tests that were not accepted, as in the filtered setting
+    of Bordes et al., "Translating Embeddings for Modeling Multi-relational Data", 2013.
     """
     others = suite.others(query)
     means = []
@@ -195,53 +204,30 @@ def _reciprocal_ranks(suite: Suite, adapted: Array, query: int, good: Array) -> 
     return means[0], means[1]
 
 
-def _agreement(suite: Suite, pairs: Pairs, rng: np.random.Generator) -> Interval:
+def _agreement(suite: EmbeddedSuite, pairs: Pairs, rng: np.random.Generator) -> Interval:
     """Return how often an accepted pair has a higher percentile than a rejected one.
 
-    The percentile is that of the judged test among all, for its query. Where nothing is rejected,
-    it is itself how often a random test ranks lower.
+    The percentile of a pair is that of the judged test among all tests, for its query. If nothing
+    was rejected, the mean percentile itself says how often a random test ranks lower.
     """
-    height = np.zeros(len(pairs))
+    percentile = np.zeros(len(pairs))
     for query in np.unique(pairs.query).tolist():
         asked = np.flatnonzero(pairs.query == query)
         meaning = suite.prepared @ suite.prepared[query]
         total = fused({**suite.others(query), "meaning": meaning}, query)
-        height[asked] = _shares_below(total[pairs.test[asked]], np.delete(total, query))
+        percentile[asked] = _shares_below(total[pairs.test[asked]], np.delete(total, query))
     _, files = np.unique(suite.groups[pairs.query], return_inverse=True)
     good = pairs.accepted
     if good.all():
-        return _bootstrapped(height, files, rng)
-    # Comparisons won, and made, by the files of both.
-    by_file = np.eye(files.max() + 1)[files]
-    above = (height[good][:, None] > height[~good]) + 0.5 * (height[good][:, None] == height[~good])
-    won = by_file[good].T @ above @ by_file[~good]
-    made = np.outer(by_file[good].sum(axis=0), by_file[~good].sum(axis=0))
-    drawn = _redrawn(len(by_file[0]), rng)
-    sums = [((drawn @ counts) * drawn).sum(axis=1) for counts in (won, made)]
-    return _interval(above.mean(), sums[0][sums[1] > 0] / sums[1][sums[1] > 0])
+        return group_interval(percentile, files, rng)
+    high, low = percentile[good][:, None], percentile[~good]
+    above = (high > low) + 0.5 * (high == low)
+    return pair_interval(above, files[good], files[~good], rng)
 
 
 def _shares_below(scores: Array, of: Array) -> Array:
-    """Return the share of scores below each; what is equal counts half."""
+    """Return, for each score, the share of ``of`` below it; equal ones count half."""
     ordered = np.sort(of)
     low, high = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
     shares: Array = (low + high) / (2 * len(ordered))
     return shares
-
-
-def _bootstrapped(values: Array, groups: Array, rng: np.random.Generator) -> Interval:
-    """Return the mean of values and its interval, drawing whole groups anew."""
-    _, member = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(member, values), np.bincount(member)
-    drawn = _redrawn(len(sizes), rng)
-    return _interval(values.mean(), drawn @ sums / (drawn @ sizes))
-
-
-def _redrawn(count: int, rng: np.random.Generator) -> Array:
-    """Return how often each of some groups is drawn, in each resample."""
-    return rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(np.float64)
-
-
-def _interval(mean: float, resampled: Array) -> Interval:
-    low, high = np.quantile(resampled, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Interval(float(mean), float(low), float(high))

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe.coverage.file import load_coverage, write_coverage_file
+from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
 from flashwasm.qe.scoring.postings import Likeness, Postings
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage.data import CoverageData
+    from flashwasm.qe.coverage.coverage_database import CoverageData
 
 __all__ = ["CoverageIndex", "CoverageMatch"]
 

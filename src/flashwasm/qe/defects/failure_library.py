@@ -1,4 +1,4 @@
-"""A library of named defects, and what it says about a failure."""
+"""A library of named defects: it says if a failure is new, known, or of a resolved defect."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
+from flashwasm.qe.defects.failure_clusters import signature_in_words
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.qe.scoring.tfidf import TfIdf
 
-__all__ = ["TEXT_END", "DefectMatch", "FailureCluster", "FailureLibrary", "cluster_failures"]
+__all__ = ["TEXT_END", "DefectMatch", "FailureLibrary"]
 
 _SCHEMA = """
 create table defect (
@@ -28,34 +29,36 @@ create table occurrence (
     unique (defect, text)
 );
 """
-# The end of a traceback says what failed; its beginning is how the test was run.
+# Characters that are compared. The end of a traceback says what failed; its beginning says how the
+# test was run.
 TEXT_END = 2000
-# From here on a failure of the same exception is the same defect although its frame is another.
-# Of 1,361 failures whose own defect was left out of the library, 13 % reach it with another.
+# From this cosine on, a failure of the same exception counts as the same defect even if its frame
+# is another. Measured with 1,361 failures whose own defect was taken out of the library: 13 % of
+# them reach it with another defect, which is then named wrongly.
 _SAME_TEXT = 0.85
 
 
 @dataclass(frozen=True)
 class DefectMatch:
-    """What the library says about a failure.
+    """A failure compared with the defects of a library.
 
     Parameters
     ----------
     status : {"new", "known", "regressed"}
-        Whether no defect fits, one that is open, or one that was resolved.
+        "new" if no defect fits, "known" if the defect is open, "regressed" if it was resolved.
     defect : str or None
-        The defect's name; for a new one the nearest.
+        Name of the defect; for a new failure, of the nearest one.
     evidence : str
-        Why.
+        Sentence that says why.
     score : float or None
-        Cosine of the texts' ends, None without scikit-learn.
+        Cosine of the ends of both texts; None without scikit-learn.
     note : str
-        What the library notes about the defect.
+        Note of the library about the defect.
     components : mapping of str to float
-        What was compared with one failure in the library: ``exception`` and ``frame``, each 1 where
-        they are the same, and ``text``, the score.
+        Comparison with one failure in the library: ``exception`` and ``frame``, each 1 if they are
+        the same and else 0, and ``text``, the score.
     example : str
-        The end of that failure's text.
+        End of that failure's text.
     """
 
     status: Literal["new", "known", "regressed"]
@@ -67,56 +70,21 @@ class DefectMatch:
     example: str = ""
 
 
-@dataclass(frozen=True)
-class FailureCluster:
-    """Failures with one signature: their positions, and why they are together."""
+class _Defect(NamedTuple):
+    """A row of the table of defects."""
 
+    key: int
+    name: str
+    resolved: bool
+    note: str
+
+
+class _Occurrence(NamedTuple):
+    """A failure in the library: the position of its defect, its signature, the end of its text."""
+
+    defect: int
     signature: tuple[str, str, str]
-    members: list[int]
-    reason: str
-
-
-def cluster_failures(failures: Sequence[Failure]) -> list[FailureCluster]:
-    """Group failures by exception and innermost frame of the product, the largest group first."""
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for i, failure in enumerate(failures):
-        groups.setdefault(failure.signature, []).append(i)
-    return [
-        FailureCluster(signature, members, _why(failures[members[0]]))
-        for signature, members in sorted(groups.items(), key=lambda group: -len(group[1]))
-    ]
-
-
-def _why(failure: Failure) -> str:
-    """Say what a failure's signature means."""
-    exception, path, function = failure.signature
-    raised = exception or "no exception that is named"
-    if not path:
-        return f"{raised}, without a stack"
-    if function:
-        return f"{raised}, and the innermost frame outside tests is {path} in {function}"
-    return f"{raised}, and no frame outside tests: {path}"
-
-
-def _learn(
-    database: sqlite3.Connection,
-    name: str,
-    failures: Sequence[Failure],
-    *,
-    resolved: bool,
-    note: str,
-) -> int:
-    database.execute("insert or ignore into defect values (null, ?, 0, '')", (name,))
-    database.execute("update defect set resolved = ? where name = ?", (resolved, name))
-    if note:
-        database.execute("update defect set note = ? where name = ?", (note, name))
-    (defect,) = database.execute("select id from defect where name = ?", (name,)).fetchone()
-    before = database.total_changes
-    database.executemany(
-        "insert or ignore into occurrence values (null, ?, ?, ?, ?, ?)",
-        [(defect, *failure.signature, failure.text[-TEXT_END:]) for failure in failures],
-    )
-    return database.total_changes - before
+    text: str
 
 
 class FailureLibrary:
@@ -125,9 +93,9 @@ class FailureLibrary:
     Parameters
     ----------
     path : str or pathlib.Path
-        The file.
+        Path of the file.
     create : bool, default False
-        Whether to make it where there is none.
+        True to make the file if there is none.
 
     Raises
     ------
@@ -137,7 +105,7 @@ class FailureLibrary:
         If the file is damaged, or not such a library.
     """
 
-    # Marks a file as such a library in SQLite's own header: "FWDL".
+    # SQLite keeps this number in the header of the file, where it says what the file is: "FWDL".
     APPLICATION_ID = 0x4657444C
     VERSION = 1
 
@@ -152,8 +120,9 @@ class FailureLibrary:
                     f"{_SCHEMA} pragma application_id = {self.APPLICATION_ID};"
                     f"pragma user_version = {self.VERSION};"
                 )
-        self._defects: list[tuple[int, str, bool, str]] = []
-        self._occurrences: list[tuple[int, tuple[str, str, str], str]] = []
+        self._defects: list[_Defect] = []
+        self._occurrences: list[_Occurrence] = []
+        # Positions of the occurrences with a signature.
         self._by_signature: dict[tuple[str, str, str], list[int]] = {}
         self._terms: TfIdf | None = None
         self.missing: list[str] = []
@@ -164,39 +133,39 @@ class FailureLibrary:
 
     @property
     def occurrences(self) -> int:
-        """How many failures the library holds."""
+        """Number of failures in the library."""
         return len(self._occurrences)
 
     @property
     def texts(self) -> list[str]:
-        """The ends of the failures' texts."""
-        return [text for _, _, text in self._occurrences]
+        """Ends of the failures' texts."""
+        return [occurrence.text for occurrence in self._occurrences]
 
     @property
     def defects(self) -> dict[str, bool]:
-        """Names of the defects, and whether each is resolved."""
-        return {name: resolved for _, name, resolved, _ in self._defects}
+        """Names of the defects, each with True if it is resolved."""
+        return {defect.name: defect.resolved for defect in self._defects}
 
     def learn(
         self, name: str, failures: Sequence[Failure], *, resolved: bool = False, note: str = ""
     ) -> int:
-        """Add failures to a defect, which is made where there is none of this name.
+        """Add failures to a defect. The defect is made if there is none of this name.
 
         Parameters
         ----------
         name : str
-            The defect.
+            Name of the defect.
         failures : sequence of Failure
-            What it caused; those that it has already are not added again.
+            Failures that it caused. Those that the library has already are not added again.
         resolved : bool, default False
-            Whether it counts as resolved from now on.
+            True if the defect counts as resolved from now on.
         note : str, optional
-            Replaces its note.
+            Text that replaces the defect's note; "" leaves it.
 
         Returns
         -------
         int
-            Failures that were added.
+            Number of failures that were added.
         """
         if not name.strip():
             raise ShapeError("name is empty; expected a defect's name")
@@ -206,19 +175,29 @@ class FailureLibrary:
         return added
 
     def learn_all(self, defects: Mapping[str, Sequence[Failure]]) -> None:
-        """Add the failures of many open defects at once."""
+        """Add the failures of many open defects at once.
+
+        Parameters
+        ----------
+        defects : mapping of str to sequence of Failure
+            Failures by the name of their defect.
+        """
         with closing(self._connect()) as database, database:
             for name, failures in defects.items():
                 _learn(database, name, failures, resolved=False, note="")
         self._read()
 
     def match(self, failure: Failure | str) -> DefectMatch:
-        """Say whether a failure is new, known, or of a defect that was resolved.
+        """Compare a failure with the library: it is new, known, or of a resolved defect.
 
         Parameters
         ----------
         failure : Failure or str
             The failure, or its text.
+
+        Returns
+        -------
+        DefectMatch
         """
         if isinstance(failure, str):
             failure = read_failure(failure)
@@ -229,35 +208,44 @@ class FailureLibrary:
         nearest = max(range(len(scores)), key=scores.__getitem__) if scores else None
         if same:
             best = max(same, key=lambda i: scores[i] if scores else 0)
-            return self._found(failure, best, f"the same {_why(failure)}", scores)
+            evidence = f"the same {signature_in_words(failure)}"
+            return self._match_with(best, failure, evidence, scores)
+        new = f"no defect with {signature_in_words(failure)}"
         if nearest is None:
-            return DefectMatch("new", None, f"no defect with {_why(failure)}", None)
-        _, (exception, _, _), _ = self._occurrences[nearest]
-        score = scores[nearest]
+            return DefectMatch("new", None, new, None)
+        exception, score = self._occurrences[nearest].signature[0], scores[nearest]
         if exception == failure.exception and score >= _SAME_TEXT:
             evidence = f"the same {exception} with a text alike"
-            return self._found(failure, nearest, evidence, scores)
-        found = self._found(failure, nearest, "", scores)
-        evidence = f"no defect with {_why(failure)}; the nearest text is {found.defect}'s"
+            return self._match_with(nearest, failure, evidence, scores)
+        found = self._match_with(nearest, failure, "", scores)
+        evidence = f"{new}; the nearest text is {found.defect}'s"
         return replace(found, status="new", evidence=f"{evidence} ({score:.2f})", note="")
 
-    def _found(
-        self, failure: Failure, occurrence: int, evidence: str, scores: list[float]
+    def _match_with(
+        self, position: int, failure: Failure, evidence: str, scores: list[float]
     ) -> DefectMatch:
-        defect, (exception, *frame), text = self._occurrences[occurrence]
-        _, name, resolved, note = self._defects[defect]
+        """Return the match of a failure with the occurrence at a position."""
+        occurrence = self._occurrences[position]
+        defect = self._defects[occurrence.defect]
         components = {
-            "exception": float(exception == failure.exception),
-            "frame": float(tuple(frame) == failure.signature[1:]),
+            "exception": float(occurrence.signature[0] == failure.exception),
+            "frame": float(occurrence.signature[1:] == failure.signature[1:]),
         }
-        score = scores[occurrence] if scores else None
+        score = scores[position] if scores else None
         if score is not None:
             components["text"] = score
-        status: Literal["known", "regressed"] = "regressed" if resolved else "known"
-        return DefectMatch(status, name, evidence, score, note, components, text)
+        return DefectMatch(
+            status="regressed" if defect.resolved else "known",
+            defect=defect.name,
+            evidence=evidence,
+            score=score,
+            note=defect.note,
+            components=components,
+            example=occurrence.text,
+        )
 
     def _scores(self, failure: Failure) -> list[float]:
-        """Return the cosine with each occurrence; nothing without scikit-learn."""
+        """Return the cosine with each occurrence; an empty list without scikit-learn."""
         if self._terms is None and not self.missing:
             try:
                 self._terms = TfIdf("characters", self.texts)
@@ -265,7 +253,7 @@ class FailureLibrary:
                 self.missing = [str(error)]
         if self._terms is None:
             return []
-        # Rounding may leave the cosine of equal texts past one.
+        # Rounding may carry the cosine of equal texts past one.
         scores = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
         return list(scores.tolist())
 
@@ -273,6 +261,7 @@ class FailureLibrary:
         return sqlite3.connect(self.path, timeout=30)
 
     def _read(self) -> None:
+        """Read the whole file into memory."""
         try:
             with closing(self._connect()) as database:
                 (application,) = database.execute("pragma application_id").fetchone()
@@ -292,12 +281,37 @@ class FailureLibrary:
                 ).fetchall()
         except sqlite3.Error as error:
             raise CorruptFileError(f"{self.path} is no whole library: {error}") from error
-        self._defects = [(key, name, bool(resolved), note) for key, name, resolved, note in defects]
-        at = {key: i for i, (key, *_) in enumerate(self._defects)}
+        self._defects = [_Defect(key, name, bool(done), note) for key, name, done, note in defects]
+        at = {defect.key: i for i, defect in enumerate(self._defects)}
         if any(key not in at for key, *_ in rows):
             raise CorruptFileError(f"{self.path} is no whole library: a failure has no defect")
-        self._occurrences = [(at[key], (e, p, f), text) for key, e, p, f, text in rows]
+        self._occurrences = [
+            _Occurrence(at[key], (exception, path, function), text)
+            for key, exception, path, function, text in rows
+        ]
         self._by_signature = {}
-        for i, (_, signature, _) in enumerate(self._occurrences):
-            self._by_signature.setdefault(signature, []).append(i)
+        for i, occurrence in enumerate(self._occurrences):
+            self._by_signature.setdefault(occurrence.signature, []).append(i)
         self._terms = None
+
+
+def _learn(
+    database: sqlite3.Connection,
+    name: str,
+    failures: Sequence[Failure],
+    *,
+    resolved: bool,
+    note: str,
+) -> int:
+    """Add failures to a defect, and return how many are new."""
+    database.execute("insert or ignore into defect values (null, ?, 0, '')", (name,))
+    database.execute("update defect set resolved = ? where name = ?", (resolved, name))
+    if note:
+        database.execute("update defect set note = ? where name = ?", (note, name))
+    (defect,) = database.execute("select id from defect where name = ?", (name,)).fetchone()
+    before = database.total_changes
+    database.executemany(
+        "insert or ignore into occurrence values (null, ?, ?, ?, ?, ?)",
+        [(defect, *failure.signature, failure.text[-TEXT_END:]) for failure in failures],
+    )
+    return database.total_changes - before

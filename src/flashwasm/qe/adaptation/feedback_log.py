@@ -1,4 +1,4 @@
-"""What people said of the tests that they were shown: a log that only grows."""
+"""A log of people's verdicts on the tests that they were shown. It only grows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ __all__ = ["FeedbackLog", "Judgement", "Shown"]
 # Seconds to wait for another process that writes.
 _PATIENCE = 30.0
 
-# `judgement` holds verdicts, `shown` what was on the screen with what probability. A row is never
-# changed: REPLACE deletes without asking the trigger for that, hence the one for inserts.
+# `judgement` holds verdicts; `shown` holds the tests that a search showed, with the probability of
+# each. Triggers refuse every change of a row. SQLite's REPLACE deletes a row without the trigger
+# for deletions, so a trigger for insertions refuses an id that exists.
 _TABLES = {
     "judgement": (
         "accepted INTEGER NOT NULL, query TEXT NOT NULL, test TEXT NOT NULL, asked TEXT NOT NULL, "
@@ -32,7 +33,7 @@ _TABLES = {
         "rank INTEGER NOT NULL, propensity REAL NOT NULL"
     ),
 }
-_SCHEMA = "".join(  # The names are those above.
+_SCHEMA = "".join(
     f"""
 CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL,
     user TEXT NOT NULL, suite TEXT NOT NULL, {columns});
@@ -44,7 +45,7 @@ CREATE TRIGGER IF NOT EXISTS {table}_delete BEFORE DELETE ON {table}
 CREATE TRIGGER IF NOT EXISTS {table}_insert BEFORE INSERT ON {table}
     WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)
     BEGIN SELECT RAISE(ABORT, 'the feedback log only grows'); END;
-"""  # noqa: S608
+"""  # noqa: S608 - the names of tables and columns are those above, never a user's.
     for table, columns in _TABLES.items()
 )
 
@@ -56,19 +57,19 @@ class Judgement:
     Parameters
     ----------
     query, test : str
-        Node ids of the test that was asked about and of the one that was judged.
+        Node ids of the test that was asked about and of the test that was judged.
     accepted : bool
-        Whether it was a good answer.
+        True if the test was a good answer.
     asked : str
-        The query as it was typed; empty is ``query``.
+        The query as a person typed it; "" stands for ``query``.
     rank : int or None
-        Its place among the results, from 1; None where that is not known.
+        Place of the test among the results, from 1; None if it is not known.
     propensity : float or None
-        The probability with which it was shown, in (0, 1]; None where that is not known.
+        Probability with which the test was shown, in (0, 1]; None if it is not known.
     source : str
-        What wrote this down.
+        Name of the program that recorded the verdict.
     time, user : str
-        When, in UTC, and who; both are filled in when it is added.
+        Time in UTC, and name of the user. `FeedbackLog.add` fills in both.
     """
 
     query: str
@@ -102,7 +103,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Shown:
-    """A test that was shown at a rank, from 1, and the probability of that it was shown."""
+    """A test that a search showed.
+
+    Attributes
+    ----------
+    test : str
+        Node id.
+    rank : int
+        Place among the results, from 1.
+    propensity : float
+        Probability with which it was shown, in (0, 1].
+    """
 
     test: str
     rank: int
@@ -110,19 +121,20 @@ class Shown:
 
 
 class FeedbackLog:
-    """Judgements, and what was shown, in a SQLite file whose rows cannot be changed.
+    """Judgements and the tests that were shown, in a SQLite file whose rows cannot be changed.
 
     Several processes may write to it.
 
     Parameters
     ----------
     path : pathlib.Path, optional
-        The file, made when something is added; None is the one in the user's data folder.
+        Path of the file, which is made when something is added. None is the file in the user's data
+        folder.
 
     Raises
     ------
     CorruptFileError
-        By every method, where the file is no such log.
+        By every method, if the file is no such log.
 
     Examples
     --------
@@ -138,10 +150,21 @@ class FeedbackLog:
         self.path = data_folder() / "feedback.sqlite" if path is None else path
 
     def add(self, suite: str | Path, judgement: Judgement) -> Judgement:
-        """Write a judgement down, and return it as it was written.
+        """Add a judgement, and return it as it was written.
 
-        Rank, propensity and the words that were typed are taken from when the test was last shown
-        for this query, where the judgement does not say.
+        If the judgement says neither rank nor propensity, both are those with which the test was
+        last shown for this query. The same goes for the words that were typed.
+
+        Parameters
+        ----------
+        suite : str or pathlib.Path
+            Root folder of the suite.
+        judgement : Judgement
+            The verdict.
+
+        Returns
+        -------
+        Judgement
         """
         with self._open() as connection:
             seen = connection.execute(
@@ -158,7 +181,19 @@ class FeedbackLog:
         return Judgement(**row)
 
     def add_shown(self, suite: str | Path, query: str, asked: str, shown: Sequence[Shown]) -> None:
-        """Write down what was shown for a query, with the probabilities of that."""
+        """Add the tests that a search showed for a query.
+
+        Parameters
+        ----------
+        suite : str or pathlib.Path
+            Root folder of the suite.
+        query : str
+            Node id of the test that was asked about.
+        asked : str
+            The query as a person typed it.
+        shown : sequence of Shown
+            The tests.
+        """
         common = {"time": _now(), "user": _user(), "suite": str(suite)}
         with self._open() as connection:
             for one in shown:
@@ -166,13 +201,23 @@ class FeedbackLog:
                 connection.execute(*_insertion("shown", row))
 
     def judgements(self, suite: str | Path) -> list[Judgement]:
-        """Return the last judgement of each pair, oldest first."""
+        """Return the last judgement of each pair of tests, the oldest first.
+
+        Parameters
+        ----------
+        suite : str or pathlib.Path
+            Root folder of the suite.
+
+        Returns
+        -------
+        list of Judgement
+        """
         if not self.path.exists():
             return []
         names = [field.name for field in fields(Judgement)]
         with self._open() as connection:
             rows = connection.execute(
-                f"SELECT {', '.join(names)} FROM judgement "  # noqa: S608 - names above.
+                f"SELECT {', '.join(names)} FROM judgement "  # noqa: S608 - names of fields.
                 "WHERE id IN (SELECT max(id) FROM judgement WHERE suite = ? GROUP BY query, test) "
                 "ORDER BY id",
                 (str(suite),),
@@ -184,7 +229,7 @@ class FeedbackLog:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection; what was done is there as a whole afterwards, or not at all."""
+        """Yield a connection in a transaction: all that is done in it is written, or nothing."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
@@ -204,18 +249,20 @@ class FeedbackLog:
 
 
 def _insertion(table: str, row: dict[str, Any]) -> tuple[str, list[Any]]:
-    """Return a statement and its values."""
+    """Return an INSERT statement and its values."""
     marks = ", ".join("?" * len(row))
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values())  # noqa: S608
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values())  # noqa: S608 - names of fields.
 
 
 def _now() -> str:
+    """Return the time in UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _user() -> str:
+    """Return the name of the user; "unknown" if the system has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
-        # A process of a user that has no name.
+        # In a container, a process may run as a user without a name.
         return "unknown"
