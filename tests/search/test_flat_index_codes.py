@@ -55,8 +55,8 @@ KINDS = {
 @pytest.fixture
 def by_codes(monkeypatch):
     """Have small indexes searched by their codes too, and fewer candidates kept."""
-    monkeypatch.setattr(panels, "_ROWS_TO_PAY", 0)
-    monkeypatch.setattr(panels, "_MORE", 2)
+    monkeypatch.setattr(panel_search, "_ROWS_TO_PAY", 0)
+    monkeypatch.setattr(panel_search, "_MORE", 2)
 
 
 @pytest.fixture
@@ -166,8 +166,8 @@ def test_few_of_many_are_ranked(runtime, steps):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_more_candidates_where_a_few_do_not_do(runtime, steps, metric, monkeypatch):
-    monkeypatch.setattr(panels, "_MORE", 0)
-    monkeypatch.setattr(panels, "_TIMES_K", 1)
+    monkeypatch.setattr(panel_search, "_MORE", 0)
+    monkeypatch.setattr(panel_search, "_TIMES_K", 1)
     pair = indexes(normal(12_000, 48, seed=1), runtime, metric)
     check(pair, normal(30, 48), 10)
     first, second = steps["_by_bounds"]
