@@ -14,9 +14,10 @@ from flashwasm.kernel_table import METRICS
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
-from flashwasm.search.ids import IdTable
+from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
-from flashwasm.search.vectors import LARGEST
+from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import choice
 

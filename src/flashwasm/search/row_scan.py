@@ -8,7 +8,7 @@ import numpy as np
 
 from flashwasm.kernel_table import INDEX_SCORE
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
-from flashwasm.search.keys import NO_KEY, best
+from flashwasm.search.result_keys import NO_KEY, best
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.launch import Launch
-    from flashwasm.search.vectors import Vectors
+    from flashwasm.search.stored_vectors import StoredVectors
 
     Array = NDArray[Any]
 
@@ -79,7 +79,7 @@ def search_rows(
 
 
 def scan(
-    op: Launch, vectors: Vectors, queries: tuple[int, int], rows: int, k: int, mask: int
+    op: Launch, vectors: StoredVectors, queries: tuple[int, int], rows: int, k: int, mask: int
 ) -> Array:
     """Compare queries, given by address and number, with every row that no mask leaves out."""
     address, count = queries

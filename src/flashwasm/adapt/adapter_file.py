@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from flashwasm.adapt.state import HEADER_FLOATS, padded
+from flashwasm.adapt.adapter_memory import HEADER_FLOATS, padded
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
 from flashwasm.runtime.runtime import checked_runtime
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flashwasm.adapt.base import Adapter
+    from flashwasm.adapt.adapter import Adapter
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]

@@ -8,9 +8,9 @@ import numpy as np
 
 from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
 from flashwasm.runtime.work_limits import MOST_GRAPH_PRODUCTS
-from flashwasm.search.graph import Graph
-from flashwasm.search.keys import NO_POSITION
-from flashwasm.search.vectors import Vectors
+from flashwasm.search.hnsw.graph import Graph
+from flashwasm.search.result_keys import NO_POSITION
+from flashwasm.search.stored_vectors import StoredVectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TASKS = 4
 
 
-class GraphOfVectors:
+class VectorGraph:
     """Vectors and a graph over them in linear memory.
 
     Parameters
@@ -49,7 +49,7 @@ class GraphOfVectors:
         seed: int,
         coded: bool,
     ) -> None:
-        self.vectors = Vectors(runtime, dim, metric, panels=False, coded=coded)
+        self.vectors = StoredVectors(runtime, dim, metric, panels=False, coded=coded)
         self.graph = Graph(runtime.arena, m, seed)
         self._ef_construction = ef_construction
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.adapt.checks import SMALLEST, bounded, float32_rows
-from flashwasm.adapt.state import Block, Samples, Weights, padded
+from flashwasm.adapt.adapter_memory import Block, Samples, Weights, padded
+from flashwasm.adapt.sample_checks import SMALLEST, bounded, float32_rows
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import (
