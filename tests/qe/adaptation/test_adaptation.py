@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 import tiny_bert
-from flashwasm.bench.adaptation import feedback as bench
+from bench.adaptation import feedback as bench
 from flashwasm.cli import main
 from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, adapt_suite
 from flashwasm.qe.adaptation.adaptation_store import Version

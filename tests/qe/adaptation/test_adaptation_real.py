@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.bench.adaptation import feedback as bench
+from bench.adaptation import feedback as bench
 from flashwasm.qe.scoring.embeddings import Embedder
 from flashwasm.qe.suites.suite import collect
 
