@@ -67,7 +67,6 @@ float code_error(const float *row, const int16_t *codes, float scale, int32_t st
 }
 
 /* Copies codes to their row and to their place in a panel. */
-/* Copies codes to their row and to their place in a panel. */
 static void store_codes(const struct index_store_f32_arguments *args, const int16_t *codes, int32_t position,
                         int32_t stride) {
     if (args->codes) {

@@ -1,6 +1,6 @@
 /* Sums over one row of floats. The order of the additions depends on the row's length alone. */
-#ifndef FLASHWASM_ROWS_H
-#define FLASHWASM_ROWS_H
+#ifndef FLASHWASM_ROW_SUMS_H
+#define FLASHWASM_ROW_SUMS_H
 
 #include "simd.h"
 

@@ -13,9 +13,9 @@ from flashwasm.cli.input import read_stdin
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
-    explanation_lines,
     note_missing,
     nothing_found,
+    print_explanation,
     print_table,
     shared_json,
 )
@@ -30,14 +30,14 @@ from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 __all__ = ["defects"]
 
-_FILES = click.argument(
+_files_argument = click.argument(
     "files",
     metavar="TRACEBACK|REPORT|-...",
     nargs=-1,
     required=True,
     type=click.Path(exists=True, allow_dash=True, path_type=Path),
 )
-_LIBRARY = click.option(
+_library_option = click.option(
     "--library",
     required=True,
     metavar="DB",
@@ -55,8 +55,8 @@ def defects() -> None:
 
 
 @defects.command()
-@_FILES
-@_LIBRARY
+@_files_argument
+@_library_option
 @explain_option
 @json_option
 def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: bool) -> None:
@@ -71,46 +71,24 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
     matches = [known.match(one.failure) for one in failures]
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
+    pairs = list(zip(failures, matches, strict=True))
     if as_json:
-        echo_json(
-            {
-                "library": str(library),
-                "missing": known.missing,
-                "failures": [
-                    {
-                        "test": one.test,
-                        "exception": one.failure.exception,
-                        **_json(one, found, explainer),
-                    }
-                    for one, found in zip(failures, matches, strict=True)
-                ],
-            }
-        )
+        documents = [_json(one, found, explainer) for one, found in pairs]
+        echo_json({"library": str(library), "missing": known.missing, "failures": documents})
+    elif explainer is None:
+        print_table(("status", "test", "defect", "why"), [_row(*pair) for pair in pairs])
     else:
-        rows = [
-            (
-                found.status,
-                one.test or "-",
-                "-" if found.status == "new" else str(found.defect),
-                found.evidence + (f" [{found.note}]" if found.note else ""),
-            )
-            for one, found in zip(failures, matches, strict=True)
-        ]
-        if explainer is None:
-            print_table(("status", "test", "defect", "why"), rows)
-        else:
-            for row, one, found in zip(rows, failures, matches, strict=True):
-                shared = explainer.explain(one.failure.text, found.example)
-                click.echo(
-                    "\n".join(["  ".join(row), *explanation_lines(found.components, shared)])
-                )
+        for one, found in pairs:
+            click.echo("  ".join(_row(one, found)))
+            shared = explainer.explain(one.failure.text, found.example)
+            print_explanation(found.components, shared)
     _end(failures, files)
     if all(found.status == "new" for found in matches):
         nothing_found("no failure is of a defect in the library")
 
 
 @defects.command()
-@_FILES
+@_files_argument
 @html_option
 @explain_option
 @json_option
@@ -144,13 +122,13 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
             for i in group.members:
                 click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
             if explainer is not None and len(group.members) > 1:
-                click.echo("\n".join(explanation_lines({}, _shared(group, failures, explainer))))
+                print_explanation({}, _shared(group, failures, explainer))
     _end(failures, files)
 
 
 @defects.command()
-@_FILES
-@_LIBRARY
+@_files_argument
+@_library_option
 @click.option("--name", required=True, help="Name of the defect that caused these failures.")
 @click.option(
     "--resolved", is_flag=True, help="The defect is resolved, so a match is a regression."
@@ -177,9 +155,16 @@ def learn(
         click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
 
 
+def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:
+    """Return the cells of a failure's row in the table of matches."""
+    defect = "-" if found.status == "new" else str(found.defect)
+    note = f" [{found.note}]" if found.note else ""
+    return found.status, one.test or "-", defect, found.evidence + note
+
+
 def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> dict[str, Any]:
     """Return a match for JSON, with what both sides share if that is asked for."""
-    document = asdict(found)
+    document = {"test": one.test, "exception": one.failure.exception, **asdict(found)}
     example = document.pop("example")
     if explainer is not None:
         document |= shared_json(explainer.explain(one.failure.text, example))

@@ -21,9 +21,9 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
-    explanation_lines,
     note_skipped,
     nothing_found,
+    print_explanation,
     shared_json,
     skipped_json,
 )
@@ -111,7 +111,7 @@ def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
     for test in group.tests:
         click.echo(f"    {test.nodeid}")
     if explainer is not None:
-        click.echo("\n".join(explanation_lines({}, _shared(group, explainer))))
+        print_explanation({}, _shared(group, explainer))
     if group.suggestion:
         click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
 

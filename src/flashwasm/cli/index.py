@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["index"]
 
-_FILE = click.argument("file", metavar="F", type=EXISTING_PATH)
+_file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
 
 
 @click.group()
@@ -157,7 +157,7 @@ def vectors(
 
 
 @index.command()
-@_FILE
+@_file_argument
 @json_option
 def info(file: Path, *, as_json: bool) -> None:
     """Show the kind, version, sizes and digests of an index file."""
@@ -180,7 +180,7 @@ def info(file: Path, *, as_json: bool) -> None:
 
 
 @index.command()
-@_FILE
+@_file_argument
 @json_option
 def verify(file: Path, *, as_json: bool) -> None:
     """Check every byte of an index file, and say if its sources have changed since.

@@ -31,7 +31,9 @@ html_option = click.option(
     "--html", metavar="F", type=FILE, help="Also write the findings to this HTML file."
 )
 explain_option = click.option(
-    "--explain", is_flag=True, help="Say why: the score of each part, and what both sides share."
+    "--explain",
+    is_flag=True,
+    help="Explain each result: the score of each part, and what both sides share.",
 )
 index_option = click.option(
     "--index",

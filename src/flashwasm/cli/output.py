@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = [
     "console",
     "echo_json",
-    "explanation_lines",
     "note",
     "note_missing",
     "note_skipped",
     "nothing_found",
+    "print_explanation",
     "print_table",
     "progress_bar",
     "shared_json",
@@ -78,17 +78,15 @@ def shared_json(shared: Explanation) -> dict[str, list[str]]:
     return {"shared_identifiers": shared.identifiers, "shared_lines": shared.lines}
 
 
-def explanation_lines(components: Mapping[str, float], shared: Explanation | None) -> list[str]:
-    """Return the lines of ``--explain``: the score of each part, and what both sides have."""
-    lines = []
+def print_explanation(components: Mapping[str, float], shared: Explanation | None) -> None:
+    """Print the lines of ``--explain``: the score of each part, and what both sides have."""
     if components:
         parts = ", ".join(f"{name} {score:.3f}" for name, score in components.items())
-        lines.append(f"    {parts}")
+        click.echo(f"    {parts}")
     if shared is not None and shared.identifiers:
-        lines.append(f"    both have: {', '.join(shared.identifiers)}")
-    if shared is not None:
-        lines += [f"    both have the line: {line}" for line in shared.lines]
-    return lines
+        click.echo(f"    both have: {', '.join(shared.identifiers)}")
+    for line in () if shared is None else shared.lines:
+        click.echo(f"    both have the line: {line}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -125,6 +123,7 @@ def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], No
     with progress_report(description) as report:
 
         def advance(count: int) -> None:
+            """Count so many more items as done."""
             nonlocal done
             done += count
             report(done, total)

@@ -11,10 +11,10 @@ from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.options import count_option, explain_option, index_option, json_option
 from flashwasm.cli.output import (
     echo_json,
-    explanation_lines,
     note_missing,
     note_skipped,
     nothing_found,
+    print_explanation,
     print_table,
     skipped_json,
 )
@@ -87,7 +87,7 @@ def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
     for row, match in zip(rows, matches, strict=True):
         click.echo("  ".join(row))
         shared = Explanation(identifiers=match.shared_words, lines=[])
-        click.echo("\n".join(explanation_lines(match.components, shared)))
+        print_explanation(match.components, shared)
 
 
 def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:

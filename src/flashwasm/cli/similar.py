@@ -19,10 +19,10 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
-    explanation_lines,
     note_missing,
     note_skipped,
     nothing_found,
+    print_explanation,
     print_table,
     shared_json,
     skipped_json,
@@ -137,7 +137,7 @@ def _print(matches: list[Match], *, explain: bool) -> None:
         return
     for match in matches:
         click.echo(f"{match.score:.3f}  {match.nodeid}")
-        click.echo("\n".join(explanation_lines(match.components, match.explanation)))
+        print_explanation(match.components, match.explanation)
 
 
 def _json(match: Match) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
-    explanation_lines,
     note,
     note_missing,
     note_skipped,
     nothing_found,
+    print_explanation,
     shared_json,
     skipped_json,
 )
@@ -160,7 +160,7 @@ def _print(selected: SelectedTest, shared: Explanation | None) -> None:
     """Print a test and the reason for it, and what it shares if that is asked for."""
     click.echo(f"{selected.test.nodeid}\t{selected.reason}")
     if shared is not None:
-        click.echo("\n".join(explanation_lines(selected.components, shared)))
+        print_explanation(selected.components, shared)
 
 
 def _run(chosen: list[SelectedTest], root: Path) -> int:
@@ -172,4 +172,4 @@ def _run(chosen: list[SelectedTest], root: Path) -> int:
         file = Path(folder, "tests.txt")
         file.write_text("\n".join(selected.test.nodeid for selected in chosen), "utf-8")
         command = [sys.executable, "-m", "pytest", f"--rootdir={root}", f"@{file}"]
-        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - our words.
+        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - fixed words.

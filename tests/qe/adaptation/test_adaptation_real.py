@@ -22,14 +22,9 @@ KINDS = ("random pairs of a class", "any two tests, judged by a coin", "the near
 
 
 @pytest.fixture(autouse=True)
-def kept_embeddings(request, monkeypatch, tmp_path_factory):
-    """Keep embeddings for other tests and, with pytest's cache, for the next run."""
-    cache_of_runs = getattr(request.config, "cache", None)
-    if cache_of_runs is None:  # Under -p no:cacheprovider.
-        folder = tmp_path_factory.getbasetemp() / "flashwasm"
-    else:
-        folder = cache_of_runs.mkdir("flashwasm")
-    monkeypatch.setenv("FLASHWASM_CACHE", str(folder))
+def kept_embeddings(kept_folder, monkeypatch):
+    """Keep the embeddings of each test for the other tests, and for the next run."""
+    monkeypatch.setenv("FLASHWASM_CACHE", str(kept_folder))
 
 
 @cache

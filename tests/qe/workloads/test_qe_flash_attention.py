@@ -393,7 +393,7 @@ def test_indexed_coverage_is_exact_below_the_crossover_and_a_graph_above(make, m
     few = attention.index_coverage(rows)
     assert attention.search_coverage(rows[5], few, 14) == expected
     assert attention.get_metrics().coverage_search.startswith("exact: 50 vectors, at most 2400")
-    monkeypatch.setattr("flashwasm.search.report.CROSSOVER", 0)
+    monkeypatch.setattr("flashwasm.search.search_report.CROSSOVER", 0)
     many = attention.index_coverage(rows)
     found = attention.search_coverage(rows[5], many, 14)
     assert attention.get_metrics().coverage_search.startswith("graph: 50 vectors, more than 0")

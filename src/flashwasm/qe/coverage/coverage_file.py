@@ -15,7 +15,8 @@ from flashwasm.qe.index_files.stored_index import (
     json_section,
     row_sections,
 )
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 __all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
 

@@ -14,7 +14,8 @@ from flashwasm.qe.index_files.stored_index import FUNCTION_KIND, StoredIndex, js
 from flashwasm.qe.similarity.suite_file import StoredVectors, read_terms, term_sections
 from flashwasm.qe.suites.sources import changed_files
 from flashwasm.qe.suites.suite import Skipped, is_test_file, walk_files
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 __all__ = [
     "FunctionSource",

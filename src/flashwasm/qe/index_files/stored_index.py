@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.search.files import CheckedFile
-from flashwasm.storage.file_format import container_kind
+from flashwasm.search.index_file import CheckedFile
+from flashwasm.storage.file_reading import container_kind
 
 __all__ = [
     "COVERAGE_KIND",

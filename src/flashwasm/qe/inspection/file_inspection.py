@@ -19,13 +19,8 @@ from flashwasm.qe.index_files.stored_index import COVERAGE_KIND, FUNCTION_KIND, 
 from flashwasm.qe.similarity.suite_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 from flashwasm.storage.digests import sha256_of
-from flashwasm.storage.file_format import (
-    VERSION,
-    Section,
-    container_kind,
-    container_sections,
-    read_container,
-)
+from flashwasm.storage.file_format import VERSION, Section
+from flashwasm.storage.file_reading import container_kind, container_sections, read_container
 
 __all__ = ["FileReport", "inspect_file", "verify_file"]
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy.typing as npt
 
 from flashwasm.errors import CorruptFileError
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["cached_arrays"]

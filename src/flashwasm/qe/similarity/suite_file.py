@@ -18,7 +18,8 @@ from flashwasm.qe.index_files.stored_index import (
 )
 from flashwasm.qe.scoring.tfidf import FEATURES
 from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 __all__ = [
     "Kept",

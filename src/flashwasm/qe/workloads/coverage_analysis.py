@@ -10,7 +10,7 @@ import numpy.typing as npt
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.qe.workloads.similarity import VectorMatch, rank_rows
 from flashwasm.search import HNSWIndex
-from flashwasm.search.report import plan
+from flashwasm.search.search_report import plan
 from flashwasm.validation import as_array, floats, shaped
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.search.keys import NO_POSITION
-from flashwasm.search.storage import Column
+from flashwasm.search.growable_array import GrowableArray
+from flashwasm.search.result_keys import NO_POSITION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,12 +36,12 @@ class Graph:
     def __init__(self, arena: Arena, m: int, seed: int) -> None:
         self.m, self._seed = m, seed
         self._size = (0, 0)
-        self.links = Column(arena, (2 * m,), np.uint32)
-        self.upper_links = Column(arena, (m,), np.uint32)
-        self.upper_at = Column(arena, (), np.uint32)
-        self.levels = Column(arena, (), np.uint8)
-        self.live = Column(arena, (), np.uint8)
-        self._state = Column(arena, (), np.uint32)
+        self.links = GrowableArray(arena, (2 * m,), np.uint32)
+        self.upper_links = GrowableArray(arena, (m,), np.uint32)
+        self.upper_at = GrowableArray(arena, (), np.uint32)
+        self.levels = GrowableArray(arena, (), np.uint8)
+        self.live = GrowableArray(arena, (), np.uint8)
+        self._state = GrowableArray(arena, (), np.uint32)
         self._state.reserve(2)
         self.entry = NO_POSITION
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.search.keys import NO_POSITION
+from flashwasm.search.result_keys import NO_POSITION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.runtime.launch import Launch
-    from flashwasm.search.files import IndexFile
-    from flashwasm.search.navigate import GraphOfVectors
+    from flashwasm.search.hnsw.graph_search import VectorGraph
+    from flashwasm.search.index_file import IndexFile
 
     Array = NDArray[Any]
 
 
-def graph_sections(store: GraphOfVectors) -> dict[str, Array]:
+def graph_sections(store: VectorGraph) -> dict[str, Array]:
     """Return the sections of vectors and their graph; its levels follow from its seed."""
     graph = store.graph
     live = graph.live.all[: graph.nodes]
@@ -28,7 +28,7 @@ def graph_sections(store: GraphOfVectors) -> dict[str, Array]:
     return {"vectors": vectors, "links": links, "upper_links": upper_links, "live": live}
 
 
-def read_graph(op: Launch, file: IndexFile, store: GraphOfVectors) -> None:
+def read_graph(op: Launch, file: IndexFile, store: VectorGraph) -> None:
     """Fill an empty graph from a file.
 
     Every number that the search will follow is held against the bounds first.

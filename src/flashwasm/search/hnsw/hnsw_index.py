@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
-from flashwasm.runtime.launch import Launch, deadline
-from flashwasm.search.base import Index, in_parts
-from flashwasm.search.exact import scan
-from flashwasm.search.files import IndexFile, id_sections
-from flashwasm.search.graph_file import graph_sections, read_graph
-from flashwasm.search.keys import decoded
-from flashwasm.search.navigate import GraphOfVectors
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
+from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
+from flashwasm.search.hnsw.graph_search import VectorGraph
+from flashwasm.search.index import Index, in_parts
+from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
-from flashwasm.search.report import SearchReport, plan
+from flashwasm.search.result_keys import decoded
+from flashwasm.search.row_scan import scan
+from flashwasm.search.search_report import SearchReport, plan
 from flashwasm.storage.file_format import Container
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class HNSWIndex(Index):
         self.m = checked_m(m)
         self.ef_construction = checked_ef(ef_construction, "ef_construction")
         self.seed = checked_seed(seed)
-        self._store = GraphOfVectors(
+        self._store = VectorGraph(
             self._runtime,
             self.dim,
             metric,

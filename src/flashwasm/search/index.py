@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import validation
-from flashwasm.errors import OutOfMemoryError
 from flashwasm.kernel_table import METRICS
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.search.ids import IdTable
+from flashwasm.runtime.splitting import in_halves
+from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
-from flashwasm.search.vectors import LARGEST
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
+    from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
 
@@ -170,12 +173,15 @@ class Index(ABC):
 
 
 def in_parts(search: Callable[[Array], tuple[Array, Array]], queries: Array) -> tuple[Array, Array]:
-    """Search for all queries, or where linear memory is too small for one half after the other."""
-    try:
-        return search(queries)
-    except OutOfMemoryError:
-        if len(queries) < 2:
-            raise
-    middle = len(queries) // 2
-    first, second = (in_parts(search, part) for part in (queries[:middle], queries[middle:]))
-    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+    """Search for all queries at once or, where linear memory is too small for it, in halves."""
+
+    def halve(some: Array) -> Halves[Array, tuple[Array, Array]] | None:
+        middle = len(some) // 2
+        if not middle:
+            return None
+        return (some[:middle], some[middle:]), lambda found: (
+            np.concatenate([scores for scores, _ in found]),
+            np.concatenate([ids for _, ids in found]),
+        )
+
+    return in_halves(queries, search, halve)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_MAX_DIM
-from flashwasm.search.files import IndexFile, id_sections
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.search.index_file import IndexFile, id_sections
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,10 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flashwasm.search.flat import FlatIndex
-    from flashwasm.search.hnsw import HNSWIndex
-    from flashwasm.search.ids import IdTable
-    from flashwasm.search.sharded import ShardedIndex
+    from flashwasm.search.external_ids import IdTable
+    from flashwasm.search.flat.flat_index import FlatIndex
+    from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 
     Array = NDArray[Any]
 
@@ -34,27 +35,68 @@ _MOST_SHARDS = 1 << 16
 _MOST_NUMBERS = 1 << 40
 
 
+@dataclass(frozen=True)
+class ShardSettings:
+    """Arguments that a sharded index was made with.
+
+    Attributes
+    ----------
+    kind : str
+        Class of the shards: "FlatIndex" or "HNSWIndex".
+    dim : int
+        Length of a vector.
+    shard_size : int
+        Most vectors of a shard.
+    metric, dtype : str
+        As the shards have them.
+    options : dict
+        Other keyword arguments of the shards' class.
+    """
+
+    kind: str
+    dim: int
+    shard_size: int
+    metric: str
+    dtype: str
+    options: dict[str, Any]
+
+
 def save_shards(
     own: Path,
-    index: ShardedIndex,
+    settings: ShardSettings,
     shards: Sequence[FlatIndex | HNSWIndex],
     homes: Array,
     ids: IdTable,
 ) -> None:
     """Write the shards under new names, then the index's own file, then remove the old shards.
 
-    ``homes`` has the shard of each vector by its number, ``ids`` what it is called.
+    Parameters
+    ----------
+    own : pathlib.Path
+        Path of the index's own file.
+    settings : ShardSettings
+        Arguments that ``load`` makes the index with.
+    shards : sequence of FlatIndex or HNSWIndex
+        The shards, in order.
+    homes : numpy.ndarray of int32
+        Shard of each vector, by the vector's number.
+    ids : IdTable
+        Id of each vector, by the vector's number.
     """
     token = os.urandom(8).hex()
     for number, shard in enumerate(shards):
         shard.save(_shard_path(own, token, number))
     taken = np.flatnonzero(homes != GONE)
-    parameters = {"kind": index.kind, "dim": index.dim, "shard_size": index.shard_size}
+    parameters = {
+        "kind": settings.kind,
+        "dim": settings.dim,
+        "shard_size": settings.shard_size,
+    }
     parameters |= {"token": token, "shards": len(shards)}
     parameters |= {"numbers": len(homes), "next_id": ids.next}
-    parameters |= {_OPTION + name: value for name, value in index.options.items()}
+    parameters |= {_OPTION + name: value for name, value in settings.options.items()}
     sections = {"taken": taken, "homes": homes[taken]} | id_sections(ids, taken)
-    write_container(own, Container(KIND, index.metric, index.dtype, parameters, sections))
+    write_container(own, Container(KIND, settings.metric, settings.dtype, parameters, sections))
     _remove_others(own, token)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_SCORE
-from flashwasm.search.keys import NO_KEY, best
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
+from flashwasm.search.result_keys import NO_KEY, best
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,14 +17,10 @@ if TYPE_CHECKING:
 
     from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.launch import Launch
-    from flashwasm.search.vectors import Vectors
+    from flashwasm.search.stored_vectors import StoredVectors
 
     Array = NDArray[Any]
 
-# A call of more multiplications than this would keep a deadline or a signal waiting.
-_MOST_PRODUCTS = 1 << 26
-# A call of fewer costs more to hand to a worker than to make.
-FEWEST_PRODUCTS = 1 << 20
 # Queries of one call: each row that is read serves so many.
 _QUERIES = 256
 _ROWS = 64
@@ -59,7 +56,7 @@ def search_rows(
     block = min(_QUERIES, max(queries, 1))
     pieces = max(1, min(op.threads, block * rows * dim // FEWEST_PRODUCTS))
     piece = -(-rows // (pieces * _ROWS)) * _ROWS
-    step = max(_MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
+    step = max(MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
     starts = range(0, rows, piece)
     at, heaps = op.scratch((len(starts), queries, k), np.uint64)
     heaps[...] = start
@@ -82,7 +79,7 @@ def search_rows(
 
 
 def scan(
-    op: Launch, vectors: Vectors, queries: tuple[int, int], rows: int, k: int, mask: int
+    op: Launch, vectors: StoredVectors, queries: tuple[int, int], rows: int, k: int, mask: int
 ) -> Array:
     """Compare queries, given by address and number, with every row that no mask leaves out."""
     address, count = queries

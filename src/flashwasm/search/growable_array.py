@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FEWEST_ROWS = 64
 
 
-class Column:
+class GrowableArray:
     """Rows of one shape in linear memory, with room for more.
 
     Parameters

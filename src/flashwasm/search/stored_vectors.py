@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_STORE, METRICS
-from flashwasm.search.storage import Column
+from flashwasm.search.growable_array import GrowableArray
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def row_stride(dim: int) -> int:
     return -(-dim // _LINE) * _LINE
 
 
-class Vectors:
+class StoredVectors:
     """Vectors by position, prepared for a metric.
 
     Parameters
@@ -53,13 +53,13 @@ class Vectors:
         arena, stride = runtime.arena, row_stride(dim)
         self.dim, self.stride, self.metric = dim, stride, METRICS[metric]
         self._runtime = runtime
-        self.rows = Column(arena, (stride,), np.float32)
-        self.panels = Column(arena, (dim, PANEL), np.float32)
-        self.codes = Column(arena, (stride,), np.int8)
-        self.code_panels = Column(arena, (stride // 2, PANEL, 2), np.int8)
-        self.scales = Column(arena, (PANEL,), np.float32)
-        self.squares = Column(arena, (PANEL,), np.float32)
-        self.errors = Column(arena, (PANEL,), np.float32)
+        self.rows = GrowableArray(arena, (stride,), np.float32)
+        self.panels = GrowableArray(arena, (dim, PANEL), np.float32)
+        self.codes = GrowableArray(arena, (stride,), np.int8)
+        self.code_panels = GrowableArray(arena, (stride // 2, PANEL, 2), np.int8)
+        self.scales = GrowableArray(arena, (PANEL,), np.float32)
+        self.squares = GrowableArray(arena, (PANEL,), np.float32)
+        self.errors = GrowableArray(arena, (PANEL,), np.float32)
         self._by_one = [] if panels else [self.rows, *([self.codes] if coded else [])]
         self._by_eight = [self.panels] if panels else []
         if coded:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from flashwasm.errors import CorruptFileError
-from flashwasm.search.ids import IdTable
-from flashwasm.search.vectors import LARGEST
-from flashwasm.storage.file_format import Container, read_container
+from flashwasm.search.external_ids import IdTable
+from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
 
     from numpy.typing import NDArray
+
+    from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import FLAT_SEARCH, FLAT_SEARCH_I8
-from flashwasm.search.exact import FEWEST_PRODUCTS, search_rows
-from flashwasm.search.keys import NO_KEY, NO_POSITION, best, distances
-from flashwasm.search.vectors import PANEL
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS
+from flashwasm.search.result_keys import NO_KEY, NO_POSITION, best, distances
+from flashwasm.search.row_scan import search_rows
+from flashwasm.search.stored_vectors import PANEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.runtime.launch import Launch
-    from flashwasm.search.vectors import Vectors
+    from flashwasm.search.stored_vectors import StoredVectors
 
     Array = NDArray[Any]
 
@@ -39,7 +40,7 @@ class PanelSearch:
     ----------
     op : Launch
         Where to run.
-    vectors : Vectors
+    vectors : StoredVectors
         What to search.
     rows, k : int
         How many vectors there are, and are wanted; k is at most rows.
@@ -48,7 +49,7 @@ class PanelSearch:
     """
 
     op: Launch
-    vectors: Vectors
+    vectors: StoredVectors
     rows: int
     k: int
     mask: int

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from flashwasm.adapt.state import HEADER_FLOATS, padded
+from flashwasm.adapt.adapter_memory import HEADER_FLOATS, padded
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from flashwasm.adapt.base import Adapter
+    from flashwasm.adapt.adapter import Adapter
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
-from flashwasm.search.graph import Graph
-from flashwasm.search.keys import NO_POSITION
-from flashwasm.search.vectors import Vectors
+from flashwasm.runtime.work_limits import MOST_GRAPH_PRODUCTS
+from flashwasm.search.hnsw.graph import Graph
+from flashwasm.search.result_keys import NO_POSITION
+from flashwasm.search.stored_vectors import StoredVectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Multiply-adds of one call: more would keep a deadline or a signal waiting.
-_MOST_PRODUCTS = 1 << 24
 # Tasks for each worker: one that is held up leaves the rest to others.
 _TASKS = 4
 
 
-class GraphOfVectors:
+class VectorGraph:
     """Vectors and a graph over them in linear memory.
 
     Parameters
@@ -50,7 +49,7 @@ class GraphOfVectors:
         seed: int,
         coded: bool,
     ) -> None:
-        self.vectors = Vectors(runtime, dim, metric, panels=False, coded=coded)
+        self.vectors = StoredVectors(runtime, dim, metric, panels=False, coded=coded)
         self.graph = Graph(runtime.arena, m, seed)
         self._ef_construction = ef_construction
 
@@ -135,7 +134,7 @@ class GraphOfVectors:
 
     def _step(self, ef: int) -> int:
         """Return how many searches of the graph one call makes."""
-        return max(1, _MOST_PRODUCTS // (ef * 2 * self.graph.m * self.vectors.stride))
+        return max(1, MOST_GRAPH_PRODUCTS // (ef * 2 * self.graph.m * self.vectors.stride))
 
     def _arguments(
         self, items: int, keys: int, visited: int, gone: int, count: int, k: int, ef: int

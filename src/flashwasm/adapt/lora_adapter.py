@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flashwasm.adapt.base import Adapter
-from flashwasm.adapt.checks import LARGEST, SMALLEST, bounded, float32_rows
-from flashwasm.adapt.files import read_adapter, write_adapter
+from flashwasm.adapt.adapter import Adapter
+from flashwasm.adapt.adapter_file import read_adapter, write_adapter
+from flashwasm.adapt.sample_checks import LARGEST, SMALLEST, bounded, float32_rows
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import (
     LORA_CONTRASTIVE,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.adapt.checks import SMALLEST, bounded, float32_rows
-from flashwasm.adapt.state import Block, Samples, Weights, padded
+from flashwasm.adapt.adapter_memory import Block, Samples, Weights, padded
+from flashwasm.adapt.sample_checks import SMALLEST, bounded, float32_rows
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import (
@@ -17,9 +17,11 @@ from flashwasm.kernel_table import (
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
-from flashwasm.runtime.launch import Launch, deadline, run_at_once
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch, run_at_once
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import in_parts, row_tasks
+from flashwasm.runtime.splitting import in_parts
+from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, choice, floats, positive_int
 
 if TYPE_CHECKING:
@@ -114,7 +116,13 @@ class Adapter:
             return self._apply_alone(array)
         checked_out(out, shape)
         until = deadline(self.runtime, timeout)
-        return in_parts(self._apply, (array,), shape, array.ndim - 1, out, until)
+        return in_parts(
+            lambda part: self._apply(part[0][0], part[1], until),
+            (array,),
+            shape,
+            array.ndim - 1,
+            out,
+        )
 
     def consolidate(self, *, timeout: float | None = None) -> None:
         """Hold on to what was learned since the last call: elastic weight consolidation.

@@ -10,14 +10,14 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.runtime.launch import Deadline, deadline
+from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.runtime import Runtime
-from flashwasm.search.flat import FlatIndex
-from flashwasm.search.hnsw import HNSWIndex
-from flashwasm.search.ids import IdTable
+from flashwasm.search.external_ids import IdTable
+from flashwasm.search.flat.flat_index import FlatIndex
+from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 from flashwasm.search.parameters import checked_k
-from flashwasm.search.shard_files import GONE, ShardFile, save_shards
-from flashwasm.search.vectors import LARGEST
+from flashwasm.search.sharded.shard_files import GONE, ShardFile, ShardSettings, save_shards
+from flashwasm.search.stored_vectors import LARGEST
 from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
@@ -244,7 +244,10 @@ class ShardedIndex:
         OSError, ClosedError
         """
         self._finish()
-        save_shards(Path(path), self, self._shards, self._homes, self._ids)
+        settings = ShardSettings(
+            self.kind, self.dim, self.shard_size, self.metric, self.dtype, self.options
+        )
+        save_shards(Path(path), settings, self._shards, self._homes, self._ids)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:

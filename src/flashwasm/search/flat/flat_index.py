@@ -8,13 +8,14 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
-from flashwasm.runtime.launch import Launch, deadline
-from flashwasm.search.base import Index, in_parts
-from flashwasm.search.files import IndexFile, id_sections
-from flashwasm.search.keys import decoded
-from flashwasm.search.panels import PanelSearch
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
+from flashwasm.search.flat.panel_search import PanelSearch
+from flashwasm.search.index import Index, in_parts
+from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import checked_k
-from flashwasm.search.vectors import Vectors
+from flashwasm.search.result_keys import decoded
+from flashwasm.search.stored_vectors import StoredVectors
 from flashwasm.storage.file_format import Container
 from flashwasm.validation import as_array
 
@@ -81,7 +82,9 @@ class FlatIndex(Index):
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)
         self._coded = dtype == "int8"
-        self._vectors = Vectors(self._runtime, self.dim, metric, panels=True, coded=self._coded)
+        self._vectors = StoredVectors(
+            self._runtime, self.dim, metric, panels=True, coded=self._coded
+        )
 
     def __repr__(self) -> str:
         return f"<FlatIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}>"
