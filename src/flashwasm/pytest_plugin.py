@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _budget(select: str) -> float | int:
     from flashwasm.errors import ShapeError  # noqa: PLC0415 - nothing is imported unless asked for.
-    from flashwasm.qe.changes.selection import parse_budget  # noqa: PLC0415
+    from flashwasm.qe.changes.run_budget import parse_budget  # noqa: PLC0415
 
     try:
         return parse_budget(select)
@@ -133,8 +133,8 @@ class Plugin:
             self._lines.append(f"could not {what}: {reason}")
 
     def _order(self, items: list[pytest.Item]) -> None:
-        from flashwasm.qe.changes.diffs import read_diff  # noqa: PLC0415 - heavy, and only for this.
-        from flashwasm.qe.changes.selection import rank_tests  # noqa: PLC0415
+        from flashwasm.qe.changes.selected_tests import rank_tests  # noqa: PLC0415
+        from flashwasm.qe.changes.unified_diff import read_diff  # noqa: PLC0415 - heavy, and only for this.
         from flashwasm.qe.similarity.suite_index import SuiteIndex  # noqa: PLC0415
 
         changes = read_diff(self._diff_text())

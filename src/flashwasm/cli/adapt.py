@@ -20,7 +20,7 @@ from flashwasm.cli.output import (
     threads_option,
 )
 from flashwasm.qe.adaptation.store import AdaptationStore, Version
-from flashwasm.qe.suites.root import root_folder
+from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.gate import Verdict
@@ -149,7 +149,7 @@ def history(path: Path, *, as_json: bool) -> None:
 
 
 def _store(path: Path) -> AdaptationStore:
-    return AdaptationStore(root_folder(path.absolute()))
+    return AdaptationStore(pytest_rootdir(path.absolute()))
 
 
 def _say(version: Version | None, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from flashwasm.cli.output import (
     read_text,
 )
 from flashwasm.errors import ShapeError
-from flashwasm.qe.changes.diffs import read_diff
+from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.reports.html_pages import gaps_page, write_page

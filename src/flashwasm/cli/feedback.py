@@ -9,8 +9,8 @@ import click
 from flashwasm.cli.output import echo_json, json_option, note
 from flashwasm.errors import ShapeError
 from flashwasm.qe.adaptation.feedback import FeedbackLog, Judgement
-from flashwasm.qe.suites.nodeids import NodeIds
-from flashwasm.qe.suites.suite import collect
+from flashwasm.qe.suites.collection import collect
+from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 
 __all__ = ["feedback"]
 
@@ -56,7 +56,7 @@ def feedback(
     from the log.
     """
     suite = collect(path)
-    names = NodeIds(suite.tests)
+    names = NodeIdLookup(suite.tests)
     found = [names.find(name) for name in (query, test)]
     for name, position in zip((query, test), found, strict=True):
         if position is None:

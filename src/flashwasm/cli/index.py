@@ -26,7 +26,7 @@ from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.defects.library import FailureLibrary, cluster_failures
 from flashwasm.qe.defects.reports import read_failures
-from flashwasm.qe.functions.index import FunctionIndex
+from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.reports.inspection import FileReport, inspect_file, verify_file
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.search import FlatIndex, HNSWIndex

@@ -19,7 +19,7 @@ from flashwasm.runtime.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.explanation import Explanation
-    from flashwasm.qe.suites.suite import Skipped
+    from flashwasm.qe.suites.source_files import Skipped
 
 __all__ = [
     "cache_option",

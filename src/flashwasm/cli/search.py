@@ -23,7 +23,7 @@ from flashwasm.cli.output import (
     skipped_json,
     threads_option,
 )
-from flashwasm.qe.functions.index import FunctionIndex
+from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.similarity.explanation import Explanation
 
 __all__ = ["search"]

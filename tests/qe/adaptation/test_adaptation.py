@@ -19,7 +19,7 @@ from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, ad
 from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train, unit
 from flashwasm.qe.adaptation.gate import Suite, judge
 from flashwasm.qe.adaptation.store import Version
-from flashwasm.qe.scoring.whitening import whitened
+from flashwasm.qe.scoring.embedding_whitening import whiten_collection
 from labelled_suite import classes
 from samples import assert_same_bits, normal
 
@@ -40,7 +40,7 @@ def verdict(suite, kind, runtime, count=200, seed=0):
 
 def test_the_prior_is_the_whitening_that_similar_uses():
     vectors = normal(90, 24)
-    ours, theirs = prior(vectors)[1], whitened(vectors)(vectors)
+    ours, theirs = prior(vectors)[1], whiten_collection(vectors)[1]
     assert np.abs(ours @ ours.T - theirs @ theirs.T).max() < 1e-5
     with pytest.raises(fw.ShapeError, match="at least two tests"):
         prior(vectors[:1])
@@ -246,7 +246,7 @@ def invoke(*arguments):
 def activate(folder, model=None):
     """Make an adaptation active that turns the order around."""
     index = SuiteIndex.build(folder, scorers=("meaning",))
-    embedder = sys.modules["flashwasm.qe.scoring.embeddings"].Embedder()
+    embedder = sys.modules["flashwasm.qe.scoring.embedder"].Embedder()
     vectors = embedder.embed([test.source for test in index.tests])
     whitening, prepared = prior(vectors)
     dim = prepared.shape[1]

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from flashwasm.errors import ShapeError
 from flashwasm.qe.adaptation.adaptation import Pairs, prior, train, unit
 from flashwasm.qe.adaptation.gate import Suite, judge
-from flashwasm.qe.scoring.embeddings import Embedder
-from flashwasm.qe.suites.suite import collect
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.suites.collection import collect
 
 if TYPE_CHECKING:
     from pathlib import Path

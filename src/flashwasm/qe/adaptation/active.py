@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import CorruptFileError
 from flashwasm.qe.adaptation.store import AdaptationStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flashwasm.qe.adaptation.adaptation import Adaptation
     from flashwasm.runtime.runtime import Runtime
 

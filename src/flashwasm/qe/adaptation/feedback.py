@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import getpass
 import sqlite3
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CorruptFileError, DTypeError, ShapeError
 from flashwasm.storage.user_folders import data_folder
 from flashwasm.validation import finite_float, positive_int
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["FeedbackLog", "Judgement", "Shown"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.qe.adaptation.adaptation import Pairs, train, unit
-from flashwasm.qe.scoring.scorers import fused
+from flashwasm.qe.scoring.score_fusion import fused
 
 if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime

@@ -12,7 +12,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CorruptFileError, ShapeError
@@ -21,6 +20,8 @@ from flashwasm.storage.atomic_files import write_atomically
 from flashwasm.storage.user_folders import data_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["AdaptationStore", "Version"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -13,10 +12,12 @@ import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.file import load_coverage, write_coverage_file
-from flashwasm.qe.scoring.postings import Likeness, Postings
+from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from flashwasm.qe.coverage.data import CoverageData
 
 __all__ = ["CoverageIndex", "CoverageMatch"]
@@ -73,8 +74,8 @@ class CoverageIndex:
                 (around if phase in _FIXTURE_PHASES else run)[at[test]].append(columns)
         self._rows = [_union(parts) for parts in run]
         self._around = [_union(parts) for parts in around]
-        self._postings = Postings(self._rows, width)
-        self._around_postings = Postings(self._around, width)
+        self._postings = InvertedIndex(self._rows, width)
+        self._around_postings = InvertedIndex(self._around, width)
 
     @classmethod
     def load(cls, path: str | Path) -> CoverageIndex:
@@ -220,7 +221,7 @@ class CoverageIndex:
         """Return the columns that a test's own run reaches."""
         return self._rows[test]
 
-    def likeness(self, names: Sequence[Sequence[str]]) -> Likeness:
+    def likeness(self, names: Sequence[Sequence[str]]) -> RowSimilarity:
         """Return the likeness of tests that each have some node ids, all cases of one together.
 
         Parameters
@@ -232,7 +233,7 @@ class CoverageIndex:
         for test, row in zip(self.tests, self._rows, strict=True):
             cases.setdefault(test.partition("[")[0], []).append(row)
         rows = [_union([part for name in own for part in _cases_of(name, cases)]) for own in names]
-        return Likeness(rows, int(self._starts[-1]))
+        return RowSimilarity(rows, int(self._starts[-1]))
 
     def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
         """Return groups of tests whose runs reach the same lines, at least one.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["TEXT_END", "DefectMatch", "FailureCluster", "FailureLibrary", "cluster_failures"]
 
@@ -155,7 +157,7 @@ class FailureLibrary:
         self._defects: list[tuple[int, str, bool, str]] = []
         self._occurrences: list[tuple[int, tuple[str, str, str], str]] = []
         self._by_signature: dict[tuple[str, str, str], list[int]] = {}
-        self._terms: TfIdf | None = None
+        self._terms: TfIdfMatrix | None = None
         self.missing: list[str] = []
         self._read()
 
@@ -260,7 +262,7 @@ class FailureLibrary:
         """Return the cosine with each occurrence; nothing without scikit-learn."""
         if self._terms is None and not self.missing:
             try:
-                self._terms = TfIdf("characters", self.texts)
+                self._terms = TfIdfMatrix("characters", self.texts)
             except CapabilityError as error:
                 self.missing = [str(error)]
         if self._terms is None:

@@ -7,11 +7,13 @@ https://github.com/pytest-dev/pytest-reportlog; the objects are those of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CorruptFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["is_report_log", "read_report_log"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.defects.report_log import is_report_log, read_report_log
 from flashwasm.qe.defects.tracebacks import Failure, plain, read_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["TestFailure", "read_failures", "read_times", "split_output"]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flashwasm.search.files import CheckedFile
 from flashwasm.storage.file_format import container_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "COVERAGE_KIND",

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashwasm.adapt import LoRAAdapter, Whitening
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.data import read_coverage
 from flashwasm.qe.coverage.file import read_coverage_file
 from flashwasm.qe.defects.library import FailureLibrary
-from flashwasm.qe.functions.file import read_functions
+from flashwasm.qe.functions.function_index_file import read_functions
 from flashwasm.qe.index_files.index_file import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
-from flashwasm.qe.similarity.suite_file import read_suite
+from flashwasm.qe.similarity.suite_index_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.file_format import (
@@ -26,6 +25,9 @@ from flashwasm.storage.file_format import (
     container_sections,
     read_container,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["FileReport", "inspect_file", "verify_file"]
 

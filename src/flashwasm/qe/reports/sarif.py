@@ -5,16 +5,16 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flashwasm import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from flashwasm.qe.duplicates.groups import DuplicateGroup
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["duplicates_sarif"]

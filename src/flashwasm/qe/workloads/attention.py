@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -40,6 +39,8 @@ from flashwasm.runtime.runtime import Runtime
 from flashwasm.validation import choice, finite_float, floats, positive_int, shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import ArrayLike
 
 __all__ = ["QEFlashAttention"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +19,9 @@ from flashwasm.qe.workloads.creation import create_qe_flash_attention
 from flashwasm.qe.workloads.metrics import BASELINE_NAME
 from flashwasm.qe.workloads.operations import OPERATIONS, Operation
 from flashwasm.validation import choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "MeasuredOperation",

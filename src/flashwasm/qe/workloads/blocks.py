@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ from flashwasm.ops import matmul, softmax
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flashwasm.qe.workloads.configuration import BlockConfig, FlashAttentionConfig
 
 __all__ = ["Operands", "Pool", "attend", "materialize", "mean_attention", "operands", "seen_shape"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashwasm.qe.workloads.attention import QEFlashAttention
 from flashwasm.qe.workloads.configuration import FlashAttentionConfig, get_qe_flash_attention_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["create_qe_flash_attention"]
 
