@@ -11,7 +11,7 @@ PYTEST_ARGS ?= -n auto
 
 python = $(VENV)/bin/python
 installed = $(VENV)/.installed
-c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch])
+c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune bench performance docs
 .PHONY: format clean
@@ -35,24 +35,24 @@ format: $(installed)
 
 # The build needs no package: any Python will do.
 wasm:
-	$(PYTHON) wasm/build.py --emcc "$(EMCC)"
+	$(PYTHON) wasm/tools/build.py --emcc "$(EMCC)"
 
 wasm-check:
-	$(PYTHON) wasm/build.py --emcc "$(EMCC)" --check
+	$(PYTHON) wasm/tools/build.py --emcc "$(EMCC)" --check
 
 wasm-check-if-emcc:
 	@if command -v "$(EMCC)" >/dev/null; then \
-	    $(PYTHON) wasm/build.py --emcc "$(EMCC)" --check; \
+	    $(PYTHON) wasm/tools/build.py --emcc "$(EMCC)" --check; \
 	else \
 	    echo "no $(EMCC) here: the modules' bytes are not compared (see .ci/setup-emscripten)"; \
 	fi
 
 # Does a hot loop keep its vectors in registers? It says so where it cannot look.
 hot-loops: $(installed)
-	$(python) wasm/hot_loops.py
+	$(python) wasm/tools/hot_loops.py
 
 tune: $(installed)
-	$(python) wasm/tune.py --emcc "$(EMCC)"
+	$(python) wasm/tools/tune.py --emcc "$(EMCC)"
 
 bench: $(installed)
 	$(VENV)/bin/flashwasm bench all

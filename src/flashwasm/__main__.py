@@ -1,4 +1,4 @@
-"""``python -m flashwasm`` is the command ``flashwasm``."""
+"""The command ``flashwasm``, as ``python -m flashwasm``."""
 
 from flashwasm.cli import main
 

@@ -34,13 +34,8 @@ def progress_report(description: str, *, show: bool = True) -> Iterator[Callable
         yield lambda _done, _total: None
         return
     # Importing rich takes a tenth of a second, which a bar that is not drawn should not cost.
-    from rich.console import Console  # noqa: PLC0415 - as the line above says.
-    from rich.progress import (  # noqa: PLC0415 - likewise.
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -1,8 +1,8 @@
-"""A pytest plugin, silent unless one of its options is given.
+"""A pytest plugin that does nothing unless one of its options is given.
 
-``--fw-known DB`` names in the summary the known defect behind each failure. ``--fw-diff REV|FILE``
-runs the tests that a change calls for first; with ``--fw-select N|TIME`` only those that fit.
-Whatever goes wrong in here becomes a line in the summary and never fails the run.
+``--fw-known DB`` names in pytest's summary the known defect that each failure is of. ``--fw-diff
+REV|FILE`` runs first the tests that a change calls for. With ``--fw-select N|TIME`` it runs only as
+many of these as fit. An error in the plugin becomes a line of the summary and never fails the run.
 """
 
 from __future__ import annotations
@@ -17,32 +17,36 @@ import pytest
 
 __all__ = ["Plugin"]
 
-# Lists in the summary are cut here; what is cut is counted.
+# Number of tests that a list in the summary names; the rest is counted.
 _SHOWN = 10
+# Key in pytest's cache of the seconds that each test took, by node id.
 _CACHE_KEY = "flashwasm/seconds"
+# Seconds that a test is taken to need if none are known.
 _UNKNOWN_SECONDS = 0.1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the plugin's options to pytest."""
     group = parser.getgroup("flashwasm")
     group.addoption(
-        "--fw-known", metavar="DB", help="Name the known defect behind each failure, and why."
+        "--fw-known",
+        metavar="DB",
+        help="Name the known defect that each failure is of, with the evidence.",
     )
     group.addoption(
         "--fw-diff",
         metavar="REV|FILE",
-        help="Run the tests first that the difference from a git revision, or a diff, calls for.",
+        help="Run first the tests that a change calls for: a diff, or all since a git revision.",
     )
     group.addoption(
         "--fw-select",
         metavar="N|TIME",
-        help="With --fw-diff: run only the first N tests, or what runs in so long (60s, 2m).",
+        help="With --fw-diff, run only the first N tests, or those that fit into a time: 60s, 2m.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the plugin where it was asked for."""
+    """Register the plugin for the session if one of its options was given."""
     known, diff = config.getoption("--fw-known"), config.getoption("--fw-diff")
     select = config.getoption("--fw-select")
     if select and not diff:
@@ -54,8 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _budget(select: str) -> float | int:
-    from flashwasm.errors import ShapeError  # noqa: PLC0415 - nothing is imported unless asked for.
-    from flashwasm.qe.changes.run_budget import parse_budget  # noqa: PLC0415
+    """Return a number of tests as an int, or a time as seconds in a float."""
+    from flashwasm.errors import ShapeError
+    from flashwasm.qe.changes.run_budget import parse_budget
 
     try:
         return parse_budget(select)
@@ -64,18 +69,19 @@ def _budget(select: str) -> float | int:
 
 
 class Plugin:
-    """What one session does.
+    """The hooks of one session.
 
     Parameters
     ----------
     config : pytest.Config
-        The session's.
+        Configuration of the session.
     known : str or None
-        Path of a library of defects.
+        Path of a library of known defects. None matches no failure.
     diff : str or None
-        A diff's path, or a git revision.
+        Path of a diff, or a git revision. None leaves the order of the tests as it is.
     budget : int, float or None
-        Tests, or seconds, to select.
+        Largest number of tests to run if it is an int, or of seconds if it is a float. None runs
+        all tests.
     """
 
     def __init__(
@@ -90,18 +96,18 @@ class Plugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the tests in order, and leave out what does not fit."""
+        """Put the tests in the order of their relevance, and leave out those that do not fit."""
         if self._diff is not None:
             self._guarded("order the tests", lambda: self._order(items))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember how long each test took, for a selection by time."""
+        """Add up the seconds that each test takes, for later selections by time."""
         if self._diff is not None:
             seconds = self._seconds.get(report.nodeid, 0.0)
             self._seconds[report.nodeid] = seconds + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Hand what is to be said from a worker of xdist to its controller; keep the times."""
+        """Send the lines to the controller from a worker of xdist; elsewhere, keep the times."""
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output["flashwasm"] = self._lines
@@ -110,13 +116,13 @@ class Plugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over what a worker has to say: all of them order the same tests alike."""
+        """Take over the lines of a worker; all workers have the same, so each is taken once."""
         for line in getattr(node, "workeroutput", {}).get("flashwasm", []):
             if line not in self._lines:
                 self._lines.append(line)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what was left out, what failed for a known reason, and what went wrong here."""
+        """Print which tests were left out, which defects are known, and what went wrong here."""
         if self._known is not None:
             self._guarded("match the failures", lambda: self._match(terminalreporter.stats))
         if self._lines:
@@ -125,34 +131,35 @@ class Plugin:
                 terminalreporter.line(line)
 
     def _guarded(self, what: str, work: Callable[[], None]) -> None:
-        """Do something; an error becomes a line of the summary."""
+        """Do some work; turn an error into a line of the summary."""
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - no fault of this plugin may fail the run.
+        except Exception as error:  # noqa: BLE001 - no error of this plugin may fail the run.
             reason = " ".join(str(error).split()) or type(error).__name__
             self._lines.append(f"could not {what}: {reason}")
 
     def _order(self, items: list[pytest.Item]) -> None:
-        from flashwasm.qe.changes.selected_tests import rank_tests  # noqa: PLC0415
-        from flashwasm.qe.changes.unified_diff import read_diff  # noqa: PLC0415 - heavy, and only for this.
-        from flashwasm.qe.similarity.suite_index import SuiteIndex  # noqa: PLC0415
+        """Order the session's tests in place by their relevance to the change."""
+        from flashwasm.qe.changes.selected_tests import rank_tests
+        from flashwasm.qe.changes.unified_diff import read_diff
+        from flashwasm.qe.similarity.suite_index import SuiteIndex
 
         changes = read_diff(self._diff_text())
         if not items or not changes:
             self._lines.append("the diff changes nothing: the order is pytest's")
             return
         folder = Path(os.path.commonpath([str(item.path.parent) for item in items]))
-        # Embedding a suite may take minutes, which nobody expects before their tests run.
+        # The scorer by embeddings is left out, since embedding a suite may take minutes.
         index = SuiteIndex.build(folder, scorers=["characters"])
         place = {
             (selected.test.path, name.partition("::")[2]): i
             for i, selected in enumerate(rank_tests(index, changes))
             for name in (selected.test.nodeid, *selected.test.also)
         }
-        # What is no function in a file, as a doctest is, comes last, in pytest's order.
+        # An item that is no test function, such as a doctest, comes last, in pytest's order.
         order = sorted(items, key=lambda item: place.get(_key(item), len(place)))
         kept = order if self._budget is None else self._fitting(order)
-        # Assigned only now: up to here an error leaves the run as it was.
+        # The list is changed only here, so that an error above leaves the run as it was.
         items[:] = kept
         left_out = order[len(kept) :]
         if left_out:
@@ -163,12 +170,14 @@ class Plugin:
                 self._lines.append(f"    and {len(left_out) - _SHOWN} more")
 
     def _diff_text(self) -> str:
+        """Return the text of the diff: the file's, or what git says of the revision."""
         path = self._config.invocation_params.dir / str(self._diff)
         if path.is_file():
             return path.read_text("utf-8", "replace")
-        # The two dashes keep a revision from being taken for a path or an option.
+        # git takes the argument for a revision: --end-of-options says that it is no option, and the
+        # two dashes after it say that it is no path.
         command = ["git", "diff", "--no-color", "--no-ext-diff", "--end-of-options"]
-        done = subprocess.run(  # noqa: S603 - git's own arguments, and one that cannot be an option.
+        done = subprocess.run(  # noqa: S603 - fixed arguments, and a revision that is no option.
             [*command, str(self._diff), "--"],
             cwd=self._config.rootpath,
             capture_output=True,
@@ -181,6 +190,7 @@ class Plugin:
         return done.stdout.decode("utf-8", "replace")
 
     def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:
+        """Return the first tests that fit into the budget."""
         if isinstance(self._budget, int):
             return order[: self._budget]
         cache = getattr(self._config, "cache", None)
@@ -193,12 +203,14 @@ class Plugin:
         return order
 
     def _keep_times(self) -> None:
+        """Write the seconds of each test to pytest's cache, unless that is switched off."""
         cache = getattr(self._config, "cache", None)
         if cache is not None:
             cache.set(_CACHE_KEY, {**cache.get(_CACHE_KEY, {}), **self._seconds})
 
     def _match(self, stats: dict[str, list[Any]]) -> None:
-        from flashwasm.qe.defects.library import FailureLibrary  # noqa: PLC0415 - as above.
+        """Add a line for each failure of a known defect, and one that counts the new failures."""
+        from flashwasm.qe.defects.failure_library import FailureLibrary
 
         failed = [*stats.get("failed", []), *stats.get("error", [])]
         if not failed:
@@ -217,5 +229,5 @@ class Plugin:
 
 
 def _key(item: pytest.Item) -> tuple[Path, str]:
-    """Return the file and the name inside it, without the case of a parametrised test."""
+    """Return a test's file, and its name in the file without the case of a parametrised test."""
     return item.path, item.nodeid.partition("::")[2].partition("[")[0]

@@ -1,4 +1,4 @@
-"""The command line: what it prints where, its exit statuses, and what it imports."""
+"""The command line: its output on each stream, its exit statuses, and its imports."""
 
 import errno
 import io
@@ -38,7 +38,7 @@ ADD_EDGE = "test_graph.py::TestGraph::test_add_edge"
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """Keep every test away from the user's folders and from every index; work in a folder."""
+    """Write a small suite and work in it, away from the user's folders and any package index."""
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -60,6 +60,7 @@ def model(folders):
 
 
 def invoke(*arguments, stdin=None):
+    """Run a command in this process."""
     result = CliRunner().invoke(main, [str(a) for a in arguments], input=stdin, prog_name="fw")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -71,12 +72,13 @@ def command_line(*arguments):
 
 
 def run(*arguments, **options):
+    """Run a command in a process of its own."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     return subprocess.run(command_line(*arguments), check=False, timeout=60, **options)
 
 
 def assert_refused(result, message, status=2):
-    """One line on stderr says why, nothing is on stdout, and no traceback anywhere."""
+    """Assert that a command printed one line on stderr that says why, and nothing on stdout."""
     status_seen = result.exit_code if hasattr(result, "exit_code") else result.returncode
     assert status_seen == status, result.stderr
     assert result.stdout == ""
@@ -105,6 +107,7 @@ def test_help_and_version_import_nothing_heavy(option):
 
 
 def leaves(command, path):
+    """Yield the commands of a group that are no groups themselves, each after its name."""
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
             yield from leaves(inner, f"{path} {name}")
@@ -113,7 +116,7 @@ def leaves(command, path):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_table_of_commands_is_right(name):
+def test_the_table_of_commands_says_what_each_command_says(name):
     module = name.replace("-", "_")
     command = getattr(import_module(f"flashwasm.cli.{module}"), module)
     assert command.get_short_help_str(limit=200) == COMMANDS[name]
@@ -180,7 +183,7 @@ def test_a_mistake_in_the_package_keeps_its_traceback(monkeypatch):
 
 @pytest.fixture
 def interruptible():
-    """Let commands be interrupted: where this process ignores SIGINT they inherit that."""
+    """Let commands be interrupted: if this process ignored SIGINT, they would ignore it too."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -198,7 +201,7 @@ def test_an_interrupt_ends_with_130(folders):
                 writer = os.open(folders / "pipe", os.O_WRONLY | os.O_NONBLOCK)
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
-        # The signal may come just before the read, which then would wait: let it see the end.
+        # If the signal came just before the read, the read would wait. The closed pipe ends it.
         os.close(writer)
         _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (130, "interrupted\n")
@@ -289,7 +292,7 @@ def test_embed_refuses(model, folders, arguments, stdin, message):
     assert_refused(invoke("embed", *arguments, stdin=stdin), message)
 
 
-def test_embed_of_nothing(model):
+def test_embed_without_a_text_finds_nothing(model):
     assert model
     result = invoke("embed", "-", stdin="")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "no text on stdin\n")
@@ -333,9 +336,10 @@ def test_a_file_is_a_query(model, folders):
     matches = SuiteIndex.build(".", model=model).similar(draft.read_text(), 3)
     lines = invoke("similar", ".", "--query", draft).stdout.splitlines()
     assert lines == [f"{m.score:.3f}\t{m.nodeid}" for m in matches]
-    # A folder's name is words, and the tests of a file do not resemble themselves.
+    # The name of a folder is a description; only a file is read.
     (folders / "edge").mkdir()
     assert invoke("similar", ".", "--query", "edge").exit_code == 0
+    # A query that is a file of the suite leaves out the file's own tests.
     own = matches[0].test.path
     Path("test_other.py").write_text("def test_other(): assert edge\n")
     left = invoke("similar", ".", "--query", own).stdout.splitlines()
@@ -443,9 +447,9 @@ def test_a_warning_is_one_line(model, folders, monkeypatch):
     assert all(line.startswith("warning: cannot ") for line in lines), lines
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other file systems refuse such names")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
 @NEEDS_SKLEARN
-def test_names_that_are_no_text(model, folders):
+def test_file_names_that_are_not_unicode_are_shown(model, folders):
     assert model
     (folders / "suite" / "test_graph.py").rename(folders / "suite" / "test_\udcff.py")
     done = run("similar", ".", "-q", "edge", "-k", "1")
@@ -453,10 +457,10 @@ def test_names_that_are_no_text(model, folders):
     assert re.search(r"test_\\udcff\.py::", done.stdout)
 
 
-# Streams that are closed, and names in another encoding.
+# Streams that the shell has closed, and arguments that are not Unicode.
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="how a shell closes a stream")
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands are a POSIX shell's")
 @pytest.mark.parametrize(
     ("command", "status", "stdout"),
     [
@@ -472,7 +476,7 @@ def test_closed_streams(folders, command, status, stdout):
         "def test_two():\n    assert sum([1, 2]) == 3\n"
     )
     line = f'"{sys.executable}" -m flashwasm {command}'
-    done = subprocess.run(  # noqa: S602 - a line written here.
+    done = subprocess.run(  # noqa: S602 - the line is written above.
         line, shell=True, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == status
@@ -480,9 +484,9 @@ def test_closed_streams(folders, command, status, stdout):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="where names are bytes")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
 @NEEDS_SKLEARN
-def test_what_is_not_unicode_is_named(folders):
+def test_an_argument_that_is_not_unicode_is_named(folders):
     body = "():\n    assert sum([1, 2]) == 3\n"
     odd = folders / "suite" / "test_\udcff.py"
     odd.write_text(f"def test_one{body}\n\ndef test_two{body}")
@@ -508,7 +512,7 @@ def on_terminal(stream, *arguments):
     process = subprocess.Popen(command_line(*arguments), stdin=subprocess.DEVNULL, env=env, **pipes)
     os.close(slave)
     seen = io.BytesIO()
-    # Linux calls it an error that the other end was closed.
+    # Linux raises an error when the other end of a terminal was closed.
     with suppress(OSError):
         while part := os.read(master, 1 << 16):
             seen.write(part)
@@ -567,8 +571,8 @@ def test_models(model):
 
 
 @pytest.mark.parametrize("name", ["no-such", "all-minilm-l6-v2"])
-def test_what_is_not_installed_is_neither_found_nor_removed(model, monkeypatch, name):
-    # Were a name accepted by mistake, nothing may really be deleted.
+def test_a_model_that_is_not_installed_is_neither_found_nor_removed(model, monkeypatch, name):
+    # If the name were accepted by mistake, these would keep the test from deleting anything.
     monkeypatch.setattr("flashwasm.encoder.installed_models.shutil", None)
     monkeypatch.setattr("pathlib.Path.unlink", None)
     assert_refused(invoke("models", "path", name), "is not installed; .*flashwasm models install")

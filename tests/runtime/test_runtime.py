@@ -345,6 +345,7 @@ def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
     """Time stands still, but for a second that passes as each part begins."""
     now = [0.0]
     monkeypatch.setattr("flashwasm.runtime.launch.monotonic", lambda: now[0])
+    monkeypatch.setattr("flashwasm.runtime.deadline.monotonic", lambda: now[0])
     monkeypatch.setattr("flashwasm.host.workers.monotonic", lambda: now[0])
     enter = Launch.__enter__
 

@@ -1,4 +1,4 @@
-"""What is shipped: one wheel for every platform, whole, and the same from the sdist."""
+"""The wheel: it fits every platform, holds the modules, and is the same if built from the sdist."""
 
 import hashlib
 import json
@@ -17,16 +17,9 @@ VARIANTS = ["relaxed", "scalar", "simd128"]
 
 
 def build(kind, source, folder):
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        f"--{kind}",
-        "--outdir",
-        folder,
-        source,
-    ]
+    """Build a wheel or an sdist from a folder of sources; return the path of the one file."""
+    options = ["--no-isolation", f"--{kind}", "--outdir", folder]
+    command = [sys.executable, "-m", "build", *options, source]
     subprocess.run(command, check=True, capture_output=True)
     (built,) = folder.iterdir()
     return built
@@ -42,7 +35,7 @@ def sdist(tmp_path_factory):
     return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
 
 
-def test_digests_are_the_manifests():
+def test_the_modules_have_the_digests_of_the_manifest():
     manifest = json.loads((MODULES / "manifest.json").read_text())
     assert sorted(manifest["modules"]) == VARIANTS
     for variant in VARIANTS:
@@ -68,18 +61,9 @@ def test_wheel_is_for_every_platform_and_holds_the_modules(wheel):
 
 @pytest.mark.slow
 def test_wheel_works_where_it_is_installed(wheel, tmp_path):
-    install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        tmp_path,
-        wheel,
-    ]
-    subprocess.run([sys.executable, *install], check=True, capture_output=True)
+    options = ["--quiet", "--no-deps", "--no-index", "--target", tmp_path]
+    command = [sys.executable, "-m", "pip", "install", *options, wheel]
+    subprocess.run(command, check=True, capture_output=True)
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "import flashwasm as fw\n"
@@ -93,13 +77,14 @@ def test_wheel_works_where_it_is_installed(wheel, tmp_path):
 @pytest.mark.slow
 def test_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
     with tarfile.open(sdist) as archive:
-        # Not every 3.10 and 3.11 knows filters; this archive was made a moment ago.
+        # Early releases of Python 3.10 and 3.11 have no filters.
         safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        archive.extractall(tmp_path / "source", **safely)  # noqa: S202 - see above.
+        archive.extractall(tmp_path / "source", **safely)  # noqa: S202 - it was built above.
     (source,) = (tmp_path / "source").iterdir()
+    # The sdist also holds what the tests and the build of the modules need.
     for needed in (
         "wasm/abi.h",
-        "wasm/build.py",
+        "wasm/tools/build.py",
         "src/flashwasm/oracles/reference/operations.py",
         "Makefile",
         ".ci/run",

@@ -1,7 +1,7 @@
-"""The public face: every public name, command, argument and option is the one on record.
+"""The public face of the package: its public names, its commands, and their arguments and options.
 
-The record is public_face.txt beside this file, one thing a line. After a change that is meant,
-write it anew and look at the difference before it is committed:
+The file public_face.txt beside this one records it, one name, command or option a line. If a change
+of it is meant, run this file, which writes the record again, and review the difference:
 
     python tests/structure/test_public_face.py
 """

@@ -45,7 +45,7 @@ QE_LAYERS = [
     {"duplicates"},
     {"similarity"},
     {"functions", "changes", "workloads"},
-    {"reports"},
+    {"inspection", "reports"},
     {"__init__"},
 ]
 QE_LEVEL = {name: level for level, names in enumerate(QE_LAYERS) for name in names}
@@ -150,7 +150,8 @@ def test_init_holds_names_only(package):
 def test_importing_a_package_imports_none_of_its_names():
     code = (
         "import sys, flashwasm, flashwasm.qe as qe\n"
-        "print(*sorted({'numpy', 'wasmtime', 'flashwasm.qe.suites.collection'} & sys.modules.keys()))\n"
+        "heavy = {'numpy', 'wasmtime', 'flashwasm.qe.suites.collection'}\n"
+        "print(*sorted(heavy & sys.modules.keys()))\n"
         "print(qe.collect.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -166,9 +167,10 @@ def where_exported(export):
 
 
 def is_portable(path):
-    """Return whether a C file uses no vectors, itself or by what it includes."""
-    included = re.findall(r'#include "(?:\.\./)?(\w+\.h)"', path.read_text())
-    return not any(name == "simd.h" or not is_portable(ROOT / "wasm" / name) for name in included)
+    """Return True if a C file uses no vectors, neither itself nor through what it includes."""
+    included = re.findall(r'#include "(.+)"', path.read_text())
+    headers = [(path.parent / name).resolve() for name in included]
+    return not any(header.name == "simd.h" or not is_portable(header) for header in headers)
 
 
 def missing(kernel):
@@ -244,7 +246,7 @@ def test_limits_are_the_headers():
 def test_files_stay_readable(path):
     """One noun a file: about 300 lines of Python or 250 of C, functions that fit a screen."""
     lines = path.read_text().splitlines()
-    assert len(lines) <= (320 if path.suffix == ".py" else 270)
+    assert len(lines) <= (320 if path.suffix == ".py" else 250)
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -1,57 +1,54 @@
-/* The obvious attention: for each query and each run of keys the scores of a block of keys, their
- * exponentials, and the weighted values; the greatest score, the sum and the output are carried from
- * block to block. The runs are merged in order. */
+/* The obvious attention: one query at a time, by the formulas of attention/forward.c.
+ *
+ * Each run of keys is taken in blocks: the scores of the block, their exponentials, and the weighted values. The
+ * greatest score, the sum and the output are carried from block to block. The runs are merged in order. */
 #include "../abi.h"
-#include "../log.h"
-#include "../philox.h"
-#include "attention_score.h"
+#include "../shared/log.h"
+#include "../shared/philox.h"
+#include "attention.h"
 #include "scalar_math.h"
 
 typedef struct attention_f32_arguments arguments;
 
-/* What a query has summed up over some keys: one row_state of ../attention.h. */
+/* The state of a query, accumulated over some keys: struct row_state of attention/workspace.h. */
 struct state {
     float max, unused[3], sum, unused_too[3], out[];
 };
 
-static float half(uint16_t bits) {
-    union {
-        uint32_t bits;
-        float f;
-    } u = {((uint32_t)(bits & 0x8000) << 16) | ((uint32_t)(bits & 0x7fff) << 13)};
-    if ((bits & 0x7c00) == 0x7c00) {
-        u.bits |= 0x7f800000;
-        return u.f;
-    }
-    return u.f * 0x1p112f;
+/* Converts a number of IEEE 754 half precision: see attention/storage.c. */
+static float half_to_f32(uint16_t bits) {
+    uint32_t moved = ((uint32_t)(bits & 0x8000) << 16) | ((uint32_t)(bits & 0x7fff) << 13);
+    if ((bits & 0x7c00) == 0x7c00) return f32_of_bits(moved | 0x7f800000);
+    return f32_of_bits(moved) * 0x1p112f;
 }
 
-/* Number (j, d) of a key head's keys: see enum storage in ../abi.h. */
+/* Returns element d of key j. abi.h describes the layouts of enum storage. */
 static float key_at(const arguments *args, int32_t key_head, int32_t j, int32_t d) {
     int32_t head = key_head * args->k_head_stride, at = head + j * args->k_stride + d;
     int32_t panel = head + j / ATTENTION_PANEL * ATTENTION_PANEL * args->k_stride, i = j % ATTENTION_PANEL;
     if (args->storage == STORED_ROWS) return ((const float *)args->k)[at];
-    if (args->storage == STORED_HALVES) return half(((const uint16_t *)args->k)[at]);
+    if (args->storage == STORED_HALVES) return half_to_f32(((const uint16_t *)args->k)[at]);
     if (args->storage == STORED_PANELS) return ((const float *)args->k)[panel + d * ATTENTION_PANEL + i];
     return (float)((const int8_t *)args->k)[panel + d / 2 * 2 * ATTENTION_PANEL + i * 2 + d % 2];
 }
 
+/* Returns element c of value j. */
 static float value_at(const arguments *args, int32_t key_head, int32_t j, int32_t c) {
     int32_t head = key_head * args->v_head_stride, at = head + j * args->v_stride + c;
     int32_t panel = head + c / ATTENTION_PANEL * ATTENTION_PANEL * args->capacity, i = c % ATTENTION_PANEL;
     if (args->storage == STORED_ROWS) return ((const float *)args->v)[at];
-    if (args->storage == STORED_HALVES) return half(((const uint16_t *)args->v)[at]);
+    if (args->storage == STORED_HALVES) return half_to_f32(((const uint16_t *)args->v)[at]);
     if (args->storage == STORED_PANELS) return ((const float *)args->v)[panel + j * ATTENTION_PANEL + i];
     return (float)((const int8_t *)args->v)[panel + j / 2 * 2 * ATTENTION_PANEL + i * 2 + j % 2];
 }
 
+/* Returns the factor of key j, which is 1 unless keys and values are int8. */
 static float scale_at(const arguments *args, const float *scales, int32_t key_head, int32_t j) {
     return args->storage == STORED_INT8 ? scales[key_head * args->capacity + j] : 1.0f;
 }
 
-/* The score of key j for query i, -inf where it may not be seen. */
 float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
-    int32_t past = j - (i + args->diagonal); /* How far the key lies past the query's diagonal. */
+    int32_t past = j - (i + args->diagonal); /* The distance by which the key lies past the query's diagonal. */
     if (past > args->after || past < -args->before) return MINUS_INFINITY;
     float bias = 0.0f;
     if (args->mask_kind != MASK_NONE) {
@@ -69,7 +66,6 @@ float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
     return dot + bias;
 }
 
-/* Whether dropout takes a weight: see ../attention_dropout.c. */
 int is_dropped(const arguments *args, int32_t head, int32_t i, int32_t j) {
     uint32_t words[4] = {(uint32_t)j / 4, args->first_query + (uint32_t)i, args->first_head + (uint32_t)head,
                          args->batch};
@@ -84,7 +80,7 @@ int is_dropped(const arguments *args, int32_t head, int32_t i, int32_t j) {
     return words[j % 4] < args->dropout;
 }
 
-/* Brings one query's state up to date with keys [begin, end). */
+/* Updates one query's state with keys [begin, end). */
 static void visit(const arguments *args, struct state *state, int32_t head, int32_t i, int32_t begin, int32_t end) {
     float weights[ATTENTION_KEY_BLOCK], greatest = state->max;
     for (int32_t j = begin; j < end; j++) {
@@ -111,7 +107,7 @@ static void start(const arguments *args, struct state *state) {
     for (int32_t c = 0; c < args->value_dim; c++) state->out[c] = 0.0f;
 }
 
-/* Adds sums with maximum `max` to the state; returns what they count. */
+/* Adds a sum with maximum `max` to the state; returns the factor for the values that belong to it. */
 static float join(const arguments *args, struct state *state, float max, float sum) {
     float greatest = max > state->max ? max : state->max, origin = greatest == MINUS_INFINITY ? 0.0f : greatest;
     float shrink = exp_f32(state->max - origin), share = exp_f32(max - origin);
@@ -130,7 +126,7 @@ static int is_whole(const arguments *args) {
     return args->finish && args->key_begin == 0 && args->key_end == args->keys;
 }
 
-/* What a run of keys gave to a query whose call takes part of them: see ../attention_rows.c. */
+/* Returns the state of one run of keys when calls take a part of the keys each: see attention/one_query.c. */
 static struct state *partial(const arguments *args, int32_t h, int32_t i, int32_t run) {
     int32_t runs = (args->keys + ATTENTION_KEY_RUN - 1) / ATTENTION_KEY_RUN, size = 8 + (args->value_dim + 3) / 4 * 4;
     return (struct state *)(args->partials + ((h * args->queries + i) * runs + run) * size);
@@ -163,7 +159,7 @@ int32_t attention_f32(const arguments *args) {
     enum { STATE = 8 + ATTENTION_MAX_DIM };
     if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
     if (args->dim > ATTENTION_MAX_DIM || args->value_dim > ATTENTION_MAX_DIM) return STATUS_BAD_ARGUMENT;
-    int carried = !args->partials && !is_whole(args); /* From call to call, in the workspace. */
+    int carried = !args->partials && !is_whole(args); /* The state is kept in the workspace from call to call. */
     for (int32_t h = args->head_begin; h < args->head_end; h++) {
         for (int32_t i = args->query_begin; i < args->query_end; i++) {
             float *states = (float *)args->workspace + (carried ? i - args->query_begin + 1 : 1) * STATE;

@@ -1,6 +1,6 @@
-/* The obvious top-k: score each row, insert it where it belongs in a sorted list of the best k. */
+/* The obvious top-k: scores one row after another and inserts it where it belongs in the sorted list of the best k. */
 #include "../abi.h"
-#include "../nan.h"
+#include "../shared/floats.h"
 
 static double length(const float *x, int32_t n) {
     double square = 0;
@@ -25,7 +25,7 @@ static float score_of(const float *q, const float *c, int32_t n, int32_t metric,
     return sum < -1.0f ? -1.0f : sum;
 }
 
-/* Rows come in the order of their indices, so an equal score never overtakes; NaN overtakes nothing. */
+/* Returns 1 if a score ranks above another of a lower index. An equal score does not; NaN ranks below every other. */
 static int overtakes(float score, float other) { return score > other || (other != other && score == score); }
 
 EXPORT(cosine_top_k_f32)

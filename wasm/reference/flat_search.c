@@ -1,5 +1,7 @@
-/* The obvious searches of panels: one query and one vector at a time. */
-#include "../index.h"
+/* The obvious searches of panels, by floats and by codes: one query and one vector at a time. The formulas are those of
+ * indexes/flat. */
+#include "../indexes/keys.h"
+#include "../indexes/store.h"
 
 struct flat_workspace {
     float row[INDEX_MAX_DIM];
@@ -37,7 +39,7 @@ static struct coded_query coded(const struct flat_search_arguments *args, struct
     return q;
 }
 
-/* docs/decisions/0009 derives it. */
+/* Returns a lower bound of the distance of a vector, by its codes: docs/decisions/0009 derives it. */
 static float lower_bound(const struct flat_search_arguments *args, const struct coded_query *q, const int16_t *codes,
                          int32_t position) {
     int32_t stride = row_stride(args->dim);
@@ -69,6 +71,7 @@ static void search(const struct flat_search_arguments *args, int32_t query, int 
     }
 }
 
+/* Ranks a query's candidates by their exact distances, until their lower bounds are above those in the heap. */
 static void rank_candidates(const struct flat_search_arguments *args, int32_t query) {
     struct flat_workspace *w = args->workspace;
     int32_t count = args->end - args->begin;

@@ -1,5 +1,5 @@
-/* The obvious distances of one point from many vectors. */
-#include "../index.h"
+/* The obvious distances of one vector from many: see indexes/distances.h. */
+#include "../indexes/distances.h"
 
 static float row_distance(const float *q, const float *x, int32_t n, int32_t metric) {
     float sum = 0.0f;

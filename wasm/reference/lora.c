@@ -1,6 +1,7 @@
-/* The obvious adapter: its output, a step of its training, and its Fisher information, element by element. */
+/* The obvious low-rank adapter, one element at a time: its output, a step of training, and its Fisher information. The
+ * formulas are those of lora/. */
 #include "../abi.h"
-#include "../log.h"
+#include "../shared/log.h"
 #include "scalar_math.h"
 
 static int32_t padded(int32_t n) { return (n + 3) / 4 * 4; }
@@ -41,7 +42,8 @@ static float dot(const float *a, const float *b, int32_t n) {
     return sum;
 }
 
-/* Rows of inputs are `stride` apart, those of outputs `out`; row 1 + k belongs to candidate k. */
+/* The numbers that are computed for one sample: struct lora_pass of lora/loss.h says what the arrays hold. Rows of
+ * inputs are `stride` floats apart, those of outputs `out`; row 1 + k belongs to candidate k. */
 struct pass {
     const struct lora *lora;
     const struct lora_sample *sample;
@@ -87,7 +89,7 @@ static float logit(const struct pass *p, int32_t k) {
     return (p->score[k] - p->sample->threshold) / p->sample->temperature;
 }
 
-/* The loss, and the probability of each label; see lora_loss.c for the formulas. */
+/* Returns the loss and sets the probability of each label. */
 static float loss_of(struct pass *p) {
     int32_t count = p->sample->candidates;
     float z = logit(p, 0), sum = 0.0f, max = z;
@@ -107,7 +109,7 @@ static float loss_of(struct pass *p) {
     return log_f32(sum) + (max - z);
 }
 
-/* The derivatives of -factor log(probability[label]) by the scores. */
+/* Sets the slopes: the derivatives of -factor log(probability[label]) with respect to the scores. */
 static void set_slopes(struct pass *p, int32_t label, float factor) {
     float others = 0.0f, scaled = factor / p->sample->temperature;
     if (p->sample->loss == LORA_FEEDBACK) {
@@ -121,14 +123,15 @@ static void set_slopes(struct pass *p, int32_t label, float factor) {
     p->slope[label] = -scaled * others;
 }
 
-/* The derivative of score k by element o of the row whose inverse norm is `own`, `other` being the second row. */
+/* The derivative of score k with respect to element o of `row`, whose inverse norm is `own`. The score compares that
+ * row with `other`. */
 static float score_slope(const struct pass *p, int32_t k, const float *row, float own, const float *other,
                          float of_other, int32_t o) {
     float along = p->sample->metric == METRIC_COSINE ? p->score[k] * row[o] * own : 0.0f;
     return (other[o] * of_other - along) * own;
 }
 
-/* dy from the slopes, or for a regression from its target; then c = scale B^T dy. */
+/* Computes dy from the slopes, or for a regression from its target; then c = scale B^T dy. */
 static void backward(struct pass *p, float reward) {
     int32_t count = p->sample->candidates, rank = p->lora->rank;
     float of_y = p->inverse_norm[count];
@@ -150,7 +153,7 @@ static void backward(struct pass *p, float reward) {
     }
 }
 
-/* The gradient by the weight in column j of row r of A, or of B transposed. */
+/* The gradient with respect to the weight in column j of row r of A, or of B transposed. */
 static float gradient(const struct pass *p, int32_t r, int32_t of_b, int32_t j) {
     float sum = 0.0f;
     for (int32_t i = 0; i < p->rows; i++) {
@@ -160,7 +163,7 @@ static float gradient(const struct pass *p, int32_t r, int32_t of_b, int32_t j) 
     return sum;
 }
 
-/* A bound on the gradient's elements, so that squares of them stay finite. */
+/* Returns 1 if the squares of the gradient's elements are finite, judged by a bound of the elements. */
 static int32_t is_moderate(const struct pass *p) {
     int32_t rank = p->lora->rank;
     float of_a = 0.0f, of_b = 0.0f;
@@ -216,7 +219,7 @@ int32_t lora_fisher_f32(void *workspace, const struct lora *lora, const struct l
     for (int32_t label = 0; label < labels; label++) {
         float factor = weight * sample->reward;
         if (regression) {
-            /* Each output in turn, of which the gradient is one. */
+            /* For a regression a label is an output, whose gradient with respect to itself is 1. */
             for (int32_t o = 0; o < lora->out_dim; o++) p.dy[o] = o == label ? 1.0f : 0.0f;
             for (int32_t r = 0; r < lora->rank; r++) p.c[r] = lora->scale * lora->weights[b_at(lora, r, label)];
         } else {

@@ -1,7 +1,7 @@
-/* The obvious matrix product: for each row of A and each of its elements, add a multiple of a row of
- * B. The order of each element's sum is that of the fast version. */
+/* The obvious matrix product: for each row of A, each of its elements adds a multiple of a row of B to a row of C. The
+ * order of an element's additions is that of the fast version. */
 #include "../abi.h"
-#include "../nan.h"
+#include "../shared/floats.h"
 
 EXPORT(matmul_f32)
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,

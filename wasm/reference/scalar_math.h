@@ -1,22 +1,15 @@
-/* Elementary functions of one float, for the scalar variant. They follow vector_math.h. */
+/* Elementary functions of one float for the scalar variant: the formulas and polynomials of shared/vector_math.h. */
 #ifndef FLASHWASM_SCALAR_MATH_H
 #define FLASHWASM_SCALAR_MATH_H
 
-#include <stdint.h>
+#include "../shared/floats.h"
 
-#include "../nan.h"
-
-#define MINUS_INFINITY (-__builtin_inff())
-
-/* 2^scale * e^x for x <= 0 and 0 <= scale <= 24; zero where that is below 2^-127. */
+/* 2^scale * e^x for x <= 0 and a scale from 0 to 24; zero where that is below 2^-127. */
 static inline float scaled_exp_f32(float x, int scale) {
     const float magic = 12582912.0f + 127.0f + (float)scale, log2_e = 0x1.715476p+0f;
     float lowest = (-127.0f - (float)scale) * 0.693147180559945f;
     if (x < lowest) x = lowest;
-    union {
-        float f;
-        uint32_t bits;
-    } power = {x * log2_e + magic};
+    union float_bits power = {x * log2_e + magic};
     float f = x * log2_e - (power.f - magic) + x * 0x1.4ae0cp-26f;
     float p = 0x1.41fbbcp-13f;
     p = p * f + 0x1.5f3e54p-10f;

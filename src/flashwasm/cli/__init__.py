@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls the library, and prints."""
+"""The command line: each command parses its arguments, calls the library, and prints."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# Name of each command, and its line in `flashwasm --help`; the command `x-y` is the attribute `x_y`
-# of the module flashwasm.cli.x_y. The lines are written here too, so that the help imports none.
+# The name of each command, and its line in `flashwasm --help`. The command `x-y` is the attribute
+# `x_y` of the module flashwasm.cli.x_y. Its line is written here as well, so that the help does not
+# have to import the command.
 COMMANDS = {
-    "adapt": "Learn from feedback, where that is shown to help.",
+    "adapt": "Learn from feedback, if that is shown to help.",
     "bench": "Measure speed, memory and quality, beside NumPy and other libraries.",
-    "coverage": "Ask a coverage.py database which test runs what.",
+    "coverage": "Ask a coverage.py database which test runs which lines.",
     "defects": "Match failures with known defects, group them, and learn new ones.",
     "duplicates": "Find tests that do the same.",
     "embed": "Embed texts as unit vectors.",
-    "index": "Keep suites, coverage, failures and vectors in files, and check those.",
-    "feedback": "Say whether test B was a good answer for test A.",
+    "feedback": "Record whether test B was a good answer for test A.",
+    "index": "Write suites, coverage, failures and vectors to index files, and check such files.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",
     "search": "Find the functions that words describe.",
@@ -37,16 +38,18 @@ COMMANDS = {
     "tests-for": "Run the tests that a change calls for, the most relevant first.",
 }
 
+# Exit status of a command that was interrupted: 128 and the number of SIGINT, as shells expect.
 _INTERRUPTED = 130
-# New objects after which cycles are looked for. A command makes hundreds of thousands that stay to
-# its end, and with Python's 700 the looking takes a tenth of its time.
+# Number of new objects after which Python looks for reference cycles. A command makes hundreds of
+# thousands of objects that stay to its end, and with Python's own 700 the search for cycles takes a
+# tenth of its time.
 _COLLECT_AFTER = 100_000
-# Characters of what is refused that its line shows.
+# Number of characters that a message shows of a text that is refused.
 _SHOWN = 80
 
 
 class BadInput(click.ClickException):
-    """What the library refused, as one line on stderr."""
+    """An error of the library or the system, shown as one line on stderr."""
 
     exit_code = 2
 
@@ -55,46 +58,45 @@ class BadInput(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called, and reports errors in one place."""
+    """A group that imports a command only when it is called, and shows every error as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names without importing them."""
+        """Return the names of the commands, without importing these."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import a command, and return it."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        command = getattr(import_module(f"flashwasm.cli.{name}"), name)
-        assert isinstance(command, click.Command)  # noqa: S101 - a test walks the table.
+        command: click.Command = getattr(import_module(f"flashwasm.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table's lines."""
+        """Write the lines of the commands from the table."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; what the library or the system refuses becomes one line and status 2."""
+        """Run a command; turn an error of the library or the system into one line and status 2."""
         warnings.showwarning = _show_warning
         gc.set_threshold(_COLLECT_AFTER)
         for stream in (sys.stdout, sys.stderr):
-            # A file's name need not be text that the terminal can show.
+            # The name of a file may hold characters that the terminal cannot show.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Whoever reads the output has enough; click knows what to do.
+            # The reader of the output has gone. click ends the command as is usual.
             raise
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
-            # An argument or a file's name in another encoding than the terminal's.
+            # An argument, or the name of a file, is not in the terminal's encoding.
             message = f"not valid Unicode: {error.object[:_SHOWN]!r}"
             raise BadInput(ShapeError(message)) from error
         except KeyboardInterrupt:
@@ -102,7 +104,7 @@ class LazyGroup(click.Group):
 
 
 def _interrupted() -> NoReturn:
-    """End as a shell expects of a command that was interrupted."""
+    """End with the exit status that shells expect of an interrupted command."""
     click.echo("interrupted", err=True)
     sys.exit(_INTERRUPTED)
 
@@ -115,6 +117,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
+    """Show a warning as one line, without the place in the code that it came from."""
     del category, filename, lineno, file, line
     click.echo(f"warning: {message}", err=True)
 

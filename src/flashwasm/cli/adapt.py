@@ -1,97 +1,80 @@
-"""``flashwasm adapt``: learn from feedback, where that is shown to help."""
+"""``flashwasm adapt``: learn from feedback, if a measurement shows that this helps."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from flashwasm.cli.output import (
-    cache_option,
-    echo_json,
-    json_option,
-    model_option,
-    note,
-    print_table,
-    runtime_for,
-    threads_option,
-)
-from flashwasm.qe.adaptation.store import AdaptationStore, Version
+from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.options import EXISTING_PATH, json_option
+from flashwasm.cli.output import echo_json, note, nothing_found, print_table
+from flashwasm.qe.adaptation.adaptation_store import AdaptationStore, Version
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 
 if TYPE_CHECKING:
-    from flashwasm.qe.adaptation.gate import Verdict
+    from flashwasm.qe.adaptation.cross_validation import Verdict
 
 __all__ = ["adapt"]
 
 _TRAIN = "train"
+_path_argument = click.argument("path", type=EXISTING_PATH, default=".")
 
 
 class _TrainByDefault(click.Group):
-    """A group whose arguments are those of ``train`` where they name no command."""
+    """A group that takes its arguments as those of ``train`` if they name no other command."""
 
     default_command = _TRAIN
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command first."""
+        """Put the default command before arguments that do not begin with a command."""
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
 
-def path_argument(command: Any) -> Any:
-    """Add the suite's path, the working folder where it is left out."""
-    kind = click.Path(exists=True, path_type=Path)
-    return click.argument("path", type=kind, default=".")(command)
-
-
 @click.group(cls=_TrainByDefault)
 def adapt() -> None:
-    """Learn from feedback, where that is shown to help.
+    """Learn from feedback, if that is shown to help.
 
-    `flashwasm adapt PATH` is `flashwasm adapt train PATH`.
+    `flashwasm adapt PATH` is short for `flashwasm adapt train PATH`.
     """
 
 
 @adapt.command(_TRAIN)
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--report", is_flag=True, help="Say everything that was measured.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--fail-on-miss", is_flag=True, help="Exit status 1 where nothing is activated.")
+@click.argument("path", type=EXISTING_PATH)
+@click.option("--report", is_flag=True, help="Print everything that was measured.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers in training and in cross-validation.",
+)
+@click.option("--fail-on-miss", is_flag=True, help="Exit with status 1 if nothing is activated.")
 @json_option
-@model_option
-@threads_option
-@cache_option
+@embedding_options
 def train(
     path: Path,
     seed: int,
-    model: str | None,
-    threads: int | None,
+    embedding: Embedding,
     *,
     report: bool,
     fail_on_miss: bool,
     as_json: bool,
-    no_cache: bool,
 ) -> None:
     """Adapt a suite's embeddings to the feedback on it, and activate that if it helps.
 
-    It helps if tests of files that training did not see rank better: the mean reciprocal rank of
-    accepted tests in five-fold cross-validation by file, with the bootstrap's interval of 95 %
-    above zero. Otherwise nothing changes.
+    Five-fold cross-validation by file measures the mean reciprocal rank (MRR) of accepted tests in
+    files that training did not see. The adaptation helps if the 95 % interval of the rise of the
+    MRR, by the bootstrap, lies above zero. Otherwise nothing changes.
     """
-    from flashwasm.qe.similarity.suite_adaptation import adapt_suite  # noqa: PLC0415 - loads the encoder.
+    from flashwasm.qe.similarity.suite_adaptation import adapt_suite
 
-    done = adapt_suite(
-        path,
-        model=model,
-        seed=seed,
-        progress=True,
-        cache=not no_cache,
-        runtime=runtime_for(threads),
-    )
+    done = adapt_suite(path, seed=seed, **embedding)
     verdict = done.verdict
     activated = None if done.version is None else done.version.number
     if as_json:
@@ -109,29 +92,29 @@ def train(
 
 
 @adapt.command()
-@path_argument
+@_path_argument
 @json_option
 def status(path: Path, *, as_json: bool) -> None:
-    """Say which version is active."""
+    """Show the adaptation that is active; exit with status 1 if there is none."""
     active = _store(path).active()
-    _say(active, as_json=as_json)
+    _print_active(active, as_json=as_json)
     if active is None:
         sys.exit(1)
 
 
 @adapt.command()
-@path_argument
+@_path_argument
 @json_option
 def rollback(path: Path, *, as_json: bool) -> None:
-    """Go back to the version that was active before, or to none."""
-    _say(_store(path).rollback(), as_json=as_json)
+    """Go back to the adaptation that was active before, or to none."""
+    _print_active(_store(path).rollback(), as_json=as_json)
 
 
 @adapt.command()
-@path_argument
+@_path_argument
 @json_option
 def history(path: Path, *, as_json: bool) -> None:
-    """List all versions."""
+    """List all adaptations of a suite that were activated."""
     store = _store(path)
     active, versions = store.active(), store.history()
     number = None if active is None else active.number
@@ -144,16 +127,16 @@ def history(path: Path, *, as_json: bool) -> None:
         ]
         print_table(("version", "created", "MRR before", "after", ""), rows)
     if not versions:
-        note(f"there is no adaptation of {path}")
-        sys.exit(1)
+        nothing_found(f"there is no adaptation of {path}")
 
 
 def _store(path: Path) -> AdaptationStore:
+    """Return the adaptations of the suite that a path belongs to."""
     return AdaptationStore(pytest_rootdir(path.absolute()))
 
 
-def _say(version: Version | None, *, as_json: bool) -> None:
-    """Print the active version."""
+def _print_active(version: Version | None, *, as_json: bool) -> None:
+    """Print the version that is active, if there is one."""
     if as_json:
         echo_json({"active": None if version is None else asdict(version)})
     elif version is None:
@@ -167,12 +150,13 @@ def _say(version: Version | None, *, as_json: bool) -> None:
 
 
 def _ranks(version: Version) -> tuple[str, ...]:
-    """Return the figures of a version as text."""
+    """Return the MRR before and after a version, as text."""
     found = (version.verdict.get(name) for name in ("before", "after"))
     return tuple(f"{x:.3f}" if isinstance(x, float) else "" for x in found)
 
 
 def _gain(verdict: Verdict) -> str:
+    """Return the measured rise of the MRR as text, or no text if nothing was measured."""
     if verdict.gain is None:
         return ""
     gain = verdict.gain
@@ -183,7 +167,7 @@ def _gain(verdict: Verdict) -> str:
 
 
 def _report(verdict: Verdict) -> list[str]:
-    """Return the lines of ``--report``."""
+    """Return the lines that ``--report`` adds."""
     lines = [
         f"accepted pairs: {verdict.accepted}, rejected: {verdict.rejected}",
         f"held out: {verdict.queries} queries of {verdict.files} files",

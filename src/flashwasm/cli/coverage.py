@@ -1,28 +1,26 @@
-"""``flashwasm coverage``: which test runs what."""
+"""``flashwasm coverage``: the lines that each test runs."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flashwasm.cli.output import (
-    echo_json,
+from flashwasm.cli.input import read_text
+from flashwasm.cli.line_ranges import format_lines, parse_place
+from flashwasm.cli.options import (
+    count_option,
+    coverage_option,
     explain_option,
     html_option,
     json_option,
-    note,
-    print_table,
-    ranges,
-    read_text,
 )
-from flashwasm.errors import ShapeError
+from flashwasm.cli.output import echo_json, note, nothing_found, print_table
 from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
-from flashwasm.qe.coverage.index import CoverageIndex
 from flashwasm.qe.reports.html_pages import gaps_page, write_page
 
 if TYPE_CHECKING:
@@ -30,42 +28,29 @@ if TYPE_CHECKING:
 
 __all__ = ["coverage"]
 
-# More than a source has, and few enough to go through.
-_MOST_LINES = 1_000_000
-_DATABASE = click.option(
-    "--coverage",
-    "database",
-    default=".coverage",
-    show_default=True,
-    metavar="DB",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A coverage.py database with test contexts.",
-)
-_COUNT = click.option(
-    "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
-)
+_database_option = coverage_option("", default=".coverage")
 
 
 @click.group()
 def coverage() -> None:
-    """Ask a coverage.py database which test runs what.
+    """Ask a coverage.py database which test runs which lines.
 
-    The database is made by: pytest --cov=PKG --cov-context=test
+    This makes the database: pytest --cov=PKG --cov-context=test
     """
 
 
 @coverage.command()
 @click.argument("place", metavar="FILE:LINES")
-@_DATABASE
+@_database_option
 @explain_option
 @json_option
 def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     """Name the tests that run lines of a file.
 
-    LINES are numbers and ranges with commas between them: lib.py:10-20,31
-    --explain tells a test's own run from that of its fixtures.
+    LINES are line numbers and ranges, separated by commas, as in lib.py:10-20,31. With --explain,
+    the lines that a test runs itself are listed apart from those that its fixtures run.
     """
-    file, lines = _place(place)
+    file, lines = parse_place(place)
     index = CoverageIndex.load(database)
     tests = index.who(file, lines)
     parts = _parts(index, file, tests) if explain else {}
@@ -76,22 +61,23 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
         for test, lines_by_part in parts.items():
             click.echo(test)
             for part, run in lines_by_part.items():
-                click.echo(f"    {part.replace('_', ' ')}: {ranges(run) or 'none'}")
+                click.echo(f"    {part.replace('_', ' ')}: {format_lines(run) or 'none'}")
     else:
         print_table(
             ("lines", "test"), [(",".join(map(str, found)), test) for test, found in tests.items()]
         )
-    _end(found=bool(tests), reason=f"no test runs {place}")
+    if not tests:
+        nothing_found(f"no test runs {place}")
 
 
 @coverage.command()
 @click.argument("nodeid")
-@_COUNT
-@_DATABASE
+@count_option("tests")
+@_database_option
 @explain_option
 @json_option
 def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: bool) -> None:
-    """Name the tests that run the most alike lines; --explain says which."""
+    """Name the tests that run most of the same lines as a test; --explain lists these lines."""
     index = CoverageIndex.load(database)
     matches = index.nearest(nodeid, count)
     if as_json:
@@ -109,17 +95,19 @@ def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: 
             ("score", "shared lines", "test"),
             [(f"{m.score:.3f}", str(m.shared), m.nodeid) for m in matches],
         )
-    _end(found=bool(matches), reason=f"no other test runs a line that {nodeid} runs")
+    if not matches:
+        nothing_found(f"no other test runs a line that {nodeid} runs")
 
 
 @coverage.command()
-@_DATABASE
+@_database_option
 @explain_option
 @json_option
 def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
-    """Group the tests that run exactly the same lines; --explain says which.
+    """Group the tests that run exactly the same lines; --explain lists these lines.
 
-    They may check different things: `flashwasm duplicates --coverage` looks at their texts too.
+    Such tests may check different things. `flashwasm duplicates --coverage` compares their texts,
+    too.
     """
     index = CoverageIndex.load(database)
     groups = index.identical()
@@ -133,19 +121,26 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
                 click.echo(f"    {test}")
             if explain:
                 _print_lines("all run", index.shared_lines(group[0]))
-    _end(found=bool(groups), reason="no two tests run the same lines")
+    if not groups:
+        nothing_found("no two tests run the same lines")
 
 
 @coverage.command()
-@click.option("--diff", "diff", metavar="F|-", help="Only lines that a unified diff adds.")
+@click.option(
+    "--diff",
+    "diff",
+    metavar="F|-",
+    help="Show only lines that this unified diff, or - for stdin, adds.",
+)
 @click.option(
     "--root",
     default=".",
+    show_default=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that relative paths of the database start at.",
+    help="The folder that relative paths in the database start from.",
 )
-@_COUNT
-@_DATABASE
+@count_option("gaps")
+@_database_option
 @html_option
 @explain_option
 @json_option
@@ -161,9 +156,9 @@ def gap(
 ) -> None:
     """Show lines of functions that no test runs, the riskiest first.
 
-    The risk is a product: the share of the function that is not run, the logarithm of how many
-    statements that is, and one more than the branches among them. --explain says which lines
-    there the test to extend runs.
+    The risk is a product of three numbers: the share of the function's statements that no test
+    runs, the logarithm of their number, and one more than the number of branches among them. Each
+    gap names the test to extend; --explain lists the lines of the function that this test runs.
     """
     only = None
     if diff is not None:
@@ -182,14 +177,15 @@ def gap(
             click.echo(f"{one.risk:.2f}  {one.path}:{lines} in {one.function}\n    {parts}")
             click.echo(f"    extend: {one.nearest_test or 'no test is near'}")
             if explain and one.nearest_lines:
-                click.echo(f"    it runs: {ranges(one.nearest_lines)}")
-    _end(found=bool(gaps), reason="no gap")
+                click.echo(f"    it runs: {format_lines(one.nearest_lines)}")
+    if not gaps:
+        nothing_found("no gap")
 
 
 def _parts(
     index: CoverageIndex, file: str, tests: Mapping[str, list[int]]
 ) -> dict[str, dict[str, list[int]]]:
-    """Split the lines that each test runs into its own and its fixtures'."""
+    """Return for each test the lines that it runs itself, apart from those of its fixtures."""
     name = index.files[index.find_file(file)]
     parts = {}
     for test, lines in tests.items():
@@ -202,27 +198,6 @@ def _parts(
 
 
 def _print_lines(what: str, lines: Mapping[str, list[int]]) -> None:
+    """Print the lines of each file, after words that say who runs them."""
     for file, numbers in lines.items():
-        click.echo(f"    {what} {file}:{ranges(numbers)}")
-
-
-def _place(place: str) -> tuple[str, list[int]]:
-    """Split FILE:LINES."""
-    file, _, spans = place.rpartition(":")
-    lines: list[int] = []
-    try:
-        for span in spans.split(","):
-            first, _, last = span.partition("-")
-            begin, end = int(first), int(last or first)
-            lines += range(begin, min(end, begin + _MOST_LINES) + 1)
-    except ValueError:
-        lines = []
-    if not file or not lines:
-        raise ShapeError(f"{place!r} is not FILE:LINES, as lib.py:10-20,31 is")
-    return file, lines
-
-
-def _end(*, found: bool, reason: str) -> None:
-    if not found:
-        note(reason)
-        sys.exit(1)
+        click.echo(f"    {what} {file}:{format_lines(numbers)}")

@@ -1,8 +1,7 @@
-"""``flashwasm defects``: failures and the defects behind them."""
+"""``flashwasm defects``: failures, and the defects that cause them."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -10,43 +9,40 @@ from typing import Any
 
 import click
 
+from flashwasm.cli.input import read_stdin
+from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
-    explain_option,
-    explained,
-    html_option,
-    json_option,
-    note,
     note_missing,
+    nothing_found,
+    print_explanation,
     print_table,
-    read_stdin,
     shared_json,
 )
-from flashwasm.qe.defects.library import (
+from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
+from flashwasm.qe.defects.failure_files import TestFailure, read_failures
+from flashwasm.qe.defects.failure_library import (
     DefectMatch,
-    FailureCluster,
     FailureLibrary,
-    cluster_failures,
 )
-from flashwasm.qe.defects.reports import TestFailure, read_failures
 from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 __all__ = ["defects"]
 
-_FILES = click.argument(
+_files_argument = click.argument(
     "files",
     metavar="TRACEBACK|REPORT|-...",
     nargs=-1,
     required=True,
     type=click.Path(exists=True, allow_dash=True, path_type=Path),
 )
-_LIBRARY = click.option(
+_library_option = click.option(
     "--library",
     required=True,
     metavar="DB",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The library, a SQLite file.",
+    type=FILE,
+    help="The library of known defects, a SQLite file.",
 )
 
 
@@ -54,70 +50,50 @@ _LIBRARY = click.option(
 def defects() -> None:
     """Match failures with known defects, group them, and learn new ones.
 
-    Each command takes files, and - for stdin: pytest | flashwasm defects cluster -
+    Each command takes files, or - for stdin, as in: pytest | flashwasm defects cluster -
     """
 
 
 @defects.command()
-@_FILES
-@_LIBRARY
+@_files_argument
+@_library_option
 @explain_option
 @json_option
 def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: bool) -> None:
-    """Say which failures are new, known, or of a defect that was resolved.
+    """Say which failures are new, which are known, and which are regressions.
 
-    A file is JUnit XML, what pytest-reportlog writes or pytest prints, or one traceback. Exit
-    status 1: no failure is of a defect in the library.
+    A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
+    pytest-reportlog, the output of pytest, or one traceback. Exit status: 1 if the library has the
+    defect of none of the failures.
     """
     known = FailureLibrary(library)
     failures = _read(files)
     matches = [known.match(one.failure) for one in failures]
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
+    pairs = list(zip(failures, matches, strict=True))
     if as_json:
-        echo_json(
-            {
-                "library": str(library),
-                "missing": known.missing,
-                "failures": [
-                    {
-                        "test": one.test,
-                        "exception": one.failure.exception,
-                        **_json(one, found, explainer),
-                    }
-                    for one, found in zip(failures, matches, strict=True)
-                ],
-            }
-        )
+        documents = [_json(one, found, explainer) for one, found in pairs]
+        echo_json({"library": str(library), "missing": known.missing, "failures": documents})
+    elif explainer is None:
+        print_table(("status", "test", "defect", "why"), [_row(*pair) for pair in pairs])
     else:
-        rows = [
-            (
-                found.status,
-                one.test or "-",
-                "-" if found.status == "new" else str(found.defect),
-                found.evidence + (f" [{found.note}]" if found.note else ""),
-            )
-            for one, found in zip(failures, matches, strict=True)
-        ]
-        if explainer is None:
-            print_table(("status", "test", "defect", "why"), rows)
-        else:
-            for row, one, found in zip(rows, failures, matches, strict=True):
-                shared = explainer.explain(one.failure.text, found.example)
-                click.echo("\n".join(["  ".join(row), *explained(found.components, shared)]))
+        for one, found in pairs:
+            click.echo("  ".join(_row(one, found)))
+            shared = explainer.explain(one.failure.text, found.example)
+            print_explanation(found.components, shared)
     _end(failures, files)
     if all(found.status == "new" for found in matches):
-        note("no failure is of a defect in the library")
-        sys.exit(1)
+        nothing_found("no failure is of a defect in the library")
 
 
 @defects.command()
-@_FILES
+@_files_argument
 @html_option
 @explain_option
 @json_option
 def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_json: bool) -> None:
-    """Group failures by what they share, the largest group first."""
+    """Group failures that seem to have the same cause, the largest group first."""
     failures = _read(files)
     clusters = cluster_failures([one.failure for one in failures])
     if html is not None:
@@ -146,16 +122,18 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
             for i in group.members:
                 click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
             if explainer is not None and len(group.members) > 1:
-                click.echo("\n".join(explained({}, _shared(group, failures, explainer))))
+                print_explanation({}, _shared(group, failures, explainer))
     _end(failures, files)
 
 
 @defects.command()
-@_FILES
-@_LIBRARY
-@click.option("--name", required=True, help="The defect that caused these failures.")
-@click.option("--resolved", is_flag=True, help="It is resolved: a match is a regression.")
-@click.option("--note", "remark", default="", help="What to show with each match.")
+@_files_argument
+@_library_option
+@click.option("--name", required=True, help="Name of the defect that caused these failures.")
+@click.option(
+    "--resolved", is_flag=True, help="The defect is resolved, so a match is a regression."
+)
+@click.option("--note", "remark", default="", help="Text to show with each match.")
 @json_option
 def learn(
     files: tuple[Path, ...],
@@ -166,7 +144,7 @@ def learn(
     resolved: bool,
     as_json: bool,
 ) -> None:
-    """Add failures to a defect of the library, which is made if need be."""
+    """Add failures to a defect of the library; make the library if it does not exist."""
     failures = _read(files)
     _end(failures, files)
     known = FailureLibrary(library, create=True)
@@ -177,8 +155,16 @@ def learn(
         click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
 
 
+def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:
+    """Return the cells of a failure's row in the table of matches."""
+    defect = "-" if found.status == "new" else str(found.defect)
+    note = f" [{found.note}]" if found.note else ""
+    return found.status, one.test or "-", defect, found.evidence + note
+
+
 def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> dict[str, Any]:
-    document = asdict(found)
+    """Return a match for JSON, with what both sides share if that is asked for."""
+    document = {"test": one.test, "exception": one.failure.exception, **asdict(found)}
     example = document.pop("example")
     if explainer is not None:
         document |= shared_json(explainer.explain(one.failure.text, example))
@@ -188,27 +174,28 @@ def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> 
 def _shared(
     group: FailureCluster, failures: list[TestFailure], explainer: Explainer
 ) -> Explanation:
-    """Return what the first and the last of a group share."""
+    """Return what the first and the last failure of a group share."""
     first, last = (failures[group.members[i]].failure.text for i in (0, -1))
     return explainer.explain(first, last)
 
 
 def _read(files: tuple[Path, ...]) -> list[TestFailure]:
+    """Return the failures of all files, in their order."""
     return [failure for file in files for failure in _read_one(file)]
 
 
 def _read_one(file: Path) -> list[TestFailure]:
+    """Return the failures of a file, or of stdin for "-"."""
     if str(file) != "-":
         return read_failures(file)
     with tempfile.TemporaryDirectory() as folder:
-        # Reports are read as streams, from their start.
+        # A report is read from its start more than once, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
         return read_failures(kept)
 
 
 def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:
-    """End with status 1 where nothing failed."""
+    """End the command if the files hold no failure."""
     if not failures:
-        note(f"no failure in {', '.join(map(str, files))}")
-        sys.exit(1)
+        nothing_found(f"no failure in {', '.join(map(str, files))}")

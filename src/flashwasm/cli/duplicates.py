@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
 import click
 
-from flashwasm.cli.indexes import chosen, index_option, note_changes
-from flashwasm.cli.output import (
-    cache_option,
-    echo_json,
+from flashwasm.cli.embedding_options import cache_option
+from flashwasm.cli.options import (
+    EXISTING_PATH,
+    FILE,
+    coverage_option,
     explain_option,
-    explained,
     html_option,
+    index_option,
     json_option,
-    note,
+)
+from flashwasm.cli.output import (
+    echo_json,
     note_skipped,
+    nothing_found,
+    print_explanation,
     shared_json,
     skipped_json,
 )
+from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.reports.html_pages import duplicates_page, write_page
 from flashwasm.qe.reports.sarif import duplicates_sarif
@@ -39,16 +44,11 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("path", required=False, type=EXISTING_PATH)
 @index_option
+@coverage_option(", which the third tier needs")
 @click.option(
-    "--coverage",
-    "database",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A coverage.py database with test contexts: adds the third tier.",
-)
-@click.option(
-    "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 too."
+    "--sarif", metavar="F", type=FILE, help="Also write the findings to this SARIF 2.1.0 file."
 )
 @explain_option
 @html_option
@@ -67,19 +67,19 @@ def duplicates(
 ) -> None:
     """Find tests that do the same.
 
-    In tiers: the same body, whatever the docstring, comments and formatting; the same but for
-    literals, with the parametrised test that could replace them; and, with --coverage, the same
-    lines run and similar text. Names count by what they stand for, so tests of different classes
-    that use attributes of self are not called alike.
+    There are three tiers of groups. Tests of the first have the same body, whatever their
+    docstrings, comments and formatting. Tests of the second differ in literals only; the
+    parametrised test that could replace them is shown. Tests of the third, which needs --coverage,
+    run the same lines and have similar text. Names are compared by what they stand for, so tests of
+    different classes that use attributes of self are not called the same.
     """
-    place, is_file = chosen(path, index_file)
-    if is_file:
-        suite = read_suite(place)[0]
+    source = path_or_index(path, index_file)
+    if source.is_index:
+        suite = read_suite(source.path)[0]
     else:
         with progress_report("reading the suite") as advance:
-            suite = collect(place, cache=not no_cache, progress=advance)
-    changes = suite.changes() if is_file else []
-    note_changes(changes, place)
+            suite = collect(source.path, cache=not no_cache, progress=advance)
+    changed = changed_json(suite, source)
     coverage = None if database is None else CoverageIndex.load(database)
     with progress_report("comparing texts") as advance:
         groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
@@ -88,38 +88,36 @@ def duplicates(
         log = json.dumps(duplicates_sarif(groups, suite.root), indent=2)
         write_atomically(sarif, [log.encode()])
     if html is not None:
-        write_page(html, duplicates_page(groups, place))
+        write_page(html, duplicates_page(groups, source.path))
     if as_json:
-        echo_json(
-            {
-                "tests": len(suite.tests),
-                "groups": [_json(group, explainer) for group in groups],
-                **({"changed": changes} if is_file else {}),
-                "skipped": skipped_json(suite.skipped),
-            }
-        )
+        document = {
+            "tests": len(suite.tests),
+            "groups": [_json(group, explainer) for group in groups],
+            **changed,
+            "skipped": skipped_json(suite.skipped),
+        }
+        echo_json(document)
     else:
         note_skipped(suite.skipped)
         for group in groups:
-            click.echo(f"{_TIERS[group.tier]}: {group.reason}")
-            for test in group.tests:
-                click.echo(f"    {test.nodeid}")
-            if explainer is not None:
-                click.echo("\n".join(explained({}, _shared(group, explainer))))
-            if group.suggestion:
-                click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
+            _print(group, explainer)
     if not groups:
-        note(f"no tests in {place}" if not suite.tests else f"no duplicates in {place}")
-        sys.exit(1)
+        nothing_found(f"no {'duplicates' if suite.tests else 'tests'} in {source.path}")
 
 
-def _shared(group: DuplicateGroup, explainer: Explainer) -> Explanation:
-    """Return what the first two of a group share."""
-    first, second = group.tests[:2]
-    return explainer.explain(first.source, second.source)
+def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
+    """Print a group: why its tests are the same, their names, and the test to replace them."""
+    click.echo(f"{_TIERS[group.tier]}: {group.reason}")
+    for test in group.tests:
+        click.echo(f"    {test.nodeid}")
+    if explainer is not None:
+        print_explanation({}, _shared(group, explainer))
+    if group.suggestion:
+        click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
 
 
 def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
+    """Return a group for JSON, with what its tests share if that is asked for."""
     return {
         "tier": group.tier,
         "kind": _TIERS[group.tier],
@@ -131,3 +129,9 @@ def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
         "suggestion": group.suggestion,
         **({} if explainer is None else shared_json(_shared(group, explainer))),
     }
+
+
+def _shared(group: DuplicateGroup, explainer: Explainer) -> Explanation:
+    """Return what the first two tests of a group share."""
+    first, second = group.tests[:2]
+    return explainer.explain(first.source, second.source)

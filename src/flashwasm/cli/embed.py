@@ -1,25 +1,18 @@
-"""``flashwasm embed``: texts to vectors."""
+"""``flashwasm embed``: from texts to vectors."""
 
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from flashwasm.cli.output import (
-    echo_json,
-    exists,
-    json_option,
-    model_option,
-    note,
-    read_stdin,
-    runtime_for,
-    threads_option,
-)
+from flashwasm.cli.embedding_options import model_option, runtime_for, threads_option
+from flashwasm.cli.input import exists, read_stdin
+from flashwasm.cli.options import FILE, json_option
+from flashwasm.cli.output import echo_json, note, nothing_found
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.sentence_encoder import DEFAULT_MAX_LENGTH
 from flashwasm.errors import DTypeError, ShapeError
@@ -30,25 +23,26 @@ if TYPE_CHECKING:
 
 __all__ = ["embed"]
 
-# A model reads the first few hundred tokens of a text: what is larger than this is none.
+# A model reads a few hundred tokens of a text, so a larger file was hardly meant.
 _MOST_BYTES = 64 << 20
 
 
 @click.command()
 @click.argument("inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True)
-@click.option("--tokens", is_flag=True, help="One vector a token, not normalised.")
+@click.option("--tokens", is_flag=True, help="Give one vector for each token, not of unit length.")
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to a .npy file, with --tokens to an .npz file, instead of stdout.",
+    metavar="F",
+    type=FILE,
+    help="Write to this .npy file, or with --tokens to this .npz file, instead of stdout.",
 )
 @click.option(
     "--max-length",
     type=int,
     default=DEFAULT_MAX_LENGTH,
     show_default=True,
-    help="Tokens a text, at most; the rest of a text is left out.",
+    help="Number of tokens of a text, at most; the rest of the text is cut off.",
 )
 @json_option
 @model_option
@@ -65,17 +59,17 @@ def embed(
 ) -> None:
     """Embed texts as unit vectors.
 
-    A FILE that exists is read as one text, - reads stdin as one text a line, and anything else is
-    the text itself. Vectors go to stdout as one JSON array a text. An .npz file of --tokens holds
-    `tokens`, the vectors of all texts in order, and `offsets`, where each text begins.
+    A FILE that exists is read as one text. The argument - reads stdin, where each line is a text.
+    Any other argument is itself the text. The vectors go to stdout, one JSON array for each text.
+    The .npz file of --tokens holds `tokens`, the vectors of all texts in order, and `offsets`, the
+    position in `tokens` at which each text begins.
     """
     suffix = ".npz" if tokens else ".npy"
     if output is not None and output.suffix != suffix:
         raise click.BadParameter(f"{output} does not end in {suffix}", param_hint="--output")
     named = [pair for argument in inputs for pair in _read(argument)]
     if not named:
-        note("no text on stdin")
-        sys.exit(1)
+        nothing_found("no text on stdin")
     encoder = SentenceEncoder.load(model, runtime=runtime_for(threads))
     run = encoder.encode_tokens if tokens else encoder.encode
     results = list(run([text for _, text in named], max_length=max_length, progress=True))
@@ -94,7 +88,7 @@ def embed(
                     for (name, _), result in zip(named, results, strict=True)
                 ],
             },
-            # A vector on hundreds of lines would help nobody.
+            # A vector stands on one line, not on hundreds.
             indent=None,
         )
     else:
@@ -103,13 +97,13 @@ def embed(
 
 
 def _read(argument: str) -> list[tuple[str, str]]:
-    """Read the texts that an argument stands for, and their names."""
+    """Return the texts that an argument stands for, each after its name."""
     if argument == "-":
-        # Only newlines separate: str.splitlines would also split at form feeds and the like.
+        # Only newlines separate texts; str.splitlines would also split at form feeds and the like.
         lines = io.StringIO(_decode(read_stdin(), "stdin"), newline=None)
         return [(line.rstrip("\n"), line.rstrip("\n")) for line in lines]
     path = Path(argument)
-    # An empty path would be the working folder.
+    # An empty text is no path; as one, it would mean the working folder.
     if argument and exists(path):
         if path.is_dir():
             raise ShapeError(f"{argument} is a folder; expected texts or files")
@@ -122,6 +116,7 @@ def _read(argument: str) -> list[tuple[str, str]]:
 
 
 def _decode(data: bytes, name: str) -> str:
+    """Return bytes as UTF-8 text, without a byte order mark."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -129,13 +124,14 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _numbers(result: npt.NDArray[np.float32]) -> list[object]:
-    """Nest the array's numbers in lists, each the shortest that reads back as the same float32."""
+    """Return an array as nested lists, each number with the fewest digits that keep its float32."""
     if result.ndim > 1:
         return [_numbers(row) for row in result]
     return [float(str(number)) for number in result]
 
 
 def _numpy_file(results: list[npt.NDArray[np.float32]], *, tokens: bool) -> memoryview:
+    """Return the content of a .npy file of vectors, or of an .npz file of tokens."""
     file = io.BytesIO()
     if tokens:
         offsets = np.cumsum([0, *(len(result) for result in results)])

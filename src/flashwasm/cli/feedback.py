@@ -1,4 +1,4 @@
-"""``flashwasm feedback``: say whether a test was a good answer for another."""
+"""``flashwasm feedback``: record whether a test was a good answer for another."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from flashwasm.cli.output import echo_json, json_option, note
+from flashwasm.cli.options import EXISTING_PATH, json_option
+from flashwasm.cli.output import echo_json, note
 from flashwasm.errors import ShapeError
-from flashwasm.qe.adaptation.feedback import FeedbackLog, Judgement
+from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Judgement
 from flashwasm.qe.suites.collection import collect
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 
@@ -22,19 +23,21 @@ __all__ = ["feedback"]
 @click.option(
     "--suite",
     "path",
-    type=click.Path(exists=True, path_type=Path),
+    type=EXISTING_PATH,
     default=".",
     show_default=True,
-    help="The suite that both are in.",
+    help="The suite that A and B are in.",
 )
-@click.option("--query", "asked", default="", help="What was asked, as it was typed.  [default: A]")
-@click.option("--rank", type=click.IntRange(min=1), help="Place of B among the results.")
+@click.option("--query", "asked", default="", help="The query, as it was typed.  [default: A]")
+@click.option("--rank", type=click.IntRange(min=1), help="Place of B among the results, from 1 on.")
 @click.option(
     "--propensity",
     type=click.FloatRange(0, 1, min_open=True),
-    help="The probability with which B was shown.",
+    help="Probability with which B was shown.",
 )
-@click.option("--source", default="cli", show_default=True, help="What writes this down.")
+@click.option(
+    "--source", default="cli", show_default=True, help="Name of the program that records this."
+)
 @json_option
 def feedback(
     verdict: str,
@@ -48,12 +51,11 @@ def feedback(
     *,
     as_json: bool,
 ) -> None:
-    """Say whether test B was a good answer for test A.
+    """Record whether test B was a good answer for test A.
 
-    A and B are node ids, or ends of some that only one test has. What is said goes into a log
-    that only grows; of several verdicts on one pair the last counts. Rank and propensity are
-    known already where B was shown by `flashwasm similar --explore`. `flashwasm adapt` learns
-    from the log.
+    A and B are node ids, or ends of node ids that only one test has. The verdict is appended to a
+    log, from which `flashwasm adapt` learns. Of several verdicts on the same pair, the last counts.
+    If `flashwasm similar --explore` showed B, the log has its rank and propensity already.
     """
     suite = collect(path)
     names = NodeIdLookup(suite.tests)

@@ -1,33 +1,35 @@
-"""``flashwasm index``: suites, functions, coverage, failures and vectors as files."""
+"""``flashwasm index``: files that hold suites, functions, coverage, failures and vectors."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from flashwasm.cli.indexes import note_changes
-from flashwasm.cli.output import (
-    cache_option,
-    echo_json,
-    json_option,
-    model_option,
-    note,
-    note_missing,
-    note_skipped,
-    print_table,
+from flashwasm.cli.embedding_options import (
+    Embedding,
+    embedding_options,
     runtime_for,
     threads_option,
 )
+from flashwasm.cli.options import EXISTING_PATH, coverage_option, json_option, output_option
+from flashwasm.cli.output import (
+    echo_json,
+    note_missing,
+    note_skipped,
+    nothing_found,
+    print_table,
+)
+from flashwasm.cli.path_or_index import note_changes
 from flashwasm.errors import CorruptFileError, ShapeError
-from flashwasm.qe.coverage.index import CoverageIndex
-from flashwasm.qe.defects.library import FailureLibrary, cluster_failures
-from flashwasm.qe.defects.reports import read_failures
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.defects.failure_clusters import cluster_failures
+from flashwasm.qe.defects.failure_files import read_failures
+from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.functions.function_index import FunctionIndex
-from flashwasm.qe.reports.inspection import FileReport, inspect_file, verify_file
+from flashwasm.qe.inspection.file_inspection import FileReport, inspect_file, verify_file
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.search import FlatIndex, HNSWIndex
 
@@ -36,61 +38,31 @@ if TYPE_CHECKING:
 
 __all__ = ["index"]
 
-_OUTPUT = click.option(
-    "--output",
-    "-o",
-    required=True,
-    metavar="F",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write.",
-)
-_SOURCE = click.argument("path", type=click.Path(exists=True, path_type=Path))
-_FILE = click.argument("file", metavar="F", type=click.Path(exists=True, path_type=Path))
+_file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
 
 
 @click.group()
 def index() -> None:
-    """Keep suites, coverage, failures and vectors in files, and check those."""
+    """Write suites, coverage, failures and vectors to index files, and check such files."""
 
 
 @index.group()
 def build() -> None:
-    """Write a file that commands take in the place of what it was made from."""
+    """Write a file that commands read instead of what it was made from."""
 
 
 @build.command()
-@_SOURCE
-@_OUTPUT
-@click.option(
-    "--coverage",
-    "database",
-    metavar="DB",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Compares what tests run, too.",
-)
+@click.argument("path", type=EXISTING_PATH)
+@output_option
+@coverage_option(", to compare the lines that tests run, too")
 @json_option
-@model_option
-@threads_option
-@cache_option
+@embedding_options
 def suite(
-    path: Path,
-    output: Path,
-    database: Path | None,
-    model: str | None,
-    threads: int | None,
-    *,
-    as_json: bool,
-    no_cache: bool,
+    path: Path, output: Path, database: Path | None, embedding: Embedding, *, as_json: bool
 ) -> None:
-    """Prepare the tests below PATH for `similar` and `duplicates`."""
-    made = SuiteIndex.build(
-        path,
-        model=model,
-        coverage=None if database is None else CoverageIndex.load(database),
-        progress=True,
-        cache=not no_cache,
-        runtime=runtime_for(threads),
-    )
+    """Read and embed the tests below PATH, for `similar` and `duplicates`."""
+    coverage = None if database is None else CoverageIndex.load(database)
+    made = SuiteIndex.build(path, coverage=coverage, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
     _refuse_empty(len(made.tests), f"no tests in {path}")
@@ -99,25 +71,13 @@ def suite(
 
 
 @build.command()
-@_SOURCE
-@_OUTPUT
+@click.argument("path", type=EXISTING_PATH)
+@output_option
 @json_option
-@model_option
-@threads_option
-@cache_option
-def functions(
-    path: Path,
-    output: Path,
-    model: str | None,
-    threads: int | None,
-    *,
-    as_json: bool,
-    no_cache: bool,
-) -> None:
-    """Prepare the functions below PATH for `search`."""
-    made = FunctionIndex.build(
-        path, model=model, progress=True, cache=not no_cache, runtime=runtime_for(threads)
-    )
+@embedding_options
+def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) -> None:
+    """Read and embed the functions below PATH, for `search`."""
+    made = FunctionIndex.build(path, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
     _refuse_empty(len(made.functions), f"no functions in {path}")
@@ -126,11 +86,11 @@ def functions(
 
 
 @build.command()
-@click.argument("path", metavar="DB", type=click.Path(exists=True, path_type=Path))
-@_OUTPUT
+@click.argument("path", metavar="DB", type=EXISTING_PATH)
+@output_option
 @json_option
 def coverage(path: Path, output: Path, *, as_json: bool) -> None:
-    """Keep a coverage.py database with checksums, for every --coverage."""
+    """Copy a coverage.py database to a file with checksums, for the option --coverage."""
     made = CoverageIndex.load(path)
     made.save(output)
     _report(output, "tests", len(made.tests), as_json=as_json)
@@ -142,14 +102,14 @@ def coverage(path: Path, output: Path, *, as_json: bool) -> None:
     metavar="TRACEBACK|REPORT...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=EXISTING_PATH,
 )
-@_OUTPUT
+@output_option
 @json_option
 def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
-    """Make a library of the failures in files, each group by its signature, for `defects match`.
+    """Make a library of the failures in files, for `defects match`.
 
-    A library that is there already grows.
+    Each group of failures with the same signature becomes a defect. A library that exists grows.
     """
     found = [one.failure for file in files for one in read_failures(file)]
     _refuse_empty(len(found), f"no failure in {', '.join(map(str, files))}")
@@ -166,18 +126,26 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
 
 
 @build.command()
-@click.argument("path", metavar="FILE.npy", type=click.Path(exists=True, path_type=Path))
-@_OUTPUT
-@click.option("--metric", type=click.Choice(["cosine", "dot", "l2"]), default="cosine")
-@click.option("--graph", is_flag=True, help="A graph (HNSW) instead of an exact index.")
+@click.argument("path", metavar="FILE.npy", type=EXISTING_PATH)
+@output_option
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "dot", "l2"]),
+    default="cosine",
+    show_default=True,
+    help="Similarity, or for l2 distance, that the search compares by.",
+)
+@click.option(
+    "--graph", is_flag=True, help="Make an approximate index, a graph (HNSW), not an exact one."
+)
 @json_option
 @threads_option
 def vectors(
     path: Path, output: Path, metric: str, threads: int | None, *, graph: bool, as_json: bool
 ) -> None:
-    """Index the rows of a NumPy file, each by its number, for `FlatIndex.load` or `HNSWIndex.load`.
+    """Index the rows of a NumPy file, for `FlatIndex.load` or `HNSWIndex.load`.
 
-    `flashwasm embed -o FILE.npy` writes such files.
+    The id of a vector is the number of its row. `flashwasm embed -o FILE.npy` writes such a file.
     """
     rows = _rows(path)
     _refuse_empty(len(rows), f"no vectors in {path}")
@@ -189,10 +157,10 @@ def vectors(
 
 
 @index.command()
-@_FILE
+@_file_argument
 @json_option
 def info(file: Path, *, as_json: bool) -> None:
-    """Say what a file is: its kind, version, sizes and digests."""
+    """Show the kind, version, sizes and digests of an index file."""
     report = inspect_file(file)
     if as_json:
         echo_json(_json(file, report))
@@ -212,12 +180,12 @@ def info(file: Path, *, as_json: bool) -> None:
 
 
 @index.command()
-@_FILE
+@_file_argument
 @json_option
 def verify(file: Path, *, as_json: bool) -> None:
-    """Read every byte of a file, and say whether what it was made from has changed since.
+    """Check every byte of an index file, and say if its sources have changed since.
 
-    Exit status 2 where the file is damaged; a stale one is whole.
+    Exit status: 2 if the file is damaged. A file whose sources have changed is not damaged.
     """
     changes = verify_file(file)
     if as_json:
@@ -228,6 +196,7 @@ def verify(file: Path, *, as_json: bool) -> None:
 
 
 def _json(file: Path, report: FileReport) -> dict[str, object]:
+    """Return the report on a file for JSON."""
     return {
         "file": str(file),
         "kind": report.kind,
@@ -249,6 +218,7 @@ def _json(file: Path, report: FileReport) -> dict[str, object]:
 
 
 def _rows(path: Path) -> npt.NDArray[np.float32]:
+    """Return the vectors of a .npy file as float32, one a row."""
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -259,12 +229,13 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _refuse_empty(count: int, reason: str) -> None:
+    """End the command if there is nothing to write to a file."""
     if not count:
-        note(reason)
-        sys.exit(1)
+        nothing_found(reason)
 
 
 def _report(output: Path, what: str, count: int, *, as_json: bool) -> None:
+    """Say how many things are in the file that was written, and its size."""
     size = output.stat().st_size
     if as_json:
         echo_json({"file": str(output), what: count, "bytes": size})

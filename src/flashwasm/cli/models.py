@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from flashwasm.cli.output import echo_json, json_option, note, print_table
+from flashwasm.cli.options import json_option
+from flashwasm.cli.output import echo_json, note, nothing_found, print_table
 from flashwasm.encoder import installed_models, model_installation
 from flashwasm.encoder.known_models import DEFAULT_MODEL
 
@@ -48,7 +49,7 @@ def list_models(*, as_json: bool) -> None:
         rows = [(m.name, f"{m.size / _MEGABYTE:.1f} MB", str(m.path)) for m in found]
         print_table(("model", "size", "folder"), rows)
     if not found:
-        note("no model is installed; get the default one with: flashwasm models install")
+        nothing_found("no model is installed; get the default one with: flashwasm models install")
         sys.exit(1)
 
 

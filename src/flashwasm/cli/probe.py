@@ -7,13 +7,16 @@ from dataclasses import asdict
 import click
 
 from flashwasm.capability_probe import capabilities
-from flashwasm.cli.output import echo_json, json_option, print_table
+from flashwasm.cli.options import json_option
+from flashwasm.cli.output import echo_json, print_table
 
 __all__ = ["probe"]
 
 
 @click.command()
-@click.option("--measure", is_flag=True, help="Measure what SIMD gains over scalar code.")
+@click.option(
+    "--measure", is_flag=True, help="Also measure how much faster SIMD is than scalar code."
+)
 @json_option
 def probe(*, measure: bool, as_json: bool) -> None:
     """Say what the sandbox supports on this machine."""
@@ -25,7 +28,7 @@ def probe(*, measure: bool, as_json: bool) -> None:
 
 
 def _text(value: object) -> str:
-    """Write a field for a person to read."""
+    """Return the value of a capability as people read it."""
     if value is None:
         return "not measured (--measure)"
     if isinstance(value, bool):

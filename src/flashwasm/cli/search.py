@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flashwasm.cli.indexes import chosen, index_option, note_changes
+from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.options import count_option, explain_option, index_option, json_option
 from flashwasm.cli.output import (
-    cache_option,
     echo_json,
-    explain_option,
-    explained,
-    json_option,
-    model_option,
-    note,
     note_missing,
     note_skipped,
+    nothing_found,
+    print_explanation,
     print_table,
-    runtime_for,
     skipped_json,
-    threads_option,
 )
+from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.similarity.explanation import Explanation
+
+if TYPE_CHECKING:
+    from flashwasm.qe.functions.function_match import FunctionMatch
 
 __all__ = ["search"]
 
@@ -32,78 +31,75 @@ __all__ = ["search"]
 @click.command()
 @click.argument("inputs", metavar="[PATH] WORDS", nargs=-1, required=True)
 @index_option
-@click.option(
-    "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
-)
+@count_option("functions")
 @explain_option
 @json_option
-@model_option
-@threads_option
-@cache_option
+@embedding_options
 def search(
     inputs: tuple[str, ...],
     index_file: Path | None,
     count: int,
-    model: str | None,
-    threads: int | None,
+    embedding: Embedding,
     *,
     explain: bool,
     as_json: bool,
-    no_cache: bool,
 ) -> None:
     """Find the functions that words describe.
 
-    PATH is a folder, a Python file or an index; tests in it are left out, and nothing is imported.
+    PATH is a folder, a Python file or an index file. Tests in it are left out, and nothing in it is
+    imported.
     """
     *paths, words = inputs
     if len(paths) > 1:
         raise click.UsageError(f"expected PATH and WORDS, got {len(inputs)} arguments")
-    place, is_file = chosen(Path(paths[0]) if paths else None, index_file)
-    runtime = runtime_for(threads)
-    if is_file:
-        index = FunctionIndex.load(place, model=model, runtime=runtime)
+    source = path_or_index(Path(paths[0]) if paths else None, index_file)
+    if source.is_index:
+        model, runtime = embedding["model"], embedding["runtime"]
+        index = FunctionIndex.load(source.path, model=model, runtime=runtime)
     else:
-        index = FunctionIndex.build(
-            place, model=model, progress=True, cache=not no_cache, runtime=runtime
-        )
-    changes = index.changes() if is_file else []
+        index = FunctionIndex.build(source.path, **embedding)
     note_missing(index.missing)
-    note_changes(changes, place)
+    changed = changed_json(index, source)
     matches = index.search(words, count)
     if as_json:
-        echo_json(
-            {
-                "words": words,
-                "functions": len(index.functions),
-                "scorers": index.scorers,
-                "missing": index.missing,
-                **({"changed": changes} if is_file else {}),
-                "matches": [
-                    {
-                        "name": match.function.name,
-                        "path": str(match.function.path),
-                        "line": match.function.line,
-                        "score": round(match.score, 6),
-                        "components": {k: round(v, 6) for k, v in match.components.items()},
-                        **({"shared_words": match.shared_words} if explain else {}),
-                    }
-                    for match in matches
-                ],
-                "skipped": skipped_json(index.skipped),
-            }
-        )
+        document = {
+            "words": words,
+            "functions": len(index.functions),
+            "scorers": index.scorers,
+            "missing": index.missing,
+            **changed,
+            "matches": [_json(match, explain=explain) for match in matches],
+            "skipped": skipped_json(index.skipped),
+        }
+        echo_json(document)
     else:
         note_skipped(index.skipped)
-        rows = [
-            (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}")
-            for m in matches
-        ]
-        if explain:
-            for row, match in zip(rows, matches, strict=True):
-                shared = Explanation(match.shared_words, [])
-                click.echo("\n".join(["  ".join(row), *explained(match.components, shared)]))
-        else:
-            print_table(("score", "function", "place"), rows)
+        _print(matches, explain=explain)
     if not matches:
-        note(f"no functions in {place}")
-        sys.exit(1)
+        nothing_found(f"no functions in {source.path}")
+
+
+def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
+    """Print a line for each match, and what it shares with the words if that is asked for."""
+    rows = [
+        (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}") for m in matches
+    ]
+    if not explain:
+        print_table(("score", "function", "place"), rows)
+        return
+    for row, match in zip(rows, matches, strict=True):
+        click.echo("  ".join(row))
+        shared = Explanation(identifiers=match.shared_words, lines=[])
+        print_explanation(match.components, shared)
+
+
+def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:
+    """Return a match for JSON, with the words that it shares if that is asked for."""
+    document: dict[str, Any] = {
+        "name": match.function.name,
+        "path": str(match.function.path),
+        "line": match.function.line,
+        "score": round(match.score, 6),
+        "components": {name: round(score, 6) for name, score in match.components.items()},
+    }
+    return {**document, "shared_words": match.shared_words} if explain else document

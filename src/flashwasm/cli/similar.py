@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from flashwasm.cli.indexes import chosen, index_option, note_changes
-from flashwasm.cli.output import (
-    cache_option,
-    echo_json,
-    exists,
+from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.input import exists
+from flashwasm.cli.options import (
+    EXISTING_PATH,
+    count_option,
+    coverage_option,
     explain_option,
-    explained,
+    index_option,
     json_option,
-    model_option,
-    note,
+)
+from flashwasm.cli.output import (
+    echo_json,
     note_missing,
     note_skipped,
+    nothing_found,
+    print_explanation,
     print_table,
-    runtime_for,
     shared_json,
     skipped_json,
-    threads_option,
 )
-from flashwasm.qe.adaptation.feedback import FeedbackLog, Shown
-from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
+from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Shown
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
@@ -37,114 +39,109 @@ __all__ = ["similar"]
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("path", required=False, type=EXISTING_PATH)
 @index_option
-@click.option("--query", "-q", required=True, help="A node id, its end, a file, or text.")
 @click.option(
-    "-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many tests."
+    "--query", "-q", required=True, help="A node id or the end of one, a file, or free text."
 )
-@click.option(
-    "--coverage",
-    "database",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A coverage.py database with test contexts: compares what tests run, too.",
-)
+@count_option("tests")
+@coverage_option(", to compare the lines that tests run, too")
 @explain_option
 @click.option(
     "--explore",
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Share of the places for tests drawn from the first hundred; what is shown is logged.",
+    help="Share of the results, 0 to 1, that is drawn from the best hundred; the log of feedback "
+    "records what was shown.",
 )
-@click.option("--no-adaptation", is_flag=True, help="Leave out what was learned from feedback.")
+@click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
 @json_option
-@model_option
-@threads_option
-@cache_option
+@embedding_options
 def similar(
     path: Path | None,
     index_file: Path | None,
     query: str,
     count: int,
-    model: str | None,
-    threads: int | None,
     database: Path | None,
     explore: float,
+    embedding: Embedding,
     *,
     no_adaptation: bool,
     explain: bool,
     as_json: bool,
-    no_cache: bool,
 ) -> None:
     """Find the tests that resemble a test or a description.
 
-    PATH is a folder of pytest tests, one file, or an index; nothing in it is imported. Node ids are
-    those that `pytest PATH` has. A query that is a file is compared by its text, and its own tests
-    are left out. Scores are standard deviations above the average likeness. What
-    was read and embedded is cached, so that only tests that changed are embedded again.
+    PATH is a folder of pytest tests, one file of tests, or an index file; nothing in it is
+    imported. Node ids are those of `pytest PATH`. If the query is a file, its text is compared, and
+    the file's own tests are left out. A score is a number of standard deviations above the average
+    similarity. The cache keeps what was read and embedded, so that later runs embed only tests that
+    changed.
     """
-    place, is_file = chosen(path, index_file)
-    if is_file and database is not None:
-        raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
-    runtime, adapted = runtime_for(threads), not no_adaptation
-    if is_file:
-        index = SuiteIndex.load(place, model=model, adapted=adapted, progress=True, runtime=runtime)
-    else:
-        coverage = None if database is None else CoverageIndex.load(database)
-        index = SuiteIndex.build(
-            place,
-            model=model,
-            coverage=coverage,
-            adapted=adapted,
-            progress=True,
-            cache=not no_cache,
-            runtime=runtime,
-        )
-    changes = index.changes() if is_file else []
+    source = path_or_index(path, index_file)
+    index = _read(source, database, embedding, adapted=not no_adaptation)
     note_missing(index.missing)
-    note_changes(changes, place)
+    changed = changed_json(index, source)
     file = Path(query)
     asked = file if exists(file) and file.is_file() else query
     matches = index.similar(asked, count, explain=explain, explore=explore)
     if explore:
         _log(index, asked, matches)
     if as_json:
-        echo_json(
-            {
-                "query": query,
-                "tests": len(index.tests),
-                "scorers": index.scorers,
-                "missing": index.missing,
-                **({"changed": changes} if is_file else {}),
-                "adaptation": index.adaptation,
-                "matches": [_json(match) for match in matches],
-                "skipped": skipped_json(index.skipped),
-            }
-        )
+        document = {
+            "query": query,
+            "tests": len(index.tests),
+            "scorers": index.scorers,
+            "missing": index.missing,
+            **changed,
+            "adaptation": index.adaptation,
+            "matches": [_json(match) for match in matches],
+            "skipped": skipped_json(index.skipped),
+        }
+        echo_json(document)
     else:
         note_skipped(index.skipped)
-        if explain:
-            for match in matches:
-                click.echo(f"{match.score:.3f}  {match.nodeid}")
-                click.echo("\n".join(explained(match.components, match.explanation)))
-        else:
-            rows = [(f"{match.score:.3f}", match.nodeid) for match in matches]
-            print_table(("score", "test"), rows)
+        _print(matches, explain=explain)
     if not matches:
-        note(f"no tests in {place}" if not index.tests else f"no other test in {place}")
-        sys.exit(1)
+        nothing_found(f"no {'other test' if index.tests else 'tests'} in {source.path}")
+
+
+def _read(
+    source: Source, database: Path | None, embedding: Embedding, *, adapted: bool
+) -> SuiteIndex:
+    """Load the index file, or read and embed the tests below the folder."""
+    if not source.is_index:
+        coverage = None if database is None else CoverageIndex.load(database)
+        return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
+    if database is not None:
+        raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
+    model, runtime = embedding["model"], embedding["runtime"]
+    return SuiteIndex.load(
+        source.path, model=model, adapted=adapted, progress=True, runtime=runtime
+    )
 
 
 def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
-    """Write down what is shown, and with what probability."""
+    """Record in the log of feedback which tests are shown, and each one's probability of that."""
     own = index.find(query) if isinstance(query, str) else None
     shown = [Shown(m.nodeid, rank, m.propensity) for rank, m in enumerate(matches, 1)]
     nodeid = str(query) if own is None else index.tests[own].nodeid
     FeedbackLog().add_shown(index.root, nodeid, str(query), shown)
 
 
+def _print(matches: list[Match], *, explain: bool) -> None:
+    """Print a line for each match, and what it shares with the query if that is asked for."""
+    if not explain:
+        print_table(("score", "test"), [(f"{m.score:.3f}", m.nodeid) for m in matches])
+        return
+    for match in matches:
+        click.echo(f"{match.score:.3f}  {match.nodeid}")
+        print_explanation(match.components, match.explanation)
+
+
 def _json(match: Match) -> dict[str, Any]:
+    """Return a match for JSON, with its explanation if it has one."""
     document = {
         "nodeid": match.nodeid,
         "score": round(match.score, 6),
@@ -153,6 +150,4 @@ def _json(match: Match) -> dict[str, Any]:
         "path": str(match.test.path),
         "line": match.test.line,
     }
-    if match.explanation is not None:
-        document.update(shared_json(match.explanation))
-    return document
+    return document if match.explanation is None else document | shared_json(match.explanation)

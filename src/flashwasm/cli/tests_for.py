@@ -6,27 +6,29 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flashwasm.cli.output import (
-    cache_option,
-    echo_json,
+from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.input import read_text
+from flashwasm.cli.options import (
+    EXISTING_PATH,
+    FILE,
+    coverage_option,
     explain_option,
-    explained,
     json_option,
-    model_option,
+)
+from flashwasm.cli.output import (
+    echo_json,
     note,
     note_missing,
     note_skipped,
-    read_text,
-    runtime_for,
+    nothing_found,
+    print_explanation,
     shared_json,
     skipped_json,
-    threads_option,
 )
 from flashwasm.errors import CapabilityError
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
@@ -37,8 +39,8 @@ from flashwasm.qe.changes.selected_tests import (
     rank_tests,
 )
 from flashwasm.qe.changes.unified_diff import read_diff
-from flashwasm.qe.coverage.index import CoverageIndex
-from flashwasm.qe.defects.reports import read_times
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.defects.durations import read_times
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
@@ -46,104 +48,94 @@ if TYPE_CHECKING:
 
 __all__ = ["tests_for"]
 
-# Tests that only their text speaks for, where no budget says how many.
-_BY_TEXT = 50
+# Number of tests to run if the change touches none and no budget is given.
+_WITHOUT_BUDGET = 50
+# The levels of `SelectedTest`, and the last one whose tests ran lines or files of the change.
 _LEVELS = ("touched", "runs changed lines", "runs changed files", "named alike", "text alike")
-# The last level of tests that run lines of a changed file.
 _RUNS_CHANGED_FILES = 2
 
 
 @click.command("tests-for")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--diff", "diff", required=True, metavar="FILE|-", help="A unified diff.")
+@click.argument("path", type=EXISTING_PATH)
 @click.option(
-    "--coverage",
-    "database",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A coverage.py database with test contexts, made before the change.",
+    "--diff", "diff", required=True, metavar="FILE|-", help="A unified diff, or - for stdin."
 )
-@click.option("--budget", help="At most so many tests, or what runs in so long: 60s, 2m.")
+@coverage_option(", made before the change")
+@click.option(
+    "--budget", help="Largest number of tests, or of seconds (60s) or minutes (2m) that they take."
+)
 @click.option(
     "--times",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="JUnit XML of an earlier run, for --budget; else 0.1 s a test.",
+    metavar="F",
+    type=FILE,
+    help="JUnit XML of an earlier run, with the time of each test for --budget.  "
+    "[default: 0.1 s a test]",
 )
-@click.option("--dry-run", is_flag=True, help="Name the tests and why, and run none.")
+@click.option("--dry-run", is_flag=True, help="Name the tests and the reasons, and run none.")
 @click.option(
     "--conservative",
     is_flag=True,
-    help="Leave no test out that the change might reach; --budget does not count then.",
+    help="Leave out no test that the change might reach, whatever the budget.",
 )
 @explain_option
 @json_option
-@model_option
-@threads_option
-@cache_option
+@embedding_options
 def tests_for(
     path: Path,
     diff: str,
     database: Path | None,
     budget: str | None,
     times: Path | None,
-    model: str | None,
-    threads: int | None,
+    embedding: Embedding,
     *,
     dry_run: bool,
     conservative: bool,
     explain: bool,
     as_json: bool,
-    no_cache: bool,
 ) -> None:
     """Run the tests that a change calls for, the most relevant first.
 
-    Those that the change touches come first, then, by --coverage, those that ran its lines or its
-    files, then those in files that are named after its files, then those whose text is like the
-    change's. Exit status: pytest's, or of --dry-run and --json, which
-    runs nothing either, 0 done and 1 nothing found.
+    First come the tests that the change touches. With --coverage, those that ran its lines come
+    next, then those that ran its files. Then come those in files that are named after its files,
+    and last those whose text resembles the change. Exit status: that of pytest. With --dry-run or
+    --json, which run nothing, 0 done and 1 nothing found.
     """
     limit = parse_budget(budget) if budget else None
     changes = read_diff(read_text(diff))
     if not changes:
-        note("the diff changes nothing")
-        sys.exit(1)
+        nothing_found("the diff changes nothing")
     coverage = None if database is None else CoverageIndex.load(database)
     seconds = {} if times is None else read_times(times)
-    index = SuiteIndex.build(
-        path, model=model, progress=True, cache=not no_cache, runtime=runtime_for(threads)
-    )
+    index = SuiteIndex.build(path, **embedding)
     note_missing(index.missing)
     ranked = rank_tests(index, changes, coverage)
     everything = changes_everything(changes) if conservative else None
     if conservative:
-        # Without coverage nothing tells what a change cannot reach.
+        # Without coverage, nothing says which tests a change cannot reach.
         whole = everything is not None or coverage is None
         chosen = ranked if whole else [s for s in ranked if s.level <= _RUNS_CHANGED_FILES]
     elif limit is not None:
         chosen = within_budget(ranked, limit, seconds)
     else:
-        sure = [s for s in ranked if s.level <= 1]
-        chosen = sure or ranked[:_BY_TEXT]
+        chosen = [s for s in ranked if s.level <= 1] or ranked[:_WITHOUT_BUDGET]
     if everything:
         note(f"every test is chosen, since any may depend on {everything}")
-    left_out = len(ranked) - len(chosen)
     text = change_text(changes)
-
-    def shared(selected: SelectedTest) -> list[Explanation]:
-        return [index.explain(text, selected.test)] if explain else []
-
+    explanations = [index.explain(text, s.test) if explain else None for s in chosen]
+    left_out = len(ranked) - len(chosen)
     if as_json:
-        echo_json(
-            {
-                "tests": [_json(selected, *shared(selected)) for selected in chosen],
-                "left_out": left_out,
-                "missing": index.missing,
-                "skipped": skipped_json(index.skipped),
-            }
-        )
+        document = {
+            "tests": [_json(s, shared) for s, shared in zip(chosen, explanations, strict=True)],
+            "left_out": left_out,
+            "missing": index.missing,
+            "skipped": skipped_json(index.skipped),
+        }
+        echo_json(document)
     else:
         note_skipped(index.skipped)
-        if dry_run:
-            _print(chosen, shared)
+        for selected, shared in zip(chosen, explanations, strict=True):
+            if dry_run:
+                _print(selected, shared)
         note(f"{len(chosen)} tests chosen, {left_out} left out")
     if not chosen:
         sys.exit(1)
@@ -151,22 +143,23 @@ def tests_for(
         sys.exit(_run(chosen, index.root))
 
 
-def _json(selected: SelectedTest, *shared: Explanation) -> dict[str, object]:
+def _json(selected: SelectedTest, shared: Explanation | None) -> dict[str, object]:
+    """Return a test for JSON, with what it shares with the change if that is asked for."""
     return {
         "nodeid": selected.test.nodeid,
         "level": _LEVELS[selected.level],
         "score": round(selected.score, 6),
         "reason": selected.reason,
         "components": {name: round(score, 6) for name, score in selected.components.items()},
-        **{key: value for found in shared for key, value in shared_json(found).items()},
+        **({} if shared is None else shared_json(shared)),
     }
 
 
-def _print(chosen: list[SelectedTest], shared: Callable[[SelectedTest], list[Explanation]]) -> None:
-    for selected in chosen:
-        click.echo(f"{selected.test.nodeid}\t{selected.reason}")
-        for found in shared(selected):
-            click.echo("\n".join(explained(selected.components, found)))
+def _print(selected: SelectedTest, shared: Explanation | None) -> None:
+    """Print a test and the reason for it, and what it shares if that is asked for."""
+    click.echo(f"{selected.test.nodeid}\t{selected.reason}")
+    if shared is not None:
+        print_explanation(selected.components, shared)
 
 
 def _run(chosen: list[SelectedTest], root: Path) -> int:
@@ -174,8 +167,8 @@ def _run(chosen: list[SelectedTest], root: Path) -> int:
     if importlib.util.find_spec("pytest") is None:
         raise CapabilityError("pytest is not installed beside flashwasm; --dry-run names the tests")
     with tempfile.TemporaryDirectory() as folder:
-        # A command line may be too short for a thousand node ids.
+        # pytest reads the node ids from a file, since a command line may be too short for them.
         file = Path(folder, "tests.txt")
         file.write_text("\n".join(selected.test.nodeid for selected in chosen), "utf-8")
         command = [sys.executable, "-m", "pytest", f"--rootdir={root}", f"@{file}"]
-        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - ours.
+        return subprocess.run(command, cwd=root, check=False).returncode  # noqa: S603 - fixed words.

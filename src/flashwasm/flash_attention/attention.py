@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import OutOfMemoryError
 from flashwasm.flash_attention.kernel_arguments import Addresses, Layout
 from flashwasm.flash_attention.operands import Operand, put_keys, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import choose_schedule
 from flashwasm.kernel_table import ATTENTION, MASK_NONE, STORED_INT8
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import copied_to
+from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from flashwasm.flash_attention.kernel_arguments import Call
     from flashwasm.flash_attention.schedule import RowSchedule, Schedule
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
+    # A problem, and where to write its output; None means a new array.
+    _Part = tuple[Problem, Array | None]
 
 
 def attention(
@@ -173,21 +176,30 @@ def attend(
     with_lse: bool,
     schedule: Schedule | RowSchedule | None = None,
 ) -> tuple[Array, Array | None]:
-    """Compute a problem whole, or in parts where linear memory is too small."""
-    try:
-        return _attend_whole(rt, problem, out, timeout, with_lse=with_lse, schedule=schedule)
-    except OutOfMemoryError:
-        parts = list(problem.halves())
-        if not parts:
-            raise
-    # Parts of `out` must not be written while parts of an input that lie there are to be read.
-    result = np.empty(problem.shape, np.float32)
-    lse = np.empty(problem.shape[:-1], np.float32) if with_lse else None
-    for index, part in parts:
-        result[index], some = attend(rt, part, None, timeout, with_lse=with_lse, schedule=schedule)
-        if lse is not None:
-            lse[index] = some
-    return copied_to(out, result), lse
+    """Compute a problem whole or, where linear memory is too small for it, in halves."""
+
+    def compute(part: _Part) -> tuple[Array, Array | None]:
+        return _attend_whole(rt, *part, timeout, with_lse=with_lse, schedule=schedule)
+
+    def halve(part: _Part) -> Halves[_Part, tuple[Array, Array | None]] | None:
+        whole, target = part
+        halves = list(whole.halves())
+        if not halves:
+            return None
+        # The parts go into an array of their own: `out` may share its memory with an operand, of
+        # which a later part is still to be read.
+        result = np.empty(whole.shape, np.float32)
+
+        def join(found: list[tuple[Array, Array | None]]) -> tuple[Array, Array | None]:
+            lse = np.empty(whole.shape[:-1], np.float32) if with_lse else None
+            if lse is not None:
+                for (index, _), (_, some) in zip(halves, found, strict=True):
+                    lse[index] = some
+            return copied_to(target, result), lse
+
+        return [(half, result[index]) for index, half in halves], join
+
+    return in_halves((problem, out), compute, halve)
 
 
 def _attend_whole(

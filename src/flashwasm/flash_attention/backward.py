@@ -13,8 +13,10 @@ from flashwasm.flash_attention.operands import Operand, put_mask
 from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
 from flashwasm.flash_attention.schedule import Schedule
 from flashwasm.kernel_table import ATTENTION_BACKWARD, MASK_NONE
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_halves
 from flashwasm.validation import shaped
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from flashwasm.flash_attention.attention_options import Causal, Window
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
     Call = tuple[float, ...]
@@ -178,22 +181,18 @@ class Backward:
 def add_gradients(
     rt: Runtime, b: Backward, timeout: float | None, schedule: Schedule | None = None
 ) -> None:
-    """Add gradients whole, or in parts where linear memory is too small.
+    """Add gradients whole or, where linear memory is too small for that, in halves.
 
     Parts that add to the same element follow each other in the order in which the whole adds to it,
     each from the sum that the one before left. So do the calls of a schedule, where one that takes
     several heads takes all their queries.
     """
-    try:
-        _add_whole(rt, b, timeout, schedule)
-    except OutOfMemoryError:
-        parts = list(b.halves())
-        if not parts:
-            raise
-    else:
-        return
-    for part in parts:
-        add_gradients(rt, part, timeout, schedule)
+
+    def halve(part: Backward) -> Halves[Backward, None] | None:
+        halves = list(part.halves())
+        return (halves, lambda _: None) if halves else None
+
+    in_halves(b, lambda part: _add_whole(rt, part, timeout, schedule), halve)
 
 
 def _add_whole(rt: Runtime, b: Backward, timeout: float | None, schedule: Schedule | None) -> None:

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 
 from flashwasm.flash_attention.kernel_arguments import Piece
 from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
-
-# Multiply-adds of one call: fewer cost more to hand over than to do, more would keep a deadline or
-# a signal waiting for longer than some milliseconds.
-_FEWEST_PRODUCTS = 1 << 20
-_MOST_PRODUCTS = 1 << 26
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
 
 # Up to so many queries are taken one at a time, which reads keys and values where they lie. More
 # are taken in tiles of eight, for which keys and values are packed.
 ROW_QUERIES = 2
 
-# Maximum and sum of one partial result, four times each: struct row_state of wasm/attention.h.
+# Maximum and sum of one partial result, four times each: struct row_state of attention/workspace.h.
 _STATE_FLOATS = 8
 
 
@@ -40,11 +36,11 @@ class Schedule:
         """Choose for ``problems`` alike ones; ``width`` is D + Dv."""
         row = max(keys * width, 1)
         wanted = problems * heads * queries * row // (4 * threads)
-        wanted = min(max(wanted, _FEWEST_PRODUCTS), _MOST_PRODUCTS)
+        wanted = min(max(wanted, FEWEST_PRODUCTS), MOST_PRODUCTS)
         block = ATTENTION_QUERY_BLOCK * row
-        if block > 2 * _MOST_PRODUCTS:
+        if block > 2 * MOST_PRODUCTS:
             run = ATTENTION_KEY_RUN
-            most = _MOST_PRODUCTS // (ATTENTION_QUERY_BLOCK * width) // run * run
+            most = MOST_PRODUCTS // (ATTENTION_QUERY_BLOCK * width) // run * run
             return cls(1, ATTENTION_QUERY_BLOCK, max(most, run))
         blocks = max(1, wanted // block)
         own = -(-queries // ATTENTION_QUERY_BLOCK)
@@ -101,7 +97,7 @@ class RowSchedule:
         """Choose for ``problems`` alike ones; ``group`` query heads read the same keys."""
         row = max(group * keys * width, 1)
         wanted = problems * max(heads // group, 1) * queries * row // (2 * threads)
-        wanted = min(max(wanted, _FEWEST_PRODUCTS // 4), _MOST_PRODUCTS // 4)
+        wanted = min(max(wanted, FEWEST_PRODUCTS // 4), MOST_PRODUCTS // 4)
         if row * queries < 2 * wanted:
             return cls(max(1, wanted // (row * queries)) * group, queries, max(keys, 1))
         if queries > ROW_QUERIES or row < 2 * wanted:

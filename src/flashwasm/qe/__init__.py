@@ -9,19 +9,18 @@ from flashwasm.lazy_imports import attach
 # Public names by the module that defines them. A module is imported when one of its names is first
 # used, so that a command imports only what it needs.
 _HOMES = {
-    "flashwasm.qe.adaptation.feedback": ["FeedbackLog", "Judgement"],
-    "flashwasm.qe.adaptation.store": ["AdaptationStore"],
+    "flashwasm.qe.adaptation.feedback_log": ["FeedbackLog", "Judgement"],
+    "flashwasm.qe.adaptation.adaptation_store": ["AdaptationStore"],
     "flashwasm.qe.changes.unified_diff": ["ChangedFile", "read_diff"],
     "flashwasm.qe.changes.selected_tests": ["SelectedTest", "rank_tests"],
     "flashwasm.qe.coverage.gaps": ["Gap", "find_gaps"],
-    "flashwasm.qe.coverage.index": ["CoverageIndex", "CoverageMatch"],
-    "flashwasm.qe.defects.library": [
+    "flashwasm.qe.coverage.coverage_index": ["CoverageIndex", "CoverageMatch"],
+    "flashwasm.qe.defects.failure_clusters": ["FailureCluster", "cluster_failures"],
+    "flashwasm.qe.defects.failure_library": [
         "DefectMatch",
-        "FailureCluster",
         "FailureLibrary",
-        "cluster_failures",
     ],
-    "flashwasm.qe.defects.reports": ["read_failures"],
+    "flashwasm.qe.defects.failure_files": ["read_failures"],
     "flashwasm.qe.defects.tracebacks": ["Failure", "read_failure"],
     "flashwasm.qe.duplicates.duplicate_groups": ["DuplicateGroup", "find_duplicates"],
     "flashwasm.qe.functions.function_index": ["FunctionIndex"],
@@ -32,7 +31,6 @@ _HOMES = {
     "flashwasm.qe.suites.collection": ["collect"],
     "flashwasm.qe.suites.source_files": ["Skipped"],
     "flashwasm.qe.suites.suite": ["CollectedTest", "Suite"],
-    "flashwasm.qe.workloads.attention": ["QEFlashAttention"],
     "flashwasm.qe.workloads.backend": [
         "OperationTiming",
         "WASMSIMDBackend",
@@ -58,30 +56,31 @@ _HOMES = {
         "get_optimal_block_config",
         "get_qe_flash_attention_config",
     ],
-    "flashwasm.qe.workloads.coverage_rows": ["CoverageRows"],
-    "flashwasm.qe.workloads.creation": ["create_qe_flash_attention"],
+    "flashwasm.qe.workloads.coverage_analysis": ["CoverageRows"],
+    "flashwasm.qe.workloads.defect_matching": ["PatternMatch"],
     "flashwasm.qe.workloads.metrics": ["Metrics"],
-    "flashwasm.qe.workloads.nearest": ["PatternMatch", "VectorMatch"],
-    "flashwasm.qe.workloads.patterns": ["PatternAdaptation"],
+    "flashwasm.qe.workloads.pattern_adaptation": ["PatternAdaptation"],
+    "flashwasm.qe.workloads.qe_flash_attention": ["QEFlashAttention", "create_qe_flash_attention"],
+    "flashwasm.qe.workloads.similarity": ["VectorMatch"],
 }
 
 if TYPE_CHECKING:
-    from flashwasm.qe.adaptation.feedback import FeedbackLog as FeedbackLog
-    from flashwasm.qe.adaptation.feedback import Judgement as Judgement
-    from flashwasm.qe.adaptation.store import AdaptationStore as AdaptationStore
+    from flashwasm.qe.adaptation.adaptation_store import AdaptationStore as AdaptationStore
+    from flashwasm.qe.adaptation.feedback_log import FeedbackLog as FeedbackLog
+    from flashwasm.qe.adaptation.feedback_log import Judgement as Judgement
     from flashwasm.qe.changes.selected_tests import SelectedTest as SelectedTest
     from flashwasm.qe.changes.selected_tests import rank_tests as rank_tests
     from flashwasm.qe.changes.unified_diff import ChangedFile as ChangedFile
     from flashwasm.qe.changes.unified_diff import read_diff as read_diff
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex as CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageMatch as CoverageMatch
     from flashwasm.qe.coverage.gaps import Gap as Gap
     from flashwasm.qe.coverage.gaps import find_gaps as find_gaps
-    from flashwasm.qe.coverage.index import CoverageIndex as CoverageIndex
-    from flashwasm.qe.coverage.index import CoverageMatch as CoverageMatch
-    from flashwasm.qe.defects.library import DefectMatch as DefectMatch
-    from flashwasm.qe.defects.library import FailureCluster as FailureCluster
-    from flashwasm.qe.defects.library import FailureLibrary as FailureLibrary
-    from flashwasm.qe.defects.library import cluster_failures as cluster_failures
-    from flashwasm.qe.defects.reports import read_failures as read_failures
+    from flashwasm.qe.defects.failure_clusters import FailureCluster as FailureCluster
+    from flashwasm.qe.defects.failure_clusters import cluster_failures as cluster_failures
+    from flashwasm.qe.defects.failure_files import read_failures as read_failures
+    from flashwasm.qe.defects.failure_library import DefectMatch as DefectMatch
+    from flashwasm.qe.defects.failure_library import FailureLibrary as FailureLibrary
     from flashwasm.qe.defects.tracebacks import Failure as Failure
     from flashwasm.qe.defects.tracebacks import read_failure as read_failure
     from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup as DuplicateGroup
@@ -95,7 +94,6 @@ if TYPE_CHECKING:
     from flashwasm.qe.suites.source_files import Skipped as Skipped
     from flashwasm.qe.suites.suite import CollectedTest as CollectedTest
     from flashwasm.qe.suites.suite import Suite as Suite
-    from flashwasm.qe.workloads.attention import QEFlashAttention as QEFlashAttention
     from flashwasm.qe.workloads.backend import OperationTiming as OperationTiming
     from flashwasm.qe.workloads.backend import WASMSIMDBackend as WASMSIMDBackend
     from flashwasm.qe.workloads.backend import get_wasm_simd_backend as get_wasm_simd_backend
@@ -125,14 +123,15 @@ if TYPE_CHECKING:
     from flashwasm.qe.workloads.configuration import (
         get_qe_flash_attention_config as get_qe_flash_attention_config,
     )
-    from flashwasm.qe.workloads.coverage_rows import CoverageRows as CoverageRows
-    from flashwasm.qe.workloads.creation import (
+    from flashwasm.qe.workloads.coverage_analysis import CoverageRows as CoverageRows
+    from flashwasm.qe.workloads.defect_matching import PatternMatch as PatternMatch
+    from flashwasm.qe.workloads.metrics import Metrics as Metrics
+    from flashwasm.qe.workloads.pattern_adaptation import PatternAdaptation as PatternAdaptation
+    from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention as QEFlashAttention
+    from flashwasm.qe.workloads.qe_flash_attention import (
         create_qe_flash_attention as create_qe_flash_attention,
     )
-    from flashwasm.qe.workloads.metrics import Metrics as Metrics
-    from flashwasm.qe.workloads.nearest import PatternMatch as PatternMatch
-    from flashwasm.qe.workloads.nearest import VectorMatch as VectorMatch
-    from flashwasm.qe.workloads.patterns import PatternAdaptation as PatternAdaptation
+    from flashwasm.qe.workloads.similarity import VectorMatch as VectorMatch
 
 __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CorruptFileError
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,9 +16,11 @@ import tiny_bert
 from flashwasm.bench.adaptation import feedback as bench
 from flashwasm.cli import main
 from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, adapt_suite
-from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train, unit
-from flashwasm.qe.adaptation.gate import Suite, judge
-from flashwasm.qe.adaptation.store import Version
+from flashwasm.qe.adaptation.adaptation_store import Version
+from flashwasm.qe.adaptation.adapter_training import train
+from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, judge
+from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior, unit
+from flashwasm.qe.adaptation.judged_pairs import Pairs
 from flashwasm.qe.scoring.embedding_whitening import whiten_collection
 from labelled_suite import classes
 from samples import assert_same_bits, normal
@@ -32,7 +34,7 @@ def suite():
 def verdict(suite, kind, runtime, count=200, seed=0):
     pool, rng = np.arange(len(suite.files)), np.random.default_rng(seed)
     pairs = bench.KINDS[kind](suite, pool, count, rng)
-    return judge(Suite(suite.prepared, suite.files), pairs, runtime=runtime)
+    return judge(EmbeddedSuite(suite.prepared, suite.files), pairs, runtime=runtime)
 
 
 # Training.
@@ -119,7 +121,7 @@ def test_noise_and_the_opposite_do_not(suite, one_thread, kind):
 
 def test_few_files_are_not_enough(suite, one_thread):
     pairs = Pairs(np.arange(0, 20, 8), np.arange(1, 21, 8), np.ones(3, np.bool_), np.ones(3))
-    found = judge(Suite(suite.prepared, suite.files), pairs, runtime=one_thread)
+    found = judge(EmbeddedSuite(suite.prepared, suite.files), pairs, runtime=one_thread)
     assert (found.passed, found.accepted, found.gain) == (False, 3, None)
     assert found.reason == "accepted pairs of at least 5 files are needed; there are 3"
 
@@ -133,7 +135,7 @@ def test_a_gain_that_other_scorers_have_anyway_does_not_count(suite, one_thread)
     def others(query):
         return {"known": 1.0 * (suite.classes == suite.classes[query])}
 
-    found = judge(Suite(suite.prepared, suite.files, others), pairs, runtime=one_thread)
+    found = judge(EmbeddedSuite(suite.prepared, suite.files, others), pairs, runtime=one_thread)
     assert (found.before, found.passed) == (1, False)
 
 
@@ -348,10 +350,10 @@ def test_feedback_on_tests_that_are_gone(project):
 KILLED = """
 import sys
 from flashwasm.qe import adapt_suite
-from flashwasm.qe.adaptation import adaptation
-from flashwasm.qe.adaptation.gate import Verdict
+from flashwasm.qe.adaptation import adapter_training
+from flashwasm.qe.adaptation.cross_validation import Verdict
 from flashwasm.qe.similarity import suite_adaptation
-adaptation._STEPS = 5
+adapter_training._STEPS = 5
 suite_adaptation.judge = lambda *_, **__: Verdict(True, "it must", 1, 1)
 while True:
     print(adapt_suite(sys.argv[1]).version.number, flush=True)

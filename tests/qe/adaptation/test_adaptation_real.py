@@ -22,9 +22,9 @@ KINDS = ("random pairs of a class", "any two tests, judged by a coin", "the near
 
 
 @pytest.fixture(autouse=True)
-def kept_embeddings(request, monkeypatch):
-    """What one test embeds is not embedded again by another, nor by the next run."""
-    monkeypatch.setenv("FLASHWASM_CACHE", str(request.config.cache.mkdir("flashwasm")))
+def kept_embeddings(kept_folder, monkeypatch):
+    """Keep the embeddings of each test for the other tests, and for the next run."""
+    monkeypatch.setenv("FLASHWASM_CACHE", str(kept_folder))
 
 
 @cache

@@ -12,7 +12,7 @@ import flashwasm as fw
 import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import FeedbackLog, Judgement
-from flashwasm.qe.adaptation.feedback import Shown
+from flashwasm.qe.adaptation.feedback_log import Shown
 from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 
 A, B, C = (f"test_x.py::test_{name}" for name in "abc")

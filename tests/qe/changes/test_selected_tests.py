@@ -18,8 +18,8 @@ from flashwasm.qe import (
 )
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
 from flashwasm.qe.changes.selected_tests import changes_everything
-from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.defects.reports import read_times
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.defects.durations import read_times
 from shop_diff import DIFF
 
 pytest.importorskip("sklearn")

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 from flashwasm.cli import main
-from flashwasm.cli.output import ranges
+from flashwasm.cli.line_ranges import format_lines
 from flashwasm.qe import CoverageIndex
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.coverage.gaps import find_gaps
 
 LIBRARY = """\
@@ -312,7 +312,7 @@ def test_fixtures_are_told_from_the_test(folder):
     [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")],
 )
 def test_ranges(lines, text):
-    assert ranges(lines) == text
+    assert format_lines(lines) == text
 
 
 @pytest.mark.parametrize(

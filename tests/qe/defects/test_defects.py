@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import flashwasm as fw
 from flashwasm.cli import main
 from flashwasm.qe import FailureLibrary, cluster_failures, read_failure, read_failures
-from flashwasm.qe.defects.reports import split_output
+from flashwasm.qe.defects.pytest_output import split_output
 from flashwasm.qe.defects.tracebacks import Frame
 
 LIBRARY = """
@@ -303,7 +303,7 @@ def test_without_scikit_learn_frames_decide(monkeypatch):
     def absent(*_, **__):
         raise fw.CapabilityError("scikit-learn is not installed")
 
-    monkeypatch.setattr("flashwasm.qe.defects.library.TfIdfMatrix", absent)
+    monkeypatch.setattr("flashwasm.qe.defects.failure_library.TfIdfMatrix", absent)
     library = FailureLibrary("defects.db", create=True)
     library.learn("bad numbers", [failure()])
     assert library.match(failure(message="worse")).score is None

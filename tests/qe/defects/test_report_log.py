@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 from flashwasm.cli import main
-from flashwasm.qe.defects.reports import read_failures, read_times
+from flashwasm.qe.defects.durations import read_times
+from flashwasm.qe.defects.failure_files import read_failures
 
 CONFTEST = """
 import json

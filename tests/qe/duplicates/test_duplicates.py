@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from flashwasm.cli import main
 from flashwasm.qe import collect
-from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
 from flashwasm.qe.reports.sarif import duplicates_sarif
 

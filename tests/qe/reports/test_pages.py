@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, collect, find_duplicates
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.reports.html_pages import duplicates_page
 
 SUITE = """\

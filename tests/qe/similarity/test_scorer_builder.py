@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 import tiny_bert
 from flashwasm.qe import CoverageIndex, SuiteIndex
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.scoring import tfidf_matrix
 from flashwasm.qe.similarity.explanation import Explainer
 

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe.adaptation.adaptation import Pairs, prior, train, unit
-from flashwasm.qe.adaptation.gate import Suite, judge
+from flashwasm.qe.adaptation.adapter_training import train
+from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, judge
+from flashwasm.qe.adaptation.embedding_adaptation import prior, unit
+from flashwasm.qe.adaptation.judged_pairs import Pairs
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.suites.collection import collect
 
@@ -231,7 +233,7 @@ def _one(
             f"{len(files)} files with classes"
         )
     pairs = draw(suite, np.flatnonzero(inside), count, rng)
-    verdict = judge(Suite(suite.prepared, suite.files), pairs, seed=seed, runtime=runtime)
+    verdict = judge(EmbeddedSuite(suite.prepared, suite.files), pairs, seed=seed, runtime=runtime)
     before = _mean_reciprocal_rank(suite, suite.prepared, held_out)
     ungated = None
     if verdict.gain is not None:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from flashwasm.bench.quality.baselines import BM25, Bm25, TokenTfIdf
 from flashwasm.bench.quality.measures import Figure, figures, ranked, reciprocal_rank
 from flashwasm.errors import DTypeError
-from flashwasm.qe.defects.library import TEXT_END, cluster_failures
+from flashwasm.qe.defects.failure_clusters import cluster_failures
+from flashwasm.qe.defects.failure_library import TEXT_END
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 

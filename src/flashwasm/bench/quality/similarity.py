@@ -21,7 +21,7 @@ from flashwasm.bench.quality.measures import (
 from flashwasm.qe.scoring.score_fusion import fused
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.suite_index import SuiteIndex
     from flashwasm.qe.suites.suite import CollectedTest
 

@@ -15,7 +15,7 @@ from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["DuplicateGroup", "find_duplicates"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from flashwasm.qe.functions.function_collection import FunctionSource, program_files
-from flashwasm.qe.index_files.index_file import FUNCTION_KIND, StoredIndex, json_section
+from flashwasm.qe.index_files.stored_index import FUNCTION_KIND, StoredIndex, json_section
 from flashwasm.qe.similarity.stored_scorers import (
     StoredEmbeddings,
     read_embeddings,
@@ -18,7 +18,8 @@ from flashwasm.qe.similarity.stored_scorers import (
 )
 from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.source_files import Skipped
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

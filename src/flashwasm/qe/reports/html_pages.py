@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm import __version__
 from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     from flashwasm.qe.coverage.gaps import Gap
-    from flashwasm.qe.defects.library import FailureCluster
-    from flashwasm.qe.defects.reports import TestFailure
+    from flashwasm.qe.defects.failure_clusters import FailureCluster
+    from flashwasm.qe.defects.failure_files import TestFailure
     from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
 
 __all__ = ["clusters_page", "duplicates_page", "gaps_page", "write_page"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.errors import CapabilityError
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.adaptation.active import active_adaptation
+from flashwasm.qe.adaptation.adaptation_store import active_adaptation
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.inverted_index import RowSimilarity
 from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer

@@ -13,7 +13,7 @@ from flashwasm.qe.scoring.tfidf_matrix import FEATURES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flashwasm.qe.index_files.index_file import StoredIndex
+    from flashwasm.qe.index_files.stored_index import StoredIndex
 
 __all__ = [
     "StoredEmbeddings",

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.adaptation.adaptation import Adaptation, Pairs, prior, train
-from flashwasm.qe.adaptation.feedback import FeedbackLog
-from flashwasm.qe.adaptation.gate import Suite, Verdict, judge
-from flashwasm.qe.adaptation.store import AdaptationStore, Version
+from flashwasm.qe.adaptation.adaptation_store import AdaptationStore, Version
+from flashwasm.qe.adaptation.adapter_training import train
+from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, Verdict, judge
+from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior
+from flashwasm.qe.adaptation.feedback_log import FeedbackLog
+from flashwasm.qe.adaptation.judged_pairs import Pairs
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
@@ -121,7 +123,7 @@ def adapt_suite(
         return Adapted(None, verdict, len(judgements), unknown)
     vectors = embedder.embed([test.source for test in index.tests])
     whitening, prepared = prior(vectors, rt)
-    suite = Suite(prepared, _files(index), _others(index))
+    suite = EmbeddedSuite(prepared, _files(index), _others(index))
     with progress_report("holding out files", show=progress) as advance:
         verdict = judge(suite, pairs, seed=seed, runtime=rt, progress=advance)
     if not verdict.passed:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.suites.source_files import Skipped
     from flashwasm.qe.suites.suite import CollectedTest, Suite
     from flashwasm.runtime.runtime import Runtime

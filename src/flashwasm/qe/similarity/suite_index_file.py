@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flashwasm.qe.index_files.index_file import SUITE_KIND, StoredIndex, json_section, row_sections
+from flashwasm.qe.index_files.stored_index import (
+    SUITE_KIND,
+    StoredIndex,
+    json_section,
+    row_sections,
+)
 from flashwasm.qe.similarity.stored_scorers import (
     SuiteScorerData,
     read_embeddings,
@@ -14,7 +19,8 @@ from flashwasm.qe.similarity.stored_scorers import (
 )
 from flashwasm.qe.suites.source_files import Skipped
 from flashwasm.qe.suites.suite import CollectedTest, Suite
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 __all__ = ["read_suite", "write_suite"]
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flashwasm.errors import FlashWasmError
+from flashwasm.qe.workloads.benchmark_operations import OPERATIONS, TimedOperation
 from flashwasm.qe.workloads.configuration import (
     QE_FLASH_ATTENTION_CONFIG,
     QE_PERFORMANCE_TARGETS,
     WORKLOADS,
 )
-from flashwasm.qe.workloads.creation import create_qe_flash_attention
 from flashwasm.qe.workloads.metrics import BASELINE_NAME
-from flashwasm.qe.workloads.operations import OPERATIONS, Operation
+from flashwasm.qe.workloads.qe_flash_attention import create_qe_flash_attention
 from flashwasm.validation import choice
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = [
     "MeasuredOperation",
@@ -184,7 +182,7 @@ def benchmark_workload(name: str) -> WorkloadBenchmark:
     )
 
 
-def _measured(operation: Operation, target: float) -> MeasuredOperation:
+def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
     """Time one operation; its result is held against NumPy's first."""
     run, numpy = operation.run, operation.numpy
     if run is None:

@@ -1,4 +1,7 @@
-"""One vector of a piece of code: self-attention over its tokens, then pooling."""
+"""The workload "code-embedding": one unit vector for a piece of code.
+
+The tokens attend to each other, and the states that come out are pooled into one vector.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,31 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.ops import softmax
+from flashwasm.ops import matmul, softmax
+from flashwasm.qe.workloads.chunked_attention import checked_operands
 from flashwasm.validation import as_array, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from flashwasm.qe.workloads.chunked_attention import ChunkedAttention
+    from flashwasm.qe.workloads.configuration import BlockConfig, FlashAttentionConfig
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = [
-    "POOLINGS",
-    "checked_tokens",
-    "pool_states",
-    "split_heads",
-    "token_digest",
-    "unit_vector",
-]
+__all__ = ["POOLINGS", "checked_tokens", "embed_tokens", "token_digest"]
 
 Array = npt.NDArray[Any]
 POOLINGS = ("mean", "cls", "attention")
-# Heads of a code embedding's attention have at most so many dimensions each.
+# Largest dimension of one head.
 _HEAD_DIM = 64
+# Scores of a head that the mean stores at once: 4 MB.
+_STORED_SCORES = 1 << 20
 
 
 def checked_tokens(
     code_tokens: ArrayLike, position_embeddings: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array]:
-    """Return tokens with positions added, ``(L, D)``, and which take part, ``(L,)`` bool."""
+    """Return tokens with their positions added, ``(L, D)``, and a mask ``(L,)`` of bool."""
     tokens = floats(code_tokens, "code_tokens", ndim=2)
     length, dim = tokens.shape
     positions = floats(position_embeddings, "position_embeddings")
@@ -48,15 +49,27 @@ def checked_tokens(
 
 
 def token_digest(x: Array, taken: Array, settings: str) -> bytes:
-    """Return what a cached embedding is found by."""
+    """Return a digest of the tokens, the mask and the settings: the key of a cached embedding."""
     digest = hashlib.sha256(f"{x.shape}{settings}".encode())
     digest.update(np.ascontiguousarray(x).data)
     digest.update(taken.tobytes())
     return digest.digest()
 
 
+def embed_tokens(
+    x: Array, pooling: str, config: FlashAttentionConfig, chunked: ChunkedAttention
+) -> Array:
+    """Return the unit vector ``(D,)`` of tokens ``(L, D)``."""
+    heads = _split_heads(x)
+    if pooling == "mean" and not config.use_causal_mask and not config.dropout_rate:
+        return _unit_vector(_mean_state(heads, config.blocks, chunked.runtime).reshape(-1))
+    o = checked_operands(heads, heads, heads, causal=config.use_causal_mask)
+    states = chunked.attend(o, config)[0].swapaxes(0, 1).reshape(x.shape)
+    return _unit_vector(_pool_states(states, pooling, chunked.runtime))
+
+
 def _token_mask(mask: ArrayLike | None, length: int) -> Array:
-    """Return which tokens take part, ``(L,)`` bool, at least one."""
+    """Return a mask ``(L,)`` of bool that is True for at least one token."""
     if mask is None:
         taken = np.ones(length, np.bool_)
     else:
@@ -70,14 +83,41 @@ def _token_mask(mask: ArrayLike | None, length: int) -> Array:
     return taken
 
 
-def split_heads(x: Array) -> Array:
-    """Cut states ``(L, D)`` into heads ``(H, L, D / H)`` of at most 64 dimensions."""
+def _split_heads(x: Array) -> Array:
+    """Cut tokens ``(L, D)`` into heads ``(H, L, D / H)`` of at most 64 dimensions."""
     length, dim = x.shape
     width = max(d for d in range(1, min(dim, _HEAD_DIM) + 1) if dim % d == 0)
     return np.ascontiguousarray(x.reshape(length, dim // width, width).swapaxes(0, 1))
 
 
-def pool_states(states: Array, pooling: str, rt: Runtime) -> Array:
+def _mean_state(x: Array, blocks: BlockConfig, runtime: Runtime) -> Array:
+    """Return the mean ``(H, D)`` of the states that self-attention makes of tokens ``(H, L, D)``.
+
+    The mean of the states is the mean row of the weights times the tokens. So only that one row is
+    multiplied with the tokens, instead of the row of every query. Scores are stored for a few heads
+    and queries at a time.
+    """
+    heads, length, dim = x.shape
+    states = runtime.asarray(x, np.float32)
+    queries = runtime.asarray(x * np.float32(dim**-0.5))
+    keys = states.swapaxes(1, 2)
+    rows = min(blocks.query_chunk_size, length, max(1, _STORED_SCORES // length))
+    stored = runtime.empty(min(blocks.heads_per_block, heads) * rows * length)
+    share = np.full((1, rows), 1 / length, np.float32)
+    weights = np.zeros((heads, 1, length), np.float32)
+    for h in range(0, heads, blocks.heads_per_block):
+        head = slice(h, h + blocks.heads_per_block)
+        for i in range(0, length, rows):
+            asked = queries[head, i : i + rows]
+            shape = (*asked.shape[:2], length)
+            part = stored[: math.prod(shape)].reshape(shape)
+            matmul(asked, keys[head], out=part, runtime=runtime)
+            softmax(part, out=part, runtime=runtime)
+            weights[head] += matmul(share[:, : shape[1]], part, runtime=runtime)
+    return matmul(weights, states, runtime=runtime)[:, 0]
+
+
+def _pool_states(states: Array, pooling: str, runtime: Runtime) -> Array:
     """Return one vector ``(D,)`` of states ``(L, D)``."""
     if pooling == "cls":
         first: Array = states[0]
@@ -86,12 +126,12 @@ def pool_states(states: Array, pooling: str, rt: Runtime) -> Array:
     if pooling == "mean":
         return mean
     logits = (states @ mean / math.sqrt(states.shape[1])).astype(np.float32)
-    pooled: Array = softmax(logits, runtime=rt).astype(np.float64) @ states
+    pooled: Array = softmax(logits, runtime=runtime).astype(np.float64) @ states
     return pooled
 
 
-def unit_vector(pooled: Array) -> Array:
-    """Return a vector's direction, in float32."""
+def _unit_vector(pooled: Array) -> Array:
+    """Return a vector scaled to length one, in float32."""
     pooled = pooled.astype(np.float64)
     norm = np.linalg.norm(pooled)
     if not np.isfinite(norm) or norm == 0:

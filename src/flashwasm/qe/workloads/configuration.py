@@ -1,4 +1,4 @@
-"""What each quality-engineering workload runs with, and the specification's targets."""
+"""Settings of the quality-engineering workloads, and the targets that their specification names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STRATEGIES = ("memory-efficient", "latency-optimized", "throughput-optimized")
 
 
 class TargetSpeedup(NamedTuple):
-    """Times faster than the materialised baseline: the least that is a success, and the hope."""
+    """Speed-up over the materialised baseline: the least that counts as met, and the best hope."""
 
     min: float
     max: float
@@ -41,16 +41,18 @@ _CLAIMED = TargetSpeedup(2.49, 7.47)
 
 @dataclass(frozen=True)
 class BlockConfig:
-    """How attention is cut into pieces. No size changes the result beyond float32 rounding.
+    """Sizes of the pieces that attention is cut into.
+
+    No size changes the result by more than float32 rounding.
 
     Parameters
     ----------
     heads_per_block : int
-        Query heads of one piece; rounded up to whole groups that share a key head.
+        Query heads of one piece, rounded up to whole groups that share a key head.
     query_chunk_size, kv_chunk_size : int
-        Queries of one piece, and keys that it sees at a time.
+        Queries of one piece, and keys that one call of the kernel sees.
     matmul_block_size : int
-        Rows of one matrix product, where scores are materialised.
+        Rows of one matrix product, if the scores are stored.
     """
 
     heads_per_block: int
@@ -70,22 +72,23 @@ class FlashAttentionConfig:
     Parameters
     ----------
     backend : {"wasm-simd", "native", "gpu", "hybrid"}
-        Where to compute.
+        Name of the backend that computes.
     strategy : {"memory-efficient", "latency-optimized", "throughput-optimized"}
-        Operands piece by piece, so that little linear memory is held; or all threads on one piece;
-        or a thread a piece, batch entries and heads beside each other.
+        "memory-efficient" copies the operands of one piece at a time, so that little linear memory
+        is held. "latency-optimized" lets all threads work on one piece. "throughput-optimized" lets
+        each thread work on a piece of its own.
     blocks : BlockConfig
-        How large a piece is.
+        Sizes of a piece.
     dropout_rate : float
-        Probability of each weight to be dropped, from 0 up to but not 1.
+        Probability with which each weight is dropped, 0 <= rate < 1.
     use_causal_mask : bool
-        Whether query i sees keys up to i + Lk - Lq only.
+        True if query i sees keys up to i + Lk - Lq only.
     fused_softmax : bool
-        Whether the softmax is taken while keys are read. False stores the scores of a piece.
+        True to take the softmax while keys are read, False to store the scores of a piece.
     enable_checkpointing : bool
-        Whether a backward pass recomputes the scores.
+        True if a backward pass is to recompute the scores.
     target_speedup : (float, float)
-        Speed-up over the materialised baseline that counts as met, and the highest hoped for.
+        Speed-up over the materialised baseline: the least that counts as met, and the highest hope.
     """
 
     backend: str = "wasm-simd"
@@ -111,7 +114,7 @@ class FlashAttentionConfig:
 
 
 def _speedup(value: Any) -> TargetSpeedup:
-    """Return (min, max) given as a pair or by name."""
+    """Return the pair (min, max), which is given as a pair or as a mapping with these keys."""
     pair = (value.get("min"), value.get("max")) if isinstance(value, Mapping) else value
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DTypeError(f"target_speedup: expected (min, max), got {value!r}")
@@ -122,7 +125,7 @@ def _speedup(value: Any) -> TargetSpeedup:
 
 
 class PerformanceTarget(NamedTuple):
-    """What the specification claims: milliseconds and megabytes before, and aimed at."""
+    """Claims of the specification: latency and memory of its baseline, and its targets."""
 
     baseline_latency_ms: float
     latency_ms: float
@@ -131,7 +134,19 @@ class PerformanceTarget(NamedTuple):
 
 
 class SonaConfig(NamedTuple):
-    """Adaptation: whether, the adapter's rank, milliseconds a step, and embeddings kept."""
+    """Settings of adaptation.
+
+    Parameters
+    ----------
+    enabled : bool
+        True if `adapt_pattern` may be called.
+    rank : int
+        Rank of the adapter.
+    target_ms : float
+        Milliseconds that a step should take at most.
+    cached_patterns : int
+        Largest number of embeddings and patterns in the cache.
+    """
 
     enabled: bool
     rank: int
@@ -139,7 +154,7 @@ class SonaConfig(NamedTuple):
     cached_patterns: int
 
 
-# By the longest sequence that each is for.
+# The key is the longest sequence that a preset is for.
 BLOCK_SIZE_PRESETS: Mapping[int, BlockConfig] = MappingProxyType(
     {
         128: BlockConfig(4, 128, 128, 32),
@@ -183,22 +198,24 @@ QE_PERFORMANCE_TARGETS: Mapping[str, PerformanceTarget] = MappingProxyType(
 
 QE_SONA_CONFIG: Mapping[str, SonaConfig] = MappingProxyType(
     {
-        "test-similarity": SonaConfig(True, 4, 0.05, 1000),  # noqa: FBT003 - a row of a table.
-        "code-embedding": SonaConfig(True, 2, 0.03, 5000),  # noqa: FBT003
-        "defect-matching": SonaConfig(True, 8, 0.05, 2000),  # noqa: FBT003
-        "coverage-analysis": SonaConfig(False, 2, 0.01, 100),  # noqa: FBT003
-        "pattern-adaptation": SonaConfig(True, 2, 0.05, 10000),  # noqa: FBT003
+        "test-similarity": SonaConfig(enabled=True, rank=4, target_ms=0.05, cached_patterns=1000),
+        "code-embedding": SonaConfig(enabled=True, rank=2, target_ms=0.03, cached_patterns=5000),
+        "defect-matching": SonaConfig(enabled=True, rank=8, target_ms=0.05, cached_patterns=2000),
+        "coverage-analysis": SonaConfig(enabled=False, rank=2, target_ms=0.01, cached_patterns=100),
+        "pattern-adaptation": SonaConfig(
+            enabled=True, rank=2, target_ms=0.05, cached_patterns=10000
+        ),
     }
 )
 
 
 def get_optimal_block_config(seq_len: int) -> BlockConfig:
-    """Return the preset for sequences of a length: the first as long, else the longest.
+    """Return the preset for sequences of a length: the first that is as long, else the longest.
 
     Parameters
     ----------
     seq_len : int
-        Tokens.
+        Length of a sequence in tokens.
 
     Returns
     -------
@@ -224,7 +241,7 @@ def get_qe_flash_attention_config(
     workload : str
         One of `WORKLOADS`.
     overrides : mapping, optional
-        Fields by name; ``blocks`` may hold some of its own fields only.
+        Fields by name. ``blocks`` may be a mapping of some of its own fields.
 
     Returns
     -------
@@ -233,7 +250,7 @@ def get_qe_flash_attention_config(
     Raises
     ------
     ShapeError, DTypeError
-        If a name is unknown or a value is not what the field takes.
+        If a name is unknown or a field does not take its value.
 
     Examples
     --------
@@ -246,7 +263,7 @@ def get_qe_flash_attention_config(
 
 
 def merged(config: FlashAttentionConfig, overrides: Mapping[str, Any]) -> FlashAttentionConfig:
-    """Return settings with some replaced; ``blocks`` is merged field by field."""
+    """Return settings with some of them replaced. ``blocks`` is merged field by field."""
     changes = dict(_known(overrides, "overrides", config))
     blocks = changes.get("blocks")
     if blocks is not None and not isinstance(blocks, BlockConfig):
@@ -255,7 +272,7 @@ def merged(config: FlashAttentionConfig, overrides: Mapping[str, Any]) -> FlashA
 
 
 def _known(changes: Any, name: str, target: Any) -> Mapping[str, Any]:
-    """Check that a mapping names fields of a dataclass only."""
+    """Return a mapping after a check that it names only fields of ``target``, a dataclass."""
     if not isinstance(changes, Mapping):
         raise DTypeError(f"{name}: expected a mapping of fields, got {type(changes).__name__}")
     names = [f.name for f in fields(target)]
@@ -266,7 +283,7 @@ def _known(changes: Any, name: str, target: Any) -> Mapping[str, Any]:
 
 
 def check_runnable(config: FlashAttentionConfig) -> None:
-    """Raise CapabilityError where settings are valid but nothing can run them yet."""
+    """Raise CapabilityError if settings are valid but nothing can run them yet."""
     if config.backend != "wasm-simd":
         raise CapabilityError(
             f"backend {config.backend!r} does not exist yet; 'wasm-simd' runs everywhere"

@@ -1,15 +1,16 @@
-"""What a `QEFlashAttention` has done, and how long it took."""
+"""Measurements of a `QEFlashAttention`: calls, times, memory and cache hits."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from flashwasm.runtime.runtime import Runtime
 
@@ -26,30 +27,32 @@ class Metrics:
     Attributes
     ----------
     calls : int
-        Calls of all methods that compute.
+        Number of calls of the methods that compute.
     time_ms : float
-        Wall-clock time of the last of them.
+        Wall-clock time of the last call.
     total_time_ms : float
-        Wall-clock time of all of them.
+        Wall-clock time of all calls.
     kernel_share, copy_share : float
-        Time in kernels, and time copying into and out of linear memory, over the total. With
-        several threads beside each other the shares may exceed 1.
+        Time in kernels, and time of copies into and out of linear memory, each divided by the total
+        time. With several threads the shares may exceed 1.
     flops_per_second, tokens_per_second : float
-        Of `compute_flash_attention`: both matrix products, and queries of all heads together.
+        Throughput of `compute_flash_attention`: floating-point operations of both matrix products,
+        and queries, counted once for all heads.
     memory_mb, peak_memory_mb : float
-        Linear memory in use now, and at most since the object was made.
+        Linear memory in use now, and the most in use since the object was made.
     speedup : float or None
-        Best time of the baseline over the best time of `compute_flash_attention`, for the shapes
-        that both were last called with; None where the baseline was not run on them.
+        Best time of the baseline divided by the best time of `compute_flash_attention`, for the
+        shapes of the last call. None if one of the two was not called with these shapes.
     baseline : str or None
-        What that baseline was.
+        Description of that baseline.
     meets_target : bool or None
-        Whether the speed-up reaches the configuration's ``target_speedup.min``.
+        True if the speed-up reaches the configuration's ``target_speedup.min``.
     cache_hit_rate : float or None
-        Code embeddings, and patterns asked for without a step, that were there already; None
-        before the first.
+        Share of the look-ups that the cache answered: code embeddings, and patterns without a
+        training step. None before the first look-up.
     coverage_search : str or None
-        How the last search for coverage ran, "exact" or "graph", and why; None before the first.
+        Description of the last search for coverage, "exact" or "graph" with the reason. None before
+        the first search.
     """
 
     calls: int
@@ -73,14 +76,14 @@ class Metrics:
 
 
 class Recorder:
-    """Times calls. `metrics` says what came together."""
+    """A stopwatch and counters for calls. `metrics` returns the sums."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.reset([])
 
     def reset(self, runtimes: Sequence[Runtime]) -> None:
-        """Forget everything; the runtimes' counters are counted from here on."""
+        """Forget everything. Later metrics leave out what the runtimes have counted so far."""
         self.calls = 0
         self.last = self.total = 0.0
         self.flops = self.tokens = self.flash_seconds = 0.0
@@ -104,7 +107,7 @@ class Recorder:
     def attention(
         self, shapes: object, *, baseline: bool, flops: int = 0, tokens: int = 0
     ) -> Iterator[None]:
-        """Time a block as one call of attention on some shapes."""
+        """Time a block as one call of attention, or of its baseline, on operands of some shapes."""
         start = perf_counter()
         with self.call():
             yield
@@ -119,13 +122,13 @@ class Recorder:
                 self.flash_seconds += seconds
 
     def lookup(self, *, hit: bool) -> None:
-        """Count a question to the cache."""
+        """Count one look-up in the cache."""
         with self._lock:
             self.lookups += 1
             self.hits += hit
 
     def metrics(self, runtimes: Sequence[Runtime], least_speedup: float) -> Metrics:
-        """Return what was recorded."""
+        """Return the measurements, with the memory that the runtimes use now."""
         kernel, copy = _counters(runtimes)
         stats = [runtime.stats() for runtime in runtimes]
         flash = self.best.get((self.shapes, False))
@@ -150,5 +153,6 @@ class Recorder:
 
 
 def _counters(runtimes: Sequence[Runtime]) -> tuple[float, float]:
+    """Return the seconds that runtimes spent in kernels and in copies."""
     stats = [runtime.stats() for runtime in runtimes]
     return sum(s.kernel_seconds for s in stats), sum(s.copy_seconds for s in stats)

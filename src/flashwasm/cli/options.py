@@ -1,0 +1,76 @@
+"""Options and arguments that several commands take, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "EXISTING_PATH",
+    "FILE",
+    "count_option",
+    "coverage_option",
+    "explain_option",
+    "html_option",
+    "index_option",
+    "json_option",
+    "output_option",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Types of parameters: a file to read or write, and a file or folder that must exist.
+FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING_PATH = click.Path(exists=True, path_type=Path)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+html_option = click.option(
+    "--html", metavar="F", type=FILE, help="Also write the findings to this HTML file."
+)
+explain_option = click.option(
+    "--explain",
+    is_flag=True,
+    help="Explain each result: the score of each part, and what both sides share.",
+)
+index_option = click.option(
+    "--index",
+    "index_file",
+    metavar="F",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read this file of `flashwasm index build` instead of PATH.",
+)
+
+
+def count_option(things: str) -> Callable[[F], F]:
+    """Return the option ``-k``, the largest number of such things that are shown."""
+    return click.option(
+        "-k",
+        "count",
+        type=click.IntRange(min=1),
+        default=10,
+        show_default=True,
+        help=f"Number of {things} to show, at most.",
+    )
+
+
+def coverage_option(purpose: str, *, default: str | None = None) -> Callable[[F], F]:
+    """Return the option ``--coverage``, whose help ends with the database's purpose."""
+    return click.option(
+        "--coverage",
+        "database",
+        metavar="DB",
+        type=FILE,
+        default=default,
+        show_default=True,
+        help=f"A coverage.py database with test contexts{purpose}.",
+    )
+
+
+def output_option(command: F) -> F:
+    """Add ``--output``, which has to be given."""
+    return click.option(
+        "--output", "-o", required=True, metavar="F", type=FILE, help="File to write."
+    )(command)

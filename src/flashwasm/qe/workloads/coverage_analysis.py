@@ -1,0 +1,109 @@
+"""The workload "coverage-analysis": the rows of a coverage matrix that are nearest to one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.qe.workloads.similarity import VectorMatch, rank_rows
+from flashwasm.search import HNSWIndex
+from flashwasm.search.search_report import plan
+from flashwasm.validation import as_array, floats, shaped
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["CoverageRows", "search_rows"]
+
+Array = npt.NDArray[Any]
+# Candidates that a search of the graph keeps (`ef`). The recall is then near 0.99, as
+# docs/performance.md shows.
+_EF = 100
+
+
+class CoverageRows:
+    """Coverage rows in linear memory. `QEFlashAttention.index_coverage` makes them.
+
+    Equal rows become one node of the graph, because a search of a graph finds only few of many
+    equal nodes. For example, 60 rows of which 11 are equal make a graph of 50 nodes.
+
+    Parameters
+    ----------
+    coverage_rows : array_like, shape (N, D)
+        Counts, booleans or weights; all finite.
+    runtime : Runtime
+        Runtime whose linear memory holds the rows.
+
+    Attributes
+    ----------
+    exact : bool
+        True if a search looks at every row, False if it searches a graph.
+    reason : str
+        Sentence that says why.
+    """
+
+    def __init__(self, coverage_rows: ArrayLike, runtime: Runtime) -> None:
+        rows = _checked_rows(coverage_rows)
+        self.dim = rows.shape[1]
+        self._runtime = runtime
+        positions: dict[bytes, list[int]] = {}
+        for i, row in enumerate(np.ascontiguousarray(rows)):
+            positions.setdefault(row.tobytes(), []).append(i)
+        # For each node of the graph, the positions of the rows that are equal to it.
+        self._members = list(positions.values())
+        # Below a number of rows that was measured, an exact search is faster than the graph:
+        # docs/decisions/0008-when-a-graph-is-searched.md.
+        self.exact, self.reason = plan(len(self._members), _EF, exact=None)
+        if self.dim > INDEX_MAX_DIM:
+            self.exact, self.reason = True, f"{self.dim} columns, too many for a graph"
+        if self.exact:
+            self._rows = runtime.asarray(rows, np.float32)
+        else:
+            self._graph = HNSWIndex(self.dim, runtime=runtime)
+            self._graph.add(rows[[members[0] for members in self._members]])
+
+    def __len__(self) -> int:
+        return sum(len(members) for members in self._members)
+
+    def search(self, query: Array, count: int) -> list[VectorMatch]:
+        """Return the rows nearest to a query ``(D,)``, the highest cosine first."""
+        if self.exact:
+            return rank_rows(query, self._rows, count, self._runtime)
+        wanted = min(count, len(self._members))
+        scores, nodes = self._graph.search(query[None], wanted, ef=max(_EF, wanted))
+        found = [
+            VectorMatch(i, score, None)
+            for score, node in zip(scores[0].clip(-1, 1).tolist(), nodes[0].tolist(), strict=True)
+            for i in self._members[node]
+        ]
+        return sorted(found, key=lambda match: (-match.score, match.index))[:count]
+
+
+def search_rows(
+    query_coverage: ArrayLike, rows: ArrayLike | CoverageRows, count: int, runtime: Runtime
+) -> tuple[list[VectorMatch], str]:
+    """Return the rows nearest to one row, and a text that says how the search ran."""
+    query = _counts_as_floats(query_coverage, "query_coverage")
+    meaning = "as coverage_rows has columns"
+    if isinstance(rows, CoverageRows):
+        query = shaped(query, "query_coverage", (rows.dim,), meaning)
+        return rows.search(query, count), f"{'exact' if rows.exact else 'graph'}: {rows.reason}"
+    array = _checked_rows(rows)
+    query = shaped(query, "query_coverage", (array.shape[1],), meaning)
+    return rank_rows(query, array, count, runtime), "exact: an array, not an index"
+
+
+def _checked_rows(rows: ArrayLike) -> Array:
+    """Return coverage rows as an array ``(N, D)`` of floats."""
+    return floats(_counts_as_floats(rows, "coverage_rows"), "coverage_rows", ndim=2)
+
+
+def _counts_as_floats(values: ArrayLike, name: str) -> Array:
+    """Return integers and booleans as float32. Other dtypes stay, for `floats` to check."""
+    array = as_array(values, name)
+    return array.astype(np.float32) if array.dtype.kind in "biu" else array

@@ -1,0 +1,59 @@
+"""The workload "test-similarity": the rows of a corpus that are nearest to one vector."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.ops import cosine_top_k, softmax
+
+if TYPE_CHECKING:
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["VectorMatch", "rank_rows"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class VectorMatch:
+    """A row of a corpus near a query.
+
+    Attributes
+    ----------
+    index : int
+        Position of the row in the corpus.
+    score : float
+        Cosine with the query, from -1 to 1.
+    weight : float or None
+        The row's share of the attention over the whole corpus. None if a graph was searched,
+        because a graph search does not look at every row.
+    """
+
+    index: int
+    score: float
+    weight: float | None
+
+
+def rank_rows(query: Array, corpus: Array, count: int, runtime: Runtime) -> list[VectorMatch]:
+    """Return the ``count`` rows of a corpus ``(N, D)`` nearest to a query ``(D,)``, nearest first.
+
+    Rows with equal cosines are in the order of the corpus.
+    """
+    if len(corpus) == 0:
+        return []
+    # The weights need the cosine of every row. So the corpus goes in as the queries and the query
+    # as a corpus of one row: the kernel then returns all cosines, and computes each of them once.
+    cosines = cosine_top_k(corpus, query[None], 1, runtime=runtime)[0][:, 0]
+    logits = np.float32(math.sqrt(len(query))) * cosines
+    # NaN would make every weight NaN. A row with NaN gets no weight instead, and is ranked last.
+    weights = softmax(np.where(np.isnan(logits), -np.inf, logits), runtime=runtime)
+    best = np.argsort(-cosines, kind="stable")[:count]
+    rated = zip(
+        best.tolist(), cosines[best].tolist(), np.nan_to_num(weights[best]).tolist(), strict=True
+    )
+    return [VectorMatch(index, score, weight) for index, score, weight in rated]

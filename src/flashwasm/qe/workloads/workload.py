@@ -1,0 +1,84 @@
+"""The life of a workload's object: settings, runtimes, metrics and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.errors import ClosedError
+from flashwasm.qe.workloads.chunked_attention import ChunkedAttention
+from flashwasm.qe.workloads.configuration import FlashAttentionConfig, check_runnable, merged
+from flashwasm.qe.workloads.metrics import Metrics, Recorder
+from flashwasm.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Workload"]
+
+
+class Workload:
+    """Settings of one workload, the sandbox that it runs in, and what was measured.
+
+    Parameters
+    ----------
+    workload : str
+        Name of the workload.
+    config : FlashAttentionConfig
+        Its settings.
+    """
+
+    def __init__(self, workload: str, config: FlashAttentionConfig) -> None:
+        check_runnable(config)
+        self.workload = workload
+        self._config = config
+        self._runtime = Runtime()
+        self._chunked = ChunkedAttention(self._runtime)
+        self._recorder = Recorder()
+
+    def get_metrics(self) -> Metrics:
+        """Return measurements since the start or the last reset."""
+        self._check_open()
+        return self._recorder.metrics(self._chunked.runtimes, self._config.target_speedup.min)
+
+    def reset_metrics(self) -> None:
+        """Forget the measurements so far; the peak of memory stays."""
+        self._check_open()
+        self._recorder.reset(self._chunked.runtimes)
+
+    def get_config(self) -> FlashAttentionConfig:
+        """Return the settings."""
+        return self._config
+
+    def update_config(self, updates: Mapping[str, Any]) -> FlashAttentionConfig:
+        """Replace some settings and return all of them; after an error the old ones stay.
+
+        Parameters
+        ----------
+        updates : mapping
+            Fields by name. ``blocks`` may be a mapping of some of its own fields.
+
+        Returns
+        -------
+        FlashAttentionConfig
+        """
+        self._check_open()
+        config = merged(self._config, updates)
+        check_runnable(config)
+        self._config = config
+        return config
+
+    def dispose(self) -> None:
+        """Close the sandbox. Every later use raises ClosedError, except a second `dispose`."""
+        self._chunked.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dispose()
+
+    def _check_open(self) -> None:
+        if self._runtime.closed:
+            raise ClosedError(f"the {self.workload} workload was disposed of")

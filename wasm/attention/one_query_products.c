@@ -1,0 +1,169 @@
+/* The two products of attention for one query, with float keys and values: see one_query_products.h.
+ *
+ * In the first product a vector holds four keys, in the second four columns of values. Each score is one chain of
+ * multiply-adds over the dimensions, and each output one over the keys, as in tile.h. PIN_FOUR does what PIN there
+ * does. */
+#include "one_query_products.h"
+
+struct four {
+    f32x4 x[4];
+};
+
+INLINE struct four load_four(const float *p) {
+    return (struct four){{load_f32x4(p), load_f32x4(p + 4), load_f32x4(p + 8), load_f32x4(p + 12)}};
+}
+
+INLINE void store_four(float *p, const struct four *f) {
+    for (int i = 0; i < 4; i++) store_f32x4(p + 4 * i, f->x[i]);
+}
+
+#define PIN_FOUR(f, pointer, never)                                 \
+    do {                                                            \
+        if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \
+            (f) = load_four((const float *)(never));                \
+        }                                                           \
+    } while (0)
+
+/* Four vectors, each holding one float of x in all lanes. */
+INLINE struct four splat_four(f32x4 x) {
+    return (struct four){
+        {splat_lane_f32x4(x, 0), splat_lane_f32x4(x, 1), splat_lane_f32x4(x, 2), splat_lane_f32x4(x, 3)}};
+}
+
+/* Adds to s the products of four dimensions of q with four keys, which are rows. */
+INLINE f32x4 score_four(f32x4 s, const float *row, int32_t stride, const struct four *q) {
+    f32x4 a = load_f32x4(row), b = load_f32x4(row + stride);
+    f32x4 c = load_f32x4(row + 2 * stride), d = load_f32x4(row + 3 * stride);
+    transpose_f32x4(&a, &b, &c, &d);
+    s = fma_f32x4(a, q->x[0], s);
+    s = fma_f32x4(b, q->x[1], s);
+    s = fma_f32x4(c, q->x[2], s);
+    return fma_f32x4(d, q->x[3], s);
+}
+
+/* Scores sixteen keys at once, so that the processor works on four chains at a time. */
+static NOINLINE void score_sixteen(float *scores, const float *q, const float *k, int32_t stride, int32_t dim) {
+    const uintptr_t never = never_an_address;
+    struct four s = {{splat_f32x4(0), splat_f32x4(0), splat_f32x4(0), splat_f32x4(0)}};
+    int32_t left = dim;
+    for (; left >= 4; left -= 4, q += 4, k += 4) {
+        struct four splats = splat_four(load_f32x4(q));
+        s.x[0] = score_four(s.x[0], k, stride, &splats);
+        PIN_FOUR(s, k, never);
+        s.x[1] = score_four(s.x[1], k + 4 * stride, stride, &splats);
+        PIN_FOUR(s, k, never);
+        s.x[2] = score_four(s.x[2], k + 8 * stride, stride, &splats);
+        PIN_FOUR(s, k, never);
+        s.x[3] = score_four(s.x[3], k + 12 * stride, stride, &splats);
+        PIN_FOUR(s, k, never);
+    }
+    store_four(scores, &s);
+    for (; left > 0; left--, q++, k++) {
+        for (int32_t j = 0; j < 16; j += 4) {
+            const float *row = k + j * stride;
+            f32x4 column = wasm_f32x4_make(row[0], row[stride], row[2 * stride], row[3 * stride]);
+            store_f32x4(scores + j, fma_f32x4(column, splat_f32x4(*q), load_f32x4(scores + j)));
+        }
+    }
+}
+
+/* Scores up to four keys; the scores past the last key have no meaning. */
+static void score_few(float *scores, const float *q, const float *k, int32_t stride, int32_t dim, int32_t keys) {
+    const float *rows[4];
+    for (int32_t i = 0; i < 4; i++) rows[i] = k + (i < keys ? i : 0) * stride;
+    f32x4 s = splat_f32x4(0.0f);
+    for (int32_t d = 0; d < dim; d++) {
+        f32x4 column = wasm_f32x4_make(rows[0][d], rows[1][d], rows[2][d], rows[3][d]);
+        s = fma_f32x4(column, splat_f32x4(q[d]), s);
+    }
+    store_f32x4(scores, s);
+}
+
+/* Scores the sixteen keys of a panel, [dim][16]. */
+static NOINLINE void score_panel(float *scores, const float *q, const float *k, int32_t dim) {
+    const uintptr_t never = never_an_address;
+    struct four s = {{splat_f32x4(0), splat_f32x4(0), splat_f32x4(0), splat_f32x4(0)}};
+    int32_t left = dim;
+    for (; left >= 4; left -= 4, q += 4, k += 4 * ATTENTION_PANEL) {
+        struct four splats = splat_four(load_f32x4(q));
+        for (int i = 0; i < 4; i++) s.x[i] = fma_f32x4(load_f32x4(k + 4 * i), splats.x[0], s.x[i]);
+        for (int i = 0; i < 4; i++) s.x[i] = fma_f32x4(load_f32x4(k + 16 + 4 * i), splats.x[1], s.x[i]);
+        PIN_FOUR(s, k, never);
+        for (int i = 0; i < 4; i++) s.x[i] = fma_f32x4(load_f32x4(k + 32 + 4 * i), splats.x[2], s.x[i]);
+        for (int i = 0; i < 4; i++) s.x[i] = fma_f32x4(load_f32x4(k + 48 + 4 * i), splats.x[3], s.x[i]);
+        PIN_FOUR(s, k, never);
+    }
+    for (; left > 0; left--, q++, k += ATTENTION_PANEL) {
+        for (int i = 0; i < 4; i++) s.x[i] = fma_f32x4(load_f32x4(k + 4 * i), splat_f32x4(*q), s.x[i]);
+    }
+    store_four(scores, &s);
+}
+
+void score_row(struct row_workspace *w, const struct attention_f32_arguments *args, struct attention_place at,
+               const struct stored_block *block) {
+    int32_t j = 0, stride = block->k_stride;
+    const float *panels =
+        (const float *)args->k + at.head / args->group * args->k_head_stride + at.key * args->k_stride;
+    for (; args->storage == STORED_PANELS && j < at.keys; j += ATTENTION_PANEL) {
+        score_panel(w->scores + j, w->q, panels + j * args->k_stride, args->dim);
+    }
+    for (; j + 16 <= at.keys; j += 16) score_sixteen(w->scores + j, w->q, block->k + j * stride, stride, args->dim);
+    for (; j < at.keys; j += 4) {
+        score_few(w->scores + j, w->q, block->k + j * stride, stride, args->dim, at.keys - j);
+    }
+}
+
+/* Adds the weighted values of sixteen columns. */
+static NOINLINE void add_columns(float *out, const float *weights, const float *v, int32_t stride, int32_t keys,
+                                 f32x4 shrink) {
+    const uintptr_t never = never_an_address;
+    struct four sum = load_four(out);
+    for (int i = 0; i < 4; i++) sum.x[i] = mul_f32x4(sum.x[i], shrink);
+    int32_t j = 0;
+    for (; j + 4 <= keys; j += 4, v += 4 * stride) {
+        struct four splats = splat_four(load_f32x4(weights + j));
+        for (int i = 0; i < 4; i++) sum.x[i] = fma_f32x4(load_f32x4(v + 4 * i), splats.x[0], sum.x[i]);
+        for (int i = 0; i < 4; i++) sum.x[i] = fma_f32x4(load_f32x4(v + stride + 4 * i), splats.x[1], sum.x[i]);
+        PIN_FOUR(sum, v, never);
+        for (int i = 0; i < 4; i++) sum.x[i] = fma_f32x4(load_f32x4(v + 2 * stride + 4 * i), splats.x[2], sum.x[i]);
+        for (int i = 0; i < 4; i++) sum.x[i] = fma_f32x4(load_f32x4(v + 3 * stride + 4 * i), splats.x[3], sum.x[i]);
+        PIN_FOUR(sum, v, never);
+    }
+    for (; j < keys; j++, v += stride) {
+        f32x4 weight = splat_f32x4(weights[j]);
+        for (int i = 0; i < 4; i++) sum.x[i] = fma_f32x4(load_f32x4(v + 4 * i), weight, sum.x[i]);
+    }
+    store_four(out, &sum);
+}
+
+/* Adds the weighted values of up to four columns. */
+static void add_few_columns(float *out, const float *weights, const float *v, int32_t stride, int32_t keys,
+                            f32x4 shrink, int32_t columns) {
+    f32x4 sum = mul_f32x4(load_f32x4(out), shrink);
+    for (int32_t j = 0; j < keys; j++, v += stride) {
+        sum = fma_f32x4(load_at_most_f32x4(v, columns), splat_f32x4(weights[j]), sum);
+    }
+    store_f32x4(out, sum);
+}
+
+void add_values(float *out, struct row_workspace *w, const struct attention_f32_arguments *args,
+                struct attention_place at, const struct stored_block *block, f32x4 shrink) {
+    int32_t c = 0, columns = args->value_dim, stride = block->v_stride;
+    if (args->storage == STORED_PANELS) {
+        const float *v =
+            (const float *)args->v + at.head / args->group * args->v_head_stride + at.key * ATTENTION_PANEL;
+        int32_t next = args->capacity * ATTENTION_PANEL;
+        for (; c + ATTENTION_PANEL <= columns; c += ATTENTION_PANEL, v += next) {
+            add_columns(out + c, w->scores, v, ATTENTION_PANEL, at.keys, shrink);
+        }
+        for (int32_t i = 0; c < columns; c += 4, i += 4) {
+            add_few_columns(out + c, w->scores, v + i, ATTENTION_PANEL, at.keys, shrink, columns - c);
+        }
+        return;
+    }
+    for (; c + ATTENTION_PANEL <= columns; c += ATTENTION_PANEL)
+        add_columns(out + c, w->scores, block->v + c, stride, at.keys, shrink);
+    for (; c < columns; c += 4) {
+        add_few_columns(out + c, w->scores, block->v + c, stride, at.keys, shrink, columns - c);
+    }
+}

@@ -1,0 +1,27 @@
+/* Vectors as an index holds them: rows of floats, and codes of 8 bits. */
+#ifndef FLASHWASM_INDEXES_STORE_H
+#define FLASHWASM_INDEXES_STORE_H
+
+#include "../abi.h"
+
+/* The elements from one row to the next: rows are filled up with zeros to whole cache lines of floats. */
+static inline int32_t row_stride(int32_t dim) { return (dim + 15) / 16 * 16; }
+
+/* Copies a vector to row[stride]; for cosine it is scaled to unit length. */
+void prepare_row(float *row, const float *x, int32_t dim, int32_t metric);
+
+/* Rounds a prepared row to codes whose magnitude is at most `largest`. Sets `scale`, what a code of 1 stands for, and
+ * `square`, the squared length of scale * codes. */
+void quantize_row(int16_t *codes, float *scale, float *square, const float *row, int32_t stride, int32_t largest,
+                  int32_t metric);
+
+/* Returns an upper bound on the length of row - scale * codes; with scale 0, of the row itself. */
+float code_error(const float *row, const int16_t *codes, float scale, int32_t stride);
+
+/* The largest code of a query: the sum of its products with stored codes, at most 127, then fits into 32 bits. */
+static inline int32_t largest_query_code(int32_t stride) {
+    int32_t largest = INT32_MAX / (127 * stride);
+    return largest < 32767 ? largest : 32767;
+}
+
+#endif

@@ -1,0 +1,39 @@
+/* out[s] = the mean of rows offsets[s] to offsets[s + 1] - 1 of x, divided by its length if `normalize` is set.
+ *
+ *   x [rows][columns], offsets [segments + 1], out [segments][columns]
+ *
+ * A segment without rows gives zeros. A mean of length zero stays zero. */
+#include "../abi.h"
+#include "../shared/row_sums.h"
+
+static void scale_row(float *x, int32_t n, float factor) {
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        store_f32x4(x + i, canonical_f32x4(mul_f32x4(load_f32x4(x + i), splat_f32x4(factor))));
+    }
+    for (; i < n; i++) x[i] = canonical_f32(x[i] * factor);
+}
+
+static void add_to_row(float *sum, const float *x, int32_t n) {
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) store_f32x4(sum + i, add_f32x4(load_f32x4(sum + i), load_f32x4(x + i)));
+    for (; i < n; i++) sum[i] += x[i];
+}
+
+EXPORT(mean_pool_f32)
+int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_t segments, int32_t columns,
+                      int32_t normalize) {
+    if (segments < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    for (int32_t s = 0; s < segments; s++, out += columns) {
+        int32_t begin = offsets[s], end = offsets[s + 1];
+        if (end < begin) return STATUS_BAD_ARGUMENT;
+        for (int32_t j = 0; j < columns; j++) out[j] = 0.0f;
+        for (int32_t r = begin; r < end; r++) add_to_row(out, x + r * columns, columns);
+        if (end > begin) scale_row(out, columns, 1.0f / (float)(end - begin));
+        if (normalize) {
+            float norm = sqrt_f32(sum_row(out, columns, 0.0f, add_square_of_difference));
+            if (norm != 0.0f) scale_row(out, columns, 1.0f / norm);
+        }
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,74 @@
+/* out = exp(x - max(x)) / sum(exp(x - max(x))) for each row of x [rows][columns]. The output may be the input.
+ *
+ * A row that contains NaN or +inf, or only -inf, gives NaN, as the formula does. The exponentials are computed with
+ * a factor of 2^24, which the division removes; otherwise subnormal results would become zero. */
+#include "../abi.h"
+#include "../shared/row_sums.h"
+#include "../shared/vector_math.h"
+
+enum { EXPONENT_SCALE = 24 };
+
+/* Returns the greatest element, ignoring NaN: the exponential of a NaN makes the sum NaN anyway. */
+static float max_row(const float *x, int32_t n) {
+    f32x4 m0 = splat_f32x4(MINUS_INFINITY), m1 = m0, m2 = m0, m3 = m0;
+    int32_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        m0 = pmax_f32x4(m0, load_f32x4(x + i));
+        m1 = pmax_f32x4(m1, load_f32x4(x + i + 4));
+        m2 = pmax_f32x4(m2, load_f32x4(x + i + 8));
+        m3 = pmax_f32x4(m3, load_f32x4(x + i + 12));
+    }
+    for (; i + 4 <= n; i += 4) m0 = pmax_f32x4(m0, load_f32x4(x + i));
+    m1 = pmax_f32x4(m1, load_tail_f32x4(x + i, n - i, MINUS_INFINITY));
+    f32x4 m = pmax_f32x4(pmax_f32x4(m0, m1), pmax_f32x4(m2, m3));
+    return wasm_f32x4_extract_lane(greatest_f32x4(m), 0);
+}
+
+INLINE f32x4 exponential(const float *x, f32x4 max) {
+    return scaled_exp_f32x4(sub_f32x4(load_f32x4(x), max), EXPONENT_SCALE);
+}
+
+/* Writes the exponentials to out and returns their sum. */
+static float exponentials(const float *x, float *out, int32_t n, float max_value) {
+    f32x4 max = splat_f32x4(max_value), s0 = splat_f32x4(0), s1 = s0;
+    int32_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        f32x4 e0 = exponential(x + i, max), e1 = exponential(x + i + 4, max);
+        store_f32x4(out + i, e0);
+        store_f32x4(out + i + 4, e1);
+        s0 = add_f32x4(s0, e0);
+        s1 = add_f32x4(s1, e1);
+    }
+    for (; i < n; i += 4) {
+        int32_t left = n - i < 4 ? n - i : 4;
+        float few[4] = {MINUS_INFINITY, MINUS_INFINITY, MINUS_INFINITY, MINUS_INFINITY};
+        for (int32_t j = 0; j < left; j++) few[j] = x[i + j];
+        f32x4 e = exponential(few, max);
+        store_f32x4(few, e);
+        for (int32_t j = 0; j < left; j++) out[i + j] = few[j];
+        /* Lanes past the row are set to zero: if max is -inf, their exponential is NaN. */
+        for (int32_t j = left; j < 4; j++) few[j] = 0.0f;
+        s0 = add_f32x4(s0, load_f32x4(few));
+    }
+    return sum_f32x4(add_f32x4(s0, s1));
+}
+
+EXPORT(softmax_f32)
+int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns) {
+    if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
+        float max = max_row(x, columns);
+        float total = 0.0f;
+        for (int32_t i = 0; i < columns; i += SUM_PIECE) {
+            int32_t piece = columns - i < SUM_PIECE ? columns - i : SUM_PIECE;
+            total += exponentials(x + i, out + i, piece, max);
+        }
+        float factor = 1.0f / total;
+        int32_t i = 0;
+        for (; i + 4 <= columns; i += 4) {
+            store_f32x4(out + i, canonical_f32x4(mul_f32x4(load_f32x4(out + i), splat_f32x4(factor))));
+        }
+        for (; i < columns; i++) out[i] = canonical_f32(out[i] * factor);
+    }
+    return STATUS_OK;
+}

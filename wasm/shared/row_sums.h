@@ -1,0 +1,49 @@
+/* Sums over one row of floats. The order of the additions depends on the row's length alone. */
+#ifndef FLASHWASM_ROW_SUMS_H
+#define FLASHWASM_ROW_SUMS_H
+
+#include "simd.h"
+
+/* A longer row is summed in pieces of this length, whose sums are then added: the rounding error grows with the
+ * length of a piece and the number of pieces, not with the length of the row. */
+enum { SUM_PIECE = 4096 };
+
+/* Adds the terms of four elements to a sum: add_value, or add_square_of_difference from `centre`. */
+typedef f32x4 (*add_term_f32x4)(f32x4 sum, f32x4 x, f32x4 centre);
+
+INLINE f32x4 add_value(f32x4 sum, f32x4 x, f32x4 centre) {
+    (void)centre;
+    return add_f32x4(sum, x);
+}
+
+/* Adds four vectors at a time, each to a running sum of its own. The last vector is filled up with `centre`, so
+ * that missing elements add nothing: their squared difference is zero. With add_value it must be zero. */
+INLINE float sum_piece(const float *x, int32_t n, f32x4 centre, add_term_f32x4 add) {
+    f32x4 s0 = splat_f32x4(0), s1 = s0, s2 = s0, s3 = s0;
+    int32_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        s0 = add(s0, load_f32x4(x + i), centre);
+        s1 = add(s1, load_f32x4(x + i + 4), centre);
+        s2 = add(s2, load_f32x4(x + i + 8), centre);
+        s3 = add(s3, load_f32x4(x + i + 12), centre);
+    }
+    for (; i + 4 <= n; i += 4) s0 = add(s0, load_f32x4(x + i), centre);
+    if (i < n) {
+        float pad = wasm_f32x4_extract_lane(centre, 0);
+        s1 = add(s1, load_tail_f32x4(x + i, n - i, pad), centre);
+    }
+    return sum_f32x4(add_f32x4(add_f32x4(s0, s1), add_f32x4(s2, s3)));
+}
+
+INLINE float sum_row(const float *x, int32_t n, float centre, add_term_f32x4 add) {
+    float total = 0.0f;
+    for (int32_t i = 0; i < n; i += SUM_PIECE) {
+        int32_t piece = n - i < SUM_PIECE ? n - i : SUM_PIECE;
+        total += sum_piece(x + i, piece, splat_f32x4(centre), add);
+    }
+    return total;
+}
+
+INLINE float sqrt_f32(float x) { return __builtin_sqrtf(x); }
+
+#endif

@@ -1,0 +1,126 @@
+/* The micro-kernel: products of a tile of four rows by eight columns. matmul, attention and the searches of
+ * vectors are loops around it.
+ *
+ *   C[4][8] += sum over k of A[k][4] (outer product) B[k][8]
+ *
+ * The operands are packed panels (pack.h): a left panel holds four rows column by column, a right panel eight
+ * columns row by row. Each element of C is one chain of multiply-adds in the order of k. Its bits therefore
+ * depend on its own row and column alone, however the loops around it are cut.
+ */
+#ifndef FLASHWASM_TILE_H
+#define FLASHWASM_TILE_H
+
+#include "simd.h"
+
+enum { TILE_ROWS = 4, TILE_COLUMNS = 8 };
+
+/* Eight accumulators: row r is low[r], then high[r]. */
+struct tile {
+    f32x4 low[TILE_ROWS], high[TILE_ROWS];
+};
+
+INLINE struct tile load_tile(const float *c, int32_t stride) {
+    struct tile t;
+    for (int r = 0; r < TILE_ROWS; r++) {
+        t.low[r] = load_f32x4(c + r * stride);
+        t.high[r] = load_f32x4(c + r * stride + 4);
+    }
+    return t;
+}
+
+INLINE void store_tile(float *c, int32_t stride, const struct tile *t) {
+    for (int r = 0; r < TILE_ROWS; r++) {
+        store_f32x4(c + r * stride, t->low[r]);
+        store_f32x4(c + r * stride + 4, t->high[r]);
+    }
+}
+
+INLINE struct tile canonical_tile(struct tile t) {
+    for (int r = 0; r < TILE_ROWS; r++) {
+        t.low[r] = canonical_f32x4(t.low[r]);
+        t.high[r] = canonical_f32x4(t.high[r]);
+    }
+    return t;
+}
+
+/* An address that no float has. It is volatile, so that the compiler cannot know its value. */
+extern const volatile uintptr_t never_an_address;
+
+/* Makes the engine finish the multiply-adds of one step before it begins the loads of the next.
+ *
+ * Cranelift moves pure instructions down to their first use but keeps loads in order. In an unrolled loop all
+ * loads would be live at once, and vectors would spill to the stack. The branch here is never taken. Its cold
+ * side gives the accumulators other values, so each becomes a parameter of the block that follows and must be
+ * finished before it. Those values are loaded from an address that no operand has; otherwise the compiler
+ * would merge that load with one of the step's. See docs/decisions/0005. */
+#define PIN(t, pointer, never)                                      \
+    do {                                                            \
+        if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \
+            (t) = load_tile((const float *)(never), TILE_COLUMNS);  \
+        }                                                           \
+    } while (0)
+
+INLINE void tile_step(struct tile *t, const float *a, const float *b) {
+    f32x4 column = load_f32x4(a);
+    f32x4 low = load_f32x4(b), high = load_f32x4(b + 4);
+    f32x4 a0 = splat_lane_f32x4(column, 0), a1 = splat_lane_f32x4(column, 1);
+    f32x4 a2 = splat_lane_f32x4(column, 2), a3 = splat_lane_f32x4(column, 3);
+    t->low[0] = fma_f32x4(a0, low, t->low[0]);
+    t->high[0] = fma_f32x4(a0, high, t->high[0]);
+    t->low[1] = fma_f32x4(a1, low, t->low[1]);
+    t->high[1] = fma_f32x4(a1, high, t->high[1]);
+    t->low[2] = fma_f32x4(a2, low, t->low[2]);
+    t->high[2] = fma_f32x4(a2, high, t->high[2]);
+    t->low[3] = fma_f32x4(a3, low, t->low[3]);
+    t->high[3] = fma_f32x4(a3, high, t->high[3]);
+}
+
+/* t += left panel x right panel, over k steps. */
+INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k) {
+    const uintptr_t never = never_an_address;
+    int32_t left = k;
+    for (; left >= 4; left -= 4) {
+        PIN(*t, a, never);
+        tile_step(t, a, b);
+        PIN(*t, a + 4, never);
+        tile_step(t, a + 4, b + 8);
+        PIN(*t, a + 8, never);
+        tile_step(t, a + 8, b + 16);
+        PIN(*t, a + 12, never);
+        tile_step(t, a + 12, b + 24);
+        a += 16;
+        b += 32;
+        /* Without this, LLVM rewrites the addressing and the loop needs more registers. */
+        __asm__ volatile("" : "+r"(a), "+r"(b));
+    }
+    for (; left > 0; left--) {
+        tile_step(t, a, b);
+        a += TILE_ROWS;
+        b += TILE_COLUMNS;
+    }
+}
+
+/* c[4][8] = left panel x right panel */
+void product_tile(float *c, const float *a, const float *b, int32_t k);
+
+/* c[4][8] += left panel x right panel, stored for the last time; rows of c are `stride` floats apart. */
+void add_tile(float *c, int32_t stride, const float *a, const float *b, int32_t k);
+
+/* The same for a tile of which only the first rows <= 4 by columns <= 8 elements lie inside c. */
+void add_edge_tile(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b, int32_t k);
+
+/* The same where `rows` by `columns` elements are left of c, which may be more than the tile. */
+INLINE void add_tile_within(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b,
+                            int32_t k) {
+    if (rows >= TILE_ROWS && columns >= TILE_COLUMNS) {
+        add_tile(c, stride, a, b, k);
+    } else {
+        add_edge_tile(c, stride, rows < TILE_ROWS ? rows : TILE_ROWS, columns < TILE_COLUMNS ? columns : TILE_COLUMNS,
+                      a, b, k);
+    }
+}
+
+/* c[r][j] = |row r of the left panel - column j of the right panel|^2, over k dimensions. */
+void square_distance_tile(float *c, const float *a, const float *b, int32_t k);
+
+#endif
