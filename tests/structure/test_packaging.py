@@ -53,6 +53,7 @@ def test_wheel_is_for_every_platform_and_holds_the_modules(wheel):
         entry_points = archive.read(next(n for n in names if n.endswith("entry_points.txt")))
     assert b"flashwasm = flashwasm.cli:main" in entry_points
     assert "flashwasm/py.typed" in names
+    assert "flashwasm/qe/reports/templates/layout.html" in names
     for script in ("serve", "tfjs", "onnxruntime-web", "ruvector", "hnswlib-wasm"):
         assert f"flashwasm/bench/node/{script}.mjs" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -19,9 +19,9 @@ from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, ad
 from flashwasm.qe.adaptation.adaptation_store import Version
 from flashwasm.qe.adaptation.adapter_training import train
 from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, judge
-from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior, unit
+from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior
 from flashwasm.qe.adaptation.judged_pairs import Pairs
-from flashwasm.qe.scoring.embedding_whitening import whiten_collection
+from flashwasm.qe.scoring.embedding_whitening import unit_rows, whiten_collection
 from labelled_suite import classes
 from samples import assert_same_bits, normal
 
@@ -54,7 +54,7 @@ def test_training_is_deterministic_and_draws_pairs_together(suite, one_thread):
     )
     adapters = [train(suite.prepared, pairs, seed=3, runtime=one_thread) for _ in "ab"]
     assert_same_bits(adapters[0].b, adapters[1].b)
-    adapted = unit(adapters[0].apply(suite.prepared))
+    adapted = unit_rows(adapters[0].apply(suite.prepared))
     near = pairs[pairs.accepted]
     before, after = (
         (v[near.query] * v[near.test]).sum(1).mean() for v in (suite.prepared, adapted)

@@ -7,6 +7,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.qe.coverage.names_by_end import value_by_end
 from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def rank_tests(
         score, components = (match.score, match.components) if match else (0.0, {})
         if test.nodeid in edited:
             level, reason = 0, "the change touches it"
-        elif (found := _look_up(running, names)) is not None:
+        elif found := _first_reason(running, names):
             level, (score, reason) = 1, found
-        elif (found := _look_up(beside, names)) is not None:
+        elif found := _first_reason(beside, names):
             level, reason = 2, found[1]
         elif test.path in named:
             level, reason = 3, f"its file is named after {named[test.path]}"
@@ -186,16 +187,7 @@ def _covering_tests(
     return running, beside
 
 
-def _look_up(reasons: Reasons, names: Sequence[str]) -> tuple[float, str] | None:
-    """Return the reason of a test that has some node ids; None if there is none.
-
-    A coverage database may have been recorded in a folder below the suite's root, so that its node
-    ids lack the first folders.
-    """
-    for name in names:
-        parts = name.split("/")
-        for start in range(len(parts)):
-            value = reasons.get("/".join(parts[start:]))
-            if value is not None:
-                return value
-    return None
+def _first_reason(reasons: Reasons, names: Sequence[str]) -> tuple[float, str] | None:
+    """Return the reason of the first of a test's node ids that has one; None if none has."""
+    found = (value_by_end(name, reasons) for name in names)
+    return next((reason for reason in found if reason is not None), None)

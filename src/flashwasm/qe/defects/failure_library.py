@@ -258,6 +258,7 @@ class FailureLibrary:
         return list(scores.tolist())
 
     def _connect(self) -> sqlite3.Connection:
+        """Open the file, and wait up to 30 seconds for another process that writes."""
         return sqlite3.connect(self.path, timeout=30)
 
     def _read(self) -> None:

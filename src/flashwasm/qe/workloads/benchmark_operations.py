@@ -63,20 +63,24 @@ class TimedOperation:
 
 
 def _cosines(query: Floats, rows: Floats) -> Floats:
+    """Return the cosines of a query with all rows, by NumPy."""
     products: Floats = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
     return products
 
 
 def _nearest(query: Floats, rows: Floats, count: int) -> list[int]:
+    """Return the positions of the rows nearest to a query, by NumPy."""
     order: list[int] = np.argsort(-_cosines(query, rows), kind="stable")[:count].tolist()
     return order
 
 
 def _places(matches: list[VectorMatch]) -> list[int]:
+    """Return the positions of the rows that were found."""
     return [match.index for match in matches]
 
 
 def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "test-similarity"."""
     corpus = rng.standard_normal((_TESTS, _DIM), np.float32)
 
     def run() -> list[int]:
@@ -117,6 +121,7 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
 
 
 def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "code-embedding"."""
     positions = rng.standard_normal((_TOKENS, _DIM), np.float32)
     tokens = rng.standard_normal((_TOKENS, _DIM), np.float32)
 
@@ -152,6 +157,7 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOper
 
 
 def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "defect-matching"."""
     vectors = rng.standard_normal((_PATTERNS, _DIM), np.float32)
     library = {f"defect {i}": row for i, row in enumerate(vectors)}
 
@@ -184,6 +190,7 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperati
 
 
 def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "coverage-analysis"."""
     rows = (rng.random((_COVERED, _LINES)) < 0.1).astype(np.float32)
 
     def run() -> list[int]:
@@ -232,6 +239,7 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpera
 
 
 def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "pattern-adaptation"."""
     pattern, target = rng.standard_normal((2, _DIM), np.float32)
     rank = QE_SONA_CONFIG[qe.workload].rank
     weights = rng.standard_normal((2, rank, _DIM), np.float32) / np.float32(_DIM**0.5)
@@ -251,6 +259,7 @@ def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
 
 
 def _words(rng: np.random.Generator) -> list[str]:
+    """Return random words."""
     letters = np.array(list("abcdefghijklmnoprstuvw"))
     return ["".join(rng.choice(letters, n)) for n in rng.integers(3, 9, 3000)]
 
