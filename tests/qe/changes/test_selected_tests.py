@@ -80,10 +80,10 @@ def change(**fields):
     return ChangedFile(**given)
 
 
-# The order.
+# Ranking.
 
 
-def test_text_alone():
+def test_without_coverage_the_texts_decide():
     text = "def total_price(): total_price"
     ranked = rank_tests(SuiteIndex.build("."), [change(path="price.py", text=text)])
     assert names(ranked)[0] == "test_total_price"
@@ -109,17 +109,17 @@ def test_files_named_after_a_changed_one_come_before_those_with_a_like_text(fold
     b = {"tests/b/tests/test_graph.py": reason, "tests/b/graph_test.py": reason}
     assert first("src/b/_graph.py") == b
     assert first("src/a/graph/__init__.py").keys() == {"tests/a/test_graph.py"}
-    # No folder is more like its own than the others.
+    # A file in no folder has no folder names in common with any test file: all three are meant.
     assert len(first("graph.py")) == 3
     assert first("src/b/_graph.py", "other.py") == {
         **b,
         "tests/test_other.py": "its file is named after other.py",
     }
-    # What is no Python and what is a test itself has no tests of its name.
+    # Files that are not Python, and test files, have no test files named after them.
     assert first("b/graph.txt", "b/test_other.py", "b/__init__.py") == {}
 
 
-def test_what_runs_changed_lines_comes_first():
+def test_tests_that_run_changed_lines_come_first():
     index = SuiteIndex.build(".")
     ranked = rank_tests(index, [change(old_lines={6})], coverage_of(COVERED))
     assert names(ranked) == ["test_total_price", "test_add_item", "test_empty_basket"]
@@ -127,10 +127,10 @@ def test_what_runs_changed_lines_comes_first():
     assert ranked[2].reason == "its file is named after shop.py"
     assert ranked[0].reason == "it runs shop.py:6"
     assert ranked[1].reason == "it runs other lines of shop.py"
-    # Line 5 has three runs, line 2 has one: the latter says more.
+    # Three tests run line 5 and one runs line 2, so line 2 counts more.
     ranked = rank_tests(index, [change(old_lines={2})], coverage_of(COVERED))
     assert names(ranked)[0] == "test_add_item"
-    # A database made in a folder above or below names tests otherwise.
+    # The database may not name a test by a longer path than the suite does.
     below = {"x/" + name: lines for name, lines in COVERED.items()}
     assert rank_tests(index, [change(old_lines={6})], coverage_of(below))[0].level == 3
     new = change(path="new.py", old_path="new.py", new_lines={1})
@@ -149,7 +149,7 @@ def test_a_test_that_is_edited_comes_before_all():
     ("path", "anything"),
     [("lib.py", None), ("a/conftest.py", "a/conftest.py"), ("data.json", "data.json")],
 )
-def test_files_that_any_test_may_depend_on(path, anything):
+def test_changed_files_that_any_test_may_depend_on(path, anything):
     assert changes_everything([change(), change(path=path)]) == anything
 
 
@@ -157,7 +157,7 @@ def test_files_that_any_test_may_depend_on(path, anything):
     ("budget", "expected"),
     [("2", 2), ("60s", 60.0), ("0.5s", 0.5), ("2m", 120.0), (" 3 ", 3)],
 )
-def test_budgets(budget, expected):
+def test_budgets_are_seconds_or_numbers_of_tests(budget, expected):
     assert parse_budget(budget) == expected
     assert type(parse_budget(budget)) is type(expected)
 
@@ -168,7 +168,7 @@ def test_budgets_that_are_refused(budget):
         parse_budget(budget)
 
 
-def test_what_fits():
+def test_tests_within_a_budget():
     ranked = rank_tests(SuiteIndex.build("."), [change(old_lines={6})], coverage_of(COVERED))
     assert names(within_budget(ranked, 2, {})) == ["test_total_price", "test_add_item"]
     times = {"test_shop.py::test_total_price": 2.0}
@@ -219,7 +219,7 @@ def database(folder):
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_dry_run(database):
+def test_dry_run_prints_the_tests_with_reasons(database):
     arguments = ["tests-for", ".", "--diff", "-", "--coverage", database]
     result = invoke(*arguments, "--dry-run", stdin=DIFF)
     assert result.exit_code == 0
@@ -242,7 +242,7 @@ def test_dry_run(database):
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_why_a_test_is_chosen(folder):
+def test_explanation_of_a_selected_test(folder):
     (folder / "x.diff").write_text(DIFF)
     arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
     result = invoke(*arguments, "--dry-run")
@@ -256,7 +256,9 @@ def test_why_a_test_is_chosen(folder):
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_pytest_runs_what_is_chosen(folder, monkeypatch):
+def test_pytest_runs_the_selected_tests(folder, monkeypatch):
+    # Other plugins make no difference here, but take a second to load.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     ran = []
     real = subprocess.run
 
@@ -275,7 +277,7 @@ def test_pytest_runs_what_is_chosen(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_tests_for_refuses(folder):
+def test_bad_arguments_and_empty_selections_have_their_exit_codes(folder):
     (folder / "x.diff").write_text(DIFF)
     for arguments, status in (
         (["--diff", "no.diff"], 2),

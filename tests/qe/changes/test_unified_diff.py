@@ -13,7 +13,7 @@ def unidiff():
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_a_diff():
+def test_lines_and_text_of_a_changed_file():
     (changed,) = read_diff(DIFF)
     assert (changed.path, changed.old_path) == ("shop.py", "shop.py")
     assert (changed.old_lines, changed.new_lines) == ({5}, {5, 6})
@@ -22,7 +22,7 @@ def test_a_diff():
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_insertions_files_that_come_and_go():
+def test_insertions_and_files_that_are_added_or_deleted():
     headed = DIFF.replace(" def total_price(basket):\n", " # Why.\n")
     assert read_diff(headed)[0].text.startswith("def add_item(basket, item):\n")
     text = (
@@ -45,7 +45,7 @@ HUNK = "@@ -1 +1 @@\n-a\n+b\n"
     [
         (f"--- a/x.py\r\n+++ b/x.py\r\n{HUNK}", ("x.py", "x.py")),
         (f"--- i/x.py\n+++ w/x.py\n{HUNK}", ("x.py", "x.py")),
-        # Without prefixes the names begin with a folder.
+        # git diff --no-prefix: both names begin with the folder a.
         (f"--- a/x.py\n+++ a/x.py\n{HUNK}", ("a/x.py", "a/x.py")),
         (f"diff --git a/x b/y\nrename from x\nrename to y\n--- a/x\n+++ b/y\n{HUNK}", ("y", "x")),
         (
@@ -67,13 +67,13 @@ HUNK = "@@ -1 +1 @@\n-a\n+b\n"
     ids=["crlf", "mnemonic", "no-prefix", "rename", "quoted", "svn-binary", "git-binary"],
 )
 @pytest.mark.usefixtures("unidiff")
-def test_names_in_a_diff(text, paths):
+def test_names_of_a_file_in_diffs_of_several_tools(text, paths):
     (changed,) = read_diff(text)
     assert (changed.path, changed.old_path) == paths
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_what_is_no_diff():
+def test_texts_that_are_no_diff_are_refused():
     for text in (
         "no diff",
         "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nno\n",
@@ -84,7 +84,7 @@ def test_what_is_no_diff():
             read_diff(text)
 
 
-def test_without_unidiff(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     def absent(name):
         raise ModuleNotFoundError(name)
 

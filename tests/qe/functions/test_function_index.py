@@ -69,7 +69,7 @@ def test_functions_are_collected(folder):
         collect_functions("no")
 
 
-def test_search(folder):
+def test_search_by_identifiers_and_by_embeddings(folder):
     index = FunctionIndex.build(".")
     assert index.scorers == ["identifiers"]
     assert "models install" in index.missing[0]
@@ -86,7 +86,7 @@ def test_search(folder):
         FunctionIndex.build(".", model="no-such")
 
 
-def test_search_command(folder):
+def test_command_prints_functions_and_explains_them(folder):
     result = invoke("search", ".", "total price", "-k", "1")
     assert re.fullmatch(r"\d\.\d{3}\ttotal_price\t.*shop\.py:4\n", result.stdout)
     assert re.fullmatch(r"note: model .*\n", result.stderr)

@@ -34,7 +34,7 @@ def test_few_or_equal_vectors_are_whitened_to_finite_numbers(rows):
     rows = rows.astype(np.float32)
     _, unit = whiten_collection(rows)
     assert np.isfinite(unit).all()
-    # Without any variance, every vector is the mean, and resembles none.
+    # Equal vectors are all the mean, and become zero. Two others are opposite to each other.
     expected = [0] * len(rows) if np.array_equal(rows[0], rows[-1]) else [1, -1]
     assert np.allclose(unit @ unit[0], expected, atol=1e-6)
 

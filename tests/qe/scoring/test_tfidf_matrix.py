@@ -37,7 +37,7 @@ def sklearn_text():
 
 
 @pytest.mark.parametrize("kind", ["characters", "identifiers", "structure"])
-def test_cosines_are_scikit_learns_without_hashing(sklearn_text, kind):
+def test_cosines_equal_those_of_scikit_learn_without_hashing(sklearn_text, kind):
     vectorizer = sklearn_text.TfidfVectorizer(**SKLEARN[kind], sublinear_tf=True)
     matrix = vectorizer.fit_transform(SOURCES)
     ours = TfIdfMatrix(kind, SOURCES)
@@ -87,12 +87,12 @@ def test_one_text_and_texts_without_terms():
         ("    def test(): f()", ["call f"]),
     ],
 )
-def test_structure(source, expected):
+def test_terms_of_the_structure(source, expected):
     assert sorted(term_analyzers.structure(source)) == sorted(expected)
 
 
 @given(st.text(st.sampled_from("abX _1\n\t\x1c\u2003é\u0130\U0001f600"), max_size=30))
-def test_characters_are_scikit_learns(sklearn_text, text):
+def test_runs_of_characters_equal_those_of_scikit_learn(sklearn_text, text):
     count = sklearn_text.CountVectorizer(**SKLEARN["characters"]).build_analyzer()
     assert sorted(term_analyzers.characters(text)) == sorted(count(text))
 
@@ -106,13 +106,9 @@ def test_terms_are_hashed_as_scikit_learn_does(words):
 
 
 @pytest.mark.usefixtures("sklearn_text")
-def test_a_query_of_nothing_known_has_no_cosine():
+def test_a_query_without_known_terms_has_cosines_of_zero():
     for query in ("", "zzz"):
         assert not TfIdfMatrix("characters", ["abc def"]).scores(query).any()
-
-
-def one_array():
-    return {"x": np.ones(1, np.float32)}
 
 
 @pytest.mark.usefixtures("sklearn_text")

@@ -10,7 +10,7 @@ from small_suite import FILES
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """Keep every test away from the user's folders; return where it may work."""
+    """Keep every test away from the user's folders; return the folder that it works in."""
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -42,7 +42,7 @@ def build(model, suite, one_thread):
 
 @pytest.fixture
 def embedded(monkeypatch):
-    """Return a list of the texts that the model is given from now on."""
+    """Return a list that collects the texts that the model embeds from now on."""
     texts = []
     encode = fw.SentenceEncoder.encode
 

@@ -34,7 +34,7 @@ def test_the_second_run_loads_no_model(build, folders, monkeypatch):
     assert cache_file(folders).stat().st_mtime_ns == written
 
 
-def test_only_what_changed_is_embedded_again(build, suite, embedded):
+def test_only_changed_tests_are_embedded_again(build, suite, embedded):
     build()
     embedded.clear()
     source = FILES["test_same.py"].replace("assert graph", "assert weight")
@@ -61,7 +61,7 @@ def test_another_model_has_its_own_embeddings(build, model, embedded):
 
 
 def foreign(folders):
-    """Write another model's cache, whole, but with vectors of another length."""
+    """Return the content of another model's cache, which is whole but has shorter vectors."""
     other = EmbeddingCache(folders / "other")
     other.add([b"k" * 32], np.ones((1, 7), np.float32))
     other.save()
@@ -102,7 +102,7 @@ def test_a_damaged_cache_is_made_anew(build, folders, embedded, damage, warning)
 
 @pytest.mark.parametrize("obstacle", ["a file", "a folder in the file's place"])
 def test_a_cache_that_cannot_be_written_is_a_warning(build, folders, monkeypatch, obstacle):
-    """Permissions would not hinder root, whom tests may run as; a file in the way does."""
+    """A file is in the way, since missing permissions would not stop a test that root runs."""
     expected = build(cache=False).similar("test_one")
     if obstacle == "a file":
         (folders / "occupied").write_text("kept")
@@ -116,7 +116,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(build, folders, monkeypatch
         assert build().similar("test_one") == expected
 
 
-def test_an_interrupted_run_leaves_its_work(build, monkeypatch, embedded):
+def test_an_interrupted_run_keeps_what_it_embedded(build, monkeypatch, embedded):
     monkeypatch.setattr(embedder_module, "_TEXTS_AT_ONCE", 2)
     encode = fw.SentenceEncoder.encode
 
@@ -137,9 +137,9 @@ def test_an_interrupted_run_leaves_its_work(build, monkeypatch, embedded):
     assert not set(embedded) & set(done)
 
 
-def test_a_run_that_is_killed_leaves_what_it_embedded(build, embedded, monkeypatch):
+def test_a_killed_run_keeps_the_vectors_that_it_saved(build, embedded, monkeypatch):
     monkeypatch.setattr(embedder_module, "_TEXTS_AT_ONCE", 2)
-    # As often as texts come: nothing but a write at once survives SIGKILL.
+    # The cache is saved after each batch, since a killed process can write nothing at its end.
     monkeypatch.setattr(embedder_module, "_BETWEEN_SAVES", 0)
     encode, save = fw.SentenceEncoder.encode, EmbeddingCache.save
     saves = []
@@ -165,7 +165,7 @@ def test_a_run_that_is_killed_leaves_what_it_embedded(build, embedded, monkeypat
     assert len(embedded) == 3
 
 
-def test_another_build_of_the_kernels_embeds_anew(build, embedded, monkeypatch):
+def test_another_build_of_the_kernels_uses_no_cached_embeddings(build, embedded, monkeypatch):
     build()
     embedded.clear()
     monkeypatch.setattr(embedder_module, "module_sha256", lambda variant: f"another {variant}")
@@ -230,8 +230,8 @@ def test_processes_that_write_one_file_leave_it_whole(folders):
     assert list(folders.glob(".shared*")) == []
 
 
-def test_queries_are_kept_apart(folders, build, monkeypatch, embedded):
-    """The cache of a suite is written as a whole, which a query must not wait for."""
+def test_queries_are_cached_in_a_file_of_their_own(folders, build, monkeypatch, embedded):
+    """A query must not wait until the whole cache of a suite is written."""
     monkeypatch.setattr(embedder_module, "_MOST_QUERIES", 2)
     index = build()
     written = cache_file(folders).stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Scorers that are installed and those that are not, in one index; and explanations of matches."""
+"""Indexes with all scorers and with those that are installed, and explanations of matches."""
 
 import numpy as np
 import pytest
@@ -40,9 +40,9 @@ def test_all_scorers_together(suite, folders):
     assert match.nodeid == "suite/test_a.py::test_add_twice"
     assert match.components.keys() == {"characters", "structure", "meaning"}
     assert match.components["structure"] == pytest.approx(1)
-    # The rarest first: two tests have these.
+    # Names that two tests have come before names that more tests have.
     assert match.explanation.identifiers[:2] == ["add_edge", "tmp_path"]
-    # Words have no structure.
+    # A description has no structure that could be compared.
     (match, *_) = index.similar("the sum of weights", 1)
     assert match.components.keys() == {"characters", "meaning"}
     assert match.explanation is None
@@ -50,7 +50,8 @@ def test_all_scorers_together(suite, folders):
 
 @pytest.mark.usefixtures("sklearn_text")
 def test_coverage_is_one_more_scorer(suite):
-    # The database was made inside the suite's folder, with cases of a parametrised test.
+    # The database was recorded inside the suite's folder, so its node ids lack the folder's name.
+    # One of the tests is parametrised: its cases count as one test.
     rows = {
         "test_a.py::test_add|run": [1, 2, 3, 4],
         "test_b.py::TestB::test_remove[1]|run": [1, 2],

@@ -9,7 +9,7 @@ from small_suite import GRAPH
 
 
 def whitened(rows):
-    """Return the map that the package's `whitened` describes, in float64 by the SVD."""
+    """Return the oracle of half whitening and scaling, in float64 by the SVD."""
     n, dim = rows.shape
     centre = rows.mean(axis=0)
     _, deviations, directions = np.linalg.svd(rows - centre)
@@ -26,7 +26,7 @@ def whitened(rows):
 
 
 def assert_ranked(index, matches, query, model, left_out=()):
-    """Scores are z-scores of the cosines of the whitened embeddings, the highest ones first."""
+    """Check that scores are z-scores of cosines of whitened embeddings, the highest first."""
     encoder = fw.SentenceEncoder.load(model)
     texts = [extract_words(text) for text in [query, *(t.source for t in index.tests)]]
     asked, *rows = encoder.encode(texts).astype(np.float64)
@@ -38,7 +38,8 @@ def assert_ranked(index, matches, query, model, left_out=()):
     others = [cosine for nodeid, cosine in of.items() if nodeid not in left_out]
     z = {nodeid: (c - np.mean(others)) / np.std(others) for nodeid, c in of.items()}
     scores = [match.score for match in matches]
-    # The smallest of nine variances in 32 dimensions is far below the largest: float32 shows.
+    # Nine vectors in 32 dimensions have variances of very different size, so that the rounding of
+    # float32 shows in the cosines.
     assert np.abs(np.subtract(scores, [z[m.nodeid] for m in matches])).max() <= 1e-3
     assert all(abs(m.components["meaning"] - of[m.nodeid]) <= 1e-4 for m in matches)
     best = sorted((c for i, c in z.items() if i not in left_out), reverse=True)[: len(scores)]
@@ -49,7 +50,7 @@ def assert_ranked(index, matches, query, model, left_out=()):
 
 
 @pytest.mark.parametrize("k", [1, 3, 100])
-def test_free_text(build, model, k):
+def test_the_nearest_tests_to_a_free_text(build, model, k):
     index = build()
     matches = index.similar("remove the edge of a graph", k)
     assert len(matches) == min(k, 9)
@@ -79,7 +80,7 @@ def test_a_test_is_not_similar_to_itself(build, suite, model, query, k):
     assert_ranked(index, matches, own.source, model, left_out=[own.nodeid])
 
 
-def test_a_test_that_has_copies_is_left_out_all_the_same(build, suite):
+def test_of_several_equal_tests_only_the_query_is_left_out(build, suite):
     source = "".join(f"class Test{i}:\n    def test_x(self): assert edge\n" for i in range(9))
     (suite / "test_copies.py").write_text(source)
     index = build(suite / "test_copies.py")
@@ -128,7 +129,7 @@ def test_k_must_be_positive(build, k):
         build().similar("graph", k)
 
 
-def test_text_with_colons_is_text(build):
+def test_a_text_with_colons_and_blanks_is_no_node_id(build):
     assert len(build().similar("what std::sort does to a graph", 2)) == 2
 
 
@@ -149,6 +150,6 @@ def test_an_empty_suite(build, folders, monkeypatch):
         ("1 + 2", "1 + 2"),
     ],
 )
-def test_preparation(source, words):
-    # A keyword is left out wherever it stands: "assert" is one.
+def test_words_of_a_source(source, words):
+    # Keywords are left out also as parts of names, as "assert" is here.
     assert extract_words(source) == words.replace("assert ", "")

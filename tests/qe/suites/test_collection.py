@@ -1,4 +1,4 @@
-"""Collecting a suite by parsing: what pytest itself would collect, and no file ever imported."""
+"""Collection of a suite by parsing: the same tests as pytest collects, without any import."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from flashwasm.qe.suites.module_outline import parse_outline
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """Keep every test away from the user's folders; return the suite's, where tests work."""
+    """Keep every test away from the user's folders; return the suite's folder, and work in it."""
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     (tmp_path / "suite").mkdir()
@@ -32,11 +32,12 @@ def write(folder, files):
 
 
 def collected(folder):
-    """Node ids, and those under which inherited tests also run."""
+    """Return all node ids, those under which inherited tests also run included."""
     return sorted(i for test in collect(folder).tests for i in (test.nodeid, *test.also))
 
 
-# The suites below, as a table: a module's source and the names that are tests in it.
+# Sources of modules, and the names of the tests in each. None stands for a module that pytest would
+# have to run to know.
 
 MODULES = {
     "functions": ("def test_a(): ...\nasync def test_b(): ...\ndef helper(): ...", "test_a test_b"),
@@ -170,20 +171,19 @@ RUNNABLE = {name: case for name, case in MODULES.items() if case[1] is not None}
 
 
 @pytest.mark.parametrize(("source", "expected"), RUNNABLE.values(), ids=RUNNABLE)
-def test_what_is_a_test(folders, source, expected):
+def test_names_of_the_tests_in_a_module(folders, source, expected):
     write(folders, {"test_it.py": source})
     assert collected(folders) == sorted(f"test_it.py::{name}" for name in expected.split())
 
 
-def test_what_running_would_decide_is_collected_whole(folders):
-    """Parsing cannot tell which branch runs, and must not loop where a class is its own base."""
+def test_both_branches_of_an_if_are_collected_and_circular_bases_end(folders):
     files = {f"test_{i}.py": MODULES[n][0] for i, n in enumerate(("conditional", "circular bases"))}
     write(folders, files)
     expected = ["test_0.py::test_a", "test_0.py::test_b", "test_1.py::TestA::test_x"]
     assert collected(folders) == expected
 
 
-# Against pytest.
+# The same suite, collected by pytest itself.
 
 SUITE = {
     **{f"made/test_{i}.py": source for i, (source, _) in enumerate(RUNNABLE.values())},
@@ -211,7 +211,7 @@ SUITE = {
 
 def pytest_collects(path, *, cwd):
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    # Other plugins change nothing here, but take a second to load.
+    # Other plugins make no difference here, but take a second to load.
     env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     env.pop("PYTEST_ADDOPTS", None)
     done = subprocess.run(
@@ -219,7 +219,7 @@ def pytest_collects(path, *, cwd):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line for line in done.stdout.splitlines() if "::" in line and " " not in line]
-    # Parametrised cases are one test here.
+    # The cases of a parametrised test are one test here.
     return sorted({re.sub(r"\[.*", "", line) for line in lines})
 
 
@@ -236,7 +236,7 @@ def pytest_collects(path, *, cwd):
     ],
 )
 def test_collects_what_pytest_collects(folders, monkeypatch, path, cwd, settings):
-    """Also where PATH is a subfolder or a file: node ids are relative to pytest's rootdir."""
+    """Node ids are relative to pytest's rootdir, also if PATH is a subfolder or a file."""
     write(folders, SUITE)
     if settings:
         write(folders, {settings: ""})
@@ -266,7 +266,7 @@ def test_pytests_settings_decide_the_root(folders, monkeypatch, name, content, i
     assert pytest_collects("b", cwd=folders / "a") == collected("b")
 
 
-# What an entry holds.
+# The entry of a test.
 
 
 def test_source_has_decorators_and_line_is_that_of_def(folders):
@@ -296,14 +296,14 @@ def test_source_has_decorators_and_line_is_that_of_def(folders):
 
 def test_an_inherited_test_is_one_entry_by_the_class_that_defines_it(folders):
     source = "class TestA:\n    def test_x(self): ...\nclass TestB(TestA): ...\n"
-    # The file that imports it is read first.
+    # The file that imports the class is read before the file that defines it.
     write(folders, {"test_1.py": "from test_2 import TestA", "test_2.py": source})
     (test,) = collect(folders).tests
     assert (test.nodeid, test.path) == ("test_2.py::TestA::test_x", folders / "test_2.py")
     assert test.also == ("test_1.py::TestA::test_x", "test_2.py::TestB::test_x")
 
 
-# Files of every kind.
+# Encodings, and files that cannot be read.
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_an_inherited_test_is_one_entry_by_the_class_that_defines_it(folders):
     ],
     ids=["latin-1", "cp1251", "byte order mark", "crlf", "invalid escape"],
 )
-def test_encodings(folders, content, text):
+def test_files_are_decoded_as_python_decodes_them(folders, content, text):
     write(folders, {"test_x.py": content})
     (test,) = collect(folders).tests
     assert text in test.source
@@ -349,7 +349,7 @@ def test_files_that_cannot_be_read_are_skipped(folders, content, reason):
     assert "\n" not in skipped.reason
 
 
-def test_links_and_pipes(folders):
+def test_links_are_followed_once_and_pipes_are_not_opened(folders):
     write(folders, {"a/test_x.py": "def test_x(): ..."})
     (folders / "a" / "loop").symlink_to(folders)
     (folders / "a" / "test_self.py").symlink_to(folders / "a" / "test_self.py")
@@ -373,17 +373,17 @@ def test_nothing_is_imported(folders):
 
 
 @pytest.mark.parametrize("path", ["no-such", "no-such.py", "no-such/deeper"])
-def test_no_such_path(path):
+def test_a_path_that_does_not_exist_is_refused(path):
     with pytest.raises(ShapeError, match="does not exist"):
         collect(path)
 
 
-def test_empty_folder(folders):
+def test_an_empty_folder_has_no_tests(folders):
     suite = collect(folders)
     assert (suite.tests, suite.skipped) == ([], [])
 
 
-# The cache of what was parsed.
+# The cache of outlines.
 
 
 def test_only_changed_files_are_parsed_again(folders, monkeypatch):
@@ -418,7 +418,7 @@ def test_a_damaged_cache_is_ignored_with_a_warning(folders, damage):
     cache.write_bytes(damage(cache.read_bytes()))
     with pytest.warns(RuntimeWarning, match="damaged cache"):
         assert collected(folders) == ["test_x.py::test_x"]
-    assert collected(folders) == ["test_x.py::test_x"]  # It was written anew.
+    assert collected(folders) == ["test_x.py::test_x"]  # The damaged file was replaced.
 
 
 def test_a_cache_of_another_version_is_ignored(folders, monkeypatch):

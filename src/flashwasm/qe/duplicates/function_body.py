@@ -24,12 +24,24 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionBody", "read_bodies"]
 
-_Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # pytest's own fixtures, which mean the same in every file.
 _BUILTIN_FIXTURES = {
-    *("cache", "caplog", "capsys", "capfd", "capsysbinary", "capfdbinary", "doctest_namespace"),
-    *("monkeypatch", "pytestconfig", "recwarn", "request", "tmp_path", "tmp_path_factory"),
-    *("tmpdir", "tmpdir_factory"),
+    "cache",
+    "caplog",
+    "capfd",
+    "capfdbinary",
+    "capsys",
+    "capsysbinary",
+    "doctest_namespace",
+    "monkeypatch",
+    "pytestconfig",
+    "recwarn",
+    "request",
+    "tmp_path",
+    "tmp_path_factory",
+    "tmpdir",
+    "tmpdir_factory",
 }
 
 
@@ -135,7 +147,7 @@ class _ModuleScope:
     def _find(self, node: ast.AST, owner: ast.ClassDef | None) -> None:
         """Record the functions inside a node, each with the nearest class around it."""
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, _Function):
+            if isinstance(child, _FUNCTIONS):
                 self._functions[child.lineno] = (child, owner)
             self._find(child, child if isinstance(child, ast.ClassDef) else owner)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import keyword
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,6 @@ def parametrized(bodies: Sequence[FunctionBody]) -> str | None:
         literal = ast.parse(values[0], mode="eval").body
         marks.append(ast.Name(parameters[values], ast.Load()) if i in differing else literal)
     node, _ = mark_literals(bodies[0].node, marks)
-    node = copy.deepcopy(node)
     node.name = _common_name([body.node.name for body in bodies])
     node.args.args = [*node.args.args, *(ast.arg(name) for name in parameters.values())]
     decorator = _decorator(list(parameters), list(parameters.values()), bodies)

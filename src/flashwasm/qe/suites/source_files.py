@@ -15,11 +15,10 @@ __all__ = ["Skipped", "absolute_path", "is_test_file", "walk_program_files", "wa
 
 # pytest's default `python_files`.
 _TEST_FILES = ("test_*.py", "*_test.py")
-# pytest's default `norecursedirs`, and caches, which hold no source.
-_FOLDERS_LEFT_OUT = (
-    *(".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}"),
-    "__pycache__",
-)
+# pytest's default `norecursedirs`.
+_NO_RECURSION = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
+# Python's own caches hold no source either.
+_FOLDERS_LEFT_OUT = (*_NO_RECURSION, "__pycache__")
 
 
 @dataclass(frozen=True)
