@@ -18,7 +18,7 @@ from flashwasm.errors import DTypeError
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.defects.failure_library import TEXT_END
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 __all__ = ["measure_failures", "read_labelled"]
 
@@ -98,7 +98,7 @@ def measure_failures(
 
 def _matching(failures: Sequence[Failure]) -> Callable[[int], Array]:
     """Return the order of `FailureLibrary.match`: the same signature first, then texts alike."""
-    terms = TfIdf("characters", [failure.text[-TEXT_END:] for failure in failures])
+    terms = TfIdfMatrix("characters", [failure.text[-TEXT_END:] for failure in failures])
     signatures = _codes([failure.signature for failure in failures])
 
     def scores(query: int) -> Array:

@@ -18,7 +18,7 @@ from bench.quality.measures import (
     ranked,
     reciprocal_rank,
 )
-from flashwasm.qe.scoring.scorers import fused
+from flashwasm.qe.scoring.score_fusion import fused
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex

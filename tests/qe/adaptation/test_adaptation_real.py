@@ -8,8 +8,8 @@ import pytest
 
 import flashwasm as fw
 from bench.adaptation import feedback as bench
-from flashwasm.qe.scoring.embeddings import Embedder
-from flashwasm.qe.suites.suite import collect
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.suites.collection import collect
 
 networkx = pytest.importorskip("networkx")
 pytestmark = pytest.mark.slow
