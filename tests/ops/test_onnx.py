@@ -63,7 +63,7 @@ def on(runtime):
 
 
 def compare(operations, case):
-    """Compare the outputs that operations return, by the case's tolerance; return the others' names."""
+    """Compare the outputs that operations return, by the case's tolerance; return all others."""
     graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
     inputs = dict(zip([value.name for value in graph.input], inputs, strict=True))
     outputs = dict(zip([value.name for value in graph.output], outputs, strict=True))

@@ -13,6 +13,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.oracles import bounds
 from flashwasm.runtime.launch import Launch
+from helper_threads import runtime_with_helpers
 from operations import OPERATIONS, in_child
 from samples import assert_same_bits, normal
 
@@ -143,6 +144,21 @@ def test_one_runtime_serves_many_threads(threaded_runtime):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_tasks_of_helper_threads_are_counted():
+    x = normal(301, 997)
+    with fw.Runtime(threads=1) as alone:
+        fw.softmax(x, runtime=alone)
+        assert alone.workers.helper_tasks == 0
+    with runtime_with_helpers(2) as rt:
+        calls = rt.stats().calls
+        fw.softmax(x, runtime=rt)
+        # Each of these tasks is one call. The calling thread may take none of them.
+        assert 0 < rt.workers.helper_tasks <= rt.stats().calls - calls
+        counted = rt.workers.helper_tasks
+        fw.softmax(x[:5], runtime=rt)
+        assert rt.workers.helper_tasks == counted
 
 
 @pytest.mark.parametrize("threads", [2, 3, 4])
