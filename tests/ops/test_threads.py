@@ -8,6 +8,8 @@ from samples import normal
 
 ANGLES = np.cos(normal(2, 300, 32)), np.sin(normal(2, 300, 32))
 IDS = np.random.default_rng(0).integers(0, 50, (300, 3))
+# Sequences of 3 to 17 rows, and some that are empty.
+PLACES = np.concatenate([[0, 0, 0], np.cumsum(np.arange(180) * 7 % 15 + 3), [2003, 2003]])
 
 
 def with_nans(x):
@@ -35,6 +37,10 @@ LARGE = {
     "rotary_embedding": lambda **o: fw.rotary_embedding(normal(2, 7, 300, 64), *ANGLES, **o),
     "rotary_embedding, heads side by side": lambda **o: fw.rotary_embedding(
         normal(2, 300, 7 * 64), *ANGLES, num_heads=7, interleaved=True, **o
+    ),
+    "mean_pool": lambda **o: fw.mean_pool(normal(2003, 101), PLACES, **o),
+    "mean_pool, unit length": lambda **o: fw.mean_pool(
+        normal(2003, 101), PLACES, normalize=True, **o
     ),
     "matmul": lambda **o: fw.matmul(normal(131, 301), normal(301, 71), bias=normal(71), **o),
     "matmul, batch": lambda **o: fw.matmul(normal(2, 130, 300), normal(2, 300, 70), **o),

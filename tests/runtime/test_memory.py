@@ -267,7 +267,6 @@ def test_rotary_embedding_larger_than_memory(small, one_thread):
     assert_same_bits(fw.rotary_embedding(x, *angles, runtime=small), expected)
 
 
-@one_thread_only
 @pytest.mark.parametrize("normalize", [False, True])
 def test_mean_pool_larger_than_memory(small, one_thread, normalize):
     x, starts = normal(20_000, 100), [0, 3, 3, 4_000, 8_000, 8_001, 12_000, 15_500, 19_000]
