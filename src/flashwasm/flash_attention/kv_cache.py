@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.flash_attention.attention import attend_into
-from flashwasm.flash_attention.key_storage import check_range, stored_pair
-from flashwasm.flash_attention.operands import locate_keys
-from flashwasm.flash_attention.problem import (
-    Problem,
-    Storage,
-    checked_problem,
-    output_shape,
-)
+from flashwasm.flash_attention.attention import attend
+from flashwasm.flash_attention.cache_formats import check_range, stored_pair
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs, output_shape
+from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
+from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
     from flashwasm.runtime.runtime import Runtime
 
@@ -30,30 +27,24 @@ if TYPE_CHECKING:
 
 _DTYPES = ("float32", "float16", "int8")
 _AXES = 4  # batch, heads, keys, columns
-_OPTIONS = frozenset(
-    {
-        *("causal", "mask", "scale", "window", "softcap"),
-        *("alibi_slopes", "sinks", "dropout", "seed", "kv_lengths"),
-    }
-)
-
-
 _NOTHING = np.empty(0, np.float32)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What was checked for queries of a shape without options: a step of decoding skips it."""
+class _Decoding(NamedTuple):
+    """The checked inputs of the last call without options.
 
-    shape: tuple[int, ...] | None = None
-    with_axes: tuple[int, ...] = ()
-    bare: Problem | None = None
+    Decoding asks again and again for queries of one shape, with one more key each time. Inputs for
+    the same shape need no second check.
+    """
 
-    def problem(self, q: Array, k: Array, v: Array) -> Problem:
-        """Return the problem for queries of the shape, and keys that only their number tells."""
-        assert self.bare is not None  # noqa: S101 - the shape is.
-        lengths = np.full(self.bare.lead, k.shape[-2])
-        return replace(self.bare, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
+    shape: tuple[int, ...]
+    with_axes: tuple[int, ...]
+    inputs: AttentionInputs
+
+    def with_arrays(self, q: Array, k: Array, v: Array) -> AttentionInputs:
+        """Return the inputs for other queries of the shape, and for the keys so far."""
+        lengths = np.full(self.inputs.lead, k.shape[-2])
+        return replace(self.inputs, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
 
 
 class KVCache:
@@ -121,8 +112,8 @@ class KVCache:
             self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims
         )
         self._length = 0
-        self._views: dict[tuple[int, ...], tuple[Array, Array, Storage]] = {}
-        self._plan = _Plan()
+        self._views: dict[tuple[int, ...], tuple[Array, Array, KVStorage]] = {}
+        self._decoding: _Decoding | None = None
 
     def append(self, k: ArrayLike, v: ArrayLike) -> None:
         """Add keys and their values at the end.
@@ -159,6 +150,7 @@ class KVCache:
             self._v.write(at, values)
             self._length += count
 
+    @shows_options(AttentionOptions)
     def attention(
         self,
         q: ArrayLike,
@@ -166,37 +158,36 @@ class KVCache:
         return_lse: bool = False,
         out: Array | None = None,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[AttentionOptions],
     ) -> Array | tuple[Array, Array]:
-        """Exact attention of queries to everything in the cache.
+        """Compute exact attention of queries to everything in the cache.
+
+        With ``causal="bottom_right"`` the last query sees all keys.
 
         Parameters
         ----------
         q : array_like of float, shape (Hq, Lq, D) or (batch, Hq, Lq, D)
             Queries. Query head h reads key head ``h // (Hq // Hk)``.
+        **options : AttentionOptions
+            The options of `flashwasm.flash_attention.options.AttentionOptions`.
         return_lse : bool, default False
-            Whether to return the log-sum-exp too.
-        out : numpy.ndarray of float32, optional
-            Where to write.
+            True to return the log-sum-exp too.
+        out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv), optional
+            Array to write the output to. None means a new array.
         timeout : float, optional
-            Seconds.
-        options
-            causal, mask, scale, window, softcap, alibi_slopes, sinks, dropout, seed and kv_lengths,
-            as for `attention`. With ``causal="bottom_right"`` the last query sees all keys.
+            Most seconds that the call may take. None means the runtime's own limit.
 
         Returns
         -------
         out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
-            The result.
+            The output, as that of the function `attention`.
         lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-            Only with ``return_lse``.
+            Only with ``return_lse``: the natural logarithm of each row's sum of exponentials.
 
         Raises
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        for name in options.keys() - _OPTIONS:
-            raise TypeError(f"attention() got an unexpected keyword argument {name!r}")
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
         lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
@@ -204,17 +195,16 @@ class KVCache:
             self._views[lead] = self._view(lead)
         k, v, storage = self._views[lead]
         k, v = k[..., : self._length, :], v[..., : self._length, :]
-        if options or self._plan.shape != queries.shape:
-            problem = checked_problem(queries, k, v, storage=storage, **options)
-            if not options:
-                bare = replace(problem, q=_NOTHING, k=_NOTHING, v=_NOTHING)
-                self._plan = _Plan(queries.shape, problem.q.shape, bare)
+        if not options and self._decoding and self._decoding.shape == queries.shape:
+            inputs = self._decoding.with_arrays(queries, k, v)
         else:
-            problem = self._plan.problem(queries, k, v)
-        shape = output_shape(problem, queries)
-        return attend_into(
-            self.runtime, problem, shape, out=out, with_lse=return_lse, timeout=timeout
-        )
+            given = completed(options, AttentionOptions, "attention")
+            inputs = checked_inputs(queries, k, v, given, storage)
+            if not options:
+                bare = replace(inputs, q=_NOTHING, k=_NOTHING, v=_NOTHING)
+                self._decoding = _Decoding(queries.shape, inputs.q.shape, bare)
+        shape = output_shape(inputs, queries)
+        return attend(self.runtime, inputs, shape, out=out, with_lse=return_lse, timeout=timeout)
 
     def truncate(self, n: int) -> None:
         """Keep the first ``n`` keys.
@@ -258,16 +248,16 @@ class KVCache:
         """Bytes of linear memory that it takes."""
         return self._k.nbytes + self._v.nbytes
 
-    def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, Storage]:
+    def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, KVStorage]:
         """Return all rows of keys and values, and their storage, with other leading axes."""
         k, v = (x.rows.reshape(lead + x.rows.shape[1:]) for x in (self._k, self._v))
-        storage = Storage(self._k.kind, k.shape[-2])
+        storage = KVStorage(self._k.kind, k.shape[-2])
         if self._k.scales is not None and self._v.scales is not None:
             storage = storage._replace(
                 k_scales=self._k.scales.reshape(lead + self._k.scales.shape[1:]),
                 v_scales=self._v.scales.reshape(lead + self._v.scales.shape[1:]),
             )
-        return k, v, storage._replace(located=locate_keys(self.runtime.arena, k, v, storage))
+        return k, v, storage._replace(placed=keys_of_cache(self.runtime.arena, k, v, storage))
 
     def _checked(self, x: ArrayLike, name: str, columns: int) -> Array:
         """Return rows with a batch axis, or raise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +14,11 @@ from flashwasm.kernel_table import ATTENTION_OPEN
 from flashwasm.validation import as_array, finite_float, floats, kernel_float
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.options import AttentionOptions, Causal, Window
+
     Array = NDArray[Any]
-    Causal: TypeAlias = bool | str | int | ArrayLike
-    Window: TypeAlias = Sequence[int | None]
 
 _CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or an integer array"
 
@@ -49,7 +47,7 @@ _NO_DROPOUT = Dropout()
 
 
 @dataclass(frozen=True)
-class Rules:
+class ScoreModifiers:
     """What holds for every leading index and query.
 
     Attributes
@@ -72,39 +70,28 @@ class Rules:
     sinks: Array | None
     dropout: Dropout
 
-    def of_heads(self, heads: slice) -> Rules:
+    def of_heads(self, heads: slice) -> ScoreModifiers:
         """Return the rules of some of the query heads."""
         alibi = None if self.alibi is None else self.alibi[heads]
         return replace(self, alibi=alibi, sinks=None if self.sinks is None else self.sinks[heads])
 
 
-def checked_rules(
-    heads: int,
-    dim: int,
-    *,
-    causal: bool,
-    scale: float | None = None,
-    window: Window | None = None,
-    softcap: float | None = None,
-    alibi_slopes: ArrayLike | None = None,
-    sinks: ArrayLike | None = None,
-    dropout: float = 0.0,
-    seed: int | None = None,
-) -> Rules:
-    """Check the options and bring them into one form."""
-    before, after = _checked_window(window)
+def checked_modifiers(heads: int, dim: int, options: AttentionOptions) -> ScoreModifiers:
+    """Check the options for Hq query heads of dimension D, and return them in one form."""
+    before, after = _checked_window(options["window"])
+    softcap, scale = options["softcap"], options["scale"]
     cap = 0.0 if softcap is None else kernel_float(softcap, "softcap")
     if cap < 0:
         message = f"softcap: expected a positive number, or 0 or None for none, got {softcap}"
         raise ShapeError(message)
-    return Rules(
+    return ScoreModifiers(
         before=before,
-        after=min(after, 0) if causal else after,
+        after=min(after, 0) if is_causal(options["causal"]) else after,
         scale=1 / math.sqrt(max(dim, 1)) if scale is None else kernel_float(scale, "scale"),
         softcap=cap,
-        alibi=_a_number_a_head(alibi_slopes, "alibi_slopes", heads),
-        sinks=_a_number_a_head(sinks, "sinks", heads),
-        dropout=_checked_dropout(dropout, seed),
+        alibi=_number_of_each_head(options["alibi_slopes"], "alibi_slopes", heads),
+        sinks=_number_of_each_head(options["sinks"], "sinks", heads),
+        dropout=_checked_dropout(options["dropout"], options["seed"]),
     )
 
 
@@ -199,7 +186,7 @@ def _checked_dropout(probability: float, seed: int | None) -> Dropout:
     return Dropout(threshold, 1 / (1 - p), int(seed) & 0xFFFFFFFF, int(seed) >> 32)
 
 
-def _a_number_a_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
+def _number_of_each_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
     if x is None:
         return None
     array = floats(x, name)

@@ -1,78 +1,62 @@
-"""What one call of attention is to compute, checked, and how it is cut."""
+"""The inputs of attention: their checks, their common form, and their halves."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.flash_attention.attention_options import (
-    Rules,
+from flashwasm.flash_attention.operands import ROWS, KVStorage
+from flashwasm.flash_attention.options import DEFAULTS
+from flashwasm.flash_attention.score_modifiers import (
+    ScoreModifiers,
     checked_diagonals,
-    checked_rules,
-    is_causal,
+    checked_modifiers,
 )
 from flashwasm.kernel_table import ATTENTION_MAX_DIM, STORED_ROWS
 from flashwasm.validation import as_array, broadcast, floats, is_float
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.flash_attention.attention_options import Causal
-    from flashwasm.flash_attention.operands import Keys
+    from flashwasm.flash_attention.options import AttentionOptions
 
     Array = NDArray[Any]
 
 _MATRIX_AXES = 3  # heads, rows, columns
 
 
-class Storage(NamedTuple):
-    """How keys and values are stored, and where; scales of rows have shape (..., Hk, capacity)."""
-
-    kind: int = STORED_ROWS
-    capacity: int = 0
-    k_scales: Array | None = None
-    v_scales: Array | None = None
-    located: Keys | None = None
-
-    def part(self, cut: Callable[[Array], Array]) -> Storage:
-        """Return the storage of a part of the leading axes or heads, to be located anew."""
-        if self.k_scales is None or self.v_scales is None:
-            return self._replace(located=None)
-        scales = (cut(self.k_scales), cut(self.v_scales))
-        return Storage(self.kind, self.capacity, *scales)
-
-
-_ROWS = Storage()
-
-
 @dataclass(frozen=True)
-class Problem:
-    """Operands of attention with equal numbers of axes: leading ones, heads, rows, columns.
+class AttentionInputs:
+    """Checked operands and options of attention, all with the same number of leading axes.
 
     Attributes
     ----------
     q, k, v : numpy.ndarray
-        Shapes (..., Hq, Lq, D), (..., Hk, Lk, D), (..., Hk, Lk, Dv); leading axes of length one
-        repeat.
+        Shapes (..., Hq, Lq, D), (..., Hk, Lk, D) and (..., Hk, Lk, Dv). A leading axis of length
+        one repeats.
     mask : numpy.ndarray or None
-        Boolean or float; every axis may have length one.
+        Boolean or float, of shape (..., Hq, Lq, Lk), where every axis may have length one.
     lead : tuple of int
-        The leading axes that all broadcast to.
-    diagonals, lengths, numbers : numpy.ndarray
-        Of shape ``lead``: query i's diagonal is key i + diagonal; keys that count; the number of
-        the entry, by which dropout draws.
+        Lengths of the leading axes, after all operands have been broadcast.
+    diagonals : numpy.ndarray of int, shape ``lead``
+        Offsets of the diagonals: query i's is key i + offset.
+    lengths : numpy.ndarray of int, shape ``lead``
+        Numbers of keys that count.
+    numbers : numpy.ndarray of int, shape ``lead``
+        Numbers of the batch entries, on which the random numbers of dropout depend.
+    modifiers : ScoreModifiers
+        What is done to the scores.
     first : (int, int)
-        Numbers of the first head and of the first query, likewise.
-    rules : Rules
-        What holds for every leading index.
-    storage : Storage
-        How keys and values are stored.
+        Numbers of the first head and of the first query. They are not 0 for a part of other inputs,
+        and dropout depends on them too.
+    storage : KVStorage
+        The format of keys and values.
     """
 
     q: Array
@@ -83,9 +67,9 @@ class Problem:
     diagonals: Array
     lengths: Array
     numbers: Array
-    rules: Rules
+    modifiers: ScoreModifiers
     first: tuple[int, int] = (0, 0)
-    storage: Storage = _ROWS
+    storage: KVStorage = ROWS
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,33 +78,36 @@ class Problem:
 
     @property
     def group(self) -> int:
-        """Query heads to a key head."""
+        """Number of query heads that read the same key head."""
         heads, key_heads = int(self.q.shape[-3]), int(self.k.shape[-3])
         return heads // max(key_heads, 1)
 
-    def halves(self) -> Iterator[tuple[tuple[Any, ...], Problem]]:
-        """Cut in two along the outermost axis that can be, each with its index into the output.
+    def halves(self) -> Iterator[tuple[tuple[Any, ...], AttentionInputs]]:
+        """Yield the halves along the outermost axis that can be split, or nothing.
 
-        Yields nothing where there is nothing left to cut.
+        Each comes with its index into the output. The axes are the leading ones, key heads, query
+        heads of one key head, and queries. A leading axis of length one is taken away instead.
         """
         heads, key_heads, queries = self.q.shape[-3], self.k.shape[-3], self.q.shape[-2]
         if self.lead and self.lead[0] == 1:
-            yield (0,), self._lead_part(0)
+            yield (0,), self._at_leading(0)
         elif self.lead:
-            for part in _two_parts(self.lead[0]):
-                yield (part,), self._lead_part(part)
+            for part in _two_slices(self.lead[0]):
+                yield (part,), self._at_leading(part)
         elif key_heads > 1:
-            for part in _two_parts(key_heads):
-                wide = slice(part.start * self.group, part.stop * self.group)
-                yield (wide,), self._heads(wide, part)
+            for part in _two_slices(key_heads):
+                of_queries = slice(part.start * self.group, part.stop * self.group)
+                yield (of_queries,), self._at_heads(of_queries, part)
         elif heads > 1:
-            for part in _two_parts(heads):
-                yield (part,), self._heads(part, slice(None))
+            for part in _two_slices(heads):
+                yield (part,), self._at_heads(part, slice(None))
         elif queries > 1:
-            for part in _two_parts(queries):
-                yield (slice(None), part), self._queries(part)
+            for part in _two_slices(queries):
+                yield (slice(None), part), self._at_queries(part)
 
-    def _lead_part(self, part: int | slice) -> Problem:
+    def _at_leading(self, part: int | slice) -> AttentionInputs:
+        """Return the inputs at some indices of the first axis; an integer takes the axis away."""
+
         def cut(x: Array) -> Array:
             if x.shape[0] == 1:
                 return x[0] if isinstance(part, int) else x
@@ -140,17 +127,24 @@ class Problem:
             storage=self.storage.part(cut),
         )
 
-    def _heads(self, heads: slice, key_heads: slice) -> Problem:
+    def _at_heads(self, heads: slice, key_heads: slice) -> AttentionInputs:
+        """Return the inputs at some query heads and the key heads that they read."""
         mask = self.mask
         if mask is not None and mask.shape[-3] > 1:
             mask = mask[heads]
-        q, k, v = self.q[heads], self.k[key_heads], self.v[key_heads]
-        first = (self.first[0] + heads.start, self.first[1])
-        rules = self.rules.of_heads(heads)
-        storage = self.storage.part(lambda x: x[key_heads])
-        return replace(self, q=q, k=k, v=v, mask=mask, rules=rules, first=first, storage=storage)
+        return replace(
+            self,
+            q=self.q[heads],
+            k=self.k[key_heads],
+            v=self.v[key_heads],
+            mask=mask,
+            modifiers=self.modifiers.of_heads(heads),
+            first=(self.first[0] + heads.start, self.first[1]),
+            storage=self.storage.part(lambda x: x[key_heads]),
+        )
 
-    def _queries(self, part: slice) -> Problem:
+    def _at_queries(self, part: slice) -> AttentionInputs:
+        """Return the inputs at some queries."""
         mask = self.mask
         if mask is not None and mask.shape[-2] > 1:
             mask = mask[:, part]
@@ -159,22 +153,22 @@ class Problem:
         return replace(self, q=self.q[:, part], mask=mask, diagonals=diagonals, first=first)
 
 
-def _two_parts(size: int) -> list[slice]:
+def _two_slices(size: int) -> list[slice]:
+    """Return slices of the two halves of an axis, or none of an axis of length 0."""
     return [slice(0, size // 2), slice(size // 2, size)] if size else []
 
 
-def checked_problem(
+def checked_inputs(
     q: ArrayLike,
     k: ArrayLike,
     v: ArrayLike,
-    *,
-    causal: Causal = False,
-    mask: ArrayLike | None = None,
-    kv_lengths: ArrayLike | None = None,
-    storage: Storage = _ROWS,
-    **options: Any,
-) -> Problem:
-    """Check what the user gave and bring it into one form. What a cache stores is right."""
+    options: AttentionOptions = DEFAULTS,
+    storage: KVStorage = ROWS,
+) -> AttentionInputs:
+    """Check operands and options, and bring them into one form.
+
+    Keys and values of a cache were checked when they were appended.
+    """
     arrays: dict[str, Array] = {"q": floats(q, "q", at_least=2)}
     for name, x in (("k", k), ("v", v)):
         given = storage.kind == STORED_ROWS
@@ -184,40 +178,45 @@ def checked_problem(
     shapes = {name: x.shape[:-3] for name, x in arrays.items()}
     heads, queries, dim = arrays["q"].shape[-3:]
     keys = arrays["k"].shape[-2]
-    checked_mask = None if mask is None else _checked_mask(mask, (heads, queries, keys))
-    if checked_mask is not None:
-        shapes["mask"] = checked_mask.shape[:-3]
+    mask = None
+    if options["mask"] is not None:
+        mask = _checked_mask(options["mask"], (heads, queries, keys))
+        shapes["mask"] = mask.shape[:-3]
     lead = broadcast(shapes, "leading axes")
-    lengths = _checked_lengths(kv_lengths, keys, lead)
-    return Problem(
+    lengths = _checked_lengths(options["kv_lengths"], keys, lead)
+    return AttentionInputs(
         q=_with_axes(arrays["q"], len(lead)),
         k=_with_axes(arrays["k"], len(lead)),
         v=_with_axes(arrays["v"], len(lead)),
-        mask=None if checked_mask is None else _with_axes(checked_mask, len(lead)),
+        mask=None if mask is None else _with_axes(mask, len(lead)),
         lead=lead,
-        diagonals=checked_diagonals(causal, queries, keys, lengths),
+        diagonals=checked_diagonals(options["causal"], queries, keys, lengths),
         lengths=lengths,
         numbers=np.arange(math.prod(lead)).reshape(lead),
-        rules=checked_rules(heads, dim, causal=is_causal(causal), **options),
+        modifiers=checked_modifiers(heads, dim, options),
         storage=storage,
     )
 
 
-def output_shape(problem: Problem, *inputs: ArrayLike) -> tuple[int, ...]:
-    """Return the output's shape as the user sees it: without a head axis where none was given."""
-    if not problem.lead and all(np.ndim(x) == 2 for x in inputs):
-        return problem.shape[-2:]
-    return problem.shape
+def output_shape(inputs: AttentionInputs, *given: ArrayLike) -> tuple[int, ...]:
+    """Return the shape of the output as the user sees it.
+
+    It has no head axis if none of the operands, as they were given, has one.
+    """
+    shape = inputs.shape
+    if not inputs.lead and all(np.ndim(x) == 2 for x in given):
+        return shape[-2:]
+    return shape
 
 
 def _with_axes(x: Array, lead: int) -> Array:
-    """Add leading axes of length one."""
+    """Return ``x`` with leading axes of length one added, up to ``lead`` of them."""
     missing = lead + _MATRIX_AXES - x.ndim
     return x.reshape((1,) * missing + x.shape) if missing else x
 
 
 def check_matrices(q: Array, k: Array, v: Array) -> None:
-    """Check that heads, lengths and dimensions agree."""
+    """Raise ShapeError unless heads, lengths and dimensions agree."""
     if k.shape[-1] != q.shape[-1]:
         message = f"k: expected head dimension {q.shape[-1]}, that of q, got shape {k.shape}"
         raise ShapeError(message)
@@ -254,7 +253,7 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
 
 
 def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, ...]) -> Array:
-    """Return how many keys count, for each leading index."""
+    """Return the number of keys that count, for each leading index."""
     if kv_lengths is None:
         return np.full(lead, keys)
     lengths = as_array(kv_lengths, "kv_lengths")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _INT8_MAX = 127
 
 
-class Stored(ABC):
+class CacheArray(ABC):
     """Keys or values of a cache.
 
     Attributes
@@ -51,7 +51,7 @@ class Stored(ABC):
         return math.prod(self.rows.strides[:1] + self.rows.shape[:1]) + scales
 
 
-class Halves(Stored):
+class Float16Rows(CacheArray):
     """Rows of float16."""
 
     kind = STORED_HALVES
@@ -68,7 +68,7 @@ class Halves(Stored):
         return self.rows[:, :, at].astype(np.float32)
 
 
-class Panels(Stored):
+class Float32Panels(CacheArray):
     """Rows of float32 in panels: see ``enum storage``."""
 
     kind = STORED_PANELS
@@ -103,7 +103,7 @@ class Panels(Stored):
         return tiles.reshape(*tiles.shape[:3], -1)[..., : self._columns].astype(np.float32)
 
 
-class Int8(Panels):
+class Int8Panels(Float32Panels):
     """Rows as int8 with a factor each, symmetric about zero."""
 
     kind = STORED_INT8
@@ -135,15 +135,17 @@ class Int8(Panels):
 
 def stored_pair(
     runtime: Runtime, dtype: str, batch: int, heads: int, capacity: int, dims: tuple[int, int]
-) -> tuple[Stored, Stored]:
+) -> tuple[CacheArray, CacheArray]:
     """Return storage for keys and for values."""
     rows = -(-capacity // ATTENTION_PANEL) * ATTENTION_PANEL
     keys, values = ((batch, heads, rows, columns) for columns in dims)
     if dtype == "float32":
-        return Panels(runtime, keys, values=False), Panels(runtime, values, values=True)
+        return Float32Panels(runtime, keys, values=False), Float32Panels(
+            runtime, values, values=True
+        )
     if dtype == "float16":
-        return Halves(runtime, keys), Halves(runtime, values)
-    return Int8(runtime, keys, values=False), Int8(runtime, values, values=True)
+        return Float16Rows(runtime, keys), Float16Rows(runtime, values)
+    return Int8Panels(runtime, keys, values=False), Int8Panels(runtime, values, values=True)
 
 
 def check_range(x: Array, name: str, dtype: str) -> None:
