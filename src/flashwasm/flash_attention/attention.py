@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs, output_shape
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
 from flashwasm.flash_attention.operands import (
     ABSENT,
@@ -111,24 +111,20 @@ def attention(
     """
     rt = checked_runtime(runtime)
     inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention"))
-    shape = output_shape(inputs, q, k, v)
-    return attend(rt, inputs, shape, out=out, with_lse=return_lse, timeout=timeout)
+    return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
 
 def attend(
     rt: Runtime,
     inputs: AttentionInputs,
-    shape: tuple[int, ...],
     *,
     out: Array | None = None,
     with_lse: bool = False,
     timeout: float | None = None,
     schedule: Schedule | None = None,
 ) -> Array | tuple[Array, Array]:
-    """Compute attention of checked inputs, in halves where linear memory is too small.
-
-    ``shape`` is that of the output as the user sees it: a head axis that was added is not in it.
-    """
+    """Compute attention of checked inputs, in halves where linear memory is too small."""
+    shape = inputs.result_shape
     checked_out(out, shape)
     target = None if out is None else out.reshape(inputs.shape)
     if out is not None and not np.may_share_memory(target, out):
@@ -179,9 +175,10 @@ def _attend_whole(
     with Launch(rt, limit) as launch:
         q = place_rows(launch, inputs.q)
         k, v, k_scales, v_scales = place_keys(launch, inputs.k, inputs.v, inputs.storage)
-        mask_kind, mask = place_mask(launch, inputs.mask)
+        mask = place_mask(launch, inputs.mask)
         alibi = place_vector(launch, inputs.modifiers.alibi)
         sinks = place_vector(launch, inputs.modifiers.sinks)
+        # The result is placed after the operands: if they all lie in linear memory, so does it.
         shape = inputs.shape
         out = contiguous(launch.place_result(shape, part.out), shape)
         lse, lse_operand = None, ABSENT
@@ -195,7 +192,6 @@ def _attend_whole(
             out=out,
             lse=lse_operand,
             mask=mask,
-            mask_kind=mask_kind,
             alibi=alibi,
             sinks=sinks,
             k_scales=k_scales,

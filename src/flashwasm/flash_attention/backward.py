@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs, output_shape
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
 from flashwasm.flash_attention.operands import (
     Operand,
     Operands,
+    addresses_at,
     place_mask,
     place_rows,
     place_vector,
@@ -117,7 +118,7 @@ def attention_backward(
             "seed: expected the seed that attention was given, since there is dropout, got None"
         )
         raise ShapeError(message)
-    shape = output_shape(inputs, q, k, v)
+    shape = inputs.result_shape
     given = (
         shaped(dout, "dout", shape, "that of the output").reshape(inputs.shape),
         shaped(out, "out", shape, "that of the output").reshape(inputs.shape),
@@ -207,15 +208,13 @@ def _add_whole(
             for x in (inputs.q, inputs.k, inputs.v, work.out, work.lse, work.dout)
         )
         dq, dk, dv = (Operand(*launch.place_sums(x), x.shape) for x in (sums.q, sums.k, sums.v))
-        mask_kind, mask = place_mask(launch, inputs.mask)
         operands = Operands(
             q=q,
             k=k,
             v=v,
             out=out,
             lse=lse,
-            mask=mask,
-            mask_kind=mask_kind,
+            mask=place_mask(launch, inputs.mask),
             alibi=place_vector(launch, inputs.modifiers.alibi),
         )
         parameters = KernelParameters.of(inputs, operands)
@@ -224,7 +223,7 @@ def _add_whole(
         strides = [x.strides[axis] for axis in (-2, -3) for x in added]
         tasks: dict[tuple[int, ...], list[Call]] = {}
         for index, key_head, tiles in _tiles(inputs, schedule):
-            rest = (*[x.at(index) for x in added], *strides)
+            rest = (*addresses_at(added, index), *strides)
             calls = tasks.setdefault((*_shared_index(inputs, index), key_head), [])
             for task in parameters.tasks(BatchEntry.of(inputs, operands, index), tiles):
                 calls += [(*call, *rest) for call in task]

@@ -57,6 +57,8 @@ class AttentionInputs:
         and dropout depends on them too.
     storage : KVStorage
         The format of keys and values.
+    head_axis : bool
+        False if the user's arrays have two axes, so that the output gets no head axis either.
     """
 
     q: Array
@@ -70,11 +72,17 @@ class AttentionInputs:
     modifiers: ScoreModifiers
     first: tuple[int, int] = (0, 0)
     storage: KVStorage = ROWS
+    head_axis: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the output."""
+        """Shape of the output, with a head axis."""
         return (*self.lead, *self.q.shape[-3:-1], self.v.shape[-1])
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """Shape of the output as the user gets it."""
+        return self.shape if self.head_axis else self.shape[-2:]
 
     @property
     def group(self) -> int:
@@ -169,44 +177,36 @@ def checked_inputs(
 
     Keys and values of a cache were checked when they were appended.
     """
-    arrays: dict[str, Array] = {"q": floats(q, "q", at_least=2)}
-    for name, x in (("k", k), ("v", v)):
-        given = storage.kind == STORED_ROWS
-        arrays[name] = floats(x, name, at_least=2) if given else np.asarray(x)
-    arrays = {name: x[None] if x.ndim == 2 else x for name, x in arrays.items()}
-    check_matrices(**arrays)
-    shapes = {name: x.shape[:-3] for name, x in arrays.items()}
-    heads, queries, dim = arrays["q"].shape[-3:]
-    keys = arrays["k"].shape[-2]
+    queries = floats(q, "q", at_least=2)
+    if storage.kind == STORED_ROWS:
+        keys, values = floats(k, "k", at_least=2), floats(v, "v", at_least=2)
+        most_axes = max(queries.ndim, keys.ndim, values.ndim)
+    else:
+        keys, values = np.asarray(k), np.asarray(v)
+        most_axes = queries.ndim
+    queries, keys, values = (x[None] if x.ndim == 2 else x for x in (queries, keys, values))
+    check_matrices(q=queries, k=keys, v=values)
+    shapes = {"q": queries.shape[:-3], "k": keys.shape[:-3], "v": values.shape[:-3]}
+    (heads, rows, dim), columns = queries.shape[-3:], keys.shape[-2]
     mask = None
     if options["mask"] is not None:
-        mask = _checked_mask(options["mask"], (heads, queries, keys))
+        mask = _checked_mask(options["mask"], (heads, rows, columns))
         shapes["mask"] = mask.shape[:-3]
     lead = broadcast(shapes, "leading axes")
-    lengths = _checked_lengths(options["kv_lengths"], keys, lead)
+    lengths = _checked_lengths(options["kv_lengths"], columns, lead)
     return AttentionInputs(
-        q=_with_axes(arrays["q"], len(lead)),
-        k=_with_axes(arrays["k"], len(lead)),
-        v=_with_axes(arrays["v"], len(lead)),
+        q=_with_axes(queries, len(lead)),
+        k=_with_axes(keys, len(lead)),
+        v=_with_axes(values, len(lead)),
         mask=None if mask is None else _with_axes(mask, len(lead)),
         lead=lead,
-        diagonals=checked_diagonals(options["causal"], queries, keys, lengths),
+        diagonals=checked_diagonals(options["causal"], rows, columns, lengths),
         lengths=lengths,
         numbers=np.arange(math.prod(lead)).reshape(lead),
         modifiers=checked_modifiers(heads, dim, options),
         storage=storage,
+        head_axis=bool(lead) or most_axes > 2,
     )
-
-
-def output_shape(inputs: AttentionInputs, *given: ArrayLike) -> tuple[int, ...]:
-    """Return the shape of the output as the user sees it.
-
-    It has no head axis if none of the operands, as they were given, has one.
-    """
-    shape = inputs.shape
-    if not inputs.lead and all(np.ndim(x) == 2 for x in given):
-        return shape[-2:]
-    return shape
 
 
 def _with_axes(x: Array, lead: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from flashwasm.flash_attention.operands import mask_kind
 from flashwasm.kernel_table import MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
@@ -61,21 +62,8 @@ class BatchEntry(NamedTuple):
         cls, inputs: AttentionInputs, operands: Operands, index: tuple[int, ...], partials: int = 0
     ) -> BatchEntry:
         """Return the entry at an index into the leading axes."""
-        addresses = Addresses(
-            q=operands.q.at(index),
-            k=operands.k.at(index),
-            v=operands.v.at(index),
-            out=operands.out.at(index),
-            lse=operands.lse.at(index),
-            mask=operands.mask.at(index),
-            alibi=operands.alibi,
-            sinks=operands.sinks,
-            k_scales=operands.k_scales.at(index),
-            v_scales=operands.v_scales.at(index),
-            partials=partials,
-        )
         return cls(
-            addresses=addresses,
+            addresses=Addresses._make([*operands.at(index), partials]),
             queries=inputs.q.shape[-2],
             keys=int(inputs.lengths[index]),
             diagonal=int(inputs.diagonals[index]),
@@ -134,7 +122,7 @@ class KernelParameters:
                 operands.lse.strides[-2],
             ),
             modifiers=inputs.modifiers,
-            mask=(operands.mask_kind, *operands.mask.strides[-3:]),
+            mask=(mask_kind(inputs.mask), *operands.mask.strides[-3:]),
             first=inputs.first,
             storage=inputs.storage.kind,
             capacity=inputs.storage.capacity,

@@ -10,7 +10,7 @@ import numpy as np
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.attention import attend
 from flashwasm.flash_attention.cache_formats import check_range, stored_pair
-from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs, output_shape
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
@@ -203,8 +203,7 @@ class KVCache:
             if not options:
                 bare = replace(inputs, q=_NOTHING, k=_NOTHING, v=_NOTHING)
                 self._decoding = _Decoding(queries.shape, inputs.q.shape, bare)
-        shape = output_shape(inputs, queries)
-        return attend(self.runtime, inputs, shape, out=out, with_lse=return_lse, timeout=timeout)
+        return attend(self.runtime, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
     def truncate(self, n: int) -> None:
         """Keep the first ``n`` keys.

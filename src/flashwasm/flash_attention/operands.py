@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm.kernel_table import MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Operand:
-    """An array in linear memory, of which the kernel takes the matrices one by one.
+    """An array in linear memory, of which a call of the kernel takes one matrix for each head.
 
     Parameters
     ----------
@@ -37,18 +37,11 @@ class Operand:
     def __init__(
         self, address: int, strides: tuple[int, ...], shape: tuple[int, ...], itemsize: int = 4
     ) -> None:
-        self._address = address
-        self._itemsize = itemsize
+        self.address = address
+        self.itemsize = itemsize
         self.strides = strides
         if 1 in shape:
             self.strides = tuple([0 if n == 1 else s for s, n in zip(strides, shape, strict=True)])
-
-    def at(self, index: tuple[int, ...]) -> int:
-        """Return the address of the matrices at an index into the leading axes."""
-        address = self._address
-        for i, stride in zip(index, self.strides, strict=False):
-            address += self._itemsize * i * stride
-        return address
 
 
 # An operand that was not given. Its address is 0 at every index.
@@ -65,7 +58,7 @@ class PlacedKeys(NamedTuple):
 
 
 class Operands(NamedTuple):
-    """All operands of a call. Those of the score modifiers are vectors: an address is enough."""
+    """All operands of the kernel, in the order of its structure."""
 
     q: Operand
     k: Operand
@@ -73,11 +66,25 @@ class Operands(NamedTuple):
     out: Operand
     lse: Operand = ABSENT
     mask: Operand = ABSENT
-    mask_kind: int = MASK_NONE
-    alibi: int = 0
-    sinks: int = 0
+    alibi: Operand = ABSENT
+    sinks: Operand = ABSENT
     k_scales: Operand = ABSENT
     v_scales: Operand = ABSENT
+
+    def at(self, index: tuple[int, ...]) -> list[int]:
+        """Return the address of each operand's matrices at an index into the leading axes."""
+        return addresses_at(self, index)
+
+
+def addresses_at(operands: Iterable[Operand], index: tuple[int, ...]) -> list[int]:
+    """Return the addresses of operands at an index into their first axes."""
+    addresses = []
+    for x in operands:
+        address = x.address
+        for i, stride in zip(index, x.strides, strict=False):
+            address += x.itemsize * i * stride
+        addresses.append(address)
+    return addresses
 
 
 class KVStorage(NamedTuple):
@@ -148,21 +155,27 @@ def place_rows(launch: Launch, x: Array) -> Operand:
     return Operand(address, strides, x.shape)
 
 
-def place_vector(launch: Launch, x: Array | None) -> int:
-    """Return the address of an option that is a vector, or 0 if it was not given."""
-    return 0 if x is None else launch.place_parameter(x)
+def place_vector(launch: Launch, x: Array | None) -> Operand:
+    """Return an option that is a vector, which is the same for all leading indices."""
+    return ABSENT if x is None else Operand(launch.place_parameter(x), (), ())
 
 
-def place_mask(launch: Launch, mask: Array | None) -> tuple[int, Operand]:
-    """Return the kind of a mask, and the mask in linear memory.
+def mask_kind(mask: Array | None) -> int:
+    """Return the kind of a mask, as the kernel takes it."""
+    if mask is None:
+        return MASK_NONE
+    return MASK_BOOLEAN if mask.dtype == np.bool_ else MASK_ADDITIVE
+
+
+def place_mask(launch: Launch, mask: Array | None) -> Operand:
+    """Return a mask in linear memory.
 
     Axes of length one are not expanded: a mask of shape (1, 1, keys) takes the memory of one row.
     """
     if mask is None:
-        return MASK_NONE, ABSENT
-    kind = MASK_BOOLEAN if mask.dtype == np.bool_ else MASK_ADDITIVE
-    dtype = np.dtype(np.bool_ if kind == MASK_BOOLEAN else np.float32)
-    return kind, contiguous(launch.place(mask, dtype), mask.shape, dtype.itemsize)
+        return ABSENT
+    dtype = np.dtype(np.bool_ if mask.dtype == np.bool_ else np.float32)
+    return contiguous(launch.place(mask, dtype), mask.shape, dtype.itemsize)
 
 
 def contiguous(address: int, shape: tuple[int, ...], itemsize: int = 4) -> Operand:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -112,12 +112,12 @@ DEFAULTS: AttentionOptions = {
 }
 
 
-def completed(options: Mapping[str, Any], declared: type, function: str) -> AttentionOptions:
+def completed(options: Any, declared: type, function: str) -> AttentionOptions:
     """Return options with the defaults of those that are missing.
 
     Parameters
     ----------
-    options : mapping
+    options : TypedDict
         The options that a function was given.
     declared : type
         The TypedDict of those that it takes.
@@ -132,7 +132,7 @@ def completed(options: Mapping[str, Any], declared: type, function: str) -> Atte
     for name in options.keys() - declared.__annotations__.keys():
         message = f"{function}() got an unexpected keyword argument {name!r}"
         raise TypeError(message)
-    return cast("AttentionOptions", {**DEFAULTS, **options})
+    return {**DEFAULTS, **options}
 
 
 def shows_options(declared: type) -> Callable[[Function], Function]:

@@ -63,7 +63,8 @@ class Tile(NamedTuple):
     @property
     def pairs(self) -> int:
         """Number of pairs of a query and a key, over all heads."""
-        return math.prod(end - begin for begin, end in self[:3])
+        (head, head_end), (query, query_end), (key, key_end) = self[:3]
+        return (head_end - head) * (query_end - query) * (key_end - key)
 
 
 class Plan(NamedTuple):

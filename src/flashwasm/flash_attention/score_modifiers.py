@@ -101,11 +101,17 @@ def is_causal(causal: Causal) -> bool:
 
 
 def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -> Array:
-    """Return the diagonal's offset for each leading index; 0 where there is no causal rule.
+    """Return the offset of the diagonal for each leading index; 0 where ``causal`` is False.
 
-    ``lengths`` has the keys that count for each, of which "bottom_right" aligns the last.
+    Parameters
+    ----------
+    causal : bool, str, int or array_like of int
+        The option.
+    queries, keys : int
+        Lq and Lk.
+    lengths : numpy.ndarray of int, shape of the leading axes
+        Numbers of keys that count. "bottom_right" aligns the last of them with the last query.
     """
-    offset: Array
     if not is_causal(causal):
         return np.zeros(lengths.shape, np.int64)
     if isinstance(causal, (bool, np.bool_)):
@@ -115,26 +121,31 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
                 f"expected one of {_CHOICES}"
             )
             raise ShapeError(message)
-        offset = np.array(0)
-    elif isinstance(causal, str):
-        named = {"top_left": np.array(0), "bottom_right": lengths - queries}
-        if causal not in named:
-            message = f"causal: expected one of {_CHOICES}, got {causal!r}"
-            raise ShapeError(message)
-        offset = named[causal]
-    else:
-        offset = as_array(causal, "causal")
-        if offset.dtype.kind not in "iu":
-            message = f"causal: expected one of {_CHOICES}, got {offset.dtype}"
-            raise DTypeError(message)
+        return np.zeros(lengths.shape, np.int64)
+    if isinstance(causal, str):
+        if causal == "top_left":
+            return np.zeros(lengths.shape, np.int64)
+        if causal == "bottom_right":
+            return np.asarray(lengths - queries)
+        message = f"causal: expected one of {_CHOICES}, got {causal!r}"
+        raise ShapeError(message)
+    return _checked_offsets(causal, lengths.shape)
+
+
+def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...]) -> Array:
+    """Return offsets that the user gave, one for each leading index."""
+    offsets = as_array(causal, "causal")
+    if offsets.dtype.kind not in "iu":
+        message = f"causal: expected one of {_CHOICES}, got {offsets.dtype}"
+        raise DTypeError(message)
+    # ATTENTION_OPEN is past any sequence that fits linear memory. An offset beyond it means the
+    # same, and could overflow when a position is added.
+    clipped = np.clip(offsets, -ATTENTION_OPEN, ATTENTION_OPEN).astype(np.int64)
     try:
-        # Clipped past any sequence that fits linear memory, so that positions can be added.
-        clipped = np.clip(offset, -ATTENTION_OPEN, ATTENTION_OPEN).astype(np.int64)
-        return np.broadcast_to(clipped, lengths.shape)
+        return np.broadcast_to(clipped, lead)
     except ValueError:
         message = (
-            f"causal: expected offsets that broadcast to leading axes {lengths.shape}, "
-            f"got {offset.shape}"
+            f"causal: expected offsets that broadcast to leading axes {lead}, got {offsets.shape}"
         )
         raise ShapeError(message) from None
 

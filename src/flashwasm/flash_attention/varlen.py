@@ -183,13 +183,13 @@ def _attend(
         merging: list[list[Call]] = []
         for number, x in enumerate(sequences):
             addresses = Addresses(
-                q=q.at((x.row,)),
-                k=k.at((x.key,)),
-                v=v.at((x.key,)),
+                q=q.address + 4 * x.row * q.strides[0],
+                k=k.address + 4 * x.key * k.strides[0],
+                v=v.address + 4 * x.key * v.strides[0],
                 out=to + 4 * x.row * heads * value_dim,
                 lse=lse_at and lse_at + 4 * x.row,
-                alibi=alibi,
-                sinks=sinks,
+                alibi=alibi.address,
+                sinks=sinks.address,
                 partials=partials if x.partial_floats else 0,
             )
             partials += 4 * x.partial_floats
@@ -276,5 +276,6 @@ def _joined(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> lis
             joined.append([])
             products = 0
         joined[-1] += task
-        products += sum(x.pairs for x in of_task) * width
+        for tile in of_task:
+            products += tile.pairs * width
     return joined
