@@ -25,7 +25,7 @@ _ENTRY_OF_OPTIONS = re.compile(r"^\*\*options : .*\n(?: .*\n)*", re.MULTILINE)
 class SequenceOptions(TypedDict, total=False):
     """Options that also hold for sequences that are packed one after another.
 
-    Parameters
+    Attributes
     ----------
     causal : bool, str, int or array_like of int, default False
         With an offset, query i sees the keys up to i + offset. "top_left" is offset 0,
@@ -59,7 +59,7 @@ class SequenceOptions(TypedDict, total=False):
 class DropoutOptions(TypedDict, total=False):
     """Options of dropout.
 
-    Parameters
+    Attributes
     ----------
     dropout : float, default 0.0
         Probability that a weight is dropped, from 0 to less than 1. The others are divided by
@@ -76,7 +76,7 @@ class DropoutOptions(TypedDict, total=False):
 class ScoreOptions(SequenceOptions, total=False):
     """Options that decide the scores of arrays with a head axis.
 
-    Parameters
+    Attributes
     ----------
     mask : array_like of bool or float, optional
         Mask that broadcasts to (..., Hq, Lq, Lk). True lets a key take part; floats are added to
