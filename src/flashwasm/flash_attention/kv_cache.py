@@ -1,4 +1,4 @@
-"""Keys and values that stay in linear memory while queries come and go."""
+"""The cache of keys and values, to which attention is computed again and again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.attention import attend
-from flashwasm.flash_attention.cache_formats import check_range, stored_pair
+from flashwasm.flash_attention.cache_formats import cache_arrays, check_range
 from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
@@ -26,15 +26,26 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _DTYPES = ("float32", "float16", "int8")
-_AXES = 4  # batch, heads, keys, columns
+# Number of axes of the stored arrays: batch, heads, keys, columns.
+_AXES = 4
+# Stands for operands in inputs that are kept, so that these keep no array alive.
 _NOTHING = np.empty(0, np.float32)
 
 
 class _Decoding(NamedTuple):
-    """The checked inputs of the last call without options.
+    """The checked inputs of the last call without options, except for its operands.
 
-    Decoding asks again and again for queries of one shape, with one more key each time. Inputs for
-    the same shape need no second check.
+    Decoding attends again and again with queries of the same shape, each time to one more key. Such
+    a call takes these inputs instead of checking its own.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the queries as the user gave them.
+    with_axes : tuple of int
+        Their shape with all leading axes and the head axis.
+    inputs : AttentionInputs
+        The inputs.
     """
 
     shape: tuple[int, ...]
@@ -48,25 +59,25 @@ class _Decoding(NamedTuple):
 
 
 class KVCache:
-    """Keys and values of a sequence, appended as it grows.
+    """Keys and values of a sequence that stay in linear memory and are appended as it grows.
 
     Parameters
     ----------
     heads : int
-        Heads of keys and values, Hk.
+        Number of heads of keys and values, Hk.
     dim : int
         Head dimension D of keys, at most 256.
     capacity : int
-        Keys it can hold, for each batch entry.
+        Most keys that it can hold, for each batch entry.
     dv : int, optional
-        Head dimension of values; None means ``dim``.
+        Head dimension Dv of values, at most 256. None means ``dim``.
     dtype : {"float32", "float16", "int8"}, default "float32"
-        How it is stored; arithmetic is in float32. int8 has a scale for each key and head, and one
-        for its value, symmetric about zero: 127 steps to the row's greatest magnitude.
+        Format of the stored numbers; arithmetic is in float32. In int8 each key of each head, and
+        each value, has a factor of its own: its greatest magnitude is stored as 127.
     batch : int, default 1
-        Sequences, which grow together.
+        Number of sequences. They all have the same length.
     runtime : Runtime, optional
-        In whose linear memory it lies.
+        Runtime in whose linear memory it lies. None means the default one.
 
     Raises
     ------
@@ -74,9 +85,11 @@ class KVCache:
 
     Notes
     -----
-    Attention on a cache has the bits of `attention` on what `numpy` returns, for float32 and
-    float16, however keys were appended. One query or two are quickest; many threads share the keys
-    of one head.
+    For float32 and float16, attention on a cache has the bits of the function `attention` on the
+    arrays that `numpy` returns, whether keys were appended one at a time or together. Calls with
+    one or two queries are the quickest for each query; the keys of a head are then divided among
+    threads. Keeping keys and values for later queries follows Pope et al., "Efficiently Scaling
+    Transformer Inference", 2022.
 
     Examples
     --------
@@ -108,7 +121,7 @@ class KVCache:
         self.batch = positive_int(batch, "batch")
         self.dtype = choice(dtype, "dtype", _DTYPES)
         dims = (self.dim, self.dv)
-        self._k, self._v = stored_pair(
+        self._k, self._v = cache_arrays(
             self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims
         )
         self._length = 0
@@ -128,9 +141,12 @@ class KVCache:
         Raises
         ------
         ShapeError
-            If a shape is wrong, a number too large for float16, or there is no room; the cache is
-            then as it was.
-        DTypeError, ClosedError
+            If a shape is wrong, if a number is too large for float16, or if there is no room. The
+            cache is then as it was before.
+        DTypeError
+            If an operand is no array of floats.
+        ClosedError
+            If the runtime was closed.
         """
         keys, values = self._checked(k, "k", self.dim), self._checked(v, "v", self.dv)
         count = keys.shape[2]
@@ -211,7 +227,7 @@ class KVCache:
         Parameters
         ----------
         n : int
-            From 0 to the length.
+            Number of keys to keep, from 0 to the length.
 
         Raises
         ------
@@ -226,11 +242,14 @@ class KVCache:
         self._length = int(n)
 
     def numpy(self) -> tuple[Array, Array]:
-        """Return copies of keys and values as they are stored.
+        """Return copies of keys and values, as they were rounded for storage.
 
         Returns
         -------
-        k, v : numpy.ndarray of float32, shape (batch, Hk, len, D) and (batch, Hk, len, Dv)
+        k : numpy.ndarray of float32, shape (batch, Hk, len, D)
+            Keys.
+        v : numpy.ndarray of float32, shape (batch, Hk, len, Dv)
+            Values.
         """
         at = np.arange(self._length)
         return self._k.read(at), self._v.read(at)
@@ -244,11 +263,11 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory that it takes."""
+        """Number of bytes of linear memory that it takes."""
         return self._k.nbytes + self._v.nbytes
 
     def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, KVStorage]:
-        """Return all rows of keys and values, and their storage, with other leading axes."""
+        """Return all rows of keys and values, and their storage, with some leading axes."""
         k, v = (x.rows.reshape(lead + x.rows.shape[1:]) for x in (self._k, self._v))
         storage = KVStorage(self._k.kind, k.shape[-2])
         if self._k.scales is not None and self._v.scales is not None:
@@ -259,7 +278,7 @@ class KVCache:
         return k, v, storage._replace(placed=keys_of_cache(self.runtime.arena, k, v, storage))
 
     def _checked(self, x: ArrayLike, name: str, columns: int) -> Array:
-        """Return rows with a batch axis, or raise."""
+        """Return checked float32 rows with a batch axis."""
         array = floats(x, name, at_least=3)
         if array.ndim == _AXES - 1 and self.batch == 1:
             array = array[None]
@@ -273,6 +292,7 @@ class KVCache:
 
 
 def _checked_dim(dim: int, name: str) -> int:
+    """Return a head dimension that the kernel takes."""
     checked = positive_int(dim, name)
     if checked > ATTENTION_MAX_DIM:
         message = f"{name}: expected at most {ATTENTION_MAX_DIM}, got {dim}"

@@ -1,4 +1,4 @@
-"""The options of attention that hold for every query: who sees whom, and what scores become."""
+"""What the options of attention do to scores: their checks, and the form that the kernel takes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Which weights are dropped, as the kernel takes it.
+    """Dropout of weights.
 
     Attributes
     ----------
     threshold : int
-        Of 2**32: how many weights are dropped; 0 for none.
+        A weight is dropped if its random number of 32 bits is less than this; 0 drops none.
     kept_scale : float
-        What the others are multiplied with.
+        Factor of the other weights, 1 / (1 - dropout).
     seed_low, seed_high : int
-        The seed's halves, 32 bits each.
+        Lower and upper 32 bits of the seed.
     """
 
     threshold: int = 0
@@ -43,23 +43,29 @@ class Dropout:
     seed_high: int = 0
 
 
+# The usual case, made once.
 _NO_DROPOUT = Dropout()
 
 
 @dataclass(frozen=True)
 class ScoreModifiers:
-    """What holds for every leading index and query.
+    """Checked options that are the same for every leading index and query.
 
     Attributes
     ----------
     before, after : int
-        How far a query sees from its diagonal; ``ATTENTION_OPEN`` for no bound.
-    scale, softcap : float
-        Factor of the scores, and their bound or 0.
-    alibi, sinks : numpy.ndarray or None
-        Shape (Hq,): slopes, and one more logit a head.
+        Most keys that a query sees before and after its diagonal; ``ATTENTION_OPEN`` means all. The
+        causal rule makes ``after`` 0.
+    scale : float
+        Factor of the scores.
+    softcap : float
+        Bound of the magnitude of scores, or 0 for none.
+    alibi : numpy.ndarray of float32, shape (Hq,), or None
+        ALiBi slope of each query head.
+    sinks : numpy.ndarray of float32, shape (Hq,), or None
+        One more logit for each query head.
     dropout : Dropout
-        Which weights are dropped.
+        Dropout of weights.
     """
 
     before: int
@@ -71,7 +77,7 @@ class ScoreModifiers:
     dropout: Dropout
 
     def of_heads(self, heads: slice) -> ScoreModifiers:
-        """Return the rules of some of the query heads."""
+        """Return the modifiers of some of the query heads."""
         alibi = None if self.alibi is None else self.alibi[heads]
         return replace(self, alibi=alibi, sinks=None if self.sinks is None else self.sinks[heads])
 
@@ -96,7 +102,7 @@ def checked_modifiers(heads: int, dim: int, options: AttentionOptions) -> ScoreM
 
 
 def is_causal(causal: Causal) -> bool:
-    """Return whether there is a causal rule."""
+    """Return True if there is a causal rule. The offset 0 is one; False and None are none."""
     return bool(causal) if isinstance(causal, (bool, np.bool_)) else causal is not None
 
 
@@ -151,7 +157,7 @@ def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...]) -> Array:
 
 
 def _checked_window(window: Window | None) -> tuple[int, int]:
-    """Return how far a query sees before and after its diagonal."""
+    """Return the most keys that a query sees before and after its diagonal."""
     if window is None:
         return ATTENTION_OPEN, ATTENTION_OPEN
     if not isinstance(window, (tuple, list, np.ndarray)) or len(window) != 2:
@@ -177,7 +183,7 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
 
 
 def _checked_dropout(probability: float, seed: int | None) -> Dropout:
-    """Check probability and seed; without a seed, take one from the system."""
+    """Check probability and seed. A seed of None is drawn from the operating system."""
     if seed is None and isinstance(probability, float) and probability == 0.0:
         return _NO_DROPOUT
     p = finite_float(probability, "dropout")
@@ -192,12 +198,13 @@ def _checked_dropout(probability: float, seed: int | None) -> Dropout:
     elif not 0 <= seed < 1 << 64:
         message = f"seed: expected at least 0 and less than 2**64, got {seed}"
         raise ShapeError(message)
-    # Drawing 32 bits below the threshold has the probability to within 2**-32.
+    # A random number of 32 bits is below the threshold with probability p, to within 2**-32.
     threshold = min(round(p * 2**32), 2**32 - 1)
     return Dropout(threshold, 1 / (1 - p), int(seed) & 0xFFFFFFFF, int(seed) >> 32)
 
 
 def _number_of_each_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
+    """Return checked float32 numbers, shape (Hq,), or None for None."""
     if x is None:
         return None
     array = floats(x, name)

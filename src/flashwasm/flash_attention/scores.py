@@ -89,7 +89,7 @@ def attention_scores(
     # Scores that overflow become infinite, and undefined ones NaN, without a warning.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = _staged(inputs, scores, stage)
-    return result[0] if not inputs.lead and np.ndim(q) == np.ndim(k) == 2 else result
+    return result if inputs.head_axis else result[0]
 
 
 def _staged(inputs: AttentionInputs, scores: Array, stage: str) -> Array:
