@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.storage.file_format import MAGIC, Container, read_container, write_container
+from flashwasm.storage.file_format import MAGIC, Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 SECTIONS = {
     "weights": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -144,7 +146,8 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path):
     """SIGKILL at any moment of a save: what is there is one whole state or the other."""
     code = """
 import sys, itertools, numpy as np, pathlib
-from flashwasm.storage.file_format import Container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 for i in itertools.count():
     content = {"x": np.full(1 << 18, i, np.float32)}
     whole = Container("test", parameters={"i": i}, sections=content)

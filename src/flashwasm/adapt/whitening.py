@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.adapt.checks import bounded, narrowed
+from flashwasm.adapt.sample_checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import floats
 
 if TYPE_CHECKING:

@@ -1,15 +1,20 @@
 """HTML files of findings: one file, no scripts, nothing loaded, every text escaped."""
 
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import flashwasm as fw
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, collect, find_duplicates
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.reports.html_pages import duplicates_page
+
+pytest.importorskip("jinja2")
 
 SUITE = """\
 def test_a(): assert f("<script>alert(1)</script>", 1) == 1
@@ -54,8 +59,7 @@ class Reader(HTMLParser):
 def page_of(*arguments):
     result = CliRunner().invoke(main, [*map(str, arguments), "--html", "page.html"])
     assert result.exit_code == 0, result.output
-    with open("page.html", encoding="utf-8") as file:  # noqa: PTH123 - the working folder's.
-        page = file.read()
+    page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     return Reader(page)
 
@@ -89,3 +93,20 @@ def test_gaps(folder):
     assert "lib.py: f" in page.text
     assert "t.py::test" in page.text
     assert page.tags.count("tr") == 2
+
+
+def test_without_jinja2_a_command_says_how_to_get_it(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(fw.CapabilityError, match=r'pip install "flashwasm\[qe\]"'):
+        duplicates_page([], folder)
+    result = CliRunner().invoke(main, ["duplicates", str(folder), "--html", "page.html"])
+    assert result.exit_code == 2
+    assert "Jinja2 is not installed" in result.stderr
+    assert not (folder / "page.html").exists()
+
+
+def test_text_is_no_template(folder):
+    """Braces in a finding are text, and are not run."""
+    (folder / "a.txt").write_text("lib.py:7: in add\nE   KeyError: {{ 7 * 7 }} {% if x %}")
+    page = page_of("defects", "cluster", "a.txt")
+    assert "{{ 7 * 7 }} {% if x %}" in page.text

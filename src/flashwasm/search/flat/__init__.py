@@ -1,0 +1,1 @@
+"""The flat index: every vector is compared with every query."""
