@@ -1,6 +1,7 @@
 """Failures: read in every style, grouped, and matched with a library of defects."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -54,23 +55,29 @@ EXPECTED = {
     "test_fixture": ("ValueError", "shop.py", "parse"),
 }
 STYLES = ["long", "short", "native", "auto"]
+# One interpreter runs pytest once for each style.
+RUN = """
+import contextlib, pytest, sys
+for style in sys.argv[1:]:
+    options = ["--color=yes", f"--tb={style}", f"--junitxml={style}.xml"]
+    with open(f"{style}.txt", "w") as output, contextlib.redirect_stdout(output):
+        pytest.main(["-p", "no:cacheprovider", *options, "test_shop.py"])
+"""
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Return a folder with what a real pytest printed and wrote, in each style."""
+    """Return a folder with the output and the JUnit XML of a real pytest, for each style."""
     folder = tmp_path_factory.mktemp("shop")
     (folder / "shop.py").write_text(LIBRARY)
     (folder / "test_shop.py").write_text(TESTS)
-    for style in [*STYLES, "line"]:
-        arguments = ["-p", "no:cacheprovider", f"--tb={style}", f"--junitxml={style}.xml"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "--color=yes", *arguments, "test_shop.py"],
-            cwd=folder,
-            capture_output=True,
-            check=False,
-        )
-        (folder / f"{style}.txt").write_bytes(done.stdout)
+    subprocess.run(
+        [sys.executable, "-c", RUN, *STYLES, "line"],
+        cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=True,
+        capture_output=True,
+    )
     return folder
 
 

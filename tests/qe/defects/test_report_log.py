@@ -1,6 +1,7 @@
-"""What pytest-reportlog writes, made here by pytest's own serialisation of its reports."""
+"""Logs of pytest-reportlog, written here by pytest's own serialisation of its reports."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ import json
 class Log:
     def __init__(self, config):
         self.config = config
-        self.file = open("log.jsonl", "w")
+        self.file = open(config.option.tbstyle + ".jsonl", "w")
         self.write({"pytest_version": "9", "$report_type": "SessionStart"})
     def write(self, document):
         self.file.write(json.dumps(document) + "\\n")
@@ -52,20 +53,34 @@ FRAMES = {
 }
 
 
-@pytest.fixture
-def log(tmp_path, monkeypatch, request):
+# One interpreter runs pytest once for each style.
+RUN = """
+import pytest, sys
+for style in sys.argv[1:]:
+    options = ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    pytest.main([*options, "--rootdir=.", f"--tb={style}"])
+"""
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Return a folder with a log for each style of traceback."""
+    folder = tmp_path_factory.mktemp("logs")
     for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.chdir(tmp_path)
-    options = ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
-    style = f"--tb={request.param}"
-    command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tmp_path}", style]
-    subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
-    return tmp_path / "log.jsonl"
+        (folder / name).write_text(text)
+    subprocess.run(
+        [sys.executable, "-c", RUN, "long", "short", "line", "native"],
+        cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=True,
+        capture_output=True,
+    )
+    return folder
 
 
-@pytest.mark.parametrize("log", ["long", "short"], indirect=True)
-def test_failures(log):
+@pytest.mark.parametrize("style", ["long", "short"])
+def test_failures(logs, style):
+    log = logs / f"{style}.jsonl"
     found = {one.test: one.failure for one in read_failures(log)}
     assert {test: failure.signature for test, failure in found.items()} == FRAMES
     assert found["test_x.py::test_chain[0]"].causes == ("ZeroDivisionError",)
@@ -74,17 +89,17 @@ def test_failures(log):
     }
 
 
-@pytest.mark.parametrize("log", ["line", "native"], indirect=True)
-def test_styles_that_say_less(log):
-    found = {one.test: one.failure.signature for one in read_failures(log)}
+@pytest.mark.parametrize("style", ["line", "native"])
+def test_styles_that_say_less(logs, style):
+    found = {one.test: one.failure.signature for one in read_failures(logs / f"{style}.jsonl")}
     assert found.keys() == FRAMES.keys()
     assert [found[test][0] for test in FRAMES] == [FRAMES[test][0] for test in FRAMES]
     assert found["test_x.py::test_inner"][1].endswith("lib.py")
 
 
-@pytest.mark.parametrize("log", ["long"], indirect=True)
-def test_commands(log):
-    invoke = CliRunner().invoke
+def test_commands(logs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log, invoke = logs / "long.jsonl", CliRunner().invoke
     clusters = json.loads(invoke(main, ["defects", "cluster", str(log), "--json"]).stdout)
     assert clusters["failures"] == 4
     line = ["--library", "defects.db"]

@@ -2,6 +2,7 @@
 
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,8 +59,7 @@ class Reader(HTMLParser):
 def page_of(*arguments):
     result = CliRunner().invoke(main, [*map(str, arguments), "--html", "page.html"])
     assert result.exit_code == 0, result.output
-    with open("page.html", encoding="utf-8") as file:  # noqa: PTH123 - the working folder's.
-        page = file.read()
+    page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     return Reader(page)
 
