@@ -6,13 +6,10 @@ import ast
 import re
 import textwrap
 import warnings
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from flashwasm.qe.scoring.word_extraction import extract_words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 __all__ = ["ANALYZERS", "characters", "identifiers", "structure"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,8 +20,6 @@ from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings, SuiteScorer
 from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.runtime.runtime import Runtime
 
