@@ -10,9 +10,9 @@ import pytest
 import wasmtime
 
 import flashwasm as fw
+from bench.search.cases import SEARCH_CASES
 from flashwasm import qe
-from flashwasm.bench.operations.cases import CASES
-from flashwasm.bench.search.cases import SEARCH_CASES
+from flashwasm.benchmarks.cases.table import CASES
 from flashwasm.host.instance import ARGUMENT_BYTES
 from flashwasm.kernel_table import KERNELS
 from flashwasm.oracles import reference
@@ -32,8 +32,8 @@ LAYERS = [
     {"adapt"},
     {"progress_bar"},
     {"encoder"},
+    {"benchmarks"},
     {"qe"},
-    {"bench"},
     {"cli", "pytest_plugin"},
     {"__init__", "__main__"},
 ]
@@ -150,11 +150,12 @@ def test_init_holds_names_only(package):
 def test_importing_a_package_imports_none_of_its_names():
     code = (
         "import sys, flashwasm, flashwasm.qe as qe\n"
-        "print(*sorted({'numpy', 'wasmtime', 'flashwasm.qe.suites.suite'} & sys.modules.keys()))\n"
+        "heavy = {'numpy', 'wasmtime', 'flashwasm.qe.suites.collection'}\n"
+        "print(*sorted(heavy & sys.modules.keys()))\n"
         "print(qe.collect.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n") == ["", "flashwasm.qe.suites.suite", ""]
+    assert done.stdout.split("\n") == ["", "flashwasm.qe.suites.collection", ""]
 
 
 # The table of kernels: one row, and everything that belongs to it.
@@ -191,7 +192,7 @@ def missing(kernel):
     test_file = TEST_FILES.get(operation, f"test_{operation}") + ".py"
     yield from [] if list((ROOT / "tests").rglob(test_file)) else ["a test file"]
     benched = any(case.operation == operation for case in (*CASES, *SEARCH_CASES))
-    yield from [] if benched else ["a case in src/flashwasm/bench/"]
+    yield from [] if benched else ["a case in src/flashwasm/benchmarks/cases/"]
     guide = "\n".join(page.read_text() for page in (ROOT / "docs" / "guide").iterdir())
     yield from [] if f"## `{operation}`" in guide else ["a section in docs/guide/"]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from flashwasm.kernel_table import INDEX_STORE, METRICS
 from flashwasm.search.growable_array import GrowableArray
+from flashwasm.search.kernel_arguments import StoreArguments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,34 +18,41 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+# Number of vectors of a panel.
 PANEL = 8
-_LINE = 16  # Rows are padded to whole cache lines of floats.
-# A call that stores more numbers would keep a deadline or a signal waiting.
+# Rows are padded to whole cache lines, each of so many floats.
+_LINE = 16
+# Most numbers that one call stores. A call of more would keep a deadline or Ctrl-C waiting.
 _MOST_NUMBERS = 1 << 19
-# Greater components would overflow a distance of 16,384 dimensions; a cosine is taken of any.
+# Components of this size or above would overflow a distance of 16,384 dimensions. A cosine cannot
+# overflow, because the vectors are divided by their lengths first.
 LARGEST = {"cosine": np.inf, "dot": 2.0**55, "l2": 2.0**55}
 
 
 def row_stride(dim: int) -> int:
-    """Return how many numbers a padded row has."""
+    """Return the number of floats of a padded row."""
     return -(-dim // _LINE) * _LINE
 
 
 class StoredVectors:
     """Vectors by position, prepared for a metric.
 
+    They lie in rows, one vector after another, or in panels. A panel holds the first component of
+    eight vectors, then the second component of these eight, and so on.
+
     Parameters
     ----------
     runtime : Runtime
-        Where they lie.
+        Runtime whose linear memory they lie in.
     dim : int
-        Their length.
+        Length of a vector.
     metric : {"cosine", "dot", "l2"}
-        For cosine they are brought to unit length.
+        Metric. For "cosine" the vectors are divided by their lengths.
     panels : bool
-        Whether the vectors lie in panels of eight or in rows.
+        True for panels, False for rows.
     coded : bool
-        Whether there are codes of 8 bits too: beside rows, or with panels in panels of their own.
+        True to keep codes too: each vector rounded to 8 bits a component, with a scale of its own.
+        The codes lie in rows or panels as the vectors do.
     """
 
     def __init__(
@@ -68,27 +76,38 @@ class StoredVectors:
             self._by_eight += [self.code_panels, self.errors]
 
     def reserve(self, count: int) -> None:
-        """Make room for so many vectors."""
+        """Make room for ``count`` vectors."""
         for column in self._by_one:
             column.reserve(count)
         for column in self._by_eight:
             column.reserve(-(-count // PANEL))
 
     def put(self, op: Launch, x: Array, first: int, *, prepared: bool = False) -> None:
-        """Write vectors from a position on, where there is room; prepared ones as they are."""
+        """Write vectors to the positions from ``first`` on, for which room was made.
+
+        Prepared vectors, as `take` returns them, are written as they are.
+        """
         step = max(1, min(_MOST_NUMBERS // self.dim, len(x)))
         address, chunk = op.scratch((step, self.dim))
-        metric = METRICS["dot"] if prepared else self.metric
-        targets = (
-            *(self.rows.address, self.panels.address, self.codes.address),
-            *(self.code_panels.address, self.scales.address, self.squares.address),
-            self.errors.address,
+        arguments = StoreArguments(
+            x=address,
+            rows=self.rows.address,
+            panels=self.panels.address,
+            codes=self.codes.address,
+            code_panels=self.code_panels.address,
+            scales=self.scales.address,
+            squares=self.squares.address,
+            errors=self.errors.address,
+            first=first,
+            vector_count=step,
+            dim=self.dim,
+            metric=METRICS["dot"] if prepared else self.metric,
+            code_metric=self.metric,
         )
         for at in range(0, len(x), step):
             part = x[at : at + step]
             self._runtime.copy(chunk[: len(part)], part)
-            sizes = (first + at, len(part), self.dim, metric, self.metric)
-            op.run_once(INDEX_STORE, (address, *targets, *sizes))
+            op.run_once(INDEX_STORE, arguments._replace(first=first + at, vector_count=len(part)))
 
     def take(self, begin: int, end: int) -> Array:
         """Return a copy of the prepared vectors at positions [begin, end), shape (n, dim)."""
@@ -100,5 +119,5 @@ class StoredVectors:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory."""
+        """Number of bytes that the arrays take, their room included."""
         return sum(column.nbytes for column in (*self._by_one, *self._by_eight))

@@ -67,7 +67,7 @@ def invoke(*arguments):
 def activate(folder, model=None):
     """Make an adaptation active that turns the order around."""
     index = SuiteIndex.build(folder, scorers=("meaning",))
-    embedder = sys.modules["flashwasm.qe.scoring.embeddings"].Embedder()
+    embedder = sys.modules["flashwasm.qe.scoring.embedder"].Embedder()
     vectors = embedder.embed([test.source for test in index.tests])
     whitening, prepared = prior(vectors)
     dim = prepared.shape[1]

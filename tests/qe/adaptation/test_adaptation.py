@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.bench.adaptation import feedback as bench
+from bench.adaptation import feedback as bench
 from flashwasm.qe import Judgement
 from flashwasm.qe.adaptation.adapter_training import train
 from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, judge
-from flashwasm.qe.adaptation.embedding_adaptation import prior, unit
+from flashwasm.qe.adaptation.embedding_adaptation import prior
 from flashwasm.qe.adaptation.judged_pairs import Pairs
-from flashwasm.qe.scoring.whitening import whitened
+from flashwasm.qe.scoring.embedding_whitening import unit_rows, whiten_collection
 from labelled_suite import classes
 from samples import assert_same_bits, normal
 
@@ -34,7 +34,7 @@ def verdict(suite, kind, runtime, count=200, seed=0):
 
 def test_the_prior_is_the_whitening_that_similar_uses():
     vectors = normal(90, 24)
-    ours, theirs = prior(vectors)[1], whitened(vectors)(vectors)
+    ours, theirs = prior(vectors)[1], whiten_collection(vectors)[1]
     assert np.abs(ours @ ours.T - theirs @ theirs.T).max() < 1e-5
     with pytest.raises(fw.ShapeError, match="at least two tests"):
         prior(vectors[:1])
@@ -46,7 +46,7 @@ def test_training_is_deterministic_and_draws_pairs_together(suite, one_thread):
     )
     adapters = [train(suite.prepared, pairs, seed=3, runtime=one_thread) for _ in "ab"]
     assert_same_bits(adapters[0].b, adapters[1].b)
-    adapted = unit(adapters[0].apply(suite.prepared))
+    adapted = unit_rows(adapters[0].apply(suite.prepared))
     near = pairs[pairs.accepted]
     before, after = (
         (v[near.query] * v[near.test]).sum(1).mean() for v in (suite.prepared, adapted)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.bench.adaptation import feedback as bench
-from flashwasm.qe.scoring.embeddings import Embedder
-from flashwasm.qe.suites.suite import collect
+from bench.adaptation import feedback as bench
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.suites.collection import collect
 
 networkx = pytest.importorskip("networkx")
 pytestmark = pytest.mark.slow

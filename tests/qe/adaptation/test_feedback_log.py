@@ -13,7 +13,7 @@ import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import FeedbackLog, Judgement
 from flashwasm.qe.adaptation.feedback_log import Shown
-from flashwasm.qe.similarity.exploration import explored
+from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 
 A, B, C = (f"test_x.py::test_{name}" for name in "abc")
 
@@ -99,19 +99,19 @@ def test_a_file_that_is_no_log_is_refused(log):
 
 
 def test_nothing_is_random_unless_asked_for():
-    assert explored([4, 2, 9], 2, 0.0) == [(4, 1.0), (2, 1.0)]
+    assert explore_ranking([4, 2, 9], 2, 0.0) == [(4, 1.0), (2, 1.0)]
     # There is nothing below to draw from.
-    assert explored([4, 2, 9], 3, 1.0, seed=0) == [(4, 1.0), (2, 1.0), (9, 1.0)]
+    assert explore_ranking([4, 2, 9], 3, 1.0, seed=0) == [(4, 1.0), (2, 1.0), (9, 1.0)]
     for share in (-0.1, 1.1, float("nan")):
         with pytest.raises(fw.ShapeError, match="explore"):
-            explored([1, 2, 3], 1, share)
+            explore_ranking([1, 2, 3], 1, share)
 
 
 @pytest.mark.parametrize(("k", "share"), [(5, 0.2), (5, 1.0), (1, 0.1), (8, 0.5)])
 def test_propensities_are_how_often_a_test_is_shown(k, share):
     rounds, counts, claimed = 3000, Counter(), {}
     for seed in range(rounds):
-        shown = explored(list(range(40)), k, share, seed)
+        shown = explore_ranking(list(range(40)), k, share, seed)
         assert len({i for i, _ in shown}) == k
         counts.update(i for i, _ in shown)
         claimed |= dict(shown)
@@ -123,7 +123,7 @@ def test_propensities_are_how_often_a_test_is_shown(k, share):
 
 
 def test_only_the_first_hundred_ranks_are_drawn_from():
-    seen = {i for seed in range(300) for i, _ in explored(range(500), 10, 0.5, seed)}
+    seen = {i for seed in range(300) for i, _ in explore_ranking(range(500), 10, 0.5, seed)}
     assert 90 < max(seen) < 100
 
 

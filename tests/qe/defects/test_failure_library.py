@@ -55,7 +55,7 @@ def test_without_scikit_learn_frames_decide(monkeypatch):
     def absent(*_, **__):
         raise fw.CapabilityError("scikit-learn is not installed")
 
-    monkeypatch.setattr("flashwasm.qe.defects.failure_library.TfIdf", absent)
+    monkeypatch.setattr("flashwasm.qe.defects.failure_library.TfIdfMatrix", absent)
     library = FailureLibrary("defects.db", create=True)
     library.learn("bad numbers", [failure()])
     assert library.match(failure(message="worse")).score is None

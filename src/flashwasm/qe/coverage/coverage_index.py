@@ -14,8 +14,8 @@ import numpy.typing as npt
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
-from flashwasm.qe.coverage.names_by_end import position_by_end, rows_by_end
-from flashwasm.qe.scoring.postings import Likeness, Postings
+from flashwasm.qe.coverage.names_by_end import position_by_end, value_by_end
+from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class CoverageIndex:
         self.files = data.files
         self._matrix = CoverageMatrix.of(data)
         self.tests = self._matrix.tests
-        self._own = Postings(self._matrix.own, self._matrix.width)
-        self._fixtures = Postings(self._matrix.fixtures, self._matrix.width)
+        self._own = InvertedIndex(self._matrix.own, self._matrix.width)
+        self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
 
     @classmethod
     def load(cls, path: str | Path) -> CoverageIndex:
@@ -252,7 +252,7 @@ class CoverageIndex:
         """
         return self._matrix.own[test]
 
-    def likeness(self, names: Sequence[Sequence[str]]) -> Likeness:
+    def likeness(self, names: Sequence[Sequence[str]]) -> RowSimilarity:
         """Return a scorer of tests by the lines that they run, the cases of a test together.
 
         Parameters
@@ -264,8 +264,11 @@ class CoverageIndex:
         cases: dict[str, list[Array]] = {}
         for test, row in zip(self.tests, self._matrix.own, strict=True):
             cases.setdefault(test.partition("[")[0], []).append(row)
-        rows = [union([part for name in own for part in rows_by_end(name, cases)]) for own in names]
-        return Likeness(rows, self._matrix.width)
+        rows = [
+            union([part for name in own for part in value_by_end(name, cases) or []])
+            for own in names
+        ]
+        return RowSimilarity(rows, self._matrix.width)
 
     def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
         """Return groups of tests that run the same lines, at least one.

@@ -7,15 +7,13 @@ may be longer or shorter than those of a question.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy.typing as npt
+from typing import TypeVar
 
 from flashwasm.errors import ShapeError
 
-__all__ = ["position_by_end", "rows_by_end"]
+__all__ = ["position_by_end", "value_by_end"]
 
-Array = npt.NDArray[Any]
+Value = TypeVar("Value")
 
 
 def position_by_end(
@@ -40,14 +38,15 @@ def position_by_end(
     raise ShapeError(f"no {kind} {wanted!r} in the coverage database")
 
 
-def rows_by_end(nodeid: str, rows: Mapping[str, list[Array]]) -> list[Array]:
-    """Return the rows of a test, found by its node id or else by the longest end of its path.
+def value_by_end(nodeid: str, values: Mapping[str, Value]) -> Value | None:
+    """Return the value of a test, found by its node id or else by the longest end of its path.
 
     A database that was recorded in the folder ``tests`` has ``test_a.py::test`` for
     ``tests/test_a.py::test``.
     """
     parts = nodeid.split("/")
     for start in range(len(parts)):
-        if found := rows.get("/".join(parts[start:])):
+        found = values.get("/".join(parts[start:]))
+        if found is not None:
             return found
-    return []
+    return None

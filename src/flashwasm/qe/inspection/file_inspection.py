@@ -14,9 +14,9 @@ from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.coverage_database import read_coverage
 from flashwasm.qe.coverage.coverage_file import read_coverage_file
 from flashwasm.qe.defects.failure_library import FailureLibrary
-from flashwasm.qe.functions.file import read_functions
+from flashwasm.qe.functions.function_index_file import read_functions
 from flashwasm.qe.index_files.stored_index import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
-from flashwasm.qe.similarity.suite_file import read_suite
+from flashwasm.qe.similarity.suite_index_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.file_format import VERSION, Section

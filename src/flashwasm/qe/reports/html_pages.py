@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.coverage.gaps import Gap
     from flashwasm.qe.defects.failure_clusters import FailureCluster
     from flashwasm.qe.defects.failure_files import TestFailure
-    from flashwasm.qe.duplicates.groups import DuplicateGroup
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
 
 __all__ = ["clusters_page", "duplicates_page", "gaps_page", "write_page"]
 

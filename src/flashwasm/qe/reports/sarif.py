@@ -14,7 +14,7 @@ from flashwasm import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flashwasm.qe.duplicates.groups import DuplicateGroup
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["duplicates_sarif"]

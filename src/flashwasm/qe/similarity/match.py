@@ -1,12 +1,13 @@
-"""One result of a search for tests."""
+"""A result of a search for tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flashwasm.qe.similarity.explanation import Explanation
     from flashwasm.qe.suites.suite import CollectedTest
 
@@ -20,17 +21,18 @@ class Match:
     Parameters
     ----------
     nodeid : str
-        The test's node id.
+        Node id of the test.
     score : float
-        Mean of the components' z-scores: standard deviations above the suite's average likeness.
+        Mean of the components' z-scores: the number of standard deviations by which the test is
+        more similar to the query than the average test of the suite.
     test : CollectedTest
         The test itself.
     components : mapping of str to float
         Cosine by scorer, in [-1, 1].
     explanation : Explanation or None
-        What it shares with the query, where that was asked for.
+        Names and lines that the test shares with the query, if they were asked for.
     propensity : float
-        The probability with which it was shown: less than one where it was drawn at random.
+        Probability with which the test was shown: 1 unless it was drawn at random.
     """
 
     nodeid: str

@@ -19,7 +19,7 @@ from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.defects.tracebacks import read_failure
 from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
-from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.suite import CollectedTest, Suite
 from flashwasm.qe.workloads.configuration import QE_SONA_CONFIG
@@ -102,7 +102,9 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
     ]
     sources, scorers, parts = [test.source for test in tests], list[Scorer](), "meaning"
     try:
-        scorers += [TermScorer(name, TfIdf(name, sources)) for name in ("characters", "structure")]
+        scorers += [
+            TermScorer(name, TfIdfMatrix(name, sources)) for name in ("characters", "structure")
+        ]
         parts = "characters, structure and meaning"
     except CapabilityError:
         pass

@@ -1,4 +1,4 @@
-"""Exact searches of panels: by vectors, or by codes with a proof that nothing was missed."""
+"""Exact search of vectors in panels: by the vectors, or by their codes first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from flashwasm.kernel_table import FLAT_SEARCH, FLAT_SEARCH_I8
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS
+from flashwasm.search.kernel_arguments import PanelSearchArguments
 from flashwasm.search.result_keys import NO_KEY, NO_POSITION, best, distances
 from flashwasm.search.row_scan import search_rows
 from flashwasm.search.stored_vectors import PANEL
@@ -21,31 +22,35 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Codes keep so many times k candidates for each query, and some more; where that is not enough so
-# many times as many, up to a most.
+# A search by codes keeps 2 k + 16 candidates for each query. Queries for which these do not do are
+# searched once more, with eight times as many candidates, but at most 4096.
 _TIMES_K, _MORE = 2, 16
 _WIDER, _MOST = 8, 4096
-# With fewer rows than this for each candidate, candidates cost what reading codes saves.
+# With fewer rows than this for each candidate, ranking the candidates takes as long as is saved by
+# reading codes.
 _ROWS_TO_PAY = 128
 
-_HIGH = np.uint64(32)
-_LOW = np.uint64(NO_POSITION)
+# The upper 32 bits of a key are a distance, the lower 32 bits a position.
+_DISTANCE_SHIFT = np.uint64(32)
+_POSITION_BITS = np.uint64(NO_POSITION)
 
 
 @dataclass(frozen=True)
 class PanelSearch:
-    """A search for the k nearest of some vectors in panels.
+    """A search for the k nearest vectors to each query.
 
     Parameters
     ----------
     op : Launch
-        Where to run.
+        The launch to run in.
     vectors : StoredVectors
-        What to search.
-    rows, k : int
-        How many vectors there are, and are wanted; k is at most rows.
+        Vectors that lie in panels.
+    rows : int
+        Number of vectors.
+    k : int
+        Number of vectors to find for each query, at most ``rows``.
     mask : int
-        The address of a byte for each row, 0 to leave it out; 0 where all are looked at.
+        Address of a byte for each vector, 0 to leave the vector out. The address 0 leaves out none.
     """
 
     op: Launch
@@ -55,24 +60,37 @@ class PanelSearch:
     mask: int
 
     def by_vectors(self, queries: Array) -> Array:
-        """Return the keys of the k nearest to each query (n, dim), in order."""
-        at, store = self.op.place(queries), self.vectors
-        addresses = (store.panels.address, 0, 0, 0, self.mask, 0)
+        """Return the keys (n, k) of the nearest vectors to each query (n, dim), in order."""
+        panels = self.vectors.panels.address
+        return search_rows(self.op, FLAT_SEARCH, self._arguments(queries, panels, self.k))
 
-        def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
-            address, sizes = at + 4 * first * store.dim, (store.dim, self.k, store.metric)
-            return (address, *addresses, heaps, some, begin, end, *sizes)
-
-        return search_rows(
-            self.op, FLAT_SEARCH, arguments, (len(queries), self.rows, store.dim), self.k
+    def _arguments(self, queries: Array, panels: int, k: int) -> PanelSearchArguments:
+        """Return the arguments of a search of all rows, without codes and candidates."""
+        return PanelSearchArguments(
+            queries=self.op.place(queries),
+            panels=panels,
+            scales=0,
+            squares=0,
+            errors=0,
+            mask=self.mask,
+            candidates=0,
+            keys=0,
+            query_count=len(queries),
+            begin=0,
+            end=self.rows,
+            dim=self.vectors.dim,
+            k=k,
+            metric=self.vectors.metric,
         )
 
     def by_codes(self, queries: Array) -> Array:
-        """Return the same, having read codes, and the vectors of what may be nearest.
+        """Return the same keys as `by_vectors`, but read the codes first, a quarter of the bytes.
 
-        The codes give a lower bound of each distance. Where the least bound that was passed over is
-        greater than the k-th distance that was found, no other vector is as near. Queries for which
-        it is not are searched again with more candidates, or by all vectors.
+        The code of a vector gives a lower bound of its distance. The vectors with the least bounds
+        are the candidates; only they are compared as vectors. If the greatest bound among the
+        candidates is above the k-th distance found, every other vector is farther away than that,
+        and the result is proved. The other queries are searched again with more candidates, and
+        those that are still open are compared with all vectors.
         """
         few = _TIMES_K * self.k + _MORE
         if not self._pays(few):
@@ -83,49 +101,55 @@ class PanelSearch:
         if many > few and self._pays(many):
             again = left[_within_reach(keys[left], bounds[left])]
             if len(again):
-                # Nothing that is farther than what was found is looked for again.
-                start = ((keys[again, -1:] >> _HIGH) + np.uint64(1)) << _HIGH | _LOW
-                keys[again], bounds[again] = self._by_bounds(queries[again], many, start)
+                # A candidate whose bound is above the k-th distance found cannot be in the result.
+                next_distance = (keys[again, -1:] >> _DISTANCE_SHIFT) + np.uint64(1)
+                least = next_distance << _DISTANCE_SHIFT | _POSITION_BITS
+                keys[again], bounds[again] = self._by_bounds(queries[again], many, least)
                 left = left[_is_open(keys[left], bounds[left])]
         if len(left):
             keys[left] = self.by_vectors(queries[left])
         return keys
 
     def _pays(self, candidates: int) -> bool:
+        """Return True if there are enough rows for a search by codes to save time."""
         return candidates * _ROWS_TO_PAY <= self.rows
 
-    def _by_bounds(self, queries: Array, wanted: int, start: Array | int) -> tuple[Array, Array]:
-        """Return the nearest of so many candidates, and their least and greatest bounds."""
-        candidates = self.candidates(queries, wanted, start)
+    def _by_bounds(self, queries: Array, wanted: int, least: Array | int) -> tuple[Array, Array]:
+        """Return the keys of the nearest candidates, and the keys of the first and last bound."""
+        candidates = self.candidates(queries, wanted, least)
         return self._ranked(queries, candidates), candidates[:, [0, -1]]
 
-    def candidates(self, queries: Array, wanted: int, start: Array | int) -> Array:
-        """Return keys (n, wanted) of the least bounds, in order; heaps begin with ``start``."""
-        at, store = self.op.place(queries), self.vectors
-        codes = (store.scales.address, store.squares.address, store.errors.address)
-        addresses = (store.code_panels.address, *codes, self.mask, 0)
+    def candidates(self, queries: Array, wanted: int, least: Array | int) -> Array:
+        """Return the keys (n, wanted) of the least bounds of each query, in order.
 
-        def arguments(first: int, some: int, begin: int, end: int, heaps: int) -> tuple[int, ...]:
-            address, sizes = at + 4 * first * store.dim, (store.dim, wanted, store.metric)
-            return (address, *addresses, heaps, some, begin, end, *sizes)
-
-        sizes = (len(queries), self.rows, store.dim)
-        return search_rows(self.op, FLAT_SEARCH_I8, arguments, sizes, wanted, start)
+        Only keys below ``least`` are found.
+        """
+        store = self.vectors
+        whole = self._arguments(queries, store.code_panels.address, wanted)._replace(
+            scales=store.scales.address,
+            squares=store.squares.address,
+            errors=store.errors.address,
+        )
+        return search_rows(self.op, FLAT_SEARCH_I8, whole, least)
 
     def _ranked(self, queries: Array, candidates: Array) -> Array:
         """Return the keys (n, k) of the nearest of each query's candidates (n, c), in order."""
-        at, store, (count, each) = self.op.place(queries), self.vectors, candidates.shape
-        where, bounds = self.op.scratch(candidates.shape, np.uint64)
+        count, each = candidates.shape
+        whole = self._arguments(queries, self.vectors.panels.address, self.k)
+        # The candidates were chosen by the mask, so it is not looked at again.
+        whole = whole._replace(mask=0, end=each)
+        bounds_at, bounds = self.op.scratch(candidates.shape, np.uint64)
         bounds[...] = candidates
-        to, heaps = self.op.scratch((count, self.k), np.uint64)
+        heaps_at, heaps = self.op.scratch((count, self.k), np.uint64)
         heaps[...] = NO_KEY
-        step = max(1, FEWEST_PRODUCTS // (each * store.dim * PANEL))
+        step = max(1, FEWEST_PRODUCTS // (each * whole.dim * PANEL))
         tasks = [
             [
-                (
-                    *(at + 4 * i * store.dim, store.panels.address, 0, 0, 0, 0),
-                    *(where + 8 * i * each, to + 8 * i * self.k),
-                    *(min(step, count - i), 0, each, store.dim, self.k, store.metric),
+                whole._replace(
+                    queries=whole.queries + 4 * i * whole.dim,
+                    candidates=bounds_at + 8 * i * each,
+                    keys=heaps_at + 8 * i * self.k,
+                    query_count=min(step, count - i),
                 )
             ]
             for i in range(0, count, step)
@@ -135,14 +159,23 @@ class PanelSearch:
 
 
 def _is_open(keys: Array, bounds: Array) -> Array:
-    """Return for which queries what was no candidate may be as near as what was found."""
-    greatest = bounds[:, 1]
-    is_open: Array = (greatest >> _HIGH <= keys[:, -1] >> _HIGH) & (greatest & _LOW != _LOW)
+    """Return True for each query for which a vector may be missing from the result.
+
+    The first condition is that the last candidate's bound reaches no farther than the k-th distance
+    found. The second is that there was a last candidate: otherwise every vector was one.
+    """
+    last = bounds[:, 1]
+    reaches = last >> _DISTANCE_SHIFT <= keys[:, -1] >> _DISTANCE_SHIFT
+    is_open: Array = reaches & (last & _POSITION_BITS != _POSITION_BITS)
     return is_open
 
 
 def _within_reach(keys: Array, bounds: Array) -> Array:
-    """Return for which queries more candidates may do: the bounds come near what was found."""
-    least, greatest = distances(bounds).T
-    near: Array = distances(keys[:, -1]) - greatest <= greatest - least
+    """Return True for each query for which more candidates are likely to do.
+
+    That is so if the k-th distance found is no farther above the last bound than the last bound is
+    above the first.
+    """
+    first, last = distances(bounds).T
+    near: Array = distances(keys[:, -1]) - last <= last - first
     return near

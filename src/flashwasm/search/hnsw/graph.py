@@ -70,14 +70,13 @@ class Graph:
         return int(self._state.all[1])
 
     @property
-    def addresses(self) -> tuple[int, ...]:
-        """Links, links above, their places, levels and state, as the kernels take them."""
-        columns = (self.links, self.upper_links, self.upper_at, self.levels, self._state)
-        return tuple(column.address for column in columns)
+    def state_address(self) -> int:
+        """Address of the entry and of the number of insertions, which the kernels change."""
+        return self._state.address
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory."""
+        """Number of bytes that the arrays take, their room included."""
         columns = (self.links, self.upper_links, self.upper_at, self.levels, self.live)
         return sum(column.nbytes for column in columns)
 

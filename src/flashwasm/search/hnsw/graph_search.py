@@ -1,4 +1,4 @@
-"""The calls that build a graph over vectors, mend it and search it."""
+"""The calls of the kernels that build a graph over vectors, repair it and search it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
 from flashwasm.runtime.work_limits import MOST_GRAPH_PRODUCTS
 from flashwasm.search.hnsw.graph import Graph
+from flashwasm.search.kernel_arguments import GraphArguments
 from flashwasm.search.result_keys import NO_POSITION
 from flashwasm.search.stored_vectors import StoredVectors
 
@@ -21,21 +22,31 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Tasks for each worker: one that is held up leaves the rest to others.
+# Tasks for each thread. A thread that is held up then leaves most of its share to the others.
 _TASKS = 4
 
 
 class VectorGraph:
     """Vectors and a graph over them in linear memory.
 
+    A place is the number of a node of the graph, and the position of its vector.
+
     Parameters
     ----------
     runtime : Runtime
-        Where they lie.
-    dim, metric, m, seed, coded
-        As `HNSWIndex` has them.
+        Runtime whose linear memory they lie in.
+    dim : int
+        Length of a vector.
+    metric : {"cosine", "dot", "l2"}
+        Metric.
+    m : int
+        Number of links of a new node on each level; see `Graph`.
     ef_construction : int
-        Candidates that links are chosen from.
+        Number of candidates that the links of a node are chosen from.
+    seed : int
+        Seed that the levels of the nodes are drawn from.
+    coded : bool
+        True to search the graph by codes of 8 bits a component.
     """
 
     def __init__(
@@ -54,7 +65,7 @@ class VectorGraph:
         self._ef_construction = ef_construction
 
     def place(self, op: Launch, rows: Array) -> Array:
-        """Write vectors to the places that are free, then to new ones; return the places."""
+        """Write vectors to the places of removed ones, then to new places; return the places."""
         graph = self.graph
         places = graph.free()[: len(rows)]
         first, filled = graph.nodes, len(places)
@@ -68,26 +79,40 @@ class VectorGraph:
         return np.concatenate([places, np.arange(first, nodes)])
 
     def insert(self, op: Launch, places: Array) -> None:
-        """Link nodes whose vectors are in place, one after another."""
+        """Link nodes whose vectors are written, one after another."""
         self._change(op, HNSW_INSERT, places)
 
     def mark_inserted(self, places: Array, before: int) -> int:
-        """Return how many of the nodes were linked since then; those are there from now on."""
+        """Mark the nodes that an interrupted `insert` has linked as live, and count them.
+
+        Parameters
+        ----------
+        places : numpy.ndarray of int, shape (n,)
+            Places that were given to `insert`.
+        before : int
+            Value of ``graph.inserted`` before it.
+        """
         done = (self.graph.inserted - before) % 2**32
         self.graph.live.all[places[:done]] = 1
         return done
 
     def mend_around(self, op: Launch, places: Array) -> None:
-        """Link the nodes beside those at places without them."""
+        """Link the neighbours of the nodes at these places anew, without these nodes."""
         gone = self._out(places)
         self._change(op, HNSW_REPAIR, self.graph.beside(gone), gone)
 
     def cut_off(self, places: Array) -> None:
-        """Take nodes out: nothing leads to them, whether or not all was mended around them."""
+        """Clear all links to and from the nodes at these places.
+
+        The graph is sound afterwards even if `mend_around` was interrupted.
+        """
         self.graph.isolate(self._out(places))
 
     def _out(self, places: Array) -> Array:
-        """Return marks of nodes at which no search begins or ends any more."""
+        """Mark nodes as removed, so that no search begins at them or returns them.
+
+        Returns an array of a byte for each node, 1 for these nodes.
+        """
         gone = np.zeros(self.graph.nodes, np.uint8)
         gone[places] = 1
         self.graph.live.all[places] = 0
@@ -95,22 +120,24 @@ class VectorGraph:
             self.graph.choose_entry()
         return gone
 
-    def search(self, op: Launch, queries: tuple[int, int], k: int, ef: int) -> Array:
-        """Return the k keys that the graph finds for queries given by address and number."""
-        at, count = queries
-        to, keys = op.scratch((count, k), np.uint64)
+    def search(self, op: Launch, queries: Array, k: int, ef: int) -> Array:
+        """Return the keys (n, k) that the graph finds for each query (n, dim), in order."""
+        count, dim = queries.shape
+        keys_at, keys = op.scratch((count, k), np.uint64)
         step = self._step(ef)
         share = max(step, -(-count // (_TASKS * op.threads)))
         starts = range(0, count, share)
-        # Each task marks what it visits in bits of its own.
-        visited, bits = op.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
-        bits[...] = 0
+        # Each task marks the nodes that it visits in bits of its own.
+        visited_at, visited = op.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
+        visited[...] = 0
+        whole = self._arguments(op.place(queries))._replace(k=k, ef=ef)
         tasks = [
             [
-                self._arguments(
-                    *(at + 4 * i * self.vectors.dim, to + 8 * i * k),
-                    *(visited + number * bits[0].nbytes, 0),
-                    *(min(step, start + share - i, count - i), k, ef),
+                whole._replace(
+                    items=whole.items + 4 * i * dim,
+                    keys=keys_at + 8 * i * k,
+                    visited=visited_at + number * visited[0].nbytes,
+                    item_count=min(step, start + share - i, count - i),
                 )
                 for i in range(start, min(start + share, count), step)
             ]
@@ -120,31 +147,48 @@ class VectorGraph:
         return keys.copy()
 
     def _change(self, op: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None) -> None:
-        """Run a kernel that changes the graph over some nodes, in calls of bounded work."""
+        """Insert or repair nodes, one after another, in calls of bounded work."""
         at, items = op.scratch(nodes.shape, np.uint32)
         items[...] = nodes
-        marks = 0 if gone is None else op.place(gone, gone.dtype)
-        visited, bits = op.scratch((-(-self.graph.nodes // 32),), np.uint32)
-        bits[...] = 0
+        visited_at, visited = op.scratch((-(-self.graph.nodes // 32),), np.uint32)
+        visited[...] = 0
+        whole = self._arguments(at)._replace(
+            visited=visited_at,
+            gone=0 if gone is None else op.place(gone, gone.dtype),
+            ef=self._ef_construction,
+        )
         step = self._step(2 * self._ef_construction)
         for i in range(0, len(nodes), step):
             op.check_deadline()
-            sizes = (min(step, len(nodes) - i), 1, self._ef_construction)
-            op.run_once(kernel, self._arguments(at + 4 * i, 0, visited, marks, *sizes))
+            count = min(step, len(nodes) - i)
+            op.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
 
     def _step(self, ef: int) -> int:
-        """Return how many searches of the graph one call makes."""
+        """Return the number of searches that one call makes."""
         return max(1, MOST_GRAPH_PRODUCTS // (ef * 2 * self.graph.m * self.vectors.stride))
 
-    def _arguments(
-        self, items: int, keys: int, visited: int, gone: int, count: int, k: int, ef: int
-    ) -> tuple[int, ...]:
-        """Return the arguments of a call over the graph."""
+    def _arguments(self, items: int) -> GraphArguments:
+        """Return the arguments of a call on items at an address, to be completed by the caller."""
         store, graph = self.vectors, self.graph
-        vectors = (store.rows, store.codes, store.scales, store.squares)
-        return (
-            *(column.address for column in vectors),
-            *graph.addresses,
-            *(items, keys, visited, gone),
-            *(graph.nodes, store.dim, store.metric, graph.m, count, k, ef),
+        return GraphArguments(
+            rows=store.rows.address,
+            codes=store.codes.address,
+            scales=store.scales.address,
+            squares=store.squares.address,
+            links=graph.links.address,
+            upper_links=graph.upper_links.address,
+            upper_at=graph.upper_at.address,
+            levels=graph.levels.address,
+            entry=graph.state_address,
+            items=items,
+            keys=0,
+            visited=0,
+            gone=0,
+            nodes=graph.nodes,
+            dim=store.dim,
+            metric=store.metric,
+            m=graph.m,
+            item_count=0,
+            k=1,
+            ef=0,
         )

@@ -214,12 +214,12 @@ class HNSWIndex(Index):
         nearest = min(k, len(self))
         if not nearest or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
-        where, graph = (op.place(queries), len(queries)), self._store.graph
+        store, graph = self._store, self._store.graph
         if ef is None:
             mask = graph.live.address if len(self) < graph.nodes else 0
-            return scan(op, self._store.vectors, where, graph.nodes, nearest, mask)
+            return scan(op, store.vectors, queries, rows=graph.nodes, k=nearest, mask=mask)
         nearest = min(nearest, INDEX_MAX_EF)
-        return self._store.search(op, where, nearest, max(ef, nearest))
+        return store.search(op, queries, nearest, max(ef, nearest))
 
     def _remove(self, op: Launch, places: Array) -> None:
         names = self._ids.at(places)

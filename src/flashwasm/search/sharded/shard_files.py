@@ -1,4 +1,4 @@
-"""A sharded index on disk: a file of its own, and one a shard beside it."""
+"""The files of a sharded index: one of its own, and one for each shard beside it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.search.external_ids import IdTable
-    from flashwasm.search.flat.flat_index import FlatIndex
-    from flashwasm.search.hnsw.hnsw_index import HNSWIndex
+    from flashwasm.search.sharded.shards import Shards
 
     Array = NDArray[Any]
 
 KIND = "sharded-index"
-# The shard of a vector that was removed.
+# Stands for the shard of a vector that was removed.
 GONE = -1
+# Begins the name of each parameter in the file that is an argument of the shards' class.
 _OPTION = "option."
+# Limits on the numbers that a file may state, far above those of any index.
 _MOST_SHARDS = 1 << 16
 _MOST_NUMBERS = 1 << 40
 
@@ -41,16 +42,17 @@ class ShardSettings:
 
     Attributes
     ----------
-    kind : str
-        Class of the shards: "FlatIndex" or "HNSWIndex".
+    kind : {"flat", "hnsw"}
+        Class of the shards.
     dim : int
         Length of a vector.
     shard_size : int
-        Most vectors of a shard.
+        Number of vectors that fill a shard.
     metric, dtype : str
-        As the shards have them.
+        Metric and dtype of the shards.
     options : dict
-        Other keyword arguments of the shards' class.
+        All keyword arguments of the shards' class that were given, ``metric`` and ``dtype``
+        among them.
     """
 
     kind: str
@@ -64,11 +66,11 @@ class ShardSettings:
 def save_shards(
     own: Path,
     settings: ShardSettings,
-    shards: Sequence[FlatIndex | HNSWIndex],
+    shards: Shards,
     homes: Array,
     ids: IdTable,
 ) -> None:
-    """Write the shards under new names, then the index's own file, then remove the old shards.
+    """Write the shards to files of new names, then the index's own file; remove the old shards.
 
     Parameters
     ----------
@@ -76,10 +78,10 @@ def save_shards(
         Path of the index's own file.
     settings : ShardSettings
         Arguments that ``load`` makes the index with.
-    shards : sequence of FlatIndex or HNSWIndex
+    shards : Shards
         The shards, in order.
-    homes : numpy.ndarray of int32
-        Shard of each vector, by the vector's number.
+    homes : numpy.ndarray of int32, shape (n,)
+        Number of the shard of each vector, or ``GONE``, by the vector's number.
     ids : IdTable
         Id of each vector, by the vector's number.
     """
@@ -101,14 +103,14 @@ def save_shards(
 
 
 class ShardFile(IndexFile):
-    """The index's own file, and what it says of its shards.
+    """The index's own file, which names the files of its shards.
 
     Parameters
     ----------
-    path : path
-        The file.
+    path : str or os.PathLike
+        Path of the file.
     kinds : sequence of str
-        What shards may be.
+        Names of the classes that shards may have.
     """
 
     def __init__(self, path: str | PathLike[str], kinds: Sequence[str]) -> None:
@@ -121,7 +123,7 @@ class ShardFile(IndexFile):
         self.options = {name.removeprefix(_OPTION): self.parameters[name] for name in options}
 
     def shard_paths(self) -> Iterator[Path]:
-        """Yield the files of the shards, each of which is there."""
+        """Yield the path of each shard's file, or raise CorruptFileError if it is missing."""
         token = self.text("token", "[0-9a-f]{16}")
         for number in range(self.number("shards", 1, _MOST_SHARDS)):
             path = _shard_path(self._own, token, number)
@@ -129,8 +131,8 @@ class ShardFile(IndexFile):
                 self.refuse(f"there is no {path.name} beside it")
             yield path
 
-    def homes(self, shards: Sequence[FlatIndex | HNSWIndex]) -> tuple[Array, IdTable]:
-        """Return the shard and the id of each vector, as the shards have them."""
+    def homes(self, shards: Shards) -> tuple[Array, IdTable]:
+        """Return the shard and the id of each vector, checked against the vectors in the shards."""
         taken: Array = self.section("taken", "<i8", (None,))
         held = self.section("homes", "<i4", taken.shape)
         count = self.number("numbers", 0, _MOST_NUMBERS)
@@ -147,11 +149,12 @@ class ShardFile(IndexFile):
 
 
 def _shard_path(own: Path, token: str, number: int) -> Path:
+    """Return the path of a shard's file. A token is drawn anew for each save."""
     return own.with_name(f"{own.name}.{token}.{number}")
 
 
 def _remove_others(own: Path, token: str) -> None:
-    """Remove the files of shards that an earlier or a broken-off save of this index left."""
+    """Remove the shards' files of earlier saves, and of saves that did not end."""
     others = re.compile(re.escape(own.name) + r"\.([0-9a-f]{16})\.[0-9]+")
     for file in own.parent.iterdir():
         found = others.fullmatch(file.name)

@@ -1,8 +1,7 @@
-"""More vectors than one linear memory holds: indexes side by side, their results merged."""
+"""An index of more vectors than one linear memory holds."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,10 @@ import numpy as np
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.runtime.deadline import Deadline, deadline
-from flashwasm.runtime.runtime import Runtime
 from flashwasm.search.external_ids import IdTable
-from flashwasm.search.flat.flat_index import FlatIndex
-from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.sharded.shard_files import GONE, ShardFile, ShardSettings, save_shards
+from flashwasm.search.sharded.shards import CLASSES, Shards
 from flashwasm.search.stored_vectors import LARGEST
 from flashwasm.validation import choice, positive_int
 
@@ -26,31 +23,35 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.search.sharded.shards import Shard
+
     Array = NDArray[Any]
 
-_CLASSES: dict[str, type[FlatIndex | HNSWIndex]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
-# Of the 4 GiB of a linear memory, what its vectors may take: the rest is for queries and results.
+# Bytes that the vectors of a shard may take of the 4 GiB of its linear memory. The rest is left for
+# queries and results.
 _SHARD_BYTES = 3 << 30
 
 
 class ShardedIndex:
-    """Vectors by id in several indexes, each in a sandbox of its own with its own 4 GiB.
+    """Vectors by id in several indexes (shards), each in a sandbox with a linear memory of its own.
 
-    A search asks every shard and merges what they find: with "flat" shards the result is exactly
-    that of one `FlatIndex`.
+    A search asks every shard and merges the results. With "flat" shards they are exactly those of
+    one `FlatIndex` that holds all vectors. An index is a context manager, which ends with `close`.
 
     Parameters
     ----------
     kind : {"flat", "hnsw"}
-        What a shard is: a `FlatIndex` or an `HNSWIndex`.
+        Class of the shards: `FlatIndex` or `HNSWIndex`.
     dim : int
-        Length of a vector.
+        Length of a vector, at most 16,384.
     shard_size : int, optional
-        Vectors that a shard takes before the next is begun. None means what 3 GiB hold.
+        Number of vectors that fill a shard; those added after them go to a new shard. None means as
+        many as fit into 3 GiB.
     threads : int, optional
-        Workers of each shard's runtime; they are asked one after another.
+        Number of threads of each shard's runtime. The shards are searched one after another. None
+        means one thread for each CPU that this process may use.
     options : keyword arguments
-        As the class of the shards takes them: ``metric``, ``dtype``, ``m`` and so on.
+        Other arguments of the shards' class: ``metric``, ``dtype``, ``m`` and so on.
 
     Raises
     ------
@@ -77,20 +78,18 @@ class ShardedIndex:
         threads: int | None = None,
         **options: Any,
     ) -> None:
-        self.kind = choice(kind, "kind", tuple(_CLASSES))
+        self.kind = choice(kind, "kind", tuple(CLASSES))
         self.options = options
-        self._threads = threads
-        self._make = partial(_CLASSES[kind], dim, **options)
-        self._shards: list[FlatIndex | HNSWIndex] = []
-        self._runtimes: list[Runtime] = []
-        first = self._begin_shard()
+        self._shards = Shards(kind, dim, threads, options)
+        first = self._shards[0]
         self.dim, self.metric, self.dtype = first.dim, first.metric, first.dtype
         most = _SHARD_BYTES // (6 * self.dim + 12 * int(options.get("m", 16)) + 64)
         self.shard_size = positive_int(most if shard_size is None else shard_size, "shard_size")
         self._ids = IdTable()
-        # The shard of each vector, by number in the order of adding; a shard knows it by that.
+        # Vectors are numbered in the order of adding, and a vector's number is its id in its shard.
+        # This is the shard of each number.
         self._homes: Array = np.empty(0, np.int32)
-        # What is left to do of a change that was interrupted, as an `Index` has it.
+        # The steps that are left of a change that was interrupted, as in `Index`.
         self._unfinished: Callable[[], None] | None = None
 
     def __len__(self) -> int:
@@ -112,49 +111,53 @@ class ShardedIndex:
 
     @property
     def shards(self) -> int:
-        """How many shards there are."""
+        """Number of shards."""
         return len(self._shards)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory that the vectors take, in all shards."""
+        """Number of bytes that the vectors take in the linear memories of all shards."""
         return sum(shard.nbytes for shard in self._shards)
 
     def close(self) -> None:
-        """End the runtimes of all shards."""
-        for runtime in self._runtimes:
-            runtime.close()
+        """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
+        self._shards.close()
 
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:
-        """Add vectors to the last shard, and begin others as it fills up.
+        """Add vectors to the last shard, and to new shards when that one is full.
+
+        If the time runs out or Ctrl-C interrupts the call, the first of the vectors may have been
+        added, and the others are not: ``len(index)`` tells how many.
 
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            As the class of the shards takes them.
+            Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
+            be below 2**55 in magnitude.
         ids : array_like of int or of str, shape (n,), optional
-            What to call them. None numbers them on from the greatest number so far.
+            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
+            them consecutive integers, from one more than the greatest id that was ever added.
         timeout : float, optional
-            Seconds. Where time runs out the first vectors are there.
+            Seconds that the call may take. None means without limit.
 
         Raises
         ------
         ShapeError
-            If an id is given twice or is in the index. Nothing is added then.
+            If an id is given twice or is in the index already. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         self._finish()
         names = self._ids.new(ids, len(rows))
-        until = deadline(self._runtimes[0], timeout)
+        until = deadline(self._shards.first_runtime, timeout)
         at = 0
         while at < len(rows):
             shard = self._shards[-1]
             room = self.shard_size - len(shard)
             if room <= 0:
-                shard = self._begin_shard()
+                shard = self._shards.begin()
                 room = self.shard_size
             some = slice(at, at + room)
             self._fill(shard, rows[some], names[some], until)
@@ -163,55 +166,53 @@ class ShardedIndex:
     def search(
         self, queries: ArrayLike, k: int, *, timeout: float | None = None, **options: Any
     ) -> tuple[Array, Array]:
-        """Find vectors that score highest with each query, in all shards.
+        """Find the k vectors that score highest with each query, in all shards.
 
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            What to search for.
+            Vectors to search for.
         k : int
-            How many to find for each.
+            Number of vectors to find for each query.
         timeout : float, optional
-            Seconds.
+            Seconds that the call may take, for all shards together. None means without limit.
         options : keyword arguments
-            As the search of the shards' class takes them; ``filter`` only as a set of ids.
+            Other arguments of the ``search`` of the shards' class. ``filter`` must be a set of ids:
+            a mask by position is not taken.
 
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Highest first; -inf where fewer than k vectors were found.
+            Scores, highest first; -inf where fewer than k vectors were found.
         ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-            The one that was added first where scores are equal; -1 or None where fewer were found.
+            Ids of these vectors. Of vectors with equal scores, the one that was added first comes
+            first. -1 or None where fewer than k were found.
 
         Raises
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        count, until = checked_k(k), deadline(self._runtimes[0], timeout)
+        count, until = checked_k(k), deadline(self._shards.first_runtime, timeout)
         self._finish()
         if options.get("filter") is not None:
             options["filter"] = set(self._ids.known(options["filter"]))
-        found = [s.search(queries, count, timeout=until, **options) for s in self._shards]
-        scores = np.concatenate([scores for scores, _ in found], axis=1)
-        numbers = np.concatenate([numbers for _, numbers in found], axis=1)
-        # What was not found comes last among equals.
-        places = np.where(numbers < 0, np.iinfo(np.int64).max, numbers)
-        best = np.lexsort((places, -scores), axis=1)[:, :count]
-        take: Callable[[Array], Array] = partial(np.take_along_axis, indices=best, axis=1)
-        return take(scores), self._ids.at(take(numbers))
+        scores, numbers = self._shards.search(queries, count, until, options)
+        return scores, self._ids.at(numbers)
 
     def remove(self, ids: ArrayLike) -> None:
-        """Remove vectors. Their room in their shards is not filled again, but in the last.
+        """Remove vectors.
+
+        The last shard uses their room again. Shards before it stay smaller than they were.
 
         Parameters
         ----------
-        ids : array_like of int or of str, or a set
-            Which.
+        ids : array_like of int or of str, shape (n,), or set
+            Ids of the vectors to remove.
 
         Raises
         ------
         IndexRangeError
-            If one is not in the index. Nothing is removed then.
+            If an id is not in the index. Nothing is removed then.
         ShapeError, DTypeError, ClosedError
         """
         self._finish()
@@ -229,15 +230,15 @@ class ShardedIndex:
         self._finish()
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the index: a file of its own, and one a shard beside it.
+        """Write the index to a file, and each shard to a file beside it.
 
-        The files of the shards have new names each time, and those of before go when the index's
-        own file was replaced: whenever the process ends, what ``load`` reads is whole.
+        The files of the shards get new names each time. The old ones are removed only after the
+        index's own file was replaced, so ``load`` finds a whole index whenever the process ends.
 
         Parameters
         ----------
-        path : path
-            The index's own file.
+        path : str or os.PathLike
+            Path of the index's own file. The shards' files begin with the same name.
 
         Raises
         ------
@@ -251,14 +252,15 @@ class ShardedIndex:
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:
-        """Read an index and its shards.
+        """Read an index and its shards from their files.
 
         Parameters
         ----------
-        path : path
-            The index's own file.
+        path : str or os.PathLike
+            Path of the index's own file, as given to `save`.
         threads : int, optional
-            Workers of each shard's runtime.
+            Number of threads of each shard's runtime. None means one thread for each CPU that this
+            process may use.
 
         Returns
         -------
@@ -267,10 +269,11 @@ class ShardedIndex:
         Raises
         ------
         CorruptFileError
-            If a byte of one of the files was changed, or one is missing.
+            If a byte of one of the files was changed, the file of a shard is missing, or the files
+            hold something else.
         OSError, OutOfMemoryError
         """
-        file = ShardFile(path, tuple(_CLASSES))
+        file = ShardFile(path, tuple(CLASSES))
         size = file.shard_size
         try:
             index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
@@ -278,45 +281,30 @@ class ShardedIndex:
             file.refuse(str(error))
         try:
             for number, shard_path in enumerate(file.shard_paths()):
-                if number:
-                    index._begin_shard()
-                runtime = index._runtimes[number]
-                index._shards[number] = _CLASSES[file.kind].load(shard_path, runtime=runtime)
+                index._shards.load(number, shard_path)
             index._homes, index._ids = file.homes(index._shards)
         except BaseException:
             index.close()
             raise
         return index
 
-    def _begin_shard(self) -> FlatIndex | HNSWIndex:
-        runtime = Runtime(self._threads)
-        try:
-            shard = self._make(runtime=runtime)
-        except BaseException:
-            runtime.close()
-            raise
-        self._runtimes.append(runtime)
-        self._shards.append(shard)
-        return shard
-
     def _finish(self) -> None:
+        """Do the steps that are left of a change that was interrupted."""
         if self._unfinished is not None:
             self._unfinished()
             self._unfinished = None
 
-    def _fill(
-        self, shard: FlatIndex | HNSWIndex, rows: Array, names: Array, until: Deadline | None
-    ) -> None:
-        """Add vectors to the last shard, and note which of them it has then."""
+    def _fill(self, shard: Shard, rows: Array, names: Array, until: Deadline | None) -> None:
+        """Add vectors to the last shard, and name those that it holds afterwards."""
         before, homes = len(shard), self._homes
         numbers = len(homes) + np.arange(len(rows))
 
-        def name() -> None:
+        def name_added() -> None:
             done = len(shard) - before
             self._homes = np.concatenate([homes, np.full(done, self.shards - 1, np.int32)])
             self._ids.assign(numbers[:done], names[:done])
 
-        self._unfinished = name
+        self._unfinished = name_added
         try:
             shard.add(rows, numbers, timeout=until)
         finally:

@@ -1,0 +1,136 @@
+"""A Node process that runs one of the scripts in `node/`: lines of JSON, and files of numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import CapabilityError, FlashWasmError
+
+if TYPE_CHECKING:
+    from flashwasm.benchmarks.case import Array
+
+# Without the first, V8 runs unoptimised code for seconds, at half the speed; the second lets a
+# script that is not beside the modules find them as Node does.
+_FLAGS = ("--no-liftoff", "--experimental-import-meta-resolve", "--no-warnings")
+
+
+class NodeError(FlashWasmError):
+    """A script failed; the message is its own."""
+
+
+def modules_folder() -> Path:
+    """Return where Node's packages are looked for: FLASHWASM_NODE_MODULES, or ./node_modules.
+
+    Raises
+    ------
+    CapabilityError
+        If the folder has another name: Node would not look into it.
+    """
+    folder = Path(os.environ.get("FLASHWASM_NODE_MODULES") or "node_modules").absolute()
+    if folder.name != "node_modules":
+        message = f"FLASHWASM_NODE_MODULES is {folder}; expected a folder named node_modules"
+        raise CapabilityError(message)
+    return folder
+
+
+def package_version(package: str) -> str:
+    """Return the version of one of Node's packages.
+
+    Raises
+    ------
+    CapabilityError
+        If there is no Node, or no such package.
+    """
+    if shutil.which("node") is None:
+        raise CapabilityError("node is not on the path; see https://nodejs.org")
+    path = modules_folder() / package / "package.json"
+    try:
+        return str(json.loads(path.read_text("utf-8"))["version"])
+    except (OSError, ValueError, KeyError) as error:
+        where = os.environ.get("FLASHWASM_NODE_MODULES") or "./node_modules"
+        message = f"no {package} in {where}; FLASHWASM_NODE_MODULES names another folder"
+        raise CapabilityError(message) from error
+
+
+class NodeProcess:
+    """One script, and a folder for what goes to it and comes from it.
+
+    Parameters
+    ----------
+    script : str
+        Its name, without its ending.
+
+    Raises
+    ------
+    CapabilityError
+        If there is no Node.
+    """
+
+    def __init__(self, script: str) -> None:
+        node = shutil.which("node")
+        if node is None:
+            raise CapabilityError("node is not on the path; see https://nodejs.org")
+        self._folder = tempfile.TemporaryDirectory(prefix="flashwasm-bench-")
+        serve = Path(__file__).parent / "node" / "serve.mjs"
+        command = [node, *_FLAGS, str(serve), script, str(modules_folder())]
+        # A file, not a pipe: nobody reads it while a library goes on printing.
+        self._errors = self.path("errors")
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(  # noqa: S603 - Node, on scripts of this package.
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+
+    def path(self, name: str) -> Path:
+        """Return where a file is that both sides use."""
+        return Path(self._folder.name) / name
+
+    def write(self, name: str, x: Array) -> dict[str, Any]:
+        """Write an array for the script; return what a request says of it."""
+        np.ascontiguousarray(x).tofile(self.path(name))
+        return {"file": str(self.path(name)), "shape": x.shape, "dtype": str(x.dtype)}
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and return the answer.
+
+        Raises
+        ------
+        NodeError
+            If the script says that it failed, or ends.
+        """
+        line = b""
+        if self._process.stdin and self._process.stdout:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+                line = self._process.stdout.readline()
+        if not line:
+            raise NodeError(f"node ended: {self._last_words()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise NodeError(answer["error"])
+        return answer
+
+    def result(self, **request: Any) -> tuple[Array, float]:
+        """Compute once; return the result, flat, and the seconds that it took there."""
+        answer = self.ask(do="result", file=str(self.path("result")), **request)
+        return np.fromfile(self.path("result"), np.float32), float(answer["seconds"])
+
+    def close(self) -> None:
+        """End the process and remove its files."""
+        self._process.kill()
+        self._process.communicate()
+        self._folder.cleanup()
+
+    def _last_words(self) -> str:
+        text = self._errors.read_text("utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        return next((line for line in lines if "Error" in line), lines[-1] if lines else "silent")

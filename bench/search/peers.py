@@ -1,0 +1,94 @@
+"""The libraries that search vectors: what each is called, and how it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.node_process import package_version
+from bench.search import libraries
+from bench.search.elsewhere import Elsewhere, HnswlibWasm, SimSimd
+from flashwasm.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from bench.search.libraries import Search
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library, or a setting of this one.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it.
+    build : callable
+        Takes vectors and a runtime of this package's; returns what searches them.
+    packages : tuple of str
+        What is imported.
+    install : str
+        The line that installs it; "" where nothing is missing.
+    in_node : bool
+        Whether the package is Node's.
+    """
+
+    name: str
+    build: Callable[[Array, Runtime], Search | Elsewhere]
+    packages: tuple[str, ...] = ()
+    install: str = ""
+    in_node: bool = False
+
+    @property
+    def absent(self) -> bool:
+        """Whether a package of it is not installed."""
+        if not self.in_node:
+            return any(importlib.util.find_spec(package) is None for package in self.packages)
+        try:
+            return not all(package_version(package) for package in self.packages)
+        except CapabilityError:
+            return True
+
+
+_FLOAT32, _INT8, _NUMPY = "flashwasm float32", "flashwasm int8", "NumPy"
+_FAISS = (("faiss",), "pip install faiss-cpu")
+_USEARCH = (("usearch",), "pip install usearch")
+PEERS = {
+    "FlatIndex": (
+        Peer(_FLOAT32, libraries.flat("float32")),
+        Peer(_INT8, libraries.flat("int8")),
+        Peer(_NUMPY, libraries.numpy_product),
+        Peer("faiss IndexFlatIP", libraries.faiss_flat, *_FAISS),
+        Peer("usearch exact", libraries.usearch_exact, *_USEARCH),
+        Peer("simsimd", SimSimd, ("simsimd",), "pip install simsimd"),
+        Peer("PyTorch", libraries.torch_product, ("torch",), "pip install torch"),
+        Peer(
+            "ONNX Runtime",
+            libraries.onnx_product,
+            ("onnxruntime", "onnx"),
+            "pip install onnxruntime onnx",
+        ),
+    ),
+    "HNSWIndex": (
+        Peer(_FLOAT32, libraries.graph("float32")),
+        Peer(_INT8, libraries.graph("int8")),
+        Peer(_NUMPY, libraries.numpy_product),
+        Peer("faiss IndexHNSWFlat", libraries.faiss_graph, *_FAISS),
+        Peer("hnswlib", libraries.hnswlib_graph, ("hnswlib",), "pip install hnswlib"),
+        Peer("usearch", libraries.usearch_graph, *_USEARCH),
+        Peer(
+            "hnswlib-wasm",
+            HnswlibWasm,
+            ("hnswlib-wasm",),
+            "npm i --ignore-scripts hnswlib-wasm",
+            in_node=True,
+        ),
+    ),
+}
