@@ -248,7 +248,7 @@ class HNSWIndex(Index):
 
         self._unfinished = forget
         try:
-            self._store.mend_around(op, places)
+            self._store.repair_around(op, places)
         finally:
             self._finish(op)
 
