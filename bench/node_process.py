@@ -28,14 +28,15 @@ class NodeError(FlashWasmError):
 
 
 def modules_folder() -> Path:
-    """Return where Node's packages are looked for: FLASHWASM_NODE_MODULES, or ./node_modules.
+    """Return the folder of Node's packages: FLASHWASM_NODE_MODULES, or `bench/node_modules`.
 
     Raises
     ------
     CapabilityError
-        If the folder has another name: Node would not look into it.
+        If the folder has another name than node_modules, because Node would not look into it.
     """
-    folder = Path(os.environ.get("FLASHWASM_NODE_MODULES") or "node_modules").absolute()
+    given = os.environ.get("FLASHWASM_NODE_MODULES")
+    folder = Path(given).absolute() if given else Path(__file__).parent / "node_modules"
     if folder.name != "node_modules":
         message = f"FLASHWASM_NODE_MODULES is {folder}; expected a folder named node_modules"
         raise CapabilityError(message)
@@ -45,20 +46,25 @@ def modules_folder() -> Path:
 def package_version(package: str) -> str:
     """Return the version of one of Node's packages.
 
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+
     Raises
     ------
     CapabilityError
-        If there is no Node, or no such package.
+        If Node or the package is not installed.
     """
     if shutil.which("node") is None:
         raise CapabilityError("node is not on the path; see https://nodejs.org")
-    path = modules_folder() / package / "package.json"
+    folder = modules_folder()
     try:
-        return str(json.loads(path.read_text("utf-8"))["version"])
+        return str(json.loads((folder / package / "package.json").read_text("utf-8"))["version"])
     except (OSError, ValueError, KeyError) as error:
-        where = os.environ.get("FLASHWASM_NODE_MODULES") or "./node_modules"
-        message = f"no {package} in {where}; FLASHWASM_NODE_MODULES names another folder"
-        raise CapabilityError(message) from error
+        raise CapabilityError(
+            f"no {package} in {folder}; `make bench-peers` installs it"
+        ) from error
 
 
 class NodeProcess:

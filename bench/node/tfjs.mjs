@@ -37,7 +37,7 @@ function attention(tf, inputs, { causal }) {
   }
   const head = (h) =>
     tf.tidy(() => {
-      let scores = tf.matMul(tf.mul(q[h], scale), k[h], false, true);
+      let scores = tf.matMul(tf.mul(q[h], scale), tf.transpose(k[h]));
       if (causal) scores = tf.add(scores, hidden);
       return tf.matMul(tf.softmax(scores, -1), v[h]);
     });

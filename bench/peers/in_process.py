@@ -21,7 +21,6 @@ class NumPy(Peer):
     """NumPy, in the form of each case that one would write first."""
 
     name = "NumPy"
-    install = "pip install numpy"
     about = "as a case's baseline says; its BLAS where that has a name"
 
     def version(self) -> str:
@@ -54,7 +53,6 @@ class PyTorch(Peer):
     """PyTorch on the CPU, on tensors over NumPy's memory, writing where it can be told to."""
 
     name = "PyTorch"
-    install = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
     about = "torch on the CPU, eager, in inference mode; scaled_dot_product_attention"
 
     def version(self) -> str:

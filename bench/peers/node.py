@@ -91,7 +91,6 @@ class TensorFlowJs(NodePeer):
     """TensorFlow.js with its WebAssembly backend, on tensors that stay there."""
 
     name = "tfjs"
-    install = "npm i --ignore-scripts @tensorflow/tfjs @tensorflow/tfjs-backend-wasm"
     about = "TensorFlow.js, its WebAssembly backend in Node; attention as products head by head"
     script = "tfjs"
     packages = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm")
@@ -102,7 +101,6 @@ class OnnxRuntimeWeb(NodePeer):
     """ONNX Runtime's WebAssembly build; each call copies its inputs in and its output out."""
 
     name = "onnxruntime-web"
-    install = "npm i --ignore-scripts onnxruntime-web && pip install onnx"
     about = "ONNX Runtime in WebAssembly in Node; its calls copy inputs in and the output out"
     script = "onnxruntime-web"
     packages = ("onnxruntime-web",)
@@ -133,7 +131,6 @@ class RuVector(NodePeer):
     """@ruvector/attention: a native addon that takes one query a call."""
 
     name = "@ruvector/attention"
-    install = "npm i --ignore-scripts @ruvector/attention"
     about = "a native addon, one query a call; only on the smallest full attention"
     script = "ruvector"
     packages = ("@ruvector/attention",)

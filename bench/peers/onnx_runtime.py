@@ -28,7 +28,6 @@ class OnnxRuntime(Peer):
     """ONNX Runtime with inputs and output bound, so that a call copies nothing."""
 
     name = "ONNX Runtime"
-    install = "pip install onnxruntime onnx"
     about = "its CPU provider on a model of one operator, inputs and output bound"
 
     def version(self) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array, Case, Inputs
     from flashwasm.benchmarks.timing import Timer
 
+# The command that installs every peer.
+INSTALL = "make bench-peers"
+
 
 def _nothing() -> None:
     """Close what needs no closing."""
@@ -50,8 +53,6 @@ class Peer(ABC):
     ----------
     name : str
         What reports call it.
-    install : str
-        The command that installs it.
     about : str
         What is run of it.
     wasm : bool
@@ -59,7 +60,6 @@ class Peer(ABC):
     """
 
     name: str
-    install: str
     about: str
     wasm = False
 

@@ -27,7 +27,7 @@ class Presence:
 
     Attributes
     ----------
-    name, about, install : str
+    name, about : str
         As `Peer` has them.
     version : str
         Its version; empty where it is absent.
@@ -39,7 +39,6 @@ class Presence:
 
     name: str
     about: str
-    install: str
     version: str
     threads: int
     missing: str
@@ -54,7 +53,5 @@ def presences(peers: Sequence[Peer], threads: int) -> list[Presence]:
             version = peer.version()
         except CapabilityError as error:
             missing = str(error)
-        found.append(
-            Presence(peer.name, peer.about, peer.install, version, peer.threads(threads), missing)
-        )
+        found.append(Presence(peer.name, peer.about, version, peer.threads(threads), missing))
     return found

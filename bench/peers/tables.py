@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bench.peers.peer import INSTALL
 from bench.peers.runner import COPIES, OURS
 from bench.targets import BEYOND, PEAK, SHORT
 from flashwasm.benchmarks.report import duration
@@ -27,7 +28,7 @@ def peer_rows(presences: Sequence[Presence]) -> Rows:
     return [
         (
             p.name,
-            p.version or f"absent: {p.install}",
+            p.version or f"absent: {INSTALL}",
             str(p.threads) if p.version else "",
             p.about if p.version else p.missing,
         )

@@ -34,8 +34,6 @@ class Peer:
         Takes vectors and a runtime of this package's; returns what searches them.
     packages : tuple of str
         What is imported.
-    install : str
-        The line that installs it; "" where nothing is missing.
     in_node : bool
         Whether the package is Node's.
     """
@@ -43,7 +41,6 @@ class Peer:
     name: str
     build: Callable[[Array, Runtime], Search | Elsewhere]
     packages: tuple[str, ...] = ()
-    install: str = ""
     in_node: bool = False
 
     @property
@@ -58,37 +55,24 @@ class Peer:
 
 
 _FLOAT32, _INT8, _NUMPY = "flashwasm float32", "flashwasm int8", "NumPy"
-_FAISS = (("faiss",), "pip install faiss-cpu")
-_USEARCH = (("usearch",), "pip install usearch")
 PEERS = {
     "FlatIndex": (
         Peer(_FLOAT32, libraries.flat("float32")),
         Peer(_INT8, libraries.flat("int8")),
         Peer(_NUMPY, libraries.numpy_product),
-        Peer("faiss IndexFlatIP", libraries.faiss_flat, *_FAISS),
-        Peer("usearch exact", libraries.usearch_exact, *_USEARCH),
-        Peer("simsimd", SimSimd, ("simsimd",), "pip install simsimd"),
-        Peer("PyTorch", libraries.torch_product, ("torch",), "pip install torch"),
-        Peer(
-            "ONNX Runtime",
-            libraries.onnx_product,
-            ("onnxruntime", "onnx"),
-            "pip install onnxruntime onnx",
-        ),
+        Peer("faiss IndexFlatIP", libraries.faiss_flat, ("faiss",)),
+        Peer("usearch exact", libraries.usearch_exact, ("usearch",)),
+        Peer("simsimd", SimSimd, ("simsimd",)),
+        Peer("PyTorch", libraries.torch_product, ("torch",)),
+        Peer("ONNX Runtime", libraries.onnx_product, ("onnxruntime", "onnx")),
     ),
     "HNSWIndex": (
         Peer(_FLOAT32, libraries.graph("float32")),
         Peer(_INT8, libraries.graph("int8")),
         Peer(_NUMPY, libraries.numpy_product),
-        Peer("faiss IndexHNSWFlat", libraries.faiss_graph, *_FAISS),
-        Peer("hnswlib", libraries.hnswlib_graph, ("hnswlib",), "pip install hnswlib"),
-        Peer("usearch", libraries.usearch_graph, *_USEARCH),
-        Peer(
-            "hnswlib-wasm",
-            HnswlibWasm,
-            ("hnswlib-wasm",),
-            "npm i --ignore-scripts hnswlib-wasm",
-            in_node=True,
-        ),
+        Peer("faiss IndexHNSWFlat", libraries.faiss_graph, ("faiss",)),
+        Peer("hnswlib", libraries.hnswlib_graph, ("hnswlib",)),
+        Peer("usearch", libraries.usearch_graph, ("usearch",)),
+        Peer("hnswlib-wasm", HnswlibWasm, ("hnswlib-wasm",), in_node=True),
     ),
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.peers.peer import INSTALL
 from bench.search.elsewhere import Elsewhere
 from bench.search.peers import PEERS
 from flashwasm.benchmarks.timing import Effort, interleaved
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _EFS = (32, 64, 128, 256)
 _BATCHES = {"FlatIndex": (1, 64), "HNSWIndex": (1000,)}
-_EFFORT = Effort.of_rounds(5, seconds=0.3, most=100)
+EFFORT = Effort.of_rounds(5, seconds=0.3, most=100)
+QUICK_EFFORT = Effort.of_rounds(2)
 
 SEARCH_HEADINGS = (
     "data",
@@ -102,7 +104,9 @@ class _Built:
             self.search.close()
 
 
-def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[SearchResult]:
+def run_search(
+    case: SearchCase, vectors: int, threads: int = 1, effort: Effort = EFFORT
+) -> Iterator[SearchResult]:
     """Build every index that is installed over a case's vectors, and search them in turn.
 
     Parameters
@@ -112,7 +116,9 @@ def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[Sea
     vectors : int
         How many vectors.
     threads : int, default 1
-        Workers, of other libraries too where they have such a setting.
+        Threads of this package, and of other libraries that have such a setting.
+    effort : Effort, optional
+        Limits of how long to measure a setting.
 
     Yields
     ------
@@ -145,7 +151,7 @@ def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[Sea
         for batch in _BATCHES[case.operation]:
             for ef in _EFS if case.operation == "HNSWIndex" else (0,):
                 asked = queries[:batch]
-                times, found = _interleaved(built, asked, case.k, ef)
+                times, found = _interleaved(built, asked, case.k, ef, effort)
                 for name, index in built.items():
                     yield SearchResult(
                         *(case.operation, case.data, name, len(corpus), len(asked)),
@@ -162,7 +168,7 @@ def _build(peer: Peer, corpus: Array, runtime: Runtime) -> _Built:
 
 
 def _interleaved(
-    built: dict[str, _Built], queries: Array, k: int, ef: int
+    built: dict[str, _Built], queries: Array, k: int, ef: int, effort: Effort
 ) -> tuple[dict[str, Times], dict[str, Array]]:
     """Search with all indexes in turn; return the times and the ids that each found."""
     found = {name: index.timed(queries, k, ef)[0] for name, index in built.items()}
@@ -171,7 +177,7 @@ def _interleaved(
         return lambda loops: sum(index.timed(queries, k, ef)[1] for _ in range(loops))
 
     timers = {name: timer_of(index) for name, index in built.items()}
-    return interleaved(timers, _EFFORT), found
+    return interleaved(timers, effort), found
 
 
 def _recall(found: Array, truth: Array) -> float:
@@ -184,7 +190,7 @@ def absent(cases: Sequence[SearchCase]) -> list[str]:
     """Return a line for each library that is not installed: its name, and how to install it."""
     peers = [peer for case in cases for peer in PEERS[case.operation]]
     return sorted(
-        {f"{peer.packages[0]}: not installed ({peer.install})" for peer in peers if peer.absent}
+        {f"{peer.packages[0]}: not installed ({INSTALL})" for peer in peers if peer.absent}
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,6 @@ from flashwasm.qe.suites.source_files import absolute_path
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.suites.source_files import Skipped
     from flashwasm.runtime.runtime import Runtime
