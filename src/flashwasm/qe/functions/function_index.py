@@ -183,7 +183,12 @@ class FunctionIndex:
         *,
         cache: bool = True,
     ) -> FunctionIndex:
-        """Return an index, of at least one function, that compares identifiers only."""
+        """Return an index that compares identifiers only.
+
+        It searches ``functions``, at least one. ``skipped`` are the files that were not read, and
+        ``missing`` says why there are no embeddings. Counts of terms come from ``data`` of an
+        earlier file, or with ``cache`` from the user's cache folder.
+        """
         terms = TfIdfMatrix("identifiers", [one.source for one in functions], cache=cache)
         data = replace(data or FunctionScorerData(), terms={terms.key: terms.arrays})
         return cls(functions, skipped, [TermScorer("identifiers", terms)], missing, data)

@@ -309,7 +309,7 @@ class SuiteIndex:
         ]
 
     def explain(self, text: str, test: CollectedTest) -> Explanation:
-        """Return the names and lines that a text shares with a test, the rarest names first."""
+        """Return the names and lines that text and test share, the rarest names first."""
         return self._explainer.explain(text, test.source)
 
     @cached_property
