@@ -1,4 +1,4 @@
-"""Reports of peers, targets and lengths: cells of tables, for the terminal and for Markdown."""
+"""Rows of the tables of peers, cases and targets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGETS = ("what", "figure", "target", "measured", "status")
 
 
 def peer_rows(presences: Sequence[Presence]) -> Rows:
-    """Return who is measured, and how to get who is not."""
+    """Return a row for each peer: its version, or the command that installs it."""
     return [
         (
             p.name,
@@ -37,7 +37,7 @@ def peer_rows(presences: Sequence[Presence]) -> Rows:
 
 
 def case_rows(measurements: Sequence[Measurement], presences: Sequence[Presence]) -> Rows:
-    """Return every contender of every case; an absent one is there, too, without figures."""
+    """Return a row for every contender of every case; a row of an absent peer has no figures."""
     rows: Rows = []
     for measurement in measurements:
         rows += [_case_cells(measurement, row) for row in measurement.rows]
@@ -50,7 +50,7 @@ def case_rows(measurements: Sequence[Measurement], presences: Sequence[Presence]
 
 
 def _would_run(presence: Presence, measurement: Measurement) -> bool:
-    """Return whether an absent peer would have been measured on a case."""
+    """Return True if an absent peer would take part in a case if it were installed."""
     attends = measurement.operation == "attention"
     return not (
         measurement.operation == "encoder"
@@ -59,6 +59,7 @@ def _would_run(presence: Presence, measurement: Measurement) -> bool:
 
 
 def _case_cells(measurement: Measurement, row: Row) -> tuple[str, ...]:
+    """Return the cells of one contender on one case."""
     ours = measurement.row(OURS)
     if ours is None or not row.timed:
         return (measurement.name, row.name, *[""] * 6, row.note)
@@ -78,7 +79,7 @@ def _case_cells(measurement: Measurement, row: Row) -> tuple[str, ...]:
 
 
 def target_rows(verdicts: Sequence[Verdict]) -> Rows:
-    """Return each target with what was measured."""
+    """Return a row for each target: its bound, the measured figure and the status."""
     rows: Rows = []
     for verdict in verdicts:
         target = verdict.target
@@ -96,6 +97,7 @@ def target_rows(verdicts: Sequence[Verdict]) -> Rows:
 
 
 def _names_itself(quantity: str) -> bool:
+    """Return True if a quantity is no peer's name, so that it needs no "over" before it."""
     words = (" over", "recall@")
     units = {"ms", "µs"}
     return (
@@ -106,7 +108,7 @@ def _names_itself(quantity: str) -> bool:
 
 
 def _amount(value: float, quantity: str) -> str:
-    """Return a figure in the unit of its quantity."""
+    """Return a figure as text, in the unit of its quantity."""
     if quantity in {PEAK, SHORT}:
         return f"{value:.1%}"
     if quantity.startswith("recall"):

@@ -1,4 +1,4 @@
-"""The libraries that search vectors: what each is called, and how it is installed."""
+"""The table of libraries that search vectors."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ class Peer:
     Attributes
     ----------
     name : str
-        What reports call it.
+        Name in reports.
     build : callable
-        Takes vectors and a runtime of this package's; returns what searches them.
+        Function that takes vectors and a runtime, and returns a function or an object that searches
+        them.
     packages : tuple of str
-        What is imported.
+        Packages that it needs; empty for this package and NumPy.
     in_node : bool
-        Whether the package is Node's.
+        True if the packages are those of Node.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Peer:
 
     @property
     def absent(self) -> bool:
-        """Whether a package of it is not installed."""
+        """True if a package that it needs is not installed."""
         if not self.in_node:
             return any(importlib.util.find_spec(package) is None for package in self.packages)
         try:
