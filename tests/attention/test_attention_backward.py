@@ -377,23 +377,18 @@ def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
         assert_all_same_bits(alone, (whole[0][wide], whole[1][narrow], whole[2][narrow]))
 
 
-@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"causal": "top_left", "dropout": 0.2, "seed": 1}])
 @pytest.mark.parametrize(("heads", "key_heads"), [(1, 1), (5, 5), (6, 2)])
-def test_bits_do_not_depend_on_threads(one_thread, threads, heads, key_heads):
+def test_bits_do_not_depend_on_threads(threaded_runtime, one_thread, heads, key_heads, options):
     operands = qkv(150, 260, heads=heads, key_heads=key_heads)
-    with fw.Runtime(threads=threads) as several:
-        for options in ({}, {"causal": "top_left", "dropout": 0.2}):
-            expected = gradients(*operands, **options, seed=1, runtime=one_thread)[1]
-            assert_all_same_bits(
-                gradients(*operands, **options, seed=1, runtime=several)[1], expected
-            )
+    expected = gradients(*operands, runtime=one_thread, **options)[1]
+    assert_all_same_bits(gradients(*operands, runtime=threaded_runtime, **options)[1], expected)
 
 
-def test_bits_do_not_depend_on_threads_where_batch_entries_share_keys(one_thread):
+def test_bits_do_not_depend_on_threads_where_batch_entries_share_keys(threaded_runtime, one_thread):
     q, k, v = normal(5, 4, 70, 8), normal(2, 90, 8, seed=1), normal(1, 2, 90, 8, seed=2)
     expected = gradients(q, k, v, runtime=one_thread)[1]
-    with fw.Runtime(threads=3) as several:
-        assert_all_same_bits(gradients(q, k, v, runtime=several)[1], expected)
+    assert_all_same_bits(gradients(q, k, v, runtime=threaded_runtime)[1], expected)
 
 
 def begun(causal, lead=(2,)):

@@ -1,4 +1,6 @@
-"""How attention is cut into calls changes no bit of what it computes."""
+"""The schedule of attention, which decides how it is divided into calls, changes no bit."""
+
+import functools
 
 import numpy as np
 import pytest
@@ -12,19 +14,23 @@ from samples import assert_same_bits, normal
 
 HEADS, KEY_HEADS, QUERIES, KEYS, DIM = 4, 2, 300, 3 * ATTENTION_KEY_RUN - 86, 24
 
+# Two schedules whose calls hand partial results on: from call to call, and to a merging call.
+HANDING_ON = [
+    BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=ATTENTION_KEY_RUN),
+    RowSchedule(heads=2, queries=QUERIES, keys=ATTENTION_KEY_RUN),
+]
 SCHEDULES = [
+    *HANDING_ON,
     BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=KEYS),
     BlockSchedule(heads=3, queries=QUERIES, keys=KEYS),
     BlockSchedule(heads=1, queries=2 * ATTENTION_QUERY_BLOCK, keys=KEYS),
-    BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=ATTENTION_KEY_RUN),
     BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=2 * ATTENTION_KEY_RUN),
     RowSchedule(heads=2, queries=QUERIES, keys=KEYS),
     RowSchedule(heads=4, queries=7, keys=KEYS),
-    RowSchedule(heads=2, queries=QUERIES, keys=ATTENTION_KEY_RUN),
 ]
 
 
-def problem(causal):
+def inputs(causal):
     q, k = normal(2, HEADS, QUERIES, DIM), normal(2, KEY_HEADS, KEYS, DIM, seed=1)
     v, mask = normal(2, KEY_HEADS, KEYS, 40, seed=2), normal(QUERIES, KEYS, seed=3) > -1
     return checked_inputs(q, k, v, {**DEFAULTS, "causal": causal, "mask": mask})
@@ -35,13 +41,34 @@ def computed(runtime, inputs, schedule=None):
     return attend(runtime, inputs, with_lse=True, schedule=schedule)
 
 
+@functools.cache
+def computed_as_chosen(runtime, causal):
+    """Return the same by the schedule that is chosen for the inputs, once for each runtime."""
+    return computed(runtime, inputs(causal))
+
+
+def assert_both_same_bits(actual, expected):
+    for one, other in zip(actual, expected, strict=True):
+        assert_same_bits(one, other)
+
+
 @pytest.mark.parametrize("causal", [False, "bottom_right", -200, 700])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
-def test_chunk_sizes_change_no_bit(runtime, causal, schedule):
-    whole, whole_lse = computed(runtime, problem(causal))
-    cut, cut_lse = computed(runtime, problem(causal), schedule)
-    assert_same_bits(cut, whole)
-    assert_same_bits(cut_lse, whole_lse)
+def test_a_schedule_changes_no_bit(one_thread, causal, schedule):
+    actual = computed(one_thread, inputs(causal), schedule)
+    assert_both_same_bits(actual, computed_as_chosen(one_thread, causal))
+
+
+@pytest.mark.parametrize("schedule", HANDING_ON, ids=str)
+def test_partial_results_change_no_bit_in_any_build(runtime, schedule):
+    actual = computed(runtime, inputs("bottom_right"), schedule)
+    assert_both_same_bits(actual, computed_as_chosen(runtime, "bottom_right"))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_a_schedule_changes_no_bit_on_several_threads(threaded_runtime, one_thread, schedule):
+    actual = computed(threaded_runtime, inputs("bottom_right"), schedule)
+    assert_both_same_bits(actual, computed_as_chosen(one_thread, "bottom_right"))
 
 
 OPTIONS = {
@@ -67,31 +94,28 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("spoiled", [False, True], ids=["finite", "spoiled"])
+@pytest.mark.parametrize("spoiled", [False, True], ids=["finite", "with NaN"])
 @pytest.mark.parametrize(("dim", "value_dim"), [(64, 64), (6, 35), (5, 3), (32, 50)])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_rows_and_tiles_give_the_same_bits(runtime, name, dim, value_dim, spoiled):
+def test_single_queries_and_blocks_give_the_same_bits(runtime, name, dim, value_dim, spoiled):
     q, k = normal(2, 3, dim), normal(1, 900, dim, seed=1)
     v = normal(1, 900, value_dim, seed=2)
     if spoiled:
         k[0, 130:133], v[0, 140:800:30] = np.nan, np.inf
-    p = checked_inputs(q, k, v, {**DEFAULTS, **OPTIONS[name]})
-    tiles, tiles_lse = computed(runtime, p, BlockSchedule(2, 3, 900))
+    given = checked_inputs(q, k, v, {**DEFAULTS, **OPTIONS[name]})
+    by_block = computed(runtime, given, BlockSchedule(2, 3, 900))
     for keys in (ATTENTION_KEY_RUN, 1024):
-        rows, lse = computed(runtime, p, RowSchedule(2, 2, keys))
-        assert_same_bits(rows, tiles)
-        assert_same_bits(lse, tiles_lse)
+        assert_both_same_bits(computed(runtime, given, RowSchedule(2, 2, keys)), by_block)
 
 
 @pytest.mark.parametrize("causal", [False, "top_left"])
-def test_parts_of_a_problem_change_no_bit(runtime, causal):
-    """What is computed in parts where memory is short is what is computed at once elsewhere."""
-    whole, _ = computed(runtime, problem(causal))
-    pending, found = [((), problem(causal))], np.empty_like(whole)
+def test_halves_of_halves_change_no_bit(runtime, causal):
+    """Where linear memory is short, inputs are split in halves, and these again."""
+    whole, _ = computed_as_chosen(runtime, causal)
+    pending, found = [((), inputs(causal))], np.empty_like(whole)
     for _ in range(7):
-        pending = [
-            (index, part) for index, p in pending for index, part in nested(index, p)
-        ] or pending
+        pending = [half for index, part in pending for half in halves(index, part)]
+    assert len(pending) >= 64
     for index, part in pending:
         target = found
         for step in index:
@@ -100,17 +124,17 @@ def test_parts_of_a_problem_change_no_bit(runtime, causal):
     assert_same_bits(found, whole)
 
 
-def nested(index, p):
-    """Return the halves of a part with the steps that lead to each, or itself where it is least."""
-    halves = list(p.halves())
-    return [((*index, step), part) for step, part in halves] if halves else [(index, p)]
+def halves(index, part):
+    """Return the halves of a part, each with the indices that lead to it, or else the part."""
+    found = [((*index, step), half) for step, half in part.halves()]
+    return found or [(index, part)]
 
 
 @pytest.mark.parametrize("heads", [1, 12])
 @pytest.mark.parametrize("queries", [1, 128, 5000])
 @pytest.mark.parametrize("keys", [0, 64, 100_000])
 @pytest.mark.parametrize("threads", [1, 8])
-def test_every_row_and_key_is_visited_once(heads, queries, keys, threads):
+def test_a_block_schedule_visits_every_query_and_key_once(heads, queries, keys, threads):
     schedule = BlockSchedule.choose(Workload(1, heads, 1, queries, keys, 128, threads))
     seen = np.zeros((heads, queries), np.int64)
     for task in schedule.plan(heads, queries, keys).tasks:
@@ -126,7 +150,9 @@ def test_every_row_and_key_is_visited_once(heads, queries, keys, threads):
 @pytest.mark.parametrize("keys", [0, 64, 100_000])
 @pytest.mark.parametrize("queries", [1, 2, 500])
 @pytest.mark.parametrize("threads", [1, 8])
-def test_rows_visit_every_key_once_and_finish_once(heads, group, queries, keys, threads):
+def test_a_row_schedule_visits_every_key_once_and_finishes_once(
+    heads, group, queries, keys, threads
+):
     schedule = RowSchedule.choose(Workload(1, heads, group, queries, keys, 128, threads))
     seen, finished = np.zeros((2, heads, queries), np.int64)
     tasks, merge = schedule.plan(heads, queries, keys)
