@@ -53,19 +53,23 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def real_model(request, tmp_path_factory):
-    """Return the folder of the default model; skip the test, with the reason, where there is none.
+def kept_folder(request, tmp_path_factory):
+    """Return a folder that lasts until the next run, or a temporary one if pytest has no cache."""
+    cache = getattr(request.config, "cache", None)
+    return tmp_path_factory.mktemp("flashwasm") if cache is None else cache.mkdir("flashwasm")
 
-    The model is the installed one, or else a download. pytest's cache keeps the download for the
-    next run; under ``-p no:cacheprovider`` it lies in a temporary folder.
+
+@pytest.fixture(scope="session")
+def real_model(kept_folder):
+    """Return the folder of the default model: the installed one, or a download that is kept.
+
+    A test that uses it is skipped, with the reason, if there is no model.
     """
     with contextlib.suppress(fw.CapabilityError):
         return locate()
-    cache = getattr(request.config, "cache", None)
-    folder = tmp_path_factory.mktemp("flashwasm") if cache is None else cache.mkdir("flashwasm")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FLASHWASM_DATA", str(folder))
-        patch.setenv("FLASHWASM_CACHE", str(folder))
+        patch.setenv("FLASHWASM_DATA", str(kept_folder))
+        patch.setenv("FLASHWASM_CACHE", str(kept_folder))
         try:
             return install()
         except fw.CapabilityError as error:

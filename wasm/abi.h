@@ -40,9 +40,9 @@ enum limits {
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
 enum mask_kind { MASK_NONE = 0, MASK_BOOLEAN = 1, MASK_ADDITIVE = 2 };
 
-/* How keys and values are stored: as rows of floats, as rows of half-precision floats, or as a KVCache stores them, in
- * panels that one query reads from beginning to end. Key j then lies in a panel of 16 keys, and column c of the values
- * in a panel of 16 columns:
+/* The layout of keys and values: rows of floats, rows of half-precision floats, or the panels of a KVCache, which one
+ * query reads from beginning to end. In these, key j lies in a panel of 16 keys, and column c of the values in a panel
+ * of 16 columns:
  *
  *   PANELS: keys [j / 16][dim][16], values [c / 16][capacity][16], floats
  *   INT8:   keys [j / 16][dim / 2][16][2], values [c / 16][capacity / 2][16][2]; the number x of key j stands for
@@ -70,7 +70,7 @@ struct attention_f32_arguments {
     int32_t query_begin, query_end;   /* Query rows to compute. */
     int32_t key_begin, key_end;       /* Keys to visit: all, or a part as attention/forward.c says. */
     int32_t finish;                   /* 1 to write the output and the log-sum-exp. */
-    int32_t queries, keys;            /* How many there are in all. */
+    int32_t queries, keys;            /* The numbers of all queries and keys. */
     int32_t dim, value_dim;
     int32_t storage, capacity; /* enum storage; how many keys panels of values and a head's scales have room for. */
     int32_t q_stride, k_stride, v_stride, out_stride; /* The elements from one row to the next. */
@@ -105,7 +105,7 @@ struct index_store_f32_arguments {
     const float *x; /* [count][dim] */
     float *rows, *panels;
     int8_t *codes, *code_panels;
-    float *scales, *squares; /* What a code of 1 stands for; the squared length of scale * codes. */
+    float *scales, *squares; /* The number that a code of 1 stands for; the squared length of scale * codes. */
     float *errors;           /* An upper bound of the distance between a vector and its scale * codes; or null. */
     int32_t first, count, dim;
     int32_t metric;      /* For cosine the vectors are scaled to unit length. */
@@ -179,7 +179,7 @@ struct lora {
 
 enum lora_loss { LORA_REGRESSION = 0, LORA_CONTRASTIVE = 1, LORA_FEEDBACK = 2 };
 
-/* What one step learns from; lora/loss.c has the losses. */
+/* One sample, from which a step learns; lora/loss.c has the losses. */
 struct lora_sample {
     int32_t loss;       /* enum lora_loss */
     int32_t candidates; /* Rows after x: a target; or a positive, then negatives; or the one that feedback is on. */

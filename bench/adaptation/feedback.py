@@ -14,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe.adaptation.adaptation import Pairs, prior, train, unit
-from flashwasm.qe.adaptation.gate import Suite, judge
-from flashwasm.qe.scoring.embeddings import Embedder
-from flashwasm.qe.suites.suite import collect
+from flashwasm.qe.adaptation.adapter_training import train
+from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, judge
+from flashwasm.qe.adaptation.embedding_adaptation import prior
+from flashwasm.qe.adaptation.judged_pairs import Pairs
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.scoring.embedding_whitening import unit_rows
+from flashwasm.qe.suites.collection import collect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +132,7 @@ def labels(vectors: Array, nodeids: list[str]) -> Labelled:
     scopes = [name.rpartition("::")[0] for name in nodeids]
     _, classes, sizes = np.unique(scopes, return_inverse=True, return_counts=True)
     alone = np.array(["::" not in scope for scope in scopes]) | (sizes[classes] < 2)
-    return Labelled(unit(vectors), prior(vectors)[1], files, np.where(alone, -1, classes))
+    return Labelled(unit_rows(vectors), prior(vectors)[1], files, np.where(alone, -1, classes))
 
 
 def _related(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -> Pairs:
@@ -256,12 +259,12 @@ def _one(
             f"{len(files)} files with classes"
         )
     pairs = draw(suite, np.flatnonzero(inside), count, rng)
-    verdict = judge(Suite(suite.prepared, suite.files), pairs, seed=seed, runtime=runtime)
+    verdict = judge(EmbeddedSuite(suite.prepared, suite.files), pairs, seed=seed, runtime=runtime)
     before = _mean_reciprocal_rank(suite, suite.prepared, held_out)
     ungated = None
     if verdict.gain is not None:
         adapted = train(suite.prepared, pairs, seed=seed, runtime=runtime).apply(suite.prepared)
-        ungated = _mean_reciprocal_rank(suite, unit(adapted), held_out)
+        ungated = _mean_reciprocal_rank(suite, unit_rows(adapted), held_out)
     yield "raw", _mean_reciprocal_rank(suite, suite.raw, held_out)
     yield "before", before
     yield "after", ungated if verdict.passed else before

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.qe.scoring.terms import identifiers
-from flashwasm.qe.scoring.tfidf import require_sklearn
+from flashwasm.qe.scoring.term_analyzers import identifiers
+from flashwasm.qe.scoring.tfidf_matrix import require_sklearn
 
 __all__ = ["BM25", "TFIDF", "Baseline", "Bm25", "CharacterTfIdf", "TokenTfIdf"]
 

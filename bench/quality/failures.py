@@ -15,9 +15,10 @@ import numpy.typing as npt
 from bench.quality.baselines import BM25, Bm25, TokenTfIdf
 from bench.quality.measures import Figure, figures, ranked, reciprocal_rank
 from flashwasm.errors import DTypeError
-from flashwasm.qe.defects.library import TEXT_END, cluster_failures
+from flashwasm.qe.defects.failure_clusters import cluster_failures
+from flashwasm.qe.defects.failure_library import TEXT_END
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 __all__ = ["measure_failures", "read_labelled"]
 
@@ -109,7 +110,7 @@ def measure_failures(
 
 def _matching(failures: Sequence[Failure]) -> Callable[[int], Array]:
     """Return a ranker like `FailureLibrary.match`: equal signatures first, then similar texts."""
-    terms = TfIdf("characters", [failure.text[-TEXT_END:] for failure in failures])
+    terms = TfIdfMatrix("characters", [failure.text[-TEXT_END:] for failure in failures])
     signatures = _codes([failure.signature for failure in failures])
 
     def scores(query: int) -> Array:

@@ -14,7 +14,7 @@ from bench.quality.similarity import SuiteQuality
 from flashwasm.benchmarks.report import markdown_table, terminal_table
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:

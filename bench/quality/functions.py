@@ -16,8 +16,9 @@ import numpy.typing as npt
 from bench.quality.baselines import BM25, TFIDF, Bm25, CharacterTfIdf
 from bench.quality.measures import Figure, figures, ranked, reciprocal_rank
 from flashwasm.errors import CapabilityError
-from flashwasm.qe.functions.index import FunctionIndex, collect_functions
-from flashwasm.qe.scoring.scorers import fused
+from flashwasm.qe.functions.function_collection import collect_functions
+from flashwasm.qe.functions.function_index import FunctionIndex
+from flashwasm.qe.scoring.score_fusion import fused
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import ShapeError
-from flashwasm.qe.changes.diffs import read_diff
-from flashwasm.qe.changes.selection import SelectedTest, rank_tests
-from flashwasm.qe.suites.suite import is_test_file
+from flashwasm.qe.changes.selected_tests import SelectedTest, rank_tests
+from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.suite_index import SuiteIndex

@@ -18,10 +18,10 @@ from bench.quality.measures import (
     ranked,
     reciprocal_rank,
 )
-from flashwasm.qe.scoring.scorers import fused
+from flashwasm.qe.scoring.score_fusion import fused
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage.index import CoverageIndex
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.suite_index import SuiteIndex
     from flashwasm.qe.suites.suite import CollectedTest
 

@@ -7,7 +7,8 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from flashwasm.storage.file_format import read_container, write_container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 # Rows, in, out and rank: below, at and above a vector and a step of the kernel.

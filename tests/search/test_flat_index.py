@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from flashwasm.search.vectors import Vectors
+from flashwasm.search.stored_vectors import StoredVectors
 from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 METRICS = ["cosine", "dot", "l2"]
@@ -151,10 +151,10 @@ def test_removing(runtime, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_interruption_does_not_mix_up_what_is_kept(one_thread, monkeypatch, dtype):
-    monkeypatch.setattr("flashwasm.search.flat._MOVED", 16)
+    monkeypatch.setattr("flashwasm.search.flat.flat_index._MOVED", 16)
     vectors = normal(200, 12, seed=1)
     index = built(vectors, one_thread, dtype=dtype)
-    right, calls = Vectors.put, []
+    right, calls = StoredVectors.put, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -166,7 +166,7 @@ def test_an_interruption_does_not_mix_up_what_is_kept(one_thread, monkeypatch, d
 
     kept = np.delete(np.arange(200), [3, 90])
     with monkeypatch.context() as patch:
-        patch.setattr(Vectors, "put", interrupted)
+        patch.setattr(StoredVectors, "put", interrupted)
         with pytest.raises(KeyboardInterrupt):
             index.remove([3, 90])
         for _ in range(5):

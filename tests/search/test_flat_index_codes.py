@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import flashwasm as fw
 from flashwasm.runtime.launch import Launch
-from flashwasm.search import panels
-from flashwasm.search.keys import NO_KEY, NO_POSITION, distances
-from flashwasm.search.vectors import Vectors
+from flashwasm.search.flat import panel_search
+from flashwasm.search.result_keys import NO_KEY, NO_POSITION, distances
+from flashwasm.search.stored_vectors import StoredVectors
 from samples import assert_same_bits, normal
 
 METRICS = ["cosine", "dot", "l2"]
@@ -55,8 +55,8 @@ KINDS = {
 @pytest.fixture
 def by_codes(monkeypatch):
     """Have small indexes searched by their codes too, and fewer candidates kept."""
-    monkeypatch.setattr(panels, "_ROWS_TO_PAY", 0)
-    monkeypatch.setattr(panels, "_MORE", 2)
+    monkeypatch.setattr(panel_search, "_ROWS_TO_PAY", 0)
+    monkeypatch.setattr(panel_search, "_MORE", 2)
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def steps(monkeypatch):
     """Count the queries that each step of a search by codes answers: by bounds, by vectors."""
     counted = {"_by_bounds": [], "by_vectors": []}
     for name, calls in counted.items():
-        right = getattr(panels.PanelSearch, name)
+        right = getattr(panel_search.PanelSearch, name)
 
         def counting(self, queries, *more, right=right, calls=calls):
             calls.append(len(queries))
             return right(self, queries, *more)
 
-        monkeypatch.setattr(panels.PanelSearch, name, counting)
+        monkeypatch.setattr(panel_search.PanelSearch, name, counting)
     return counted
 
 
@@ -93,10 +93,10 @@ def check(pair, queries, k, mask=None):
 
 def searched(op, vectors, metric):
     """Return a search for all of some vectors."""
-    stored = Vectors(op.runtime, vectors.shape[1], metric, panels=True, coded=True)
+    stored = StoredVectors(op.runtime, vectors.shape[1], metric, panels=True, coded=True)
     stored.reserve(len(vectors))
     stored.put(op, vectors, 0)
-    return panels.PanelSearch(op, stored, len(vectors), len(vectors), 0)
+    return panel_search.PanelSearch(op, stored, len(vectors), len(vectors), 0)
 
 
 def made(kind, seed, count, dim):
@@ -166,8 +166,8 @@ def test_few_of_many_are_ranked(runtime, steps):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_more_candidates_where_a_few_do_not_do(runtime, steps, metric, monkeypatch):
-    monkeypatch.setattr(panels, "_MORE", 0)
-    monkeypatch.setattr(panels, "_TIMES_K", 1)
+    monkeypatch.setattr(panel_search, "_MORE", 0)
+    monkeypatch.setattr(panel_search, "_TIMES_K", 1)
     pair = indexes(normal(12_000, 48, seed=1), runtime, metric)
     check(pair, normal(30, 48), 10)
     first, second = steps["_by_bounds"]

@@ -11,7 +11,7 @@ from test_flat_index import DTYPES, METRICS, check
 
 import flashwasm as fw
 from flashwasm.oracles import reference
-from flashwasm.search.graph import drawn_levels
+from flashwasm.search.hnsw.graph import drawn_levels
 from samples import assert_same_bits, normal
 
 

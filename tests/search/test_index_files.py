@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.storage.file_format import read_container, write_container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 from samples import assert_same_bits, normal
 
 CLASSES = {"flat-index": fw.FlatIndex, "hnsw-index": fw.HNSWIndex}

@@ -7,7 +7,8 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.runtime.launch import Deadline
-from flashwasm.storage.file_format import read_container, write_container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
 
 RNG = np.random.default_rng(5)
 VECTORS = RNG.standard_normal((95, 12), np.float32)

@@ -107,3 +107,14 @@ def test_static_functions_of_one_name_are_no_use(tmp_path):
         "static int f(void) { return 2; }\nint h(void) { return f(); }"
     )
     assert uses(tmp_path, sorted(tmp_path.iterdir())) == {"one": set(), "other": set()}
+
+
+def test_every_c_file_opens_with_a_comment():
+    assert [path for path in FILES if not path.read_text().startswith("/* ")] == []
+
+
+def test_comments_begin_with_a_verb_or_a_noun():
+    """A comment that begins with a question word leaves its subject to be guessed."""
+    begins = re.compile(r"/\*\s*(?:How|If|What|When|Where|Whether|Which|Who|Why)\b.*")
+    found = [(path.name, m[0]) for path in FILES for m in begins.finditer(path.read_text())]
+    assert found == []

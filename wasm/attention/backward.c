@@ -5,8 +5,8 @@
  *
  *   dout and out (heads, queries, value_dim), lse (heads, queries); the others as in forward.c
  *
- * Source: Dao, "FlashAttention-2", 2023. Preconditions: the storage is STORED_ROWS, key_begin is a multiple of 64,
- * and dq, dk and dv hold zeros before the first call.
+ * Source: Dao, "FlashAttention-2", 2023. Preconditions: the storage is STORED_ROWS, and key_begin is a multiple of 64.
+ * The kernel adds to dq, dk and dv, which the caller sets to zeros before the first call.
  *
  * This file holds the loops over blocks; backward_tile.c computes. Blocks of scores are computed again from q and k as
  * the forward pass computes them. With dropout, P in dV and dP in dS are multiplied with the factor that the weight

@@ -106,8 +106,7 @@ static void add_query_gradients(struct backward_workspace *w, const struct atten
 static void add_key_gradients(const struct attention_f32_arguments *args, struct attention_place place, float *rows,
                               int32_t stride, int32_t columns, const float *by_query, const float *packed) {
     for (int32_t j = 0; j < place.keys; j += TILE_ROWS) {
-        int32_t high = place.keys - j < TILE_ROWS ? place.keys - j : TILE_ROWS;
-        int32_t key = place.key + j, last = key + high - 1;
+        int32_t key = place.key + j, left = place.keys - j, last = key + (left < TILE_ROWS ? left : TILE_ROWS) - 1;
         int32_t from = key - args->after - args->diagonal - place.query;
         int32_t to = last + args->before - args->diagonal - place.query + 1;
         from = from < 0 ? 0 : from;
@@ -116,12 +115,7 @@ static void add_key_gradients(const struct attention_f32_arguments *args, struct
         const float *a = by_query + j / TILE_ROWS * BACKWARD_QUERIES * TILE_ROWS + from * TILE_ROWS;
         for (int32_t c = 0; c < columns; c += TILE_COLUMNS) {
             const float *b = packed + c * BACKWARD_QUERIES + from * TILE_COLUMNS;
-            int32_t wide = columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS;
-            if (high == TILE_ROWS && wide == TILE_COLUMNS) {
-                add_tile(rows + j * stride + c, stride, a, b, to - from);
-            } else {
-                add_edge_tile(rows + j * stride + c, stride, high, wide, a, b, to - from);
-            }
+            add_tile_within(rows + j * stride + c, stride, left, columns - c, a, b, to - from);
         }
     }
 }

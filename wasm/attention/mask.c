@@ -1,4 +1,4 @@
-/* What happens between scores and weights: the softcap first, then ALiBi and masks. See mask.h.
+/* The steps between scores and weights: the softcap first, then ALiBi and masks. See mask.h.
  *
  * Functions with a parameter `across` take scores[keys][across], with that many queries side by side. */
 #include "mask.h"

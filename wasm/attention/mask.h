@@ -1,4 +1,4 @@
-/* What happens between scores and weights: softcap, ALiBi, masks; and which keys a query may see. */
+/* The steps between scores and weights: softcap, ALiBi, masks. Also: the keys that a query may see. */
 #ifndef FLASHWASM_ATTENTION_MASK_H
 #define FLASHWASM_ATTENTION_MASK_H
 

@@ -11,7 +11,7 @@ enum {
     KEY_PANELS = ATTENTION_KEY_BLOCK / TILE_ROWS,
 };
 
-/* What a group of queries has accumulated over some keys. */
+/* The state of a group of queries: what it has accumulated over some keys. */
 struct group_state {
     float out[ATTENTION_MAX_DIM * QUERY_GROUP]; /* O transposed: [value_dim][8]. */
     float max[QUERY_GROUP];                     /* The greatest score so far. */

@@ -14,7 +14,7 @@ enum { INDEX_BATCH = 64 }; /* Positions whose distances are computed in one call
 struct point {
     const float *row;
     const int16_t *codes;
-    float scale;  /* What a code of 1 stands for. */
+    float scale;  /* The number that a code of 1 stands for. */
     float square; /* The squared length of scale * codes, for l2. */
 };
 

@@ -5,7 +5,7 @@
 #include "../abi.h"
 #include "rows.h"
 
-/* What is computed for one sample. Row 0 is x; row 1 + k is candidate k, if candidates are adapted. */
+/* The numbers that are computed for one sample. Row 0 is x; row 1 + k is candidate k, if candidates are adapted. */
 struct lora_pass {
     const struct lora *lora;
     const struct lora_sample *sample;

@@ -41,13 +41,7 @@ static void fill_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns
 static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a, const float *b,
                       int32_t k) {
     for (int32_t r = 0; r < rows; r += TILE_ROWS) {
-        const float *a_panel = a + r * k;
-        if (rows - r >= TILE_ROWS && columns == TILE_COLUMNS) {
-            add_tile(c + r * c_stride, c_stride, a_panel, b, k);
-        } else {
-            int32_t edge = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
-            add_edge_tile(c + r * c_stride, c_stride, edge, columns, a_panel, b, k);
-        }
+        add_tile_within(c + r * c_stride, c_stride, rows - r, columns, a + r * k, b, k);
     }
 }
 

@@ -10,7 +10,7 @@
 
 typedef struct attention_f32_arguments arguments;
 
-/* What a query has accumulated over some keys: struct row_state of attention/workspace.h. */
+/* The state of a query, accumulated over some keys: struct row_state of attention/workspace.h. */
 struct state {
     float max, unused[3], sum, unused_too[3], out[];
 };
@@ -48,7 +48,7 @@ static float scale_at(const arguments *args, const float *scales, int32_t key_he
 }
 
 float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
-    int32_t past = j - (i + args->diagonal); /* How far the key lies past the query's diagonal. */
+    int32_t past = j - (i + args->diagonal); /* The distance by which the key lies past the query's diagonal. */
     if (past > args->after || past < -args->before) return MINUS_INFINITY;
     float bias = 0.0f;
     if (args->mask_kind != MASK_NONE) {

@@ -1,4 +1,4 @@
-/* What the obvious attention shares with its gradient. */
+/* The functions of the obvious attention that its gradient uses too. */
 #ifndef FLASHWASM_REFERENCE_ATTENTION_H
 #define FLASHWASM_REFERENCE_ATTENTION_H
 

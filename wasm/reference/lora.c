@@ -42,8 +42,8 @@ static float dot(const float *a, const float *b, int32_t n) {
     return sum;
 }
 
-/* What is computed for one sample: struct lora_pass of lora/loss.h says what the arrays hold. Rows of inputs are
- * `stride` floats apart, those of outputs `out`; row 1 + k belongs to candidate k. */
+/* The numbers that are computed for one sample: struct lora_pass of lora/loss.h says what the arrays hold. Rows of
+ * inputs are `stride` floats apart, those of outputs `out`; row 1 + k belongs to candidate k. */
 struct pass {
     const struct lora *lora;
     const struct lora_sample *sample;

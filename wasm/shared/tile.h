@@ -106,8 +106,19 @@ void product_tile(float *c, const float *a, const float *b, int32_t k);
 /* c[4][8] += left panel x right panel, stored for the last time; rows of c are `stride` floats apart. */
 void add_tile(float *c, int32_t stride, const float *a, const float *b, int32_t k);
 
-/* The same where only the first `rows` x `columns` elements of the tile lie inside c. */
+/* The same for a tile of which only the first rows <= 4 by columns <= 8 elements lie inside c. */
 void add_edge_tile(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b, int32_t k);
+
+/* The same where `rows` by `columns` elements are left of c, which may be more than the tile. */
+INLINE void add_tile_within(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b,
+                            int32_t k) {
+    if (rows >= TILE_ROWS && columns >= TILE_COLUMNS) {
+        add_tile(c, stride, a, b, k);
+    } else {
+        add_edge_tile(c, stride, rows < TILE_ROWS ? rows : TILE_ROWS, columns < TILE_COLUMNS ? columns : TILE_COLUMNS,
+                      a, b, k);
+    }
+}
 
 /* c[r][j] = |row r of the left panel - column j of the right panel|^2, over k dimensions. */
 void square_distance_tile(float *c, const float *a, const float *b, int32_t k);

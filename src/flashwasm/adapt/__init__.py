@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flashwasm.adapt.lora import LoRAAdapter as LoRAAdapter
+from flashwasm.adapt.lora_adapter import LoRAAdapter as LoRAAdapter
 from flashwasm.adapt.whitening import Whitening as Whitening
 
 __all__ = ["LoRAAdapter", "Whitening"]

@@ -19,13 +19,12 @@ from flashwasm.cli.output import (
     print_table,
     shared_json,
 )
-from flashwasm.qe.defects.library import (
+from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
+from flashwasm.qe.defects.failure_files import TestFailure, read_failures
+from flashwasm.qe.defects.failure_library import (
     DefectMatch,
-    FailureCluster,
     FailureLibrary,
-    cluster_failures,
 )
-from flashwasm.qe.defects.reports import TestFailure, read_failures
 from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 

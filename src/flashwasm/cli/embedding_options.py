@@ -53,6 +53,7 @@ def embedding_options(command: Callable[..., None]) -> Callable[..., None]:
     @cache_option
     @wraps(command)
     def gathered(*, model: str | None, threads: int | None, no_cache: bool, **given: Any) -> None:
+        """Call the command with the three options in one argument."""
         embedding = Embedding(
             model=model, runtime=runtime_for(threads), cache=not no_cache, progress=True
         )

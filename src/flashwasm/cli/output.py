@@ -16,7 +16,7 @@ from flashwasm.progress_bar import progress_report
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.explanation import Explanation
-    from flashwasm.qe.suites.suite import Skipped
+    from flashwasm.qe.suites.source_files import Skipped
 
 __all__ = [
     "console",
@@ -123,6 +123,7 @@ def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], No
     with progress_report(description) as report:
 
         def advance(count: int) -> None:
+            """Count so many more items as done."""
             nonlocal done
             done += count
             report(done, total)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import click
 
 from flashwasm.cli.output import note
-from flashwasm.qe.index_files.index_file import is_index
+from flashwasm.qe.index_files.stored_index import is_index
 
 __all__ = ["Source", "changed_json", "note_changes", "path_or_index"]
 

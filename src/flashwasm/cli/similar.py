@@ -28,8 +28,8 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
-from flashwasm.qe.adaptation.feedback import FeedbackLog, Shown
-from flashwasm.qe.coverage.index import CoverageIndex
+from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Shown
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:

@@ -185,16 +185,19 @@ class Bert:
         width, inner = config.hidden_size, config.intermediate_size
 
         def affine(name: str, *shape: int) -> Affine:
+            """Load a dense layer or a layer norm."""
             weight = tensors.take(f"{name}.weight", *shape)
             return Affine(resident(weight), resident(tensors.take(f"{name}.bias", shape[0])))
 
         def fused(prefix: str) -> Affine:
+            """Load the layers of query, key and value as one."""
             parts = [f"{prefix}.{part}" for part in ("query", "key", "value")]
             weights = [tensors.take(f"{part}.weight", width, width) for part in parts]
             biases = [tensors.take(f"{part}.bias", width) for part in parts]
             return Affine(resident(np.concatenate(weights)), resident(np.concatenate(biases)))
 
         def table(name: str, rows: int) -> Floats:
+            """Return an embedding table, which is not in linear memory yet."""
             return tensors.take(f"embeddings.{name}.weight", rows, width)
 
         self._words = resident(table("word_embeddings", config.vocab_size))

@@ -201,6 +201,7 @@ class SentenceEncoder:
         """
 
         def split(hidden: Floats, cu_seqlens: npt.NDArray[np.int32]) -> Iterable[Floats]:
+            """Copy each text's rows, because the next batch overwrites them."""
             return [rows.copy() for rows in np.split(hidden, cu_seqlens[1:-1])]
 
         return self._run(

@@ -1,4 +1,4 @@
-"""Operations on each element: vecadd and gelu."""
+"""Operations on each element: `vecadd` and `gelu`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernel_table
-from flashwasm.errors import OutOfMemoryError
-from flashwasm.runtime.launch import Launch, deadline, run_at_once
+from flashwasm.kernel_table import GELU, GELU_TANH, STATUS_OK, VECADD
+from flashwasm.ops.rowwise import run_rowwise
+from flashwasm.runtime.launch import run_at_once
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import in_parts, is_one_task, row_tasks
-from flashwasm.validation import broadcast, checked_out, choice, floats
+from flashwasm.runtime.work_limits import FEWEST_ELEMENTS
+from flashwasm.validation import broadcast, choice, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
@@ -35,13 +34,13 @@ def vecadd(
     Parameters
     ----------
     a, b : array_like of float
-        Shapes that broadcast together.
+        Arrays whose shapes broadcast together.
     out : numpy.ndarray of float32, optional
-        Where to write; may be ``a`` or ``b``.
+        Array of the result's shape to write to; may be ``a`` or ``b``. None means a new array.
     runtime : Runtime, optional
-        Where to run.
+        Runtime to use. None means the process's own.
     timeout : float, optional
-        Seconds.
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
@@ -58,20 +57,22 @@ def vecadd(
     >>> fw.vecadd(np.float32([1, 2]), np.float32([10, 20])).tolist()
     [11.0, 22.0]
     """
-    rt = checked_runtime(runtime)
-    if out is not None and timeout is None and _added_at_once(rt, a, b, out):
+    if out is not None and timeout is None and _added_at_once(runtime, a, b, out):
         return out
     left, right = floats(a, "a"), floats(b, "b")
     shape = left.shape
     if shape != right.shape:
         shape = broadcast({"a": left.shape, "b": right.shape})
         left, right = np.broadcast_to(left, shape), np.broadcast_to(right, shape)
-    checked_out(out, shape)
-    try:
-        return _vecadd(left, right, out, rt, timeout)
-    except OutOfMemoryError:
-        until = deadline(rt, timeout)
-        return in_parts(_vecadd, (left, right), shape, len(shape), out, rt, until)
+    return run_rowwise(
+        VECADD,
+        (left, right),
+        shape=shape,
+        axes=len(shape),
+        out=out,
+        runtime=runtime,
+        timeout=timeout,
+    )
 
 
 def gelu(
@@ -82,21 +83,26 @@ def gelu(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Gaussian error linear unit of each element.
+    """Apply the Gaussian error linear unit to each element.
 
     Parameters
     ----------
     x : array_like of float
-        Any shape.
+        Array of any shape.
     approximate : {"none", "tanh"}, default "none"
-        x Phi(x), or its approximation by tanh.
-    out, runtime, timeout
-        As for `vecadd`.
+        Formula: ``x * Phi(x)`` with the normal distribution function Phi, or its approximation by
+        tanh.
+    out : numpy.ndarray of float32, optional
+        Array of the result's shape to write to; may be ``x``. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
     numpy.ndarray of float32
-        The shape of ``x``. Minus infinity gives NaN, as -inf times 0 does.
+        Array of the shape of ``x``. Minus infinity gives NaN, as -inf times 0 does.
 
     Raises
     ------
@@ -114,43 +120,25 @@ def gelu(
     [-0.15870000422000885, 0.0, 0.8413000106811523]
     """
     choice(approximate, "approximate", ("none", "tanh"))
-    kernel = kernel_table.GELU if approximate == "none" else kernel_table.GELU_TANH
-    rt = checked_runtime(runtime)
     array = floats(x, "x")
-    checked_out(out, array.shape)
-    until = deadline(rt, timeout)
-    return in_parts(_gelu, (array,), array.shape, array.ndim, out, rt, until, kernel)
+    return run_rowwise(
+        GELU if approximate == "none" else GELU_TANH,
+        (array,),
+        shape=array.shape,
+        axes=array.ndim,
+        out=out,
+        runtime=runtime,
+        timeout=timeout,
+    )
 
 
-def _added_at_once(rt: Runtime, a: Any, b: Any, out: Array) -> bool:
-    """Add small whole arrays of linear memory without further ado; return whether they are that."""
+def _added_at_once(runtime: Runtime | None, a: Any, b: Any, out: Array) -> bool:
+    """Add small arrays of linear memory without a launch; return True if that was done."""
+    rt = checked_runtime(runtime)
     offsets = rt.arena.whole_arrays((a, b, out))
     if offsets is None or rt.timeout is not None or not out.flags.writeable:
         return False
     shape, n = out.shape, out.size
-    if not is_one_task(n, rt.threads) or a.shape != shape or b.shape != shape:
+    if n > FEWEST_ELEMENTS or a.shape != shape or b.shape != shape:
         return False
-    return run_at_once(rt, kernel_table.VECADD, (*offsets, n)) == kernel_table.STATUS_OK
-
-
-def _vecadd(a: Array, b: Array, out: Array | None, rt: Runtime, timeout: float | None) -> Array:
-    """Add checked operands of one shape."""
-    with Launch(rt, timeout) as op:
-        from_a, from_b = op.place(a), op.place(b)
-        to = op.place_result(a.shape, out, in_place=True)
-        tasks = row_tasks(a.size, 1, op.threads)
-        op.run_tasks(
-            kernel_table.VECADD,
-            [[(from_a + 4 * i, from_b + 4 * i, to + 4 * i, n)] for i, n in tasks],
-        )
-        return op.finish()
-
-
-def _gelu(x: Array, out: Array | None, rt: Runtime, timeout: float | None, kernel: Kernel) -> Array:
-    """Map checked values."""
-    with Launch(rt, timeout) as op:
-        source = op.place(x)
-        to = op.place_result(x.shape, out, in_place=True)
-        tasks = row_tasks(x.size, 1, op.threads)
-        op.run_tasks(kernel, [[(source + 4 * i, to + 4 * i, n)] for i, n in tasks])
-        return op.finish()
+    return run_at_once(rt, VECADD, (*offsets, n)) == STATUS_OK

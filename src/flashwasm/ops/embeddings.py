@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm import kernel_table
 from flashwasm.errors import ShapeError
-from flashwasm.runtime.launch import Launch, deadline, run_at_once
+from flashwasm.kernel_table import EMBEDDING, ROTARY_EMBEDDING, STATUS_OK
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch, run_at_once
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import in_parts, is_one_task, row_tasks
+from flashwasm.runtime.splitting import in_parts
+from flashwasm.runtime.tasks import row_tasks
+from flashwasm.runtime.work_limits import FEWEST_ELEMENTS
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Part
 
     Array = NDArray[Any]
 
 _INT32 = np.dtype(np.int32)
+
+
+class _Heads(NamedTuple):
+    """Sizes of one call of rotary_embedding, in the kernel's order; strides are in elements."""
+
+    heads: int
+    dim: int
+    turned: int
+    interleaved: bool
+    row_stride: int
+    head_stride: int
 
 
 def embedding(
@@ -32,16 +48,20 @@ def embedding(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Rows of a table, by number.
+    """Gather rows of a table by their numbers.
 
     Parameters
     ----------
     ids : array_like of int
-        Any shape; negative ones count from the end.
+        Numbers of the rows to gather, an array of any shape. Negative ones count from the end.
     table : array_like of float, shape (V, ...)
-        The rows.
-    out, runtime, timeout
-        As for `vecadd`.
+        Table of V rows.
+    out : numpy.ndarray of float32, optional
+        Array of the result's shape to write to. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
@@ -64,52 +84,52 @@ def embedding(
     >>> fw.embedding([2, -3], np.float32([[0, 1], [2, 3], [4, 5]])).tolist()
     [[4.0, 5.0], [0.0, 1.0]]
     """
-    rt = checked_runtime(runtime)
-    if out is not None and timeout is None and _gathered_at_once(rt, ids, table, out):
+    if out is not None and timeout is None and _gathered_at_once(runtime, ids, table, out):
         return out
     rows = floats(table, "table", at_least=1)
     numbers = indices(ids, "ids", rows.shape[0])
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
-    until = deadline(rt, timeout)
-    return in_parts(_embedding, (numbers,), shape, numbers.ndim, out, rt, until, rows)
+    rt = checked_runtime(runtime)
+    compute = partial(_embedding, rt, deadline(rt, timeout), rows)
+    return in_parts(compute, (numbers,), shape, numbers.ndim, out)
 
 
-def _gathered_at_once(rt: Runtime, ids: Any, table: Any, out: Array) -> bool:
-    """Gather whole arrays of linear memory without further ado; return whether that could be.
+def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> Array:
+    """Gather rows by checked numbers."""
+    (ids,), out = part
+    columns = math.prod(table.shape[1:])
+    with Launch(rt, timeout) as launch:
+        source = launch.place(table)
+        at = launch.place_parameter(ids, _INT32)
+        to = launch.place_result(ids.shape + table.shape[1:], out)
+        sizes = (table.shape[0], columns)
+        tasks = [
+            [(at + 4 * i, source, to + 4 * i * columns, n, *sizes)]
+            for i, n in row_tasks(ids.size, columns, rt.threads)
+        ]
+        launch.run_tasks(EMBEDDING, tasks)
+        return launch.finish()
 
-    It cannot where an id is negative or out of range, which the kernel finds.
+
+def _gathered_at_once(runtime: Runtime | None, ids: Any, table: Any, out: Array) -> bool:
+    """Gather rows without a launch, if all arrays are small and lie in linear memory as a whole.
+
+    Returns True if that was done. Otherwise nothing has happened. The kernel itself finds ids that
+    are negative or out of range, and refuses them.
     """
+    rt = checked_runtime(runtime)
     offsets, numbers = rt.arena.whole_arrays((table, out)), rt.arena.whole_arrays((ids,), _INT32)
     if offsets is None or numbers is None or rt.timeout is not None or not out.flags.writeable:
         return False
     shape = table.shape
     if not shape or out.shape != ids.shape + shape[1:] or table is out:
         return False
-    if not is_one_task(out.size, rt.threads):
+    if out.size > FEWEST_ELEMENTS:
         return False
     columns = out.size // max(ids.size, 1)
     arguments = (*numbers, *offsets, ids.size, shape[0], columns)
-    return run_at_once(rt, kernel_table.EMBEDDING, arguments) == kernel_table.STATUS_OK
-
-
-def _embedding(
-    ids: Array, out: Array | None, rt: Runtime, timeout: float | None, table: Array
-) -> Array:
-    """Gather checked ids."""
-    columns = math.prod(table.shape[1:])
-    with Launch(rt, timeout) as op:
-        source = op.place(table)
-        at = op.place_parameter(ids, _INT32)
-        to = op.place_result(ids.shape + table.shape[1:], out)
-        op.run_tasks(
-            kernel_table.EMBEDDING,
-            [
-                [(at + 4 * i, source, to + 4 * i * columns, n, table.shape[0], columns)]
-                for i, n in row_tasks(ids.size, columns, op.threads)
-            ],
-        )
-        return op.finish()
+    return run_at_once(rt, EMBEDDING, arguments) == STATUS_OK
 
 
 def rotary_embedding(
@@ -130,19 +150,25 @@ def rotary_embedding(
     Parameters
     ----------
     x : array_like of float, shape (B, H, L, D), or (B, L, H * D) with ``num_heads``
-        What to turn.
+        Vectors of D elements for B sequences, H heads and L positions.
     cos, sin : array_like of float, shape (B, L, R / 2), or (positions, R / 2) with ``position_ids``
         Cosines and sines of the angles, R being ``rotary_dim``.
     position_ids : array_like of int, shape (B, L), optional
-        Rows of ``cos`` and ``sin`` to use.
+        Row of ``cos`` and ``sin`` to use for each position.
     interleaved : bool, default False
-        Whether a pair is two neighbours, or an element of each half.
+        True if a pair is two neighbours, False if it is an element of the first half and the one at
+        the same place in the second half.
     rotary_dim : int, optional
-        Elements of each head to turn, from the first; the others are copied. None or 0 means all.
+        Number of elements of each head to turn, from the first on; the others are copied. None or 0
+        means all.
     num_heads : int, optional
-        H, where ``x`` has three axes.
-    out, runtime, timeout
-        As for `vecadd`.
+        Number of heads H. Needed where ``x`` has three axes.
+    out : numpy.ndarray of float32, optional
+        Array of the result's shape to write to; may be ``x``. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
@@ -169,66 +195,67 @@ def rotary_embedding(
     rt = checked_runtime(runtime)
     array = floats(x, "x")
     checked_out(out, array.shape)
-    if array.ndim == 3:
-        if num_heads is None:
-            message = f"num_heads: needed for x of three axes, shape {array.shape}"
-            raise ShapeError(message)
-        heads = positive_int(num_heads, "num_heads")
-        if array.shape[2] % heads:
-            message = f"num_heads: {heads} does not divide the last axis of x, shape {array.shape}"
-            raise ShapeError(message)
-        batch, length, dim = array.shape[0], array.shape[1], array.shape[2] // heads
-    elif array.ndim == 4:
-        batch, heads, length, dim = array.shape
-        if _given(num_heads, "num_heads") not in {0, heads}:
-            message = f"num_heads: x of shape {array.shape} has {heads} heads, got {num_heads}"
-            raise ShapeError(message)
-    else:
-        message = f"x: expected 3 or 4 axes, got shape {array.shape}"
-        raise ShapeError(message)
+    batch, length, heads, dim = _sizes(array, num_heads)
     turned = _given(rotary_dim, "rotary_dim") or dim
     if turned > dim or turned % 2:
         message = f"rotary_dim: expected an even number of at most {dim}, got {turned}"
         raise ShapeError(message)
     angles = _angles(cos, sin, position_ids, (batch, length, turned // 2))
-    # In elements, from one row to the next and from one head to the next.
-    strides = (heads * dim, dim) if array.ndim == 3 else (dim, length * dim)
-    sizes = (heads, dim, turned, flag(interleaved, "interleaved"), *strides)
-    operands = (array, *angles)
-    until = deadline(rt, timeout)
-    return in_parts(_rotary_embedding, operands, array.shape, 1, out, rt, until, sizes)
+    packed = array.ndim == 3
+    layout = _Heads(
+        heads,
+        dim,
+        turned,
+        flag(interleaved, "interleaved"),
+        row_stride=heads * dim if packed else dim,
+        head_stride=dim if packed else length * dim,
+    )
+    compute = partial(_rotary_embedding, rt, deadline(rt, timeout), layout)
+    return in_parts(compute, (array, *angles), array.shape, 1, out)
+
+
+def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
+    """Return the numbers of sequences, positions, heads and elements of a head."""
+    if x.ndim == 4:
+        batch, heads, length, dim = x.shape
+        if _given(num_heads, "num_heads") not in {0, heads}:
+            message = f"num_heads: x of shape {x.shape} has {heads} heads, got {num_heads}"
+            raise ShapeError(message)
+        return batch, length, heads, dim
+    if x.ndim != 3:
+        message = f"x: expected 3 or 4 axes, got shape {x.shape}"
+        raise ShapeError(message)
+    if num_heads is None:
+        message = f"num_heads: needed for x of three axes, shape {x.shape}"
+        raise ShapeError(message)
+    heads = positive_int(num_heads, "num_heads")
+    if x.shape[2] % heads:
+        message = f"num_heads: {heads} does not divide the last axis of x, shape {x.shape}"
+        raise ShapeError(message)
+    return x.shape[0], x.shape[1], heads, x.shape[2] // heads
 
 
 def _given(value: int | None, name: str) -> int:
-    """Return a positive integer, or 0 where there is none."""
+    """Return a positive integer as it is, and 0 for None or 0."""
     return 0 if value is None or (type(value) is int and value == 0) else positive_int(value, name)
 
 
-def _rotary_embedding(
-    x: Array,
-    cosines: Array,
-    sines: Array,
-    out: Array | None,
-    rt: Runtime,
-    timeout: float | None,
-    sizes: tuple[int, ...],
-) -> Array:
-    """Turn a batch of checked values."""
-    heads, dim, turned, _, row_stride, _ = sizes
+def _rotary_embedding(rt: Runtime, timeout: float | None, layout: _Heads, part: Part) -> Array:
+    """Turn checked vectors, given with cosines and sines of shape (B, L, R / 2)."""
+    (x, cosines, sines), out = part
     batch, length = cosines.shape[:2]
-    with Launch(rt, timeout) as op:
-        source, c, s = op.place(x), op.place(cosines), op.place(sines)
-        to = op.place_result(x.shape, out, in_place=True)
+    width = layout.heads * layout.dim
+    with Launch(rt, timeout) as launch:
+        source, c, s = launch.place(x), launch.place(cosines), launch.place(sines)
+        to = launch.place_result(x.shape, out, in_place=True)
         tasks = []
         for b in range(batch):
-            for i, n in row_tasks(length, heads * dim, op.threads):
-                values = 4 * (b * length * heads * dim + i * row_stride)
-                angles = 2 * (b * length + i) * turned
-                tasks.append(
-                    [(source + values, c + angles, s + angles, to + values, n, *sizes)],
-                )
-        op.run_tasks(kernel_table.ROTARY_EMBEDDING, tasks)
-        return op.finish()
+            for i, n in row_tasks(length, width, rt.threads):
+                values = 4 * (b * length * width + i * layout.row_stride)
+                angles = 2 * (b * length + i) * layout.turned
+                tasks.append([(source + values, c + angles, s + angles, to + values, n, *layout)])
+        launch.run_tasks(ROTARY_EMBEDDING, tasks)
+        return launch.finish()
 
 
 def _angles(

@@ -1,29 +1,31 @@
-"""The matrix product."""
+"""The matrix product: `matmul`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm.errors import OutOfMemoryError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import copied_to
+from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
+from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
 
-# A call of more multiplications than this would keep a deadline or a signal waiting.
-_MOST_PRODUCTS = 1 << 26
-# A call of fewer costs more to hand to a worker than to make.
-_FEWEST_PRODUCTS = 1 << 20
+# Rows and columns of the tiles that the kernel computes: struct tile of wasm/tile.h.
 _TILE_ROWS, _TILE_COLUMNS = 4, 8
 
 
@@ -36,7 +38,7 @@ def matmul(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Matrix product, with NumPy's rules for axes and broadcasting.
+    """Multiply matrices, with NumPy's rules for axes and broadcasting.
 
     Parameters
     ----------
@@ -45,19 +47,19 @@ def matmul(
     b : array_like of float, shape (..., k, n) or (k,)
         Right operand. A transposed view of an array in linear memory is not copied.
     bias : array_like of float, shape (n,), optional
-        Added to every row.
+        Vector that is added to every row of the product.
     out : numpy.ndarray of float32, optional
-        Where to write.
+        Array of the result's shape to write to. None means a new array.
     runtime : Runtime, optional
-        Where to run.
+        Runtime to use. None means the process's own.
     timeout : float, optional
-        Seconds.
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
     numpy.ndarray of float32, shape (..., m, n)
-        Each element is one sum over k in order, in the relaxed variant with one rounding a step:
-        its bits depend on its row of ``a`` and its column of ``b`` alone.
+        The product. Each element is a sum over k, added in order; in the relaxed variant, each step
+        rounds once. So its bits depend only on its row of ``a`` and its column of ``b``.
 
     Raises
     ------
@@ -86,94 +88,90 @@ def matmul(
     added = None if bias is None else shaped(bias, "bias", (n,), "columns of b")
     shape = batch + ((m,) if rows_wanted else ()) + ((n,) if columns_wanted else ())
     checked_out(out, shape)
-    whole = (*batch, m, n)
-    target = None
-    if out is not None:
-        target = out[..., None, :] if not rows_wanted else out
+    target = out
+    if target is not None:
+        target = target if rows_wanted else target[..., None, :]
         target = target if columns_wanted else target[..., None]
-
-    result = _in_parts(left, right, whole, target, (rt, added, deadline(rt, timeout)))
+    until = deadline(rt, timeout)
+    result = in_halves(
+        _Product(left, right, (*batch, m, n), target),
+        partial(_multiply, rt, until, added),
+        _halves,
+    )
     return result.reshape(shape) if out is None else out
 
 
-def _in_parts(
-    left: Array,
-    right: Array,
-    shape: tuple[int, ...],
-    out: Array | None,
-    rest: tuple[Runtime, Array | None, float | None],
-) -> Array:
-    """Multiply whole, or where linear memory is too small in halves of the batch or of the rows."""
-    try:
-        return _multiply(left, right, shape, out, *rest)
-    except OutOfMemoryError:
-        if shape[0] < 2 and len(shape) == 2:
-            raise
-    if shape[0] == 1:
-        x, y = (z[0] if z.ndim == len(shape) else z for z in (left, right))
-        return copied_to(out, _in_parts(x, y, shape[1:], None, rest)[None])
-    # Parts of `out` must not be written while parts of an input that lie there are to be read.
+class _Product(NamedTuple):
+    """Checked operands of two or more axes, the shape of their product, and where to write it."""
+
+    left: Array
+    right: Array
+    shape: tuple[int, ...]
+    # None means a new array.
+    out: Array | None
+
+
+def _halves(
+    product: _Product,
+) -> Halves[_Product, Array] | None:
+    """Split along the batch or, where that is a single matrix, between two rows."""
+    left, right, shape, out = product
+    axis = axis_to_split(shape[:-1])
+    if axis is None:
+        return None
+    # The parts go into an array of their own: `out` may share its memory with an operand, of which
+    # a later part is still to be read.
     result = np.empty(shape, np.float32)
-    # The first axis is the rows of `a` where there is no batch; else operands may repeat along it.
-    lone = len(shape) == 2
-    cut_left = lone or (left.ndim == len(shape) and left.shape[0] > 1)
-    cut_right = not lone and right.ndim == len(shape) and right.shape[0] > 1
-    middle = shape[0] // 2
-    for part in (slice(0, middle), slice(middle, shape[0])):
-        x, y = left[part] if cut_left else left, right[part] if cut_right else right
-        result[part] = _in_parts(x, y, result[part].shape, None, rest)
-    return copied_to(out, result)
+    from_end, parts = axis - len(shape), []
+    for index in halves_of(shape, axis):
+        x = _along(left, from_end, index[-1])
+        # All rows of the result share the right operand.
+        y = right if from_end == -2 else _along(right, from_end, index[-1])
+        parts.append(_Product(x, y, result[index].shape, result[index]))
+    return parts, lambda _: copied_to(out, result)
 
 
-def _multiply(
-    left: Array,
-    right: Array,
-    shape: tuple[int, ...],
-    out: Array | None,
-    rt: Runtime,
-    bias: Array | None,
-    timeout: float | None,
-) -> Array:
-    """Multiply operands whose shapes were checked."""
+def _along(x: Array, axis: int, part: slice) -> Array:
+    """Return a part along an axis, counted from the end; all of ``x`` if it is repeated there."""
+    if x.ndim < -axis or x.shape[axis] == 1:
+        return x
+    return x[(slice(None),) * (x.ndim + axis) + (part,)]
+
+
+def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _Product) -> Array:
+    """Multiply checked operands."""
+    left, right, shape, out = product
     *batch, m, n = shape
     k = left.shape[-1]
     if right.ndim == 2 and left.ndim > 2 and left.flags.c_contiguous:
-        # One right operand for all: the batch is only more rows.
-        left, m, batch = left.reshape(-1, k), left.size // k if k else m * _product(batch), []
-    with Launch(rt, timeout) as op:
-        a, a_strides = op.place_strided(left)
-        b, b_strides = op.place_strided(right)
-        add = 0 if bias is None else op.place(bias)
-        c = op.place_result(shape, out)
+        # One right operand for all matrices of the batch: these are then one matrix of more rows.
+        m = left.size // k if k else m * math.prod(batch)
+        left, batch = left.reshape(-1, k), []
+    with Launch(rt, timeout) as launch:
+        a, a_strides = launch.place_strided(left)
+        b, b_strides = launch.place_strided(right)
+        add = 0 if bias is None else launch.place(bias)
+        c = launch.place_result(shape, out)
+        sizes = (k, *a_strides[-2:], *b_strides[-2:], n)
+        tiles = _tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
         tasks: list[list[tuple[int, ...]]] = []
-        tiles = _tiles(m, n, k, max(1, 2 * op.threads // max(1, _product(batch))))
         for at, index in enumerate(np.ndindex(*batch)):
             a_at = a + 4 * _offset(index, left.shape, a_strides)
             b_at = b + 4 * _offset(index, right.shape, b_strides)
             c_at = c + 4 * at * m * n
-            tasks.extend(
-                [
-                    (
-                        *(a_at + 4 * i * a_strides[-2], b_at + 4 * j * b_strides[-1]),
-                        *(add and add + 4 * j, c_at + 4 * (i * n + j), rows, columns, k),
-                        *(*a_strides[-2:], *b_strides[-2:], n),
-                    )
-                ]
-                for i, rows, j, columns in tiles
-            )
-        op.run_tasks(MATMUL, tasks)
-        return op.finish()
-
-
-def _product(sizes: list[int]) -> int:
-    result = 1
-    for size in sizes:
-        result *= size
-    return result
+            for i, rows, j, columns in tiles:
+                x, y = a_at + 4 * i * a_strides[-2], b_at + 4 * j * b_strides[-1]
+                z = c_at + 4 * (i * n + j)
+                tasks.append([(x, y, add and add + 4 * j, z, rows, columns, *sizes)])
+        launch.run_tasks(MATMUL, tasks)
+        return launch.finish()
 
 
 def _offset(index: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
-    """Return where an operand's matrix for a batch index begins; axes of length one repeat."""
+    """Return the offset, in elements, of the matrix that an operand has for an index of the batch.
+
+    Axes that the operand lacks, and those of length one, are repeated.
+    """
     axes = len(shape) - 2
     own = index[len(index) - axes :] if axes else ()
     return sum(
@@ -183,11 +181,19 @@ def _offset(index: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, 
     )
 
 
-def _tiles(m: int, n: int, k: int, wanted: int) -> list[tuple[int, int, int, int]]:
-    """Cut an m x n result into (row, rows, column, columns) pieces of bounded work."""
-    products = m * n * max(k, 1)
-    wanted = max(min(wanted, products // _FEWEST_PRODUCTS), -(-products // _MOST_PRODUCTS), 1)
-    # Packing costs a share of 1 / rows and 1 / columns of a piece: cut the longer side.
+def _tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int, int]]:
+    """Cut an m x n result into pieces (first row, rows, first column, columns) of bounded work.
+
+    Parameters
+    ----------
+    m, n, k : int
+        Sizes of the product.
+    most : int
+        Number of pieces that are enough to keep all threads busy.
+    """
+    wanted = wanted_calls(m * n * max(k, 1), most)
+    # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
+    # side is halved, which keeps both small.
     down = across = 1
     while down * across < wanted:
         if m / down >= n / across and m / down > _TILE_ROWS:

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm import kernel_table
 from flashwasm.errors import ShapeError
-from flashwasm.runtime.launch import Launch, deadline
-from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import in_parts, row_tasks
+from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
+from flashwasm.ops.rowwise import run_rowwise
 from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.kernel_table import Kernel
@@ -33,16 +29,20 @@ def softmax(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Exponentials along an axis, divided by their sum.
+    """Divide the exponentials along an axis by their sum.
 
     Parameters
     ----------
     x : array_like of float
-        At least one axis.
+        Array of at least one axis.
     axis : int, default -1
-        The axis to sum over.
-    out, runtime, timeout
-        As for `vecadd`.
+        Axis to sum over.
+    out : numpy.ndarray of float32, optional
+        Array of the result's shape to write to; may be ``x``. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
@@ -65,9 +65,27 @@ def softmax(
     [0.25, 0.25, 0.25, 0.25]
     """
     array = floats(x, "x", at_least=1)
-    return _over_rows(
-        kernel_table.SOFTMAX, array, axis_index(axis, array.ndim), (), (), out, runtime, timeout
+    last = array.ndim - 1
+    at = axis_index(axis, array.ndim)
+    moved, target = array, out
+    if at != last:
+        # The kernel reads rows of the last axis.
+        moved = np.moveaxis(array, at, last)
+        checked_out(out, array.shape)
+        target = None if out is None else np.moveaxis(out, at, last)
+    result = run_rowwise(
+        SOFTMAX,
+        (moved,),
+        sizes=(moved.shape[-1],),
+        shape=moved.shape,
+        axes=last,
+        out=target,
+        runtime=runtime,
+        timeout=timeout,
     )
+    if out is not None:
+        return out
+    return result if at == last else np.moveaxis(result, last, at)
 
 
 def layer_norm(
@@ -86,15 +104,20 @@ def layer_norm(
     Parameters
     ----------
     x : array_like of float
-        At least one axis.
+        Array of at least one axis.
     weight, bias : array_like of float, optional
-        Shape ``x.shape[axis:]``: multiplied with and added to the normalised values.
+        Arrays of shape ``x.shape[axis:]``. The normalised values are multiplied by the weight, then
+        the bias is added.
     eps : float, default 1e-5
-        Added to the variance.
+        Small number that is added to the variance, so that it is not zero.
     axis : int, default -1
-        The first of the axes to normalise over, as in ONNX.
-    out, runtime, timeout
-        As for `vecadd`.
+        First of the axes to normalise over, as in ONNX; those after it belong to them too.
+    out : numpy.ndarray of float32, optional
+        Array of the result's shape to write to; may be ``x``. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
@@ -116,7 +139,7 @@ def layer_norm(
     >>> fw.layer_norm(np.float32([[-1, 1], [3, 5]]), eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    return _normalize(kernel_table.LAYER_NORM, x, [weight, bias], eps, axis, out, runtime, timeout)
+    return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout)
 
 
 def rms_norm(
@@ -134,15 +157,19 @@ def rms_norm(
     Parameters
     ----------
     x : array_like of float
-        At least one axis.
+        Array of at least one axis.
     weight : array_like of float, optional
-        Shape ``x.shape[axis:]``: multiplied with the normalised values.
+        Array of shape ``x.shape[axis:]``, which the normalised values are multiplied by.
     eps : float, default 1e-5
-        Added to the mean square.
+        Small number that is added to the mean square, so that it is not zero.
     axis : int, default -1
-        The first of the axes to normalise over, as in ONNX.
-    out, runtime, timeout
-        As for `vecadd`.
+        First of the axes to normalise over, as in ONNX; those after it belong to them too.
+    out : numpy.ndarray of float32, optional
+        Array of the result's shape to write to; may be ``x``. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
@@ -164,86 +191,39 @@ def rms_norm(
     >>> fw.rms_norm(np.float32([3, -3]), eps=0.0).tolist()
     [1.0, -1.0]
     """
-    return _normalize(kernel_table.RMS_NORM, x, [weight], eps, axis, out, runtime, timeout)
+    return _normalize(RMS_NORM, x, (weight,), eps, axis, out, runtime, timeout)
 
 
 def _normalize(
     kernel: Kernel,
     x: ArrayLike,
-    parameters: Sequence[ArrayLike | None],
+    parameters: tuple[ArrayLike | None, ...],
     eps: float,
     axis: int,
     out: Array | None,
     runtime: Runtime | None,
     timeout: float | None,
 ) -> Array:
-    """Check what layer_norm and rms_norm share, and run over rows of the last axes."""
+    """Check what layer_norm and rms_norm are given, and run the kernel of one of them."""
     array = floats(x, "x", at_least=1)
     first = axis_index(axis, array.ndim)
-    shape = array.shape[first:]
+    normalised = array.shape[first:]
     small = kernel_float(eps, "eps")
     if small < 0:
         message = f"eps: expected a number of at least 0, got {eps}"
         raise ShapeError(message)
-    checked = [
-        None if p is None else shaped(p, name, shape, "that of the normalised axes")
+    shared = tuple(
+        None if p is None else shaped(p, name, normalised, "that of the normalised axes")
         for p, name in zip(parameters, ("weight", "bias"), strict=False)
-    ]
-    checked_out(out, array.shape)
-    if len(shape) == 1:
-        return _over_rows(kernel, array, first, checked, (small,), out, runtime, timeout)
-    flat = array.reshape(*array.shape[:first], math.prod(shape))
-    target = None if out is None or not out.flags.c_contiguous else out.reshape(flat.shape)
-    result = _over_rows(kernel, flat, first, checked, (small,), target, runtime, timeout)
-    if out is not None and target is None:
-        np.copyto(out, result.reshape(array.shape))
-    return result.reshape(array.shape) if out is None else out
-
-
-def _over_rows(
-    kernel: Kernel,
-    array: Array,
-    axis: int,
-    parameters: Sequence[Array | None],
-    scalars: tuple[float, ...],
-    out: Array | None,
-    runtime: Runtime | None,
-    timeout: float | None,
-) -> Array:
-    """Run a kernel of signature (x, parameters, out, rows, columns, scalars) along an axis."""
-    rt = checked_runtime(runtime)
-    checked_out(out, array.shape)
-    last = array.ndim - 1
-    moved = array if axis == last else np.moveaxis(array, axis, last)
-    target = out if out is None or axis == last else np.moveaxis(out, axis, last)
-
-    # Only the axes before the rows can be cut.
-    rest = (rt, deadline(rt, timeout), kernel, parameters, scalars)
-    result = in_parts(_rows, (moved,), moved.shape, last, target, *rest)
-    if out is not None:
-        return out
-    return result if axis == last else np.moveaxis(result, last, axis)
-
-
-def _rows(
-    x: Array,
-    out: Array | None,
-    rt: Runtime,
-    timeout: float | None,
-    kernel: Kernel,
-    parameters: Sequence[Array | None],
-    scalars: tuple[float, ...],
-) -> Array:
-    """Run on rows of the last axis."""
-    columns = x.shape[-1]
-    rows = x.size // columns if columns else 0
-    with Launch(rt, timeout) as op:
-        source = op.place(x)
-        extra = [0 if p is None else op.place(p) for p in parameters]
-        to = op.place_result(x.shape, out, in_place=True)
-        tasks = [
-            [(source + 4 * i * columns, *extra, to + 4 * i * columns, n, columns, *scalars)]
-            for i, n in row_tasks(rows, columns, op.threads)
-        ]
-        op.run_tasks(kernel, tasks)
-        return op.finish()
+    )
+    return run_rowwise(
+        kernel,
+        (array,),
+        shared,
+        (math.prod(normalised), small),
+        shape=array.shape,
+        axes=first,
+        out=out,
+        runtime=runtime,
+        timeout=timeout,
+    )

@@ -1,22 +1,25 @@
-"""What becomes of the rows of packed sequences: mean_pool."""
+"""Pooling of packed sequences: `mean_pool`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm import kernel_table
-from flashwasm.errors import OutOfMemoryError
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.kernel_table import MEAN_POOL
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.splitting import copied_to
+from flashwasm.runtime.splitting import copied_to, in_halves
+from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
 
@@ -30,23 +33,28 @@ def mean_pool(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Mean of the rows of each packed sequence.
+    """Take the mean of the rows of each packed sequence.
 
     Parameters
     ----------
     x : array_like of float, shape (T, D)
-        Sequences one after another.
+        Rows of all sequences, one sequence after another.
     cu_seqlens : array_like of int, shape (n + 1,)
-        Where each begins, and last where the last one ends: not falling, from 0 to at most T.
+        Row at which each sequence begins, and at last the row at which the last one ends. They
+        begin with 0, never fall, and are at most T.
     normalize : bool, default False
-        Whether to scale each mean to unit length.
-    out, runtime, timeout
-        As for `vecadd`.
+        True to scale each mean to unit length.
+    out : numpy.ndarray of float32, shape (n, D), optional
+        Array to write to. None means a new array.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
     numpy.ndarray of float32, shape (n, D)
-        Zeros for an empty sequence.
+        The means; zeros for an empty sequence.
 
     Raises
     ------
@@ -62,37 +70,56 @@ def mean_pool(
     rt = checked_runtime(runtime)
     rows = floats(x, "x", ndim=2)
     offsets = sequence_offsets(cu_seqlens, "cu_seqlens", rows.shape[0])
-    count, columns = len(offsets) - 1, rows.shape[1]
-    checked_out(out, (count, columns))
-    unit = flag(normalize, "normalize")
-    return _mean_pool(rows, offsets, out, rt, deadline(rt, timeout), unit=unit)
+    shape = (len(offsets) - 1, rows.shape[1])
+    checked_out(out, shape)
+    unit, until = flag(normalize, "normalize"), deadline(rt, timeout)
+    return in_halves(
+        _Sequences(rows, offsets, out),
+        partial(_mean_pool, rt, until, unit=unit),
+        _halves,
+    )
 
 
-def _mean_pool(
-    rows: Array,
-    offsets: Array,
-    out: Array | None,
-    rt: Runtime,
-    timeout: float | None,
-    *,
-    unit: bool,
-) -> Array:
-    """Pool whole, or where linear memory is too small in halves of the sequences."""
+class _Sequences(NamedTuple):
+    """Checked rows and offsets of some sequences, and where to write their means."""
+
+    rows: Array
+    offsets: Array
+    # None means a new array.
+    out: Array | None
+
+
+def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, unit: bool) -> Array:
+    """Compute the means; each task takes some of the sequences."""
+    rows, offsets, out = sequences
     count, columns = len(offsets) - 1, rows.shape[1]
-    try:
-        with Launch(rt, timeout) as op:
-            source = op.place(rows)
-            at, table = op.scratch(offsets.shape, np.int32)
-            table[:] = offsets
-            to = op.place_result((count, columns), out)
-            op.run_once(kernel_table.MEAN_POOL, (source, at, to, count, columns, unit))
-            return op.finish()
-    except OutOfMemoryError:
-        if count < 2:
-            raise
-    result = np.empty((count, columns), np.float32)
+    with Launch(rt, timeout) as launch:
+        source = launch.place(rows)
+        at, table = launch.scratch(offsets.shape, np.int32)
+        table[:] = offsets
+        to = launch.place_result((count, columns), out)
+        # Tasks are cut as if all sequences had the same length.
+        elements = -(-rows.size // max(count, 1))
+        tasks = [
+            [(source, at + 4 * i, to + 4 * i * columns, n, columns, unit)]
+            for i, n in row_tasks(count, elements, rt.threads)
+        ]
+        launch.run_tasks(MEAN_POOL, tasks)
+        return launch.finish()
+
+
+def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
+    """Split between two sequences in the middle; one sequence cannot be split."""
+    rows, offsets, out = sequences
+    count = len(offsets) - 1
+    if count < 2:
+        return None
+    # The parts go into an array of their own: `out` may share its memory with the rows, of which a
+    # later part is still to be read.
+    result = np.empty((count, rows.shape[1]), np.float32)
+    parts = []
     for first, last in ((0, count // 2), (count // 2, count)):
         begin, end = int(offsets[first]), int(offsets[last])
-        some = rows[begin:end], offsets[first : last + 1] - offsets[first]
-        result[first:last] = _mean_pool(*some, None, rt, timeout, unit=unit)
-    return copied_to(out, result)
+        part = offsets[first : last + 1] - offsets[first]
+        parts.append(_Sequences(rows[begin:end], part, result[first:last]))
+    return parts, lambda _: copied_to(out, result)

@@ -1,29 +1,31 @@
-"""Exact nearest rows by cosine, dot product or distance."""
+"""Exact search for the nearest rows, by cosine, dot product or distance: `cosine_top_k`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm.errors import OutOfMemoryError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
-from flashwasm.runtime.launch import Launch, deadline
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_halves
+from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
 
-# A call of more multiplications than this would keep a deadline or a signal waiting.
-_MOST_PRODUCTS = 1 << 26
-# A call of fewer costs more to hand to a worker than to make.
-_FEWEST_PRODUCTS = 1 << 20
-# Queries that share one packing of the corpus, at least.
+# A call packs its rows of the corpus once for all of its queries. With at least so many queries,
+# the packing costs little.
 _QUERIES = 256
 
 
@@ -41,25 +43,25 @@ def cosine_top_k(
     Parameters
     ----------
     queries : array_like of float, shape (n, D)
-        What to search for.
+        Vectors to search for.
     corpus : array_like of float, shape (N, D)
-        What to search.
+        Vectors to search among.
     k : int
-        Rows to return for each query, at most N.
+        Number of rows to return for each query, at most N.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        The cosine, in [-1, 1] and 0 for a zero vector; the dot product; or minus the squared
-        Euclidean distance.
+        Score to rank by: the cosine, in [-1, 1] and 0 for a zero vector; the dot product; or minus
+        the squared Euclidean distance.
     runtime : Runtime, optional
-        Where to run.
+        Runtime to use. None means the process's own.
     timeout : float, optional
-        Seconds.
+        Seconds that the call may take. None means the runtime's own timeout.
 
     Returns
     -------
     scores : numpy.ndarray of float32, shape (n, k)
-        Highest first. NaN ranks below every number.
+        Scores of the rows found, highest first. NaN ranks below every number.
     indices : numpy.ndarray of int64, shape (n, k)
-        Rows of the corpus; the lowest first where scores are equal.
+        Numbers of those rows in the corpus; where scores are equal, the lowest number first.
 
     Raises
     ------
@@ -86,95 +88,86 @@ def cosine_top_k(
     if count > rows.shape[0]:
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {k}"
         raise ShapeError(message)
-    return _search(rt, wanted, rows, count, METRICS[metric], 0, deadline(rt, timeout))
+    until = deadline(rt, timeout)
+    return in_halves(
+        _Search(wanted, rows, count, METRICS[metric]),
+        partial(_search, rt, until),
+        _halves,
+    )
 
 
-def _search(
-    rt: Runtime,
-    queries: Array,
-    corpus: Array,
-    k: int,
-    metric: int,
-    first: int,
-    timeout: float | None,
-) -> tuple[Array, Array]:
-    """Search the corpus whole, or where linear memory is too small in halves that are merged."""
-    try:
-        return _search_whole(rt, queries, corpus, k, metric, first, timeout)
-    except OutOfMemoryError:
-        if len(queries) > len(corpus):
-            middle = len(queries) // 2
-            halves = [
-                _search(rt, part, corpus, k, metric, first, timeout)
-                for part in (queries[:middle], queries[middle:])
-            ]
-            return np.vstack([s for s, _ in halves]), np.vstack([i for _, i in halves])
-        middle = len(corpus) // 2
-        if middle == 0:
-            raise
-    parts = [(corpus[:middle], first), (corpus[middle:], first + middle)]
-    found = [
-        _search(rt, queries, part, min(k, len(part)), metric, at, timeout) for part, at in parts
-    ]
-    return _merge(np.hstack([s for s, _ in found]), np.hstack([i for _, i in found]), k)
+class _Search(NamedTuple):
+    """Checked queries, and the rows to search among."""
+
+    queries: Array
+    corpus: Array
+    k: int
+    metric: int
+    # Number that the first of these rows has in the whole corpus.
+    first: int = 0
 
 
-def _search_whole(
-    rt: Runtime,
-    queries: Array,
-    corpus: Array,
-    k: int,
-    metric: int,
-    first: int,
-    timeout: float | None,
-) -> tuple[Array, Array]:
-    """Search pieces of the corpus on all workers, each for its own best, and merge those."""
-    n, dim = queries.shape
-    with Launch(rt, timeout) as op:
-        q, c = op.place(queries), op.place(corpus)
-        query_step, step = _steps(n, len(corpus), max(dim, 1), k, op.threads)
-        starts = range(0, len(corpus), step)
-        sizes = [min(step, len(corpus) - i) for i in starts]
-        kept = [min(k, size) for size in sizes]
-        scores_at, scores = op.scratch((n * sum(kept),))
-        indices_at, indices = op.scratch((n * sum(kept),), np.int32)
-        tasks, at = [], 0
-        for start, size, best in zip(starts, sizes, kept, strict=True):
-            rows = c + 4 * start * dim
-            for i in range(0, n, query_step):
-                to = 4 * (at + i * best)
-                count = min(query_step, n - i)
-                tasks.append(
-                    [
-                        (
-                            *(q + 4 * i * dim, rows, scores_at + to, indices_at + to),
-                            *(count, size, dim, best, start, metric),
-                        )
-                    ]
-                )
-            at += n * best
-        op.run_tasks(COSINE_TOP_K, tasks)
-        ends = np.cumsum([n * best for best in kept])[:-1]
-        all_scores, all_indices = (
-            np.hstack([p.reshape(n, best) for p, best in zip(np.split(x, ends), kept, strict=True)])
-            for x in (scores, indices)
+def _halves(
+    search: _Search,
+) -> Halves[_Search, tuple[Array, Array]] | None:
+    """Split the queries or the corpus, whichever are more; one row cannot be split."""
+    queries, corpus, k, first = search.queries, search.corpus, search.k, search.first
+    if len(queries) > len(corpus):
+        middle = len(queries) // 2
+        parts = [search._replace(queries=x) for x in (queries[:middle], queries[middle:])]
+        return parts, lambda found: (
+            np.vstack([scores for scores, _ in found]),
+            np.vstack([indices for _, indices in found]),
         )
-        return _merge(all_scores, all_indices.astype(np.int64) + first, k)
+    middle = len(corpus) // 2
+    if middle == 0:
+        return None
+    parts = [
+        search._replace(corpus=x, k=min(k, len(x)), first=at)
+        for x, at in ((corpus[:middle], first), (corpus[middle:], first + middle))
+    ]
+    return parts, lambda found: _merged(found, k)
+
+
+def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array, Array]:
+    """Search pieces of the corpus on all threads, then merge the best of each piece."""
+    queries, corpus, k, metric, first = search
+    n, dim = queries.shape
+    with Launch(rt, timeout) as launch:
+        q, c = launch.place(queries), launch.place(corpus)
+        query_step, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
+        found, tasks = [], []
+        for start in range(0, len(corpus), step):
+            size = min(step, len(corpus) - start)
+            best = min(k, size)
+            scores_at, scores = launch.scratch((n, best))
+            indices_at, indices = launch.scratch((n, best), np.int32)
+            found.append((scores, indices))
+            for i in range(0, n, query_step):
+                to = 4 * i * best
+                addresses = (q + 4 * i * dim, c + 4 * start * dim, scores_at + to, indices_at + to)
+                count = min(query_step, n - i)
+                tasks.append([(*addresses, count, size, dim, best, start, metric)])
+        launch.run_tasks(COSINE_TOP_K, tasks)
+        # The kernel returns the best of one piece in order. What is returned must be copies.
+        scores, indices = _merged(found, k) if len(found) > 1 else (found[0][0].copy(), found[0][1])
+        return scores, indices.astype(np.int64) + first
 
 
 def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int, int]:
-    """Return queries and rows of one call: enough calls for all workers, none of them long."""
-    products = queries * rows * dim
-    pieces = max(min(threads, products // _FEWEST_PRODUCTS), -(-products // _MOST_PRODUCTS), 1)
-    # Each call packs its rows anew, so the queries are cut only into blocks that outweigh that.
-    query_step = max(-(-queries // pieces), min(_QUERIES, queries), 1)
-    pieces = -(-pieces // -(-queries // query_step)) if queries else 1
-    # A piece of few rows would hand on most of them: no better than storing all scores.
+    """Return the numbers of queries and of rows of one call."""
+    calls = wanted_calls(queries * rows * dim, threads)
+    query_step = max(-(-queries // calls), min(_QUERIES, queries), 1)
+    pieces = -(-calls // -(-queries // query_step)) if queries else 1
+    # Each piece of the corpus finds up to k rows. A piece of fewer than 4 k rows would save little
+    # over storing all scores.
     return query_step, max(-(-rows // pieces), min(4 * k, rows), 1)
 
 
-def _merge(scores: Array, indices: Array, k: int) -> tuple[Array, Array]:
-    """Return the best k of each row's candidates, in copies."""
+def _merged(found: list[tuple[Array, Array]], k: int) -> tuple[Array, Array]:
+    """Return the best k of what was found for each query in several pieces."""
+    scores = np.hstack([scores for scores, _ in found])
+    indices = np.hstack([indices for _, indices in found])
     # NaN sorts last, which is where it ranks.
     order = np.lexsort((indices, -scores), axis=-1)[:, :k]
     return np.take_along_axis(scores, order, -1), np.take_along_axis(indices, order, -1)

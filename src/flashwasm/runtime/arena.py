@@ -1,4 +1,4 @@
-"""Linear memory as NumPy sees it: blocks of it, and arrays whose life decides the blocks'."""
+"""The arena: hands out blocks of linear memory, and NumPy arrays that keep their blocks alive."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ import numpy as np
 from flashwasm.errors import OutOfMemoryError, ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import DTypeLike, NDArray
 
     from flashwasm.host.shared_memory import SharedMemory
 
+    Array = NDArray[Any]
+
 ALIGNMENT = 64
 _FLOAT32 = np.dtype(np.float32)
 _PAGE_BYTES = 1 << 16
-_GROW_PAGES = 16  # Grow by a megabyte at least: each growth is a system call.
-# What is kept for requests of the same size may not make a process of many sizes large.
+# Memory grows by at least a megabyte, because each growth is a system call.
+_GROW_PAGES = 16
+# Bytes of freed blocks that are kept whole for requests of the same size. Beyond that they are
+# merged first, so that a process that asks for many different sizes does not grow needlessly.
 _MOST_KEPT = 1 << 26
 
 
 class Block(weakref.ref["NDArray[Any]"]):
-    """A piece of linear memory that is free again when its array is gone.
+    """A weak reference to an array over a piece of linear memory, which is free when that is gone.
 
-    It refers to the array that was made over it. NumPy makes every view of that array keep it,
-    since what lies below it is no array.
+    Views of the array do not outlive it: NumPy makes each of them hold a reference to it, because
+    below it there is no other array that a view could refer to.
 
     Attributes
     ----------
     offset, size : int
-        Where it lies, and its length in bytes.
+        Address of the piece in linear memory, and its length in bytes.
     key : int
-        Identity of the array.
+        The array's ``id``.
     """
 
     __slots__ = ("key", "offset", "size")
@@ -48,32 +54,47 @@ class Block(weakref.ref["NDArray[Any]"]):
 
 
 class Arena:
-    """Hands out linear memory, grows it when it runs short, and takes blocks back.
+    """Allocator of linear memory: hands blocks out, takes them back, and grows the memory.
 
-    A block freed is kept for the next request of its size; when they become many bytes, or space
-    runs short, all of those are merged with their neighbours first.
+    A freed block is kept whole for the next request of its size. When the kept blocks make up many
+    bytes, or memory runs short, all of them are merged with their free neighbours.
 
     Parameters
     ----------
     memory : SharedMemory
         The memory to hand out.
     begin : int
-        The first byte that is free.
+        Address of the first free byte.
+
+    Attributes
+    ----------
+    address : int
+        Address of linear memory in this process.
+    content : object
+        Linear memory as a buffer.
+    blocks : dict of int to Block
+        The blocks under arrays that live, by the arrays' ``id``.
+    in_use, peak : int
+        Bytes handed out now, and at most so far.
     """
 
     def __init__(self, memory: SharedMemory, begin: int) -> None:
         self._memory = memory
         self._lock = threading.Lock()
         self._end = -(-begin // ALIGNMENT) * ALIGNMENT
-        self._free: list[tuple[int, int]] = []  # (offset, size), by offset, no two adjacent.
-        self._kept: dict[int, list[int]] = {}  # Size to offsets that were freed whole.
+        # Free pieces as (offset, size), sorted by offset, no two of them adjacent.
+        self._free: list[tuple[int, int]] = []
+        # Offsets of the kept blocks, by their size.
+        self._kept: dict[int, list[int]] = {}
         self._kept_bytes = 0
-        # Arrays die at any time, also while the lock is held: their blocks are queued.
+        # An array can die at any moment, even while this thread holds the lock. Its block is
+        # therefore only queued here; the next call of a method takes it back.
         self._dead: deque[Block] = deque()
         self.blocks: dict[int, Block] = {}
         self.in_use = 0
         self.peak = 0
         self.address = memory.address
+        self.content = memory.content
 
     @property
     def reserved(self) -> int:
@@ -86,7 +107,7 @@ class Arena:
         return self._memory.max_pages * _PAGE_BYTES
 
     def allocate(self, size: int) -> int:
-        """Return the offset of ``size`` free bytes, to be given back with ``release``.
+        """Return the offset of ``size`` free bytes, which `release` takes back.
 
         Raises
         ------
@@ -95,7 +116,8 @@ class Arena:
         """
         size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
         with self._lock:
-            self._bury()
+            if self._dead:
+                self._take_back_dead()
             kept = self._kept.get(size)
             if kept:
                 offset = kept.pop()
@@ -106,22 +128,20 @@ class Arena:
             self.peak = max(self.peak, self.in_use)
         return offset
 
-    def release(self, offset: int, size: int) -> None:
-        """Take back what ``allocate`` gave."""
-        size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+    def release(self, blocks: Iterable[tuple[int, int]]) -> None:
+        """Take back blocks, each given by the offset from `allocate` and the size asked for."""
         with self._lock:
-            self._keep(offset, size)
+            for offset, size in blocks:
+                self._keep(offset, size)
 
-    def array(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32
-    ) -> tuple[NDArray[Any], int]:
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32) -> tuple[Array, int]:
         """Return a new array in linear memory, its contents undefined, and its offset."""
         size = math.prod(shape) * dtype.itemsize
         offset = self.allocate(size)
         try:
-            array: NDArray[Any] = np.ndarray(shape, dtype, self._memory.content, offset)
-        except ValueError as error:  # An empty array may have axes that NumPy does not take.
-            self.release(offset, size)
+            array: Array = np.ndarray(shape, dtype, self.content, offset)
+        except ValueError as error:  # NumPy refuses some shapes of empty arrays: axes too long.
+            self.release([(offset, size)])
             message = f"shape: {error}, got {shape}"
             raise ShapeError(message) from None
         block = Block(array, self._dead.append)
@@ -129,14 +149,12 @@ class Arena:
         self.blocks[block.key] = block
         return array, offset
 
-    def view(
-        self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32
-    ) -> NDArray[Any]:
-        """Return an array over memory that the caller holds."""
-        return np.ndarray(shape, np.dtype(dtype), self._memory.content, offset)
+    def view(self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
+        """Return an array over memory that the caller has allocated."""
+        return np.ndarray(shape, np.dtype(dtype), self.content, offset)
 
-    def offset_of(self, x: NDArray[Any]) -> int | None:
-        """Return where an array begins in linear memory, or None where it lies elsewhere."""
+    def offset_of(self, x: Array) -> int | None:
+        """Return the offset of an array in linear memory, or None if it lies elsewhere."""
         block = self.blocks.get(id(x))
         if block is not None and block() is x:
             return block.offset
@@ -146,41 +164,50 @@ class Arena:
         return offset if 0 <= offset < self.reserved else None
 
     def whole_arrays(
-        self, arrays: tuple[object, ...], dtype: np.dtype[Any] = _FLOAT32
+        self, arrays: Iterable[Array | None], dtype: np.dtype[Any] = _FLOAT32
     ) -> list[int] | None:
-        """Return the offsets of arrays of a dtype as handed out, or None if one is not that.
+        """Return the offsets of arrays that kernels can read as they are; None if one is not such.
 
-        Two of them are either the same or apart.
+        They are arrays of ``dtype`` exactly as the arena handed them out: each is contiguous, and
+        any two are either the same or do not overlap. An operand that is None has offset 0.
         """
         offsets = []
         for x in arrays:
+            if x is None:
+                offsets.append(0)
+                continue
             block = self.blocks.get(id(x))
-            array = None if block is None else block()
-            if array is None or array is not x or array.dtype is not dtype:
+            if block is None or block() is not x or x.dtype is not dtype:
                 return None
-            offsets.append(block.offset)  # type: ignore[union-attr]
+            offsets.append(block.offset)
         return offsets
 
     def settle(self) -> None:
-        """Count out the blocks whose arrays are gone."""
+        """Take back the blocks whose arrays are gone, so that ``in_use`` is exact."""
         with self._lock:
-            self._bury()
+            self._take_back_dead()
 
-    def _bury(self) -> None:
+    def _take_back_dead(self) -> None:
+        """Take back the queued blocks."""
         while self._dead:
             block = self._dead.popleft()
             if self.blocks.get(block.key) is block:
                 del self.blocks[block.key]
-            size = -(-block.size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
-            self._keep(block.offset, size)
+            self._keep(block.offset, block.size)
 
     def _keep(self, offset: int, size: int) -> None:
+        """Keep a freed block whole for the next request of its size."""
+        size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
         self.in_use -= size
         self._kept.setdefault(size, []).append(offset)
         self._kept_bytes += size
 
     def _find(self, size: int) -> int:
-        """Return space from the free list, else from the end, else after merging what is kept."""
+        """Return the offset of free space.
+
+        It comes from the free list, else from growing the memory, else from the kept blocks once
+        they are merged. Where these are many bytes, they are merged before the memory grows.
+        """
         offset = self._first_fit(size)
         if offset is None and self._kept_bytes <= _MOST_KEPT:
             offset = self._extend(size)
@@ -193,6 +220,7 @@ class Arena:
         return offset
 
     def _first_fit(self, size: int) -> int | None:
+        """Return the offset of the first free piece that is large enough, and take it."""
         for at, (offset, length) in enumerate(self._free):
             if length >= size:
                 if length == size:
@@ -203,6 +231,7 @@ class Arena:
         return None
 
     def _extend(self, size: int) -> int | None:
+        """Return the offset of new space at the end; None if the memory may not grow so far."""
         end = self._end + size
         pages = -(-end // _PAGE_BYTES)
         if pages > self._memory.pages:
@@ -213,7 +242,7 @@ class Arena:
         return offset
 
     def _merge_kept(self) -> bool:
-        """Move all kept blocks to the free list, merged; return whether there were any."""
+        """Move all kept blocks to the free list, merged; return True if there were any."""
         if not any(self._kept.values()):
             return False
         for size, offsets in self._kept.items():
@@ -226,6 +255,7 @@ class Arena:
         return True
 
     def _insert(self, offset: int, size: int) -> None:
+        """Add a piece to the free list, merged with its neighbours."""
         at = bisect_left(self._free, (offset, 0))
         if at < len(self._free) and self._free[at][0] == offset + size:
             size += self._free.pop(at)[1]

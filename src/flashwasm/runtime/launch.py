@@ -1,4 +1,4 @@
-"""One operation in a runtime: where its operands lie, and the calls that it makes."""
+"""A launch: one use of a runtime, from operands in linear memory to a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.errors import ClosedError, DeadlineExceeded
 from flashwasm.host.workers import check_status
-from flashwasm.validation import seconds
+from flashwasm.runtime.deadline import Deadline, deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,41 +27,45 @@ if TYPE_CHECKING:
 _FLOAT32 = np.dtype(np.float32)
 
 
-class Deadline(float):
-    """When a call has to end, by ``monotonic``; taken wherever seconds from now are."""
-
-
-def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
-    """Return when a call that begins now has to end: all of it, where it has several operations."""
-    if isinstance(timeout, Deadline):
-        return timeout
-    limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
-    return None if limit is None else Deadline(monotonic() + limit)
-
-
 class Launch:
-    """One operation in a runtime: holds its lock, its deadline and its temporary blocks.
+    """One use of a runtime, as a context manager that holds its lock and owns temporary memory.
+
+    Inside, operands are placed in linear memory, then the result, then kernels run; ``finish``
+    returns the result. For example, ``y = f(x)`` by a kernel of signature (x, y, count)::
+
+        with Launch(runtime, timeout) as launch:
+            source = launch.place(x)
+            to = launch.place_result(x.shape, None)
+            launch.run_once(kernel, (source, to, x.size))
+            return launch.finish()
 
     Parameters
     ----------
     runtime : Runtime
-        Where to run.
+        The runtime to use.
     timeout : float, optional
-        Seconds from now, or a `Deadline`; None means the runtime's own seconds.
+        Seconds from now, or a `Deadline`. None means the runtime's own timeout.
     """
 
-    # Whether every input so far lies in linear memory.
+    # True if every operand placed so far lies in linear memory: then the result stays there too.
     all_resident = True
-    _result: Array | None = None
-    _pending: Array | None = None  # The result, where it is still to be copied out.
+    _deadline: Deadline | None = None
+    # Arrays that the kernel adds to, each with its copy in temporary memory.
+    _sums: tuple[tuple[Array, Array], ...] = ()
+    # The result, if the kernel writes straight to it.
+    _result: Array
+    # The result in temporary memory, if it is still to be copied out, and where to.
+    _pending: Array | None = None
+    _out: Array | None = None
 
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
         self.runtime = runtime
+        # Offset and size of each temporary block.
         self._blocks: list[tuple[int, int]] = []
-        # The inputs that are read in place, and where they begin.
+        # The operands that are read where they lie, and their offsets.
         self._residents: list[tuple[Array, int]] = []
-        self._sums: list[tuple[Array, Array]] = []
-        self._deadline = deadline(runtime, timeout)
+        if timeout is not None or runtime.timeout is not None:
+            self._deadline = deadline(runtime, timeout)
 
     def __enter__(self) -> Launch:
         runtime = self.runtime
@@ -83,30 +87,35 @@ class Launch:
     ) -> None:
         try:
             if kind is not None:
-                # Memory that a helper may still write to must not go to anyone else.
+                # A helper thread may still write to the blocks: they must not go to anyone else.
                 self.runtime.workers.settle()
-            for offset, size in self._blocks:
-                self.runtime.arena.release(offset, size)
+            if self._blocks:
+                self.runtime.arena.release(self._blocks)
         finally:
             self.runtime.lock.release()
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> tuple[int, Array]:
-        """Return the address and an array of memory that lasts as long as this operation."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        offset = self.runtime.arena.allocate(size)
+        """Return the address and an array of memory that lasts until this launch ends."""
+        arena = self.runtime.arena
+        kind = np.dtype(dtype)
+        size = math.prod(shape) * kind.itemsize
+        offset = arena.allocate(size)
         self._blocks.append((offset, size))
-        return offset, self.runtime.arena.view(offset, shape, dtype)
+        return offset, np.ndarray(shape, kind, arena.content, offset)
 
     def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
-        """Return the address of ``x``, contiguous and of ``dtype``, copied only if need be."""
+        """Return the address of ``x``, contiguous and of ``dtype``.
+
+        An array of linear memory that is so already is used where it lies. Any other is copied.
+        """
         arena = self.runtime.arena
-        # The quick way in: a whole array of linear memory is contiguous.
+        # The most frequent case first: an array as the arena handed it out is contiguous.
         block = arena.blocks.get(id(x))
         if block is not None and x.dtype is dtype and block() is x:
-            offset: int | None = block.offset
             self._residents.append((x, block.offset))
             return block.offset
-        offset = arena.offset_of(x)
+        # An array without a base owns its memory, so it lies elsewhere.
+        offset = None if x.base is None else arena.offset_of(x)
         if offset is None:
             self.all_resident = False
         elif x.dtype == dtype and x.flags.c_contiguous:
@@ -116,11 +125,23 @@ class Launch:
         self.runtime.copy(target, x)
         return offset
 
-    def place_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return address and strides, in elements, of float32 ``x``, copied only if need be.
+    def place_parameter(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
+        """Return the address of a small operand, which does not decide where the result lies.
 
-        Any strides are kept where ``x`` lies in linear memory; a copy is contiguous, with the last
-        two axes in the order in which they lie.
+        A result stays in linear memory if all operands lie there. The ids of `embedding`, for
+        example, are no reason to copy the result out.
+        """
+        resident = self.all_resident
+        address = self.place(x, dtype)
+        self.all_resident = resident
+        return address
+
+    def place_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
+        """Return the address and the strides, in elements, of float32 ``x``.
+
+        An array of linear memory is used where it lies, with any strides. A copy is contiguous; if
+        the last two axes of ``x`` are swapped in memory, as those of a transposed view are, they
+        are swapped in the copy too.
         """
         offset = self.runtime.arena.offset_of(x)
         if offset is not None and x.dtype == _FLOAT32 and x.flags.aligned:
@@ -134,7 +155,10 @@ class Launch:
         return self.place(x), _contiguous_strides(x.shape)
 
     def place_rows(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the address and the strides, in elements, of float32 rows that are contiguous."""
+        """Return the address and the strides, in elements, of float32 ``x``, its rows contiguous.
+
+        A row is what lies along the last axis; all other axes may have any strides.
+        """
         address, strides = self.place_strided(x)
         if strides[-1] == 1 or x.shape[-1] <= 1:
             return address, strides
@@ -142,47 +166,49 @@ class Launch:
         self.runtime.copy(target, x)
         return offset, _contiguous_strides(x.shape)
 
-    def place_parameter(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
-        """Put a small operand, which does not decide where the result lies."""
-        resident = self.all_resident
-        address = self.place(x, dtype)
-        self.all_resident = resident
-        return address
-
     def place_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return address and strides of float32 rows that the kernel adds to.
+        """Return the address and the strides of float32 rows that the kernel adds to.
 
-        What had to be copied is copied back by `copy_sums_back`.
+        If ``x`` had to be copied, `copy_sums_back` brings the sums back to it.
         """
         if self.runtime.arena.offset_of(x) is not None:
             return self.place_rows(x)
         offset, copy = self.scratch(x.shape)
         self.runtime.copy(copy, x)
-        self._sums.append((x, copy))
+        self._sums = (*self._sums, (x, copy))
         return offset, _contiguous_strides(x.shape)
 
     def copy_sums_back(self) -> None:
-        """Copy back what `place_sums` copied."""
+        """Copy the sums to the arrays that `place_sums` had to copy."""
         for x, copy in self._sums:
             self.runtime.copy(x, copy)
 
     def place_result(
         self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False
     ) -> int:
-        """Return the address to write the float32 result to; call it when all inputs are put.
+        """Return the address to write the float32 result to. All operands must be placed before.
 
-        The result stays in linear memory where all inputs lie there. ``in_place`` says that the
-        kernel may write over an input that begins at the same address, so also over its copy.
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the result.
+        out : numpy.ndarray of float32, optional
+            The array that is to hold it. None means a new one, which stays in linear memory if all
+            operands lie there.
+        in_place : bool, default False
+            True if the kernel may write its result over an operand of the same size. The temporary
+            copy of such an operand is then used for the result.
         """
         arena = self.runtime.arena
         if out is None and self.all_resident:
             self._result, offset = arena.array(shape)
             return offset
-        self._result = out
         if out is not None and out.flags.c_contiguous:
             found = arena.offset_of(out)
             if found is not None and not self._would_clobber(found, out.nbytes, in_place=in_place):
+                self._result = out
                 return found
+        self._out = out
         if in_place:
             size = 4 * math.prod(shape)
             for offset, length in self._blocks:
@@ -193,16 +219,15 @@ class Launch:
         return offset
 
     def finish(self) -> Array:
-        """Return the result, copied out of linear memory where it belongs elsewhere."""
-        if self._pending is not None:
-            if self._result is None:
-                self._result = np.empty(self._pending.shape, np.float32)
-            self.runtime.copy(self._result, self._pending)
-        assert self._result is not None  # noqa: S101 - place_result() was called.
-        return self._result
+        """Return the result, copied out of temporary memory if it is there."""
+        if self._pending is None:
+            return self._result
+        result = np.empty(self._pending.shape, np.float32) if self._out is None else self._out
+        self.runtime.copy(result, self._pending)
+        return result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
-        """Return whether writing there would change an input before it is read."""
+        """Return True if writing there would change an operand before it is read."""
         end = offset + size
         for x, begin in self._residents:
             first, last = begin, begin + x.nbytes
@@ -217,19 +242,21 @@ class Launch:
 
     @property
     def threads(self) -> int:
-        """Workers that tasks may be spread over."""
+        """Number of threads that tasks may be spread over."""
         return self.runtime.threads
 
     def run_once(self, kernel: Kernel, arguments: Sequence[float]) -> None:
-        """Call a kernel once on the calling thread."""
+        """Call a kernel once, on the calling thread."""
         if self._deadline is not None:
             self.check_deadline()
-        check_status(kernel, _timed_call(self.runtime, kernel, arguments))
+        status = _timed_call(self.runtime, kernel, arguments)
+        if status:
+            check_status(kernel, status)
 
     def run_tasks(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
-        """Run a kernel's tasks on all workers; the order in which they end does not matter."""
+        """Run a kernel's tasks on all threads, in any order."""
         if len(tasks) == 1 and len(tasks[0]) == 1:
-            self.run_once(kernel, *tasks[0])
+            self.run_once(kernel, tasks[0][0])
             return
         runtime = self.runtime
         start = perf_counter()
@@ -240,13 +267,13 @@ class Launch:
             runtime.calls += sum(len(task) for task in tasks)
 
     def check_deadline(self) -> None:
-        """Raise where the time is up."""
+        """Raise DeadlineExceeded if the time is up."""
         if self._deadline is not None and monotonic() > self._deadline:
             message = "the operation did not finish within its timeout"
             raise DeadlineExceeded(message)
 
 
-def run_at_once(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) -> int:
+def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
     """Call a kernel whose operands are known to lie in linear memory; return its status."""
     with runtime.lock:
         if runtime.closed_because:
@@ -255,6 +282,7 @@ def run_at_once(runtime: Runtime, kernel: Kernel, arguments: tuple[float, ...]) 
 
 
 def _timed_call(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
+    """Call a kernel on the calling thread, and count the call and its time."""
     start = perf_counter()
     status = runtime.kernel_calls[kernel](arguments)
     runtime.kernel_seconds += perf_counter() - start

@@ -1,89 +1,124 @@
-"""Cutting an operation: into parts that fit linear memory, and into tasks for the workers."""
+"""Splitting a problem in halves where linear memory is too small for the whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from flashwasm.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
+    # Operands of an array's part, or of the whole array, and where to write it, or None.
+    Part = tuple[tuple[Array, ...], Array | None]
 
-# A call on fewer elements than this costs more to hand to a worker than to make.
-_TASK_ELEMENTS = 1 << 16
-# A call on more would keep a deadline or a signal waiting: this is about a millisecond.
-_MOST_ELEMENTS = 1 << 20
+Problem = TypeVar("Problem")
+Result = TypeVar("Result")
+# The parts of a problem, and a function that joins the list of their results.
+Halves: TypeAlias = "tuple[Sequence[Problem], Callable[[list[Result]], Result]]"
+
+
+def in_halves(
+    problem: Problem,
+    compute: Callable[[Problem], Result],
+    halve: Callable[[Problem], Halves[Problem, Result] | None],
+) -> Result:
+    """Compute a problem whole or, where linear memory is too small for it, in halves.
+
+    Halves that are still too large are split again. The parts are computed one after another, in
+    the order in which ``halve`` returns them.
+
+    Parameters
+    ----------
+    problem : object
+        The problem, in any form that the two functions understand.
+    compute : callable
+        Takes a problem and returns its result. It raises OutOfMemoryError before it changes
+        anything that is seen outside.
+    halve : callable
+        Takes a problem and returns its parts, and a function that joins the list of their results.
+        Returns None for a problem that cannot be split.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If a part that cannot be split does not fit.
+    """
+    try:
+        return compute(problem)
+    except OutOfMemoryError:
+        halves = halve(problem)
+        if halves is None:
+            raise
+    parts, join = halves
+    return join([in_halves(part, compute, halve) for part in parts])
 
 
 def in_parts(
-    compute: Callable[..., Array],
+    compute: Callable[[Part], Array],
     operands: tuple[Array, ...],
     shape: tuple[int, ...],
     axes: int,
     out: Array | None,
-    *rest: Any,
 ) -> Array:
-    """Compute a result whole, or where linear memory is too small in halves of its first axes.
+    """Compute an array whole or, where linear memory is too small for it, in halves of an axis.
 
     Parameters
     ----------
     compute : callable
-        Takes the operands, where to write (None for a new array) and the rest; returns the result.
+        Takes a pair: the operands of a part, and the array to write it to, or None for a new one.
+        Returns the part.
     operands : tuple of numpy.ndarray
-        What is cut along with the result.
+        The arrays whose first axes are those of the result. They are split along with it.
     shape : tuple of int
-        Of the result.
+        Shape of the result.
     axes : int
-        How many of the result's first axes may be cut.
+        Number of the result's first axes that may be split.
     out : numpy.ndarray, optional
-        Where to write.
-    rest
-        Whatever else ``compute`` takes, the same for every part.
+        Where to write the result. None means a new array.
     """
-    try:
-        return compute(*operands, out, *rest)
-    except OutOfMemoryError:
-        if axes == 0 or shape[0] == 0 or (shape[0] == 1 and axes == 1):
-            raise
-    if shape[0] == 1:
-        inner = tuple(x[0] for x in operands)
-        result = in_parts(compute, inner, shape[1:], axes - 1, None, *rest)
-        return copied_to(out, result[None])
-    # Parts of `out` must not be written while parts of an input that lie there are to be read.
-    result = np.empty(shape, np.float32)
-    middle = shape[0] // 2
-    for part in (slice(0, middle), slice(middle, shape[0])):
-        some = tuple(x[part] for x in operands)
-        target = result[part]
-        np.copyto(target, in_parts(compute, some, target.shape, axes, None, *rest))
-    return copied_to(out, result)
+
+    def halve(part: Part) -> Halves[Part, Array] | None:
+        """Split the operands, and make the array that the halves are written to."""
+        arrays, target = part
+        size = shape if target is None else target.shape
+        axis = axis_to_split(size[:axes])
+        if axis is None:
+            return None
+        # The parts go into an array of their own: `out` may share its memory with an operand, of
+        # which a later part is still to be read.
+        result = np.empty(size, np.float32)
+        halves: list[Part] = [
+            (tuple(x[i] for x in arrays), result[i]) for i in halves_of(size, axis)
+        ]
+        return halves, lambda _: copied_to(target, result)
+
+    return in_halves((operands, out), compute, halve)
+
+
+def axis_to_split(shape: tuple[int, ...]) -> int | None:
+    """Return the first axis with at least two entries, or None where there is none.
+
+    Halves of the first such axis of a contiguous array are contiguous too. A half that lies in
+    linear memory is then read where it lies, without a copy.
+    """
+    return next((axis for axis, size in enumerate(shape) if size > 1), None)
+
+
+def halves_of(shape: tuple[int, ...], axis: int) -> list[tuple[slice, ...]]:
+    """Return what to index an array of a shape with, to get its two halves along an axis."""
+    before, middle = (slice(None),) * axis, shape[axis] // 2
+    return [(*before, slice(0, middle)), (*before, slice(middle, shape[axis]))]
 
 
 def copied_to(out: Array | None, result: Array) -> Array:
-    """Return a result, in ``out`` where that is given."""
+    """Return the result, copied to ``out`` where that is given."""
     if out is None:
         return result
     np.copyto(out, result)
     return out
-
-
-def is_one_task(elements: int, threads: int) -> bool:
-    """Return whether a call on so many elements is best made whole, on the calling thread."""
-    return elements <= (_TASK_ELEMENTS if threads > 1 else _MOST_ELEMENTS)
-
-
-def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
-    """Cut rows into (first, count) pieces, enough for all workers, neither small nor large."""
-    if is_one_task(rows * columns, threads):
-        return [(0, rows)]
-    wanted = min(rows * columns // (2 * threads), _MOST_ELEMENTS)
-    step = max(wanted, _TASK_ELEMENTS) // max(columns, 1)
-    # Whole groups of 16 elements keep every piece aligned as the first is.
-    step = max(1, step if columns >= 16 else step // 16 * 16)
-    return [(i, min(step, rows - i)) for i in range(0, rows, step)]

@@ -1,10 +1,10 @@
-"""Indexes of vectors: exact search, and search of a graph."""
+"""Indexes of vectors: exact search, approximate search of a graph, and shards of either."""
 
 from __future__ import annotations
 
-from flashwasm.search.flat import FlatIndex
-from flashwasm.search.hnsw import HNSWIndex
-from flashwasm.search.report import SearchReport
-from flashwasm.search.sharded import ShardedIndex
+from flashwasm.search.flat.flat_index import FlatIndex
+from flashwasm.search.hnsw.hnsw_index import HNSWIndex
+from flashwasm.search.search_report import SearchReport
+from flashwasm.search.sharded.sharded_index import ShardedIndex
 
 __all__ = ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"]

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: after a crash, a file has either its old content or the whole new one."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ __all__ = ["write_atomically"]
 
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file so that a reader sees the old content or the new, whatever happens meanwhile.
+    """Write a file, so that a reader sees either the old content or the new at any moment.
+
+    The content goes to a temporary file in the same folder, is flushed to the disk, and takes the
+    place of the old file by a rename.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; its folder is made if need be.
+        Path of the file. Its folder is made if need be.
     parts : iterable of bytes
-        The content, in order.
+        Content, in order.
 
     Raises
     ------
     OSError
-        If it cannot be written; the old content stays.
+        If the file cannot be written; the old content stays.
 
     Examples
     --------

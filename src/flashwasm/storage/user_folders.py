@@ -1,4 +1,4 @@
-"""Where files of this user go: models in the data folder, what can be made again in the cache."""
+"""Folders of the user: one for models and other data, one for caches that can be made again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def _folder(override: str, xdg: str, macos: str, windows: str, other: str) -> Path:
-    """Return the folder that the environment names, or the platform's own."""
+    """Return the folder that an environment variable names, or else the platform's own."""
     if named := os.environ.get(override):
         return Path(named)
     if sys.platform == "win32":

@@ -1,6 +1,7 @@
 """Coverage databases: who runs what, which tests are near, what is not run at all."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ import flashwasm as fw
 from flashwasm.cli import main
 from flashwasm.cli.line_ranges import format_lines
 from flashwasm.qe import CoverageIndex
-from flashwasm.qe.coverage.data import CoverageData
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.coverage.gaps import find_gaps
 
 LIBRARY = """\
@@ -348,6 +349,7 @@ def test_a_real_run(folder):
     )
     (folder / ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
     command = [sys.executable, "-m", "coverage", "run", "--source=.", "-m", "pytest", "-q"]
-    subprocess.run(command, check=True, cwd=folder, capture_output=True)
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True)
     index = CoverageIndex.load(".coverage")
     assert index.who("lib.py", [2]) == {"test_lib.test_small": [2]}

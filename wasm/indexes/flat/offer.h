@@ -1,4 +1,4 @@
-/* What the two searches of panels share: how distances reach the heaps. */
+/* The part that both searches of panels share: offering distances to the heaps. */
 #ifndef FLASHWASM_INDEXES_FLAT_OFFER_H
 #define FLASHWASM_INDEXES_FLAT_OFFER_H
 

@@ -58,8 +58,7 @@ static void pack_queries(const struct flat_search_arguments *args, struct code_w
     for (int32_t q = 0; q < count; q++) w->thresholds[q] = INT32_MIN;
 }
 
-/* What the bounds need to know of vectors beside their codes, for four vectors; or the greatest of a panel, in all
- * lanes. */
+/* Properties of four vectors that their bounds need beside the codes; or the greatest of a panel's, in all lanes. */
 struct coded {
     f32x4 scale, error;
     f32x4 size; /* The length of the codes, or for l2 its square. */

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 __all__ = ["Failure", "Frame", "plain", "read_failure"]
 
-# What is kept of a text: failures of recursion repeat frames by the thousand, and the end says why.
+# Characters that are kept of a text. An endless recursion repeats its frames by the thousand, and
+# the end of the text says what was raised.
 _KEPT = 1 << 16
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-# Drawn by exception groups before each line, and between their members.
+# Python draws these margins before each line of an exception group, and between its members.
 _GROUP_MARGIN = re.compile(r"^(?:E  )?\s*(?:[|+] ?)+(?:-[+-]*)?")
 _GROUP_MEMBER = re.compile(r"\+-+ (?:\d+|\.\.\.) -+|^E?\s*\|?\s*\+?-*\+-{4,} \d+ -+")
 _CHAIN = (
@@ -39,7 +40,17 @@ _FOREIGN = re.compile(r"(^|/)(site-packages|dist-packages)/|/lib/python\d[\d.]*/
 
 @dataclass(frozen=True)
 class Frame:
-    """A place on the stack."""
+    """A place on the stack.
+
+    Attributes
+    ----------
+    path : str
+        File.
+    line : int
+        Line number, from 1.
+    function : str
+        Name of the function; "" if the text names none.
+    """
 
     path: str
     line: int
@@ -47,7 +58,7 @@ class Frame:
 
     @property
     def is_product(self) -> bool:
-        """Whether it is neither a test's nor an installed package's nor Python's own."""
+        """True if the file is no test, no part of an installed package, and not Python's own."""
         path = self.path.replace("\\", "/")
         return not (_TEST_FILE.search(path) or _FOREIGN.search(path))
 
@@ -57,20 +68,20 @@ class Frame:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something failed.
+    """An exception with its stack, as a text shows it.
 
     Parameters
     ----------
     exception : str
-        The exception's type, without its module; "" where the text names none.
+        Type of the exception, without its module; "" if the text names none.
     message : str
-        The first line of its message.
+        First line of its message.
     frames : tuple of Frame
-        The stack, innermost last.
+        The stack, the innermost frame last.
     text : str
-        The text, without colours, at most its last 65,536 characters.
+        The text without colours, at most its last 65,536 characters.
     causes : tuple of str
-        Types of the exceptions that led to this one, and of the members of a group.
+        Types of the exceptions that led to this one, and of the other members of a group.
     """
 
     exception: str
@@ -81,7 +92,7 @@ class Failure:
 
     @property
     def place(self) -> Frame | None:
-        """Return the innermost frame of the product, else of a test, else of anything."""
+        """Innermost frame of the product; without one that of a test, and else of anything."""
         product = [frame for frame in self.frames if frame.is_product]
         own = [frame for frame in self.frames if not _FOREIGN.search(frame.path)]
         found = product or own or self.frames
@@ -89,10 +100,10 @@ class Failure:
 
     @property
     def signature(self) -> tuple[str, str, str]:
-        """Return what failures of one defect share: exception, file and function.
+        """Exception, file and function, which the failures of one defect have in common.
 
-        Without a frame in the product it is the test's file alone: the tests of one file fail
-        together for one reason more often than each for its own.
+        If no frame is in the product, the file is the test's and the function is left empty: the
+        tests of one file more often fail for one common reason than each for a reason of its own.
         """
         place = self.place
         if place is None:
@@ -102,21 +113,21 @@ class Failure:
 
 @dataclass
 class _Part:
-    """One exception of a chain or of a group."""
+    """One exception of a chain or of a group, while its lines are read."""
 
     frames: list[Frame]
     exception: str = ""
     message: str = ""
-    named_at: int = -1
+    named_at: int = -1  # Number of frames above the line that named the exception.
 
 
 def plain(text: str) -> str:
-    """Return a text without colours and other terminal commands, its lines ended by newlines."""
+    """Return a text without colours and other terminal commands, lines ended by newlines."""
     return _ANSI.sub("", text).replace("\r\n", "\n")
 
 
 def read_failure(text: str) -> Failure:
-    r"""Read the last exception of a traceback, and of a group its first member.
+    r"""Read the last exception of a traceback, or the first member of an exception group.
 
     Parameters
     ----------
@@ -126,7 +137,7 @@ def read_failure(text: str) -> Failure:
     Returns
     -------
     Failure
-        Without frames where the text is no traceback.
+        Without exception and frames if the text is no traceback.
 
     Examples
     --------
@@ -150,7 +161,8 @@ def read_failure(text: str) -> Failure:
     known = [part for part in parts if part.exception]
     if not known:
         return Failure("", "", tuple(f for part in parts for f in part.frames), clean)
-    # A group says only how many failed: its first member says what. Of a chain the last counts.
+    # A group says only how many of its members failed, so its first member is taken. In a chain,
+    # the last exception is the one that ended the test.
     leaves = [part for part in known if not part.exception.endswith("ExceptionGroup")]
     chosen = (leaves or known)[0 if members else -1]
     frames = chosen.frames or next((p.frames for p in reversed(known) if p.frames), [])
@@ -159,7 +171,7 @@ def read_failure(text: str) -> Failure:
 
 
 def _read_line(line: str, part: _Part, function: str) -> str:
-    """Take in a line of a part; return the function that pytest's long style shows just now."""
+    """Read one line into a part. Return the function whose source pytest's long style shows."""
     if found := _PYTHON_FRAME.match(line):
         part.frames.append(Frame(found["path"], int(found["line"]), found["name"] or ""))
     elif found := _SHORT_FRAME.match(line):
@@ -182,7 +194,7 @@ def _read_line(line: str, part: _Part, function: str) -> str:
 
 
 def _read_error(text: str, part: _Part) -> None:
-    """Take in one of pytest's lines that start with E; the first says what was raised."""
+    """Read one of pytest's lines that start with E. The first of them names the exception."""
     if part.exception or not text:
         return
     if found := _EXCEPTION.match(text):
@@ -192,8 +204,9 @@ def _read_error(text: str, part: _Part) -> None:
 
 
 def _name(part: _Part, error: str, message: str | None) -> None:
-    """Take in what was raised: the first name after the frames; what follows is its message."""
-    # Before any frame, only what is surely an exception: a log may stand there.
+    """Set the exception of a part. A second name without a frame between is part of the message."""
+    # Lines of a log may stand before the first frame. There, a name counts only if its ending says
+    # that it is an exception.
     sure = part.frames or _SURELY.search(error)
     if sure and len(part.frames) > part.named_at:
         part.named_at = len(part.frames)

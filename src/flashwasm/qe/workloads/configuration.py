@@ -170,6 +170,7 @@ BLOCK_SIZE_PRESETS: Mapping[int, BlockConfig] = MappingProxyType(
 def _settings(
     strategy: str, blocks: tuple[int, int, int, int], speedup: tuple[float, float]
 ) -> FlashAttentionConfig:
+    """Return the settings of one row of the table below."""
     return FlashAttentionConfig(
         strategy=strategy, blocks=BlockConfig(*blocks), target_speedup=TargetSpeedup(*speedup)
     )

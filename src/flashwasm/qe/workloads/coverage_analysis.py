@@ -10,7 +10,7 @@ import numpy.typing as npt
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.qe.workloads.similarity import VectorMatch, rank_rows
 from flashwasm.search import HNSWIndex
-from flashwasm.search.report import plan
+from flashwasm.search.search_report import plan
 from flashwasm.validation import as_array, floats, shaped
 
 if TYPE_CHECKING:
@@ -71,7 +71,19 @@ class CoverageRows:
         return sum(len(members) for members in self._members)
 
     def search(self, query: Array, count: int) -> list[VectorMatch]:
-        """Return the rows nearest to a query ``(D,)``, the highest cosine first."""
+        """Return the rows nearest to a query, the highest cosine first.
+
+        Parameters
+        ----------
+        query : numpy.ndarray of float, shape (D,)
+            The query.
+        count : int
+            Largest number of rows.
+
+        Returns
+        -------
+        list of VectorMatch
+        """
         if self.exact:
             return rank_rows(query, self._rows, count, self._runtime)
         wanted = min(count, len(self._members))

@@ -80,5 +80,6 @@ class Workload:
         self.dispose()
 
     def _check_open(self) -> None:
+        """Raise ClosedError after `dispose`."""
         if self._runtime.closed:
             raise ClosedError(f"the {self.workload} workload was disposed of")

@@ -1,0 +1,317 @@
+"""The base of a low-rank adapter: its arguments, its state, its output and a step of training."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from flashwasm.adapt.argument_checks import (
+    SMALLEST,
+    at_most,
+    bounded,
+    checked_seed,
+    float32_rows,
+)
+from flashwasm.adapt.block import Block, padded
+from flashwasm.adapt.samples import Samples
+from flashwasm.adapt.weights import Factors, Weights
+from flashwasm.errors import ShapeError
+from flashwasm.host.workers import check_status
+from flashwasm.kernel_table import (
+    LORA_APPLY,
+    LORA_FISHER,
+    LORA_MAX_DIM,
+    LORA_MAX_RANK,
+    LORA_UPDATE,
+)
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch, run_at_once
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts
+from flashwasm.runtime.tasks import row_tasks
+from flashwasm.validation import checked_out, choice, floats, positive_int
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.adapt.samples import SampleHeader
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+# Decay of Adam's moments in each step, as wasm/lora/update.c has it.
+_BETA_1, _BETA_2 = 0.9, 0.999
+# Limit on the second derivative of the penalty, whose square must be finite in float32.
+_STRONGEST = 1e15
+
+
+class Progress(NamedTuple):
+    """Numbers that the next step of an adapter depends on, beside its arrays."""
+
+    updates: int
+    # Number of samples since the last consolidation.
+    seen: int
+    # Adam's betas to the power of the number of updates.
+    beta_1_power: float
+    beta_2_power: float
+
+
+class Adapter:
+    """Base of `LoRAAdapter`, which documents the arguments and adds the losses and the file."""
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        rank: int = 4,
+        alpha: float | None = None,
+        learning_rate: float = 1e-3,
+        optimizer: str = "adam",
+        weight_decay: float = 0.0,
+        ewc_lambda: float = 0.0,
+        ewc_samples: int = 256,
+        seed: int = 0,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.runtime = checked_runtime(runtime)
+        self.in_dim = at_most(in_dim, "in_dim", LORA_MAX_DIM)
+        self.out_dim = at_most(out_dim, "out_dim", LORA_MAX_DIM)
+        self.rank = at_most(rank, "rank", LORA_MAX_RANK)
+        self.alpha = float(rank) if alpha is None else bounded(alpha, "alpha", SMALLEST)
+        self._learning_rate = bounded(learning_rate, "learning_rate", SMALLEST)
+        self.optimizer = choice(optimizer, "optimizer", ("adam", "sgd"))
+        self.weight_decay = bounded(weight_decay, "weight_decay", 0.0)
+        self.ewc_lambda = bounded(ewc_lambda, "ewc_lambda", 0.0)
+        self.ewc_samples = positive_int(ewc_samples, "ewc_samples")
+        self.seed = checked_seed(seed)
+        self.updates = 0
+        # Adam's betas to the power of the steps taken, by which a step corrects its moments.
+        self._powers = (1.0, 1.0)
+        factors = Factors(
+            scale=self.alpha / self.rank,
+            shrink=self._learning_rate * self.weight_decay,
+            ewc_lambda=self.ewc_lambda,
+        )
+        self._adam = self.optimizer == "adam"
+        self._weights = Weights(
+            self.runtime, self.in_dim, self.out_dim, self.rank, factors, adam=self._adam
+        )
+        normal = np.random.default_rng(self.seed).standard_normal((self.rank, self.in_dim))
+        self._weights.a()[...] = normal / np.sqrt(self.in_dim)
+        kept = self.ewc_samples if self.ewc_lambda else 0
+        stride = padded(max(self.in_dim, self.out_dim))
+        self._samples = Samples(self.runtime, stride, kept, self.seed)
+        self._loss = Block(self.runtime, (1,))
+        # A single vector, and the same vector adapted: see `_apply_alone`.
+        self._alone = Block(self.runtime, (2, stride))
+
+    def apply(
+        self, x: ArrayLike, *, out: Array | None = None, timeout: float | None = None
+    ) -> Array:
+        """Return vectors adapted: y of each x.
+
+        Parameters
+        ----------
+        x : array_like of float, shape (..., in_dim)
+            Vectors to adapt.
+        out : numpy.ndarray of float32, shape (..., out_dim), optional
+            Array to write the result to. None means a new array.
+        timeout : float, optional
+            Seconds that the call may take. None means the runtime's own timeout.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (..., out_dim)
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        array = floats(x, "x", at_least=1)
+        if array.shape[-1] != self.in_dim:
+            message = f"x: expected shape (..., {self.in_dim}), got {array.shape}"
+            raise ShapeError(message)
+        shape = (*array.shape[:-1], self.out_dim)
+        timed = timeout is not None or self.runtime.timeout is not None
+        if array.ndim == 1 and out is None and not timed and not self.runtime.holds(array):
+            return self._apply_alone(array)
+        checked_out(out, shape)
+        until = deadline(self.runtime, timeout)
+        return in_parts(
+            lambda part: self._apply(part[0][0], part[1], until),
+            (array,),
+            shape,
+            array.ndim - 1,
+            out,
+        )
+
+    def consolidate(self, *, timeout: float | None = None) -> None:
+        """Protect what was learned since the last call, by elastic weight consolidation.
+
+        From now on each step also minimises ``ewc_lambda / 2 * sum F (weights - anchor)^2``, so
+        that weights which matter for the samples so far move less. The anchor is the present
+        weights. F is the diagonal of the Fisher information. Each call adds to it the mean over the
+        samples that were kept, weighted by their rewards: the squared gradients of a sample's
+        log-likelihood at the present weights, in expectation over the adapter's own predictions.
+        If nothing was learned since the last call, nothing changes.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds that the call may take. None means the runtime's own timeout.
+
+        Raises
+        ------
+        ShapeError
+            If ``ewc_lambda`` is 0, so that the call could have no effect, or if the penalty would
+            be too large for float32.
+        OutOfMemoryError, DeadlineExceeded, ClosedError
+
+        Notes
+        -----
+        Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", 2017. The
+        likelihood of a target is normal with unit variance about y.
+        """
+        if not self.ewc_lambda:
+            message = "ewc_lambda: expected more than 0 for consolidate to have an effect, got 0"
+            raise ShapeError(message)
+        with Launch(self.runtime, timeout) as op:
+            found = self._samples.addresses()
+            if not found:
+                return
+            at, fisher = op.scratch(self._weights.shape)
+            fisher[:] = 0
+            for sample in found:
+                op.run_once(LORA_FISHER, (self._weights.address, sample, at, 1 / len(found)))
+            if not fisher.max() * self.ewc_lambda < _STRONGEST:
+                message = (
+                    "ewc_lambda: expected a penalty of moderate size, got "
+                    f"{self.ewc_lambda} times Fisher information of {fisher.max():g}"
+                )
+                raise ShapeError(message)
+            self._weights.hold(fisher)
+            self._samples.forget()
+
+    @property
+    def learning_rate(self) -> float:
+        """Factor of the gradient in a step. It may be changed between steps."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = bounded(value, "learning_rate", SMALLEST)
+        self._weights.shrink(self._learning_rate * self.weight_decay)
+
+    @property
+    def a(self) -> Array:
+        """Copy of A, shape (rank, in_dim)."""
+        return self._weights.a().copy()
+
+    @property
+    def b(self) -> Array:
+        """Copy of B, shape (out_dim, rank)."""
+        return self._weights.b().copy()
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that the weights and the samples take in linear memory."""
+        return self._weights.nbytes + self._samples.nbytes
+
+    def __repr__(self) -> str:
+        sizes = f"{self.in_dim} to {self.out_dim}, rank {self.rank}"
+        return f"<{type(self).__name__} {sizes}, {self.updates} updates>"
+
+    def state(self) -> tuple[dict[str, Array], Progress]:
+        """Return all that the next step depends on: arrays by name, without copies, and numbers."""
+        arrays = self._weights.arrays()
+        if self._samples.seen:
+            arrays["samples"] = self._samples.array()
+        return arrays, Progress(self.updates, self._samples.seen, *self._powers)
+
+    def restore(self, arrays: dict[str, Array], progress: Progress) -> None:
+        """Set the state to what `state` returned once; the arguments are checked before."""
+        self.updates = progress.updates
+        self._powers = (progress.beta_1_power, progress.beta_2_power)
+        if progress.seen:
+            self._samples.restore(progress.seen, arrays["samples"])
+            self._weights.reserve(self._samples.capacity)
+        self._weights.restore({name: x for name, x in arrays.items() if name != "samples"})
+
+    def _apply_alone(self, x: Array) -> Array:
+        """Adapt one vector that lies outside linear memory, without the overhead of a launch."""
+        given, adapted = self._alone.array
+        at = self._alone.address
+        with self._entered():
+            given[: self.in_dim] = x
+            arguments = (self._weights.address, at, at + given.nbytes, 1)
+            check_status(LORA_APPLY, run_at_once(self.runtime, LORA_APPLY, arguments))
+            result: Array = adapted[: self.out_dim].copy()
+        return result
+
+    def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
+        """Adapt checked vectors, in tasks of some rows each."""
+        rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
+        with Launch(self.runtime, timeout) as op:
+            source = op.place(x)
+            to = op.place_result(shape, out, in_place=self.in_dim == self.out_dim)
+            # B A x takes `rank` multiply-adds for each number of x, and for each number of y.
+            tasks = row_tasks(rows, (self.in_dim + self.out_dim) * self.rank, op.threads)
+            at, width, height = self._weights.address, 4 * self.in_dim, 4 * self.out_dim
+            op.run_tasks(
+                LORA_APPLY, [[(at, source + i * width, to + i * height, n)] for i, n in tasks]
+            )
+            return op.finish()
+
+    def _entered(self) -> AbstractContextManager[object]:
+        """Return a context in which no other thread uses the runtime, as short as is possible.
+
+        Only a runtime with a timeout needs a launch, which limits the wait for the runtime.
+        """
+        runtime = self.runtime
+        return runtime.lock if runtime.timeout is None else Launch(runtime, None)
+
+    def _stage(self, x: ArrayLike, first: Array, others: Array | None = None) -> None:
+        """Write a sample to the memory that the kernel reads.
+
+        It consists of x, which is checked here, and of the candidates: ``first`` (columns,) and
+        ``others`` (n, columns). A target is a candidate.
+        """
+        vector = float32_rows(x, "x", self.in_dim, 1)
+        count = 1 if others is None else 1 + len(others)
+        if count > self._samples.capacity:
+            # The weights first: if memory ends after them, `capacity` is unchanged, and the next
+            # sample of this size reserves both again.
+            capacity = self._samples.grown(count)
+            self._weights.reserve(capacity)
+            self._samples.reserve(capacity)
+        self._samples.write(vector, first, others)
+
+    def _step(self, header: SampleHeader) -> float:
+        """Take a step on the sample that was staged, and return its loss before the step."""
+        powers = (self._powers[0] * _BETA_1, self._powers[1] * _BETA_2)
+        size, correction = self._learning_rate, 1.0
+        if self._adam:
+            size, correction = size / (1 - powers[0]), 1 / (1 - powers[1])
+        samples = self._samples
+        samples.describe(header)
+        operands = (self._weights.address, samples.address, self._loss.address)
+        check_status(
+            LORA_UPDATE, run_at_once(self.runtime, LORA_UPDATE, (*operands, size, correction))
+        )
+        value: float = self._loss.array.item()
+        if math.isnan(value):
+            message = (
+                "x and what it is compared with: expected finite numbers, and weights that have "
+                "not diverged; the loss or its gradient is not finite"
+            )
+            raise ShapeError(message)
+        self._powers = powers
+        self.updates += 1
+        if self.ewc_lambda:
+            samples.keep()
+        return value

@@ -1,0 +1,298 @@
+"""A low-rank adapter of embeddings, which learns from one sample in microseconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flashwasm.adapt.adapter import Adapter
+from flashwasm.adapt.adapter_file import read_adapter, write_adapter
+from flashwasm.adapt.argument_checks import LARGEST, SMALLEST, bounded, float32_rows
+from flashwasm.adapt.samples import SampleHeader
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.kernel_table import (
+    LORA_CONTRASTIVE,
+    LORA_FEEDBACK,
+    LORA_MAX_CANDIDATES,
+    LORA_REGRESSION,
+    METRICS,
+)
+from flashwasm.validation import choice
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike
+
+    from flashwasm.runtime.runtime import Runtime
+
+_METRICS = ("cosine", "dot")
+
+
+class LoRAAdapter(Adapter):
+    """A low-rank change of embeddings, y = x + (alpha / rank) B A x, learned a sample at a time.
+
+    If ``in_dim`` and ``out_dim`` differ, x cannot be added, and y = (alpha / rank) B A x. The
+    matrices A and B, which are learned, lie in the runtime's linear memory. B begins with zeros, so
+    a new adapter returns x itself, or zeros.
+
+    Parameters
+    ----------
+    in_dim : int
+        Length of x, at most 4,096.
+    out_dim : int
+        Length of y, at most 4,096.
+    rank : int, default 4
+        Number of rows of A, and of columns of B, at most 64.
+    alpha : float, optional
+        Number that, divided by the rank, is the factor of B A x. None means ``rank``, so that the
+        factor is one.
+    learning_rate : float, default 1e-3
+        Factor of the gradient in a step.
+    optimizer : {"adam", "sgd"}, default "adam"
+        Rule of a step: Adam with the betas 0.9 and 0.999, or plain gradient descent.
+    weight_decay : float, default 0.0
+        Decoupled weight decay: each step subtracts ``learning_rate * weight_decay`` times the
+        weights from them.
+    ewc_lambda : float, default 0.0
+        Factor of the penalty that keeps weights near their values at the last `consolidate`. 0
+        means no penalty.
+    ewc_samples : int, default 256
+        Most samples that `consolidate` computes with. They are drawn with equal chances from those
+        since the last consolidation, and kept in linear memory unless ``ewc_lambda`` is 0.
+    seed : int, default 0
+        Seed of A's first values, which are normal with variance 1 / in_dim, and of the draw of
+        samples; from 0 to 2**64 - 1.
+    runtime : Runtime, optional
+        Runtime to use. None means the process's own.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OutOfMemoryError, ClosedError
+
+    Notes
+    -----
+    Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. The same steps give the
+    same bits with any number of threads.
+
+    Every update returns the loss before its step, without weight decay and the penalty of
+    consolidation. If the loss or a gradient is not finite, the update raises ShapeError, and the
+    adapter stays as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> adapter = fw.LoRAAdapter(8, 8, rank=2, learning_rate=0.05)
+    >>> x, target = np.eye(8, dtype=np.float32)[:2]
+    >>> losses = [adapter.update(x, target) for _ in range(100)]
+    >>> losses[0], losses[-1] < 1e-3
+    (1.0, True)
+    """
+
+    def update(self, x: ArrayLike, target: ArrayLike, reward: float = 1.0) -> float:
+        """Learn that y should be near a target: take one step on reward |y - target|^2 / 2.
+
+        Parameters
+        ----------
+        x : array_like of float, shape (in_dim,)
+            Vector to adapt.
+        target : array_like of float, shape (out_dim,)
+            Vector that y, which is x adapted, should come near to.
+        reward : float, default 1.0
+            Factor of the loss, not negative. To learn from a rejection, use `update_feedback`.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
+        """
+        with self._entered():
+            goal = float32_rows(target, "target", self.out_dim, 1)
+            self._stage(x, goal)
+            return self._step(SampleHeader(LORA_REGRESSION, reward=_checked_reward(reward)))
+
+    def update_contrastive(
+        self,
+        x: ArrayLike,
+        positive: ArrayLike,
+        negatives: ArrayLike,
+        *,
+        temperature: float = 0.05,
+        metric: str = "cosine",
+        adapt_candidates: bool = False,
+        reward: float = 1.0,
+    ) -> float:
+        """Learn that y is nearer to one vector than to others: take one step on InfoNCE.
+
+        y is x adapted, and s_0, s_1, ... are its scores with the positive and the negatives: their
+        cosines or dot products. The loss is ``-reward log(exp(s_0 / T) / sum_k exp(s_k / T))``,
+        where T is the temperature. A vector shorter than 1e-18 has the cosine 0 with every other,
+        and no gradient.
+
+        Parameters
+        ----------
+        x : array_like of float, shape (in_dim,)
+            Vector to adapt.
+        positive : array_like of float, shape (out_dim,)
+            Vector that y should come near to.
+        negatives : array_like of float, shape (n, out_dim)
+            Vectors that y should be less near to, from 1 to 1,023.
+        temperature : float, default 0.05
+            Divisor of the scores.
+        metric : {"cosine", "dot"}, default "cosine"
+            Score of two vectors.
+        adapt_candidates : bool, default False
+            True if the positive and the negatives go through the adapter too, as when both the
+            queries and the vectors of an index are adapted. They have ``in_dim`` numbers then.
+            False compares y with them as they are, as when only queries are adapted.
+        reward : float, default 1.0
+            Factor of the loss, not negative.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
+
+        Notes
+        -----
+        van den Oord, Li & Vinyals, "Representation Learning with Contrastive Predictive Coding",
+        2018.
+        """
+        with self._entered():
+            columns = self.in_dim if adapt_candidates else self.out_dim
+            near = float32_rows(positive, "positive", columns, 1)
+            others = float32_rows(negatives, "negatives", columns, 2)
+            count = 1 + len(others)
+            if not 1 < count <= LORA_MAX_CANDIDATES:
+                message = f"negatives: expected 1 to {LORA_MAX_CANDIDATES - 1}, got {count - 1}"
+                raise ShapeError(message)
+            self._stage(x, near, others)
+            header = SampleHeader(
+                LORA_CONTRASTIVE,
+                candidates=count,
+                adapted=bool(adapt_candidates),
+                metric=METRICS[choice(metric, "metric", _METRICS)],
+                temperature=bounded(temperature, "temperature", SMALLEST),
+                reward=_checked_reward(reward),
+            )
+            return self._step(header)
+
+    def update_feedback(
+        self,
+        x: ArrayLike,
+        candidate: ArrayLike,
+        accepted: bool,  # noqa: FBT001 - it is the label to learn, not an option of the call.
+        reward: float = 1.0,
+        *,
+        temperature: float = 0.05,
+        threshold: float = 0.0,
+        metric: str = "cosine",
+        adapt_candidates: bool = False,
+    ) -> float:
+        """Learn that a candidate was accepted or rejected: take one step on the logistic loss.
+
+        y is x adapted, s is its cosine or dot product with the candidate, and
+        ``p = sigmoid((s - threshold) / temperature)``. The loss is ``-reward log(p)`` if the
+        candidate was accepted, and ``-reward log(1 - p)`` if it was rejected.
+
+        Parameters
+        ----------
+        x : array_like of float, shape (in_dim,)
+            Vector to adapt.
+        candidate : array_like of float, shape (out_dim,)
+            Vector that was found for x and judged.
+        accepted : bool
+            True if it was accepted, False if it was rejected.
+        reward : float, default 1.0
+            Factor of the loss, not negative.
+        temperature : float, default 0.05
+            Divisor of the score.
+        threshold : float, default 0.0
+            Score for which p is one half.
+        metric : {"cosine", "dot"}, default "cosine"
+            Score of two vectors.
+        adapt_candidates : bool, default False
+            True if the candidate goes through the adapter too; it has ``in_dim`` numbers then.
+            False compares y with it as it is.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
+        """
+        if not isinstance(accepted, (bool, np.bool_)):
+            message = f"accepted: expected True or False, got {accepted!r}"
+            raise DTypeError(message)
+        with self._entered():
+            columns = self.in_dim if adapt_candidates else self.out_dim
+            judged = float32_rows(candidate, "candidate", columns, 1)
+            self._stage(x, judged)
+            header = SampleHeader(
+                LORA_FEEDBACK,
+                adapted=bool(adapt_candidates),
+                metric=METRICS[choice(metric, "metric", _METRICS)],
+                accepted=bool(accepted),
+                temperature=bounded(temperature, "temperature", SMALLEST),
+                threshold=bounded(threshold, "threshold", -LARGEST),
+                reward=_checked_reward(reward),
+            )
+            return self._step(header)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the adapter to a file, with everything that its next step depends on.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the file. A file that is there already is replaced.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written. A file that was there before stays as it was.
+        """
+        with self.runtime.lock:
+            write_adapter(Path(path), self)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> LoRAAdapter:
+        """Read an adapter from a file. Its next steps have the same bits as those of the saved one.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
+        runtime : Runtime, optional
+            Runtime to use. None means the process's own.
+
+        Returns
+        -------
+        LoRAAdapter
+
+        Raises
+        ------
+        CorruptFileError
+            If the file is truncated or changed, holds something else, or has a later version.
+        DTypeError, OutOfMemoryError, ClosedError, OSError
+        """
+        return read_adapter(cls, Path(path), runtime)
+
+
+def _checked_reward(reward: float) -> float:
+    """Return the factor of a loss, or raise if it is negative or too large."""
+    return bounded(reward, "reward", 0.0)

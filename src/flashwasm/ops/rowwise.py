@@ -1,0 +1,144 @@
+"""Row-wise operations: the way from checked operands through a kernel to the result.
+
+A kernel is row-wise if each row of its result depends on the same row of its operands, and on
+parameters that all rows share. Rows may be as short as one element.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.errors import OutOfMemoryError
+from flashwasm.host.workers import check_status
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch, run_at_once
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_parts
+from flashwasm.runtime.tasks import row_tasks
+from flashwasm.runtime.work_limits import FEWEST_ELEMENTS
+from flashwasm.validation import checked_out
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Part
+
+    Array = NDArray[Any]
+
+
+def run_rowwise(
+    kernel: Kernel,
+    operands: tuple[Array, ...],
+    shared: tuple[Array | None, ...] = (),
+    sizes: tuple[float, ...] = (),
+    *,
+    shape: tuple[int, ...],
+    axes: int,
+    out: Array | None,
+    runtime: Runtime | None,
+    timeout: float | None,
+) -> Array:
+    """Run a row-wise kernel, whose arguments are ``(*operands, *shared, out, rows, *sizes)``.
+
+    Small arrays of linear memory go to the kernel at once. All others are copied as need be, split
+    where linear memory is too small for them, and cut into tasks for all threads.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        The kernel.
+    operands : tuple of numpy.ndarray
+        Arrays of floats whose first ``axes`` axes are those of the result. The kernel may write a
+        row of the result over the same row of an operand.
+    shared : tuple of numpy.ndarray or None
+        Parameters that all rows share. None stands for one that is left out: its address is 0.
+    sizes : tuple of float
+        The kernel's arguments after the number of rows.
+    shape : tuple of int
+        Shape of the result.
+    axes : int
+        Number of the result's first axes that count rows; the other axes are a row.
+    out : numpy.ndarray of float32, optional
+        Where to write; it is checked here. None means a new array.
+    runtime : Runtime, optional
+        The runtime to use. None means the process's own.
+    timeout : float, optional
+        Seconds. None means the runtime's own timeout.
+    """
+    rt = checked_runtime(runtime)
+    checked_out(out, shape)
+    # Arrays of linear memory have a base, those that own their memory have none.
+    if operands[0].base is not None and timeout is None and rt.timeout is None:
+        result = _run_resident(rt, kernel, operands, shared, sizes, shape, axes, out)
+        if result is not None:
+            return result
+    until = deadline(rt, timeout)
+    compute = partial(_compute, rt, until, kernel, shared, sizes, shape[axes:], axes)
+    return in_parts(compute, operands, shape, axes, out)
+
+
+def _run_resident(
+    rt: Runtime,
+    kernel: Kernel,
+    operands: tuple[Array, ...],
+    shared: tuple[Array | None, ...],
+    sizes: tuple[float, ...],
+    shape: tuple[int, ...],
+    axes: int,
+    out: Array | None,
+) -> Array | None:
+    """Run the kernel by a single call, without a launch, and return the result.
+
+    Returns None, and nothing has happened, unless all arrays are as linear memory handed them out
+    and the result is small.
+    """
+    size = math.prod(shape)
+    arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
+    offsets = rt.arena.whole_arrays(arrays) if size <= FEWEST_ELEMENTS else None
+    if offsets is None:
+        return None
+    if out is None:
+        try:
+            out, offset = rt.arena.array(shape)
+        except OutOfMemoryError:
+            return None
+        offsets.append(offset)
+    rows = math.prod(shape[:axes]) if size else 0
+    check_status(kernel, run_at_once(rt, kernel, (*offsets, rows, *sizes)))
+    return out
+
+
+def _compute(
+    rt: Runtime,
+    timeout: float | None,
+    kernel: Kernel,
+    shared: tuple[Array | None, ...],
+    sizes: tuple[float, ...],
+    row: tuple[int, ...],
+    axes: int,
+    part: Part,
+) -> Array:
+    """Run the kernel on a part's rows, of shape ``row`` each."""
+    operands, out = part
+    shape = operands[0].shape[:axes] + row
+    # Empty rows are not counted: they may be more than a kernel can count.
+    rows, columns = 0 if 0 in shape else math.prod(shape[:axes]), math.prod(row)
+    with Launch(rt, timeout) as launch:
+        at = [launch.place(x) for x in operands]
+        fixed = [0 if x is None else launch.place(x) for x in shared] if shared else ()
+        to = launch.place_result(shape, out, in_place=True)
+        if rows * columns <= FEWEST_ELEMENTS:
+            launch.run_once(kernel, (*at, *fixed, to, rows, *sizes))
+            return launch.finish()
+        # Bytes from one row to the next, in each of the operands.
+        steps = [4 * math.prod(x.shape[axes:]) for x in operands]
+        tasks = []
+        for i, n in row_tasks(rows, columns, rt.threads):
+            starts = (a + i * step for a, step in zip(at, steps, strict=True))
+            tasks.append([(*starts, *fixed, to + 4 * i * columns, n, *sizes)])
+        launch.run_tasks(kernel, tasks)
+        return launch.finish()

@@ -1,0 +1,225 @@
+"""Versions of a suite's adaptation on disk, one of which is active.
+
+Each suite has a folder. It holds a folder for each version, ``0001``, ``0002``, ..., and the file
+``active``, which lists the active version after those that were active before it.
+
+A version counts only when its ``facts.json`` exists, which is written last, and ``active`` is
+replaced as a whole. So if the process is killed at any moment, either the old version is active or
+the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.qe.adaptation.embedding_adaptation import Adaptation
+from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.user_folders import data_folder
+
+if TYPE_CHECKING:
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["AdaptationStore", "Version", "active_adaptation"]
+
+_FACTS = "facts.json"
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a suite's adaptation.
+
+    Attributes
+    ----------
+    number : int
+        Number, from 1.
+    created : str
+        Time of its creation, in UTC.
+    model : str
+        Digest of the model whose embeddings it adapts.
+    verdict : dict
+        Result of the cross-validation.
+    """
+
+    number: int
+    created: str
+    model: str
+    verdict: dict[str, Any]
+
+
+class AdaptationStore:
+    """The adaptations of one suite.
+
+    Parameters
+    ----------
+    suite : str or pathlib.Path
+        Root folder of the suite.
+    folder : pathlib.Path, optional
+        Folder of the versions; None is a folder inside the user's data folder.
+    """
+
+    def __init__(self, suite: str | Path, folder: Path | None = None) -> None:
+        name = hashlib.sha256(str(suite).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        self.folder = data_folder() / "adaptations" / name if folder is None else folder
+
+    def add(self, adaptation: Adaptation, model: str, verdict: dict[str, Any]) -> Version:
+        """Write a new version, which is not active yet.
+
+        Parameters
+        ----------
+        adaptation : Adaptation
+            Whitening and adapter.
+        model : str
+            Digest of the model whose embeddings it adapts.
+        verdict : dict
+            Result of the cross-validation.
+
+        Returns
+        -------
+        Version
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = max([*self._numbers(), 0])
+        while True:
+            number += 1
+            folder = self._folder(number)
+            try:
+                # Another process may make the same folder at this moment.
+                folder.mkdir()
+                break
+            except FileExistsError:
+                continue
+        adaptation.save(folder)
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        facts = {"created": created, "model": model, "verdict": verdict}
+        write_atomically(folder / _FACTS, [json.dumps(facts, indent=2).encode()])
+        return Version(number, created, model, verdict)
+
+    def load(self, version: Version, runtime: Runtime | None = None) -> Adaptation:
+        """Read the adaptation of a version.
+
+        Parameters
+        ----------
+        version : Version
+            One of `history`.
+        runtime : Runtime, optional
+            Runtime whose linear memory is to hold the adapter.
+
+        Returns
+        -------
+        Adaptation
+        """
+        return Adaptation.load(self._folder(version.number), runtime)
+
+    def history(self) -> list[Version]:
+        """Return all whole versions, the oldest first."""
+        whole = [n for n in self._numbers() if (self._folder(n) / _FACTS).is_file()]
+        return [self._version(number) for number in sorted(whole)]
+
+    def active(self) -> Version | None:
+        """Return the active version; None if none is active."""
+        stack = self._stack()
+        return self._version(stack[-1]) if stack else None
+
+    def activate(self, version: Version) -> None:
+        """Make a version the active one.
+
+        Parameters
+        ----------
+        version : Version
+            One of `history`.
+        """
+        self._write([*self._stack(), version.number])
+
+    def rollback(self) -> Version | None:
+        """Make the version active that was active before, and return it; None if there was none.
+
+        Raises
+        ------
+        ShapeError
+            If none is active.
+        """
+        stack = self._stack()
+        if not stack:
+            raise ShapeError("no adaptation is active, so there is none to roll back")
+        before = self._version(stack[-2]) if len(stack) > 1 else None
+        self._write(stack[:-1])
+        return before
+
+    def _folder(self, number: int) -> Path:
+        """Return the folder of a version."""
+        return self.folder / f"{number:0{_DIGITS}}"
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of all folders, also of versions that are not whole."""
+        return [int(path.name) for path in self.folder.glob("[0-9]*") if path.name.isdecimal()]
+
+    def _version(self, number: int) -> Version:
+        """Read the facts of a version."""
+        path = self._folder(number) / _FACTS
+        facts = _read(path)
+        if facts is None:
+            raise CorruptFileError(f"{path} is missing, though its version is active")
+        try:
+            return Version(number, facts["created"], facts["model"], dict(facts["verdict"]))
+        except (KeyError, TypeError, ValueError):
+            raise CorruptFileError(f"{path}: this describes no adaptation") from None
+
+    def _stack(self) -> list[int]:
+        """Return the numbers of versions that were active, the active one last."""
+        path = self.folder / "active"
+        stack = _read(path)
+        if stack is None:
+            return []
+        if not isinstance(stack, list) or not all(type(n) is int and n > 0 for n in stack):
+            raise CorruptFileError(f"{path}: this names no versions")
+        return stack
+
+    def _write(self, stack: list[int]) -> None:
+        """Replace the list of versions that were active."""
+        write_atomically(self.folder / "active", [json.dumps(stack).encode()])
+
+
+def active_adaptation(
+    root: Path, model: str, runtime: Runtime
+) -> tuple[int | None, Adaptation | None, list[str]]:
+    """Return the number and the adaptation of a suite's active version, and notes for the user.
+
+    Without a version that can be used, the first two are None, and a note says why.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        Root folder of the suite.
+    model : str
+        Digest of the model in use. An adaptation of another model's embeddings is left out.
+    runtime : Runtime
+        Runtime whose linear memory is to hold the adapter.
+    """
+    store = AdaptationStore(root)
+    try:
+        version = store.active()
+        if version is None:
+            return None, None, []
+        if version.model == model:
+            return version.number, store.load(version, runtime), []
+    except (CorruptFileError, OSError) as error:
+        return None, None, [f"the active adaptation cannot be read and is left out: {error}"]
+    note = f"the active adaptation, version {version.number}, is of another model and is left out"
+    return None, None, [note]
+
+
+def _read(path: Path) -> Any:
+    """Return the content of a JSON file; None if there is no such file."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise CorruptFileError(f"{path}: {error}") from None

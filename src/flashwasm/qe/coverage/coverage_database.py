@@ -1,0 +1,126 @@
+"""A reader of coverage.py's databases, by their documented schema.
+
+https://coverage.readthedocs.io/en/latest/dbschema.html and ``coverage.numbits``: a SQLite file that
+has, for each source file and each context, one bit a line, set if the line ran. Reading it needs
+neither coverage.py nor the sources.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.storage.digests import sha256_of
+
+__all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
+
+Array = npt.NDArray[Any]
+_SCHEMA = 7
+# No source file has this many lines. A longer bit field is damage.
+MOST_LINES = 1 << 24
+
+
+@dataclass(frozen=True)
+class CoverageData:
+    """The content of a database: which lines ran in which context.
+
+    Parameters
+    ----------
+    files : list of str
+        Paths as coverage.py recorded them.
+    contexts : list of str
+        Names of the contexts. "" is the context of lines that ran outside all tests.
+    lines : dict of (int, int) to numpy.ndarray
+        Numbers of the lines that ran, ascending. The key is the position of the file and the
+        position of the context.
+    source : pathlib.Path
+        Path of the database.
+    digest : str
+        SHA-256 of the database when it was read.
+    schema : int
+        Version of its schema.
+    """
+
+    files: list[str]
+    contexts: list[str]
+    lines: dict[tuple[int, int], Array]
+    source: Path = Path()
+    digest: str = ""
+    schema: int = _SCHEMA
+
+    def changes(self) -> list[str]:
+        """Return the path of the database in a list if it was changed or removed, else none."""
+        whole = self.source.is_file() and sha256_of(self.source) == self.digest
+        return [] if whole else [str(self.source)]
+
+
+def read_coverage(path: str | Path) -> CoverageData:
+    """Read a database.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of a file that coverage.py wrote, usually ``.coverage``.
+
+    Returns
+    -------
+    CoverageData
+
+    Raises
+    ------
+    ShapeError
+        If there is no such file.
+    CorruptFileError
+        If it is no database of coverage.py, is damaged, or has another schema.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ShapeError(f"coverage database {str(file)!r} does not exist or is no file")
+    try:
+        uri = f"{file.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            data = _read(database)
+        return replace(data, source=file.resolve(), digest=sha256_of(file))
+    except sqlite3.Error as error:
+        raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
+    except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
+        if isinstance(error, CorruptFileError):
+            raise
+        raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
+
+
+def _read(database: sqlite3.Connection) -> CoverageData:
+    """Read all tables of a database."""
+    (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
+    if version != _SCHEMA:
+        raise CorruptFileError(f"its schema is version {version}; {_SCHEMA} can be read")
+    files = dict(database.execute("select id, path from file order by path"))
+    contexts = dict(database.execute("select id, context from context order by id"))
+    file_at = {number: i for i, number in enumerate(files)}
+    context_at = {number: i for i, number in enumerate(contexts)}
+    lines: dict[tuple[int, int], Array] = {}
+    query = "select file_id, context_id, numbits from line_bits"
+    for file, context, bits in database.execute(query):
+        raw = np.frombuffer(bits, np.uint8)
+        if len(raw) > MOST_LINES // 8:
+            raise CorruptFileError(f"a file of {8 * len(raw)} lines")
+        numbers = np.flatnonzero(np.unpackbits(raw, bitorder="little"))
+        lines[file_at[file], context_at[context]] = numbers
+    # If coverage.py measured branches, it recorded jumps from one line to another instead of lines.
+    # A negative number stands for the entry or the exit of a piece of code.
+    arcs: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for file, context, start, end in database.execute(
+        "select file_id, context_id, fromno, tono from arc"
+    ):
+        arcs[file_at[file], context_at[context]].update(n for n in (start, end) if n > 0)
+    for key, numbers_of_arcs in arcs.items():
+        lines[key] = np.array(sorted(numbers_of_arcs), np.int64)
+    return CoverageData(list(files.values()), list(contexts.values()), lines)

@@ -1,0 +1,69 @@
+"""Coverage data in flashwasm's own file format, which has a checksum for every byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flashwasm.qe.coverage.coverage_database import MOST_LINES, CoverageData, read_coverage
+from flashwasm.qe.index_files.stored_index import (
+    COVERAGE_KIND,
+    StoredIndex,
+    is_index,
+    json_section,
+    row_sections,
+)
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
+
+__all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
+
+
+def load_coverage(path: Path) -> CoverageData:
+    """Read a database of coverage.py, or a file that `write_coverage_file` wrote.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such file.
+    CorruptFileError
+        If it is damaged, or neither of the two.
+    """
+    return read_coverage_file(path) if is_index(path) else read_coverage(path)
+
+
+def write_coverage_file(path: Path, data: CoverageData) -> None:
+    """Write coverage data to one file, whole or not at all."""
+    document = {
+        "files": data.files,
+        "contexts": data.contexts,
+        "source": [str(data.source), data.digest],
+    }
+    sections = {
+        "coverage": json_section(document),
+        "owners": np.array([*data.lines], np.int64).reshape(len(data.lines), 2),
+        **row_sections("lines", list(data.lines.values())),
+    }
+    parameters = {"files": len(data.files), "contexts": len(data.contexts)}
+    write_container(path, Container(COVERAGE_KIND, "", "", parameters, sections))
+
+
+def read_coverage_file(path: Path) -> CoverageData:
+    """Read a file that `write_coverage_file` wrote, or raise CorruptFileError."""
+    file = StoredIndex(path, COVERAGE_KIND)
+    document = file.document("coverage")
+    try:
+        files = file.strings("files", document["files"])
+        contexts = file.strings("contexts", document["contexts"])
+        [(source, digest)] = file.pairs("source", [document["source"]])
+    except (KeyError, TypeError) as error:
+        file.refuse(f"section 'coverage' is no coverage: {error}")
+    owners = file.section("owners", "<i8", (None, 2))
+    if len(owners) and (owners.min() < 0 or (owners.max(0) >= [len(files), len(contexts)]).any()):
+        file.refuse("a line belongs to no file or to no context")
+    rows = file.rows("lines", len(owners), MOST_LINES)
+    lines = {(int(f), int(c)): row for (f, c), row in zip(owners, rows, strict=True)}
+    data = CoverageData(files, contexts, lines)
+    return replace(data, source=Path(source), digest=digest)

@@ -1,0 +1,297 @@
+"""An exact inverted index of coverage: the tests that run a line, and tests with similar lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.errors import ShapeError
+from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
+from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
+from flashwasm.qe.coverage.names_by_end import position_by_end, value_by_end
+from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
+from flashwasm.validation import positive_int
+
+if TYPE_CHECKING:
+    from flashwasm.qe.coverage.coverage_database import CoverageData
+
+__all__ = ["CoverageIndex", "CoverageMatch"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class CoverageMatch:
+    """A test near another one.
+
+    Attributes
+    ----------
+    nodeid : str
+        Node id.
+    score : float
+        Cosine of the lines that the two tests run.
+    shared : int
+        Number of lines that both run.
+    """
+
+    nodeid: str
+    score: float
+    shared: int
+
+
+class CoverageIndex:
+    """Tests by the lines that they run. `CoverageIndex.load` makes one.
+
+    Parameters
+    ----------
+    data : CoverageData
+        Coverage with a context for each test.
+
+    Attributes
+    ----------
+    tests : list of str
+        Node ids of the tests with a context.
+    files : list of str
+        Paths as coverage.py recorded them.
+    """
+
+    def __init__(self, data: CoverageData) -> None:
+        self._data = data
+        self.files = data.files
+        self._matrix = CoverageMatrix.of(data)
+        self.tests = self._matrix.tests
+        self._own = InvertedIndex(self._matrix.own, self._matrix.width)
+        self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CoverageIndex:
+        """Read a database that coverage.py recorded with contexts, or a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Path of the file, usually ``.coverage``, which
+            ``pytest --cov=PKG --cov-context=test`` makes.
+
+        Returns
+        -------
+        CoverageIndex
+
+        Raises
+        ------
+        ShapeError
+            If there is no such file, or it holds no test contexts.
+        CorruptFileError
+            If it is damaged, or none of the two.
+        """
+        index = cls(load_coverage(Path(path)))
+        if not index.tests:
+            raise ShapeError(
+                f"{path} has no test contexts; record it with: pytest --cov=PKG --cov-context=test"
+            )
+        return index
+
+    def save(self, path: str | Path) -> None:
+        """Write the coverage to one file with checksums, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Path of the file to write.
+        """
+        write_coverage_file(Path(path), self._data)
+
+    def changes(self) -> list[str]:
+        """Return the database's path in a list if it was changed or removed since it was read."""
+        return self._data.changes()
+
+    def find_file(self, path: str) -> int:
+        """Return the position of the file that a path names, or the end of a path.
+
+        Parameters
+        ----------
+        path : str
+            The path.
+
+        Raises
+        ------
+        ShapeError
+            If no file has this path, or several have.
+        """
+        wanted = path.replace("\\", "/").removeprefix("./")
+        names = [name.replace("\\", "/") for name in self.files]
+        return position_by_end(wanted, names, ("/",), "file")
+
+    def who(self, file: str, lines: Iterable[int]) -> dict[str, list[int]]:
+        """Return the tests that run at least one of some lines, each with the lines that it runs.
+
+        Lines that a fixture runs count for each test that uses it.
+
+        Parameters
+        ----------
+        file : str
+            Path of the file, or the end of it.
+        lines : iterable of int
+            Line numbers, from 1.
+
+        Returns
+        -------
+        dict of str to list of int
+            Lines by node id, the test with the most lines first.
+        """
+        at = self.find_file(file)
+        hits: dict[int, set[int]] = {}
+        for line in set(lines):
+            column = self._matrix.column(at, line)
+            if column is not None:
+                for index in (self._own, self._fixtures):
+                    for test in index.rows_with(column):
+                        hits.setdefault(int(test), set()).add(line)
+        order = sorted(hits, key=lambda test: (-len(hits[test]), self.tests[test]))
+        return {self.tests[test]: sorted(hits[test]) for test in order}
+
+    def tested(self, file: str) -> set[int]:
+        """Return the lines of a file that any test or its fixtures run.
+
+        Parameters
+        ----------
+        file : str
+            Path of the file, or the end of it.
+        """
+        columns = self._matrix.columns_of(self.find_file(file))
+        seen = self._own.seen[columns] | self._fixtures.seen[columns]
+        return set(np.flatnonzero(seen).tolist())
+
+    def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
+        """Return (file, line) of each line that a test runs, without its fixtures.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id of the test, or an end that only this one has.
+        """
+        return [(file, line) for file, lines in self.shared_lines(nodeid).items() for line in lines]
+
+    def shared_lines(self, *nodeids: str) -> dict[str, list[int]]:
+        """Return the lines, by file, that all of some tests run, without their fixtures.
+
+        Parameters
+        ----------
+        *nodeids : str
+            Node ids, or ends that only one test has.
+        """
+        starts = self._matrix.starts
+        columns = reduce(np.intersect1d, [self.row(self.find(nodeid)) for nodeid in nodeids])
+        files = np.searchsorted(starts, columns, side="right") - 1
+        return {
+            self.files[file]: (columns[files == file] - starts[file]).tolist()
+            for file in np.unique(files)
+        }
+
+    def find(self, nodeid: str) -> int:
+        """Return the position of the test that a node id names, or the end of one.
+
+        Parameters
+        ----------
+        nodeid : str
+            The node id.
+
+        Raises
+        ------
+        ShapeError
+            If no test has this node id, or several have this end.
+        """
+        return position_by_end(nodeid, self.tests, ("::", "/"), "test")
+
+    def nearest(self, nodeid: str, k: int = 10) -> list[CoverageMatch]:
+        """Return the tests that run the most similar lines, by cosine, nearest first.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id of a test, or an end that only this one has.
+        k : int, default 10
+            Largest number of tests. A test that shares no line is never among them.
+
+        Returns
+        -------
+        list of CoverageMatch
+        """
+        positive_int(k, "k")
+        own = self.find(nodeid)
+        row = self.row(own)
+        shared = self._own.counts(row)
+        shared[own] = 0
+        # Most tests share no line with this one. The others are cut to those that reach the k-th
+        # best score before they are sorted, because that is quicker than sorting all.
+        near = np.flatnonzero(shared > 0)
+        scores = shared[near] / np.sqrt(self._own.lengths[near] * float(max(len(row), 1)))
+        if k < len(near):
+            # The scores are negated because NumPy's selection takes ten times as long near the high
+            # end of an array.
+            reached = scores >= -np.partition(-scores, k - 1)[k - 1]
+            near, scores = near[reached], scores[reached]
+        return [
+            CoverageMatch(self.tests[near[i]], float(scores[i]), int(shared[near[i]]))
+            for i in np.argsort(-scores, kind="stable")[:k]
+        ]
+
+    def row(self, test: int) -> Array:
+        """Return the columns of the lines that a test runs, without its fixtures.
+
+        Parameters
+        ----------
+        test : int
+            Position of the test.
+        """
+        return self._matrix.own[test]
+
+    def likeness(self, names: Sequence[Sequence[str]]) -> RowSimilarity:
+        """Return a scorer of tests by the lines that they run, the cases of a test together.
+
+        Parameters
+        ----------
+        names : sequence of sequence of str
+            For each test, its node ids without parameters. The database may have shorter paths, if
+            it was recorded in a folder below.
+        """
+        cases: dict[str, list[Array]] = {}
+        for test, row in zip(self.tests, self._matrix.own, strict=True):
+            cases.setdefault(test.partition("[")[0], []).append(row)
+        rows = [
+            union([part for name in own for part in value_by_end(name, cases) or []])
+            for own in names
+        ]
+        return RowSimilarity(rows, self._matrix.width)
+
+    def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
+        """Return groups of tests that run the same lines, at least one.
+
+        Parameters
+        ----------
+        without : sequence of str
+            Files that do not count, such as those of the tests: their paths, or ends of these.
+
+        Returns
+        -------
+        list of list of str
+            Node ids of two or more tests a group, the group with the most lines first.
+        """
+        ends = tuple(name.replace("\\", "/") for name in without)
+        left_out = np.zeros(self._matrix.width, np.bool_)
+        for i, name in enumerate(self.files):
+            if ends and name.replace("\\", "/").endswith(ends):
+                left_out[self._matrix.columns_of(i)] = True
+        groups: dict[bytes, list[int]] = {}
+        for i, row in enumerate(self._matrix.own):
+            kept = row[~left_out[row]]
+            if len(kept):
+                groups.setdefault(kept.tobytes(), []).append(i)
+        alike = [(len(key), tests) for key, tests in groups.items() if len(tests) > 1]
+        return [[self.tests[i] for i in tests] for _, tests in sorted(alike, key=lambda g: -g[0])]

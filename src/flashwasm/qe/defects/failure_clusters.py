@@ -1,0 +1,63 @@
+"""Failures grouped by their signature: exception, file and function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flashwasm.qe.defects.tracebacks import Failure
+
+__all__ = ["FailureCluster", "cluster_failures", "signature_in_words"]
+
+
+@dataclass(frozen=True)
+class FailureCluster:
+    """Failures with one signature.
+
+    Attributes
+    ----------
+    signature : tuple of str
+        Exception, file and function.
+    members : list of int
+        Positions of the failures.
+    reason : str
+        The signature in words.
+    """
+
+    signature: tuple[str, str, str]
+    members: list[int]
+    reason: str
+
+
+def cluster_failures(failures: Sequence[Failure]) -> list[FailureCluster]:
+    """Group failures by exception and innermost frame of the product, the largest group first.
+
+    Parameters
+    ----------
+    failures : sequence of Failure
+        The failures.
+
+    Returns
+    -------
+    list of FailureCluster
+    """
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for i, failure in enumerate(failures):
+        groups.setdefault(failure.signature, []).append(i)
+    return [
+        FailureCluster(signature, members, signature_in_words(failures[members[0]]))
+        for signature, members in sorted(groups.items(), key=lambda group: -len(group[1]))
+    ]
+
+
+def signature_in_words(failure: Failure) -> str:
+    """Return a failure's signature as a phrase, such as "KeyError, without a stack"."""
+    exception, path, function = failure.signature
+    raised = exception or "no exception that is named"
+    if not path:
+        return f"{raised}, without a stack"
+    if function:
+        return f"{raised}, and the innermost frame outside tests is {path} in {function}"
+    return f"{raised}, and no frame outside tests: {path}"

@@ -1,0 +1,103 @@
+"""A reader of the logs of pytest-reportlog: one JSON object a line, for each report of pytest.
+
+https://github.com/pytest-dev/pytest-reportlog; pytest's hook ``pytest_report_to_serializable``
+makes the objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flashwasm.errors import CorruptFileError
+
+__all__ = ["is_report_log", "read_report_log", "start_of"]
+
+# A line holds one report, with its traceback and the test's output. A longer line is damage.
+_LONGEST_LINE = 64 << 20
+
+
+def start_of(file: Path) -> bytes:
+    """Return the first bytes of a file, which tell one kind of report from another."""
+    with file.open("rb") as stream:
+        return stream.read(256)
+
+
+def is_report_log(start: bytes) -> bool:
+    """Return True if a file that begins with ``start`` is such a log."""
+    return start.startswith(b"{") and (b'"$report_type"' in start or b'"pytest_version"' in start)
+
+
+def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the reports of tests and of collection, in the order of the log.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The log.
+
+    Yields
+    ------
+    dict
+        A report with ``nodeid``, ``outcome``, ``duration`` in seconds, and ``text``: the failure as
+        pytest prints it, "" if there is none.
+
+    Raises
+    ------
+    CorruptFileError
+        If a line is no report.
+    """
+    with path.open("rb") as lines:
+        number = 0
+        while line := lines.readline(_LONGEST_LINE):
+            number += 1
+            try:
+                document = json.loads(line)
+                kind = document.get("$report_type", "")
+                if kind not in {"TestReport", "CollectReport"}:
+                    continue
+                yield {
+                    "nodeid": str(document["nodeid"]),
+                    "outcome": str(document["outcome"]),
+                    "duration": float(document.get("duration") or 0),
+                    "text": _text(document.get("longrepr")),
+                }
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                raise CorruptFileError(
+                    f"{path} is not a whole report log: line {number}: {error}"
+                ) from error
+
+
+def _text(shown: Any) -> str:
+    """Return a failure as pytest prints it. A skip is a list, and gives an empty text."""
+    if isinstance(shown, str):
+        return shown
+    if not isinstance(shown, dict):
+        return ""
+    parts: list[str] = []
+    # A chain of exceptions is a list of: traceback, place of the crash, and the sentence that says
+    # how this exception led to the next one.
+    chain = shown.get("chain") or [[shown.get("reprtraceback"), shown.get("reprcrash"), None]]
+    for traceback, crash, link in chain:
+        entries = (traceback or {}).get("reprentries", [])
+        parts += [line for entry in entries for line in _lines(entry)]
+        # With --tb=line and --tb=no the entries name no place.
+        if crash and all(entry["data"].get("style") == "line" for entry in entries):
+            parts += ["", _place(crash)]
+        parts += ["", link, ""] if link else []
+    return "\n".join(parts)
+
+
+def _lines(entry: dict[str, Any]) -> list[str]:
+    """Return the lines of a frame. Its place is the first line in short style, else the last."""
+    data = entry["data"]
+    place = [_place(data["reprfileloc"])] if data.get("reprfileloc") else []
+    lines = [str(line) for line in data["lines"]]
+    return [*place, *lines] if data.get("style") == "short" else [*lines, "", *place]
+
+
+def _place(crash: dict[str, Any]) -> str:
+    """Return a place as ``path:line: message``."""
+    return f"{crash['path']}:{crash['lineno']}: {crash['message']}"

@@ -1,0 +1,1 @@
+"""Inspection of files: `flashwasm index info` and `flashwasm index verify`."""

@@ -1,0 +1,174 @@
+"""Inspection of a file: its kind and facts, and a check that it is whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flashwasm.adapt import LoRAAdapter, Whitening
+from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.qe.coverage.coverage_database import read_coverage
+from flashwasm.qe.coverage.coverage_file import read_coverage_file
+from flashwasm.qe.defects.failure_library import FailureLibrary
+from flashwasm.qe.functions.function_index_file import read_functions
+from flashwasm.qe.index_files.stored_index import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
+from flashwasm.qe.similarity.suite_index_file import read_suite
+from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
+from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.file_format import VERSION, Section
+from flashwasm.storage.file_reading import container_kind, container_sections, read_container
+
+__all__ = ["FileReport", "inspect_file", "verify_file"]
+
+_SQLITE = b"SQLite format 3\0"
+_FAILURES, _COVERAGE = "failure-library", "coverage-database"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """Description of a file.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the file, such as "suite-index" or "failure-library".
+    version : int
+        Version of the file's format.
+    nbytes : int
+        Length of the file in bytes.
+    sha256 : str
+        Digest of the file.
+    facts : mapping
+        Parameters that the file was made with, and counts of its content.
+    sections : list of Section
+        Arrays in the file, each with its CRC-32. A SQLite file has none.
+    """
+
+    kind: str
+    version: int
+    nbytes: int
+    sha256: str
+    facts: Mapping[str, Any]
+    sections: list[Section] = field(default_factory=list)
+
+
+def inspect_file(path: str | Path) -> FileReport:
+    """Describe a file. The checksums are compared, but not the contents with each other.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of the file.
+
+    Returns
+    -------
+    FileReport
+
+    Raises
+    ------
+    ShapeError
+        If there is no such file.
+    CorruptFileError
+        If it is no file of flashwasm, or is truncated, changed or of a later version.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ShapeError(f"{str(file)!r} does not exist or is no file")
+    kind = container_kind(file)
+    if kind is not None:
+        content = read_container(file, kind)
+        facts = dict(content.parameters)
+        facts |= {"metric": content.metric} if content.metric else {}
+        facts |= {"dtype": content.dtype} if content.dtype else {}
+        version, sections = VERSION, container_sections(file)
+    else:
+        kind, version, facts = _database(file)
+        sections = []
+    return FileReport(
+        kind=kind,
+        version=version,
+        nbytes=file.stat().st_size,
+        sha256=sha256_of(file),
+        facts=facts,
+        sections=sections,
+    )
+
+
+def verify_file(path: str | Path) -> list[str]:
+    """Read every byte of a file and compare its contents with each other.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of the file.
+
+    Returns
+    -------
+    list of str
+        Sources of the file that have changed since it was made. Empty also if the file does not
+        record its sources.
+
+    Raises
+    ------
+    ShapeError, CorruptFileError
+        If `inspect_file` raises them, or if the contents contradict each other.
+    """
+    file = Path(path)
+    kind = inspect_file(file).kind
+    if kind == SUITE_KIND:
+        return read_suite(file)[0].changes()
+    if kind == FUNCTION_KIND:
+        return read_functions(file)[2].changes()
+    if kind == COVERAGE_KIND:
+        return read_coverage_file(file).changes()
+    loaders: dict[str, Callable[[Path], object]] = {
+        "flat-index": FlatIndex.load,
+        "hnsw-index": HNSWIndex.load,
+        "sharded-index": _check_shards,
+        "lora-adapter": LoRAAdapter.load,
+        "whitening": Whitening.load,
+        _FAILURES: _check_pages,
+        _COVERAGE: _check_pages,
+    }
+    if kind not in loaders:
+        raise CorruptFileError(f"{file}: no release up to this one writes a {kind}")
+    loaders[kind](file)
+    return []
+
+
+def _database(file: Path) -> tuple[str, int, dict[str, Any]]:
+    """Return the kind, the version and counts of a SQLite file."""
+    with file.open("rb") as content:
+        if content.read(len(_SQLITE)) != _SQLITE:
+            raise CorruptFileError(f"{file}: this is no file of flashwasm's and no database")
+    if _pragma(file, "application_id") == FailureLibrary.APPLICATION_ID:
+        library = FailureLibrary(file)
+        facts = {"defects": len(library), "occurrences": library.occurrences}
+        return _FAILURES, library.VERSION, facts
+    data = read_coverage(file)
+    counts = {"files": len(data.files), "contexts": len(data.contexts), "rows": len(data.lines)}
+    return _COVERAGE, data.schema, counts
+
+
+def _pragma(file: Path, name: str) -> object:
+    """Return the value of one of SQLite's pragmas."""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute(f"pragma {name}").fetchone()[0]
+    except sqlite3.Error as error:
+        raise CorruptFileError(f"{file} is no whole database: {error}") from error
+
+
+def _check_shards(file: Path) -> None:
+    """Open a sharded index, which compares its shards with its own records."""
+    ShardedIndex.load(file).close()
+
+
+def _check_pages(file: Path) -> None:
+    """Let SQLite check the structure of its pages; it keeps no checksums of them."""
+    if (found := _pragma(file, "integrity_check")) != "ok":
+        raise CorruptFileError(f"{file} is damaged: {found}")

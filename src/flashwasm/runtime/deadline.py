@@ -1,0 +1,36 @@
+"""Deadlines: the time at which a call has to end, whatever it consists of."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from flashwasm.validation import seconds
+
+if TYPE_CHECKING:
+    from flashwasm.runtime.runtime import Runtime
+
+
+class Deadline(float):
+    """Time by ``monotonic`` at which a call has to end.
+
+    Whatever takes a timeout in seconds takes a deadline too, so a call that consists of several
+    launches hands the same deadline to each.
+    """
+
+
+def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
+    """Return the deadline of a call that begins now, or None where its time is not limited.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The runtime that the call uses.
+    timeout : float, optional
+        Seconds from now, or a `Deadline`, which is returned as it is. None means the runtime's own
+        timeout.
+    """
+    if isinstance(timeout, Deadline):
+        return timeout
+    limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
+    return None if limit is None else Deadline(monotonic() + limit)

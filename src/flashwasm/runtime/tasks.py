@@ -1,0 +1,46 @@
+"""Cutting work into tasks, which the calling thread and the helper threads share."""
+
+from __future__ import annotations
+
+from flashwasm.runtime.work_limits import (
+    FEWEST_ELEMENTS,
+    FEWEST_PRODUCTS,
+    MOST_ELEMENTS,
+    MOST_PRODUCTS,
+)
+
+
+def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
+    """Cut rows into pieces (first row, number of rows).
+
+    There are about two pieces a thread, so that all threads end at nearly the same time. The limits
+    of a call's elements can make them more or fewer.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Number of rows, and of elements in each.
+    threads : int
+        Number of threads that share the pieces.
+    """
+    if rows * columns <= (FEWEST_ELEMENTS if threads > 1 else MOST_ELEMENTS):
+        return [(0, rows)]
+    wanted = min(rows * columns // (2 * threads), MOST_ELEMENTS)
+    step = max(wanted, FEWEST_ELEMENTS) // max(columns, 1)
+    # Narrow rows are cut in groups of 16, so that each piece is aligned in memory as the first is.
+    step = max(1, step if columns >= 16 else step // 16 * 16)
+    return [(i, min(step, rows - i)) for i in range(0, rows, step)]
+
+
+def wanted_calls(products: int, most: int) -> int:
+    """Return the number of calls to cut multiply-adds into.
+
+    Parameters
+    ----------
+    products : int
+        Number of multiply-adds in all.
+    most : int
+        Number of calls that are enough to keep all threads busy. They are fewer where the calls
+        would become too small, and more where they would become too large.
+    """
+    return max(min(most, products // FEWEST_PRODUCTS), -(-products // MOST_PRODUCTS), 1)

@@ -1,0 +1,1 @@
+"""The flat index: a search compares every query with every vector."""

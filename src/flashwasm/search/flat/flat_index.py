@@ -1,0 +1,247 @@
+"""Exact search of vectors that lie in linear memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
+from flashwasm.search.flat.panel_search import PanelSearch
+from flashwasm.search.index import Index
+from flashwasm.search.index_file import IndexFile, id_sections
+from flashwasm.search.parameters import checked_k
+from flashwasm.search.stored_vectors import StoredVectors
+from flashwasm.storage.file_format import Container
+from flashwasm.validation import as_array
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+KIND = "flat-index"
+# Number of vectors that `remove` moves at a time.
+_MOVED = 8192
+# Most queries that are searched for at once, because each needs memory for its candidates.
+_QUERIES = 4096
+
+
+class FlatIndex(Index):
+    """Vectors by id, searched exactly: every query is compared with every vector.
+
+    The vectors lie in the runtime's linear memory, in the order in which a search reads them.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a vector, at most 16,384.
+    metric : {"cosine", "dot", "l2"}, default "cosine"
+        Score of a vector for a query. "cosine" is the cosine of the angle between them, in [-1, 1],
+        and 0 for a zero vector. "dot" is their dot product. "l2" is minus their squared Euclidean
+        distance, so that the nearest vector scores highest.
+    dtype : {"float32", "int8"}, default "float32"
+        Numbers that a search reads. "int8" keeps a code beside each vector, the vector rounded to 8
+        bits a component. A search reads all codes, a quarter of the bytes, and then only the
+        vectors that may be among the nearest. The results are the same.
+    runtime : Runtime, optional
+        Runtime whose linear memory holds the vectors, and which searches. None means the process's
+        own.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> index = fw.FlatIndex(2)
+    >>> index.add(np.float32([[0, 1], [1, 0], [1, 1]]), ids=["up", "right", "between"])
+    >>> scores, ids = index.search(np.float32([[2, 0]]), k=2)
+    >>> ids.tolist()
+    [['right', 'between']]
+    """
+
+    # A removal is not stopped by a timeout: with half of the vectors moved, none could be found.
+    _time_to_remove = np.inf
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        metric: str = "cosine",
+        dtype: str = "float32",
+        runtime: Runtime | None = None,
+    ) -> None:
+        super().__init__(dim, metric, dtype, runtime)
+        self._coded = dtype == "int8"
+        self._vectors = StoredVectors(
+            self._runtime, self.dim, metric, panels=True, coded=self._coded
+        )
+
+    def __repr__(self) -> str:
+        return f"<FlatIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that the vectors take in linear memory."""
+        return self._vectors.nbytes
+
+    def _positions(self) -> Array:
+        """Return the positions that hold a vector: all of them, without gaps."""
+        return np.arange(len(self))
+
+    def _add(self, op: Launch, rows: Array, names: Array) -> None:
+        """Add vectors behind the others. They are in the index once they have their ids."""
+        first = len(self)
+        self._vectors.reserve(first + len(rows))
+        self._vectors.put(op, rows, first)
+        self._ids.assign(np.arange(first, first + len(rows)), names)
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int,
+        *,
+        filter: ArrayLike | set[int] | set[str] | None = None,  # noqa: A002 - the field's own word.
+        timeout: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Find the k vectors that score highest with each query.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            Vectors to search for. Where linear memory is too small for all of them, they are
+            searched for in parts.
+        k : int
+            Number of vectors to find for each query.
+        filter : array_like of bool, shape (len(index),), or set of ids, optional
+            Vectors to search among: True for each of them in the order of ``index.ids``, or the set
+            of their ids. Ids that are not in the index are ignored. None means all vectors.
+        timeout : float, optional
+            Seconds that the call may take. None means the runtime's own timeout.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Scores, highest first; -inf where there are fewer than k vectors.
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+            Ids of these vectors. Of vectors with equal scores, the one that comes first in
+            ``index.ids`` comes first. -1 or None where there are fewer than k.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        count, until = checked_k(k), deadline(self._runtime, timeout)
+
+        def search_all(op: Launch, some: Array) -> Array:
+            return self._search_all(op, some, min(count, len(self)), self._mask(filter))
+
+        return self._search_by(search_all, queries, count, until)
+
+    def _search_all(self, op: Launch, queries: Array, k: int, mask: Array | None) -> Array:
+        """Return the keys (n, k) of the nearest vectors to each query, in order."""
+        if not k or not len(queries):
+            return np.empty((len(queries), 0), np.uint64)
+        where = 0 if mask is None else op.place(mask, np.dtype(np.uint8))
+        search = PanelSearch(op, self._vectors, len(self), k, where)
+        nearest = search.by_codes if self._coded else search.by_vectors
+        blocks = [nearest(queries[i : i + _QUERIES]) for i in range(0, len(queries), _QUERIES)]
+        return np.concatenate(blocks)
+
+    def _mask(self, wanted: ArrayLike | set[int] | set[str] | None) -> Array | None:
+        """Return a filter as a byte for each position, or None where there is no filter."""
+        if wanted is None:
+            return None
+        if isinstance(wanted, (set, frozenset)):
+            mask = np.zeros(len(self), np.uint8)
+            mask[self._ids.known(wanted)] = 1
+            return mask
+        array = as_array(wanted, "filter")
+        if array.dtype != np.bool_:
+            message = f"filter: expected booleans by position or a set of ids, got {array.dtype}"
+            raise DTypeError(message)
+        if array.shape != (len(self),):
+            message = f"filter: expected shape ({len(self)},), one a vector, got {array.shape}"
+            raise ShapeError(message)
+        return np.ascontiguousarray(array).view(np.uint8)
+
+    def _remove(self, op: Launch, positions: Array) -> None:
+        """Remove the vectors at some positions, by moving those behind them forward."""
+        kept = np.delete(self._positions(), positions)
+        names = self._ids.compacted(kept)
+        # The position to write next, and the vectors to write there, once they were read.
+        progress: tuple[int, Array | None] = int(positions.min()), None
+
+        def move_forward(op: Launch) -> None:
+            nonlocal progress
+            self._ids = names
+            at, rows = progress
+            while at < len(kept):
+                if rows is None:
+                    # Vectors only move towards the front, so none is written over before it is
+                    # read. After an interruption, `rows` are written again and not read again.
+                    some = kept[at : at + _MOVED]
+                    begin = int(some[0])
+                    rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
+                    progress = at, rows
+                self._vectors.put(op, rows, at, prepared=True)
+                at, rows = progress = at + _MOVED, None
+
+        self._unfinished = move_forward
+        self._finish(op)
+
+    def _contents(self) -> Container:
+        """Return the contents of the file that `save` writes."""
+        count = len(self)
+        sections = {"vectors": self._vectors.take(0, count)}
+        sections |= id_sections(self._ids, np.arange(count))
+        parameters = {"dim": self.dim, "next_id": self._ids.next}
+        return Container(KIND, self.metric, self.dtype, parameters, sections)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> FlatIndex:
+        """Read an index from a file.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
+        runtime : Runtime, optional
+            Runtime to use. None means the process's own.
+
+        Returns
+        -------
+        FlatIndex
+
+        Raises
+        ------
+        CorruptFileError
+            If a byte of the file was changed, or if it holds something other than a FlatIndex.
+        OSError, OutOfMemoryError, ClosedError
+        """
+        file = IndexFile(path, KIND)
+        index = cls(
+            file.number("dim", 1, INDEX_MAX_DIM),
+            metric=file.metric,
+            dtype=file.dtype,
+            runtime=runtime,
+        )
+        rows = file.vectors(index.dim)
+        ids = file.ids(np.arange(len(rows)))
+        with Launch(index._runtime, None) as op:
+            index._vectors.reserve(len(rows))
+            if len(rows):
+                index._vectors.put(op, rows, 0, prepared=True)
+            index._ids = ids
+        return index

@@ -1,0 +1,194 @@
+"""The calls of the kernels that build a graph over vectors, repair it and search it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.kernel_table import HNSW_INSERT, HNSW_REPAIR, HNSW_SEARCH
+from flashwasm.runtime.work_limits import MOST_GRAPH_PRODUCTS
+from flashwasm.search.hnsw.graph import Graph
+from flashwasm.search.kernel_arguments import GraphArguments
+from flashwasm.search.result_keys import NO_POSITION
+from flashwasm.search.stored_vectors import StoredVectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.launch import Launch
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+# Tasks for each thread. A thread that is held up then leaves most of its share to the others.
+_TASKS = 4
+
+
+class VectorGraph:
+    """Vectors and a graph over them in linear memory.
+
+    A place is the number of a node of the graph, and the position of its vector.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        Runtime whose linear memory they lie in.
+    dim : int
+        Length of a vector.
+    metric : {"cosine", "dot", "l2"}
+        Metric.
+    m : int
+        Number of links of a new node on each level; see `Graph`.
+    ef_construction : int
+        Number of candidates that the links of a node are chosen from.
+    seed : int
+        Seed that the levels of the nodes are drawn from.
+    coded : bool
+        True to search the graph by codes of 8 bits a component.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        dim: int,
+        metric: str,
+        *,
+        m: int,
+        ef_construction: int,
+        seed: int,
+        coded: bool,
+    ) -> None:
+        self.vectors = StoredVectors(runtime, dim, metric, panels=False, coded=coded)
+        self.graph = Graph(runtime.arena, m, seed)
+        self._ef_construction = ef_construction
+
+    def place(self, op: Launch, rows: Array) -> Array:
+        """Write vectors to the places of removed ones, then to new places; return the places."""
+        graph = self.graph
+        places = graph.free()[: len(rows)]
+        first, filled = graph.nodes, len(places)
+        nodes = first + len(rows) - filled
+        self.vectors.reserve(nodes)
+        graph.reserve(nodes)
+        for i, place in enumerate(places.tolist()):
+            self.vectors.put(op, rows[i : i + 1], place)
+        if filled < len(rows):
+            self.vectors.put(op, rows[filled:], first)
+        return np.concatenate([places, np.arange(first, nodes)])
+
+    def insert(self, op: Launch, places: Array) -> None:
+        """Link nodes whose vectors are written, one after another."""
+        self._change(op, HNSW_INSERT, places)
+
+    def mark_inserted(self, places: Array, before: int) -> int:
+        """Mark the nodes that an interrupted `insert` has linked as live, and count them.
+
+        Parameters
+        ----------
+        places : numpy.ndarray of int, shape (n,)
+            Places that were given to `insert`.
+        before : int
+            Value of ``graph.inserted`` before it.
+        """
+        done = (self.graph.inserted - before) % 2**32
+        self.graph.live.all[places[:done]] = 1
+        return done
+
+    def repair_around(self, op: Launch, places: Array) -> None:
+        """Link the neighbours of the nodes at these places anew, without these nodes."""
+        gone = self._out(places)
+        self._change(op, HNSW_REPAIR, self.graph.beside(gone), gone)
+
+    def cut_off(self, places: Array) -> None:
+        """Clear all links to and from the nodes at these places.
+
+        The graph is sound afterwards even if `repair_around` was interrupted.
+        """
+        self.graph.isolate(self._out(places))
+
+    def _out(self, places: Array) -> Array:
+        """Mark nodes as removed, so that no search begins at them or returns them.
+
+        Returns an array of a byte for each node, 1 for these nodes.
+        """
+        gone = np.zeros(self.graph.nodes, np.uint8)
+        gone[places] = 1
+        self.graph.live.all[places] = 0
+        if self.graph.entry != NO_POSITION and gone[self.graph.entry]:
+            self.graph.choose_entry()
+        return gone
+
+    def search(self, op: Launch, queries: Array, k: int, ef: int) -> Array:
+        """Return the keys (n, k) that the graph finds for each query (n, dim), in order."""
+        count, dim = queries.shape
+        keys_at, keys = op.scratch((count, k), np.uint64)
+        step = self._step(ef)
+        share = max(step, -(-count // (_TASKS * op.threads)))
+        starts = range(0, count, share)
+        # Each task marks the nodes that it visits in bits of its own.
+        visited_at, visited = op.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
+        visited[...] = 0
+        whole = self._arguments(op.place(queries))._replace(k=k, ef=ef)
+        tasks = [
+            [
+                whole._replace(
+                    items=whole.items + 4 * i * dim,
+                    keys=keys_at + 8 * i * k,
+                    visited=visited_at + number * visited[0].nbytes,
+                    item_count=min(step, start + share - i, count - i),
+                )
+                for i in range(start, min(start + share, count), step)
+            ]
+            for number, start in enumerate(starts)
+        ]
+        op.run_tasks(HNSW_SEARCH, tasks)
+        return keys.copy()
+
+    def _change(self, op: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None) -> None:
+        """Insert or repair nodes, one after another, in calls of bounded work."""
+        at, items = op.scratch(nodes.shape, np.uint32)
+        items[...] = nodes
+        visited_at, visited = op.scratch((-(-self.graph.nodes // 32),), np.uint32)
+        visited[...] = 0
+        whole = self._arguments(at)._replace(
+            visited=visited_at,
+            gone=0 if gone is None else op.place(gone, gone.dtype),
+            ef=self._ef_construction,
+        )
+        step = self._step(2 * self._ef_construction)
+        for i in range(0, len(nodes), step):
+            op.check_deadline()
+            count = min(step, len(nodes) - i)
+            op.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
+
+    def _step(self, ef: int) -> int:
+        """Return the number of searches that one call makes."""
+        return max(1, MOST_GRAPH_PRODUCTS // (ef * 2 * self.graph.m * self.vectors.stride))
+
+    def _arguments(self, items: int) -> GraphArguments:
+        """Return the arguments of a call on items at an address, to be completed by the caller."""
+        store, graph = self.vectors, self.graph
+        return GraphArguments(
+            rows=store.rows.address,
+            codes=store.codes.address,
+            scales=store.scales.address,
+            squares=store.squares.address,
+            links=graph.links.address,
+            upper_links=graph.upper_links.address,
+            upper_at=graph.upper_at.address,
+            levels=graph.levels.address,
+            entry=graph.state_address,
+            items=items,
+            keys=0,
+            visited=0,
+            gone=0,
+            nodes=graph.nodes,
+            dim=store.dim,
+            metric=store.metric,
+            m=graph.m,
+            item_count=0,
+            k=1,
+            ef=0,
+        )

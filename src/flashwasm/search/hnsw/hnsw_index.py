@@ -1,0 +1,303 @@
+"""Approximate search of a graph over vectors that lie in linear memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.launch import Launch
+from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
+from flashwasm.search.hnsw.graph_search import VectorGraph
+from flashwasm.search.index import Index
+from flashwasm.search.index_file import IndexFile, id_sections
+from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
+from flashwasm.search.result_keys import decoded
+from flashwasm.search.row_scan import scan
+from flashwasm.search.search_report import SearchReport, plan
+from flashwasm.storage.file_format import Container
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+KIND = "hnsw-index"
+# Most queries that the recall of a report is measured with.
+_SAMPLE = 64
+
+
+class HNSWIndex(Index):
+    """Vectors by id, searched approximately by a hierarchical navigable small-world graph.
+
+    The graph depends only on the vectors, their order and the seed. It is the same for any number
+    of threads, and whether the vectors are added in one call or in several.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a vector, at most 16,384.
+    metric : {"cosine", "dot", "l2"}, default "cosine"
+        Score of a vector for a query. "cosine" is the cosine of the angle between them, in [-1, 1],
+        and 0 for a zero vector. "dot" is their dot product. "l2" is minus their squared Euclidean
+        distance, so that the nearest vector scores highest.
+    m : int, default 16
+        Number of links that a new vector gets on each level, from 2 to 256. Vectors added later may
+        link to it, up to twice as many links on the lowest level. More links take more memory and
+        time, and a search finds more of the nearest.
+    ef_construction : int, default 200
+        Number of candidates that the links of a new vector are chosen from, at most 4096. More
+        candidates take more time in `add`, and a search finds more of the nearest.
+    seed : int, default 0
+        Seed that the level of each vector is drawn from.
+    dtype : {"float32", "int8"}, default "float32"
+        Numbers by which the graph is searched. "int8" keeps a code beside each vector, the vector
+        rounded to 8 bits a component. The graph is searched by codes; then the best 2 k results, at
+        least 20, are ranked by the vectors. The scores are those of the vectors in either case.
+    runtime : Runtime, optional
+        Runtime whose linear memory holds the vectors and the graph, and which searches. None means
+        the process's own.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
+    References
+    ----------
+    Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
+    Hierarchical Navigable Small World graphs", arXiv 1603.09320.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> index = fw.HNSWIndex(2, metric="l2")
+    >>> index.add([[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]], ids=[10, 20, 30])
+    >>> scores, ids = index.search([[4.0, 5.0]], k=2)
+    >>> scores.tolist(), ids.tolist()
+    ([[-1.0, -32.0]], [[30, 10]])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        metric: str = "cosine",
+        m: int = 16,
+        ef_construction: int = 200,
+        seed: int = 0,
+        dtype: str = "float32",
+        runtime: Runtime | None = None,
+    ) -> None:
+        super().__init__(dim, metric, dtype, runtime)
+        self.m = checked_m(m)
+        self.ef_construction = checked_ef(ef_construction, "ef_construction")
+        self.seed = checked_seed(seed)
+        self._store = VectorGraph(
+            self._runtime,
+            self.dim,
+            metric,
+            m=self.m,
+            ef_construction=self.ef_construction,
+            seed=self.seed,
+            coded=dtype == "int8",
+        )
+
+    def __repr__(self) -> str:
+        return f"<HNSWIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}, m={self.m}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that the vectors and the graph take in linear memory."""
+        return self._store.vectors.nbytes + self._store.graph.nbytes
+
+    def _positions(self) -> Array:
+        """Return the positions that hold a vector; those of removed ones lie between them."""
+        return self._store.graph.taken()
+
+    def _add(self, op: Launch, rows: Array, names: Array) -> None:
+        """Write vectors, link them, and name those that were linked before an interruption."""
+        places = self._store.place(op, rows)
+        before = self._store.graph.inserted
+
+        def name_linked(_: Launch) -> None:
+            done = self._store.mark_inserted(places, before)
+            self._ids.assign(places[:done], names[:done])
+
+        self._unfinished = name_linked
+        try:
+            self._store.insert(op, places)
+        finally:
+            self._finish(op)
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int,
+        ef: int = 100,
+        *,
+        exact: bool | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Find k of the vectors that score highest with each query.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            Vectors to search for. Where linear memory is too small for all of them, they are
+            searched for in parts.
+        k : int
+            Number of vectors to find for each query.
+        ef : int, default 100
+            Number of candidates that the search of the graph keeps, at most 4096. It keeps at least
+            k. With more candidates it finds more of the nearest vectors and takes longer.
+        exact : bool, optional
+            True compares each query with every vector, False searches the graph. None compares with
+            every vector if that takes no longer; `search_report` says which.
+        timeout : float, optional
+            Seconds that the call may take. None means the runtime's own timeout.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Scores, highest first; -inf where fewer than k vectors were found.
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+            Ids of these vectors; -1 or None where fewer than k were found.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        count, width = checked_k(k), checked_ef(ef, "ef")
+        until = deadline(self._runtime, timeout)
+
+        def search(op: Launch, some: Array) -> Array:
+            by_scan, _ = plan(len(self), max(count, width), exact=exact)
+            return self._search(op, some, count, None if by_scan else width)
+
+        return self._search_by(search, queries, count, until)
+
+    def search_report(
+        self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
+    ) -> SearchReport:
+        """Report how `search` would answer, and measure its recall on a sample of the queries.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            Vectors to search for. At most 64 of them, evenly spaced, are searched for by the graph
+            and by comparison with every vector.
+        k : int
+            Number of vectors to find for each query.
+        ef : int, default 100
+            Number of candidates that the search of the graph keeps, at most 4096.
+        exact : bool, optional
+            True compares each query with every vector, False searches the graph. None compares with
+            every vector if that takes no longer.
+
+        Returns
+        -------
+        SearchReport
+            Report. Its recall counts a vector as one of the k nearest if it scores at least as high
+            as the k-th nearest, so that a tie is no miss.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        wanted = self._checked(queries, "queries")
+        count, width = checked_k(k), checked_ef(ef, "ef")
+        self._runtime.check_open()
+        by_scan, reason = plan(len(self), max(count, width), exact=exact)
+        sample = wanted[:: max(1, -(-len(wanted) // _SAMPLE))]
+        nearest = min(count, len(self))
+        if by_scan or not len(sample) or not nearest:
+            return SearchReport(by_scan, reason, 1.0, 0)
+        with self._operation(None) as op:
+            found, _ = decoded(self._search(op, sample, nearest, width), nearest)
+            truth, _ = decoded(self._search(op, sample, nearest, None), nearest)
+        recall = float((found >= truth[:, -1:]).mean())
+        return SearchReport(by_scan, reason, recall, len(sample))
+
+    def _search(self, op: Launch, queries: Array, k: int, ef: int | None) -> Array:
+        """Return the keys of the results: of the graph, or of all vectors where ef is None."""
+        nearest = min(k, len(self))
+        if not nearest or not len(queries):
+            return np.empty((len(queries), 0), np.uint64)
+        store, graph = self._store, self._store.graph
+        if ef is None:
+            mask = graph.live.address if len(self) < graph.nodes else 0
+            return scan(op, store.vectors, queries, rows=graph.nodes, k=nearest, mask=mask)
+        nearest = min(nearest, INDEX_MAX_EF)
+        return store.search(op, queries, nearest, max(ef, nearest))
+
+    def _remove(self, op: Launch, places: Array) -> None:
+        """Remove the vectors at some positions, and repair the graph around them."""
+        names = self._ids.at(places)
+
+        def forget(_: Launch) -> None:
+            self._ids.free(places, names)
+            self._store.cut_off(places)
+
+        self._unfinished = forget
+        try:
+            self._store.repair_around(op, places)
+        finally:
+            self._finish(op)
+
+    def _contents(self) -> Container:
+        """Return the contents of the file that `save` writes."""
+        taken = self._store.graph.taken()
+        sections = graph_sections(self._store) | id_sections(self._ids, taken)
+        parameters = {
+            "dim": self.dim,
+            "m": self.m,
+            "ef_construction": self.ef_construction,
+            "seed": self.seed,
+            "entry": self._store.graph.entry,
+            "next_id": self._ids.next,
+        }
+        return Container(KIND, self.metric, self.dtype, parameters, sections)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> HNSWIndex:
+        """Read an index from a file.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
+        runtime : Runtime, optional
+            Runtime to use. None means the process's own.
+
+        Returns
+        -------
+        HNSWIndex
+
+        Raises
+        ------
+        CorruptFileError
+            If a byte of the file was changed, or if it holds something other than an HNSWIndex.
+        OSError, OutOfMemoryError, ClosedError
+        """
+        file = IndexFile(path, KIND)
+        index = cls(
+            file.number("dim", 1, INDEX_MAX_DIM),
+            metric=file.metric,
+            m=file.number("m", FEWEST_LINKS, INDEX_MAX_LINKS),
+            ef_construction=file.number("ef_construction", 1, INDEX_MAX_EF),
+            seed=file.number("seed", 0, 2**64 - 1),
+            dtype=file.dtype,
+            runtime=runtime,
+        )
+        with Launch(index._runtime, None) as op:
+            read_graph(op, file, index._store)
+            index._ids = file.ids(index._store.graph.taken())
+        return index

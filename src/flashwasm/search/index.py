@@ -1,0 +1,233 @@
+"""Base class of the flat index and the HNSW index."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import validation
+from flashwasm.kernel_table import METRICS
+from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.splitting import in_halves
+from flashwasm.search.external_ids import IdTable
+from flashwasm.search.parameters import DTYPES, checked_dim
+from flashwasm.search.result_keys import decoded
+from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
+from flashwasm.validation import choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime.deadline import Deadline
+    from flashwasm.runtime.runtime import Runtime
+    from flashwasm.runtime.splitting import Halves
+    from flashwasm.storage.file_format import Container
+
+    Array = NDArray[Any]
+
+
+class Index(ABC):
+    """Vectors by id, in linear memory.
+
+    A vector has a position, which it is stored at, and an id, which the user knows it by.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a vector, at most 16,384.
+    metric : {"cosine", "dot", "l2"}
+        Score that a search ranks by.
+    dtype : {"float32", "int8"}
+        Numbers that a search reads first.
+    runtime : Runtime or None
+        Runtime to use. None means the process's own.
+    """
+
+    # Seconds that `remove` may take. None means the runtime's own timeout.
+    _time_to_remove: float | None = None
+
+    def __init__(self, dim: int, metric: str, dtype: str, runtime: Runtime | None) -> None:
+        self.dim = checked_dim(dim)
+        self.metric = choice(metric, "metric", tuple(METRICS))
+        self.dtype = choice(dtype, "dtype", DTYPES)
+        self._runtime = checked_runtime(runtime)
+        self._ids = IdTable()
+        # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
+        # Then the next method that uses the index does what is left, before anything else. The
+        # function may itself be interrupted, and is then called again.
+        self._unfinished: Callable[[Launch], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, one: object) -> bool:
+        """Return True if an id is in the index."""
+        return one in self._names
+
+    @property
+    def ids(self) -> Array:
+        """Ids of all vectors, in the order of their positions: int64, or str objects."""
+        return self._names.at(self._positions())
+
+    @property
+    def _names(self) -> IdTable:
+        """Table of the ids, after an interrupted change was completed."""
+        if self._unfinished is not None:
+            with self._operation(None):
+                pass
+        return self._ids
+
+    def add(
+        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Add vectors.
+
+        If the time runs out or Ctrl-C interrupts the call, a `FlatIndex` has added all of the
+        vectors or none. An `HNSWIndex` may have added the first of them: ``len(index)`` tells how
+        many.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+            Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
+            be below 2**55 in magnitude.
+        ids : array_like of int or of str, shape (n,), optional
+            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
+            them consecutive integers, from one more than the greatest id that was ever added.
+        timeout : float, optional
+            Seconds that the call may take. None means the runtime's own timeout.
+
+        Raises
+        ------
+        ShapeError
+            If an id is given twice or is in the index already. Nothing is added then.
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        rows = self._checked(vectors, "vectors")
+        with self._operation(timeout) as op:
+            self._add(op, rows, self._ids.new(ids, len(rows)))
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors.
+
+        A `FlatIndex` moves the vectors after them forward and keeps their order. An `HNSWIndex`
+        replaces the links to them by other links; the next vectors that are added take their
+        positions.
+
+        Parameters
+        ----------
+        ids : array_like of int or of str, shape (n,), or set
+            Ids of the vectors to remove.
+
+        Raises
+        ------
+        IndexRangeError
+            If an id is not in the index. Nothing is removed then.
+        ShapeError, DTypeError, DeadlineExceeded, ClosedError
+        """
+        with self._operation(self._time_to_remove) as op:
+            positions = self._ids.find(ids)
+            if len(positions):
+                self._remove(op, positions)
+
+    @contextmanager
+    def _operation(self, timeout: float | None) -> Iterator[Launch]:
+        """Open a launch, and first complete a change that was interrupted."""
+        with Launch(self._runtime, timeout) as op:
+            self._finish(op)
+            yield op
+
+    def _finish(self, op: Launch) -> None:
+        """Do the steps that are left of a change."""
+        if self._unfinished is not None:
+            self._unfinished(op)
+            self._unfinished = None
+
+    def _checked(self, x: ArrayLike, name: str) -> Array:
+        """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
+        return validation.vectors(x, name, self.dim, LARGEST[self.metric])
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the index to a file, which is replaced as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the file. A file that is there already is replaced.
+
+        Raises
+        ------
+        OSError, ClosedError
+        """
+        with self._operation(None):
+            write_container(Path(path), self._contents())
+
+    def _search_by(
+        self,
+        search: Callable[[Launch, Array], Array],
+        queries: ArrayLike,
+        k: int,
+        until: Deadline | None,
+    ) -> tuple[Array, Array]:
+        """Search for all queries at once or, where linear memory is too small, in halves.
+
+        Parameters
+        ----------
+        search : callable
+            Takes a launch and some of the queries, and returns the keys of their results.
+        queries : array_like of float, shape (n, dim)
+            Vectors to search for, not yet checked.
+        k : int
+            Number of results of each query.
+        until : Deadline or None
+            Time at which the search has to end.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+        """
+
+        def search_part(part: Array) -> tuple[Array, Array]:
+            with self._operation(until) as op:
+                scores, positions = decoded(search(op, part), k)
+                return scores, self._ids.at(positions)
+
+        return in_halves(self._checked(queries, "queries"), search_part, _halves)
+
+    @abstractmethod
+    def _add(self, op: Launch, rows: Array, names: Array) -> None:
+        """Add checked vectors with checked ids."""
+
+    @abstractmethod
+    def _remove(self, op: Launch, positions: Array) -> None:
+        """Remove the vectors at some positions, at least one."""
+
+    @abstractmethod
+    def _positions(self) -> Array:
+        """Return the positions that hold a vector, in order."""
+
+    @abstractmethod
+    def _contents(self) -> Container:
+        """Return the contents of the file that `save` writes."""
+
+
+def _halves(queries: Array) -> Halves[Array, tuple[Array, Array]] | None:
+    """Split queries in halves; one query cannot be split."""
+    middle = len(queries) // 2
+    if not middle:
+        return None
+    return (queries[:middle], queries[middle:]), lambda found: (
+        np.concatenate([scores for scores, _ in found]),
+        np.concatenate([ids for _, ids in found]),
+    )

@@ -1,0 +1,145 @@
+"""Reading the file of an index, with a check of everything that the index will rely on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from flashwasm.errors import CorruptFileError
+from flashwasm.search.external_ids import IdTable
+from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from flashwasm.storage.file_format import Container
+
+    Array = NDArray[Any]
+
+
+class CheckedFile:
+    """Contents of a file, whose parameters and arrays are checked as they are asked for.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Path of the file.
+    kind : str
+        Kind of contents that it must have, for example "flat-index".
+    """
+
+    def __init__(self, path: str | PathLike[str], kind: str) -> None:
+        self._path = Path(path)
+        self._container: Container = read_container(self._path, kind)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise a CorruptFileError that names the file and the reason."""
+        message = f"{self._path}: the file contradicts itself: {reason}"
+        raise CorruptFileError(message)
+
+    def number(self, name: str, least: int, most: int) -> int:
+        """Return a parameter that must be an integer from ``least`` to ``most``."""
+        value = self._container.parameters.get(name)
+        if type(value) is not int or not least <= value <= most:
+            self.refuse(f"{name} is {value!r}, not an integer from {least} to {most}")
+        return value
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """All parameters of the file: numbers and strings by name."""
+        return self._container.parameters
+
+    def text(self, name: str, pattern: str = ".*") -> str:
+        """Return a parameter that must be a string which matches a regular expression."""
+        value = self.parameters.get(name)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.DOTALL):
+            self.refuse(f"{name} is {value!r:.80}, not a string of the form {pattern}")
+        return value
+
+    def section(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
+        """Return an array that must have this dtype and shape; None stands for any length."""
+        array = self._container.sections.get(name)
+        if array is None:
+            self.refuse(f"there is no section {name!r}")
+        fits = array.ndim == len(shape) and all(
+            wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype != np.dtype(dtype) or not fits:
+            self.refuse(f"section {name!r} is {array.dtype} of shape {array.shape}")
+        return array
+
+
+class IndexFile(CheckedFile):
+    """Contents of the file of an index.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Path of the file.
+    kind : str
+        Kind of index that it must hold, for example "flat-index".
+    """
+
+    def __init__(self, path: str | PathLike[str], kind: str) -> None:
+        super().__init__(path, kind)
+        self.metric, self.dtype = self._container.metric, self._container.dtype
+        if self.metric not in LARGEST or self.dtype not in {"float32", "int8"}:
+            self.refuse(f"metric {self.metric!r}, dtype {self.dtype!r}")
+
+    def vectors(self, dim: int) -> Array:
+        """Return the vectors, which must be finite and so small that no distance overflows."""
+        rows = self.section("vectors", "<f4", (None, dim))
+        below = LARGEST[self.metric]
+        if rows.size and not (rows.max() < below and rows.min() > -below):
+            self.refuse("a vector is not finite")
+        return rows
+
+    def ids(self, positions: Array) -> IdTable:
+        """Return the ids in the file as those of the vectors at these positions, in this order."""
+        table = IdTable()
+        count = len(positions)
+        if "id_text" in self._container.sections:
+            ids = self._strings(count)
+        else:
+            ids = self.section("ids", "<i8", (count,)).astype(np.int64)
+        if len(set(ids.tolist())) != count:
+            self.refuse("an id is there twice")
+        table.assign(positions, ids)
+        table.next = self.number("next_id", table.next, 2**63)
+        return table
+
+    def _strings(self, count: int) -> Array:
+        """Return ids that are strings: one section holds their text end to end, one their ends.
+
+        For example, "up" and "down" are stored as the UTF-8 text "updown" and the ends [2, 6].
+        """
+        text = self.section("id_text", "|u1", (None,)).tobytes()
+        ends = self.section("id_ends", "<i8", (count,))
+        starts = np.concatenate([[0], ends[:-1]])
+        if count and (ends[-1] != len(text) or (ends < starts).any()):
+            self.refuse("the ids do not end where they should")
+        ids = np.empty(count, object)
+        try:
+            ids[:] = [text[i:j].decode() for i, j in zip(starts, ends, strict=True)]
+        except UnicodeDecodeError:
+            self.refuse("an id is no text")
+        return ids
+
+
+def id_sections(table: IdTable, positions: Array) -> dict[str, Array]:
+    """Return the sections that hold the ids of the vectors at some positions."""
+    ids = table.at(positions)
+    if table.kind != "str":
+        return {"ids": ids}
+    encoded = [one.encode() for one in ids]
+    lengths = np.array([len(one) for one in encoded], np.int64)
+    text = np.frombuffer(b"".join(encoded), np.uint8)
+    return {"id_text": text, "id_ends": np.cumsum(lengths)}

@@ -1,0 +1,110 @@
+"""Exact search: a search of all rows is split into calls, and the results of the calls merged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.kernel_table import INDEX_SCORE
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
+from flashwasm.search.kernel_arguments import RowSearchArguments
+from flashwasm.search.result_keys import NO_KEY, best
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.launch import Launch
+    from flashwasm.search.kernel_arguments import PanelSearchArguments
+    from flashwasm.search.stored_vectors import StoredVectors
+
+    Array = NDArray[Any]
+
+# Most queries of one call. Each row that is read from memory is compared with all of them.
+_QUERIES = 256
+# The ranges of rows begin at multiples of this. Panels of eight allow any multiple of 8.
+_ROWS = 64
+
+
+def search_rows(
+    op: Launch,
+    kernel: Kernel,
+    whole: RowSearchArguments | PanelSearchArguments,
+    least: Array | int = NO_KEY,
+) -> Array:
+    """Search all rows on all threads, and return the k least keys of each query, in order.
+
+    Parameters
+    ----------
+    op : Launch
+        The launch to run in.
+    kernel : Kernel
+        Kernel that searches a range of rows.
+    whole : RowSearchArguments or PanelSearchArguments
+        Arguments of one call that would search all rows for all queries. ``begin`` is 0, and
+        ``keys`` is not used: the results lie in memory of the launch.
+    least : numpy.ndarray of uint64, shape (n, 1), or int
+        Key that the heaps of each query are filled with at the beginning. Only smaller keys are
+        found. The default is above every key.
+    """
+    queries, rows, dim, k = whole.query_count, whole.end, whole.dim, whole.k
+    block = min(_QUERIES, max(queries, 1))
+    pieces = max(1, min(op.threads, block * rows * dim // FEWEST_PRODUCTS))
+    piece = -(-rows // (pieces * _ROWS)) * _ROWS
+    step = max(MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
+    starts = range(0, rows, piece)
+    at, heaps = op.scratch((len(starts), queries, k), np.uint64)
+    heaps[...] = least
+    # A task is one block of queries and one piece of the rows, in calls of bounded work.
+    tasks = [
+        [
+            whole._replace(
+                queries=whole.queries + 4 * first * dim,
+                keys=at + 8 * k * (number * queries + first),
+                query_count=min(block, queries - first),
+                begin=begin,
+                end=min(begin + step, start + piece, rows),
+            )
+            for begin in range(start, min(start + piece, rows), step)
+        ]
+        for number, start in enumerate(starts)
+        for first in range(0, queries, block)
+    ]
+    op.run_tasks(kernel, tasks)
+    return best(heaps.transpose(1, 0, 2).reshape(queries, -1), k)
+
+
+def scan(
+    op: Launch, vectors: StoredVectors, queries: Array, *, rows: int, k: int, mask: int
+) -> Array:
+    """Return the keys (n, k) of the nearest rows to each query (n, dim), by comparing all rows.
+
+    Parameters
+    ----------
+    op : Launch
+        The launch to run in.
+    vectors : StoredVectors
+        Vectors that lie in rows.
+    queries : numpy.ndarray of float32, shape (n, dim)
+        Vectors to search for.
+    rows : int
+        Number of rows to look at, from the first.
+    k : int
+        Number of vectors to find for each query.
+    mask : int
+        Address of a byte for each row, 0 to leave the row out. The address 0 leaves out none.
+    """
+    whole = RowSearchArguments(
+        queries=op.place(queries),
+        rows=vectors.rows.address,
+        mask=mask,
+        keys=0,
+        query_count=len(queries),
+        begin=0,
+        end=rows,
+        dim=vectors.dim,
+        k=k,
+        metric=vectors.metric,
+    )
+    return search_rows(op, INDEX_SCORE, whole)

@@ -1,0 +1,52 @@
+"""The choice between a search of the graph and a comparison with every vector, and its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# With so many vectors for each candidate that a search keeps, comparing with all vectors takes as
+# long as searching the graph. docs/decisions/0008-when-a-graph-is-searched.md has measurements.
+CROSSOVER = 24
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """Report of the way in which an index answers a batch of queries.
+
+    Attributes
+    ----------
+    exact : bool
+        True if each query is compared with every vector, False if the graph is searched.
+    reason : str
+        Reason of that choice, as a phrase.
+    recall : float
+        Share of the k nearest vectors that were found, over the sampled queries, from 0 to 1; 1.0
+        if each query is compared with every vector.
+    sampled : int
+        Number of queries that the recall was measured with; 0 if none had to be.
+    """
+
+    exact: bool
+    reason: str
+    recall: float
+    sampled: int
+
+
+def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
+    """Return True if each query is to be compared with every vector, and the reason.
+
+    Parameters
+    ----------
+    vectors : int
+        Number of vectors in the index.
+    kept : int
+        Number of candidates that a search of the graph keeps: the greater of ef and k.
+    exact : bool or None
+        Choice of the user. None leaves it to this function.
+    """
+    if exact is not None:
+        return bool(exact), f"exact={exact} was asked for"
+    bound = CROSSOVER * kept
+    some = vectors <= bound
+    compared = f"{'at most' if some else 'more than'} {bound} = {CROSSOVER} max(ef, k)"
+    return some, f"{vectors} vectors, {compared}"

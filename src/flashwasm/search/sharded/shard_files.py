@@ -1,0 +1,162 @@
+"""The files of a sharded index: one of its own, and one for each shard beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.search.index_file import IndexFile, id_sections
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from flashwasm.search.external_ids import IdTable
+    from flashwasm.search.sharded.shards import Shards
+
+    Array = NDArray[Any]
+
+KIND = "sharded-index"
+# Stands for the shard of a vector that was removed.
+GONE = -1
+# Begins the name of each parameter in the file that is an argument of the shards' class.
+_OPTION = "option."
+# Limits on the numbers that a file may state, far above those of any index.
+_MOST_SHARDS = 1 << 16
+_MOST_NUMBERS = 1 << 40
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """Arguments that a sharded index was made with.
+
+    Attributes
+    ----------
+    kind : {"flat", "hnsw"}
+        Class of the shards.
+    dim : int
+        Length of a vector.
+    shard_size : int
+        Number of vectors that fill a shard.
+    metric, dtype : str
+        Metric and dtype of the shards.
+    options : dict
+        All keyword arguments of the shards' class that were given, ``metric`` and ``dtype``
+        among them.
+    """
+
+    kind: str
+    dim: int
+    shard_size: int
+    metric: str
+    dtype: str
+    options: dict[str, Any]
+
+
+def save_shards(
+    own: Path,
+    settings: ShardSettings,
+    shards: Shards,
+    homes: Array,
+    ids: IdTable,
+) -> None:
+    """Write the shards to files of new names, then the index's own file; remove the old shards.
+
+    Parameters
+    ----------
+    own : pathlib.Path
+        Path of the index's own file.
+    settings : ShardSettings
+        Arguments that ``load`` makes the index with.
+    shards : Shards
+        The shards, in order.
+    homes : numpy.ndarray of int32, shape (n,)
+        Number of the shard of each vector, or ``GONE``, by the vector's number.
+    ids : IdTable
+        Id of each vector, by the vector's number.
+    """
+    token = os.urandom(8).hex()
+    for number, shard in enumerate(shards):
+        shard.save(_shard_path(own, token, number))
+    taken = np.flatnonzero(homes != GONE)
+    parameters = {
+        "kind": settings.kind,
+        "dim": settings.dim,
+        "shard_size": settings.shard_size,
+    }
+    parameters |= {"token": token, "shards": len(shards)}
+    parameters |= {"numbers": len(homes), "next_id": ids.next}
+    parameters |= {_OPTION + name: value for name, value in settings.options.items()}
+    sections = {"taken": taken, "homes": homes[taken]} | id_sections(ids, taken)
+    write_container(own, Container(KIND, settings.metric, settings.dtype, parameters, sections))
+    _remove_others(own, token)
+
+
+class ShardFile(IndexFile):
+    """The index's own file, which names the files of its shards.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Path of the file.
+    kinds : sequence of str
+        Names of the classes that shards may have.
+    """
+
+    def __init__(self, path: str | PathLike[str], kinds: Sequence[str]) -> None:
+        super().__init__(path, KIND)
+        self._own = Path(path)
+        self.kind = self.text("kind", "|".join(kinds))
+        self.dim = self.number("dim", 1, INDEX_MAX_DIM)
+        self.shard_size = self.number("shard_size", 1, 2**63 - 1)
+        options = (name for name in self.parameters if name.startswith(_OPTION))
+        self.options = {name.removeprefix(_OPTION): self.parameters[name] for name in options}
+
+    def shard_paths(self) -> Iterator[Path]:
+        """Yield the path of each shard's file, or raise CorruptFileError if it is missing."""
+        token = self.text("token", "[0-9a-f]{16}")
+        for number in range(self.number("shards", 1, _MOST_SHARDS)):
+            path = _shard_path(self._own, token, number)
+            if not path.is_file():
+                self.refuse(f"there is no {path.name} beside it")
+            yield path
+
+    def homes(self, shards: Shards) -> tuple[Array, IdTable]:
+        """Return the shard and the id of each vector, checked against the vectors in the shards."""
+        taken: Array = self.section("taken", "<i8", (None,))
+        held = self.section("homes", "<i4", taken.shape)
+        count = self.number("numbers", 0, _MOST_NUMBERS)
+        if len(taken) and (taken[0] < 0 or taken[-1] >= count or (np.diff(taken) <= 0).any()):
+            self.refuse("its vectors are not in order")
+        for number, shard in enumerate(shards):
+            if not np.array_equal(np.sort(shard.ids), taken[held == number]):
+                self.refuse(f"shard {number} holds other vectors")
+        if len(taken) != sum(map(len, shards)):
+            self.refuse("it names a shard that is not there")
+        homes = np.full(count, GONE, np.int32)
+        homes[taken] = held
+        return homes, self.ids(taken)
+
+
+def _shard_path(own: Path, token: str, number: int) -> Path:
+    """Return the path of a shard's file. A token is drawn anew for each save."""
+    return own.with_name(f"{own.name}.{token}.{number}")
+
+
+def _remove_others(own: Path, token: str) -> None:
+    """Remove the shards' files of earlier saves, and of saves that did not end."""
+    others = re.compile(re.escape(own.name) + r"\.([0-9a-f]{16})\.[0-9]+")
+    for file in own.parent.iterdir():
+        found = others.fullmatch(file.name)
+        if found and found[1] != token:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,311 @@
+"""An index of more vectors than one linear memory holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm import validation
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.runtime.deadline import Deadline, deadline
+from flashwasm.search.external_ids import IdTable
+from flashwasm.search.parameters import checked_k
+from flashwasm.search.sharded.shard_files import GONE, ShardFile, ShardSettings, save_shards
+from flashwasm.search.sharded.shards import CLASSES, Shards
+from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.validation import choice, positive_int
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.search.sharded.shards import Shard
+
+    Array = NDArray[Any]
+
+# Bytes that the vectors of a shard may take of the 4 GiB of its linear memory. The rest is left for
+# queries and results.
+_SHARD_BYTES = 3 << 30
+
+
+class ShardedIndex:
+    """Vectors by id in several indexes (shards), each in a sandbox with a linear memory of its own.
+
+    A search asks every shard and merges the results. With "flat" shards they are exactly those of
+    one `FlatIndex` that holds all vectors. An index is a context manager, which ends with `close`.
+
+    Parameters
+    ----------
+    kind : {"flat", "hnsw"}
+        Class of the shards: `FlatIndex` or `HNSWIndex`.
+    dim : int
+        Length of a vector, at most 16,384.
+    shard_size : int, optional
+        Number of vectors that fill a shard; those added after them go to a new shard. None means as
+        many as fit into 3 GiB.
+    threads : int, optional
+        Number of threads of each shard's runtime. The shards are searched one after another. None
+        means one thread for each CPU that this process may use.
+    options : keyword arguments
+        Other arguments of the shards' class: ``metric``, ``dtype``, ``m`` and so on.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flashwasm as fw
+    >>> with fw.ShardedIndex("flat", 2, shard_size=2, metric="l2") as index:
+    ...     index.add([[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]], ids=["a", "b", "c"])
+    ...     scores, ids = index.search([[4.0, 5.0]], k=2)
+    ...     index.shards, ids.tolist()
+    (2, [['c', 'a']])
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        dim: int,
+        *,
+        shard_size: int | None = None,
+        threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.kind = choice(kind, "kind", tuple(CLASSES))
+        self.options = options
+        self._shards = Shards(kind, dim, threads, options)
+        first = self._shards[0]
+        self.dim, self.metric, self.dtype = first.dim, first.metric, first.dtype
+        most = _SHARD_BYTES // (6 * self.dim + 12 * int(options.get("m", 16)) + 64)
+        self.shard_size = positive_int(most if shard_size is None else shard_size, "shard_size")
+        self._ids = IdTable()
+        # Vectors are numbered in the order of adding, and a vector's number is its id in its shard.
+        # This is the shard of each number.
+        self._homes: Array = np.empty(0, np.int32)
+        # The steps that are left of a change that was interrupted, as in `Index`.
+        self._unfinished: Callable[[], None] | None = None
+
+    def __len__(self) -> int:
+        self._finish()
+        return len(self._ids)
+
+    def __repr__(self) -> str:
+        return f"<ShardedIndex of {len(self)} x {self.dim} in {self.shards} shards, {self.kind}>"
+
+    def __enter__(self) -> ShardedIndex:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __contains__(self, one: object) -> bool:
+        self._finish()
+        return one in self._ids
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self._shards)
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that the vectors take in the linear memories of all shards."""
+        return sum(shard.nbytes for shard in self._shards)
+
+    def close(self) -> None:
+        """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
+        self._shards.close()
+
+    def add(
+        self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Add vectors to the last shard, and to new shards when that one is full.
+
+        If the time runs out or Ctrl-C interrupts the call, the first of the vectors may have been
+        added, and the others are not: ``len(index)`` tells how many.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+            Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
+            be below 2**55 in magnitude.
+        ids : array_like of int or of str, shape (n,), optional
+            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
+            them consecutive integers, from one more than the greatest id that was ever added.
+        timeout : float, optional
+            Seconds that the call may take. None means without limit.
+
+        Raises
+        ------
+        ShapeError
+            If an id is given twice or is in the index already. Nothing is added then.
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
+        self._finish()
+        names = self._ids.new(ids, len(rows))
+        until = deadline(self._shards.first_runtime, timeout)
+        at = 0
+        while at < len(rows):
+            shard = self._shards[-1]
+            room = self.shard_size - len(shard)
+            if room <= 0:
+                shard = self._shards.begin()
+                room = self.shard_size
+            some = slice(at, at + room)
+            self._fill(shard, rows[some], names[some], until)
+            at += room
+
+    def search(
+        self, queries: ArrayLike, k: int, *, timeout: float | None = None, **options: Any
+    ) -> tuple[Array, Array]:
+        """Find the k vectors that score highest with each query, in all shards.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (n, dim)
+            Vectors to search for.
+        k : int
+            Number of vectors to find for each query.
+        timeout : float, optional
+            Seconds that the call may take, for all shards together. None means without limit.
+        options : keyword arguments
+            Other arguments of the ``search`` of the shards' class. ``filter`` must be a set of ids:
+            a mask by position is not taken.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Scores, highest first; -inf where fewer than k vectors were found.
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+            Ids of these vectors. Of vectors with equal scores, the one that was added first comes
+            first. -1 or None where fewer than k were found.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        """
+        count, until = checked_k(k), deadline(self._shards.first_runtime, timeout)
+        self._finish()
+        if options.get("filter") is not None:
+            options["filter"] = set(self._ids.known(options["filter"]))
+        scores, numbers = self._shards.search(queries, count, until, options)
+        return scores, self._ids.at(numbers)
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors.
+
+        The last shard uses their room again. Shards before it stay smaller than they were.
+
+        Parameters
+        ----------
+        ids : array_like of int or of str, shape (n,), or set
+            Ids of the vectors to remove.
+
+        Raises
+        ------
+        IndexRangeError
+            If an id is not in the index. Nothing is removed then.
+        ShapeError, DTypeError, ClosedError
+        """
+        self._finish()
+        numbers = self._ids.find(ids)
+        homes, names = self._homes[numbers], self._ids.at(numbers)
+
+        def remove() -> None:
+            for home in np.unique(homes):
+                shard, some = self._shards[home], homes == home
+                shard.remove([n for n in numbers[some].tolist() if n in shard])
+                self._ids.free(numbers[some], names[some])
+            self._homes[numbers] = GONE
+
+        self._unfinished = remove
+        self._finish()
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the index to a file, and each shard to a file beside it.
+
+        The files of the shards get new names each time. The old ones are removed only after the
+        index's own file was replaced, so ``load`` finds a whole index whenever the process ends.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the index's own file. The shards' files begin with the same name.
+
+        Raises
+        ------
+        OSError, ClosedError
+        """
+        self._finish()
+        settings = ShardSettings(
+            self.kind, self.dim, self.shard_size, self.metric, self.dtype, self.options
+        )
+        save_shards(Path(path), settings, self._shards, self._homes, self._ids)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:
+        """Read an index and its shards from their files.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Path of the index's own file, as given to `save`.
+        threads : int, optional
+            Number of threads of each shard's runtime. None means one thread for each CPU that this
+            process may use.
+
+        Returns
+        -------
+        ShardedIndex
+
+        Raises
+        ------
+        CorruptFileError
+            If a byte of one of the files was changed, the file of a shard is missing, or the files
+            hold something else.
+        OSError, OutOfMemoryError
+        """
+        file = ShardFile(path, tuple(CLASSES))
+        size = file.shard_size
+        try:
+            index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
+        except (ShapeError, DTypeError, TypeError) as error:
+            file.refuse(str(error))
+        try:
+            for number, shard_path in enumerate(file.shard_paths()):
+                index._shards.load(number, shard_path)
+            index._homes, index._ids = file.homes(index._shards)
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    def _finish(self) -> None:
+        """Do the steps that are left of a change that was interrupted."""
+        if self._unfinished is not None:
+            self._unfinished()
+            self._unfinished = None
+
+    def _fill(self, shard: Shard, rows: Array, names: Array, until: Deadline | None) -> None:
+        """Add vectors to the last shard, and name those that it holds afterwards."""
+        before, homes = len(shard), self._homes
+        numbers = len(homes) + np.arange(len(rows))
+
+        def name_added() -> None:
+            done = len(shard) - before
+            self._homes = np.concatenate([homes, np.full(done, self.shards - 1, np.int32)])
+            self._ids.assign(numbers[:done], names[:done])
+
+        self._unfinished = name_added
+        try:
+            shard.add(rows, numbers, timeout=until)
+        finally:
+            self._finish()

@@ -1,0 +1,107 @@
+"""The shards of a sharded index, each in a runtime of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from flashwasm.runtime.runtime import Runtime
+from flashwasm.search.flat.flat_index import FlatIndex
+from flashwasm.search.hnsw.hnsw_index import HNSWIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from flashwasm.runtime.deadline import Deadline
+
+    Array = NDArray[Any]
+
+Shard: TypeAlias = "FlatIndex | HNSWIndex"
+
+CLASSES: dict[str, type[Shard]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
+
+
+class Shards:
+    """Indexes of one class and the same options, searched as one.
+
+    Parameters
+    ----------
+    kind : {"flat", "hnsw"}
+        Class of the shards, by its name in ``CLASSES``.
+    dim : int
+        Length of a vector.
+    threads : int or None
+        Number of threads of each shard's runtime.
+    options : dict
+        Other keyword arguments of the shards' class.
+    """
+
+    def __init__(self, kind: str, dim: int, threads: int | None, options: dict[str, Any]) -> None:
+        self._class, self._threads = CLASSES[kind], threads
+        self._make = partial(self._class, dim, **options)
+        self._runtimes: list[Runtime] = []
+        self._shards: list[Shard] = []
+        self.begin()
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def __iter__(self) -> Iterator[Shard]:
+        return iter(self._shards)
+
+    def __getitem__(self, number: int) -> Shard:
+        return self._shards[number]
+
+    @property
+    def first_runtime(self) -> Runtime:
+        """Runtime of the first shard."""
+        return self._runtimes[0]
+
+    def begin(self) -> Shard:
+        """Append an empty shard, and return it."""
+        runtime = Runtime(self._threads)
+        try:
+            shard = self._make(runtime=runtime)
+        except BaseException:
+            runtime.close()
+            raise
+        self._runtimes.append(runtime)
+        self._shards.append(shard)
+        return shard
+
+    def load(self, number: int, path: Path) -> None:
+        """Read a shard from its file, in place of the empty shard of that number."""
+        while number >= len(self._shards):
+            self.begin()
+        self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
+
+    def close(self) -> None:
+        """Close the runtimes of all shards."""
+        for runtime in self._runtimes:
+            runtime.close()
+
+    def search(
+        self, queries: ArrayLike, k: int, until: Deadline | None, options: dict[str, Any]
+    ) -> tuple[Array, Array]:
+        """Search all shards, one after another, and return the k best results of each query.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+            Scores, highest first; -inf where fewer than k vectors were found.
+        ids : numpy.ndarray of int64, shape (n, k)
+            Ids that the shards know the vectors by, the lowest first where scores are equal; -1
+            where fewer were found.
+        """
+        found = [shard.search(queries, k, timeout=until, **options) for shard in self._shards]
+        scores = np.concatenate([scores for scores, _ in found], axis=1)
+        ids = np.concatenate([ids for _, ids in found], axis=1)
+        # A result that was not found has the score -inf. Among equal scores it comes last.
+        order = np.where(ids < 0, np.iinfo(np.int64).max, ids)
+        best = np.lexsort((order, -scores), axis=1)[:, :k]
+        return np.take_along_axis(scores, best, axis=1), np.take_along_axis(ids, best, axis=1)

@@ -1,0 +1,123 @@
+"""The vectors of an index in linear memory, in the layout that its search reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.kernel_table import INDEX_STORE, METRICS
+from flashwasm.search.growable_array import GrowableArray
+from flashwasm.search.kernel_arguments import StoreArguments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flashwasm.runtime.launch import Launch
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+# Number of vectors of a panel.
+PANEL = 8
+# Rows are padded to whole cache lines, each of so many floats.
+_LINE = 16
+# Most numbers that one call stores. A call of more would keep a deadline or Ctrl-C waiting.
+_MOST_NUMBERS = 1 << 19
+# Components of this size or above would overflow a distance of 16,384 dimensions. A cosine cannot
+# overflow, because the vectors are divided by their lengths first.
+LARGEST = {"cosine": np.inf, "dot": 2.0**55, "l2": 2.0**55}
+
+
+def row_stride(dim: int) -> int:
+    """Return the number of floats of a padded row."""
+    return -(-dim // _LINE) * _LINE
+
+
+class StoredVectors:
+    """Vectors by position, prepared for a metric.
+
+    They lie in rows, one vector after another, or in panels. A panel holds the first component of
+    eight vectors, then the second component of these eight, and so on.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        Runtime whose linear memory they lie in.
+    dim : int
+        Length of a vector.
+    metric : {"cosine", "dot", "l2"}
+        Metric. For "cosine" the vectors are divided by their lengths.
+    panels : bool
+        True for panels, False for rows.
+    coded : bool
+        True to keep codes too: each vector rounded to 8 bits a component, with a scale of its own.
+        The codes lie in rows or panels as the vectors do.
+    """
+
+    def __init__(
+        self, runtime: Runtime, dim: int, metric: str, *, panels: bool, coded: bool
+    ) -> None:
+        arena, stride = runtime.arena, row_stride(dim)
+        self.dim, self.stride, self.metric = dim, stride, METRICS[metric]
+        self._runtime = runtime
+        self.rows = GrowableArray(arena, (stride,), np.float32)
+        self.panels = GrowableArray(arena, (dim, PANEL), np.float32)
+        self.codes = GrowableArray(arena, (stride,), np.int8)
+        self.code_panels = GrowableArray(arena, (stride // 2, PANEL, 2), np.int8)
+        self.scales = GrowableArray(arena, (PANEL,), np.float32)
+        self.squares = GrowableArray(arena, (PANEL,), np.float32)
+        self.errors = GrowableArray(arena, (PANEL,), np.float32)
+        self._by_one = [] if panels else [self.rows, *([self.codes] if coded else [])]
+        self._by_eight = [self.panels] if panels else []
+        if coded:
+            self._by_eight += [self.scales, self.squares]
+        if coded and panels:
+            self._by_eight += [self.code_panels, self.errors]
+
+    def reserve(self, count: int) -> None:
+        """Make room for ``count`` vectors."""
+        for column in self._by_one:
+            column.reserve(count)
+        for column in self._by_eight:
+            column.reserve(-(-count // PANEL))
+
+    def put(self, op: Launch, x: Array, first: int, *, prepared: bool = False) -> None:
+        """Write vectors to the positions from ``first`` on, for which room was made.
+
+        Prepared vectors, as `take` returns them, are written as they are.
+        """
+        step = max(1, min(_MOST_NUMBERS // self.dim, len(x)))
+        address, chunk = op.scratch((step, self.dim))
+        arguments = StoreArguments(
+            x=address,
+            rows=self.rows.address,
+            panels=self.panels.address,
+            codes=self.codes.address,
+            code_panels=self.code_panels.address,
+            scales=self.scales.address,
+            squares=self.squares.address,
+            errors=self.errors.address,
+            first=first,
+            vector_count=step,
+            dim=self.dim,
+            metric=METRICS["dot"] if prepared else self.metric,
+            code_metric=self.metric,
+        )
+        for at in range(0, len(x), step):
+            part = x[at : at + step]
+            self._runtime.copy(chunk[: len(part)], part)
+            op.run_once(INDEX_STORE, arguments._replace(first=first + at, vector_count=len(part)))
+
+    def take(self, begin: int, end: int) -> Array:
+        """Return a copy of the prepared vectors at positions [begin, end), shape (n, dim)."""
+        if self._by_one:
+            return self.rows.all[begin:end, : self.dim].copy()
+        first, last = begin // PANEL, -(-end // PANEL)
+        rows = self.panels.all[first:last].transpose(0, 2, 1).reshape(-1, self.dim)
+        return np.ascontiguousarray(rows[begin - first * PANEL : end - first * PANEL])
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that the arrays take, their room included."""
+        return sum(column.nbytes for column in (*self._by_one, *self._by_eight))

@@ -1,0 +1,14 @@
+/* Products of queries with panels of eight vectors, as distances: the smaller, the nearer. */
+#ifndef FLASHWASM_INDEXES_FLAT_DOT_TILE_H
+#define FLASHWASM_INDEXES_FLAT_DOT_TILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* distances[4][8] = -(four packed queries . the vectors of a panel) */
+void dot_tile(float *distances, const float *queries, const float *panel, int32_t dim);
+
+/* distances[2][8] = -(the first of four packed queries . the vectors of two panels, one after the other) */
+void dot_two_panels(float *distances, const float *query, const float *panel, int32_t dim);
+
+#endif
