@@ -17,7 +17,6 @@ pytestmark = pytest.mark.slow
 NETWORKX, NUMPY = (Path(package.__file__).parent for package in (networkx, np))
 
 
-
 KINDS = ("random pairs of a class", "any two tests, judged by a coin", "the nearest ten, flipped")
 
 
