@@ -356,5 +356,5 @@ def test_a_wrong_result_is_not_timed(monkeypatch):
     monkeypatch.setattr(
         "flashwasm.qe.workloads.chunked_attention._materialize", lambda o, *_: np.zeros(o.shape)
     )
-    with pytest.raises(fw.FlashWasmError, match="baseline: error .*, allowed"):
+    with pytest.raises(fw.FlashWasmError, match=r"baseline: error .*, allowed"):
         qe.benchmark_workload("pattern-adaptation")
