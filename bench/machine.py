@@ -1,4 +1,4 @@
-"""What the machine can do: multiply-adds on registers, and bytes from memory."""
+"""Rates that limit this machine: multiply-adds on registers, and bytes read from memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import numpy as np
 from flashwasm.host.peak import PeakLoop
 
 PEAK_IS = "a WebAssembly loop of 128-bit fused multiply-adds on registers, one thread"
-_FLOATS = 1 << 25  # 128 MiB, more than caches hold.
+# These floats take 128 MiB, more than the caches hold.
+_FLOATS = 1 << 25
 _REPEATS = 15
 
 
 def peak_rate() -> float:
-    """Return floating-point operations a second of one thread, best of many."""
+    """Return the floating-point operations that one thread makes in a second, the best of many."""
     loop = PeakLoop()
     return max(loop.rate() for _ in range(4 * _REPEATS))
 
 
 def read_rate() -> float:
-    """Return bytes a second that one thread reads from memory, by NumPy's dot; best of many."""
+    """Return the bytes that one thread reads from memory in a second, the best of many.
+
+    NumPy's dot product of an array with itself does the reading.
+    """
     x = np.ones(_FLOATS, np.float32)
 
     def once() -> float:

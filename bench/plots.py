@@ -1,4 +1,4 @@
-"""One picture of a run: a panel for each thing that was measured."""
+"""A picture of a run, with a panel for each kind of measurement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MASKS = ((False, "full", "-"), (True, "causal", "--"))
 
 
 def figures_module() -> Any:
-    """Return matplotlib's module of figures.
+    """Import and return matplotlib's module of figures.
 
     Raises
     ------
@@ -41,19 +41,19 @@ def figures_module() -> Any:
 
 
 def picture(found: Comparison, name: str) -> bytes:
-    """Draw what was measured.
+    """Draw a run.
 
     Parameters
     ----------
     found : Comparison
-        A run that holds lengths, peers, searches, or several of these.
+        A run that holds lengths, peers or searches, or several of these.
     name : str
-        The file's name, whose ending says the format.
+        Name of the file, whose ending says the format.
 
     Returns
     -------
     bytes
-        The file's content.
+        Content of the file.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def picture(found: Comparison, name: str) -> bytes:
     for axes in places[len(panels) :]:
         axes.remove()
     content = BytesIO()
-    # Letters stay letters in an SVG, not the outlines of each.
+    # In an SVG, text stays text and does not become outlines.
     with import_module("matplotlib").rc_context({"svg.fonttype": "none"}):
         figure.savefig(content, format=Path(name).suffix[1:], dpi=120)
     return content.getvalue()
@@ -83,7 +83,7 @@ def picture(found: Comparison, name: str) -> bytes:
 def _lines(
     axes: Any, found: Comparison, series: list[tuple[str, str, Callable[[Length], float]]]
 ) -> None:
-    """Draw a line for each series and each mask against the length, both on logarithmic axes."""
+    """Draw a line for each series and each mask against the length, whose axis is logarithmic."""
     for label, colour, value in series:
         for causal, mask, style in _MASKS:
             chosen = [length for length in found.lengths if length.causal is causal]
@@ -105,6 +105,8 @@ def _lines(
 
 
 def _speed(axes: Any, found: Comparison) -> None:
+    """Draw attention's speed against its length."""
+
     def stored(length: Length) -> float:
         return length.rate * length.flash / length.materialized
 
@@ -115,6 +117,7 @@ def _speed(axes: Any, found: Comparison) -> None:
 
 
 def _memory(axes: Any, found: Comparison) -> None:
+    """Draw attention's memory against its length."""
     _lines(
         axes,
         found,
@@ -129,6 +132,7 @@ def _memory(axes: Any, found: Comparison) -> None:
 
 
 def _roofline(axes: Any, found: Comparison) -> None:
+    """Draw the speed of each case against its arithmetic intensity, below peak and memory rate."""
     peak = found.facts["peak_flops"] / 1e9
     read = found.facts["read_bytes_per_second"] / 1e9
     points = [m for m in found.measurements if m.flops == m.flops]
@@ -155,7 +159,7 @@ def _roofline(axes: Any, found: Comparison) -> None:
 
 
 def _peers(axes: Any, found: Comparison) -> None:
-    """Draw each library's speed over the package's, in groups by case."""
+    """Draw the speed of each library over the package's, in a group of bars for each case."""
     names = list(dict.fromkeys(r.name for m in found.measurements for r in m.rows if r.timed))
     names = [name for name in names if name not in {OURS, COPIES}]
     height = 0.8 / max(1, len(names))

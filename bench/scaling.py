@@ -1,4 +1,4 @@
-"""Two threads over one."""
+"""The speed of two threads over that of one."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _EFFORT = Effort(seconds=3.0)
 
 @dataclass(frozen=True)
 class Scaling:
-    """What two threads gain.
+    """The gain of a second thread.
 
     Attributes
     ----------
     speedup : float
-        Time of a call on one thread over that on two.
+        Time of a call on one thread over the time on two.
     machine : float
-        The same for a loop of multiply-adds on registers, which has nothing to wait for: about two
-        where two CPUs are free, less where something else runs on them.
+        The same for a loop of multiply-adds on registers, which never waits. It is about two if two
+        CPUs are free, and less if another program uses one of them.
     """
 
     speedup: float
@@ -41,7 +41,18 @@ class Scaling:
 
 
 def two_threads(case: Case) -> Scaling | None:
-    """Measure one thread beside two; None where there are not two CPUs."""
+    """Measure a case on one thread and on two.
+
+    Parameters
+    ----------
+    case : Case
+        The case to measure.
+
+    Returns
+    -------
+    Scaling or None
+        None if this process may not use two CPUs.
+    """
     if available_cpus() < 2:
         return None
     inputs = case.make(np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""What a call costs besides the work: the smallest one, the import, and the first."""
+"""Times that do not grow with the work: of the smallest call, the import and the first call."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from flashwasm.runtime.runtime import Runtime
 
 _PROCESSES = 7
 
-# A process each, so that nothing is imported or compiled before. The first statement's time is
-# Python's and NumPy's own.
+# Each program runs in a process of its own, so that nothing is imported or compiled before. NumPy
+# is imported before the clock starts, because its time is not the package's.
 _IMPORT = """
 import time
 import numpy
@@ -42,14 +42,15 @@ class Overheads:
     Attributes
     ----------
     smallest_call : float
-        `vecadd` of 16 floats on resident arrays, best, less `numpy.add` of the same.
+        Best time of `vecadd` of 16 floats on resident arrays, minus that of `numpy.add`.
     numpy_call : float
-        The latter.
+        Best time of `numpy.add` of as many floats.
     import_ : float
-        ``import flashwasm`` once NumPy is imported: median of fresh processes.
+        Time of ``import flashwasm`` after NumPy was imported, the median of fresh processes.
     first_call : float
-        The first `attention` after that, with the code cache warm, likewise. It imports what the
-        package leaves to be imported when it is needed, the engine among it.
+        Time of the first `attention` after that, the median of fresh processes. The compiled module
+        is in the code cache. The call imports whatever the package imports only when it is needed,
+        such as the engine.
     """
 
     smallest_call: float
@@ -59,7 +60,7 @@ class Overheads:
 
 
 def measure_overheads() -> Overheads:
-    """Measure them, the last two in processes of their own."""
+    """Measure the overheads."""
     with Runtime(1) as runtime:
         a, b = (runtime.asarray(np.ones(16, np.float32)) for _ in "ab")
         out = runtime.empty(16)
@@ -76,12 +77,16 @@ def measure_overheads() -> Overheads:
 
 
 def _in_processes(code: str) -> float:
-    """Return the median of what a program prints, run after run; the first warms the caches."""
-    # An installed package has its bytecode beside it, which this setting would keep from being.
+    """Return the median of the seconds that a program prints in several processes.
+
+    The first process only warms the caches.
+    """
+    # The bytecode of an installed package lies beside it. With this variable Python would not write
+    # it, and compile the package in every process.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     runs = []
     for _ in range(_PROCESSES + 1):
-        done = subprocess.run(  # noqa: S603 - this interpreter, on the programs above.
+        done = subprocess.run(  # noqa: S603 - it runs this interpreter on the programs above.
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,

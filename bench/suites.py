@@ -12,6 +12,7 @@ from bench.peers.encoding import run_encoder
 from bench.peers.runner import EFFORT, QUICK_EFFORT, run_peers
 from bench.peers.table import PEERS, presences
 from bench.scaling import SCALED, two_threads
+from bench.search import runner as search_runner
 from bench.search.cases import SEARCH_CASES, stored
 from bench.search.runner import absent, run_search
 from bench.search.targets import judge_searches
@@ -119,8 +120,10 @@ def run(request: Request, advance: Callable[[int], None]) -> Comparison:
         found.results, found.lengths = own.results, own.lengths
         found.workloads, found.strategies = own.workloads, own.strategies
     if request.has("search"):
+        search_effort = search_runner.QUICK_EFFORT if request.quick else search_runner.EFFORT
         for case in search_cases:
-            found.searches.extend(run_search(case, request.vectors, request.threads))
+            results = run_search(case, request.vectors, request.threads, search_effort)
+            found.searches.extend(results)
             advance(1)
         found.absent = absent(SEARCH_CASES)
         found.verdicts += judge_searches(found.searches)

@@ -1,4 +1,4 @@
-"""The targets, in one place: what should be reached, and whether it was."""
+"""Targets of operations, and the judgement of a run by them."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ VECADD, EMBEDDING = "vecadd 1048576", "embedding 512 of 30522x384"
 
 @dataclass(frozen=True)
 class Target:
-    """One figure and its bound.
+    """A figure and its limit.
 
     Attributes
     ----------
     subject : str
-        A measurement's name, or what else is measured.
+        Name of a case, or of something else that is measured.
     quantity : str
-        One of this module's names, or a peer's name for the package's speed over that peer's.
-        Several peers, separated by commas, stand for the best of them.
+        One of this module's quantities, or the name of a peer, which means the package's speed over
+        that peer's. Several names, separated by commas, mean the best of those peers.
     bound : float
-        What should be reached.
+        Value that the figure should reach.
     at_most : bool
-        Whether the figure should be at most the bound, not at least.
+        True if the figure should be at most the bound, False if at least.
     """
 
     subject: str
@@ -60,19 +60,20 @@ class Target:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target, what was measured, and what follows.
+    """A target with the measured figure.
 
     Attributes
     ----------
     target : Target
-        Which.
+        The target.
     figure : float
-        What was measured; NaN where nothing was.
+        The measured figure; NaN if there is none.
     status : {"met", "missed", "not measured"}
-        "not measured" too where a rival is absent that might have been the better one, and for
-        two threads where something else ran on the other CPU.
+        "not measured" also stands for a figure that says too little. One example is a ratio to the
+        best of two peers of which one is absent: the absent one might be faster. Another is two
+        threads while a second program used one of the two CPUs.
     why : str
-        What was missing.
+        The reason why it was not measured.
     """
 
     target: Target
@@ -116,25 +117,25 @@ def judge(
     scaling: Mapping[str, Scaling | None],
     threads: int,
 ) -> list[Verdict]:
-    """Hold what was measured against every target.
+    """Compare the figures of a run with every target.
 
     Parameters
     ----------
     measurements : sequence of Measurement
-        The cases.
+        The cases that were measured.
     presences : sequence of Presence
-        Which peers are here.
-    overheads : Overheads, optional
-        The figures that are no case's.
+        All peers, each with its version or the reason why it is absent.
+    overheads : Overheads or None
+        Times that do not grow with the work, if they were measured.
     scaling : mapping of str to Scaling or None
-        Two threads over one, by case.
+        Gain of a second thread, by the name of the case.
     threads : int
-        Threads of the cases.
+        Threads that the cases ran on.
 
     Returns
     -------
     list of Verdict
-        One for each of `TARGETS`.
+        A verdict for each of `TARGETS`, in that order.
     """
     by_name = {m.name: m for m in measurements}
     alone: dict[str, float | None] = dict.fromkeys((SMALLEST, IMPORT, FIRST))
@@ -162,10 +163,10 @@ def judge(
 def _own_figure(
     target: Target, measurements: Mapping[str, Measurement], threads: int
 ) -> float | None:
-    """Return a figure of the package alone."""
+    """Return a figure that needs no peer, or None if the shorter attention was not run."""
     measurement = measurements[target.subject]
     row = measurement.row(OURS)
-    assert row is not None  # noqa: S101 - the package is in every measurement.
+    assert row is not None  # noqa: S101 - it narrows the type: every measurement has a row of the package.
     if target.quantity == BEYOND:
         return measurement.bytes_beyond / threads / 1e6
     share = measurement.share_of_peak(row) / threads
@@ -173,15 +174,18 @@ def _own_figure(
         return share
     if AT_512 not in measurements:
         return None
-    # Shares of a peak that was measured beside each, since a machine's speed varies.
+    # A machine's speed varies, so each rate is divided by the peak that was measured beside it.
     short = measurements[AT_512]
     own = short.row(OURS)
-    assert own is not None  # noqa: S101 - as above.
+    assert own is not None  # noqa: S101 - it narrows the type, as above.
     return share * threads / short.share_of_peak(own)
 
 
 def _scaled(target: Target, scaling: Scaling | None) -> Verdict:
-    """Judge two threads over one; a miss is none where two CPUs were not to be had."""
+    """Judge two threads over one.
+
+    A target is not missed if the machine itself did not have two free CPUs.
+    """
     if scaling is None:
         return held_against(target, None, _NOT_RUN)
     verdict = held_against(target, scaling.speedup)
@@ -192,10 +196,10 @@ def _scaled(target: Target, scaling: Scaling | None) -> Verdict:
 
 
 def _against(target: Target, measurement: Measurement, absent: set[str]) -> Verdict:
-    """Judge a ratio to the best of some peers."""
+    """Judge the speed over that of the best of some peers."""
     names = target.quantity.split(", ")
     ours = measurement.row(OURS)
-    assert ours is not None  # noqa: S101 - the package is in every measurement.
+    assert ours is not None  # noqa: S101 - it narrows the type: every measurement has a row of the package.
     best = min(
         (row.best for name in names if (row := measurement.row(name)) and row.timed),
         default=math.nan,
@@ -209,7 +213,17 @@ def _against(target: Target, measurement: Measurement, absent: set[str]) -> Verd
 
 
 def held_against(target: Target, figure: float | None, why: str = "") -> Verdict:
-    """Return the verdict on a figure; None or NaN was not measured, for the reason given."""
+    """Return the verdict on a figure.
+
+    Parameters
+    ----------
+    target : Target
+        The target.
+    figure : float or None
+        The figure; None or NaN if it was not measured.
+    why : str
+        The reason why it was not measured.
+    """
     if figure is None or math.isnan(figure):
         return Verdict(target, math.nan, "not measured", why)
     reached = figure <= target.bound if target.at_most else figure >= target.bound

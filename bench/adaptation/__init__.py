@@ -1,1 +1,1 @@
-"""Steps of training an adapter, and what feedback is worth to a suite."""
+"""Evaluation of adapters: steps of training, and the worth of feedback to a suite."""

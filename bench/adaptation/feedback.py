@@ -1,7 +1,7 @@
-"""Whether adapting to feedback helps on a suite's files that gave none, over many seeds.
+"""Evaluation of feedback: searches in files that gave none, before and after adapting.
 
 Tests of one class stand for tests that a person would accept for each other. Feedback comes from
-seven tenths of the files, drawn by the seed; the rest is what is measured.
+seven tenths of the files, drawn with a seed. The searches of the other files are measured.
 """
 
 from __future__ import annotations
@@ -37,8 +37,16 @@ _SHOWN = 10
 _MOST_QUERIES = 1500
 
 HEADINGS = (
-    *("feedback", "accepted pairs", "activated", "no whitening", "unadapted", "with the gate"),
-    *("mean change", "worst", "where activated", "without a gate"),
+    "feedback",
+    "accepted pairs",
+    "activated",
+    "no whitening",
+    "unadapted",
+    "with the gate",
+    "mean change",
+    "worst",
+    "where activated",
+    "without a gate",
 )
 
 
@@ -49,9 +57,10 @@ class Labelled:
     Attributes
     ----------
     raw, prepared : numpy.ndarray of float32, shape (n, dim)
-        Unit vectors as they are embedded, and whitened.
+        Unit vectors from the model, and the same after whitening.
     files, classes : numpy.ndarray of int, shape (n,)
-        Numbers; -1 is a test without a class, or the only one of it.
+        Numbers of the file and the class of each test. The class is -1 for a test without a class,
+        or without another test in it.
     """
 
     raw: Array
@@ -67,16 +76,16 @@ class Quality:
     Attributes
     ----------
     feedback : str
-        One of `KINDS`.
+        Name of the kind, one of `KINDS`.
     pairs : int
-        Accepted pairs that were asked for.
+        Wished number of accepted pairs.
     raw, before, after : list of float
-        By seed, on the files that gave no feedback: without whitening, with it, and with what the
-        gate let through.
+        Value for each seed on the files that gave no feedback: without whitening, with whitening,
+        and with the adapter if the gate let it through.
     ungated : list of float or None
-        With the adapter whatever the gate said; None where it was not trained.
+        Value for each seed with the adapter, whatever the gate decided; None if none was trained.
     activated : list of bool
-        By seed.
+        True for each seed whose adapter the gate let through.
     """
 
     feedback: str
@@ -93,7 +102,15 @@ class Quality:
 
 
 def labelled(path: Path, model: str | None = None) -> Labelled:
-    """Return a suite, embedded; embeddings are cached."""
+    """Collect and embed the tests of a suite. Embeddings are cached.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the tests.
+    model : str, optional
+        Installed model's name or folder. None means the default model.
+    """
     suite = collect(path)
     if not suite.tests:
         raise ShapeError(f"no tests in {path}")
@@ -102,7 +119,15 @@ def labelled(path: Path, model: str | None = None) -> Labelled:
 
 
 def labels(vectors: Array, nodeids: list[str]) -> Labelled:
-    """Return embeddings with what their node ids say."""
+    """Return embeddings with the files and classes that their node ids name.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of float32, shape (n, dim)
+        Embeddings.
+    nodeids : list of str
+        Node ids of the tests.
+    """
     files = np.unique([name.split("::")[0] for name in nodeids], return_inverse=True)[1]
     scopes = [name.rpartition("::")[0] for name in nodeids]
     _, classes, sizes = np.unique(scopes, return_inverse=True, return_counts=True)
@@ -111,7 +136,7 @@ def labels(vectors: Array, nodeids: list[str]) -> Labelled:
 
 
 def _related(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -> Pairs:
-    """Accept random pairs of a class, reject as many random ones of two."""
+    """Accept random pairs of one class, and reject as many random pairs of two classes."""
     query = rng.choice(pool[suite.classes[pool] >= 0], count)
     near = [rng.choice(_partners(suite, pool, a)) for a in query]
     far = rng.choice(pool, count)
@@ -121,7 +146,7 @@ def _related(suite: Labelled, pool: Array, count: int, rng: np.random.Generator)
 
 
 def _shown(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -> Pairs:
-    """Judge the nearest ten of one test after another, by their class."""
+    """Accept or reject the nearest ten of one test after another, by their class."""
     rows: list[tuple[int, int, bool]] = []
     queries = rng.permutation(pool[suite.classes[pool] >= 0])
     for a in queries.tolist():
@@ -135,7 +160,7 @@ def _shown(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -
 
 
 def _any(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -> Pairs:
-    """Accept and reject random pairs by a coin."""
+    """Accept or reject random pairs by tossing a coin."""
     del suite
     query, test = rng.choice(pool, (2, 2 * count))
     return _pairs(query, test, rng.random(len(query)) < 1 / 2)
@@ -145,7 +170,7 @@ Draw = Callable[[Labelled, Array, int, np.random.Generator], Pairs]
 
 
 def _noise(draw: Draw) -> Draw:
-    """Return what tosses a coin instead of judging."""
+    """Return a kind of feedback with the same pairs, judged by tossing a coin."""
 
     def tossed(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -> Pairs:
         pairs = draw(suite, pool, count, rng)
@@ -155,7 +180,7 @@ def _noise(draw: Draw) -> Draw:
 
 
 def _flipped(draw: Draw) -> Draw:
-    """Return what judges the opposite."""
+    """Return a kind of feedback with the same pairs and the opposite judgements."""
 
     def opposite(suite: Labelled, pool: Array, count: int, rng: np.random.Generator) -> Pairs:
         pairs = draw(suite, pool, count, rng)
@@ -189,17 +214,17 @@ def run_quality(
     Parameters
     ----------
     suite : Labelled
-        The tests.
+        Tests of the suite.
     kind : str
-        One of `KINDS`.
+        Name of the kind, one of `KINDS`.
     pairs : int
-        How many are accepted.
+        Number of accepted pairs.
     seeds : int
-        How many times, with other files and other feedback.
+        Number of repetitions, each with other files and other feedback.
     runtime : Runtime
-        Where training runs.
+        Runtime that trains.
     advance : callable, optional
-        Called with 1 after each seed.
+        Function that is called with 1 after each seed.
 
     Returns
     -------
@@ -208,7 +233,7 @@ def run_quality(
     Raises
     ------
     ShapeError
-        If classes lie in too few files to hold some of them out.
+        If classes lie in too few files to keep some of these without feedback.
     """
     found = Quality(kind, pairs, [], [], [], [], [])
     for seed in range(seeds):
@@ -221,7 +246,7 @@ def run_quality(
 def _one(
     suite: Labelled, draw: Draw, count: int, seed: int, runtime: Runtime
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a seed."""
+    """Yield the names of `Quality`'s fields with the values of a seed."""
     rng = np.random.default_rng(seed)
     files = rng.permutation(suite.files.max() + 1)
     inside = np.isin(suite.files, files[: int(_TRAINING * len(files))])
@@ -248,7 +273,7 @@ def _one(
 
 
 def _mean_reciprocal_rank(suite: Labelled, vectors: Array, queries: Array) -> float:
-    """Return it for the first test of the query's class, among all tests."""
+    """Return the mean reciprocal rank of the first test of the query's class, among all tests."""
     rows = np.arange(len(queries))
     scores = vectors[queries] @ vectors.T
     scores[rows, queries] = -np.inf
@@ -259,19 +284,26 @@ def _mean_reciprocal_rank(suite: Labelled, vectors: Array, queries: Array) -> fl
 
 
 def _partners(suite: Labelled, pool: Array, query: int) -> Array:
+    """Return the other tests of a test's class."""
     same = pool[suite.classes[pool] == suite.classes[query]]
     others: Array = same[same != query]
     return others
 
 
 def _pairs(query: Array, test: Array, accepted: Array) -> Pairs:
-    """Return pairs of different tests, all of one weight."""
+    """Return the pairs whose two tests differ, all with the same weight."""
     kept = query != test
     return Pairs(query[kept], test[kept], accepted[kept], np.ones(kept.sum()))
 
 
 def row(found: Quality) -> tuple[str, ...]:
-    """Return the cells of a report's line."""
+    """Return the cells of a row of the report.
+
+    Parameters
+    ----------
+    found : Quality
+        Values of one kind of feedback.
+    """
     change = np.subtract(found.after, found.before)
     on = change[found.activated]
     trained = [x - y for x, y in zip(found.ungated, found.before, strict=True) if x is not None]

@@ -1,4 +1,4 @@
-"""``flashwasm bench adaptation``: steps of training, and what they do for a suite."""
+"""The evaluation `python -m bench adaptation`, and its report."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 
 __all__ = ["AdaptationFindings", "run_adaptation", "steps"]
 
-# Microseconds at the median and at the 99th percentile, by rank; None is no claim.
+# Targets in microseconds at the median and at the 99th percentile, by rank. None means no target.
 _TARGETS: dict[int, tuple[float, float | None]] = {2: (20.0, 50.0), 8: (50.0, None)}
-# Of seeds of feedback that says nothing, or the opposite, how many may activate something.
+# Feedback that is random or reversed must not activate an adapter in this share of the seeds.
 _LEAST_REFUSED = 0.95
 
 
 @dataclass
 class AdaptationFindings:
-    """What was measured.
+    """Everything that a run measured.
 
     Attributes
     ----------
     facts : dict
-        The machine, versions, threads.
+        The machine, versions and numbers of threads.
     times : list of StepTimes
         Steps of training.
     absent : str
-        What could not be measured beside them, and why; empty where all could.
+        The library that was not measured, and why; empty if all were.
     quality : list of Quality
-        Retrieval; empty without a suite.
+        Searches with and without feedback; empty without a suite.
     """
 
     facts: dict[str, Any]
@@ -66,7 +66,7 @@ class AdaptationFindings:
 
     @property
     def missed(self) -> list[str]:
-        """The targets that were missed."""
+        """Targets that were missed, a line each."""
         lines = []
         for found in self.times:
             p50, p99 = _TARGETS[found.rank]
@@ -96,11 +96,12 @@ class AdaptationFindings:
         return "\n".join([f"# {threads_title(self.facts)}\n\n{notes}", *tables])
 
     def notes(self) -> list[str]:
-        """Return what the tables do not say, a line each."""
+        """Return the facts that the tables do not show, a line each."""
         lines = [f"{name}: {value}" for name, value in self.facts.items()]
         return [*lines, *filter(None, [self.absent]), *(f"missed: {x}" for x in self.missed)]
 
     def _sections(self) -> list[tuple[str, tuple[str, ...], Rows]]:
+        """Return title, headings and rows of each table."""
         name = "A step of training, one thread"
         sections: list[tuple[str, tuple[str, ...], Rows]] = [
             (name, STEP_HEADINGS, [step_row(found) for found in self.times])
@@ -113,7 +114,15 @@ class AdaptationFindings:
 
 
 def steps(suite: Path | None, seeds: int) -> int:
-    """Return how many steps there are, for a progress bar."""
+    """Return the number of steps, for a progress bar.
+
+    Parameters
+    ----------
+    suite : pathlib.Path or None
+        Folder of the tests, if there is one.
+    seeds : int
+        Number of seeds.
+    """
     return len(RANKS) + (0 if suite is None else seeds * len(KINDS) * len(SIZES))
 
 
@@ -124,20 +133,20 @@ def run_adaptation(
     threading: tuple[int, str],
     advance: Callable[[int], None],
 ) -> AdaptationFindings:
-    """Measure steps, and retrieval where there is a suite.
+    """Measure steps of training, and searches if there is a suite.
 
     Parameters
     ----------
     suite : pathlib.Path or None
-        The tests.
+        Folder of the tests.
     seeds : int
-        How many times, with other files and other feedback.
+        Number of repetitions, each with other files and other feedback.
     model : str or None
-        What embeds them.
+        Installed model's name or folder; None means the default model.
     threading : (int, str)
-        Threads of training, and what NumPy's BLAS was told.
+        Threads of training, and the number that NumPy's BLAS was told.
     advance : callable
-        Called with 1 after each step.
+        Function that is called with 1 after each step.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """One step of an adapter's training beside the same step by NumPy and PyTorch.
 
-A step is timed by itself, so that what is rare shows too. "cached" repeats the step on one sample,
-which stays in the processor's caches; before each "cold" one other data are read, so that weights
-and sample come from memory.
+Each step is timed by itself, so that rare slow steps show in the 99th percentile. "cached" steps
+repeat one sample, which stays in the processor's caches. Before each "cold" step, other data are
+read, so that weights and sample come from memory.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ _TEMPERATURE = 0.05
 _RATE = 1e-3
 _CACHED_STEPS = 4000
 _COLD_STEPS = 200
-# More than a processor keeps for one core.
+# This is more than a processor caches for one core.
 _FLUSHED_BYTES = 32 << 20
-# Losses before the first steps: by how much they may differ from float64's.
+# The losses of the first steps may differ from float64's by this much, relative to the larger of 1
+# and the loss.
 _CHECKED_STEPS = 5
 _TOLERANCE = 1e-3
 
@@ -44,16 +45,16 @@ STEP_HEADINGS = ("step", "by", "cached p50", "cached p99", "cold p50", "cold p99
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Microseconds of a step: medians and 99th percentiles.
+    """Times of a step by one library.
 
     Attributes
     ----------
     rank : int
-        Of the adapter.
+        Rank of the adapter.
     by : str
-        What took the step.
+        Name of the library that took the step.
     cached_p50, cached_p99, cold_p50, cold_p99 : float
-        Microseconds.
+        Microseconds of a step: medians and 99th percentiles.
     """
 
     rank: int
@@ -69,19 +70,24 @@ class StepTimes:
 
 
 def run_steps(rank: int) -> tuple[list[StepTimes], str]:
-    """Measure one rank, after a check that all take the same steps.
+    """Measure one rank, after a check that all libraries take the same steps.
+
+    Parameters
+    ----------
+    rank : int
+        Rank of the adapter.
 
     Returns
     -------
     list of StepTimes
-        flashwasm, NumPy and, where it is installed, PyTorch.
+        Times of flashwasm, NumPy and, if it is installed, PyTorch.
     str
-        Why PyTorch is not there; empty where it is.
+        The reason why PyTorch was not measured; empty if it was.
 
     Raises
     ------
     FlashWasmError
-        If losses differ, so that times would mean nothing.
+        If the losses differ, because the times would then mean nothing.
     """
     rng = np.random.default_rng(0)
     x, *rest = rng.standard_normal((2 + _NEGATIVES, _DIM), np.float32)
@@ -110,7 +116,7 @@ def run_steps(rank: int) -> tuple[list[StepTimes], str]:
 def _check(
     steps: dict[str, Step], weights: tuple[Array, Array], x: Array, candidates: Array
 ) -> None:
-    """Take the first steps with all, and compare the losses before them."""
+    """Take the first steps with all libraries, and compare their losses with float64's."""
     a, b = (w.astype(np.float64) for w in weights)
     exact = ContrastiveStep(a, b, _RATE)
     wide = (x.astype(np.float64), candidates.astype(np.float64))
@@ -137,7 +143,7 @@ def _quantiles(times: Times) -> tuple[float, float]:
 
 
 def _by_torch(a: Array, b: Array, x: Array, candidates: Array) -> tuple[Step | None, str]:
-    """Return the step by PyTorch's autograd and Adam, on one thread, or why there is none."""
+    """Return the step by PyTorch's autograd and Adam, on one thread, or the reason for None."""
     try:
         torch: Any = installed_module("torch")
     except CapabilityError:
@@ -161,7 +167,13 @@ def _by_torch(a: Array, b: Array, x: Array, candidates: Array) -> tuple[Step | N
 
 
 def step_row(found: StepTimes) -> tuple[str, ...]:
-    """Return the cells of a report's line."""
+    """Return the cells of a row of the report.
+
+    Parameters
+    ----------
+    found : StepTimes
+        Times of a step.
+    """
     times = (found.cached_p50, found.cached_p99, found.cold_p50, found.cold_p99)
     step = f"rank {found.rank}, {_DIM}, {_NEGATIVES} negatives"
     return (step, found.by, *(f"{t:.1f} µs" for t in times))

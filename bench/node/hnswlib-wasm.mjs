@@ -1,6 +1,7 @@
-// hnswlib-wasm: hnswlib's graph in WebAssembly. It was made for browsers and loads only where there is
-// a window and an IndexedDB; neither is used as long as nothing is saved. Vectors are prepared, and
-// queries come with the requests; a result is the ids of the nearest, as floats.
+// hnswlib-wasm: hnswlib's graph in WebAssembly. It was made for browsers and loads only if a window and
+// an IndexedDB exist. It uses neither as long as nothing is saved, so empty objects stand in for them.
+// The vectors are given once, to `prepare`; queries come with each request. A result is the ids of the
+// nearest vectors, as floats.
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 

@@ -1,11 +1,12 @@
-// ONNX Runtime's WebAssembly build on a model of one case. Its inputs are copied into its memory
-// by each call, and its output is copied out: it has no other way on the CPU.
+// ONNX Runtime's WebAssembly build on a model of one case. Each call copies the inputs into its memory
+// and the output out of it, because the build has no other way on the CPU.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 export async function prepare(modules, { model, inputs }) {
-  // As an import from the folder of the modules would: its "exports" name the build for Node.
+  // The package is found as an import from the folder of the packages would find it, because its
+  // "exports" name the build for Node.
   const from = pathToFileURL(join(modules, "from-here.mjs"));
   const found = await import(import.meta.resolve("onnxruntime-web", from));
   const ort = found.InferenceSession ? found : found.default;

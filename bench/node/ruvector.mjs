@@ -1,5 +1,5 @@
-// @ruvector/attention: FlashAttention(dim, block).compute(query, keys, values) takes one query
-// row, and keys and values as arrays of rows.
+// @ruvector/attention, a native addon. FlashAttention(dim, block).compute(query, keys, values) takes
+// one query, and keys and values as arrays of rows.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 

@@ -1,15 +1,18 @@
-// Runs one case of one peer and answers requests, a line of JSON each, on stdin and stdout:
+// Run one case of one peer. Requests come on stdin and answers go to stdout, a line of JSON each:
 //
 //   node --no-liftoff --experimental-import-meta-resolve serve.mjs PEER NODE_MODULES
 //
 //   {"do": "prepare", "operation", "options", "inputs": [{"file", "shape", "dtype"}], "model"?}
-//   {"do": "result", "file", "inputs"?}   computes once and writes the result, raw float32; {"seconds"}
-//   {"do": "time", "loops"}    computes so often; {"seconds"} by this process's clock
+//       hold the inputs; the answer is {}
+//   {"do": "result", "file", "inputs"?}
+//       compute once and write the result to the file as raw float32; the answer is {"seconds"}
+//   {"do": "time", "loops"}
+//       compute so many times; the answer is {"seconds"}, by this process's clock
 //
-// An answer has "error" where something failed. A peer's script exports prepare(modules, request),
-// which returns { run, read, release }: run computes, at once or as a promise, from a request for a
-// result where that says more than what was prepared; read gives a result as a Float32Array; release
-// gives it back.
+// If something fails, the answer is {"error"}. The script of a peer exports prepare(modules, request),
+// which returns { run, read, release }. `run` computes, at once or as a promise; it gets the request for
+// a result, whose inputs may differ from those that were prepared. `read` returns a result as a
+// Float32Array, and `release` frees it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -17,7 +20,7 @@ const [peer, modules] = process.argv.slice(2);
 const { prepare } = await import(`./${peer}.mjs`);
 let task;
 
-// Libraries print on stdout; the answers have it to themselves.
+// Libraries print on stdout, which is reserved for the answers.
 console.log = console.info = console.error;
 
 function withData(input) {

@@ -1,9 +1,9 @@
-// TensorFlow.js with its WebAssembly backend. Tensors stay in that backend's memory, and its
-// operations run at once, on the calling thread.
+// TensorFlow.js with its WebAssembly backend. Tensors stay in the backend's memory, and its operations
+// run immediately, on the calling thread.
 import { createRequire } from "node:module";
 import { join, sep } from "node:path";
 
-// Added to scores that are hidden: after softmax exactly zero.
+// This is added to the scores that the mask hides. Softmax turns them into exact zeros.
 const HIDDEN = -1e9;
 
 async function load(modules) {
@@ -18,8 +18,9 @@ async function load(modules) {
   return tf;
 }
 
-// One head after another: the batched product of this backend is ten times slower. The scale goes
-// to the queries, which are fewer than the scores.
+// The heads are computed one after another, because the batched product of this backend is ten times
+// slower. Keys are transposed by an operation of their own, because a product with a transposed factor
+// is five times slower. The queries are scaled, because there are fewer of them than scores.
 function attention(tf, inputs, { causal }) {
   const [heads, length, dim] = inputs[0].shape;
   const size = length * dim;
@@ -37,7 +38,7 @@ function attention(tf, inputs, { causal }) {
   }
   const head = (h) =>
     tf.tidy(() => {
-      let scores = tf.matMul(tf.mul(q[h], scale), k[h], false, true);
+      let scores = tf.matMul(tf.mul(q[h], scale), tf.transpose(k[h]));
       if (causal) scores = tf.add(scores, hidden);
       return tf.matMul(tf.softmax(scores, -1), v[h]);
     });

@@ -1,1 +1,1 @@
-"""Other libraries on the same cases: NumPy, PyTorch, ONNX Runtime, and WebAssembly ones in Node."""
+"""Other libraries on the same cases: NumPy, PyTorch, ONNX Runtime, and libraries of Node."""

@@ -19,19 +19,28 @@ if TYPE_CHECKING:
     Weights = Mapping[str, Array]
 
 _FUSED = {"domain": "com.microsoft"}
-_FLOAT, _INT = 1, 6  # TensorProto.FLOAT and INT32.
+# ONNX's TensorProto.FLOAT and TensorProto.INT32.
+_FLOAT, _INT = 1, 6
 
 
 def _without_prefix(weights: Weights) -> dict[str, Array]:
+    """Return weights whose names have no "bert." before them."""
     return {name.removeprefix("bert."): x for name, x in weights.items()}
 
 
 def bert_model(config: BertConfig, weights: Weights) -> bytes:
-    """Return a model from ids and lengths to hidden states.
+    """Return an ONNX model that takes token ids and gives hidden states.
 
-    It is made of the operators that ONNX Runtime's own optimizer for transformers puts in the
-    place of a BERT's: the fastest form that runtime has. Inputs are ``ids`` (batch, tokens), padded
-    on the right, and ``mask`` (batch, tokens), 1 where there is a token; both int32.
+    ONNX Runtime has an optimizer that replaces the operators of a BERT by fused ones. The model is
+    made of those, which are the fastest form that the runtime has. Its inputs are int32: ``ids``
+    (batch, tokens), padded on the right, and ``mask`` (batch, tokens), 1 for each real token.
+
+    Parameters
+    ----------
+    config : BertConfig
+        Sizes of the model.
+    weights : mapping of str to numpy.ndarray
+        Weights by their names in the checkpoint.
     """
     helper: Any = installed_module("onnx.helper")
     numpy_helper: Any = installed_module("onnx.numpy_helper")
@@ -40,18 +49,21 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
     nodes: list[Any] = []
 
     def put(name: str, x: Array) -> str:
+        """Add a constant, and return its name."""
         fixed[name] = np.ascontiguousarray(x)
         return name
 
     def norm(name: str) -> list[str]:
+        """Add the weight and the bias of a layer norm, and return their names."""
         return [put(f"{name}.{part}", w[f"{name}.{part}"]) for part in ("weight", "bias")]
 
     def add(operator: str, inputs: list[str], out: str, **attributes: Any) -> str:
+        """Add a node, and return the name of its output."""
         nodes.append(helper.make_node(operator, inputs, [out], **attributes))
         return out
 
     def close(name: str, source: str, residual: str) -> str:
-        """Add a dense layer of ``source`` to the residual, and normalise."""
+        """Add nodes for a dense layer of ``source``, the residual's addition and a layer norm."""
         matrix = put(f"{name}.matrix", w[f"{name}.dense.weight"].T)
         product = add("MatMul", [source, matrix], f"{name}.product")
         shift = put(f"{name}.shift", w[f"{name}.dense.bias"])
@@ -96,16 +108,28 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
 
 
 def bert_float64(config: BertConfig, weights: Weights, ids: list[int]) -> Array:
-    """Return the hidden states of one text, (tokens, hidden), in float64."""
+    """Return the hidden states of one text, shape (tokens, hidden), computed in float64.
+
+    Parameters
+    ----------
+    config : BertConfig
+        Sizes of the model.
+    weights : mapping of str to numpy.ndarray
+        Weights by their names in the checkpoint.
+    ids : list of int
+        Token ids of the text.
+    """
     w = {name: x.astype(np.float64) for name, x in _without_prefix(weights).items()}
 
     def norm(x: Array, name: str) -> Array:
+        """Return a layer norm."""
         centred = x - x.mean(-1, keepdims=True)
         deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + config.layer_norm_eps)
         result: Array = centred / deviation * w[f"{name}.weight"] + w[f"{name}.bias"]
         return result
 
     def dense(x: Array, name: str) -> Array:
+        """Return a dense layer."""
         result: Array = x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
         return result
 

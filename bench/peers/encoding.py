@@ -1,4 +1,4 @@
-"""The encoder on texts of mixed length, beside ONNX Runtime on the same weights."""
+"""The encoder on texts of mixed length, compared with ONNX Runtime on the same weights."""
 
 from __future__ import annotations
 
@@ -32,30 +32,36 @@ _LONGEST = 200
 _MAX_LENGTH = 256
 _BATCH_TOKENS = 2048
 _CHECKED = 8
-# Six layers in float32, then unit length: components of size 0.05.
+# Six layers in float32 give unit vectors, whose components are about 0.05.
 _TOLERANCE = 2e-5
 _EFFORT = Effort(seconds=10.0, least_rounds=3, most_rounds=20)
 _WORDS = (
-    *("test", "the", "graph", "node", "edge", "remove", "add", "weight", "path", "value"),
-    *("returns", "error", "when", "given", "empty", "list", "number", "of", "items", "after"),
-    *("closing", "file", "with", "wrong", "name", "twice", "and", "checks", "nothing", "lost"),
+    "test the graph node edge remove add weight path value returns error when given empty list "
+    "number of items after closing file with wrong name twice and checks nothing lost"
 )
 
 
 def mixed_texts(count: int = TEXTS) -> list[str]:
-    """Return texts of three words to two hundred, short ones more often, always the same."""
+    """Return texts of three to two hundred words, of which most are short; always the same.
+
+    Parameters
+    ----------
+    count : int
+        Number of texts.
+    """
     rng = np.random.default_rng(0)
+    words = _WORDS.split()
     lengths = np.exp(rng.uniform(np.log(3), np.log(_LONGEST), count)).astype(int)
-    return [" ".join(rng.choice(_WORDS, length)) for length in lengths]
+    return [" ".join(rng.choice(words, length)) for length in lengths]
 
 
 class Checkpoint:
-    """What both sides and the oracle read of a model's folder.
+    """Weights and tokenizer of a model, for both contenders and the oracle.
 
     Parameters
     ----------
     folder : pathlib.Path
-        The model's folder.
+        Folder of the model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,17 +73,31 @@ class Checkpoint:
         self._tokenizer.enable_truncation(min(_MAX_LENGTH, self.config.max_position_embeddings))
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of each text."""
+        """Return the token ids of each text.
+
+        Parameters
+        ----------
+        texts : list of str
+            The texts.
+        """
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
 
     def expected(self, texts: list[str]) -> Array:
-        """Return unit vectors by float64 NumPy."""
+        """Return a unit vector for each text, computed in float64.
+
+        Parameters
+        ----------
+        texts : list of str
+            The texts.
+        """
         rows = [bert_float64(self.config, self.weights, ids).mean(0) for ids in self.ids(texts)]
         return np.stack([row / np.linalg.norm(row) for row in rows])
 
 
 class PaddedBert:
-    """ONNX Runtime on a checkpoint: batches of like length, padded, then the mean.
+    """ONNX Runtime on a checkpoint.
+
+    Texts of similar length make a batch and are padded; the mean of a text's tokens is its vector.
 
     Parameters
     ----------
@@ -93,7 +113,13 @@ class PaddedBert:
         self._session = session(model, threads)
 
     def encode(self, texts: list[str]) -> Array:
-        """Return one unit vector a text."""
+        """Return a unit vector for each text.
+
+        Parameters
+        ----------
+        texts : list of str
+            The texts.
+        """
         ids = self._checkpoint.ids(texts)
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         result = np.empty((len(ids), self._checkpoint.config.hidden_size), np.float32)
@@ -118,18 +144,18 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
     Parameters
     ----------
     peers : list of str
-        Names of the peers that are here.
+        Names of the peers that are installed.
     threads : int
-        For either.
+        Threads of each contender.
     effort : Effort
-        How long to measure.
+        Limits of how long to measure.
 
     Raises
     ------
     CapabilityError
-        If there is no model, or what it needs is not installed.
+        If no model is installed, or a package that it needs is missing.
     WrongResultError
-        If the encoder's result is not what float64 gives.
+        If the encoder's result differs from the oracle's.
     """
     texts = mixed_texts()
     with Runtime(threads) as runtime:
@@ -154,6 +180,6 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
             if not error <= _TOLERANCE
         }
         right = {name: c for name, c in contenders.items() if name not in failures}
-        # Rates are in thousands of millions, as of floating-point operations.
+        # `timed` divides rates by 1e9, because most count floating-point operations.
         subject = ("encoder", f"{TEXTS} texts", "texts/s")
         return timed(subject, TEXTS * 1e9, right, errors, failures, effort)

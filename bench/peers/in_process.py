@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 
 class NumPy(Peer):
-    """NumPy, in the form of each case that one would write first."""
+    """NumPy, in the form that one would write first: the baseline of each case."""
 
     name = "NumPy"
-    install = "pip install numpy"
     about = "as a case's baseline says; its BLAS where that has a name"
 
     def version(self) -> str:
@@ -29,20 +28,21 @@ class NumPy(Peer):
         return np.__version__
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return the case's baseline."""
-        del threads  # Its BLAS was told when it was loaded.
+        """Return a contender that runs the case's baseline."""
+        # The BLAS of NumPy got its number of threads when it was loaded.
+        del threads
         run = partial(case.baseline, *inputs)
         return Contender(run, timer(run))
 
 
 class NumPyByHeads(NumPy):
-    """NumPy's attention, taken one head at a time and in place."""
+    """NumPy's attention, computed one head at a time and in place."""
 
     name = "NumPy, by heads"
     about = "attention one head at a time, in place, so that scores stay in cache"
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return attention; other cases have no such form."""
+        """Return a contender for attention, and None for other cases."""
         del threads
         if case.operation != "attention":
             return None
@@ -51,10 +51,12 @@ class NumPyByHeads(NumPy):
 
 
 class PyTorch(Peer):
-    """PyTorch on the CPU, on tensors over NumPy's memory, writing where it can be told to."""
+    """PyTorch on the CPU, on tensors over NumPy's memory.
+
+    Operations that take ``out=`` write to the same tensor in every call.
+    """
 
     name = "PyTorch"
-    install = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
     about = "torch on the CPU, eager, in inference mode; scaled_dot_product_attention"
 
     def version(self) -> str:
@@ -62,7 +64,7 @@ class PyTorch(Peer):
         return module_version("torch")
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return the operation of the same name."""
+        """Return a contender that runs PyTorch's operation of the same name."""
         torch: Any = installed_module("torch")
         torch.set_num_threads(threads)
         call = self._operation(torch, case, [torch.from_numpy(x) for x in inputs])
@@ -79,11 +81,12 @@ class PyTorch(Peer):
 
     @staticmethod
     def _operation(torch: Any, case: Case, x: list[Any]) -> Callable[[], Any]:
+        """Return a call of the operation on tensors."""
         functional = torch.nn.functional
         with torch.inference_mode():
             out = torch.empty(0)
             if case.operation == "attention":
-                # It takes its quick way only where there is a batch axis.
+                # PyTorch uses its fast kernel only if there is a batch axis.
                 batch = [one[None] for one in x]
                 causal = case.options["causal"]
                 attend = functional.scaled_dot_product_attention

@@ -1,4 +1,4 @@
-"""Peers that run in Node: one process a case, spoken to by lines of JSON and files of floats."""
+"""Peers that run in Node, each case in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.peers.peer import Contender, Peer, module_version
 if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array, Case, Inputs
 
-# What a peer that takes one query a call is spared: minutes of it say no more than seconds.
+# A peer that takes one query a call would need minutes for more scores than these.
 _MOST_SCORES = 12 * 512 * 512
 
 
@@ -21,20 +21,20 @@ class NodeTask:
     Parameters
     ----------
     script : str
-        The peer's script, without its ending.
+        Name of the peer's script, without its ending.
     case : Case
-        What to compute.
-    inputs : sequence of numpy.ndarray
-        Its inputs, float32 or int32.
+        Case to compute.
+    inputs : tuple of numpy.ndarray
+        Inputs of the case, float32 or int32.
     model : bytes, optional
-        An ONNX model of it.
+        ONNX model of the case.
 
     Raises
     ------
     CapabilityError
-        If there is no Node.
+        If Node is not installed.
     NodeError
-        If the script cannot prepare the case, or run it once.
+        If the script cannot prepare the case, or cannot run it once.
     """
 
     def __init__(self, script: str, case: Case, inputs: Inputs, model: bytes | None = None) -> None:
@@ -53,11 +53,17 @@ class NodeTask:
             raise
 
     def result(self) -> Array:
-        """Compute once and return the result, flat."""
+        """Compute once and return the flat result."""
         return self._process.result()[0]
 
     def seconds(self, loops: int) -> float:
-        """Time calls, by Node's own clock."""
+        """Return the seconds that some calls take, by Node's own clock.
+
+        Parameters
+        ----------
+        loops : int
+            Number of calls.
+        """
         return float(self._process.ask(do="time", loops=loops)["seconds"])
 
     def close(self) -> None:
@@ -66,32 +72,39 @@ class NodeTask:
 
 
 class NodePeer(Peer):
-    """A peer of one script and some packages."""
+    """A peer that consists of a script and some packages of Node.
+
+    Attributes
+    ----------
+    script : str
+        Name of the script in `node/`, without its ending.
+    packages : tuple of str
+        Packages that it needs, the one whose version counts last.
+    """
 
     script: str
     packages: tuple[str, ...]
 
     def version(self) -> str:
-        """Return the version of the last package."""
+        """Return the version of the last package; all of them must be installed."""
         return [package_version(package) for package in self.packages][-1]
 
     def threads(self, threads: int) -> int:
-        """Return one: neither runtime has threads in Node."""
+        """Return one, because none of these libraries has threads in Node."""
         del threads
         return 1
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return a process that has the inputs."""
+        """Return a contender: a process that holds the inputs."""
         del threads
         task = NodeTask(self.script, case, inputs)
         return Contender(task.result, task.seconds, task.close)
 
 
 class TensorFlowJs(NodePeer):
-    """TensorFlow.js with its WebAssembly backend, on tensors that stay there."""
+    """TensorFlow.js with its WebAssembly backend, on tensors that stay in its memory."""
 
     name = "tfjs"
-    install = "npm i --ignore-scripts @tensorflow/tfjs @tensorflow/tfjs-backend-wasm"
     about = "TensorFlow.js, its WebAssembly backend in Node; attention as products head by head"
     script = "tfjs"
     packages = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm")
@@ -99,22 +112,21 @@ class TensorFlowJs(NodePeer):
 
 
 class OnnxRuntimeWeb(NodePeer):
-    """ONNX Runtime's WebAssembly build; each call copies its inputs in and its output out."""
+    """ONNX Runtime's WebAssembly build, whose calls copy the inputs in and the output out."""
 
     name = "onnxruntime-web"
-    install = "npm i --ignore-scripts onnxruntime-web && pip install onnx"
     about = "ONNX Runtime in WebAssembly in Node; its calls copy inputs in and the output out"
     script = "onnxruntime-web"
     packages = ("onnxruntime-web",)
     wasm = True
 
     def version(self) -> str:
-        """Return the package's version; the models need onnx besides."""
+        """Return the version of the package; onnx must be installed too, to make the models."""
         module_version("onnx")
         return super().version()
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return the first form of the case that the runtime can run."""
+        """Return a contender for the first form of the case that the runtime can run."""
         del threads
         attends = case.operation == "attention"
         feeds = tuple(x[None] for x in inputs) if attends else inputs
@@ -133,13 +145,15 @@ class RuVector(NodePeer):
     """@ruvector/attention: a native addon that takes one query a call."""
 
     name = "@ruvector/attention"
-    install = "npm i --ignore-scripts @ruvector/attention"
     about = "a native addon, one query a call; only on the smallest full attention"
     script = "ruvector"
     packages = ("@ruvector/attention",)
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return attention that is small enough and not causal, which the addon has not."""
+        """Return a contender for attention that is small enough.
+
+        It returns None for causal attention, which the addon does not have.
+        """
         if case.operation != "attention" or case.options["causal"]:
             return None
         heads, length, _ = inputs[0].shape

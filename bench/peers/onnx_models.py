@@ -1,4 +1,4 @@
-"""ONNX models of one case each, for ONNX Runtime natively and in WebAssembly."""
+"""ONNX models of single cases, for ONNX Runtime and its WebAssembly build."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.peers.peer import installed_module
 if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array, Case, Inputs
 
-# The first opset with the operator Attention, and the format that goes with it.
+# Opset 23 is the first that has the operator Attention. Version 11 is the file format for it.
 _OPSET = 23
 _IR_VERSION = 11
 
-# One node for each operation: its operator, the order of a case's inputs, and attributes.
+# The node of each operation: its operator, the order of the case's inputs, and its attributes.
 _SINGLE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "matmul": ("MatMul", (0, 1), {}),
     "vecadd": ("Add", (0, 1), {}),
@@ -26,15 +26,22 @@ _SINGLE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 
 
 def input_names(inputs: Inputs) -> list[str]:
-    """Return what the models call a case's inputs."""
+    """Return the names that the models have for the inputs of a case."""
     return [f"x{i}" for i in range(len(inputs))]
 
 
 def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
-    """Return the forms of a case, the quickest first: what each is, and the serialized model.
+    """Return the forms of a case, the fastest first: a few words on each, and its model.
 
-    Attention is the operator of that name, and after it, for a runtime that cannot run that, a
-    product, a softmax and a product. Inputs of attention get a batch axis of one.
+    The first form of attention is the operator of that name. The second one is a product, a softmax
+    and a product, for a runtime that cannot run the first. Inputs of attention get a batch axis.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    inputs : tuple of numpy.ndarray
+        Its inputs, whose shapes the models have.
     """
     helper = installed_module("onnx.helper")
     names = input_names(inputs)
@@ -52,7 +59,13 @@ def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
 
 
 def nearest_model(vectors: Array) -> bytes:
-    """Return a model that takes queries, ``x0``, and ``k``, and gives the ids of the nearest."""
+    """Return a model that takes queries ``x0`` and a number ``k`` and gives the nearest ids.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of float32, shape (n, dim)
+        Vectors to search.
+    """
     helper = installed_module("onnx.helper")
     nodes = [
         helper.make_node("MatMul", ["x0", "columns"], ["scores"]),
@@ -66,6 +79,7 @@ def nearest_model(vectors: Array) -> bytes:
 
 
 def _decomposed(helper: Any, names: list[str], inputs: Inputs, *, causal: bool) -> bytes:
+    """Return attention as a model of a product, a softmax and a product."""
     q, k, v = names
     length, dim = inputs[0].shape[-2:]
     constants: dict[str, Any] = {"scale": np.float32(dim**-0.5)}
@@ -86,7 +100,9 @@ def _decomposed(helper: Any, names: list[str], inputs: Inputs, *, causal: bool) 
 
 
 def _model(helper: Any, nodes: list[Any], inputs: Inputs, constants: dict[str, Any]) -> bytes:
-    kinds = {np.dtype(np.float32): 1, np.dtype(np.int32): 6}  # TensorProto.FLOAT and INT32.
+    """Return a model of some nodes from the inputs of a case to ``y``."""
+    # ONNX's TensorProto.FLOAT and TensorProto.INT32.
+    kinds = {np.dtype(np.float32): 1, np.dtype(np.int32): 6}
     values = [
         helper.make_tensor_value_info(name, kinds[x.dtype], x.shape)
         for name, x in zip(input_names(inputs), inputs, strict=True)
@@ -98,6 +114,7 @@ def _model(helper: Any, nodes: list[Any], inputs: Inputs, constants: dict[str, A
 def _serialized(
     helper: Any, nodes: list[Any], values: list[Any], output: Any, constants: dict[str, Any]
 ) -> bytes:
+    """Return the content of a model's file."""
     numpy_helper = installed_module("onnx.numpy_helper")
     fixed = [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()]
     graph = helper.make_graph(nodes, "case", values, [output], fixed)

@@ -1,4 +1,4 @@
-"""ONNX Runtime in this process, by its own kernels for the processor."""
+"""ONNX Runtime in this process, with its own kernels for the processor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 def session(model: bytes, threads: int) -> Any:
-    """Return an inference session on the CPU."""
+    """Return an inference session on the CPU.
+
+    Parameters
+    ----------
+    model : bytes
+        The ONNX model.
+    threads : int
+        Threads of one operator.
+    """
     runtime: Any = installed_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -28,16 +36,15 @@ class OnnxRuntime(Peer):
     """ONNX Runtime with inputs and output bound, so that a call copies nothing."""
 
     name = "ONNX Runtime"
-    install = "pip install onnxruntime onnx"
     about = "its CPU provider on a model of one operator, inputs and output bound"
 
     def version(self) -> str:
-        """Return ONNX Runtime's version; the models need onnx besides."""
+        """Return the version of ONNX Runtime; onnx must be installed too, to make the models."""
         module_version("onnx")
         return module_version("onnxruntime")
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return the case's first form."""
+        """Return a contender for the first form of the case."""
         form, model = models(case, inputs)[0]
         ready = session(model, threads)
         attends = case.operation == "attention"

@@ -1,4 +1,4 @@
-"""What a peer is: a library that may be installed, and how it is handed a case."""
+"""The interface of a peer: a library that may be installed and can run cases."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array, Case, Inputs
     from flashwasm.benchmarks.timing import Timer
 
+# The command that installs every peer.
+INSTALL = "make bench-peers"
+
 
 def _nothing() -> None:
-    """Close what needs no closing."""
+    """Do nothing: most contenders hold nothing that must be given back."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One library, ready to run one case on data that it holds.
+    """A library that is ready to run one case on data that it holds.
 
     Attributes
     ----------
     result : callable
-        Computes once and returns the result as a NumPy array.
+        Function that computes once and returns the result as a NumPy array.
     seconds : callable
-        Takes a number of calls and returns the seconds that they took.
+        Function that makes a number of calls and returns the seconds that they took.
     close : callable
-        Gives back what it holds.
+        Function that gives back memory and processes.
     note : str
-        What was run, where there is a choice.
+        A few words on the form that is run, if there are several.
     """
 
     result: Callable[[], Array]
@@ -44,46 +47,64 @@ class Contender:
 
 
 class Peer(ABC):
-    """A library to measure beside.
+    """A library to compare with.
 
     Attributes
     ----------
     name : str
-        What reports call it.
-    install : str
-        The command that installs it.
+        Name of the library in reports.
     about : str
-        What is run of it.
+        A few words that say how the library is used.
     wasm : bool
-        Whether it computes in WebAssembly.
+        True if it computes in WebAssembly.
     """
 
     name: str
-    install: str
     about: str
     wasm = False
 
     @abstractmethod
     def version(self) -> str:
-        """Return its version.
+        """Return the version of the library.
 
         Raises
         ------
         CapabilityError
-            If it is not installed; the message says what is missing.
+            If it is not installed. The message says what is missing.
         """
 
     @abstractmethod
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return a contender, or None where the peer is not measured on this case."""
+        """Return a contender for a case, or None if this peer does not take part in it.
+
+        Parameters
+        ----------
+        case : Case
+            The case.
+        inputs : tuple of numpy.ndarray
+            Its inputs.
+        threads : int
+            Threads to use, if the library has threads.
+        """
 
     def threads(self, threads: int) -> int:
-        """Return how many threads it uses where so many are asked for."""
+        """Return the number of threads that the library uses.
+
+        Parameters
+        ----------
+        threads : int
+            Number of threads that is asked for.
+        """
         return threads
 
 
 def installed_module(name: str) -> ModuleType:
-    """Import a peer's module.
+    """Import and return a module of a peer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module.
 
     Raises
     ------
@@ -97,6 +118,12 @@ def installed_module(name: str) -> ModuleType:
 
 
 def module_version(name: str) -> str:
-    """Return the version that a module states of itself."""
+    """Return the version that a module states.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module.
+    """
     module: Any = installed_module(name)
     return str(module.__version__)

@@ -1,4 +1,4 @@
-"""Runs cases with all peers: results first, then interleaved timings on the same data."""
+"""Measurement of cases with all peers: results are checked first, then all are timed in turn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OURS = "flashwasm"
 COPIES = "flashwasm, with copies"
 
-# A measurement of several milliseconds: what hands over the work counts for nothing in it.
+# A measurement lasts several milliseconds, so that the request to another process does not count.
 EFFORT = Effort(seconds=3.0, least_rounds=5, most_rounds=200, least_measurement=4e-3)
 QUICK_EFFORT = Effort(seconds=0.3, least_rounds=3, least_measurement=1e-3)
 
@@ -38,17 +38,17 @@ class Row:
     Attributes
     ----------
     name : str
-        Whose.
+        Name of the contender.
     best, median : float
-        Seconds a call, or NaN where it was not timed.
+        Seconds of a call, or NaN if it was not timed.
     rate : float
         Work of a call over its best time, in the measurement's unit.
     error : float
-        Largest absolute difference from float64.
+        Largest absolute difference from the oracle.
     rounds : int
-        How often it was measured.
+        Number of measurements; 0 if it was not timed.
     note : str
-        What was run of it, or why it was not timed.
+        A few words on the form that was run, or the reason why it was not timed.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Row:
 
     @property
     def timed(self) -> bool:
-        """Whether there is a time."""
+        """True if the contender was timed."""
         return self.rounds > 0
 
 
@@ -72,16 +72,17 @@ class Measurement:
     Attributes
     ----------
     operation, size, unit : str
-        What was run, and what rates count.
+        Name and size of the operation, and the unit of rates.
     rows : tuple of Row
-        The package first, then the peers that are measured on this case.
+        Rows of the package, then of the peers that take part in this case.
     peak : float
-        Floating-point operations a second of the multiply-add loop, measured in between; best.
+        Floating-point operations in a second of the multiply-add loop, which takes turns with the
+        contenders; the best.
     bytes_beyond : int
-        Linear memory besides inputs and output: workspace of all threads and temporary blocks.
+        Linear memory besides inputs and output: workspaces of all threads and temporary blocks.
     flops, traffic : float
-        Floating-point operations, an exponential or a root counted as one, and bytes of inputs and
-        output that a call has to move; NaN where they say nothing.
+        Floating-point operations of a call, where an exponential or a root counts as one, and bytes
+        of inputs and output that it moves. NaN for operations that do not compute.
     """
 
     operation: str
@@ -95,15 +96,27 @@ class Measurement:
 
     @property
     def name(self) -> str:
-        """Operation and size."""
+        """Operation and size in one text."""
         return f"{self.operation} {self.size}"
 
     def row(self, name: str) -> Row | None:
-        """Return a contender's row, or None."""
+        """Return the row of a contender, or None if it has none.
+
+        Parameters
+        ----------
+        name : str
+            Name of the contender.
+        """
         return next((row for row in self.rows if row.name == name), None)
 
     def share_of_peak(self, row: Row) -> float:
-        """Return a rate over the peak; NaN where the rate is not one of multiply-adds."""
+        """Return a row's rate over the peak, or NaN if the rate does not count operations.
+
+        Parameters
+        ----------
+        row : Row
+            One of the rows.
+        """
         return row.rate * 1e9 / self.peak if self.unit == "GFLOP/s" else float("nan")
 
 
@@ -115,13 +128,13 @@ def run_peers(
     Parameters
     ----------
     cases : sequence of Case
-        What to run.
+        Cases to measure.
     peers : sequence of Peer
-        Those that are here.
+        Peers that are installed.
     threads : int, default 1
-        For each that can have threads.
+        Threads of the package, and of each peer that has threads.
     effort : Effort
-        How long to measure a case.
+        Limits of how long to measure a case.
 
     Yields
     ------
@@ -130,7 +143,7 @@ def run_peers(
     Raises
     ------
     WrongResultError
-        If a result of the package is outside its tolerance. A peer's is reported in its row.
+        If a result of the package is out of bounds. A peer's wrong result is reported in its row.
     """
     for case in cases:
         inputs = case.make(np.random.default_rng(0))
@@ -159,7 +172,7 @@ def run_peers(
                         failures[peer.name] = f"wrong: error {errors[peer.name]:.1e}, not timed"
                         continue
                     contenders[peer.name] = contender
-                except Exception as error:  # noqa: BLE001 - a peer's failure is a finding.
+                except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
                     failures[peer.name] = _failed(error)
             beyond = _bytes_beyond(case, inputs, expected.values[0].shape, threads)
             subject = (case.operation, case.size, case.unit)
@@ -169,17 +182,18 @@ def run_peers(
 
 
 def _failed(error: Exception) -> str:
+    """Return an error as a note of one line."""
     return f"failed: {' '.join(str(error).split())[:120]}"
 
 
 def _guarded(name: str, contender: Contender, failures: dict[str, str]) -> Timer:
-    """Return a timer that, once it failed, says so in ``failures`` and takes no more time."""
+    """Return a timer that puts an error in ``failures`` and does nothing from then on."""
 
     def seconds(loops: int) -> float:
         if name not in failures:
             try:
                 return contender.seconds(loops)
-            except Exception as error:  # noqa: BLE001 - a peer's failure is a finding.
+            except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
                 failures[name] = _failed(error)
         return float("inf")
 
@@ -194,7 +208,23 @@ def timed(
     failures: dict[str, str],
     effort: Effort,
 ) -> Measurement:
-    """Time the contenders, and the peak in between: a busy machine slows them alike."""
+    """Time the contenders and the loop of the peak in turn.
+
+    Parameters
+    ----------
+    subject : (str, str, str)
+        Operation, size and unit.
+    work : float
+        Work of a call.
+    contenders : mapping of str to Contender
+        Contenders with correct results, by name.
+    errors : mapping of str to float
+        Largest error of each contender.
+    failures : dict of str to str
+        Notes on the peers that are not timed, by name. A peer that fails now is added.
+    effort : Effort
+        Limits of how long to measure.
+    """
     loop = PeakLoop()
     peaks: list[float] = []
 
@@ -228,7 +258,7 @@ def timed(
 
 
 def _bytes_beyond(case: Case, inputs: Inputs, shape: tuple[int, ...], threads: int) -> int:
-    """Return the linear memory that a call on resident arrays takes besides them."""
+    """Return the linear memory that a call on resident arrays takes besides those arrays."""
     with Runtime(threads) as runtime:
         operands = [runtime.asarray(x) for x in inputs]
         out = runtime.empty(shape)
@@ -238,13 +268,14 @@ def _bytes_beyond(case: Case, inputs: Inputs, shape: tuple[int, ...], threads: i
     return stats.bytes_peak - before + stats.bytes_workspace
 
 
-# Operations an element, for cases whose rate is in bytes: softmax has a maximum, a difference, an
-# exponential, a sum and a quotient; layer norm two sums, a difference, a square, four to finish.
+# Floating-point operations of an element, for cases whose rate counts bytes. Softmax has a maximum,
+# a difference, an exponential, a sum and a quotient. Layer norm has two sums, a difference, a
+# square, and four operations that scale and shift.
 _FLOPS = {"vecadd": 1, "softmax": 5, "layer_norm": 8}
 
 
 def _intensity(case: Case, inputs: Inputs, expected: Array) -> tuple[float, float]:
-    """Return operations and bytes of a call."""
+    """Return the floating-point operations and the bytes of a call."""
     traffic = float(sum(x.nbytes for x in inputs) + 4 * expected.size)
     if case.unit == "GFLOP/s":
         return case.work, traffic

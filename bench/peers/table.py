@@ -1,4 +1,4 @@
-"""The peers, in the order in which reports show them, and which of them are here."""
+"""The table of peers, in the order of the reports, and a look at which are installed."""
 
 from __future__ import annotations
 
@@ -16,37 +16,49 @@ if TYPE_CHECKING:
     from bench.peers.peer import Peer
 
 PEERS: tuple[Peer, ...] = (
-    *(NumPy(), NumPyByHeads(), PyTorch(), OnnxRuntime()),
-    *(OnnxRuntimeWeb(), TensorFlowJs(), RuVector()),
+    NumPy(),
+    NumPyByHeads(),
+    PyTorch(),
+    OnnxRuntime(),
+    OnnxRuntimeWeb(),
+    TensorFlowJs(),
+    RuVector(),
 )
 
 
 @dataclass(frozen=True)
 class Presence:
-    """Whether a peer is here.
+    """A peer with its version, or with the reason why it is absent.
 
     Attributes
     ----------
-    name, about, install : str
-        As `Peer` has them.
+    name, about : str
+        Name, and a few words on how the library is used, as in `Peer`.
     version : str
-        Its version; empty where it is absent.
+        Version; empty if the peer is absent.
     threads : int
-        How many it uses.
+        Number of threads that it uses.
     missing : str
-        Why it is absent; empty where it is not.
+        Reason why it is absent; empty if it is not.
     """
 
     name: str
     about: str
-    install: str
     version: str
     threads: int
     missing: str
 
 
 def presences(peers: Sequence[Peer], threads: int) -> list[Presence]:
-    """Say of each peer whether it is here."""
+    """Look which peers are installed.
+
+    Parameters
+    ----------
+    peers : sequence of Peer
+        Peers to look for.
+    threads : int
+        Number of threads that is asked for.
+    """
     found = []
     for peer in peers:
         version = missing = ""
@@ -54,7 +66,5 @@ def presences(peers: Sequence[Peer], threads: int) -> list[Presence]:
             version = peer.version()
         except CapabilityError as error:
             missing = str(error)
-        found.append(
-            Presence(peer.name, peer.about, peer.install, version, peer.threads(threads), missing)
-        )
+        found.append(Presence(peer.name, peer.about, version, peer.threads(threads), missing))
     return found

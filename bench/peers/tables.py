@@ -1,10 +1,11 @@
-"""Reports of peers, targets and lengths: cells of tables, for the terminal and for Markdown."""
+"""Rows of the tables of peers, cases and targets."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+from bench.peers.peer import INSTALL
 from bench.peers.runner import COPIES, OURS
 from bench.targets import BEYOND, PEAK, SHORT
 from flashwasm.benchmarks.report import duration
@@ -23,11 +24,11 @@ TARGETS = ("what", "figure", "target", "measured", "status")
 
 
 def peer_rows(presences: Sequence[Presence]) -> Rows:
-    """Return who is measured, and how to get who is not."""
+    """Return a row for each peer: its version, or the command that installs it."""
     return [
         (
             p.name,
-            p.version or f"absent: {p.install}",
+            p.version or f"absent: {INSTALL}",
             str(p.threads) if p.version else "",
             p.about if p.version else p.missing,
         )
@@ -36,7 +37,7 @@ def peer_rows(presences: Sequence[Presence]) -> Rows:
 
 
 def case_rows(measurements: Sequence[Measurement], presences: Sequence[Presence]) -> Rows:
-    """Return every contender of every case; an absent one is there, too, without figures."""
+    """Return a row for every contender of every case; a row of an absent peer has no figures."""
     rows: Rows = []
     for measurement in measurements:
         rows += [_case_cells(measurement, row) for row in measurement.rows]
@@ -49,7 +50,7 @@ def case_rows(measurements: Sequence[Measurement], presences: Sequence[Presence]
 
 
 def _would_run(presence: Presence, measurement: Measurement) -> bool:
-    """Return whether an absent peer would have been measured on a case."""
+    """Return True if an absent peer would take part in a case if it were installed."""
     attends = measurement.operation == "attention"
     return not (
         measurement.operation == "encoder"
@@ -58,6 +59,7 @@ def _would_run(presence: Presence, measurement: Measurement) -> bool:
 
 
 def _case_cells(measurement: Measurement, row: Row) -> tuple[str, ...]:
+    """Return the cells of one contender on one case."""
     ours = measurement.row(OURS)
     if ours is None or not row.timed:
         return (measurement.name, row.name, *[""] * 6, row.note)
@@ -77,7 +79,7 @@ def _case_cells(measurement: Measurement, row: Row) -> tuple[str, ...]:
 
 
 def target_rows(verdicts: Sequence[Verdict]) -> Rows:
-    """Return each target with what was measured."""
+    """Return a row for each target: its bound, the measured figure and the status."""
     rows: Rows = []
     for verdict in verdicts:
         target = verdict.target
@@ -95,6 +97,7 @@ def target_rows(verdicts: Sequence[Verdict]) -> Rows:
 
 
 def _names_itself(quantity: str) -> bool:
+    """Return True if a quantity is no peer's name, so that it needs no "over" before it."""
     words = (" over", "recall@")
     units = {"ms", "µs"}
     return (
@@ -105,7 +108,7 @@ def _names_itself(quantity: str) -> bool:
 
 
 def _amount(value: float, quantity: str) -> str:
-    """Return a figure in the unit of its quantity."""
+    """Return a figure as text, in the unit of its quantity."""
     if quantity in {PEAK, SHORT}:
         return f"{value:.1%}"
     if quantity.startswith("recall"):

@@ -1,1 +1,1 @@
-"""How well the quality-engineering workloads find what they should, beside baselines."""
+"""Evaluation of what the quality-engineering workloads find, compared with TF-IDF and BM25."""

@@ -1,4 +1,4 @@
-"""What the workloads are held against: TF-IDF as scikit-learn counts it, and BM25."""
+"""The baselines that the workloads are compared with: scikit-learn's TF-IDF, and BM25."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["BM25", "TFIDF", "Baseline", "Bm25", "CharacterTfIdf", "TokenTfIdf"]
 Array = npt.NDArray[Any]
 TFIDF = "character TF-IDF"
 BM25 = "BM25"
-# As Robertson and Zaragoza have them in "The probabilistic relevance framework", 2009.
+# BM25's constants, as in Robertson and Zaragoza, "The probabilistic relevance framework", 2009.
 _K1, _B = 1.5, 0.75
 
 
 class Baseline:
-    """Texts as sparse rows; scores are products with the row of a query.
+    """Texts as sparse rows, whose scores are their products with the row of a query.
 
     Parameters
     ----------
     vectorizer : object
-        One of scikit-learn's.
+        A vectorizer of scikit-learn.
     texts : sequence of str
-        The collection.
+        Texts to search.
     """
 
     def __init__(self, vectorizer: Any, texts: Sequence[str]) -> None:
@@ -38,18 +38,33 @@ class Baseline:
         self._rows = self.weighted(self.counts)
 
     def weighted(self, counts: Any) -> Any:
-        """Return the rows that a query's is multiplied with."""
+        """Return the rows that a query's row is multiplied with.
+
+        Parameters
+        ----------
+        counts : scipy.sparse matrix, shape (texts, terms)
+            Rows that the vectorizer made.
+        """
         return counts
 
     def scores(self, query: int | str) -> Array:
-        """Return a score for each text with the one at a position, or with another text."""
+        """Return the score of each text with a query.
+
+        Parameters
+        ----------
+        query : int or str
+            Position of a text of the collection, or another text.
+        """
         known = isinstance(query, int)
         row = self.counts[query] if known else self._vectorizer.transform([query])
         return np.asarray((self._rows @ row.T).todense()).ravel()
 
 
 class CharacterTfIdf(Baseline):
-    """Cosines of three to five characters in words, that two texts have; logarithmic counts."""
+    """Cosines of TF-IDF over runs of three to five characters, with logarithmic counts.
+
+    Runs that only one text has do not count.
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
         vectorizer = require_sklearn().TfidfVectorizer(
@@ -59,7 +74,7 @@ class CharacterTfIdf(Baseline):
 
 
 class TokenTfIdf(Baseline):
-    """Cosines of words, by scikit-learn's defaults."""
+    """Cosines of TF-IDF over words, with scikit-learn's defaults."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         super().__init__(require_sklearn().TfidfVectorizer(), texts)

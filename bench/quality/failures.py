@@ -1,4 +1,4 @@
-"""Whether failures of one defect are put together, and find one another."""
+"""Evaluation of failures: those of one defect should form a group and find each other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def read_labelled(path: str | Path) -> tuple[list[str], list[str]]:
     Parameters
     ----------
     path : str or pathlib.Path
-        A line of JSON a failure, with ``text`` and ``defect`` (or ``mutant``).
+        File with a line of JSON for each failure, which holds ``text`` and ``defect`` (or
+        ``mutant``).
 
     Raises
     ------
@@ -42,13 +43,14 @@ def read_labelled(path: str | Path) -> tuple[list[str], list[str]]:
         If a line is something else.
     """
     with Path(path).open(encoding="utf-8", errors="replace") as file:
-        # What is longer is cut, and then no JSON: such a file is not read to its end.
+        # A longer line is cut and then is no JSON, so that such a file is not read to its end.
         lines = iter(lambda: file.readline(_LONGEST_LINE), "")
         pairs = [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
     return [text for text, _ in pairs], [defect for _, defect in pairs]
 
 
 def _read_line(line: str, place: str) -> tuple[str, str]:
+    """Return text and defect of a line."""
     try:
         row = json.loads(line)
         return str(row["text"]), str(row["defect"] if "defect" in row else row["mutant"])
@@ -60,7 +62,17 @@ def _read_line(line: str, place: str) -> tuple[str, str]:
 def measure_failures(
     name: str, texts: Sequence[str], defects: Sequence[str], advance: Callable[[int, int], None]
 ) -> list[Figure]:
-    """Group failures, and ask with each for the others."""
+    """Group failures, and search with each for the others of its defect.
+
+    Parameters
+    ----------
+    name : str
+        Name of the collection.
+    texts, defects : sequence of str
+        Text of each failure, and its defect.
+    advance : callable
+        Function that is called with the number of queries done and their total.
+    """
     if not texts:
         return []
     failures = [read_failure(text) for text in texts]
@@ -97,12 +109,12 @@ def measure_failures(
 
 
 def _matching(failures: Sequence[Failure]) -> Callable[[int], Array]:
-    """Return the order of `FailureLibrary.match`: the same signature first, then texts alike."""
+    """Return a ranker like `FailureLibrary.match`: equal signatures first, then similar texts."""
     terms = TfIdfMatrix("characters", [failure.text[-TEXT_END:] for failure in failures])
     signatures = _codes([failure.signature for failure in failures])
 
     def scores(query: int) -> Array:
-        # Cosines of counts are at most 1.
+        # A cosine is at most 1, so 2 puts equal signatures before all others.
         found: Array = terms.scores(query) + 2 * (signatures == signatures[query])
         return found
 
@@ -110,7 +122,7 @@ def _matching(failures: Sequence[Failure]) -> Callable[[int], Array]:
 
 
 def _clustering(data: str, methods: dict[str, Array], defects: Array) -> list[Figure]:
-    """Hold groupings against the defects; intervals are from failures resampled in pairs."""
+    """Compare groups with the defects. Intervals come from resampling the failures in pairs."""
     index = importlib.import_module("sklearn.metrics").adjusted_rand_score
     rng = np.random.default_rng(_SEED)
     n = len(defects)

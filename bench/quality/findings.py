@@ -1,4 +1,4 @@
-"""`flashwasm bench quality`: what is measured on what is given, and the tables of it."""
+"""The evaluation `python -m bench quality`, and its report."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _COMMIT_HEADINGS = ("what", "tests that changed", "rank", "file's rank", "by tex
 
 @dataclass(frozen=True)
 class QualityInputs:
-    """What to measure on.
+    """Collections to evaluate.
 
     Parameters
     ----------
     suites : sequence of pathlib.Path
         Folders of packages with their tests.
     coverage, failures : pathlib.Path, optional
-        A coverage.py database of the first suite; failures with their defects, as JSON lines.
+        A coverage.py database of the first suite, and failures with their defects as JSON lines.
     releases : (pathlib.Path, pathlib.Path), optional
         An older and a newer release of one package.
     model : str, optional
-        An installed model's name or a folder; None is the default model, if it is installed.
+        Installed model's name or folder. None means the default model, if it is installed.
     """
 
     suites: Sequence[Path] = ()
@@ -52,16 +52,16 @@ class QualityInputs:
 
 @dataclass
 class QualityFindings:
-    """What was measured.
+    """Everything that a run measured.
 
     Attributes
     ----------
     figures : list of Figure
-        A row each of the table.
+        Figures, each of which is a row of the table.
     commits : list of SelectedCommit
-        Of `QualityInputs.releases`.
+        Changes between the releases of `QualityInputs`.
     missing : list of str
-        What is not installed, and how to get it.
+        Packages or models that are not installed, each with the command that installs it.
     """
 
     figures: list[Figure] = field(default_factory=list)
@@ -83,10 +83,11 @@ class QualityFindings:
     def markdown(self) -> str:
         """Return the tables as Markdown."""
         notes = "".join(f"* {line}\n" for line in self.missing)
-        parts = [f"# Quality of `flashwasm bench quality`\n\n{notes}"]
+        parts = [f"# Quality, by `python -m bench quality`\n\n{notes}"]
         return "\n".join(parts + [markdown_table(*section) for section in self._sections()])
 
     def _sections(self) -> list[tuple[str, Sequence[str], Rows]]:
+        """Return title, headings and rows of each table."""
         found: list[tuple[str, Sequence[str], Rows]] = []
         if self.figures:
             rows = [_cells(figure) for figure in self.figures]
@@ -102,26 +103,33 @@ class QualityFindings:
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
+    """Return the cells of a figure, in the order of the headings."""
     over = "" if figure.over is None else f"{figure.over:+.3f}"
     bounds = "" if figure.low is None else f"{figure.low:+.3f} to {figure.high:+.3f}"
     return (
-        *(figure.workload, figure.data, str(figure.queries), figure.method, figure.metric),
-        *(f"{figure.value:.3f}", over, bounds),
+        figure.workload,
+        figure.data,
+        str(figure.queries),
+        figure.method,
+        figure.metric,
+        f"{figure.value:.3f}",
+        over,
+        bounds,
     )
 
 
 def measure_quality(inputs: QualityInputs) -> QualityFindings:
-    """Measure whatever the inputs allow, with progress on stderr.
+    """Evaluate all collections that are given, with progress on stderr.
 
     Parameters
     ----------
     inputs : QualityInputs
-        What to measure on.
+        Collections to evaluate.
 
     Raises
     ------
     ShapeError
-        If nothing is given, or a coverage database without a suite.
+        If nothing is given, or if a coverage database is given without a suite.
     """
     if not (inputs.suites or inputs.failures or inputs.releases):
         raise ShapeError("quality: nothing to measure; expected suites, failures or releases")

@@ -1,4 +1,4 @@
-"""Whether the words of a docstring find the function that they were taken from."""
+"""Evaluation of search: the words of a docstring should find the function they come from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,19 @@ def measure_search(
     model: str | Path | SentenceEncoder | None,
     advance: Callable[[int, int], None],
 ) -> list[Figure]:
-    """Take docstrings out of a program's functions and ask with the first paragraph of some."""
+    """Remove docstrings from a program's functions, and search with the first paragraphs of some.
+
+    Parameters
+    ----------
+    name : str
+        Name of the collection.
+    path : str or pathlib.Path
+        Folder of the program.
+    model : str, pathlib.Path, SentenceEncoder or None
+        Model that embeds; None means the default model, if it is installed.
+    advance : callable
+        Function that is called with the number of queries done and their total.
+    """
     functions, _ = collect_functions(path)
     described = [i for i, function in enumerate(functions) if function.description]
     queries = [described[i] for i in _sample(len(described))]
@@ -45,7 +57,8 @@ def measure_search(
         return []
     words = [functions[i].description for i in queries]
     asked = set(queries)
-    # What is asked for must not be among what the index learns how people describe things from.
+    # The index learns from descriptions how people describe things. It must not learn from those
+    # that are the queries.
     bare = [
         replace(
             function,
@@ -77,11 +90,18 @@ def measure_search(
 
 
 def _fused(index: FunctionIndex) -> Callable[[str], Array]:
+    """Return a function that scores all functions with a query."""
     return lambda words: fused(index.components(words))
 
 
 def undocumented(source: str) -> str:
-    """Return a function's source without docstrings, those of inner definitions included."""
+    """Return the source of a function without its docstring and those of inner definitions.
+
+    Parameters
+    ----------
+    source : str
+        Source of the function.
+    """
     text = textwrap.dedent(source)
     try:
         with warnings.catch_warnings():
@@ -98,7 +118,7 @@ def undocumented(source: str) -> str:
             first = node.body[0]
             start, end = first.lineno - 1, (first.end_lineno or first.lineno) - 1
             rest = lines[start][: first.col_offset] + lines[end][first.end_col_offset :]
-            # Code may stand on its first line, and what is left of it goes where there is none.
+            # A line that holds code besides the docstring is kept; an empty one is removed.
             lines[start] = rest
             emptied.update(range(start if not rest.strip() else start + 1, end + 1))
     kept = [line for i, line in enumerate(lines) if i not in emptied]
@@ -106,6 +126,6 @@ def undocumented(source: str) -> str:
 
 
 def _sample(count: int) -> Sequence[int]:
-    """Return seeded positions; some docstrings stay, to learn how people describe things from."""
+    """Return seeded positions of queries. The docstrings at other positions stay to learn from."""
     asked = min(DESCRIPTIONS, max(count - _KEPT, (count + 1) // 2))
     return [int(i) for i in np.random.default_rng(_SEED).permutation(count)[:asked]]

@@ -1,4 +1,4 @@
-"""Measures of a ranking, and how sure a difference between two rankings is.
+"""Measures of a ranking, and the confidence interval of a difference between two rankings.
 
 Manning, Raghavan & Schütze, "Introduction to information retrieval", 2008, chapter 8; Efron &
 Tibshirani, "An introduction to the bootstrap", 1993, for intervals from resampled queries.
@@ -30,22 +30,22 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Figure:
-    """What one method reached on one collection.
+    """The result of one method on one collection.
 
-    Parameters
+    Attributes
     ----------
     workload, data : str
-        What was asked of which collection, and what counts as found.
+        Name of the workload, and a text that names the collection and says what counts as found.
     queries : int
-        How many were asked.
+        Number of queries.
     method, metric : str
-        Who answered, and what is measured.
+        Name of the method and of the measure.
     value : float
-        The mean over the queries.
+        Mean over the queries.
     over : float or None
-        How much that is over the reference; None for the reference itself.
+        Difference to the reference; None for the reference itself.
     low, high : float or None
-        The 95 % interval of the difference, from queries resampled in pairs.
+        The 95 % interval of the difference, from resampling the queries in pairs.
     """
 
     workload: str
@@ -74,11 +74,11 @@ def figures(
     Parameters
     ----------
     workload, data : str
-        As `Figure` has them.
+        Texts as in `Figure`.
     measured : mapping of str to mapping of str to numpy.ndarray, shape (queries,)
-        By metric and method: a value for each query.
+        Value for each query, by metric and method.
     reference : str
-        The method that the others are held against.
+        Method that the others are compared with.
     """
     found = []
     for metric, by_method in measured.items():
@@ -93,7 +93,13 @@ def figures(
 
 
 def interval(differences: Array) -> tuple[float, float, float]:
-    """Return a mean and its 95 % percentile interval by the bootstrap."""
+    """Return a mean and its 95 % percentile interval by the bootstrap.
+
+    Parameters
+    ----------
+    differences : numpy.ndarray, shape (n,)
+        Differences of paired values.
+    """
     rng = np.random.default_rng(_SEED)
     n = len(differences)
     means = [differences[rng.integers(0, n, n)].mean() for _ in range(_RESAMPLES)]
@@ -102,36 +108,52 @@ def interval(differences: Array) -> tuple[float, float, float]:
 
 
 def ranked(scores: Array, own: int | None = None) -> Array:
-    """Return positions by descending score, the query's own left out."""
+    """Return positions by descending score, without the query's own.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (n,)
+        Scores.
+    own : int, optional
+        Position of the query, if it is in the collection.
+    """
     order = np.argsort(-scores, kind="stable")
     return order if own is None else order[order != own]
 
 
 def reciprocal_rank(relevant: Array) -> float:
-    """Return one over the rank of the first that is relevant, 0 where none is.
+    """Return one over the rank of the first relevant result, or 0 if there is none.
 
     Parameters
     ----------
     relevant : numpy.ndarray of bool, shape (n,)
-        Whether each is, in their order.
+        True for each relevant result, in the order of the ranking.
     """
     first = np.flatnonzero(relevant)[:1]
     return float(1 / (1 + first[0])) if len(first) else 0.0
 
 
 def average_precision(relevant: Array) -> float:
-    """Return the mean of the precision at each that is relevant, 0 where none is."""
+    """Return the mean of the precision at each relevant result, or 0 if there is none.
+
+    Parameters
+    ----------
+    relevant : numpy.ndarray of bool, shape (n,)
+        True for each relevant result, in the order of the ranking.
+    """
     ranks = np.flatnonzero(relevant) + 1
     return float((np.arange(1, len(ranks) + 1) / ranks).mean()) if len(ranks) else 0.0
 
 
 def ndcg(gains: Array, ideal: Array, k: int = 10) -> float:
-    """Return the discounted gain of the first k over the best that it could be.
+    """Return the discounted gain of the first k results over the best possible one.
 
     Parameters
     ----------
     gains, ideal : numpy.ndarray of float, shape (n,)
-        Gains in the order that is judged, and in descending order; the best is above 0.
+        Gains in the order of the ranking, and in descending order. The greatest is above 0.
+    k : int
+        Number of results that count.
     """
     discount = 1 / np.log2(np.arange(2, k + 2))
     best = float(ideal[:k] @ discount[: len(ideal[:k])])

@@ -1,7 +1,7 @@
-"""Where the tests that changed with a file stand among those that the change calls for.
+"""Evaluation of tests for a change: the rank of the tests that changed together with a file.
 
-Two releases of a package give changes of which the tests are known: each product file that differs,
-and whose own test file differs too, counts as one commit.
+The tests that belong to a change are known from two releases of a package. Each product file that
+differs between them counts as one commit if its own test file differs, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,15 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Commit:
-    """A product file that two releases differ in: its path, its test file's, and the diff."""
+    """A product file that differs between two releases.
+
+    Attributes
+    ----------
+    path, test_file : str
+        Path of the file, and of its test file.
+    diff : str
+        Unified diff of the file.
+    """
 
     path: str
     test_file: str
@@ -39,22 +47,23 @@ class Commit:
 
 @dataclass(frozen=True)
 class SelectedCommit:
-    """What `flashwasm tests-for --dry-run` makes of a commit.
+    """The rank that `flashwasm tests-for --dry-run` gives to the tests of a commit.
 
-    Parameters
+    Attributes
     ----------
     path, test_file : str
-        The product file, and the test file that changed with it.
+        Path of the product file, and of the test file that changed with it.
     rank : int
-        How many tests are chosen up to the first of that file, itself included.
+        Number of tests up to the first one of that test file, including it.
     file_rank : int
-        How many test files are then begun.
+        Number of test files that those tests belong to.
     text_rank : int
-        Its rank by likeness of text alone: the files were chosen by their names.
+        Rank of that test by similarity of text alone. The names of files do not help there; the
+        pairs of files were chosen by their names.
     tests : int
-        Tests of the suite.
+        Number of tests in the suite.
     reason : str
-        Why that test is where it is.
+        Reason that `tests-for` gives for that test.
     """
 
     path: str
@@ -71,12 +80,12 @@ class SelectedCommit:
 
 
 def commits(old: Path, new: Path) -> list[Commit]:
-    """Return seeded changes of product files between two releases.
+    """Return a seeded choice of the changes between two releases.
 
     Parameters
     ----------
     old, new : pathlib.Path
-        The same package, unpacked, with its tests.
+        Folders of the same package with its tests.
     """
     found = []
     for path in sorted(old.rglob("*.py")):
@@ -97,16 +106,16 @@ def commits(old: Path, new: Path) -> list[Commit]:
 def measure_commits(
     index: SuiteIndex, chosen: list[Commit], advance: Callable[[int, int], None]
 ) -> list[SelectedCommit]:
-    """Rank the tests of the older release for each change, without coverage.
+    """Rank the tests of the older release for each change, without coverage data.
 
     Parameters
     ----------
     index : SuiteIndex
-        The older release's tests.
+        Tests of the older release.
     chosen : list of Commit
-        The changes.
+        Changes.
     advance : callable
-        Called with how many are done and their number.
+        Function that is called with the number of changes done and their total.
     """
     found = []
     for done, commit in enumerate(chosen, 1):
@@ -118,8 +127,13 @@ def measure_commits(
             files = len({selected.test.path for selected in ranked[:rank]})
             found.append(
                 SelectedCommit(
-                    *(commit.path, commit.test_file, rank, files, text_rank),
-                    *(len(index.tests), ranked[rank - 1].reason),
+                    path=commit.path,
+                    test_file=commit.test_file,
+                    rank=rank,
+                    file_rank=files,
+                    text_rank=text_rank,
+                    tests=len(index.tests),
+                    reason=ranked[rank - 1].reason,
                 )
             )
         advance(done, len(chosen))
@@ -127,7 +141,7 @@ def measure_commits(
 
 
 def _first(ranked: list[SelectedTest], test_file: str) -> int | None:
-    """Return the place of the first test of a file, from 1."""
+    """Return the rank of the first test of a file, counted from 1, or None."""
     for rank, selected in enumerate(ranked, 1):
         if selected.test.path.as_posix().endswith(f"/{test_file}"):
             return rank
@@ -135,7 +149,7 @@ def _first(ranked: list[SelectedTest], test_file: str) -> int | None:
 
 
 def _tests_of(path: Path) -> Iterator[Path]:
-    """Test files that are named after a product file, beside it or in a folder of tests there."""
+    """Yield test files that are named after a product file, beside it or in its folder of tests."""
     name = f"test_{path.stem.lstrip('_')}.py"
     for folder in (path.parent, path.parent / "tests"):
         if (folder / name).is_file():
@@ -143,10 +157,12 @@ def _tests_of(path: Path) -> Iterator[Path]:
 
 
 def _differ(old: Path, new: Path, name: str) -> bool:
+    """Return True if both releases have a file and it differs."""
     return (new / name).is_file() and (old / name).read_bytes() != (new / name).read_bytes()
 
 
 def _diff(old: Path, new: Path, name: str) -> str:
+    """Return the unified diff of a file."""
     before, after = (
         (root / name).read_text("utf-8", "replace").splitlines(keepends=True) for root in (old, new)
     )

@@ -1,4 +1,4 @@
-"""Whether the nearest tests are of the same class, and run the same lines."""
+"""Evaluation of similar tests: the nearest should be of the same class and run the same lines."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 __all__ = ["QUERIES", "SuiteQuality"]
 
 Array = npt.NDArray[Any]
-# Seeded, so that every run asks the same.
+# The queries are drawn with a seed, so that every run has the same.
 QUERIES = 1500
 _SEED = 0
-# What runs where no model is installed.
+# Scorers that need no model.
 _LEXICAL = ("characters", "structure")
-# From this share of tests in classes on, classes say what belongs together; else files do.
+# If this share of the tests is in classes, tests of a class belong together, else tests of a file.
 _IN_CLASSES = 0.5
 
 
 class SuiteQuality:
-    """What is asked of a suite, and what should come out.
+    """The queries of a suite, and the tests that each should find.
 
     Parameters
     ----------
     name : str
-        What the figures call it.
+        Name of the suite in the figures.
     index : SuiteIndex
-        The suite as `flashwasm similar` has it, with the default scorers.
+        The suite with the default scorers, as `flashwasm similar` has it.
     coverage : CoverageIndex, optional
-        What the tests run.
+        Lines that the tests run.
     """
 
     def __init__(self, name: str, index: SuiteIndex, coverage: CoverageIndex | None = None) -> None:
@@ -62,12 +62,12 @@ class SuiteQuality:
         self._queries = sorted({*self._labelled, *self._covered})
 
     def measure(self, advance: Callable[[int, int], None]) -> list[Figure]:
-        """Return the figures: tests of the same class or file, and tests that run the same lines.
+        """Return figures of tests of the same class or file, and of tests that run the same lines.
 
         Parameters
         ----------
         advance : callable
-            Called with how many queries are done and their number.
+            Function that is called with the number of queries done and their total.
         """
         sources = [test.source for test in self._index.tests]
         baselines: dict[str, Baseline] = {}
@@ -99,6 +99,7 @@ class SuiteQuality:
         ]
 
     def _answers(self, query: int, baselines: dict[str, Baseline]) -> dict[str, Array]:
+        """Return the scores of all tests with a query, by method."""
         components = self._index.components(query)
         lexical = {name: components[name] for name in _LEXICAL}
         found = {}
@@ -113,6 +114,7 @@ class SuiteQuality:
 def _arrays(
     found: dict[str, dict[str, dict[int, float]]], metrics: Sequence[str]
 ) -> dict[str, dict[str, Array]]:
+    """Return the values of each metric and method as arrays, without metrics that have none."""
     return {
         metric: {
             method: np.array(list(values.values())) for method, values in found[metric].items()
@@ -123,7 +125,7 @@ def _arrays(
 
 
 def _gains(tests: Sequence[CollectedTest], coverage: CoverageIndex) -> dict[int, Array]:
-    """Return, for tests that share lines with others, the cosine with each."""
+    """Return the cosines of the covered lines of tests, for tests that share lines with others."""
     likeness = coverage.likeness([(test.nodeid, *test.also) for test in tests])
     gains = {}
     for query in range(len(tests)):
@@ -135,7 +137,7 @@ def _gains(tests: Sequence[CollectedTest], coverage: CoverageIndex) -> dict[int,
 
 
 def _labels(tests: Sequence[CollectedTest]) -> tuple[list[str], str]:
-    """Return the class of each test, "" where it has none, or, where few have one, its file."""
+    """Return the class of each test ("" for none), or its file if few tests are in classes."""
     classes = ["::".join(test.nodeid.split("::")[:-1]) for test in tests]
     classes = [name if "::" in name else "" for name in classes]
     if sum(map(bool, classes)) >= _IN_CLASSES * len(tests):
@@ -144,6 +146,7 @@ def _labels(tests: Sequence[CollectedTest]) -> tuple[list[str], str]:
 
 
 def _sample(eligible: Sequence[int]) -> list[int]:
+    """Return a seeded choice of queries."""
     rng = np.random.default_rng(_SEED)
     chosen = rng.permutation(len(eligible))[:QUERIES]
     return [eligible[i] for i in chosen]

@@ -1,1 +1,1 @@
-"""Exact and graph indexes beside other libraries: recall, queries a second, building and memory."""
+"""Comparison of the indexes with other libraries: recall, queries a second, building, memory."""

@@ -1,4 +1,4 @@
-"""What the indexes are measured on: vectors, queries, and how many of the nearest are asked for."""
+"""Cases for the indexes: vectors, queries, and the number of neighbours to find."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class SearchCase:
     Attributes
     ----------
     operation : {"FlatIndex", "HNSWIndex"}
-        Which index.
+        Class of the index.
     data : str
-        What the vectors are.
+        A few words on the vectors.
     make : callable
-        Takes the number of vectors wished for; returns vectors and queries of unit length, or None
-        where there are none to be had.
+        Function that takes the wished number of vectors and returns vectors and queries of unit
+        length, or None if there are none, because no model is installed.
     k : int
-        How many of the nearest are asked for.
+        Number of nearest vectors to find.
     """
 
     operation: str
@@ -49,13 +49,21 @@ class SearchCase:
 
 
 def unit(x: Array) -> Array:
-    """Return rows of unit length."""
+    """Return the rows of a matrix, scaled to unit length."""
     result: Array = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     return result
 
 
 def clustered(dim: int) -> Callable[[int], tuple[Array, Array]]:
-    """Return a maker of 20 clusters in 48 dimensions, seen in more: as hard as embeddings are."""
+    """Return a function that makes clustered vectors, about as hard to search as embeddings.
+
+    There are 20 clusters in 48 dimensions, which a random matrix maps to ``dim`` dimensions.
+
+    Parameters
+    ----------
+    dim : int
+        Dimension of the vectors.
+    """
 
     def make(count: int) -> tuple[Array, Array]:
         rng = np.random.default_rng(0)
@@ -82,8 +90,19 @@ def _docstrings() -> Iterator[str]:
 
 
 def embedded(count: int) -> tuple[Array, Array] | None:
-    """Return embeddings of docstrings, where the model is installed; every fifth is a query."""
-    from flashwasm.encoder import SentenceEncoder  # noqa: PLC0415 - loads the tokenizer.
+    """Return embeddings of docstrings, of which every fifth is a query.
+
+    Parameters
+    ----------
+    count : int
+        Largest number of docstrings.
+
+    Returns
+    -------
+    (numpy.ndarray, numpy.ndarray) or None
+        Vectors and queries; None if no model is installed.
+    """
+    from flashwasm.encoder import SentenceEncoder  # noqa: PLC0415 - it loads the tokenizer.
 
     try:
         encoder = SentenceEncoder.load()
@@ -96,12 +115,17 @@ def embedded(count: int) -> tuple[Array, Array] | None:
 
 
 def stored(path: Path) -> SearchCase:
-    """Return a case over the vectors of a .npy file; the first of them are the queries.
+    """Return a case over the vectors of a .npy file, of which the first are the queries.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
 
     Raises
     ------
     DTypeError, ShapeError
-        If the file holds no floats of shape (n, dim), or a vector without a direction.
+        If the file does not hold floats of shape (n, dim), or holds a vector of zeros.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Libraries that search vectors in processes of their own, timed by those processes' clocks."""
+"""Libraries that search vectors in a process of their own, which also times the searches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,17 @@ class Elsewhere(ABC):
 
     @abstractmethod
     def search(self, queries: Array, k: int, ef: int) -> tuple[Array, float]:
-        """Return ids, and the seconds that finding them took there."""
+        """Return the nearest ids, and the seconds that the search took in that process.
+
+        Parameters
+        ----------
+        queries : numpy.ndarray of float32, shape (n, dim)
+            Queries.
+        k : int
+            Number of nearest vectors to find.
+        ef : int
+            Number of candidates that the search of a graph keeps.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -35,9 +45,17 @@ class Elsewhere(ABC):
 
 
 class SimSimd(Elsewhere):
-    """simsimd's products, and NumPy's partition.
+    """Exact search by simsimd's products and NumPy's partition.
 
-    In a process of its own: importing simsimd changes how the processor rounds tiny numbers.
+    It runs in a process of its own, because importing simsimd makes the processor round subnormal
+    numbers to zero.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of float32, shape (n, dim)
+        Vectors to search.
+    runtime : Runtime
+        Runtime whose number of threads simsimd uses, too.
     """
 
     def __init__(self, vectors: Array, runtime: Runtime) -> None:
@@ -46,7 +64,17 @@ class SimSimd(Elsewhere):
         )
 
     def search(self, queries: Array, k: int, ef: int) -> tuple[Array, float]:
-        """Return ids, and the seconds that finding them took there."""
+        """Return the nearest ids, and the seconds that the search took in that process.
+
+        Parameters
+        ----------
+        queries : numpy.ndarray of float32, shape (n, dim)
+            Queries.
+        k : int
+            Number of nearest vectors to find.
+        ef : int
+            Number of candidates that the search of a graph keeps.
+        """
         del ef
         return self._pool.submit(_nearest, queries, k).result()
 
@@ -56,7 +84,15 @@ class SimSimd(Elsewhere):
 
 
 class HnswlibWasm(Elsewhere):
-    """hnswlib's graph in WebAssembly, in Node, on one thread."""
+    """Search of hnswlib's graph in WebAssembly, in Node, on one thread.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of float32, shape (n, dim)
+        Vectors to search.
+    runtime : Runtime
+        Not used.
+    """
 
     def __init__(self, vectors: Array, runtime: Runtime) -> None:
         del runtime
@@ -72,7 +108,17 @@ class HnswlibWasm(Elsewhere):
             raise
 
     def search(self, queries: Array, k: int, ef: int) -> tuple[Array, float]:
-        """Return ids, and the seconds that finding them took there."""
+        """Return the nearest ids, and the seconds that the search took in that process.
+
+        Parameters
+        ----------
+        queries : numpy.ndarray of float32, shape (n, dim)
+            Queries.
+        k : int
+            Number of nearest vectors to find.
+        ef : int
+            Number of candidates that the search of a graph keeps.
+        """
         inputs = [self._process.write("queries", queries)]
         found, seconds = self._process.result(k=k, ef=ef, inputs=inputs)
         return found.astype(np.int64).reshape(len(queries), -1), seconds
@@ -82,16 +128,18 @@ class HnswlibWasm(Elsewhere):
         self._process.close()
 
 
-# What the process of `SimSimd` holds.
+# Vectors, threads and function that the process of `SimSimd` holds.
 _held: dict[str, Any] = {}
 
 
 def _hold(vectors: Array, threads: int) -> None:
+    """Import simsimd and keep the vectors, when the process starts."""
     simsimd = importlib.import_module("simsimd")
     _held.update(vectors=vectors, threads=threads, cdist=simsimd.cdist)
 
 
 def _nearest(queries: Array, k: int) -> tuple[Array, float]:
+    """Return the nearest ids, and the seconds that finding them took."""
     start = perf_counter()
     scores = _held["cdist"](queries, _held["vectors"], metric="dot", threads=_held["threads"])
     found = greatest(np.asarray(scores), k)

@@ -1,4 +1,4 @@
-"""Libraries that search vectors in this process: a function that builds what searches for each."""
+"""Libraries that search vectors in this process, a function for each that builds its index."""
 
 from __future__ import annotations
 
@@ -19,23 +19,37 @@ if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
-    # Takes queries, k and ef; returns ids.
+    # A function that takes queries, k and ef, and returns ids.
     Search = Callable[[Array, int, int], Array]
-    # Takes vectors, and a runtime of this package's that says how many threads there are.
+    # A function that takes vectors, and a runtime whose number of threads the library uses, too.
     Build = Callable[[Array, Runtime], Search]
 
 M, EF_CONSTRUCTION = 16, 200
 
 
 def greatest(scores: Array, k: int) -> Array:
-    """Return the places of the k greatest of each row, in order."""
+    """Return the columns of the k greatest scores of each row, the greatest first.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray of float, shape (n, m)
+        Scores.
+    k : int
+        Number of columns.
+    """
     some = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1)
     return np.take_along_axis(some, order, axis=1)
 
 
 def flat(dtype: str) -> Build:
-    """Return what builds a `FlatIndex`."""
+    """Return a function that builds a `FlatIndex`.
+
+    Parameters
+    ----------
+    dtype : str
+        Type in which the index stores vectors.
+    """
 
     def build(vectors: Array, runtime: Runtime) -> Search:
         index = FlatIndex(vectors.shape[1], dtype=dtype, runtime=runtime)
@@ -46,7 +60,13 @@ def flat(dtype: str) -> Build:
 
 
 def graph(dtype: str) -> Build:
-    """Return what builds an `HNSWIndex`, and searches its graph."""
+    """Return a function that builds an `HNSWIndex` whose graph is searched.
+
+    Parameters
+    ----------
+    dtype : str
+        Type in which the index stores vectors.
+    """
 
     def build(vectors: Array, runtime: Runtime) -> Search:
         index = HNSWIndex(vectors.shape[1], dtype=dtype, runtime=runtime)
@@ -57,13 +77,14 @@ def graph(dtype: str) -> Build:
 
 
 def numpy_product(vectors: Array, runtime: Runtime) -> Search:
-    """Search by a product and a partition."""
-    del runtime  # Its BLAS was told when it was loaded.
+    """Return an exact search by NumPy's product and partition."""
+    # The BLAS of NumPy got its number of threads when it was loaded.
+    del runtime
     return lambda queries, k, _: greatest(queries @ vectors.T, k)
 
 
 def torch_product(vectors: Array, runtime: Runtime) -> Search:
-    """Search by PyTorch's product and its topk."""
+    """Return an exact search by PyTorch's product and topk."""
     torch = importlib.import_module("torch")
     torch.set_num_threads(runtime.threads)
     columns = torch.from_numpy(vectors).T
@@ -77,7 +98,7 @@ def torch_product(vectors: Array, runtime: Runtime) -> Search:
 
 
 def onnx_product(vectors: Array, runtime: Runtime) -> Search:
-    """Search by a model of a product and TopK in ONNX Runtime."""
+    """Return an exact search by a product and TopK in ONNX Runtime."""
     ready = session(nearest_model(vectors), runtime.threads)
 
     def search(queries: Array, k: int, _: int) -> Array:
@@ -87,7 +108,7 @@ def onnx_product(vectors: Array, runtime: Runtime) -> Search:
 
 
 def faiss_flat(vectors: Array, runtime: Runtime) -> Search:
-    """Search faiss's IndexFlatIP."""
+    """Return a search of faiss's IndexFlatIP."""
     faiss = importlib.import_module("faiss")
     faiss.omp_set_num_threads(runtime.threads)
     index = faiss.IndexFlatIP(vectors.shape[1])
@@ -96,7 +117,7 @@ def faiss_flat(vectors: Array, runtime: Runtime) -> Search:
 
 
 def faiss_graph(vectors: Array, runtime: Runtime) -> Search:
-    """Search faiss's IndexHNSWFlat."""
+    """Return a search of faiss's IndexHNSWFlat."""
     faiss = importlib.import_module("faiss")
     faiss.omp_set_num_threads(runtime.threads)
     index = faiss.IndexHNSWFlat(vectors.shape[1], M, faiss.METRIC_INNER_PRODUCT)
@@ -111,7 +132,7 @@ def faiss_graph(vectors: Array, runtime: Runtime) -> Search:
 
 
 def hnswlib_graph(vectors: Array, runtime: Runtime) -> Search:
-    """Search hnswlib's graph."""
+    """Return a search of hnswlib's graph."""
     index = importlib.import_module("hnswlib").Index("ip", vectors.shape[1])
     index.init_index(len(vectors), M=M, ef_construction=EF_CONSTRUCTION)
     index.set_num_threads(runtime.threads)
@@ -125,7 +146,7 @@ def hnswlib_graph(vectors: Array, runtime: Runtime) -> Search:
 
 
 def usearch_exact(vectors: Array, runtime: Runtime) -> Search:
-    """Search by usearch's brute force."""
+    """Return an exact search by usearch."""
     usearch = importlib.import_module("usearch.index")
     options = {"exact": True, "threads": runtime.threads}
     metric = usearch.MetricKind.IP
@@ -138,7 +159,7 @@ def usearch_exact(vectors: Array, runtime: Runtime) -> Search:
 
 
 def usearch_graph(vectors: Array, runtime: Runtime) -> Search:
-    """Search usearch's graph."""
+    """Return a search of usearch's graph."""
     index = importlib.import_module("usearch.index").Index(
         ndim=vectors.shape[1],
         metric="ip",

@@ -1,4 +1,4 @@
-"""Recall against queries a second: a panel for each set of vectors that graphs were searched on."""
+"""Panels that draw recall against queries a second, one for each set of vectors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ _BRUTE_FORCE = "NumPy"
 
 
 def search_panels(found: Comparison) -> list[Callable[[Any, Comparison], None]]:
-    """Return what draws the searches of a run, a panel for each set of vectors."""
+    """Return functions that draw the searches of a run, one for each set of vectors.
+
+    Parameters
+    ----------
+    found : Comparison
+        The run.
+    """
     graphs = [r for r in found.searches if r.operation == "HNSWIndex"]
     return [partial(_draw, data=data) for data in dict.fromkeys(r.data for r in graphs)]
 
 
 def _draw(axes: Any, found: Comparison, *, data: str) -> None:
-    """Draw a line for each index, a point for each ef: up and to the right is better."""
+    """Draw a line for each index, with a point for each ef. Up and to the right is better."""
     results = [r for r in found.searches if (r.operation, r.data) == ("HNSWIndex", data)]
     for name in dict.fromkeys(r.name for r in results):
         points = sorted((r.recall, r.rate) for r in results if r.name == name)

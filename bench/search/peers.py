@@ -1,4 +1,4 @@
-"""The libraries that search vectors: what each is called, and how it is installed."""
+"""The table of libraries that search vectors."""
 
 from __future__ import annotations
 
@@ -29,26 +29,24 @@ class Peer:
     Attributes
     ----------
     name : str
-        What reports call it.
+        Name in reports.
     build : callable
-        Takes vectors and a runtime of this package's; returns what searches them.
+        Function that takes vectors and a runtime, and returns a function or an object that searches
+        them.
     packages : tuple of str
-        What is imported.
-    install : str
-        The line that installs it; "" where nothing is missing.
+        Packages that it needs; empty for this package and NumPy.
     in_node : bool
-        Whether the package is Node's.
+        True if the packages are those of Node.
     """
 
     name: str
     build: Callable[[Array, Runtime], Search | Elsewhere]
     packages: tuple[str, ...] = ()
-    install: str = ""
     in_node: bool = False
 
     @property
     def absent(self) -> bool:
-        """Whether a package of it is not installed."""
+        """True if a package that it needs is not installed."""
         if not self.in_node:
             return any(importlib.util.find_spec(package) is None for package in self.packages)
         try:
@@ -58,37 +56,24 @@ class Peer:
 
 
 _FLOAT32, _INT8, _NUMPY = "flashwasm float32", "flashwasm int8", "NumPy"
-_FAISS = (("faiss",), "pip install faiss-cpu")
-_USEARCH = (("usearch",), "pip install usearch")
 PEERS = {
     "FlatIndex": (
         Peer(_FLOAT32, libraries.flat("float32")),
         Peer(_INT8, libraries.flat("int8")),
         Peer(_NUMPY, libraries.numpy_product),
-        Peer("faiss IndexFlatIP", libraries.faiss_flat, *_FAISS),
-        Peer("usearch exact", libraries.usearch_exact, *_USEARCH),
-        Peer("simsimd", SimSimd, ("simsimd",), "pip install simsimd"),
-        Peer("PyTorch", libraries.torch_product, ("torch",), "pip install torch"),
-        Peer(
-            "ONNX Runtime",
-            libraries.onnx_product,
-            ("onnxruntime", "onnx"),
-            "pip install onnxruntime onnx",
-        ),
+        Peer("faiss IndexFlatIP", libraries.faiss_flat, ("faiss",)),
+        Peer("usearch exact", libraries.usearch_exact, ("usearch",)),
+        Peer("simsimd", SimSimd, ("simsimd",)),
+        Peer("PyTorch", libraries.torch_product, ("torch",)),
+        Peer("ONNX Runtime", libraries.onnx_product, ("onnxruntime", "onnx")),
     ),
     "HNSWIndex": (
         Peer(_FLOAT32, libraries.graph("float32")),
         Peer(_INT8, libraries.graph("int8")),
         Peer(_NUMPY, libraries.numpy_product),
-        Peer("faiss IndexHNSWFlat", libraries.faiss_graph, *_FAISS),
-        Peer("hnswlib", libraries.hnswlib_graph, ("hnswlib",), "pip install hnswlib"),
-        Peer("usearch", libraries.usearch_graph, *_USEARCH),
-        Peer(
-            "hnswlib-wasm",
-            HnswlibWasm,
-            ("hnswlib-wasm",),
-            "npm i --ignore-scripts hnswlib-wasm",
-            in_node=True,
-        ),
+        Peer("faiss IndexHNSWFlat", libraries.faiss_graph, ("faiss",)),
+        Peer("hnswlib", libraries.hnswlib_graph, ("hnswlib",)),
+        Peer("usearch", libraries.usearch_graph, ("usearch",)),
+        Peer("hnswlib-wasm", HnswlibWasm, ("hnswlib-wasm",), in_node=True),
     ),
 }

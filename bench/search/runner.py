@@ -1,4 +1,4 @@
-"""Measures the indexes beside other libraries: recall, queries a second, building and memory."""
+"""Measurement of the indexes and other libraries: recall, queries a second, building, memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.peers.peer import INSTALL
 from bench.search.elsewhere import Elsewhere
 from bench.search.peers import PEERS
 from flashwasm.benchmarks.timing import Effort, interleaved
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _EFS = (32, 64, 128, 256)
 _BATCHES = {"FlatIndex": (1, 64), "HNSWIndex": (1000,)}
-_EFFORT = Effort.of_rounds(5, seconds=0.3, most=100)
+EFFORT = Effort.of_rounds(5, seconds=0.3, most=100)
+QUICK_EFFORT = Effort.of_rounds(2)
 
 SEARCH_HEADINGS = (
     "data",
@@ -51,15 +53,17 @@ class SearchResult:
     Attributes
     ----------
     operation, data, name : str
-        The kind of index, what was searched, and whose index it is.
-    vectors, queries, ef : int
-        How many, how many at once, and what the search of a graph keeps; 0 where there is none.
+        Class of the index, a few words on the vectors, and the name of the library.
+    vectors, queries : int
+        Number of vectors, and of queries that are searched together.
+    ef : int
+        Number of candidates that the search of a graph keeps; 0 for an exact search.
     recall : float
-        Share of the k nearest that were found.
+        Share of the k nearest vectors that were found.
     rate : float
-        Queries a second, best of the rounds, which take all indexes in turn.
+        Queries in a second, by the best of the rounds, in which all indexes take turns.
     build_seconds : float
-        Of adding all vectors.
+        Time of adding all vectors.
     megabytes : float
         Linear memory that the index takes; 0 for other libraries.
     """
@@ -82,14 +86,14 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class _Built:
-    """An index that was built, and what that took."""
+    """An index, and the time and memory that building it took."""
 
     search: Search | Elsewhere
     seconds: float
     megabytes: float
 
     def timed(self, queries: Array, k: int, ef: int) -> tuple[Array, float]:
-        """Return ids, and seconds by the clock of the process that searches."""
+        """Return the nearest ids, and the seconds by the clock of the process that searches."""
         if isinstance(self.search, Elsewhere):
             return self.search.search(queries, k, ef)
         start = perf_counter()
@@ -97,22 +101,26 @@ class _Built:
         return found, perf_counter() - start
 
     def close(self) -> None:
-        """End its process, if it has one."""
+        """End the process of the index, if it has one."""
         if isinstance(self.search, Elsewhere):
             self.search.close()
 
 
-def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[SearchResult]:
+def run_search(
+    case: SearchCase, vectors: int, threads: int = 1, effort: Effort = EFFORT
+) -> Iterator[SearchResult]:
     """Build every index that is installed over a case's vectors, and search them in turn.
 
     Parameters
     ----------
     case : SearchCase
-        What to search.
+        Case to measure.
     vectors : int
-        How many vectors.
+        Number of vectors.
     threads : int, default 1
-        Workers, of other libraries too where they have such a setting.
+        Threads of this package, and of other libraries that have such a setting.
+    effort : Effort, optional
+        Limits of how long to measure a setting.
 
     Yields
     ------
@@ -132,7 +140,7 @@ def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[Sea
             except Exception as error:
                 if not peer.packages:
                     raise
-                # Another library's fault is no reason not to measure the others.
+                # The others are measured although this library failed.
                 warnings.warn(f"{peer.name} is left out: {error}", RuntimeWarning, stacklevel=2)
                 continue
             stack.callback(built[peer.name].close)
@@ -145,16 +153,24 @@ def run_search(case: SearchCase, vectors: int, threads: int = 1) -> Iterator[Sea
         for batch in _BATCHES[case.operation]:
             for ef in _EFS if case.operation == "HNSWIndex" else (0,):
                 asked = queries[:batch]
-                times, found = _interleaved(built, asked, case.k, ef)
+                times, found = _interleaved(built, asked, case.k, ef, effort)
                 for name, index in built.items():
                     yield SearchResult(
-                        *(case.operation, case.data, name, len(corpus), len(asked)),
-                        *(ef, _recall(found[name], truth), len(asked) / times[name].best),
-                        *(index.seconds, index.megabytes),
+                        operation=case.operation,
+                        data=case.data,
+                        name=name,
+                        vectors=len(corpus),
+                        queries=len(asked),
+                        ef=ef,
+                        recall=_recall(found[name], truth),
+                        rate=len(asked) / times[name].best,
+                        build_seconds=index.seconds,
+                        megabytes=index.megabytes,
                     )
 
 
 def _build(peer: Peer, corpus: Array, runtime: Runtime) -> _Built:
+    """Build an index over vectors."""
     before, start = runtime.stats().bytes_in_use, perf_counter()
     search = peer.build(corpus, runtime)
     seconds = perf_counter() - start
@@ -162,7 +178,7 @@ def _build(peer: Peer, corpus: Array, runtime: Runtime) -> _Built:
 
 
 def _interleaved(
-    built: dict[str, _Built], queries: Array, k: int, ef: int
+    built: dict[str, _Built], queries: Array, k: int, ef: int, effort: Effort
 ) -> tuple[dict[str, Times], dict[str, Array]]:
     """Search with all indexes in turn; return the times and the ids that each found."""
     found = {name: index.timed(queries, k, ef)[0] for name, index in built.items()}
@@ -171,25 +187,31 @@ def _interleaved(
         return lambda loops: sum(index.timed(queries, k, ef)[1] for _ in range(loops))
 
     timers = {name: timer_of(index) for name, index in built.items()}
-    return interleaved(timers, _EFFORT), found
+    return interleaved(timers, effort), found
 
 
 def _recall(found: Array, truth: Array) -> float:
-    """Return the share of the nearest that were found."""
+    """Return the share of the nearest vectors that were found."""
     pairs = zip(found.tolist(), truth.tolist(), strict=False)
     return float(np.mean([len(set(row) & set(right)) / len(right) for row, right in pairs]))
 
 
 def absent(cases: Sequence[SearchCase]) -> list[str]:
-    """Return a line for each library that is not installed: its name, and how to install it."""
+    """Return a line for each library that is not installed.
+
+    Parameters
+    ----------
+    cases : sequence of SearchCase
+        Cases whose libraries are looked for.
+    """
     peers = [peer for case in cases for peer in PEERS[case.operation]]
     return sorted(
-        {f"{peer.packages[0]}: not installed ({peer.install})" for peer in peers if peer.absent}
+        {f"{peer.packages[0]}: not installed ({INSTALL})" for peer in peers if peer.absent}
     )
 
 
 def search_cells(result: SearchResult) -> tuple[str, ...]:
-    """Return a result as text, one cell a heading."""
+    """Return the cells of a result, in the order of `SEARCH_HEADINGS`."""
     return (
         result.data,
         result.name,

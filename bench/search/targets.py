@@ -1,4 +1,4 @@
-"""What the indexes should reach beside other libraries, and whether a run did."""
+"""Targets of the indexes, and the judgement of a run by them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from bench.search.runner import SearchResult
 
-# The targets are for so many vectors; what is true of fewer may not be of these.
+# The targets are for this number of vectors. Ratios to other libraries differ for fewer.
 VECTORS = 100_000
 LEAST_RECALL = 0.95
 FLOAT32, INT8 = "flashwasm float32", "flashwasm int8"
 _RECALL = "recall@10"
 
-# Queries asked at once, whose speed, over whose, and at least how much of it.
+# Each row holds the number of queries searched together, an index of this package, the index that
+# it is compared with, and the smallest ratio of their speeds.
 _EXACT = (
     (64, FLOAT32, "NumPy", 1.3),
     (64, FLOAT32, "faiss IndexFlatIP", 1.0),
@@ -34,13 +35,20 @@ _EXACT = (
     (1, INT8, "NumPy", 2.5),
     (1, INT8, FLOAT32, 2.5),
 )
-# Whose, its queries a second over hnswlib's where both find as much, and its building over its.
+# Each row holds an index of this package, the smallest ratio of its queries a second to hnswlib's
+# at equal recall, and the smallest ratio of hnswlib's building time to its own.
 _GRAPHS = ((FLOAT32, 1.3, 1.3), (INT8, 2.2, 2.0))
 _OVER_WASM = 5.0
 
 
 def judge_searches(results: Sequence[SearchResult]) -> list[Verdict]:
-    """Hold the results of a run against the targets of the indexes that it searched."""
+    """Compare the results of a run with the targets of the indexes that it searched.
+
+    Parameters
+    ----------
+    results : sequence of SearchResult
+        Results, those of one case after another.
+    """
     verdicts = []
     for (operation, data), group in groupby(results, lambda r: (r.operation, r.data)):
         some = list(group)
@@ -55,18 +63,21 @@ def judge_searches(results: Sequence[SearchResult]) -> list[Verdict]:
 
 
 def _exact(results: list[SearchResult], data: str) -> Iterator[tuple[Target, float]]:
+    """Yield each target of exact searches, with its figure."""
     found = {(r.queries, r.name): r for r in results}
     for queries, ours, other, bound in _EXACT:
         own, rival = found.get((queries, ours)), found.get((queries, other))
         figure = own.rate / rival.rate if own and rival else math.nan
         yield Target(f"{ours}, {queries} x {data}", other, bound), figure
         if (ours, other) == (INT8, FLOAT32):
-            # The same vectors: what float32 misses beside NumPy is where rounding decides.
+            # int8 must find the vectors that float32 finds. NumPy may find others where scores
+            # differ only by rounding, so recall is not compared with 1.
             same = own.recall / rival.recall if own and rival else math.nan
             yield Target(f"{ours}, {queries} x {data}", f"{_RECALL} of {other}", 1.0), same
 
 
 def _graphs(results: list[SearchResult], data: str) -> Iterator[tuple[Target, float]]:
+    """Yield each target of graphs, with its figure."""
     rival = [r for r in results if r.name == "hnswlib"]
     wasm = [r for r in results if r.name == "hnswlib-wasm"]
     for name, rate, build in _GRAPHS:
@@ -82,7 +93,7 @@ def _graphs(results: list[SearchResult], data: str) -> Iterator[tuple[Target, fl
 
 
 def _at_equal_recall(own: list[SearchResult], rival: list[SearchResult]) -> float:
-    """Return the least ratio of rates at the recalls that both reach, from LEAST_RECALL on."""
+    """Return the smallest ratio of rates at the recalls, from LEAST_RECALL on, that both reach."""
     if not rival:
         return math.nan
     rival = sorted(rival, key=lambda r: r.recall)

@@ -234,7 +234,7 @@ def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
     if offsets.ndim != 1 or len(offsets) == 0:
         message = f"{name}: expected shape (n + 1,), got {offsets.shape}"
         raise ShapeError(message)
-    if offsets[0] != 0 or offsets[-1] > total or (np.diff(offsets.astype(np.int64)) < 0).any():
+    if offsets[0] != 0 or offsets[-1] > total or (offsets[1:] < offsets[:-1]).any():
         message = f"{name}: expected offsets that rise from 0 to at most {total}, got {offsets}"
         raise IndexRangeError(message)
     return offsets

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import pickle
+from dataclasses import replace
 
 import hypothesis
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import strategies as st
 
 import flashwasm as fw
-from flashwasm.flash_attention.backward import Backward, add_gradients
-from flashwasm.flash_attention.problem import checked_problem
-from flashwasm.flash_attention.schedule import Schedule
+from flashwasm.flash_attention.backward import BackwardInputs, add_gradients
+from flashwasm.flash_attention.inputs import checked_inputs
+from flashwasm.flash_attention.options import DEFAULTS
+from flashwasm.flash_attention.schedule import BlockSchedule
 from flashwasm.oracles import bounds, reference
 from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
@@ -375,23 +377,18 @@ def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
         assert_all_same_bits(alone, (whole[0][wide], whole[1][narrow], whole[2][narrow]))
 
 
-@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"causal": "top_left", "dropout": 0.2, "seed": 1}])
 @pytest.mark.parametrize(("heads", "key_heads"), [(1, 1), (5, 5), (6, 2)])
-def test_bits_do_not_depend_on_threads(one_thread, threads, heads, key_heads):
+def test_bits_do_not_depend_on_threads(threaded_runtime, one_thread, heads, key_heads, options):
     operands = qkv(150, 260, heads=heads, key_heads=key_heads)
-    with fw.Runtime(threads=threads) as several:
-        for options in ({}, {"causal": "top_left", "dropout": 0.2}):
-            expected = gradients(*operands, **options, seed=1, runtime=one_thread)[1]
-            assert_all_same_bits(
-                gradients(*operands, **options, seed=1, runtime=several)[1], expected
-            )
+    expected = gradients(*operands, runtime=one_thread, **options)[1]
+    assert_all_same_bits(gradients(*operands, runtime=threaded_runtime, **options)[1], expected)
 
 
-def test_bits_do_not_depend_on_threads_where_batch_entries_share_keys(one_thread):
+def test_bits_do_not_depend_on_threads_where_batch_entries_share_keys(threaded_runtime, one_thread):
     q, k, v = normal(5, 4, 70, 8), normal(2, 90, 8, seed=1), normal(1, 2, 90, 8, seed=2)
     expected = gradients(q, k, v, runtime=one_thread)[1]
-    with fw.Runtime(threads=3) as several:
-        assert_all_same_bits(gradients(q, k, v, runtime=several)[1], expected)
+    assert_all_same_bits(gradients(q, k, v, runtime=threaded_runtime)[1], expected)
 
 
 def begun(causal, lead=(2,)):
@@ -400,9 +397,9 @@ def begun(causal, lead=(2,)):
     k = k[:1] if lead else k  # Batch entries share the keys.
     options = {"causal": causal, "mask": normal(200, 330, seed=4) > -1, "dropout": 0.1, "seed": 6}
     out, lse = fw.attention(q, k, v, return_lse=True, **options)
-    p = checked_problem(q, k, v, **options)
-    zeros = checked_problem(*(np.zeros_like(x) for x in (q, k, v)), **options)
-    return Backward(p, zeros, normal(*out.shape, seed=3), out, lse)
+    p = checked_inputs(q, k, v, {**DEFAULTS, **options})
+    zeros = replace(p, q=np.zeros_like(p.q), k=np.zeros_like(p.k), v=np.zeros_like(p.v))
+    return BackwardInputs(p, zeros, normal(*out.shape, seed=3), out, lse)
 
 
 def sums(b):
@@ -412,7 +409,12 @@ def sums(b):
 @pytest.mark.parametrize("causal", [False, "bottom_right", -100])
 @pytest.mark.parametrize(
     "schedule",
-    [Schedule(1, 64, 330), Schedule(2, 200, 330), Schedule(1, 64, 64), Schedule(1, 128, 128)],
+    [
+        BlockSchedule(1, 64, 330),
+        BlockSchedule(2, 200, 330),
+        BlockSchedule(1, 64, 64),
+        BlockSchedule(1, 128, 128),
+    ],
     ids=str,
 )
 def test_chunk_sizes_change_no_bit(runtime, causal, schedule):

@@ -117,6 +117,19 @@ def test_varlen_is_attention_on_each_sequence(runtime, causal):
         assert_same_bits(np.ascontiguousarray(lse[:, rows]), alone_lse)
 
 
+@pytest.mark.parametrize(("lengths", "keys"), [([300, 1, 0, 500, 2], 1300), ([1, 1], 40_000)])
+def test_varlen_bits_do_not_depend_on_threads(threaded_runtime, one_thread, lengths, keys):
+    """Also with single queries of many keys, whose partial results a last call merges."""
+    cu_q, cu_k = np.cumsum([0, *lengths]), np.arange(len(lengths) + 1) * keys
+    q, k = normal(cu_q[-1], HEADS, 16), normal(cu_k[-1], KEY_HEADS, 16, seed=1)
+    several, one = (
+        fw.attention_varlen(q, k, k, cu_q, cu_k, return_lse=True, runtime=runtime)
+        for runtime in (threaded_runtime, one_thread)
+    )
+    assert_same_bits(several[0], one[0])
+    assert_same_bits(several[1], one[1])
+
+
 @pytest.mark.parametrize(
     ("change", "argument"),
     [

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import subprocess
 import sys
 
@@ -16,10 +15,10 @@ from bench.peers.tables import target_rows
 from bench.plots import picture
 from bench.search.cases import SEARCH_CASES, SearchCase, stored, unit
 from bench.search.peers import PEERS, Peer
-from bench.search.runner import SearchResult, absent, run_search
+from bench.search.runner import QUICK_EFFORT, SearchResult, absent, run_search
 from bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
 from flashwasm.errors import DTypeError, ShapeError
-from paths import ROOT, TESTS
+from paths import ROOT
 from samples import normal
 
 RECALLS = {32: 0.9, 64: 0.96, 128: 0.99}
@@ -92,34 +91,21 @@ def test_exact_searches_are_held_against_libraries_in_other_processes():
     assert found[f"{FLOAT32}, data, equal recall", "hnswlib-wasm"].figure == pytest.approx(4)
 
 
-@pytest.fixture
-def stand_ins(tmp_path, monkeypatch):
-    """Put stand-ins where Python and Node look for packages that are not installed."""
-    shutil.copytree(TESTS / "node_stubs", tmp_path / "node_modules")
-    monkeypatch.setenv("FLASHWASM_NODE_MODULES", str(tmp_path / "node_modules"))
-    monkeypatch.syspath_prepend(TESTS / "python_stubs")
-    for name in ("simsimd", "usearch", "usearch.index"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-
-
 PEER_LIST = [(operation, peer) for operation, peers in PEERS.items() for peer in peers]
 
 
-@pytest.mark.usefixtures("stand_ins")
 @pytest.mark.parametrize(
     ("operation", "peer"), PEER_LIST, ids=[f"{kind}-{peer.name}" for kind, peer in PEER_LIST]
 )
 def test_every_library_finds_the_nearest(operation, peer, monkeypatch):
-    if peer.in_node and shutil.which("node") is None:
-        pytest.skip("no node")
     if peer.absent:
-        pytest.skip(f"not installed: {peer.install}")
+        pytest.skip(f"{peer.name} is not installed")
     data = unit(normal(300, 16))
     vectors, queries = data[:260], data[260:]
     case = SearchCase(operation, "data", lambda _: (vectors, queries))
     known = (peer.name, "NumPy")
     monkeypatch.setitem(PEERS, operation, [p for p in PEERS[operation] if p.name in known])
-    results = [r for r in run_search(case, 260) if r.name == peer.name]
+    results = [r for r in run_search(case, 260, effort=QUICK_EFFORT) if r.name == peer.name]
     assert min(r.recall for r in results) > 0.99
     assert all(r.rate > 0 for r in results)
 
@@ -128,13 +114,13 @@ def test_a_library_that_fails_is_left_out(monkeypatch):
     def fail(*_):
         raise RuntimeError("no such thing")
 
-    broken = Peer("broken", fail, ("json",), "pip install broken")
+    broken = Peer("broken", fail, ("json",))
     numpy = next(p for p in PEERS["FlatIndex"] if p.name == "NumPy")
     monkeypatch.setitem(PEERS, "FlatIndex", [broken, numpy])
     data = unit(normal(30, 8))
     case = SearchCase("FlatIndex", "data", lambda _: (data, data[:5]))
     with pytest.warns(RuntimeWarning, match="broken is left out: no such thing"):
-        assert {r.name for r in run_search(case, 30)} == {"NumPy"}
+        assert {r.name for r in run_search(case, 30, effort=QUICK_EFFORT)} == {"NumPy"}
 
 
 def test_a_file_of_vectors_is_searched(tmp_path):
@@ -144,7 +130,7 @@ def test_a_file_of_vectors_is_searched(tmp_path):
     vectors, queries = case.make(500)
     assert (vectors.shape, queries.shape) == ((560, 24), (140, 24))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
-    results = list(run_search(case, 500))
+    results = list(run_search(case, 500, effort=QUICK_EFFORT))
     assert {r.data for r in results} == {case.data}
     assert max(r.recall for r in results if r.name == FLOAT32) > 0.99
 
@@ -191,7 +177,7 @@ def test_the_command_refuses_a_file_before_it_measures(tmp_path):
 
 @pytest.mark.parametrize("case", SEARCH_CASES, ids=lambda case: f"{case.operation} {case.data}")
 def test_indexes_find_what_they_are_measured_on(case):
-    results = list(run_search(case, 1500))
+    results = list(run_search(case, 1500, effort=QUICK_EFFORT))
     if not results:
         pytest.skip("the model is not installed")
     rates = {(r.name, r.queries, r.ef): r.rate for r in results}
@@ -209,20 +195,14 @@ def test_libraries_that_are_not_there_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("FLASHWASM_NODE_MODULES", str(tmp_path / "node_modules"))
     lines = absent(SEARCH_CASES)
-    for package, install in {
-        "faiss": "pip install faiss-cpu",
-        "hnswlib": "pip install hnswlib",
-        "hnswlib-wasm": "npm i --ignore-scripts hnswlib-wasm",
-        "simsimd": "pip install simsimd",
-        "usearch": "pip install usearch",
-    }.items():
-        assert f"{package}: not installed ({install})" in lines
+    for package in ("faiss", "hnswlib", "hnswlib-wasm", "simsimd", "usearch"):
+        assert f"{package}: not installed (make bench-peers)" in lines
 
 
 @pytest.mark.slow
 def test_the_command_measures_indexes(tmp_path):
     json_file, markdown_file = tmp_path / "r.json", tmp_path / "r.md"
-    arguments = ["search", "--vectors", "1000", "--json", str(json_file)]
+    arguments = ["search", "--quick", "--json", str(json_file)]
     done = CliRunner().invoke(main, [*arguments, "--markdown", str(markdown_file)])
     assert done.exit_code == 0, done.output
     document = json.loads(json_file.read_text())

@@ -1,41 +1,21 @@
+"""Exact search by `FlatIndex`; test_flat_index_codes.py has more on its search by codes."""
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 import flashwasm as fw
-from flashwasm.oracles import bounds, reference
+from flashwasm.oracles import reference
 from flashwasm.search.stored_vectors import StoredVectors
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
-
-METRICS = ["cosine", "dot", "l2"]
-DTYPES = ["float32", "int8"]
+from samples import FLOAT_TYPES, layouts, normal
+from search_checks import DTYPES, METRICS, assert_nearest, assert_same_results
 
 
 def built(vectors, runtime, **options):
     index = fw.FlatIndex(vectors.shape[1], runtime=runtime, **options)
     index.add(vectors)
     return index
-
-
-def check(index, queries, vectors, k, metric="cosine", *, least_recall=1.0, **options):
-    """Hold results against float64, leaving open only what rounding may decide."""
-    scores, ids = index.search(queries, k, **options)
-    kept = min(k, len(vectors))
-    assert scores.shape == ids.shape == (len(queries), k)
-    assert (ids[:, kept:] == -1).all()
-    assert np.isneginf(scores[:, kept:]).all()
-    scores, ids = scores[:, :kept], ids[:, :kept]
-    truth = reference.similarity(queries, vectors, metric)
-    bound = bounds.similarity(queries, vectors, metric)
-    own, own_bound = (np.take_along_axis(x, ids, axis=1) for x in (truth, bound))
-    bounds.assert_close(scores, own, own_bound)
-    assert (scores[:, 1:] <= scores[:, :-1]).all()
-    assert all(len(set(row)) == kept for row in ids.tolist())
-    best, at = reference.top_k(truth, kept)
-    allowed = np.take_along_axis(bound, at, axis=1)[:, -1:] + own_bound
-    assert (own >= best[:, -1:] - allowed).mean() >= least_recall
-    return scores, ids
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -48,7 +28,7 @@ def test_sizes(runtime, rows, metric, dtype):
         assert len(index) == rows
         for queries in (1, 3, 4, 9):
             for k in {1, rows // 2 or 1, rows, rows + 3}:
-                check(index, normal(queries, dim), vectors, k, metric)
+                assert_nearest(index, normal(queries, dim), vectors, k, metric)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -56,14 +36,14 @@ def test_sizes(runtime, rows, metric, dtype):
 def test_many_rows(runtime, metric, dtype):
     vectors = normal(5000, 96, seed=1)
     index = built(vectors, runtime, metric=metric, dtype=dtype)
-    check(index, normal(70, 96), vectors, 10, metric)
+    assert_nearest(index, normal(70, 96), vectors, 10, metric)
 
 
 def test_the_longest_vectors(one_thread):
     for dim in (4096, 16384):
         vectors = normal(20, dim, seed=1)
         for dtype in DTYPES:
-            check(built(vectors, one_thread, dtype=dtype), normal(5, dim), vectors, 3)
+            assert_nearest(built(vectors, one_thread, dtype=dtype), normal(5, dim), vectors, 3)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -74,7 +54,8 @@ def test_ties_go_to_the_lowest_position(runtime, metric, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     q = rng.integers(-2, 3, (queries, dim)).astype(np.float32)
     c = rng.integers(-2, 3, (rows, dim)).astype(np.float32)
-    if metric == "cosine":  # Powers of two: norms and quotients are exact.
+    if metric == "cosine":
+        # Unit vectors times 2 have exact norms and quotients.
         q, c = (np.eye(dim, dtype=np.float32)[rng.integers(0, dim, len(x))] * 2.0 for x in (q, c))
     k = data.draw(st.integers(1, rows))
     scores, ids = built(c, runtime, metric=metric).search(q, k)
@@ -97,34 +78,40 @@ def test_zero_vectors_score_zero(runtime, dtype):
 def test_cosine_does_not_depend_on_length(runtime, dtype, scale):
     vectors = normal(50, 20, seed=1)
     index = built(vectors * np.float32(scale), runtime, dtype=dtype)
-    check(index, normal(3, 20) * np.float32(1 / scale), vectors, 5)
+    assert_nearest(index, normal(3, 20) * np.float32(1 / scale), vectors, 5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("metric", METRICS)
-def test_many_adds_are_one(runtime, metric, dtype):
+def test_adding_in_parts_changes_no_result(runtime, metric, dtype):
     vectors, q = normal(333, 19, seed=1), normal(7, 19)
     expected = built(vectors, runtime, metric=metric, dtype=dtype).search(q, 20)
     index = fw.FlatIndex(19, metric=metric, dtype=dtype, runtime=runtime)
     for begin, end in ((0, 1), (1, 9), (9, 9), (9, 100), (100, 333)):
         index.add(vectors[begin:end])
-    scores, ids = index.search(q, 20)
-    assert_same_bits(scores, expected[0])
-    np.testing.assert_array_equal(ids, expected[1])
-    for i in range(7):
-        assert_same_bits(index.search(q[i : i + 1], 20)[0], scores[i : i + 1])
+    assert_same_results(index.search(q, 20), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_threads_change_no_bit(dtype):
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_query_alone_has_the_same_result(runtime, metric, dtype):
+    index, q = built(normal(333, 19, seed=1), runtime, metric=metric, dtype=dtype), normal(7, 19)
+    scores, ids = index.search(q, 20)
+    for i in range(7):
+        one = slice(i, i + 1)
+        assert_same_results(index.search(q[one], 20), (scores[one], ids[one]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("share", [None, 0.3])
+def test_threads_change_no_bit(threaded_runtime, one_thread, share, dtype):
     vectors, q = normal(9000, 40, seed=1), normal(20, 40)
-    found = []
-    for threads in (1, 2, 3):
-        with fw.Runtime(threads=threads) as rt:
-            found.append(built(vectors, rt, dtype=dtype).search(q, 15))
-    for scores, ids in found[1:]:
-        assert_same_bits(scores, found[0][0])
-        np.testing.assert_array_equal(ids, found[0][1])
+    mask = None if share is None else np.random.default_rng(2).random(9000) < share
+    found, expected = (
+        built(vectors, rt, dtype=dtype).search(q, 15, filter=mask)
+        for rt in (threaded_runtime, one_thread)
+    )
+    assert_same_results(found, expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -150,7 +137,8 @@ def test_removing(runtime, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_an_interruption_does_not_mix_up_what_is_kept(one_thread, monkeypatch, dtype):
+def test_an_interrupted_removal_is_completed_later(one_thread, monkeypatch, dtype):
+    """Ctrl-C comes before or after some of the writes; the next uses of the index go on."""
     monkeypatch.setattr("flashwasm.search.flat.flat_index._MOVED", 16)
     vectors = normal(200, 12, seed=1)
     index = built(vectors, one_thread, dtype=dtype)
@@ -182,15 +170,13 @@ def test_filters(runtime, dtype, share):
     vectors, q = normal(500, 16, seed=1), normal(6, 16)
     index = built(vectors, runtime, dtype=dtype)
     mask = np.random.default_rng(3).random(500) < share
-    scores, ids = index.search(q, 8, filter=mask)
     positions = np.flatnonzero(mask)
     alone = fw.FlatIndex(16, dtype=dtype, runtime=runtime)
     alone.add(vectors[mask], ids=positions)
     expected = alone.search(q, 8)
-    assert_same_bits(scores, expected[0])
-    np.testing.assert_array_equal(ids, expected[1])
-    same = index.search(q, 8, filter={*positions.tolist(), 10**9})
-    np.testing.assert_array_equal(same[1], ids)
+    assert_same_results(index.search(q, 8, filter=mask), expected)
+    not_there = 10**9
+    assert_same_results(index.search(q, 8, filter={*positions.tolist(), not_there}), expected)
 
 
 def test_string_ids(runtime):
@@ -216,16 +202,14 @@ def test_ids_at_the_ends_of_their_range(runtime):
 @pytest.mark.parametrize("dtype", FLOAT_TYPES)
 def test_types(runtime, dtype):
     vectors, q = normal(30, 17).astype(dtype), normal(3, 17).astype(dtype)
-    check(built(vectors, runtime), q, vectors, 5)
+    assert_nearest(built(vectors, runtime), q, vectors, 5)
 
 
 def test_layouts(runtime):
     vectors, q = normal(30, 17, seed=1), normal(3, 17)
     expected = built(vectors, runtime).search(q, 5)
     for (_, v_view), (_, q_view) in zip(layouts(vectors), layouts(q), strict=True):
-        scores, ids = built(v_view, runtime).search(q_view, 5)
-        assert_same_bits(scores, expected[0])
-        np.testing.assert_array_equal(ids, expected[1])
+        assert_same_results(built(v_view, runtime).search(q_view, 5), expected)
 
 
 def test_no_queries_and_no_vectors(runtime):
@@ -265,12 +249,12 @@ def test_no_queries_and_no_vectors(runtime):
     ],
 )
 def test_wrong_arguments(one_thread, use, error, message):
-    """Each is refused, and the index is what it was."""
+    """Each call raises, and the index stays as it was."""
     vectors = normal(3, 5)
     index = built(vectors, one_thread)
     with pytest.raises(error, match=message):
         use(index)
-    check(index, normal(2, 5), vectors, 3)
+    assert_nearest(index, normal(2, 5), vectors, 3)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +303,7 @@ def test_out_of_memory_leaves_the_index_as_it_was(dtype):
         index = built(vectors, rt, dtype=dtype)
         with pytest.raises(fw.OutOfMemoryError):
             index.add(np.zeros((60_000, 256), np.float32))
-        check(index, normal(4, 256), vectors, 5)
+        assert_nearest(index, normal(4, 256), vectors, 5)
         index.add(vectors[:10])
         assert len(index) == 2010
 
@@ -331,15 +315,15 @@ def test_more_queries_than_fit_are_searched_in_parts(dtype):
         queries, mask = normal(60_000, 64), np.arange(300) % 3 > 0
         scores, ids = index.search(queries, 4, filter=mask)
         for at in (0, 29_999, 59_000):
-            some = index.search(queries[at : at + 1000], 4, filter=mask)
-            assert_same_bits(scores[at : at + 1000], some[0])
-            np.testing.assert_array_equal(ids[at : at + 1000], some[1])
+            part = slice(at, at + 1000)
+            found = index.search(queries[part], 4, filter=mask)
+            assert_same_results(found, (scores[part], ids[part]))
 
 
 def test_one_query_that_does_not_fit_is_out_of_memory():
     with fw.Runtime(threads=1, max_memory=8 << 20) as rt:
         index = built(normal(200_000, 2, seed=1), rt)
-        # The best 200,000 of one query take 1.6 MB.
+        # The keys of 200,000 results take 1.6 MB. Fill linear memory, so that they do not fit.
         held = []
         with pytest.raises(fw.OutOfMemoryError):
             held.extend(rt.empty((1 << 16,)) for _ in range(1000))

@@ -1,4 +1,7 @@
-"""An index with codes finds what one without finds, to the bit, and reads vectors when it must."""
+"""Search by codes: an index with codes returns the same bits as one without.
+
+It compares queries with all vectors only if the codes cannot prove that the result is complete.
+"""
 
 import hypothesis
 import numpy as np
@@ -10,38 +13,38 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat import panel_search
 from flashwasm.search.result_keys import NO_KEY, NO_POSITION, distances
 from flashwasm.search.stored_vectors import StoredVectors
-from samples import assert_same_bits, normal
+from samples import normal
+from search_checks import METRICS, assert_same_results
 
-METRICS = ["cosine", "dot", "l2"]
 DIMS = [1, 3, 15, 16, 17, 384, 4096]
 
 
-def spread(scale):
-    """Return a maker of one cluster: a centre, and points so far from it."""
+def cluster(scale):
+    """Return a function that draws points around one centre, at distances of about `scale`."""
     return lambda rng, n, dim: rng.standard_normal(dim) + scale * rng.standard_normal((n, dim))
 
 
-def gathered(rng, n, dim):
-    """Return few points, most of them several times, some of them zeros."""
+def duplicates(rng, n, dim):
+    """Return n vectors, each about eight times. For some n all are zeros."""
     return rng.standard_normal((n // 8 + 1, dim))[rng.integers(0, n // 8 + 1, n)] * (n % 5 > 0)
 
 
 def of_all_sizes(rng, n, dim):
-    """Return components and vectors that differ by many orders of magnitude."""
+    """Return vectors whose lengths and components differ by many orders of magnitude."""
     sizes = 2.0 ** rng.integers(-60, 40, (n, 1)) * 2.0 ** rng.integers(-20, 14, (n, dim))
     return np.clip(rng.standard_normal((n, dim)), -2, 2) * sizes
 
 
 KINDS = {
     "normal": lambda rng, n, dim: rng.standard_normal((n, dim)),
-    "duplicates": gathered,
-    "cluster of 1e-2": spread(1e-2),
-    "cluster of 1e-4": spread(1e-4),
-    "cluster of 1e-7": spread(1e-7),
+    "duplicates": duplicates,
+    "cluster of 1e-2": cluster(1e-2),
+    "cluster of 1e-4": cluster(1e-4),
+    "cluster of 1e-7": cluster(1e-7),
     "all equal": lambda rng, n, dim: np.tile(rng.standard_normal(dim), (n, 1)),
     "zeros": lambda rng, n, dim: 0 * rng.integers(0, 1, (n, dim)),
     "small integers": lambda rng, n, dim: rng.integers(-2, 3, (n, dim)),
-    # Codes are exact, and a sum of so many equal terms is rounded the same way again and again.
+    # The codes are exact. A sum of equal terms is rounded in the same direction at each addition.
     "equal components": lambda rng, n, dim: np.repeat(rng.uniform(0.1, 1, (n, 1)), dim, axis=1),
     "one component": lambda rng, n, dim: np.eye(dim)[rng.integers(0, dim, n)],
     "all sizes": of_all_sizes,
@@ -54,14 +57,14 @@ KINDS = {
 
 @pytest.fixture
 def by_codes(monkeypatch):
-    """Have small indexes searched by their codes too, and fewer candidates kept."""
+    """Search small indexes by their codes too, and keep fewer candidates."""
     monkeypatch.setattr(panel_search, "_ROWS_TO_PAY", 0)
     monkeypatch.setattr(panel_search, "_MORE", 2)
 
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Count the queries that each step of a search by codes answers: by bounds, by vectors."""
+    """Return lists of the numbers of queries that each step searches for, filled by searches."""
     counted = {"_by_bounds": [], "by_vectors": []}
     for name, calls in counted.items():
         right = getattr(panel_search.PanelSearch, name)
@@ -75,7 +78,7 @@ def steps(monkeypatch):
 
 
 def indexes(vectors, runtime, metric):
-    """Return an index with codes and one without."""
+    """Return an index of the vectors with codes, and one without."""
     pair = [
         fw.FlatIndex(vectors.shape[1], metric=metric, dtype=dtype, runtime=runtime)
         for dtype in ("int8", "float32")
@@ -86,13 +89,13 @@ def indexes(vectors, runtime, metric):
 
 
 def check(pair, queries, k, mask=None):
-    (scores, ids), (own_scores, own_ids) = (i.search(queries, k, filter=mask) for i in pair)
-    assert_same_bits(scores, own_scores)
-    np.testing.assert_array_equal(ids, own_ids)
+    """Fail unless two indexes return the same results."""
+    found, expected = (index.search(queries, k, filter=mask) for index in pair)
+    assert_same_results(found, expected)
 
 
-def searched(op, vectors, metric):
-    """Return a search for all of some vectors."""
+def search_among(op, vectors, metric):
+    """Return a search that finds all of some vectors, in order."""
     stored = StoredVectors(op.runtime, vectors.shape[1], metric, panels=True, coded=True)
     stored.reserve(len(vectors))
     stored.put(op, vectors, 0)
@@ -100,6 +103,7 @@ def searched(op, vectors, metric):
 
 
 def made(kind, seed, count, dim):
+    """Return vectors of a kind, as float32."""
     return KINDS[kind](np.random.default_rng(seed), count, dim).astype(np.float32)
 
 
@@ -127,14 +131,14 @@ def test_the_same_bits(runtime, metric, kind, data):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_bound_is_above_the_distance(runtime, metric, kind):
-    """Every pair of a vector and a query of any kind: a bound above would make a proof void."""
+    """Bounds hold for vectors of one kind and queries of all: the proof relies on it."""
     for dim in DIMS:
         rows = 60 if dim < 4096 else 20
         vectors = made(kind, dim, rows, dim)
         queries = [made(other, dim + 1, 3, dim) for other in KINDS]
         asked = np.concatenate([vectors[:3], -vectors[:2], *queries]).astype(np.float32)
         with Launch(runtime, None) as op:
-            search = searched(op, vectors, metric)
+            search = search_among(op, vectors, metric)
             bounds = search.candidates(asked, rows, NO_KEY)
             truth = search.by_vectors(asked)
         by_position = [
@@ -146,26 +150,26 @@ def test_no_bound_is_above_the_distance(runtime, metric, kind):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_bounds_are_near(runtime, metric):
-    """Of unit vectors of 384 dimensions, some hundredths below; of 3 dimensions likewise."""
+def test_bounds_are_near_the_distances(runtime, metric):
+    """For unit vectors of 3 and of 384 dimensions, a bound is at most some hundredths below."""
     for dim in (3, 384):
         vectors, asked = (x / np.linalg.norm(x, axis=1)[:, None] for x in normal(2, 100, dim))
         with Launch(runtime, None) as op:
-            search = searched(op, vectors, metric)
+            search = search_among(op, vectors, metric)
             bounds = distances(search.candidates(asked, 100, NO_KEY))
             gaps = distances(search.by_vectors(asked)) - bounds
         assert gaps.max() < (0.02 if metric != "l2" else 0.04)
 
 
-def test_few_of_many_are_ranked(runtime, steps):
-    """Where vectors lie apart, one search by codes is enough."""
+def test_one_search_by_codes_is_enough_for_vectors_that_lie_apart(runtime, steps):
     pair = indexes(normal(6000, 96, seed=1), runtime, "cosine")
     check(pair, normal(30, 96), 10)
-    assert steps == {"_by_bounds": [30], "by_vectors": [30]}  # The second: the index without codes.
+    # The search by vectors is that of the index without codes.
+    assert steps == {"_by_bounds": [30], "by_vectors": [30]}
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_more_candidates_where_a_few_do_not_do(runtime, steps, metric, monkeypatch):
+def test_queries_are_searched_again_with_more_candidates(runtime, steps, metric, monkeypatch):
     monkeypatch.setattr(panel_search, "_MORE", 0)
     monkeypatch.setattr(panel_search, "_TIMES_K", 1)
     pair = indexes(normal(12_000, 48, seed=1), runtime, metric)
@@ -178,13 +182,13 @@ def test_more_candidates_where_a_few_do_not_do(runtime, steps, metric, monkeypat
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", ["all equal", "cluster of 1e-7"])
-def test_all_vectors_where_codes_cannot_tell_them_apart(runtime, steps, metric, kind):
+def test_vectors_are_read_if_codes_cannot_tell_them_apart(runtime, steps, metric, kind):
     pair = indexes(made(kind, 1, 6000, 24), runtime, metric)
     check(pair, normal(3, 24), 2)
     assert steps["by_vectors"] == [3, 3]
 
 
-def test_an_index_of_few_vectors_is_read_itself(runtime, steps):
+def test_an_index_of_few_vectors_is_not_searched_by_codes(runtime, steps):
     pair = indexes(normal(500, 24, seed=1), runtime, "cosine")
     check(pair, normal(3, 24), 10)
     assert steps == {"_by_bounds": [], "by_vectors": [3, 3]}
@@ -193,7 +197,7 @@ def test_an_index_of_few_vectors_is_read_itself(runtime, steps):
 @pytest.mark.usefixtures("by_codes")
 @pytest.mark.parametrize("metric", METRICS)
 def test_bounds_follow_vectors_that_move(runtime, metric, tmp_path):
-    """Vectors that move up when others are removed, come later, or are read from a file."""
+    """Codes and bounds are right for vectors that are moved, added later or read from a file."""
     pair = indexes(made("all sizes", 1, 300, 20) * 2.0**-20, runtime, metric)
     for number, index in enumerate(pair):
         index.remove(range(40, 90))

@@ -1,3 +1,5 @@
+"""Approximate search by `HNSWIndex`, and the graph that it builds and repairs."""
+
 import itertools
 import signal
 import sys
@@ -7,12 +9,13 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from test_flat_index import DTYPES, METRICS, check
 
 import flashwasm as fw
 from flashwasm.oracles import reference
 from flashwasm.search.hnsw.graph import drawn_levels
-from samples import assert_same_bits, normal
+from flashwasm.storage.file_reading import read_container
+from samples import normal
+from search_checks import DTYPES, METRICS, assert_nearest, assert_same_results
 
 
 def built(vectors, runtime, **options):
@@ -22,6 +25,7 @@ def built(vectors, runtime, **options):
 
 
 def clustered(count, dim, seed=0):
+    """Return points around ten centres, which are the same for every seed."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).standard_normal((10, dim))
     points = centres[rng.integers(0, 10, count)] + rng.standard_normal((count, dim)) / 2
@@ -29,7 +33,10 @@ def clustered(count, dim, seed=0):
 
 
 def recall(index, queries, vectors, k=10, metric="cosine", **options):
-    """Return the share of results that score as high as the k-th best, ids being positions."""
+    """Return the share of results that score at least as high as the k-th nearest.
+
+    The ids are the positions in `vectors`.
+    """
     _, ids = index.search(queries, k, exact=False, **options)
     truth = reference.similarity(queries, vectors, metric)
     own = np.where(ids >= 0, np.take_along_axis(truth, np.maximum(ids, 0), axis=1), -np.inf)
@@ -43,8 +50,8 @@ def test_recall(runtime, metric, dtype):
     vectors, q = clustered(1500, 24), clustered(50, 24, seed=1)
     index = built(vectors, runtime, metric=metric, dtype=dtype)
     assert recall(index, q, vectors, metric=metric, ef=100) >= 0.98
-    check(index, q, vectors, 10, metric, exact=True)
-    check(index, q, vectors, 10, metric, exact=False, least_recall=0.98)
+    assert_nearest(index, q, vectors, 10, metric, exact=True)
+    assert_nearest(index, q, vectors, 10, metric, exact=False, least_recall=0.98)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -55,16 +62,19 @@ def test_few_vectors_are_all_found(runtime, rows, metric, dtype):
         vectors, q = normal(rows, dim, seed=1), normal(3, dim)
         index = built(vectors, runtime, metric=metric, dtype=dtype, m=4)
         for k in {1, rows, rows + 3}:
-            check(index, q, vectors, k, metric, exact=True)
-            if metric != "dot":  # Of dot products there need be no path from one to the next.
-                check(index, q, vectors, k, metric, exact=False)
+            assert_nearest(index, q, vectors, k, metric, exact=True)
+            # By dot products the graph need not have a path to every vector.
+            if metric != "dot":
+                assert_nearest(index, q, vectors, k, metric, exact=False)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dimensions(one_thread, dtype):
     for dim in (1, 4096, 16384):
         vectors = normal(60, dim, seed=1)
-        check(built(vectors, one_thread, dtype=dtype), normal(5, dim), vectors, 5, exact=False)
+        assert_nearest(
+            built(vectors, one_thread, dtype=dtype), normal(5, dim), vectors, 5, exact=False
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -79,7 +89,7 @@ def test_a_vector_finds_itself(runtime, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("metric", METRICS)
 def test_equal_vectors(runtime, metric, dtype):
-    """Every distance is the same: k of them are found nevertheless."""
+    """All distances are equal; k vectors are found nevertheless."""
     vectors = np.repeat(normal(1, 8), 300, axis=0)
     index = built(vectors, runtime, metric=metric, dtype=dtype)
     scores, ids = index.search(vectors[:2], 20, exact=False)
@@ -107,36 +117,41 @@ def test_zero_vectors(runtime):
 
 
 def saved(index, path):
+    """Return the bytes of the file that an index writes."""
     index.save(path)
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_vectors_make_the_same_bytes(tmp_path, dtype):
-    """In one call or in many, whatever the number of threads; and the same results."""
+@pytest.mark.parametrize("cuts", [(0, 1, 300, 700), range(0, 701, 70)])
+def test_adding_in_parts_changes_no_byte(one_thread, tmp_path, cuts, dtype):
     vectors, q = clustered(700, 20), clustered(60, 20, seed=1)
-    files, results = [], []
-    for threads, cuts in ((1, (0, 700)), (2, (0, 1, 300, 700)), (3, range(0, 701, 70))):
-        with fw.Runtime(threads=threads) as rt:
-            index = fw.HNSWIndex(20, dtype=dtype, runtime=rt, seed=5)
-            for begin, end in itertools.pairwise(cuts):
-                index.add(vectors[begin:end])
-                index.search(q, 5, exact=False)
-            files.append(saved(index, tmp_path / "index"))
-            results.append(index.search(q, 5, exact=False))
-    assert files[0] == files[1] == files[2]
-    for scores, ids in results[1:]:
-        assert_same_bits(scores, results[0][0])
-        np.testing.assert_array_equal(ids, results[0][1])
+    whole = built(vectors, one_thread, dtype=dtype, seed=5)
+    index = fw.HNSWIndex(20, dtype=dtype, runtime=one_thread, seed=5)
+    for begin, end in itertools.pairwise(cuts):
+        index.add(vectors[begin:end])
+        index.search(q, 5, exact=False)
+    assert saved(index, tmp_path / "parts") == saved(whole, tmp_path / "whole")
 
 
-def test_a_query_does_not_depend_on_those_beside(runtime):
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exact", [False, True])
+def test_threads_change_no_bit(threaded_runtime, one_thread, tmp_path, exact, dtype):
+    """The graph is the same, and so are the results of enough queries for several tasks."""
+    vectors, q = clustered(700, 20), clustered(700, 20, seed=1)
+    index, expected = (built(vectors, rt, dtype=dtype) for rt in (threaded_runtime, one_thread))
+    assert saved(index, tmp_path / "index") == saved(expected, tmp_path / "expected")
+    found = index.search(q, 5, exact=exact)
+    assert_same_results(found, expected.search(q, 5, exact=exact))
+
+
+def test_a_query_alone_has_the_same_result(runtime):
     index, q = built(clustered(500, 20), runtime), clustered(30, 20, seed=1)
     scores, ids = index.search(q, 7, 30, exact=False)
     for i in (0, 13, 29):
-        one = index.search(q[i : i + 1], 7, 30, exact=False)
-        assert_same_bits(one[0], scores[i : i + 1])
-        np.testing.assert_array_equal(one[1], ids[i : i + 1])
+        one = slice(i, i + 1)
+        found = index.search(q[one], 7, 30, exact=False)
+        assert_same_results(found, (scores[one], ids[one]))
 
 
 def test_another_seed_is_another_graph(one_thread, tmp_path):
@@ -146,7 +161,7 @@ def test_another_seed_is_another_graph(one_thread, tmp_path):
 
 
 def test_levels_are_those_of_the_paper():
-    """Above each level are a share of 1 / m of the nodes; a part of them is drawn as the whole."""
+    """Of the nodes on a level, 1 / m are on the next too; a part is drawn as it is in the whole."""
     for m in (2, 16):
         levels = drawn_levels(7, 0, 1 << 17, m)
         for level in (1, 2, 3):
@@ -183,20 +198,22 @@ def test_removing(runtime, dtype):
     assert index.ids.tolist() == [900, 901, 902, 903, 904]
 
 
-def test_a_node_stays_when_all_its_neighbours_go(runtime):
+def test_a_node_is_found_when_all_its_neighbours_are_removed(runtime, tmp_path):
     vectors = clustered(600, 12)
     index = built(vectors, runtime, m=4)
+    owners = np.repeat(np.arange(600), drawn_levels(0, 0, 600, 4))
     for node in (3, 100, 599):
-        graph = index._store.graph  # noqa: SLF001 - whose links are looked at.
-        lowest, upper = graph.lists()
+        index.save(tmp_path / "index")
+        sections = read_container(tmp_path / "index", "hnsw-index").sections
+        lowest, upper = sections["links"], sections["upper_links"]
         beside = {*lowest[node].tolist(), *np.flatnonzero((lowest == node).any(axis=1)).tolist()}
-        beside |= {*upper[graph.owners() == node].ravel().tolist()}
+        beside |= {*upper[owners == node].ravel().tolist()}
         index.remove(sorted((beside - {node, 3, 100, 599}) & set(index.ids.tolist())))
         assert index.search(vectors[[node]], 1, exact=False)[1].tolist() == [[node]]
 
 
-def test_a_whole_cluster_goes(runtime):
-    """What remains lies on both sides of what was removed."""
+def test_a_gap_in_the_middle_is_bridged(runtime):
+    """A third of the points on a line are removed; those on both sides of them are still found."""
     line = np.linspace(0, 1, 600, dtype=np.float32)[:, None]
     index = built(line, runtime, metric="l2", m=4)
     index.remove(np.arange(200, 400))
@@ -218,7 +235,7 @@ def test_a_removed_id_comes_back(runtime):
 
 @hypothesis.given(data=st.data())
 def test_any_order_of_adding_and_removing(one_thread, data):
-    """The exact search agrees with a dict of vectors, and the graph finds nothing that is gone."""
+    """An exact search finds the ids that a dict holds; a search of the graph no removed ones."""
     dim, dtype = data.draw(st.sampled_from([1, 3, 17])), data.draw(st.sampled_from(DTYPES))
     index = fw.HNSWIndex(dim, metric="l2", m=3, dtype=dtype, runtime=one_thread)
     there, drawn = {}, iter(range(10**6))
@@ -246,7 +263,7 @@ def test_any_order_of_adding_and_removing(one_thread, data):
         assert (np.isfinite(index.search(q, 1, exact=False)[0])).all()
 
 
-def test_which_search_runs(one_thread):
+def test_the_report_says_which_search_runs(one_thread):
     vectors = clustered(600, 8)
     index = built(vectors, one_thread)
     small = index.search_report(vectors[:9], 10, ef=25)
@@ -265,7 +282,7 @@ def test_which_search_runs(one_thread):
     )
 
 
-def test_a_poor_graph_is_reported_as_such(one_thread):
+def test_the_report_tells_of_a_poor_graph(one_thread):
     vectors = normal(3000, 32)
     index = built(vectors, one_thread, m=2, ef_construction=2)
     report = index.search_report(vectors[:200], 10, ef=10, exact=False)
@@ -303,7 +320,7 @@ def test_wrong_arguments(one_thread, use, error, message):
     index = built(normal(3, 5), one_thread)
     with pytest.raises(error, match=message):
         use(index)
-    check(index, normal(2, 5), normal(3, 5), 3, exact=False)
+    assert_nearest(index, normal(2, 5), normal(3, 5), 3, exact=False)
 
 
 @pytest.mark.parametrize(
@@ -325,10 +342,10 @@ def test_wrong_options(one_thread, options, error, message):
 
 
 def test_more_than_the_graph_keeps(one_thread):
-    """A k beyond what a search of the graph can keep is answered by looking at every vector."""
+    """For a k that is too large for a search of the graph, every vector is looked at."""
     vectors = normal(5000, 4)
     index = built(vectors, one_thread, m=4, ef_construction=20)
-    check(index, normal(1, 4), vectors, 4500)
+    assert_nearest(index, normal(1, 4), vectors, 4500)
 
 
 def test_after_close():
@@ -352,7 +369,7 @@ def test_out_of_memory_leaves_the_index_as_it_was():
         index = built(vectors, rt)
         with pytest.raises(fw.OutOfMemoryError):
             index.add(np.zeros((60_000, 64), np.float32))
-        check(index, normal(4, 64), vectors, 5, exact=False, least_recall=0.9)
+        assert_nearest(index, normal(4, 64), vectors, 5, exact=False, least_recall=0.9)
         index.add(vectors[:10])
         assert len(index) == 510
 
@@ -364,16 +381,16 @@ def test_more_queries_than_fit_are_searched_in_parts(exact):
         queries = normal(60_000, 64)
         scores, ids = index.search(queries, 4, 8, exact=exact)
         for at in (0, 29_999, 59_000):
-            some = index.search(queries[at : at + 1000], 4, 8, exact=exact)
-            assert_same_bits(scores[at : at + 1000], some[0])
-            np.testing.assert_array_equal(ids[at : at + 1000], some[1])
+            part = slice(at, at + 1000)
+            found = index.search(queries[part], 4, 8, exact=exact)
+            assert_same_results(found, (scores[part], ids[part]))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="has no alarms")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGALRM")
 @pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
-def test_whatever_a_signal_interrupts_ids_stay_with_their_vectors(one_thread, kind):
-    """Alarms at any moment of adding and removing; then the index is searched and added to."""
+def test_ids_stay_with_their_vectors_after_any_interruption(one_thread, kind):
+    """Alarms go off at any moment of adding and removing; afterwards the index is sound."""
     vectors, generator = normal(900, 16), np.random.default_rng(5)
     options = {"exact": True} if kind is fw.HNSWIndex else {}
 

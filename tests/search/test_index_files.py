@@ -1,4 +1,4 @@
-"""Indexes on disk: they come back as they were, and whatever else is in a file is refused."""
+"""Files of indexes: an index is read as it was saved, and a file that is not sound is refused."""
 
 import os
 import random
@@ -13,14 +13,15 @@ from flashwasm.storage.file_writing import write_container
 from samples import assert_same_bits, normal
 
 CLASSES = {"flat-index": fw.FlatIndex, "hnsw-index": fw.HNSWIndex}
-# Mutations of a file to try; FLASHWASM_MUTATIONS=100000 tries more.
+# Number of mutations of files to try. FLASHWASM_MUTATIONS=100000 in the environment tries more.
 MUTATIONS = int(os.environ.get("FLASHWASM_MUTATIONS", "3000"))
 
 
-def example(kind, runtime, *, ids=None, dtype="float32", metric="cosine", rows=60):
+def example(kind, runtime, *, ids=None, dtype="float32", metric="cosine"):
+    """Return an index of 60 vectors."""
     options = {"m": 3} if kind == "hnsw-index" else {}
     index = CLASSES[kind](7, dtype=dtype, metric=metric, runtime=runtime, **options)
-    index.add(normal(rows, 7), ids=ids)
+    index.add(normal(60, 7), ids=ids)
     return index
 
 
@@ -68,7 +69,7 @@ def test_mutations_of_a_file_are_refused(one_thread, tmp_path, kind):
     path = tmp_path / "index"
     example(kind, one_thread, ids=[f"id {i}" for i in range(60)], dtype="int8").save(path)
     content = path.read_bytes()
-    generator = random.Random(0)  # noqa: S311 - it must repeat.
+    generator = random.Random(0)  # noqa: S311 - a seeded generator, so that a failure repeats.
     damaged_path = tmp_path / "damaged"
     for _ in range(MUTATIONS // 2):
         damaged_path.write_bytes(mutated(content, generator))
@@ -79,7 +80,7 @@ def test_mutations_of_a_file_are_refused(one_thread, tmp_path, kind):
 
 
 def mutated(content, generator):
-    """Return the file with some of its bytes changed, cut out, repeated or put in."""
+    """Return the file with some of its bytes changed, removed, repeated or inserted."""
     damaged = bytearray(content)
     for _ in range(generator.choice([1, 1, 1, 2, 5, 50])):
         at = generator.randrange(len(damaged)) if damaged else 0
@@ -110,7 +111,7 @@ def test_the_other_kind_is_refused(one_thread, tmp_path, kind):
 
 
 def changed(name, change):
-    """Return what changes one section of a container."""
+    """Return a function that changes one section of a container."""
 
     def apply(whole):
         array = whole.sections[name].copy()
@@ -120,6 +121,8 @@ def changed(name, change):
 
 
 def put(at, value):
+    """Return a function that changes one element of an array."""
+
     def change(array):
         array[at] = value
         return array
@@ -128,10 +131,12 @@ def put(at, value):
 
 
 def parameter(name, value):
+    """Return a function that changes one parameter of a container."""
     return lambda whole: replace(whole, parameters=whole.parameters | {name: value})
 
 
 def without(name):
+    """Return a function that removes one section of a container."""
     return lambda whole: replace(
         whole, sections={key: x for key, x in whole.sections.items() if key != name}
     )
@@ -178,7 +183,7 @@ GRAPH = {
     [*(("flat-index", name) for name in BOTH), *(("hnsw-index", name) for name in BOTH | GRAPH)],
 )
 def test_contents_that_contradict_themselves_are_refused(one_thread, tmp_path, kind, name):
-    """Checksums that fit do not make a file trusted."""
+    """A file with right checksums is checked too: its numbers may lead a kernel anywhere."""
     path = tmp_path / "index"
     example(kind, one_thread).save(path)
     write_container(path, (BOTH | GRAPH)[name](read_container(path, kind)))

@@ -1,4 +1,4 @@
-"""Several indexes as one: the same as one whole index, on any number of shards."""
+"""A sharded index finds what one whole index finds, for any number of shards."""
 
 from dataclasses import replace
 
@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.runtime.launch import Deadline
+from flashwasm.runtime.deadline import Deadline
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 
 RNG = np.random.default_rng(5)
 VECTORS = RNG.standard_normal((95, 12), np.float32)
-VECTORS[40:44] = VECTORS[3]  # Equal scores, in several shards.
+# Equal vectors in several shards have equal scores.
+VECTORS[40:44] = VECTORS[3]
 QUERIES = np.concatenate([RNG.standard_normal((7, 12), np.float32), VECTORS[3:4]])
 
 
 @pytest.fixture
 def make():
-    """Return a maker of indexes that are closed in the end."""
+    """Return a function that makes indexes; they are closed after the test."""
     made = []
 
     def make(kind="flat", **options):
@@ -32,6 +33,7 @@ def make():
 
 
 def whole(**options):
+    """Return one index of all vectors."""
     index = fw.FlatIndex(12, **options)
     index.add(VECTORS)
     return index
@@ -73,7 +75,8 @@ def test_removing_and_filters_go_to_the_right_shard(make):
     for options in ({}, {"filter": ids}):
         found, expected = index.search(QUERIES, 9, **options), one.search(QUERIES, 9, **options)
         assert found[0].tobytes() == expected[0].tobytes()
-        # Two of equal score stand in the order of adding; the one index moved its vectors up.
+        # Vectors of equal score come in the order of adding. A flat index keeps this order when it
+        # moves vectors forward.
         assert found[1].tolist() == expected[1].tolist()
     with pytest.raises(fw.IndexRangeError, match="31 is not in the index"):
         index.remove([5, 31])
@@ -83,7 +86,7 @@ def test_removing_and_filters_go_to_the_right_shard(make):
 
 
 @pytest.mark.parametrize("make_one", [fw.FlatIndex, fw.HNSWIndex, None])
-def test_which_ids_are_in_it(make, make_one):
+def test_ids_that_are_in_the_index(make, make_one):
     index = make() if make_one is None else make_one(12)
     index.add(VECTORS[:3], ids=["a", "b", "c"])
     index.remove(["b"])
@@ -91,7 +94,8 @@ def test_which_ids_are_in_it(make, make_one):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_interrupted_change_is_finished_by_the_next_use(make, monkeypatch, moment):
+def test_an_interrupted_change_is_completed_by_the_next_use(make, monkeypatch, moment):
+    """Ctrl-C comes before or after the change of one shard."""
     index, one = make(), whole()
     index.add(VECTORS)
     gone = [0, 31, 33, 60]
@@ -122,7 +126,7 @@ def test_an_interrupted_change_is_finished_by_the_next_use(make, monkeypatch, mo
     assert len(index) == 92 + 2 * added
 
 
-def test_graphs_side_by_side(make):
+def test_shards_that_are_graphs(make):
     index = make("hnsw", m=8, shard_size=40)
     index.add(VECTORS, ids=[f"v{i}" for i in range(95)])
     scores, ids = index.search(QUERIES, 5, ef=200, exact=False)
@@ -167,7 +171,8 @@ def test_saved_and_read_again(make, tmp_path, kind):
     other.write_text("not ours")
     index.save(path)
     assert other.exists()
-    assert len({p.name for p in tmp_path.iterdir()} & kept) == 1  # The shards have new names.
+    # Only the index's own file keeps its name.
+    assert len({p.name for p in tmp_path.iterdir()} & kept) == 1
     assert len(list(tmp_path.iterdir())) == len(kept) + 1
     with fw.ShardedIndex.load(path, threads=1) as again:
         assert (len(again), again.shards, again.shard_size) == (93, index.shards, 30)
@@ -177,7 +182,7 @@ def test_saved_and_read_again(make, tmp_path, kind):
         assert again.search(VECTORS[:1], 2)[1][0].tolist() == ["v0", "new"]
 
 
-def test_a_shard_that_is_damaged_missing_or_anothers_is_refused(make, tmp_path):
+def test_a_damaged_missing_or_foreign_shard_is_refused(make, tmp_path):
     path = tmp_path / "vectors.fw"
     index = make()
     index.add(VECTORS)
@@ -210,7 +215,7 @@ def test_a_shard_that_is_damaged_missing_or_anothers_is_refused(make, tmp_path):
 
 
 def test_one_deadline_for_all_shards(monkeypatch):
-    """Each shard is given what is left of the time, not the whole of it again."""
+    """All shards get the same deadline, so the timeout limits the whole search."""
     seen = []
     right = fw.FlatIndex.search
 

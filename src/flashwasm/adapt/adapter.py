@@ -1,14 +1,23 @@
-"""What an adapter is, apart from how it learns: its arguments, its state, its output."""
+"""The base of a low-rank adapter: its arguments, its state, its output and a step of training."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flashwasm.adapt.adapter_memory import Block, Samples, Weights, padded
-from flashwasm.adapt.sample_checks import SMALLEST, bounded, float32_rows
-from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.adapt.argument_checks import (
+    SMALLEST,
+    at_most,
+    bounded,
+    checked_seed,
+    float32_rows,
+)
+from flashwasm.adapt.block import Block, padded
+from flashwasm.adapt.samples import Samples
+from flashwasm.adapt.weights import Factors, Weights
+from flashwasm.errors import ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import (
     LORA_APPLY,
@@ -29,17 +38,30 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.adapt.samples import SampleHeader
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
+# Decay of Adam's moments in each step, as wasm/lora/update.c has it.
 _BETA_1, _BETA_2 = 0.9, 0.999
-# Of a penalty's second derivative, so that it can be squared.
+# Limit on the second derivative of the penalty, whose square must be finite in float32.
 _STRONGEST = 1e15
 
 
+class Progress(NamedTuple):
+    """Numbers that the next step of an adapter depends on, beside its arrays."""
+
+    updates: int
+    # Number of samples since the last consolidation.
+    seen: int
+    # Adam's betas to the power of the number of updates.
+    beta_1_power: float
+    beta_2_power: float
+
+
 class Adapter:
-    """The weights of a low-rank adapter, its output, and a step of its training."""
+    """Base of `LoRAAdapter`, which documents the arguments and adds the losses and the file."""
 
     def __init__(
         self,
@@ -57,20 +79,24 @@ class Adapter:
         runtime: Runtime | None = None,
     ) -> None:
         self.runtime = checked_runtime(runtime)
-        self.in_dim = _at_most(in_dim, "in_dim", LORA_MAX_DIM)
-        self.out_dim = _at_most(out_dim, "out_dim", LORA_MAX_DIM)
-        self.rank = _at_most(rank, "rank", LORA_MAX_RANK)
+        self.in_dim = at_most(in_dim, "in_dim", LORA_MAX_DIM)
+        self.out_dim = at_most(out_dim, "out_dim", LORA_MAX_DIM)
+        self.rank = at_most(rank, "rank", LORA_MAX_RANK)
         self.alpha = float(rank) if alpha is None else bounded(alpha, "alpha", SMALLEST)
         self._learning_rate = bounded(learning_rate, "learning_rate", SMALLEST)
         self.optimizer = choice(optimizer, "optimizer", ("adam", "sgd"))
         self.weight_decay = bounded(weight_decay, "weight_decay", 0.0)
         self.ewc_lambda = bounded(ewc_lambda, "ewc_lambda", 0.0)
         self.ewc_samples = positive_int(ewc_samples, "ewc_samples")
-        self.seed = _checked_seed(seed)
+        self.seed = checked_seed(seed)
         self.updates = 0
-        # What Adam's moments are short of one by: the betas to the power of the steps taken.
+        # Adam's betas to the power of the steps taken, by which a step corrects its moments.
         self._powers = (1.0, 1.0)
-        factors = (self.alpha / self.rank, self._learning_rate * self.weight_decay, self.ewc_lambda)
+        factors = Factors(
+            scale=self.alpha / self.rank,
+            shrink=self._learning_rate * self.weight_decay,
+            ewc_lambda=self.ewc_lambda,
+        )
         self._adam = self.optimizer == "adam"
         self._weights = Weights(
             self.runtime, self.in_dim, self.out_dim, self.rank, factors, adam=self._adam
@@ -81,22 +107,22 @@ class Adapter:
         stride = padded(max(self.in_dim, self.out_dim))
         self._samples = Samples(self.runtime, stride, kept, self.seed)
         self._loss = Block(self.runtime, (1,))
-        # A vector that is to be adapted alone, and what becomes of it.
+        # A single vector, and the same vector adapted: see `_apply_alone`.
         self._alone = Block(self.runtime, (2, stride))
 
     def apply(
         self, x: ArrayLike, *, out: Array | None = None, timeout: float | None = None
     ) -> Array:
-        """Return adapted vectors.
+        """Return vectors adapted: y of each x.
 
         Parameters
         ----------
         x : array_like of float, shape (..., in_dim)
-            Vectors.
+            Vectors to adapt.
         out : numpy.ndarray of float32, shape (..., out_dim), optional
-            Where to write.
+            Array to write the result to. None means a new array.
         timeout : float, optional
-            Seconds.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Returns
         -------
@@ -125,24 +151,25 @@ class Adapter:
         )
 
     def consolidate(self, *, timeout: float | None = None) -> None:
-        """Hold on to what was learned since the last call: elastic weight consolidation.
+        """Protect what was learned since the last call, by elastic weight consolidation.
 
-        From now on each step also minimises ``ewc_lambda / 2 * sum F (weights - anchor)^2``. The
-        anchor is the weights as they are now. To F is added the mean over the samples that were
-        kept, weighted by their rewards, of the diagonal of the Fisher information at these
-        weights: the squared gradients of each sample's log-likelihood, in expectation over what
-        the adapter itself predicts. Where nothing was learned since the last call, nothing changes.
+        From now on each step also minimises ``ewc_lambda / 2 * sum F (weights - anchor)^2``, so
+        that weights which matter for the samples so far move less. The anchor is the present
+        weights. F is the diagonal of the Fisher information. Each call adds to it the mean over the
+        samples that were kept, weighted by their rewards: the squared gradients of a sample's
+        log-likelihood at the present weights, in expectation over the adapter's own predictions.
+        If nothing was learned since the last call, nothing changes.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Raises
         ------
         ShapeError
-            If ``ewc_lambda`` is 0, so that this could have no effect, or if a penalty could not be
-            computed in float32.
+            If ``ewc_lambda`` is 0, so that the call could have no effect, or if the penalty would
+            be too large for float32.
         OutOfMemoryError, DeadlineExceeded, ClosedError
 
         Notes
@@ -172,7 +199,7 @@ class Adapter:
 
     @property
     def learning_rate(self) -> float:
-        """How far a step goes; it may be changed between steps."""
+        """Factor of the gradient in a step. It may be changed between steps."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -182,41 +209,41 @@ class Adapter:
 
     @property
     def a(self) -> Array:
-        """A copy of A, shape (rank, in_dim)."""
+        """Copy of A, shape (rank, in_dim)."""
         return self._weights.a().copy()
 
     @property
     def b(self) -> Array:
-        """A copy of B, shape (out_dim, rank)."""
+        """Copy of B, shape (out_dim, rank)."""
         return self._weights.b().copy()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory that it takes."""
+        """Number of bytes that the weights and the samples take in linear memory."""
         return self._weights.nbytes + self._samples.nbytes
 
     def __repr__(self) -> str:
         sizes = f"{self.in_dim} to {self.out_dim}, rank {self.rank}"
         return f"<{type(self).__name__} {sizes}, {self.updates} updates>"
 
-    def state(self) -> tuple[dict[str, Array], tuple[float, ...]]:
-        """Return the arrays that the next step depends on, and the numbers."""
+    def state(self) -> tuple[dict[str, Array], Progress]:
+        """Return all that the next step depends on: arrays by name, without copies, and numbers."""
         arrays = self._weights.arrays()
         if self._samples.seen:
             arrays["samples"] = self._samples.array()
-        return arrays, (self.updates, self._samples.seen, *self._powers)
+        return arrays, Progress(self.updates, self._samples.seen, *self._powers)
 
-    def restore(self, arrays: dict[str, Array], progress: tuple[int, int, float, float]) -> None:
-        """Take what ``state`` returned once, checked."""
-        self.updates, seen, *powers = progress
-        self._powers = (powers[0], powers[1])
-        if seen:
-            self._samples.restore(seen, arrays["samples"])
+    def restore(self, arrays: dict[str, Array], progress: Progress) -> None:
+        """Set the state to what `state` returned once; the arguments are checked before."""
+        self.updates = progress.updates
+        self._powers = (progress.beta_1_power, progress.beta_2_power)
+        if progress.seen:
+            self._samples.restore(progress.seen, arrays["samples"])
             self._weights.reserve(self._samples.capacity)
         self._weights.restore({name: x for name, x in arrays.items() if name != "samples"})
 
     def _apply_alone(self, x: Array) -> Array:
-        """Adapt one vector of NumPy's memory the short way."""
+        """Adapt one vector that lies outside linear memory, without the overhead of a launch."""
         given, adapted = self._alone.array
         at = self._alone.address
         with self._entered():
@@ -227,12 +254,12 @@ class Adapter:
         return result
 
     def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
-        """Adapt checked vectors."""
+        """Adapt checked vectors, in tasks of some rows each."""
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
         with Launch(self.runtime, timeout) as op:
             source = op.place(x)
             to = op.place_result(shape, out, in_place=self.in_dim == self.out_dim)
-            # An element costs as many multiplications as there are ranks, in and out.
+            # B A x takes `rank` multiply-adds for each number of x, and for each number of y.
             tasks = row_tasks(rows, (self.in_dim + self.out_dim) * self.rank, op.threads)
             at, width, height = self._weights.address, 4 * self.in_dim, 4 * self.out_dim
             op.run_tasks(
@@ -241,46 +268,43 @@ class Adapter:
             return op.finish()
 
     def _entered(self) -> AbstractContextManager[object]:
-        """Return what holds the runtime for a step."""
+        """Return a context in which no other thread uses the runtime, as short as is possible.
+
+        Only a runtime with a timeout needs a launch, which limits the wait for the runtime.
+        """
         runtime = self.runtime
         return runtime.lock if runtime.timeout is None else Launch(runtime, None)
 
-    def _stage(
-        self, x: ArrayLike, first: Array, others: Array | None = None, *, adapted: bool = False
-    ) -> None:
-        """Write the rows of a sample where the kernel reads them."""
+    def _stage(self, x: ArrayLike, first: Array, others: Array | None = None) -> None:
+        """Write a sample to the memory that the kernel reads.
+
+        It consists of x, which is checked here, and of the candidates: ``first`` (columns,) and
+        ``others`` (n, columns). A target is a candidate.
+        """
         vector = float32_rows(x, "x", self.in_dim, 1)
         count = 1 if others is None else 1 + len(others)
         if count > self._samples.capacity:
-            # In this order: where memory ends in between, the samples stay as small as they were.
+            # The weights first: if memory ends after them, `capacity` is unchanged, and the next
+            # sample of this size reserves both again.
             capacity = self._samples.grown(count)
             self._weights.reserve(capacity)
             self._samples.reserve(capacity)
-        rows = self._samples.rows
-        columns = self.in_dim if adapted else self.out_dim
-        if self.in_dim != self.out_dim:
-            # A sample before may have had longer candidates.
-            rows[1 : 1 + count] = 0
-        rows[0, : self.in_dim] = vector
-        rows[1, :columns] = first
-        if others is not None:
-            rows[2 : 1 + count, :columns] = others
+        self._samples.write(vector, first, others)
 
-    def _step(self, loss: int, candidates: int, *numbers: float, reward: float) -> float:
-        """Take a step on the sample that is staged, and return its loss."""
-        numbers = (*numbers, bounded(reward, "reward", 0.0))
+    def _step(self, header: SampleHeader) -> float:
+        """Take a step on the sample that was staged, and return its loss before the step."""
         powers = (self._powers[0] * _BETA_1, self._powers[1] * _BETA_2)
         size, correction = self._learning_rate, 1.0
         if self._adam:
             size, correction = size / (1 - powers[0]), 1 / (1 - powers[1])
         samples = self._samples
-        samples.describe(loss, candidates, *numbers)
+        samples.describe(header)
         operands = (self._weights.address, samples.address, self._loss.address)
         check_status(
             LORA_UPDATE, run_at_once(self.runtime, LORA_UPDATE, (*operands, size, correction))
         )
         value: float = self._loss.array.item()
-        if value != value:  # noqa: PLR0124 - NaN alone is not itself.
+        if math.isnan(value):
             message = (
                 "x and what it is compared with: expected finite numbers, and weights that have "
                 "not diverged; the loss or its gradient is not finite"
@@ -291,21 +315,3 @@ class Adapter:
         if self.ewc_lambda:
             samples.keep()
         return value
-
-
-def _at_most(value: int, name: str, most: int) -> int:
-    checked = positive_int(value, name)
-    if checked > most:
-        message = f"{name}: expected at most {most}, got {value}"
-        raise ShapeError(message)
-    return checked
-
-
-def _checked_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        message = f"seed: expected an integer, got {seed!r}"
-        raise DTypeError(message)
-    if not 0 <= seed < 1 << 64:
-        message = f"seed: expected 0 to 2**64 - 1, got {seed}"
-        raise ShapeError(message)
-    return int(seed)

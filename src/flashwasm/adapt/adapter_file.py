@@ -1,4 +1,4 @@
-"""Adapters on disk, in the container that checks every byte."""
+"""Writing an adapter to a file, and reading it with a check of everything that kernels rely on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from flashwasm.adapt.adapter_memory import HEADER_FLOATS, padded
+from flashwasm.adapt.adapter import Progress
+from flashwasm.adapt.block import padded
+from flashwasm.adapt.samples import HEADER_FLOATS
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
 from flashwasm.runtime.runtime import checked_runtime
@@ -26,19 +28,27 @@ if TYPE_CHECKING:
     AnyAdapter = TypeVar("AnyAdapter", bound=Adapter)
 
 _KIND = "lora-adapter"
+# Names of the arguments, which are attributes of the same names.
 _SHAPE = ("in_dim", "out_dim")
 _OPTIONS = (
-    *("rank", "alpha", "learning_rate", "optimizer", "weight_decay"),
-    *("ewc_lambda", "ewc_samples", "seed"),
+    "rank",
+    "alpha",
+    "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "ewc_lambda",
+    "ewc_samples",
+    "seed",
 )
 _SAMPLES = "samples"
-# Loss, candidates, adapted, metric and accepted lie at the start of a sample, as integers.
+# Least and greatest values of the integers that a sample begins with, the first five fields of
+# `SampleHeader`: loss, candidates, adapted, metric and accepted.
 _LEAST = np.array([0, 1, 0, 0, 0], np.uint32)
 _MOST = np.array([LORA_FEEDBACK, LORA_MAX_CANDIDATES, 1, 1, 1], np.uint32)
 
 
 def write_adapter(path: Path, adapter: Adapter) -> None:
-    """Write an adapter's arguments and its state."""
+    """Write an adapter's arguments and its state to a file."""
     parameters = {name: getattr(adapter, name) for name in (*_SHAPE, *_OPTIONS)}
     sections, progress = adapter.state()
     write_container(
@@ -47,32 +57,41 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
 
 
 def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) -> AnyAdapter:
-    """Return the adapter that a file holds, or raise CorruptFileError."""
+    """Return the adapter that a file holds, or raise CorruptFileError.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the adapter to return.
+    path : pathlib.Path
+        Path of the file.
+    runtime : Runtime or None
+        Runtime that the adapter uses. None means the process's own.
+    """
     container = read_container(path, _KIND)
     parameters, where = dict(container.parameters), checked_runtime(runtime)
     try:
-        updates, seen, *powers = parameters.pop("progress")
+        progress = Progress(*parameters.pop("progress"))
         shape = [parameters.pop(name) for name in _SHAPE]
         if parameters.keys() != set(_OPTIONS):
             message = "other parameters than an adapter has"
             raise ShapeError(message)
         adapter = kind(*shape, **parameters, runtime=where)
-        _check(container.sections, adapter, updates, seen, powers)
+        _check(container.sections, adapter, progress)
     except (KeyError, TypeError, ValueError) as error:
         message = f"{path}: the file is no adapter's: {error}"
         raise CorruptFileError(message) from None
-    adapter.restore(container.sections, (updates, seen, *powers))
+    adapter.restore(container.sections, progress)
     return adapter
 
 
-def _check(
-    sections: dict[str, Array], adapter: Adapter, updates: int, seen: int, powers: list[float]
-) -> None:
-    """Raise ValueError where sections and progress are not what the adapter would have written."""
+def _check(sections: dict[str, Array], adapter: Adapter, progress: Progress) -> None:
+    """Raise ValueError if an adapter cannot have written these sections and this progress."""
+    updates, seen, *powers = progress
     if not all(type(n) is int and n >= 0 for n in (updates, seen)) or seen > updates:
         message = f"{updates!r} updates, {seen!r} of them since the last consolidation"
         raise ValueError(message)
-    if len(powers) != 2 or not all(type(p) is float and 0 <= p <= 1 for p in powers):
+    if not all(type(p) is float and 0 <= p <= 1 for p in powers):
         message = f"powers of {powers!r}"
         raise ValueError(message)
     expected = {"weights"}
@@ -93,7 +112,7 @@ def _check(
 
 
 def _check_samples(words: Array, adapter: Adapter, count: int) -> None:
-    """Raise ValueError where a sample would lead a kernel out of its block."""
+    """Raise ValueError if a kernel would read beyond a sample, or by a loss that is not there."""
     stride = padded(max(adapter.in_dim, adapter.out_dim))
     width = words.shape[1] - HEADER_FLOATS if words.ndim == 2 else 0
     whole = words.dtype == np.uint32 and len(words) == count and width and width % stride == 0
@@ -101,9 +120,10 @@ def _check_samples(words: Array, adapter: Adapter, count: int) -> None:
         message = f"section 'samples' of {words.dtype} {words.shape}"
         raise ValueError(message)
     heads = words[:, : len(_LEAST)]
-    alone = heads[:, 0] != LORA_REGRESSION
-    alone |= (heads[:, 1] == 1) & (heads[:, 2] == 0)
-    inside = (heads >= _LEAST).all() and (heads <= _MOST).all() and alone.all()
+    # A regression has one candidate, its target, which does not go through the adapter.
+    possible = heads[:, 0] != LORA_REGRESSION
+    possible |= (heads[:, 1] == 1) & (heads[:, 2] == 0)
+    inside = (heads >= _LEAST).all() and (heads <= _MOST).all() and possible.all()
     if not inside or heads[:, 1].max() >= width // stride:
         message = "section 'samples' holds what no update wrote"
         raise ValueError(message)

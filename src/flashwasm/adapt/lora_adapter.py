@@ -1,4 +1,4 @@
-"""A low-rank adapter that learns in microseconds."""
+"""A low-rank adapter of embeddings, which learns from one sample in microseconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from flashwasm.adapt.adapter import Adapter
 from flashwasm.adapt.adapter_file import read_adapter, write_adapter
-from flashwasm.adapt.sample_checks import LARGEST, SMALLEST, bounded, float32_rows
+from flashwasm.adapt.argument_checks import LARGEST, SMALLEST, bounded, float32_rows
+from flashwasm.adapt.samples import SampleHeader
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import (
     LORA_CONTRASTIVE,
@@ -33,33 +34,39 @@ _METRICS = ("cosine", "dot")
 class LoRAAdapter(Adapter):
     """A low-rank change of embeddings, y = x + (alpha / rank) B A x, learned a sample at a time.
 
-    Where ``in_dim`` and ``out_dim`` differ there is no x to add to: y = (alpha / rank) B A x.
-    All that is learned lies in the runtime's linear memory.
+    If ``in_dim`` and ``out_dim`` differ, x cannot be added, and y = (alpha / rank) B A x. The
+    matrices A and B, which are learned, lie in the runtime's linear memory. B begins with zeros, so
+    a new adapter returns x itself, or zeros.
 
     Parameters
     ----------
-    in_dim, out_dim : int
-        Dimensions of x and y, at most 4,096.
+    in_dim : int
+        Length of x, at most 4,096.
+    out_dim : int
+        Length of y, at most 4,096.
     rank : int, default 4
-        Columns of B and rows of A, at most 64.
+        Number of rows of A, and of columns of B, at most 64.
     alpha : float, optional
-        What the change is scaled by, times the rank. None means ``rank``, a factor of one.
+        Number that, divided by the rank, is the factor of B A x. None means ``rank``, so that the
+        factor is one.
     learning_rate : float, default 1e-3
-        How far a step goes.
+        Factor of the gradient in a step.
     optimizer : {"adam", "sgd"}, default "adam"
-        Adam with beta 0.9 and 0.999, or plain gradient descent.
+        Rule of a step: Adam with the betas 0.9 and 0.999, or plain gradient descent.
     weight_decay : float, default 0.0
-        Decoupled: each step shrinks the weights by ``learning_rate * weight_decay``.
+        Decoupled weight decay: each step subtracts ``learning_rate * weight_decay`` times the
+        weights from them.
     ewc_lambda : float, default 0.0
-        How strongly what was consolidated is held on to; see `consolidate`.
+        Factor of the penalty that keeps weights near their values at the last `consolidate`. 0
+        means no penalty.
     ewc_samples : int, default 256
-        Of how many samples since the last consolidation the next one is computed: a fair draw,
-        kept in linear memory where ``ewc_lambda`` is not 0.
+        Most samples that `consolidate` computes with. They are drawn with equal chances from those
+        since the last consolidation, and kept in linear memory unless ``ewc_lambda`` is 0.
     seed : int, default 0
-        What A begins with, normal numbers of variance 1 / in_dim, and which samples are kept. B
-        begins with zeros, so that a new adapter changes nothing.
+        Seed of A's first values, which are normal with variance 1 / in_dim, and of the draw of
+        samples; from 0 to 2**64 - 1.
     runtime : Runtime, optional
-        Where it lies and runs.
+        Runtime to use. None means the process's own.
 
     Raises
     ------
@@ -68,10 +75,11 @@ class LoRAAdapter(Adapter):
     Notes
     -----
     Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. The same steps give the
-    same bits, however many threads the runtime has.
+    same bits with any number of threads.
 
-    Every update returns the loss before its step, without decay and consolidation. A loss or a
-    gradient that is not finite is a ShapeError and leaves the adapter as it was.
+    Every update returns the loss before its step, without weight decay and the penalty of
+    consolidation. If the loss or a gradient is not finite, the update raises ShapeError, and the
+    adapter stays as it was.
 
     Examples
     --------
@@ -85,16 +93,16 @@ class LoRAAdapter(Adapter):
     """
 
     def update(self, x: ArrayLike, target: ArrayLike, reward: float = 1.0) -> float:
-        """Learn that x belongs at a target: one step on reward |y - target|^2 / 2.
+        """Learn that y should be near a target: take one step on reward |y - target|^2 / 2.
 
         Parameters
         ----------
         x : array_like of float, shape (in_dim,)
-            What is adapted.
+            Vector to adapt.
         target : array_like of float, shape (out_dim,)
-            Where it should be.
+            Vector that y, which is x adapted, should come near to.
         reward : float, default 1.0
-            How much this counts; not negative. What is rejected goes to `update_feedback`.
+            Factor of the loss, not negative. To learn from a rejection, use `update_feedback`.
 
         Returns
         -------
@@ -108,7 +116,7 @@ class LoRAAdapter(Adapter):
         with self._entered():
             goal = float32_rows(target, "target", self.out_dim, 1)
             self._stage(x, goal)
-            return self._step(LORA_REGRESSION, 1, 0, 0, 1, 1.0, 0.0, reward=reward)
+            return self._step(SampleHeader(LORA_REGRESSION, reward=_checked_reward(reward)))
 
     def update_contrastive(
         self,
@@ -121,30 +129,31 @@ class LoRAAdapter(Adapter):
         adapt_candidates: bool = False,
         reward: float = 1.0,
     ) -> float:
-        """Learn that x is nearer to one vector than to others: one step on InfoNCE.
+        """Learn that y is nearer to one vector than to others: take one step on InfoNCE.
 
-        With y the adapted x, and s_0, s_1, ... its cosines or dot products with the positive and
-        the negatives, the loss is ``-reward log(exp(s_0 / T) / sum_k exp(s_k / T))``, where T is
-        the temperature. A vector shorter than 1e-18 has a cosine of 0, and no gradient by it.
+        y is x adapted, and s_0, s_1, ... are its scores with the positive and the negatives: their
+        cosines or dot products. The loss is ``-reward log(exp(s_0 / T) / sum_k exp(s_k / T))``,
+        where T is the temperature. A vector shorter than 1e-18 has the cosine 0 with every other,
+        and no gradient.
 
         Parameters
         ----------
         x : array_like of float, shape (in_dim,)
-            What is adapted.
+            Vector to adapt.
         positive : array_like of float, shape (out_dim,)
-            What should be near to y.
+            Vector that y should come near to.
         negatives : array_like of float, shape (n, out_dim)
-            What should be less near; at most 1,023.
+            Vectors that y should be less near to, from 1 to 1,023.
         temperature : float, default 0.05
-            What scores are divided by.
+            Divisor of the scores.
         metric : {"cosine", "dot"}, default "cosine"
-            What a score is.
+            Score of two vectors.
         adapt_candidates : bool, default False
-            Whether positive and negatives go through the adapter too, as where both sides of a
-            search are adapted; they are of ``in_dim`` then. False compares y with them as they are,
-            as where an index stays as it was built.
+            True if the positive and the negatives go through the adapter too, as when both the
+            queries and the vectors of an index are adapted. They have ``in_dim`` numbers then.
+            False compares y with them as they are, as when only queries are adapted.
         reward : float, default 1.0
-            How much this counts; not negative.
+            Factor of the loss, not negative.
 
         Returns
         -------
@@ -168,16 +177,22 @@ class LoRAAdapter(Adapter):
             if not 1 < count <= LORA_MAX_CANDIDATES:
                 message = f"negatives: expected 1 to {LORA_MAX_CANDIDATES - 1}, got {count - 1}"
                 raise ShapeError(message)
-            self._stage(x, near, others, adapted=adapt_candidates)
-            options = (bool(adapt_candidates), METRICS[choice(metric, "metric", _METRICS)], 1)
-            warmth = bounded(temperature, "temperature", SMALLEST)
-            return self._step(LORA_CONTRASTIVE, count, *options, warmth, 0.0, reward=reward)
+            self._stage(x, near, others)
+            header = SampleHeader(
+                LORA_CONTRASTIVE,
+                candidates=count,
+                adapted=bool(adapt_candidates),
+                metric=METRICS[choice(metric, "metric", _METRICS)],
+                temperature=bounded(temperature, "temperature", SMALLEST),
+                reward=_checked_reward(reward),
+            )
+            return self._step(header)
 
     def update_feedback(
         self,
         x: ArrayLike,
         candidate: ArrayLike,
-        accepted: bool,  # noqa: FBT001 - the label, not a switch.
+        accepted: bool,  # noqa: FBT001 - it is the label to learn, not an option of the call.
         reward: float = 1.0,
         *,
         temperature: float = 0.05,
@@ -185,28 +200,31 @@ class LoRAAdapter(Adapter):
         metric: str = "cosine",
         adapt_candidates: bool = False,
     ) -> float:
-        """Learn that a candidate was accepted or rejected: one step on the logistic loss.
+        """Learn that a candidate was accepted or rejected: take one step on the logistic loss.
 
-        With y the adapted x, s its cosine or dot product with the candidate, and
-        ``p = sigmoid((s - threshold) / temperature)``, the loss is ``-reward log(p)`` where the
-        candidate was accepted and ``-reward log(1 - p)`` where it was rejected.
+        y is x adapted, s is its cosine or dot product with the candidate, and
+        ``p = sigmoid((s - threshold) / temperature)``. The loss is ``-reward log(p)`` if the
+        candidate was accepted, and ``-reward log(1 - p)`` if it was rejected.
 
         Parameters
         ----------
         x : array_like of float, shape (in_dim,)
-            What is adapted.
+            Vector to adapt.
         candidate : array_like of float, shape (out_dim,)
-            What was judged.
+            Vector that was found for x and judged.
         accepted : bool
-            How.
+            True if it was accepted, False if it was rejected.
         reward : float, default 1.0
-            How much this counts; not negative.
+            Factor of the loss, not negative.
         temperature : float, default 0.05
-            What scores are divided by.
+            Divisor of the score.
         threshold : float, default 0.0
-            The score of which p is one half.
-        metric, adapt_candidates
-            As for `update_contrastive`.
+            Score for which p is one half.
+        metric : {"cosine", "dot"}, default "cosine"
+            Score of two vectors.
+        adapt_candidates : bool, default False
+            True if the candidate goes through the adapter too; it has ``in_dim`` numbers then.
+            False compares y with it as it is.
 
         Returns
         -------
@@ -223,40 +241,44 @@ class LoRAAdapter(Adapter):
         with self._entered():
             columns = self.in_dim if adapt_candidates else self.out_dim
             judged = float32_rows(candidate, "candidate", columns, 1)
-            self._stage(x, judged, adapted=adapt_candidates)
-            options = (bool(adapt_candidates), METRICS[choice(metric, "metric", _METRICS)])
-            warmth = bounded(temperature, "temperature", SMALLEST)
-            border = bounded(threshold, "threshold", -LARGEST)
-            return self._step(
-                LORA_FEEDBACK, 1, *options, bool(accepted), warmth, border, reward=reward
+            self._stage(x, judged)
+            header = SampleHeader(
+                LORA_FEEDBACK,
+                adapted=bool(adapt_candidates),
+                metric=METRICS[choice(metric, "metric", _METRICS)],
+                accepted=bool(accepted),
+                temperature=bounded(temperature, "temperature", SMALLEST),
+                threshold=bounded(threshold, "threshold", -LARGEST),
+                reward=_checked_reward(reward),
             )
+            return self._step(header)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write everything that the next step depends on to a file, as a whole.
+        """Write the adapter to a file, with everything that its next step depends on.
 
         Parameters
         ----------
-        path : path-like
-            The file; one that is there is replaced.
+        path : str or os.PathLike
+            Path of the file. A file that is there already is replaced.
 
         Raises
         ------
         OSError
-            If it cannot be written; the old file stays.
+            If the file cannot be written. A file that was there before stays as it was.
         """
         with self.runtime.lock:
             write_adapter(Path(path), self)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> LoRAAdapter:
-        """Return the adapter that `save` wrote: its next steps have the same bits.
+        """Read an adapter from a file. Its next steps have the same bits as those of the saved one.
 
         Parameters
         ----------
-        path : path-like
-            The file.
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Where it shall lie.
+            Runtime to use. None means the process's own.
 
         Returns
         -------
@@ -265,7 +287,12 @@ class LoRAAdapter(Adapter):
         Raises
         ------
         CorruptFileError
-            If the file is truncated, changed, of another kind or of a later version.
+            If the file is truncated or changed, holds something else, or has a later version.
         DTypeError, OutOfMemoryError, ClosedError, OSError
         """
         return read_adapter(cls, Path(path), runtime)
+
+
+def _checked_reward(reward: float) -> float:
+    """Return the factor of a loss, or raise if it is negative or too large."""
+    return bounded(reward, "reward", 0.0)

@@ -1,4 +1,4 @@
-"""Whitening: what can be done for a corpus of embeddings without any label."""
+"""Whitening: an adaptation of embeddings that needs a corpus but no labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.adapt.sample_checks import bounded, narrowed
+from flashwasm.adapt.argument_checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
@@ -27,31 +27,34 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _KIND = "whitening"
-# Rows whose covariance is computed at once.
+# Number of rows that are read at a time.
 _CHUNK = 4096
 
 
 class Whitening:
-    """Centring, and making the directions of a corpus more alike in how far it reaches along them.
+    """A linear map that centres a corpus and makes its variances in all directions more equal.
 
-    Made by `fit` or `load`. With the corpus's mean m and covariance C, a vector becomes
-    ``(x - m) S^(-power / 2)`` where ``S = (1 - shrinkage) C + shrinkage trace(C) / dim I``.
+    Objects are made by `fit` or `load`. Let the corpus have the mean m and the covariance C. A
+    vector x becomes ``(x - m) S^(-power / 2)``, where
+    ``S = (1 - shrinkage) C + shrinkage trace(C) / dim I``.
 
-    Attributes
+    Parameters
     ----------
     mean : numpy.ndarray of float32, shape (dim,)
-        What is subtracted.
+        Mean m of the corpus, which is subtracted from a vector.
     matrix : numpy.ndarray of float32, shape (dim, dim)
-        What the difference is multiplied with, symmetric.
-    shrinkage, power : float
-        As given to `fit`.
+        Symmetric matrix S^(-power / 2), which the difference is multiplied with.
+    shrinkage : float
+        Shrinkage that was given to `fit`.
+    power : float
+        Power that was given to `fit`.
 
     Notes
     -----
-    Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018 (theirs is the ZCA form);
-    Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004
-    (what is shrunk to). Products are the kernels'; the mean and the decomposition are NumPy's, so
-    the bits of `fit` may depend on its LAPACK. Those of `apply` do not.
+    Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018: this is their ZCA form.
+    Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004:
+    the covariance is shrunk as theirs is. Kernels compute the products. NumPy computes the mean and
+    the eigenvectors, so the bits of `fit` may depend on its LAPACK. Those of `apply` do not.
 
     Examples
     --------
@@ -79,22 +82,23 @@ class Whitening:
         runtime: Runtime | None = None,
         timeout: float | None = None,
     ) -> Whitening:
-        """Learn mean and covariance of a corpus.
+        """Learn the map from the mean and the covariance of a corpus.
 
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            The corpus, n at least 2. It is read some thousand rows at a time, twice, so an array
+            Corpus of n vectors, at least 2. It is read twice, 4,096 rows at a time, so the array
             may be mapped from a file that is larger than memory.
         shrinkage : float, default 0.1
-            From 0, the covariance as it is, to 1, the same variance in all directions.
+            Share of the same variance in all directions that is mixed into the covariance, from 0
+            to 1. 0 keeps the covariance as it is.
         power : float, default 1.0
-            From 0, which only centres, by 0.5, which makes variances their square roots, to 1,
-            which makes them one.
+            Strength of the change, from 0 to 1. 0 only subtracts the mean, 0.5 turns each variance
+            into its square root, and 1 turns each variance into 1.
         runtime : Runtime, optional
-            Where to run.
+            Runtime to use. None means the process's own.
         timeout : float, optional
-            Seconds for the product of each part.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Returns
         -------
@@ -103,14 +107,12 @@ class Whitening:
         Raises
         ------
         ShapeError
-            If vectors are not finite, or the covariance has no inverse: with less than ``dim + 1``
-            vectors and a shrinkage of 0 it has none.
+            If a vector is not finite, or if the covariance has no inverse. With a shrinkage of 0,
+            it has none unless there are at least ``dim + 1`` vectors.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        strength, exponent = (
-            bounded(shrinkage, "shrinkage", 0.0, 1.0),
-            bounded(power, "power", 0.0, 1.0),
-        )
+        strength = bounded(shrinkage, "shrinkage", 0.0, 1.0)
+        exponent = bounded(power, "power", 0.0, 1.0)
         rt = checked_runtime(runtime)
         rt.check_open()
         corpus = floats(vectors, "vectors", ndim=2)
@@ -139,18 +141,18 @@ class Whitening:
         runtime: Runtime | None = None,
         timeout: float | None = None,
     ) -> Array:
-        """Return whitened vectors.
+        """Return vectors whitened.
 
         Parameters
         ----------
         x : array_like of float, shape (..., dim)
-            Vectors.
+            Vectors to whiten.
         out : numpy.ndarray of float32, shape (..., dim), optional
-            Where to write.
+            Array to write the result to. None means a new array.
         runtime : Runtime, optional
-            Where to run.
+            Runtime to use. None means the process's own.
         timeout : float, optional
-            Seconds for each of centring and turning.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Returns
         -------
@@ -173,17 +175,17 @@ class Whitening:
         return f"<Whitening of {self.dim}, shrinkage {self.shrinkage}, power {self.power}>"
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write it to a file, as a whole.
+        """Write the map to a file.
 
         Parameters
         ----------
-        path : path-like
-            The file; one that is there is replaced.
+        path : str or os.PathLike
+            Path of the file. A file that is there already is replaced.
 
         Raises
         ------
         OSError
-            If it cannot be written; the old file stays.
+            If the file cannot be written. A file that was there before stays as it was.
         """
         parameters = {"shrinkage": self.shrinkage, "power": self.power}
         sections = {"mean": self.mean, "matrix": self.matrix}
@@ -191,12 +193,12 @@ class Whitening:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Whitening:
-        """Return what `save` wrote.
+        """Read a map from a file.
 
         Parameters
         ----------
-        path : path-like
-            The file.
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
 
         Returns
         -------
@@ -205,9 +207,9 @@ class Whitening:
         Raises
         ------
         CorruptFileError
-            If the file is truncated, changed, of another kind or of a later version.
+            If the file is truncated or changed, holds something else, or has a later version.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         """
         container = read_container(Path(path), _KIND)
         try:
@@ -227,6 +229,7 @@ class Whitening:
 
 
 def _chunks(corpus: Array) -> list[slice]:
+    """Return the slices of rows by which a corpus is read."""
     return [slice(i, i + _CHUNK) for i in range(0, len(corpus), _CHUNK)]
 
 
@@ -237,7 +240,7 @@ def _mean(corpus: Array) -> Array:
 
 
 def _covariance(corpus: Array, mean: Array, rt: Runtime, timeout: float | None) -> Array:
-    """Return the covariance: products of chunks by the kernel, summed in float64."""
+    """Return the covariance: a kernel computes the product of each chunk; the sum is float64."""
     total = np.zeros((corpus.shape[1],) * 2)
     for rows in _chunks(corpus):
         centred = vecadd(corpus[rows], -mean, runtime=rt, timeout=timeout)
@@ -246,11 +249,11 @@ def _covariance(corpus: Array, mean: Array, rt: Runtime, timeout: float | None) 
 
 
 def _inverse_root(covariance: Array, shrinkage: float, power: float) -> Array:
-    """Return the shrunk covariance to the power of -power / 2, or raise where it has none."""
+    """Return the shrunk covariance to the power of -power / 2; raise if it has no inverse."""
     dim = len(covariance)
     same = np.trace(covariance) / dim
     values, axes = np.linalg.eigh((1 - shrinkage) * covariance + shrinkage * same * np.eye(dim))
-    # What float32 products leave of a direction in which there is nothing.
+    # Rounding of the float32 products leaves eigenvalues up to about this size where they are zero.
     least = values[-1] * dim * np.finfo(np.float32).eps
     if power and not values[0] > least:
         message = (

@@ -20,18 +20,49 @@ if TYPE_CHECKING:
     Rows = list[tuple[str, ...]]
 
 OPERATION_HEADINGS = (
-    *("operation", "size", "median", "best", "rate", "with copies", "copying"),
-    *("over NumPy", "over scalar", "over one read", "error"),
+    "operation",
+    "size",
+    "median",
+    "best",
+    "rate",
+    "with copies",
+    "copying",
+    "over NumPy",
+    "over scalar",
+    "over one read",
+    "error",
 )
 LENGTH_HEADINGS = (
-    *("length", "mask", "flash", "rate", "stored scores", "over stored", "over scalar"),
-    *("memory beyond operands", "with stored scores"),
+    "length",
+    "mask",
+    "flash",
+    "rate",
+    "stored scores",
+    "over stored",
+    "over scalar",
+    "memory beyond operands",
+    "with stored scores",
 )
 # Columns that hold words are aligned to the left, columns of numbers to the right.
 _TEXT = {
-    *("operation", "size", "peer", "version", "what is run", "case", "library", "note"),
-    *("what", "figure", "status", "mask", "step", "by", "feedback"),
-    *("collection", "metric", "tests that changed"),
+    "operation",
+    "size",
+    "peer",
+    "version",
+    "what is run",
+    "case",
+    "library",
+    "note",
+    "what",
+    "figure",
+    "status",
+    "mask",
+    "step",
+    "by",
+    "feedback",
+    "collection",
+    "metric",
+    "tests that changed",
 }
 
 

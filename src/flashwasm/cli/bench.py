@@ -35,10 +35,12 @@ class _MovedError(click.ClickException):
 class _BenchGroup(click.Group):
     """A group of commands that runs ``ops`` if no command comes first."""
 
+    default_command = _OPS
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command first, and refuse a command that only a checkout has."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [_OPS, *args]
+            args = [self.default_command, *args]
         if args[0] in _IN_A_CHECKOUT:
             raise _MovedError(args[0])
         return super().parse_args(ctx, args)

@@ -34,12 +34,21 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "known_operations", "run", "steps"]
 
 _ATTENTION_HEADINGS = (
-    *("workload", "heads x length x dim", "stored scores, ms", "flash, ms"),
-    *("speed-up", "target", "memory saved", "verdict"),
+    "workload",
+    "heads x length x dim",
+    "stored scores, ms",
+    "flash, ms",
+    "speed-up",
+    "target",
+    "memory saved",
+    "verdict",
 )
 _OPERATION_HEADINGS = ("operation", "warm, ms", "cold, ms", "NumPy, ms", "target, ms", "verdict")
 _STRATEGY_HEADINGS = (
-    *("strategy", "one call, ms", "a batch of 8, ms", "32 of length 64, ms"),
+    "strategy",
+    "one call, ms",
+    "a batch of 8, ms",
+    "32 of length 64, ms",
     "peak memory, MB",
 )
 _EFFORT = Effort()

@@ -11,6 +11,7 @@ from functools import cache
 
 import wasmtime
 
+from flashwasm.errors import CapabilityError
 from flashwasm.host.modules import VARIANTS, module_bytes
 from flashwasm.storage.atomic_files import write_atomically
 from flashwasm.storage.user_folders import cache_folder
@@ -55,9 +56,13 @@ def _cache_settings() -> str | None:
     The cache is a folder that only this user can write to, since whoever can write there decides
     what machine code runs here. Returns None, and nothing is cached, where there is no such folder.
     """
-    folder = cache_folder() / "compiled"
+    try:
+        base = cache_folder()
+    except CapabilityError:
+        return None
+    folder = base / "compiled"
     # The file lies beside the folder, because wasmtime removes files from it that it does not know.
-    settings = cache_folder() / "compiled.toml"
+    settings = base / "compiled.toml"
     # Every JSON string is a TOML string too.
     text = f"[cache]\ndirectory = {json.dumps(folder.as_posix())}\n"
     try:

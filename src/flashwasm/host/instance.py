@@ -139,6 +139,7 @@ class Instance:
         call = make(function, "p", [at])
 
         def call_with_structure(arguments: Sequence[float]) -> int:
+            """Write the structure, and call the kernel with its address."""
             pack(content, at, *prefix, *arguments)
             return call(())
 
@@ -164,6 +165,7 @@ class Instance:
         length, raw = ctypes.c_size_t(count), _unchecked_call
 
         def call(arguments: Sequence[float]) -> int:
+            """Pack the arguments, call the kernel, and return its status."""
             pack(content, 0, *prefix, *arguments)
             # This is `_called` written out, which saves a call of Python's.
             if SMALLEST * 1.0:
@@ -187,6 +189,7 @@ class Instance:
         """
 
         def call(arguments: Sequence[float]) -> int:
+            """Convert the arguments to the types of the signature, and call the kernel."""
             values = [
                 ctypes.c_int32(int(value)).value if letter != "f" else float(value)
                 for letter, value in zip(signature, (*prefix, *arguments), strict=True)

@@ -229,7 +229,7 @@ class Runtime:
         return bool(self.closed_because)
 
     def copy(self, target: Array, source: Array) -> None:
-        """Copy between linear memory and NumPy's memory, and count the time."""
+        """Copy source to target, between linear memory and NumPy's, and count the time."""
         start = perf_counter()
         if source.dtype == target.dtype:
             target[...] = source

@@ -1,4 +1,4 @@
-"""Indexes of vectors: exact search, and search of a graph."""
+"""Indexes of vectors: exact search, approximate search of a graph, and shards of either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ids of an index: what the user calls the vector at a position."""
+"""The ids of an index: the integers or strings by which the user knows the vectors."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+# The greatest integer id, that of int64.
 _MOST = 2**63 - 1
 
 
 class IdTable:
-    """Ids by position and positions by id; all of them integers, or all of them strings.
+    """Ids by position, and positions by id. Either all ids are integers, or all are strings.
 
     Attributes
     ----------
     kind : {"int", "str", ""}
-        Which; "" before the first.
+        Type of the ids; "" before the first id.
     next : int
-        The integer that the next vector without an id is given.
+        Id of the next vector that is added without one.
     positions : dict
-        Positions by id.
+        Position of each id.
     """
 
     def __init__(self) -> None:
         self.kind = ""
         self.next = 0
         self.positions: dict[Any, int] = {}
-        # By position; the last is what a search names where it found nothing.
+        # Ids by position. The last entry stands for no vector, and is what position -1 leads to: a
+        # search returns -1 where it found nothing.
         self._table: Array = np.full(1, -1, np.int64)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def new(self, ids: ArrayLike | None, count: int) -> Array:
-        """Return ids for vectors to be added, checked against each other and those there are."""
+        """Return ids for ``count`` new vectors: those given, checked, or the next integers."""
         if ids is None:
             if self.kind == "str":
                 message = "ids: the ids of this index are strings, so new vectors need theirs"
@@ -64,7 +66,7 @@ class IdTable:
         return array
 
     def assign(self, positions: Array, ids: Array) -> None:
-        """Name the vectors at positions that have no name."""
+        """Give ids to the vectors at some positions, which have none."""
         if not len(ids):
             return
         if not self.kind:
@@ -78,21 +80,22 @@ class IdTable:
         self._table[positions] = ids
         if self.kind == "int":
             self.next = max(self.next, int(ids.max()) + 1)
-        # Last, and at once: an interruption leaves all of them named or none.
+        # The last step, in one call: Ctrl-C cannot come between two ids of it, so either all these
+        # vectors have their ids or none has.
         self.positions.update(zip(ids.tolist(), positions.tolist(), strict=True))
 
     def __contains__(self, one: object) -> bool:
         return one in self.positions
 
     def known(self, wanted: object) -> list[int]:
-        """Return the positions of those of a set of ids that are in the index."""
+        """Return the positions of the ids of a set. Ids that are not in the index are ignored."""
         if not isinstance(wanted, (set, frozenset)):
             message = f"filter: expected a set of ids, got {type(wanted).__name__}"
             raise DTypeError(message)
         return [self.positions[one] for one in wanted if one in self.positions]
 
     def find(self, ids: ArrayLike) -> Array:
-        """Return the positions of ids that are in the index, each given once."""
+        """Return the positions of ids, or raise if one is not in the index or is given twice."""
         array = self._checked(ids).tolist()
         found = {}
         for one in array:
@@ -106,13 +109,13 @@ class IdTable:
         return np.fromiter(found.values(), np.int64, len(found))
 
     def free(self, positions: Array, ids: Array) -> None:
-        """Forget the names of positions; those that are forgotten already are passed over."""
+        """Forget the ids of some positions. It may be repeated after an interruption."""
         for one in ids.tolist():
             self.positions.pop(one, None)
         self._table[positions] = _MISSING[self.kind]
 
     def compacted(self, kept: Array) -> IdTable:
-        """Return the table for vectors of which the one at kept[i] is at i, without others."""
+        """Return the table that holds after the vector at kept[i] was moved to position i."""
         table = IdTable()
         table.kind, table.next = self.kind, self.next
         ids = self._table[kept]
@@ -121,11 +124,11 @@ class IdTable:
         return table
 
     def at(self, positions: Array) -> Array:
-        """Return the ids at positions: -1 or None where a position is -1."""
+        """Return the ids at some positions; -1 or None where a position is -1."""
         return self._table[positions]
 
     def _checked(self, ids: ArrayLike) -> Array:
-        """Return ids as int64, or as an array of str objects."""
+        """Return an argument as int64 ids, or as an array of str objects."""
         array = as_array(list(ids) if isinstance(ids, (set, frozenset)) else ids, "ids")
         if array.ndim != 1:
             message = f"ids: expected shape (n,), got {array.shape}"
@@ -144,16 +147,18 @@ class IdTable:
         return array.astype(np.int64)
 
 
+# Stands for no id, by the type of the ids.
 _MISSING: dict[str, Any] = {"int": -1, "str": None}
 _NAMES = {"int": "integers", "str": "strings"}
 
 
 def _empty(kind: str, size: int) -> Array:
+    """Return an array for ids, filled with the value that stands for no id."""
     return np.full(size, _MISSING[kind], np.int64 if kind == "int" else object)
 
 
 def _kind(array: Array) -> str:
-    """Return what an array's elements are, or raise where they cannot be ids."""
+    """Return "int" or "str" for the elements of an array; raise if they cannot be ids."""
     if array.dtype.kind in "iu":
         return "int"
     if array.dtype.kind in "UT":
@@ -165,6 +170,7 @@ def _kind(array: Array) -> str:
 
 
 def _checked_strings(array: Array) -> Array:
+    """Return strings as an array of str objects; raise if UTF-8 cannot encode one."""
     strings = np.empty(len(array), object)
     strings[:] = array.tolist()
     try:

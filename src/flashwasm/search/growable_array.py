@@ -1,4 +1,4 @@
-"""Arrays in linear memory that grow."""
+"""Arrays in linear memory that can grow."""
 
 from __future__ import annotations
 
@@ -19,40 +19,43 @@ _FEWEST_ROWS = 64
 
 
 class GrowableArray:
-    """Rows of one shape in linear memory, with room for more.
+    """An array in linear memory, with room for more rows.
 
     Parameters
     ----------
     arena : Arena
-        Where they lie.
+        Arena that the memory is taken from.
     shape : tuple of int
-        Of one row.
+        Shape of one row.
     dtype : dtype
-        Of its elements.
+        Type of the elements.
     """
 
     def __init__(self, arena: Arena, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._arena = arena
-        # Together, so that an interruption never leaves one without the other.
+        # The array and its address. One assignment sets both, so Ctrl-C cannot come in between.
         self._place: tuple[Array, int] = np.empty((0, *shape), dtype), 0
 
     @property
     def all(self) -> Array:
-        """The rows and the room, which is zeros until it is written."""
+        """All rows, and the room after them, which is zero until it is written."""
         return self._place[0]
 
     @property
     def address(self) -> int:
-        """Where they begin in linear memory."""
+        """Address of the first row in linear memory."""
         return self._place[1]
 
     def reserve(self, rows: int) -> None:
-        """Make room for so many rows, and for half as many again as there were where it runs short.
+        """Make room for ``rows`` rows.
+
+        If there is too little room, it grows by at least half, so that adding row by row does not
+        copy the array each time. If that does not fit, it grows to ``rows`` exactly.
 
         Raises
         ------
         OutOfMemoryError
-            If even exactly so many do not fit. What is there stays.
+            If ``rows`` rows do not fit. The array is then as it was.
         """
         have = len(self.all)
         if rows <= have:
@@ -64,24 +67,24 @@ class GrowableArray:
             self._move_through_the_host(rows)
 
     def _move_to(self, rows: int) -> None:
-        """Copy to a larger place."""
+        """Copy the rows to a larger array, which exists beside the old one for a moment."""
         larger, address = self._arena.array((rows, *self.all.shape[1:]), self.all.dtype)
         larger[: len(self.all)] = self.all
         larger[len(self.all) :] = 0
         self._place = larger, address
 
     def _move_through_the_host(self, rows: int) -> None:
-        """Give the old place back before the larger one is asked for."""
+        """Copy the rows out of linear memory, release the old array, then allocate the larger."""
         kept = self.all.copy()
         self._place = kept, 0
         try:
             self._move_to(rows)
         except OutOfMemoryError as error:
-            # There was room for as many as before.
+            # The memory of the old array was just released, so it can be allocated again.
             self._move_to(len(kept))
             raise error from None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory, the room included."""
+        """Number of bytes in linear memory, the room included."""
         return self.all.nbytes

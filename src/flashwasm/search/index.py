@@ -1,4 +1,4 @@
-"""What both kinds of index have in common."""
+"""Base class of the flat index and the HNSW index."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
+from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import LARGEST
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_writing import write_container
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.runtime.deadline import Deadline
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
     from flashwasm.storage.file_format import Container
@@ -35,15 +37,23 @@ if TYPE_CHECKING:
 
 
 class Index(ABC):
-    """Vectors by id, and their file.
+    """Vectors by id, in linear memory.
+
+    A vector has a position, which it is stored at, and an id, which the user knows it by.
 
     Parameters
     ----------
-    dim, metric, dtype, runtime
-        As the indexes have them.
+    dim : int
+        Length of a vector, at most 16,384.
+    metric : {"cosine", "dot", "l2"}
+        Score that a search ranks by.
+    dtype : {"float32", "int8"}
+        Numbers that a search reads first.
+    runtime : Runtime or None
+        Runtime to use. None means the process's own.
     """
 
-    # Seconds; None is what the runtime allows.
+    # Seconds that `remove` may take. None means the runtime's own timeout.
     _time_to_remove: float | None = None
 
     def __init__(self, dim: int, metric: str, dtype: str, runtime: Runtime | None) -> None:
@@ -52,24 +62,26 @@ class Index(ABC):
         self.dtype = choice(dtype, "dtype", DTYPES)
         self._runtime = checked_runtime(runtime)
         self._ids = IdTable()
-        # What is left to do of a change: an interruption may come between any two of its steps.
-        # It may be begun again, and whatever uses the index next does it first.
+        # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
+        # Then the next method that uses the index does what is left, before anything else. The
+        # function may itself be interrupted, and is then called again.
         self._unfinished: Callable[[Launch], None] | None = None
 
     def __len__(self) -> int:
         return len(self._names)
 
     def __contains__(self, one: object) -> bool:
-        """Return whether an id is in the index."""
+        """Return True if an id is in the index."""
         return one in self._names
 
     @property
     def ids(self) -> Array:
-        """The ids, in the order of their vectors' places: int64, or str in an object array."""
+        """Ids of all vectors, in the order of their positions: int64, or str objects."""
         return self._names.at(self._positions())
 
     @property
     def _names(self) -> IdTable:
+        """Table of the ids, after an interrupted change was completed."""
         if self._unfinished is not None:
             with self._operation(None):
                 pass
@@ -80,22 +92,25 @@ class Index(ABC):
     ) -> None:
         """Add vectors.
 
-        Where time runs out or Ctrl-C interrupts, an `HNSWIndex` has the first of them, a
-        `FlatIndex` all or none.
+        If the time runs out or Ctrl-C interrupts the call, a `FlatIndex` has added all of the
+        vectors or none. An `HNSWIndex` may have added the first of them: ``len(index)`` tells how
+        many.
 
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            Finite; for "dot" and "l2" with components below 2**55 in magnitude.
+            Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
+            be below 2**55 in magnitude.
         ids : array_like of int or of str, shape (n,), optional
-            What to call them. None numbers them on from the greatest number so far.
+            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
+            them consecutive integers, from one more than the greatest id that was ever added.
         timeout : float, optional
-            Seconds.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Raises
         ------
         ShapeError
-            If an id is given twice or is in the index. Nothing is added then.
+            If an id is given twice or is in the index already. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = self._checked(vectors, "vectors")
@@ -105,18 +120,19 @@ class Index(ABC):
     def remove(self, ids: ArrayLike) -> None:
         """Remove vectors.
 
-        A `FlatIndex` moves those after them up, in the same order. An `HNSWIndex` links those anew
-        that were linked with them; their places are taken by the next vectors that are added.
+        A `FlatIndex` moves the vectors after them forward and keeps their order. An `HNSWIndex`
+        replaces the links to them by other links; the next vectors that are added take their
+        positions.
 
         Parameters
         ----------
-        ids : array_like of int or of str, or a set
-            Which.
+        ids : array_like of int or of str, shape (n,), or set
+            Ids of the vectors to remove.
 
         Raises
         ------
         IndexRangeError
-            If one is not in the index. Nothing is removed then.
+            If an id is not in the index. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, ClosedError
         """
         with self._operation(self._time_to_remove) as op:
@@ -126,18 +142,19 @@ class Index(ABC):
 
     @contextmanager
     def _operation(self, timeout: float | None) -> Iterator[Launch]:
-        """Open an operation on the index as the last change should have left it."""
+        """Open a launch, and first complete a change that was interrupted."""
         with Launch(self._runtime, timeout) as op:
             self._finish(op)
             yield op
 
     def _finish(self, op: Launch) -> None:
+        """Do the steps that are left of a change."""
         if self._unfinished is not None:
             self._unfinished(op)
             self._unfinished = None
 
     def _checked(self, x: ArrayLike, name: str) -> Array:
-        """Return vectors that the metric's distances do not overflow with."""
+        """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
         return validation.vectors(x, name, self.dim, LARGEST[self.metric])
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -145,8 +162,8 @@ class Index(ABC):
 
         Parameters
         ----------
-        path : path
-            The file.
+        path : str or os.PathLike
+            Path of the file. A file that is there already is replaced.
 
         Raises
         ------
@@ -155,33 +172,62 @@ class Index(ABC):
         with self._operation(None):
             write_container(Path(path), self._contents())
 
+    def _search_by(
+        self,
+        search: Callable[[Launch, Array], Array],
+        queries: ArrayLike,
+        k: int,
+        until: Deadline | None,
+    ) -> tuple[Array, Array]:
+        """Search for all queries at once or, where linear memory is too small, in halves.
+
+        Parameters
+        ----------
+        search : callable
+            Takes a launch and some of the queries, and returns the keys of their results.
+        queries : array_like of float, shape (n, dim)
+            Vectors to search for, not yet checked.
+        k : int
+            Number of results of each query.
+        until : Deadline or None
+            Time at which the search has to end.
+
+        Returns
+        -------
+        scores : numpy.ndarray of float32, shape (n, k)
+        ids : numpy.ndarray of int64 or of str objects, shape (n, k)
+        """
+
+        def search_part(part: Array) -> tuple[Array, Array]:
+            with self._operation(until) as op:
+                scores, positions = decoded(search(op, part), k)
+                return scores, self._ids.at(positions)
+
+        return in_halves(self._checked(queries, "queries"), search_part, _halves)
+
     @abstractmethod
     def _add(self, op: Launch, rows: Array, names: Array) -> None:
-        """Add checked vectors with ids that are new."""
+        """Add checked vectors with checked ids."""
 
     @abstractmethod
     def _remove(self, op: Launch, positions: Array) -> None:
-        """Remove the vectors at positions, at least one."""
+        """Remove the vectors at some positions, at least one."""
 
     @abstractmethod
     def _positions(self) -> Array:
-        """Return the positions of the vectors, in order."""
+        """Return the positions that hold a vector, in order."""
 
     @abstractmethod
     def _contents(self) -> Container:
-        """Return what the file holds."""
+        """Return the contents of the file that `save` writes."""
 
 
-def in_parts(search: Callable[[Array], tuple[Array, Array]], queries: Array) -> tuple[Array, Array]:
-    """Search for all queries at once or, where linear memory is too small for it, in halves."""
-
-    def halve(some: Array) -> Halves[Array, tuple[Array, Array]] | None:
-        middle = len(some) // 2
-        if not middle:
-            return None
-        return (some[:middle], some[middle:]), lambda found: (
-            np.concatenate([scores for scores, _ in found]),
-            np.concatenate([ids for _, ids in found]),
-        )
-
-    return in_halves(queries, search, halve)
+def _halves(queries: Array) -> Halves[Array, tuple[Array, Array]] | None:
+    """Split queries in halves; one query cannot be split."""
+    middle = len(queries) // 2
+    if not middle:
+        return None
+    return (queries[:middle], queries[middle:]), lambda found: (
+        np.concatenate([scores for scores, _ in found]),
+        np.concatenate([ids for _, ids in found]),
+    )

@@ -1,4 +1,4 @@
-"""Indexes on disk: what both kinds keep in a file, and what is checked before it is believed."""
+"""Reading the file of an index, with a check of everything that the index will rely on."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class CheckedFile:
-    """A file that was read, with checks that name it.
+    """Contents of a file, whose parameters and arrays are checked as they are asked for.
 
     Parameters
     ----------
-    path : path
-        The file.
+    path : str or os.PathLike
+        Path of the file.
     kind : str
-        What it must hold.
+        Kind of contents that it must have, for example "flat-index".
     """
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
@@ -41,12 +41,12 @@ class CheckedFile:
         self._container: Container = read_container(self._path, kind)
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raise, saying what does not hold."""
+        """Raise a CorruptFileError that names the file and the reason."""
         message = f"{self._path}: the file contradicts itself: {reason}"
         raise CorruptFileError(message)
 
     def number(self, name: str, least: int, most: int) -> int:
-        """Return a parameter that is an integer in a range."""
+        """Return a parameter that must be an integer from ``least`` to ``most``."""
         value = self._container.parameters.get(name)
         if type(value) is not int or not least <= value <= most:
             self.refuse(f"{name} is {value!r}, not an integer from {least} to {most}")
@@ -54,18 +54,18 @@ class CheckedFile:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Numbers and strings by name."""
+        """All parameters of the file: numbers and strings by name."""
         return self._container.parameters
 
     def text(self, name: str, pattern: str = ".*") -> str:
-        """Return a parameter that is text of a form."""
+        """Return a parameter that must be a string which matches a regular expression."""
         value = self.parameters.get(name)
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.DOTALL):
             self.refuse(f"{name} is {value!r:.80}, not a string of the form {pattern}")
         return value
 
     def section(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
-        """Return an array of a dtype and a shape, None standing for any length."""
+        """Return an array that must have this dtype and shape; None stands for any length."""
         array = self._container.sections.get(name)
         if array is None:
             self.refuse(f"there is no section {name!r}")
@@ -78,9 +78,14 @@ class CheckedFile:
 
 
 class IndexFile(CheckedFile):
-    """A file of an index of vectors.
+    """Contents of the file of an index.
 
-    Parameters are those of `CheckedFile`.
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Path of the file.
+    kind : str
+        Kind of index that it must hold, for example "flat-index".
     """
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
@@ -90,7 +95,7 @@ class IndexFile(CheckedFile):
             self.refuse(f"metric {self.metric!r}, dtype {self.dtype!r}")
 
     def vectors(self, dim: int) -> Array:
-        """Return the section of vectors, finite and below what a distance overflows at."""
+        """Return the vectors, which must be finite and so small that no distance overflows."""
         rows = self.section("vectors", "<f4", (None, dim))
         below = LARGEST[self.metric]
         if rows.size and not (rows.max() < below and rows.min() > -below):
@@ -98,7 +103,7 @@ class IndexFile(CheckedFile):
         return rows
 
     def ids(self, positions: Array) -> IdTable:
-        """Return the ids of the vectors at some positions, in the order of the positions."""
+        """Return the ids in the file as those of the vectors at these positions, in this order."""
         table = IdTable()
         count = len(positions)
         if "id_text" in self._container.sections:
@@ -112,6 +117,10 @@ class IndexFile(CheckedFile):
         return table
 
     def _strings(self, count: int) -> Array:
+        """Return ids that are strings: one section holds their text end to end, one their ends.
+
+        For example, "up" and "down" are stored as the UTF-8 text "updown" and the ends [2, 6].
+        """
         text = self.section("id_text", "|u1", (None,)).tobytes()
         ends = self.section("id_ends", "<i8", (count,))
         starts = np.concatenate([[0], ends[:-1]])

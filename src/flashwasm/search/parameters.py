@@ -1,4 +1,4 @@
-"""The parameters that indexes are made with, checked."""
+"""Checks of the arguments of indexes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ FEWEST_LINKS = 2
 
 
 def checked_dim(dim: int) -> int:
-    """Return the length of vectors."""
+    """Return the length of a vector, or raise if it is out of range."""
     return _at_most(positive_int(dim, "dim"), "dim", INDEX_MAX_DIM)
 
 
 def checked_k(k: int) -> int:
-    """Return how many are to be found."""
+    """Return the number of vectors to find, or raise if it is out of range."""
     return _at_most(positive_int(k, "k"), "k", INT32_MAX)
 
 
 def checked_m(m: int) -> int:
-    """Return the number of links that a new vector gets."""
+    """Return the number of links of a new vector, or raise if it is out of range."""
     if positive_int(m, "m") < FEWEST_LINKS:
         message = f"m: expected at least {FEWEST_LINKS}, got {m}"
         raise ShapeError(message)
@@ -31,12 +31,12 @@ def checked_m(m: int) -> int:
 
 
 def checked_ef(ef: int, name: str) -> int:
-    """Return how many a search keeps."""
+    """Return the number of candidates that a search keeps, or raise if it is out of range."""
     return _at_most(positive_int(ef, name), name, INDEX_MAX_EF)
 
 
 def checked_seed(seed: int) -> int:
-    """Return a seed as 64 bits."""
+    """Return the lowest 64 bits of a seed, which may be any integer."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         message = f"seed: expected an integer, got {seed!r}"
         raise DTypeError(message)
@@ -44,6 +44,7 @@ def checked_seed(seed: int) -> int:
 
 
 def _at_most(value: int, name: str, most: int) -> int:
+    """Return a number, or raise if it is greater than ``most``."""
     if value > most:
         message = f"{name}: expected at most {most}, got {value}"
         raise ShapeError(message)

@@ -1,4 +1,8 @@
-"""Results as the kernels write them: keys of a distance and a position, which order as the pair."""
+"""The keys that the kernels write as results of a search.
+
+A key is an integer of 64 bits. Its upper half stands for a distance, its lower half is a position.
+Keys compare as the pairs (distance, position) do, so the least keys are the best results.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# An infinite distance and no position: above every other key.
+# Stands for no result: an infinite distance and no position. It is above the key of any vector.
 NO_KEY = 0xFF800000FFFFFFFF
 NO_POSITION = 0xFFFFFFFF
 _SIGN = np.uint32(1 << 31)
@@ -25,17 +29,17 @@ def best(keys: Array, k: int) -> Array:
 
 
 def distances(keys: Array) -> Array:
-    """Return the distances of keys."""
+    """Return the distances of keys, which are coded so that they order as unsigned integers do."""
     bits = (keys >> np.uint64(32)).astype(np.uint32)
     return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float32)
 
 
 def decoded(keys: Array, k: int) -> tuple[Array, Array]:
-    """Return scores and positions (n, k); -inf and -1 where there is no key."""
+    """Return the scores and positions (n, k) of keys; -inf and -1 where there is none."""
     scores = np.full((len(keys), k), -np.inf, np.float32)
     positions = np.full((len(keys), k), -1, np.int64)
     found = (keys & np.uint64(NO_POSITION)).astype(np.int64)
-    # 0 - x and not -x: a score of zero has one sign.
+    # A score is the distance with its sign changed. 0 - x is +0.0 for any zero x; -x may be -0.0.
     scores[:, : keys.shape[1]] = np.float32(0) - distances(keys)
     positions[:, : keys.shape[1]] = np.where(found == NO_POSITION, -1, found)
     return scores, positions

@@ -1,29 +1,29 @@
-"""Whether a graph is searched or every vector looked at, and what is found."""
+"""The choice between a search of the graph and a comparison with every vector, and its report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# With so many vectors for each that a search keeps, looking at all of them takes about as long:
-# measured, see docs/decisions/0008-when-a-graph-is-searched.md.
+# With so many vectors for each candidate that a search keeps, comparing with all vectors takes as
+# long as searching the graph. docs/decisions/0008-when-a-graph-is-searched.md has measurements.
 CROSSOVER = 24
 
 
 @dataclass(frozen=True)
 class SearchReport:
-    """How an index answers a batch of queries.
+    """Report of the way in which an index answers a batch of queries.
 
     Attributes
     ----------
     exact : bool
-        Whether every vector was looked at, or the graph was searched.
+        True if each query is compared with every vector, False if the graph is searched.
     reason : str
-        Why.
+        Reason of that choice, as a phrase.
     recall : float
-        Share of the k nearest that were found, over the queries sampled; 1.0 where every vector was
-        looked at.
+        Share of the k nearest vectors that were found, over the sampled queries, from 0 to 1; 1.0
+        if each query is compared with every vector.
     sampled : int
-        Queries that the recall is taken from.
+        Number of queries that the recall was measured with; 0 if none had to be.
     """
 
     exact: bool
@@ -33,7 +33,17 @@ class SearchReport:
 
 
 def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
-    """Return whether to look at every vector, and why; ``kept`` is the greater of ef and k."""
+    """Return True if each query is to be compared with every vector, and the reason.
+
+    Parameters
+    ----------
+    vectors : int
+        Number of vectors in the index.
+    kept : int
+        Number of candidates that a search of the graph keeps: the greater of ef and k.
+    exact : bool or None
+        Choice of the user. None leaves it to this function.
+    """
     if exact is not None:
         return bool(exact), f"exact={exact} was asked for"
     bound = CROSSOVER * kept

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.slow
 NETWORKX, NUMPY = (Path(package.__file__).parent for package in (networkx, np))
 
 
-# One of each sort. The benchmark of adaptation measures all, with more seeds.
 KINDS = ("random pairs of a class", "any two tests, judged by a coin", "the nearest ten, flipped")
 
 
@@ -38,7 +37,7 @@ def labelled(folder, model):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_without_feedback_never_get_worse(one_thread, real_model, kind):
-    """Run a small version of the benchmark of adaptation."""
+    """Run a small version of `python -m bench adaptation --suite networkx`."""
     suite = labelled(NETWORKX / "algorithms" / "tests", real_model)
     found = bench.run_quality(suite, kind, 400, 2, runtime=one_thread)
     assert (np.subtract(found.after, found.before) >= 0).all()

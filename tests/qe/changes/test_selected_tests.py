@@ -20,7 +20,7 @@ from flashwasm.qe.changes.run_budget import parse_budget, within_budget
 from flashwasm.qe.changes.selected_tests import changes_everything
 from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.defects.durations import read_times
-from shop_diff import DIFF
+from shop_program import DIFF, SHOP
 
 pytest.importorskip("sklearn")
 
@@ -34,17 +34,6 @@ def test_add_item(): assert add_item([], 1) == [1]
 def test_total_price(n): assert total_price([n]) == n
 
 def test_empty_basket(): assert empty_basket([1]) == []
-"""
-SHOP = """\
-def add_item(basket, item):
-    return [*basket, item]
-
-def total_price(basket):
-    price = sum(basket)
-    return price
-
-def empty_basket(basket):
-    return []
 """
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.qe import read_diff
-from shop_diff import DIFF
+from shop_program import DIFF
 
 
 @pytest.fixture

@@ -12,20 +12,9 @@ import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe import FunctionIndex
 from flashwasm.qe.functions.function_collection import collect_functions
+from shop_program import SHOP
 
 pytest.importorskip("sklearn")
-
-SHOP = """\
-def add_item(basket, item):
-    return [*basket, item]
-
-def total_price(basket):
-    price = sum(basket)
-    return price
-
-def empty_basket(basket):
-    return []
-"""
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,9 @@
 """Ranking by `SuiteIndex.similar`, with a random tiny model."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -153,3 +157,21 @@ def test_an_empty_suite(build, folders, monkeypatch):
 def test_words_of_a_source(source, words):
     # Keywords are left out also as parts of names, as "assert" is here.
     assert extract_words(source) == words.replace("assert ", "")
+
+
+# A process of its own, since pytest's has threads, with which a fork is not safe.
+FORK = """
+import os, sys
+from flashwasm.qe import SuiteIndex
+index = SuiteIndex.build(sys.argv[1], model=sys.argv[2], scorers=["meaning"])
+expected = index.similar("test_one")
+child = os.fork()
+if child == 0:
+    os._exit(0 if index.similar("test_one") == expected else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+def test_an_index_works_in_a_forked_process(suite, model):
+    subprocess.run([sys.executable, "-c", FORK, suite, model], check=True)

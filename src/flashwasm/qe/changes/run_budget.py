@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from flashwasm.qe.changes.selected_tests import SelectedTest
 
 __all__ = ["parse_budget", "within_budget"]

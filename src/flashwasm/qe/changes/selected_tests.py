@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,8 +12,6 @@ from flashwasm.qe.coverage.names_by_end import value_by_end
 from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from flashwasm.qe.changes.unified_diff import ChangedFile
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.suite_index import SuiteIndex

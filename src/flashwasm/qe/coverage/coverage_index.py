@@ -150,8 +150,8 @@ class CoverageIndex:
         for line in set(lines):
             column = self._matrix.column(at, line)
             if column is not None:
-                for postings in (self._own, self._fixtures):
-                    for test in postings.of(column):
+                for index in (self._own, self._fixtures):
+                    for test in index.rows_with(column):
                         hits.setdefault(int(test), set()).add(line)
         order = sorted(hits, key=lambda test: (-len(hits[test]), self.tests[test]))
         return {self.tests[test]: sorted(hits[test]) for test in order}

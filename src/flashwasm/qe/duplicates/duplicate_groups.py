@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from flashwasm.qe.duplicates.parametrization import parametrized
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.suites.suite import CollectedTest
 

@@ -12,14 +12,13 @@ import builtins
 import copy
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import TestCase
 
 from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["FunctionBody", "read_bodies"]

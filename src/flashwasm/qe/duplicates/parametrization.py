@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import keyword
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flashwasm.qe.duplicates.function_body import FunctionBody
 
 __all__ = ["parametrized"]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_program_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 __all__ = ["FunctionSource", "collect_functions", "program_files"]
 

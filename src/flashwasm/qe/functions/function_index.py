@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,6 @@ from flashwasm.qe.suites.source_files import absolute_path
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.suites.source_files import Skipped
     from flashwasm.runtime.runtime import Runtime
@@ -184,7 +183,12 @@ class FunctionIndex:
         *,
         cache: bool = True,
     ) -> FunctionIndex:
-        """Return an index, of at least one function, that compares identifiers only."""
+        """Return an index that compares identifiers only.
+
+        It searches ``functions``, at least one. ``skipped`` are the files that were not read, and
+        ``missing`` says why there are no embeddings. Counts of terms come from ``data`` of an
+        earlier file, or with ``cache`` from the user's cache folder.
+        """
         terms = TfIdfMatrix("identifiers", [one.source for one in functions], cache=cache)
         data = replace(data or FunctionScorerData(), terms={terms.key: terms.arrays})
         return cls(functions, skipped, [TermScorer("identifiers", terms)], missing, data)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
@@ -20,9 +21,6 @@ from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.source_files import Skipped
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_writing import write_container
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["FunctionScorerData", "read_functions", "write_functions"]
 

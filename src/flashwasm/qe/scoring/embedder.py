@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,6 @@ from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.storage.user_folders import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 

@@ -48,7 +48,7 @@ class InvertedIndex:
         self.lengths = np.array([max(len(row), 1) for row in rows], np.float64)
         self.seen = np.diff(self._starts) > 0
 
-    def of(self, column: int) -> Array:
+    def rows_with(self, column: int) -> Array:
         """Return the positions of the rows that have a column."""
         owners = self._owners[self._starts[column] : self._starts[column + 1]]
         return np.flatnonzero(np.isin(self._distinct_of, owners))

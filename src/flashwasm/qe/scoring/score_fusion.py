@@ -6,13 +6,11 @@ them alone (Fox & Shaw, "Combination of multiple searches", 1994).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["fused"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
@@ -12,8 +13,6 @@ from flashwasm.qe.scoring.embedding_whitening import whiten_collection
 from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flashwasm.qe.scoring.inverted_index import RowSimilarity
     from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
     from flashwasm.runtime.runtime import Runtime

@@ -6,13 +6,10 @@ import ast
 import re
 import textwrap
 import warnings
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from flashwasm.qe.scoring.word_extraction import extract_words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 __all__ = ["ANALYZERS", "characters", "identifiers", "structure"]
 
@@ -37,7 +34,7 @@ def characters(text: str) -> list[str]:
 def _runs(word: str) -> list[str]:
     """Return the runs of characters of one word."""
     padded = f" {word} "
-    # A word that is shorter than the longest run is itself the last run, and is counted once.
+    # No run is longer than the padded word, which would otherwise be counted once for each length.
     lengths = range(_SHORTEST, max(_SHORTEST, min(_LONGEST, len(padded))) + 1)
     return [padded[i : i + n] for n in lengths for i in range(max(1, len(padded) - n + 1))]
 

@@ -6,13 +6,11 @@ HashingVectorizer does. A query can thus be hashed without importing scikit-lear
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["hash_terms"]
 

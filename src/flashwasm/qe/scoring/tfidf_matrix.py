@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,6 @@ from flashwasm.errors import CapabilityError
 from flashwasm.qe.scoring.array_cache import cached_arrays
 from flashwasm.qe.scoring.term_analyzers import ANALYZERS
 from flashwasm.qe.scoring.term_hashing import hash_terms
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["FEATURES", "TfIdfMatrix", "require_sklearn"]
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["Explainer", "Explanation"]
 

@@ -5,15 +5,12 @@ Without it, feedback would only ever judge the tests that already rank high.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.validation import finite_float
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["explore_ranking"]
 

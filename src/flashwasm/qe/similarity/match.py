@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flashwasm.qe.similarity.explanation import Explanation
     from flashwasm.qe.suites.suite import CollectedTest
 

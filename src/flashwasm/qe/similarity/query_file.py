@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["read_query", "tests_of"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,8 +20,6 @@ from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings, SuiteScorer
 from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.runtime.runtime import Runtime
 
@@ -126,7 +125,9 @@ class ScorerBuilder:
 
     def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
         """Return the scorer of embeddings, which are computed unless `data` has them."""
-        rt = checked_runtime(self._runtime)
+        # A scorer that is given None takes the process-wide runtime at each query, so that it works
+        # in a process that is forked later and has another one.
+        rt = self._runtime
         known = self.data.embeddings
         try:
             embedder = self._embedder_for(known, rt, cache=cache)
@@ -144,14 +145,14 @@ class ScorerBuilder:
         self.data.embeddings = known
         transform = None
         if self._root is not None:
-            active = active_adaptation(self._root, embedder.identity, rt)
+            active = active_adaptation(self._root, embedder.identity, checked_runtime(rt))
             self.adaptation, transform, self.notes = active
         return MeaningScorer(
             known.vectors, embedder.embed_query, transform=transform, cache=cache, runtime=rt
         )
 
     def _embedder_for(
-        self, known: StoredEmbeddings | None, runtime: Runtime, *, cache: bool
+        self, known: StoredEmbeddings | None, runtime: Runtime | None, *, cache: bool
     ) -> Embedder:
         """Return the embedder: of the asked model, or else of the one that embedded before."""
         if self._embedder is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ import numpy.typing as npt
 from flashwasm.qe.scoring.tfidf_matrix import FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flashwasm.qe.index_files.stored_index import StoredIndex
 
 __all__ = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +24,6 @@ from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.runtime.runtime import Runtime
 

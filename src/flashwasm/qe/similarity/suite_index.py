@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,6 @@ from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.suites.source_files import Skipped
@@ -310,7 +309,7 @@ class SuiteIndex:
         ]
 
     def explain(self, text: str, test: CollectedTest) -> Explanation:
-        """Return the names and lines that a text shares with a test, the rarest names first."""
+        """Return the names and lines that text and test share, the rarest names first."""
         return self._explainer.explain(text, test.source)
 
     @cached_property

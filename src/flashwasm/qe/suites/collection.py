@@ -7,8 +7,8 @@ classes ``Test*`` without a constructor, and those of subclasses of ``unittest.T
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.suites.module_outline import ClassOutline, FunctionSpan
@@ -16,9 +16,6 @@ from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_test_files
 from flashwasm.qe.suites.suite import CollectedTest, Suite
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["collect"]
 
@@ -54,6 +51,7 @@ def collect(
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "pytest.ini").write_text("")
     ...     _ = Path(folder, "test_sum.py").write_text("def test_one(): assert 1")
     ...     [test.nodeid for test in collect(folder, cache=False).tests]
     ['test_sum.py::test_one']

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["NodeIdLookup"]

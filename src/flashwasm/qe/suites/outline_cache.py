@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flashwasm.qe.suites.module_outline import ModuleOutline, parse_outline
 from flashwasm.storage.cache_file import read_cache, write_cache
 from flashwasm.storage.user_folders import cache_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["OutlineCache"]
 

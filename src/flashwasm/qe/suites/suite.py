@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.source_files import Skipped, walk_test_files
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["CollectedTest", "Suite"]
 

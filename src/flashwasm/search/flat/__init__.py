@@ -1,1 +1,1 @@
-"""The flat index: every vector is compared with every query."""
+"""The flat index: a search compares every query with every vector."""

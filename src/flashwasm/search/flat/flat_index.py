@@ -1,4 +1,4 @@
-"""Exact search of vectors that stay in the sandbox."""
+"""Exact search of vectors that lie in linear memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat.panel_search import PanelSearch
-from flashwasm.search.index import Index, in_parts
+from flashwasm.search.index import Index
 from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import checked_k
-from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import StoredVectors
 from flashwasm.storage.file_format import Container
 from flashwasm.validation import as_array
@@ -29,29 +28,32 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 KIND = "flat-index"
-# Vectors that are moved at a time where others are removed.
+# Number of vectors that `remove` moves at a time.
 _MOVED = 8192
-# Queries whose candidates are held at once.
+# Most queries that are searched for at once, because each needs memory for its candidates.
 _QUERIES = 4096
 
 
 class FlatIndex(Index):
-    """Vectors by id, searched exactly.
+    """Vectors by id, searched exactly: every query is compared with every vector.
 
-    The vectors lie in the runtime's linear memory in the order in which a search reads them.
+    The vectors lie in the runtime's linear memory, in the order in which a search reads them.
 
     Parameters
     ----------
     dim : int
         Length of a vector, at most 16,384.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        The cosine, in [-1, 1] and 0 for a zero vector; the dot product; or minus the squared
-        Euclidean distance.
+        Score of a vector for a query. "cosine" is the cosine of the angle between them, in [-1, 1],
+        and 0 for a zero vector. "dot" is their dot product. "l2" is minus their squared Euclidean
+        distance, so that the nearest vector scores highest.
     dtype : {"float32", "int8"}, default "float32"
-        What a search reads: the vectors, or codes of 8 bits, a quarter of their size, which are
-        kept beside them, and then those vectors that may be nearest. The results are the same.
+        Numbers that a search reads. "int8" keeps a code beside each vector, the vector rounded to 8
+        bits a component. A search reads all codes, a quarter of the bytes, and then only the
+        vectors that may be among the nearest. The results are the same.
     runtime : Runtime, optional
-        Where the vectors lie and the search runs.
+        Runtime whose linear memory holds the vectors, and which searches. None means the process's
+        own.
 
     Raises
     ------
@@ -69,7 +71,7 @@ class FlatIndex(Index):
     [['right', 'between']]
     """
 
-    # Half moved, the vectors are of no use to anyone.
+    # A removal is not stopped by a timeout: with half of the vectors moved, none could be found.
     _time_to_remove = np.inf
 
     def __init__(
@@ -91,13 +93,15 @@ class FlatIndex(Index):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory that the vectors take."""
+        """Number of bytes that the vectors take in linear memory."""
         return self._vectors.nbytes
 
     def _positions(self) -> Array:
+        """Return the positions that hold a vector: all of them, without gaps."""
         return np.arange(len(self))
 
     def _add(self, op: Launch, rows: Array, names: Array) -> None:
+        """Add vectors behind the others. They are in the index once they have their ids."""
         first = len(self)
         self._vectors.reserve(first + len(rows))
         self._vectors.put(op, rows, first)
@@ -116,22 +120,23 @@ class FlatIndex(Index):
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            What to search for; in parts, where linear memory is too small for all of them.
+            Vectors to search for. Where linear memory is too small for all of them, they are
+            searched for in parts.
         k : int
-            How many to find for each.
+            Number of vectors to find for each query.
         filter : array_like of bool, shape (len(index),), or set of ids, optional
-            Which vectors to look at: a mask by position, or their ids. Ids that are not in the
-            index are passed over.
+            Vectors to search among: True for each of them in the order of ``index.ids``, or the set
+            of their ids. Ids that are not in the index are ignored. None means all vectors.
         timeout : float, optional
-            Seconds.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Highest first; -inf where there are fewer than k vectors.
+            Scores, highest first; -inf where there are fewer than k vectors.
         ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-            The one at the lowest position first where scores are equal; -1 or None where there are
-            fewer than k.
+            Ids of these vectors. Of vectors with equal scores, the one that comes first in
+            ``index.ids`` comes first. -1 or None where there are fewer than k.
 
         Raises
         ------
@@ -139,16 +144,13 @@ class FlatIndex(Index):
         """
         count, until = checked_k(k), deadline(self._runtime, timeout)
 
-        def search(some: Array) -> tuple[Array, Array]:
-            with self._operation(until) as op:
-                keys = self._search_all(op, some, min(count, len(self)), self._mask(filter))
-                scores, positions = decoded(keys, count)
-                return scores, self._ids.at(positions)
+        def search_all(op: Launch, some: Array) -> Array:
+            return self._search_all(op, some, min(count, len(self)), self._mask(filter))
 
-        return in_parts(search, self._checked(queries, "queries"))
+        return self._search_by(search_all, queries, count, until)
 
     def _search_all(self, op: Launch, queries: Array, k: int, mask: Array | None) -> Array:
-        """Return the keys of the best k for each query."""
+        """Return the keys (n, k) of the nearest vectors to each query, in order."""
         if not k or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
         where = 0 if mask is None else op.place(mask, np.dtype(np.uint8))
@@ -158,7 +160,7 @@ class FlatIndex(Index):
         return np.concatenate(blocks)
 
     def _mask(self, wanted: ArrayLike | set[int] | set[str] | None) -> Array | None:
-        """Return a byte for each position, or None where all are looked at."""
+        """Return a filter as a byte for each position, or None where there is no filter."""
         if wanted is None:
             return None
         if isinstance(wanted, (set, frozenset)):
@@ -175,17 +177,20 @@ class FlatIndex(Index):
         return np.ascontiguousarray(array).view(np.uint8)
 
     def _remove(self, op: Launch, positions: Array) -> None:
+        """Remove the vectors at some positions, by moving those behind them forward."""
         kept = np.delete(self._positions(), positions)
         names = self._ids.compacted(kept)
+        # The position to write next, and the vectors to write there, once they were read.
         progress: tuple[int, Array | None] = int(positions.min()), None
 
-        def move_up(op: Launch) -> None:
+        def move_forward(op: Launch) -> None:
             nonlocal progress
             self._ids = names
             at, rows = progress
             while at < len(kept):
                 if rows is None:
-                    # Each moves towards the front, so what is read was not written over yet.
+                    # Vectors only move towards the front, so none is written over before it is
+                    # read. After an interruption, `rows` are written again and not read again.
                     some = kept[at : at + _MOVED]
                     begin = int(some[0])
                     rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
@@ -193,10 +198,11 @@ class FlatIndex(Index):
                 self._vectors.put(op, rows, at, prepared=True)
                 at, rows = progress = at + _MOVED, None
 
-        self._unfinished = move_up
+        self._unfinished = move_forward
         self._finish(op)
 
     def _contents(self) -> Container:
+        """Return the contents of the file that `save` writes."""
         count = len(self)
         sections = {"vectors": self._vectors.take(0, count)}
         sections |= id_sections(self._ids, np.arange(count))
@@ -209,10 +215,10 @@ class FlatIndex(Index):
 
         Parameters
         ----------
-        path : path
-            The file.
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Where its vectors will lie.
+            Runtime to use. None means the process's own.
 
         Returns
         -------
@@ -221,7 +227,7 @@ class FlatIndex(Index):
         Raises
         ------
         CorruptFileError
-            If a byte of the file was changed, or it is none of a FlatIndex.
+            If a byte of the file was changed, or if it holds something other than a FlatIndex.
         OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)

@@ -1,1 +1,1 @@
-"""The HNSW index: a graph of near neighbours that a search walks along."""
+"""The HNSW index: a search follows the links of a graph of near neighbours."""

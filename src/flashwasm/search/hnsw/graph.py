@@ -1,4 +1,4 @@
-"""The graph of an HNSW index in linear memory: its links, its levels and where a search begins."""
+"""The graph of an HNSW index in linear memory."""
 
 from __future__ import annotations
 
@@ -16,48 +16,54 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# No graph that fits linear memory has use for more.
+# The highest level of a node. No graph that fits into linear memory needs a higher one.
 TOP_LEVEL = 16
 
 
 class Graph:
-    """Nodes by number, each with its level and its links.
+    """Nodes by number, each with a level and a list of links on every level up to its own.
+
+    A list has a fixed length. If a node has fewer links, its own number fills the rest of the list.
 
     Parameters
     ----------
     arena : Arena
-        Where it lies.
+        Arena that the memory is taken from.
     m : int
-        Links of a node on each level above the lowest, which has twice as many.
+        Length of a list on each level above level 0. On level 0 a list is twice as long.
     seed : int
-        What the levels are drawn from.
+        Seed that the levels of the nodes are drawn from.
     """
 
     def __init__(self, arena: Arena, m: int, seed: int) -> None:
         self.m, self._seed = m, seed
+        # Number of nodes, and number of lists above level 0.
         self._size = (0, 0)
+        # Lists of level 0, and all lists above it, those of one node one after another.
         self.links = GrowableArray(arena, (2 * m,), np.uint32)
         self.upper_links = GrowableArray(arena, (m,), np.uint32)
+        # For each node: the number of its list of level 1, its level, and 1 unless it is removed.
         self.upper_at = GrowableArray(arena, (), np.uint32)
         self.levels = GrowableArray(arena, (), np.uint8)
         self.live = GrowableArray(arena, (), np.uint8)
+        # The entry and the number of insertions, which the kernels change.
         self._state = GrowableArray(arena, (), np.uint32)
         self._state.reserve(2)
         self.entry = NO_POSITION
 
     @property
     def nodes(self) -> int:
-        """How many numbers are taken, those of removed nodes among them."""
+        """Number of nodes, removed ones included."""
         return self._size[0]
 
     @property
     def blocks(self) -> int:
-        """How many lists of links there are above level 0."""
+        """Number of lists of links above level 0."""
         return self._size[1]
 
     @property
     def entry(self) -> int:
-        """Where searches begin."""
+        """Number of the node at which searches begin, or ``NO_POSITION`` if there is no node."""
         return int(self._state.all[0])
 
     @entry.setter
@@ -66,7 +72,7 @@ class Graph:
 
     @property
     def inserted(self) -> int:
-        """How many nodes the kernel has inserted so far, modulo 2**32."""
+        """Number of nodes that the kernel has inserted so far, modulo 2**32."""
         return int(self._state.all[1])
 
     @property
@@ -81,7 +87,7 @@ class Graph:
         return sum(column.nbytes for column in columns)
 
     def reserve(self, nodes: int) -> None:
-        """Make room for so many nodes, and draw the levels of those that are new."""
+        """Grow to ``nodes`` nodes. The new ones get their levels, and lists without links."""
         if nodes <= self.nodes:
             return
         levels = drawn_levels(self._seed, self.nodes, nodes, self.m)
@@ -92,31 +98,36 @@ class Graph:
         self.upper_links.reserve(blocks)
         new = slice(self.nodes, nodes)
         self.levels.all[new], self.upper_at.all[new] = levels, places
-        # A node with no links has itself in their place.
         self.links.all[new] = np.arange(self.nodes, nodes, dtype=np.uint32)[:, None]
         owners = np.repeat(np.arange(self.nodes, nodes, dtype=np.uint32), levels)
         self.upper_links.all[self.blocks : blocks] = owners[:, None]
-        # At once: an interruption leaves both as they were.
+        # One assignment sets both numbers, so Ctrl-C cannot come in between.
         self._size = (nodes, blocks)
 
     def free(self) -> Array:
-        """Return the numbers that no node has, the lowest first."""
+        """Return the numbers of removed nodes, in order."""
         return np.flatnonzero(self.live.all[: self.nodes] == 0)
 
     def taken(self) -> Array:
-        """Return the numbers of the nodes that are there, in order."""
+        """Return the numbers of the nodes that are not removed, in order."""
         return np.flatnonzero(self.live.all[: self.nodes])
 
     def lists(self) -> tuple[Array, Array]:
-        """Return the links of level 0 and those above."""
+        """Return the lists of links of level 0, and those of all levels above."""
         return self.links.all[: self.nodes], self.upper_links.all[: self.blocks]
 
     def owners(self) -> Array:
-        """Return the node that each list above level 0 belongs to."""
+        """Return, for each list above level 0, the number of the node that it belongs to."""
         return np.repeat(np.arange(self.nodes), self.levels.all[: self.nodes])
 
     def beside(self, gone: Array) -> Array:
-        """Return the nodes that stay and have a link to or from one of those marked as gone."""
+        """Return the nodes that stay and have a link to or from a node that goes.
+
+        Parameters
+        ----------
+        gone : numpy.ndarray of uint8, shape (nodes,)
+            A mark for each node: 1 if it goes, else 0.
+        """
         beside = np.zeros(self.nodes, np.bool_)
         lowest, upper = self.lists()
         owners = self.owners()
@@ -127,13 +138,19 @@ class Graph:
         return np.flatnonzero(beside & (gone == 0)).astype(np.uint32)
 
     def choose_entry(self) -> None:
-        """Begin at the first of the nodes of the highest level."""
+        """Let searches begin at the first node of those with the highest level."""
         alive = self.live.all[: self.nodes] != 0
         highest = np.where(alive, self.levels.all[: self.nodes].astype(np.int16), -1)
         self.entry = int(highest.argmax()) if alive.any() else NO_POSITION
 
     def isolate(self, gone: Array) -> None:
-        """Clear the links of nodes marked as gone, and any that still lead to them."""
+        """Clear the lists of the nodes that go, and every link to them that is left.
+
+        Parameters
+        ----------
+        gone : numpy.ndarray of uint8, shape (nodes,)
+            A mark for each node: 1 if it goes, else 0.
+        """
         for lists, owners in zip(self.lists(), (np.arange(self.nodes), self.owners()), strict=True):
             lists[gone[owners] != 0] = owners[gone[owners] != 0, None]
             for at in np.flatnonzero((gone[lists] != 0).any(axis=1) & (gone[owners] == 0)):
@@ -143,10 +160,10 @@ class Graph:
 
 
 def drawn_levels(seed: int, begin: int, end: int, m: int) -> Array:
-    """Return the levels of nodes [begin, end): above each level are a share of 1 / m.
+    """Draw the levels of nodes [begin, end): of the nodes on a level, 1 / m are on the next too.
 
-    A level depends on the seed and the node's number alone, by integers alone, so it is the same
-    everywhere and however nodes are added.
+    A level is computed with integers only, from the seed and the number of the node. So it is the
+    same on every machine, and does not depend on the calls by which nodes are added.
     """
     mixed = np.arange(begin + 1, end + 1, dtype=np.uint64)
     # SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).

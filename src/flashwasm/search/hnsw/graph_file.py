@@ -1,4 +1,4 @@
-"""A graph on disk, and what has to hold of one before it is searched."""
+"""The part of an HNSW index's file that holds the graph, and the checks of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def graph_sections(store: VectorGraph) -> dict[str, Array]:
-    """Return the sections of vectors and their graph; its levels follow from its seed."""
+    """Return the sections of vectors and graph. The levels are not stored: the seed gives them."""
     graph = store.graph
     live = graph.live.all[: graph.nodes]
     vectors = store.vectors.take(0, graph.nodes)
@@ -31,12 +31,12 @@ def graph_sections(store: VectorGraph) -> dict[str, Array]:
 def read_graph(op: Launch, file: IndexFile, store: VectorGraph) -> None:
     """Fill an empty graph from a file.
 
-    Every number that the search will follow is held against the bounds first.
+    Kernels follow the links without checking them, so every link is checked here.
 
     Raises
     ------
     CorruptFileError
-        If one does not hold.
+        If the file does not hold a sound graph.
     """
     graph = store.graph
     rows = file.vectors(store.vectors.dim)
@@ -49,7 +49,7 @@ def read_graph(op: Launch, file: IndexFile, store: VectorGraph) -> None:
     upper_links = file.section("upper_links", "<u4", (graph.blocks, graph.m))
     levels = graph.levels.all[:nodes]
     own, owners = np.arange(nodes), graph.owners()
-    # Which level each list above the lowest is of: 1, 2, ... for each owner.
+    # The level of each list above level 0: they are numbered 1, 2, ... for each owner.
     of_level = np.arange(graph.blocks) - graph.upper_at.all[:nodes][owners] + 1
     _check_lists(file, links, own, live, levels, np.zeros(nodes, np.int64))
     _check_lists(file, upper_links, owners, live, levels, of_level)
@@ -71,7 +71,23 @@ def read_graph(op: Launch, file: IndexFile, store: VectorGraph) -> None:
 def _check_lists(
     file: IndexFile, lists: Array, owners: Array, live: Array, levels: Array, of_level: Array
 ) -> None:
-    """Check lists of links: nodes that are there, up to the list's level; then the owner only."""
+    """Refuse the file unless each list holds links to nodes of its level, then only its owner.
+
+    Parameters
+    ----------
+    file : IndexFile
+        The file that the lists are from.
+    lists : numpy.ndarray of uint32, shape (n, length)
+        Lists of links.
+    owners : numpy.ndarray of int, shape (n,)
+        Node that each list belongs to.
+    live : numpy.ndarray of uint8, shape (nodes,)
+        A mark for each node: 1 unless it is removed.
+    levels : numpy.ndarray of uint8, shape (nodes,)
+        Level of each node.
+    of_level : numpy.ndarray of int, shape (n,)
+        Level of each list.
+    """
     if lists.size == 0:
         return
     if lists.max() >= len(live):

@@ -96,7 +96,7 @@ class VectorGraph:
         self.graph.live.all[places[:done]] = 1
         return done
 
-    def mend_around(self, op: Launch, places: Array) -> None:
+    def repair_around(self, op: Launch, places: Array) -> None:
         """Link the neighbours of the nodes at these places anew, without these nodes."""
         gone = self._out(places)
         self._change(op, HNSW_REPAIR, self.graph.beside(gone), gone)
@@ -104,7 +104,7 @@ class VectorGraph:
     def cut_off(self, places: Array) -> None:
         """Clear all links to and from the nodes at these places.
 
-        The graph is sound afterwards even if `mend_around` was interrupted.
+        The graph is sound afterwards even if `repair_around` was interrupted.
         """
         self.graph.isolate(self._out(places))
 

@@ -1,4 +1,4 @@
-"""Approximate search of a graph over vectors that stay in the sandbox."""
+"""Approximate search of a graph over vectors that lie in linear memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
 from flashwasm.search.hnsw.graph_search import VectorGraph
-from flashwasm.search.index import Index, in_parts
+from flashwasm.search.index import Index
 from flashwasm.search.index_file import IndexFile, id_sections
 from flashwasm.search.parameters import FEWEST_LINKS, checked_ef, checked_k, checked_m, checked_seed
 from flashwasm.search.result_keys import decoded
@@ -29,34 +29,40 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 KIND = "hnsw-index"
-# Queries that a report is made from.
+# Most queries that the recall of a report is measured with.
 _SAMPLE = 64
 
 
 class HNSWIndex(Index):
-    """Vectors by id, searched through a hierarchical navigable small-world graph.
+    """Vectors by id, searched approximately by a hierarchical navigable small-world graph.
 
-    The graph depends on the vectors, their order and the seed alone: not on the number of calls
-    that add them, nor on threads.
+    The graph depends only on the vectors, their order and the seed. It is the same for any number
+    of threads, and whether the vectors are added in one call or in several.
 
     Parameters
     ----------
     dim : int
         Length of a vector, at most 16,384.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        As `FlatIndex` has it.
+        Score of a vector for a query. "cosine" is the cosine of the angle between them, in [-1, 1],
+        and 0 for a zero vector. "dot" is their dot product. "l2" is minus their squared Euclidean
+        distance, so that the nearest vector scores highest.
     m : int, default 16
-        Links that a new vector gets, from 2 to 256; on the lowest level it may come to have twice
-        as many. More make a better and larger graph.
+        Number of links that a new vector gets on each level, from 2 to 256. Vectors added later may
+        link to it, up to twice as many links on the lowest level. More links take more memory and
+        time, and a search finds more of the nearest.
     ef_construction : int, default 200
-        Candidates that the links are chosen from, at most 4096.
+        Number of candidates that the links of a new vector are chosen from, at most 4096. More
+        candidates take more time in `add`, and a search finds more of the nearest.
     seed : int, default 0
-        What the levels are drawn from.
+        Seed that the level of each vector is drawn from.
     dtype : {"float32", "int8"}, default "float32"
-        What the search of the graph reads: the vectors, or codes of 8 bits, after which the best
-        2 k (20 at least) are ranked by the vectors. Scores are the vectors' own in either case.
+        Numbers by which the graph is searched. "int8" keeps a code beside each vector, the vector
+        rounded to 8 bits a component. The graph is searched by codes; then the best 2 k results, at
+        least 20, are ranked by the vectors. The scores are those of the vectors in either case.
     runtime : Runtime, optional
-        Where the vectors and the graph lie and the search runs.
+        Runtime whose linear memory holds the vectors and the graph, and which searches. None means
+        the process's own.
 
     Raises
     ------
@@ -109,21 +115,23 @@ class HNSWIndex(Index):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory that the vectors and the graph take."""
+        """Number of bytes that the vectors and the graph take in linear memory."""
         return self._store.vectors.nbytes + self._store.graph.nbytes
 
     def _positions(self) -> Array:
+        """Return the positions that hold a vector; those of removed ones lie between them."""
         return self._store.graph.taken()
 
     def _add(self, op: Launch, rows: Array, names: Array) -> None:
+        """Write vectors, link them, and name those that were linked before an interruption."""
         places = self._store.place(op, rows)
         before = self._store.graph.inserted
 
-        def name(_: Launch) -> None:
+        def name_linked(_: Launch) -> None:
             done = self._store.mark_inserted(places, before)
             self._ids.assign(places[:done], names[:done])
 
-        self._unfinished = name
+        self._unfinished = name_linked
         try:
             self._store.insert(op, places)
         finally:
@@ -138,29 +146,30 @@ class HNSWIndex(Index):
         exact: bool | None = None,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
-        """Find vectors that score highest with each query.
+        """Find k of the vectors that score highest with each query.
 
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            What to search for; in parts, where linear memory is too small for all of them.
+            Vectors to search for. Where linear memory is too small for all of them, they are
+            searched for in parts.
         k : int
-            How many to find for each.
+            Number of vectors to find for each query.
         ef : int, default 100
-            How many the search of the graph keeps, at least k, at most 4096: more find more and
-            take longer.
+            Number of candidates that the search of the graph keeps, at most 4096. It keeps at least
+            k. With more candidates it finds more of the nearest vectors and takes longer.
         exact : bool, optional
-            Whether to look at every vector. None does so where that is as quick; see
-            ``search_report``.
+            True compares each query with every vector, False searches the graph. None compares with
+            every vector if that takes no longer; `search_report` says which.
         timeout : float, optional
-            Seconds.
+            Seconds that the call may take. None means the runtime's own timeout.
 
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Highest first; -inf where fewer than k vectors were found.
+            Scores, highest first; -inf where fewer than k vectors were found.
         ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-            -1 or None where fewer were found.
+            Ids of these vectors; -1 or None where fewer than k were found.
 
         Raises
         ------
@@ -169,31 +178,39 @@ class HNSWIndex(Index):
         count, width = checked_k(k), checked_ef(ef, "ef")
         until = deadline(self._runtime, timeout)
 
-        def search(some: Array) -> tuple[Array, Array]:
-            with self._operation(until) as op:
-                by_scan, _ = plan(len(self), max(count, width), exact=exact)
-                keys = self._search(op, some, count, None if by_scan else width)
-                scores, positions = decoded(keys, count)
-                return scores, self._ids.at(positions)
+        def search(op: Launch, some: Array) -> Array:
+            by_scan, _ = plan(len(self), max(count, width), exact=exact)
+            return self._search(op, some, count, None if by_scan else width)
 
-        return in_parts(search, self._checked(queries, "queries"))
+        return self._search_by(search, queries, count, until)
 
     def search_report(
         self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
     ) -> SearchReport:
-        """Say how a search would be answered, and measure its recall on a sample of the queries.
+        """Report how `search` would answer, and measure its recall on a sample of the queries.
 
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            Up to 64 of them, evenly spaced, are searched for in both ways.
-        k, ef, exact
-            As ``search`` takes them.
+            Vectors to search for. At most 64 of them, evenly spaced, are searched for by the graph
+            and by comparison with every vector.
+        k : int
+            Number of vectors to find for each query.
+        ef : int, default 100
+            Number of candidates that the search of the graph keeps, at most 4096.
+        exact : bool, optional
+            True compares each query with every vector, False searches the graph. None compares with
+            every vector if that takes no longer.
 
         Returns
         -------
         SearchReport
-            A vector found counts where its score reaches that of the k-th nearest.
+            Report. Its recall counts a vector as one of the k nearest if it scores at least as high
+            as the k-th nearest, so that a tie is no miss.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         wanted = self._checked(queries, "queries")
         count, width = checked_k(k), checked_ef(ef, "ef")
@@ -210,7 +227,7 @@ class HNSWIndex(Index):
         return SearchReport(by_scan, reason, recall, len(sample))
 
     def _search(self, op: Launch, queries: Array, k: int, ef: int | None) -> Array:
-        """Return the keys of what is found: by the graph, or where ef is None by a scan."""
+        """Return the keys of the results: of the graph, or of all vectors where ef is None."""
         nearest = min(k, len(self))
         if not nearest or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
@@ -222,6 +239,7 @@ class HNSWIndex(Index):
         return store.search(op, queries, nearest, max(ef, nearest))
 
     def _remove(self, op: Launch, places: Array) -> None:
+        """Remove the vectors at some positions, and repair the graph around them."""
         names = self._ids.at(places)
 
         def forget(_: Launch) -> None:
@@ -230,11 +248,12 @@ class HNSWIndex(Index):
 
         self._unfinished = forget
         try:
-            self._store.mend_around(op, places)
+            self._store.repair_around(op, places)
         finally:
             self._finish(op)
 
     def _contents(self) -> Container:
+        """Return the contents of the file that `save` writes."""
         taken = self._store.graph.taken()
         sections = graph_sections(self._store) | id_sections(self._ids, taken)
         parameters = {
@@ -253,10 +272,10 @@ class HNSWIndex(Index):
 
         Parameters
         ----------
-        path : path
-            The file.
+        path : str or os.PathLike
+            Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Where it will lie.
+            Runtime to use. None means the process's own.
 
         Returns
         -------
@@ -265,7 +284,7 @@ class HNSWIndex(Index):
         Raises
         ------
         CorruptFileError
-            If a byte of the file was changed, or it is none of an HNSWIndex.
+            If a byte of the file was changed, or if it holds something other than an HNSWIndex.
         OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)

@@ -1,11 +1,11 @@
-"""The options of attention that hold for every query: who sees whom, and what scores become."""
+"""What the options of attention do to scores: their checks, and the form that the kernel takes."""
 
 from __future__ import annotations
 
 import math
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,29 +14,27 @@ from flashwasm.kernel_table import ATTENTION_OPEN
 from flashwasm.validation import as_array, finite_float, floats, kernel_float
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.flash_attention.options import AttentionOptions, Causal, Window
+
     Array = NDArray[Any]
-    Causal: TypeAlias = bool | str | int | ArrayLike
-    Window: TypeAlias = Sequence[int | None]
 
 _CHOICES = "False, True (where Lq == Lk), 'top_left', 'bottom_right', an int or an integer array"
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Which weights are dropped, as the kernel takes it.
+    """Dropout of weights.
 
     Attributes
     ----------
     threshold : int
-        Of 2**32: how many weights are dropped; 0 for none.
+        A weight is dropped if its random number of 32 bits is less than this; 0 drops none.
     kept_scale : float
-        What the others are multiplied with.
+        Factor of the other weights, 1 / (1 - dropout).
     seed_low, seed_high : int
-        The seed's halves, 32 bits each.
+        Lower and upper 32 bits of the seed.
     """
 
     threshold: int = 0
@@ -45,23 +43,29 @@ class Dropout:
     seed_high: int = 0
 
 
+# The usual case, made once.
 _NO_DROPOUT = Dropout()
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What holds for every leading index and query.
+class ScoreModifiers:
+    """Checked options that are the same for every leading index and query.
 
     Attributes
     ----------
     before, after : int
-        How far a query sees from its diagonal; ``ATTENTION_OPEN`` for no bound.
-    scale, softcap : float
-        Factor of the scores, and their bound or 0.
-    alibi, sinks : numpy.ndarray or None
-        Shape (Hq,): slopes, and one more logit a head.
+        Most keys that a query sees before and after its diagonal; ``ATTENTION_OPEN`` means all. The
+        causal rule makes ``after`` 0.
+    scale : float
+        Factor of the scores.
+    softcap : float
+        Bound of the magnitude of scores, or 0 for none.
+    alibi : numpy.ndarray of float32, shape (Hq,), or None
+        ALiBi slope of each query head.
+    sinks : numpy.ndarray of float32, shape (Hq,), or None
+        One more logit for each query head.
     dropout : Dropout
-        Which weights are dropped.
+        Dropout of weights.
     """
 
     before: int
@@ -72,53 +76,48 @@ class Rules:
     sinks: Array | None
     dropout: Dropout
 
-    def of_heads(self, heads: slice) -> Rules:
-        """Return the rules of some of the query heads."""
+    def of_heads(self, heads: slice) -> ScoreModifiers:
+        """Return the modifiers of some of the query heads."""
         alibi = None if self.alibi is None else self.alibi[heads]
         return replace(self, alibi=alibi, sinks=None if self.sinks is None else self.sinks[heads])
 
 
-def checked_rules(
-    heads: int,
-    dim: int,
-    *,
-    causal: bool,
-    scale: float | None = None,
-    window: Window | None = None,
-    softcap: float | None = None,
-    alibi_slopes: ArrayLike | None = None,
-    sinks: ArrayLike | None = None,
-    dropout: float = 0.0,
-    seed: int | None = None,
-) -> Rules:
-    """Check the options and bring them into one form."""
-    before, after = _checked_window(window)
+def checked_modifiers(heads: int, dim: int, options: AttentionOptions) -> ScoreModifiers:
+    """Check the options for Hq query heads of dimension D, and return them in one form."""
+    before, after = _checked_window(options["window"])
+    softcap, scale = options["softcap"], options["scale"]
     cap = 0.0 if softcap is None else kernel_float(softcap, "softcap")
     if cap < 0:
         message = f"softcap: expected a positive number, or 0 or None for none, got {softcap}"
         raise ShapeError(message)
-    return Rules(
+    return ScoreModifiers(
         before=before,
-        after=min(after, 0) if causal else after,
+        after=min(after, 0) if is_causal(options["causal"]) else after,
         scale=1 / math.sqrt(max(dim, 1)) if scale is None else kernel_float(scale, "scale"),
         softcap=cap,
-        alibi=_a_number_a_head(alibi_slopes, "alibi_slopes", heads),
-        sinks=_a_number_a_head(sinks, "sinks", heads),
-        dropout=_checked_dropout(dropout, seed),
+        alibi=_number_of_each_head(options["alibi_slopes"], "alibi_slopes", heads),
+        sinks=_number_of_each_head(options["sinks"], "sinks", heads),
+        dropout=_checked_dropout(options["dropout"], options["seed"]),
     )
 
 
 def is_causal(causal: Causal) -> bool:
-    """Return whether there is a causal rule."""
+    """Return True if there is a causal rule. The offset 0 is one; False and None are none."""
     return bool(causal) if isinstance(causal, (bool, np.bool_)) else causal is not None
 
 
 def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -> Array:
-    """Return the diagonal's offset for each leading index; 0 where there is no causal rule.
+    """Return the offset of the diagonal for each leading index; 0 where ``causal`` is False.
 
-    ``lengths`` has the keys that count for each, of which "bottom_right" aligns the last.
+    Parameters
+    ----------
+    causal : bool, str, int or array_like of int
+        The option.
+    queries, keys : int
+        Lq and Lk.
+    lengths : numpy.ndarray of int, shape of the leading axes
+        Numbers of keys that count. "bottom_right" aligns the last of them with the last query.
     """
-    offset: Array
     if not is_causal(causal):
         return np.zeros(lengths.shape, np.int64)
     if isinstance(causal, (bool, np.bool_)):
@@ -128,32 +127,37 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
                 f"expected one of {_CHOICES}"
             )
             raise ShapeError(message)
-        offset = np.array(0)
-    elif isinstance(causal, str):
-        named = {"top_left": np.array(0), "bottom_right": lengths - queries}
-        if causal not in named:
-            message = f"causal: expected one of {_CHOICES}, got {causal!r}"
-            raise ShapeError(message)
-        offset = named[causal]
-    else:
-        offset = as_array(causal, "causal")
-        if offset.dtype.kind not in "iu":
-            message = f"causal: expected one of {_CHOICES}, got {offset.dtype}"
-            raise DTypeError(message)
+        return np.zeros(lengths.shape, np.int64)
+    if isinstance(causal, str):
+        if causal == "top_left":
+            return np.zeros(lengths.shape, np.int64)
+        if causal == "bottom_right":
+            return np.asarray(lengths - queries)
+        message = f"causal: expected one of {_CHOICES}, got {causal!r}"
+        raise ShapeError(message)
+    return _checked_offsets(causal, lengths.shape)
+
+
+def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...]) -> Array:
+    """Return offsets that the user gave, one for each leading index."""
+    offsets = as_array(causal, "causal")
+    if offsets.dtype.kind not in "iu":
+        message = f"causal: expected one of {_CHOICES}, got {offsets.dtype}"
+        raise DTypeError(message)
+    # ATTENTION_OPEN is past any sequence that fits linear memory. An offset beyond it means the
+    # same, and could overflow when a position is added.
+    clipped = np.clip(offsets, -ATTENTION_OPEN, ATTENTION_OPEN).astype(np.int64)
     try:
-        # Clipped past any sequence that fits linear memory, so that positions can be added.
-        clipped = np.clip(offset, -ATTENTION_OPEN, ATTENTION_OPEN).astype(np.int64)
-        return np.broadcast_to(clipped, lengths.shape)
+        return np.broadcast_to(clipped, lead)
     except ValueError:
         message = (
-            f"causal: expected offsets that broadcast to leading axes {lengths.shape}, "
-            f"got {offset.shape}"
+            f"causal: expected offsets that broadcast to leading axes {lead}, got {offsets.shape}"
         )
         raise ShapeError(message) from None
 
 
 def _checked_window(window: Window | None) -> tuple[int, int]:
-    """Return how far a query sees before and after its diagonal."""
+    """Return the most keys that a query sees before and after its diagonal."""
     if window is None:
         return ATTENTION_OPEN, ATTENTION_OPEN
     if not isinstance(window, (tuple, list, np.ndarray)) or len(window) != 2:
@@ -179,7 +183,7 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
 
 
 def _checked_dropout(probability: float, seed: int | None) -> Dropout:
-    """Check probability and seed; without a seed, take one from the system."""
+    """Check probability and seed. A seed of None is drawn from the operating system."""
     if seed is None and isinstance(probability, float) and probability == 0.0:
         return _NO_DROPOUT
     p = finite_float(probability, "dropout")
@@ -194,12 +198,13 @@ def _checked_dropout(probability: float, seed: int | None) -> Dropout:
     elif not 0 <= seed < 1 << 64:
         message = f"seed: expected at least 0 and less than 2**64, got {seed}"
         raise ShapeError(message)
-    # Drawing 32 bits below the threshold has the probability to within 2**-32.
+    # A random number of 32 bits is below the threshold with probability p, to within 2**-32.
     threshold = min(round(p * 2**32), 2**32 - 1)
     return Dropout(threshold, 1 / (1 - p), int(seed) & 0xFFFFFFFF, int(seed) >> 32)
 
 
-def _a_number_a_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
+def _number_of_each_head(x: ArrayLike | None, name: str, heads: int) -> Array | None:
+    """Return checked float32 numbers, shape (Hq,), or None for None."""
     if x is None:
         return None
     array = floats(x, name)

@@ -1,4 +1,4 @@
-"""How a cache stores keys and values: the layouts of ``enum storage`` in wasm/abi.h."""
+"""The formats in which a cache stores keys and values: ``enum storage`` of wasm/abi.h."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 _INT8_MAX = 127
 
 
-class Stored(ABC):
-    """Keys or values of a cache.
+class CacheArray(ABC):
+    """The keys of a cache, or its values, as a resident array.
 
     Attributes
     ----------
+    kind : int
+        Member of ``enum storage``.
     rows : numpy.ndarray, shape (batch, heads, capacity, columns)
-        Where they lie as the kernel's strides have it; the numbers are in another order.
-    scales : numpy.ndarray or None
-        Shape (batch, heads, capacity): the factor of each row, where there is one.
+        The array, with the strides that the kernel takes. A format of panels stores the numbers in
+        an order that no strides describe, so only `read` tells which number is which.
+    scales : numpy.ndarray, shape (batch, heads, capacity), or None
+        Factor of each row, for a format that has one.
     """
 
     kind: int
@@ -38,20 +41,28 @@ class Stored(ABC):
 
     @abstractmethod
     def write(self, at: Array, x: Array) -> None:
-        """Store rows ``x``, shape (batch, heads, n, columns), as numbers ``at``."""
+        """Store rows.
+
+        Parameters
+        ----------
+        at : numpy.ndarray of int, shape (n,)
+            Positions of the rows.
+        x : numpy.ndarray of float32, shape (batch, heads, n, columns)
+            The rows.
+        """
 
     @abstractmethod
     def read(self, at: Array) -> Array:
-        """Return rows as float32."""
+        """Return the rows at some positions, as float32."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes in linear memory."""
+        """Bytes of linear memory, with those of scales and padding."""
         scales = 0 if self.scales is None else self.scales.nbytes
         return math.prod(self.rows.strides[:1] + self.rows.shape[:1]) + scales
 
 
-class Halves(Stored):
+class Float16Rows(CacheArray):
     """Rows of float16."""
 
     kind = STORED_HALVES
@@ -60,36 +71,49 @@ class Halves(Stored):
         self.rows = runtime.empty(shape, np.float16)
 
     def write(self, at: Array, x: Array) -> None:
-        """Store rows."""
+        """Store rows, rounded to float16."""
         self.rows[:, :, at] = x
 
     def read(self, at: Array) -> Array:
-        """Return rows."""
+        """Return the rows at some positions, as float32."""
         return self.rows[:, :, at].astype(np.float32)
 
 
-class Panels(Stored):
-    """Rows of float32 in panels: see ``enum storage``."""
+class Float32Panels(CacheArray):
+    """Rows of float32 in panels, the order in which the kernel multiplies them.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        Runtime in whose linear memory the panels lie.
+    shape : tuple of int
+        (batch, heads, capacity, columns), with a capacity that is a multiple of the panel.
+    values : bool
+        True for values, whose panels are made of columns. Those of keys are made of rows.
+    """
 
     kind = STORED_PANELS
     dtype: type = np.float32
-    _pair = 1  # Rows, of values, or columns, of keys, that lie side by side.
-    _key_columns = 1  # The columns of keys are padded to a multiple of so many.
+    # Number of rows of values, or of columns of keys, that lie side by side.
+    _pair = 1
+    # The columns of keys are padded to a multiple of this.
+    _key_columns = 1
 
     def __init__(self, runtime: Runtime, shape: tuple[int, ...], *, values: bool) -> None:
         batch, heads, capacity, self._columns = shape
         multiple = ATTENTION_PANEL if values else self._key_columns
-        padded = -(-self._columns // multiple) * multiple
+        padded = math.ceil(self._columns / multiple) * multiple
         across, along = (padded, capacity) if values else (capacity, padded)
         tiles = (across // ATTENTION_PANEL, along // self._pair, ATTENTION_PANEL, self._pair)
         storage = runtime.empty((batch, heads, *tiles), self.dtype)
         storage[...] = 0
-        # A view with axes (batch, heads, group of rows, row of it, group of columns, column of it).
+        # A view whose axes are (batch, heads, group of rows, row in its group, group of columns,
+        # column in its group).
         self._tiles = storage.transpose((0, 1, 3, 5, 2, 4) if values else (0, 1, 2, 4, 3, 5))
         self.rows = storage.reshape(batch, heads, capacity, padded)[..., : self._columns]
 
     def write(self, at: Array, x: Array) -> None:
-        """Store rows."""
+        """Store rows, padded with zeros."""
         groups, width = self._tiles.shape[-2:]
         padded = np.zeros((*x.shape[:-1], groups * width), self.dtype)
         padded[..., : self._columns] = x
@@ -97,17 +121,22 @@ class Panels(Stored):
         self._tiles[:, :, group, row] = padded.reshape(*x.shape[:-1], groups, width)
 
     def read(self, at: Array) -> Array:
-        """Return rows."""
+        """Return the rows at some positions, as float32."""
         group, row = np.divmod(at, self._tiles.shape[3])
         tiles = self._tiles[:, :, group, row]
         return tiles.reshape(*tiles.shape[:3], -1)[..., : self._columns].astype(np.float32)
 
 
-class Int8(Panels):
-    """Rows as int8 with a factor each, symmetric about zero."""
+class Int8Panels(Float32Panels):
+    """Rows of int8 in panels, each row with a factor.
+
+    A row is stored as round(127 x / greatest), where greatest is its greatest magnitude, and its
+    factor is greatest / 127. A row that is not finite has the factor NaN.
+    """
 
     kind = STORED_INT8
     dtype = np.int8
+    scales: Array
     _pair = 2
     _key_columns = 8
 
@@ -118,7 +147,6 @@ class Int8(Panels):
 
     def write(self, at: Array, x: Array) -> None:
         """Store rows, rounded to the nearest of 255 steps."""
-        assert self.scales is not None  # noqa: S101 - set above.
         greatest = np.abs(x).max(axis=-1, initial=0.0)
         scales = np.where(np.isfinite(greatest), greatest, np.nan).astype(np.float32) / _INT8_MAX
         usable = np.where(scales > 0, scales, 1.0)[..., None]
@@ -128,26 +156,24 @@ class Int8(Panels):
         self.scales[:, :, at] = scales
 
     def read(self, at: Array) -> Array:
-        """Return rows."""
-        assert self.scales is not None  # noqa: S101 - set above.
+        """Return the rows at some positions, times their factors."""
         return super().read(at) * self.scales[:, :, at][..., None]
 
 
-def stored_pair(
+def cache_arrays(
     runtime: Runtime, dtype: str, batch: int, heads: int, capacity: int, dims: tuple[int, int]
-) -> tuple[Stored, Stored]:
-    """Return storage for keys and for values."""
-    rows = -(-capacity // ATTENTION_PANEL) * ATTENTION_PANEL
+) -> tuple[CacheArray, CacheArray]:
+    """Return the arrays for the keys and for the values of a cache."""
+    rows = math.ceil(capacity / ATTENTION_PANEL) * ATTENTION_PANEL
     keys, values = ((batch, heads, rows, columns) for columns in dims)
-    if dtype == "float32":
-        return Panels(runtime, keys, values=False), Panels(runtime, values, values=True)
     if dtype == "float16":
-        return Halves(runtime, keys), Halves(runtime, values)
-    return Int8(runtime, keys, values=False), Int8(runtime, values, values=True)
+        return Float16Rows(runtime, keys), Float16Rows(runtime, values)
+    panels = Float32Panels if dtype == "float32" else Int8Panels
+    return panels(runtime, keys, values=False), panels(runtime, values, values=True)
 
 
 def check_range(x: Array, name: str, dtype: str) -> None:
-    """Raise where a finite number is too large for the storage."""
+    """Raise ShapeError if a finite number is too large for the format."""
     largest = float(np.finfo(np.float16).max)
     if dtype != "float16" or not x.size:
         return

@@ -1,8 +1,7 @@
-"""Deliberate mistakes in attention are caught: the bounds that the tests use are not too wide.
+"""Deliberate mistakes in attention are found: the bounds that the tests use are not too wide.
 
-Each mutant is the oracle with one mistake. It stands in for the package on the problems below and
-has to be found out on one of them at least; the oracle itself, narrowed to float32, has to pass on
-all.
+Each mutant is the oracle with one mistake, and is tested on the problems below in place of the
+package. It must fail on at least one. The oracle itself, rounded to float32, must pass on all.
 """
 
 import numpy as np
@@ -15,7 +14,7 @@ HEADS, KEY_HEADS = 4, 2
 
 
 def problem(queries=70, keys=140, dim=16, size=1.0, **options):
-    """Return operands and options; scores grow with the square of `size`."""
+    """Return operands and options of attention. The scores grow with the square of `size`."""
     q, k = normal(HEADS, queries, dim) * size, normal(KEY_HEADS, keys, dim, seed=1) * size
     return (q, k, normal(KEY_HEADS, keys, 8, seed=2)), options
 
@@ -37,11 +36,12 @@ PROBLEMS = [
 
 
 def right(operands, options):
+    """Return the oracle's result."""
     return reference.attention(*operands, **options)
 
 
 def with_options(change):
-    """Return a mutant that changes the options before it computes."""
+    """Return a mutant that changes the options, and then computes rightly."""
     return lambda operands, options: reference.attention(*operands, **change(dict(options)))
 
 
@@ -68,7 +68,7 @@ def slopes_with_the_other_sign(options):
 
 
 def tiled_heads(operands, options):
-    """Key heads repeated as 0 1 0 1 where they should be 0 0 1 1."""
+    """Repeat the key heads as 0 1 0 1. Right would be 0 0 1 1."""
     q, k, v = operands
     return reference.attention(q, np.tile(k, (2, 1, 1)), np.tile(v, (2, 1, 1)), **options)
 
@@ -80,7 +80,7 @@ def mean_for_rows_that_see_nothing(operands, options):
 
 
 def weighted(operands, options, weigh):
-    """Return the weights that `weigh` makes of the scores, times the values."""
+    """Return the values weighted by what `weigh` computes from the scores and the LSE."""
     sinks = options.pop("sinks", None)
     scores = reference.attention_scores(*operands[:2], **options)
     _, lse = reference.attention(*operands, sinks=sinks, **options)
@@ -139,7 +139,7 @@ MUTANTS = {
 
 
 def passes(attention):
-    """Return for each problem whether an implementation's result is within bounds."""
+    """Return, for each problem, True if an implementation's result is within the bounds."""
     verdicts = []
     for operands, options in PROBLEMS:
         expected_out, expected_lse = right(operands, options)
@@ -160,5 +160,5 @@ def test_the_oracle_passes():
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_found_out(name):
+def test_a_mutant_fails(name):
     assert not all(passes(MUTANTS[name]))

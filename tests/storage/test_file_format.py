@@ -1,4 +1,4 @@
-"""The file format: what was written comes back, and a file with one changed byte is refused."""
+"""The file format: contents survive, and a file with one changed byte is refused."""
 
 import random
 import re
@@ -33,7 +33,7 @@ def path(tmp_path):
     return path
 
 
-def test_what_was_written_comes_back(path):
+def test_contents_survive_writing_and_reading(path):
     read = read_container(path, "test")
     assert (read.kind, read.metric, read.dtype) == ("test", "cosine", "int8")
     assert read.parameters == WHOLE.parameters
@@ -51,7 +51,7 @@ def test_the_same_content_has_the_same_bytes(path, tmp_path):
 
 
 def test_every_byte_is_checked(path):
-    """Any byte changed, any length but the right one: refused, with the file's name."""
+    """A file with any byte changed or of any other length is refused, with its name."""
     content = path.read_bytes()
     for at in range(len(content)):
         damaged = bytearray(content)
@@ -82,7 +82,7 @@ def test_every_byte_is_checked(path):
         (lambda c: c[:-70] + b"\7" + c[-69:], "damaged|changed"),
     ],
 )
-def test_what_was_wrong_is_said(path, change, message):
+def test_errors_say_what_is_wrong(path, change, message):
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(fw.CorruptFileError, match=message):
         read_container(path, "test")
@@ -93,13 +93,13 @@ def test_another_kind_is_refused(path):
         read_container(path, "flat-index")
 
 
-def test_a_missing_file_is_missing(tmp_path):
+def test_a_missing_file_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_container(tmp_path / "none", "test")
 
 
 def with_table(content, change):
-    """Return the file with its table of sections changed, and a checksum that fits it."""
+    """Return the file's content with its table of sections changed and a checksum that fits."""
     count = struct.unpack_from("<I", content, 12)[0]
     table = bytearray(content[64 : 64 + 64 * count])
     change(table)
@@ -124,7 +124,7 @@ def with_table(content, change):
     ],
 )
 def test_a_table_that_lies_is_refused(path, format_, at, value):
-    """Checksums that fit do not make a file trusted."""
+    """A file whose checksums fit may still be made up, so the table is checked besides."""
     path.write_bytes(
         with_table(path.read_bytes(), lambda table: struct.pack_into(format_, table, at, value))
     )
@@ -143,7 +143,7 @@ def test_noise_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path):
-    """SIGKILL at any moment of a save: what is there is one whole state or the other."""
+    """Whenever SIGKILL comes during a save, the file is whole, with the old content or the new."""
     code = """
 import sys, itertools, numpy as np, pathlib
 from flashwasm.storage.file_format import Container

@@ -1,0 +1,67 @@
+"""Checks of the arguments of adapters and of whitening."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.validation import finite_float, floats, positive_int
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+
+_FLOAT32 = np.dtype(np.float32)
+# A number in this range, or the quotient of two, is neither zero nor infinite in float32.
+SMALLEST, LARGEST = 1e-15, 1e15
+
+
+def bounded(value: float, name: str, low: float, high: float = LARGEST) -> float:
+    """Return a number from ``low`` to ``high``, or raise."""
+    # The usual case first, because a step of training takes only microseconds.
+    if type(value) is float and low <= value <= high:
+        return value
+    number = finite_float(value, name)
+    if not low <= number <= high:
+        message = f"{name}: expected a number from {low:g} to {high:g}, got {value!r}"
+        raise ShapeError(message)
+    return number
+
+
+def float32_rows(x: ArrayLike, name: str, columns: int, ndim: int) -> Array:
+    """Return a vector (columns,), or rows (n, columns), as float32; raise for another shape."""
+    array = x if type(x) is np.ndarray else floats(x, name)
+    if array.ndim != ndim or array.shape[-1] != columns:
+        expected = f"({columns},)" if ndim == 1 else f"(n, {columns})"
+        message = f"{name}: expected shape {expected}, got {array.shape}"
+        raise ShapeError(message)
+    return array if array.dtype is _FLOAT32 else narrowed(floats(array, name))
+
+
+def narrowed(array: Array) -> Array:
+    """Return an array of floats as float32; numbers that are too large become infinite."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return array.astype(_FLOAT32, copy=False)
+
+
+def at_most(value: int, name: str, most: int) -> int:
+    """Return a number from 1 to ``most``, or raise."""
+    checked = positive_int(value, name)
+    if checked > most:
+        message = f"{name}: expected at most {most}, got {value}"
+        raise ShapeError(message)
+    return checked
+
+
+def checked_seed(seed: int) -> int:
+    """Return a seed of 64 bits, or raise."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        message = f"seed: expected an integer, got {seed!r}"
+        raise DTypeError(message)
+    if not 0 <= seed < 1 << 64:
+        message = f"seed: expected 0 to 2**64 - 1, got {seed}"
+        raise ShapeError(message)
+    return int(seed)

@@ -1,0 +1,39 @@
+"""Checks of what an index finds, against float64 or against another index."""
+
+import numpy as np
+
+from flashwasm.oracles import bounds, reference
+from samples import assert_same_bits
+
+METRICS = ["cosine", "dot", "l2"]
+DTYPES = ["float32", "int8"]
+
+
+def assert_nearest(index, queries, vectors, k, metric="cosine", *, least_recall=1.0, **options):
+    """Search an index of `vectors`, whose ids are their positions, and check the results.
+
+    Each score must be within its bound of the oracle's, and be the score of the id beside it. An
+    id counts as right if rounding alone can have ranked it among the k nearest; the share of right
+    ids must be at least `least_recall`. Other `options` go to the search.
+    """
+    scores, ids = index.search(queries, k, **options)
+    kept = min(k, len(vectors))
+    assert scores.shape == ids.shape == (len(queries), k)
+    assert (ids[:, kept:] == -1).all()
+    assert np.isneginf(scores[:, kept:]).all()
+    scores, ids = scores[:, :kept], ids[:, :kept]
+    truth = reference.similarity(queries, vectors, metric)
+    bound = bounds.similarity(queries, vectors, metric)
+    own, own_bound = (np.take_along_axis(x, ids, axis=1) for x in (truth, bound))
+    bounds.assert_close(scores, own, own_bound)
+    assert (scores[:, 1:] <= scores[:, :-1]).all()
+    assert all(len(set(row)) == kept for row in ids.tolist())
+    best, at = reference.top_k(truth, kept)
+    allowed = np.take_along_axis(bound, at, axis=1)[:, -1:] + own_bound
+    assert (own >= best[:, -1:] - allowed).mean() >= least_recall
+
+
+def assert_same_results(found, expected):
+    """Fail unless the scores of two searches are equal to the bit, and their ids are equal."""
+    assert_same_bits(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
