@@ -214,8 +214,9 @@ def quality(
     and BM25 on the same seeded queries. No time is measured. Exit status 1: there is nothing to
     measure in what was given.
     """
-    from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415
-    from flashwasm.cli.output import note, note_missing  # noqa: PLC0415
+    # These modules load NumPy and rich, which `--help` should not.
+    from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
+    from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above
 
     found = measure_quality(QualityInputs(paths, coverage, failures, releases, model))
     note_missing(found.missing)

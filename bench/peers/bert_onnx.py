@@ -72,11 +72,11 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
 
     gelu = "BiasGelu" if config.approximate == "none" else "FastGelu"
     eps = {"epsilon": config.layer_norm_eps}
-    positions = w["embeddings.position_embeddings.weight"]
-    types = w["embeddings.token_type_embeddings.weight"]
-    words = put("words", w["embeddings.word_embeddings.weight"])
-    places = put("places", positions + types[0])
-    tables = ["ids", "", words, places, "", *norm("embeddings.LayerNorm"), "mask"]
+    words, positions, types = (
+        w[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
+    )
+    inputs = ["ids", "", put("words", words), put("places", positions + types[0]), ""]
+    tables = [*inputs, *norm("embeddings.LayerNorm"), "mask"]
     nodes.append(
         helper.make_node("EmbedLayerNormalization", tables, ["x", "mask_index"], **eps, **_FUSED)
     )
