@@ -2,19 +2,24 @@
 # make check   lint, the fast tests, the hot loops and, where an emcc is found, the modules' bytes
 # make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
-# make performance   measure everything and write docs/performance-tables.md and its picture
+# make bench   how fast it is on this machine
+# make bench-peers   install the libraries that `python -m bench` compares with
+# make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
 PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 PYTEST_ARGS ?= -n auto
+# An exact version, and PyTorch's own index of builds without CUDA: those with it take gigabytes.
+TORCH ?= --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 
 python = $(VENV)/bin/python
 installed = $(VENV)/.installed
+peers = $(VENV)/.peers
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
-.PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune bench performance docs
-.PHONY: format clean
+.PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
+.PHONY: bench bench-peers performance
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -54,13 +59,27 @@ hot-loops: $(installed)
 tune: $(installed)
 	$(python) wasm/tools/tune.py --emcc "$(EMCC)"
 
+# Measure on this machine, without other libraries.
 bench: $(installed)
 	$(VENV)/bin/flashwasm bench all
 
-# Some minutes on a machine that does nothing else. Peers that are not installed are named as absent.
-performance: $(installed)
-	$(python) -m pip install --quiet --editable ".[bench,qe]"
-	$(VENV)/bin/flashwasm bench all --markdown docs/performance-tables.md --plot docs/performance.svg
+# Install the libraries that `python -m bench` compares with; those of Node need an npm.
+bench-peers: $(peers)
+
+$(peers): pyproject.toml bench/package-lock.json $(installed)
+	$(python) -m pip install --quiet --editable ".[bench]"
+	$(python) -m pip install --quiet $(TORCH) || echo "no PyTorch for this Python: it is left out"
+	@if command -v npm >/dev/null; then \
+	    npm --prefix bench install --no-save --ignore-scripts --no-audit --no-fund; \
+	else \
+	    echo "no npm here: the libraries of Node are left out"; \
+	fi
+	touch $@
+
+# About ten minutes on a machine that does nothing else.
+performance: $(peers)
+	$(python) -m bench all --record
+	$(python) -m bench render
 
 # The examples in README.md, docs/ and the docstrings run, and every link between them resolves.
 docs: $(installed)
@@ -69,7 +88,6 @@ docs: $(installed)
 $(installed): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)
 	$(python) -m pip install --quiet --editable ".[test,dev]"
-	-$(python) -m pip install --quiet --editable ".[diff]"  # Its tests are skipped where it is missing.
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""What every test shares: a runtime of each kind, and Hypothesis without chance or clock."""
+"""Fixtures of all tests: runtimes of each kind, the real model; Hypothesis without chance."""
 
 import contextlib
 

@@ -8,8 +8,8 @@ from flashwasm.lazy_imports import attach
 
 __version__ = "0.1.0"
 
-# Public names by the module that has them: each is imported when first asked for, so that
-# `import flashwasm` costs nothing.
+# For each module the public names that it defines. A name is imported when it is first used, so
+# `import flashwasm` takes next to no time.
 _HOMES = {
     "flashwasm.adapt": ["LoRAAdapter", "Whitening"],
     "flashwasm.flash_attention.backward": ["attention_backward"],
@@ -92,7 +92,7 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
 
-__all__ = [  # noqa: PLE0604 - the table above is the one list of names.
+__all__ = [  # noqa: PLE0604 - the names stand once, in the table above.
     "__version__",
     *_NAMES,
 ]

@@ -1,8 +1,9 @@
-"""What this host really supports, found by asking the engine."""
+"""The capabilities of this host, found by asking the engine and running kernels."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,31 +22,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the sandbox can do on this host.
+    """Capabilities of the sandbox on this host.
 
     Attributes
     ----------
     supported : bool
-        Whether the engine takes the plain SIMD module.
+        True if the engine accepts the module of the variant "simd128".
     simd128, relaxed_simd : bool
-        Whether it takes the module of that variant.
+        True if the engine accepts the module of the variant "simd128", or "relaxed".
     fused_multiply_add : bool
-        Whether the variant that runs rounds a multiply-add once, as computed by running one.
+        True if a multiply-add is rounded once in the variant that runs. This is found by computing
+        one.
     threads : int
-        CPUs that this process may use, so workers of the default runtime.
+        Number of CPUs that this process may use, which is that of the default runtime's threads.
     memory_limit : int
         Bytes that a linear memory may grow to.
     variant : str
-        The build that a default runtime runs.
+        Variant that the default runtime runs.
     operations : tuple of str
         Names of the kernels.
     wasmtime_version : str
         Version of the engine.
     module_sha256 : str
-        Digest of the variant's module.
+        SHA-256 of the variant's module.
     measured_speedup : float or None
-        Time of a 256 x 256 x 256 matmul in the scalar build over that in the variant's, one thread
-        each, the best of interleaved runs; None where it was not asked for.
+        Time of a 256 x 256 x 256 matmul in the scalar variant, divided by that in the variant that
+        runs. Both run on one thread, in turn, and the best time of each counts. None if it was not
+        asked for.
     """
 
     supported: bool
@@ -66,12 +69,13 @@ class Capabilities:
 
 
 def capabilities(*, measure: bool = False) -> Capabilities:
-    """Return what the sandbox can do on this host.
+    """Find the capabilities of the sandbox on this host.
 
     Parameters
     ----------
     measure : bool, default False
-        Whether to measure what SIMD gains over the scalar build, which takes about a second.
+        True to measure how much faster the variant is than the scalar one. This takes about a
+        second.
 
     Returns
     -------
@@ -100,7 +104,10 @@ def capabilities(*, measure: bool = False) -> Capabilities:
 
 
 def _fuses(variant: str) -> bool:
-    """Return whether (1 + e)(1 - e) - 1 keeps e squared, which a product rounded first loses."""
+    """Return True if a variant rounds a multiply-add once.
+
+    It computes (1 + e)(1 - e) - 1 = -e^2. A product that is rounded before the sum is exactly 1.
+    """
     e = 2.0**-13
     row, column = np.array([[-1, 1 + e]], np.float32), np.array([[1], [1 - e]], np.float32)
     with Runtime(threads=1, variant=variant) as rt:
@@ -109,13 +116,14 @@ def _fuses(variant: str) -> bool:
 
 
 def _measured_speedup(variant: str) -> float:
-    """Return scalar time over SIMD time, the results of both checked first."""
+    """Return the scalar variant's time divided by the variant's; results are compared first."""
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 256, 256), np.float32)
     with Runtime(threads=1, variant="scalar") as slow, Runtime(threads=1, variant=variant) as fast:
         operands = {rt: (rt.asarray(a), rt.asarray(b), rt.empty((256, 256))) for rt in (slow, fast)}
 
         def run(rt: Runtime) -> None:
+            """Multiply the matrices in one of the runtimes."""
             x, y, out = operands[rt]
             matmul(x, y, out=out, runtime=rt)
 
@@ -125,11 +133,12 @@ def _measured_speedup(variant: str) -> float:
         best = {slow: float("inf"), fast: float("inf")}
         for _ in range(15):
             for rt in (slow, fast):
-                best[rt] = min(best[rt], _seconds(lambda rt=rt: run(rt)))  # type: ignore[misc]
+                best[rt] = min(best[rt], _seconds(partial(run, rt)))
     return best[slow] / best[fast]
 
 
 def _seconds(work: Callable[[], None]) -> float:
+    """Return the seconds that a call takes."""
     start = perf_counter()
     work()
     return perf_counter() - start

@@ -1,10 +1,10 @@
-"""What flashwasm raises: one base error, and what derives from it."""
+"""The errors that flashwasm raises: one base, and the classes that derive from it."""
 
 from __future__ import annotations
 
 
 class FlashWasmError(Exception):
-    """Base of every error that flashwasm raises on purpose."""
+    """Base class of every error that flashwasm raises on purpose."""
 
 
 class ShapeError(FlashWasmError, ValueError):
@@ -12,7 +12,7 @@ class ShapeError(FlashWasmError, ValueError):
 
 
 class IndexRangeError(ShapeError, IndexError):
-    """An index lies outside what it indexes."""
+    """An index lies outside the array that it points into."""
 
 
 class DTypeError(FlashWasmError, TypeError):
@@ -25,7 +25,7 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
     Attributes
     ----------
     requested, in_use, allowed : int
-        Bytes asked for, in use when asked, and the most that the runtime may have.
+        Bytes asked for, bytes in use at that time, and the most that the runtime may have.
     """
 
     def __init__(self, requested: int, in_use: int, allowed: int) -> None:
@@ -38,11 +38,15 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
         self.allowed = allowed
 
     def __reduce__(self) -> tuple[type[OutOfMemoryError], tuple[int, int, int]]:
-        """Be made again from the three numbers: an error that a pool cannot send hangs it."""
+        """Return how pickle makes the error again, from the three numbers.
+
+        By default, pickle would call the class with the message as its only argument. That fails in
+        the parent process of a pool, which would then wait for ever.
+        """
         return type(self), (self.requested, self.in_use, self.allowed)
 
 
-class DeadlineExceeded(FlashWasmError, TimeoutError):  # noqa: N818 - the name is part of the contract.
+class DeadlineExceeded(FlashWasmError, TimeoutError):  # noqa: N818 - the public name stays.
     """A call did not finish within its timeout."""
 
 
@@ -58,7 +62,7 @@ class CorruptFileError(FlashWasmError):
     """A file is truncated, changed, foreign, or of a later version."""
 
 
-# The name from when only indexes had files; both names are public.
+# The class had this name when only indexes had files. Both names are public.
 CorruptIndexError = CorruptFileError
 
 

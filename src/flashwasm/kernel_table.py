@@ -1,8 +1,9 @@
-"""The table of kernels: what each is called, and how it is called.
+"""The table of kernels: the name and the signature of each.
 
-One row an export of the modules in ``_wasm``. The host packs arguments by it, the tests walk it,
-and ``wasm/README.md`` says the same in words. Letters of a signature: ``p`` an address in linear
-memory or another unsigned 32-bit number, ``i`` a 32-bit count, stride or flag, ``f`` a float.
+Each row is an export of the modules in ``_wasm``. The host packs arguments by this table and tests
+walk through it; ``wasm/README.md`` says in words what the arguments are. Letters of a signature:
+``p`` is an address in linear memory or another unsigned 32-bit number, ``i`` a 32-bit count, stride
+or flag, ``f`` a float.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, eq=False)  # Rows are told apart by identity, which is quick to look up.
+@dataclass(frozen=True, eq=False)  # Rows are equal only to themselves, which makes look-ups quick.
 class Kernel:
-    """One export.
+    """A kernel: one export of the modules.
 
     Parameters
     ----------
     export : str
-        Its name in the module: operation and dtype.
+        Name of the export: operation and dtype.
     signature : str
-        Letters of its arguments, without the workspace.
-    workspace : bool
-        Whether the address of a workspace goes before the other arguments.
-    in_memory : bool
-        Whether the arguments are fields of a structure in linear memory, whose address is the only
-        argument of the export.
+        Letters of the arguments, without the workspace.
+    workspace : bool, default False
+        True if the address of a workspace goes before the other arguments.
+    in_memory : bool, default False
+        True if the arguments are fields of a structure in linear memory. The address of that is
+        then the only argument of the export.
     """
 
     export: str
@@ -34,7 +35,7 @@ class Kernel:
 
     @property
     def operation(self) -> str:
-        """The operation's public name."""
+        """Name of the operation, which is that of the export without the dtype."""
         return self.export.removesuffix("_f32")
 
 
@@ -54,7 +55,7 @@ ATTENTION = Kernel(
 )
 ATTENTION_BACKWARD = Kernel(
     "attention_backward_f32",
-    # The forward structure, then dout, the gradients, and their strides.
+    # The fields of the forward structure, then dout, the gradients, and their strides.
     ATTENTION.signature + "p" * 4 + "i" * 8,
     workspace=True,
     in_memory=True,
@@ -72,15 +73,33 @@ LORA_UPDATE = Kernel("lora_update_f32", "pppff", workspace=True)
 LORA_FISHER = Kernel("lora_fisher_f32", "pppf", workspace=True)
 
 KERNELS = (
-    *(MATMUL, VECADD, SOFTMAX, LAYER_NORM, RMS_NORM, GELU, GELU_TANH, EMBEDDING),
-    *(ROTARY_EMBEDDING, MEAN_POOL, COSINE_TOP_K, ATTENTION, ATTENTION_BACKWARD),
+    MATMUL,
+    VECADD,
+    SOFTMAX,
+    LAYER_NORM,
+    RMS_NORM,
+    GELU,
+    GELU_TANH,
+    EMBEDDING,
+    ROTARY_EMBEDDING,
+    MEAN_POOL,
+    COSINE_TOP_K,
+    ATTENTION,
+    ATTENTION_BACKWARD,
     ATTENTION_MATERIALIZED,
-    *(INDEX_STORE, INDEX_SCORE, FLAT_SEARCH, FLAT_SEARCH_I8),
-    *(HNSW_INSERT, HNSW_SEARCH, HNSW_REPAIR),
-    *(LORA_APPLY, LORA_UPDATE, LORA_FISHER),
+    INDEX_STORE,
+    INDEX_SCORE,
+    FLAT_SEARCH,
+    FLAT_SEARCH_I8,
+    HNSW_INSERT,
+    HNSW_SEARCH,
+    HNSW_REPAIR,
+    LORA_APPLY,
+    LORA_UPDATE,
+    LORA_FISHER,
 )
 
-# Limits that wasm/abi.h states.
+# Limits and codes, as wasm/abi.h states them; a test compares the two.
 WORKSPACE_BYTES = 1 << 20
 ATTENTION_MAX_DIM = 256
 ATTENTION_KEY_BLOCK = 64

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for."""
+"""Lazy imports: a package's public names are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ def attach(
     Parameters
     ----------
     package : str
-        The package's ``__name__``.
+        Name of the package, its ``__name__``.
     homes : mapping of str to sequence of str
-        Public names by the module that has them.
+        For each module the public names that it defines.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
 
     def get(name: str) -> Any:
+        """Import a name, and keep it in the package so that this is called once for each."""
         if name not in home_of:
             message = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(message)
@@ -33,6 +34,7 @@ def attach(
         return value
 
     def names() -> list[str]:
+        """Return all names of the package, those not yet imported among them."""
         return sorted({*home_of, *vars(sys.modules[package])})
 
     return get, names, list(home_of)

@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _budget(select: str) -> float | int:
     """Return a number of tests as an int, or a time as seconds in a float."""
     from flashwasm.errors import ShapeError
-    from flashwasm.qe.changes.selection import parse_budget
+    from flashwasm.qe.changes.run_budget import parse_budget
 
     try:
         return parse_budget(select)
@@ -140,8 +140,8 @@ class Plugin:
 
     def _order(self, items: list[pytest.Item]) -> None:
         """Order the session's tests in place by their relevance to the change."""
-        from flashwasm.qe.changes.diffs import read_diff
-        from flashwasm.qe.changes.selection import rank_tests
+        from flashwasm.qe.changes.selected_tests import rank_tests
+        from flashwasm.qe.changes.unified_diff import read_diff
         from flashwasm.qe.similarity.suite_index import SuiteIndex
 
         changes = read_diff(self._diff_text())

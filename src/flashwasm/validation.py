@@ -1,4 +1,8 @@
-"""The checks at the door: the only place that looks at shapes, dtypes and what is out of range."""
+"""Checks of arguments: the only place that looks at shapes, dtypes and values out of range.
+
+Each function takes an argument and its name, and returns the argument in the form that the caller
+needs. A wrong one raises ShapeError or DTypeError, with the name, what was expected and what came.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +29,19 @@ INT32_MAX = 2**31 - 1
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
-    """Return whether arrays of a dtype are taken where floats are expected."""
+    """Return True if arrays of a dtype are accepted where floats are expected."""
     if dtype.kind == "f":
         return dtype.itemsize in _FLOAT_SIZES
     return dtype.name == "bfloat16"
 
 
 def as_array(x: ArrayLike, name: str) -> Array:
-    """Return ``x`` as an array, or raise DTypeError where NumPy cannot make one.
+    """Return ``x`` as an array; raise DTypeError if NumPy cannot make one.
 
-    What a masked array hides would count without a word, so that is refused too.
+    A masked array with hidden elements is refused, because these would silently take part.
     """
-    ma = sys.modules.get("numpy.ma")  # NumPy imports it when it is first asked for.
+    # NumPy imports the module when it is first used. Before that there are no masked arrays.
+    ma = sys.modules.get("numpy.ma")
     if ma is not None and ma.is_masked(x):
         message = f"{name}: expected an array without hidden elements, got a masked array"
         raise DTypeError(message)
@@ -48,11 +53,9 @@ def as_array(x: ArrayLike, name: str) -> Array:
 
 
 def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) -> Array:
-    """Return ``x`` as an array of a float dtype with the number of axes asked for."""
+    """Return ``x`` as an array of a float dtype, with ``ndim`` axes or ``at_least`` so many."""
     array = x if type(x) is np.ndarray else as_array(x, name)
-    if array.dtype is _FLOAT32 and ndim is None and at_least == 0:
-        return array
-    if not is_float(array.dtype):
+    if array.dtype is not _FLOAT32 and not is_float(array.dtype):
         message = (
             f"{name}: expected float32, float64, float16 or bfloat16, got {array.dtype} "
             f"of shape {array.shape}"
@@ -66,7 +69,7 @@ def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) 
 
 
 def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Array:
-    """Return ``x`` as floats of exactly one shape."""
+    """Return ``x`` as an array of floats that has exactly the given shape."""
     array = floats(x, name)
     if array.shape != shape:
         message = f"{name}: expected shape {shape} ({meaning}), got {array.shape}"
@@ -75,7 +78,7 @@ def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Arr
 
 
 def indices(ids: ArrayLike, name: str, count: int) -> Array:
-    """Return integer ``ids`` with negative ones counted from the end, all below ``count``."""
+    """Return ``ids`` as integers from 0 to below ``count``; negative ones count from the end."""
     array = as_array(ids, name)
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)
@@ -93,7 +96,7 @@ def indices(ids: ArrayLike, name: str, count: int) -> Array:
 
 
 def axis_index(axis: int, ndim: int) -> int:
-    """Return a non-negative axis."""
+    """Return the number of an axis, counted from the first."""
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         message = f"axis: expected an integer, got {axis!r}"
         raise DTypeError(message)
@@ -104,7 +107,7 @@ def axis_index(axis: int, ndim: int) -> int:
 
 
 def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tuple[int, ...]:
-    """Return what named shapes broadcast to."""
+    """Return the shape that shapes, given by the arguments' names, broadcast to."""
     distinct = set(shapes.values())
     if len(distinct) == 1:
         return distinct.pop()
@@ -117,7 +120,7 @@ def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tu
 
 
 def lengths(shape: Any, name: str) -> tuple[int, ...]:
-    """Return a shape as integers that are not negative."""
+    """Return a shape as a tuple of integers, none of them negative."""
     try:
         sizes = (index(shape),) if np.ndim(shape) == 0 else tuple(index(n) for n in shape)
     except (TypeError, ValueError):
@@ -130,7 +133,7 @@ def lengths(shape: Any, name: str) -> tuple[int, ...]:
 
 
 def plain_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return a dtype without Python objects."""
+    """Return ``dtype`` as NumPy's object, if it has no Python objects in it."""
     try:
         kind = np.dtype(dtype)
     except (TypeError, ValueError) as error:
@@ -143,7 +146,7 @@ def plain_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
 
 
 def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
-    """Check that ``out`` can take a float32 result of a shape."""
+    """Return ``out`` if it is None or can take a float32 result of the given shape."""
     if out is None:
         return None
     if not isinstance(out, np.ndarray):
@@ -170,7 +173,7 @@ def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
 
 
 def positive_int(value: int, name: str) -> int:
-    """Return an integer of at least one."""
+    """Return ``value`` if it is an integer of at least one."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         message = f"{name}: expected an integer, got {value!r}"
         raise DTypeError(message)
@@ -181,7 +184,7 @@ def positive_int(value: int, name: str) -> int:
 
 
 def flag(value: object, name: str) -> bool:
-    """Return True or False, of Python or NumPy."""
+    """Return ``value`` if it is True or False, of Python or NumPy."""
     if not isinstance(value, (bool, np.bool_)):
         message = f"{name}: expected True or False, got {value!r}"
         raise DTypeError(message)
@@ -189,7 +192,7 @@ def flag(value: object, name: str) -> bool:
 
 
 def finite_float(value: float, name: str) -> float:
-    """Return a finite number as a float."""
+    """Return ``value`` as a float if it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, _REAL):
         message = f"{name}: expected a number, got {value!r}"
         raise DTypeError(message)
@@ -200,7 +203,7 @@ def finite_float(value: float, name: str) -> float:
 
 
 def kernel_float(value: float, name: str) -> float:
-    """Return a number that is finite in float32, which is what a kernel takes, as a float."""
+    """Return ``value`` as a float if it is finite in float32, the type that kernels take."""
     number = finite_float(value, name)
     if abs(number) > _FLOAT32_MAX:
         message = f"{name}: expected a number that is finite in float32, got {value}"
@@ -209,7 +212,7 @@ def kernel_float(value: float, name: str) -> float:
 
 
 def seconds(value: float | None, name: str) -> float | None:
-    """Return a positive number of seconds, or None for no limit."""
+    """Return ``value`` as a positive number of seconds; None stays None, for no limit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, _REAL):
@@ -218,12 +221,12 @@ def seconds(value: float | None, name: str) -> float | None:
     if not value > 0:
         message = f"{name}: expected more than 0 seconds, got {value}"
         raise ShapeError(message)
-    # Nothing can wait longer than this, some 290 years.
+    # A lock cannot wait longer than this, which is some 290 years.
     return min(float(value), threading.TIMEOUT_MAX)
 
 
 def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
-    """Return checked offsets of packed sequences."""
+    """Return offsets of packed sequences, which rise from 0 to at most ``total``."""
     offsets = as_array(cu_seqlens, name)
     if offsets.dtype.kind not in "iu":
         message = f"{name}: expected integers, got {offsets.dtype}"
@@ -231,19 +234,19 @@ def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
     if offsets.ndim != 1 or len(offsets) == 0:
         message = f"{name}: expected shape (n + 1,), got {offsets.shape}"
         raise ShapeError(message)
-    if offsets[0] != 0 or offsets[-1] > total or (np.diff(offsets.astype(np.int64)) < 0).any():
+    if offsets[0] != 0 or offsets[-1] > total or (offsets[1:] < offsets[:-1]).any():
         message = f"{name}: expected offsets that rise from 0 to at most {total}, got {offsets}"
         raise IndexRangeError(message)
     return offsets
 
 
 def vectors(x: ArrayLike, name: str, dim: int, below: float) -> Array:
-    """Return rows of ``dim`` floats that are finite and below a magnitude."""
+    """Return ``x`` as rows of ``dim`` finite floats whose magnitude is less than ``below``."""
     array = floats(x, name)
     if array.ndim != 2 or array.shape[1] != dim:
         message = f"{name}: expected shape (n, {dim}), got {array.shape}"
         raise ShapeError(message)
-    # Written so that NaN fails.
+    # Comparisons with NaN are False, so the `not` makes an array that holds NaN fail.
     if array.size and not (array.max() < below and array.min() > -below):
         message = f"{name}: expected finite numbers of magnitude below {below:.3g}"
         raise ShapeError(message)

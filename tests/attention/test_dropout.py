@@ -34,7 +34,7 @@ def test_the_oracles_generator(counter, key, answer):
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.999])
-@pytest.mark.parametrize("seed", [0, 7, 2**64 - 1])
+@pytest.mark.parametrize("seed", [0, 2**64 - 1])
 def test_drops_what_the_generator_says(runtime, p, seed):
     q, k, v = operands()
     out = fw.attention(q, k, v, dropout=p, seed=seed, causal="bottom_right", runtime=runtime)

@@ -22,8 +22,18 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 HEADS = 6
 INPUTS = (
-    *("query", "key", "value", "past_key", "past_value", "seqlens_k", "total_sequence_length"),
-    *("cos_cache", "sin_cache", "position_ids", "attention_bias", "head_sink"),
+    "query",
+    "key",
+    "value",
+    "past_key",
+    "past_value",
+    "seqlens_k",
+    "total_sequence_length",
+    "cos_cache",
+    "sin_cache",
+    "position_ids",
+    "attention_bias",
+    "head_sink",
 )
 INTEGERS = {"seqlens_k", "total_sequence_length"}
 OUTPUTS = ("output", "present_key", "present_value")
@@ -177,13 +187,13 @@ def assert_both_right(ours, other, q, k, v, *, int8=False, **options):
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("name", OPTIONS)
-def test_step_by_step(runtime, name, steps, source):
+def test_step_by_step(one_thread, name, steps, source):
     batch, key_heads, dim, counts = STEPS[steps]
     total = sum(counts)
     q = normal(batch, HEADS, total, dim)
     k, v = normal(2, batch, key_heads, total, dim, seed=1)
     bias = normal(batch, HEADS, total, total, seed=2)
-    kept = SOURCES[source](k.shape, runtime)
+    kept = SOURCES[source](k.shape, one_thread)
     past = 0
     for count in counts:
         new = slice(past, past + count)

@@ -16,7 +16,9 @@ def filled(runtime, dtype, k, v, *, capacity=None, steps=None, batch=1):
     """Return a cache with keys and values, appended in pieces of the sizes given, then the rest."""
     heads, length, dim = k.shape[-3:]
     cache = fw.KVCache(
-        *(heads, dim, capacity or length),
+        heads,
+        dim,
+        capacity or length,
         dv=v.shape[-1],
         dtype=dtype,
         batch=batch,
@@ -130,18 +132,17 @@ def last_row(options):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_batches_and_threads_change_no_bit(dtype):
+def test_batches_and_threads_change_no_bit(threaded_runtime, one_thread, dtype):
     k, v, q = normal(3, 2, 1300, 16), normal(3, 2, 1300, 8, seed=1), normal(3, 2, 1, 16, seed=2)
-    results = []
-    for threads in (1, 2, 3):
-        with fw.Runtime(threads=threads) as runtime:
-            cache = filled(runtime, dtype, k, v, batch=3)
-            results.append(cache.attention(q, kv_lengths=[1300, 700, 0]))
-            alone = filled(runtime, dtype, k[1], v[1]).attention(q[1], kv_lengths=700)
-            assert_same_bits(alone, results[-1][1])
-    assert (results[0][2] == 0).all()
-    for other in results[1:]:
-        assert_same_bits(other, results[0])
+    lengths = [1300, 700, 0]
+    several, one = (
+        filled(runtime, dtype, k, v, batch=3).attention(q, kv_lengths=lengths)
+        for runtime in (threaded_runtime, one_thread)
+    )
+    assert_same_bits(several, one)
+    assert (one[2] == 0).all()
+    alone = filled(threaded_runtime, dtype, k[1], v[1]).attention(q[1], kv_lengths=700)
+    assert_same_bits(alone, one[1])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

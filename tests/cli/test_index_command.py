@@ -89,7 +89,7 @@ def test_a_suite_comes_back(folder, model, one_thread, with_model):
 
 def test_loading_counts_and_embeds_nothing_again(model, one_thread, monkeypatch):
     SuiteIndex.build("suite", model=model, runtime=one_thread).save("suite.fw")
-    monkeypatch.setattr("flashwasm.qe.scoring.tfidf.TfIdf._fit", None)
+    monkeypatch.setattr("flashwasm.qe.scoring.tfidf_matrix.TfIdfMatrix._fit", None)
     monkeypatch.setattr(fw.SentenceEncoder, "encode", None)
     monkeypatch.setenv("FLASHWASM_CACHE", "other")
     assert len(all_scores(SuiteIndex.load("suite.fw", runtime=one_thread))) == 4

@@ -10,7 +10,7 @@ import pytest
 
 # Most runs happen in this process, and pytester drops every module that a run imported. But NumPy
 # cannot be imported a second time: whatever needs it is imported here, before the first run.
-import flashwasm.qe.changes.selection
+import flashwasm.qe.changes.selected_tests
 import flashwasm.qe.similarity.suite_index  # noqa: F401 - unused, only imported: see above.
 from flashwasm.qe import FailureLibrary, read_failure
 

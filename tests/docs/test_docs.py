@@ -8,11 +8,12 @@ import shlex
 import click
 import pytest
 
+import bench.commands
 import flashwasm as fw
 import flashwasm.cli
 from paths import ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "wasm").glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("[bw]*/*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 PUBLIC = {name: getattr(fw, name) for name in fw.__all__}
 FUNCTIONS = sorted(name for name, thing in PUBLIC.items() if inspect.isfunction(thing))
@@ -112,7 +113,7 @@ def test_files_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_commands_exist(page):
-    """Every `flashwasm ...` line parses with the real commands, every `make ...` is a target."""
+    """Lines of `flashwasm` and `python -m bench` parse; every `make ...` is a target."""
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for _, block in fenced(page.read_text(), "sh"):
         for line in block.splitlines():
@@ -121,6 +122,8 @@ def test_commands_exist(page):
                 assert {w for w in words[1:] if "=" not in w} <= set(targets), line
             if words[:1] == ["flashwasm"]:
                 parse(flashwasm.cli.main, words)
+            if words[:3] == ["python", "-m", "bench"]:
+                parse(bench.commands.main, words[2:])
 
 
 def parse(command, words):

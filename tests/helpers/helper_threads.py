@@ -34,9 +34,9 @@ class _PatientInstance:
 
 
 @contextmanager
-def runtime_with_helpers(threads):
+def runtime_with_helpers(threads, **options):
     """Yield a runtime; where work is split into tasks, a helper thread takes at least one."""
-    with fw.Runtime(threads=threads) as runtime:
+    with fw.Runtime(threads=threads, **options) as runtime:
         workers = runtime.workers
         first, *others = workers._instances
         workers._instances = [_PatientInstance(first, workers), *others]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flashwasm.bench.adaptation import feedback as bench
+from bench.adaptation import feedback as bench
 
 DIM = 32
 

@@ -1,4 +1,4 @@
-"""The engine beneath: ways to call it, what it keeps, and what it refuses."""
+"""The engine: both ways to call kernels, its cache of compiled code, and damaged modules."""
 
 import os
 import shutil
@@ -20,17 +20,17 @@ def first_result(name, runtime):
 
 @pytest.mark.parametrize("variant", ["relaxed", "simd128", "scalar"])
 def test_both_ways_to_call_give_the_same_bits(variant):
-    """wasmtime's unchecked call and the public one, for engines that lack the former."""
+    """Kernels are called by wasmtime's unchecked function or, if it lacks that, the public one."""
     with (
-        fw.Runtime(threads=2, variant=variant) as usual,
-        fw.Runtime(threads=2, variant=variant, _fast_calls=False) as other,
+        fw.Runtime(threads=1, variant=variant) as usual,
+        fw.Runtime(threads=1, variant=variant, _fast_calls=False) as other,
     ):
         for name in OPERATIONS:
             assert_same_bits(first_result(name, other), first_result(name, usual))
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_trap_is_an_error_and_no_more(fast):
+def test_a_trap_is_an_error_and_leaves_the_runtime_usable(fast):
     with fw.Runtime(threads=1, _fast_calls=fast) as rt:
         far = (1 << 31) - 64
         for _ in range(3):
@@ -55,7 +55,7 @@ except fw.FlashWasmError as error:
 
 
 @pytest.mark.parametrize("folder", ["file", "/dev/null/nowhere", "read-only"])
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, folder):
+def test_kernels_run_without_a_cache_that_can_be_written(tmp_path, folder):
     cache = tmp_path / folder
     if folder == "file":
         cache.write_text("not a folder")
@@ -67,7 +67,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 def test_a_cache_that_others_may_write_is_not_trusted(tmp_path):
-    """Compiled code is run as it is found: only this user may have put it there."""
+    """Compiled code is run as it is, so only this user may be able to write to its folder."""
     folder = tmp_path / "compiled"
     folder.mkdir()
     folder.chmod(0o777)
@@ -76,7 +76,7 @@ def test_a_cache_that_others_may_write_is_not_trusted(tmp_path):
 
 
 def test_the_modules_are_compiled_once(tmp_path):
-    """A second process finds the first one's compiled code, and writes none."""
+    """A second process finds the first one's compiled code and writes none."""
 
     def run():
         in_child("fw.vecadd([1.0], [2.0])", FLASHWASM_CACHE=str(tmp_path))
@@ -89,7 +89,7 @@ def test_the_modules_are_compiled_once(tmp_path):
 
 
 def test_large_results_survive_growing_memory():
-    """Linear memory grows while arrays live in it: it may not move under them."""
+    """Linear memory grows while arrays lie in it, and must not move."""
     with fw.Runtime(threads=1) as rt:
         first = rt.asarray(normal(1000))
         others = [rt.empty((1 << 20,)) for _ in range(20)]

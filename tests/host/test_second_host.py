@@ -1,4 +1,4 @@
-"""Other engines run the same modules by the written ABI, and get the same bytes."""
+"""Other engines run the same modules by the documented ABI, and get the same bytes."""
 
 import ctypes
 import hashlib
@@ -23,15 +23,16 @@ HOSTS = {
         "--experimental-wasm-relaxed-simd",
         str(TESTS / "host" / "second_host.mjs"),
     ],
-    # A process of its own: wasmtime aborts where Pulley meets what it does not know.
+    # It runs in a process of its own, because wasmtime aborts on instructions that Pulley lacks.
     "pulley": [sys.executable, str(HELPERS / "pulley_host.py")],
 }
 PAGES = 64
 INSTANCE = 2 * PAGE_BYTES
 DATA = INSTANCE + INSTANCE_BYTES
-NO_KEY = 0xFF800000FFFFFFFF  # What the heaps of a search begin with.
+NO_KEY = 0xFF800000FFFFFFFF  # The heaps of a search are filled with it at first.
 WORKSPACE = INSTANCE + STACK_BYTES + 256
-# What rows have summed up is of no concern to anyone, nor are the NaNs in it.
+# Address of memory that is not compared, in which kernels keep partial results: NaNs in these may
+# have any bits.
 PARTIALS = (PAGES - 1) * PAGE_BYTES
 
 # NaNs of either sign, quiet and signalling, of several payloads; both infinities.
@@ -39,9 +40,9 @@ SPECIAL = np.array(
     [0xFFC00000, 0x7F800001, 0xFFFFFFFF, 0x7F800000, 0x7FC12345, 0xFF800000], np.uint32
 )
 
-# Digests of what memory holds after calls_of_every_kernel, on plain operands and with SPECIAL among
-# them: the same on every host, so the same here as wherever they were first computed. They change
-# with the modules and with the calls.
+# Digests of memory after calls_of_every_kernel, on plain operands and with SPECIAL among them.
+# Every host gets the same, so they hold here as on the machine that computed them first. They
+# change when the modules or the calls do.
 GOLDEN = {
     ("relaxed", "plain"): "d3bb33b2ccb73a3d82e2f48e1918bbdcccadec8323ede77921ffeb719ccd01a8",
     ("relaxed", "special"): "657f57fcb71049562f1893a659e151a64445d9d80205537246fc60746546a45d",
@@ -53,9 +54,9 @@ GOLDEN = {
 
 
 class Image:
-    """Operands laid out one after another from DATA, as any host might lay them.
+    """Linear memory from DATA on, with operands one after another, as any host might place them.
 
-    Where `special`, one float in 97 is a NaN or an infinity.
+    If `special` is true, one float in 97 is a NaN or an infinity.
     """
 
     def __init__(self, *, special):
@@ -63,13 +64,14 @@ class Image:
         self.special = special
 
     def put(self, array):
+        """Append an array and return its address."""
         address = DATA + len(self.content)
         self.content += array.tobytes()
         self.content += bytes(-len(self.content) % 64)
         return address
 
     def floats(self, *shape, seed=0, special=True):
-        """Put numbers in [-2, 2) that no generator's release can change."""
+        """Append numbers in [-2, 2) that, unlike a generator's, no release of NumPy changes."""
         n = np.arange(int(np.prod(shape)), dtype=np.uint32) + np.uint32(seed << 20)
         mixed = (n ^ (n >> np.uint32(7))) * np.uint32(2654435761)
         values = (mixed >> np.uint32(8)).astype(np.float32) * np.float32(2**-22) - 2
@@ -78,11 +80,12 @@ class Image:
         return self.put(values)
 
     def room(self, count):
+        """Append so many zeros, for a result."""
         return self.put(np.zeros(count, np.float32))
 
 
 def calls_of_every_kernel(image):
-    """Return (export, arguments) for each kernel, at sizes that are no multiple of a tile."""
+    """Return the arguments of each kernel by its export, at sizes that no tile divides."""
     x, ids = image.floats(37, 41), image.put(np.int32([3, 0, 36, 5]))
     weight, bias = image.floats(41, seed=1), image.floats(41, seed=2)
     other = image.floats(41, 29, seed=3)
@@ -90,6 +93,10 @@ def calls_of_every_kernel(image):
     angles = image.floats(37, 10, seed=8)
     offsets = image.put(np.int32([0, 5, 5, 37]))
     n = 37 * 41
+    # Queries, rows, dim, k, number of the first row, metric.
+    top_k_sizes = (37, 37, 41, 5, 0, 0)
+    # Queries, keys, dim, value dim, scale.
+    materialized_sizes = (75, 75, 20, 20, 0.25)
     calls = {
         "matmul_f32": (WORKSPACE, x, other, 0, image.room(37 * 29), 37, 29, 41, 41, 1, 29, 1, 29),
         "vecadd_f32": (x, x, image.room(n), n),
@@ -102,12 +109,21 @@ def calls_of_every_kernel(image):
         "rotary_embedding_f32": (x, angles, angles, image.room(n), 37, 1, 41, 20, 0, 41, 41),
         "mean_pool_f32": (x, offsets, image.room(3 * 41), 3, 41, 1),
         "cosine_top_k_f32": (
-            *(WORKSPACE, x, x, image.room(37 * 5), image.room(37 * 5)),
-            *(37, 37, 41, 5, 0, 0),
+            WORKSPACE,
+            x,
+            x,
+            image.room(37 * 5),
+            image.room(37 * 5),
+            *top_k_sizes,
         ),
         "attention_materialized_f32": (
-            *(WORKSPACE, q, k, v, image.room(75 * 75), image.room(75 * 20)),
-            *(75, 75, 20, 20, 0.25),
+            WORKSPACE,
+            q,
+            k,
+            v,
+            image.room(75 * 75),
+            image.room(75 * 20),
+            *materialized_sizes,
         ),
     }
     calls |= attention_calls(image, q, k, v)
@@ -115,7 +131,7 @@ def calls_of_every_kernel(image):
 
 
 def attention_calls(image, q, k, v):
-    """Return attention by tiles, one query at a time, and on int8."""
+    """Return calls of attention by tiles, one query at a time, and on int8; and its gradient."""
     mask = image.put(np.arange(75 * 75) % 7 != 3)
     slopes, sinks = image.floats(4, seed=9), image.floats(4, seed=10)
     steps = np.arange(2 * 4 * 80 * 32, dtype=np.int64) * 73 % 255 - 127
@@ -132,20 +148,29 @@ def attention_calls(image, q, k, v):
             (20, 24, 32, 20, 1500, 80 * 24, 80 * 32, 1500, 75),
         ),
     }
+    # All heads, queries and keys, and their numbers; the fields are in the order of wasm/abi.h.
+    sizes = (0, 4, 1, 0, 75, 0, 75, 1, 75, 75, 20, 20)
+    # A boolean mask, its strides, and a window about a diagonal.
+    masking = (1, 0, 75, 1, 1, 60, 0)
+    # Dropout of a quarter, scale and softcap.
+    numbers = (7, 8, 9, 0, 0, 1 << 30, 4 / 3, 0.25, 2.0)
     calls = {}
     for name, (operands, more, storage, strides) in kinds.items():
+        out, lse = image.room(4 * 75 * 20), image.room(4 * 75)
+        addresses = (WORKSPACE, *operands, out, lse, mask, slopes, sinks, *more)
         structure = struct.pack(
             structure_format(ATTENTION),
-            *(WORKSPACE, *operands, image.room(4 * 75 * 20), image.room(4 * 75)),
-            *(mask, slopes, sinks, *more),
-            *(0, 4, 1, 0, 75, 0, 75, 1, 75, 75, 20, 20, *storage, *strides),
-            *(1, 0, 75, 1, 1, 60, 0),
-            *(7, 8, 9, 0, 0, 1 << 30, 4 / 3, 0.25, 2.0),
+            *addresses,
+            *sizes,
+            *storage,
+            *strides,
+            *masking,
+            *numbers,
         )
         calls[name] = (image.put(np.frombuffer(structure, np.uint8)),)
         if name == "attention_f32":
             first = structure
-    # The gradient of the first, of the output and the log-sum-exp that it wrote.
+    # The gradient of the first call: it reads the output and the log-sum-exp that this wrote.
     dout, sums = image.floats(4, 75, 20, seed=11), [image.room(4 * 75 * 20) for _ in range(3)]
     structure = first + struct.pack("<12i", dout, *sums, *[20] * 4, *[1500] * 4)
     calls["attention_backward_f32"] = (image.put(np.frombuffer(structure, np.uint8)),)
@@ -153,14 +178,14 @@ def attention_calls(image, q, k, v):
 
 
 def structure_format(kernel):
-    """Return how a structure of arguments is packed: the workspace comes first."""
+    """Return the format of a kernel's structure of arguments, which begins with the workspace."""
     return "<I" + kernel.signature.replace("p", "I")
 
 
 def calls_of_indexes(image):
     """Store 37 vectors of 41 in every layout, search them, and build, search and mend a graph."""
     n, dim, stride, k, m = 37, 41, 48, 5, 4
-    x = image.floats(n, dim, special=False)  # Others never get there.
+    x = image.floats(n, dim, special=False)  # An index refuses NaN and infinities.
     table = {kernel.export: kernel for kernel in KERNELS}
 
     def structure(export, *fields):
@@ -174,10 +199,9 @@ def calls_of_indexes(image):
     nodes, entry = np.arange(n, dtype=np.uint32), image.put(np.uint32([0xFFFFFFFF, 0]))
     levels = np.uint8(nodes % 5 == 0) + np.uint8(nodes % 20 == 0)
     places = np.uint32(np.cumsum(levels) - levels)
-    graph = (
-        *(rows, codes, scales, squares, image.room(n * 2 * m), image.room(64 * m)),
-        *(image.put(places), image.put(levels), entry),
-    )
+    links, upper_links = image.room(n * 2 * m), image.room(64 * m)
+    upper_at, level_of = image.put(places), image.put(levels)
+    graph = (rows, codes, scales, squares, links, upper_links, upper_at, level_of, entry)
     visited, order = image.room(2), image.put(nodes)
     gone = image.put(np.uint8(nodes % 6 == 1))
     beside = image.put(nodes[nodes % 6 != 1])
@@ -210,9 +234,9 @@ def calls_of_indexes(image):
 
 
 def adapter_calls(image, x):
-    """Return an adapter's output, two steps of its training, and its Fisher information.
+    """Return calls for an adapter's output, for steps of its training, and for its information.
 
-    The steps are on plain numbers, since others are refused.
+    The steps take plain numbers only, because an adapter refuses NaN and infinities.
     """
     dim, stride, rank, candidates = 41, 44, 3, 5
 
@@ -264,6 +288,7 @@ def adapter_calls(image, x):
 
 
 def run_in_wasmtime(variant, image, calls):
+    """Make the calls on an instance of ours, and return the image as it is afterwards."""
     memory = SharedMemory(PAGES, PAGES)
     view = (ctypes.c_ubyte * len(image)).from_buffer(memory.content, DATA)
     view[:] = image
@@ -281,7 +306,7 @@ def run_in_wasmtime(variant, image, calls):
 
 
 def run_elsewhere(command, variant, image, calls, folder):
-    """Make the calls in another process, which is told of them by a file."""
+    """Make the calls in another process, which reads them from a file."""
     (folder / "image").write_bytes(image)
     request = {
         "module": str(MODULES / f"{variant}.wasm"),
@@ -302,6 +327,7 @@ def run_elsewhere(command, variant, image, calls, folder):
 
 
 def laid_out(operands):
+    """Return the image before the calls, and the calls; every kernel is among them."""
     image = Image(special=operands == "special")
     calls = calls_of_every_kernel(image)
     assert {name.split()[0] for name in calls} == {kernel.export for kernel in KERNELS}

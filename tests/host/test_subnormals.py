@@ -1,4 +1,4 @@
-"""Threads that flush subnormal numbers to zero, as some libraries make them, change no bit."""
+"""Threads that flush subnormal numbers to zero, as some libraries switch them to do."""
 
 import ctypes
 import platform
@@ -11,24 +11,27 @@ import pytest
 import flashwasm as fw
 from flashwasm.host import subnormals
 from flashwasm.host.instance import Instance
+from helper_threads import runtime_with_helpers
 from samples import normal
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64",
-    reason="where the test knows the C library's fenv_t",
+    reason="the test knows only this platform's fenv_t",
 )
-# Offset and bits of the control register of vectors: subnormal results and operands are zero.
+# Offset in fenv_t of the vector unit's control register, and its bits that make subnormal results
+# and operands zero.
 CONTROL, FLUSH = 28, 1 << 15 | 1 << 6
 
 
 def control(library):
+    """Return the thread's floating-point environment, and the control register within it."""
     environment = ctypes.create_string_buffer(64)
     library.fegetenv(environment)
     return environment, ctypes.c_uint32.from_buffer(environment, CONTROL)
 
 
 def flushed(function):
-    """Return what a function gives in a thread that flushes, and whether that still does after."""
+    """Return a function's result in a thread that flushes, and True if it still flushes after."""
     found = []
 
     def work():
@@ -47,11 +50,13 @@ def flushed(function):
     return found
 
 
-TINY = normal(70, 48) * np.float32(1e-39)
+TINY = normal(1400, 48) * np.float32(1e-39)
+LONG = np.tile(np.linspace(-104, 0, 700, dtype=np.float32), (100, 1))
+# All are large enough for several tasks.
 OPERATIONS = {
     "vecadd": lambda rt: fw.vecadd(TINY, TINY, runtime=rt),
     "matmul": lambda rt: fw.matmul(TINY, np.ones((48, 300), np.float32), runtime=rt),
-    "softmax": lambda rt: fw.softmax(np.linspace(-104, 0, 700, dtype=np.float32), runtime=rt),
+    "softmax": lambda rt: fw.softmax(LONG, runtime=rt),
     "attention": lambda rt: fw.attention(
         normal(300, 48), normal(300, 48), TINY[:1].repeat(300, 0), runtime=rt
     ),
@@ -60,11 +65,12 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_flushing_changes_no_bit(name, threads):
-    with fw.Runtime(threads) as runtime:
-        expected = OPERATIONS[name](runtime).tobytes()
-    with fw.Runtime(threads) as runtime:
+def test_flushing_changes_no_bit(one_thread, name, threads):
+    """The calling thread flushes, and so do the helper threads, which inherit that from it."""
+    expected = OPERATIONS[name](one_thread).tobytes()
+    with fw.Runtime(1) if threads == 1 else runtime_with_helpers(threads) as runtime:
         found, still = flushed(lambda: OPERATIONS[name](runtime).tobytes())
+        assert (runtime.workers.helper_tasks > 0) == (threads > 1)
     assert found == expected
     assert still
 
@@ -77,7 +83,7 @@ def test_the_numbers_are_subnormal():
         assert ((magnitudes > 0) & (magnitudes < least)).any()
 
 
-def test_by_the_public_entry_too(monkeypatch):
+def test_calls_by_the_public_interface_keep_them_too(monkeypatch):
     init = Instance.__init__
     monkeypatch.setattr(Instance, "__init__", lambda *a, **k: init(*a, **{**k, "fast": False}))
     with fw.Runtime(1) as runtime:
@@ -85,7 +91,7 @@ def test_by_the_public_entry_too(monkeypatch):
     assert found == (TINY + TINY).tobytes()
 
 
-def test_where_it_cannot_be_helped_there_is_a_warning(monkeypatch):
+def test_a_missing_c_library_gives_a_warning(monkeypatch):
     def absent(_):
         raise OSError("no such library")
 

@@ -1,3 +1,5 @@
+"""cosine_top_k: scores, order and ties against float64, by each metric."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ METRICS = ["cosine", "dot", "l2"]
 
 
 def check(queries, corpus, k, metric="cosine", **options):
-    """Hold scores and order against float64, leaving open only what rounding may decide.
+    """Compare scores and order with float64, as far as rounding does not decide them.
 
-    Each score is its own row's, scores fall, no row comes twice, and no row that was left out is
-    better than the last one given by more than rounding allows.
+    Each score must be that of its row, scores must not rise, no row may come twice, and no row that
+    was left out may be better than the last one returned by more than the bound.
     """
     scores, indices = fw.cosine_top_k(queries, corpus, k, metric=metric, **options)
     assert scores.shape == indices.shape == (len(queries), k)
@@ -52,7 +54,7 @@ def test_many_rows(runtime, metric):
 @pytest.mark.parametrize("metric", METRICS)
 @hypothesis.given(data=st.data())
 def test_ties_go_to_the_lowest_index(runtime, metric, data):
-    """Small integers make exact scores with many ties, so the order must be exact too."""
+    """Small integers give exact scores with many ties, so the order must be exact too."""
     shape = tuple(data.draw(st.integers(1, top)) for top in (4, 60, 3))
     queries, rows, dim = shape
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
@@ -84,7 +86,7 @@ def test_cosine_stays_within_one(runtime):
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e15, 1e30])
 def test_cosine_does_not_depend_on_length(runtime, scale):
-    """Squares of such numbers leave float32's range; their direction does not."""
+    """Squares of such numbers are beyond float32, but the cosine only depends on directions."""
     q, c = normal(3, 20), normal(30, 20, seed=1)
     check(q, c * np.float32(scale), 5, runtime=runtime)
     check(q * np.float32(scale), c, 5, runtime=runtime)

@@ -1,3 +1,5 @@
+"""embedding: rows come out with the bits that they have in the table."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -59,7 +61,7 @@ def test_random_ids(runtime, data):
 
 @pytest.mark.parametrize("bad", [7, -8, 2**31, 2**32, 2**32 + 3, -(2**31) - 1, 2**63 - 1, -(2**63)])
 def test_ids_outside_the_table(runtime, bad):
-    """Both an IndexError, as NumPy's, and a ShapeError; an id is never taken modulo 2^32."""
+    """The error is an IndexError, as in NumPy, and a ShapeError. No id is taken modulo 2^32."""
     with pytest.raises(fw.ShapeError, match=rf"\bids\b.*{bad}") as caught:
         fw.embedding(np.array([0, bad, 1]), normal(7, 5), runtime=runtime)
     assert isinstance(caught.value, IndexError)

@@ -1,3 +1,5 @@
+"""layer_norm: against float64, at all sizes, layouts and types, with special values."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ def check(x, weight=None, bias=None, eps=1e-5, *, axis=-1, **options):
     return actual
 
 
-# Around a vector of four, the four vectors of an unrolled loop, and the 4096 of one summing piece.
+# Sizes around a vector of 4, the 16 of an unrolled loop, and the 4096 of one piece of a sum.
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 15, 16, 17, 63, 384, 4095, 4096, 4097, 9001])
 def test_sizes(runtime, columns):
     check(normal(3, columns), normal(columns), normal(columns, seed=1), runtime=runtime)
@@ -43,7 +45,7 @@ def test_epsilon_counts_where_the_variance_is_small(runtime):
 
 
 def test_data_far_from_zero(runtime):
-    """The variance is taken about the mean: x^2 - mean^2 would have no digit left here."""
+    """The variance is taken about the mean. The mean of x^2 minus mean^2 would cancel to noise."""
     check(normal(4, 100) + np.float32(1e4), runtime=runtime)
 
 
@@ -58,7 +60,7 @@ def test_empty(runtime, shape):
     assert fw.layer_norm(np.ones(shape, np.float32), runtime=runtime).shape == shape
 
 
-def test_special_values_spoil_their_own_row_only(runtime):
+def test_special_values_change_only_their_own_row(runtime):
     x = normal(5, 23)
     expected = fw.layer_norm(x, runtime=runtime)
     x[1, 3], x[2, 0], x[3, 22] = np.nan, np.inf, -np.inf

@@ -1,3 +1,5 @@
+"""mean_pool: against float64, at all sizes, layouts and types, with special values."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def test_sizes(runtime, columns, normalize):
 
 
 @hypothesis.given(data=st.data())
-def test_random_runs(runtime, data):
+def test_random_sequences(runtime, data):
     lengths = data.draw(st.lists(st.integers(0, 9), max_size=9))
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     x = normal(int(offsets[-1]) + 2, data.draw(st.integers(1, 40)))
@@ -37,14 +39,14 @@ def test_unit_length(runtime):
     assert (np.abs(np.linalg.norm(y.astype(np.float64), axis=1) - 1) <= bounds.gamma(60)).all()
 
 
-def test_empty_runs_and_means_of_zero_are_zeros(runtime):
+def test_empty_sequences_and_means_of_zero_are_zeros(runtime):
     x = np.float32([[1, -2], [-1, 2], [5, 5]])
     y = fw.mean_pool(x, [0, 0, 2, 2], normalize=True, runtime=runtime)
     assert not y.any()
     assert fw.mean_pool(x, [0], runtime=runtime).shape == (0, 2)
 
 
-def test_special_values_spoil_their_own_run_only(runtime):
+def test_special_values_change_only_their_own_sequence(runtime):
     x = normal(12, 20)
     expected = fw.mean_pool(x, [0, 4, 8, 12], runtime=runtime)
     x[5, 3] = np.nan

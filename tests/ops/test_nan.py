@@ -1,4 +1,4 @@
-"""A NaN that is computed is 0x7fc00000, whatever NaN went in; one that is copied keeps its bits."""
+"""A NaN that a kernel computes is 0x7fc00000, whatever NaN went in. A copied one keeps its bits."""
 
 import functools
 
@@ -11,7 +11,7 @@ from flashwasm.oracles import reference
 from samples import normal
 
 CANONICAL = 0x7FC00000
-# Both signs, quiet and signalling, with the least, the greatest and some other payload.
+# NaNs of both signs, quiet and signalling, with the least, the greatest and other payloads.
 NANS = np.array(
     [0xFFC00000, 0x7F800001, 0xFF800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FC12345, 0xFFA00000], np.uint32
 )
@@ -19,7 +19,7 @@ INFINITIES = np.array([0x7F800000, 0xFF800000], np.uint32)
 
 
 def sprinkled(bits, *shape, every=3, seed=0):
-    """Return normal numbers of which one in `every` has one of the given bits instead."""
+    """Return normal numbers, about one in `every` of them replaced by one of the given bits."""
     x, rng = normal(*shape, seed=seed), np.random.default_rng(seed)
     here = rng.random(shape) < 1 / every
     x.view(np.uint32)[here] = rng.choice(bits, here.sum())
@@ -30,7 +30,8 @@ odd = functools.partial(sprinkled, NANS)
 infinite = functools.partial(sprinkled, INFINITIES)
 
 COSINES, SINES = np.cos(normal(1, 11, 6)), np.sin(normal(1, 11, 6))
-# Each takes the maker of an operand and options, and returns a result and the oracle's.
+# Each function takes one that makes an operand, and options. It returns the operation's result and
+# the oracle's.
 CASES = {
     "vecadd": lambda x, **o: (
         fw.vecadd(x(75), x(75, seed=1), **o),
@@ -109,13 +110,13 @@ CASES = {
 
 
 def assert_canonical(actual):
-    """Fail unless there is a NaN, and each is the canonical one."""
+    """Fail unless there are NaNs and all of them are the canonical one."""
     found = actual.view(np.uint32)[np.isnan(actual)]
     assert found.size
     assert set(found.tolist()) == {CANONICAL}
 
 
-# An infinite weight or bias alone makes no NaN.
+# Cases with a bias are left out of the infinities, because an infinite weight or bias makes no NaN.
 @pytest.mark.parametrize(
     ("name", "make"),
     [(name, odd) for name in CASES] + [(name, infinite) for name in CASES if "bias" not in name],

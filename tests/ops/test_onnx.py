@@ -1,6 +1,6 @@
-"""ONNX's own backend test data for every operation that ONNX defines too.
+"""ONNX's own test data, for every operation that ONNX defines too.
 
-The data hold the float64 oracles as well as the package, so the two cannot be wrong together.
+Both the package and the float64 oracles are compared with the data, so they cannot be wrong alike.
 """
 
 import functools
@@ -27,25 +27,25 @@ COUNTS = {
     "Softmax": 7,
 }
 
-# Outputs that no operation gives: layer_norm returns only what it normalised. These cases run, and
-# their other outputs are compared.
+# Outputs of ONNX that our operations do not return, and in how many cases: layer_norm returns no
+# mean and no deviation. The other outputs of these cases are compared.
 OUTPUTS_NOT_GIVEN = {"Mean": 19, "InvStdDev": 19}
 
-# Where the data are of a narrow type, ONNX's reference rounds to it five times on the way to an
-# output: scaled queries, scaled keys, scores, weights, result.
+# If the data are of a narrow type, ONNX's reference rounds to it five times on the way to a result:
+# the scaled queries, the scaled keys, the scores, the weights and the output.
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 ROUNDINGS = 5
 
 
 def collect():
-    """Return the cases of one node each; `_expanded` ones are the same data in other clothes.
+    """Return the cases that have one node; the others hold the same data, written by more nodes.
 
-    Importing a module of cases registers them. ONNX's own loader imports all its modules, which
+    Importing a module of cases registers them. ONNX's own loader imports all of its modules, which
     takes seconds.
     """
     for op_type in COUNTS:
         importlib.import_module(f"{onnx_node.__name__}.{op_type.lower()}")
-    registered = onnx_node._NodeTestCases  # noqa: SLF001 - see above; the release is pinned.
+    registered = onnx_node._NodeTestCases  # noqa: SLF001 - ONNX has no public list; its release is pinned.
     cases = [case for case in registered if len(case.model.graph.node) == 1]
     return [case for case in cases if case.model.graph.node[0].op_type in COUNTS]
 
@@ -56,14 +56,14 @@ ORACLES.attention = lambda *operands, **options: reference.attention(*operands, 
 
 
 def on(runtime):
-    """Return the package's operations with one runtime for all of them."""
+    """Return the package's operations by name, each bound to a runtime."""
     shared = vars(reference).keys() & set(fw.__all__)
     operations = {name: functools.partial(getattr(fw, name), runtime=runtime) for name in shared}
     return types.SimpleNamespace(**operations)
 
 
 def compare(operations, case):
-    """Hold every output that is given to the case's tolerance; return the names of the others."""
+    """Compare the outputs that operations return, by the case's tolerance; return all others."""
     graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
     inputs = dict(zip([value.name for value in graph.input], inputs, strict=True))
     outputs = dict(zip([value.name for value in graph.output], outputs, strict=True))

@@ -1,3 +1,5 @@
+"""rms_norm: against float64, at all sizes, layouts and types, with special values."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ def check(x, weight=None, eps=1e-5, *, axis=-1, **options):
     return actual
 
 
-# Around a vector of four, the four vectors of an unrolled loop, and the 4096 of one summing piece.
+# Sizes around a vector of 4, the 16 of an unrolled loop, and the 4096 of one piece of a sum.
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 15, 16, 17, 63, 384, 4095, 4096, 4097, 9001])
 def test_sizes(runtime, columns):
     check(normal(3, columns), normal(columns), runtime=runtime)
@@ -42,13 +44,13 @@ def test_empty(runtime, shape):
     assert fw.rms_norm(np.ones(shape, np.float32), runtime=runtime).shape == shape
 
 
-def test_special_values_spoil_their_own_row_only(runtime):
+def test_special_values_change_only_their_own_row(runtime):
     x = normal(4, 23)
     expected = fw.rms_norm(x, runtime=runtime)
     x[1, 3], x[2, 0] = np.nan, np.inf
     actual = fw.rms_norm(x, runtime=runtime)
     assert np.isnan(actual[1]).all()
-    # One infinity makes the root infinite: its own quotient is NaN, the others' zero.
+    # An infinity makes the root infinite. Divided by that it is NaN, and the others are zero.
     assert np.isnan(actual[2, 0])
     assert not actual[2, 1:].any()
     assert_same_bits(actual[[0, 3]], expected[[0, 3]])

@@ -1,3 +1,5 @@
+"""rotary_embedding: against float64, in both layouts of heads and of pairs."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ def test_empty(runtime, shape):
     assert actual.shape == shape
 
 
-def test_special_values_reach_their_own_pair_only(runtime):
+def test_special_values_change_only_their_own_pair(runtime):
     x = normal(1, 1, 2, 8)
     cos, sin = turns(1, 2, 4)
     expected = fw.rotary_embedding(x, cos, sin, runtime=runtime)

@@ -1,3 +1,5 @@
+"""softmax: against float64, at all sizes, layouts and types, with special values."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ def check(x, axis=-1, **options):
     return actual
 
 
-# Around a vector of four, the four vectors of an unrolled loop, and the 4096 of one summing piece.
+# Sizes around a vector of 4, the 16 of an unrolled loop, and the 4096 of one piece of a sum.
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 8, 15, 16, 17, 33, 512, 4095, 4096, 4097, 9001])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_sizes(runtime, rows, columns):
@@ -41,7 +43,7 @@ def test_far_apart_values_keep_their_small_probabilities(runtime):
     assert (check(x, runtime=runtime)[0, 8:] > 0).all()
 
 
-def test_special_values_spoil_their_own_row_only(runtime):
+def test_special_values_change_only_their_own_row(runtime):
     inf = np.float32(np.inf)
     x = np.tile(normal(1, 7), (6, 1))
     x[1, 2], x[2, 6], x[3, 0], x[4] = np.nan, inf, -inf, -inf

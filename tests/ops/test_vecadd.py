@@ -1,3 +1,5 @@
+"""vecadd: the same bits as NumPy's sum, at all shapes, layouts and types."""
+
 import hypothesis
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ def test_sizes(runtime, n):
     ("a_shape", "b_shape"),
     [((), ()), ((3, 5), (5,)), ((4, 1), (1, 6)), ((2, 1, 3), (7, 1)), ((5,), ()), ((0, 4), (4,))],
 )
-def test_shapes_broadcast_as_numpys(runtime, a_shape, b_shape):
+def test_shapes_broadcast_as_in_numpy(runtime, a_shape, b_shape):
     check(normal(*a_shape), normal(*b_shape), runtime=runtime)
 
 

@@ -1,4 +1,4 @@
-"""What no operation takes is refused by name, by an error of flashwasm's own."""
+"""Wrong arguments are refused by an error of flashwasm's own that names the argument."""
 
 import copy
 import pickle
@@ -98,8 +98,8 @@ def test_a_cache_is_truncated_to_what_it_has():
     assert len(cache) == 0
 
 
-def test_what_is_not_finite_goes_without_a_warning():
-    """Warnings are errors here; NumPy would give one for each of these."""
+def test_infinities_and_overflow_give_no_warning():
+    """NumPy alone would warn in each of these cases, and warnings are errors in our tests."""
     wide, infinite = np.full((3, 4), 1e300), np.full((3, 4), np.inf)
     for x in (wide, infinite):
         fw.attention_scores(x, x, mask=np.full(3, np.inf), softcap=2.0)
@@ -109,14 +109,14 @@ def test_what_is_not_finite_goes_without_a_warning():
 
 
 def test_errors_can_be_sent_to_another_process():
-    """A pool waits for ever for an error that cannot be made again from its pickle."""
+    """A process pool would wait for ever for an error that cannot be unpickled."""
     error = pickle.loads(pickle.dumps(fw.OutOfMemoryError(3, 2, 1)))  # noqa: S301 - made here.
     assert (error.requested, error.in_use, error.allowed) == (3, 2, 1)
     assert "3 bytes asked for" in str(error)
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy], ids=["pickle", "deepcopy"])
-def test_what_lies_in_a_runtime_is_not_copied(one_thread, copied):
+def test_objects_in_linear_memory_are_not_copied(one_thread, copied):
     for thing in (one_thread, fw.FlatIndex(4, runtime=one_thread)):
         with pytest.raises(TypeError, match="make one in each process"):
             copied(thing)

@@ -1,4 +1,4 @@
-"""Linear memory as a user meets it: arrays that live in it, and operands larger than it."""
+"""Linear memory as users see it: arrays that lie in it, and operands larger than it."""
 
 import gc
 
@@ -7,6 +7,7 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.oracles import reference
+from helper_threads import runtime_with_helpers
 from operations import ANGLES, IDS, OPERATIONS, TABLE, WITH_OUT
 from samples import assert_same_bits, layouts, normal
 
@@ -64,7 +65,7 @@ def test_memory_goes_back_with_the_last_view(runtime):
 
 
 def test_freed_memory_is_used_again(runtime):
-    """Arrays of changing sizes, live and dying in a random order, never cost more than a few."""
+    """Arrays of changing sizes that come and go in random order take the memory of a few."""
     rng = np.random.default_rng(0)
     live = {}
     for step in range(2000):
@@ -83,7 +84,7 @@ def test_freed_memory_is_used_again(runtime):
 
 
 def test_operands_of_many_sizes_leave_little_behind():
-    """What was freed is merged before a runtime whose sizes never repeat grows without end."""
+    """Freed blocks are merged before memory grows, or sizes that never repeat would fill it."""
     x = np.zeros(MIB // 4, np.float32)
     with fw.Runtime(threads=1) as rt:
         for rows in range(16 * 1000, MIB // 4, 16 * 15):
@@ -104,7 +105,7 @@ OPERANDS = {
 
 @pytest.mark.parametrize("name", WITH_OUT)
 def test_operations_on_resident_arrays_copy_nothing(name):
-    """With operands and result in linear memory, neither copying time nor memory may grow."""
+    """With operands and result in linear memory, no time goes into copying, and no memory."""
     function = getattr(fw, name)
     operands = OPERANDS.get(name, (normal(12, 24),))
     with fw.Runtime(threads=1) as rt:
@@ -165,7 +166,7 @@ def overlapping(runtime):
 @pytest.mark.parametrize("resident", [True, False])
 @pytest.mark.parametrize("case", overlapping(None))
 def test_out_may_lie_over_inputs(runtime, case, resident):
-    """As with NumPy's functions, the result is what separate memory would give."""
+    """As with NumPy's functions, the result is the same as with an `out` of its own memory."""
     x = normal(700, 6)
     apart = overlapping(runtime)[case](np.copy(x)).copy()
     expected = OVERLAPPING_ORACLES[case](x)
@@ -200,20 +201,30 @@ def test_arrays_of_another_runtime_are_arrays_like_any(runtime, one_thread):
     assert_same_bits(fw.matmul(*foreign, runtime=runtime), expected)
 
 
-# Larger than memory
+# Operands larger than linear memory.
 
 
 SMALL = 6 * MIB
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2], ids=lambda threads: f"{threads} threads")
 def small(request):
-    """A runtime whose linear memory is smaller than the operands given to it."""
-    with fw.Runtime(threads=request.param, max_memory=SMALL) as rt:
+    """Return a runtime whose linear memory is smaller than the operands given to it.
+
+    Of two threads, the helper must get work. Tests whose work is one task are marked
+    `one_thread_only`.
+    """
+    make = fw.Runtime if request.param == 1 else runtime_with_helpers
+    with make(threads=request.param, max_memory=SMALL) as rt:
         yield rt
+        if request.param > 1:
+            assert rt.workers.helper_tasks, "the work of this test is one task"
         stats = rt.stats()
         assert stats.bytes_reserved <= SMALL
         assert stats.bytes_in_use == 0
+
+
+one_thread_only = pytest.mark.parametrize("small", [1], indirect=True)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +278,7 @@ def test_mean_pool_larger_than_memory(small, one_thread, normalize):
     assert_same_bits(actual, expected)
 
 
+@one_thread_only
 def test_nothing_to_compute_with_operands_that_do_not_fit(small):
     with pytest.raises(fw.OutOfMemoryError):
         fw.layer_norm(np.empty((0, 2, 1 << 21)), np.empty(1 << 21), runtime=small)
@@ -290,7 +302,7 @@ def test_corpus_larger_than_memory(small, one_thread, metric):
     [((8, 4), 200, 300, 64), ((2,), 6000, 900, 128), ((3, 40), 20, 500, 64)],
 )
 def test_attention_larger_than_memory(small, one_thread, leading, queries, keys, dim, causal):
-    """More batch entries and heads, more queries, or more key heads than fit."""
+    """There are more batch entries and heads, more queries, or more key heads than fit."""
     q, k, v = normal(*leading, queries, dim), *(normal(*leading, keys, dim, seed=i) for i in (1, 2))
     assert q.nbytes + k.nbytes + v.nbytes > SMALL
     expected = fw.attention(q, k, v, causal=causal, return_lse=True, runtime=one_thread)
@@ -319,14 +331,15 @@ IN_PARTS_OVER_INPUTS = {
 
 @pytest.mark.parametrize("case", IN_PARTS_OVER_INPUTS)
 def test_out_may_lie_over_inputs_of_parts(small, one_thread, case):
-    """What one part writes, a later one must not read as an input."""
+    """A part must not write where a later part still reads an operand."""
     x = normal(6000 if case == "keys" else 40_000, 64)
     expected = IN_PARTS_OVER_INPUTS[case](x.copy(), one_thread)
     assert_same_bits(IN_PARTS_OVER_INPUTS[case](x, small), expected)
 
 
-def test_what_does_not_fit(small):
-    """What no part can do without must fit whole: see the guide."""
+@one_thread_only
+def test_an_operand_that_every_part_needs_must_fit_whole(small):
+    """The guide lists them: a row, the table of an embedding, the keys of a head."""
     keys = normal(1, 20_000, 64)
     for use in (
         lambda: small.empty(SMALL, np.uint8),
@@ -357,7 +370,7 @@ def test_memory_kept_by_the_user_leaves_less(one_thread):
 
 
 def test_attention_takes_memory_for_its_operands_only():
-    """The matrix of scores would be 64 MiB: what is used beyond the operands is O(length)."""
+    """Memory beyond the operands is O(length). The matrix of scores alone would be 64 MiB."""
     with fw.Runtime(threads=1) as rt:
         x = normal(4096, 32)
         fw.attention(x, x, x, runtime=rt)

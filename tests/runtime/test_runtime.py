@@ -1,4 +1,4 @@
-"""What a runtime promises about its statistics, its end, threads, time and errors."""
+"""Runtimes: statistics, closing, threads and processes, timeouts, and errors."""
 
 import dataclasses
 import gc
@@ -13,6 +13,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.oracles import bounds
 from flashwasm.runtime.launch import Launch
+from helper_threads import runtime_with_helpers
 from operations import OPERATIONS, in_child
 from samples import assert_same_bits, normal
 
@@ -31,7 +32,7 @@ def test_stats():
     assert before.bytes_peak < 3 * 160_000 <= after.bytes_peak <= after.bytes_reserved
 
 
-# The end of a runtime
+# Closing a runtime.
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -65,7 +66,7 @@ def test_every_use_of_a_closed_runtime():
     ],
 )
 def test_no_view_dangles(end):
-    """A view that outlived its memory would end the process, so another process tries it."""
+    """A view that outlived its memory would end the process, so a child process tries it."""
     code = f"""
 import gc, sys, weakref
 rt = fw.Runtime(threads=2)
@@ -117,12 +118,13 @@ def test_import_starts_nothing():
     assert in_child(code).split()[1] == "1"
 
 
-# Threads and processes
+# Threads and processes.
 
 
-def test_one_runtime_serves_many_threads(runtime):
-    a, b = normal(60, 80), normal(80, 50)
-    x = normal(30, 90)
+def test_one_runtime_serves_many_threads(threaded_runtime):
+    runtime = threaded_runtime
+    a, b = normal(130, 300), normal(300, 70)
+    x = normal(301, 300)
     product, probabilities = fw.matmul(a, b, runtime=runtime), fw.softmax(x, runtime=runtime)
     failures = []
 
@@ -144,9 +146,24 @@ def test_one_runtime_serves_many_threads(runtime):
     assert not failures
 
 
+def test_tasks_of_helper_threads_are_counted():
+    x = normal(301, 997)
+    with fw.Runtime(threads=1) as alone:
+        fw.softmax(x, runtime=alone)
+        assert alone.workers.helper_tasks == 0
+    with runtime_with_helpers(2) as rt:
+        calls = rt.stats().calls
+        fw.softmax(x, runtime=rt)
+        # Each of these tasks is one call. The calling thread may take none of them.
+        assert 0 < rt.workers.helper_tasks <= rt.stats().calls - calls
+        counted = rt.workers.helper_tasks
+        fw.softmax(x[:5], runtime=rt)
+        assert rt.workers.helper_tasks == counted
+
+
 @pytest.mark.parametrize("threads", [2, 3, 4])
-def test_no_work_for_the_workers(threads):
-    """An operation without elements has no tasks: the next one must wait for its own."""
+def test_operations_without_tasks(threads):
+    """An operation on empty arrays has no tasks. The next one must still wait for its own."""
     x = normal(12, 300, 64)
     with fw.Runtime(threads=threads) as rt:
         expected = fw.attention(x, x, x, runtime=rt)
@@ -231,7 +248,7 @@ if __name__ == "__main__":
 
 
 def test_interrupt():
-    """Ctrl-C ends a long operation at once, and the runtime is usable after it."""
+    """Ctrl-C ends a long operation within two seconds, and the runtime is usable after it."""
     code = """
 import signal, time
 x = np.ones((12, 8192, 128), np.float32)
@@ -253,14 +270,14 @@ print(fw.vecadd([1.0], [2.0], runtime=rt)[0])
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError])
-def test_nobody_works_on_after_an_interruption(monkeypatch, raised):
-    """A signal's handler may raise anything at any step: here just after a helper has begun."""
+def test_no_helper_works_on_after_an_interruption(monkeypatch, raised):
+    """A signal's handler raises an exception just after a helper thread has begun its work."""
     x = normal(1024, 1024)
     with fw.Runtime(threads=2) as rt:
         right = fw.matmul(x, x, runtime=rt)
         operand, out = rt.asarray(x), rt.empty(x.shape)
         out[...] = np.nan
-        started = rt.workers._started  # noqa: SLF001 - the step after which to raise.
+        started = rt.workers._started  # noqa: SLF001 - the exception is to come inside it.
 
         def interrupted(count):
             for queue in started(count):
@@ -292,7 +309,7 @@ def test_fewer_threads_do_the_same_work(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are POSIX")
 def test_too_few_addresses():
-    """Where `ulimit -v` leaves no 4 GiB, one line says so."""
+    """A limit that leaves no 4 GiB of addresses is named in the error."""
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
@@ -308,7 +325,7 @@ print(fw.vecadd([1.0], [2.0], runtime=runtimes[0])[0])
     assert after == "3.0"
 
 
-# Time
+# Timeouts.
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -342,7 +359,7 @@ PARTS = normal(48, 700, 64)
     ids=["attention", "attention_backward", "matmul", "softmax", "cosine_top_k"],
 )
 def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
-    """Time stands still, but for a second that passes as each part begins."""
+    """The clock stands still, except that a second passes at the beginning of each part."""
     now = [0.0]
     monkeypatch.setattr("flashwasm.runtime.launch.monotonic", lambda: now[0])
     monkeypatch.setattr("flashwasm.runtime.deadline.monotonic", lambda: now[0])
@@ -357,7 +374,7 @@ def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
     with fw.Runtime(threads=1, max_memory=3 << 20) as rt:
         with pytest.raises(fw.DeadlineExceeded):
             call(runtime=rt, timeout=3.5)
-        # An attempt that did not fit takes its second too, and looks at no clock.
+        # An attempt that did not fit takes a second too, but does not look at the clock.
         stopped = now[0]
         assert stopped < 12
         call(runtime=rt, timeout=1000.0)
@@ -379,7 +396,7 @@ def test_every_operation_takes_a_timeout(runtime, name):
         OPERATIONS[name](runtime=runtime, timeout=-1)
 
 
-# The door
+# Wrong arguments, and errors.
 
 
 @pytest.mark.parametrize(
@@ -406,7 +423,7 @@ def test_wrong_options(options, error, message):
 
 
 def test_errors():
-    """Each is flashwasm's own, and the built-in one that such a mistake has elsewhere."""
+    """Each error is flashwasm's own, and also the built-in one for such a mistake."""
     for name, builtin in {
         "ShapeError": ValueError,
         "DTypeError": TypeError,
@@ -419,7 +436,7 @@ def test_errors():
     }.items():
         assert issubclass(getattr(fw, name), fw.FlashWasmError)
         assert issubclass(getattr(fw, name), builtin)
-    # The name of earlier releases is the same class.
+    # The name of earlier releases stays.
     assert fw.CorruptIndexError is fw.CorruptFileError
 
 

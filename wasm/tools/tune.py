@@ -24,11 +24,12 @@ import numpy as np
 import wasmtime
 from build import VARIANTS, WASM, build_variant, find_linker
 
-from flashwasm.bench.case import Case
-from flashwasm.bench.operations.attending import attention_case
-from flashwasm.bench.operations.products import matmul_case
-from flashwasm.bench.runner import checked_error, resident
-from flashwasm.bench.timing import Effort, interleaved, timer
+from flashwasm.benchmarks.case import Case
+from flashwasm.benchmarks.cases.attention import attention_case
+from flashwasm.benchmarks.cases.products import matmul_case
+from flashwasm.benchmarks.expectation import Expectation
+from flashwasm.benchmarks.measurement import resident
+from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.host.engine import compiled, engine
 from flashwasm.runtime.runtime import Runtime
 
@@ -83,14 +84,14 @@ def built(emcc: str, linker: Path, file: str, constants: dict[str, int]) -> wasm
 def compare(case: Case, modules: dict[str, wasmtime.Module]) -> dict[str, float]:
     """Return each module's speed on a case in GFLOP/s, by the module's name."""
     inputs = case.make(np.random.default_rng(0))
-    expected = case.oracle(*(x.astype(np.float64) for x in inputs))
+    expected = Expectation.of(case, inputs)
     with ExitStack() as stack:
         timers = {}
         for name, module in modules.items():
             with mock.patch("flashwasm.host.instance.compiled", lambda _, module=module: module):
                 runtime = stack.enter_context(Runtime(1, VARIANT))
             run = resident(case, runtime, inputs)
-            checked_error(case, name, run(), expected)
+            expected.checked_error(name, run())
             timers[name] = timer(run)
         times = interleaved(timers, EFFORT)
     return {name: case.work / found.best / 1e9 for name, found in times.items()}

@@ -17,14 +17,14 @@ from flashwasm.errors import FlashWasmError, ShapeError
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["main"]
+__all__ = ["ErrorsInOneLine", "main"]
 
 # The name of each command, and its line in `flashwasm --help`. The command `x-y` is the attribute
 # `x_y` of the module flashwasm.cli.x_y. Its line is written here as well, so that the help does not
 # have to import the command.
 COMMANDS = {
     "adapt": "Learn from feedback, if that is shown to help.",
-    "bench": "Measure speed, memory and quality, beside NumPy and other libraries.",
+    "bench": "Measure speed and memory on this machine, beside NumPy.",
     "coverage": "Ask a coverage.py database which test runs which lines.",
     "defects": "Match failures with known defects, group them, and learn new ones.",
     "duplicates": "Find tests that do the same.",
@@ -57,28 +57,8 @@ class BadInput(click.ClickException):
         super().__init__(" ".join(str(error).split()) or type(error).__name__)
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command only when it is called, and shows every error as one line."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, without importing these."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command, and return it."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"flashwasm.cli.{name}"), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the lines of the commands from the table."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+class ErrorsInOneLine(click.Group):
+    """A group that shows every error of the library or the system as one line."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; turn an error of the library or the system into one line and status 2."""
@@ -101,6 +81,30 @@ class LazyGroup(click.Group):
             raise BadInput(ShapeError(message)) from error
         except KeyboardInterrupt:
             _interrupted()
+
+
+class LazyGroup(ErrorsInOneLine):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, without importing these."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command, and return it."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"flashwasm.cli.{name}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the lines of the commands from the table."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _interrupted() -> NoReturn:

@@ -13,7 +13,7 @@ from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.options import EXISTING_PATH, json_option
 from flashwasm.cli.output import echo_json, note, nothing_found, print_table
 from flashwasm.qe.adaptation.adaptation_store import AdaptationStore, Version
-from flashwasm.qe.suites.root import root_folder
+from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.cross_validation import Verdict
@@ -132,7 +132,7 @@ def history(path: Path, *, as_json: bool) -> None:
 
 def _store(path: Path) -> AdaptationStore:
     """Return the adaptations of the suite that a path belongs to."""
-    return AdaptationStore(root_folder(path.absolute()))
+    return AdaptationStore(pytest_rootdir(path.absolute()))
 
 
 def _print_active(version: Version | None, *, as_json: bool) -> None:

@@ -1,50 +1,63 @@
-"""`flashwasm bench`: a command for each suite of measurements."""
+"""`flashwasm bench`: a command for each set of measurements on this machine."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import click
 
 from flashwasm.cli.bench_options import (
-    DEFAULT_VECTORS,
     Outputs,
     bench_threads_option,
-    embedding_model_option,
+    check_operations,
     limit_numpy,
     operation_option,
     output_options,
-    refuse_plot,
-    searched_options,
 )
-from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["bench"]
 
 _OPS = "ops"
+# These compare with other libraries or evaluate. They are part of the repository, not of the wheel.
+_IN_A_CHECKOUT = ("peers", "search", "quality", "adaptation")
 
 
-class _OpsByDefault(click.Group):
-    """A group whose options are those of ``ops`` where no suite comes first."""
+class _MovedError(click.ClickException):
+    """A command that only a checkout of the repository has."""
+
+    exit_code = 2
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"`flashwasm bench {name}` is not part of the package; run `python -m bench {name}` "
+            "in a checkout of the repository"
+        )
+
+
+class _BenchGroup(click.Group):
+    """A group of commands that runs ``ops`` if no command comes first."""
 
     default_command = _OPS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default suite first."""
+        """Put the default command first, and refuse a command that only a checkout has."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = [self.default_command, *args]
+        if args[0] in _IN_A_CHECKOUT:
+            raise _MovedError(args[0])
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_OpsByDefault)
+@click.group(
+    cls=_BenchGroup,
+    epilog=f"Comparisons with other libraries: `python -m bench {'|'.join(_IN_A_CHECKOUT)}` in a "
+    "checkout of the repository.",
+)
 def bench() -> None:
-    """Measure speed, memory and quality, beside NumPy and other libraries.
+    """Measure speed and memory on this machine, beside NumPy.
 
-    `flashwasm bench` is `flashwasm bench ops`. Options come after the suite.
+    `flashwasm bench` is `flashwasm bench ops`. Options come after the command.
 
-    Results are checked before anything is timed. One thread runs, of NumPy too, where a suite does
-    not say otherwise.
+    Results are checked before anything is timed. flashwasm and NumPy use one thread unless a
+    command says otherwise.
     """
 
 
@@ -58,41 +71,17 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs) -> None:
     "best" and "median" are of calls on arrays in linear memory; "with copies" starts and ends in
     NumPy's memory.
     """
-    _measure("ops", outputs, threads=threads, operations=operations)
+    _measure("ops", outputs, threads, operations)
 
 
 @bench.command()
-@output_options(plot=True)
+@output_options()
 def attention(outputs: Outputs) -> None:
     """Measure attention by length, beside stored scores.
 
     Its speed, and the memory that it needs beyond operands and result.
     """
     _measure("attention", outputs)
-
-
-@bench.command()
-@searched_options
-@bench_threads_option()
-@output_options(plot=True, targets=True)
-def search(vectors: int, embeddings: Path | None, threads: int, outputs: Outputs) -> None:
-    """Measure indexes and their recall, beside other libraries.
-
-    Figures are held against targets, which are for 100,000 vectors.
-    """
-    _measure("search", outputs, threads=threads, searched=(vectors, embeddings))
-
-
-@bench.command()
-@operation_option
-@bench_threads_option()
-@output_options(plot=True, targets=True)
-def peers(operations: tuple[str, ...], threads: int, outputs: Outputs) -> None:
-    """Run what is installed of other libraries on the same data.
-
-    WebAssembly libraries in Node are among them. Figures are held against targets.
-    """
-    _measure("peers", outputs, threads=threads, operations=operations)
 
 
 @bench.command()
@@ -103,143 +92,31 @@ def workloads(threads: int, outputs: Outputs) -> None:
 
     Figures are held against the targets of the specification.
     """
-    _measure("workloads", outputs, threads=threads)
+    _measure("workloads", outputs, threads)
 
 
 @bench.command("all")
 @operation_option
-@searched_options
-@bench_threads_option()
-@output_options(plot=True, targets=True)
-def everything(
-    operations: tuple[str, ...],
-    vectors: int,
-    embeddings: Path | None,
-    threads: int,
-    outputs: Outputs,
-) -> None:
-    """Run ops, attention, search, peers and workloads."""
-    searched = (vectors, embeddings)
-    _measure("all", outputs, threads=threads, operations=operations, searched=searched)
-
-
-@bench.command()
-@click.option(
-    "--suite",
-    "tests",
-    metavar="PATH",
-    type=click.Path(exists=True, path_type=Path),
-    help="A suite of pytest tests, to search with and without feedback.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="How often feedback is drawn.",
-)
-@embedding_model_option
 @bench_threads_option()
 @output_options(targets=True)
-def adaptation(
-    tests: Path | None, seeds: int, model: str | None, threads: int, outputs: Outputs
-) -> None:
-    """Time training, and measure what feedback is worth.
-
-    One step of training; with --suite, whether feedback makes searches better on files that gave
-    none. Figures are held against targets.
-    """
-    numpy_threads = limit_numpy(threads)
-    from flashwasm.bench.adaptation.report import run_adaptation, steps  # noqa: PLC0415
-    from flashwasm.cli.output import progress_bar  # noqa: PLC0415
-
-    with progress_bar("measuring", total=steps(tests, seeds)) as advance:
-        found = run_adaptation(tests, seeds, model, (threads, numpy_threads), advance)
-    outputs.write(found.as_dict(), found.markdown())
-    outputs.show(found.tables(), found.notes())
-    outputs.end(missed=bool(found.missed))
-
-
-@bench.command()
-@click.argument(
-    "paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path)
-)
-@click.option(
-    "--coverage",
-    metavar="DB",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A coverage.py database of the first PATH.",
-)
-@click.option(
-    "--failures",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines with text and defect.",
-)
-@click.option(
-    "--releases",
-    nargs=2,
-    metavar="OLD NEW",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Two releases of a package with tests, unpacked.",
-)
-@embedding_model_option
-@output_options()
-def quality(
-    paths: tuple[Path, ...],
-    coverage: Path | None,
-    failures: Path | None,
-    releases: tuple[Path, Path] | None,
-    model: str | None,
-    outputs: Outputs,
-) -> None:
-    """Measure how well tests, functions and defects are found.
-
-    Whether the nearest tests of each PATH are of one class or file and run the same lines, whether
-    docstrings find their functions, failures their defects, and changes their tests; beside TF-IDF
-    and BM25 on the same seeded queries. No time is measured. Exit status 1: there is nothing to
-    measure in what was given.
-    """
-    from flashwasm.bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415
-    from flashwasm.cli.output import note, note_missing  # noqa: PLC0415
-
-    found = measure_quality(QualityInputs(paths, coverage, failures, releases, model))
-    note_missing(found.missing)
-    outputs.write(found.as_dict(), found.markdown())
-    outputs.show(found.tables())
-    if not (found.figures or found.commits):
-        note("what was given holds nothing to measure")
-        sys.exit(1)
+def everything(operations: tuple[str, ...], threads: int, outputs: Outputs) -> None:
+    """Run ops, attention and workloads."""
+    _measure("all", outputs, threads, operations)
 
 
 def _measure(
-    suite: str,
-    outputs: Outputs,
-    *,
-    threads: int = 1,
-    operations: tuple[str, ...] = (),
-    searched: tuple[int, Path | None] = (DEFAULT_VECTORS, None),
+    suite: str, outputs: Outputs, threads: int = 1, operations: tuple[str, ...] = ()
 ) -> None:
-    """Run a suite with a progress bar, and report it."""
-    # Before anything is imported that loads NumPy.
+    """Run a command's measurements with a progress bar, and report them."""
+    # This comes before the imports below, because they load NumPy.
     numpy_threads = limit_numpy(threads)
-    if outputs.plot_file is not None:
-        refuse_plot(outputs.plot_file)
-    from flashwasm.bench.suites import known_operations, run_suites, steps  # noqa: PLC0415
-    from flashwasm.cli.output import progress_bar  # noqa: PLC0415
+    from flashwasm.cli import bench_report  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.cli.output import progress_bar  # noqa: PLC0415 - it loads NumPy.
 
-    known = known_operations(suite)
-    for name in operations:
-        if name not in known:
-            message = f"{name!r} is not one of {', '.join(known)}"
-            raise click.BadParameter(message, param_hint="--op")
-    threading = (threads, numpy_threads)
-    with progress_bar("measuring", total=steps(suite, operations)) as advance:
-        found = run_suites(suite, operations, threading, searched, advance)
+    check_operations(operations, bench_report.known_operations())
+    steps = bench_report.steps(suite, operations)
+    with progress_bar("measuring", total=steps) as advance:
+        found = bench_report.run(suite, operations, (threads, numpy_threads), advance)
     outputs.write(found.as_dict(), found.markdown())
-    if outputs.plot_file is not None:
-        from flashwasm.bench.plots import picture  # noqa: PLC0415 - loads matplotlib.
-
-        write_atomically(Path(outputs.plot_file), [picture(found, outputs.plot_file)])
     outputs.show(found.tables(), found.notes() if suite != _OPS else ())
     outputs.end(missed=found.missed)

@@ -1,4 +1,4 @@
-"""What the suites of `flashwasm bench` share: options, NumPy's threads, and where a report goes."""
+"""Options that the benchmark commands share, and the destinations of a report."""
 
 from __future__ import annotations
 
@@ -15,19 +15,15 @@ import click
 from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = [
-    "DEFAULT_VECTORS",
     "Outputs",
     "bench_threads_option",
-    "embedding_model_option",
+    "check_operations",
     "limit_numpy",
     "operation_option",
     "output_options",
-    "refuse_plot",
-    "searched_options",
 ]
 
-DEFAULT_VECTORS = 20_000
-# What the BLAS libraries that NumPy is built with read when they are loaded.
+# OpenBLAS, MKL and OpenMP read these environment variables when NumPy loads them.
 _BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 _JSON = click.option(
@@ -36,20 +32,16 @@ _JSON = click.option(
 _MARKDOWN = click.option(
     "--markdown", "markdown_file", metavar="FILE", help="Write Markdown likewise."
 )
-_PLOT = click.option(
-    "--plot", "plot_file", metavar="FILE", help="Draw what was measured (.png, .svg, .pdf)."
-)
 _FAIL = click.option("--fail-on-miss", is_flag=True, help="Exit status 1 where a target is missed.")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Outputs(NamedTuple):
-    """Where a report goes; a file's name may be "-", which is stdout."""
+    """Destinations of a report. A file's name may be "-", which means stdout."""
 
     json_file: str | None = None
     markdown_file: str | None = None
-    plot_file: str | None = None
     fail_on_miss: bool = False
 
     def write(self, document: Mapping[str, Any], markdown: str) -> None:
@@ -58,10 +50,10 @@ class Outputs(NamedTuple):
         _write(self.markdown_file, markdown)
 
     def show(self, tables: Iterable[Any], notes: Iterable[str] = ()) -> None:
-        """Print tables and lines, unless stdout holds a report."""
+        """Print tables and lines, unless stdout receives a report."""
         if "-" in {self.json_file, self.markdown_file}:
             return
-        from flashwasm.cli.output import console  # noqa: PLC0415 - loads rich.
+        from flashwasm.cli.output import console  # noqa: PLC0415 - `--help` should not load rich.
 
         for table in tables:
             console().print(table)
@@ -69,24 +61,22 @@ class Outputs(NamedTuple):
             click.echo(line)
 
     def end(self, *, missed: bool) -> None:
-        """Exit with status 1 where a target was missed, if that was asked for."""
+        """Exit with status 1 if a target was missed and the caller asked for that."""
         if self.fail_on_miss and missed:
             sys.exit(1)
 
 
 def output_options(
-    *, plot: bool = False, targets: bool = False
+    *, targets: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add what says where a report goes, and pass it to the command as ``outputs``.
+    """Return a decorator that adds options for a report and passes them on as ``outputs``.
 
     Parameters
     ----------
-    plot : bool, default False
-        Whether there is something to draw.
     targets : bool, default False
-        Whether there is something to miss.
+        True adds ``--fail-on-miss``, for commands that compare figures with targets.
     """
-    options = [*[_FAIL] * targets, *[_PLOT] * plot, _MARKDOWN, _JSON]
+    options = [*[_FAIL] * targets, _MARKDOWN, _JSON]
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -95,7 +85,7 @@ def output_options(
             command(**given, outputs=Outputs(**chosen))
 
         added: Callable[..., None] = gathered
-        # The last one that is added is the first in the help.
+        # The help lists first the option that is added last.
         for option in options:
             added = option(added)
         return added
@@ -113,36 +103,52 @@ def operation_option(command: F) -> F:
 def bench_threads_option(
     text: str = "Threads of what is measured, and of NumPy.",
 ) -> Callable[[F], F]:
-    """Return what adds ``--threads``, which is one where it is not given."""
+    """Return a decorator that adds ``--threads``, whose default is one.
+
+    Parameters
+    ----------
+    text : str
+        Help text of the option.
+    """
     kind = click.IntRange(min=1)
     return click.option("--threads", type=kind, default=1, show_default=True, help=text)
 
 
-def searched_options(command: F) -> F:
-    """Add ``--vectors`` and ``--embeddings``."""
-    command = click.option(
-        "--embeddings",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Search the vectors of a .npy file in place of embedded docstrings.",
-    )(command)
-    return click.option(
-        "--vectors",
-        type=click.IntRange(min=100),
-        default=DEFAULT_VECTORS,
-        show_default=True,
-        help="Vectors to search.",
-    )(command)
+def check_operations(operations: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names of operations that do not exist.
 
+    Parameters
+    ----------
+    operations : iterable of str
+        Names that ``--op`` gave.
+    known : iterable of str
+        Names that exist.
 
-def embedding_model_option(command: F) -> F:
-    """Add ``--model``, without what the other commands load for theirs."""
-    return click.option(
-        "--model", metavar="NAME|DIR", help="What embeds: an installed model, or a folder."
-    )(command)
+    Raises
+    ------
+    click.BadParameter
+        If a name is unknown.
+    """
+    names = sorted(set(known), key=str.lower)
+    for name in operations:
+        if name not in names:
+            message = f"{name!r} is not one of {', '.join(names)}"
+            raise click.BadParameter(message, param_hint="--op")
 
 
 def limit_numpy(threads: int) -> str:
-    """Hold NumPy's BLAS to as many threads, where it is not loaded yet; say what is in force."""
+    """Limit the threads of NumPy's BLAS, which reads the limit when it is loaded.
+
+    Parameters
+    ----------
+    threads : int
+        Number of threads.
+
+    Returns
+    -------
+    str
+        The number that is in force, or a text that says that NumPy was loaded before.
+    """
     if "numpy" in sys.modules:
         return "as the process was started"
     for variable in _BLAS_VARIABLES:
@@ -150,18 +156,8 @@ def limit_numpy(threads: int) -> str:
     return str(threads)
 
 
-def refuse_plot(name: str) -> None:
-    """Refuse a plot that could not be drawn, before minutes of measuring."""
-    from flashwasm.bench.plots import FORMATS, figures_module  # noqa: PLC0415 - loads matplotlib.
-
-    if Path(name).suffix not in FORMATS:
-        message = f"{name!r} does not end in {', '.join(FORMATS)}"
-        raise click.BadParameter(message, param_hint="--plot")
-    figures_module()
-
-
 def _write(name: str | None, text: str) -> None:
-    """Write a report to a file, or to stdout."""
+    """Write a report to a file or to stdout."""
     if name is None:
         return
     if name == "-":

@@ -18,7 +18,7 @@ from flashwasm.cli.options import (
     json_option,
 )
 from flashwasm.cli.output import echo_json, note, nothing_found, print_table
-from flashwasm.qe.changes.diffs import read_diff
+from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
 from flashwasm.qe.reports.html_pages import gaps_page, write_page

@@ -30,12 +30,12 @@ from flashwasm.cli.output import (
 from flashwasm.cli.path_or_index import changed_json, path_or_index
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
+from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.reports.html_pages import duplicates_page, write_page
 from flashwasm.qe.reports.sarif import duplicates_sarif
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
-from flashwasm.qe.similarity.suite_file import read_suite
-from flashwasm.qe.suites.suite import collect
+from flashwasm.qe.similarity.suite_index_file import read_suite
+from flashwasm.qe.suites.collection import collect
 from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["duplicates"]

@@ -10,8 +10,8 @@ from flashwasm.cli.options import EXISTING_PATH, json_option
 from flashwasm.cli.output import echo_json, note
 from flashwasm.errors import ShapeError
 from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Judgement
-from flashwasm.qe.suites.nodeids import NodeIds
-from flashwasm.qe.suites.suite import collect
+from flashwasm.qe.suites.collection import collect
+from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 
 __all__ = ["feedback"]
 
@@ -58,7 +58,7 @@ def feedback(
     If `flashwasm similar --explore` showed B, the log has its rank and propensity already.
     """
     suite = collect(path)
-    names = NodeIds(suite.tests)
+    names = NodeIdLookup(suite.tests)
     found = [names.find(name) for name in (query, test)]
     for name, position in zip((query, test), found, strict=True):
         if position is None:

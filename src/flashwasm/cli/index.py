@@ -28,7 +28,7 @@ from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.defects.failure_files import read_failures
 from flashwasm.qe.defects.failure_library import FailureLibrary
-from flashwasm.qe.functions.index import FunctionIndex
+from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.inspection.file_inspection import FileReport, inspect_file, verify_file
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.search import FlatIndex, HNSWIndex

@@ -16,7 +16,7 @@ from flashwasm.progress_bar import progress_report
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.explanation import Explanation
-    from flashwasm.qe.suites.suite import Skipped
+    from flashwasm.qe.suites.source_files import Skipped
 
 __all__ = [
     "console",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,8 +19,11 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
-from flashwasm.qe.functions.index import FunctionIndex, FunctionMatch
+from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.similarity.explanation import Explanation
+
+if TYPE_CHECKING:
+    from flashwasm.qe.functions.function_match import FunctionMatch
 
 __all__ = ["search"]
 

@@ -31,15 +31,14 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.errors import CapabilityError
-from flashwasm.qe.changes.diffs import read_diff
-from flashwasm.qe.changes.selection import (
+from flashwasm.qe.changes.run_budget import parse_budget, within_budget
+from flashwasm.qe.changes.selected_tests import (
     SelectedTest,
     change_text,
     changes_everything,
-    parse_budget,
     rank_tests,
-    within_budget,
 )
+from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.durations import read_times
 from flashwasm.qe.similarity.suite_index import SuiteIndex

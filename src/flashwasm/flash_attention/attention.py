@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from flashwasm.flash_attention.kernel_arguments import Addresses, Layout
-from flashwasm.flash_attention.operands import Operand, put_keys, put_mask
-from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
-from flashwasm.flash_attention.schedule import choose_schedule
-from flashwasm.kernel_table import ATTENTION, MASK_NONE, STORED_INT8
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
+from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
+from flashwasm.flash_attention.operands import (
+    ABSENT,
+    Operands,
+    contiguous,
+    place_keys,
+    place_mask,
+    place_rows,
+    place_vector,
+)
+from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
+from flashwasm.flash_attention.schedule import Workload, choose_schedule
+from flashwasm.kernel_table import ATTENTION, STORED_INT8
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
@@ -21,39 +31,34 @@ from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
-    from flashwasm.flash_attention.attention_options import Causal, Window
-    from flashwasm.flash_attention.kernel_arguments import Call
-    from flashwasm.flash_attention.schedule import RowSchedule, Schedule
+    from flashwasm.flash_attention.kernel_parameters import Call
+    from flashwasm.flash_attention.schedule import Schedule
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
-    # A problem, and where to write its output; None means a new array.
-    _Part = tuple[Problem, Array | None]
+    # The output, and the log-sum-exp if it was asked for.
+    Result: TypeAlias = tuple[Array, Array | None]
 
 
+@shows_options(AttentionOptions)
 def attention(
     q: ArrayLike,
     k: ArrayLike,
     v: ArrayLike,
     *,
-    causal: Causal = False,
-    mask: ArrayLike | None = None,
-    scale: float | None = None,
-    window: Window | None = None,
-    softcap: float | None = None,
-    alibi_slopes: ArrayLike | None = None,
-    sinks: ArrayLike | None = None,
-    dropout: float = 0.0,
-    seed: int | None = None,
-    kv_lengths: ArrayLike | None = None,
     return_lse: bool = False,
     out: Array | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    **options: Unpack[AttentionOptions],
 ) -> Array | tuple[Array, Array]:
-    """Exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
+    """Compute exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
+
+    A "leading index" is an index into the axes before the head axis: with q of shape (B, H, L, D),
+    ``kv_lengths`` has shape (B,).
 
     Parameters
     ----------
@@ -63,49 +68,26 @@ def attention(
         Keys. Query head h reads key head ``h // (Hq // Hk)``.
     v : array_like of float, shape (..., Hk, Lk, Dv)
         Values; Dv is at most 256.
-    causal : bool, str, int or array_like of int, default False
-        With an offset, query i sees the keys up to i + offset. "top_left" is offset 0,
-        "bottom_right" Lk - Lq; an array has one offset for each leading index. True is either of
-        the two where Lq == Lk, and refused elsewhere.
-    mask : array_like of bool or float, optional
-        Broadcasts to (..., Hq, Lq, Lk). True takes part; a float is added to the scores.
-    scale : float, optional
-        Factor of the scores. None means 1 / sqrt(D).
-    window : (int, int), optional
-        Keys that a query sees to the left and to the right of its diagonal, which is key i + offset
-        for query i, and i where ``causal`` is False. None or -1 leaves a side open.
-    softcap : float, optional
-        Scores s become softcap tanh(s / softcap), before any bias. None or 0 leaves them.
-    alibi_slopes : array_like of float, shape (Hq,), optional
-        Subtracts slope times the distance of the key from the query's diagonal.
-    sinks : array_like of float, shape (Hq,), optional
-        One more logit for each head that takes weight and has no value.
-    dropout : float, default 0.0
-        Probability of each weight to be dropped, the others being divided by 1 - dropout. It does
-        not enter the log-sum-exp.
-    seed : int, optional
-        From 0 to 2**64 - 1. Which weights are dropped depends on it and on their batch, head, query
-        and key alone. None draws one from the system.
-    kv_lengths : array_like of int, shape (...,), optional
-        Keys that count for each leading index; "bottom_right" aligns with the last of them.
+    **options : AttentionOptions
+        The options of `flashwasm.flash_attention.options.AttentionOptions`.
     return_lse : bool, default False
-        Whether to return the logarithm of each row's sum of exponentials too.
-    out : numpy.ndarray of float32, optional
-        Where to write.
+        True to return the logarithm of each row's sum of exponentials too.
+    out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv), optional
+        Array to write the output to. It may be one of the operands. None means a new array.
     runtime : Runtime, optional
-        Where to run.
+        Runtime that computes it. None means the default one.
     timeout : float, optional
-        Seconds.
+        Most seconds that the call may take. None means the runtime's own limit.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
-        A row with no key to see is zeros. What a hidden key or value holds never reaches it; NaN in
-        what takes part gives NaN. A row's bits do not depend on the rows, heads or batch beside it,
-        nor on threads.
+        The output. A row whose query sees no key is zeros. A key or value that a query does not see
+        never reaches its row, whatever it holds, and NaN in what it does see gives NaN. The bits of
+        a row do not depend on the rows, heads or batch entries beside it, nor on threads.
     lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-        Only with ``return_lse``. Natural logarithm, of sinks too; -inf for a row with nothing to
-        sum.
+        Only with ``return_lse``: the natural logarithm of the sum of exponentials, with those of
+        sinks; -inf for a row with nothing to sum.
 
     Raises
     ------
@@ -116,8 +98,8 @@ def attention(
     Dao et al., "FlashAttention", 2022, with the online softmax of Milakov & Gimelshein, 2018;
     windows as in Longformer (Beltagy et al., 2020), softcap as in Gemma 2 (2024), ALiBi (Press,
     Smith & Lewis, 2021), sinks as in gpt-oss (2025); dropout by Philox 4x32-10 (Salmon et al.,
-    2011). Blocks of keys that no query of a block sees
-    are skipped. Memory beyond inputs and output does not grow with Lq or Lk.
+    2011). Blocks of keys that no query of a block sees are skipped. Memory beyond inputs and output
+    does not grow with Lq or Lk.
 
     Examples
     --------
@@ -128,134 +110,127 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
-    problem = checked_problem(
-        *(q, k, v),
-        causal=causal,
-        mask=mask,
-        scale=scale,
-        window=window,
-        softcap=softcap,
-        alibi_slopes=alibi_slopes,
-        sinks=sinks,
-        dropout=dropout,
-        seed=seed,
-        kv_lengths=kv_lengths,
-    )
-    shape = output_shape(problem, q, k, v)
-    return attend_into(rt, problem, shape, out=out, with_lse=return_lse, timeout=timeout)
-
-
-def attend_into(
-    rt: Runtime,
-    problem: Problem,
-    shape: tuple[int, ...],
-    *,
-    out: Array | None,
-    with_lse: bool,
-    timeout: float | None,
-) -> Array | tuple[Array, Array]:
-    """Compute a problem, in ``out`` where it is given; ``shape`` is as the user sees the output."""
-    checked_out(out, shape)
-    target = None if out is None else out.reshape(problem.shape)
-    if out is not None and not np.may_share_memory(target, out):
-        target = None  # A reshape that had to copy would take the result with it.
-    result, lse = attend(rt, problem, target, deadline(rt, timeout), with_lse=with_lse)
-    result = result.reshape(shape)
-    if out is not None and target is None:
-        np.copyto(out, result)
-    result = result if out is None else out
-    return result if lse is None else (result, lse.reshape(shape[:-1]))
+    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention"))
+    return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
 
 def attend(
     rt: Runtime,
-    problem: Problem,
-    out: Array | None,
-    timeout: float | None,
+    inputs: AttentionInputs,
     *,
-    with_lse: bool,
-    schedule: Schedule | RowSchedule | None = None,
-) -> tuple[Array, Array | None]:
-    """Compute a problem whole or, where linear memory is too small for it, in halves."""
+    out: Array | None = None,
+    with_lse: bool = False,
+    timeout: float | None = None,
+    schedule: Schedule | None = None,
+) -> Array | tuple[Array, Array]:
+    """Compute attention of checked inputs, in halves where linear memory is too small."""
+    shape = inputs.result_shape
+    checked_out(out, shape)
+    target = None if out is None else out.reshape(inputs.shape)
+    if out is not None and not np.may_share_memory(target, out):
+        # The reshape had to copy. The result is then copied from a new array to `out`.
+        target = None
+    compute = partial(_attend_whole, rt, deadline(rt, timeout), schedule, with_lse=with_lse)
+    result, lse = in_halves(_Part(inputs, target), compute, _halved)
+    result = result.reshape(shape)
+    if out is not None:
+        if target is None:
+            np.copyto(out, result)
+        result = out
+    return result if lse is None else (result, lse.reshape(shape[:-1]))
 
-    def compute(part: _Part) -> tuple[Array, Array | None]:
-        return _attend_whole(rt, *part, timeout, with_lse=with_lse, schedule=schedule)
 
-    def halve(part: _Part) -> Halves[_Part, tuple[Array, Array | None]] | None:
-        whole, target = part
-        halves = list(whole.halves())
-        if not halves:
-            return None
-        # The parts go into an array of their own: `out` may share its memory with an operand, of
-        # which a later part is still to be read.
-        result = np.empty(whole.shape, np.float32)
+class _Part(NamedTuple):
+    """Inputs, and the array to write their output to, or None for a new one."""
 
-        def join(found: list[tuple[Array, Array | None]]) -> tuple[Array, Array | None]:
-            lse = np.empty(whole.shape[:-1], np.float32) if with_lse else None
-            if lse is not None:
-                for (index, _), (_, some) in zip(halves, found, strict=True):
-                    lse[index] = some
-            return copied_to(target, result), lse
+    inputs: AttentionInputs
+    out: Array | None
 
-        return [(half, result[index]) for index, half in halves], join
 
-    return in_halves((problem, out), compute, halve)
+def _halved(part: _Part) -> Halves[_Part, Result] | None:
+    """Return the halves of a part, and a function that joins their results; or None."""
+    halves = list(part.inputs.halves())
+    if not halves:
+        return None
+    # The halves write to an array of their own: `out` may share its memory with an operand that a
+    # later half has still to read.
+    result = np.empty(part.inputs.shape, np.float32)
+
+    def join(found: list[Result]) -> Result:
+        lse = None
+        for (index, _), (_, some) in zip(halves, found, strict=True):
+            if some is not None:
+                lse = np.empty(result.shape[:-1], np.float32) if lse is None else lse
+                lse[index] = some
+        return copied_to(part.out, result), lse
+
+    return [_Part(half, result[index]) for index, half in halves], join
 
 
 def _attend_whole(
-    rt: Runtime,
-    p: Problem,
-    out: Array | None,
-    timeout: float | None,
-    *,
-    with_lse: bool,
-    schedule: Schedule | RowSchedule | None,
-) -> tuple[Array, Array | None]:
-    heads, queries, dim = p.q.shape[-3:]
-    keys, value_dim = p.v.shape[-2:]
-    rules = p.rules
-    with Launch(rt, timeout) as op:
-        q = Operand(*op.place_rows(p.q), p.q.shape)
-        k, v, k_scales, v_scales = put_keys(op, p)
-        mask, kind = put_mask(op, p)
-        alibi = 0 if rules.alibi is None else op.place_parameter(rules.alibi)
-        sinks = 0 if rules.sinks is None else op.place_parameter(rules.sinks)
-        result = op.place_result(p.shape, out)
-        lse_at, lse = op.scratch(p.shape[:-1]) if with_lse else (0, None)
-        layout = Layout(
-            group=p.group,
-            dims=(dim, value_dim),
-            row_strides=(*(x.strides[-2] for x in (q, k, v)), value_dim),
-            head_strides=(*(x.strides[-3] for x in (q, k, v)), queries * value_dim, queries),
-            rules=rules,
-            mask=(kind, *mask.strides[-3:]) if mask else (MASK_NONE, 0, 0, 0),
-            first=p.first,
-            storage=p.storage.kind,
-            capacity=p.storage.capacity,
+    rt: Runtime, limit: float | None, schedule: Schedule | None, part: _Part, *, with_lse: bool
+) -> Result:
+    """Compute a part whose operands fit linear memory together."""
+    inputs = part.inputs
+    with Launch(rt, limit) as launch:
+        q = place_rows(launch, inputs.q)
+        k, v, k_scales, v_scales = place_keys(launch, inputs.k, inputs.v, inputs.storage)
+        mask = place_mask(launch, inputs.mask)
+        alibi = place_vector(launch, inputs.modifiers.alibi)
+        sinks = place_vector(launch, inputs.modifiers.sinks)
+        # The result is placed after the operands: if they all lie in linear memory, so does it.
+        shape = inputs.shape
+        out = contiguous(launch.place_result(shape, part.out), shape)
+        lse, lse_operand = None, ABSENT
+        if with_lse:
+            address, lse = launch.scratch(shape[:-1])
+            lse_operand = contiguous(address, shape[:-1])
+        operands = Operands(
+            q=q,
+            k=k,
+            v=v,
+            out=out,
+            lse=lse_operand,
+            mask=mask,
+            alibi=alibi,
+            sinks=sinks,
+            k_scales=k_scales,
+            v_scales=v_scales,
         )
-        count = math.prod(p.lead)
-        chosen = schedule or choose_schedule(
-            *(count, heads, p.group, queries, keys, dim + value_dim, op.threads),
-            always_rows=p.storage.kind == STORED_INT8,
-        )
-        partial_floats = chosen.partial_floats(heads, queries, keys, value_dim)
-        partials = op.scratch((count, partial_floats))[0] if partial_floats else 0
-        tasks: list[list[Call]] = []
-        last: list[list[Call]] = []
-        for at, index in enumerate(product(*map(range, p.lead))):
-            row = at * heads * queries
-            addresses = Addresses(
-                *(q.at(index), k.at(index), v.at(index), result + 4 * row * value_dim),
-                *(lse_at and lse_at + 4 * row, mask.at(index) if mask else 0, alibi, sinks),
-                *(k_scales.at(index) if k_scales else 0, v_scales.at(index) if v_scales else 0),
-                partials=partials and partials + 4 * at * partial_floats,
-            )
-            length = int(p.lengths[index])
-            diagonal, number = int(p.diagonals[index]), int(p.numbers[index])
-            entry = (addresses, (queries, length), diagonal, number)
-            tasks += layout.tasks(*entry, chosen.pieces(heads, queries, length))
-            last += layout.tasks(*entry, chosen.last(heads, queries, length))
-        op.run_tasks(ATTENTION, tasks)
-        if last:
-            op.run_tasks(ATTENTION, last)
-        return op.finish(), None if lse is None else lse.copy()
+        tasks, merging = _tasks(launch, inputs, operands, schedule)
+        launch.run_tasks(ATTENTION, tasks)
+        if merging:
+            launch.run_tasks(ATTENTION, merging)
+        return launch.finish(), None if lse is None else lse.copy()
+
+
+def _tasks(
+    launch: Launch, inputs: AttentionInputs, operands: Operands, schedule: Schedule | None
+) -> tuple[list[list[Call]], list[list[Call]]]:
+    """Return the tasks of all batch entries, and those that merge partial results afterwards."""
+    parameters = KernelParameters.of(inputs, operands)
+    heads, queries, dim = inputs.q.shape[-3:]
+    keys, value_dim = inputs.v.shape[-2:]
+    work = Workload(
+        entries=math.prod(inputs.lead),
+        heads=heads,
+        group=parameters.group,
+        queries=queries,
+        keys=keys,
+        width=dim + value_dim,
+        threads=launch.threads,
+    )
+    if schedule is None:
+        schedule = choose_schedule(work, always_rows=inputs.storage.kind == STORED_INT8)
+    floats = schedule.partial_floats(heads, queries, keys, value_dim)
+    partials = launch.scratch((work.entries, floats))[0] if floats else 0
+    tasks: list[list[Call]] = []
+    merging: list[list[Call]] = []
+    for index in product(*map(range, inputs.lead)):
+        entry = BatchEntry.of(inputs, operands, index, partials)
+        partials += 4 * floats
+        plan = schedule.plan(heads, queries, entry.keys)
+        tasks += parameters.tasks(entry, plan.tasks)
+        if plan.merge is not None:
+            merging += parameters.tasks(entry, [[plan.merge]])
+    return tasks, merging

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.errors import OutOfMemoryError, ShapeError
-from flashwasm.flash_attention.kernel_arguments import Addresses, Layout, Piece
-from flashwasm.flash_attention.operands import Operand, put_mask
-from flashwasm.flash_attention.problem import Problem, checked_problem, output_shape
-from flashwasm.flash_attention.schedule import Schedule
-from flashwasm.kernel_table import ATTENTION_BACKWARD, MASK_NONE
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
+from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
+from flashwasm.flash_attention.operands import (
+    Operand,
+    Operands,
+    addresses_at,
+    place_mask,
+    place_rows,
+    place_vector,
+)
+from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
+from flashwasm.flash_attention.schedule import BlockSchedule, Workload
+from flashwasm.kernel_table import ATTENTION_BACKWARD
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
@@ -23,15 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
-    from flashwasm.flash_attention.attention_options import Causal, Window
+    from flashwasm.flash_attention.kernel_parameters import Call
+    from flashwasm.flash_attention.schedule import Tile
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
-    Call = tuple[float, ...]
 
 
+@shows_options(AttentionOptions)
 def attention_backward(
     dout: ArrayLike,
     q: ArrayLike,
@@ -40,48 +51,43 @@ def attention_backward(
     out: ArrayLike,
     lse: ArrayLike,
     *,
-    causal: Causal = False,
-    mask: ArrayLike | None = None,
-    scale: float | None = None,
-    window: Window | None = None,
-    softcap: float | None = None,
-    alibi_slopes: ArrayLike | None = None,
-    sinks: ArrayLike | None = None,
-    dropout: float = 0.0,
-    seed: int | None = None,
-    kv_lengths: ArrayLike | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    **options: Unpack[AttentionOptions],
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `attention` with respect to q, k and v.
+    """Compute the gradients of `attention` with respect to q, k and v.
+
+    The options are those that `attention` was given. With dropout its ``seed`` is needed too.
 
     Parameters
     ----------
     dout : array_like of float, shape (..., Hq, Lq, Dv)
         Gradient of the loss with respect to the output.
-    q, k, v : array_like of float
-        What `attention` was given.
+    q : array_like of float, shape (..., Hq, Lq, D)
+        Queries that `attention` was given.
+    k : array_like of float, shape (..., Hk, Lk, D)
+        Keys that it was given.
+    v : array_like of float, shape (..., Hk, Lk, Dv)
+        Values that it was given.
     out : array_like of float, shape (..., Hq, Lq, Dv)
-        What it returned.
+        Output that it returned.
     lse : array_like of float, shape (..., Hq, Lq)
-        The log-sum-exp that it returned with ``return_lse``; sinks count in it.
-    causal, mask, scale, window, softcap, alibi_slopes, sinks, dropout, kv_lengths
-        As they were given to `attention`.
-    seed : int, optional
-        The seed of the call, needed where there is dropout.
+        Log-sum-exp that it returned with ``return_lse``; it includes sinks.
+    **options : AttentionOptions
+        The options of `flashwasm.flash_attention.options.AttentionOptions`.
     runtime : Runtime, optional
-        Where to run.
+        Runtime that computes it. None means the default one.
     timeout : float, optional
-        Seconds.
+        Most seconds that the call may take. None means the runtime's own limit.
 
     Returns
     -------
     dq, dk, dv : numpy.ndarray of float32
-        Of the shapes of q, k and v: where one of these repeats along leading axes, or a key head
-        for several query heads, the sum over what reads it. Zeros for a query that sees no key and
-        for a key that no query sees. What a query or a key holds never reaches the gradients of
-        those it does not see. The bits do not depend on threads, nor on batch entries and heads
-        that share none of the operands.
+        Gradients, of the shapes of q, k and v. Where an operand repeats along leading axes, or a
+        key head serves several query heads, its gradient is the sum over all that read it. It is
+        zero for a query that sees no key and for a key that no query sees. A query or key never
+        reaches the gradients of those it does not see, whatever it holds. The bits do not depend on
+        threads, nor on batch entries and heads that share none of the operands.
 
     Raises
     ------
@@ -89,9 +95,11 @@ def attention_backward(
 
     Notes
     -----
-    Dao, "FlashAttention-2", 2023: the weights are computed again, block by block, from q, k and the
-    log-sum-exp, so memory beyond inputs and gradients does not grow with Lq or Lk. Where scores are
-    large, a float32 log-sum-exp resolves weights only to its own spacing.
+    Dao, "FlashAttention-2", 2023. With P the weights, dP = dout Vᵀ and delta the row sums of
+    dout * out: dV = Pᵀ dout, dS = P * (dP - delta), dQ = scale dS K and dK = scale dSᵀ Q. The
+    weights are computed again, block by block, from q, k and the log-sum-exp, so memory beyond
+    inputs and gradients does not grow with Lq or Lk. A weight is as exact as the log-sum-exp, whose
+    float32 spacing is coarse where scores are large.
 
     Examples
     --------
@@ -104,41 +112,29 @@ def attention_backward(
     True
     """
     rt = checked_runtime(runtime)
-    problem = checked_problem(
-        *(q, k, v),
-        causal=causal,
-        mask=mask,
-        scale=scale,
-        window=window,
-        softcap=softcap,
-        alibi_slopes=alibi_slopes,
-        sinks=sinks,
-        dropout=dropout,
-        seed=seed,
-        kv_lengths=kv_lengths,
-    )
-    if problem.rules.dropout.threshold and seed is None:
+    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention_backward"))
+    if inputs.modifiers.dropout.threshold and options.get("seed") is None:
         message = (
             "seed: expected the seed that attention was given, since there is dropout, got None"
         )
         raise ShapeError(message)
-    shape = output_shape(problem, q, k, v)
+    shape = inputs.result_shape
     given = (
-        shaped(dout, "dout", shape, "that of the output").reshape(problem.shape),
-        shaped(out, "out", shape, "that of the output").reshape(problem.shape),
-        shaped(lse, "lse", shape[:-1], "one for each query").reshape(problem.shape[:-1]),
+        shaped(dout, "dout", shape, "that of the output").reshape(inputs.shape),
+        shaped(out, "out", shape, "that of the output").reshape(inputs.shape),
+        shaped(lse, "lse", shape[:-1], "one for each query").reshape(inputs.shape[:-1]),
     )
-    operands = (problem.q, problem.k, problem.v)
+    operands = (inputs.q, inputs.k, inputs.v)
     resident = all(rt.holds(x) for x in (*operands, *given))
     sums = _zeros(rt, operands, resident=resident)
-    gradients = replace(problem, q=sums[0], k=sums[1], v=sums[2], mask=None)
-    add_gradients(rt, Backward(problem, gradients, *given), deadline(rt, timeout))
+    gradients = replace(inputs, q=sums[0], k=sums[1], v=sums[2], mask=None)
+    add_gradients(rt, BackwardInputs(inputs, gradients, *given), deadline(rt, timeout))
     dq, dk, dv = (x.reshape(np.shape(y)) for x, y in zip(sums, (q, k, v), strict=True))
     return dq, dk, dv
 
 
 def _zeros(rt: Runtime, operands: tuple[Array, ...], *, resident: bool) -> list[Array]:
-    """Return zeros of the operands' shapes, in linear memory if asked for and where they fit."""
+    """Return zeros of the operands' shapes, in linear memory if ``resident`` and if they fit."""
     if resident:
         try:
             sums = [rt.empty(x.shape) for x in operands]
@@ -152,107 +148,118 @@ def _zeros(rt: Runtime, operands: tuple[Array, ...], *, resident: bool) -> list[
 
 
 @dataclass(frozen=True)
-class Backward:
-    """What is to be added where.
+class BackwardInputs:
+    """The inputs of a gradient, and the sums that it is added to.
 
     Attributes
     ----------
-    problem : Problem
-        The forward call's.
-    gradients : Problem
-        The same with dq, dk and dv in place of q, k and v: they are cut alike.
-    dout, out, lse : numpy.ndarray
-        Shapes (..., Hq, Lq, Dv) twice and (..., Hq, Lq), with all leading axes.
+    inputs : AttentionInputs
+        Inputs of the forward call.
+    gradients : AttentionInputs
+        The same with dq, dk and dv in place of q, k and v, so that they are split in the same way.
+    dout, out : numpy.ndarray, shape (..., Hq, Lq, Dv)
+        Gradient of the output, and the output, with all leading axes.
+    lse : numpy.ndarray, shape (..., Hq, Lq)
+        Log-sum-exp of the forward call, with all leading axes.
     """
 
-    problem: Problem
-    gradients: Problem
+    inputs: AttentionInputs
+    gradients: AttentionInputs
     dout: Array
     out: Array
     lse: Array
 
-    def halves(self) -> Iterator[Backward]:
-        """Cut in two, to be computed in this order, or yield nothing where that is not possible."""
-        halves = zip(self.problem.halves(), self.gradients.halves(), strict=True)
+    def halves(self) -> Iterator[BackwardInputs]:
+        """Yield two halves in the order in which to compute them, or nothing."""
+        halves = zip(self.inputs.halves(), self.gradients.halves(), strict=True)
         for (index, part), (_, gradients) in halves:
-            yield Backward(part, gradients, self.dout[index], self.out[index], self.lse[index])
-
-
-def add_gradients(
-    rt: Runtime, b: Backward, timeout: float | None, schedule: Schedule | None = None
-) -> None:
-    """Add gradients whole or, where linear memory is too small for that, in halves.
-
-    Parts that add to the same element follow each other in the order in which the whole adds to it,
-    each from the sum that the one before left. So do the calls of a schedule, where one that takes
-    several heads takes all their queries.
-    """
-
-    def halve(part: Backward) -> Halves[Backward, None] | None:
-        halves = list(part.halves())
-        return (halves, lambda _: None) if halves else None
-
-    in_halves(b, lambda part: _add_whole(rt, part, timeout, schedule), halve)
-
-
-def _add_whole(rt: Runtime, b: Backward, timeout: float | None, schedule: Schedule | None) -> None:
-    p, rules = b.problem, b.problem.rules
-    with Launch(rt, timeout) as op:
-        inputs = (p.q, p.k, p.v, b.out, b.lse, b.dout)
-        q, k, v, out, lse, dout = (Operand(*op.place_rows(x), x.shape) for x in inputs)
-        sums = (b.gradients.q, b.gradients.k, b.gradients.v)
-        dq, dk, dv = (Operand(*op.place_sums(x), x.shape) for x in sums)
-        mask, kind = put_mask(op, p)
-        alibi = 0 if rules.alibi is None else op.place_parameter(rules.alibi)
-        layout = Layout(
-            group=p.group,
-            dims=(p.q.shape[-1], p.v.shape[-1]),
-            row_strides=[x.strides[-2] for x in (q, k, v, out)],
-            head_strides=[*(x.strides[-3] for x in (q, k, v, out)), lse.strides[-2]],
-            rules=rules,
-            mask=(kind, *mask.strides[-3:]) if mask else (MASK_NONE, 0, 0, 0),
-            first=p.first,
-        )
-        added = (dout, dq, dk, dv)
-        queries = p.q.shape[-2]
-        strides = [x.strides[axis] for axis in (-2, -3) for x in added]
-        tasks: dict[tuple[int, ...], list[Call]] = {}
-        for index, key_head, pieces in _pieces(p, schedule):
-            q_at, k_at, v_at, out_at, lse_at = (x.at(index) for x in (q, k, v, out, lse))
-            mask_at = mask.at(index) if mask else 0
-            addresses = Addresses(q_at, k_at, v_at, out_at, lse_at, mask_at, alibi)
-            length, diagonal, number = (int(x[index]) for x in (p.lengths, p.diagonals, p.numbers))
-            rest = (*(x.at(index) for x in added), *strides)
-            calls = tasks.setdefault((*_apart(p, index), key_head), [])
-            for piece in layout.tasks(addresses, (queries, length), diagonal, number, pieces):
-                calls += [(*call, *rest) for call in piece]
-        op.run_tasks(ATTENTION_BACKWARD, list(tasks.values()))
-        op.copy_sums_back()
-
-
-def _pieces(
-    p: Problem, schedule: Schedule | None
-) -> Iterator[tuple[tuple[int, ...], int, list[list[Piece]]]]:
-    """Yield each leading index and key head, with its calls in the order in which they add."""
-    queries, dim = p.q.shape[-2:]
-    key_heads, keys, value_dim = p.v.shape[-3:]
-    # Five products: three of them are as wide as a key, two as a value.
-    width = 3 * dim + 2 * value_dim
-    chosen = schedule or Schedule.choose(1, p.group, queries, keys, width, threads=1)
-    for index in np.ndindex(*p.lead):
-        of_first = chosen.pieces(p.group, queries, int(p.lengths[index]))
-        for key_head in range(key_heads):
-            head = key_head * p.group
-            yield (
-                *(index, key_head),
-                [
-                    [x._replace(heads=(head + x.heads[0], head + x.heads[1])) for x in task]
-                    for task in of_first
-                ],
+            yield BackwardInputs(
+                part, gradients, self.dout[index], self.out[index], self.lse[index]
             )
 
 
-def _apart(p: Problem, index: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the same for leading indices that share q, k or v, whose gradients are sums."""
-    shared = (any(x.shape[axis] == 1 for x in (p.q, p.k, p.v)) for axis in range(len(index)))
+def add_gradients(
+    rt: Runtime, work: BackwardInputs, timeout: float | None, schedule: BlockSchedule | None = None
+) -> None:
+    """Add gradients to their sums, in halves where linear memory is too small.
+
+    The order of additions to an element decides its bits. It is the same with any halves and any
+    schedule: halves, and the calls of a task, follow each other in the order in which the whole
+    adds, and each starts from the sum that the one before it left. A call that takes several heads
+    therefore takes all their queries.
+    """
+    in_halves(work, partial(_add_whole, rt, timeout, schedule), _halved)
+
+
+def _halved(work: BackwardInputs) -> Halves[BackwardInputs, None] | None:
+    """Return the halves of a gradient, which have no results to join; or None."""
+    halves = list(work.halves())
+    return (halves, lambda _: None) if halves else None
+
+
+def _add_whole(
+    rt: Runtime, timeout: float | None, schedule: BlockSchedule | None, work: BackwardInputs
+) -> None:
+    """Add gradients whose operands fit linear memory together."""
+    inputs, sums = work.inputs, work.gradients
+    with Launch(rt, timeout) as launch:
+        q, k, v, out, lse, dout = (
+            place_rows(launch, x)
+            for x in (inputs.q, inputs.k, inputs.v, work.out, work.lse, work.dout)
+        )
+        dq, dk, dv = (Operand(*launch.place_sums(x), x.shape) for x in (sums.q, sums.k, sums.v))
+        operands = Operands(
+            q=q,
+            k=k,
+            v=v,
+            out=out,
+            lse=lse,
+            mask=place_mask(launch, inputs.mask),
+            alibi=place_vector(launch, inputs.modifiers.alibi),
+        )
+        parameters = KernelParameters.of(inputs, operands)
+        # The kernel takes the parameters of the forward call, then these.
+        added = (dout, dq, dk, dv)
+        strides = [x.strides[axis] for axis in (-2, -3) for x in added]
+        tasks: dict[tuple[int, ...], list[Call]] = {}
+        for index, key_head, tiles in _tiles(inputs, schedule):
+            rest = (*addresses_at(added, index), *strides)
+            calls = tasks.setdefault((*_shared_index(inputs, index), key_head), [])
+            for task in parameters.tasks(BatchEntry.of(inputs, operands, index), tiles):
+                calls += [(*call, *rest) for call in task]
+        launch.run_tasks(ATTENTION_BACKWARD, list(tasks.values()))
+        launch.copy_sums_back()
+
+
+def _tiles(
+    inputs: AttentionInputs, schedule: BlockSchedule | None
+) -> Iterator[tuple[tuple[int, ...], int, list[list[Tile]]]]:
+    """Yield each leading index and key head, with its tiles in the order in which they add."""
+    queries, dim = inputs.q.shape[-2:]
+    key_heads, keys, value_dim = inputs.v.shape[-3:]
+    group = inputs.group
+    # Of the five products, three are as wide as a key and two as a value.
+    width = 3 * dim + 2 * value_dim
+    work = Workload(
+        entries=1, heads=group, group=group, queries=queries, keys=keys, width=width, threads=1
+    )
+    chosen = schedule or BlockSchedule.choose(work)
+    for index in np.ndindex(*inputs.lead):
+        of_first = chosen.plan(group, queries, int(inputs.lengths[index])).tasks
+        for key_head in range(key_heads):
+            head = key_head * group
+            tiles = [
+                [x._replace(heads=(head + x.heads[0], head + x.heads[1])) for x in task]
+                for task in of_first
+            ]
+            yield index, key_head, tiles
+
+
+def _shared_index(inputs: AttentionInputs, index: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a leading index with 0 along the axes on which q, k or v repeats.
+
+    Entries with the same result add to the same gradient, so one task takes them all.
+    """
+    operands = (inputs.q, inputs.k, inputs.v)
+    shared = (any(x.shape[axis] == 1 for x in operands) for axis in range(len(index)))
     return tuple(0 if together else i for i, together in zip(index, shared, strict=True))

@@ -1,81 +1,83 @@
-"""Keys and values that stay in linear memory while queries come and go."""
+"""The cache of keys and values, to which attention is computed again and again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.flash_attention.attention import attend_into
-from flashwasm.flash_attention.key_storage import check_range, stored_pair
-from flashwasm.flash_attention.operands import locate_keys
-from flashwasm.flash_attention.problem import (
-    Problem,
-    Storage,
-    checked_problem,
-    output_shape,
-)
+from flashwasm.flash_attention.attention import attend
+from flashwasm.flash_attention.cache_formats import cache_arrays, check_range
+from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
+from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
+from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
 _DTYPES = ("float32", "float16", "int8")
-_AXES = 4  # batch, heads, keys, columns
-_OPTIONS = frozenset(
-    {
-        *("causal", "mask", "scale", "window", "softcap"),
-        *("alibi_slopes", "sinks", "dropout", "seed", "kv_lengths"),
-    }
-)
-
-
+# Number of axes of the stored arrays: batch, heads, keys, columns.
+_AXES = 4
+# Stands for operands in inputs that are kept, so that these keep no array alive.
 _NOTHING = np.empty(0, np.float32)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What was checked for queries of a shape without options: a step of decoding skips it."""
+class _Decoding(NamedTuple):
+    """The checked inputs of the last call without options, except for its operands.
 
-    shape: tuple[int, ...] | None = None
-    with_axes: tuple[int, ...] = ()
-    bare: Problem | None = None
+    Decoding attends again and again with queries of the same shape, each time to one more key. Such
+    a call takes these inputs instead of checking its own.
 
-    def problem(self, q: Array, k: Array, v: Array) -> Problem:
-        """Return the problem for queries of the shape, and keys that only their number tells."""
-        assert self.bare is not None  # noqa: S101 - the shape is.
-        lengths = np.full(self.bare.lead, k.shape[-2])
-        return replace(self.bare, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the queries as the user gave them.
+    with_axes : tuple of int
+        Their shape with all leading axes and the head axis.
+    inputs : AttentionInputs
+        The inputs.
+    """
+
+    shape: tuple[int, ...]
+    with_axes: tuple[int, ...]
+    inputs: AttentionInputs
+
+    def with_arrays(self, q: Array, k: Array, v: Array) -> AttentionInputs:
+        """Return the inputs for other queries of the shape, and for the keys so far."""
+        lengths = np.full(self.inputs.lead, k.shape[-2])
+        return replace(self.inputs, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
 
 
 class KVCache:
-    """Keys and values of a sequence, appended as it grows.
+    """Keys and values of a sequence that stay in linear memory and are appended as it grows.
 
     Parameters
     ----------
     heads : int
-        Heads of keys and values, Hk.
+        Number of heads of keys and values, Hk.
     dim : int
         Head dimension D of keys, at most 256.
     capacity : int
-        Keys it can hold, for each batch entry.
+        Most keys that it can hold, for each batch entry.
     dv : int, optional
-        Head dimension of values; None means ``dim``.
+        Head dimension Dv of values, at most 256. None means ``dim``.
     dtype : {"float32", "float16", "int8"}, default "float32"
-        How it is stored; arithmetic is in float32. int8 has a scale for each key and head, and one
-        for its value, symmetric about zero: 127 steps to the row's greatest magnitude.
+        Format of the stored numbers; arithmetic is in float32. In int8 each key of each head, and
+        each value, has a factor of its own: its greatest magnitude is stored as 127.
     batch : int, default 1
-        Sequences, which grow together.
+        Number of sequences. They all have the same length.
     runtime : Runtime, optional
-        In whose linear memory it lies.
+        Runtime in whose linear memory it lies. None means the default one.
 
     Raises
     ------
@@ -83,9 +85,11 @@ class KVCache:
 
     Notes
     -----
-    Attention on a cache has the bits of `attention` on what `numpy` returns, for float32 and
-    float16, however keys were appended. One query or two are quickest; many threads share the keys
-    of one head.
+    For float32 and float16, attention on a cache has the bits of the function `attention` on the
+    arrays that `numpy` returns, whether keys were appended one at a time or together. Calls with
+    one or two queries are the quickest for each query; the keys of a head are then divided among
+    threads. Keeping keys and values for later queries follows Pope et al., "Efficiently Scaling
+    Transformer Inference", 2022.
 
     Examples
     --------
@@ -117,12 +121,12 @@ class KVCache:
         self.batch = positive_int(batch, "batch")
         self.dtype = choice(dtype, "dtype", _DTYPES)
         dims = (self.dim, self.dv)
-        self._k, self._v = stored_pair(
+        self._k, self._v = cache_arrays(
             self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims
         )
         self._length = 0
-        self._views: dict[tuple[int, ...], tuple[Array, Array, Storage]] = {}
-        self._plan = _Plan()
+        self._views: dict[tuple[int, ...], tuple[Array, Array, KVStorage]] = {}
+        self._decoding: _Decoding | None = None
 
     def append(self, k: ArrayLike, v: ArrayLike) -> None:
         """Add keys and their values at the end.
@@ -137,9 +141,12 @@ class KVCache:
         Raises
         ------
         ShapeError
-            If a shape is wrong, a number too large for float16, or there is no room; the cache is
-            then as it was.
-        DTypeError, ClosedError
+            If a shape is wrong, if a number is too large for float16, or if there is no room. The
+            cache is then as it was before.
+        DTypeError
+            If an operand is no array of floats.
+        ClosedError
+            If the runtime was closed.
         """
         keys, values = self._checked(k, "k", self.dim), self._checked(v, "v", self.dv)
         count = keys.shape[2]
@@ -159,6 +166,7 @@ class KVCache:
             self._v.write(at, values)
             self._length += count
 
+    @shows_options(AttentionOptions)
     def attention(
         self,
         q: ArrayLike,
@@ -166,37 +174,36 @@ class KVCache:
         return_lse: bool = False,
         out: Array | None = None,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[AttentionOptions],
     ) -> Array | tuple[Array, Array]:
-        """Exact attention of queries to everything in the cache.
+        """Compute exact attention of queries to everything in the cache.
+
+        With ``causal="bottom_right"`` the last query sees all keys.
 
         Parameters
         ----------
         q : array_like of float, shape (Hq, Lq, D) or (batch, Hq, Lq, D)
             Queries. Query head h reads key head ``h // (Hq // Hk)``.
+        **options : AttentionOptions
+            The options of `flashwasm.flash_attention.options.AttentionOptions`.
         return_lse : bool, default False
-            Whether to return the log-sum-exp too.
-        out : numpy.ndarray of float32, optional
-            Where to write.
+            True to return the log-sum-exp too.
+        out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv), optional
+            Array to write the output to. None means a new array.
         timeout : float, optional
-            Seconds.
-        options
-            causal, mask, scale, window, softcap, alibi_slopes, sinks, dropout, seed and kv_lengths,
-            as for `attention`. With ``causal="bottom_right"`` the last query sees all keys.
+            Most seconds that the call may take. None means the runtime's own limit.
 
         Returns
         -------
         out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
-            The result.
+            The output, as that of the function `attention`.
         lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-            Only with ``return_lse``.
+            Only with ``return_lse``: the natural logarithm of each row's sum of exponentials.
 
         Raises
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        for name in options.keys() - _OPTIONS:
-            raise TypeError(f"attention() got an unexpected keyword argument {name!r}")
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
         lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
@@ -204,17 +211,15 @@ class KVCache:
             self._views[lead] = self._view(lead)
         k, v, storage = self._views[lead]
         k, v = k[..., : self._length, :], v[..., : self._length, :]
-        if options or self._plan.shape != queries.shape:
-            problem = checked_problem(queries, k, v, storage=storage, **options)
-            if not options:
-                bare = replace(problem, q=_NOTHING, k=_NOTHING, v=_NOTHING)
-                self._plan = _Plan(queries.shape, problem.q.shape, bare)
+        if not options and self._decoding and self._decoding.shape == queries.shape:
+            inputs = self._decoding.with_arrays(queries, k, v)
         else:
-            problem = self._plan.problem(queries, k, v)
-        shape = output_shape(problem, queries)
-        return attend_into(
-            self.runtime, problem, shape, out=out, with_lse=return_lse, timeout=timeout
-        )
+            given = completed(options, AttentionOptions, "attention")
+            inputs = checked_inputs(queries, k, v, given, storage)
+            if not options:
+                bare = replace(inputs, q=_NOTHING, k=_NOTHING, v=_NOTHING)
+                self._decoding = _Decoding(queries.shape, inputs.q.shape, bare)
+        return attend(self.runtime, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
     def truncate(self, n: int) -> None:
         """Keep the first ``n`` keys.
@@ -222,7 +227,7 @@ class KVCache:
         Parameters
         ----------
         n : int
-            From 0 to the length.
+            Number of keys to keep, from 0 to the length.
 
         Raises
         ------
@@ -237,11 +242,14 @@ class KVCache:
         self._length = int(n)
 
     def numpy(self) -> tuple[Array, Array]:
-        """Return copies of keys and values as they are stored.
+        """Return copies of keys and values, as they were rounded for storage.
 
         Returns
         -------
-        k, v : numpy.ndarray of float32, shape (batch, Hk, len, D) and (batch, Hk, len, Dv)
+        k : numpy.ndarray of float32, shape (batch, Hk, len, D)
+            Keys.
+        v : numpy.ndarray of float32, shape (batch, Hk, len, Dv)
+            Values.
         """
         at = np.arange(self._length)
         return self._k.read(at), self._v.read(at)
@@ -255,22 +263,22 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory that it takes."""
+        """Number of bytes of linear memory that it takes."""
         return self._k.nbytes + self._v.nbytes
 
-    def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, Storage]:
-        """Return all rows of keys and values, and their storage, with other leading axes."""
+    def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, KVStorage]:
+        """Return all rows of keys and values, and their storage, with some leading axes."""
         k, v = (x.rows.reshape(lead + x.rows.shape[1:]) for x in (self._k, self._v))
-        storage = Storage(self._k.kind, k.shape[-2])
+        storage = KVStorage(self._k.kind, k.shape[-2])
         if self._k.scales is not None and self._v.scales is not None:
             storage = storage._replace(
                 k_scales=self._k.scales.reshape(lead + self._k.scales.shape[1:]),
                 v_scales=self._v.scales.reshape(lead + self._v.scales.shape[1:]),
             )
-        return k, v, storage._replace(located=locate_keys(self.runtime.arena, k, v, storage))
+        return k, v, storage._replace(placed=keys_of_cache(self.runtime.arena, k, v, storage))
 
     def _checked(self, x: ArrayLike, name: str, columns: int) -> Array:
-        """Return rows with a batch axis, or raise."""
+        """Return checked float32 rows with a batch axis."""
         array = floats(x, name, at_least=3)
         if array.ndim == _AXES - 1 and self.batch == 1:
             array = array[None]
@@ -284,6 +292,7 @@ class KVCache:
 
 
 def _checked_dim(dim: int, name: str) -> int:
+    """Return a head dimension that the kernel takes."""
     checked = positive_int(dim, name)
     if checked > ATTENTION_MAX_DIM:
         message = f"{name}: expected at most {ATTENTION_MAX_DIM}, got {dim}"

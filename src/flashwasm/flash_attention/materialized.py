@@ -1,4 +1,4 @@
-"""The baseline: attention over a stored matrix of scores, in the same sandbox."""
+"""The baseline of attention: the same result by way of a stored matrix of scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import ShapeError
-from flashwasm.flash_attention.problem import checked_problem
+from flashwasm.flash_attention.inputs import checked_inputs
+from flashwasm.flash_attention.options import DEFAULTS
 from flashwasm.kernel_table import ATTENTION_MATERIALIZED
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
@@ -31,44 +32,61 @@ def materialized_attention(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Attention as matmul, softmax and matmul, one head at a time on the calling thread.
+    """Compute attention as matmul, softmax and matmul, one head at a time on the calling thread.
 
-    It runs the same matmul and softmax kernels as everything else, so what `attention` gains over
-    it is gained by not storing the scores.
+    It runs the matmul and softmax kernels of this package. It is the baseline of `attention`: the
+    difference between the two is what not storing the scores gains.
 
     Parameters
     ----------
-    q, k, v : array_like of float, shape (H, L, D), (H, S, D), (H, S, Dv)
-        Operands with as many heads each.
+    q : array_like of float, shape (H, L, D)
+        Queries.
+    k : array_like of float, shape (H, S, D)
+        Keys, with as many heads.
+    v : array_like of float, shape (H, S, Dv)
+        Values, with as many heads.
     scale : float, optional
         Factor of the scores. None means 1 / sqrt(D).
-    out, runtime, timeout
-        As for `attention`.
+    out : numpy.ndarray of float32, shape (H, L, Dv), optional
+        Array to write the output to. None means a new array.
+    runtime : Runtime, optional
+        Runtime that computes it. None means the default one.
+    timeout : float, optional
+        Most seconds that the call may take. None means the runtime's own limit.
 
     Returns
     -------
     numpy.ndarray of float32, shape (H, L, Dv)
+        softmax(scale Q Kᵀ) V.
 
     Raises
     ------
     ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
     """
     rt = checked_runtime(runtime)
-    problem = checked_problem(q, k, v, scale=scale)
-    if problem.lead or problem.group != 1:
+    inputs = checked_inputs(q, k, v, {**DEFAULTS, "scale": scale})
+    if inputs.lead or inputs.group != 1:
         message = f"q: expected shape (H, L, D) with the heads of k, got {np.shape(q)}"
         raise ShapeError(message)
-    checked_out(out, problem.shape)
-    heads, length, dim = problem.q.shape
-    keys, value_dim = problem.v.shape[-2:]
-    with Launch(rt, timeout) as op:
-        at = [op.place(x) for x in (problem.q, problem.k, problem.v)]
-        scores, _ = op.scratch((length, keys))
-        to = op.place_result(problem.shape, out)
-        sizes = (length * dim, keys * dim, keys * value_dim)
+    checked_out(out, inputs.shape)
+    heads, length, dim = inputs.q.shape
+    keys, value_dim = inputs.v.shape[-2:]
+    with Launch(rt, timeout) as launch:
+        q_at, k_at, v_at = (launch.place(x) for x in (inputs.q, inputs.k, inputs.v))
+        scores, _ = launch.scratch((length, keys))
+        to = launch.place_result(inputs.shape, out)
         for h in range(heads):
-            starts = [a + 4 * h * n for a, n in zip(at, sizes, strict=True)]
-            result = to + 4 * h * length * value_dim
-            sizes_and_scale = (length, keys, dim, value_dim, problem.rules.scale)
-            op.run_once(ATTENTION_MATERIALIZED, (*starts, scores, result, *sizes_and_scale))
-        return op.finish()
+            arguments = (
+                q_at + 4 * h * length * dim,
+                k_at + 4 * h * keys * dim,
+                v_at + 4 * h * keys * value_dim,
+                scores,
+                to + 4 * h * length * value_dim,
+                length,
+                keys,
+                dim,
+                value_dim,
+                inputs.modifiers.scale,
+            )
+            launch.run_once(ATTENTION_MATERIALIZED, arguments)
+        return launch.finish()

@@ -1,4 +1,4 @@
-"""Attention over the union of key sets, from its results on each."""
+"""Attention over the union of several sets of keys, from the result for each set."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 
 def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tuple[Array, Array]:
-    """Join results of attention of the same queries to disjoint sets of keys.
+    """Merge the results of attention of the same queries to disjoint sets of keys.
+
+    The result is that of attention to the union of the sets: the sum of exp(lse_i - lse) out_i,
+    where lse is the logarithm of the sum of exp(lse_i).
 
     Parameters
     ----------
     outs : sequence of array_like of float, shape (..., L, Dv)
-        The result for each set, any number of them.
+        Output for each set; at least one.
     lses : sequence of array_like of float, shape (..., L)
-        The log-sum-exp for each, without sinks.
+        Log-sum-exp for each set. It must not include sinks, which would count once for each set.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (..., L, Dv)
-        Zeros where no set had a key to see.
+        Merged output. A row is zeros if its query sees no key of any set.
     lse : numpy.ndarray of float32, shape (..., L)
-        -inf there.
+        Merged log-sum-exp; -inf for such a row.
 
     Raises
     ------
@@ -40,8 +43,8 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tup
 
     Notes
     -----
-    sum of exp(lse_i - lse) out_i, with lse the logarithm of the sum of exp(lse_i), computed in
-    float64 in the order given.
+    Computed in float64, in the order given. The rule is that of the online softmax (Milakov &
+    Gimelshein, 2018).
 
     Examples
     --------
@@ -70,7 +73,7 @@ def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tup
 
 
 def _merged(values: list[Array], weights: Array) -> tuple[Array, Array]:
-    """Return the weighted mean of checked results and the logarithm of the weights' sum."""
+    """Return the mean of outputs weighted by exp(lse), and the logarithm of the weights' sum."""
     greatest = weights.max(axis=0)
     origin = np.where(np.isneginf(greatest), 0.0, greatest)
     shares = np.exp(weights - origin)
@@ -79,7 +82,8 @@ def _merged(values: list[Array], weights: Array) -> tuple[Array, Array]:
     divisor = np.where(seen, total, 1.0)[..., None]
     out = np.zeros(values[0].shape, np.float64)
     for x, share in zip(values, shares, strict=True):
-        # A part that saw nothing has share 0; what it holds must not count.
+        # The output for a set of which the query sees no key has weight 0. It may hold NaN, which
+        # times 0 would be NaN, so it is left out.
         out += np.where(share[..., None] > 0, x.astype(np.float64) * share[..., None], 0.0)
     lse = np.where(np.isnan(total) | seen, origin + np.log(total), -np.inf)
     result = np.where(np.isnan(total)[..., None], np.nan, out / divisor)
@@ -87,7 +91,7 @@ def _merged(values: list[Array], weights: Array) -> tuple[Array, Array]:
 
 
 def _sequence(arrays: Sequence[ArrayLike], name: str) -> list[ArrayLike]:
-    """Return arrays as a list, or raise where they are none."""
+    """Return a sequence of arrays as a list."""
     try:
         return list(arrays)
     except TypeError:

@@ -1,28 +1,97 @@
-"""How attention is cut into calls. Nothing here changes a bit of the result."""
+"""How attention is divided into calls of the kernel. No schedule changes a bit of the result."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
-from flashwasm.flash_attention.kernel_arguments import Piece
 from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
 
-# Up to so many queries are taken one at a time, which reads keys and values where they lie. More
-# are taken in tiles of eight, for which keys and values are packed.
+# Up to this many queries are computed one at a time, with keys and values read where they lie.
+# For more queries, keys and values are packed, and queries are computed eight at a time.
 ROW_QUERIES = 2
 
-# Maximum and sum of one partial result, four times each: struct row_state of attention/workspace.h.
+# The maximum and the sum of a partial result, four times each: struct row_state of
+# wasm/attention/workspace.h.
 _STATE_FLOATS = 8
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Heads, queries and keys of one call.
+class Workload(NamedTuple):
+    """The sizes by which a schedule is chosen.
 
-    ``keys`` is a multiple of the run of keys. Where it does not cover all keys, a call takes one
-    head and at most one block of queries, and the calls of a task carry its state on.
+    Attributes
+    ----------
+    entries : int
+        Number of batch entries of these sizes.
+    heads, group : int
+        Number of query heads, and of those that read the same key head.
+    queries, keys : int
+        Numbers of queries and of keys.
+    width : int
+        D + Dv: multiply-adds for each pair of query and key.
+    threads : int
+        Number of threads that share the work.
+    """
+
+    entries: int
+    heads: int
+    group: int
+    queries: int
+    keys: int
+    width: int
+    threads: int
+
+
+class Tile(NamedTuple):
+    """The part of a batch entry that one call computes.
+
+    Attributes
+    ----------
+    heads, queries, keys : (int, int)
+        First, and one past the last.
+    finish : bool
+        True if the call also writes the output, since no keys are left for a later one.
+    """
+
+    heads: tuple[int, int]
+    queries: tuple[int, int]
+    keys: tuple[int, int]
+    finish: bool = True
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs of a query and a key, over all heads."""
+        (head, head_end), (query, query_end), (key, key_end) = self[:3]
+        return (head_end - head) * (query_end - query) * (key_end - key)
+
+
+class Plan(NamedTuple):
+    """The tiles of a batch entry.
+
+    Attributes
+    ----------
+    tasks : list of list of Tile
+        The tiles of each task. A task computes its tiles in their order.
+    merge : Tile or None
+        One more call after all tasks, which merges their partial results.
+    """
+
+    tasks: list[list[Tile]]
+    merge: Tile | None = None
+
+
+@dataclass(frozen=True)
+class BlockSchedule:
+    """A schedule for blocks of queries.
+
+    Attributes
+    ----------
+    heads, queries, keys : int
+        Most heads, queries and keys of one call. ``keys`` is a multiple of the run of keys. If it
+        is less than all keys, a call takes one head and at most one block of queries, and each
+        call of a task continues from the state that the one before it left.
     """
 
     heads: int
@@ -30,53 +99,50 @@ class Schedule:
     keys: int
 
     @classmethod
-    def choose(
-        cls, problems: int, heads: int, queries: int, keys: int, width: int, threads: int
-    ) -> Schedule:
-        """Choose for ``problems`` alike ones; ``width`` is D + Dv."""
-        row = max(keys * width, 1)
-        wanted = problems * heads * queries * row // (4 * threads)
+    def choose(cls, work: Workload) -> BlockSchedule:
+        """Choose a schedule with about four tasks for each thread, within the limits of a call."""
+        row = max(work.keys * work.width, 1)
+        wanted = work.entries * work.heads * work.queries * row // (4 * work.threads)
         wanted = min(max(wanted, FEWEST_PRODUCTS), MOST_PRODUCTS)
         block = ATTENTION_QUERY_BLOCK * row
         if block > 2 * MOST_PRODUCTS:
             run = ATTENTION_KEY_RUN
-            most = MOST_PRODUCTS // (ATTENTION_QUERY_BLOCK * width) // run * run
-            return cls(1, ATTENTION_QUERY_BLOCK, max(most, run))
+            most = MOST_PRODUCTS // (ATTENTION_QUERY_BLOCK * work.width) // run * run
+            return cls(heads=1, queries=ATTENTION_QUERY_BLOCK, keys=max(most, run))
         blocks = max(1, wanted // block)
-        own = -(-queries // ATTENTION_QUERY_BLOCK)
-        if blocks < own:
-            return cls(1, blocks * ATTENTION_QUERY_BLOCK, keys)
-        return cls(max(1, wanted // max(queries * row, 1)), max(queries, 1), keys)
+        if blocks < math.ceil(work.queries / ATTENTION_QUERY_BLOCK):
+            return cls(heads=1, queries=blocks * ATTENTION_QUERY_BLOCK, keys=work.keys)
+        heads = max(1, wanted // max(work.queries * row, 1))
+        return cls(heads=heads, queries=max(work.queries, 1), keys=work.keys)
 
-    def pieces(self, heads: int, queries: int, keys: int) -> list[list[Piece]]:
-        """Return tasks of calls."""
-        partial = self.keys < keys
-        head_step = 1 if partial else self.heads
-        query_step = min(self.queries, ATTENTION_QUERY_BLOCK) if partial else self.queries
-        key_ranges = _ranges(keys, self.keys) if partial else [(0, keys)]
-        return [
-            [Piece(h, i, j, finish=j[1] == keys) for j in key_ranges]
+    def plan(self, heads: int, queries: int, keys: int) -> Plan:
+        """Return the tiles of a batch entry of some size."""
+        split = self.keys < keys
+        head_step = 1 if split else self.heads
+        query_step = min(self.queries, ATTENTION_QUERY_BLOCK) if split else self.queries
+        key_ranges = _ranges(keys, self.keys) if split else [(0, keys)]
+        tasks = [
+            [Tile(h, i, j, finish=j[1] == keys) for j in key_ranges]
             for h in _ranges(heads, head_step)
             for i in _ranges(queries, query_step)
         ]
-
-    def last(self, heads: int, queries: int, keys: int) -> list[list[Piece]]:
-        """Return what remains when all pieces are done: nothing."""
-        del heads, queries, keys
-        return []
+        return Plan(tasks)
 
     def partial_floats(self, heads: int, queries: int, keys: int, value_dim: int) -> int:
-        """Return how many floats of partial results the pieces share: none."""
+        """Return 0: no partial result leaves a task."""
         del heads, queries, keys, value_dim
         return 0
 
 
 @dataclass(frozen=True)
 class RowSchedule:
-    """The same for queries one at a time: heads, queries and keys of one call.
+    """A schedule for queries that are computed one at a time.
 
-    Where ``keys`` does not cover all keys, the calls come in any order and on any thread, and
-    ``last`` after all of them.
+    Attributes
+    ----------
+    heads, queries, keys : int
+        Most heads, queries and keys of one call. If ``keys`` is less than all keys, the calls may
+        run in any order and on any thread; a last one merges their partial results.
     """
 
     heads: int
@@ -84,64 +150,58 @@ class RowSchedule:
     keys: int
 
     @classmethod
-    def choose(
-        cls,
-        problems: int,
-        heads: int,
-        group: int,
-        queries: int,
-        keys: int,
-        width: int,
-        threads: int,
-    ) -> RowSchedule:
-        """Choose for ``problems`` alike ones; ``group`` query heads read the same keys."""
-        row = max(group * keys * width, 1)
-        wanted = problems * max(heads // group, 1) * queries * row // (2 * threads)
+    def choose(cls, work: Workload) -> RowSchedule:
+        """Choose a schedule with about two tasks for each thread, within the limits of a call."""
+        group, queries = work.group, work.queries
+        row = max(group * work.keys * work.width, 1)
+        key_heads = max(work.heads // group, 1)
+        wanted = work.entries * key_heads * queries * row // (2 * work.threads)
         wanted = min(max(wanted, FEWEST_PRODUCTS // 4), MOST_PRODUCTS // 4)
+        keys = max(work.keys, 1)
         if row * queries < 2 * wanted:
-            return cls(max(1, wanted // (row * queries)) * group, queries, max(keys, 1))
+            heads = max(1, wanted // (row * queries)) * group
+            return cls(heads=heads, queries=queries, keys=keys)
         if queries > ROW_QUERIES or row < 2 * wanted:
-            return cls(group, max(1, wanted // row), max(keys, 1))
-        runs = wanted // max(group * width * ATTENTION_KEY_RUN, 1)
-        return cls(group, queries, max(1, runs) * ATTENTION_KEY_RUN)
+            return cls(heads=group, queries=max(1, wanted // row), keys=keys)
+        runs = max(1, wanted // max(group * work.width * ATTENTION_KEY_RUN, 1))
+        return cls(heads=group, queries=queries, keys=runs * ATTENTION_KEY_RUN)
 
-    def pieces(self, heads: int, queries: int, keys: int) -> list[list[Piece]]:
-        """Return tasks of one call each."""
-        finish = self.keys >= keys
-        ranges = [(0, keys)] if finish else _ranges(keys, self.keys)
-        return [
-            [Piece(h, i, j, finish)]
+    def plan(self, heads: int, queries: int, keys: int) -> Plan:
+        """Return the tiles of a batch entry of some size, each a task."""
+        split = self.keys < keys
+        key_ranges = _ranges(keys, self.keys) if split else [(0, keys)]
+        tasks = [
+            [Tile(h, i, j, finish=not split)]
             for h in _ranges(heads, self.heads)
             for i in _ranges(queries, self.queries)
-            for j in ranges
+            for j in key_ranges
         ]
-
-    def last(self, heads: int, queries: int, keys: int) -> list[list[Piece]]:
-        """Return what remains when all pieces are done."""
-        return [[Piece((0, heads), (0, queries), (0, 0))]] if self.keys < keys else []
+        return Plan(tasks, Tile((0, heads), (0, queries), (0, 0)) if split else None)
 
     def partial_floats(self, heads: int, queries: int, keys: int, value_dim: int) -> int:
-        """Return how many floats of partial results the pieces share."""
+        """Return the number of floats that the partial results of a batch entry take."""
         runs = math.ceil(keys / ATTENTION_KEY_RUN) if self.keys < keys else 1
         return heads * queries * runs * (_STATE_FLOATS + math.ceil(value_dim / 4) * 4)
 
 
-def choose_schedule(
-    problems: int,
-    heads: int,
-    group: int,
-    queries: int,
-    keys: int,
-    width: int,
-    threads: int,
-    *,
-    always_rows: bool = False,
-) -> Schedule | RowSchedule:
-    """Choose for ``problems`` alike ones of which ``group`` query heads read the same keys."""
-    if queries and (always_rows or queries <= ROW_QUERIES):
-        return RowSchedule.choose(problems, heads, group, queries, keys, width, threads)
-    return Schedule.choose(problems, heads, queries, keys, width, threads)
+Schedule: TypeAlias = "BlockSchedule | RowSchedule"
+
+
+def choose_schedule(work: Workload, *, always_rows: bool = False) -> Schedule:
+    """Choose a schedule.
+
+    Parameters
+    ----------
+    work : Workload
+        The sizes.
+    always_rows : bool, default False
+        True if queries are to be computed one at a time, however many they are.
+    """
+    if work.queries and (always_rows or work.queries <= ROW_QUERIES):
+        return RowSchedule.choose(work)
+    return BlockSchedule.choose(work)
 
 
 def _ranges(size: int, step: int) -> list[tuple[int, int]]:
+    """Return the ranges of at most ``step`` that make up 0 to ``size``."""
     return [(begin, min(begin + step, size)) for begin in range(0, size, step)]

@@ -1,4 +1,4 @@
-"""The matrix that attention never stores, for inspection and tests."""
+"""The matrix of scores, which attention never stores, for inspection and tests."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.flash_attention.problem import checked_problem
+from flashwasm.flash_attention.inputs import checked_inputs
+from flashwasm.flash_attention.options import ScoreOptions, completed, shows_options
 from flashwasm.ops import matmul
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
-    from flashwasm.flash_attention.attention_options import Causal, Window
-    from flashwasm.flash_attention.problem import Problem
+    from flashwasm.flash_attention.inputs import AttentionInputs
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
@@ -23,46 +24,43 @@ if TYPE_CHECKING:
 _STAGES = ("raw", "softcap", "bias", "softmax")
 
 
+@shows_options(ScoreOptions)
 def attention_scores(
     q: ArrayLike,
     k: ArrayLike,
     *,
     stage: str = "softmax",
-    causal: Causal = False,
-    mask: ArrayLike | None = None,
-    scale: float | None = None,
-    window: Window | None = None,
-    softcap: float | None = None,
-    alibi_slopes: ArrayLike | None = None,
-    sinks: ArrayLike | None = None,
-    kv_lengths: ArrayLike | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    **options: Unpack[ScoreOptions],
 ) -> Array:
-    """Scores of every query with every key, as a whole matrix.
+    """Compute the scores of every query with every key, as a whole matrix.
 
-    `attention` never stores these. This is for looking at them; memory grows with Lq times Lk.
+    `attention` never stores this matrix, whose memory grows with Lq times Lk. It is for inspection
+    and tests.
 
     Parameters
     ----------
     q : array_like of float, shape (..., Hq, Lq, D)
         Queries; two axes are one head.
     k : array_like of float, shape (..., Hk, Lk, D)
-        Keys.
+        Keys. Query head h reads key head ``h // (Hq // Hk)``.
+    **options : ScoreOptions
+        The options of `flashwasm.flash_attention.options.ScoreOptions`.
     stage : {"raw", "softcap", "bias", "softmax"}, default "softmax"
-        After which step: scaled products; then softcap; then ALiBi and masks, with -inf for what is
-        hidden; then weights.
-    causal, mask, scale, window, softcap, alibi_slopes, sinks, kv_lengths
-        As for `attention`.
+        Last step to compute. "raw" is the products times ``scale``. "softcap" comes next. "bias"
+        then subtracts ALiBi, adds the mask, and puts -inf where a key is hidden. "softmax" turns
+        the scores into weights.
     runtime : Runtime, optional
-        Where the products are computed; the other steps are NumPy's.
+        Runtime that computes the products; NumPy computes the rest. None means the default one.
     timeout : float, optional
-        Seconds.
+        Most seconds that the products may take. None means the runtime's own limit.
 
     Returns
     -------
     numpy.ndarray of float32, shape (..., Hq, Lq, Lk)
-        With "softmax", rows sum to 1, to less with sinks, and to 0 where there is no key to see.
+        The scores. With "softmax" a row sums to 1, with sinks to less, and to 0 if its query sees
+        no key.
 
     Raises
     ------
@@ -78,55 +76,45 @@ def attention_scores(
     """
     choice(stage, "stage", _STAGES)
     rt = checked_runtime(runtime)
-    problem = checked_problem(
-        *(q, k, k),
-        causal=causal,
-        mask=mask,
-        scale=scale,
-        window=window,
-        softcap=softcap,
-        alibi_slopes=alibi_slopes,
-        sinks=sinks,
-        kv_lengths=kv_lengths,
-    )
-    heads, queries, dim = problem.q.shape[-3:]
-    key_heads, keys = problem.k.shape[-3:-1]
+    inputs = checked_inputs(q, k, k, completed(options, ScoreOptions, "attention_scores"))
+    heads, queries, dim = inputs.q.shape[-3:]
+    key_heads, keys = inputs.k.shape[-3:-1]
     # The query heads of a key head are more rows of one product.
-    rows = problem.q.reshape(*problem.q.shape[:-3], key_heads, problem.group * queries, dim)
+    rows = inputs.q.reshape(*inputs.q.shape[:-3], key_heads, inputs.group * queries, dim)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        scaled = rows.astype(np.float32) * np.float32(problem.rules.scale)
-    product = matmul(scaled, problem.k.swapaxes(-1, -2), runtime=rt, timeout=timeout)
+        scaled = rows.astype(np.float32) * np.float32(inputs.modifiers.scale)
+    product = matmul(scaled, inputs.k.swapaxes(-1, -2), runtime=rt, timeout=timeout)
     by_heads = np.array(product).reshape(*product.shape[:-3], heads, queries, keys)
-    scores = np.broadcast_to(by_heads, (*problem.lead, heads, queries, keys))
-    # What is too large becomes infinite and what is undefined NaN, without a word.
+    scores = np.broadcast_to(by_heads, (*inputs.lead, heads, queries, keys))
+    # Scores that overflow become infinite, and undefined ones NaN, without a warning.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        result = _staged(problem, scores, stage)
-    return result[0] if not problem.lead and np.ndim(q) == np.ndim(k) == 2 else result
+        result = _staged(inputs, scores, stage)
+    return result if inputs.head_axis else result[0]
 
 
-def _staged(problem: Problem, scores: Array, stage: str) -> Array:
+def _staged(inputs: AttentionInputs, scores: Array, stage: str) -> Array:
     """Return the scores after a step."""
-    rules = problem.rules
-    if stage != "raw" and rules.softcap:
-        cap = np.float32(rules.softcap)
+    modifiers = inputs.modifiers
+    if stage != "raw" and modifiers.softcap:
+        cap = np.float32(modifiers.softcap)
         scores = cap * np.tanh(scores / cap)
     if stage in {"raw", "softcap"}:
         return np.array(scores, np.float32)
     queries, keys = scores.shape[-2:]
     # How far each key lies past each query's diagonal, for each leading index.
-    rows = np.arange(queries)[:, None] + problem.diagonals[..., None, None, None]
+    rows = np.arange(queries)[:, None] + inputs.diagonals[..., None, None, None]
     past = np.arange(keys) - rows
-    hidden = (past > rules.after) | (past < -rules.before)
-    hidden = hidden | (np.arange(keys) >= problem.lengths[..., None, None, None])
-    if rules.alibi is not None:
-        scores = scores - rules.alibi[:, None, None] * np.abs(past).astype(np.float32)
-    if problem.mask is not None and problem.mask.dtype == np.bool_:
-        hidden = hidden | ~problem.mask
-    elif problem.mask is not None:
-        scores = scores + problem.mask.astype(np.float32)
-        hidden = hidden | np.isneginf(problem.mask)
+    hidden = (past > modifiers.after) | (past < -modifiers.before)
+    hidden = hidden | (np.arange(keys) >= inputs.lengths[..., None, None, None])
+    if modifiers.alibi is not None:
+        scores = scores - modifiers.alibi[:, None, None] * np.abs(past).astype(np.float32)
+    if inputs.mask is not None and inputs.mask.dtype == np.bool_:
+        hidden = hidden | ~inputs.mask
+    elif inputs.mask is not None:
+        scores = scores + inputs.mask.astype(np.float32)
+        hidden = hidden | np.isneginf(inputs.mask)
     scores = np.where(hidden, np.float32(-np.inf), scores).astype(np.float32)
-    return scores if stage == "bias" else _weights(scores, rules.sinks)
+    return scores if stage == "bias" else _weights(scores, modifiers.sinks)
 
 
 def _weights(scores: Array, sinks: Array | None) -> Array:

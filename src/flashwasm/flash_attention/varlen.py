@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.errors import ShapeError
-from flashwasm.flash_attention.attention_options import checked_diagonals, checked_rules, is_causal
-from flashwasm.flash_attention.kernel_arguments import Addresses, Layout
-from flashwasm.flash_attention.problem import check_matrices
-from flashwasm.flash_attention.schedule import choose_schedule
+from flashwasm.flash_attention.inputs import check_matrices
+from flashwasm.flash_attention.kernel_parameters import Addresses, BatchEntry, KernelParameters
+from flashwasm.flash_attention.operands import place_rows, place_vector
+from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
+from flashwasm.flash_attention.schedule import Workload, choose_schedule
+from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
 from flashwasm.kernel_table import ATTENTION
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
@@ -20,18 +22,21 @@ from flashwasm.validation import checked_out, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
-    from flashwasm.flash_attention.attention_options import Causal, Rules, Window
-    from flashwasm.flash_attention.kernel_arguments import Call
-    from flashwasm.flash_attention.schedule import RowSchedule, Schedule
+    from flashwasm.flash_attention.kernel_parameters import Call
+    from flashwasm.flash_attention.options import Causal
+    from flashwasm.flash_attention.schedule import Plan, Tile
+    from flashwasm.flash_attention.score_modifiers import ScoreModifiers
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
-# Short sequences are handed to the workers together, up to so many multiply-adds.
+# Small tasks that follow each other are joined up to this number of multiply-adds.
 _TASK_PRODUCTS = 1 << 22
 
 
+@shows_options(PackedOptions)
 def attention_varlen(
     q: ArrayLike,
     k: ArrayLike,
@@ -39,20 +44,16 @@ def attention_varlen(
     cu_seqlens_q: ArrayLike,
     cu_seqlens_k: ArrayLike | None = None,
     *,
-    causal: Causal = False,
-    scale: float | None = None,
-    window: Window | None = None,
-    softcap: float | None = None,
-    alibi_slopes: ArrayLike | None = None,
-    sinks: ArrayLike | None = None,
-    dropout: float = 0.0,
-    seed: int | None = None,
     return_lse: bool = False,
     out: Array | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    **options: Unpack[PackedOptions],
 ) -> Array | tuple[Array, Array]:
-    """Exact attention within each of several packed sequences.
+    """Compute exact attention within each of several packed sequences.
+
+    A sequence is what a leading index and a batch entry are to `attention`: an array of offsets has
+    one for each sequence, and dropout depends on the number of the sequence.
 
     Parameters
     ----------
@@ -61,34 +62,37 @@ def attention_varlen(
     k : array_like of float, shape (Tk, Hk, D)
         Keys. Query head h reads key head ``h // (Hq // Hk)``.
     v : array_like of float, shape (Tk, Hk, Dv)
-        Values. Views of arrays in linear memory whose last axis is contiguous are not copied.
-    cu_seqlens_q, cu_seqlens_k : array_like of int, shape (n + 1,)
-        Where each sequence's queries and keys begin, from 0 to Tq and Tk. None for the keys means
-        those of the queries.
-    causal : bool, str, int or array_like of int, default False
-        As for `attention`, with an array's offsets one for each sequence. True needs as many
-        queries as keys in each.
-    scale, window, softcap, alibi_slopes, sinks, dropout, seed
-        As for `attention`; for dropout a sequence is a batch entry.
+        Values. A view of a resident array is read without a copy if its last axis is contiguous.
+    cu_seqlens_q : array_like of int, shape (n + 1,)
+        First query of each sequence, from 0, and then Tq.
+    cu_seqlens_k : array_like of int, shape (n + 1,), optional
+        First key of each sequence, from 0, and then Tk. None means ``cu_seqlens_q``.
+    **options : PackedOptions
+        The options of `flashwasm.flash_attention.options.PackedOptions`.
     return_lse : bool, default False
-        Whether to return the log-sum-exp too.
-    out : numpy.ndarray of float32, optional
-        Where to write.
+        True to return the log-sum-exp too.
+    out : numpy.ndarray of float32, shape (Tq, Hq, Dv), optional
+        Array to write the output to. It may be one of the operands. None means a new array.
     runtime : Runtime, optional
-        Where to run.
+        Runtime that computes it. None means the default one.
     timeout : float, optional
-        Seconds.
+        Most seconds that the call may take. None means the runtime's own limit.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (Tq, Hq, Dv)
-        The bits of a sequence are those of `attention` on it alone.
+        The output. The bits of a sequence are those of `attention` on it alone.
     lse : numpy.ndarray of float32, shape (Hq, Tq)
-        Only with ``return_lse``.
+        Only with ``return_lse``: the natural logarithm of each row's sum of exponentials.
 
     Raises
     ------
     ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+
+    Notes
+    -----
+    The formula and its sources are those of `attention`, and the packing is that of Dao,
+    "FlashAttention-2", 2023.
 
     Examples
     --------
@@ -99,20 +103,11 @@ def attention_varlen(
     (7, 2, 8)
     """
     rt = checked_runtime(runtime)
-    packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, causal)
-    rules = checked_rules(
-        *(packed.q.shape[1], packed.q.shape[2]),
-        causal=is_causal(causal),
-        scale=scale,
-        window=window,
-        softcap=softcap,
-        alibi_slopes=alibi_slopes,
-        sinks=sinks,
-        dropout=dropout,
-        seed=seed,
-    )
+    given = completed(options, PackedOptions, "attention_varlen")
+    packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
+    modifiers = checked_modifiers(packed.q.shape[1], packed.q.shape[2], given)
     checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))
-    result, lse = _attend(rt, packed, rules, out, timeout, with_lse=return_lse)
+    result, lse = _attend(rt, packed, modifiers, out, timeout, with_lse=return_lse)
     return result if lse is None else (result, lse)
 
 
@@ -138,7 +133,7 @@ def _checked(
 ) -> _Packed:
     """Check what the user gave and bring it into one form."""
     queries, keys, values = (floats(x, n, ndim=3) for x, n in ((q, "q"), (k, "k"), (v, "v")))
-    check_matrices(*(x.swapaxes(0, 1) for x in (queries, keys, values)))
+    check_matrices(q=_by_head(queries), k=_by_head(keys), v=_by_head(values))
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
     keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
     starts_k = _whole_offsets(keys_too, "cu_seqlens_k", len(keys))
@@ -152,71 +147,98 @@ def _checked(
     return _Packed(queries, keys, values, starts_q, starts_k, diagonals)
 
 
+def _by_head(x: Array) -> Array:
+    """Return rows of all heads as heads of rows, which is how messages name the axes."""
+    return x.swapaxes(0, 1)
+
+
 def _attend(
     rt: Runtime,
-    p: _Packed,
-    rules: Rules,
+    packed: _Packed,
+    modifiers: ScoreModifiers,
     out: Array | None,
     timeout: float | None,
     *,
     with_lse: bool,
 ) -> tuple[Array, Array | None]:
-    """Compute checked sequences."""
-    (rows, heads, dim), (_, key_heads, value_dim) = p.q.shape, p.v.shape
-    with Launch(rt, timeout) as op:
-        (q, q_strides), (k, k_strides), (v, v_strides) = map(op.place_rows, (p.q, p.k, p.v))
-        alibi = 0 if rules.alibi is None else op.place_parameter(rules.alibi)
-        sinks = 0 if rules.sinks is None else op.place_parameter(rules.sinks)
-        to = op.place_result((rows, heads, value_dim), out)
-        lse_at, lse = op.scratch((heads, rows)) if with_lse else (0, None)
-        layout = Layout(
+    """Compute attention within checked sequences."""
+    (rows, heads, dim), (_, key_heads, value_dim) = packed.q.shape, packed.v.shape
+    with Launch(rt, timeout) as launch:
+        q, k, v = (place_rows(launch, x) for x in (packed.q, packed.k, packed.v))
+        alibi = place_vector(launch, modifiers.alibi)
+        sinks = place_vector(launch, modifiers.sinks)
+        to = launch.place_result((rows, heads, value_dim), out)
+        lse_at, lse = launch.scratch((heads, rows)) if with_lse else (0, None)
+        parameters = KernelParameters(
             group=heads // max(key_heads, 1),
             dims=(dim, value_dim),
-            row_strides=(q_strides[0], k_strides[0], v_strides[0], heads * value_dim),
-            head_strides=(q_strides[1], k_strides[1], v_strides[1], value_dim, rows),
-            rules=rules,
+            row_strides=(q.strides[0], k.strides[0], v.strides[0], heads * value_dim),
+            head_strides=(q.strides[1], k.strides[1], v.strides[1], value_dim, rows),
+            modifiers=modifiers,
         )
-        sequences = _sequences(p, layout.group, op.threads)
-        partials, _ = op.scratch((sum(x.partial_floats for x in sequences),))
+        sequences = _sequences(packed, parameters.group, launch.threads)
+        partials, _ = launch.scratch((sum(x.partial_floats for x in sequences),))
         tasks: list[list[Call]] = []
-        last: list[list[Call]] = []
-        for i, x in enumerate(sequences):
+        tiles: list[list[Tile]] = []
+        merging: list[list[Call]] = []
+        for number, x in enumerate(sequences):
             addresses = Addresses(
-                *(q + 4 * x.row * q_strides[0], k + 4 * x.key * k_strides[0]),
-                *(v + 4 * x.key * v_strides[0], to + 4 * x.row * heads * value_dim),
-                *(lse_at and lse_at + 4 * x.row, 0, alibi, sinks),
+                q=q.address + 4 * x.row * q.strides[0],
+                k=k.address + 4 * x.key * k.strides[0],
+                v=v.address + 4 * x.key * v.strides[0],
+                out=to + 4 * x.row * heads * value_dim,
+                lse=lse_at and lse_at + 4 * x.row,
+                alibi=alibi.address,
+                sinks=sinks.address,
                 partials=partials if x.partial_floats else 0,
             )
             partials += 4 * x.partial_floats
-            entry = (addresses, (x.queries, x.keys), int(p.diagonals[i]), i)
-            tasks += layout.tasks(*entry, x.schedule.pieces(heads, x.queries, x.keys))
-            last += layout.tasks(*entry, x.schedule.last(heads, x.queries, x.keys))
-        op.run_tasks(ATTENTION, _together(tasks, dim + value_dim))
-        if last:
-            op.run_tasks(ATTENTION, last)
-        return op.finish(), None if lse is None else lse.copy()
+            diagonal = int(packed.diagonals[number])
+            entry = BatchEntry(addresses, x.queries, x.keys, diagonal, number)
+            tiles += x.plan.tasks
+            tasks += parameters.tasks(entry, x.plan.tasks)
+            if x.plan.merge is not None:
+                merging += parameters.tasks(entry, [[x.plan.merge]])
+        launch.run_tasks(ATTENTION, _joined(tasks, tiles, dim + value_dim))
+        if merging:
+            launch.run_tasks(ATTENTION, merging)
+        return launch.finish(), None if lse is None else lse.copy()
 
 
 class _Sequence(NamedTuple):
-    """One of the sequences: where it begins, how long it is, how it is cut."""
+    """One sequence: its first row and key, its lengths, and its tiles."""
 
     row: int
     queries: int
     key: int
     keys: int
-    schedule: Schedule | RowSchedule
+    plan: Plan
     partial_floats: int
 
 
-def _sequences(p: _Packed, group: int, threads: int) -> list[_Sequence]:
-    (_, heads, dim), value_dim = p.q.shape, p.v.shape[2]
+def _sequences(packed: _Packed, group: int, threads: int) -> list[_Sequence]:
+    """Return the sequences, each with a schedule of its own."""
+    (_, heads, dim), value_dim = packed.q.shape, packed.v.shape[2]
     sequences = []
-    bounds = zip(pairwise(p.starts_q.tolist()), pairwise(p.starts_k.tolist()), strict=True)
+    bounds = zip(
+        pairwise(packed.starts_q.tolist()), pairwise(packed.starts_k.tolist()), strict=True
+    )
     for (row, row_end), (key, key_end) in bounds:
         queries, keys = row_end - row, key_end - key
-        schedule = choose_schedule(1, heads, group, queries, keys, dim + value_dim, threads)
+        schedule = choose_schedule(
+            Workload(
+                entries=1,
+                heads=heads,
+                group=group,
+                queries=queries,
+                keys=keys,
+                width=dim + value_dim,
+                threads=threads,
+            )
+        )
         partials = schedule.partial_floats(heads, queries, keys, value_dim)
-        sequences.append(_Sequence(row, queries, key, keys, schedule, partials))
+        plan = schedule.plan(heads, queries, keys)
+        sequences.append(_Sequence(row, queries, key, keys, plan, partials))
     return sequences
 
 
@@ -230,8 +252,9 @@ def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
 
 
 def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
-    """Return each sequence's diagonal."""
+    """Return the offset of each sequence's diagonal."""
     if isinstance(causal, (bool, np.bool_)):
+        # True is refused if the lengths of any sequence differ. The first such sequence is named.
         apart = np.flatnonzero(lengths_q != lengths_k)
         i = apart[0] if len(apart) else 0
         queries, keys = (int(x[i]) if len(x) else 0 for x in (lengths_q, lengths_k))
@@ -241,15 +264,18 @@ def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
     return checked_diagonals(causal, 0, 0, lengths_k)
 
 
-def _together(tasks: list[list[Call]], width: int) -> list[list[Call]]:
-    """Join small tasks that follow each other."""
+def _joined(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:
+    """Join small tasks that follow each other, so that short sequences are handed out together.
+
+    ``tiles`` has the tiles of each task.
+    """
     joined: list[list[Call]] = [[]]
-    products = 0.0
-    for task in tasks:
+    products = 0
+    for task, of_task in zip(tasks, tiles, strict=True):
         if products >= _TASK_PRODUCTS:
             joined.append([])
-            products = 0.0
+            products = 0
         joined[-1] += task
-        first, last, _, query, query_end, key, key_end = task[0][len(Addresses._fields) :][:7]
-        products += len(task) * (last - first) * (query_end - query) * (key_end - key) * width
+        for tile in of_task:
+            products += tile.pairs * width
     return joined

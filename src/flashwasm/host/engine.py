@@ -1,4 +1,4 @@
-"""The engine: how wasmtime is configured, and each variant compiled once a process."""
+"""The engine: wasmtime with our settings, and each variant's module, compiled once a process."""
 
 from __future__ import annotations
 
@@ -11,36 +11,59 @@ from functools import cache
 
 import wasmtime
 
+from flashwasm.errors import CapabilityError
 from flashwasm.host.modules import VARIANTS, module_bytes
 from flashwasm.storage.atomic_files import write_atomically
 from flashwasm.storage.user_folders import cache_folder
 
-_lock = threading.Lock()
+
+class _State:
+    """The lock, engine and compiled modules of this process."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as a forked child must: its parent's threads do not exist here."""
+        # Another thread of the parent may have held the old lock at the fork.
+        self.lock = threading.Lock()
+        self.engine: wasmtime.Engine | None = None
+        self.modules: dict[str, wasmtime.Module] = {}
+
+
+_state = _State()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_state.reset)
 
 
 def _configuration() -> wasmtime.Config:
-    """Return settings that give the same bits on every host."""
+    """Return settings with which every host computes the same bits."""
     config = wasmtime.Config()
     config.wasm_simd = True
     config.wasm_relaxed_simd = True
-    # Always fuse relaxed multiply-adds, with the host's instruction or without.
+    # A relaxed multiply-add is always fused: without this, a host could round twice instead.
     config.wasm_relaxed_simd_deterministic = True
     config.wasm_threads = True
     config.shared_memory = True
-    # Compiling on threads of its own would hang in a process that forked.
+    # The engine's threads would not exist in a forked process, where compiling would then hang.
     config.parallel_compilation = False
     return config
 
 
 def _cache_settings() -> str | None:
-    """Write wasmtime's cache settings for a folder that only this user can write, and name them.
+    """Return the path of wasmtime's cache settings, which this writes if need be.
 
-    Returns None where no such folder can be had: then nothing is cached.
+    The cache is a folder that only this user can write to, since whoever can write there decides
+    what machine code runs here. Returns None, and nothing is cached, where there is no such folder.
     """
-    folder = cache_folder() / "compiled"
-    # Beside the folder, not in it: the cache removes files there that it does not know.
-    settings = cache_folder() / "compiled.toml"
-    # A JSON string is a TOML string.
+    try:
+        base = cache_folder()
+    except CapabilityError:
+        return None
+    folder = base / "compiled"
+    # The file lies beside the folder, because wasmtime removes files from it that it does not know.
+    settings = base / "compiled.toml"
+    # Every JSON string is a TOML string too.
     text = f"[cache]\ndirectory = {json.dumps(folder.as_posix())}\n"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,10 +78,10 @@ def _cache_settings() -> str | None:
     return str(settings)
 
 
-@cache
-def _engine() -> wasmtime.Engine:
+def _new_engine() -> wasmtime.Engine:
+    """Return a new engine, which caches compiled modules if it can."""
     settings = _cache_settings()
-    # An unusable cache must not keep the kernels from running.
+    # Without a usable cache the kernels must run all the same.
     with suppress(wasmtime.WasmtimeError):
         config = _configuration()
         if settings is not None:
@@ -67,26 +90,31 @@ def _engine() -> wasmtime.Engine:
     return wasmtime.Engine(_configuration())
 
 
-@cache
-def _compiled(variant: str) -> wasmtime.Module:
-    return wasmtime.Module(_engine(), module_bytes(variant))
+def _current_engine() -> wasmtime.Engine:
+    """Return the process's engine; the caller holds the lock."""
+    if _state.engine is None:
+        _state.engine = _new_engine()
+    return _state.engine
 
 
 def engine() -> wasmtime.Engine:
     """Return the process's engine."""
-    with _lock:
-        return _engine()
+    with _state.lock:
+        return _current_engine()
 
 
 def compiled(variant: str) -> wasmtime.Module:
     """Return a variant's module, compiled for this machine."""
-    with _lock:
-        return _compiled(variant)
+    with _state.lock:
+        if variant not in _state.modules:
+            module = wasmtime.Module(_current_engine(), module_bytes(variant))
+            _state.modules[variant] = module
+        return _state.modules[variant]
 
 
 @cache
 def validates(variant: str) -> bool:
-    """Return whether this engine takes the variant's real module."""
+    """Return True if this engine takes the variant's module; the real one is validated."""
     try:
         wasmtime.Module.validate(engine(), module_bytes(variant))
     except wasmtime.WasmtimeError:
@@ -96,7 +124,7 @@ def validates(variant: str) -> bool:
 
 def best_variant() -> str:
     """Return the fastest variant that this engine takes."""
-    # Compiling it, which the cache spares, tells as much as validating it would.
+    # Compiling validates a module too, and a cached one is there at once.
     for variant in VARIANTS[:-1]:
         with suppress(wasmtime.WasmtimeError):
             compiled(variant)
@@ -106,18 +134,6 @@ def best_variant() -> str:
 
 def wasmtime_version() -> str:
     """Return the version of wasmtime that runs the kernels."""
-    # Asked for seldom, and slow to import.
+    # The module is slow to import, and the version is seldom asked for.
     version: str = importlib.import_module("importlib.metadata").version("wasmtime")
     return version
-
-
-def _forget_after_fork() -> None:
-    """Leave the parent's engine alone: its threads do not exist in this process."""
-    global _lock  # noqa: PLW0603 - the parent may have held it.
-    _lock = threading.Lock()
-    _engine.cache_clear()
-    _compiled.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)

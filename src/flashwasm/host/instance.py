@@ -1,4 +1,4 @@
-"""An instance of a module: its own store and stack over the shared memory, and calls into it."""
+"""Instances: a module with a store and a stack of its own, and quick calls of its kernels."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ if TYPE_CHECKING:
 
 STACK_BYTES = 1 << 16
 ARGUMENT_BYTES = 1 << 8
-# What each instance needs of linear memory: its stack, arguments that go by memory, its workspace.
+# Linear memory of each instance: its stack, the arguments that are handed over in memory, and the
+# workspace of its kernels.
 INSTANCE_BYTES = STACK_BYTES + ARGUMENT_BYTES + WORKSPACE_BYTES
 
+# Codes of the struct module by the letters of a kernel's signature.
 _CODES = {"p": "I", "i": "i", "f": "f"}
+# Size of wasmtime_val_raw_t, which holds one argument of any type.
 _VALUE_BYTES = 16
 
 
 def _find_unchecked_call() -> Any:
-    """Return wasmtime's C entry for calls whose types are known, or None where it is not found."""
+    """Return wasmtime's C function for calls that need no check of types, or None.
+
+    It is None where wasmtime lacks the function or its values have another size.
+    """
     try:
-        # Private, so its absence is foreseen.
+        # The module is private to wasmtime: another release may not have it.
         _bindings = importlib.import_module("wasmtime._bindings")
         if ctypes.sizeof(_bindings.wasmtime_val_raw_t) != _VALUE_BYTES:
             return None
@@ -48,35 +54,41 @@ _unchecked_call = _find_unchecked_call()
 
 
 def _message_of(error: int | None, trap: int | None) -> str:
-    """Return what wasmtime says of an error or a trap, and free it."""
+    """Return wasmtime's message for an error or a trap, given by its address, and free it."""
     _bindings = importlib.import_module("wasmtime._bindings")
-    # Neither class has a public constructor from a pointer.
     if trap:
         trap_pointer = ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t))
-        return str(wasmtime.Trap._from_ptr(trap_pointer))  # noqa: SLF001 - see above.
+        return str(wasmtime.Trap._from_ptr(trap_pointer))  # noqa: SLF001 - no public way from an address.
     error_pointer = ctypes.cast(error or 0, ctypes.POINTER(_bindings.wasmtime_error_t))
-    return str(wasmtime.WasmtimeError._from_ptr(error_pointer))  # noqa: SLF001 - see above.
+    return str(wasmtime.WasmtimeError._from_ptr(error_pointer))  # noqa: SLF001 - as for traps.
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function, where the thread flushes subnormal numbers without that."""
+    """Call a function so that it keeps subnormal numbers, even on a thread that flushes them."""
     flushed = SMALLEST * 1.0 == 0
     return in_plain_arithmetic(function, *arguments) if flushed else function(*arguments)
 
 
 class Instance:
-    """One instance, for use by one thread at a time.
+    """An instance of a module, for use by one thread at a time.
 
     Parameters
     ----------
     variant : str
-        Which module.
+        Variant of the module.
     memory : SharedMemory
-        The linear memory that it imports.
+        Linear memory that the module imports.
     base : int
-        Address of its ``INSTANCE_BYTES``.
-    fast : bool
-        Whether to call by wasmtime's unchecked entry, where there is one, or by its public one.
+        Address of the ``INSTANCE_BYTES`` of linear memory that belong to this instance.
+    fast : bool, default True
+        True to call through wasmtime's unchecked function where there is one, False to call through
+        its public interface.
+
+    Attributes
+    ----------
+    calls : dict of Kernel to callable
+        For each kernel a function that takes its arguments, without the workspace, and returns its
+        status.
     """
 
     def __init__(
@@ -113,43 +125,49 @@ class Instance:
     def _prepared(
         self, kernel: Kernel, make: Callable[[Any, str, list[int]], Call], function: Any
     ) -> Call:
-        """Return a call of a kernel that adds the workspace and writes a structure where asked."""
+        """Return a function that calls a kernel with its arguments.
+
+        It adds the address of the workspace where the kernel takes that. Where the kernel takes its
+        arguments as a structure, it writes them to linear memory and hands over their address.
+        """
         prefix = [self._workspace] if kernel.workspace else []
         signature = "p" * len(prefix) + kernel.signature
         if not kernel.in_memory:
             return make(function, signature, prefix)
         pack = struct.Struct("<" + "".join(_CODES[c] for c in signature)).pack_into
-        content, at, call = (
-            self._memory.content,
-            self._arguments,
-            make(function, "p", [self._arguments]),
-        )
+        content, at = self._memory.content, self._arguments
+        call = make(function, "p", [at])
 
         def call_with_structure(arguments: Sequence[float]) -> int:
+            """Write the structure, and call the kernel with its address."""
             pack(content, at, *prefix, *arguments)
             return call(())
 
         return call_with_structure
 
     def _fast_call(self, function: Any, signature: str, prefix: list[int]) -> Call:
-        """Return a call through the unchecked entry, with its array of values kept."""
+        """Return a function that calls through wasmtime's unchecked function.
+
+        The array of values that it hands over is made once and used in every call.
+        """
         count = len(signature)
-        # A bytearray takes packed values several times faster than an array of ctypes.
+        # Packing into a bytearray is several times faster than filling a ctypes array.
         content = bytearray(_VALUE_BYTES * max(count, 1))
         values = (ctypes.c_char * len(content)).from_buffer(content)
         result = ctypes.c_int32.from_buffer(content)
         pack = struct.Struct("<" + "".join(f"{_CODES[c]}12x" for c in signature)).pack_into
         trap = ctypes.c_void_p()
-        # wasmtime's own classes hold these two pointers and do not hand them out.
-        context = ctypes.cast(self._store._context(), ctypes.c_void_p)  # noqa: SLF001
-        code = ctypes.c_void_p(ctypes.addressof(function._func))  # noqa: SLF001
+        private_context = self._store._context()  # noqa: SLF001 - wasmtime has no public way to it.
+        context = ctypes.cast(private_context, ctypes.c_void_p)
+        code = ctypes.c_void_p(ctypes.addressof(function._func))  # noqa: SLF001 - nor to this.
         where = ctypes.c_void_p(ctypes.addressof(values))
         trap_slot = ctypes.c_void_p(ctypes.addressof(trap))
         length, raw = ctypes.c_size_t(count), _unchecked_call
 
         def call(arguments: Sequence[float]) -> int:
+            """Pack the arguments, call the kernel, and return its status."""
             pack(content, 0, *prefix, *arguments)
-            # As `_called` does it, without the cost of a call.
+            # This is `_called` written out, which saves a call of Python's.
             if SMALLEST * 1.0:
                 error = raw(context, code, where, length, trap_slot)
             else:
@@ -160,14 +178,18 @@ class Instance:
                 raise KernelTrap(message)
             return result.value
 
-        # The addresses above are only good while what they point into is kept.
+        # The addresses above are valid only as long as these two objects live.
         call.kept = (function, values)  # type: ignore[attr-defined]
         return call
 
     def _public_call(self, function: Any, signature: str, prefix: list[int]) -> Call:
-        """Return a call through wasmtime's public entry, which asks for the types every time."""
+        """Return a function that calls through wasmtime's public interface.
+
+        It is slower, because wasmtime looks up the kernel's types in every call.
+        """
 
         def call(arguments: Sequence[float]) -> int:
+            """Convert the arguments to the types of the signature, and call the kernel."""
             values = [
                 ctypes.c_int32(int(value)).value if letter != "f" else float(value)
                 for letter, value in zip(signature, (*prefix, *arguments), strict=True)

@@ -1,4 +1,4 @@
-"""The built modules that the package carries, checked against their digests."""
+"""The built modules that come with the package, checked against their digests."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ VARIANTS = ("relaxed", "simd128", "scalar")
 
 @cache
 def manifest() -> dict[str, Any]:
-    """Return the manifest of the built modules: emcc's version, digests and flags."""
+    """Return the manifest of the built modules: the compiler's version and flags, and digests."""
     text = (_FOLDER / "manifest.json").read_text("utf-8")
     content: dict[str, Any] = json.loads(text)
     return content
 
 
 def module_sha256(variant: str) -> str:
-    """Return the SHA-256 that the manifest states for a variant's module."""
+    """Return the SHA-256 of a variant's module, as the manifest states it."""
     digest: str = manifest()["modules"][variant]["sha256"]
     return digest
 
 
 @cache
 def module_bytes(variant: str) -> bytes:
-    """Return a variant's module.
+    """Return the content of a variant's module.
 
     Raises
     ------
     FlashWasmError
-        If the file is not the one that the manifest describes.
+        If the digest of the file is not the one in the manifest.
     """
     content = (_FOLDER / f"{variant}.wasm").read_bytes()
     found, expected = hashlib.sha256(content).hexdigest(), module_sha256(variant)

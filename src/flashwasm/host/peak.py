@@ -1,4 +1,4 @@
-"""What one core can do at most with 128-bit vectors, by the engine that runs the kernels."""
+"""The most that one core can do with 128-bit vectors in the engine that runs the kernels."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import wasmtime
 
 from flashwasm.host.engine import engine
 
-# Chains enough to hide the latency of a multiply-add: four cycles, two a cycle. One step of each is
-# all that a turn of the loop has, since the engine would put more steps of one chain side by side.
+# Number of chains of dependent multiply-adds. A multiply-add takes four cycles and two begin in
+# each cycle, so at least eight chains keep the core busy. Each turn of the loop makes one step of
+# every chain; with more, the engine would put steps of one chain side by side.
 _CHAINS = 12
+# Floats in a vector.
 _LANES = 4
+# Turns of the loop in one run.
 _STEPS = 1_000_000
 
 
 def _text() -> str:
-    """Return a module that does nothing but a = a * x + y, in as many chains as hide the latency.
+    """Return the text of a module that does nothing but ``a = a * x + y``, in several chains.
 
-    Nothing is loaded or stored, and the sum is destroyed with its multiplicand, so that an x86
-    processor needs one instruction each.
+    Nothing is loaded or stored. The result takes the register of the multiplicand, so an x86
+    processor needs one instruction for each step.
     """
     locals_ = " ".join(f"(local $a{i} v128)" for i in range(_CHAINS))
     start = "\n".join(
@@ -45,7 +48,7 @@ def _text() -> str:
 
 
 class PeakLoop:
-    """A WebAssembly loop of fused multiply-adds on registers, to measure against."""
+    """A WebAssembly loop of fused multiply-adds in registers, which kernels are compared with."""
 
     def __init__(self) -> None:
         self._store = wasmtime.Store(engine())
@@ -54,7 +57,7 @@ class PeakLoop:
         self._run = exports["run"]
 
     def rate(self) -> float:
-        """Return floating-point operations a second of one run of some milliseconds."""
+        """Return the floating-point operations per second of one run of some milliseconds."""
         start = perf_counter()
         self._run(self._store, _STEPS, 0.5)
         elapsed = perf_counter() - start

@@ -1,4 +1,4 @@
-"""One linear memory that every instance of a runtime imports and that NumPy sees."""
+"""Shared memory: one linear memory that all instances of a runtime import and NumPy can see."""
 
 from __future__ import annotations
 
@@ -14,37 +14,54 @@ from flashwasm.host.engine import engine
 
 PAGE_BYTES = 1 << 16
 MAX_PAGES = 1 << 16
-# Linux's number for it on every architecture that wasmtime runs on; importing mmap takes 2 ms.
+# Linux's number of MADV_HUGEPAGE on all architectures that wasmtime runs on. Importing the module
+# mmap for it would take 2 ms.
 _MADV_HUGEPAGE = 14
 
 
 class _LinkableMemory(wasmtime.SharedMemory):
-    """wasmtime 50's class hands its linker a pointer to the pointer that is meant."""
+    """A shared memory that modules can import.
+
+    wasmtime 50 hands the linker a pointer to the memory's pointer instead of the pointer itself.
+    """
 
     def _as_extern(self) -> _ffi.wasmtime_extern_t:
+        """Return the memory as the linker takes it."""
         union = _ffi.wasmtime_extern_union(sharedmemory=self.ptr())
         return _ffi.wasmtime_extern_t(_ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
 
 
 def _ask_for_huge_pages(address: int) -> None:
-    """Let Linux use pages of 2 MiB: a search that jumps about then waits for fewer look-ups."""
+    """Let Linux use pages of 2 MiB for linear memory.
+
+    A search that reads vectors all over memory then waits for fewer look-ups of addresses.
+    """
     if sys.platform == "linux":
-        # What it returns does not matter: where there are no such pages, others do.
+        # A failure does not matter: memory then has pages of the usual size.
         madvise = ctypes.CDLL(None).madvise
         size = ctypes.c_size_t(MAX_PAGES * PAGE_BYTES)
         madvise(ctypes.c_void_p(address), size, _MADV_HUGEPAGE)
 
 
 class SharedMemory:
-    """A shared linear memory, and as a buffer all that it may ever become.
+    """A shared linear memory, and a buffer over all addresses that it may ever grow to.
 
-    Its address never changes: the engine reserves the whole range of a 32-bit memory at once. The
-    buffer keeps the memory alive, so an array made from it outlives whatever else is closed.
+    The memory never moves, because the engine reserves the whole range of a 32-bit memory at once.
+    The buffer keeps the memory alive, so arrays over it stay valid after the runtime is closed.
 
     Parameters
     ----------
     pages, max_pages : int
-        Pages of 64 KiB to begin with, and at most.
+        Pages of 64 KiB that exist at first, and that may exist at most.
+
+    Attributes
+    ----------
+    memory : wasmtime.SharedMemory
+        The memory that instances import.
+    address : int
+        Its address in this process.
+    content : object
+        The buffer, for NumPy.
     """
 
     def __init__(self, pages: int, max_pages: int) -> None:
@@ -67,7 +84,7 @@ class SharedMemory:
         self.address = address
 
     def grow_to(self, pages: int) -> bool:
-        """Grow to at least so many pages; return False where that is refused."""
+        """Grow to at least so many pages, and return True; return False if that is refused."""
         if pages <= self.pages:
             return True
         if pages > self.max_pages:

@@ -1,8 +1,8 @@
-"""Subnormal numbers, kept by kernels where the calling thread flushes them to zero.
+"""Subnormal numbers: kernels keep them, even on a thread whose processor flushes them to zero.
 
-Some libraries set that in the processor for a thread, when they are asked to or just imported, and
-threads that it starts inherit it. WebAssembly's arithmetic is IEEE 754's, and so are the bits that
-are promised.
+Some libraries switch a thread's processor to flushing, on request or when they are imported, and
+the threads that it starts inherit that. WebAssembly's arithmetic is IEEE 754's, which keeps such
+numbers, and the bits of our results are promised to be the same on every host.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Its product with one is itself, or zero where subnormal numbers are flushed.
+# The smallest subnormal number. Its product with one is zero on a thread that flushes such numbers.
 SMALLEST = 5e-324
-# More than the C library's fenv_t takes anywhere.
+# More bytes than fenv_t has in any C library.
 _ENVIRONMENT_BYTES = 512
 
 
@@ -38,7 +38,7 @@ def in_plain_arithmetic(call: Callable[..., Any], *arguments: Any) -> Any:
 
 @cache
 def environment() -> tuple[Any, Any]:
-    """Return the C library and its FE_DFL_ENV; None where they are not found."""
+    """Return the C library and its FE_DFL_ENV, or (None, None) where they are not found."""
     try:
         library = ctypes.CDLL("libm.so.6" if sys.platform == "linux" else None)
         library.fegetenv.argtypes = library.fesetenv.argtypes = [ctypes.c_void_p]

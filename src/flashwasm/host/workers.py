@@ -1,4 +1,4 @@
-"""Threads that run a kernel's tasks, each on an instance of its own."""
+"""Workers: the threads that run a kernel's tasks, each on an instance of its own."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from flashwasm.host.instance import Instance
     from flashwasm.kernel_table import Kernel
 
-    # Calls that follow each other on one instance.
+    # The arguments of calls that are made one after another, on one thread.
     Task = Sequence[Sequence[float]]
 
 
 class _Job:
-    """Tasks of one kernel, taken one at a time by whoever is free."""
+    """Tasks of one kernel. Each thread takes the next task whenever it has finished one."""
 
     def __init__(self, kernel: Kernel, tasks: Iterable[Task], deadline: float | None) -> None:
         self._kernel = kernel
         self._tasks = deque(tasks)
         self._deadline = deadline
         self._stopped = False
-        self._inside: list[Instance] = []  # Those that may be in a task.
+        # Instances of the helper threads that may be in a task.
+        self._inside: list[Instance] = []
         self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
         # Numbers of tasks that helper threads took. Appending is atomic, unlike adding to a number.
         self.helped: list[int] = []
@@ -59,7 +60,7 @@ class _Job:
         return taken
 
     def help(self, instance: Instance) -> None:
-        """Work as a helper: be known to be inside from before the first task until it is left."""
+        """Run tasks on a helper thread, which counts as inside from before the first to the end."""
         self._inside.append(instance)
         try:
             self.helped.append(self.work(instance))
@@ -68,30 +69,35 @@ class _Job:
             self._leaving.put(None)
 
     def end(self) -> None:
-        """Let nobody take another task, and wait for the helpers that are in one.
+        """Take away the tasks that are left, and wait for the helper threads that are in one.
 
-        What a signal's handler raises stops them, and goes on when they have left.
+        A signal's handler may raise an exception meanwhile, such as KeyboardInterrupt. Then the
+        helpers stop after their current call, and the exception is raised when all have left.
         """
-        # Whoever comes in from here on finds nothing to do, so those who are inside now are all.
+        # A helper that comes in from here on finds no task, so there will be no more than now.
         self._tasks.clear()
         interruption: BaseException | None = None
         while self._inside:
             try:
                 self._leaving.get()
-            except BaseException as error:  # noqa: BLE001, PERF203 - it is raised below.
+            except BaseException as error:  # noqa: BLE001, PERF203 - raised below; waits are slow.
                 self._stopped = True
                 interruption = error
         if interruption is not None:
             raise interruption
 
     def _check_deadline(self) -> None:
+        """Raise DeadlineExceeded if the time is up."""
         if self._deadline is not None and monotonic() > self._deadline:
             message = f"{self._kernel.operation} did not finish within its timeout"
             raise DeadlineExceeded(message)
 
 
 def check_status(kernel: Kernel, status: int) -> None:
-    """Raise for a status that the checks at the door should have kept from arising."""
+    """Raise FlashWasmError if a kernel refused its arguments.
+
+    Arguments are checked before a kernel is called, so this is a mistake of flashwasm's.
+    """
     if status == STATUS_OK:
         return
     reason = "an index out of range" if status == STATUS_BAD_INDEX else "an argument"
@@ -100,7 +106,7 @@ def check_status(kernel: Kernel, status: int) -> None:
 
 
 def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
-    """Be a helper: take jobs until None comes."""
+    """Help with jobs, on a helper thread, until None comes."""
     while (job := jobs.get()) is not None:
         job.help(instance)
         del job
@@ -109,8 +115,13 @@ def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
 class Workers:
     """The calling thread and ``len(instances) - 1`` threads beside it.
 
-    Only one thread may call at a time. The threads start when they are first of use and hold no
-    reference to this object.
+    Only one thread may call at a time. A helper thread starts when there is first a task for it. It
+    holds no reference to this object, which can therefore be collected while helpers wait for work.
+
+    Parameters
+    ----------
+    instances : sequence of Instance
+        An instance for each thread, the calling thread's first.
 
     Attributes
     ----------
@@ -130,12 +141,12 @@ class Workers:
         return self._instances[0]
 
     def run(self, kernel: Kernel, tasks: Sequence[Task], deadline: float | None) -> None:
-        """Run all tasks of a kernel and return when the last has ended.
+        """Run all tasks of a kernel, and return when the last has ended.
 
         Raises
         ------
         DeadlineExceeded
-            If time runs out between two calls.
+            If the deadline has passed before a call.
         KernelTrap, FlashWasmError
             If a call fails.
         """
@@ -152,9 +163,10 @@ class Workers:
             raise job.error
 
     def settle(self) -> None:
-        """Wait for helpers that were left behind by an interruption.
+        """Wait until no helper thread is in a task of the last job.
 
-        What a signal's handler raises may end ``run`` between any two of its steps.
+        A signal's handler may raise an exception between any two steps of ``run``, which then ends
+        without waiting. Whoever reuses the memory of its operands calls this first.
         """
         if self._last is not None:
             self._last.end()
@@ -162,7 +174,7 @@ class Workers:
             self._last = None
 
     def _started(self, count: int) -> list[queue.SimpleQueue[_Job | None]]:
-        """Return the first ``count`` helpers' queues, starting those that do not run yet."""
+        """Return the queues of the first ``count`` helper threads; start those that do not run."""
         while len(self._jobs) < count:
             jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
             instance = self._instances[len(self._jobs) + 1]
@@ -171,13 +183,13 @@ class Workers:
             )
             try:
                 helper.start()
-            except RuntimeError:  # No more threads are to be had: fewer do the same work.
+            except RuntimeError:  # The system allows no more threads: fewer do the same work.
                 break
             self._jobs.append(jobs)
         return self._jobs[:count]
 
     def stop(self) -> None:
-        """End the threads."""
+        """End the helper threads."""
         for jobs in self._jobs:
             jobs.put(None)
         self._jobs.clear()

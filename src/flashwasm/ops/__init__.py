@@ -1,10 +1,9 @@
-"""The kernel operations on NumPy arrays.
+"""Operations on NumPy arrays.
 
-Every function takes ``out=`` (a float32 array to write to), ``runtime=`` (None means the process's
-own) and ``timeout=`` (seconds; None means the runtime's own). Inputs are float32, or float64,
-float16 and bfloat16, which are converted to float32 on the way in: float64 narrows. Results are
-float32, in NumPy's memory unless every input lies in the runtime's linear memory. Inputs larger
-than linear memory are processed in parts.
+Inputs are of float32, or of float64, float16 or bfloat16, which are converted to float32; float64
+loses digits by that. Results are float32. A new result lies in NumPy's memory, or in the runtime's
+linear memory if all inputs lie there. Inputs that linear memory is too small for are processed in
+parts.
 """
 
 from flashwasm.ops.elementwise import gelu, vecadd

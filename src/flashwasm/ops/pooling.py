@@ -12,6 +12,7 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to, in_halves
+from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Sequences(NamedTuple):
 
 
 def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, unit: bool) -> Array:
-    """Compute the means by one call of the kernel."""
+    """Compute the means; each task takes some of the sequences."""
     rows, offsets, out = sequences
     count, columns = len(offsets) - 1, rows.shape[1]
     with Launch(rt, timeout) as launch:
@@ -97,13 +98,17 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
         at, table = launch.scratch(offsets.shape, np.int32)
         table[:] = offsets
         to = launch.place_result((count, columns), out)
-        launch.run_once(MEAN_POOL, (source, at, to, count, columns, unit))
+        # Tasks are cut as if all sequences had the same length.
+        elements = -(-rows.size // max(count, 1))
+        tasks = [
+            [(source, at + 4 * i, to + 4 * i * columns, n, columns, unit)]
+            for i, n in row_tasks(count, elements, rt.threads)
+        ]
+        launch.run_tasks(MEAN_POOL, tasks)
         return launch.finish()
 
 
-def _halves(
-    sequences: _Sequences,
-) -> Halves[_Sequences, Array] | None:
+def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
     """Split between two sequences in the middle; one sequence cannot be split."""
     rows, offsets, out = sequences
     count = len(offsets) - 1

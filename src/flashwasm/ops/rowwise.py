@@ -10,6 +10,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from flashwasm.errors import OutOfMemoryError
 from flashwasm.host.workers import check_status
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch, run_at_once
@@ -69,18 +70,46 @@ def run_rowwise(
         Seconds. None means the runtime's own timeout.
     """
     rt = checked_runtime(runtime)
-    row = shape[axes:]
-    if out is not None:
-        checked_out(out, shape)
-        if timeout is None and rt.timeout is None and out.size <= FEWEST_ELEMENTS:
-            offsets = rt.arena.whole_arrays((*operands, *shared, out))
-            if offsets is not None:
-                rows = math.prod(shape[:axes]) if out.size else 0
-                check_status(kernel, run_at_once(rt, kernel, (*offsets, rows, *sizes)))
-                return out
+    checked_out(out, shape)
+    # Arrays of linear memory have a base, those that own their memory have none.
+    if operands[0].base is not None and timeout is None and rt.timeout is None:
+        result = _run_resident(rt, kernel, operands, shared, sizes, shape, axes, out)
+        if result is not None:
+            return result
     until = deadline(rt, timeout)
-    compute = partial(_compute, rt, until, kernel, shared, sizes, row, axes)
+    compute = partial(_compute, rt, until, kernel, shared, sizes, shape[axes:], axes)
     return in_parts(compute, operands, shape, axes, out)
+
+
+def _run_resident(
+    rt: Runtime,
+    kernel: Kernel,
+    operands: tuple[Array, ...],
+    shared: tuple[Array | None, ...],
+    sizes: tuple[float, ...],
+    shape: tuple[int, ...],
+    axes: int,
+    out: Array | None,
+) -> Array | None:
+    """Run the kernel by a single call, without a launch, and return the result.
+
+    Returns None, and nothing has happened, unless all arrays are as linear memory handed them out
+    and the result is small.
+    """
+    size = math.prod(shape)
+    arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
+    offsets = rt.arena.whole_arrays(arrays) if size <= FEWEST_ELEMENTS else None
+    if offsets is None:
+        return None
+    if out is None:
+        try:
+            out, offset = rt.arena.array(shape)
+        except OutOfMemoryError:
+            return None
+        offsets.append(offset)
+    rows = math.prod(shape[:axes]) if size else 0
+    check_status(kernel, run_at_once(rt, kernel, (*offsets, rows, *sizes)))
+    return out
 
 
 def _compute(

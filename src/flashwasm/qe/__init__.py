@@ -1,4 +1,4 @@
-"""Quality-engineering workloads: a test suite as vectors."""
+"""Quality-engineering workloads: suites of tests as vectors, compared and searched."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from flashwasm.lazy_imports import attach
 
-# Public names by the module that has them: each is imported when first asked for, so that a command
-# imports what it uses.
+# Public names by the module that defines them. A module is imported when one of its names is first
+# used, so that a command imports only what it needs.
 _HOMES = {
     "flashwasm.qe.adaptation.feedback_log": ["FeedbackLog", "Judgement"],
     "flashwasm.qe.adaptation.adaptation_store": ["AdaptationStore"],
-    "flashwasm.qe.changes.diffs": ["ChangedFile", "read_diff"],
-    "flashwasm.qe.changes.selection": ["SelectedTest", "rank_tests"],
+    "flashwasm.qe.changes.unified_diff": ["ChangedFile", "read_diff"],
+    "flashwasm.qe.changes.selected_tests": ["SelectedTest", "rank_tests"],
     "flashwasm.qe.coverage.gaps": ["Gap", "find_gaps"],
     "flashwasm.qe.coverage.coverage_index": ["CoverageIndex", "CoverageMatch"],
     "flashwasm.qe.defects.failure_clusters": ["FailureCluster", "cluster_failures"],
@@ -22,12 +22,15 @@ _HOMES = {
     ],
     "flashwasm.qe.defects.failure_files": ["read_failures"],
     "flashwasm.qe.defects.tracebacks": ["Failure", "read_failure"],
-    "flashwasm.qe.duplicates.groups": ["DuplicateGroup", "find_duplicates"],
-    "flashwasm.qe.functions.index": ["FunctionIndex", "FunctionMatch"],
+    "flashwasm.qe.duplicates.duplicate_groups": ["DuplicateGroup", "find_duplicates"],
+    "flashwasm.qe.functions.function_index": ["FunctionIndex"],
+    "flashwasm.qe.functions.function_match": ["FunctionMatch"],
     "flashwasm.qe.similarity.match": ["Match"],
     "flashwasm.qe.similarity.suite_adaptation": ["adapt_suite"],
     "flashwasm.qe.similarity.suite_index": ["SuiteIndex"],
-    "flashwasm.qe.suites.suite": ["CollectedTest", "Skipped", "Suite", "collect"],
+    "flashwasm.qe.suites.collection": ["collect"],
+    "flashwasm.qe.suites.source_files": ["Skipped"],
+    "flashwasm.qe.suites.suite": ["CollectedTest", "Suite"],
     "flashwasm.qe.workloads.backend": [
         "OperationTiming",
         "WASMSIMDBackend",
@@ -65,10 +68,10 @@ if TYPE_CHECKING:
     from flashwasm.qe.adaptation.adaptation_store import AdaptationStore as AdaptationStore
     from flashwasm.qe.adaptation.feedback_log import FeedbackLog as FeedbackLog
     from flashwasm.qe.adaptation.feedback_log import Judgement as Judgement
-    from flashwasm.qe.changes.diffs import ChangedFile as ChangedFile
-    from flashwasm.qe.changes.diffs import read_diff as read_diff
-    from flashwasm.qe.changes.selection import SelectedTest as SelectedTest
-    from flashwasm.qe.changes.selection import rank_tests as rank_tests
+    from flashwasm.qe.changes.selected_tests import SelectedTest as SelectedTest
+    from flashwasm.qe.changes.selected_tests import rank_tests as rank_tests
+    from flashwasm.qe.changes.unified_diff import ChangedFile as ChangedFile
+    from flashwasm.qe.changes.unified_diff import read_diff as read_diff
     from flashwasm.qe.coverage.coverage_index import CoverageIndex as CoverageIndex
     from flashwasm.qe.coverage.coverage_index import CoverageMatch as CoverageMatch
     from flashwasm.qe.coverage.gaps import Gap as Gap
@@ -80,17 +83,17 @@ if TYPE_CHECKING:
     from flashwasm.qe.defects.failure_library import FailureLibrary as FailureLibrary
     from flashwasm.qe.defects.tracebacks import Failure as Failure
     from flashwasm.qe.defects.tracebacks import read_failure as read_failure
-    from flashwasm.qe.duplicates.groups import DuplicateGroup as DuplicateGroup
-    from flashwasm.qe.duplicates.groups import find_duplicates as find_duplicates
-    from flashwasm.qe.functions.index import FunctionIndex as FunctionIndex
-    from flashwasm.qe.functions.index import FunctionMatch as FunctionMatch
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup as DuplicateGroup
+    from flashwasm.qe.duplicates.duplicate_groups import find_duplicates as find_duplicates
+    from flashwasm.qe.functions.function_index import FunctionIndex as FunctionIndex
+    from flashwasm.qe.functions.function_match import FunctionMatch as FunctionMatch
     from flashwasm.qe.similarity.match import Match as Match
     from flashwasm.qe.similarity.suite_adaptation import adapt_suite as adapt_suite
     from flashwasm.qe.similarity.suite_index import SuiteIndex as SuiteIndex
+    from flashwasm.qe.suites.collection import collect as collect
+    from flashwasm.qe.suites.source_files import Skipped as Skipped
     from flashwasm.qe.suites.suite import CollectedTest as CollectedTest
-    from flashwasm.qe.suites.suite import Skipped as Skipped
     from flashwasm.qe.suites.suite import Suite as Suite
-    from flashwasm.qe.suites.suite import collect as collect
     from flashwasm.qe.workloads.backend import OperationTiming as OperationTiming
     from flashwasm.qe.workloads.backend import WASMSIMDBackend as WASMSIMDBackend
     from flashwasm.qe.workloads.backend import get_wasm_simd_backend as get_wasm_simd_backend

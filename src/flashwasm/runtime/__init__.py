@@ -1,1 +1,1 @@
-"""The runtime: one sandbox, its linear memory, and how one operation runs in it."""
+"""Runtimes: the sandbox, its linear memory, and how work is split, cut and run in it."""

@@ -52,9 +52,11 @@ class Launch:
     _deadline: Deadline | None = None
     # Arrays that the kernel adds to, each with its copy in temporary memory.
     _sums: tuple[tuple[Array, Array], ...] = ()
-    _result: Array | None = None
-    # The result in temporary memory, if it is still to be copied out.
+    # The result, if the kernel writes straight to it.
+    _result: Array
+    # The result in temporary memory, if it is still to be copied out, and where to.
     _pending: Array | None = None
+    _out: Array | None = None
 
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
         self.runtime = runtime
@@ -201,11 +203,12 @@ class Launch:
         if out is None and self.all_resident:
             self._result, offset = arena.array(shape)
             return offset
-        self._result = out
         if out is not None and out.flags.c_contiguous:
             found = arena.offset_of(out)
             if found is not None and not self._would_clobber(found, out.nbytes, in_place=in_place):
+                self._result = out
                 return found
+        self._out = out
         if in_place:
             size = 4 * math.prod(shape)
             for offset, length in self._blocks:
@@ -217,12 +220,11 @@ class Launch:
 
     def finish(self) -> Array:
         """Return the result, copied out of temporary memory if it is there."""
-        if self._pending is not None:
-            if self._result is None:
-                self._result = np.empty(self._pending.shape, np.float32)
-            self.runtime.copy(self._result, self._pending)
-        assert self._result is not None  # noqa: S101 - place_result() was called before.
-        return self._result
+        if self._pending is None:
+            return self._result
+        result = np.empty(self._pending.shape, np.float32) if self._out is None else self._out
+        self.runtime.copy(result, self._pending)
+        return result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
         """Return True if writing there would change an operand before it is read."""

@@ -1,4 +1,4 @@
-"""A runtime: one sandbox with its linear memory and its workers."""
+"""Runtimes: each is a sandbox with its own linear memory and threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# The modules' own stack and data lie below this; see the memory map in wasm/README.md.
+# Address above the modules' own stack and data; see the memory map in wasm/README.md.
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
@@ -40,25 +40,26 @@ def available_cpus() -> int:
 
 
 class Runtime:
-    """An instance of the sandbox.
+    """A sandbox with linear memory, in which kernels run.
 
     Parameters
     ----------
     threads : int, optional
-        Workers, the calling thread among them. None means the CPUs this process may use.
+        Number of threads that kernels run on, the calling thread among them. None means the number
+        of CPUs that this process may use.
     variant : {"auto", "relaxed", "simd128", "scalar"}, default "auto"
-        Which build of the kernels: fused multiply-add, plain 128-bit SIMD, or neither. "auto" is
-        the first of them that the engine takes.
+        Build of the kernels: with fused multiply-adds, with plain 128-bit SIMD, or with neither.
+        "auto" means the first of them that the engine accepts.
     max_memory : int, optional
-        Bytes that linear memory may grow to. None means 4 GiB, the most there can be.
+        Bytes that linear memory may grow to. None means 4 GiB, which is the most possible.
     timeout : float, optional
         Seconds that a call may take. None means no limit.
 
     Raises
     ------
     CapabilityError
-        If the engine does not take the variant, or the process may not reserve the 4 GiB of
-        addresses that a linear memory has, however little of it is used.
+        If the engine does not accept the variant, or if the process may not reserve 4 GiB of
+        addresses. A linear memory always takes that many, however little of it is used.
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
@@ -108,15 +109,15 @@ class Runtime:
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Array:
         """Return a new array in linear memory, its contents undefined.
 
-        Operations on such arrays copy nothing. The memory goes back when the array and all views of
-        it are gone; they stay readable even after ``close``.
+        Operations on such arrays copy nothing. The memory is free again when the array and all
+        views of it are gone. They stay readable after ``close``.
 
         Parameters
         ----------
         shape : int or sequence of int
-            Its shape.
+            Shape of the array.
         dtype : dtype, default float32
-            A dtype without Python objects.
+            Dtype of the array, any that has no Python objects.
 
         Returns
         -------
@@ -132,14 +133,14 @@ class Runtime:
             return self.arena.array(sizes, kind)[0]
 
     def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-        """Return ``a`` in linear memory: itself where it lies there already, else a copy.
+        """Return ``a`` in linear memory: itself if it lies there already, else a copy.
 
         Parameters
         ----------
         a : array_like
-            What to copy.
+            Array to copy.
         dtype : dtype, optional
-            The copy's dtype; None keeps that of ``a``.
+            Dtype of the result. None means that of ``a``.
 
         Returns
         -------
@@ -159,11 +160,17 @@ class Runtime:
         return copy
 
     def holds(self, x: Array) -> bool:
-        """Return whether an array lies in this runtime's linear memory."""
+        """Return True if an array lies in this runtime's linear memory.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            The array.
+        """
         return isinstance(x, np.ndarray) and self.arena.offset_of(x) is not None
 
     def stats(self) -> Stats:
-        """Return what this runtime holds and has done.
+        """Return the memory that this runtime holds, and counts of its work.
 
         Returns
         -------
@@ -182,9 +189,10 @@ class Runtime:
         )
 
     def close(self) -> None:
-        """End the workers and give up the sandbox. Closing twice is fine.
+        """End the threads and give up the sandbox. Closing twice is fine.
 
-        Arrays made by ``empty`` and ``asarray`` stay readable; their memory goes with the last.
+        Arrays from ``empty`` and ``asarray`` stay readable. Linear memory goes with the last of
+        them.
         """
         with self.lock:
             if not self.closed_because:
@@ -217,34 +225,35 @@ class Runtime:
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """True if ``close`` was called, or if the runtime is that of a parent process."""
         return bool(self.closed_because)
 
     def copy(self, target: Array, source: Array) -> None:
-        """Copy between linear memory and NumPy's, and count the time."""
+        """Copy source to target, between linear memory and NumPy's, and count the time."""
         start = perf_counter()
         if source.dtype == target.dtype:
-            np.copyto(target, source)
+            target[...] = source
         else:
-            # float64 narrows to float32: what is too large becomes infinite, as documented.
+            # float64 is narrowed to float32: numbers that are too large become infinite.
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 np.copyto(target, source, casting="unsafe")
         self.copy_seconds += perf_counter() - start
 
     def check_open(self) -> None:
-        """Raise ClosedError after ``close``."""
+        """Raise ClosedError if the runtime is closed."""
         if self.closed_because:
             raise ClosedError(self.closed_because)
 
-    def _orphan(self) -> None:
-        """Forget threads and locks that did not survive a fork."""
+    def close_after_fork(self) -> None:
+        """Close the runtime in a forked child process, where its threads do not exist."""
+        # A thread of the parent may have held the old lock at the fork.
         self.lock = threading.RLock()
         self.closed_because = "the runtime belongs to the process that this one was forked from"
         self._finalizer.detach()
 
 
 def _checked_variant(variant: str) -> str:
-    """Return the variant to run, or raise where the engine does not take it."""
+    """Return the variant to run; raise CapabilityError if the engine does not accept it."""
     if choice(variant, "variant", ("auto", *VARIANTS)) == "auto":
         return best_variant()
     if not validates(variant):
@@ -254,12 +263,21 @@ def _checked_variant(variant: str) -> str:
 
 
 _all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
-_default: Runtime | None = None
-_default_lock = threading.Lock()
+
+
+class _Default:
+    """The process's own runtime, and the lock that keeps two threads from making it twice."""
+
+    def __init__(self) -> None:
+        self.runtime: Runtime | None = None
+        self.lock = threading.Lock()
+
+
+_default = _Default()
 
 
 def default_runtime() -> Runtime:
-    """Return the process's own runtime, made when first asked for, and again if it was closed.
+    """Return the process's own runtime. It is made when first needed, and again if it was closed.
 
     Returns
     -------
@@ -271,18 +289,17 @@ def default_runtime() -> Runtime:
     >>> fw.default_runtime() is fw.default_runtime()
     True
     """
-    global _default  # noqa: PLW0603 - it is the process's one.
-    runtime = _default
-    if runtime is not None and not runtime.closed:
+    runtime = _default.runtime
+    if runtime is not None and not runtime.closed_because:
         return runtime
-    with _default_lock:
-        if _default is None or _default.closed:
-            _default = Runtime()
-        return _default
+    with _default.lock:
+        if _default.runtime is None or _default.runtime.closed:
+            _default.runtime = Runtime()
+        return _default.runtime
 
 
 def checked_runtime(runtime: Runtime | None) -> Runtime:
-    """Return the runtime to use: the one given, else the process's own."""
+    """Return the runtime to use: the one given or, for None, the process's own."""
     if runtime is None:
         return default_runtime()
     if not isinstance(runtime, Runtime):
@@ -292,11 +309,10 @@ def checked_runtime(runtime: Runtime | None) -> Runtime:
 
 
 def _after_fork() -> None:
-    """In a child process: threads are gone, so every runtime of the parent is closed here."""
-    global _default, _default_lock
-    _default, _default_lock = None, threading.Lock()
+    """Close every runtime of the parent in a forked child process, where threads do not exist."""
+    _default.runtime, _default.lock = None, threading.Lock()
     for runtime in list(_all_runtimes):
-        runtime._orphan()  # noqa: SLF001 - a function of the same module.
+        runtime.close_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -84,6 +84,7 @@ def in_parts(
     """
 
     def halve(part: Part) -> Halves[Part, Array] | None:
+        """Split the operands, and make the array that the halves are written to."""
         arrays, target = part
         size = shape if target is None else target.shape
         axis = axis_to_split(size[:axes])

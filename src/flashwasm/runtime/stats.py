@@ -1,4 +1,4 @@
-"""What a runtime holds and has done."""
+"""Statistics of a runtime."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stats:
-    """What a runtime holds and has done.
+    """Memory that a runtime holds, and work that it has done.
 
     Attributes
     ----------
     bytes_reserved : int
         Bytes of linear memory that exist.
     bytes_in_use, bytes_peak : int
-        Bytes of arrays and operands in it, now and at most so far, without the workers' workspaces.
+        Bytes of arrays and operands in linear memory, now and at most so far. The threads' stacks
+        and workspaces do not count.
     bytes_workspace : int
-        Bytes of stacks and workspaces, the same number for each worker.
+        Bytes of the stacks and workspaces of all threads together.
     calls : int
-        Calls of kernels.
+        Number of calls of kernels.
     kernel_seconds, copy_seconds : float
-        Wall-clock time in kernels, and copying between NumPy's memory and linear memory.
+        Wall-clock seconds spent in kernels, and in copying between NumPy's memory and linear
+        memory.
     """
 
     bytes_reserved: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -59,7 +60,7 @@ def read_container(path: Path, kind: str) -> Container:
         If it cannot be read.
     """
     with _opened(path) as file:
-        return _read(file, path.stat().st_size, kind)
+        return _read(file, _size(file), kind)
 
 
 def container_kind(path: Path) -> str | None:
@@ -74,7 +75,7 @@ def container_kind(path: Path) -> str | None:
         if file.read(len(MAGIC)) != MAGIC:
             return None
     with _opened(path) as file:
-        names, _, _ = _read_head(file, path.stat().st_size)
+        names, _, _ = _read_head(file, _size(file))
     return names[0]
 
 
@@ -87,8 +88,13 @@ def container_sections(path: Path) -> list[Section]:
         If the file is truncated, foreign or of a later version, or its header or table is changed.
     """
     with _opened(path) as file:
-        _, entries, _ = _read_head(file, path.stat().st_size)
+        _, entries, _ = _read_head(file, _size(file))
     return entries
+
+
+def _size(file: BinaryIO) -> int:
+    """Return the size of an open file. Its path may name a newer file by now."""
+    return os.fstat(file.fileno()).st_size
 
 
 @contextmanager

@@ -1,35 +1,74 @@
-"""Where files of this user go: models in the data folder, what can be made again in the cache."""
+"""Folders of the user: one for models and other data, one for caches that can be made again."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
+
+from flashwasm.errors import CapabilityError
 
 
-def _folder(override: str, xdg: str, macos: str, windows: str, other: str) -> Path:
-    """Return the folder that the environment names, or the platform's own."""
-    if named := os.environ.get(override):
-        return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get(windows) or Path.home() / "AppData" / "Local") / "flashwasm"
-    if named := os.environ.get(xdg):
-        return Path(named) / "flashwasm"
-    home = Path.home()
-    return home / (macos if sys.platform == "darwin" else other) / "flashwasm"
+class _Places(NamedTuple):
+    """Variables that name a folder, and its usual place below the home folder of each system."""
+
+    own: str
+    xdg: str
+    linux: str
+    macos: str
+    windows: str
+
+
+_DATA = _Places(
+    own="FLASHWASM_DATA",
+    xdg="XDG_DATA_HOME",
+    linux=".local/share",
+    macos="Library/Application Support",
+    windows="AppData/Local",
+)
+_CACHE = _Places(
+    own="FLASHWASM_CACHE",
+    xdg="XDG_CACHE_HOME",
+    linux=".cache",
+    macos="Library/Caches",
+    windows="AppData/Local",
+)
 
 
 def data_folder() -> Path:
-    """Return the folder for installed models: ``FLASHWASM_DATA``, or the platform's own."""
-    return _folder(
-        "FLASHWASM_DATA",
-        "XDG_DATA_HOME",
-        "Library/Application Support",
-        "LOCALAPPDATA",
-        ".local/share",
-    )
+    """Return the folder for installed models: ``FLASHWASM_DATA``, or the system's own.
+
+    Raises
+    ------
+    CapabilityError
+        If the user has no home folder.
+    """
+    return _folder(_DATA)
 
 
 def cache_folder() -> Path:
-    """Return the folder for caches: ``FLASHWASM_CACHE``, or the platform's own."""
-    return _folder("FLASHWASM_CACHE", "XDG_CACHE_HOME", "Library/Caches", "LOCALAPPDATA", ".cache")
+    """Return the folder for caches: ``FLASHWASM_CACHE``, or the system's own.
+
+    Raises
+    ------
+    CapabilityError
+        If the user has no home folder.
+    """
+    return _folder(_CACHE)
+
+
+def _folder(places: _Places) -> Path:
+    """Return the folder that a variable names, or else the usual one of the system."""
+    if named := os.environ.get(places.own):
+        return Path(named)
+    windows = sys.platform == "win32"
+    if named := os.environ.get("LOCALAPPDATA" if windows else places.xdg):
+        return Path(named) / "flashwasm"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        message = f"this user has no home folder: name a folder in the variable {places.own}"
+        raise CapabilityError(message) from None
+    usual = {"win32": places.windows, "darwin": places.macos}.get(sys.platform, places.linux)
+    return home / usual / "flashwasm"

@@ -1,27 +1,19 @@
-"""Adapting a suite to feedback: training, the gate, versions, and who uses them."""
+"""Adaptation to feedback: training, and the gate that only lets through what helps."""
 
 import json
-import random
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import flashwasm as fw
-import tiny_bert
-from flashwasm.bench.adaptation import feedback as bench
-from flashwasm.cli import main
-from flashwasm.qe import AdaptationStore, FeedbackLog, Judgement, SuiteIndex, adapt_suite
-from flashwasm.qe.adaptation.adaptation_store import Version
+from bench.adaptation import feedback as bench
+from flashwasm.qe import Judgement
 from flashwasm.qe.adaptation.adapter_training import train
 from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, judge
-from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior, unit
+from flashwasm.qe.adaptation.embedding_adaptation import prior
 from flashwasm.qe.adaptation.judged_pairs import Pairs
-from flashwasm.qe.scoring.whitening import whitened
+from flashwasm.qe.scoring.embedding_whitening import unit_rows, whiten_collection
 from labelled_suite import classes
 from samples import assert_same_bits, normal
 
@@ -42,7 +34,7 @@ def verdict(suite, kind, runtime, count=200, seed=0):
 
 def test_the_prior_is_the_whitening_that_similar_uses():
     vectors = normal(90, 24)
-    ours, theirs = prior(vectors)[1], whitened(vectors)(vectors)
+    ours, theirs = prior(vectors)[1], whiten_collection(vectors)[1]
     assert np.abs(ours @ ours.T - theirs @ theirs.T).max() < 1e-5
     with pytest.raises(fw.ShapeError, match="at least two tests"):
         prior(vectors[:1])
@@ -54,13 +46,13 @@ def test_training_is_deterministic_and_draws_pairs_together(suite, one_thread):
     )
     adapters = [train(suite.prepared, pairs, seed=3, runtime=one_thread) for _ in "ab"]
     assert_same_bits(adapters[0].b, adapters[1].b)
-    adapted = unit(adapters[0].apply(suite.prepared))
+    adapted = unit_rows(adapters[0].apply(suite.prepared))
     near = pairs[pairs.accepted]
     before, after = (
         (v[near.query] * v[near.test]).sum(1).mean() for v in (suite.prepared, adapted)
     )
     assert after > before + 0.1
-    # Tests of which nothing was said stay apart.
+    # Tests without any feedback stay apart.
     cosines = adapted[240:] @ adapted[:240].T
     assert abs(cosines.mean()) < 0.1
 
@@ -81,7 +73,7 @@ def test_judgements_become_weighted_pairs():
 
 
 def test_weights_act_as_repetitions_would(suite, one_thread):
-    """What was shown with a quarter of the probability counts four times as much."""
+    """A pair that was shown with a quarter of the probability counts four times as much."""
     rng = np.random.default_rng(1)
     pairs = bench.KINDS["random pairs of a class"](suite, np.arange(480), 60, rng)
     pairs = pairs[pairs.accepted]
@@ -127,7 +119,7 @@ def test_few_files_are_not_enough(suite, one_thread):
 
 
 def test_a_gain_that_other_scorers_have_anyway_does_not_count(suite, one_thread):
-    """What is judged is the order that is shown: here one scorer knows everything already."""
+    """The gate judges the order that a user sees: here another scorer already orders perfectly."""
     query, test = np.nonzero(suite.classes[:200, None] == suite.classes[:200])
     pairs = Pairs(query, test, np.ones(len(query), np.bool_), np.ones(len(query)))
     pairs = pairs[query != test]
@@ -150,233 +142,3 @@ def test_the_benchmark_measures_files_without_feedback(suite, one_thread, kind):
         assert all(found.activated)
         assert change.mean() > 0.02
     assert len(bench.row(found)) == len(bench.HEADINGS)
-
-
-# Versions.
-
-
-@pytest.fixture
-def store(tmp_path):
-    return AdaptationStore("suite", tmp_path / "store")
-
-
-@pytest.fixture
-def adaptation(one_thread):
-    whitening, prepared = prior(normal(40, 16), one_thread)
-    adapter = fw.LoRAAdapter(16, 16, runtime=one_thread)
-    adapter.update(prepared[0], prepared[1])
-    return Adaptation(whitening, adapter)
-
-
-def test_versions_are_kept_and_rolled_back(store, adaptation, one_thread):
-    assert (store.active(), store.history()) == (None, [])
-    with pytest.raises(fw.ShapeError, match="no adaptation is active"):
-        store.rollback()
-    one, two = (store.add(adaptation, "model", {"after": i}) for i in (1, 2))
-    assert store.active() is None
-    assert [v.number for v in store.history()] == [1, 2]
-    for version in (one, two):
-        store.activate(version)
-        assert store.active() == version
-    x = normal(5, 16)
-    assert_same_bits(store.load(two, one_thread)(x), adaptation(x))
-    assert store.rollback() == one
-    assert store.active() == one
-    assert store.rollback() is None
-    assert store.active() is None
-    assert store.history() == [one, two]
-
-
-def test_what_is_half_written_is_no_version(store, adaptation):
-    store.activate(store.add(adaptation, "model", {}))
-    (store.folder / "0002").mkdir()
-    adaptation.save(store.folder / "0002")
-    assert [v.number for v in store.history()] == [1]
-    assert store.add(adaptation, "model", {}).number == 3
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 0]", b'["1"]', b"[true]", b"[7]"])
-def test_damage_is_said(store, adaptation, content):
-    store.add(adaptation, "model", {})
-    (store.folder / "active").write_bytes(content)
-    with pytest.raises(fw.CorruptFileError):
-        store.active()
-
-
-# A suite of files, and the commands.
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Twelve files with two classes of tests each, a tiny model, and feedback by class."""
-    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "suite"
-    folder.mkdir()
-    (folder / "pytest.ini").write_text("")
-    generator = random.Random(0)  # noqa: S311 - it must repeat.
-    for file in range(12):
-        text = ""
-        for one in "AB":
-            topic = "".join(generator.choices("abcdefgh", k=6))
-            text += f"class Test{one}:\n"
-            for test in range(4):
-                noise = " ".join(generator.choices("pqrstuvwxyz", k=8))
-                text += f"    def test_{topic}_{test}(self): assert {topic} == '{noise}'\n"
-        (folder / f"test_{file}.py").write_text(text)
-    tiny_bert.write(tmp_path / "data" / "models" / "all-MiniLM-L6-v2")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def give_feedback(folder, *, opposite=False):
-    log = FeedbackLog()
-    tests = SuiteIndex.build(folder, scorers=("meaning",)).tests
-    for i, a in enumerate(tests):
-        for j in (i - i % 4 + (i + 1) % 4, (i + 4) % len(tests)):
-            same = i // 4 == j // 4
-            log.add(folder, Judgement(a.nodeid, tests[j].nodeid, accepted=same != opposite))
-
-
-def invoke(*arguments):
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def activate(folder, model=None):
-    """Make an adaptation active that turns the order around."""
-    index = SuiteIndex.build(folder, scorers=("meaning",))
-    embedder = sys.modules["flashwasm.qe.scoring.embeddings"].Embedder()
-    vectors = embedder.embed([test.source for test in index.tests])
-    whitening, prepared = prior(vectors)
-    dim = prepared.shape[1]
-    adapter = fw.LoRAAdapter(dim, dim, learning_rate=0.1, rank=dim)
-    for x, target in zip(prepared[:50], prepared[::-1][:50], strict=True):
-        adapter.update(x, target)
-    store = AdaptationStore(folder)
-    version = store.add(Adaptation(whitening, adapter), model or embedder.identity, {})
-    store.activate(version)
-    return version
-
-
-def test_similar_uses_the_active_version(project):
-    plain = SuiteIndex.build(project, scorers=("meaning",))
-    assert plain.adaptation is None
-    activate(project)
-    adapted = SuiteIndex.build(project, scorers=("meaning",))
-    assert (adapted.adaptation, adapted.missing) == (1, [])
-    without = SuiteIndex.build(project, scorers=("meaning",), adapted=False)
-    assert without.adaptation is None
-    query = plain.tests[0].nodeid
-    orders = [[m.nodeid for m in index.similar(query, 20)] for index in (plain, adapted, without)]
-    assert orders[0] == orders[2] != orders[1]
-    # Texts go through it too.
-    scores = [index.search("abc", 1)[0].components for index in (plain, adapted)]
-    assert scores[0] != scores[1]
-    document = json.loads(invoke("similar", ".", "-q", query, "--json").stdout)
-    assert document["adaptation"] == 1
-    done = invoke("similar", ".", "-q", query, "--json", "--no-adaptation")
-    assert json.loads(done.stdout)["adaptation"] is None
-
-
-def test_an_adaptation_of_another_model_is_left_out(project):
-    activate(project, model="another")
-    index = SuiteIndex.build(project, scorers=("meaning",))
-    assert index.adaptation is None
-    message = "the active adaptation, version 1, is of another model and is left out"
-    assert index.missing == [message]
-    assert message in invoke("similar", ".", "-q", index.tests[0].nodeid).stderr
-
-
-def test_a_damaged_adaptation_is_left_out(project):
-    version = activate(project)
-    path = AdaptationStore(project).folder / f"{version.number:04}" / "adapter"
-    path.write_bytes(path.read_bytes()[:-1])
-    index = SuiteIndex.build(project, scorers=("meaning",))
-    assert index.adaptation is None
-    assert index.missing[0].startswith("the active adaptation cannot be read and is left out")
-
-
-def test_the_commands(project):
-    assert invoke("adapt", "status").exit_code == 1
-    assert invoke("adapt", "history").exit_code == 1
-    refused = invoke("adapt", "rollback")
-    assert (refused.exit_code, refused.stdout) == (2, "")
-    refused = invoke("adapt", ".")
-    assert refused.exit_code == 2
-    assert "there is no feedback on the suite" in refused.stderr
-    versions = [activate(project).number for _ in "ab"]
-    found = json.loads(invoke("adapt", "history", ".", "--json").stdout)
-    assert [(v["number"], v["active"]) for v in found] == [(1, False), (2, True)]
-    assert json.loads(invoke("adapt", "status", "--json").stdout)["active"]["number"] == versions[1]
-    assert invoke("adapt", "rollback").stdout.startswith("version 1 is active")
-    assert invoke("adapt", "rollback", ".").stdout == "no adaptation is active\n"
-    assert invoke("adapt", "nowhere").exit_code == 2
-
-
-def test_adapt_says_what_it_found(project):
-    give_feedback(project)
-    done = invoke("adapt", ".", "--report")
-    assert done.exit_code == 0, done.stderr
-    activated = AdaptationStore(project).active()
-    assert ("is active" in done.stdout) == (activated is not None)
-    assert "accepted pairs: 96, rejected: 96" in done.stdout
-    document = json.loads(invoke("adapt", "train", ".", "--json").stdout)
-    assert document["judged"] == 192
-    assert document["unknown"] == 0
-    assert (document["activated"] is not None) == document["passed"]
-
-
-def test_what_does_not_help_changes_nothing(project):
-    give_feedback(project, opposite=True)
-    done = invoke("adapt", ".", "--json", "--fail-on-miss")
-    assert done.exit_code == 1
-    assert json.loads(done.stdout)["activated"] is None
-    assert AdaptationStore(project).history() == []
-    assert invoke("adapt", ".").stdout.startswith("nothing changes: ")
-
-
-def test_feedback_on_tests_that_are_gone(project):
-    log = FeedbackLog()
-    log.add(project, Judgement("test_old.py::test_a", "test_old.py::test_b", accepted=True))
-    found = adapt_suite(project)
-    assert (found.version, found.judged, found.unknown) == (None, 1, 1)
-    assert found.verdict.reason == "no test of the feedback is in the suite"
-
-
-# An adaptation that trains for an instant and passes, so that most of the time goes to writing.
-KILLED = """
-import sys
-from flashwasm.qe import adapt_suite
-from flashwasm.qe.adaptation import adapter_training
-from flashwasm.qe.adaptation.cross_validation import Verdict
-from flashwasm.qe.similarity import suite_adaptation
-adapter_training._STEPS = 5
-suite_adaptation.judge = lambda *_, **__: Verdict(True, "it must", 1, 1)
-while True:
-    print(adapt_suite(sys.argv[1]).version.number, flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_killing_adapt_leaves_a_whole_version_active(project, one_thread):
-    """SIGKILL at any moment, fifty times: the version that was active is, or the next one."""
-    give_feedback(project)
-    store, generator = AdaptationStore(project), random.Random(1)  # noqa: S311 - it must repeat.
-    vectors, last = normal(3, 32), 0
-    for _ in range(50):
-        command = [sys.executable, "-c", KILLED, str(project)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            said = int(process.stdout.readline())
-            time.sleep(generator.random() * 0.3)
-            process.kill()
-            said = max([said, *map(int, process.stdout.read().split())])
-            process.wait()
-        active = store.active()
-        assert isinstance(active, Version)
-        assert active.number >= said > last
-        assert np.isfinite(store.load(active, one_thread)(vectors)).all()
-        last = active.number
-    assert SuiteIndex.build(project, scorers=("meaning",)).adaptation == last

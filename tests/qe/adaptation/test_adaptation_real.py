@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.bench.adaptation import feedback as bench
-from flashwasm.qe.scoring.embeddings import Embedder
-from flashwasm.qe.suites.suite import collect
+from bench.adaptation import feedback as bench
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.suites.collection import collect
 
 networkx = pytest.importorskip("networkx")
 pytestmark = pytest.mark.slow
@@ -17,7 +17,6 @@ pytestmark = pytest.mark.slow
 NETWORKX, NUMPY = (Path(package.__file__).parent for package in (networkx, np))
 
 
-# One of each sort; `flashwasm bench adaptation --suite` measures all, over more seeds.
 KINDS = ("random pairs of a class", "any two tests, judged by a coin", "the nearest ten, flipped")
 
 
@@ -38,18 +37,18 @@ def labelled(folder, model):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_without_feedback_never_get_worse(one_thread, real_model, kind):
-    """A small version of ``flashwasm bench adaptation --suite networkx``."""
+    """Run a small version of `python -m bench adaptation --suite networkx`."""
     suite = labelled(NETWORKX / "algorithms" / "tests", real_model)
     found = bench.run_quality(suite, kind, 400, 2, runtime=one_thread)
     assert (np.subtract(found.after, found.before) >= 0).all()
-    # Whitening alone is what is to be improved on.
+    # The whitening alone already gains over the model's own vectors; adaptation must gain on top.
     assert (np.subtract(found.before, found.raw) > 0.01).all()
     if "coin" in kind or "flipped" in kind:
         assert not any(found.activated)
 
 
 class Task:
-    """Tests of a suite that are to be found by one of their own class, among eight others."""
+    """A task of search: a test must be found by one of its class, among eight of other classes."""
 
     def __init__(self, folder, model, count=200):
         suite, rng = labelled(folder, model), np.random.default_rng(0)
@@ -76,7 +75,7 @@ class Task:
 
 
 def test_a_suite_is_not_forgotten_over_another(one_thread, real_model):
-    """NetworkX's, then NumPy's: with consolidation the loss rises at most half as much."""
+    """Learn NetworkX's suite, then NumPy's: consolidation halves the rise of the first loss."""
     first = Task(NETWORKX / "classes" / "tests", real_model)
     second = Task(NUMPY / "linalg" / "tests", real_model)
     rise = {}

@@ -1,17 +1,19 @@
-"""Tests that do the same: which are called so, which are not, and what is suggested."""
+"""Duplicate tests: bodies that are the same, those that are not, and the suggested test."""
 
 import json
 import subprocess
 import sys
 from textwrap import dedent
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from flashwasm.cli import main
 from flashwasm.qe import collect
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.duplicates.groups import find_duplicates
+from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
 from flashwasm.qe.reports.sarif import duplicates_sarif
 
 
@@ -25,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def groups(folder, **files):
-    """Return (tier, names of the tests) of each group in files of some content."""
+    """Write test files, and return the tier and the names of the tests of each group in them."""
     for name, content in files.items():
         (folder / f"test_{name}.py").write_text(dedent(content))
     found = find_duplicates(collect(folder).tests)
@@ -87,16 +89,16 @@ OTHER = {
 
 
 @pytest.mark.parametrize("source", SAME.values(), ids=SAME)
-def test_the_same_body(folder, source):
+def test_bodies_that_are_the_same(folder, source):
     assert [tier for tier, _ in groups(folder, x=source)] == [1]
 
 
 @pytest.mark.parametrize("source", OTHER.values(), ids=OTHER)
-def test_what_is_not_the_same(folder, source):
+def test_bodies_that_are_not_the_same(folder, source):
     assert groups(folder, x=source) == []
 
 
-def test_names_count_by_what_they_stand_for(folder):
+def test_equal_names_count_as_the_same_only_if_they_mean_the_same(folder):
     test = "def test_a(): assert same(1)\n"
     imported = "from lib import same\n"
     assert groups(folder, a=imported + test, b=imported + test) == [(1, ["test_a", "test_a"])]
@@ -132,7 +134,7 @@ def test_scale_copy():
 """
 
 
-def test_literals_are_parametrised(folder):
+def test_literals_are_parametrised(folder, monkeypatch):
     (folder / "test_x.py").write_text(LITERALS)
     copies, group = find_duplicates(collect(folder).tests)
     assert (copies.tier, len(copies.tests)) == (1, 2)
@@ -143,7 +145,9 @@ def test_literals_are_parametrised(folder):
         "test_scale_none",
         "test_scale_more",
     ]
-    # The suggestion is a test that passes, with a case for each of the three.
+    # The suggested test passes, with a case for each of the three tests. Other plugins make no
+    # difference here, but take a second to load.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     start = LITERALS[: LITERALS.index("def test_scale_one")]
     (folder / "test_x.py").write_text(start + group.suggestion)
     done = subprocess.run(
@@ -159,7 +163,7 @@ def test_literals_are_parametrised(folder):
     assert "factor=factor" in group.suggestion
 
 
-def test_places_that_agree_are_one_parameter(folder):
+def test_equal_literals_share_one_parameter(folder):
     source = (
         "def test_a(): assert f(1) == g(1, value=2)\ndef test_b(): assert f(3) == g(3, value=2)"
     )
@@ -181,51 +185,36 @@ def test_unittest_gets_no_suggestion(folder):
     assert (group.tier, group.reason, group.suggestion) == (2, "only 1 literal differs", None)
 
 
-COVERED = {
-    "lib.py": "def f(x):\n    return x + 1\ndef g(x):\n    return x - 1\n",
-    "test_x.py": """
-        from lib import f, g
-        def test_next_number_of_one():
-            number = f(1)
-            assert number == 2
-        def test_next_number_of_one_is_more():
-            number = f(1)
-            assert number > 1
-        def test_unlike_in_all_its_text(): assert not [i for i in "abc" if f(len(i)) == 7]
-        def test_next_number_of_one_backwards():
-            number = g(1)
-            assert number == 0
-        """,
-}
+SAME_LINES = """
+from lib import f, g
+def test_next_number_of_one():
+    number = f(1)
+    assert number == 2
+def test_next_number_of_one_is_more():
+    number = f(1)
+    assert number > 1
+def test_unlike_in_all_its_text(): assert not [i for i in "abc" if f(len(i)) == 7]
+def test_next_number_of_one_backwards():
+    number = g(1)
+    assert number == 0
+"""
+# Lines of lib.py that each of these tests runs, in order: only the last test runs another one.
+LINES_RUN = [[2], [2], [2], [4]]
 
 
-@pytest.fixture
-def database(folder):
-    pytest.importorskip("coverage")
-    for name, content in COVERED.items():
-        (folder / name).write_text(dedent(content))
-    (folder / ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
-    subprocess.run(
-        [sys.executable, "-m", "coverage", "run", "--source=.", "-m", "pytest", "-q", "."],
-        check=True,
-        cwd=folder,
-        capture_output=True,
-    )
-    return folder / ".coverage"
-
-
-def test_the_same_coverage_and_similar_text(folder, database):
+def test_tests_with_the_same_coverage_and_similar_text_are_a_group(folder):
     pytest.importorskip("sklearn")
-    # coverage.py by itself names functions; pytest-cov names tests, as this index does.
-    index = CoverageIndex.load(database)
-    assert "test_x.test_next_number_of_one" in index.tests
-    index.tests = [name.replace("test_x.", "test_x.py::") for name in index.tests]
-    suite = collect(folder)
-    found = [g for g in find_duplicates(suite.tests, coverage=index) if g.tier == 3]
-    assert [[t.nodeid.split("::")[1] for t in g.tests] for g in found] == [
-        ["test_next_number_of_one", "test_next_number_of_one_is_more"]
+    (folder / "test_x.py").write_text(SAME_LINES)
+    tests = collect(folder).tests
+    contexts = [f"{test.nodeid}|run" for test in tests]
+    lines = {(0, i): np.array(numbers) for i, numbers in enumerate(LINES_RUN)}
+    coverage = CoverageIndex(CoverageData(["lib.py"], contexts, lines))
+    (group,) = [g for g in find_duplicates(tests, coverage=coverage) if g.tier == 3]
+    assert [test.nodeid.split("::")[1] for test in group.tests] == [
+        "test_next_number_of_one",
+        "test_next_number_of_one_is_more",
     ]
-    assert "they run the same lines, and their texts are alike (0." in found[0].reason
+    assert "they run the same lines, and their texts are alike (0." in group.reason
 
 
 def test_broken_and_changed_files_are_left_out(folder):
@@ -248,7 +237,7 @@ def invoke(*arguments):
     return result
 
 
-def test_command(folder):
+def test_command_prints_and_writes_the_groups(folder):
     (folder / "test_x.py").write_text(LITERALS)
     lines = invoke(".").stdout.splitlines()
     assert lines[:3] == [
@@ -278,7 +267,7 @@ def test_command(folder):
     ("files", "line"),
     [({}, "no tests in ."), ({"test_x.py": "def test_a(): f()"}, "no duplicates in .")],
 )
-def test_command_finds_nothing(folder, files, line):
+def test_command_says_that_there_are_no_duplicates(folder, files, line):
     for name, content in files.items():
         (folder / name).write_text(content)
     result = invoke(".")
@@ -305,8 +294,8 @@ def test_command_refuses_a_foreign_database(folder, content, message):
     assert result.stderr.count("\n") == 1
 
 
-def test_an_assertion_of_its_own_belongs_to_its_class(tmp_path):
-    """A name that begins as unittest's do need not be unittest's."""
+def test_an_assertion_method_of_a_class_belongs_to_that_class(tmp_path):
+    """The name assert_deprecated begins like those of unittest, which does not define it."""
     body = "    def test_a(self): self.assert_deprecated(lambda: [][0])\n"
     (tmp_path / "test_it.py").write_text(
         f"class TestA:\n    message = 'a'\n{body}class TestB:\n    message = 'b'\n{body}"
@@ -314,7 +303,7 @@ def test_an_assertion_of_its_own_belongs_to_its_class(tmp_path):
     assert find_duplicates(collect(tmp_path, cache=False).tests) == []
 
 
-def test_many_parameters_are_no_duplicate(tmp_path):
+def test_tests_that_would_need_six_parameters_are_not_a_group(tmp_path):
     def test(name, values):
         lines = "".join(f"    assert f({value})\n" for value in values)
         return f"def {name}():\n{lines}"

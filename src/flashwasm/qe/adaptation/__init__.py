@@ -1,1 +1,1 @@
-"""Adapting embeddings to feedback: a log, the change, the gate before its use, and versions."""
+"""Adaptation of embeddings to feedback: the log, the training, the gate and the versions."""

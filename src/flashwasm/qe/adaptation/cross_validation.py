@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from flashwasm.qe.adaptation.adapter_training import train
 from flashwasm.qe.adaptation.bootstrap import Interval, group_interval, pair_interval
-from flashwasm.qe.adaptation.embedding_adaptation import unit
-from flashwasm.qe.scoring.scorers import fused
+from flashwasm.qe.scoring.embedding_whitening import unit_rows
+from flashwasm.qe.scoring.score_fusion import fused
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.judged_pairs import Pairs
@@ -177,7 +177,7 @@ def _held_out(
     adapted = suite.prepared
     if learned.accepted.any():
         adapter = train(suite.prepared, learned, seed=seed, runtime=runtime)
-        adapted = unit(adapter.apply(suite.prepared))
+        adapted = unit_rows(adapter.apply(suite.prepared))
     rows = [
         _reciprocal_ranks(suite, adapted, query, accepted.test[accepted.query == query])
         for query in queries.tolist()

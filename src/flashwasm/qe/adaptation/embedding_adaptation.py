@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from flashwasm.adapt import LoRAAdapter, Whitening
 from flashwasm.errors import ShapeError
+from flashwasm.qe.scoring.embedding_whitening import fit_whitening, unit_rows
 
 if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["Adaptation", "prior", "unit"]
+__all__ = ["Adaptation", "prior"]
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ class Adaptation:
     def __call__(self, vectors: Array) -> Array:
         """Return the changed vectors ``(n, dim)`` in float32, scaled to length one."""
         runtime = self.adapter.runtime
-        return unit(self.adapter.apply(self.whitening.apply(vectors, runtime=runtime)))
+        return unit_rows(self.adapter.apply(self.whitening.apply(vectors, runtime=runtime)))
 
     def save(self, folder: Path) -> None:
         """Write the adaptation into a folder that exists."""
@@ -55,19 +55,9 @@ class Adaptation:
 def prior(vectors: Array, runtime: Runtime | None = None) -> tuple[Whitening, Array]:
     """Return the whitening of a suite without feedback, and the vectors after it, of length one.
 
-    It is half of a full whitening (power 0.5). The fewer vectors there are for their dimension, the
-    more their covariance is shrunk towards a multiple of the identity.
+    The suite must have at least two tests.
     """
-    n, dim = vectors.shape
-    if n < 2:
-        raise ShapeError(f"vectors: expected at least two tests, got {n}")
-    shrinkage = dim / (n + dim)
-    whitening = Whitening.fit(vectors, shrinkage=shrinkage, power=0.5, runtime=runtime)
-    return whitening, unit(whitening.apply(vectors, runtime=runtime))
-
-
-def unit(rows: Array) -> Array:
-    """Return rows scaled to length one. A row of zeros stays."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Array = rows / np.where(lengths == 0, 1, lengths)
-    return scaled
+    if len(vectors) < 2:
+        raise ShapeError(f"vectors: expected at least two tests, got {len(vectors)}")
+    whitening = fit_whitening(vectors, runtime)
+    return whitening, unit_rows(whitening.apply(vectors, runtime=runtime))

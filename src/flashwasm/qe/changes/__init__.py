@@ -1,1 +1,1 @@
-"""Diffs, and the tests that a change calls for."""
+"""Changes: reading of diffs, and selection of the tests that a change calls for."""

@@ -1,1 +1,1 @@
-"""Coverage: which test runs which line, read from coverage.py's databases."""
+"""Coverage of each test, read from coverage.py: searches, and lines that no test runs."""

@@ -1,7 +1,8 @@
-"""Reads coverage.py databases by their documented schema.
+"""A reader of coverage.py's databases, by their documented schema.
 
-https://coverage.readthedocs.io/en/latest/dbschema.html and ``coverage.numbits``: SQLite, with a bit
-for each line of a file that ran in a context. Reading it needs neither coverage.py nor the sources.
+https://coverage.readthedocs.io/en/latest/dbschema.html and ``coverage.numbits``: a SQLite file that
+has, for each source file and each context, one bit a line, set if the line ran. Reading it needs
+neither coverage.py nor the sources.
 """
 
 from __future__ import annotations
@@ -23,28 +24,29 @@ __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
 Array = npt.NDArray[Any]
 _SCHEMA = 7
-# No source file has lines beyond this; a longer bit field is damage.
+# No source file has this many lines. A longer bit field is damage.
 MOST_LINES = 1 << 24
 
 
 @dataclass(frozen=True)
 class CoverageData:
-    """What a database holds.
+    """The content of a database: which lines ran in which context.
 
     Parameters
     ----------
     files : list of str
-        Paths as recorded.
+        Paths as coverage.py recorded them.
     contexts : list of str
-        Contexts; "" is what ran outside all tests.
+        Names of the contexts. "" is the context of lines that ran outside all tests.
     lines : dict of (int, int) to numpy.ndarray
-        Line numbers, ascending, by positions of file and context.
+        Numbers of the lines that ran, ascending. The key is the position of the file and the
+        position of the context.
     source : pathlib.Path
-        The database.
+        Path of the database.
+    digest : str
+        SHA-256 of the database when it was read.
     schema : int
         Version of its schema.
-    digest : str
-        SHA-256 of its content when it was read.
     """
 
     files: list[str]
@@ -55,7 +57,7 @@ class CoverageData:
     schema: int = _SCHEMA
 
     def changes(self) -> list[str]:
-        """Return the database's path where it was changed or removed since."""
+        """Return the path of the database in a list if it was changed or removed, else none."""
         whole = self.source.is_file() and sha256_of(self.source) == self.digest
         return [] if whole else [str(self.source)]
 
@@ -66,14 +68,18 @@ def read_coverage(path: str | Path) -> CoverageData:
     Parameters
     ----------
     path : str or pathlib.Path
-        A file that coverage.py wrote, usually ``.coverage``.
+        Path of a file that coverage.py wrote, usually ``.coverage``.
+
+    Returns
+    -------
+    CoverageData
 
     Raises
     ------
     ShapeError
         If there is no such file.
     CorruptFileError
-        If it is no database of coverage.py, damaged, or of another schema.
+        If it is no database of coverage.py, is damaged, or has another schema.
     """
     file = Path(path)
     if not file.is_file():
@@ -92,6 +98,7 @@ def read_coverage(path: str | Path) -> CoverageData:
 
 
 def _read(database: sqlite3.Connection) -> CoverageData:
+    """Read all tables of a database."""
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
         raise CorruptFileError(f"its schema is version {version}; {_SCHEMA} can be read")
@@ -107,7 +114,8 @@ def _read(database: sqlite3.Connection) -> CoverageData:
             raise CorruptFileError(f"a file of {8 * len(raw)} lines")
         numbers = np.flatnonzero(np.unpackbits(raw, bitorder="little"))
         lines[file_at[file], context_at[context]] = numbers
-    # With branches recorded there are pairs of lines instead; entries and exits are negative.
+    # If coverage.py measured branches, it recorded jumps from one line to another instead of lines.
+    # A negative number stands for the entry or the exit of a piece of code.
     arcs: dict[tuple[int, int], set[int]] = defaultdict(set)
     for file, context, start, end in database.execute(
         "select file_id, context_id, fromno, tono from arc"

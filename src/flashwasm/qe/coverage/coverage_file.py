@@ -1,4 +1,4 @@
-"""Coverage on disk in the container that checks every byte, instead of coverage.py's database."""
+"""Coverage data in flashwasm's own file format, which has a checksum for every byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
 
 
 def load_coverage(path: Path) -> CoverageData:
-    """Read a database or a file that was made of one.
+    """Read a database of coverage.py, or a file that `write_coverage_file` wrote.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def load_coverage(path: Path) -> CoverageData:
 
 
 def write_coverage_file(path: Path, data: CoverageData) -> None:
-    """Write coverage."""
+    """Write coverage data to one file, whole or not at all."""
     document = {
         "files": data.files,
         "contexts": data.contexts,
@@ -51,7 +51,7 @@ def write_coverage_file(path: Path, data: CoverageData) -> None:
 
 
 def read_coverage_file(path: Path) -> CoverageData:
-    """Return what `write_coverage_file` wrote, or raise CorruptFileError."""
+    """Read a file that `write_coverage_file` wrote, or raise CorruptFileError."""
     file = StoredIndex(path, COVERAGE_KIND)
     document = file.document("coverage")
     try:

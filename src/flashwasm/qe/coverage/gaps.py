@@ -1,4 +1,4 @@
-"""What no test runs: lines of functions, the test nearest to each, and how much of a risk it is."""
+"""Lines of functions that no test runs, with the test nearest to each and how risky they are."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ class Gap:
     Parameters
     ----------
     path : str
-        The file, as the database calls it.
+        Path of the file as the database has it.
     function : str
-        Its qualified name.
+        Qualified name of the function.
     lines : list of int
         Lines on which those statements begin.
     nearest_test : str or None
-        The test that runs most of the function, or else lines nearest to it in the file.
+        Test that runs most of the function. If no test runs any of it, the test that runs the
+        nearest lines of the file.
     nearest_lines : list of int
-        The lines that it runs there.
+        Lines that this test runs there.
     risk : float
         Product of the components.
     components : mapping of str to float
-        ``uncovered``: share of the function's statements; ``size``: logarithm of 1 + their number;
-        ``branches``: 1 + branches among them.
+        Factors of the risk. ``uncovered`` is the share of the function's statements that no test
+        runs, ``size`` the logarithm of 1 + their number, ``branches`` 1 + the number of branches
+        among them.
     """
 
     path: str
@@ -56,20 +58,27 @@ def find_gaps(
     *,
     only: Mapping[str, Iterable[int]] | None = None,
 ) -> tuple[list[Gap], list[str]]:
-    """Return gaps, the riskiest first, and files whose source is not below ``root``.
+    """Return the gaps, the riskiest first, and the files whose source cannot be read.
 
     Parameters
     ----------
     index : CoverageIndex
-        What ran.
+        Coverage of the tests.
     root : pathlib.Path
-        The folder that relative paths of the database start at.
+        Folder that relative paths of the database start at.
     only : mapping of str to iterable of int, optional
-        Lines by file, such as those that a diff adds; other lines are no gaps then.
+        Lines by file, such as those that a diff adds. Other lines are then left out. So are files
+        that the database does not have, because coverage.py did not measure them.
+
+    Returns
+    -------
+    gaps : list of Gap
+        The gaps.
+    absent : list of str
+        Paths of the files that cannot be read.
     """
     wanted = None
     if only is not None:
-        # Files that the database does not have at all were not measured.
         wanted = {path: set(lines) for path, lines in only.items()}
     gaps, absent = [], []
     for path in index.files:
@@ -89,6 +98,7 @@ def find_gaps(
 
 
 def _lines_of(path: str, wanted: Mapping[str, set[int]]) -> set[int]:
+    """Return the lines that are asked for of a file; either path may be an end of the other."""
     name = path.replace("\\", "/")
     for key, lines in wanted.items():
         if name == key or name.endswith(f"/{key}") or key.endswith(f"/{name}"):
@@ -97,6 +107,7 @@ def _lines_of(path: str, wanted: Mapping[str, set[int]]) -> set[int]:
 
 
 def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] | None) -> list[Gap]:
+    """Return the gaps of one file; ``only`` are the lines that are asked for, None for all."""
     covered = index.tested(path)
     gaps = []
     for name, node in _functions(tree, ""):
@@ -111,15 +122,25 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
             "size": math.log(1 + len(missed)),
             "branches": 1.0 + sum(isinstance(s, _BRANCHES) for s in missed),
         }
-        lines = sorted({s.lineno for s in missed})
-        risk = math.prod(components.values())
-        gaps.append(Gap(path, name, lines, *_nearest(index, path, node, covered), risk, components))
+        nearest_test, nearest_lines = _nearest(index, path, node, covered)
+        gaps.append(
+            Gap(
+                path=path,
+                function=name,
+                lines=sorted({s.lineno for s in missed}),
+                nearest_test=nearest_test,
+                nearest_lines=nearest_lines,
+                risk=math.prod(components.values()),
+                components=components,
+            )
+        )
     return gaps
 
 
 def _functions(
     node: ast.AST, scope: str
 ) -> Iterable[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield the functions inside a node with their qualified names."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield f"{scope}{child.name}", child
@@ -130,10 +151,10 @@ def _functions(
 
 
 def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
-    """Statements that coverage.py would see, those of inner functions left out."""
+    """Yield the statements that coverage.py counts, without those of inner functions."""
     for statement in body:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        # Docstrings leave no trace, and neither do declarations.
+        # Docstrings and declarations are never executed, so coverage.py does not see them.
         if is_text or isinstance(statement, (ast.Global, ast.Nonlocal)):
             continue
         yield statement
@@ -148,7 +169,7 @@ def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
 
 
 def _own_end(statement: ast.stmt) -> int:
-    """Last line of a statement without the statements inside it."""
+    """Return the last line of a statement without the statements inside it."""
     inner = getattr(statement, "body", None)
     if isinstance(inner, list) and inner and isinstance(inner[0], ast.stmt):
         return max(statement.lineno, inner[0].lineno - 1)
@@ -161,7 +182,7 @@ def _nearest(
     node: ast.FunctionDef | ast.AsyncFunctionDef,
     covered: set[int],
 ) -> tuple[str | None, list[int]]:
-    """Return the test to extend, and the lines that it runs."""
+    """Return the test that could be extended to run a function, and the lines that it runs."""
     inside = index.who(path, range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
     if inside:
         return next(iter(inside.items()))

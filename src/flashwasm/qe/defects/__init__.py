@@ -1,1 +1,1 @@
-"""Failures and the defects behind them."""
+"""Failures, read from reports and tracebacks, and the defects behind them."""

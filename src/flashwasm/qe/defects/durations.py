@@ -1,4 +1,4 @@
-"""How long tests took, read from the reports of an earlier run."""
+"""Durations of tests, read from the report of an earlier run."""
 
 from __future__ import annotations
 

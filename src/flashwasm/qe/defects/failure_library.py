@@ -14,7 +14,7 @@ import numpy as np
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.qe.defects.failure_clusters import signature_in_words
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 __all__ = ["TEXT_END", "DefectMatch", "FailureLibrary"]
 
@@ -124,7 +124,7 @@ class FailureLibrary:
         self._occurrences: list[_Occurrence] = []
         # Positions of the occurrences with a signature.
         self._by_signature: dict[tuple[str, str, str], list[int]] = {}
-        self._terms: TfIdf | None = None
+        self._terms: TfIdfMatrix | None = None
         self.missing: list[str] = []
         self._read()
 
@@ -248,7 +248,7 @@ class FailureLibrary:
         """Return the cosine with each occurrence; an empty list without scikit-learn."""
         if self._terms is None and not self.missing:
             try:
-                self._terms = TfIdf("characters", self.texts)
+                self._terms = TfIdfMatrix("characters", self.texts)
             except CapabilityError as error:
                 self.missing = [str(error)]
         if self._terms is None:
@@ -258,6 +258,7 @@ class FailureLibrary:
         return list(scores.tolist())
 
     def _connect(self) -> sqlite3.Connection:
+        """Open the file, and wait up to 30 seconds for another process that writes."""
         return sqlite3.connect(self.path, timeout=30)
 
     def _read(self) -> None:

@@ -1,7 +1,7 @@
 """A reader of JUnit XML: the test cases of a report, one at a time.
 
 It takes reports of any size, from any program, so it keeps one test case in memory and lets no XML
-entity grow: docs/decisions/0014-a-reader-of-junit-xml.md.
+entity grow: docs/decisions/0015-a-reader-of-junit-xml.md.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
     opened: list[ET.Element] = []  # The elements that have begun and not ended, outermost first.
     inside_case = False
     try:
-        # Expat limits how far entities may grow, and ElementTree fetches no external ones: a test
-        # holds both.
-        for event, element in ET.iterparse(path, events=("start", "end")):  # noqa: S314
+        # Expat limits the growth of entities, and ElementTree fetches no external ones: tests hold
+        # both.
+        events = ET.iterparse(path, events=("start", "end"))  # noqa: S314 - safe, as said above.
+        for event, element in events:
             name = _local_name(element)
             if event == "start":
                 if not opened and name not in {"testsuites", "testsuite", "testcase"}:

@@ -1,1 +1,1 @@
-"""Tests that do the same, and one parametrised test in the place of several."""
+"""Duplicates: tests that do the same, and the parametrised test that could replace several."""

@@ -1,33 +1,32 @@
-"""One parametrised test in the place of several that differ in literals."""
+"""Parametrisation: one test in the place of several that differ in literals only."""
 
 from __future__ import annotations
 
 import ast
-import copy
 import keyword
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.duplicates.bodies import mark_literals
+from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
 
 if TYPE_CHECKING:
-    from flashwasm.qe.duplicates.bodies import Body
+    from flashwasm.qe.duplicates.function_body import FunctionBody
 
 __all__ = ["parametrized"]
 
 
-def parametrized(bodies: Sequence[Body]) -> str | None:
-    """Return the source of a test that runs as each of several.
+def parametrized(bodies: Sequence[FunctionBody]) -> str | None:
+    """Return the source of a parametrised test with a case for each of several tests.
 
     Parameters
     ----------
-    bodies : sequence of Body
-        Tests with the same ``shape``.
+    bodies : sequence of FunctionBody
+        Bodies of tests with the same shape.
 
     Returns
     -------
     str or None
-        None for methods of unittest, which has no parametrisation.
+        Source, or None for methods of a unittest class, which pytest cannot parametrise.
     """
     if bodies[0].is_unittest:
         return None
@@ -35,7 +34,7 @@ def parametrized(bodies: Sequence[Body]) -> str | None:
     differing = [i for i, values in enumerate(columns) if len(set(values)) > 1]
     taken = {n.id for n in ast.walk(bodies[0].node) if isinstance(n, ast.Name)}
     taken |= {argument.arg for argument in bodies[0].node.args.args}
-    # Places whose literals always agree are one parameter.
+    # Two places whose literals are equal in every test share one parameter.
     parameters: dict[tuple[str, ...], str] = {}
     names = _keywords(bodies[0].node)
     for i in differing:
@@ -46,7 +45,6 @@ def parametrized(bodies: Sequence[Body]) -> str | None:
         literal = ast.parse(values[0], mode="eval").body
         marks.append(ast.Name(parameters[values], ast.Load()) if i in differing else literal)
     node, _ = mark_literals(bodies[0].node, marks)
-    node = copy.deepcopy(node)
     node.name = _common_name([body.node.name for body in bodies])
     node.args.args = [*node.args.args, *(ast.arg(name) for name in parameters.values())]
     decorator = _decorator(list(parameters), list(parameters.values()), bodies)
@@ -55,8 +53,9 @@ def parametrized(bodies: Sequence[Body]) -> str | None:
 
 
 def _decorator(
-    columns: list[tuple[str, ...]], names: list[str], bodies: Sequence[Body]
+    columns: list[tuple[str, ...]], names: list[str], bodies: Sequence[FunctionBody]
 ) -> ast.expr:
+    """Return ``pytest.mark.parametrize``, with the values in ``columns`` by parameter."""
     rows = [
         f"pytest.param({', '.join(values)}, id={body.node.name!r})"
         for values, body in zip(zip(*columns, strict=True), bodies, strict=True)
@@ -65,12 +64,12 @@ def _decorator(
     return ast.parse(source, mode="eval").body
 
 
-def _keywords(node: ast.AST) -> dict[int, str]:
-    """Return names that literals have already: of the keyword that they are passed by."""
+def _keywords(node: FunctionNode) -> dict[int, str]:
+    """Return the keywords that literals are passed by, as ``factor`` in ``f(factor=1)``."""
     markers = {}
-    _, literals = mark_literals(node)  # type: ignore[arg-type]
+    _, literals = mark_literals(node)
     marks: list[ast.expr] = [ast.Name(f"_literal_{i}", ast.Load()) for i in range(len(literals))]
-    marked, _ = mark_literals(node, marks)  # type: ignore[arg-type]
+    marked, _ = mark_literals(node, marks)
     for child in ast.walk(marked):
         if isinstance(child, ast.keyword) and child.arg and isinstance(child.value, ast.Name):
             position = child.value.id.removeprefix("_literal_")
@@ -80,7 +79,7 @@ def _keywords(node: ast.AST) -> dict[int, str]:
 
 
 def _fresh(name: str, taken: set[str]) -> str:
-    """Return a name that is not taken, and take it."""
+    """Return a name that is not taken, with a number if need be, and add it to ``taken``."""
     candidate, number = name, 1
     while candidate in taken or keyword.iskeyword(candidate):
         number += 1
@@ -90,7 +89,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _common_name(names: Sequence[str]) -> str:
-    """Return the words that all the names begin with."""
+    """Return the words that all names begin with, or the first name if no test may be named so."""
     words = [name.split("_") for name in names]
     shared = []
     for column in zip(*words, strict=False):

@@ -1,1 +1,1 @@
-"""Functions of a program that words describe."""
+"""Search for the functions of a program by a description in words."""

@@ -1,1 +1,1 @@
-"""Index files: reading, inspecting and verifying what `flashwasm index` writes."""
+"""The file format of indexes of suites, functions and coverage."""

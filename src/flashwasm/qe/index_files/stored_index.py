@@ -1,4 +1,4 @@
-"""What the files of suites, functions and coverage have in common, and how they are checked."""
+"""The file format that indexes of suites, functions and coverage share, with its checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ SUITE_KIND, FUNCTION_KIND, COVERAGE_KIND = "suite-index", "function-index", "cov
 
 
 def is_index(path: str | Path) -> bool:
-    """Whether a path is a file of this format, of whatever kind.
+    """Return True if a path is a file in flashwasm's own format, of any kind.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The path.
 
     Raises
     ------
@@ -39,34 +44,37 @@ def is_index(path: str | Path) -> bool:
 
 
 def json_section(document: object) -> Array:
-    """Return a document as a section; a path that is no Unicode survives."""
+    """Return a document as a section of JSON.
+
+    Escapes keep the surrogates by which Python writes bytes of a path that are no UTF-8.
+    """
     return np.frombuffer(json.dumps(document).encode(), np.uint8)
 
 
 def row_sections(name: str, rows: Sequence[Array]) -> dict[str, Array]:
-    """Return rows of ascending integers as two sections: all of them, and where each row ends."""
+    """Return rows of ascending integers as two sections: all integers, and the end of each row."""
     ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
     values = np.concatenate(rows) if rows else np.zeros(0)
     return {name: values.astype(np.int64), f"{name}.ends": ends}
 
 
 class StoredIndex(CheckedFile):
-    """A file of the kinds above.
+    """A file of an index. Its methods return the parts, or raise CorruptFileError.
 
     Parameters
     ----------
     path : path
-        The file.
+        Path of the file.
     kind : str
-        What it must hold.
+        Kind that the file must have.
     """
 
     def has(self, name: str) -> bool:
-        """Whether there is such a section."""
+        """Return True if the file has a section of this name."""
         return name in self._container.sections
 
     def document(self, name: str) -> Any:
-        """Return what `json_section` made a section of."""
+        """Return the document of a section that `json_section` made."""
         try:
             return json.loads(self.section(name, "|u1", (None,)).tobytes())
         except (ValueError, RecursionError):
@@ -79,7 +87,7 @@ class StoredIndex(CheckedFile):
         return list(value)
 
     def pairs(self, name: str, value: Any) -> list[tuple[str, str]]:
-        """Check a list of pairs of strings."""
+        """Return a list of pairs of strings after a check."""
         if not isinstance(value, list):
             self.refuse(f"{name} is no list")
         found = [self.strings(name, pair) for pair in value]
@@ -88,14 +96,14 @@ class StoredIndex(CheckedFile):
         return [(first, second) for first, second in found]
 
     def floats(self, name: str, shape: tuple[int | None, ...]) -> Array:
-        """Return a section of finite numbers."""
+        """Return a section of float32 after a check that all numbers are finite."""
         array = self.section(name, "<f4", shape)
         if not np.isfinite(array).all():
             self.refuse(f"section {name!r} has a number that is not finite")
         return array
 
     def rows(self, name: str, count: int, width: int) -> list[Array]:
-        """Return what `row_sections` made sections of, with numbers below ``width``."""
+        """Return ``count`` rows of numbers below ``width``, which `row_sections` stored."""
         values = self.section(name, "<i8", (None,))
         ends = self.section(f"{name}.ends", "<i8", (count,))
         starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[:count]

@@ -1,1 +1,1 @@
-"""Files of every kind: saying what a file is, and whether it is whole."""
+"""Inspection of files: `flashwasm index info` and `flashwasm index verify`."""

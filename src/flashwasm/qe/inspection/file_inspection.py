@@ -1,4 +1,4 @@
-"""What a file of flashwasm's is, and whether it is whole."""
+"""Inspection of a file: its kind and facts, and a check that it is whole."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.coverage_database import read_coverage
 from flashwasm.qe.coverage.coverage_file import read_coverage_file
 from flashwasm.qe.defects.failure_library import FailureLibrary
-from flashwasm.qe.functions.file import read_functions
+from flashwasm.qe.functions.function_index_file import read_functions
 from flashwasm.qe.index_files.stored_index import COVERAGE_KIND, FUNCTION_KIND, SUITE_KIND
-from flashwasm.qe.similarity.suite_file import read_suite
+from flashwasm.qe.similarity.suite_index_file import read_suite
 from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.file_format import VERSION, Section
@@ -30,22 +30,22 @@ _FAILURES, _COVERAGE = "failure-library", "coverage-database"
 
 @dataclass(frozen=True)
 class FileReport:
-    """What a file is.
+    """Description of a file.
 
     Parameters
     ----------
     kind : str
-        "suite-index", "failure-library" and so on.
+        Kind of the file, such as "suite-index" or "failure-library".
     version : int
-        Of the format.
+        Version of the file's format.
     nbytes : int
-        Length of the file.
+        Length of the file in bytes.
     sha256 : str
         Digest of the file.
     facts : mapping
-        What it was made with, and how much it holds.
+        Parameters that the file was made with, and counts of its content.
     sections : list of Section
-        Its arrays, each with its CRC-32; a SQLite file has none.
+        Arrays in the file, each with its CRC-32. A SQLite file has none.
     """
 
     kind: str
@@ -57,14 +57,23 @@ class FileReport:
 
 
 def inspect_file(path: str | Path) -> FileReport:
-    """Say what a file is. Its checksums are read, what it means is not.
+    """Describe a file. The checksums are compared, but not the contents with each other.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of the file.
+
+    Returns
+    -------
+    FileReport
 
     Raises
     ------
     ShapeError
         If there is no such file.
     CorruptFileError
-        If it is foreign, truncated, changed or of a later version.
+        If it is no file of flashwasm, or is truncated, changed or of a later version.
     """
     file = Path(path)
     if not file.is_file():
@@ -75,25 +84,38 @@ def inspect_file(path: str | Path) -> FileReport:
         facts = dict(content.parameters)
         facts |= {"metric": content.metric} if content.metric else {}
         facts |= {"dtype": content.dtype} if content.dtype else {}
-        return FileReport(
-            *(kind, VERSION, file.stat().st_size, sha256_of(file), facts), container_sections(file)
-        )
-    kind, version, facts = _database(file)
-    return FileReport(kind, version, file.stat().st_size, sha256_of(file), facts)
+        version, sections = VERSION, container_sections(file)
+    else:
+        kind, version, facts = _database(file)
+        sections = []
+    return FileReport(
+        kind=kind,
+        version=version,
+        nbytes=file.stat().st_size,
+        sha256=sha256_of(file),
+        facts=facts,
+        sections=sections,
+    )
 
 
 def verify_file(path: str | Path) -> list[str]:
-    """Read every byte of a file and hold its contents against each other.
+    """Read every byte of a file and compare its contents with each other.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of the file.
 
     Returns
     -------
     list of str
-        The files it was made from that have changed since; empty also where it keeps none.
+        Sources of the file that have changed since it was made. Empty also if the file does not
+        record its sources.
 
     Raises
     ------
     ShapeError, CorruptFileError
-        As `inspect_file` does, and where the contents contradict each other.
+        If `inspect_file` raises them, or if the contents contradict each other.
     """
     file = Path(path)
     kind = inspect_file(file).kind
@@ -119,7 +141,7 @@ def verify_file(path: str | Path) -> list[str]:
 
 
 def _database(file: Path) -> tuple[str, int, dict[str, Any]]:
-    """Return kind, version and counts of a SQLite file."""
+    """Return the kind, the version and counts of a SQLite file."""
     with file.open("rb") as content:
         if content.read(len(_SQLITE)) != _SQLITE:
             raise CorruptFileError(f"{file}: this is no file of flashwasm's and no database")
@@ -133,6 +155,7 @@ def _database(file: Path) -> tuple[str, int, dict[str, Any]]:
 
 
 def _pragma(file: Path, name: str) -> object:
+    """Return the value of one of SQLite's pragmas."""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
@@ -141,10 +164,11 @@ def _pragma(file: Path, name: str) -> object:
 
 
 def _check_shards(file: Path) -> None:
+    """Open a sharded index, which compares its shards with its own records."""
     ShardedIndex.load(file).close()
 
 
 def _check_pages(file: Path) -> None:
-    """Let SQLite look at its own pages, in which it keeps no checksums."""
+    """Let SQLite check the structure of its pages; it keeps no checksums of them."""
     if (found := _pragma(file, "integrity_check")) != "ok":
         raise CorruptFileError(f"{file} is damaged: {found}")

@@ -1,1 +1,1 @@
-"""Reports: HTML pages and SARIF."""
+"""Reports of findings: HTML pages, and SARIF for code-scanning tools."""

@@ -14,7 +14,7 @@ from flashwasm import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flashwasm.qe.duplicates.groups import DuplicateGroup
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["duplicates_sarif"]
@@ -28,14 +28,19 @@ _RULES = [
 
 
 def duplicates_sarif(groups: Sequence[DuplicateGroup], root: Path) -> dict[str, Any]:
-    """Return groups of duplicates as a SARIF log; paths are relative to ``root``.
+    """Return groups of duplicates as a SARIF log.
 
     Parameters
     ----------
     groups : sequence of DuplicateGroup
         The findings.
     root : pathlib.Path
-        The folder that paths are relative to.
+        Folder that paths in the log are relative to.
+
+    Returns
+    -------
+    dict
+        The log, ready for `json.dump`.
     """
     return {
         "$schema": _SCHEMA,
@@ -60,6 +65,7 @@ def duplicates_sarif(groups: Sequence[DuplicateGroup], root: Path) -> dict[str, 
 
 
 def _result(group: DuplicateGroup, root: Path) -> dict[str, Any]:
+    """Return a SARIF result: the first test is its place, the others are related places."""
     first, *others = group.tests
     names = ", ".join(test.nodeid for test in others)
     text = f"{first.nodeid} and {names}: {group.reason}."
@@ -78,6 +84,7 @@ def _result(group: DuplicateGroup, root: Path) -> dict[str, Any]:
 
 
 def _location(test: CollectedTest, root: Path) -> dict[str, Any]:
+    """Return the SARIF location of a test."""
     inside = test.path.is_relative_to(root)
     path = test.path.relative_to(root) if inside else test.path
     place = {"uri": quote(path.as_posix(), errors="surrogateescape")}

@@ -1,1 +1,1 @@
-"""What compares texts: weighted terms, embeddings, lines; and the caches of what was computed."""
+"""Scoring of texts: tf-idf, whitened embeddings, coverage, and caches of what was computed."""

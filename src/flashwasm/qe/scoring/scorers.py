@@ -1,105 +1,106 @@
-"""Scores of every text of a collection with a query, and their fusion.
-
-Each scorer sees one side of a likeness; their sum of z-scores sees more than the best of them
-(Fox & Shaw, "Combination of multiple searches", 1994).
-"""
+"""Scorers: each compares a query with every text of a collection in its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
-from flashwasm.qe.scoring.whitening import whitened_collection
+from flashwasm.errors import OutOfMemoryError
+from flashwasm.ops import matmul
+from flashwasm.qe.scoring.embedding_whitening import whiten_collection
+from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from flashwasm.qe.scoring.inverted_index import RowSimilarity
+    from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+    from flashwasm.runtime.runtime import Runtime
 
-    from flashwasm.qe.scoring.postings import Likeness
-    from flashwasm.qe.scoring.tfidf import TfIdf
-
-__all__ = ["CoverageScorer", "MeaningScorer", "Scorer", "TermScorer", "fused"]
+__all__ = ["CoverageScorer", "MeaningScorer", "Scorer", "TermScorer"]
 
 Array = npt.NDArray[Any]
-# What is less than a whole voice in the sum. What a test calls is among its characters as well:
-# counted in full, it finds less on suites without classes.
-_WEIGHTS = {"structure": 0.5}
 
 
 class Scorer(Protocol):
-    """What can compare a query with every text of a collection."""
+    """Anything that can compare a query with every text of a collection."""
 
     name: str
 
     def scores(self, query: int | str) -> Array | None:
-        """Return a score for each text, higher for what is more alike.
+        """Return a score for each text, higher for texts that are more similar to the query.
 
-        The query is a text's position, or another text. None says that this scorer has nothing to
-        say about such a query.
+        The query is the position of a text in the collection, or another text. None means that
+        this scorer cannot compare such a query: for example, free text has no coverage.
         """
 
 
 class TermScorer:
-    """Cosine of weighted terms.
+    """Cosine of tf-idf weighted terms.
 
     Parameters
     ----------
     name : str
-        "characters", "identifiers" or "structure".
-    terms : TfIdf
-        The texts' terms.
+        Kind of the terms: "characters", "identifiers" or "structure".
+    terms : TfIdfMatrix
+        Weighted terms of the texts.
     """
 
-    def __init__(self, name: str, terms: TfIdf) -> None:
+    def __init__(self, name: str, terms: TfIdfMatrix) -> None:
         self.name = name
         self._terms = terms
 
     def scores(self, query: int | str) -> Array | None:
-        """Return cosines; words in no program have no structure to compare."""
+        """Return cosines; None for the structure of a free text, which has none."""
         if self.name == "structure" and isinstance(query, str):
             return None
         return self._terms.scores(query)
 
 
 class CoverageScorer:
-    """Cosine of the lines that tests run.
+    """Cosine of the sets of lines that tests run.
 
     Parameters
     ----------
-    likeness : Likeness
-        What they ran.
+    coverage : RowSimilarity
+        Lines that each test runs.
     """
 
     name = "coverage"
 
-    def __init__(self, likeness: Likeness) -> None:
-        self._likeness = likeness
+    def __init__(self, coverage: RowSimilarity) -> None:
+        self._coverage = coverage
 
     def scores(self, query: int | str) -> Array | None:
-        """Return cosines; words run nothing."""
-        return None if isinstance(query, str) else self._likeness.scores(query)
+        """Return cosines; None for a free text, which runs no lines."""
+        return None if isinstance(query, str) else self._coverage.scores(query)
 
 
 class MeaningScorer:
     """Cosine of whitened sentence embeddings.
 
+    Products are computed by the kernels, so for given vectors the bits of the scores are the same
+    on every host.
+
     Parameters
     ----------
     vectors : numpy.ndarray of float32, shape (n, dim)
-        The texts' embeddings.
+        Embeddings of the texts.
     embed : callable
-        Embeds another text, as ``(dim,)``.
+        Function that returns the embedding ``(dim,)`` of another text.
     query_centre : numpy.ndarray of float32, shape (dim,), optional
-        Mean of embeddings of texts like the queries, where those are of another kind than the
-        collection: words that describe programs lie apart from programs as a whole.
+        Mean embedding of texts like the queries, if queries are another kind of text than the
+        collection. A query is then moved by the difference of the two means, because English
+        descriptions, for example, lie apart from source code as a whole.
     transform : callable, optional
-        Takes vectors ``(m, dim)``, returns unit vectors; None whitens.
+        Map from vectors ``(m, dim)`` to unit vectors ``(m, dim)``, applied to the texts and to
+        each query. None whitens.
     name : str, default "meaning"
-        What was embedded.
+        Name of this scorer among the components of a match.
     cache : bool, default False
-        Whether whitened vectors are kept in the user's cache folder.
+        True to keep the whitened vectors in the user's cache folder.
+    runtime : Runtime, optional
+        Sandbox that computes the products; the process-wide one when None.
     """
 
     def __init__(
@@ -111,44 +112,31 @@ class MeaningScorer:
         *,
         name: str = "meaning",
         cache: bool = False,
+        runtime: Runtime | None = None,
     ) -> None:
         self.name = name
         self._shift = 0 if query_centre is None else vectors.mean(axis=0) - query_centre
         self._embed = embed
+        self._runtime = runtime
         if transform is None:
-            self._transform, self._vectors = whitened_collection(vectors, cache=cache)
+            transform, unit_vectors = whiten_collection(vectors, cache=cache, runtime=runtime)
         else:
-            self._transform, self._vectors = transform, transform(vectors)
+            unit_vectors = transform(vectors)
+        self._transform = transform
+        try:
+            # A resident array is not copied into linear memory again for each query.
+            self._vectors = checked_runtime(runtime).asarray(unit_vectors)
+        except OutOfMemoryError:
+            self._vectors = unit_vectors
 
     def scores(self, query: int | str) -> Array:
-        """Return cosines of the whitened embeddings."""
+        """Return the cosine of each text with the query.
+
+        All scores are computed, not only the highest ones as by an index, because the fusion with
+        other scorers needs their mean and deviation.
+        """
         if isinstance(query, int):
             row = self._vectors[query]
         else:
             row = self._transform((self._embed(query) + self._shift)[None])[0]
-        products: Array = self._vectors @ row
-        return products
-
-
-def fused(components: Mapping[str, Array], left_out: int | None = None) -> Array:
-    """Return the mean of the components' z-scores, structure with half a voice.
-
-    Parameters
-    ----------
-    components : mapping of str to numpy.ndarray, shape (n,)
-        Scores by scorer.
-    left_out : int, optional
-        A position that does not count for mean and deviation: the query's own.
-    """
-    total = np.zeros(len(next(iter(components.values()))), np.float64)
-    others = np.ones(len(total), np.bool_)
-    if left_out is not None:
-        others[left_out] = False
-    for name, scores in components.items():
-        if not others.any():
-            break
-        deviation = scores[others].std(dtype=np.float64)
-        if deviation > 0:
-            z_scores = (scores - scores[others].mean(dtype=np.float64)) / deviation
-            total += _WEIGHTS.get(name, 1.0) * z_scores
-    return total / sum(_WEIGHTS.get(name, 1.0) for name in components)
+        return matmul(self._vectors, row, runtime=self._runtime)

@@ -1,1 +1,1 @@
-"""Tests that resemble a test or a description: `SuiteIndex`, its file, and why a test was found."""
+"""Similarity search over the tests of a suite: `SuiteIndex`, its file, and explanations."""

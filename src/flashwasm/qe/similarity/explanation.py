@@ -1,4 +1,4 @@
-"""Why two tests are called alike: what both of them hold."""
+"""Explanation of a match: the names and lines that both texts have."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 __all__ = ["Explainer", "Explanation"]
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
-# What people can take in at a glance.
+# Numbers of names and of lines that people can take in at a glance.
 _SHOWN = 8
 _LINES_SHOWN = 5
-# Shorter lines are brackets and the like.
+# Number of characters below which a line is brackets and the like, which says nothing.
 _SHORTEST_LINE = 6
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a match shares with the query.
+    """Names and lines that a match shares with the query.
 
     Parameters
     ----------
     identifiers : list of str
-        Names in both, those that the fewest tests have first.
+        Names in both. Those that the fewest texts have come first.
     lines : list of str
-        Lines that are the same but for indentation.
+        Lines that are equal except for their indentation.
     """
 
     identifiers: list[str]
@@ -40,14 +40,15 @@ class Explainer:
     Parameters
     ----------
     sources : iterable of str
-        All of them: a name that few have says more.
+        All sources of the collection. They are counted, because a shared name that few sources
+        have explains more than one that many have.
     """
 
     def __init__(self, sources: Iterable[str]) -> None:
         self._frequency = Counter(name for source in sources for name in _names(source))
 
     def explain(self, query: str, match: str) -> Explanation:
-        """Return what two sources share."""
+        """Return the names and lines that two sources share."""
         shared = _names(query) & _names(match)
         rarest = sorted(shared, key=lambda name: (self._frequency[name], name))
         theirs = set(_lines(match))
@@ -56,6 +57,7 @@ class Explainer:
 
 
 def _names(source: str) -> set[str]:
+    """Return the identifiers of a source, without keywords and single letters."""
     return {
         name
         for name in _IDENTIFIER.findall(source)
@@ -64,5 +66,6 @@ def _names(source: str) -> set[str]:
 
 
 def _lines(source: str) -> list[str]:
+    """Return the lines of a source that are long enough, without indentation."""
     lines = (line.strip() for line in source.splitlines())
     return [line for line in lines if len(line) >= _SHORTEST_LINE]

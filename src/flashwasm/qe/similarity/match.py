@@ -1,4 +1,4 @@
-"""One result of a search for tests."""
+"""A result of a search for tests."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ class Match:
     Parameters
     ----------
     nodeid : str
-        The test's node id.
+        Node id of the test.
     score : float
-        Mean of the components' z-scores: standard deviations above the suite's average likeness.
+        Mean of the components' z-scores: the number of standard deviations by which the test is
+        more similar to the query than the average test of the suite.
     test : CollectedTest
         The test itself.
     components : mapping of str to float
         Cosine by scorer, in [-1, 1].
     explanation : Explanation or None
-        What it shares with the query, where that was asked for.
+        Names and lines that the test shares with the query, if they were asked for.
     propensity : float
-        The probability with which it was shown: less than one where it was drawn at random.
+        Probability with which the test was shown: 1 unless it was drawn at random.
     """
 
     nodeid: str

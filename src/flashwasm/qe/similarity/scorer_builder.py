@@ -1,4 +1,4 @@
-"""The scorers of a suite, made of its sources or of what a file keeps of them."""
+"""The builder of a suite's scorers, from its sources or from the data that a file holds."""
 
 from __future__ import annotations
 
@@ -12,42 +12,51 @@ import numpy as np
 from flashwasm.errors import CapabilityError
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.adaptation_store import active_adaptation
-from flashwasm.qe.scoring.embeddings import Embedder
-from flashwasm.qe.scoring.postings import Likeness
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.scoring.inverted_index import RowSimilarity
 from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer
-from flashwasm.qe.scoring.tfidf import TfIdf
-from flashwasm.qe.similarity.suite_file import Kept, StoredVectors
-from flashwasm.runtime.runtime import default_runtime
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings, SuiteScorerData
+from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["ScorerBuilder", "embedder_in_background"]
+__all__ = ["ALL_SCORERS", "DEFAULT_SCORERS", "ScorerBuilder", "embedder_in_background"]
+
+ALL_SCORERS = ("characters", "identifiers", "structure", "meaning")
+# docs/guide/test-suites.md has the measurements behind this choice.
+DEFAULT_SCORERS = ("characters", "structure", "meaning")
 
 
 class ScorerBuilder:
-    """Makes scorers of the sources of one suite.
+    """Builds scorers of the sources of one suite.
 
     Parameters
     ----------
     sources : list of str
-        The tests.
-    model, runtime
-        As `SuiteIndex.build` has them.
-    kept : Kept
-        What need not be made again; what is made is added to it.
+        Sources of the tests.
+    model : str, pathlib.Path or SentenceEncoder, optional
+        As for `SuiteIndex.build`.
+    runtime : Runtime, optional
+        As for `SuiteIndex.build`.
+    data : SuiteScorerData
+        Data that was computed before. Data that is missing is computed and added.
     root : pathlib.Path, optional
-        The suite whose active adaptation to feedback is used; None uses none.
+        Root of the suite whose active adaptation to feedback is used; None uses none.
     embedder : callable, optional
-        Returns what embeds, made of `model` and `runtime`, or raises what making it raised.
+        Function that returns an embedder made of ``model`` and ``runtime``, or raises the error of
+        making it. None makes one when it is needed.
 
     Attributes
     ----------
+    data : SuiteScorerData
+        Data that the scorers are built from.
     adaptation : int or None
-        The version of the adaptation in use.
+        Version of the adaptation in use.
     notes : list of str
-        Why there is none, where one was left out.
+        Reason why the active adaptation is not used, if it is not.
     """
 
     def __init__(
@@ -55,7 +64,7 @@ class ScorerBuilder:
         sources: list[str],
         model: str | Path | SentenceEncoder | None,
         runtime: Runtime | None,
-        kept: Kept,
+        data: SuiteScorerData,
         root: Path | None = None,
         embedder: Callable[[], Embedder] | None = None,
     ) -> None:
@@ -64,84 +73,103 @@ class ScorerBuilder:
         self._runtime = runtime
         self._root = root
         self._embedder = embedder
-        self.kept = kept
+        self.data = data
         self.adaptation: int | None = None
         self.notes: list[str] = []
 
     def scorers(
         self, names: Sequence[str], *, needed: Sequence[str], progress: bool, cache: bool
     ) -> tuple[list[Scorer], list[str]]:
-        """Return scorers by name, that by coverage where there is one, and what others lack.
+        """Return scorers, that of coverage included if there is coverage, and what others lack.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of the scorers to build.
+        needed : sequence of str
+            Names of those that must not be left out.
+        progress, cache : bool
+            As for `SuiteIndex.build`.
 
         Raises
         ------
         CapabilityError
-            If one that is needed lacks something, or all do.
+            If a needed scorer, or every scorer, lacks a package or a model.
         """
         built: list[Scorer] = []
         lacking: dict[str, None] = {}
         for name in names:
             try:
                 built.append(self._scorer(name, progress=progress, cache=cache))
-            except CapabilityError as error:  # noqa: PERF203 - three scorers at most.
+            except CapabilityError as error:  # noqa: PERF203 - there are three scorers at most.
                 if name in needed:
                     raise
                 lacking[str(error)] = None
-        if self.kept.rows is not None:
-            built.append(CoverageScorer(Likeness(self.kept.rows, self.kept.width)))
+        if self.data.rows is not None:
+            built.append(CoverageScorer(RowSimilarity(self.data.rows, self.data.width)))
         if not built:
             raise CapabilityError("; ".join(lacking))
         return built, list(lacking)
 
     def _scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer:
+        """Return the scorer of a name, and add its data to `data`."""
         if name == "meaning":
             return self._meaning(progress=progress, cache=cache)
+        known = self.data.terms
         with progress_report(f"counting {name}", show=progress) as advance:
-            sources, known = self._sources or [""], self.kept.terms
-            terms = TfIdf(name, sources, cache=cache, progress=advance, known=known)
+            # A suite without tests gets one empty text, since a matrix has at least one.
+            sources = self._sources or [""]
+            terms = TfIdfMatrix(name, sources, cache=cache, progress=advance, known=known)
         known[terms.key] = terms.arrays
         return TermScorer(name, terms)
 
     def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
-        rt = default_runtime() if self._runtime is None else self._runtime
-        known = self.kept.embeddings
-        model = self._model
-        if model is None and known is not None and Path(known.model).is_dir():
-            model = known.model
+        """Return the scorer of embeddings, which are computed unless `data` has them."""
+        # A scorer that is given None takes the process-wide runtime at each query, so that it works
+        # in a process that is forked later and has another one.
+        rt = self._runtime
+        known = self.data.embeddings
         try:
-            if self._embedder is not None:
-                embedder = self._embedder()
-            else:
-                embedder = Embedder(model, cache=cache, runtime=rt)
+            embedder = self._embedder_for(known, rt, cache=cache)
         except CapabilityError as error:
             if known is None or self._model is not None:
                 raise
-            return MeaningScorer(known.vectors, _lacking(error))
+            # Tests can be compared without the model, texts cannot.
+            return MeaningScorer(known.vectors, _raising(error), runtime=rt)
         if not self._sources:
-            return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1))
+            return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1), runtime=rt)
         if known is None or known.settings != embedder.settings:
             with progress_report("embedding", show=progress) as advance:
                 vectors = embedder.embed(self._sources, progress=advance)
-            known = StoredVectors(vectors, str(embedder.folder), embedder.settings)
-        self.kept.embeddings = known
+            known = StoredEmbeddings(vectors, str(embedder.folder), embedder.settings)
+        self.data.embeddings = known
         transform = None
         if self._root is not None:
-            active = active_adaptation(self._root, embedder.identity, rt)
+            active = active_adaptation(self._root, embedder.identity, checked_runtime(rt))
             self.adaptation, transform, self.notes = active
         return MeaningScorer(
-            known.vectors,
-            embedder.embed_query,
-            transform=transform,
-            cache=cache,
+            known.vectors, embedder.embed_query, transform=transform, cache=cache, runtime=rt
         )
+
+    def _embedder_for(
+        self, known: StoredEmbeddings | None, runtime: Runtime | None, *, cache: bool
+    ) -> Embedder:
+        """Return the embedder: of the asked model, or else of the one that embedded before."""
+        if self._embedder is not None:
+            return self._embedder()
+        model = self._model
+        if model is None and known is not None and Path(known.model).is_dir():
+            model = known.model
+        return Embedder(model, cache=cache, runtime=runtime)
 
 
 def embedder_in_background(
     model: str | Path | SentenceEncoder | None, runtime: Runtime | None, *, cache: bool
 ) -> Callable[[], Embedder]:
-    """Start to make what embeds; return what waits for it, and raises what making it raised.
+    """Start to make an embedder in a thread; return a function that waits for it.
 
-    Most of its time goes to digests of files, which leave the interpreter to other threads.
+    The function raises the error of making the embedder, if there was one. Most of the time goes to
+    digests of the model's files, during which other threads hold the interpreter.
     """
     pool = ThreadPoolExecutor(1)
     made = pool.submit(Embedder, model, cache=cache, runtime=runtime)
@@ -149,8 +177,8 @@ def embedder_in_background(
     return made.result
 
 
-def _lacking(error: CapabilityError) -> Callable[[str], NoReturn]:
-    """Return what embeds a text where the model is not there: nothing."""
+def _raising(error: CapabilityError) -> Callable[[str], NoReturn]:
+    """Return a function in the place of `Embedder.embed_query` that raises an error."""
 
     def embed(_: str) -> NoReturn:
         raise error

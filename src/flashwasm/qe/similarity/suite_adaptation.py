@@ -1,4 +1,4 @@
-"""Adapting a suite to the feedback that it was given."""
+"""Adaptation of a suite to the feedback on its matches."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from flashwasm.qe.adaptation.cross_validation import EmbeddedSuite, Verdict, jud
 from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior
 from flashwasm.qe.adaptation.feedback_log import FeedbackLog
 from flashwasm.qe.adaptation.judged_pairs import Pairs
-from flashwasm.qe.scoring.embeddings import Embedder
+from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
-from flashwasm.runtime.runtime import default_runtime
+from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
+from flashwasm.runtime.runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
@@ -33,18 +34,18 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Adapted:
-    """What `adapt_suite` did.
+    """Result of `adapt_suite`.
 
-    Attributes
+    Parameters
     ----------
     version : Version or None
-        The version that is active now because of it; None where nothing changed.
+        Version that was trained and is active now; None if nothing changed.
     verdict : Verdict
-        What the gate found.
+        Verdict of the gate, which decides whether the trained version is used.
     judged : int
-        Pairs that the log has of this suite.
+        Number of judged pairs of this suite in the log.
     unknown : int
-        Those of them with a test that is not in the suite any more.
+        Number of those pairs with a test that is not in the suite any more.
     """
 
     version: Version | None
@@ -64,26 +65,34 @@ def adapt_suite(
     cache: bool = True,
     runtime: Runtime | None = None,
 ) -> Adapted:
-    """Adapt a suite's embeddings to feedback, and use that from now on if it is shown to help.
+    """Adapt a suite's embeddings to feedback, and use that from now on if it ranks tests better.
+
+    The gate ranks the tests of held-out files as `SuiteIndex.similar` does, with all scorers that
+    are installed. Only an adaptation that ranks them better becomes active.
 
     Parameters
     ----------
     path : str or pathlib.Path
         A folder of pytest tests, or one file.
     model : str, pathlib.Path or SentenceEncoder, optional
-        As for `SuiteIndex.build`.
+        Name of an installed model, folder of a model, or an encoder; None is the default model.
     log : FeedbackLog, optional
-        The feedback; the user's own when None.
+        Feedback; the user's own log when None.
     store : AdaptationStore, optional
-        Where versions are kept; the user's own for this suite when None.
+        Store of the versions; the user's own for this suite when None.
     seed : int, default 0
-        What decides about folds, training and resampling.
-    progress, cache, runtime
-        As for `SuiteIndex.build`.
+        Seed of the folds, the training and the resampling.
+    progress : bool, default False
+        True to draw progress on stderr, if that is a terminal.
+    cache : bool, default True
+        True to keep embeddings, terms and outlines in the user's cache folder.
+    runtime : Runtime, optional
+        Sandbox to compute in; the process-wide one when None.
 
     Returns
     -------
     Adapted
+        The verdict, and the new version if there is one.
 
     Raises
     ------
@@ -93,30 +102,24 @@ def adapt_suite(
         If there is no such path, or there is no feedback on this suite.
     CorruptFileError
         If the log or the store is damaged.
-
-    Notes
-    -----
-    What is judged is the order that `SuiteIndex.similar` has, with all scorers that are installed:
-    see `adaptation_gate.judge`.
     """
-    rt = default_runtime() if runtime is None else runtime
+    rt = checked_runtime(runtime)
     embedder = Embedder(model, cache=cache, runtime=rt)
-    options: dict[str, Any] = {"progress": progress, "cache": cache, "runtime": rt}
-    index = SuiteIndex.build(path, model=model, adapted=False, **options)
+    index = SuiteIndex.build(
+        path, model=model, adapted=False, progress=progress, cache=cache, runtime=rt
+    )
     judgements = (FeedbackLog() if log is None else log).judgements(index.root)
     if not judgements:
         raise ShapeError(
             f"there is no feedback on the suite {index.root}; "
             "flashwasm feedback accept|reject A B writes some down"
         )
-    positions = {
-        nodeid: i for i, test in enumerate(index.tests) for nodeid in (test.nodeid, *test.also)
-    }
-    pairs = Pairs.of(judgements, positions.get)
+    pairs = Pairs.of(judgements, NodeIdLookup(index.tests).position)
     unknown = len(judgements) - len(pairs)
     if not len(pairs):
         reason = "no test of the feedback is in the suite"
-        return Adapted(None, Verdict(False, reason, 0, 0), len(judgements), unknown)  # noqa: FBT003
+        verdict = Verdict(passed=False, reason=reason, accepted=0, rejected=0)
+        return Adapted(None, verdict, len(judgements), unknown)
     vectors = embedder.embed([test.source for test in index.tests])
     whitening, prepared = prior(vectors, rt)
     suite = EmbeddedSuite(prepared, _files(index), _others(index))
@@ -132,13 +135,13 @@ def adapt_suite(
 
 
 def _files(index: SuiteIndex) -> Array:
-    """Return the number of each test's file."""
+    """Return for each test the number of its file."""
     paths = [str(test.path) for test in index.tests]
     return np.unique(paths, return_inverse=True)[1]
 
 
 def _others(index: SuiteIndex) -> Callable[[int], Mapping[str, Array]]:
-    """Return what gives the scores of all scorers but the embeddings'."""
+    """Return a function that scores all tests by every scorer except that of the embeddings."""
 
     def others(query: int) -> Mapping[str, Array]:
         scored = index.components(query)

@@ -1,4 +1,4 @@
-"""Tests that resemble a test or a description."""
+"""The index of a suite, which finds tests that resemble a test or a description."""
 
 from __future__ import annotations
 
@@ -12,59 +12,63 @@ import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
-from flashwasm.qe.duplicates.groups import DuplicateGroup, find_duplicates
-from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer, fused
+from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
+from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
-from flashwasm.qe.similarity.exploration import explored
+from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 from flashwasm.qe.similarity.match import Match
 from flashwasm.qe.similarity.query_file import read_query, tests_of
-from flashwasm.qe.similarity.scorer_builder import ScorerBuilder, embedder_in_background
-from flashwasm.qe.similarity.suite_file import Kept, read_suite, write_suite
-from flashwasm.qe.suites.nodeids import NodeIds
-from flashwasm.qe.suites.suite import CollectedTest, Skipped, Suite, collect
+from flashwasm.qe.similarity.scorer_builder import (
+    ALL_SCORERS,
+    DEFAULT_SCORERS,
+    ScorerBuilder,
+    embedder_in_background,
+)
+from flashwasm.qe.similarity.stored_scorers import SuiteScorerData
+from flashwasm.qe.similarity.suite_index_file import read_suite, write_suite
+from flashwasm.qe.suites.collection import collect
+from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.validation import choice, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.suites.source_files import Skipped
+    from flashwasm.qe.suites.suite import CollectedTest, Suite
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["SCORERS", "Match", "SuiteIndex"]
+__all__ = ["SuiteIndex"]
 
 Array = npt.NDArray[Any]
 
-# What is fused, as measured on suites with known classes: docs/guide/test-suites.md.
-SCORERS = ("characters", "structure", "meaning")
-
 
 class SuiteIndex:
-    """The tests of a suite, ready to be compared. Made by `SuiteIndex.build`.
+    """The tests of a suite, ready to be compared. `build` and `load` make an index.
 
     Parameters
     ----------
     suite : Suite
         The tests.
     scorers : sequence of Scorer
-        What compares them.
-    missing : sequence of str
-        What would compare them better but is not installed, and how to get it.
-    kept : Kept, optional
-        What the scorers were made of, for `save`.
+        Scorers that compare them.
+    missing : sequence of str, default ()
+        Packages or models that further scorers would need, with how to install them.
+    data : SuiteScorerData, optional
+        Data that the scorers were built from, for `save`; None saves the tests only.
+    adaptation : int, optional
+        Version of the adaptation to feedback that is in use; None if there is none.
 
     Attributes
     ----------
     root : pathlib.Path
-        The folder that node ids are relative to: pytest's rootdir.
+        Folder that node ids are relative to: pytest's rootdir.
     tests : list of CollectedTest
         The tests.
     skipped : list of Skipped
-        Files that could not be read, and why.
+        Files that could not be read, and the reasons.
     scorers : list of str
-        Names of what compares them.
-    missing : list of str
-        What is not installed, and how to get it.
-    adaptation : int or None
-        The version of the adaptation to feedback that is in use.
+        Names of the scorers.
     """
 
     def __init__(
@@ -72,18 +76,19 @@ class SuiteIndex:
         suite: Suite,
         scorers: Sequence[Scorer],
         missing: Sequence[str] = (),
-        builder: ScorerBuilder | None = None,
+        data: SuiteScorerData | None = None,
+        adaptation: int | None = None,
     ) -> None:
-        self.adaptation = None if builder is None else builder.adaptation
         self.root: Path = suite.root
         self.tests: list[CollectedTest] = suite.tests
         self.skipped: list[Skipped] = suite.skipped
         self.scorers = [scorer.name for scorer in scorers]
-        self.missing = [*missing, *([] if builder is None else builder.notes)]
+        self.missing = list(missing)
+        self.adaptation = adaptation
         self._suite = suite
-        self._kept = Kept() if builder is None else builder.kept
+        self._data = SuiteScorerData() if data is None else data
         self._scorers = list(scorers)
-        self._nodeids = NodeIds(suite.tests)
+        self._nodeids = NodeIdLookup(suite.tests)
 
     @classmethod
     def build(
@@ -98,38 +103,33 @@ class SuiteIndex:
         cache: bool = True,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Collect the tests under a folder and prepare what compares them.
+        """Collect the tests under a folder, if it has any, and build the scorers for them.
 
         Parameters
         ----------
         path : str or pathlib.Path
             A folder of pytest tests, or one file. Nothing in it is imported.
         model : str, pathlib.Path or SentenceEncoder, optional
-            An installed model's name, the folder of a BERT-family model, or an encoder; None is
-            the default model, without which the others run where it is not installed.
+            Name of an installed model, folder of a BERT-family model, or an encoder. None is the
+            default model; if it is not installed, the other scorers run without it.
         scorers : sequence of str, optional
-            Of "characters", "identifiers", "structure" and "meaning". None is the first, the third
-            and, of the last, what is installed.
+            Names of scorers: "characters", "identifiers", "structure" or "meaning". None is
+            "characters", "structure" and "meaning", without those that lack a package or a model.
         coverage : CoverageIndex, optional
-            What the tests run, compared as well.
+            Lines that each test runs, which are compared as well.
         adapted : bool, default True
-            Whether the suite's active adaptation to feedback is used, where there is one.
+            True to use the suite's active adaptation to feedback, if there is one.
         progress : bool, default False
-            Whether progress is drawn on stderr, where that is a terminal.
+            True to draw progress on stderr, if that is a terminal.
         cache : bool, default True
-            Whether embeddings, terms and what was parsed are kept in the user's cache folder.
+            True to keep embeddings, terms and outlines in the user's cache folder.
         runtime : Runtime, optional
-            The sandbox to embed in; the process-wide one when None.
-
-        Returns
-        -------
-        SuiteIndex
-            Empty where the folder has no tests.
+            Sandbox to embed and compare in; the process-wide one when None.
 
         Raises
         ------
         CapabilityError
-            If nothing that compares tests is installed, or what was asked for is not.
+            If a scorer or a model that was asked for is not installed, or no scorer is.
         ShapeError
             If there is no such path or scorer.
 
@@ -140,19 +140,21 @@ class SuiteIndex:
         'tests/test_graph.py::TestGraph::test_add_edge_twice'
         """
         for name in scorers or ():
-            choice(name, "scorers", ("characters", "identifiers", "structure", "meaning"))
-        names = scorers or SCORERS
+            choice(name, "scorers", ALL_SCORERS)
+        names = scorers or DEFAULT_SCORERS
+        # The model's files are digested while the suite is read.
         opened = embedder_in_background(model, runtime, cache=cache) if "meaning" in names else None
         with progress_report("reading the suite", show=progress) as advance:
             suite = collect(path, cache=cache, progress=advance)
         root, sources = suite.root if adapted else None, [test.source for test in suite.tests]
-        builder = ScorerBuilder(sources, model, runtime, Kept(), root, opened)
+        data = SuiteScorerData()
         if coverage is not None and suite.tests:
             likeness = coverage.likeness([(test.nodeid, *test.also) for test in suite.tests])
-            builder.kept.rows, builder.kept.width = likeness.rows, likeness.width
+            data.rows, data.width = likeness.rows, likeness.width
+        builder = ScorerBuilder(sources, model, runtime, data, root, opened)
         needed = scorers or (["meaning"] if model is not None else [])
         built, missing = builder.scorers(names, needed=needed, progress=progress, cache=cache)
-        return cls(suite, built, missing, builder)
+        return cls(suite, built, [*missing, *builder.notes], data, builder.adaptation)
 
     @classmethod
     def load(
@@ -164,21 +166,36 @@ class SuiteIndex:
         progress: bool = False,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Read what `save` wrote; CorruptFileError says what is wrong with any other file.
+        """Return the index that `save` wrote. The suite's own files are not read.
 
-        Parameters are those of `build`. The suite is not looked at: `changes` does that. A model is
-        needed for queries that are no node ids, and where it is another than the file's.
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Path of the file.
+        model : str, pathlib.Path or SentenceEncoder, optional
+            As for `build`; None is the model that embedded the tests. With another model the tests
+            are embedded again. Without any model, queries must be node ids.
+        adapted : bool, default True
+            True to use the suite's active adaptation to feedback, if there is one.
+        progress : bool, default False
+            True to draw progress on stderr, if that is a terminal.
+        runtime : Runtime, optional
+            Sandbox to embed and compare in; the process-wide one when None.
+
+        Raises
+        ------
+        CorruptFileError, CapabilityError, OSError
         """
-        suite, names, kept = read_suite(Path(path))
+        suite, names, data = read_suite(Path(path))
         root = suite.root if adapted else None
-        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, kept, root)
+        builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, data, root)
         names = [name for name in names if name != CoverageScorer.name]
         built, _ = builder.scorers(names, needed=names, progress=progress, cache=True)
-        return cls(suite, built, (), builder)
+        return cls(suite, built, builder.notes, data, builder.adaptation)
 
     def save(self, path: str | Path) -> None:
-        """Write the tests and what compares them to one file, whole or not at all."""
-        write_suite(Path(path), self._suite, self.scorers, self._kept)
+        """Write the tests and the data of the scorers to one file, whole or not at all."""
+        write_suite(Path(path), self._suite, self.scorers, self._data)
 
     def changes(self) -> list[str]:
         """Return the files of the suite that were changed, removed or added since it was read."""
@@ -198,33 +215,28 @@ class SuiteIndex:
         Parameters
         ----------
         query : str or pathlib.Path
-            A node id, or the end of one that only one test has: the test itself is then left out
-            of the result. A path: the file's text, and its tests are left out. Else free text.
+            A node id, or the end of one that no other test has: the result then leaves that test
+            out. Any other string is free text. A `pathlib.Path` stands for the text of that file,
+            and the result leaves out the tests in it.
         k : int, default 10
-            How many tests, at most.
+            Number of tests to return, at most.
         explain : bool, default False
-            Whether to say what each match shares with the query.
+            True to add to each match the names and lines that it shares with the query.
         explore : float, default 0.0
-            The share of the k places that goes to tests drawn at random from the first hundred.
+            Share of the k places that goes to tests drawn at random from the first hundred.
         seed : int, optional
-            What decides about those.
+            Seed of that draw; None draws differently each time.
 
         Returns
         -------
         list of Match
-            Highest score first, but for those drawn at random.
+            The highest score comes first, except for those drawn at random.
 
         Raises
         ------
         ShapeError
-            If `query` is empty, has the form of a node id that no test has, or is the end of
-            several, or if `k` is not positive.
-
-        Examples
-        --------
-        >>> index = SuiteIndex.build("tests")  # doctest: +SKIP
-        >>> index.similar("tests/test_graph.py::test_add_edge", k=1)[0].score  # doctest: +SKIP
-        5.81...
+            If ``query`` is empty, has the form of a node id that no test has, or is the end of
+            several node ids, or if ``k`` is not positive.
         """
         positive_int(k, "k")
         text = query if isinstance(query, str) else read_query(query)
@@ -238,32 +250,26 @@ class SuiteIndex:
         return self._ranked(text, own, k, left_out, explain=explain, explore=explore, seed=seed)
 
     def components(self, query: int | str) -> dict[str, Array]:
-        """Return the scores of all tests by scorer, for a test's position or a text."""
+        """Return the scores ``(tests,)`` of each scorer for the position of a test, or a text."""
         scored = {scorer.name: scorer.scores(query) for scorer in self._scorers}
         return {name: scores for name, scores in scored.items() if scores is not None}
 
     def search(self, text: str, k: int = 10) -> list[Match]:
-        """Return the tests nearest to a text, even where it has the form of a node id."""
+        """Return the k tests nearest to a text, which is never taken for a node id."""
         return self.similar_to_text(text)[: positive_int(k, "k")]
 
     def duplicates(self, *, coverage: CoverageIndex | None = None) -> list[DuplicateGroup]:
-        """Return groups of tests that do the same, as `find_duplicates` does."""
+        """Return groups of tests that do the same, as `find_duplicates` finds them."""
         return find_duplicates(self.tests, coverage=coverage)
 
     def similar_to_text(self, text: str) -> list[Match]:
-        """Return all tests by their likeness to a text, which is never taken for a node id."""
+        """Return all tests, those most similar to a text first; it is never taken for a node id."""
         if not self.tests or not text.strip():
             return []
         return self._ranked(text, None, len(self.tests), explain=False)
 
     def find(self, query: str) -> int | None:
-        """Position in `tests` of the test that a query names; None where it is free text.
-
-        Raises
-        ------
-        ShapeError
-            As `similar` does.
-        """
+        """Return the position in `tests` of the test that a query names, as `NodeIdLookup.find`."""
         return self._nodeids.find(query)
 
     def _ranked(
@@ -277,6 +283,10 @@ class SuiteIndex:
         explore: float = 0.0,
         seed: int | None = None,
     ) -> list[Match]:
+        """Return the k best tests, but none of the positions in ``left_out``.
+
+        The query is the test at position ``own``, or else the text.
+        """
         components = self.components(query if own is None else own)
         if not components:
             start = query[:80]
@@ -294,14 +304,15 @@ class SuiteIndex:
                 self._explainer.explain(source, test.source) if explain else None,
                 propensity,
             )
-            for i, propensity in explored(order, k, explore, seed)
+            for i, propensity in explore_ranking(order, k, explore, seed)
             for test in [self.tests[i]]
         ]
 
     def explain(self, text: str, test: CollectedTest) -> Explanation:
-        """Return what a text shares with a test; names that few tests have come first."""
+        """Return the names and lines that text and test share, the rarest names first."""
         return self._explainer.explain(text, test.source)
 
     @cached_property
     def _explainer(self) -> Explainer:
+        """The explainer over all tests, made when it is first needed."""
         return Explainer(test.source for test in self.tests)

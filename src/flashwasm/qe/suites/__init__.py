@@ -1,1 +1,1 @@
-"""Reading a suite: the tests of a pytest project, found by parsing its files."""
+"""Suites: the tests of a pytest project, found by parsing its files."""

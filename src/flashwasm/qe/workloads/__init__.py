@@ -1,1 +1,1 @@
-"""`QEFlashAttention`: attention and search as five workloads need them, and benchmarks."""
+"""The five workloads of `QEFlashAttention`, a file each, with their settings and benchmarks."""

@@ -19,7 +19,7 @@ from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.defects.tracebacks import read_failure
 from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
-from flashwasm.qe.scoring.tfidf import TfIdf
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.suite import CollectedTest, Suite
 from flashwasm.qe.workloads.configuration import QE_SONA_CONFIG
@@ -63,20 +63,24 @@ class TimedOperation:
 
 
 def _cosines(query: Floats, rows: Floats) -> Floats:
+    """Return the cosines of a query with all rows, by NumPy."""
     products: Floats = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
     return products
 
 
 def _nearest(query: Floats, rows: Floats, count: int) -> list[int]:
+    """Return the positions of the rows nearest to a query, by NumPy."""
     order: list[int] = np.argsort(-_cosines(query, rows), kind="stable")[:count].tolist()
     return order
 
 
 def _places(matches: list[VectorMatch]) -> list[int]:
+    """Return the positions of the rows that were found."""
     return [match.index for match in matches]
 
 
 def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "test-similarity"."""
     corpus = rng.standard_normal((_TESTS, _DIM), np.float32)
 
     def run() -> list[int]:
@@ -98,7 +102,9 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
     ]
     sources, scorers, parts = [test.source for test in tests], list[Scorer](), "meaning"
     try:
-        scorers += [TermScorer(name, TfIdf(name, sources)) for name in ("characters", "structure")]
+        scorers += [
+            TermScorer(name, TfIdfMatrix(name, sources)) for name in ("characters", "structure")
+        ]
         parts = "characters, structure and meaning"
     except CapabilityError:
         pass
@@ -115,6 +121,7 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
 
 
 def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "code-embedding"."""
     positions = rng.standard_normal((_TOKENS, _DIM), np.float32)
     tokens = rng.standard_normal((_TOKENS, _DIM), np.float32)
 
@@ -150,6 +157,7 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOper
 
 
 def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "defect-matching"."""
     vectors = rng.standard_normal((_PATTERNS, _DIM), np.float32)
     library = {f"defect {i}": row for i, row in enumerate(vectors)}
 
@@ -182,6 +190,7 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperati
 
 
 def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "coverage-analysis"."""
     rows = (rng.random((_COVERED, _LINES)) < 0.1).astype(np.float32)
 
     def run() -> list[int]:
@@ -230,6 +239,7 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpera
 
 
 def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperation]:
+    """Return the operations of "pattern-adaptation"."""
     pattern, target = rng.standard_normal((2, _DIM), np.float32)
     rank = QE_SONA_CONFIG[qe.workload].rank
     weights = rng.standard_normal((2, rank, _DIM), np.float32) / np.float32(_DIM**0.5)
@@ -249,6 +259,7 @@ def _adaptation(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
 
 
 def _words(rng: np.random.Generator) -> list[str]:
+    """Return random words."""
     letters = np.array(list("abcdefghijklmnoprstuvw"))
     return ["".join(rng.choice(letters, n)) for n in rng.integers(3, 9, 3000)]
 

@@ -1,15 +1,18 @@
-"""The specification's targets, measured: attention of each workload, and its real operation."""
+"""Measurement of the workloads against the specification: their attention and their operations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from flashwasm.benchmarks.cases.attention import attention_case
+from flashwasm.benchmarks.expectation import Expectation
+from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.errors import FlashWasmError
 from flashwasm.qe.workloads.benchmark_operations import OPERATIONS, TimedOperation
 from flashwasm.qe.workloads.configuration import (
@@ -28,36 +31,35 @@ __all__ = [
     "run_flash_attention_benchmarks",
 ]
 
-_ROUNDS = 7
+# Short operations are repeated for 0.05 seconds, but at most 500 times.
+_EFFORT = Effort.of_rounds(7, seconds=0.05, most=500)
 _COLD_ROUNDS = 3
-# What takes microseconds is repeated for so many seconds, at most so often.
-_BRIEFLY, _MOST_ROUNDS = 0.05, 500
-# More than the caches of a processor hold.
+# This is more than the caches of a processor hold.
 _EVICTED = 64 << 20
 _HEAD_DIM = 64
-# Both are float32 sums of the same products in another order.
-_TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
 class MeasuredOperation:
-    """One operation end to end from Python.
+    """Times of one operation, called from Python.
 
     Attributes
     ----------
     name : str
-        What was called, and on what.
-    warm_ms, cold_ms : float or None
-        Median of calls after the first; and of calls after the processor's caches were
-        overwritten, the first call among them. None where something is not installed.
+        The operation, and the data that it was called on.
+    warm_ms : float or None
+        Median milliseconds of calls with warm caches; None if a package that it needs is missing.
+    cold_ms : float or None
+        Median milliseconds of calls after the processor's caches were overwritten. The very first
+        call is among them.
     numpy_ms : float or None
-        Warm, by NumPy.
+        Median milliseconds of the same by NumPy, with warm caches; None if NumPy has no such form.
     target_ms : float
-        The specification's claim.
+        Time that the specification claims.
     meets_target : bool
-        Whether the warm median reaches it.
+        True if the warm median is no longer than that.
     missing : str
-        Why it was not measured.
+        The reason why it was not measured; empty if it was.
     """
 
     name: str
@@ -71,28 +73,31 @@ class MeasuredOperation:
 
 @dataclass(frozen=True)
 class WorkloadBenchmark:
-    """One workload's measurements, medians of interleaved runs.
+    """Measurements of one workload: medians of contenders that take turns.
 
     Attributes
     ----------
     workload, shape : str
-        What was run, and the attention's heads, length and dimension.
+        Name of the workload, and the heads, length and dimension of its attention.
     baseline : str
-        What `flash_ms` is compared with.
-    baseline_ms, flash_ms, speedup : float
-        Attention over stored scores, and without them, called with NumPy's arrays.
+        A few words that say what attention is compared with.
+    baseline_ms, flash_ms : float
+        Median milliseconds of attention that stores its scores, and of attention that does not.
+        Both are called with NumPy's arrays.
+    speedup : float
+        The first over the second.
     memory_reduction : float
-        Share of the baseline's peak of linear memory that is not needed.
+        Share of the baseline's peak of linear memory that attention saves.
     target_speedup : float
-        The least that counts as met.
+        Smallest speed-up that meets the target.
     operations : tuple of MeasuredOperation
-        The workload's real operations; the first is the one that the target is of.
+        The workload's real operations. The latency target is that of the first one.
     latency_ms : float
-        Warm time of that one.
+        Warm time of the first operation.
     target_latency_ms : float
-        The specification's claim.
+        Time that the specification claims.
     meets_speedup, meets_latency, meets_target : bool
-        Whether each was reached, and both.
+        True if the speed-up, the latency, and both meet their targets.
     """
 
     workload: str
@@ -116,7 +121,7 @@ class WorkloadBenchmark:
 
 
 def run_flash_attention_benchmarks() -> list[WorkloadBenchmark]:
-    """Measure every workload; missed targets are among the results.
+    """Measure every workload. A missed target is reported, it raises nothing.
 
     Returns
     -------
@@ -126,7 +131,7 @@ def run_flash_attention_benchmarks() -> list[WorkloadBenchmark]:
 
 
 def benchmark_workload(name: str) -> WorkloadBenchmark:
-    """Measure one workload, after a check that attention and its baseline agree.
+    """Measure one workload, after its attention and the baseline were compared with the oracle.
 
     Parameters
     ----------
@@ -140,27 +145,27 @@ def benchmark_workload(name: str) -> WorkloadBenchmark:
     Raises
     ------
     FlashWasmError
-        If the results differ, so that their times would mean nothing.
+        If a result is wrong, because its time would then mean nothing.
     """
     choice(name, "name", WORKLOADS)
     config = QE_FLASH_ATTENTION_CONFIG[name]
-    rng = np.random.default_rng(0)
     heads, length = config.blocks.heads_per_block, config.blocks.kv_chunk_size
-    q, k, v = rng.standard_normal((3, heads, length, _HEAD_DIM), np.float32)
+    case = attention_case(heads, length, _HEAD_DIM, causal=config.use_causal_mask)
+    rng = np.random.default_rng(0)
+    inputs = case.make(rng)
+    expected = Expectation.of(case, inputs)
     with create_qe_flash_attention(name) as flash, create_qe_flash_attention(name) as stored:
-        difference = np.abs(
-            flash.compute_flash_attention(q, k, v) - stored.compute_baseline_attention(q, k, v)
-        ).max()
-        if not difference <= _TOLERANCE:
-            raise FlashWasmError(f"{name}: attention and its baseline differ by {difference}")
-        flash_ms, baseline_ms = _medians(
-            lambda: flash.compute_flash_attention(q, k, v),
-            lambda: stored.compute_baseline_attention(q, k, v),
-        )
+        runs = {
+            "attention": partial(flash.compute_flash_attention, *inputs),
+            "baseline": partial(stored.compute_baseline_attention, *inputs),
+        }
+        for contender, run in runs.items():
+            expected.checked_error(f"{name}, {contender}", run())
+        times = _medians(runs)
         peaks = [x.get_metrics().peak_memory_mb for x in (flash, stored)]
         target = QE_PERFORMANCE_TARGETS[name].latency_ms
         measured = tuple(_measured(one, target) for one in OPERATIONS[name](rng, flash))
-    speedup = baseline_ms / flash_ms
+    speedup = times["baseline"] / times["attention"]
     fast_enough = speedup >= config.target_speedup.min
     latency_ms = measured[0].warm_ms or 0.0
     in_time = measured[0].meets_target
@@ -168,8 +173,8 @@ def benchmark_workload(name: str) -> WorkloadBenchmark:
         workload=name,
         shape=f"{heads} x {length} x {_HEAD_DIM}",
         baseline=BASELINE_NAME,
-        baseline_ms=baseline_ms,
-        flash_ms=flash_ms,
+        baseline_ms=times["baseline"],
+        flash_ms=times["attention"],
         speedup=speedup,
         memory_reduction=1 - peaks[0] / peaks[1],
         target_speedup=config.target_speedup.min,
@@ -183,38 +188,34 @@ def benchmark_workload(name: str) -> WorkloadBenchmark:
 
 
 def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
-    """Time one operation; its result is held against NumPy's first."""
+    """Time one operation, after its result was compared with NumPy's."""
     run, numpy = operation.run, operation.numpy
     if run is None:
         return MeasuredOperation(
             operation.name, None, None, None, target, meets_target=False, missing=operation.missing
         )
     scratch = np.empty(_EVICTED, np.uint8)
-    cold = []
-    for _ in range(_COLD_ROUNDS):
+
+    def evict() -> None:
+        nonlocal scratch
         scratch += 1
-        start = perf_counter()
-        run()
-        cold.append(perf_counter() - start)
+
+    cold = timer(run, before=evict)
+    cold_ms = median(cold(1) for _ in range(_COLD_ROUNDS)) * 1e3
     if operation.same is not None and not operation.same():
         raise FlashWasmError(f"{operation.name}: the result is not what NumPy finds")
-    warm_ms, numpy_ms = _medians(run, numpy) if numpy is not None else (_medians(run)[0], None)
+    times = _medians({"run": run} if numpy is None else {"run": run, "numpy": numpy})
     return MeasuredOperation(
-        *(operation.name, warm_ms, median(cold) * 1e3, numpy_ms, target),
-        meets_target=warm_ms <= target,
+        name=operation.name,
+        warm_ms=times["run"],
+        cold_ms=cold_ms,
+        numpy_ms=times.get("numpy"),
+        target_ms=target,
+        meets_target=times["run"] <= target,
     )
 
 
-def _medians(*contenders: Callable[[], object]) -> list[float]:
-    """Return each one's median time in milliseconds, of runs that take turns."""
-    seconds: list[list[float]] = [[] for _ in contenders]
-    begun = perf_counter()
-    for run in contenders:
-        run()
-    once = perf_counter() - begun
-    for _ in range(max(_ROUNDS, min(int(_BRIEFLY / once), _MOST_ROUNDS))):
-        for run, times in zip(contenders, seconds, strict=True):
-            start = perf_counter()
-            run()
-            times.append(perf_counter() - start)
-    return [median(times) * 1e3 for times in seconds]
+def _medians(contenders: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the median milliseconds of each contender; they take turns."""
+    times = interleaved({name: timer(run) for name, run in contenders.items()}, _EFFORT)
+    return {name: found.median * 1e3 for name, found in times.items()}

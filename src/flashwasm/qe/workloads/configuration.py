@@ -30,7 +30,7 @@ STRATEGIES = ("memory-efficient", "latency-optimized", "throughput-optimized")
 
 
 class TargetSpeedup(NamedTuple):
-    """Speed-up over the materialised baseline: the least that counts as met, and the best hope."""
+    """Speed-up over the materialised baseline: min counts as met, max is the best hope."""
 
     min: float
     max: float
@@ -125,7 +125,15 @@ def _speedup(value: Any) -> TargetSpeedup:
 
 
 class PerformanceTarget(NamedTuple):
-    """Claims of the specification: latency and memory of its baseline, and its targets."""
+    """Claims of the specification for one workload.
+
+    Attributes
+    ----------
+    baseline_latency_ms, latency_ms : float
+        Milliseconds of one call, of the specification's baseline and as a target.
+    baseline_memory_mb, memory_mb : float
+        Megabytes, likewise.
+    """
 
     baseline_latency_ms: float
     latency_ms: float
@@ -170,6 +178,7 @@ BLOCK_SIZE_PRESETS: Mapping[int, BlockConfig] = MappingProxyType(
 def _settings(
     strategy: str, blocks: tuple[int, int, int, int], speedup: tuple[float, float]
 ) -> FlashAttentionConfig:
+    """Return the settings of one row of the table below."""
     return FlashAttentionConfig(
         strategy=strategy, blocks=BlockConfig(*blocks), target_speedup=TargetSpeedup(*speedup)
     )

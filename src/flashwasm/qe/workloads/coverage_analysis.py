@@ -71,7 +71,19 @@ class CoverageRows:
         return sum(len(members) for members in self._members)
 
     def search(self, query: Array, count: int) -> list[VectorMatch]:
-        """Return the rows nearest to a query ``(D,)``, the highest cosine first."""
+        """Return the rows nearest to a query, the highest cosine first.
+
+        Parameters
+        ----------
+        query : numpy.ndarray of float, shape (D,)
+            The query.
+        count : int
+            Largest number of rows.
+
+        Returns
+        -------
+        list of VectorMatch
+        """
         if self.exact:
             return rank_rows(query, self._rows, count, self._runtime)
         wanted = min(count, len(self._members))

@@ -18,7 +18,7 @@ __all__ = ["Workload"]
 
 
 class Workload:
-    """Settings of one workload, the sandbox that it runs in, and what was measured.
+    """Settings of one workload, the sandbox that it runs in, and its measurements.
 
     Parameters
     ----------
@@ -80,5 +80,6 @@ class Workload:
         self.dispose()
 
     def _check_open(self) -> None:
+        """Raise ClosedError after `dispose`."""
         if self._runtime.closed:
             raise ClosedError(f"the {self.workload} workload was disposed of")

@@ -1,0 +1,1 @@
+"""Evaluation of adapters: steps of training, and the worth of feedback to a suite."""

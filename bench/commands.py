@@ -1,0 +1,270 @@
+"""`python -m bench`: a command for each comparison or evaluation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.options import (
+    DEFAULT_VECTORS,
+    QUICK_VECTORS,
+    embedding_model_option,
+    plot_option,
+    quick_option,
+    refuse_plot,
+    searched_options,
+)
+from flashwasm.cli import ErrorsInOneLine
+from flashwasm.cli.bench_options import (
+    Outputs,
+    bench_threads_option,
+    check_operations,
+    limit_numpy,
+    operation_option,
+    output_options,
+)
+from flashwasm.storage.atomic_files import write_atomically
+
+__all__ = ["main"]
+
+
+@click.group(cls=ErrorsInOneLine, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Compare flashwasm with other libraries, and evaluate what it finds.
+
+    Results are checked before anything is timed. One thread runs unless --threads says otherwise.
+    Libraries that are not installed are listed with the command that installs them; `make
+    bench-peers` installs all.
+    """
+
+
+@main.command()
+@operation_option
+@quick_option
+@bench_threads_option()
+@plot_option
+@output_options(targets=True)
+def peers(
+    operations: tuple[str, ...],
+    threads: int,
+    outputs: Outputs,
+    plot_file: str | None,
+    *,
+    quick: bool,
+) -> None:
+    """Compare operations with other libraries on the same data.
+
+    Libraries that compute in WebAssembly, in Node, are among them. Figures are held against
+    targets.
+    """
+    _measure("peers", outputs, threads, plot_file, operations=operations, quick=quick)
+
+
+@main.command()
+@searched_options
+@quick_option
+@bench_threads_option()
+@plot_option
+@output_options(targets=True)
+def search(
+    vectors: int | None,
+    embeddings: Path | None,
+    threads: int,
+    outputs: Outputs,
+    plot_file: str | None,
+    *,
+    quick: bool,
+) -> None:
+    """Compare indexes with other libraries: speed, recall, memory.
+
+    Figures are held against targets, which are for 100,000 vectors.
+    """
+    searched = (vectors, embeddings)
+    _measure("search", outputs, threads, plot_file, searched=searched, quick=quick)
+
+
+@main.command("all")
+@operation_option
+@searched_options
+@quick_option
+@click.option("--record", is_flag=True, help="Write JSON to bench/results/, for `render`.")
+@bench_threads_option()
+@plot_option
+@output_options(targets=True)
+def everything(
+    operations: tuple[str, ...],
+    vectors: int | None,
+    embeddings: Path | None,
+    threads: int,
+    outputs: Outputs,
+    plot_file: str | None,
+    *,
+    quick: bool,
+    record: bool,
+) -> None:
+    """Run peers, search, and all of `flashwasm bench`."""
+    if record and (quick or operations):
+        raise click.UsageError("--record keeps whole results: leave out --quick and --op")
+    searched = (vectors, embeddings)
+    _measure(
+        "all",
+        outputs,
+        threads,
+        plot_file,
+        operations=operations,
+        searched=searched,
+        quick=quick,
+        record=record,
+    )
+
+
+@main.command()
+def render() -> None:
+    """Make the tables and the picture in docs/ from bench/results/."""
+    from bench.recorded import (  # noqa: PLC0415 - it loads NumPy.
+        PICTURE,
+        TABLES,
+        picture_of,
+        read_results,
+        tables_of,
+    )
+
+    results = read_results()
+    write_atomically(TABLES, [tables_of(results).encode()])
+    write_atomically(PICTURE, [picture_of(results)])
+    click.echo(f"wrote {TABLES} and {PICTURE}")
+
+
+@main.command()
+@click.option(
+    "--suite",
+    "tests",
+    metavar="PATH",
+    type=click.Path(exists=True, path_type=Path),
+    help="A suite of pytest tests, to search with and without feedback.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How often feedback is drawn.",
+)
+@embedding_model_option
+@bench_threads_option()
+@output_options(targets=True)
+def adaptation(
+    tests: Path | None, seeds: int, model: str | None, threads: int, outputs: Outputs
+) -> None:
+    """Time training, and measure what feedback is worth.
+
+    One step of training; with --suite, whether feedback makes searches better on files that gave
+    none. Figures are held against targets.
+    """
+    numpy_threads = limit_numpy(threads)
+    from bench.adaptation.report import run_adaptation, steps  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.cli.output import progress_bar  # noqa: PLC0415 - it loads NumPy.
+
+    with progress_bar("measuring", total=steps(tests, seeds)) as advance:
+        found = run_adaptation(tests, seeds, model, (threads, numpy_threads), advance)
+    outputs.write(found.as_dict(), found.markdown())
+    outputs.show(found.tables(), found.notes())
+    outputs.end(missed=bool(found.missed))
+
+
+@main.command()
+@click.argument(
+    "paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--coverage",
+    metavar="DB",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A coverage.py database of the first PATH.",
+)
+@click.option(
+    "--failures",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines with text and defect.",
+)
+@click.option(
+    "--releases",
+    nargs=2,
+    metavar="OLD NEW",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Two releases of a package with tests, unpacked.",
+)
+@embedding_model_option
+@output_options()
+def quality(
+    paths: tuple[Path, ...],
+    coverage: Path | None,
+    failures: Path | None,
+    releases: tuple[Path, Path] | None,
+    model: str | None,
+    outputs: Outputs,
+) -> None:
+    """Measure how well tests, functions and defects are found.
+
+    Whether the nearest tests of each PATH are of one class or file and run the same lines, whether
+    docstrings find their functions, failures their defects, and changes their tests; beside TF-IDF
+    and BM25 on the same seeded queries. No time is measured. Exit status 1: there is nothing to
+    measure in what was given.
+    """
+    # These modules load NumPy and rich, which `--help` should not.
+    from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
+    from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above
+
+    found = measure_quality(QualityInputs(paths, coverage, failures, releases, model))
+    note_missing(found.missing)
+    outputs.write(found.as_dict(), found.markdown())
+    outputs.show(found.tables())
+    if not (found.figures or found.commits):
+        note("what was given holds nothing to measure")
+        sys.exit(1)
+
+
+def _measure(
+    suite: str,
+    outputs: Outputs,
+    threads: int,
+    plot_file: str | None,
+    *,
+    operations: tuple[str, ...] = (),
+    searched: tuple[int | None, Path | None] = (None, None),
+    quick: bool,
+    record: bool = False,
+) -> None:
+    """Run a command's measurements with a progress bar, and report them."""
+    # This comes before the imports below, because they load NumPy.
+    numpy_threads = limit_numpy(threads)
+    refuse_plot(plot_file)
+    from bench import suites  # noqa: PLC0415 - it loads NumPy.
+    from bench.recorded import record_result  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.cli.output import progress_bar  # noqa: PLC0415 - it loads NumPy.
+
+    check_operations(operations, suites.known_operations(suite))
+    vectors, embeddings = searched
+    request = suites.Request(
+        suite=suite,
+        operations=operations,
+        threads=threads,
+        numpy_threads=numpy_threads,
+        vectors=vectors or (QUICK_VECTORS if quick else DEFAULT_VECTORS),
+        embeddings=embeddings,
+        quick=quick,
+    )
+    with progress_bar("measuring", total=suites.steps(request)) as advance:
+        found = suites.run(request, advance)
+    if record:
+        click.echo(f"wrote {record_result(found)}", err=True)
+    outputs.write(found.as_dict(), found.markdown())
+    if plot_file is not None:
+        from bench.plots import picture  # noqa: PLC0415 - it loads matplotlib.
+
+        write_atomically(Path(plot_file), [picture(found, plot_file)])
+    outputs.show(found.tables(), found.notes())
+    outputs.end(missed=found.missed)

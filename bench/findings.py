@@ -1,0 +1,145 @@
+"""Everything that a run of `python -m bench` measured, and its report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from bench.machine import PEAK_IS
+from bench.peers import tables
+from bench.peers.runner import Measurement, Row
+from bench.peers.table import Presence
+from bench.search.runner import SEARCH_HEADINGS, SearchResult, search_cells
+from bench.targets import Target, Verdict
+from flashwasm.benchmarks.lengths import Length
+from flashwasm.benchmarks.measurement import Result
+from flashwasm.cli.bench_report import Findings
+from flashwasm.qe import MeasuredOperation, WorkloadBenchmark
+from flashwasm.qe.workloads.strategies import StrategyResult
+
+if TYPE_CHECKING:
+    from flashwasm.cli.bench_report import Section
+
+_RATES = ("peak_flops", "read_bytes_per_second")
+
+T = TypeVar("T")
+
+
+@dataclass
+class Comparison(Findings):
+    """The findings of `flashwasm bench`, and comparisons with other libraries.
+
+    Attributes
+    ----------
+    searches : list of SearchResult
+        Searches of vectors.
+    absent : list of str
+        Libraries for searches that are not installed, a line each.
+    presences : list of Presence
+        Libraries for operations, with the version of each that is installed.
+    measurements : list of Measurement
+        Operations, each with all libraries.
+    verdicts : list of Verdict
+        Targets, and whether they were met.
+    encoder : str
+        The reason why the encoder was not measured; empty if it was or nobody asked for it.
+    """
+
+    command: ClassVar[str] = "python -m bench"
+
+    searches: list[SearchResult] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    presences: list[Presence] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    encoder: str = ""
+
+    def _document(self) -> dict[str, Any]:
+        """Return everything by name."""
+        document = super()._document()
+        if self.searches:
+            document["search"] = [found.as_dict() for found in self.searches]
+            document["absent"] = self.absent
+        if self.measurements:
+            document["peers"] = [asdict(p) for p in self.presences]
+            document["measurements"] = [asdict(m) for m in self.measurements]
+            document["encoder_not_measured"] = self.encoder
+        if self.verdicts:
+            document["targets"] = [asdict(v) for v in self.verdicts]
+        return document
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Comparison:
+        """Return the findings that `as_dict` returned as a document."""
+
+        def listed(name: str, kind: type[T]) -> list[T]:
+            return [_record(kind, found) for found in document.get(name, ())]
+
+        return cls(
+            facts=document["machine"],
+            results=listed("results", Result),
+            lengths=listed("lengths", Length),
+            workloads=listed("workloads", WorkloadBenchmark),
+            strategies=listed("strategies", StrategyResult),
+            searches=listed("search", SearchResult),
+            absent=document.get("absent", []),
+            presences=listed("peers", Presence),
+            measurements=listed("measurements", Measurement),
+            verdicts=listed("targets", Verdict),
+            encoder=document.get("encoder_not_measured", ""),
+        )
+
+    @property
+    def missed(self) -> bool:
+        """True if a target was missed."""
+        return super().missed or any(verdict.status == "missed" for verdict in self.verdicts)
+
+    def sections(self) -> list[Section]:
+        """Return title, headings and rows of each table except that of the operations."""
+        found: list[Section] = []
+        if self.searches:
+            rows = [search_cells(found) for found in self.searches]
+            found.append(("Search, one thread a query", SEARCH_HEADINGS, rows))
+        if self.measurements:
+            here, cases = self.presences, self.measurements
+            found.append(("Peers", tables.PEERS, tables.peer_rows(here)))
+            found.append(("Cases", tables.CASES, tables.case_rows(cases, here)))
+        if self.verdicts:
+            found.append(("Targets", tables.TARGETS, tables.target_rows(self.verdicts)))
+        return [*super().sections(), *found]
+
+    def notes(self) -> list[str]:
+        """Return the facts that the tables do not show, a line each."""
+        lines = [f"{name}: {value}" for name, value in self.facts.items() if name not in _RATES]
+        if self.measurements:
+            peak, read = (self.facts[name] / 1e9 for name in _RATES)
+            lines.append(f"peak: {peak:.1f} GFLOP/s, {PEAK_IS}")
+            lines.append(f"memory: {read:.1f} GB/s read by one thread")
+        lines += self.absent
+        if self.encoder:
+            lines.append(f"the encoder was not measured: {self.encoder}")
+        return lines
+
+
+# The dataclasses that lie in fields of others: for a list of them, the class of an element.
+_INNER: dict[tuple[type, str], type] = {
+    (Measurement, "rows"): Row,
+    (WorkloadBenchmark, "operations"): MeasuredOperation,
+    (Verdict, "target"): Target,
+}
+
+
+def _record(kind: type[T], document: dict[str, Any]) -> T:
+    """Return a dataclass from its fields by name. None in a field of type float was NaN."""
+    values: dict[str, Any] = {}
+    for one in fields(kind):  # type: ignore[arg-type]
+        value, inner = document[one.name], _INNER.get((kind, one.name))
+        if inner is not None and isinstance(value, list):
+            value = tuple(_record(inner, element) for element in value)
+        elif inner is not None:
+            value = _record(inner, value)
+        elif value is None and one.type == "float":
+            value = math.nan
+        values[one.name] = value
+    return kind(**values)

@@ -1,0 +1,72 @@
+"""Options that the commands of `python -m bench` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "DEFAULT_VECTORS",
+    "embedding_model_option",
+    "plot_option",
+    "quick_option",
+    "refuse_plot",
+    "searched_options",
+]
+
+DEFAULT_VECTORS = 20_000
+QUICK_VECTORS = 2_000
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+plot_option = click.option(
+    "--plot", "plot_file", metavar="FILE", help="Draw what was measured (.png, .svg, .pdf)."
+)
+quick_option = click.option(
+    "--quick", is_flag=True, help="Measure small cases for a short time, to see that it all runs."
+)
+embedding_model_option = click.option(
+    "--model", metavar="NAME|DIR", help="An installed model, or a folder, that embeds."
+)
+
+
+def searched_options(command: F) -> F:
+    """Add ``--vectors`` and ``--embeddings``."""
+    command = click.option(
+        "--embeddings",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Search the vectors of a .npy file in place of embedded docstrings.",
+    )(command)
+    return click.option(
+        "--vectors",
+        type=click.IntRange(min=100),
+        help=f"Vectors to search; {DEFAULT_VECTORS:,} by default, {QUICK_VECTORS:,} with --quick.",
+    )(command)
+
+
+def refuse_plot(name: str | None) -> None:
+    """Refuse a plot that could not be drawn, before minutes of measuring.
+
+    Parameters
+    ----------
+    name : str or None
+        File name that ``--plot`` gave.
+
+    Raises
+    ------
+    click.BadParameter
+        If the ending of the name is no format.
+    CapabilityError
+        If matplotlib is not installed.
+    """
+    if name is None:
+        return
+    from bench.plots import FORMATS, figures_module  # noqa: PLC0415 - it loads matplotlib.
+
+    if Path(name).suffix not in FORMATS:
+        message = f"{name!r} does not end in {', '.join(FORMATS)}"
+        raise click.BadParameter(message, param_hint="--plot")
+    figures_module()

@@ -1,0 +1,1 @@
+"""Other libraries on the same cases: NumPy, PyTorch, ONNX Runtime, and libraries of Node."""

@@ -1,0 +1,158 @@
+"""A BERT checkpoint as an ONNX model of ONNX Runtime's fused operators, and as float64 NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import erf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.peers.peer import installed_module
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flashwasm.encoder.model_config import BertConfig
+
+    Array = NDArray[Any]
+    Weights = Mapping[str, Array]
+
+_FUSED = {"domain": "com.microsoft"}
+# ONNX's TensorProto.FLOAT and TensorProto.INT32.
+_FLOAT, _INT = 1, 6
+
+
+def _without_prefix(weights: Weights) -> dict[str, Array]:
+    """Return weights whose names have no "bert." before them."""
+    return {name.removeprefix("bert."): x for name, x in weights.items()}
+
+
+def bert_model(config: BertConfig, weights: Weights) -> bytes:
+    """Return an ONNX model that takes token ids and gives hidden states.
+
+    ONNX Runtime has an optimizer that replaces the operators of a BERT by fused ones. The model is
+    made of those, which are the fastest form that the runtime has. Its inputs are int32: ``ids``
+    (batch, tokens), padded on the right, and ``mask`` (batch, tokens), 1 for each real token.
+
+    Parameters
+    ----------
+    config : BertConfig
+        Sizes of the model.
+    weights : mapping of str to numpy.ndarray
+        Weights by their names in the checkpoint.
+    """
+    helper: Any = installed_module("onnx.helper")
+    w = _without_prefix(weights)
+    fixed: dict[str, Array] = {}
+    nodes: list[Any] = []
+
+    def put(name: str, x: Array) -> str:
+        """Add a constant, and return its name."""
+        fixed[name] = np.ascontiguousarray(x)
+        return name
+
+    def norm(name: str) -> list[str]:
+        """Add the weight and the bias of a layer norm, and return their names."""
+        return [put(f"{name}.{part}", w[f"{name}.{part}"]) for part in ("weight", "bias")]
+
+    def add(operator: str, inputs: list[str], out: str, **attributes: Any) -> str:
+        """Add a node, and return the name of its output."""
+        nodes.append(helper.make_node(operator, inputs, [out], **attributes))
+        return out
+
+    def close(name: str, source: str, residual: str) -> str:
+        """Add nodes for a dense layer of ``source``, the residual's addition and a layer norm."""
+        matrix = put(f"{name}.matrix", w[f"{name}.dense.weight"].T)
+        product = add("MatMul", [source, matrix], f"{name}.product")
+        shift = put(f"{name}.shift", w[f"{name}.dense.bias"])
+        inputs = [product, residual, *norm(f"{name}.LayerNorm"), shift]
+        return add("SkipLayerNormalization", inputs, f"{name}.out", **eps, **_FUSED)
+
+    gelu = "BiasGelu" if config.approximate == "none" else "FastGelu"
+    eps = {"epsilon": config.layer_norm_eps}
+    words, positions, types = (
+        w[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
+    )
+    inputs = ["ids", "", put("words", words), put("places", positions + types[0]), ""]
+    tables = [*inputs, *norm("embeddings.LayerNorm"), "mask"]
+    nodes.append(
+        helper.make_node("EmbedLayerNormalization", tables, ["x", "mask_index"], **eps, **_FUSED)
+    )
+    x = "x"
+    for i in range(config.num_hidden_layers):
+        at = f"encoder.layer.{i}"
+        names = [f"{at}.attention.self.{part}" for part in ("query", "key", "value")]
+        joined = put(f"qkv{i}", np.concatenate([w[f"{n}.weight"] for n in names]).T)
+        bias = put(f"qkv_bias{i}", np.concatenate([w[f"{n}.bias"] for n in names]))
+        heads = {"num_heads": config.num_attention_heads}
+        context = add("Attention", [x, joined, bias, "mask"], f"context{i}", **heads, **_FUSED)
+        x = close(f"{at}.attention.output", context, x)
+        inner = put(f"inner{i}", w[f"{at}.intermediate.dense.weight"].T)
+        shift = put(f"inner_bias{i}", w[f"{at}.intermediate.dense.bias"])
+        wide = add("MatMul", [x, inner], f"wide{i}")
+        x = close(f"{at}.output", add(gelu, [wide, shift], f"active{i}", **_FUSED), x)
+    return _serialized(nodes, fixed, x, config.hidden_size)
+
+
+def _serialized(nodes: list[Any], fixed: Mapping[str, Array], out: str, columns: int) -> bytes:
+    """Return a model of nodes and constants, whose output has so many columns for each token."""
+    helper: Any = installed_module("onnx.helper")
+    numpy_helper: Any = installed_module("onnx.numpy_helper")
+    shape = ["batch", "tokens"]
+    graph = helper.make_graph(
+        nodes,
+        "bert",
+        [helper.make_tensor_value_info(name, _INT, shape) for name in ("ids", "mask")],
+        [helper.make_tensor_value_info(out, _FLOAT, [*shape, columns])],
+        [numpy_helper.from_array(value, name) for name, value in fixed.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    content: bytes = made.SerializeToString()
+    return content
+
+
+def bert_float64(config: BertConfig, weights: Weights, ids: list[int]) -> Array:
+    """Return the hidden states of one text, shape (tokens, hidden), computed in float64.
+
+    Parameters
+    ----------
+    config : BertConfig
+        Sizes of the model.
+    weights : mapping of str to numpy.ndarray
+        Weights by their names in the checkpoint.
+    ids : list of int
+        Token ids of the text.
+    """
+    w = {name: x.astype(np.float64) for name, x in _without_prefix(weights).items()}
+
+    def norm(x: Array, name: str) -> Array:
+        """Return a layer norm."""
+        centred = x - x.mean(-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + config.layer_norm_eps)
+        result: Array = centred / deviation * w[f"{name}.weight"] + w[f"{name}.bias"]
+        return result
+
+    def dense(x: Array, name: str) -> Array:
+        """Return a dense layer."""
+        result: Array = x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+        return result
+
+    gelu = np.vectorize(lambda x: x * 0.5 * (1 + erf(x / 2**0.5)))
+    x = w["embeddings.word_embeddings.weight"][ids]
+    x = x + w["embeddings.position_embeddings.weight"][: len(ids)]
+    x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
+    heads, size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    for at in (f"encoder.layer.{i}" for i in range(config.num_hidden_layers)):
+        q, k, v = (
+            dense(x, f"{at}.attention.self.{part}").reshape(-1, heads, size).swapaxes(0, 1)
+            for part in ("query", "key", "value")
+        )
+        scores = np.exp(q @ k.swapaxes(1, 2) / size**0.5)
+        context = (scores / scores.sum(-1, keepdims=True) @ v).swapaxes(0, 1).reshape(x.shape)
+        added = x + dense(context, f"{at}.attention.output.dense")
+        x = norm(added, f"{at}.attention.output.LayerNorm")
+        inner = gelu(dense(x, f"{at}.intermediate.dense"))
+        x = norm(x + dense(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm")
+    return x

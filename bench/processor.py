@@ -1,0 +1,85 @@
+"""The kind of processor that results were measured on, as a plain name for a file."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Processor", "kind_of", "this_processor"]
+
+
+class Processor(NamedTuple):
+    """The processor as the operating system names it.
+
+    Attributes
+    ----------
+    vendor : str
+        Vendor, for example "GenuineIntel"; empty if it is not known.
+    family, model : int
+        Numbers of the family and the model; 0 if they are not known.
+    name : str
+        Name of the model for people.
+    """
+
+    vendor: str
+    family: int
+    model: int
+    name: str
+
+
+# Vendor, family, and first and last model of the kinds that have been measured or are common. The
+# numbers are those that Linux prints in /proc/cpuinfo.
+_KINDS = (
+    ("GenuineIntel", 6, range(85, 86), "intel-skylake-server"),
+    ("GenuineIntel", 6, range(106, 109), "intel-ice-lake-server"),
+    ("GenuineIntel", 6, range(143, 144), "intel-sapphire-rapids"),
+    ("GenuineIntel", 6, range(151, 155), "intel-alder-lake"),
+    ("GenuineIntel", 6, range(167, 168), "intel-rocket-lake"),
+    ("GenuineIntel", 6, range(173, 175), "intel-granite-rapids"),
+    ("GenuineIntel", 6, range(207, 208), "intel-emerald-rapids"),
+    ("AuthenticAMD", 23, range(1, 49), "amd-zen"),
+    ("AuthenticAMD", 23, range(49, 160), "amd-zen-2"),
+    ("AuthenticAMD", 25, range(16), "amd-zen-3"),
+    ("AuthenticAMD", 25, range(16, 32), "amd-zen-4"),
+    ("AuthenticAMD", 25, range(32, 96), "amd-zen-3"),
+    ("AuthenticAMD", 25, range(96, 176), "amd-zen-4"),
+    ("AuthenticAMD", 26, range(256), "amd-zen-5"),
+)
+
+
+def kind_of(processor: Processor) -> str:
+    """Return a plain name such as "intel-sapphire-rapids" for a processor.
+
+    A processor that the table does not hold gets the name that the operating system has for it, in
+    lower case with hyphens.
+    """
+    for vendor, family, models, kind in _KINDS:
+        if (vendor, family) == processor[:2] and processor.model in models:
+            return kind
+    words = re.sub(r"\((r|tm)\)|\bcpu\b|@.*", " ", processor.name.lower())
+    return re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "unknown"
+
+
+def this_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
+    """Return the processor of this machine.
+
+    Parameters
+    ----------
+    cpuinfo : pathlib.Path
+        File in which Linux describes the processors. Where it does not exist, only the name is
+        known.
+    """
+    fields: dict[str, str] = {}
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text("utf-8").splitlines():
+            key, _, value = line.partition(":")
+            # The first processor stands for all.
+            fields.setdefault(key.strip(), value.strip())
+    return Processor(
+        vendor=fields.get("vendor_id", ""),
+        family=int(fields.get("cpu family", 0)),
+        model=int(fields.get("model", 0)),
+        name=fields.get("model name") or platform.processor() or platform.machine(),
+    )

@@ -1,0 +1,149 @@
+"""Evaluation of failures: those of one defect should form a group and find each other."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.quality.baselines import BM25, Bm25, TokenTfIdf
+from bench.quality.measures import Figure, figures, ranked, reciprocal_rank
+from flashwasm.errors import DTypeError
+from flashwasm.qe.defects.failure_clusters import cluster_failures
+from flashwasm.qe.defects.failure_library import TEXT_END
+from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+
+__all__ = ["measure_failures", "read_labelled"]
+
+Array = npt.NDArray[Any]
+_SEED = 0
+_RESAMPLES = 200
+_LONGEST_LINE = 1 << 24
+
+
+def read_labelled(path: str | Path) -> tuple[list[str], list[str]]:
+    """Return texts of failures and the defects behind them.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        File with a line of JSON for each failure, which holds ``text`` and ``defect`` (or
+        ``mutant``).
+
+    Raises
+    ------
+    DTypeError
+        If a line is something else.
+    """
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
+        # A longer line is cut and then is no JSON, so that such a file is not read to its end.
+        lines = iter(lambda: file.readline(_LONGEST_LINE), "")
+        pairs = [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    return [text for text, _ in pairs], [defect for _, defect in pairs]
+
+
+def _read_line(line: str, place: str) -> tuple[str, str]:
+    """Return text and defect of a line."""
+    try:
+        row = json.loads(line)
+        return str(row["text"]), str(row["defect"] if "defect" in row else row["mutant"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"{place}: expected JSON with text and defect, got {line.strip()!r:.80}"
+        raise DTypeError(message) from error
+
+
+def measure_failures(
+    name: str, texts: Sequence[str], defects: Sequence[str], advance: Callable[[int, int], None]
+) -> list[Figure]:
+    """Group failures, and search with each for the others of its defect.
+
+    Parameters
+    ----------
+    name : str
+        Name of the collection.
+    texts, defects : sequence of str
+        Text of each failure, and its defect.
+    advance : callable
+        Function that is called with the number of queries done and their total.
+    """
+    if not texts:
+        return []
+    failures = [read_failure(text) for text in texts]
+    data = f"{name}, {len(set(defects))} defects"
+    groups = np.zeros(len(texts), np.int64)
+    for number, cluster in enumerate(cluster_failures(failures)):
+        groups[cluster.members] = number
+    found = _clustering(
+        data,
+        {
+            "flashwasm": groups,
+            "type and message": _codes([(f.exception, f.message) for f in failures]),
+            "type and all frames": _codes([(f.exception, f.frames) for f in failures]),
+            "type": _codes([f.exception for f in failures]),
+        },
+        _codes(defects),
+    )
+    sizes = Counter(defects)
+    labels = np.array(defects)
+    queries = [i for i, defect in enumerate(defects) if sizes[defect] > 1]
+    rankers: dict[str, Callable[[int], Array]] = {
+        "flashwasm": _matching(failures),
+        "TF-IDF": TokenTfIdf(texts).scores,
+        BM25: Bm25(texts).scores,
+    }
+    measured: dict[str, dict[str, Array]] = {"MRR": {}}
+    for method, scores in rankers.items():
+        ranks: list[float] = []
+        for query in queries:
+            advance(len(measured["MRR"]) * len(queries) + len(ranks), len(rankers) * len(queries))
+            ranks.append(reciprocal_rank(labels[ranked(scores(query), query)] == labels[query]))
+        measured["MRR"][method] = np.array(ranks)
+    return found + (figures("defect retrieval", data, measured, "TF-IDF") if queries else [])
+
+
+def _matching(failures: Sequence[Failure]) -> Callable[[int], Array]:
+    """Return a ranker like `FailureLibrary.match`: equal signatures first, then similar texts."""
+    terms = TfIdfMatrix("characters", [failure.text[-TEXT_END:] for failure in failures])
+    signatures = _codes([failure.signature for failure in failures])
+
+    def scores(query: int) -> Array:
+        # A cosine is at most 1, so 2 puts equal signatures before all others.
+        found: Array = terms.scores(query) + 2 * (signatures == signatures[query])
+        return found
+
+    return scores
+
+
+def _clustering(data: str, methods: dict[str, Array], defects: Array) -> list[Figure]:
+    """Compare groups with the defects. Intervals come from resampling the failures in pairs."""
+    index = importlib.import_module("sklearn.metrics").adjusted_rand_score
+    rng = np.random.default_rng(_SEED)
+    n = len(defects)
+    samples = [rng.integers(0, n, n) for _ in range(_RESAMPLES)]
+    reference = "type and message"
+    values = {name: float(index(defects, groups)) for name, groups in methods.items()}
+    drawn = {
+        name: np.array([index(defects[s], groups[s]) for s in samples])
+        for name, groups in methods.items()
+    }
+    found = []
+    for name, value in values.items():
+        over, low, high = None, None, None
+        if name != reference:
+            over = value - values[reference]
+            low, high = map(float, np.percentile(drawn[name] - drawn[reference], [2.5, 97.5]))
+        found.append(Figure("defect groups", data, n, name, "ARI", value, over, low, high))
+    return found
+
+
+def _codes(keys: Sequence[Hashable]) -> Array:
+    """Return a number for each distinct key."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])

@@ -1,0 +1,82 @@
+"""Results that are kept in `bench/results/`, and the tables and picture that are made from them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+from bench.findings import Comparison
+from bench.processor import kind_of, this_processor
+from flashwasm.storage.atomic_files import write_atomically
+
+__all__ = ["PICTURE", "TABLES", "picture_of", "read_results", "record_result", "tables_of"]
+
+_ROOT = Path(__file__).parent.parent
+_RESULTS = _ROOT / "bench" / "results"
+TABLES = _ROOT / "docs" / "performance-tables.md"
+PICTURE = _ROOT / "docs" / "performance.svg"
+
+_HEAD = """\
+# Figures of `python -m bench`
+
+This file is made by `python -m bench render` from the files in `bench/results/`, one for each kind
+of processor. Change those, not this. [Performance](performance.md) says how the figures are taken.
+"""
+
+
+def record_result(found: Comparison) -> Path:
+    """Write findings to the file of this kind of processor, and return its path.
+
+    Parameters
+    ----------
+    found : Comparison
+        A whole run.
+    """
+    processor = this_processor()
+    found.facts |= {
+        "processor": processor.name,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+    path = _RESULTS / f"{kind_of(processor)}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, [(json.dumps(found.as_dict(), indent=1) + "\n").encode()])
+    return path
+
+
+def read_results(folder: Path = _RESULTS) -> dict[str, Comparison]:
+    """Return the results that are kept, by kind of processor.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the JSON files.
+    """
+    return {
+        path.stem: Comparison.from_dict(json.loads(path.read_text("utf-8")))
+        for path in sorted(folder.glob("*.json"))
+    }
+
+
+def tables_of(results: dict[str, Comparison]) -> str:
+    """Return results as Markdown: a chapter for each kind of processor."""
+    parts = [_HEAD]
+    for kind, found in results.items():
+        _, _, rest = found.markdown().partition("\n")
+        # The report's own headings move one level down, below the processor's.
+        parts.append(f"## {kind}\n{rest.replace(chr(10) + '## ', chr(10) + '### ')}")
+    return "\n".join(parts)
+
+
+def picture_of(results: dict[str, Comparison]) -> bytes:
+    """Return a picture of the latest result, as SVG.
+
+    Raises
+    ------
+    CapabilityError
+        If matplotlib is not installed.
+    """
+    from bench.plots import picture  # noqa: PLC0415 - it loads matplotlib.
+
+    latest = max(results.values(), key=lambda found: str(found.facts.get("date", "")))
+    return picture(latest, PICTURE.name)

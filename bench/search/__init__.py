@@ -1,0 +1,1 @@
+"""Comparison of the indexes with other libraries: recall, queries a second, building, memory."""

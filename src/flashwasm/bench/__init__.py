@@ -1,1 +1,0 @@
-"""Benchmarks: cases, a runner that checks results before it times them, and reports."""

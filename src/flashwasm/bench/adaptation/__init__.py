@@ -1,1 +1,0 @@
-"""Steps of training an adapter, and what feedback is worth to a suite."""

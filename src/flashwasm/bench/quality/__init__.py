@@ -1,1 +1,0 @@
-"""How well the quality-engineering workloads find what they should, beside baselines."""

@@ -1,1 +1,0 @@
-"""Exact and graph indexes beside other libraries: recall, queries a second, building and memory."""

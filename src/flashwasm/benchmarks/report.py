@@ -1,0 +1,156 @@
+"""Tables of results, for the terminal and as Markdown."""
+
+from __future__ import annotations
+
+import math
+import platform
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from flashwasm.host.engine import wasmtime_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flashwasm.benchmarks.lengths import Length
+    from flashwasm.benchmarks.measurement import Result
+
+    Rows = list[tuple[str, ...]]
+
+OPERATION_HEADINGS = (
+    "operation",
+    "size",
+    "median",
+    "best",
+    "rate",
+    "with copies",
+    "copying",
+    "over NumPy",
+    "over scalar",
+    "over one read",
+    "error",
+)
+LENGTH_HEADINGS = (
+    "length",
+    "mask",
+    "flash",
+    "rate",
+    "stored scores",
+    "over stored",
+    "over scalar",
+    "memory beyond operands",
+    "with stored scores",
+)
+# Columns that hold words are aligned to the left, columns of numbers to the right.
+_TEXT = {
+    "operation",
+    "size",
+    "peer",
+    "version",
+    "what is run",
+    "case",
+    "library",
+    "note",
+    "what",
+    "figure",
+    "status",
+    "mask",
+    "step",
+    "by",
+    "feedback",
+    "collection",
+    "metric",
+    "tests that changed",
+}
+
+
+def duration(seconds: float) -> str:
+    """Return a time with three digits and its unit."""
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.2f} µs"
+
+
+def result_row(result: Result) -> tuple[str, ...]:
+    """Return the cells of one case, in the order of `OPERATION_HEADINGS`."""
+    return (
+        result.operation,
+        result.size,
+        duration(result.median),
+        duration(result.best),
+        f"{result.rate:.1f} {result.unit}",
+        duration(result.with_copies),
+        f"{result.copy_share:.0%}",
+        f"{result.speedup_over_numpy:.2f}x",
+        f"{result.speedup_over_scalar:.1f}x",
+        f"{result.one_read / result.best:.2f}x" if result.one_read else "",
+        f"{result.error:.1e}",
+    )
+
+
+def length_row(found: Length) -> tuple[str, ...]:
+    """Return the cells of attention at one length, in the order of `LENGTH_HEADINGS`."""
+    return (
+        str(found.length),
+        "causal" if found.causal else "full",
+        duration(found.flash),
+        f"{found.rate:.1f} GFLOP/s",
+        duration(found.materialized),
+        f"{found.materialized / found.flash:.2f}x",
+        "" if math.isnan(found.scalar) else f"{found.scalar / found.flash:.1f}x",
+        f"{found.flash_bytes / 1e6:.2f} MB",
+        f"{found.materialized_bytes / 1e6:.2f} MB",
+    )
+
+
+def terminal_table(title: str, headings: Sequence[str], rows: Rows) -> Table:
+    """Return rows as a table for the terminal."""
+    content = Table(title=title, title_justify="left")
+    for heading in headings:
+        content.add_column(heading, justify="left" if heading in _TEXT else "right")
+    for row in rows:
+        content.add_row(*row)
+    return content
+
+
+def markdown_table(title: str, headings: Sequence[str], rows: Rows) -> str:
+    """Return rows as a Markdown table under a heading."""
+    everything = [tuple(headings), ("---",) * len(headings), *rows]
+    lines = ["| " + " | ".join(row) + " |" for row in everything]
+    return "\n".join([f"## {title}", "", *lines, ""])
+
+
+def operations_markdown(results: Sequence[Result], title: str) -> str:
+    """Return results as a Markdown table under a heading, and a list of the baselines."""
+    baselines = sorted({f"* {r.operation}: {r.baseline}" for r in results})
+    content = markdown_table(title, OPERATION_HEADINGS, [result_row(r) for r in results])
+    return "\n".join([content, "NumPy baselines:", "", *baselines, ""])
+
+
+def threads_title(facts: dict[str, Any]) -> str:
+    """Return a title that names the numbers of threads, which figures depend on most."""
+    return f"flashwasm, {facts['threads']} thread(s); NumPy's threads: {facts['numpy_threads']}"
+
+
+def machine(threads: int, numpy_threads: str) -> dict[str, Any]:
+    """Return the facts of this machine and its software that figures depend on.
+
+    Parameters
+    ----------
+    threads : int
+        Threads of the runtimes that are measured.
+    numpy_threads : str
+        Number of threads that NumPy's BLAS was told to use.
+    """
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "wasmtime": wasmtime_version(),
+        "threads": threads,
+        "numpy_threads": numpy_threads,
+    }

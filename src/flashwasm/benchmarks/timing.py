@@ -1,0 +1,157 @@
+"""The timing loop: contenders take turns, so that a busy machine slows all of them alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean, median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    # A function that makes a number of calls and returns the seconds that they took.
+    Timer = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Limits of how long to measure.
+
+    Attributes
+    ----------
+    seconds : float
+        Duration of the measurements of all contenders together.
+    least_rounds, most_rounds : int
+        Smallest and largest number of measurements of each contender, whatever ``seconds`` says.
+    least_measurement : float
+        Seconds that one measurement lasts at least. Shorter calls are repeated within it, because
+        reading the clock takes time, too. 0 measures each call by itself.
+    """
+
+    seconds: float = 1.5
+    least_rounds: int = 5
+    most_rounds: int = 400
+    least_measurement: float = 3e-4
+
+    @classmethod
+    def of_rounds(cls, rounds: int, seconds: float = 0.0, most: int | None = None) -> Effort:
+        """Return the effort of measuring single calls in so many rounds.
+
+        Parameters
+        ----------
+        rounds : int
+            Number of rounds.
+        seconds : float, default 0
+            Duration to go on for, in more rounds.
+        most : int, optional
+            Largest number of rounds. None means ``rounds``.
+        """
+        return cls(seconds, rounds, rounds if most is None else most, least_measurement=0.0)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Durations of a contender's calls.
+
+    Attributes
+    ----------
+    seconds : tuple of float
+        Seconds of a call, one value a measurement.
+    """
+
+    seconds: tuple[float, ...]
+
+    @property
+    def best(self) -> float:
+        """Smallest duration."""
+        return min(self.seconds)
+
+    @property
+    def median(self) -> float:
+        """Median duration."""
+        return median(self.seconds)
+
+    @property
+    def mean(self) -> float:
+        """Mean duration."""
+        return mean(self.seconds)
+
+    @property
+    def rounds(self) -> int:
+        """Number of measurements."""
+        return len(self.seconds)
+
+    def quantile(self, share: float) -> float:
+        """Return the duration that this share of the measurements does not exceed."""
+        return float(np.quantile(self.seconds, share))
+
+
+def timer(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Timer:
+    """Return a timer of a function.
+
+    Parameters
+    ----------
+    run : callable
+        Function to time.
+    before : callable, optional
+        Function that is called before each call of ``run`` and is not timed.
+    """
+
+    def seconds(loops: int) -> float:
+        start = perf_counter()
+        for _ in range(loops):
+            run()
+        return perf_counter() - start
+
+    if before is None:
+        return seconds
+
+    def prepared(loops: int) -> float:
+        total = 0.0
+        for _ in range(loops):
+            before()
+            total += seconds(1)
+        return total
+
+    return prepared
+
+
+def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]:
+    """Time contenders in turn, round after round.
+
+    A contender finds in the processor's caches what the one before it left there. So each
+    measurement follows a call of the same contender that is not timed, unless there is only one.
+
+    Parameters
+    ----------
+    timers : mapping of str to callable
+        Timer of each contender, by its name.
+    effort : Effort
+        Limits of how long to measure.
+
+    Returns
+    -------
+    dict of str to Times
+    """
+    loops = {name: loops_for(seconds, effort) for name, seconds in timers.items()}
+    runs: dict[str, list[float]] = {name: [] for name in timers}
+    end = perf_counter() + effort.seconds
+    rounds = 0
+    while rounds < effort.least_rounds or (perf_counter() < end and rounds < effort.most_rounds):
+        for name, seconds in timers.items():
+            if len(timers) > 1:
+                seconds(1)
+            runs[name].append(seconds(loops[name]) / loops[name])
+        rounds += 1
+    return {name: Times(tuple(taken)) for name, taken in runs.items()}
+
+
+def loops_for(seconds: Timer, effort: Effort) -> int:
+    """Return how many calls one measurement needs to last long enough."""
+    once = seconds(1)
+    if once > effort.least_measurement:
+        return 1
+    return max(1, int(effort.least_measurement / min(once, seconds(1), seconds(1))))

@@ -1,0 +1,284 @@
+"""The measurements of `flashwasm bench`, and their report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flashwasm.benchmarks.cases.table import CASES
+from flashwasm.benchmarks.lengths import LENGTHS, Length, run_lengths
+from flashwasm.benchmarks.measurement import Result, run_cases
+from flashwasm.benchmarks.report import (
+    LENGTH_HEADINGS,
+    OPERATION_HEADINGS,
+    length_row,
+    machine,
+    markdown_table,
+    operations_markdown,
+    result_row,
+    terminal_table,
+    threads_title,
+)
+from flashwasm.benchmarks.timing import Effort
+from flashwasm.qe import WORKLOADS, WorkloadBenchmark, benchmark_workload
+from flashwasm.qe.workloads.strategies import StrategyResult, run_strategies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flashwasm.benchmarks.report import Rows
+
+    Section = tuple[str, Sequence[str], Rows]
+
+__all__ = ["Findings", "known_operations", "run", "steps"]
+
+_ATTENTION_HEADINGS = (
+    "workload",
+    "heads x length x dim",
+    "stored scores, ms",
+    "flash, ms",
+    "speed-up",
+    "target",
+    "memory saved",
+    "verdict",
+)
+_OPERATION_HEADINGS = ("operation", "warm, ms", "cold, ms", "NumPy, ms", "target, ms", "verdict")
+_STRATEGY_HEADINGS = (
+    "strategy",
+    "one call, ms",
+    "a batch of 8, ms",
+    "32 of length 64, ms",
+    "peak memory, MB",
+)
+_EFFORT = Effort()
+_QUICK_EFFORT = Effort(seconds=0.05, least_rounds=2)
+_QUICK_LENGTHS = (128, 512)
+
+
+@dataclass
+class Findings:
+    """Everything that a run measured.
+
+    Attributes
+    ----------
+    facts : dict
+        The machine, versions and numbers of threads.
+    results : list of Result
+        Operations.
+    lengths : list of Length
+        Attention against its length.
+    workloads : list of WorkloadBenchmark
+        The workloads of quality engineering.
+    strategies : list of StrategyResult
+        The strategies that the workloads choose from.
+    """
+
+    command: ClassVar[str] = "flashwasm bench"
+
+    facts: dict[str, Any]
+    results: list[Result] = field(default_factory=list)
+    lengths: list[Length] = field(default_factory=list)
+    workloads: list[WorkloadBenchmark] = field(default_factory=list)
+    strategies: list[StrategyResult] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything for JSON. NaN, which JSON does not have, becomes None."""
+        plain: dict[str, Any] = without_nan(self._document())
+        return plain
+
+    def _document(self) -> dict[str, Any]:
+        """Return everything by name."""
+        document: dict[str, Any] = {"machine": self.facts}
+        if self.results:
+            document["results"] = [found.as_dict() for found in self.results]
+        if self.lengths:
+            document["lengths"] = [asdict(found) for found in self.lengths]
+        if self.workloads:
+            document["workloads"] = [found.as_dict() for found in self.workloads]
+            document["strategies"] = [found.as_dict() for found in self.strategies]
+        return document
+
+    @property
+    def missed(self) -> bool:
+        """True if a target was missed."""
+        return any(not found.meets_target for found in self.workloads)
+
+    def tables(self) -> list[Any]:
+        """Return the tables for the terminal."""
+        tables = [terminal_table(*section) for section in self.sections()]
+        if self.results:
+            rows = [result_row(result) for result in self.results]
+            title = threads_title(self.facts)
+            tables.insert(0, terminal_table(title, OPERATION_HEADINGS, rows))
+        return tables
+
+    def markdown(self) -> str:
+        """Return the report as Markdown."""
+        parts = []
+        if self.results:
+            parts.append(operations_markdown(self.results, threads_title(self.facts)))
+        sections = self.sections()
+        if sections:
+            notes = "\n".join(f"* {note}" for note in self.notes())
+            parts.insert(0, f"# Figures of `{self.command}`\n\n{notes}\n")
+        parts += [markdown_table(*section) for section in sections]
+        return "\n".join(parts)
+
+    def sections(self) -> list[Section]:
+        """Return title, headings and rows of each table except that of the operations."""
+        found: list[Section] = []
+        if self.lengths:
+            rows = [length_row(length) for length in self.lengths]
+            found.append(("Attention against its length, one thread", LENGTH_HEADINGS, rows))
+        if self.workloads:
+            rows = _attention_rows(self.workloads)
+            found.append(("Workloads: attention", _ATTENTION_HEADINGS, rows))
+            rows = _operation_rows(self.workloads)
+            found.append(("Workloads: operations, from Python", _OPERATION_HEADINGS, rows))
+            rows = _strategy_rows(self.strategies)
+            found.append(
+                ("Strategies: attention, 8 heads of 64, length 512", _STRATEGY_HEADINGS, rows)
+            )
+        return found
+
+    def notes(self) -> list[str]:
+        """Return the facts that the tables do not show, a line each."""
+        return [f"{name}: {value}" for name, value in self.facts.items()]
+
+
+def known_operations() -> set[str]:
+    """Return the names that ``--op`` may choose from."""
+    return {case.operation for case in CASES}
+
+
+def steps(suite: str, operations: Sequence[str], *, quick: bool = False) -> int:
+    """Return the number of steps of a command, for its progress bar.
+
+    Parameters
+    ----------
+    suite : {"ops", "attention", "workloads", "all"}
+        Name of the command.
+    operations : sequence of str
+        Operations to measure; all if it is empty.
+    quick : bool, default False
+        True if `run` will be told the same.
+    """
+    count = 0
+    if suite in {"ops", "all"}:
+        count += sum(not operations or case.operation in operations for case in CASES)
+    if suite in {"attention", "all"}:
+        count += 2 * len(_QUICK_LENGTHS if quick else LENGTHS)
+    if suite in {"workloads", "all"} and not quick:
+        count += len(WORKLOADS) + 1
+    return count
+
+
+def run(
+    suite: str,
+    operations: Sequence[str],
+    threading: tuple[int, str],
+    advance: Callable[[int], None],
+    *,
+    quick: bool = False,
+) -> Findings:
+    """Run the measurements of a command.
+
+    Parameters
+    ----------
+    suite : {"ops", "attention", "workloads", "all"}
+        Name of the command.
+    operations : sequence of str
+        Operations to measure; all if it is empty.
+    threading : (int, str)
+        Threads of the runtimes, and the number that NumPy's BLAS was told.
+    advance : callable
+        Function that is called with 1 after each step.
+    quick : bool, default False
+        True measures for a short time, at small lengths, and leaves out the workloads.
+
+    Returns
+    -------
+    Findings
+    """
+    threads, numpy_threads = threading
+    found = Findings(machine(threads, numpy_threads))
+    if suite in {"ops", "all"}:
+        chosen = [c for c in CASES if not operations or c.operation in operations]
+        for result in run_cases(chosen, threads, effort=_QUICK_EFFORT if quick else _EFFORT):
+            found.results.append(result)
+            advance(1)
+    if suite in {"attention", "all"}:
+        lengths = run_lengths(_QUICK_LENGTHS, _QUICK_EFFORT) if quick else run_lengths()
+        for length in lengths:
+            found.lengths.append(length)
+            advance(1)
+    if suite in {"workloads", "all"} and not quick:
+        for name in WORKLOADS:
+            found.workloads.append(benchmark_workload(name))
+            advance(1)
+        found.strategies = run_strategies()
+        advance(1)
+    return found
+
+
+def without_nan(value: Any) -> Any:
+    """Return a document with None in the place of each NaN."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _attention_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
+    """Return a row for the attention of each workload."""
+    return [
+        (
+            one.workload,
+            one.shape,
+            f"{one.baseline_ms:.2f}",
+            f"{one.flash_ms:.2f}",
+            f"{one.speedup:.2f}",
+            f"{one.target_speedup:.2f}",
+            f"{one.memory_reduction:.0%}",
+            _verdict(met=one.meets_speedup),
+        )
+        for one in found
+    ]
+
+
+def _operation_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
+    """Return a row for each operation; one that was not measured says why."""
+    return [
+        (
+            one.name,
+            *(_time(value) for value in (one.warm_ms, one.cold_ms, one.numpy_ms)),
+            f"{one.target_ms:g}",
+            f"not measured: {one.missing}" if one.missing else _verdict(met=one.meets_target),
+        )
+        for workload in found
+        for one in workload.operations
+    ]
+
+
+def _strategy_rows(found: Sequence[StrategyResult]) -> Rows:
+    """Return a row for each strategy."""
+    return [
+        (
+            one.strategy,
+            *(f"{value:.2f}" for value in (one.call_ms, one.batch_ms, one.short_ms)),
+            f"{one.peak_memory_mb:.1f}",
+        )
+        for one in found
+    ]
+
+
+def _time(milliseconds: float | None) -> str:
+    """Return a time as text, or a dash if there is none."""
+    return "-" if milliseconds is None else f"{milliseconds:.3g}"
+
+
+def _verdict(*, met: bool) -> str:
+    """Return the word for a target that was met or missed."""
+    return "met" if met else "missed"

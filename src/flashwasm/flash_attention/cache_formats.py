@@ -1,0 +1,183 @@
+"""The formats in which a cache stores keys and values: ``enum storage`` of wasm/abi.h."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.errors import ShapeError
+from flashwasm.kernel_table import ATTENTION_PANEL, STORED_HALVES, STORED_INT8, STORED_PANELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+_INT8_MAX = 127
+
+
+class CacheArray(ABC):
+    """The keys of a cache, or its values, as a resident array.
+
+    Attributes
+    ----------
+    kind : int
+        Member of ``enum storage``.
+    rows : numpy.ndarray, shape (batch, heads, capacity, columns)
+        The array, with the strides that the kernel takes. A format of panels stores the numbers in
+        an order that no strides describe, so only `read` tells which number is which.
+    scales : numpy.ndarray, shape (batch, heads, capacity), or None
+        Factor of each row, for a format that has one.
+    """
+
+    kind: int
+    rows: Array
+    scales: Array | None = None
+
+    @abstractmethod
+    def write(self, at: Array, x: Array) -> None:
+        """Store rows.
+
+        Parameters
+        ----------
+        at : numpy.ndarray of int, shape (n,)
+            Positions of the rows.
+        x : numpy.ndarray of float32, shape (batch, heads, n, columns)
+            The rows.
+        """
+
+    @abstractmethod
+    def read(self, at: Array) -> Array:
+        """Return the rows at some positions, as float32."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of linear memory, with those of scales and padding."""
+        scales = 0 if self.scales is None else self.scales.nbytes
+        return math.prod(self.rows.strides[:1] + self.rows.shape[:1]) + scales
+
+
+class Float16Rows(CacheArray):
+    """Rows of float16."""
+
+    kind = STORED_HALVES
+
+    def __init__(self, runtime: Runtime, shape: tuple[int, ...]) -> None:
+        self.rows = runtime.empty(shape, np.float16)
+
+    def write(self, at: Array, x: Array) -> None:
+        """Store rows, rounded to float16."""
+        self.rows[:, :, at] = x
+
+    def read(self, at: Array) -> Array:
+        """Return the rows at some positions, as float32."""
+        return self.rows[:, :, at].astype(np.float32)
+
+
+class Float32Panels(CacheArray):
+    """Rows of float32 in panels, the order in which the kernel multiplies them.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        Runtime in whose linear memory the panels lie.
+    shape : tuple of int
+        (batch, heads, capacity, columns), with a capacity that is a multiple of the panel.
+    values : bool
+        True for values, whose panels are made of columns. Those of keys are made of rows.
+    """
+
+    kind = STORED_PANELS
+    dtype: type = np.float32
+    # Number of rows of values, or of columns of keys, that lie side by side.
+    _pair = 1
+    # The columns of keys are padded to a multiple of this.
+    _key_columns = 1
+
+    def __init__(self, runtime: Runtime, shape: tuple[int, ...], *, values: bool) -> None:
+        batch, heads, capacity, self._columns = shape
+        multiple = ATTENTION_PANEL if values else self._key_columns
+        padded = math.ceil(self._columns / multiple) * multiple
+        across, along = (padded, capacity) if values else (capacity, padded)
+        tiles = (across // ATTENTION_PANEL, along // self._pair, ATTENTION_PANEL, self._pair)
+        storage = runtime.empty((batch, heads, *tiles), self.dtype)
+        storage[...] = 0
+        # A view whose axes are (batch, heads, group of rows, row in its group, group of columns,
+        # column in its group).
+        self._tiles = storage.transpose((0, 1, 3, 5, 2, 4) if values else (0, 1, 2, 4, 3, 5))
+        self.rows = storage.reshape(batch, heads, capacity, padded)[..., : self._columns]
+
+    def write(self, at: Array, x: Array) -> None:
+        """Store rows, padded with zeros."""
+        groups, width = self._tiles.shape[-2:]
+        padded = np.zeros((*x.shape[:-1], groups * width), self.dtype)
+        padded[..., : self._columns] = x
+        group, row = np.divmod(at, self._tiles.shape[3])
+        self._tiles[:, :, group, row] = padded.reshape(*x.shape[:-1], groups, width)
+
+    def read(self, at: Array) -> Array:
+        """Return the rows at some positions, as float32."""
+        group, row = np.divmod(at, self._tiles.shape[3])
+        tiles = self._tiles[:, :, group, row]
+        return tiles.reshape(*tiles.shape[:3], -1)[..., : self._columns].astype(np.float32)
+
+
+class Int8Panels(Float32Panels):
+    """Rows of int8 in panels, each row with a factor.
+
+    A row is stored as round(127 x / greatest), where greatest is its greatest magnitude, and its
+    factor is greatest / 127. A row that is not finite has the factor NaN.
+    """
+
+    kind = STORED_INT8
+    dtype = np.int8
+    scales: Array
+    _pair = 2
+    _key_columns = 8
+
+    def __init__(self, runtime: Runtime, shape: tuple[int, ...], *, values: bool) -> None:
+        super().__init__(runtime, shape, values=values)
+        self.scales = runtime.empty(shape[:3])
+        self.scales[...] = 0
+
+    def write(self, at: Array, x: Array) -> None:
+        """Store rows, rounded to the nearest of 255 steps."""
+        greatest = np.abs(x).max(axis=-1, initial=0.0)
+        scales = np.where(np.isfinite(greatest), greatest, np.nan).astype(np.float32) / _INT8_MAX
+        usable = np.where(scales > 0, scales, 1.0)[..., None]
+        with np.errstate(invalid="ignore"):
+            steps = np.where(np.isnan(scales)[..., None], 0.0, np.rint(x / usable))
+        super().write(at, np.clip(steps, -_INT8_MAX, _INT8_MAX))
+        self.scales[:, :, at] = scales
+
+    def read(self, at: Array) -> Array:
+        """Return the rows at some positions, times their factors."""
+        return super().read(at) * self.scales[:, :, at][..., None]
+
+
+def cache_arrays(
+    runtime: Runtime, dtype: str, batch: int, heads: int, capacity: int, dims: tuple[int, int]
+) -> tuple[CacheArray, CacheArray]:
+    """Return the arrays for the keys and for the values of a cache."""
+    rows = math.ceil(capacity / ATTENTION_PANEL) * ATTENTION_PANEL
+    keys, values = ((batch, heads, rows, columns) for columns in dims)
+    if dtype == "float16":
+        return Float16Rows(runtime, keys), Float16Rows(runtime, values)
+    panels = Float32Panels if dtype == "float32" else Int8Panels
+    return panels(runtime, keys, values=False), panels(runtime, values, values=True)
+
+
+def check_range(x: Array, name: str, dtype: str) -> None:
+    """Raise ShapeError if a finite number is too large for the format."""
+    largest = float(np.finfo(np.float16).max)
+    if dtype != "float16" or not x.size:
+        return
+    finite = np.abs(np.where(np.isfinite(x), x, 0.0))
+    if float(finite.max()) > largest:
+        message = f"{name}: expected magnitudes up to {largest:g}, float16's, got {finite.max():g}"
+        raise ShapeError(message)

@@ -1,0 +1,58 @@
+"""The budget of a test run: a number of tests, or the seconds that they may take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import ShapeError
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.selected_tests import SelectedTest
+
+__all__ = ["parse_budget", "within_budget"]
+
+# Seconds that a test without a recorded time is assumed to take.
+_UNKNOWN_SECONDS = 0.1
+
+
+def parse_budget(budget: str) -> float | int:
+    """Return seconds as a float for ``60s`` or ``2m``, or a number of tests as an int for ``60``.
+
+    Raises
+    ------
+    ShapeError
+        If the text has none of these forms, or the number of tests is 0.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m)|([1-9]\d*)", budget.strip())
+    if not found:
+        raise ShapeError(f"budget {budget!r}: expected seconds as 60s, minutes as 2m, or a number")
+    if found[3]:
+        return int(found[3])
+    return float(found[1]) * (60 if found[2] == "m" else 1)
+
+
+def within_budget(
+    tests: Sequence[SelectedTest], budget: float, times: Mapping[str, float]
+) -> list[SelectedTest]:
+    """Return the first tests that fit into a budget.
+
+    Parameters
+    ----------
+    tests : sequence of SelectedTest
+        Tests, the most relevant first.
+    budget : int or float
+        Number of tests as an int, or seconds as a float.
+    times : mapping of str to float
+        Seconds that each test took before, by node id. A test that is missing counts as 0.1 s.
+    """
+    if isinstance(budget, int):
+        return list(tests[:budget])
+    chosen, spent = [], 0.0
+    for selected in tests:
+        spent += times.get(selected.test.nodeid, _UNKNOWN_SECONDS)
+        if spent > budget:
+            break
+        chosen.append(selected)
+    return chosen

@@ -1,0 +1,170 @@
+"""Groups of duplicate tests, in tiers of how certain it is that they do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flashwasm.qe.duplicates.function_body import FunctionBody, read_bodies
+from flashwasm.qe.duplicates.parametrization import parametrized
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+
+if TYPE_CHECKING:
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["DuplicateGroup", "find_duplicates"]
+
+# Cosine of character tf-idf from which the texts of tests with the same coverage count as similar.
+_SIMILAR_TEXT = 0.6
+# Number of parameters that a suggested test has at most. Tests that differ in more places share a
+# scheme, not a subject. pylint calls more than five arguments too many, too.
+_MOST_PARAMETERS = 5
+# Number of tests with equal coverage above which that says nothing: every test runs those lines.
+_MOST_WITH_EQUAL_COVERAGE = 50
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Tests that do the same.
+
+    Parameters
+    ----------
+    tier : int
+        Certainty. 1: the bodies are the same. 2: they are the same except for literals. 3: the
+        tests run the same lines, and their texts are similar.
+    tests : list of CollectedTest
+        Two tests or more.
+    reason : str
+        Reason why they are a group, in words.
+    suggestion : str or None
+        Source of the parametrised test that could replace them, in tier 2 only.
+    """
+
+    tier: int
+    tests: list[CollectedTest]
+    reason: str
+    suggestion: str | None = None
+
+
+def find_duplicates(
+    tests: Sequence[CollectedTest],
+    *,
+    coverage: CoverageIndex | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[DuplicateGroup]:
+    """Return groups of tests that do the same, the most certain first.
+
+    Parameters
+    ----------
+    tests : sequence of CollectedTest
+        Tests of a suite.
+    coverage : CoverageIndex, optional
+        Lines that each test runs. Without it there are no groups of tier 3.
+    progress : callable, optional
+        Function that is called with the number of tests whose text was counted for tier 3 and the
+        number of tests.
+
+    Returns
+    -------
+    list of DuplicateGroup
+        Groups of tier 1, then of tier 2, then of tier 3.
+    """
+    bodies = read_bodies(list(tests))
+    groups = []
+    for alike in _grouped(bodies, lambda body: body.exact):
+        names = "" if len({b.node.name for b in alike}) == 1 else ", but for the name"
+        groups.append(DuplicateGroup(1, [b.test for b in alike], f"the body is the same{names}"))
+    # In tier 2, the first of each set of identical tests stands for all of them.
+    firsts = list({body.exact: body for body in reversed(bodies)}.values())[::-1]
+    for alike in _grouped(firsts, lambda body: f"{body.test.path}{body.shape}"):
+        differing = _differing(alike)
+        if len(set(differing)) > _MOST_PARAMETERS:
+            continue
+        where = "literal differs" if len(differing) == 1 else "literals differ"
+        groups.append(
+            DuplicateGroup(
+                2,
+                [b.test for b in alike],
+                f"only {len(differing)} {where}",
+                parametrized(alike),
+            )
+        )
+    if coverage is not None:
+        known = {frozenset(t.nodeid for t in group.tests) for group in groups}
+        groups += [
+            group
+            for group in _same_coverage(tests, coverage, progress)
+            if not any(frozenset(t.nodeid for t in group.tests) <= ids for ids in known)
+        ]
+    return groups
+
+
+def _grouped(
+    bodies: Sequence[FunctionBody], key: Callable[[FunctionBody], str]
+) -> list[list[FunctionBody]]:
+    """Return the bodies that share a key with another one, in groups."""
+    groups: dict[str, list[FunctionBody]] = {}
+    for body in bodies:
+        groups.setdefault(key(body), []).append(body)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _differing(bodies: Sequence[FunctionBody]) -> list[tuple[str, ...]]:
+    """Return, for each place where the literals of some bodies differ, the literals there."""
+    places = zip(*(body.literals for body in bodies), strict=True)
+    return [values for values in places if len(set(values)) > 1]
+
+
+def _same_coverage(
+    tests: Sequence[CollectedTest],
+    coverage: CoverageIndex,
+    progress: Callable[[int, int], None] | None,
+) -> list[DuplicateGroup]:
+    """Return the groups of tier 3: tests with equal coverage and similar texts."""
+    by_id = {nodeid: test for test in tests for nodeid in (test.nodeid, *test.also)}
+    # Each test runs its own lines, so the test files do not count.
+    own_files = sorted({Path(test.path).name for test in tests})
+    sets = []
+    for group in coverage.identical(without=own_files):
+        # The cases of a parametrised test are one test here.
+        found = {
+            test.nodeid: test
+            for nodeid in group
+            if (test := _test_of(nodeid.partition("[")[0], by_id)) is not None
+        }
+        if 1 < len(found) <= _MOST_WITH_EQUAL_COVERAGE:
+            sets.append(list(found.values()))
+    if not sets:
+        return []
+    # Terms are weighted over the whole suite: an idiom that all tests use makes none similar.
+    terms = TfIdfMatrix("characters", [test.source for test in tests], progress=progress)
+    at = {test.nodeid: i for i, test in enumerate(tests)}
+    groups = []
+    for equal in sets:
+        cosines = terms.between([at[test.nodeid] for test in equal])
+        left = list(range(len(equal)))
+        while left:
+            near = [i for i in left if cosines[left[0], i] >= _SIMILAR_TEXT]
+            left = [i for i in left if i not in near and i != left[0]]
+            if len(near) > 1:
+                least = float(np.min(cosines[near[0], near]))
+                reason = f"they run the same lines, and their texts are alike ({least:.2f})"
+                groups.append(DuplicateGroup(3, [equal[i] for i in near], reason))
+    return groups
+
+
+def _test_of(nodeid: str, by_id: dict[str, CollectedTest]) -> CollectedTest | None:
+    """Return the test of a node id in the coverage database, whose root may be another folder."""
+    if nodeid in by_id:
+        return by_id[nodeid]
+    found = [
+        test
+        for name, test in by_id.items()
+        if name.endswith(f"/{nodeid}") or nodeid.endswith(f"/{name}")
+    ]
+    return found[0] if len(found) == 1 else None

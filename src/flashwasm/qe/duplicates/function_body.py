@@ -1,0 +1,195 @@
+"""The body of a test function, with keys that tests of the same behaviour share.
+
+Two tests with the same source do the same only if their names mean the same. An attribute of
+``self`` belongs to the class, and a helper function to the file. Beside the body, a key therefore
+holds the meaning of each free name.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import TestCase
+
+from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["FunctionBody", "read_bodies"]
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# pytest's own fixtures, which mean the same in every file.
+_BUILTIN_FIXTURES = {
+    "cache",
+    "caplog",
+    "capfd",
+    "capfdbinary",
+    "capsys",
+    "capsysbinary",
+    "doctest_namespace",
+    "monkeypatch",
+    "pytestconfig",
+    "recwarn",
+    "request",
+    "tmp_path",
+    "tmp_path_factory",
+    "tmpdir",
+    "tmpdir_factory",
+}
+
+
+@dataclass(frozen=True)
+class FunctionBody:
+    """The function of a test.
+
+    Parameters
+    ----------
+    test : CollectedTest
+        The test.
+    node : ast.FunctionDef or ast.AsyncFunctionDef
+        Syntax tree of the function, without its docstring.
+    exact : str
+        Key of the body, with every literal. Tests with the same key do the same.
+    shape : str
+        The same key with a mark in the place of each literal. Tests with the same shape do the same
+        except for literals.
+    literals : list of str
+        Source of each literal, in order.
+    is_unittest : bool
+        True if the class derives from a ``TestCase``, which pytest cannot parametrise.
+    """
+
+    test: CollectedTest
+    node: FunctionNode
+    exact: str
+    shape: str
+    literals: list[str]
+    is_unittest: bool
+
+
+def read_bodies(tests: list[CollectedTest]) -> list[FunctionBody]:
+    """Return the bodies of tests.
+
+    Tests that call, assert and raise nothing are left out, and so are tests of files that cannot be
+    parsed or have changed since the tests were collected.
+    """
+    by_file: dict[Path, list[CollectedTest]] = {}
+    for test in tests:
+        by_file.setdefault(test.path, []).append(test)
+    bodies = []
+    for path, own in by_file.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(path.read_bytes())
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        module = _ModuleScope(path, tree)
+        bodies += [body for test in own if (body := module.body(test)) is not None]
+    return bodies
+
+
+class _ModuleScope:
+    """The functions of a file by line, and the meanings of the names that it imports.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file.
+    tree : ast.Module
+        Syntax tree of the file.
+    """
+
+    def __init__(self, path: Path, tree: ast.Module) -> None:
+        self._path = path
+        self._functions: dict[int, tuple[FunctionNode, ast.ClassDef | None]] = {}
+        self._find(tree, None)
+        self._meanings: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                # A relative import means another module in another folder, so the folder counts.
+                source = f"{path.parent if node.level else ''}{'.' * node.level}{node.module or ''}"
+                for alias in node.names:
+                    self._meanings[alias.asname or alias.name] = f"{source}:{alias.name}"
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    name = alias.name if alias.asname else alias.name.partition(".")[0]
+                    self._meanings[alias.asname or name] = name
+
+    def body(self, test: CollectedTest) -> FunctionBody | None:
+        """Return the body of a test of this file; None if there is none or it does nothing."""
+        node, owner = self._functions.get(test.line, (None, None))
+        if node is None:
+            return None
+        node = copy.deepcopy(node)
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+        if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in _walk(node.body)):
+            return None
+        context = self._context(node, owner)
+        decorators = [ast.dump(decorator) for decorator in node.decorator_list]
+        head = repr((type(node).__name__, ast.dump(node.args), decorators, context))
+        exact = head + "".join(ast.dump(statement) for statement in node.body)
+        marked, literals = mark_literals(node)
+        shape = head + "".join(ast.dump(statement) for statement in marked.body)
+        is_unittest = owner is not None and any(
+            ast.unparse(base).endswith("TestCase") for base in owner.bases
+        )
+        return FunctionBody(test, node, exact, shape, literals, is_unittest)
+
+    def _find(self, node: ast.AST, owner: ast.ClassDef | None) -> None:
+        """Record the functions inside a node, each with the nearest class around it."""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, _FUNCTIONS):
+                self._functions[child.lineno] = (child, owner)
+            self._find(child, child if isinstance(child, ast.ClassDef) else owner)
+
+    def _context(self, node: FunctionNode, owner: ast.ClassDef | None) -> list[str]:
+        """Return the meanings of the free names of a function, one line each."""
+        arguments = {argument.arg for argument in node.args.args}
+        names = {n.id for n in _walk(node.body) if isinstance(n, ast.Name)}
+        stored = {
+            n.id
+            for n in _walk(node.body)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
+        context = []
+        for name in sorted(names - stored - arguments):
+            if name in self._meanings:
+                context.append(f"{name} is {self._meanings[name]}")
+            elif not hasattr(builtins, name):
+                context.append(f"{name} is of {self._path}")
+        own_attributes = {
+            n.attr
+            for n in _walk(node.body)
+            if isinstance(n, ast.Attribute)
+            and isinstance(n.value, ast.Name)
+            and n.value.id in {"self", "cls"}
+        }
+        # The methods that unittest.TestCase defines are the same in all classes. Any other
+        # attribute may differ between them.
+        if owner is not None and not all(hasattr(TestCase, name) for name in own_attributes):
+            context.append(f"self is {owner.name} of {self._path}")
+        fixtures = arguments - {"self", "cls"} - _BUILTIN_FIXTURES
+        parametrised = {
+            name.strip()
+            for decorator in node.decorator_list
+            for constant in ast.walk(decorator)
+            if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+            for name in constant.value.split(",")
+        }
+        if fixtures - parametrised:
+            where = f"{owner.name} of " if owner is not None else ""
+            context.append(f"fixtures are of {where}{self._path}")
+        return context
+
+
+def _walk(statements: list[ast.stmt]) -> list[ast.AST]:
+    """Return all nodes of some statements."""
+    return [node for statement in statements for node in ast.walk(statement)]

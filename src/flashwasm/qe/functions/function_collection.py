@@ -1,0 +1,124 @@
+"""Collection of a program's functions by parsing its files."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flashwasm.errors import ShapeError
+from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
+from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_program_files
+
+__all__ = ["FunctionSource", "collect_functions", "program_files"]
+
+
+@dataclass(frozen=True)
+class FunctionSource:
+    """A function or method of a program.
+
+    Parameters
+    ----------
+    name : str
+        Qualified name.
+    path : pathlib.Path
+        File that defines it.
+    line : int
+        Line of its ``def``, counted from 1.
+    source : str
+        Source without decorators.
+    description : str
+        First paragraph of its docstring; "" if it has none.
+    """
+
+    name: str
+    path: Path
+    line: int
+    source: str
+    description: str = ""
+
+
+def program_files(path: str | Path, skipped: list[Skipped]) -> list[Path]:
+    """Return the Python files below a path, or the file at the path, without test files.
+
+    Folders that cannot be read are added to ``skipped``.
+    """
+    root = absolute_path(path)
+    return list(walk_program_files(root, skipped)) if root.is_dir() else [root]
+
+
+def collect_functions(
+    path: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> tuple[list[FunctionSource], list[Skipped]]:
+    """Find the functions of a program, without those of its tests, by parsing.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A folder, or one file.
+    progress : callable, optional
+        Function that is called with the number of files read so far and the number of files.
+
+    Returns
+    -------
+    tuple of (list of FunctionSource, list of Skipped)
+        The functions, and the files that could not be read.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such file or folder.
+    """
+    if not Path(path).exists():
+        raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
+    skipped: list[Skipped] = []
+    files = program_files(path, skipped)
+    functions: list[FunctionSource] = []
+    for done, file in enumerate(files):
+        parsed = _parse(file)
+        if isinstance(parsed, str):
+            skipped.append(Skipped(file, parsed))
+        else:
+            functions.extend(_functions(file, *parsed))
+        if progress is not None:
+            progress(done + 1, len(files))
+    return functions, skipped
+
+
+def _parse(file: Path) -> tuple[ast.Module, list[str]] | str:
+    """Return a file's syntax tree and lines, or the reason why it cannot be read."""
+    try:
+        if not file.is_file():
+            return "not a regular file"
+        if file.stat().st_size > LARGEST_SOURCE_BYTES:
+            return f"larger than {LARGEST_SOURCE_BYTES >> 20} MiB"
+        data = file.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(data)
+        return tree, data.decode("utf-8-sig", "replace").splitlines()
+    except SyntaxError as error:
+        return f"not Python: {error.msg}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"not Python: {error}"
+
+
+def _functions(file: Path, tree: ast.Module, lines: list[str]) -> Iterator[FunctionSource]:
+    """Yield the functions of a file, those inside classes and other functions included."""
+    pending: list[tuple[ast.AST, str]] = [(tree, "")]
+    while pending:
+        node, scope = pending.pop()
+        for child in ast.iter_child_nodes(node):
+            inner = scope
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                inner = f"{scope}{child.name}."
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                source = "\n".join(lines[child.lineno - 1 : child.end_lineno])
+                description = (ast.get_docstring(child) or "").partition("\n\n")[0]
+                name = f"{scope}{child.name}"
+                yield FunctionSource(name, file, child.lineno, source, description)
+            pending.append((child, inner))

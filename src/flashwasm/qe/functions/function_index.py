@@ -1,0 +1,319 @@
+"""The index of a program's functions, which finds those that words describe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.progress_bar import progress_report
+from flashwasm.qe.functions.function_collection import (
+    FunctionSource,
+    collect_functions,
+    program_files,
+)
+from flashwasm.qe.functions.function_index_file import (
+    FunctionScorerData,
+    read_functions,
+    write_functions,
+)
+from flashwasm.qe.functions.function_match import FunctionMatch
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
+from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+from flashwasm.qe.scoring.word_extraction import extract_words
+from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings
+from flashwasm.qe.suites.file_digests import file_digest
+from flashwasm.qe.suites.source_files import absolute_path
+from flashwasm.validation import positive_int
+
+if TYPE_CHECKING:
+    from flashwasm.encoder import SentenceEncoder
+    from flashwasm.qe.suites.source_files import Skipped
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["FunctionIndex"]
+
+Array = npt.NDArray[Any]
+# Number of descriptions whose embeddings are averaged. The mean hardly changes with more of them.
+_DESCRIPTIONS = 200
+
+
+class FunctionIndex:
+    """The functions of a program, ready to be searched. `build` and `load` make an index.
+
+    Parameters
+    ----------
+    functions : list of FunctionSource
+        The functions.
+    skipped : list of Skipped
+        Files that could not be read.
+    scorers : sequence of Scorer
+        Scorers that compare the functions with words.
+    missing : list of str
+        Packages or models that further scorers would need, with how to install them.
+    data : FunctionScorerData, optional
+        Origin of the functions, and the data of the scorers, for `save`.
+    """
+
+    def __init__(
+        self,
+        functions: list[FunctionSource],
+        skipped: list[Skipped],
+        scorers: Sequence[Scorer],
+        missing: list[str],
+        data: FunctionScorerData | None = None,
+    ) -> None:
+        self.functions = functions
+        self.skipped = skipped
+        self.missing = missing
+        self.scorers = [scorer.name for scorer in scorers]
+        self._scorers = list(scorers)
+        self._data = data or FunctionScorerData()
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        *,
+        model: str | Path | SentenceEncoder | None = None,
+        progress: bool = False,
+        cache: bool = True,
+        runtime: Runtime | None = None,
+    ) -> FunctionIndex:
+        """Collect the functions of a program, and embed their sources and their names.
+
+        If the default model is not installed, identifiers are compared instead. Sources, names and
+        queries are each centred by a mean of their own. That of the queries is estimated from the
+        program's docstrings.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            A folder, or one file. Test files are left out. Nothing is imported.
+        model : str, pathlib.Path or SentenceEncoder, optional
+            Name of an installed model, folder of a model, or an encoder; None is the default model.
+        progress : bool, default False
+            True to draw progress on stderr, if that is a terminal.
+        cache : bool, default True
+            True to keep embeddings and terms in the user's cache folder.
+        runtime : Runtime, optional
+            Sandbox to embed and compare in; the process-wide one when None.
+
+        Raises
+        ------
+        CapabilityError
+            If a model that was asked for, or scikit-learn in its place, is not installed.
+        ShapeError
+            If there is no such path.
+        """
+        digests = {file: file_digest(file) for file in program_files(path, [])}
+        with progress_report("reading", show=progress) as advance:
+            functions, skipped = collect_functions(path, progress=advance)
+        return cls.of(
+            functions,
+            skipped,
+            data=FunctionScorerData(absolute_path(path), digests),
+            model=model,
+            progress=progress,
+            cache=cache,
+            runtime=runtime,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        functions: list[FunctionSource],
+        skipped: list[Skipped] | None = None,
+        *,
+        data: FunctionScorerData | None = None,
+        model: str | Path | SentenceEncoder | None = None,
+        progress: bool = False,
+        cache: bool = True,
+        runtime: Runtime | None = None,
+    ) -> FunctionIndex:
+        """Return an index of collected functions.
+
+        Parameters
+        ----------
+        functions : list of FunctionSource
+            The functions.
+        skipped : list of Skipped, optional
+            Files that could not be read; none when None.
+        data : FunctionScorerData, optional
+            Origin of the functions, for `save`.
+        model, progress, cache, runtime
+            As for `build`.
+        """
+        skipped = [] if skipped is None else skipped
+        data = data or FunctionScorerData()
+        sources = [function.source for function in functions]
+        if not sources:
+            return cls([], skipped, [], [], data)
+        try:
+            embedder = Embedder(model, cache=cache, words_only=False, runtime=runtime)
+        except CapabilityError as error:
+            if model is not None:
+                raise
+            return cls.lexical(functions, skipped, [str(error)], data, cache=cache)
+        names = [_words_of_name(function) for function in functions]
+        described = _descriptions(functions)
+        with progress_report("embedding", show=progress) as advance:
+            vectors = embedder.embed([*sources, *names, *described], progress=advance)
+        both = 2 * len(sources)
+        centre = vectors[both:].mean(axis=0) if described else None
+        embedded = StoredEmbeddings(vectors[:both], str(embedder.folder), embedder.settings)
+        data = replace(data, embeddings=embedded, centre=centre)
+        scorers = _scorers(embedded.vectors, centre, embedder, cache=cache, runtime=runtime)
+        return cls(functions, skipped, scorers, [], data)
+
+    @classmethod
+    def lexical(
+        cls,
+        functions: list[FunctionSource],
+        skipped: list[Skipped],
+        missing: list[str],
+        data: FunctionScorerData | None = None,
+        *,
+        cache: bool = True,
+    ) -> FunctionIndex:
+        """Return an index that compares identifiers only.
+
+        It searches ``functions``, at least one. ``skipped`` are the files that were not read, and
+        ``missing`` says why there are no embeddings. Counts of terms come from ``data`` of an
+        earlier file, or with ``cache`` from the user's cache folder.
+        """
+        terms = TfIdfMatrix("identifiers", [one.source for one in functions], cache=cache)
+        data = replace(data or FunctionScorerData(), terms={terms.key: terms.arrays})
+        return cls(functions, skipped, [TermScorer("identifiers", terms)], missing, data)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        model: str | Path | SentenceEncoder | None = None,
+        runtime: Runtime | None = None,
+    ) -> FunctionIndex:
+        """Return the index that `save` wrote. The program's own files are not read.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Path of the file.
+        model : str, pathlib.Path or SentenceEncoder, optional
+            Model that embeds queries; None is the model that embedded the functions.
+        runtime : Runtime, optional
+            Sandbox to embed and compare in; the process-wide one when None.
+
+        Raises
+        ------
+        CorruptFileError
+            If the file is damaged, or is not an index of functions.
+        CapabilityError
+            If the model is another one, or another release, than the file's, or not installed.
+        OSError
+            If the file cannot be read.
+        """
+        functions, skipped, data = read_functions(Path(path))
+        scorers: list[Scorer] = []
+        if data.embeddings is not None:
+            known = data.embeddings
+            folder = model or (known.model if Path(known.model).is_dir() else None)
+            embedder = Embedder(folder, words_only=False, runtime=runtime)
+            if embedder.settings != known.settings:
+                raise CapabilityError(
+                    f"{path} was made with another model or release than {embedder.folder}; "
+                    "build it again with: flashwasm index build functions"
+                )
+            scorers = _scorers(known.vectors, data.centre, embedder, cache=True, runtime=runtime)
+        elif functions:
+            sources = [function.source for function in functions]
+            terms = TfIdfMatrix("identifiers", sources, known=data.terms)
+            scorers = [TermScorer("identifiers", terms)]
+        return cls(functions, skipped, scorers, [], data)
+
+    def save(self, path: str | Path) -> None:
+        """Write the functions and the data of the scorers to one file, whole or not at all."""
+        write_functions(Path(path), self.functions, self.skipped, self._data)
+
+    def changes(self) -> list[str]:
+        """Return the files that were changed, removed or added since they were read."""
+        return self._data.changes()
+
+    def components(self, words: str) -> dict[str, Array]:
+        """Return the scores ``(functions,)`` of each scorer for a description."""
+        scored = {scorer.name: scorer.scores(words) for scorer in self._scorers}
+        return {name: scores for name, scores in scored.items() if scores is not None}
+
+    def search(self, words: str, k: int = 10) -> list[FunctionMatch]:
+        """Return the functions that words describe best.
+
+        Parameters
+        ----------
+        words : str
+            Description of a function.
+        k : int, default 10
+            Number of functions to return, at most.
+
+        Returns
+        -------
+        list of FunctionMatch
+            The highest score comes first.
+
+        Raises
+        ------
+        ShapeError
+            If there are no words, or ``k`` is not positive.
+        """
+        positive_int(k, "k")
+        if not words.strip():
+            raise ShapeError("words are empty; expected a description")
+        components = self.components(words)
+        if not components:
+            return []
+        scores = fused(components)
+        asked = extract_words(words).split()
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [
+            FunctionMatch(
+                self.functions[i],
+                float(scores[i]),
+                {name: float(own[i]) for name, own in components.items()},
+                [word for word in asked if word in extract_words(self.functions[i].source).split()],
+            )
+            for i in order
+        ]
+
+
+def _words_of_name(function: FunctionSource) -> str:
+    """Return the words of a function's qualified name and of its module's name."""
+    return extract_words(f"{function.name} {function.path.stem}")
+
+
+def _descriptions(functions: list[FunctionSource]) -> list[str]:
+    """Return up to 200 descriptions, from docstrings spread evenly over the program."""
+    found = [function.description for function in functions if function.description]
+    return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]
+
+
+def _scorers(
+    vectors: Array,
+    centre: Array | None,
+    embedder: Embedder,
+    *,
+    cache: bool,
+    runtime: Runtime | None,
+) -> list[Scorer]:
+    """Return the scorers of embedded sources and of embedded names, the halves of ``vectors``."""
+    sources, names = np.split(vectors, 2)
+    return [
+        MeaningScorer(part, embedder.embed_query, centre, name=name, cache=cache, runtime=runtime)
+        for name, part in (("meaning", sources), ("name", names))
+    ]

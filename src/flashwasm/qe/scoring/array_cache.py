@@ -1,0 +1,51 @@
+"""Computed arrays in the user's cache folder, found by a digest of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from flashwasm.storage.cache_file import read_cache, write_cache
+from flashwasm.storage.user_folders import cache_folder
+
+__all__ = ["cached_arrays"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+# Number of files that stay in a folder, the newest ones: enough for a few suites.
+_FILES_KEPT = 8
+_KIND, _SUFFIX = "cached-arrays", ".bin"
+
+
+def cached_arrays(folder: str, key: str, make: Callable[[], Arrays], *, cache: bool) -> Arrays:
+    """Return the arrays that ``make`` returned for this key before, or call it now.
+
+    Parameters
+    ----------
+    folder : str
+        Name of the folder inside the user's cache folder.
+    key : str
+        Hexadecimal digest of everything that the arrays depend on.
+    make : callable
+        Function without arguments that computes the arrays, by name. Their dtypes must be among
+        those that docs/file-format.md lists.
+    cache : bool
+        True to read and write the cache, False to call ``make`` only.
+
+    Returns
+    -------
+    mapping of str to numpy.ndarray
+        Arrays by name. A damaged cache file causes a warning and is written anew.
+    """
+    if not cache:
+        return make()
+    path = cache_folder() / folder / f"{key[:40]}{_SUFFIX}"
+    if found := read_cache(path, _KIND):
+        return found
+    arrays = make()
+    if write_cache(path, _KIND, arrays):
+        files = sorted(path.parent.glob(f"*{_SUFFIX}"), key=lambda file: -file.stat().st_mtime)
+        for file in files[_FILES_KEPT:]:
+            file.unlink(missing_ok=True)
+    return arrays

@@ -1,0 +1,156 @@
+"""The embedder: vectors of texts, from a cache on disk or else from the sentence model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder import installed_models as models
+from flashwasm.host.modules import module_sha256
+from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
+from flashwasm.qe.scoring.word_extraction import WORDS_VERSION, extract_words
+from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.storage.user_folders import cache_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["Embedder"]
+
+# Tokens of a text that the model reads. The words of a test are a fifth of this on average.
+_MAX_LENGTH = 256
+# Number of texts that are embedded between two reports of progress, after which the cache may be
+# written. With fewer, the texts of a batch would differ more in length, and be padded more.
+_TEXTS_AT_ONCE = 256
+# Number of queries whose vectors are kept.
+_MOST_QUERIES = 256
+# Each save writes the whole cache. The next save waits until embedding has taken so many times as
+# long as the last save took. A run that is killed loses the vectors since its last save.
+_BETWEEN_SAVES = 20
+
+
+class Embedder:
+    """Embeds texts, and looks up those that were embedded before on this machine.
+
+    The model is loaded only when a text is not in the cache.
+
+    Parameters
+    ----------
+    model : str, pathlib.Path or SentenceEncoder, optional
+        Name of an installed model, folder of a model, or an encoder; None is the default model.
+    cache : bool, default True
+        True to keep embeddings in the user's cache folder.
+    words_only : bool, default True
+        True to embed only the words of a text, each once; False to embed the whole text.
+    runtime : Runtime, optional
+        Sandbox that the model is loaded into; the process-wide one when None.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder of the model.
+
+    Raises
+    ------
+    CapabilityError
+        If the model is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | SentenceEncoder | None = None,
+        *,
+        cache: bool = True,
+        words_only: bool = True,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self._encoder = model if isinstance(model, SentenceEncoder) else None
+        self.folder = model.folder if isinstance(model, SentenceEncoder) else models.locate(model)
+        self._runtime = checked_runtime(runtime)
+        self._words_only = words_only
+        fingerprint = models.fingerprint(self.folder)
+        variant = self._runtime.variant if self._encoder is None else self._encoder.variant
+        version = WORDS_VERSION if words_only else "raw"
+        self._model_settings = f"{fingerprint}:{version}:{_MAX_LENGTH}:"
+        # The kernels are part of the settings, so embeddings of a faulty build do not outlive it.
+        self._settings = f"{module_sha256(variant)}:{self._model_settings}"
+        name = f"{fingerprint[:32]}.bin"
+        self._cache = EmbeddingCache(cache_folder() / "embeddings" / name if cache else None)
+        # Queries have a file of their own: a save writes the whole file, and each query saves.
+        queries = cache_folder() / "queries" / name if cache else None
+        self._queries = EmbeddingCache(queries, _MOST_QUERIES)
+
+    @property
+    def settings(self) -> str:
+        """Digest of everything that an embedding depends on besides the text."""
+        return hashlib.sha256(self._settings.encode()).hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """Digest of the model and of how texts are given to it, whichever kernels compute it."""
+        return hashlib.sha256(self._model_settings.encode()).hexdigest()
+
+    def embed(
+        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return unit vectors ``(n, dim)`` of texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Texts, at least one.
+        progress : callable, optional
+            Function that is called with the number of texts embedded so far and the number of
+            texts that the cache did not have.
+        """
+        keys = [self._key(text) for text in texts]
+        text_of = dict(zip(keys, texts, strict=True))
+        missing = self._cache.missing(keys)
+        if missing and progress is not None:
+            progress(0, len(missing))
+        saved, pause = monotonic(), 0.0
+        try:
+            for start in range(0, len(missing), _TEXTS_AT_ONCE):
+                part = missing[start : start + _TEXTS_AT_ONCE]
+                self._cache.add(part, self._encoded([text_of[key] for key in part]))
+                if (begun := monotonic()) - saved > pause:
+                    self._cache.save()
+                    saved = monotonic()
+                    pause = _BETWEEN_SAVES * (saved - begun)
+                if progress is not None:
+                    progress(start + len(part), len(missing))
+        finally:
+            # A run that is interrupted keeps what it has embedded.
+            self._cache.save()
+        return self._cache.vectors(keys)
+
+    def embed_query(self, text: str) -> npt.NDArray[np.float32]:
+        """Return the unit vector ``(dim,)`` of a query."""
+        key = self._key(text)
+        for cache in (self._cache, self._queries):
+            if (known := cache.get(key)) is not None:
+                return known
+        self._queries.add([key], self._encoded([text]))
+        self._queries.save()
+        vector: npt.NDArray[np.float32] = self._queries.vectors([key])[0]
+        return vector
+
+    def _encoded(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        """Return what the model makes of texts, after loading it if it is not loaded yet."""
+        if self._encoder is None:
+            self._encoder = SentenceEncoder.load(self.folder, runtime=self._runtime)
+        if self._words_only:
+            texts = [extract_words(text) for text in texts]
+        vectors: npt.NDArray[np.float32] = self._encoder.encode(texts, max_length=_MAX_LENGTH)
+        return vectors
+
+    def _key(self, text: str) -> bytes:
+        """Return the cache's key of a text."""
+        return hashlib.sha256((self._settings + text).encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,92 @@
+"""Analyzers that split a text into the terms that tf-idf counts."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+import warnings
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from flashwasm.qe.scoring.word_extraction import extract_words
+
+__all__ = ["ANALYZERS", "characters", "identifiers", "structure"]
+
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_SHORTEST, _LONGEST = 3, 5
+
+
+def characters(text: str) -> list[str]:
+    """Return the runs of 3 to 5 characters of each word, with a blank before and after the word.
+
+    This is scikit-learn's analyzer "char_wb".
+
+    Examples
+    --------
+    >>> characters("a Node")
+    [' a ', ' no', 'nod', 'ode', 'de ', ' nod', 'node', 'ode ', ' node', 'node ']
+    """
+    return [run for word in text.lower().split() for run in _runs(word)]
+
+
+@lru_cache(1 << 14)
+def _runs(word: str) -> list[str]:
+    """Return the runs of characters of one word."""
+    padded = f" {word} "
+    # No run is longer than the padded word, which would otherwise be counted once for each length.
+    lengths = range(_SHORTEST, max(_SHORTEST, min(_LONGEST, len(padded))) + 1)
+    return [padded[i : i + n] for n in lengths for i in range(max(1, len(padded) - n + 1))]
+
+
+def identifiers(source: str) -> list[str]:
+    """Return the identifiers of a source in lower case, and the words that they consist of.
+
+    Examples
+    --------
+    >>> identifiers("graph.addEdge(1)")
+    ['graph', 'addedge', 'add', 'edge']
+    """
+    terms = []
+    for name in _IDENTIFIER.findall(source):
+        terms.append(name.lower())
+        words = extract_words(name).split()
+        if len(words) > 1:
+            terms += words
+    return terms
+
+
+def structure(source: str) -> list[str]:
+    """Return the names that a test calls, its fixtures, and the attributes of ``self`` it uses.
+
+    Examples
+    --------
+    >>> structure("def test_a(tmp_path): self.graph.add(len(x))")
+    ['fixture tmp_path', 'call add', 'call len', 'self graph']
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(textwrap.dedent(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    terms = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            if name:
+                terms.append(f"call {name}")
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            terms += [f"fixture {a.arg}" for a in node.args.args if a.arg not in {"self", "cls"}]
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "self":
+            terms.append(f"self {node.attr}")
+    return terms
+
+
+# Functions that return the terms of a text, by the name of the kind of term. Terms that only one
+# text has are among them: a query may name just that term.
+ANALYZERS: Mapping[str, Callable[[str], list[str]]] = {
+    "characters": characters,
+    "identifiers": identifiers,
+    "structure": structure,
+}

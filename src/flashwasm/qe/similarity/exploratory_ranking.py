@@ -1,0 +1,63 @@
+"""Exploratory ranking: a few results are drawn at random from the lower ranks.
+
+Without it, feedback would only ever judge the tests that already rank high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flashwasm.errors import ShapeError
+from flashwasm.validation import finite_float
+
+__all__ = ["explore_ranking"]
+
+# Last rank that results are drawn from. Further down there is hardly a result that somebody would
+# accept, and training takes random tests as examples of those.
+_LAST_RANK = 100
+
+
+def explore_ranking(
+    order: Sequence[int], k: int, share: float, seed: int | None = None
+) -> list[tuple[int, float]]:
+    """Return the results to show, each with the probability with which it is shown.
+
+    A share of the k places, at least one of them, goes to results drawn uniformly from the lower
+    ranks, down to rank 100. The places of these among the others are random, too.
+
+    Parameters
+    ----------
+    order : sequence of int
+        All results, best first.
+    k : int
+        Number of places.
+    share : float
+        Share of the places that is filled at random, from 0 to 1.
+    seed : int, optional
+        Seed of the random draw; None draws differently each time.
+
+    Returns
+    -------
+    list of tuple of (int, float)
+        Results in the order in which to show them, with propensities.
+
+    Examples
+    --------
+    >>> explore_ranking([5, 3, 8, 1], 2, 0.0)
+    [(5, 1.0), (3, 1.0)]
+    >>> sorted(explore_ranking(range(9), 4, 0.5, seed=0))[:2]
+    [(0, 1.0), (1, 1.0)]
+    """
+    if not 0 <= finite_float(share, "explore") <= 1:
+        raise ShapeError(f"explore: expected a share from 0 to 1, got {share}")
+    drawn = max(1, round(share * k)) if share else 0
+    kept, below = list(order[: k - drawn]), list(order[k - drawn : max(_LAST_RANK, k)])
+    if not drawn or len(below) <= drawn:
+        return [(i, 1.0) for i in order[:k]]
+    rng = np.random.default_rng(seed)
+    shown = [(i, 1.0) for i in kept]
+    for i in rng.choice(len(below), drawn, replace=False):
+        shown.insert(int(rng.integers(len(shown) + 1)), (below[i], drawn / len(below)))
+    return shown

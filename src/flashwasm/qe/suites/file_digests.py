@@ -1,0 +1,49 @@
+"""Digests of files, which tell later whether a file has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from flashwasm.storage.digests import sha256_of
+
+__all__ = ["LARGEST_SOURCE_BYTES", "changed_files", "file_digest"]
+
+# Modules that people write stay well under a megabyte. A larger file than this was generated, and
+# its syntax tree would take a hundred times its size in memory.
+LARGEST_SOURCE_BYTES = 8 << 20
+
+
+def file_digest(path: Path) -> str:
+    """Return a text that changes with a file's content; "" for a file that cannot be read.
+
+    The text is the SHA-256 of the content. For a file too large to be read it is the file's size.
+
+    Examples
+    --------
+    >>> file_digest(Path("there is no such file"))
+    ''
+    """
+    try:
+        # To open a named pipe would wait until somebody writes to it.
+        if not path.is_file():
+            return ""
+        if (size := path.stat().st_size) > LARGEST_SOURCE_BYTES:
+            return f"{size} bytes"
+        return sha256_of(path)
+    except OSError:
+        return ""
+
+
+def changed_files(digests: Mapping[Path, str], present: Iterable[Path]) -> list[str]:
+    """Return the files that were changed, removed or added, sorted.
+
+    Parameters
+    ----------
+    digests : mapping of pathlib.Path to str
+        `file_digest` of each file when it was read.
+    present : iterable of pathlib.Path
+        Files that would be read now.
+    """
+    changed = {path for path, digest in digests.items() if file_digest(path) != digest}
+    return sorted(str(path) for path in changed | (set(present) - digests.keys()))

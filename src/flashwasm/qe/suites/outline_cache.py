@@ -1,0 +1,54 @@
+"""A cache of the outlines of a suite's files, so that a later run parses only changed files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flashwasm.qe.suites.module_outline import ModuleOutline, parse_outline
+from flashwasm.storage.cache_file import read_cache, write_cache
+from flashwasm.storage.user_folders import cache_folder
+
+__all__ = ["OutlineCache"]
+
+_KIND, _SECTION = "outline-cache", "outlines"
+# Part of the cache file's name. Raise it when an outline is made or stored in another way.
+_VERSION = 2
+
+
+class OutlineCache:
+    """Outlines of a suite's files by the digest of their content.
+
+    Parameters
+    ----------
+    suite : pathlib.Path
+        Folder or file of the suite. Each suite has a cache file of its own.
+    enabled : bool
+        True to keep the outlines in the user's cache folder, False to parse every file.
+    """
+
+    def __init__(self, suite: Path, *, enabled: bool) -> None:
+        name = f"{_VERSION} {suite.resolve()}".encode("utf-8", "surrogateescape")
+        file = f"{hashlib.sha256(name).hexdigest()[:32]}.bin"
+        self._path = cache_folder() / "suites" / file if enabled else None
+        self._stored: dict[str, Any] = {}
+        if self._path and (arrays := read_cache(self._path, _KIND)):
+            self._stored = json.loads(arrays[_SECTION].tobytes())
+        self._used: dict[str, Any] = {}
+
+    def outline(self, digest: str, text: str) -> ModuleOutline:
+        """Return the outline of a file with a digest and a source; errors are `parse_outline`'s."""
+        stored = self._stored.get(digest)
+        outline = parse_outline(text) if stored is None else ModuleOutline.from_json(stored)
+        self._used[digest] = outline.to_json() if stored is None else stored
+        return outline
+
+    def save(self) -> None:
+        """Write the outlines that were asked for, unless the file already holds just those."""
+        if self._path is not None and self._used.keys() != self._stored.keys():
+            document = json.dumps(self._used).encode()
+            write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)})

@@ -1,0 +1,69 @@
+"""pytest's rootdir: the folder that node ids are relative to."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+__all__ = ["pytest_rootdir"]
+
+# Files that hold pytest's settings, and a pattern of the heading that marks a file as such.
+_SETTINGS = {
+    "pytest.toml": "",
+    ".pytest.toml": "",
+    "pytest.ini": "",
+    ".pytest.ini": "",
+    "pyproject.toml": r"^\s*\[tool\.pytest[.\]]",
+    "tox.ini": r"^\[pytest\]",
+    "setup.cfg": r"^\[tool:pytest\]",
+}
+# If no folder has settings, the nearest folder with the first of these files is the rootdir, or
+# else the nearest with the second.
+_LANDMARKS = ("pyproject.toml", "setup.py")
+
+
+def pytest_rootdir(path: Path) -> Path:
+    """Return the folder that ``pytest PATH``, run in the working folder, takes as its rootdir.
+
+    The rules are pytest's own (https://docs.pytest.org, "Finding the rootdir"). The rootdir is the
+    nearest folder above the path that has settings, or else the nearest that has pyproject.toml or
+    setup.py, or else the nearest folder above both the path and the working folder, or else the
+    path's own folder.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Absolute path of a folder or a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "pytest.ini").write_text("")
+    ...     Path(folder, "tests").mkdir()
+    ...     pytest_rootdir(Path(folder, "tests")) == Path(folder)
+    True
+    """
+    folder = path if path.is_dir() else path.parent
+    above = (folder, *folder.parents)
+    if configured := next(filter(_has_settings, above), None):
+        return configured
+    for landmark in _LANDMARKS:
+        for candidate in above:
+            if (candidate / landmark).is_file():
+                return candidate
+    working = Path.cwd()
+    if working.anchor != folder.anchor:
+        return folder
+    shared = Path(os.path.commonpath([working, folder]))
+    return folder if shared == Path(shared.anchor) else shared
+
+
+def _has_settings(folder: Path) -> bool:
+    """Return True if a folder has a file with pytest's settings."""
+    return any(
+        re.search(table, path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        for name, table in _SETTINGS.items()
+        if (path := folder / name).is_file()
+    )

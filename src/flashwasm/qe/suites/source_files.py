@@ -1,0 +1,89 @@
+"""Source files below a folder: those with tests, and those of a program."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+__all__ = ["Skipped", "absolute_path", "is_test_file", "walk_program_files", "walk_test_files"]
+
+# pytest's default `python_files`.
+_TEST_FILES = ("test_*.py", "*_test.py")
+# pytest's default `norecursedirs`.
+_NO_RECURSION = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
+# Python's own caches hold no source either.
+_FOLDERS_LEFT_OUT = (*_NO_RECURSION, "__pycache__")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or folder that could not be read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file or folder.
+    reason : str
+        Reason why it could not be read.
+    """
+
+    path: Path
+    reason: str
+
+
+def absolute_path(path: str | Path) -> Path:
+    """Return an absolute path without ``..``, in which links keep their names.
+
+    Path.resolve would follow the links. pytest names a test in a linked folder by the link.
+    """
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that does the same.
+
+
+def is_test_file(path: PurePath) -> bool:
+    """Return True if pytest looks for tests in a file of this name."""
+    return _matches(path.name, _TEST_FILES)
+
+
+def walk_test_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """Yield the test files below a folder, sorted; see `_walk`."""
+    return (file for file in _walk(root, skipped) if is_test_file(file))
+
+
+def walk_program_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """Yield the Python files below a folder that are no test files, sorted; see `_walk`."""
+    return (file for file in _walk(root, skipped) if not is_test_file(file))
+
+
+def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """Yield the Python files below a folder, sorted within each folder.
+
+    Links to folders are followed, but each folder is read once, also where links form a circle.
+    Folders that cannot be read or were read already are added to ``skipped``.
+    """
+
+    def unreadable(error: OSError) -> None:
+        skipped.append(Skipped(Path(error.filename), error.strerror or str(error)))
+
+    visited: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            skipped.append(Skipped(Path(folder), "a link to a folder that was read already"))
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = [name for name in sorted(folders) if not _is_left_out(Path(folder, name))]
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
+
+
+def _is_left_out(folder: Path) -> bool:
+    """Return True if pytest does not look into a folder: by its name, or a virtual environment."""
+    return _matches(folder.name, _FOLDERS_LEFT_OUT) or (folder / "pyvenv.cfg").is_file()
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Return True if a name matches at least one of some shell patterns, case included."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

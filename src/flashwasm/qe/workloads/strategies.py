@@ -1,0 +1,78 @@
+"""Measurement of the strategies: one call, a batch, and a batch of short sequences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from flashwasm.benchmarks.timing import Effort, interleaved, timer
+from flashwasm.errors import FlashWasmError
+from flashwasm.qe.workloads.qe_flash_attention import create_qe_flash_attention
+
+__all__ = ["STRATEGIES", "StrategyResult", "run_strategies"]
+
+STRATEGIES = ("latency-optimized", "throughput-optimized", "memory-efficient")
+# Batch entries, heads, length and dimension of each column.
+_SHAPES = ((1, 8, 512, 64), (8, 8, 512, 64), (32, 8, 64, 64))
+_EFFORT = Effort.of_rounds(5)
+# The strategies add up the same products in float32, but in another order.
+_TOLERANCE = 2e-5
+
+
+@dataclass(frozen=True)
+class StrategyResult:
+    """Times and memory of one strategy.
+
+    Attributes
+    ----------
+    strategy : str
+        Name of the strategy.
+    call_ms, batch_ms, short_ms : float
+        Median milliseconds of one call, of a batch of 8, and of 32 sequences of length 64. The
+        strategies take turns.
+    peak_memory_mb : float
+        Peak of the linear memory of all its sandboxes together.
+    """
+
+    strategy: str
+    call_ms: float
+    batch_ms: float
+    short_ms: float
+    peak_memory_mb: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
+        return asdict(self)
+
+
+def run_strategies() -> list[StrategyResult]:
+    """Measure the strategies, after a check that their results agree.
+
+    Raises
+    ------
+    FlashWasmError
+        If the results differ, because the times would then mean nothing.
+    """
+    rng = np.random.default_rng(0)
+    operands = [rng.standard_normal((3, *shape), np.float32) for shape in _SHAPES]
+    made = [create_qe_flash_attention("test-similarity", {"strategy": s}) for s in STRATEGIES]
+    try:
+        columns = []
+        for x in operands:
+            calls = {
+                name: partial(attention.compute_flash_attention, *x)
+                for name, attention in zip(STRATEGIES, made, strict=True)
+            }
+            results = [call() for call in calls.values()]
+            if not all(np.allclose(r, results[0], rtol=0, atol=_TOLERANCE) for r in results):
+                raise FlashWasmError("the strategies' results differ")
+            times = interleaved({name: timer(call) for name, call in calls.items()}, _EFFORT)
+            columns.append([times[name].median * 1e3 for name in STRATEGIES])
+        peaks = [attention.get_metrics().peak_memory_mb for attention in made]
+        return [StrategyResult(*row) for row in zip(STRATEGIES, *columns, peaks, strict=True)]
+    finally:
+        for attention in made:
+            attention.dispose()

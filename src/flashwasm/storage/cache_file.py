@@ -1,0 +1,64 @@
+"""Cache files: arrays that can be computed again, so a damaged or missing file only costs time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.errors import CorruptFileError
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
+from flashwasm.storage.file_writing import write_container
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+__all__ = ["read_cache", "write_cache"]
+
+
+def read_cache(path: Path, kind: str) -> Arrays:
+    """Return the arrays of a cache file; none if the file is missing or cannot be used.
+
+    A file that is damaged, foreign or of an earlier format causes a RuntimeWarning. The caller then
+    computes the arrays again and overwrites the file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file, which need not exist.
+    kind : str
+        Kind of container that the file must hold, of at most 16 ASCII characters.
+    """
+    try:
+        return read_container(path, kind).sections
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        warnings.warn(f"cannot read {path}: {error}", RuntimeWarning, stacklevel=3)
+    except CorruptFileError as error:
+        warnings.warn(f"ignoring the damaged cache {error}", RuntimeWarning, stacklevel=3)
+    return {}
+
+
+def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
+    """Write arrays to a cache file; return False, after a RuntimeWarning, if that fails.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file to write. Its folder is created if it is missing.
+    kind : str
+        Kind of container, which `read_cache` has to be given to read the file.
+    arrays : mapping of str to numpy.ndarray
+        Arrays by name, of the dtypes that docs/file-format.md lists.
+    """
+    try:
+        write_container(path, Container(kind, sections=dict(arrays)))
+    except OSError as error:
+        warnings.warn(f"cannot write {path}: {error}", RuntimeWarning, stacklevel=3)
+        return False
+    return True

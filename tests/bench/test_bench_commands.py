@@ -1,0 +1,193 @@
+"""`flashwasm bench` and `python -m bench`: their commands, options and defaults."""
+
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bench import suites
+from bench.commands import main as comparisons
+from bench.findings import Comparison
+from flashwasm.cli import bench_report, main
+from flashwasm.cli.bench import bench
+from paths import ROOT, SOURCE
+
+OUTPUTS = {"--json", "--markdown"}
+# The options of each command of the package, and of the repository.
+OWN = {
+    "ops": {"--op", "--threads", *OUTPUTS},
+    "attention": {*OUTPUTS},
+    "workloads": {"--threads", "--fail-on-miss", *OUTPUTS},
+    "all": {"--op", "--threads", "--fail-on-miss", *OUTPUTS},
+}
+_SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss"}
+_PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss"}
+COMPARED = {
+    "search": {*_SEARCH, *OUTPUTS},
+    "peers": {*_PEERS, *OUTPUTS},
+    "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
+    "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
+    "quality": {"--coverage", "--failures", "--releases", "--model", *OUTPUTS},
+    "render": set(),
+}
+GROUPS = [(bench, OWN), (comparisons, COMPARED)]
+EACH = [(group, name, options) for group, table in GROUPS for name, options in table.items()]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, ["bench", *arguments])
+
+
+def compare(*arguments):
+    return CliRunner().invoke(comparisons, list(arguments))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Measure nothing; return the arguments of each run."""
+    asked = []
+
+    def run(*request, **_):
+        asked.append(request[:-1])
+        return Comparison({"threads": 1})
+
+    monkeypatch.setattr(bench_report, "run", run)
+    monkeypatch.setattr(suites, "run", run)
+    return asked
+
+
+@pytest.mark.parametrize(("group", "table"), GROUPS, ids=["flashwasm bench", "python -m bench"])
+def test_every_command_is_listed_with_a_line(group, table):
+    shown = CliRunner().invoke(group, ["--help"]).stdout
+    assert group.commands.keys() == table.keys()
+    for name, command in group.commands.items():
+        line = command.get_short_help_str(limit=200)
+        assert line.endswith("."), name
+        assert f"  {name} " in shown
+
+
+@pytest.mark.parametrize(("group", "name", "expected"), EACH)
+def test_a_command_has_its_own_options(group, name, expected):
+    command = group.commands[name]
+    options = [p.opts[0] for p in command.params if isinstance(p, click.Option)]
+    assert len(options) == len(set(options))
+    assert set(options) == expected
+    shown = CliRunner().invoke(group, [name, "--help"]).stdout
+    assert all(f"  {option} " in shown for option in options)
+
+
+def test_the_package_imports_nothing_from_the_checkout():
+    for path in SOURCE.rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) bench\b", path.read_text(), re.MULTILINE), path
+
+
+@pytest.mark.parametrize("name", ["peers", "search", "quality", "adaptation"])
+def test_comparisons_are_in_a_checkout(name):
+    done = invoke(name, "--op", "matmul")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert f"python -m bench {name}" in done.stderr
+    assert name in invoke("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ("ops", (), 1)),
+        (["--op", "matmul"], ("ops", ("matmul",), 1)),
+        (["--threads", "2", "--op", "gelu"], ("ops", ("gelu",), 2)),
+        (["ops", "--op", "gelu", "--op", "matmul"], ("ops", ("gelu", "matmul"), 1)),
+        (["attention"], ("attention", (), 1)),
+        (["workloads", "--fail-on-miss"], ("workloads", (), 1)),
+        (["all", "--threads", "2"], ("all", (), 2)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_package_measures_as_asked(asked, arguments, expected):
+    done = invoke(*arguments)
+    assert done.exit_code == 0, done.output
+    ((suite, operations, threading),) = asked
+    assert (suite, operations, threading[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["search", "--vectors", "100"], ("search", (), 1, 100, False)),
+        (["peers", "--op", "softmax"], ("peers", ("softmax",), 1, 20_000, False)),
+        (["peers", "--quick", "--threads", "2"], ("peers", (), 2, 2_000, True)),
+        (["all", "--vectors", "500"], ("all", (), 1, 500, False)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_comparisons_are_made_as_asked(asked, arguments, expected):
+    done = compare(*arguments)
+    assert done.exit_code == 0, done.output
+    ((request,),) = asked
+    found = (request.suite, request.operations, request.threads, request.vectors, request.quick)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "arguments", "message"),
+    [
+        (invoke, ["no-such-command"], "No such command 'no-such-command'"),
+        (invoke, ["ops", "."], "unexpected extra argument"),
+        (invoke, ["--json", "-", "ops"], "unexpected extra argument"),
+        (invoke, ["ops", "--fail-on-miss"], "No such option"),
+        (invoke, ["all", "--plot", "r.png"], "No such option"),
+        (compare, ["adaptation", "--plot", "r.png"], "No such option"),
+        (compare, ["search", "--vectors", "99"], "--vectors"),
+        (compare, ["search", "--op", "matmul"], "No such option"),
+        (compare, ["all", "--quick", "--record"], "--record keeps whole results"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_of_other_commands_are_refused(asked, run, arguments, message):
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout, asked) == (2, "", [])
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "before"), [("flashwasm.cli", ["bench"]), ("bench.commands", [])]
+)
+@pytest.mark.parametrize("arguments", [["--help"], ["all", "-h"]], ids=" ".join)
+def test_help_loads_no_numpy(module, before, arguments):
+    code = (
+        f"import sys; from {module} import main\n"
+        f"main({before + arguments}, standalone_mode=False)\n"
+        "print('imported:', *sorted({'numpy', 'wasmtime', 'rich'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.endswith("\nimported:\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "before"),
+    [
+        ("flashwasm.cli", ["bench", "ops"]),
+        ("flashwasm.cli", ["bench", "all"]),
+        ("bench.commands", ["peers"]),
+    ],
+)
+def test_numpys_threads_are_set_before_numpy_is_loaded(module, before):
+    """An unknown operation is refused after NumPy is loaded and before anything is measured."""
+    code = (
+        f"import os, sys; from {module} import main\n"
+        "class Spy:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': print(os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "sys.meta_path.insert(0, Spy())\n"
+        f"main({before} + ['--threads', '3', '--op', 'no-such'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout) == (2, "3\n")
+    assert "'no-such' is not one of" in done.stderr

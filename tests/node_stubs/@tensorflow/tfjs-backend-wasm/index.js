@@ -1,8 +1,0 @@
-"use strict";
-
-const settings = {};
-module.exports = {
-  settings,
-  setThreadsCount: (count) => { settings.threads = count; },
-  setWasmPaths: (path) => { settings.path = path; },
-};

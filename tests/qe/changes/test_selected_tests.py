@@ -1,0 +1,281 @@
+"""Selection of the tests that a change calls for, and the command `tests-for`."""
+
+import json
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import flashwasm as fw
+from flashwasm.cli import main
+from flashwasm.qe import (
+    ChangedFile,
+    CoverageIndex,
+    SuiteIndex,
+    rank_tests,
+)
+from flashwasm.qe.changes.run_budget import parse_budget, within_budget
+from flashwasm.qe.changes.selected_tests import changes_everything
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.defects.durations import read_times
+from shop_program import DIFF, SHOP
+
+pytest.importorskip("sklearn")
+
+TESTS = """\
+import pytest
+from shop import add_item, empty_basket, total_price
+
+def test_add_item(): assert add_item([], 1) == [1]
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_total_price(n): assert total_price([n]) == n
+
+def test_empty_basket(): assert empty_basket([1]) == []
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    for name, content in {"shop.py": SHOP, "test_shop.py": TESTS, "pytest.ini": ""}.items():
+        (tmp_path / "shop" / name).write_text(content)
+    return tmp_path / "shop"
+
+
+def names(selected):
+    return [one.test.nodeid.rpartition("::")[2] for one in selected]
+
+
+def coverage_of(rows):
+    lines = {(0, i): np.array(numbers) for i, numbers in enumerate(rows.values())}
+    return CoverageIndex(CoverageData(["shop.py"], list(rows), lines))
+
+
+COVERED = {
+    "test_shop.py::test_add_item|run": [2, 5],
+    "test_shop.py::test_total_price[1]|run": [5, 6],
+    "test_shop.py::test_total_price[2]|run": [5, 6],
+}
+
+
+def change(**fields):
+    given = {"path": "shop.py", "old_path": "shop.py", "text": "price = sum(basket)", **fields}
+    return ChangedFile(**given)
+
+
+# Ranking.
+
+
+def test_without_coverage_the_texts_decide():
+    text = "def total_price(): total_price"
+    ranked = rank_tests(SuiteIndex.build("."), [change(path="price.py", text=text)])
+    assert names(ranked)[0] == "test_total_price"
+    assert {one.level for one in ranked} == {4}
+    assert re.fullmatch(r"its text is [+-]\d\.\d deviations .*", ranked[0].reason)
+
+
+def test_files_named_after_a_changed_one_come_before_those_with_a_like_text(folder):
+    for name in ("a/test_graph.py", "b/tests/test_graph.py", "b/graph_test.py", "test_other.py"):
+        (folder / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "tests" / name).write_text("def test_x(): total_price")
+    index = SuiteIndex.build(".")
+
+    def first(*paths):
+        changed = [change(path=path, old_path=path, text="total_price") for path in paths]
+        return {
+            one.test.path.relative_to(folder).as_posix(): one.reason
+            for one in rank_tests(index, changed)
+            if one.level == 3
+        }
+
+    reason = "its file is named after src/b/_graph.py"
+    b = {"tests/b/tests/test_graph.py": reason, "tests/b/graph_test.py": reason}
+    assert first("src/b/_graph.py") == b
+    assert first("src/a/graph/__init__.py").keys() == {"tests/a/test_graph.py"}
+    # A file in no folder has no folder names in common with any test file: all three are meant.
+    assert len(first("graph.py")) == 3
+    assert first("src/b/_graph.py", "other.py") == {
+        **b,
+        "tests/test_other.py": "its file is named after other.py",
+    }
+    # Files that are not Python, and test files, have no test files named after them.
+    assert first("b/graph.txt", "b/test_other.py", "b/__init__.py") == {}
+
+
+def test_tests_that_run_changed_lines_come_first():
+    index = SuiteIndex.build(".")
+    ranked = rank_tests(index, [change(old_lines={6})], coverage_of(COVERED))
+    assert names(ranked) == ["test_total_price", "test_add_item", "test_empty_basket"]
+    assert [one.level for one in ranked] == [1, 2, 3]
+    assert ranked[2].reason == "its file is named after shop.py"
+    assert ranked[0].reason == "it runs shop.py:6"
+    assert ranked[1].reason == "it runs other lines of shop.py"
+    # Three tests run line 5 and one runs line 2, so line 2 counts more.
+    ranked = rank_tests(index, [change(old_lines={2})], coverage_of(COVERED))
+    assert names(ranked)[0] == "test_add_item"
+    # The database may not name a test by a longer path than the suite does.
+    below = {"x/" + name: lines for name, lines in COVERED.items()}
+    assert rank_tests(index, [change(old_lines={6})], coverage_of(below))[0].level == 3
+    new = change(path="new.py", old_path="new.py", new_lines={1})
+    assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {4}
+
+
+def test_a_test_that_is_edited_comes_before_all():
+    edited = change(path="test_shop.py", old_path="test_shop.py", new_lines={6})
+    ranked = rank_tests(SuiteIndex.build("."), [edited], coverage_of(COVERED))
+    assert (names(ranked)[0], ranked[0].reason) == ("test_total_price", "the change touches it")
+    with pytest.raises(fw.ShapeError, match="it changes nothing"):
+        rank_tests(SuiteIndex.build("."), [])
+
+
+@pytest.mark.parametrize(
+    ("path", "anything"),
+    [("lib.py", None), ("a/conftest.py", "a/conftest.py"), ("data.json", "data.json")],
+)
+def test_changed_files_that_any_test_may_depend_on(path, anything):
+    assert changes_everything([change(), change(path=path)]) == anything
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [("2", 2), ("60s", 60.0), ("0.5s", 0.5), ("2m", 120.0), (" 3 ", 3)],
+)
+def test_budgets_are_seconds_or_numbers_of_tests(budget, expected):
+    assert parse_budget(budget) == expected
+    assert type(parse_budget(budget)) is type(expected)
+
+
+@pytest.mark.parametrize("budget", ["", "0", "-1", "1h", "s", "1.5"])
+def test_budgets_that_are_refused(budget):
+    with pytest.raises(fw.ShapeError, match="expected seconds as 60s"):
+        parse_budget(budget)
+
+
+def test_tests_within_a_budget():
+    ranked = rank_tests(SuiteIndex.build("."), [change(old_lines={6})], coverage_of(COVERED))
+    assert names(within_budget(ranked, 2, {})) == ["test_total_price", "test_add_item"]
+    times = {"test_shop.py::test_total_price": 2.0}
+    assert names(within_budget(ranked, 2.15, times)) == ["test_total_price", "test_add_item"]
+    assert within_budget(ranked, 1.0, times) == []
+
+
+def test_times_of_an_earlier_run(folder):
+    (folder / "x.xml").write_text(
+        '<testsuite><testcase classname="a.test_b.TestC.TestD" name="test_e[1]" time="0.5"/>'
+        '<testcase classname="a.test_b.TestC.TestD" name="test_e[2]" time="0.25"/>'
+        '<testcase classname="test_b" name="test_f" time="?"/>'
+        '<testcase classname="test_b" name="test_g"/></testsuite>'
+    )
+    assert read_times("x.xml") == {
+        "a/test_b.py::TestC::TestD::test_e": 0.75,
+        "test_b.py::test_g": 0.0,
+    }
+    with pytest.raises(fw.ShapeError, match="does not exist"):
+        read_times("no.xml")
+
+
+@pytest.fixture
+def unidiff():
+    return pytest.importorskip("unidiff")
+
+
+# The command.
+
+
+def invoke(*arguments, stdin=None):
+    result = CliRunner().invoke(main, list(map(str, arguments)), input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def database(folder):
+    coverage = pytest.importorskip("coverage")
+    data = coverage.CoverageData(str(folder / ".coverage"))
+    for context, lines in COVERED.items():
+        data.set_context(context)
+        data.add_lines({str(folder / "shop.py"): lines})
+    data.write()
+    data.close()
+    return folder / ".coverage"
+
+
+@pytest.mark.usefixtures("unidiff")
+def test_dry_run_prints_the_tests_with_reasons(database):
+    arguments = ["tests-for", ".", "--diff", "-", "--coverage", database]
+    result = invoke(*arguments, "--dry-run", stdin=DIFF)
+    assert result.exit_code == 0
+    lines = dict(line.split("\t") for line in result.stdout.splitlines())
+    assert lines == {
+        "test_shop.py::test_add_item": f"it runs {'shop.py'}:5",
+        "test_shop.py::test_total_price": f"it runs {'shop.py'}:5",
+    }
+    assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
+    document = json.loads(invoke(*arguments, "--budget", 1, "--json", stdin=DIFF).stdout)
+    assert (len(document["tests"]), document["left_out"]) == (1, 2)
+    assert document["tests"][0]["level"] == "runs changed lines"
+    result = invoke(*arguments, "--conservative", "--dry-run", stdin=DIFF)
+    assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
+    result = invoke(*arguments[:-2], "--conservative", "--dry-run", stdin=DIFF)
+    assert result.stderr.splitlines()[-1] == "3 tests chosen, 0 left out"
+    other = DIFF.replace("shop.py", "conftest.py")
+    result = invoke(*arguments, "--conservative", "--dry-run", stdin=other)
+    assert "every test is chosen, since any may depend on conftest.py" in result.stderr
+
+
+@pytest.mark.usefixtures("unidiff")
+def test_explanation_of_a_selected_test(folder):
+    (folder / "x.diff").write_text(DIFF)
+    arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
+    result = invoke(*arguments, "--dry-run")
+    lines = result.stdout.splitlines()
+    assert re.match(r"    characters 0\.\d{3}, structure|    characters 0\.\d{3}", lines[1])
+    assert lines[2].startswith("    both have: ")
+    (document,) = json.loads(invoke(*arguments, "--json").stdout)["tests"]
+    assert document["components"]["characters"] > 0
+    assert "total_price" in document["shared_identifiers"]
+    assert "shared_lines" in document
+
+
+@pytest.mark.usefixtures("unidiff")
+def test_pytest_runs_the_selected_tests(folder, monkeypatch):
+    # Other plugins make no difference here, but take a second to load.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    ran = []
+    real = subprocess.run
+
+    def record(command, **options):
+        done = real(command, capture_output=True, text=True, **options)
+        ran.append(done.stdout)
+        return done
+
+    monkeypatch.setattr("flashwasm.cli.tests_for.subprocess.run", record)
+    (folder / "x.diff").write_text(DIFF)
+    assert invoke("tests-for", ".", "--diff", "x.diff").exit_code == 0
+    assert "4 passed" in ran[0]
+    (folder / "shop.py").write_text(SHOP.replace("price = sum(basket)", "price = 7"))
+    assert invoke("tests-for", ".", "--diff", "x.diff", "--budget", "2").exit_code == 1
+    assert "failed" in ran[1]
+
+
+@pytest.mark.usefixtures("unidiff")
+def test_bad_arguments_and_empty_selections_have_their_exit_codes(folder):
+    (folder / "x.diff").write_text(DIFF)
+    for arguments, status in (
+        (["--diff", "no.diff"], 2),
+        (["--diff", "shop.py"], 2),
+        (["--diff", "x.diff", "--coverage", "shop.py"], 2),
+        (["--diff", "x.diff", "--budget", "1h"], 2),
+        (["--diff", "x.diff", "--budget", "2s", "--times", "shop.py"], 2),
+        (["--diff", "x.diff", "--budget", "0.01s", "--dry-run"], 1),
+    ):
+        result = invoke("tests-for", ".", *arguments)
+        assert (result.exit_code, result.stdout) == (status, ""), arguments
+    assert invoke("tests-for", ".", "--diff", "-", stdin="").exit_code == 1

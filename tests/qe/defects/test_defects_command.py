@@ -1,0 +1,108 @@
+"""`flashwasm defects`: cluster, match and learn."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from failures import caught, failure
+from flashwasm.cli import main
+from flashwasm.qe import FailureLibrary
+
+
+def implicitly_chained():
+    try:
+        {}["missing"]
+    except KeyError:
+        [].pop(1)
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(main, ["defects", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_commands(folder, reports):
+    report = reports / "long.xml"
+    result = invoke("cluster", report)
+    assert result.exit_code == 0
+    assert re.match(r"3  ValueError, and the innermost frame", result.stdout)
+    assert json.loads(invoke("cluster", report, "--json").stdout)["failures"] == 6
+
+    single = folder / "one.txt"
+    single.write_text(caught(implicitly_chained))
+    learn = ["learn", "--library", "x.db", "--name"]
+    assert invoke(*learn, "first", single, "--resolved").exit_code == 0
+    result = invoke("match", report, "--library", "x.db")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "no failure is of a defect in the library"
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["new"] * 6
+    document = json.loads(invoke(*learn, "all", report, "--json").stdout)
+    assert (document["added"], document["defects"]) == (6, 2)
+    document = json.loads(invoke("match", report, single, "--library", "x.db", "--json").stdout)
+    assert [one["status"] for one in document["failures"]] == ["known"] * 6 + ["regressed"]
+    assert invoke("match", report, "--library", "x.db").exit_code == 0
+
+
+@pytest.mark.parametrize("report", ["long.xml", "long.txt"])
+def test_what_is_piped_in(reports, report):
+    path = reports / report
+    expected = invoke("cluster", path).stdout
+    result = CliRunner().invoke(main, ["defects", "cluster", "-"], input=path.read_bytes())
+    assert (result.exit_code, result.stdout) == (0, expected)
+
+
+def test_commands_explain(reports):
+    pytest.importorskip("sklearn")
+    report = reports / "long.xml"
+    lines = invoke("cluster", report, "--explain").stdout.splitlines()
+    assert lines[4].startswith("    both have: ")
+    document = json.loads(invoke("cluster", report, "--explain", "--json").stdout)
+    assert "parse" in document["clusters"][0]["shared_identifiers"]
+
+    invoke("learn", "--library", "x.db", "--name", "all", report)
+    match = ["match", report, "--library", "x.db"]
+    lines = invoke(*match, "--explain").stdout.splitlines()
+    assert lines[0].startswith("known  ")
+    assert lines[1] == "    exception 1.000, frame 1.000, text 1.000"
+    assert lines[2].startswith("    both have: ")
+    found = json.loads(invoke(*match, "--explain", "--json").stdout)["failures"][0]
+    assert found["components"] == {"exception": 1, "frame": 1, "text": pytest.approx(1)}
+    assert found["shared_identifiers"]
+    found = json.loads(invoke(*match, "--json").stdout)["failures"][0]
+    assert not {"example", "shared_identifiers"} & found.keys()
+
+
+def test_nothing_failed(folder):
+    (folder / "x.xml").write_text('<testsuite><testcase name="a"/></testsuite>')
+    FailureLibrary("x.db", create=True)
+    for arguments in (
+        ["cluster", "x.xml"],
+        ["match", "x.xml", "--library", "x.db"],
+        ["learn", "x.xml", "--library", "x.db", "--name", "x"],
+    ):
+        result = invoke(*arguments)
+        assert (result.exit_code, result.stderr) == (1, "no failure in x.xml\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cluster", "no.xml"],
+        ["cluster", "bad.xml"],
+        ["match", "bad.xml", "--library", "x.db"],
+        ["match", "fine.txt", "--library", "bad.xml"],
+        ["match", "fine.txt", "--library", "no.db"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input(folder, arguments):
+    (folder / "bad.xml").write_text("<html/>")
+    (folder / "fine.txt").write_text(failure().text)
+    FailureLibrary("x.db", create=True)
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("Error: ")

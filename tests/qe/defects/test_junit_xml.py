@@ -1,0 +1,52 @@
+"""JUnit XML of any size and from anyone: little memory, and no entity that grows or fetches."""
+
+import tracemalloc
+
+import pytest
+
+import flashwasm as fw
+from flashwasm.qe import read_failures
+from flashwasm.qe.defects.junit_xml import read_junit_cases
+
+# Nine levels of ten references each: 10^9 times the text of the first.
+BOMB = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "lol" * 10}">' for i in range(10))
+
+
+def report(path, content, doctype=""):
+    path.write_text(f"{doctype}<testsuites><testsuite>{content}</testsuite></testsuites>")
+    return path
+
+
+def test_entities_that_grow_are_refused(tmp_path):
+    case = '<testcase name="a"><failure>&e9;</failure></testcase>'
+    path = report(tmp_path / "x.xml", case, f"<!DOCTYPE x [{BOMB}]>")
+    with pytest.raises(fw.CorruptFileError, match="limit on input amplification"):
+        read_failures(path)
+
+
+def test_nothing_is_fetched(tmp_path):
+    (tmp_path / "secret").write_text("KeyError: secret")
+    case = '<testcase name="a"><failure>&e;</failure></testcase>'
+    doctype = f'<!DOCTYPE x [<!ENTITY e SYSTEM "{(tmp_path / "secret").as_uri()}">]>'
+    with pytest.raises(fw.CorruptFileError, match="undefined entity"):
+        read_failures(report(tmp_path / "x.xml", case, doctype))
+
+
+def test_memory_does_not_grow_with_the_report(tmp_path):
+    case = '<testcase name="a"><system-out>{}</system-out></testcase><properties/>'.format("x" * 99)
+    peaks = []
+    for count in (2_000, 20_000):
+        path = report(tmp_path / "x.xml", case * count)
+        tracemalloc.start()
+        assert sum(1 for _ in read_junit_cases(path)) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_what_stands_inside_a_failure_is_read_whole(tmp_path):
+    """Elements are dropped once they are read, but not those of a test case before its end."""
+    failure = "<failure>lib.py:7: in <b>add</b>\n    x\n<i>E   KeyError: 1</i></failure>"
+    content = f'<testcase name="a"><properties><property/></properties>{failure}</testcase>' * 2
+    found = read_failures(report(tmp_path / "x.xml", content))
+    assert [one.failure.signature for one in found] == [("KeyError", "lib.py", "add")] * 2

@@ -1,0 +1,112 @@
+"""HTML files of findings: one file, no scripts, nothing loaded, every text escaped."""
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import flashwasm as fw
+from flashwasm.cli import main
+from flashwasm.qe import CoverageIndex, collect, find_duplicates
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.reports.html_pages import duplicates_page
+
+pytest.importorskip("jinja2")
+
+SUITE = """\
+def test_a(): assert f("<script>alert(1)</script>", 1) == 1
+def test_b(): assert f("<script>alert(1)</script>", 2) == 1
+def test_c(): assert f("<script>alert(1)</script>", 2) == 1
+"""
+FAILURE = "lib.py:7: in add\n    x.y\nE   AttributeError: no '<b>\x1b[31m&\x07y'"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_x.py").write_text(SUITE)
+    return tmp_path
+
+
+class Reader(HTMLParser):
+    """Reads a page; tags must be closed in order, and none may load or run anything."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        assert tag not in {"script", "link", "img", "iframe", "object"}
+        assert not [name for name, _ in attributes if name in {"src", "href"} or name[:2] == "on"]
+        self.tags.append(tag)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page_of(*arguments):
+    result = CliRunner().invoke(main, [*map(str, arguments), "--html", "page.html"])
+    assert result.exit_code == 0, result.output
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    return Reader(page)
+
+
+def test_duplicates(folder):
+    page = page_of("duplicates", folder)
+    assert "test_x.py::test_a" in page.text
+    assert "the same body: 1" in page.text
+    assert "f('<script>alert(1)</script>', value)" in page.text
+    assert page.tags.count("details") == 2
+
+
+def test_duplicates_of_nothing(folder):
+    (folder / "test_x.py").write_text("")
+    groups = find_duplicates(collect(folder).tests)
+    assert Reader(duplicates_page(groups, folder)).tags.count("details") == 0
+
+
+def test_clusters(folder):
+    (folder / "a.txt").write_text(FAILURE)
+    page = page_of("defects", "cluster", "a.txt")
+    assert "1 failures in 1 groups" in page.text
+    assert "no '<b>&\ufffdy'" in page.text
+
+
+def test_gaps(folder):
+    (folder / "lib.py").write_text("def f(x):\n    if x:\n        return '<'\n    return 1\n")
+    lines = {(0, 0): np.array([1, 2, 4])}
+    CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], lines)).save("coverage.fw")
+    page = page_of("coverage", "gap", "--coverage", "coverage.fw")
+    assert "lib.py: f" in page.text
+    assert "t.py::test" in page.text
+    assert page.tags.count("tr") == 2
+
+
+def test_without_jinja2_a_command_says_how_to_get_it(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(fw.CapabilityError, match=r'pip install "flashwasm\[qe\]"'):
+        duplicates_page([], folder)
+    result = CliRunner().invoke(main, ["duplicates", str(folder), "--html", "page.html"])
+    assert result.exit_code == 2
+    assert "Jinja2 is not installed" in result.stderr
+    assert not (folder / "page.html").exists()
+
+
+def test_text_is_no_template(folder):
+    """Braces in a finding are text, and are not run."""
+    (folder / "a.txt").write_text("lib.py:7: in add\nE   KeyError: {{ 7 * 7 }} {% if x %}")
+    page = page_of("defects", "cluster", "a.txt")
+    assert "{{ 7 * 7 }} {% if x %}" in page.text

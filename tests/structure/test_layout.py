@@ -1,0 +1,71 @@
+"""The rooms of the checkout: its top, and a folder of tests for each folder of code."""
+
+import re
+
+from paths import ROOT, SOURCE, TESTS
+
+# What a newcomer sees at the top, besides files whose names begin with a dot.
+TOP = {
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "bench",
+    "docs",
+    "pyproject.toml",
+    "src",
+    "tests",
+    "wasm",
+}
+# Folders of tests that mirror no folder of the package, and what they are of.
+OTHER_TESTS = {
+    "bench": "bench/ and flashwasm.benchmarks",
+    "docs": "docs/ and README.md",
+    "helpers": "what several test files import",
+    "structure": "the layout of the code, and what is shipped",
+}
+# Folders of the package without a folder of tests, and the tests that cover them.
+COVERED_ELSEWHERE = {
+    "_wasm": "built files; tests/structure/test_kernel_table.py",
+    "benchmarks": "tests/bench",
+    "flash_attention": "tests/attention",
+    "oracles": "every test of a kernel; tests/ops/test_onnx.py holds them to ONNX's data",
+    "qe/functions": "tests/qe/changes, tests/cli",
+    "qe/inspection": "tests/qe/index_files, tests/cli",
+}
+
+
+def folders(path):
+    inside = (p for p in path.iterdir() if p.is_dir() and not p.name.startswith("_"))
+    return {p.name for p in inside if any(p.rglob("*.py"))}
+
+
+def test_the_top_of_the_checkout():
+    ignored = {"build", "dist", "node_modules"}
+    found = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} - ignored
+    assert found == TOP
+
+
+def test_each_folder_of_the_package_has_its_folder_of_tests():
+    missing = folders(SOURCE) - folders(TESTS) - COVERED_ELSEWHERE.keys()
+    assert not missing, f"no tests/{sorted(missing)}"
+    subjects = folders(SOURCE / "qe") - folders(TESTS / "qe")
+    assert not {f"qe/{name}" for name in subjects} - COVERED_ELSEWHERE.keys()
+    known = folders(SOURCE) | OTHER_TESTS.keys() | {"attention"}
+    assert folders(TESTS) <= known, folders(TESTS) - known
+
+
+def test_no_test_file_lies_beside_the_folders():
+    assert {p.name for p in TESTS.glob("*.py")} == {"conftest.py"}
+
+
+def test_where_things_are():
+    """docs/architecture.md answers a newcomer's questions by paths, each of which exists."""
+    section = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## Where is it?\n")[1]
+    rows = re.findall(r"^\| (.+\?) \| (.+) \|$", section, re.MULTILINE)
+    assert len(rows) >= 20
+    for question, answer in rows:
+        paths = re.findall(r"`([\w./*-]+)`", answer)
+        assert paths, question
+        for path in paths:
+            assert list(ROOT.glob(path.rstrip("/"))), f"{question} {path}"
