@@ -157,6 +157,7 @@ def _halved(part: _Part) -> Halves[_Part, Result] | None:
     result = np.empty(part.inputs.shape, np.float32)
 
     def join(found: list[Result]) -> Result:
+        """Return the whole output, and the log-sum-exp if the halves have it."""
         lse = None
         for (index, _), (_, some) in zip(halves, found, strict=True):
             if some is not None:

@@ -113,7 +113,17 @@ def attention_varlen(
 
 @dataclass(frozen=True)
 class _Packed:
-    """Checked operands, where each sequence begins and ends in them, and its diagonal."""
+    """Checked operands of packed sequences.
+
+    Attributes
+    ----------
+    q, k, v : numpy.ndarray
+        Shapes (Tq, Hq, D), (Tk, Hk, D) and (Tk, Hk, Dv).
+    starts_q, starts_k : numpy.ndarray of int, shape (n + 1,)
+        First query and first key of each sequence, and the end of the last.
+    diagonals : numpy.ndarray of int, shape (n,)
+        Offset of each sequence's diagonal.
+    """
 
     q: Array
     k: Array
@@ -131,7 +141,7 @@ def _checked(
     cu_seqlens_k: ArrayLike | None,
     causal: Causal,
 ) -> _Packed:
-    """Check what the user gave and bring it into one form."""
+    """Check the operands and the offsets of their sequences."""
     queries, keys, values = (floats(x, n, ndim=3) for x, n in ((q, "q"), (k, "k"), (v, "v")))
     check_matrices(q=_by_head(queries), k=_by_head(keys), v=_by_head(values))
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
@@ -148,7 +158,7 @@ def _checked(
 
 
 def _by_head(x: Array) -> Array:
-    """Return rows of all heads as heads of rows, which is how messages name the axes."""
+    """Return (T, H, D) as (H, T, D), the order of axes that the checks and their messages take."""
     return x.swapaxes(0, 1)
 
 
@@ -206,7 +216,7 @@ def _attend(
 
 
 class _Sequence(NamedTuple):
-    """One sequence: its first row and key, its lengths, and its tiles."""
+    """A sequence: its first query ``row`` and first ``key``, its lengths, and its tiles."""
 
     row: int
     queries: int
@@ -243,7 +253,7 @@ def _sequences(packed: _Packed, group: int, threads: int) -> list[_Sequence]:
 
 
 def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
-    """Return offsets of sequences that leave no row out."""
+    """Return checked offsets of sequences, the last of which ends at ``total``."""
     checked = sequence_offsets(offsets, name, total).astype(np.int64)
     if checked[-1] != total:
         message = f"{name}: expected the last to be {total}, the rows there are, got {checked[-1]}"
