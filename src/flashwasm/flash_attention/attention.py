@@ -200,7 +200,7 @@ def _attend_whole(
         )
         tasks, merging = _tasks(launch, inputs, operands, schedule)
         launch.run_tasks(ATTENTION, tasks)
-        if merging:
+        if merging:  # These calls read partial results, so all tasks have to be done before.
             launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 

@@ -142,8 +142,10 @@ def _checked(
     causal: Causal,
 ) -> _Packed:
     """Check the operands and the offsets of their sequences."""
-    queries, keys, values = (floats(x, n, ndim=3) for x, n in ((q, "q"), (k, "k"), (v, "v")))
-    check_matrices(q=_by_head(queries), k=_by_head(keys), v=_by_head(values))
+    queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
+    values = floats(v, "v", ndim=3)
+    # Heads come first where shapes are compared, and so in the messages about them.
+    check_matrices(q=queries.swapaxes(0, 1), k=keys.swapaxes(0, 1), v=values.swapaxes(0, 1))
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
     keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
     starts_k = _whole_offsets(keys_too, "cu_seqlens_k", len(keys))
@@ -155,11 +157,6 @@ def _checked(
         raise ShapeError(message)
     diagonals = _diagonals(causal, np.diff(starts_q), np.diff(starts_k))
     return _Packed(queries, keys, values, starts_q, starts_k, diagonals)
-
-
-def _by_head(x: Array) -> Array:
-    """Return (T, H, D) as (H, T, D), the order of axes that the checks and their messages take."""
-    return x.swapaxes(0, 1)
 
 
 def _attend(
@@ -174,7 +171,9 @@ def _attend(
     """Compute attention within checked sequences."""
     (rows, heads, dim), (_, key_heads, value_dim) = packed.q.shape, packed.v.shape
     with Launch(rt, timeout) as launch:
-        q, k, v = (place_rows(launch, x) for x in (packed.q, packed.k, packed.v))
+        q = place_rows(launch, packed.q)
+        k = place_rows(launch, packed.k)
+        v = place_rows(launch, packed.v)
         alibi = place_vector(launch, modifiers.alibi)
         sinks = place_vector(launch, modifiers.sinks)
         to = launch.place_result((rows, heads, value_dim), out)
@@ -210,7 +209,7 @@ def _attend(
             if x.plan.merge is not None:
                 merging += parameters.tasks(entry, [[x.plan.merge]])
         launch.run_tasks(ATTENTION, _joined(tasks, tiles, dim + value_dim))
-        if merging:
+        if merging:  # These calls read partial results, so all tasks have to be done before.
             launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 
