@@ -1,4 +1,4 @@
-"""Modifiers of scores: attention's options checked, and put into the form of the kernel."""
+"""Modifiers of the scores: the checked options of attention, in the form that the kernel takes."""
 
 from __future__ import annotations
 
