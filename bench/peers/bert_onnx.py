@@ -43,7 +43,6 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
         Weights by their names in the checkpoint.
     """
     helper: Any = installed_module("onnx.helper")
-    numpy_helper: Any = installed_module("onnx.numpy_helper")
     w = _without_prefix(weights)
     fixed: dict[str, Array] = {}
     nodes: list[Any] = []
@@ -93,12 +92,19 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
         shift = put(f"inner_bias{i}", w[f"{at}.intermediate.dense.bias"])
         wide = add("MatMul", [x, inner], f"wide{i}")
         x = close(f"{at}.output", add(gelu, [wide, shift], f"active{i}", **_FUSED), x)
+    return _serialized(nodes, fixed, x, config.hidden_size)
+
+
+def _serialized(nodes: list[Any], fixed: Mapping[str, Array], out: str, columns: int) -> bytes:
+    """Return a model of nodes and constants, whose output has so many columns for each token."""
+    helper: Any = installed_module("onnx.helper")
+    numpy_helper: Any = installed_module("onnx.numpy_helper")
     shape = ["batch", "tokens"]
     graph = helper.make_graph(
         nodes,
         "bert",
         [helper.make_tensor_value_info(name, _INT, shape) for name in ("ids", "mask")],
-        [helper.make_tensor_value_info(x, _FLOAT, [*shape, config.hidden_size])],
+        [helper.make_tensor_value_info(out, _FLOAT, [*shape, columns])],
         [numpy_helper.from_array(value, name) for name, value in fixed.items()],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]

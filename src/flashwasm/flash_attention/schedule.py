@@ -1,4 +1,4 @@
-"""How attention is divided into calls of the kernel. No schedule changes a bit of the result."""
+"""Schedules: attention divided into calls of the kernel. None changes a bit of the result."""
 
 from __future__ import annotations
 

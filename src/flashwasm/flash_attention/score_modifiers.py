@@ -1,4 +1,4 @@
-"""What the options of attention do to scores: their checks, and the form that the kernel takes."""
+"""Modifiers of scores: attention's options checked, and put into the form of the kernel."""
 
 from __future__ import annotations
 
