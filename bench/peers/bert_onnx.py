@@ -28,6 +28,49 @@ def _without_prefix(weights: Weights) -> dict[str, Array]:
     return {name.removeprefix("bert."): x for name, x in weights.items()}
 
 
+class _Graph:
+    """Nodes and constants of an ONNX graph that is being made.
+
+    Parameters
+    ----------
+    config : BertConfig
+        Sizes of the model.
+    weights : dict of str to numpy.ndarray
+        Weights by their names, without "bert." before them.
+    """
+
+    def __init__(self, config: BertConfig, weights: dict[str, Array]) -> None:
+        self._helper: Any = installed_module("onnx.helper")
+        self._weights = weights
+        self.epsilon = {"epsilon": config.layer_norm_eps}
+        self.constants: dict[str, Array] = {}
+        self.nodes: list[Any] = []
+
+    def put(self, name: str, x: Array) -> str:
+        """Add a constant, and return its name."""
+        self.constants[name] = np.ascontiguousarray(x)
+        return name
+
+    def norm(self, name: str) -> list[str]:
+        """Add the weight and the bias of a layer norm, and return their names."""
+        names = [f"{name}.{part}" for part in ("weight", "bias")]
+        return [self.put(one, self._weights[one]) for one in names]
+
+    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
+        """Add a node, and return the name of its first output."""
+        self.nodes.append(self._helper.make_node(operator, inputs, outputs, **attributes))
+        return outputs[0]
+
+    def dense(self, name: str, source: str, residual: str) -> str:
+        """Add a dense layer of ``source``, the addition of the residual, and a layer norm."""
+        matrix = self.put(f"{name}.matrix", self._weights[f"{name}.dense.weight"].T)
+        product = self.add("MatMul", [source, matrix], f"{name}.product")
+        shift = self.put(f"{name}.shift", self._weights[f"{name}.dense.bias"])
+        inputs = [product, residual, *self.norm(f"{name}.LayerNorm"), shift]
+        operator = "SkipLayerNormalization"
+        return self.add(operator, inputs, f"{name}.out", **self.epsilon, **_FUSED)
+
+
 def bert_model(config: BertConfig, weights: Weights) -> bytes:
     """Return an ONNX model that takes token ids and gives hidden states.
 
@@ -42,74 +85,47 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
     weights : mapping of str to numpy.ndarray
         Weights by their names in the checkpoint.
     """
-    helper: Any = installed_module("onnx.helper")
     w = _without_prefix(weights)
-    fixed: dict[str, Array] = {}
-    nodes: list[Any] = []
-
-    def put(name: str, x: Array) -> str:
-        """Add a constant, and return its name."""
-        fixed[name] = np.ascontiguousarray(x)
-        return name
-
-    def norm(name: str) -> list[str]:
-        """Add the weight and the bias of a layer norm, and return their names."""
-        return [put(f"{name}.{part}", w[f"{name}.{part}"]) for part in ("weight", "bias")]
-
-    def add(operator: str, inputs: list[str], out: str, **attributes: Any) -> str:
-        """Add a node, and return the name of its output."""
-        nodes.append(helper.make_node(operator, inputs, [out], **attributes))
-        return out
-
-    def close(name: str, source: str, residual: str) -> str:
-        """Add nodes for a dense layer of ``source``, the residual's addition and a layer norm."""
-        matrix = put(f"{name}.matrix", w[f"{name}.dense.weight"].T)
-        product = add("MatMul", [source, matrix], f"{name}.product")
-        shift = put(f"{name}.shift", w[f"{name}.dense.bias"])
-        inputs = [product, residual, *norm(f"{name}.LayerNorm"), shift]
-        return add("SkipLayerNormalization", inputs, f"{name}.out", **eps, **_FUSED)
-
+    graph = _Graph(config, w)
+    types = w["embeddings.token_type_embeddings.weight"]
+    words = graph.put("words", w["embeddings.word_embeddings.weight"])
+    # All tokens have type 0, so that its row can be added to every position in advance.
+    places = graph.put("places", w["embeddings.position_embeddings.weight"] + types[0])
+    tables = ["ids", "", words, places, "", *graph.norm("embeddings.LayerNorm"), "mask"]
+    fused = {**graph.epsilon, **_FUSED}
+    x = graph.add("EmbedLayerNormalization", tables, "x", "mask_index", **fused)
     gelu = "BiasGelu" if config.approximate == "none" else "FastGelu"
-    eps = {"epsilon": config.layer_norm_eps}
-    words, positions, types = (
-        w[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
-    )
-    inputs = ["ids", "", put("words", words), put("places", positions + types[0]), ""]
-    tables = [*inputs, *norm("embeddings.LayerNorm"), "mask"]
-    nodes.append(
-        helper.make_node("EmbedLayerNormalization", tables, ["x", "mask_index"], **eps, **_FUSED)
-    )
-    x = "x"
+    heads = {"num_heads": config.num_attention_heads}
     for i in range(config.num_hidden_layers):
         at = f"encoder.layer.{i}"
         names = [f"{at}.attention.self.{part}" for part in ("query", "key", "value")]
-        joined = put(f"qkv{i}", np.concatenate([w[f"{n}.weight"] for n in names]).T)
-        bias = put(f"qkv_bias{i}", np.concatenate([w[f"{n}.bias"] for n in names]))
-        heads = {"num_heads": config.num_attention_heads}
-        context = add("Attention", [x, joined, bias, "mask"], f"context{i}", **heads, **_FUSED)
-        x = close(f"{at}.attention.output", context, x)
-        inner = put(f"inner{i}", w[f"{at}.intermediate.dense.weight"].T)
-        shift = put(f"inner_bias{i}", w[f"{at}.intermediate.dense.bias"])
-        wide = add("MatMul", [x, inner], f"wide{i}")
-        x = close(f"{at}.output", add(gelu, [wide, shift], f"active{i}", **_FUSED), x)
-    return _serialized(nodes, fixed, x, config.hidden_size)
+        joined = graph.put(f"qkv{i}", np.concatenate([w[f"{n}.weight"] for n in names]).T)
+        bias = graph.put(f"qkv_bias{i}", np.concatenate([w[f"{n}.bias"] for n in names]))
+        inputs = [x, joined, bias, "mask"]
+        context = graph.add("Attention", inputs, f"context{i}", **heads, **_FUSED)
+        x = graph.dense(f"{at}.attention.output", context, x)
+        inner = graph.put(f"inner{i}", w[f"{at}.intermediate.dense.weight"].T)
+        shift = graph.put(f"inner_bias{i}", w[f"{at}.intermediate.dense.bias"])
+        wide = graph.add("MatMul", [x, inner], f"wide{i}")
+        x = graph.dense(f"{at}.output", graph.add(gelu, [wide, shift], f"active{i}", **_FUSED), x)
+    return _serialized(graph, x, config.hidden_size)
 
 
-def _serialized(nodes: list[Any], fixed: Mapping[str, Array], out: str, columns: int) -> bytes:
-    """Return a model of nodes and constants, whose output has so many columns for each token."""
+def _serialized(graph: _Graph, output: str, size: int) -> bytes:
+    """Return the content of the model's file."""
     helper: Any = installed_module("onnx.helper")
     numpy_helper: Any = installed_module("onnx.numpy_helper")
     shape = ["batch", "tokens"]
-    graph = helper.make_graph(
-        nodes,
+    made = helper.make_graph(
+        graph.nodes,
         "bert",
         [helper.make_tensor_value_info(name, _INT, shape) for name in ("ids", "mask")],
-        [helper.make_tensor_value_info(out, _FLOAT, [*shape, columns])],
-        [numpy_helper.from_array(value, name) for name, value in fixed.items()],
+        [helper.make_tensor_value_info(output, _FLOAT, [*shape, size])],
+        [numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    content: bytes = made.SerializeToString()
+    model = helper.make_model(made, opset_imports=opsets, ir_version=10)
+    content: bytes = model.SerializeToString()
     return content
 
 

@@ -1,4 +1,4 @@
-"""Attention within the bounds of its oracle: sizes, heads, offsets, and what changes no bit."""
+"""Attention against its oracle: sizes, heads, offsets and layouts. And its bits, call by call."""
 
 import hypothesis
 import numpy as np
@@ -50,7 +50,7 @@ def test_values_of_another_dimension(runtime, dim, value_dim):
 
 @pytest.mark.parametrize(("heads", "key_heads"), [(4, 1), (4, 2), (6, 3), (4, 4)])
 @pytest.mark.parametrize("causal", [False, "top_left"])
-def test_key_heads_are_shared_by_neighbours(runtime, heads, key_heads, causal):
+def test_neighbouring_query_heads_share_a_key_head(runtime, heads, key_heads, causal):
     operands = qkv(queries=12, keys=70, leading=(2,), heads=heads, key_heads=key_heads)
     check_attention(*operands, causal=causal, runtime=runtime)
 
@@ -89,7 +89,7 @@ def test_a_mask_may_bring_leading_axes(runtime):
         assert_same_bits(out[row, 0], single)
 
 
-def test_offset_for_each_batch_row(runtime):
+def test_an_offset_for_each_batch_entry(runtime):
     q, k, v = qkv(queries=20, keys=90, leading=(5,))
     offsets = np.array([0, 70, -7, 200, -200])
     out, lse = check_attention(q, k, v, causal=offsets, runtime=runtime)
@@ -106,13 +106,13 @@ def test_scale(runtime, scale):
 
 @pytest.mark.parametrize("size", [1e-30, 30.0, 1e4])
 def test_scores_of_any_size(runtime, size):
-    """Scores of 1e8 times the spacing that exp resolves: all the weight falls on one key."""
+    """The largest scores differ by far more than exp resolves: one key takes all the weight."""
     q, k, v = qkv(queries=20, keys=70)
     check_attention(q * np.float32(size), k, v, runtime=runtime)
 
 
-def test_rising_scores_rescale_what_came_before(runtime):
-    """The running maximum grows in every key block, falls in every one, and stays."""
+def test_rising_scores_rescale_the_sums_so_far(runtime):
+    """Scores rise from each block of keys to the next, or fall, or are all the same."""
     _, _, v = qkv(queries=16, keys=300, dim=1, heads=1)
     q = np.ones((1, 16, 1), np.float32)
     ramp = np.linspace(-60, 60, 300, dtype=np.float32)[None, :, None]
@@ -139,7 +139,7 @@ def test_layouts(runtime, layout):
 
 
 def test_heads_that_lie_side_by_side(runtime):
-    """What a projection gives, (batch, length, heads, dim), seen as (batch, heads, length, dim)."""
+    """A projection's (batch, length, heads, dim) is a view of (batch, heads, length, dim)."""
     packed = normal(2, 20, 3, 4, 16)
     q, k, v = (packed[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
     check_attention(q, k, v, causal=True, runtime=runtime)
@@ -153,7 +153,7 @@ def test_types(runtime, dtype):
 
 
 @hypothesis.given(data=st.data())
-def test_random_problems(runtime, data):
+def test_random_sizes_and_options(runtime, data):
     queries, keys = data.draw(st.integers(1, 40)), data.draw(st.integers(0, 150))
     dim, value_dim = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     key_heads, group = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 3))
@@ -175,8 +175,8 @@ def test_random_problems(runtime, data):
 
 
 @pytest.mark.parametrize("causal", [False, "bottom_right"])
-def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
-    """A batch row, a head and a run of queries alone give the bits they give among others."""
+def test_bits_do_not_depend_on_other_entries_heads_or_queries(runtime, causal):
+    """A batch entry, a head, or some queries have the same bits alone as among others."""
     q, k, v = qkv(queries=200, keys=200, leading=(2,), heads=4, key_heads=2)
     whole, whole_lse = fw.attention(q, k, v, causal=causal, return_lse=True, runtime=runtime)
     alone = fw.attention(q[1], k[1], v[1], causal=causal, runtime=runtime)
@@ -184,9 +184,8 @@ def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
     head = fw.attention(q[1, 2], k[1, 1], v[1, 1], causal=causal, runtime=runtime)
     assert_same_bits(head, whole[1, 2])
     for first, last in [(0, 1), (5, 6), (7, 20), (100, 200), (199, 200)]:
-        part_causal = causal and first  # Query i of the part is query first + i of the whole.
-        if first == 0 and causal:
-            part_causal = 0
+        # Query i of the part is query first + i of the whole.
+        part_causal = first if causal else False
         part, part_lse = fw.attention(
             q[:, :, first:last], k, v, causal=part_causal, return_lse=True, runtime=runtime
         )

@@ -22,7 +22,7 @@ from samples import FLOAT_TYPES, layouts, normal
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("mask", [None, "boolean", "additive"])
-def test_the_oracle_is_the_derivative_of_the_forward_oracle(name, mask):
+def test_the_oracle_is_the_derivative_of_the_oracle_of_attention(name, mask):
     operands = [x.astype(np.float64) for x in qkv(4, 6, 3, 2)]
     options = for_oracle(*operands[:2], OPTIONS[name])
     if "kv_lengths" in options:
@@ -73,7 +73,7 @@ def test_values_of_another_dimension(runtime, dim, value_dim):
 
 @pytest.mark.parametrize(("heads", "key_heads"), [(4, 1), (4, 2), (6, 3), (4, 4)])
 @pytest.mark.parametrize("causal", [False, "top_left"])
-def test_key_heads_are_shared_by_neighbours(runtime, heads, key_heads, causal):
+def test_neighbouring_query_heads_share_a_key_head(runtime, heads, key_heads, causal):
     operands = qkv(70, 40, heads=heads, key_heads=key_heads)
     check_gradients(*operands, causal=causal, runtime=runtime)
 
@@ -106,7 +106,7 @@ def test_two_axes_are_one_head(runtime):
     operands = [x[0, 0] for x in qkv(70, 20)]
     actual = check_gradients(*operands, causal="top_left", runtime=runtime)
     assert [x.shape for x in actual] == [x.shape for x in operands]
-    # A mask may bring leading axes; the gradients are still of what was given.
+    # A mask may have leading axes that the operands lack. The gradients have the operands' shapes.
     mask = normal(3, 1, 70, 20) > 0
     actual = check_gradients(*operands, mask=mask, runtime=runtime)
     assert [x.shape for x in actual] == [x.shape for x in operands]

@@ -32,7 +32,7 @@ def test_no_batch_and_no_heads(runtime, shape):
     x = np.ones(shape, np.float32)
     _, actual = gradients(x, x, x, runtime=runtime)
     assert [g.shape for g in actual] == [shape] * 3
-    # An empty batch of queries over keys that do not repeat with it.
+    # An empty batch of queries, with keys that have no batch axis.
     q, k = np.ones((0, 2, 5, 8), np.float32), np.ones((2, 6, 8), np.float32)
     _, actual = gradients(q, k, k, runtime=runtime)
     assert_all_same_bits(actual, [q, np.zeros_like(k), np.zeros_like(k)])

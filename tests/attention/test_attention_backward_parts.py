@@ -15,7 +15,7 @@ from samples import normal
 
 
 @pytest.mark.parametrize("causal", [False, "bottom_right"])
-def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
+def test_bits_do_not_depend_on_other_entries_or_heads(runtime, causal):
     """A batch entry, or a key head with its query heads, is computed alone and among others."""
     q, k, v = qkv(150, 200)
     dout, whole = gradients(q, k, v, causal=causal, runtime=runtime)
@@ -51,7 +51,7 @@ def test_bits_do_not_depend_on_threads_where_batch_entries_share_keys(threaded_r
 def without_gradients_yet(causal, lead=(2,)):
     """Return inputs whose gradients are zeros so far."""
     q, k, v = qkv(200, 330, leading=lead)
-    k = k[:1] if lead else k  # Batch entries share the keys.
+    k = k[:1] if lead else k  # All batch entries share the keys of the first.
     options = {"causal": causal, "mask": normal(200, 330, seed=4) > -1, "dropout": 0.1, "seed": 6}
     out, lse = fw.attention(q, k, v, return_lse=True, **options)
     inputs = checked_inputs(q, k, v, {**DEFAULTS, **options})

@@ -38,7 +38,7 @@ def test_leading_blocks_that_no_query_sees(runtime, hide, hidden):
 
 @pytest.mark.parametrize("hidden", [64, 128, 200])
 def test_leading_blocks_at_the_lowest_float(runtime, hidden):
-    """What they summed up is taken back to exactly zero by the first key that counts."""
+    """The first key that counts rescales the sums over the keys before it to exactly zero."""
     q, k, v = operands()
     lowest = np.where(np.arange(KEYS) < hidden, LOWEST, np.float32(0))
     out, lse = fw.attention(q, k, v, mask=lowest, return_lse=True, runtime=runtime)
@@ -55,7 +55,7 @@ def test_leading_blocks_that_some_queries_of_a_group_see(runtime):
 @pytest.mark.parametrize("top", [60, 1000, 10_000])
 @pytest.mark.parametrize("order", ["ascending", "descending", "block by block", "level"])
 def test_logits_in_any_order(runtime, top, order):
-    """Integers of up to 10,000, which q k holds exactly: what is lost is lost after the product."""
+    """Scores are integers of up to 10,000, so products are exact and only later steps round."""
     _, _, v = operands()
     ramp = np.linspace(-top, top, KEYS).round()
     steps = np.where(np.arange(KEYS) // 64 % 2 == 0, top, -top) - np.arange(KEYS) % 3
@@ -76,7 +76,7 @@ def test_logits_in_any_order(runtime, top, order):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("lengths", [(0, 1), (63, 64), (65, 300)])
 @pytest.mark.parametrize("causal", [False, "bottom_right"])
-def test_what_lies_past_a_length_never_counts(runtime, value, lengths, causal):
+def test_keys_past_a_length_never_count(runtime, value, lengths, causal):
     q, k, v = (normal(2, 3, n, 16, seed=n) for n in (QUERIES, KEYS, KEYS))
     options = {"kv_lengths": np.array(lengths), "causal": causal}
     expected = check_attention(q, k, v, **options, runtime=runtime)
@@ -88,7 +88,7 @@ def test_what_lies_past_a_length_never_counts(runtime, value, lengths, causal):
 
 
 def test_a_row_of_the_lowest_float_is_a_mean(runtime):
-    """Beside it every score is lost in rounding, so all keys weigh the same; none is hidden."""
+    """A score added to the lowest float rounds to it, so all keys have the same weight."""
     q, k, v = operands()
     mask = np.zeros((QUERIES, KEYS), np.float32)
     plain = fw.attention(q, k, v, mask=mask, runtime=runtime)
@@ -114,7 +114,7 @@ def test_no_queries_or_no_keys(runtime, queries, keys, option):
     out, lse = check_attention(q, k, v, **options, runtime=runtime)
     assert out.shape == (2, queries, 9)
     assert not out.any()
-    # A sink is a logit even where there is no key.
+    # A sink counts in the log-sum-exp even if there is no key.
     alone = options.get("sinks", np.full(2, -np.inf, np.float32))
     assert_same_bits(lse, np.repeat(alone[:, None], queries, axis=1))
 

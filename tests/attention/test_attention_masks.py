@@ -51,7 +51,7 @@ def test_minus_infinity_hides_as_false_does(runtime):
 
 
 def test_lowest_float_as_mask(runtime):
-    """Other libraries hide with the lowest float: its weight is exactly zero beside others."""
+    """Some libraries hide a key by adding the lowest float. Beside others its weight is zero."""
     operands = qkv(queries=9, keys=70)
     visible = normal(9, 70) > 0
     additive = np.where(visible, np.float32(0), np.finfo(np.float32).min)
@@ -97,8 +97,8 @@ def test_hidden_keys_never_reach_the_result(runtime, how, poison):
     assert_same_bits(actual[1], expected[1])
 
 
-def test_a_key_hidden_from_some_rows_only(runtime):
-    """NaN in key 5 and value 90: the rows that see them get NaN, the others are untouched."""
+def test_a_key_that_is_hidden_from_some_rows_only(runtime):
+    """Key 5 and value 90 are NaN. Only the rows that see one of them become NaN."""
     q, k, v = qkv(queries=30, keys=150, heads=1)
     mask = normal(30, 150) > 0
     expected, _ = check_attention(q, k, v, mask=mask, runtime=runtime)
@@ -110,8 +110,8 @@ def test_a_key_hidden_from_some_rows_only(runtime):
     assert_same_bits(actual[:, ~touched], expected[:, ~touched])
 
 
-def test_causal_and_mask_and_none_agree_to_the_bit(runtime):
-    """Three ways to say the same rows see the same keys."""
+def test_a_causal_rule_and_its_mask_give_the_same_bits(runtime):
+    """A causal rule, the same rule as a mask, and no rule: equal where they hide the same keys."""
     operands = qkv(queries=150, keys=150)
     triangle = np.tri(150, dtype=bool)
     expected = fw.attention(*operands, causal=True, runtime=runtime)

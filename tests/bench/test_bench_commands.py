@@ -1,6 +1,5 @@
 """`flashwasm bench` and `python -m bench`: their commands, options and defaults."""
 
-import re
 import subprocess
 import sys
 
@@ -13,7 +12,7 @@ from bench.commands import main as comparisons
 from bench.findings import Comparison
 from flashwasm.cli import bench_report, main
 from flashwasm.cli.bench import bench
-from paths import ROOT, SOURCE
+from paths import ROOT
 
 OUTPUTS = {"--json", "--markdown"}
 # The options of each command of the package, and of the repository.
@@ -77,11 +76,6 @@ def test_a_command_has_its_own_options(group, name, expected):
     assert set(options) == expected
     shown = CliRunner().invoke(group, [name, "--help"]).stdout
     assert all(f"  {option} " in shown for option in options)
-
-
-def test_the_package_imports_nothing_from_the_checkout():
-    for path in SOURCE.rglob("*.py"):
-        assert not re.search(r"^\s*(from|import) bench\b", path.read_text(), re.MULTILINE), path
 
 
 @pytest.mark.parametrize("name", ["peers", "search", "quality", "adaptation"])

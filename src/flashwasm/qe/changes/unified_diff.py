@@ -74,7 +74,7 @@ def read_diff(text: str) -> list[ChangedFile]:
         unidiff = importlib.import_module("unidiff")
     except ImportError as error:
         raise CapabilityError(
-            'unidiff is not installed; get it with: pip install "flashwasm[diff]"'
+            'unidiff is not installed; get it with: pip install "flashwasm[qe]"'
         ) from error
     try:
         patch = unidiff.PatchSet(io.StringIO(_simplified(text)))

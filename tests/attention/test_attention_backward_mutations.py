@@ -1,4 +1,4 @@
-"""The bounds of the gradient are tight enough to find a mistake in its formula."""
+"""Deliberate mistakes in the gradient are found: the bounds that the tests use are not too wide."""
 
 import numpy as np
 import pytest
