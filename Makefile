@@ -10,8 +10,9 @@ PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 PYTEST_ARGS ?= -n auto
-# An exact version, and PyTorch's own index of builds without CUDA: those with it take gigabytes.
-TORCH ?= --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+# What pip installs of PyTorch. PyPI's build for Linux brings CUDA, which is gigabytes: TORCH may name an
+# index of builds without it before the version, or nothing at all.
+TORCH ?= torch==2.13.0
 
 python = $(VENV)/bin/python
 installed = $(VENV)/.installed
@@ -68,7 +69,8 @@ bench-peers: $(peers)
 
 $(peers): pyproject.toml bench/package-lock.json $(installed)
 	$(python) -m pip install --quiet --editable ".[bench]"
-	$(python) -m pip install --quiet $(TORCH) || echo "no PyTorch for this Python: it is left out"
+	test -z "$(TORCH)" || $(python) -m pip install --quiet $(TORCH) || \
+	    echo "no PyTorch for this Python: it is left out"
 	@if command -v npm >/dev/null; then \
 	    npm --prefix bench install --no-save --ignore-scripts --no-audit --no-fund; \
 	else \

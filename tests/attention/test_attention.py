@@ -1,34 +1,15 @@
+"""Attention against its oracle: sizes, heads, offsets and layouts. And its bits, call by call."""
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 import flashwasm as fw
-from flashwasm.oracles import bounds, reference
+from attention_checks import check_attention, qkv
 from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
 
-
-def qkv(*, queries, keys, dim=16, value_dim=None, leading=(), heads=2, key_heads=None):
-    value_dim = dim if value_dim is None else value_dim
-    key_heads = heads if key_heads is None else key_heads
-    return (
-        normal(*leading, heads, queries, dim),
-        normal(*leading, key_heads, keys, dim, seed=1),
-        normal(*leading, key_heads, keys, value_dim, seed=2),
-    )
-
-
-def check(q, k, v, *, runtime=None, **options):
-    out, lse = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
-    expected_out, expected_lse = reference.attention(q, k, v, **options)
-    out_bound, lse_bound = bounds.attention(q, k, v, **options)
-    bounds.assert_close(out, expected_out, out_bound)
-    bounds.assert_close(lse, expected_lse, lse_bound)
-    assert_same_bits(fw.attention(q, k, v, runtime=runtime, **options), out)
-    return out, lse
-
-
-# Around a group of 8 queries, a block of 128 of them, and a block of 64 keys.
+# Lengths around groups of 8 queries, blocks of 128 queries, and blocks of 64 keys.
 LENGTHS = [
     (1, 1),
     (1, 200),
@@ -46,37 +27,37 @@ LENGTHS = [
 
 @pytest.mark.parametrize(("queries", "keys"), LENGTHS)
 def test_lengths(runtime, queries, keys):
-    check(*qkv(queries=queries, keys=keys), runtime=runtime)
+    check_attention(*qkv(queries=queries, keys=keys), runtime=runtime)
 
 
 @pytest.mark.parametrize("causal", ["top_left", "bottom_right", 0, 3, -3, 1000, -1000])
 @pytest.mark.parametrize(("queries", "keys"), LENGTHS)
 def test_causal(runtime, queries, keys, causal):
-    check(*qkv(queries=queries, keys=keys, heads=1), causal=causal, runtime=runtime)
+    check_attention(*qkv(queries=queries, keys=keys, heads=1), causal=causal, runtime=runtime)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 64, 80, 96, 128, 200, 256])
 def test_head_dimensions(runtime, dim):
-    check(*qkv(queries=19, keys=70, dim=dim), causal="bottom_right", runtime=runtime)
+    check_attention(*qkv(queries=19, keys=70, dim=dim), causal="bottom_right", runtime=runtime)
 
 
 @pytest.mark.parametrize(
     ("dim", "value_dim"), [(8, 1), (8, 3), (1, 8), (64, 32), (33, 65), (256, 4)]
 )
 def test_values_of_another_dimension(runtime, dim, value_dim):
-    check(*qkv(queries=19, keys=70, dim=dim, value_dim=value_dim), runtime=runtime)
+    check_attention(*qkv(queries=19, keys=70, dim=dim, value_dim=value_dim), runtime=runtime)
 
 
 @pytest.mark.parametrize(("heads", "key_heads"), [(4, 1), (4, 2), (6, 3), (4, 4)])
 @pytest.mark.parametrize("causal", [False, "top_left"])
-def test_key_heads_are_shared_by_neighbours(runtime, heads, key_heads, causal):
+def test_neighbouring_query_heads_share_a_key_head(runtime, heads, key_heads, causal):
     operands = qkv(queries=12, keys=70, leading=(2,), heads=heads, key_heads=key_heads)
-    check(*operands, causal=causal, runtime=runtime)
+    check_attention(*operands, causal=causal, runtime=runtime)
 
 
 @pytest.mark.parametrize("leading", [(), (1,), (3,), (2, 3)])
 def test_leading_axes(runtime, leading):
-    check(*qkv(queries=10, keys=20, leading=leading), causal="top_left", runtime=runtime)
+    check_attention(*qkv(queries=10, keys=20, leading=leading), causal="top_left", runtime=runtime)
 
 
 def test_leading_axes_broadcast(runtime):
@@ -93,7 +74,7 @@ def test_leading_axes_broadcast(runtime):
 
 def test_two_axes_are_one_head(runtime):
     q, k, v = (x[0] for x in qkv(queries=9, keys=20))
-    out, lse = check(q, k, v, causal="top_left", runtime=runtime)
+    out, lse = check_attention(q, k, v, causal="top_left", runtime=runtime)
     assert out.shape == (9, 16)
     assert lse.shape == (9,)
 
@@ -108,136 +89,35 @@ def test_a_mask_may_bring_leading_axes(runtime):
         assert_same_bits(out[row, 0], single)
 
 
-def test_offset_for_each_batch_row(runtime):
+def test_an_offset_for_each_batch_entry(runtime):
     q, k, v = qkv(queries=20, keys=90, leading=(5,))
     offsets = np.array([0, 70, -7, 200, -200])
-    out, lse = check(q, k, v, causal=offsets, runtime=runtime)
+    out, lse = check_attention(q, k, v, causal=offsets, runtime=runtime)
     for row, offset in enumerate(offsets.tolist()):
         single = fw.attention(q[row], k[row], v[row], causal=offset, runtime=runtime)
         assert_same_bits(out[row], single)
     assert (lse[4] == -np.inf).all()
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        (20, 70),
-        (1, 70),
-        (20, 1),
-        (70,),
-        (4, 20, 70),
-        (2, 1, 20, 70),
-        (2, 4, 20, 70),
-        (2, 4, 1, 1),
-        (),
-    ],
-)
-@pytest.mark.parametrize("kind", [bool, np.float32])
-@pytest.mark.parametrize("causal", [False, "bottom_right"])
-def test_masks_broadcast(runtime, shape, kind, causal):
-    mask = normal(*shape) if kind is np.float32 else normal(*shape) > -0.5
-    operands = qkv(queries=20, keys=70, leading=(2,), heads=4, key_heads=2)
-    check(*operands, mask=mask, causal=causal, runtime=runtime)
-
-
-@pytest.mark.parametrize("dtype", FLOAT_TYPES)
-def test_additive_mask_types(runtime, dtype):
-    mask = normal(20, 70).astype(dtype)
-    mask[:, 3] = -np.inf
-    operands = qkv(queries=20, keys=70)
-    expected = fw.attention(*operands, mask=mask.astype(np.float32), runtime=runtime)
-    assert_same_bits(fw.attention(*operands, mask=mask, runtime=runtime), expected)
-
-
-def test_minus_infinity_hides_as_false_does(runtime):
-    operands = qkv(queries=40, keys=150)
-    visible = normal(40, 150) > 0
-    additive = np.where(visible, np.float32(0), np.float32(-np.inf))
-    out, lse = fw.attention(*operands, mask=visible, return_lse=True, runtime=runtime)
-    other_out, other_lse = fw.attention(*operands, mask=additive, return_lse=True, runtime=runtime)
-    assert_same_bits(other_out, out)
-    assert_same_bits(other_lse, lse)
-
-
-def test_lowest_float_as_mask(runtime):
-    """Other libraries hide with the lowest float: its weight is exactly zero beside others."""
-    operands = qkv(queries=9, keys=70)
-    visible = normal(9, 70) > 0
-    additive = np.where(visible, np.float32(0), np.finfo(np.float32).min)
-    expected = fw.attention(*operands, mask=visible, runtime=runtime)
-    actual = fw.attention(*operands, mask=additive, runtime=runtime)
-    bounds.assert_close(actual, expected, bounds.attention(*operands, mask=visible)[0])
-
-
-@pytest.mark.parametrize("how", ["boolean", "additive", "causal", "no keys"])
-def test_rows_that_see_nothing_are_zeros(runtime, how):
-    q, k, v = qkv(queries=20, keys=70)
-    v[:] = np.nan if how != "causal" else v
-    options = {
-        "boolean": {"mask": np.zeros((20, 70), bool)},
-        "additive": {"mask": np.full((20, 70), -np.inf, np.float32)},
-        "causal": {"causal": -20},
-        "no keys": {},
-    }[how]
-    if how == "no keys":
-        k, v = k[:, :0], v[:, :0]
-    out, lse = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
-    assert_same_bits(out, np.zeros((2, 20, 16), np.float32))
-    assert (lse == -np.inf).all()
-
-
-@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 3e38])
-@pytest.mark.parametrize("how", ["boolean", "additive", "causal"])
-def test_hidden_keys_never_reach_the_result(runtime, how, poison):
-    q, k, v = qkv(queries=30, keys=150, heads=1)
-    hidden = [0, 1, 63, 64, 100, 149]
-    visible = np.ones(150, bool)
-    options = {"mask": visible}
-    if how == "causal":
-        hidden, options = list(range(40, 150)), {"causal": 10}
-    elif how == "additive":
-        options = {"mask": np.where(visible, 0, -np.inf).astype(np.float32)}
-    if how != "causal":
-        options["mask"][hidden] = False if how == "boolean" else -np.inf
-    expected = check(q, k, v, runtime=runtime, **options)
-    k[:, hidden], v[:, hidden] = poison, poison
-    actual = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
-    assert_same_bits(actual[0], expected[0])
-    assert_same_bits(actual[1], expected[1])
-
-
-def test_a_key_hidden_from_some_rows_only(runtime):
-    """NaN in key 5 and value 90: the rows that see them get NaN, the others are untouched."""
-    q, k, v = qkv(queries=30, keys=150, heads=1)
-    mask = normal(30, 150) > 0
-    expected, _ = check(q, k, v, mask=mask, runtime=runtime)
-    k[0, 5], v[0, 90] = np.nan, np.nan
-    actual = fw.attention(q, k, v, mask=mask, runtime=runtime)
-    touched = mask[:, 5] | mask[:, 90]
-    assert 0 < touched.sum() < 30
-    assert np.isnan(actual[0, touched]).all()
-    assert_same_bits(actual[:, ~touched], expected[:, ~touched])
-
-
 @pytest.mark.parametrize("scale", [0.0, 1.0, -0.5, 1e-3, 30.0])
 def test_scale(runtime, scale):
-    check(*qkv(queries=20, keys=70), scale=scale, runtime=runtime)
+    check_attention(*qkv(queries=20, keys=70), scale=scale, runtime=runtime)
 
 
 @pytest.mark.parametrize("size", [1e-30, 30.0, 1e4])
 def test_scores_of_any_size(runtime, size):
-    """Scores of 1e8 times the spacing that exp resolves: all the weight falls on one key."""
+    """The largest scores differ by far more than exp resolves: one key takes all the weight."""
     q, k, v = qkv(queries=20, keys=70)
-    check(q * np.float32(size), k, v, runtime=runtime)
+    check_attention(q * np.float32(size), k, v, runtime=runtime)
 
 
-def test_rising_scores_rescale_what_came_before(runtime):
-    """The running maximum grows in every key block, falls in every one, and stays."""
+def test_rising_scores_rescale_the_sums_so_far(runtime):
+    """Scores rise from each block of keys to the next, or fall, or are all the same."""
     _, _, v = qkv(queries=16, keys=300, dim=1, heads=1)
     q = np.ones((1, 16, 1), np.float32)
     ramp = np.linspace(-60, 60, 300, dtype=np.float32)[None, :, None]
     for k in (ramp, ramp[:, ::-1], np.zeros_like(ramp)):
-        check(q, k, v, scale=1.0, runtime=runtime)
+        check_attention(q, k, v, scale=1.0, runtime=runtime)
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 16), (0, 5, 16)])
@@ -259,10 +139,10 @@ def test_layouts(runtime, layout):
 
 
 def test_heads_that_lie_side_by_side(runtime):
-    """What a projection gives, (batch, length, heads, dim), seen as (batch, heads, length, dim)."""
+    """A projection's (batch, length, heads, dim) is a view of (batch, heads, length, dim)."""
     packed = normal(2, 20, 3, 4, 16)
     q, k, v = (packed[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
-    check(q, k, v, causal=True, runtime=runtime)
+    check_attention(q, k, v, causal=True, runtime=runtime)
 
 
 @pytest.mark.parametrize("dtype", FLOAT_TYPES)
@@ -273,7 +153,7 @@ def test_types(runtime, dtype):
 
 
 @hypothesis.given(data=st.data())
-def test_random_problems(runtime, data):
+def test_random_sizes_and_options(runtime, data):
     queries, keys = data.draw(st.integers(1, 40)), data.draw(st.integers(0, 150))
     dim, value_dim = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     key_heads, group = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 3))
@@ -291,12 +171,12 @@ def test_random_problems(runtime, data):
         st.one_of(st.sampled_from([False, "top_left", "bottom_right"]), st.integers(-50, 50))
     )
     mask = data.draw(st.sampled_from([None, normal(queries, keys), normal(queries, keys) > 0]))
-    check(*operands, causal=causal, mask=mask, runtime=runtime)
+    check_attention(*operands, causal=causal, mask=mask, runtime=runtime)
 
 
 @pytest.mark.parametrize("causal", [False, "bottom_right"])
-def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
-    """A batch row, a head and a run of queries alone give the bits they give among others."""
+def test_bits_do_not_depend_on_other_entries_heads_or_queries(runtime, causal):
+    """A batch entry, a head, or some queries have the same bits alone as among others."""
     q, k, v = qkv(queries=200, keys=200, leading=(2,), heads=4, key_heads=2)
     whole, whole_lse = fw.attention(q, k, v, causal=causal, return_lse=True, runtime=runtime)
     alone = fw.attention(q[1], k[1], v[1], causal=causal, runtime=runtime)
@@ -304,9 +184,8 @@ def test_bits_do_not_depend_on_what_is_beside(runtime, causal):
     head = fw.attention(q[1, 2], k[1, 1], v[1, 1], causal=causal, runtime=runtime)
     assert_same_bits(head, whole[1, 2])
     for first, last in [(0, 1), (5, 6), (7, 20), (100, 200), (199, 200)]:
-        part_causal = causal and first  # Query i of the part is query first + i of the whole.
-        if first == 0 and causal:
-            part_causal = 0
+        # Query i of the part is query first + i of the whole.
+        part_causal = first if causal else False
         part, part_lse = fw.attention(
             q[:, :, first:last], k, v, causal=part_causal, return_lse=True, runtime=runtime
         )
@@ -322,16 +201,6 @@ def test_bits_do_not_depend_on_threads(threaded_runtime, one_thread, heads, caus
         fw.attention(*operands, causal=causal, runtime=threaded_runtime),
         fw.attention(*operands, causal=causal, runtime=one_thread),
     )
-
-
-def test_causal_and_mask_and_none_agree_to_the_bit(runtime):
-    """Three ways to say the same rows see the same keys."""
-    operands = qkv(queries=150, keys=150)
-    triangle = np.tri(150, dtype=bool)
-    expected = fw.attention(*operands, causal=True, runtime=runtime)
-    assert_same_bits(fw.attention(*operands, mask=triangle, runtime=runtime), expected)
-    everything = fw.attention(*operands, runtime=runtime)
-    assert_same_bits(fw.attention(*operands, causal=1000, runtime=runtime), everything)
 
 
 def test_out(runtime):

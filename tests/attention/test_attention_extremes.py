@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm.oracles import bounds, reference
+from attention_checks import assert_close_to_oracle, check_attention
+from flashwasm.oracles import bounds
 from samples import assert_same_bits, normal
 
 LOWEST = np.finfo(np.float32).min
@@ -13,16 +14,6 @@ QUERIES, KEYS = 40, 300
 
 def operands(queries=QUERIES, keys=KEYS, dim=16):
     return normal(2, queries, dim), normal(2, keys, dim, seed=1), normal(2, keys, 9, seed=2)
-
-
-def check(runtime, q, k, v, **options):
-    """Hold output and log-sum-exp to the oracle's, and return them."""
-    out, lse = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
-    expected_out, expected_lse = reference.attention(q, k, v, **options)
-    out_bound, lse_bound = bounds.attention(q, k, v, **options)
-    bounds.assert_close(out, expected_out, out_bound)
-    bounds.assert_close(lse, expected_lse, lse_bound)
-    return out, lse
 
 
 def assert_mean(out, v):
@@ -42,32 +33,29 @@ def test_leading_blocks_that_no_query_sees(runtime, hide, hidden):
         "-inf": {"mask": np.where(visible, 0, -np.inf).astype(np.float32)},
         "window": {"causal": KEYS - QUERIES, "window": (KEYS - QUERIES - hidden, None)},
     }[hide]
-    check(runtime, *operands(), **options)
+    check_attention(*operands(), **options, runtime=runtime)
 
 
 @pytest.mark.parametrize("hidden", [64, 128, 200])
 def test_leading_blocks_at_the_lowest_float(runtime, hidden):
-    """What they summed up is taken back to exactly zero by the first key that counts."""
+    """The first key that counts rescales the sums over the keys before it to exactly zero."""
     q, k, v = operands()
     lowest = np.where(np.arange(KEYS) < hidden, LOWEST, np.float32(0))
     out, lse = fw.attention(q, k, v, mask=lowest, return_lse=True, runtime=runtime)
-    expected_out, expected_lse = reference.attention(q, k, v, mask=lowest == 0)
-    out_bound, lse_bound = bounds.attention(q, k, v, mask=lowest == 0)
-    bounds.assert_close(out, expected_out, out_bound)
-    bounds.assert_close(lse, expected_lse, lse_bound)
+    assert_close_to_oracle(out, lse, q, k, v, mask=lowest == 0)
 
 
 def test_leading_blocks_that_some_queries_of_a_group_see(runtime):
     mask = np.ones((QUERIES, KEYS), bool)
     for query in range(QUERIES):
         mask[query, : query % 5 * 64] = False
-    check(runtime, *operands(), mask=mask)
+    check_attention(*operands(), mask=mask, runtime=runtime)
 
 
 @pytest.mark.parametrize("top", [60, 1000, 10_000])
 @pytest.mark.parametrize("order", ["ascending", "descending", "block by block", "level"])
 def test_logits_in_any_order(runtime, top, order):
-    """Integers of up to 10,000, which q k holds exactly: what is lost is lost after the product."""
+    """Scores are integers of up to 10,000, so products are exact and only later steps round."""
     _, _, v = operands()
     ramp = np.linspace(-top, top, KEYS).round()
     steps = np.where(np.arange(KEYS) // 64 % 2 == 0, top, -top) - np.arange(KEYS) % 3
@@ -80,7 +68,7 @@ def test_logits_in_any_order(runtime, top, order):
     k = np.broadcast_to(logits[:, None], (2, KEYS, 1)).astype(np.float32)
     for sign in (1, -1):
         q = np.full((2, QUERIES, 1), sign, np.float32)
-        out, _ = check(runtime, q, k, v, scale=1.0)
+        out, _ = check_attention(q, k, v, scale=1.0, runtime=runtime)
         if order == "level":
             assert_mean(out, v)
 
@@ -88,10 +76,10 @@ def test_logits_in_any_order(runtime, top, order):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("lengths", [(0, 1), (63, 64), (65, 300)])
 @pytest.mark.parametrize("causal", [False, "bottom_right"])
-def test_what_lies_past_a_length_never_counts(runtime, value, lengths, causal):
+def test_keys_past_a_length_never_count(runtime, value, lengths, causal):
     q, k, v = (normal(2, 3, n, 16, seed=n) for n in (QUERIES, KEYS, KEYS))
     options = {"kv_lengths": np.array(lengths), "causal": causal}
-    expected = check(runtime, q, k, v, **options)
+    expected = check_attention(q, k, v, **options, runtime=runtime)
     for entry, length in enumerate(lengths):
         k[entry, :, length:], v[entry, :, length:] = value, value
     actual = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
@@ -100,7 +88,7 @@ def test_what_lies_past_a_length_never_counts(runtime, value, lengths, causal):
 
 
 def test_a_row_of_the_lowest_float_is_a_mean(runtime):
-    """Beside it every score is lost in rounding, so all keys weigh the same; none is hidden."""
+    """A score added to the lowest float rounds to it, so all keys have the same weight."""
     q, k, v = operands()
     mask = np.zeros((QUERIES, KEYS), np.float32)
     plain = fw.attention(q, k, v, mask=mask, runtime=runtime)
@@ -123,10 +111,10 @@ def test_no_queries_or_no_keys(runtime, queries, keys, option):
         "window": {"window": (3, 3)},
         "sinks": {"sinks": np.float32([0.5, -np.inf])},
     }[option]
-    out, lse = check(runtime, q, k, v, **options)
+    out, lse = check_attention(q, k, v, **options, runtime=runtime)
     assert out.shape == (2, queries, 9)
     assert not out.any()
-    # A sink is a logit even where there is no key.
+    # A sink counts in the log-sum-exp even if there is no key.
     alone = options.get("sinks", np.full(2, -np.inf, np.float32))
     assert_same_bits(lse, np.repeat(alone[:, None], queries, axis=1))
 

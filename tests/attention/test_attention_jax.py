@@ -13,7 +13,8 @@ from flashwasm.oracles import reference
 from paths import HELPERS
 from samples import normal
 
-pytestmark = pytest.mark.slow  # Compiling for JAX takes most of it.
+# JAX compiles a program for each problem, which takes most of the time.
+pytestmark = pytest.mark.slow
 
 CHILD = HELPERS / "jax_attention.py"
 NAMES = ("out", "lse", "dq", "dk", "dv")
@@ -22,7 +23,7 @@ HEADS = 4
 # No length is a multiple of a tile or a block.
 SIZES = [(61, 77, 40), (130, 130, 64), (200, 333, 32)]
 
-# Our options, and JAX's for the same.
+# The package's options, and the options of JAX that mean the same.
 OPTIONS = {
     "full": ({}, {}),
     "causal": ({"causal": "top_left"}, {"is_causal": True}),
@@ -39,7 +40,7 @@ OPTIONS = {
 
 
 def problem(name, size):
-    """Return q, k, v and dout, our options, and what more JAX takes."""
+    """Return q, k, v and dout, the package's options, and the further arguments of JAX."""
     queries, keys, dim = size
     key_heads = {"one key head": 1, "two key heads": 2}.get(name, HEADS)
     operands = (
@@ -64,7 +65,7 @@ PROBLEMS = {f"{name} {s[0]}x{s[1]}": problem(name, s) for name in OPTIONS for s 
 
 @pytest.fixture(scope="session")
 def jax_results(tmp_path_factory):
-    """Return what JAX makes of every problem."""
+    """Return JAX's results for each problem."""
     folder = tmp_path_factory.mktemp("jax")
     problems = [(*operands, *theirs) for operands, _, theirs in PROBLEMS.values()]
     (folder / "problems").write_bytes(pickle.dumps(problems))
@@ -76,7 +77,7 @@ def jax_results(tmp_path_factory):
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
     assert done.returncode == 0, done.stderr
-    results = pickle.loads((folder / "results").read_bytes())  # noqa: S301 - the child's own.
+    results = pickle.loads((folder / "results").read_bytes())  # noqa: S301 - the child process wrote it.
     return dict(zip(PROBLEMS, results, strict=True))
 
 

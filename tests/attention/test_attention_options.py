@@ -1,4 +1,4 @@
-"""Attention's options, alone and together, and the functions beside it."""
+"""The options of attention, alone and together; packed sequences, merging and scores."""
 
 import itertools
 
@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flashwasm as fw
-from flashwasm.oracles import bounds, reference
+from attention_checks import assert_close_to_oracle, check_attention
+from flashwasm.oracles import reference
 from samples import assert_same_bits, normal
 
 HEADS, KEY_HEADS = 4, 2
@@ -34,22 +35,9 @@ def operands(queries=75, keys=201, dim=24):
     return q, k, normal(2, KEY_HEADS, keys, 17, seed=2)
 
 
-def check(runtime, q, k, v, **options):
-    """Hold output and log-sum-exp to the oracle's."""
-    out, lse = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
-    assert_close(out, lse, q, k, v, **options)
-
-
-def assert_close(out, lse, q, k, v, **options):
-    expected_out, expected_lse = reference.attention(q, k, v, **options)
-    out_bound, lse_bound = bounds.attention(q, k, v, **options)
-    bounds.assert_close(out, expected_out, out_bound)
-    bounds.assert_close(lse, expected_lse, lse_bound)
-
-
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_option(runtime, name):
-    check(runtime, *operands(), **OPTIONS[name])
+    check_attention(*operands(), **OPTIONS[name], runtime=runtime)
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(OPTIONS, 2)), ids=" and ".join)
@@ -57,7 +45,7 @@ def test_options_compose(pair):
     both = OPTIONS[pair[0]] | OPTIONS[pair[1]]
     mask = normal(41, 160, seed=3)
     q, k, v = operands(queries=41, keys=160)
-    check(fw.default_runtime(), q, k, v, mask=np.where(mask > 1.5, -np.inf, mask), **both)
+    check_attention(q, k, v, mask=np.where(mask > 1.5, -np.inf, mask), **both)
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,12 +60,12 @@ def test_any_sizes_and_options(data):
         "kv_lengths": np.array(data.draw(st.tuples(*[st.integers(0, keys)] * 2))),
         "sinks": data.draw(st.sampled_from([None, normal(HEADS, seed=5)])),
     }
-    check(fw.default_runtime(), *operands(queries, keys, 5), **options)
+    check_attention(*operands(queries, keys, 5), **options)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("window", [(3, 0), (40, 40), (0, None)])
-def test_what_lies_outside_a_window_never_counts(runtime, value, window):
+def test_keys_outside_a_window_never_count(runtime, value, window):
     q, k, v = operands()
     for i in (0, 40, 74):
         hidden = np.ones(k.shape[-2], bool)
@@ -91,13 +79,13 @@ def test_what_lies_outside_a_window_never_counts(runtime, value, window):
 
 
 def test_blocks_without_a_true_key(runtime):
-    """Whole blocks of false, for all queries or for some groups of them, between seen ones."""
+    """Blocks of keys that no query sees, or that some queries do not see, lie between seen ones."""
     q, k, v = operands(queries=300, keys=450)
     mask = normal(300, 450, seed=3) > 0
     mask[:, 64:192] = False
     mask[8:24, 192:320] = False
     mask[40:50] = False
-    check(runtime, q, k, v, mask=mask)
+    check_attention(q, k, v, mask=mask, runtime=runtime)
 
 
 @pytest.mark.parametrize("causal", [False, "top_left", "bottom_right", 5])
@@ -119,7 +107,7 @@ def test_varlen_is_attention_on_each_sequence(runtime, causal):
 
 @pytest.mark.parametrize(("lengths", "keys"), [([300, 1, 0, 500, 2], 1300), ([1, 1], 40_000)])
 def test_varlen_bits_do_not_depend_on_threads(threaded_runtime, one_thread, lengths, keys):
-    """Also with single queries of many keys, whose partial results a last call merges."""
+    """Sequences of one query with many keys have partial results, which a last call merges."""
     cu_q, cu_k = np.cumsum([0, *lengths]), np.arange(len(lengths) + 1) * keys
     q, k = normal(cu_q[-1], HEADS, 16), normal(cu_k[-1], KEY_HEADS, 16, seed=1)
     several, one = (
@@ -141,7 +129,7 @@ def test_varlen_bits_do_not_depend_on_threads(threaded_runtime, one_thread, leng
         ({"causal": True, "cu_seqlens_k": [0, 2, 8]}, "causal"),
     ],
 )
-def test_varlen_refuses(change, argument):
+def test_varlen_refuses_wrong_arguments(change, argument):
     x = normal(8, 2, 4)
     given = {"q": x, "k": x, "v": x, "cu_seqlens_q": [0, 3, 8]} | change
     if "k" in change:
@@ -151,7 +139,7 @@ def test_varlen_refuses(change, argument):
 
 
 @pytest.mark.parametrize("cuts", [[], [100], [64, 128], [1, 2, 3, 200], [0, 201]])
-def test_merging_parts_is_the_whole(runtime, cuts):
+def test_merged_parts_are_the_whole(runtime, cuts):
     q, k, v = operands()
     mask = normal(75, 201, seed=3) > 0.8
     mask[5] = False
@@ -162,12 +150,12 @@ def test_merging_parts_is_the_whole(runtime, cuts):
         for a, b in itertools.pairwise(edges)
     ]
     out, lse = fw.merge_attention(*zip(*parts, strict=True))
-    assert_close(out, lse, q, k, v, mask=mask)
+    assert_close_to_oracle(out, lse, q, k, v, mask=mask)
     np.testing.assert_array_equal(np.isneginf(lse), np.isneginf(whole[1]))
     assert not out[..., 5, :].any()
 
 
-def test_merging_refuses():
+def test_merging_refuses_wrong_arguments():
     out, lse = normal(3, 4), normal(3)
     for outs, lses in (([], []), ([out], []), ([out, out[:2]], [lse, lse[:2]]), ([out], [out])):
         with pytest.raises(fw.ShapeError, match=r"^(outs|lses)"):
@@ -212,6 +200,6 @@ def test_scores_leave_room_for_sinks():
         ({"kv_lengths": [1.0, 2.0]}, "kv_lengths", fw.DTypeError),
     ],
 )
-def test_refuses(change, argument, error):
+def test_wrong_options(change, argument, error):
     with pytest.raises(error, match=f"^{argument}"):
         fw.attention(*operands(), **change)

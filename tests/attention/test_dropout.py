@@ -1,4 +1,4 @@
-"""Dropout is a function of seed and position: how the work is cut does not show."""
+"""Dropout depends on the seed and on positions alone, however the work is divided."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import flashwasm as fw
 from flashwasm.oracles import reference
 from samples import assert_same_bits, normal
 
-# Known answers of Philox 4x32-10, published with Random123: counter, key, result.
+# Counter, key and result: the known answers of Philox 4x32-10 that Random123 publishes.
 ANSWERS = [
     ([0, 0, 0, 0], [0, 0], [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
     ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
@@ -29,13 +29,13 @@ def operands(queries=150, keys=139):
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), ANSWERS)
-def test_the_oracles_generator(counter, key, answer):
+def test_the_generator_of_the_oracle_gives_known_answers(counter, key, answer):
     assert [int(word) for word in reference.philox(counter, key)] == answer
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.999])
 @pytest.mark.parametrize("seed", [0, 2**64 - 1])
-def test_drops_what_the_generator_says(runtime, p, seed):
+def test_weights_are_dropped_by_the_generators_numbers(runtime, p, seed):
     q, k, v = operands()
     out = fw.attention(q, k, v, dropout=p, seed=seed, causal="bottom_right", runtime=runtime)
     right = expected(q, k, v, p, seed, causal="bottom_right")
@@ -49,8 +49,8 @@ def test_the_log_sum_exp_is_without_dropout(runtime):
     assert_same_bits(lse, plain)
 
 
-def test_parts_drop_what_the_whole_drops():
-    """Memory for one head at a time, then for some of its queries."""
+def test_parts_drop_the_same_weights_as_the_whole():
+    """There is memory for one head at a time, or for some of its queries."""
     q, k, v = operands(queries=3000, keys=300)
     whole = fw.attention(q, k, v, dropout=0.4, seed=5)
     for limit in (1 << 21, 7 << 18):
@@ -69,19 +69,19 @@ def test_a_packed_sequence_is_a_batch_entry():
 def test_the_share_that_is_dropped():
     ones = np.ones((1, 1, 1000, 4), np.float32)
     out = fw.attention(ones, ones, ones, dropout=0.25, seed=11)
-    # A mean of 10**6 draws: six standard deviations.
+    # The mean of 10**6 draws is within six standard deviations of 1.
     assert abs(out.mean() - 1) < 6 * np.sqrt(0.25 / 0.75 / 1e6)
 
 
-def test_without_a_seed_each_call_draws_anew():
+def test_each_call_without_a_seed_draws_its_own():
     q, k, v = operands()
     first, second = (fw.attention(q, k, v, dropout=0.5) for _ in range(2))
     assert (first != second).any()
     assert_same_bits(fw.attention(q, k, v, dropout=0.0, seed=9), fw.attention(q, k, v))
 
 
-def test_dropped_values_count_where_they_are_not_finite():
-    """A hidden NaN never reaches a row; one in a key that takes part does, unless it is hidden."""
+def test_a_hidden_nan_stays_hidden_with_dropout():
+    """A NaN behind a mask does not reach a row, even though dropout multiplies its weight."""
     q, k, v = operands()
     v[..., 5, :] = np.nan
     out = fw.attention(q, k, v, dropout=0.5, seed=2, mask=np.arange(139) != 5)
@@ -100,6 +100,6 @@ def test_dropped_values_count_where_they_are_not_finite():
         ({"dropout": 0.1, "seed": 1.5}, "seed", fw.DTypeError),
     ],
 )
-def test_refuses(change, argument, error):
+def test_wrong_options(change, argument, error):
     with pytest.raises(error, match=f"^{argument}"):
         fw.attention(*operands(), **change)

@@ -17,7 +17,7 @@ import flashwasm as fw
 from flashwasm.oracles import bounds, reference
 from samples import normal
 
-# Its wheels need a newer Python than this package does.
+# Its wheels need a newer Python than this package, so it may not be installed.
 onnxruntime = pytest.importorskip("onnxruntime")
 
 HEADS = 6
@@ -38,7 +38,7 @@ INPUTS = (
 INTEGERS = {"seqlens_k", "total_sequence_length"}
 OUTPUTS = ("output", "present_key", "present_value")
 
-# Where there is a mask, it is made to the size of the problem.
+# A mask of True stands for one of the right size, which the test makes.
 OPTIONS = {
     "plain": {},
     "window": {"window": (70, 0)},
@@ -55,8 +55,8 @@ OPTIONS = {
         "sinks": np.float32([0, 3, -2, 1, 0.5, -30]),
     },
 }
-# Batch, key heads, dim, and how many keys and queries come at each step. The operator takes several
-# queries after a past of a single batch entry only.
+# Batch, key heads, dim, and the number of keys and queries that come at each step. With a past, the
+# operator takes several queries for a batch of one only.
 STEPS = {
     "prompts": (2, 6, 16, [130]),
     "tokens": (2, 2, 64, [61, 1, 1, 1, 1, 1]),
@@ -105,7 +105,7 @@ class Cache:
         return self._cache.attention(q, causal="bottom_right", **options)
 
 
-# Where keys and values come from. One row each: a class of the form of Arrays.
+# The places where keys and values are kept, by name: classes with the methods of Arrays.
 SOURCES = {
     "arrays": Arrays,
     "float32": functools.partial(Cache, dtype="float32"),
@@ -141,14 +141,14 @@ def session(given, attributes):
 
 
 def side_by_side(x):
-    """(B, H, L, D) as (B, L, H * D)."""
+    """Return (B, H, L, D) as (B, L, H * D)."""
     return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
 
 
 def theirs(q, k, v, past, key_counts=None, **options):
     """Return the operator's output and present keys and values.
 
-    The keys and values past the first `past` are new, and belong to the queries.
+    The first `past` keys and values are the past. The others are new, one for each query.
     """
     batch, heads, queries, dim = q.shape
     new = slice(past, past + queries)
@@ -175,7 +175,7 @@ def theirs(q, k, v, past, key_counts=None, **options):
 
 
 def assert_both_right(ours, other, q, k, v, *, int8=False, **options):
-    """Fail unless both are float64's result but for the roundings that the bound allows."""
+    """Fail unless both results are within their bounds of the oracle's."""
     expected, _ = reference.attention(q, k, v, **options)
     bound, _ = bounds.attention(q, k, v, **options)
     bounds.assert_close(other, expected, bound)
@@ -213,7 +213,7 @@ def test_step_by_step(one_thread, name, steps, source):
 
 
 def test_a_token_after_pasts_of_different_lengths(runtime):
-    """Each entry's new key stands where its past ends; what the buffer holds beyond is not seen."""
+    """Each entry's new key follows its past. Keys that lie beyond in the buffer are not seen."""
     lengths, room = np.array([20, 13, 1]), 20
     q = normal(3, HEADS, 1, 16)
     k, v = normal(2, 3, 2, room + 1, 16, seed=1)
@@ -229,7 +229,7 @@ def test_a_token_after_pasts_of_different_lengths(runtime):
 
 
 def test_padded_prompts(runtime):
-    """Rows past an entry's length are padding, for which the operator promises nothing."""
+    """Rows past an entry's length are padding, whose result the operator leaves open."""
     lengths = np.array([20, 13])
     q = normal(2, HEADS, 20, 16)
     k, v = normal(2, 2, 2, 20, 16, seed=1)

@@ -1,4 +1,4 @@
-"""KVCache: what it stores, that every path to a result gives the same bits, and what it refuses."""
+"""KVCache: the numbers it stores, the bits of attention on it, and the input it refuses."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def filled(runtime, dtype, k, v, *, capacity=None, steps=None, batch=1):
 
 
 def quantised(x):
-    """Round to 127 steps of each row's greatest magnitude: the definition, in NumPy."""
+    """Round each row to multiples of 1/127 of its greatest magnitude, as int8 storage does."""
     scale = np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)
     return np.rint(x / np.where(scale > 0, scale, 1)).astype(np.float32) * scale
 
@@ -43,7 +43,7 @@ STORED = {"float32": lambda x: x, "float16": lambda x: x.astype(np.float16), "in
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("length", "dim", "value_dim"), SIZES)
-def test_it_holds_what_was_appended(one_thread, dtype, length, dim, value_dim):
+def test_it_stores_the_appended_rows(one_thread, dtype, length, dim, value_dim):
     k, v = normal(2, length, dim), normal(2, length, value_dim, seed=1)
     cache = filled(one_thread, dtype, k, v, capacity=length + 9, steps=[1, 0, 2, 30, 1])
     held_k, held_v = cache.numpy()
@@ -56,7 +56,7 @@ def test_it_holds_what_was_appended(one_thread, dtype, length, dim, value_dim):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("queries", [1, ROW_QUERIES, ROW_QUERIES + 1, 20])
 @pytest.mark.parametrize(("length", "dim", "value_dim"), SIZES)
-def test_attention_is_that_of_what_it_holds(runtime, dtype, queries, length, dim, value_dim):
+def test_attention_is_that_of_the_stored_numbers(runtime, dtype, queries, length, dim, value_dim):
     k, v = normal(2, length, dim), normal(2, length, value_dim, seed=1)
     q = normal(4, queries, dim, seed=2)
     cache = filled(runtime, dtype, k, v, capacity=length + 5)
@@ -84,7 +84,7 @@ def test_bits_are_those_of_attention_on_arrays(runtime, dtype, queries):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_decoding_gives_the_bits_of_prefill(runtime, dtype):
-    """One query at a time while the cache grows, as all at once in the end."""
+    """One query at a time, while the cache grows, has the bits of all queries at the end."""
     k, v, q = normal(2, 600, 16), normal(2, 600, 16, seed=1), normal(4, 600, 16, seed=2)
     whole = filled(runtime, dtype, k, v).attention(q, causal="top_left")
     cache = filled(runtime, dtype, k[:, :500], v[:, :500], capacity=600)
@@ -117,7 +117,7 @@ def test_options_act_as_on_arrays(runtime, dtype, options):
     else:
         assert_same_bits(actual, expected)
     one = cache.attention(q[:, -1:], **last_row(options))
-    if "dropout" not in options:  # It draws by the query's number.
+    if "dropout" not in options:  # The weights that are dropped depend on the query's number.
         assert_same_bits(one[:, 0], actual[:, -1])
 
 
@@ -148,7 +148,7 @@ def test_batches_and_threads_change_no_bit(threaded_runtime, one_thread, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("queries", [1, 9])
-def test_what_is_hidden_never_shows(runtime, dtype, bad, queries):
+def test_hidden_keys_never_reach_the_result(runtime, dtype, bad, queries):
     k, v, q = normal(1, 130, 16), normal(1, 130, 16, seed=1), normal(1, queries, 16, seed=2)
     seen = np.ones(130, np.bool_)
     seen[[3, 64, 100, 129]] = False

@@ -43,7 +43,7 @@ def computed(runtime, inputs, schedule=None):
 
 @functools.cache
 def computed_as_chosen(runtime, causal):
-    """Return the same by the schedule that is chosen for the inputs, once for each runtime."""
+    """Return the same by the schedule that is chosen for the inputs, computed once."""
     return computed(runtime, inputs(causal))
 
 
@@ -110,7 +110,7 @@ def test_single_queries_and_blocks_give_the_same_bits(runtime, name, dim, value_
 
 @pytest.mark.parametrize("causal", [False, "top_left"])
 def test_halves_of_halves_change_no_bit(runtime, causal):
-    """Where linear memory is short, inputs are split in halves, and these again."""
+    """Inputs that do not fit linear memory are split in halves, and these again."""
     whole, _ = computed_as_chosen(runtime, causal)
     pending, found = [((), inputs(causal))], np.empty_like(whole)
     for _ in range(7):

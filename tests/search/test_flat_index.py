@@ -31,11 +31,10 @@ def test_sizes(runtime, rows, metric, dtype):
                 assert_nearest(index, normal(queries, dim), vectors, k, metric)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("metric", METRICS)
-def test_many_rows(runtime, metric, dtype):
+def test_many_rows(runtime, metric):
     vectors = normal(5000, 96, seed=1)
-    index = built(vectors, runtime, metric=metric, dtype=dtype)
+    index = built(vectors, runtime, metric=metric)
     assert_nearest(index, normal(70, 96), vectors, 10, metric)
 
 

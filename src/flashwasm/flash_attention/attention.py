@@ -157,6 +157,7 @@ def _halved(part: _Part) -> Halves[_Part, Result] | None:
     result = np.empty(part.inputs.shape, np.float32)
 
     def join(found: list[Result]) -> Result:
+        """Return the whole output, and the log-sum-exp if the halves have it."""
         lse = None
         for (index, _), (_, some) in zip(halves, found, strict=True):
             if some is not None:
@@ -199,7 +200,7 @@ def _attend_whole(
         )
         tasks, merging = _tasks(launch, inputs, operands, schedule)
         launch.run_tasks(ATTENTION, tasks)
-        if merging:
+        if merging:  # These calls read partial results, so all tasks have to be done before.
             launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 

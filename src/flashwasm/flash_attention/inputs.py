@@ -117,6 +117,7 @@ class AttentionInputs:
         """Return the inputs at some indices of the first axis; an integer takes the axis away."""
 
         def cut(x: Array) -> Array:
+            """Return an operand at the indices; an axis of length one repeats."""
             if x.shape[0] == 1:
                 return x[0] if isinstance(part, int) else x
             return x[part]

@@ -1,4 +1,9 @@
-"""The options that the attention functions share: declared, documented and completed here alone."""
+"""The options that all attention functions share, declared and documented once.
+
+A function takes them as ``**options: Unpack[AttentionOptions]``, from which type checkers and
+editors know them. `shows_options` writes them into its signature and its docstring, and `completed`
+adds the defaults.
+"""
 
 from __future__ import annotations
 
@@ -151,6 +156,7 @@ def shows_options(declared: type) -> Callable[[Function], Function]:
     entries = _entries()
 
     def show(function: Function) -> Function:
+        """Change what the function shows, and return it."""
         signature = inspect.signature(function)
         *others, _ = signature.parameters.values()
         first = sum(x.kind is not _KEYWORD_ONLY for x in others)

@@ -1,4 +1,4 @@
-"""How attention is divided into calls of the kernel. No schedule changes a bit of the result."""
+"""Schedules, which divide attention into calls of the kernel. None changes a bit of the result."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
 
-# Up to this many queries are computed one at a time, with keys and values read where they lie.
-# For more queries, keys and values are packed, and queries are computed eight at a time.
+# Up to this many queries are computed one at a time, by reading keys and values where they lie. For
+# more queries, keys and values are packed first, and queries are computed eight at a time.
 ROW_QUERIES = 2
 
 # The maximum and the sum of a partial result, four times each: struct row_state of

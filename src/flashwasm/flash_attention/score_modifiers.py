@@ -1,4 +1,4 @@
-"""What the options of attention do to scores: their checks, and the form that the kernel takes."""
+"""Modifiers of the scores: the checked options of attention, in the form that the kernel takes."""
 
 from __future__ import annotations
 

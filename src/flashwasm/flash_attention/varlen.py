@@ -113,7 +113,17 @@ def attention_varlen(
 
 @dataclass(frozen=True)
 class _Packed:
-    """Checked operands, where each sequence begins and ends in them, and its diagonal."""
+    """Checked operands of packed sequences.
+
+    Attributes
+    ----------
+    q, k, v : numpy.ndarray
+        Shapes (Tq, Hq, D), (Tk, Hk, D) and (Tk, Hk, Dv).
+    starts_q, starts_k : numpy.ndarray of int, shape (n + 1,)
+        First query and first key of each sequence, and the end of the last.
+    diagonals : numpy.ndarray of int, shape (n,)
+        Offset of each sequence's diagonal.
+    """
 
     q: Array
     k: Array
@@ -131,9 +141,11 @@ def _checked(
     cu_seqlens_k: ArrayLike | None,
     causal: Causal,
 ) -> _Packed:
-    """Check what the user gave and bring it into one form."""
-    queries, keys, values = (floats(x, n, ndim=3) for x, n in ((q, "q"), (k, "k"), (v, "v")))
-    check_matrices(q=_by_head(queries), k=_by_head(keys), v=_by_head(values))
+    """Check the operands and the offsets of their sequences."""
+    queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
+    values = floats(v, "v", ndim=3)
+    # Heads come first where shapes are compared, and so in the messages about them.
+    check_matrices(q=queries.swapaxes(0, 1), k=keys.swapaxes(0, 1), v=values.swapaxes(0, 1))
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
     keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
     starts_k = _whole_offsets(keys_too, "cu_seqlens_k", len(keys))
@@ -145,11 +157,6 @@ def _checked(
         raise ShapeError(message)
     diagonals = _diagonals(causal, np.diff(starts_q), np.diff(starts_k))
     return _Packed(queries, keys, values, starts_q, starts_k, diagonals)
-
-
-def _by_head(x: Array) -> Array:
-    """Return rows of all heads as heads of rows, which is how messages name the axes."""
-    return x.swapaxes(0, 1)
 
 
 def _attend(
@@ -164,7 +171,9 @@ def _attend(
     """Compute attention within checked sequences."""
     (rows, heads, dim), (_, key_heads, value_dim) = packed.q.shape, packed.v.shape
     with Launch(rt, timeout) as launch:
-        q, k, v = (place_rows(launch, x) for x in (packed.q, packed.k, packed.v))
+        q = place_rows(launch, packed.q)
+        k = place_rows(launch, packed.k)
+        v = place_rows(launch, packed.v)
         alibi = place_vector(launch, modifiers.alibi)
         sinks = place_vector(launch, modifiers.sinks)
         to = launch.place_result((rows, heads, value_dim), out)
@@ -200,13 +209,13 @@ def _attend(
             if x.plan.merge is not None:
                 merging += parameters.tasks(entry, [[x.plan.merge]])
         launch.run_tasks(ATTENTION, _joined(tasks, tiles, dim + value_dim))
-        if merging:
+        if merging:  # These calls read partial results, so all tasks have to be done before.
             launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 
 
 class _Sequence(NamedTuple):
-    """One sequence: its first row and key, its lengths, and its tiles."""
+    """A sequence: its first query ``row`` and first ``key``, its lengths, and its tiles."""
 
     row: int
     queries: int
@@ -243,7 +252,7 @@ def _sequences(packed: _Packed, group: int, threads: int) -> list[_Sequence]:
 
 
 def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
-    """Return offsets of sequences that leave no row out."""
+    """Return checked offsets of sequences, the last of which ends at ``total``."""
     checked = sequence_offsets(offsets, name, total).astype(np.int64)
     if checked[-1] != total:
         message = f"{name}: expected the last to be {total}, the rows there are, got {checked[-1]}"

@@ -46,7 +46,7 @@ class IdTable:
         """Return ids for ``count`` new vectors: those given, checked, or the next integers."""
         if ids is None:
             if self.kind == "str":
-                message = "ids: the ids of this index are strings, so new vectors need theirs"
+                message = "ids: the ids of this index are strings, so new vectors need ids too"
                 raise ShapeError(message)
             if self.next + max(count, 1) - 1 > _MOST:
                 message = f"ids: {count} integers from {self.next} on leave the range of int64"
@@ -54,7 +54,7 @@ class IdTable:
             return self.next + np.arange(count, dtype=np.int64)
         array = self._checked(ids)
         if len(array) != count:
-            message = f"ids: expected {count}, one a vector, got {len(array)}"
+            message = f"ids: expected {count}, one for each vector, got {len(array)}"
             raise ShapeError(message)
         seen: set[Any] = set()
         for one in array.tolist():
@@ -176,6 +176,6 @@ def _checked_strings(array: Array) -> Array:
     try:
         "".join(strings).encode()
     except UnicodeEncodeError as error:
-        message = f"ids: expected text that UTF-8 has, got {error.object[error.start]!r}"
+        message = f"ids: expected text that UTF-8 can encode, got {error.object[error.start]!r}"
         raise ShapeError(message) from None
     return strings

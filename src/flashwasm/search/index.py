@@ -103,7 +103,7 @@ class Index(ABC):
             be below 2**55 in magnitude.
         ids : array_like of int or of str, shape (n,), optional
             Ids of the vectors: all ids of an index are integers, or all are strings. None gives
-            them consecutive integers, from one more than the greatest id that was ever added.
+            them consecutive integers: from 0, or from one more than the greatest id ever added.
         timeout : float, optional
             Seconds that the call may take. None means the runtime's own timeout.
 

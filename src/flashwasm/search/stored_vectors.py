@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_STORE, METRICS
+from flashwasm.runtime.work_limits import MOST_ELEMENTS
 from flashwasm.search.growable_array import GrowableArray
 from flashwasm.search.kernel_arguments import StoreArguments
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 PANEL = 8
 # Rows are padded to whole cache lines, each of so many floats.
 _LINE = 16
-# Most numbers that one call stores. A call of more would keep a deadline or Ctrl-C waiting.
-_MOST_NUMBERS = 1 << 19
+# Most numbers that one call stores. It is half of the usual limit, because codes are computed too.
+_MOST_NUMBERS = MOST_ELEMENTS // 2
 # Components of this size or above would overflow a distance of 16,384 dimensions. A cosine cannot
 # overflow, because the vectors are divided by their lengths first.
 LARGEST = {"cosine": np.inf, "dot": 2.0**55, "l2": 2.0**55}

@@ -10,8 +10,7 @@ from flashwasm import qe
 from flashwasm.benchmarks.timing import Effort
 from flashwasm.qe.workloads import benchmark_operations as workload_operations
 from flashwasm.qe.workloads import benchmarks as workload_benchmarks
-from flashwasm.qe.workloads import chunked_attention
-from flashwasm.qe.workloads.strategies import STRATEGIES, run_strategies
+from flashwasm.qe.workloads import chunked_attention, strategies
 
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
@@ -349,7 +348,15 @@ def test_the_other_benchmarks(monkeypatch):
     for workload in ("test-similarity", "code-embedding", "coverage-analysis"):
         *_, last = qe.benchmark_workload(workload).operations
         assert (last.warm_ms is None) == bool(last.missing)
-    assert [found.strategy for found in run_strategies()] == list(STRATEGIES)
+
+
+def test_the_strategies_are_measured_side_by_side(monkeypatch):
+    monkeypatch.setattr(strategies, "_EFFORT", BRIEF)
+    monkeypatch.setattr(strategies, "_SHAPES", ((1, 8, 64, 64), (8, 8, 64, 64), (32, 8, 16, 64)))
+    found = strategies.run_strategies()
+    assert [one.strategy for one in found] == list(strategies.STRATEGIES)
+    assert all(min(one.call_ms, one.batch_ms, one.short_ms) > 0 for one in found)
+    assert all(one.peak_memory_mb > 0 for one in found)
 
 
 def test_a_wrong_result_is_not_timed(monkeypatch):

@@ -49,8 +49,9 @@ def pair_interval(
 ) -> Interval:
     """Return the mean of a matrix of comparisons and its interval.
 
-    ``rows`` and ``columns`` are the groups, from 0, of what each row and each column stands for. A
-    comparison counts as often as both its groups are drawn.
+    ``rows`` and ``columns`` hold the group of each row and of each column, counted from 0. If a
+    resample draws the group of the row twice and that of the column three times, the comparison
+    counts six times.
     """
     count = 1 + max(rows.max(), columns.max())
     in_row, in_column = np.eye(count)[rows], np.eye(count)[columns]

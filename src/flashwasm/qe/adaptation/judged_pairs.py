@@ -41,7 +41,7 @@ class Pairs:
 
     @classmethod
     def of(cls, judgements: Sequence[Judgement], find: Callable[[str], int | None]) -> Pairs:
-        """Return the judgements of which both tests are still in the suite.
+        """Return the judgements whose two tests are still in the suite.
 
         Parameters
         ----------

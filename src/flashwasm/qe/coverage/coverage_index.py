@@ -88,7 +88,7 @@ class CoverageIndex:
         ShapeError
             If there is no such file, or it holds no test contexts.
         CorruptFileError
-            If it is damaged, or none of the two.
+            If it is damaged, or neither of the two.
         """
         index = cls(load_coverage(Path(path)))
         if not index.tests:

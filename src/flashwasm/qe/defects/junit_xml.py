@@ -1,7 +1,7 @@
 """A reader of JUnit XML: the test cases of a report, one at a time.
 
 It takes reports of any size, from any program, so it keeps one test case in memory and lets no XML
-entity grow: docs/decisions/0014-a-reader-of-junit-xml.md.
+entity grow: docs/decisions/0015-a-reader-of-junit-xml.md.
 """
 
 from __future__ import annotations

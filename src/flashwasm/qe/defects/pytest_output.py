@@ -1,4 +1,4 @@
-"""A reader of what pytest prints: the failures among all other output."""
+"""A reader of pytest's output: it finds the failures among everything else that pytest prints."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Failure:
 
     @property
     def place(self) -> Frame | None:
-        """Innermost frame of the product; without one that of a test, and else of anything."""
+        """Innermost frame of the product, else of a test, else of anything; None without frames."""
         product = [frame for frame in self.frames if frame.is_product]
         own = [frame for frame in self.frames if not _FOREIGN.search(frame.path)]
         found = product or own or self.frames

@@ -18,7 +18,7 @@ __all__ = ["Workload"]
 
 
 class Workload:
-    """Settings of one workload, the sandbox that it runs in, and what was measured.
+    """Settings of one workload, the sandbox that it runs in, and its measurements.
 
     Parameters
     ----------

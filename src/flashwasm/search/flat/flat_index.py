@@ -172,7 +172,7 @@ class FlatIndex(Index):
             message = f"filter: expected booleans by position or a set of ids, got {array.dtype}"
             raise DTypeError(message)
         if array.shape != (len(self),):
-            message = f"filter: expected shape ({len(self)},), one a vector, got {array.shape}"
+            message = f"filter: expected shape ({len(self)},), got {array.shape}"
             raise ShapeError(message)
         return np.ascontiguousarray(array).view(np.uint8)
 

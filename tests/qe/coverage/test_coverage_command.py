@@ -1,0 +1,105 @@
+"""`flashwasm coverage`: who, nearest, redundant and gap."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from coverage_data import index_of
+from flashwasm.cli import main
+from flashwasm.cli.line_ranges import format_lines
+from flashwasm.qe import CoverageIndex
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(main, ["coverage", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_commands(database):
+    assert database
+    assert invoke("who", "lib.py:1-2,6").stdout.splitlines() == [
+        "6\tt.py::test_sign",
+        "6\tt.py::test_sign_again",
+        "2\tt.py::test_small",
+    ]
+    document = json.loads(invoke("who", "lib.py:14", "--json").stdout)
+    assert document["tests"] == [{"nodeid": "t.py::test_box", "lines": [14]}]
+    assert invoke("nearest", "test_sign").stdout == "1.000\t2\tt.py::test_sign_again\n"
+    document = json.loads(invoke("nearest", "test_sign", "--json").stdout)
+    assert document["matches"] == [{"nodeid": "t.py::test_sign_again", "score": 1.0, "shared": 2}]
+    assert invoke("redundant").stdout.splitlines() == [
+        "2 tests run the same lines",
+        "    t.py::test_sign",
+        "    t.py::test_sign_again",
+    ]
+    lines = invoke("gap").stdout.splitlines()
+    assert lines[0].endswith("lib.py:8,9,10 in sign")
+    assert lines[1].strip() == "uncovered 0.60, size 1.39, branches 2.00"
+    assert lines[2].strip() == "extend: t.py::test_sign"
+    document = json.loads(invoke("gap", "--json", "-k", "1").stdout)
+    assert [gap["function"] for gap in document["gaps"]] == ["sign"]
+
+
+def test_commands_explain(database):
+    lib = CoverageIndex.load(database).files[0]
+    lines = invoke("who", "lib.py:1-7", "--explain").stdout.splitlines()
+    assert lines[:3] == ["t.py::test_sign", "    its own: 6-7", "    its fixtures: none"]
+    document = json.loads(invoke("who", "lib.py:7", "--explain", "--json").stdout)
+    assert document["tests"][0]["its_own"] == [7]
+    assert invoke("nearest", "test_sign", "--explain").stdout.splitlines() == [
+        "1.000  t.py::test_sign_again",
+        f"    both run {lib}:6-7",
+    ]
+    document = json.loads(invoke("nearest", "test_sign", "--explain", "--json").stdout)
+    assert document["matches"][0]["lines"] == {lib: [6, 7]}
+    assert f"    all run {lib}:6-7" in invoke("redundant", "--explain").stdout.splitlines()
+    document = json.loads(invoke("redundant", "--explain", "--json").stdout)
+    assert document["lines"] == [{lib: [6, 7]}]
+    assert invoke("gap", "--explain").stdout.splitlines()[3] == "    it runs: 6-7"
+
+
+def test_fixtures_are_told_from_the_test(folder):
+    index = index_of({"t.py::a|setup": {"lib.py": [1, 2]}, "t.py::a|run": {"lib.py": [2, 4]}})
+    file = folder / "coverage.fw"
+    index.save(file)
+    found = invoke("who", "lib.py:1-4", "--explain", "--json", "--coverage", file)
+    document = json.loads(found.stdout)
+    (test,) = document["tests"]
+    assert (test["its_own"], test["its_fixtures"]) == ([2, 4], [1])
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")],
+)
+def test_ranges(lines, text):
+    assert format_lines(lines) == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["who", "lib.py:1"], 1, "no test runs lib.py:1"),
+        (["who", "lib.py:1000000-99999999999999"], 1, "no test runs lib.py:1000000-9"),
+        (["who", "lib.py"], 2, "is not FILE:LINES"),
+        (["who", "lib.py:a"], 2, "is not FILE:LINES"),
+        (["who", "lib.py:5-2"], 2, "is not FILE:LINES"),
+        (["who", "no.py:1"], 2, "no file 'no.py'"),
+        (["who", "lib.py:1", "--coverage", "lib.py"], 2, "not a whole coverage database"),
+        (["who", "lib.py:1", "--coverage", "no"], 2, "does not exist"),
+        (["nearest", "test_small"], 1, "no other test runs a line"),
+        (["nearest", "test_no"], 2, "no test 'test_no'"),
+        (["gap", "--diff", "no.diff"], 2, "no.diff|unidiff"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_nothing_found_and_bad_input(database, arguments, status, message):
+    assert database
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert re.search(message, result.stderr)
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,86 @@
+"""The index of coverage: the tests of a line, near tests, and tests with the same lines."""
+
+import numpy as np
+import pytest
+
+import flashwasm as fw
+from coverage_data import index_of
+
+ROWS = {
+    "": {"lib.py": [1, 4, 12]},
+    "t.py::a|setup": {"lib.py": [15]},
+    "t.py::a|run": {"lib.py": [2], "other.py": [1, 2, 3]},
+    "t.py::b[x|y]|run": {"lib.py": [2], "other.py": [1, 2, 3]},
+    "t.py::c|run": {"lib.py": [6, 7], "other.py": [3]},
+    "t.py::d|run": {"lib.py": [6]},
+    "t.py::e|run": {},
+}
+
+
+def test_who():
+    index = index_of(ROWS)
+    assert index.tests == ["t.py::a", "t.py::b[x|y]", "t.py::c", "t.py::d", "t.py::e"]
+    assert index.who("lib.py", [2, 99, 0]) == {"t.py::a": [2], "t.py::b[x|y]": [2]}
+    assert list(index.who("./lib.py", [6, 7])) == ["t.py::c", "t.py::d"]
+    assert index.who("src/lib.py", [15]) == {"t.py::a": [15]}  # Its fixture.
+    assert index.who("lib.py", [1]) == {}  # What ran outside tests.
+    assert index.tested("lib.py") == {2, 6, 7, 15}
+    assert index.lines_of("t.py::c") == [("lib.py", 6), ("lib.py", 7), ("other.py", 3)]
+
+
+def test_nearest_is_the_cosine():
+    index = index_of(ROWS)
+    near = index.nearest("t.py::c")
+    assert [m.nodeid for m in near] == ["t.py::d", "t.py::a", "t.py::b[x|y]"]
+    assert [m.score for m in near] == pytest.approx([3**-0.5, 12**-0.5, 12**-0.5])
+    assert [m.shared for m in near] == [1, 1, 1]
+    assert index.nearest("a", 1)[0].score == pytest.approx(1)
+    assert index.nearest("e") == []
+
+
+def test_nearest_agrees_with_a_matrix():
+    rng = np.random.default_rng(0)
+    matrix = rng.random((30, 50)) < 0.2
+    matrix[7] = matrix[3]
+    matrix[9] = False
+    rows = {f"t.py::{i:02}|run": {"lib.py": np.flatnonzero(r) + 1} for i, r in enumerate(matrix)}
+    index = index_of(rows, files=("lib.py",))
+    lengths = np.sqrt(matrix.sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        cosines = np.nan_to_num((matrix * 1.0 @ matrix.T) / np.outer(lengths, lengths))
+    for i in range(30):
+        found = {m.nodeid: m.score for m in index.nearest(f"t.py::{i:02}", 100)}
+        expected = {f"t.py::{j:02}": c for j, c in enumerate(cosines[i]) if c > 0 and j != i}
+        assert found == pytest.approx(expected)
+
+
+def test_identical_rows():
+    index = index_of(ROWS)
+    assert index.identical() == [["t.py::a", "t.py::b[x|y]"]]
+    assert index.identical(without=["other.py"]) == [["t.py::a", "t.py::b[x|y]"]]
+    alike = {"t.py::a": {"lib.py": [1], "t.py": [5]}, "t.py::b": {"lib.py": [1], "t.py": [9]}}
+    index = index_of(alike, files=("lib.py", "t.py"))
+    assert index.identical() == []
+    assert index.identical(without=["t.py"]) == [["t.py::a", "t.py::b"]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda i: i.who("no.py", [1]), "no file 'no.py'"),
+        (lambda i: i.nearest("no"), "no test 'no'"),
+        (lambda i: i.nearest("a", 0), "k: expected at least 1"),
+    ],
+)
+def test_what_is_not_there(call, message):
+    with pytest.raises(fw.ShapeError, match=message):
+        call(index_of(ROWS))
+
+
+def test_names_that_several_have():
+    rows = {"a/t.py::x": {"a/lib.py": [1]}, "b/t.py::x": {"b/lib.py": [1]}}
+    index = index_of(rows, files=("a/lib.py", "b/lib.py"))
+    with pytest.raises(fw.ShapeError, match=r"'x' may be a/t\.py::x, b/t\.py::x"):
+        index.nearest("x")
+    with pytest.raises(fw.ShapeError, match=r"'lib\.py' may be a/lib\.py, b/lib\.py"):
+        index.who("lib.py", [1])

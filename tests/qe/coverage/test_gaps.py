@@ -1,0 +1,36 @@
+"""Gaps: the lines that no test runs, and the test to extend."""
+
+import numpy as np
+import pytest
+
+from coverage_data import LIBRARY, index_of
+from flashwasm.qe import CoverageIndex
+from flashwasm.qe.coverage.gaps import find_gaps
+
+
+def test_gaps(database, folder):
+    index = CoverageIndex.load(database)
+    gaps, absent = find_gaps(index, folder)
+    assert absent == []
+    assert {gap.function: gap.lines for gap in gaps} == {
+        "sign": [8, 9, 10],
+        "Box.fill": [17],
+    }
+    first = gaps[0]
+    assert first.function == "sign"
+    assert first.nearest_test == "t.py::test_sign"
+    assert first.components == pytest.approx({"uncovered": 3 / 5, "size": np.log(4), "branches": 2})
+    assert first.risk == pytest.approx(3 / 5 * np.log(4) * 2)
+    # A diff's lines: the statement of line 17 goes on to line 19.
+    (only,), _ = find_gaps(index, folder, only={"lib.py": [18]})
+    assert only.lines == [17]
+    assert find_gaps(index, folder, only={"lib.py": [2], "new.py": [1]}) == ([], [])
+    (folder / "lib.py").unlink()
+    assert find_gaps(index, folder) == ([], [str(folder / "lib.py")])
+
+
+def test_a_function_that_nothing_runs_has_its_neighbour_to_extend(folder):
+    (folder / "lib.py").write_text(LIBRARY)
+    rows = {"t.py::small": {"lib.py": [2]}, "t.py::box": {"lib.py": [14, 15]}}
+    gaps, _ = find_gaps(index_of(rows, files=("lib.py",)), folder)
+    assert {gap.function: gap.nearest_test for gap in gaps}["sign"] == "t.py::small"
