@@ -94,12 +94,12 @@ def check(pair, queries, k, mask=None):
     assert_same_results(found, expected)
 
 
-def search_among(op, vectors, metric):
+def search_among(launch, vectors, metric):
     """Return a search that finds all of some vectors, in order."""
-    stored = StoredVectors(op.runtime, vectors.shape[1], metric, panels=True, coded=True)
+    stored = StoredVectors(launch.runtime, vectors.shape[1], metric, panels=True, coded=True)
     stored.reserve(len(vectors))
-    stored.put(op, vectors, 0)
-    return panel_search.PanelSearch(op, stored, len(vectors), len(vectors), 0)
+    stored.put(launch, vectors, 0)
+    return panel_search.PanelSearch(launch, stored, len(vectors), len(vectors), 0)
 
 
 def made(kind, seed, count, dim):
@@ -137,8 +137,8 @@ def test_no_bound_is_above_the_distance(runtime, metric, kind):
         vectors = made(kind, dim, rows, dim)
         queries = [made(other, dim + 1, 3, dim) for other in KINDS]
         asked = np.concatenate([vectors[:3], -vectors[:2], *queries]).astype(np.float32)
-        with Launch(runtime, None) as op:
-            search = search_among(op, vectors, metric)
+        with Launch(runtime, None) as launch:
+            search = search_among(launch, vectors, metric)
             bounds = search.candidates(asked, rows, NO_KEY)
             truth = search.by_vectors(asked)
         by_position = [
@@ -154,8 +154,8 @@ def test_bounds_are_near_the_distances(runtime, metric):
     """For unit vectors of 3 and of 384 dimensions, a bound is at most some hundredths below."""
     for dim in (3, 384):
         vectors, asked = (x / np.linalg.norm(x, axis=1)[:, None] for x in normal(2, 100, dim))
-        with Launch(runtime, None) as op:
-            search = search_among(op, vectors, metric)
+        with Launch(runtime, None) as launch:
+            search = search_among(launch, vectors, metric)
             bounds = distances(search.candidates(asked, 100, NO_KEY))
             gaps = distances(search.by_vectors(asked)) - bounds
         assert gaps.max() < (0.02 if metric != "l2" else 0.04)

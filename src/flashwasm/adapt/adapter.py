@@ -180,14 +180,14 @@ class Adapter:
         if not self.ewc_lambda:
             message = "ewc_lambda: expected more than 0 for consolidate to have an effect, got 0"
             raise ShapeError(message)
-        with Launch(self.runtime, timeout) as op:
+        with Launch(self.runtime, timeout) as launch:
             found = self._samples.addresses()
             if not found:
                 return
-            at, fisher = op.scratch(self._weights.shape)
+            at, fisher = launch.scratch(self._weights.shape)
             fisher[:] = 0
             for sample in found:
-                op.run_once(LORA_FISHER, (self._weights.address, sample, at, 1 / len(found)))
+                launch.run_once(LORA_FISHER, (self._weights.address, sample, at, 1 / len(found)))
             if not fisher.max() * self.ewc_lambda < _STRONGEST:
                 message = (
                     "ewc_lambda: expected a penalty of moderate size, got "
@@ -256,16 +256,16 @@ class Adapter:
     def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
         """Adapt checked vectors, in tasks of some rows each."""
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
-        with Launch(self.runtime, timeout) as op:
-            source = op.place(x)
-            to = op.place_result(shape, out, in_place=self.in_dim == self.out_dim)
+        with Launch(self.runtime, timeout) as launch:
+            source = launch.place(x)
+            to = launch.place_result(shape, out, in_place=self.in_dim == self.out_dim)
             # B A x takes `rank` multiply-adds for each number of x, and for each number of y.
-            tasks = row_tasks(rows, (self.in_dim + self.out_dim) * self.rank, op.threads)
+            tasks = row_tasks(rows, (self.in_dim + self.out_dim) * self.rank, launch.threads)
             at, width, height = self._weights.address, 4 * self.in_dim, 4 * self.out_dim
-            op.run_tasks(
+            launch.run_tasks(
                 LORA_APPLY, [[(at, source + i * width, to + i * height, n)] for i, n in tasks]
             )
-            return op.finish()
+            return launch.finish()
 
     def _entered(self) -> AbstractContextManager[object]:
         """Return a context in which no other thread uses the runtime, as short as is possible.

@@ -114,8 +114,8 @@ class Index(ABC):
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = self._checked(vectors, "vectors")
-        with self._operation(timeout) as op:
-            self._add(op, rows, self._ids.new(ids, len(rows)))
+        with self._operation(timeout) as launch:
+            self._add(launch, rows, self._ids.new(ids, len(rows)))
 
     def remove(self, ids: ArrayLike) -> None:
         """Remove vectors.
@@ -135,22 +135,22 @@ class Index(ABC):
             If an id is not in the index. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, ClosedError
         """
-        with self._operation(self._time_to_remove) as op:
+        with self._operation(self._time_to_remove) as launch:
             positions = self._ids.find(ids)
             if len(positions):
-                self._remove(op, positions)
+                self._remove(launch, positions)
 
     @contextmanager
     def _operation(self, timeout: float | None) -> Iterator[Launch]:
         """Open a launch, and first complete a change that was interrupted."""
-        with Launch(self._runtime, timeout) as op:
-            self._finish(op)
-            yield op
+        with Launch(self._runtime, timeout) as launch:
+            self._finish(launch)
+            yield launch
 
-    def _finish(self, op: Launch) -> None:
+    def _finish(self, launch: Launch) -> None:
         """Do the steps that are left of a change."""
         if self._unfinished is not None:
-            self._unfinished(op)
+            self._unfinished(launch)
             self._unfinished = None
 
     def _checked(self, x: ArrayLike, name: str) -> Array:
@@ -199,18 +199,18 @@ class Index(ABC):
         """
 
         def search_part(part: Array) -> tuple[Array, Array]:
-            with self._operation(until) as op:
-                scores, positions = decoded(search(op, part), k)
+            with self._operation(until) as launch:
+                scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
         return in_halves(self._checked(queries, "queries"), search_part, _halves)
 
     @abstractmethod
-    def _add(self, op: Launch, rows: Array, names: Array) -> None:
+    def _add(self, launch: Launch, rows: Array, names: Array) -> None:
         """Add checked vectors with checked ids."""
 
     @abstractmethod
-    def _remove(self, op: Launch, positions: Array) -> None:
+    def _remove(self, launch: Launch, positions: Array) -> None:
         """Remove the vectors at some positions, at least one."""
 
     @abstractmethod

@@ -28,7 +28,7 @@ _ROWS = 64
 
 
 def search_rows(
-    op: Launch,
+    launch: Launch,
     kernel: Kernel,
     whole: RowSearchArguments | PanelSearchArguments,
     least: Array | int = NO_KEY,
@@ -37,7 +37,7 @@ def search_rows(
 
     Parameters
     ----------
-    op : Launch
+    launch : Launch
         The launch to run in.
     kernel : Kernel
         Kernel that searches a range of rows.
@@ -50,11 +50,11 @@ def search_rows(
     """
     queries, rows, dim, k = whole.query_count, whole.end, whole.dim, whole.k
     block = min(_QUERIES, max(queries, 1))
-    pieces = max(1, min(op.threads, block * rows * dim // FEWEST_PRODUCTS))
+    pieces = max(1, min(launch.threads, block * rows * dim // FEWEST_PRODUCTS))
     piece = -(-rows // (pieces * _ROWS)) * _ROWS
     step = max(MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
     starts = range(0, rows, piece)
-    at, heaps = op.scratch((len(starts), queries, k), np.uint64)
+    at, heaps = launch.scratch((len(starts), queries, k), np.uint64)
     heaps[...] = least
     # A task is one block of queries and one piece of the rows, in calls of bounded work.
     tasks = [
@@ -71,18 +71,18 @@ def search_rows(
         for number, start in enumerate(starts)
         for first in range(0, queries, block)
     ]
-    op.run_tasks(kernel, tasks)
+    launch.run_tasks(kernel, tasks)
     return best(heaps.transpose(1, 0, 2).reshape(queries, -1), k)
 
 
 def scan(
-    op: Launch, vectors: StoredVectors, queries: Array, *, rows: int, k: int, mask: int
+    launch: Launch, vectors: StoredVectors, queries: Array, *, rows: int, k: int, mask: int
 ) -> Array:
     """Return the keys (n, k) of the nearest rows to each query (n, dim), by comparing all rows.
 
     Parameters
     ----------
-    op : Launch
+    launch : Launch
         The launch to run in.
     vectors : StoredVectors
         Vectors that lie in rows.
@@ -96,7 +96,7 @@ def scan(
         Address of a byte for each row, 0 to leave the row out. The address 0 leaves out none.
     """
     whole = RowSearchArguments(
-        queries=op.place(queries),
+        queries=launch.place(queries),
         rows=vectors.rows.address,
         mask=mask,
         keys=0,
@@ -107,4 +107,4 @@ def scan(
         k=k,
         metric=vectors.metric,
     )
-    return search_rows(op, INDEX_SCORE, whole)
+    return search_rows(launch, INDEX_SCORE, whole)

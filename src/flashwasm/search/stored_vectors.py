@@ -83,13 +83,13 @@ class StoredVectors:
         for column in self._by_eight:
             column.reserve(-(-count // PANEL))
 
-    def put(self, op: Launch, x: Array, first: int, *, prepared: bool = False) -> None:
+    def put(self, launch: Launch, x: Array, first: int, *, prepared: bool = False) -> None:
         """Write vectors to the positions from ``first`` on, for which room was made.
 
         Prepared vectors, as `take` returns them, are written as they are.
         """
         step = max(1, min(_MOST_NUMBERS // self.dim, len(x)))
-        address, chunk = op.scratch((step, self.dim))
+        address, chunk = launch.scratch((step, self.dim))
         arguments = StoreArguments(
             x=address,
             rows=self.rows.address,
@@ -108,7 +108,9 @@ class StoredVectors:
         for at in range(0, len(x), step):
             part = x[at : at + step]
             self._runtime.copy(chunk[: len(part)], part)
-            op.run_once(INDEX_STORE, arguments._replace(first=first + at, vector_count=len(part)))
+            launch.run_once(
+                INDEX_STORE, arguments._replace(first=first + at, vector_count=len(part))
+            )
 
     def take(self, begin: int, end: int) -> Array:
         """Return a copy of the prepared vectors at positions [begin, end), shape (n, dim)."""

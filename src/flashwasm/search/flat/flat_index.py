@@ -100,11 +100,11 @@ class FlatIndex(Index):
         """Return the positions that hold a vector: all of them, without gaps."""
         return np.arange(len(self))
 
-    def _add(self, op: Launch, rows: Array, names: Array) -> None:
+    def _add(self, launch: Launch, rows: Array, names: Array) -> None:
         """Add vectors behind the others. They are in the index once they have their ids."""
         first = len(self)
         self._vectors.reserve(first + len(rows))
-        self._vectors.put(op, rows, first)
+        self._vectors.put(launch, rows, first)
         self._ids.assign(np.arange(first, first + len(rows)), names)
 
     def search(
@@ -144,17 +144,17 @@ class FlatIndex(Index):
         """
         count, until = checked_k(k), deadline(self._runtime, timeout)
 
-        def search_all(op: Launch, some: Array) -> Array:
-            return self._search_all(op, some, min(count, len(self)), self._mask(filter))
+        def search_all(launch: Launch, some: Array) -> Array:
+            return self._search_all(launch, some, min(count, len(self)), self._mask(filter))
 
         return self._search_by(search_all, queries, count, until)
 
-    def _search_all(self, op: Launch, queries: Array, k: int, mask: Array | None) -> Array:
+    def _search_all(self, launch: Launch, queries: Array, k: int, mask: Array | None) -> Array:
         """Return the keys (n, k) of the nearest vectors to each query, in order."""
         if not k or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
-        where = 0 if mask is None else op.place(mask, np.dtype(np.uint8))
-        search = PanelSearch(op, self._vectors, len(self), k, where)
+        where = 0 if mask is None else launch.place(mask, np.dtype(np.uint8))
+        search = PanelSearch(launch, self._vectors, len(self), k, where)
         nearest = search.by_codes if self._coded else search.by_vectors
         blocks = [nearest(queries[i : i + _QUERIES]) for i in range(0, len(queries), _QUERIES)]
         return np.concatenate(blocks)
@@ -176,14 +176,14 @@ class FlatIndex(Index):
             raise ShapeError(message)
         return np.ascontiguousarray(array).view(np.uint8)
 
-    def _remove(self, op: Launch, positions: Array) -> None:
+    def _remove(self, launch: Launch, positions: Array) -> None:
         """Remove the vectors at some positions, by moving those behind them forward."""
         kept = np.delete(self._positions(), positions)
         names = self._ids.compacted(kept)
         # The position to write next, and the vectors to write there, once they were read.
         progress: tuple[int, Array | None] = int(positions.min()), None
 
-        def move_forward(op: Launch) -> None:
+        def move_forward(launch: Launch) -> None:
             nonlocal progress
             self._ids = names
             at, rows = progress
@@ -195,11 +195,11 @@ class FlatIndex(Index):
                     begin = int(some[0])
                     rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
                     progress = at, rows
-                self._vectors.put(op, rows, at, prepared=True)
+                self._vectors.put(launch, rows, at, prepared=True)
                 at, rows = progress = at + _MOVED, None
 
         self._unfinished = move_forward
-        self._finish(op)
+        self._finish(launch)
 
     def _contents(self) -> Container:
         """Return the contents of the file that `save` writes."""
@@ -239,9 +239,9 @@ class FlatIndex(Index):
         )
         rows = file.vectors(index.dim)
         ids = file.ids(np.arange(len(rows)))
-        with Launch(index._runtime, None) as op:
+        with Launch(index._runtime, None) as launch:
             index._vectors.reserve(len(rows))
             if len(rows):
-                index._vectors.put(op, rows, 0, prepared=True)
+                index._vectors.put(launch, rows, 0, prepared=True)
             index._ids = ids
         return index

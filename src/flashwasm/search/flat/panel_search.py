@@ -41,7 +41,7 @@ class PanelSearch:
 
     Parameters
     ----------
-    op : Launch
+    launch : Launch
         The launch to run in.
     vectors : StoredVectors
         Vectors that lie in panels.
@@ -53,7 +53,7 @@ class PanelSearch:
         Address of a byte for each vector, 0 to leave the vector out. The address 0 leaves out none.
     """
 
-    op: Launch
+    launch: Launch
     vectors: StoredVectors
     rows: int
     k: int
@@ -62,12 +62,12 @@ class PanelSearch:
     def by_vectors(self, queries: Array) -> Array:
         """Return the keys (n, k) of the nearest vectors to each query (n, dim), in order."""
         panels = self.vectors.panels.address
-        return search_rows(self.op, FLAT_SEARCH, self._arguments(queries, panels, self.k))
+        return search_rows(self.launch, FLAT_SEARCH, self._arguments(queries, panels, self.k))
 
     def _arguments(self, queries: Array, panels: int, k: int) -> PanelSearchArguments:
         """Return the arguments of a search of all rows, without codes and candidates."""
         return PanelSearchArguments(
-            queries=self.op.place(queries),
+            queries=self.launch.place(queries),
             panels=panels,
             scales=0,
             squares=0,
@@ -130,7 +130,7 @@ class PanelSearch:
             squares=store.squares.address,
             errors=store.errors.address,
         )
-        return search_rows(self.op, FLAT_SEARCH_I8, whole, least)
+        return search_rows(self.launch, FLAT_SEARCH_I8, whole, least)
 
     def _ranked(self, queries: Array, candidates: Array) -> Array:
         """Return the keys (n, k) of the nearest of each query's candidates (n, c), in order."""
@@ -138,9 +138,9 @@ class PanelSearch:
         whole = self._arguments(queries, self.vectors.panels.address, self.k)
         # The candidates were chosen by the mask, so it is not looked at again.
         whole = whole._replace(mask=0, end=each)
-        bounds_at, bounds = self.op.scratch(candidates.shape, np.uint64)
+        bounds_at, bounds = self.launch.scratch(candidates.shape, np.uint64)
         bounds[...] = candidates
-        heaps_at, heaps = self.op.scratch((count, self.k), np.uint64)
+        heaps_at, heaps = self.launch.scratch((count, self.k), np.uint64)
         heaps[...] = NO_KEY
         step = max(1, FEWEST_PRODUCTS // (each * whole.dim * PANEL))
         tasks = [
@@ -154,7 +154,7 @@ class PanelSearch:
             ]
             for i in range(0, count, step)
         ]
-        self.op.run_tasks(FLAT_SEARCH, tasks)
+        self.launch.run_tasks(FLAT_SEARCH, tasks)
         return best(heaps, self.k)
 
 

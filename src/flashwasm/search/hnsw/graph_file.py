@@ -28,7 +28,7 @@ def graph_sections(store: VectorGraph) -> dict[str, Array]:
     return {"vectors": vectors, "links": links, "upper_links": upper_links, "live": live}
 
 
-def read_graph(op: Launch, file: IndexFile, store: VectorGraph) -> None:
+def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
     """Fill an empty graph from a file.
 
     Kernels follow the links without checking them, so every link is checked here.
@@ -62,7 +62,7 @@ def read_graph(op: Launch, file: IndexFile, store: VectorGraph) -> None:
         file.refuse(f"the search would begin at {entry}, where there is nothing")
     store.vectors.reserve(nodes)
     if nodes:
-        store.vectors.put(op, rows, 0, prepared=True)
+        store.vectors.put(launch, rows, 0, prepared=True)
     graph.links.all[:nodes], graph.upper_links.all[: graph.blocks] = links, upper_links
     graph.live.all[:nodes] = live
     graph.entry = entry

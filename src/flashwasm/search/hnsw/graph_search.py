@@ -64,7 +64,7 @@ class VectorGraph:
         self.graph = Graph(runtime.arena, m, seed)
         self._ef_construction = ef_construction
 
-    def place(self, op: Launch, rows: Array) -> Array:
+    def place(self, launch: Launch, rows: Array) -> Array:
         """Write vectors to the places of removed ones, then to new places; return the places."""
         graph = self.graph
         places = graph.free()[: len(rows)]
@@ -73,14 +73,14 @@ class VectorGraph:
         self.vectors.reserve(nodes)
         graph.reserve(nodes)
         for i, place in enumerate(places.tolist()):
-            self.vectors.put(op, rows[i : i + 1], place)
+            self.vectors.put(launch, rows[i : i + 1], place)
         if filled < len(rows):
-            self.vectors.put(op, rows[filled:], first)
+            self.vectors.put(launch, rows[filled:], first)
         return np.concatenate([places, np.arange(first, nodes)])
 
-    def insert(self, op: Launch, places: Array) -> None:
+    def insert(self, launch: Launch, places: Array) -> None:
         """Link nodes whose vectors are written, one after another."""
-        self._change(op, HNSW_INSERT, places)
+        self._change(launch, HNSW_INSERT, places)
 
     def mark_inserted(self, places: Array, before: int) -> int:
         """Mark the nodes that an interrupted `insert` has linked as live, and count them.
@@ -96,10 +96,10 @@ class VectorGraph:
         self.graph.live.all[places[:done]] = 1
         return done
 
-    def repair_around(self, op: Launch, places: Array) -> None:
+    def repair_around(self, launch: Launch, places: Array) -> None:
         """Link the neighbours of the nodes at these places anew, without these nodes."""
         gone = self._out(places)
-        self._change(op, HNSW_REPAIR, self.graph.beside(gone), gone)
+        self._change(launch, HNSW_REPAIR, self.graph.beside(gone), gone)
 
     def cut_off(self, places: Array) -> None:
         """Clear all links to and from the nodes at these places.
@@ -120,17 +120,17 @@ class VectorGraph:
             self.graph.choose_entry()
         return gone
 
-    def search(self, op: Launch, queries: Array, k: int, ef: int) -> Array:
+    def search(self, launch: Launch, queries: Array, k: int, ef: int) -> Array:
         """Return the keys (n, k) that the graph finds for each query (n, dim), in order."""
         count, dim = queries.shape
-        keys_at, keys = op.scratch((count, k), np.uint64)
+        keys_at, keys = launch.scratch((count, k), np.uint64)
         step = self._step(ef)
-        share = max(step, -(-count // (_TASKS * op.threads)))
+        share = max(step, -(-count // (_TASKS * launch.threads)))
         starts = range(0, count, share)
         # Each task marks the nodes that it visits in bits of its own.
-        visited_at, visited = op.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
+        visited_at, visited = launch.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
         visited[...] = 0
-        whole = self._arguments(op.place(queries))._replace(k=k, ef=ef)
+        whole = self._arguments(launch.place(queries))._replace(k=k, ef=ef)
         tasks = [
             [
                 whole._replace(
@@ -143,25 +143,27 @@ class VectorGraph:
             ]
             for number, start in enumerate(starts)
         ]
-        op.run_tasks(HNSW_SEARCH, tasks)
+        launch.run_tasks(HNSW_SEARCH, tasks)
         return keys.copy()
 
-    def _change(self, op: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None) -> None:
+    def _change(
+        self, launch: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None
+    ) -> None:
         """Insert or repair nodes, one after another, in calls of bounded work."""
-        at, items = op.scratch(nodes.shape, np.uint32)
+        at, items = launch.scratch(nodes.shape, np.uint32)
         items[...] = nodes
-        visited_at, visited = op.scratch((-(-self.graph.nodes // 32),), np.uint32)
+        visited_at, visited = launch.scratch((-(-self.graph.nodes // 32),), np.uint32)
         visited[...] = 0
         whole = self._arguments(at)._replace(
             visited=visited_at,
-            gone=0 if gone is None else op.place(gone, gone.dtype),
+            gone=0 if gone is None else launch.place(gone, gone.dtype),
             ef=self._ef_construction,
         )
         step = self._step(2 * self._ef_construction)
         for i in range(0, len(nodes), step):
-            op.check_deadline()
+            launch.check_deadline()
             count = min(step, len(nodes) - i)
-            op.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
+            launch.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
 
     def _step(self, ef: int) -> int:
         """Return the number of searches that one call makes."""

@@ -122,9 +122,9 @@ class HNSWIndex(Index):
         """Return the positions that hold a vector; those of removed ones lie between them."""
         return self._store.graph.taken()
 
-    def _add(self, op: Launch, rows: Array, names: Array) -> None:
+    def _add(self, launch: Launch, rows: Array, names: Array) -> None:
         """Write vectors, link them, and name those that were linked before an interruption."""
-        places = self._store.place(op, rows)
+        places = self._store.place(launch, rows)
         before = self._store.graph.inserted
 
         def name_linked(_: Launch) -> None:
@@ -133,9 +133,9 @@ class HNSWIndex(Index):
 
         self._unfinished = name_linked
         try:
-            self._store.insert(op, places)
+            self._store.insert(launch, places)
         finally:
-            self._finish(op)
+            self._finish(launch)
 
     def search(
         self,
@@ -178,9 +178,9 @@ class HNSWIndex(Index):
         count, width = checked_k(k), checked_ef(ef, "ef")
         until = deadline(self._runtime, timeout)
 
-        def search(op: Launch, some: Array) -> Array:
+        def search(launch: Launch, some: Array) -> Array:
             by_scan, _ = plan(len(self), max(count, width), exact=exact)
-            return self._search(op, some, count, None if by_scan else width)
+            return self._search(launch, some, count, None if by_scan else width)
 
         return self._search_by(search, queries, count, until)
 
@@ -220,13 +220,13 @@ class HNSWIndex(Index):
         nearest = min(count, len(self))
         if by_scan or not len(sample) or not nearest:
             return SearchReport(by_scan, reason, 1.0, 0)
-        with self._operation(None) as op:
-            found, _ = decoded(self._search(op, sample, nearest, width), nearest)
-            truth, _ = decoded(self._search(op, sample, nearest, None), nearest)
+        with self._operation(None) as launch:
+            found, _ = decoded(self._search(launch, sample, nearest, width), nearest)
+            truth, _ = decoded(self._search(launch, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
         return SearchReport(by_scan, reason, recall, len(sample))
 
-    def _search(self, op: Launch, queries: Array, k: int, ef: int | None) -> Array:
+    def _search(self, launch: Launch, queries: Array, k: int, ef: int | None) -> Array:
         """Return the keys of the results: of the graph, or of all vectors where ef is None."""
         nearest = min(k, len(self))
         if not nearest or not len(queries):
@@ -234,11 +234,11 @@ class HNSWIndex(Index):
         store, graph = self._store, self._store.graph
         if ef is None:
             mask = graph.live.address if len(self) < graph.nodes else 0
-            return scan(op, store.vectors, queries, rows=graph.nodes, k=nearest, mask=mask)
+            return scan(launch, store.vectors, queries, rows=graph.nodes, k=nearest, mask=mask)
         nearest = min(nearest, INDEX_MAX_EF)
-        return store.search(op, queries, nearest, max(ef, nearest))
+        return store.search(launch, queries, nearest, max(ef, nearest))
 
-    def _remove(self, op: Launch, places: Array) -> None:
+    def _remove(self, launch: Launch, places: Array) -> None:
         """Remove the vectors at some positions, and repair the graph around them."""
         names = self._ids.at(places)
 
@@ -248,9 +248,9 @@ class HNSWIndex(Index):
 
         self._unfinished = forget
         try:
-            self._store.repair_around(op, places)
+            self._store.repair_around(launch, places)
         finally:
-            self._finish(op)
+            self._finish(launch)
 
     def _contents(self) -> Container:
         """Return the contents of the file that `save` writes."""
@@ -297,7 +297,7 @@ class HNSWIndex(Index):
             dtype=file.dtype,
             runtime=runtime,
         )
-        with Launch(index._runtime, None) as op:
-            read_graph(op, file, index._store)
+        with Launch(index._runtime, None) as launch:
+            read_graph(launch, file, index._store)
             index._ids = file.ids(index._store.graph.taken())
         return index
