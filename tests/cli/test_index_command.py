@@ -1,4 +1,4 @@
-"""Index files of suites, functions and coverage: they come back whole, or are refused or stale."""
+"""Index files: a loaded index equals the saved one, and damaged and stale files are recognised."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def invoke(*arguments):
 
 
 def coverage(rows):
-    """Return an index of tests that run lines of ``lib.py``, from those lines by test."""
+    """Return an index made from the lines of ``lib.py`` that each test runs."""
     lines = {(0, i): np.array(sorted(row)) for i, row in enumerate(rows.values())}
     return CoverageIndex(CoverageData(["lib.py"], list(rows), lines))
 

@@ -1,4 +1,4 @@
-"""The pytest plugin, in real runs of pytest: its lines in the summary, and that it fails no run."""
+"""The pytest plugin in real runs of pytest: its lines in the summary. Its errors fail no run."""
 
 import os
 import re
@@ -44,7 +44,7 @@ DIFF = """\
 -    return sum(basket)
 +    raise KeyError("price")
 """
-# A conftest that says how long each test of `total_price` took, so that no test need sleep.
+# A conftest that reports a second for each test of `total_price`, so that no test needs to sleep.
 DURATIONS = """\
 import pytest
 
@@ -100,7 +100,7 @@ def section(output):
 
 
 def learn_no_price(folder):
-    """Write a library with one resolved defect, which the shop's failures are of."""
+    """Write a library with one resolved defect, which the shop's failures belong to."""
     library = FailureLibrary(folder / "x.db", create=True)
     failure = read_failure("shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'")
     library.learn("no price", [failure], resolved=True, note="issue 12")
@@ -185,7 +185,8 @@ def test_a_selection_by_time(unidiff, folder, run):
     diff = ["--fw-diff", "x.diff"]
     # No test has run yet, so each counts for a tenth of a second, and two of them fit.
     assert order(run(*diff, "--fw-select", "0.25s")[1]) == ["test_total_price"] * 2
-    # These two took a second each. One of them fits; or both, and one of the others for 0.1 s.
+    # These two took a second each. One of them fits into 1.5 s. Both of them fit into 2.15 s, with
+    # one of the others, which counts for 0.1 s.
     assert order(run(*diff, "--fw-select", "1.5s")[1]) == ["test_total_price"]
     assert len(order(run(*diff, "--fw-select", "2.15s")[1])) == 3
 
@@ -213,7 +214,7 @@ def test_a_git_revision(unidiff, folder, run):
     assert (status, len(order(output))) == (0, 4)
 
 
-# Faults of what the plugin was given.
+# Wrong arguments of the plugin.
 
 
 FAULTS = {

@@ -19,7 +19,7 @@ INFINITIES = np.array([0x7F800000, 0xFF800000], np.uint32)
 
 
 def sprinkled(bits, *shape, every=3, seed=0):
-    """Return normal numbers, about one in `every` of them replaced by one of the given bits."""
+    """Return normal numbers, and replace about one in `every` by one of the bit patterns."""
     x, rng = normal(*shape, seed=seed), np.random.default_rng(seed)
     here = rng.random(shape) < 1 / every
     x.view(np.uint32)[here] = rng.choice(bits, here.sum())
@@ -30,8 +30,8 @@ odd = functools.partial(sprinkled, NANS)
 infinite = functools.partial(sprinkled, INFINITIES)
 
 COSINES, SINES = np.cos(normal(1, 11, 6)), np.sin(normal(1, 11, 6))
-# Each function takes one that makes an operand, and options. It returns the operation's result and
-# the oracle's.
+# Each function takes a function that makes an operand, and options. It returns the operation's
+# result and the oracle's.
 CASES = {
     "vecadd": lambda x, **o: (
         fw.vecadd(x(75), x(75, seed=1), **o),

@@ -1,6 +1,7 @@
 """ONNX's own test data, for every operation that ONNX defines too.
 
-Both the package and the float64 oracles are compared with the data, so they cannot be wrong alike.
+Both the package and the float64 oracles are compared with the data, so a mistake that both share
+is found.
 """
 
 import functools

@@ -105,7 +105,7 @@ OPERANDS = {
 
 @pytest.mark.parametrize("name", WITH_OUT)
 def test_operations_on_resident_arrays_copy_nothing(name):
-    """With operands and result in linear memory, no time goes into copying, and no memory."""
+    """If operands and result are resident, the call spends no time on copying and no memory."""
     function = getattr(fw, name)
     operands = OPERANDS.get(name, (normal(12, 24),))
     with fw.Runtime(threads=1) as rt:
@@ -142,7 +142,7 @@ def test_out_is_filled_and_returned(runtime, name, resident):
 
 
 def overlapping(runtime):
-    """Return operations whose `out` lies over part of an input, as functions of that input."""
+    """Return operations whose `out` overlaps an input, as functions of that input."""
     angles = np.cos(normal(1, 5, 3)), np.sin(normal(1, 5, 3))
     return {
         "vecadd": lambda x: fw.vecadd(x[:-1], x[1:], out=x[1:], runtime=runtime),
@@ -194,7 +194,7 @@ OVERLAPPING_ORACLES = {
 }
 
 
-def test_arrays_of_another_runtime_are_arrays_like_any(runtime, one_thread):
+def test_arrays_of_another_runtime_are_copied_like_any_others(runtime, one_thread):
     a, b = normal(9, 20), normal(20, 5)
     expected = fw.matmul(a, b, runtime=runtime)
     foreign = one_thread.asarray(a), one_thread.asarray(b)
@@ -211,8 +211,8 @@ SMALL = 6 * MIB
 def small(request):
     """Return a runtime whose linear memory is smaller than the operands given to it.
 
-    Of two threads, the helper must get work. Tests whose work is one task are marked
-    `one_thread_only`.
+    If it has two threads, the helper thread must get work. Tests whose work is a single task are
+    marked `one_thread_only`.
     """
     make = fw.Runtime if request.param == 1 else runtime_with_helpers
     with make(threads=request.param, max_memory=SMALL) as rt:
@@ -339,7 +339,7 @@ def test_out_may_lie_over_inputs_of_parts(small, one_thread, case):
 
 @one_thread_only
 def test_an_operand_that_every_part_needs_must_fit_whole(small):
-    """The guide lists them: a row, the table of an embedding, the keys of a head."""
+    """Such operands are a row, the table of an embedding, and the keys of a head."""
     keys = normal(1, 20_000, 64)
     for use in (
         lambda: small.empty(SMALL, np.uint8),

@@ -66,7 +66,7 @@ def test_every_use_of_a_closed_runtime():
     ],
 )
 def test_no_view_dangles(end):
-    """A view that outlived its memory would end the process, so a child process tries it."""
+    """A view that outlived its memory would crash the process, so a child process tries it."""
     code = f"""
 import gc, sys, weakref
 rt = fw.Runtime(threads=2)
@@ -113,9 +113,8 @@ print(fw.vecadd([1.0], [2.0])[0], fw.default_runtime() is first)
     assert in_child(code).split() == ["3.0", "False"]
 
 
-def test_import_starts_nothing():
-    code = "import sys, threading\nprint('wasmtime' in sys.modules and 0, threading.active_count())"
-    assert in_child(code).split()[1] == "1"
+def test_import_starts_no_thread():
+    assert in_child("import threading\nprint(threading.active_count())") == "1\n"
 
 
 # Threads and processes.
@@ -309,7 +308,7 @@ def test_fewer_threads_do_the_same_work(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are POSIX")
 def test_too_few_addresses():
-    """A limit that leaves no 4 GiB of addresses is named in the error."""
+    """If a limit leaves less than 4 GiB of addresses, the error names the limit."""
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))

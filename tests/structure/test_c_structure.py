@@ -101,7 +101,7 @@ def test_a_circle_is_found(tmp_path, one, other):
     assert set(circle) == {"one", "other"}
 
 
-def test_static_functions_of_one_name_are_no_use(tmp_path):
+def test_static_functions_of_the_same_name_do_not_connect_their_files(tmp_path):
     (tmp_path / "one.c").write_text("static int f(void) { return 1; }\nint g(void) { return f(); }")
     (tmp_path / "other.c").write_text(
         "static int f(void) { return 2; }\nint h(void) { return f(); }"

@@ -38,14 +38,14 @@ class Effort:
 
     @classmethod
     def of_rounds(cls, rounds: int, seconds: float = 0.0, most: int | None = None) -> Effort:
-        """Return the effort of measuring single calls in so many rounds.
+        """Return an effort that measures single calls in a number of rounds.
 
         Parameters
         ----------
         rounds : int
             Number of rounds.
         seconds : float, default 0
-            Duration to go on for, in more rounds.
+            Seconds to measure for. More rounds than ``rounds`` are made until they have passed.
         most : int, optional
             Largest number of rounds. None means ``rounds``.
         """

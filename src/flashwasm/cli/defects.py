@@ -63,8 +63,8 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
     """Say which failures are new, which are known, and which are regressions.
 
     A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
-    pytest-reportlog, the output of pytest, or one traceback. Exit status: 1 if the library has the
-    defect of none of the failures.
+    pytest-reportlog, the output of pytest, or one traceback. Exit status: 1 if all failures are
+    new.
     """
     known = FailureLibrary(library)
     failures = _read(files)
@@ -189,7 +189,7 @@ def _read_one(file: Path) -> list[TestFailure]:
     if str(file) != "-":
         return read_failures(file)
     with tempfile.TemporaryDirectory() as folder:
-        # A report is read from its start more than once, which stdin does not allow.
+        # A report is read more than once from its start, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
         return read_failures(kept)

@@ -70,8 +70,8 @@ def duplicates(
     There are three tiers of groups. Tests of the first have the same body, whatever their
     docstrings, comments and formatting. Tests of the second differ in literals only; the
     parametrised test that could replace them is shown. Tests of the third, which needs --coverage,
-    run the same lines and have similar text. Names are compared by what they stand for, so tests of
-    different classes that use attributes of self are not called the same.
+    run the same lines and have similar text. Names are compared by what they refer to, so tests of
+    different classes that use attributes of self do not count as the same.
     """
     source = path_or_index(path, index_file)
     if source.is_index:

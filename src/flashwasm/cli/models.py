@@ -50,7 +50,6 @@ def list_models(*, as_json: bool) -> None:
         print_table(("model", "size", "folder"), rows)
     if not found:
         nothing_found("no model is installed; get the default one with: flashwasm models install")
-        sys.exit(1)
 
 
 @models.command()

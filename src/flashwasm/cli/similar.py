@@ -52,8 +52,8 @@ __all__ = ["similar"]
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Share of the results, 0 to 1, that is drawn from the best hundred; the log of feedback "
-    "records what was shown.",
+    help="Share of the results, 0 to 1, that is drawn at random from the best hundred; the log of "
+    "feedback records the results shown.",
 )
 @click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
 @json_option
@@ -123,7 +123,7 @@ def _read(
 
 
 def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
-    """Record in the log of feedback which tests are shown, and each one's probability of that."""
+    """Record in the log of feedback the tests shown, each with its probability of being shown."""
     own = index.find(query) if isinstance(query, str) else None
     shown = [Shown(m.nodeid, rank, m.propensity) for rank, m in enumerate(matches, 1)]
     nodeid = str(query) if own is None else index.tests[own].nodeid

@@ -60,7 +60,7 @@ class _Job:
         return taken
 
     def help(self, instance: Instance) -> None:
-        """Run tasks on a helper thread, which counts as inside from before the first to the end."""
+        """Run tasks on a helper thread, and be known to `end` until the last has ended."""
         self._inside.append(instance)
         try:
             self.helped.append(self.work(instance))
@@ -74,7 +74,7 @@ class _Job:
         A signal's handler may raise an exception meanwhile, such as KeyboardInterrupt. Then the
         helpers stop after their current call, and the exception is raised when all have left.
         """
-        # A helper that comes in from here on finds no task, so there will be no more than now.
+        # A helper thread that starts to work on the job after this finds no task left.
         self._tasks.clear()
         interruption: BaseException | None = None
         while self._inside:
@@ -166,7 +166,7 @@ class Workers:
         """Wait until no helper thread is in a task of the last job.
 
         A signal's handler may raise an exception between any two steps of ``run``, which then ends
-        without waiting. Whoever reuses the memory of its operands calls this first.
+        without waiting. Code that reuses the memory of its operands must therefore call this first.
         """
         if self._last is not None:
             self._last.end()

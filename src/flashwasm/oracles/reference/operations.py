@@ -22,7 +22,7 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 @np.errstate(all="ignore")
 def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Return the matrix product, with the bias added to each row where one is given."""
+    """Return the matrix product, with the bias added to each row if one is given."""
     product: Array = float64(a) @ float64(b)
     return product if bias is None else product + float64(bias)
 
@@ -104,7 +104,7 @@ def rotary_embedding(
 ) -> Array:
     """Rotate pairs of x, as ONNX's RotaryEmbedding-23 defines it.
 
-    The shape of ``x`` is (B, H, L, D), or (B, L, H * D) where ``num_heads`` is given.
+    The shape of ``x`` is (B, H, L, D), or (B, L, H * D) if ``num_heads`` is given.
     """
     x, cos, sin = float64(x), float64(cos), float64(sin)
     if num_heads is not None:
@@ -138,7 +138,7 @@ def rotary_embedding(
 def mean_pool(x: ArrayLike, cu_seqlens: Sequence[int], *, normalize: bool = False) -> Array:
     """Return the mean of each run of rows, zeros for an empty run.
 
-    Where ``normalize`` is set, each mean is divided by its Euclidean length.
+    If ``normalize`` is true, each mean is divided by its Euclidean length.
     """
     x = float64(x)
     runs = [x[begin:end] for begin, end in itertools.pairwise(cu_seqlens)]
@@ -170,7 +170,7 @@ def similarity(queries: ArrayLike, corpus: ArrayLike, metric: str = "cosine") ->
 def top_k(scores: Array, k: int) -> tuple[Array, Array]:
     """Return the k highest scores of each row and their columns.
 
-    Where scores are equal, the lowest column comes first. NaN comes last.
+    If scores are equal, the lowest column comes first. NaN comes last.
     """
     order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, axis=1), order
