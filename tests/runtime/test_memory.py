@@ -105,7 +105,7 @@ OPERANDS = {
 
 @pytest.mark.parametrize("name", WITH_OUT)
 def test_operations_on_resident_arrays_copy_nothing(name):
-    """If operands and result are resident, the call spends no time on copying and no memory."""
+    """A call whose operands and result are resident copies nothing and takes no memory."""
     function = getattr(fw, name)
     operands = OPERANDS.get(name, (normal(12, 24),))
     with fw.Runtime(threads=1) as rt:

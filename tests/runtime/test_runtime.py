@@ -308,7 +308,7 @@ def test_fewer_threads_do_the_same_work(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are POSIX")
 def test_too_few_addresses():
-    """If a limit leaves less than 4 GiB of addresses, the error names the limit."""
+    """The error names the limit that leaves less than 4 GiB of addresses."""
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
