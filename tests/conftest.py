@@ -36,7 +36,7 @@ def _runtime_with_helpers(request):
 def threaded_runtime(_runtime_with_helpers):
     """Return a runtime of two or three threads, and fail a test that gave the helpers no work.
 
-    It runs the same build of the kernels as `one_thread`, so results of both are equal to the bit.
+    It runs the same build of the kernels as `one_thread`, so both compute the same bits.
 
     Work of fewer than 65,536 elements stays on the calling thread, so a test of that size does not
     test threads.

@@ -157,7 +157,7 @@ class Plugin:
             for i, selected in enumerate(rank_tests(index, changes))
             for name in (selected.test.nodeid, *selected.test.also)
         }
-        # An item that is no test function, such as a doctest, comes last, in pytest's order.
+        # Items that are not test functions, such as doctests, come last, in pytest's order.
         order = sorted(items, key=lambda item: place.get(_key(item), len(place)))
         kept = order if self._budget is None else self._fitting(order)
         # The list is changed only here, so that an error above leaves the run as it was.
@@ -178,7 +178,7 @@ class Plugin:
         # git must take the argument for a revision: --end-of-options before it says that it is not
         # an option, and the two dashes after it say that it is not a path.
         command = ["git", "diff", "--no-color", "--no-ext-diff", "--end-of-options"]
-        done = subprocess.run(  # noqa: S603 - fixed arguments, and a revision that is no option.
+        done = subprocess.run(  # noqa: S603 - fixed arguments and a revision, see above.
             [*command, str(self._diff), "--"],
             cwd=self._config.rootpath,
             capture_output=True,
@@ -187,7 +187,7 @@ class Plugin:
         )
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-            raise ValueError(f"{self._diff} is no file, and git says: {reason}")
+            raise ValueError(f"{self._diff} is not a file, and git says: {reason}")
         return done.stdout.decode("utf-8", "replace")
 
     def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:

@@ -183,7 +183,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_every_command_ends_with_a_line(folder, name, monkeypatch, tmp_path):
+def test_every_command_ends_with_one_clear_line(folder, name, monkeypatch, tmp_path):
     monkeypatch.setattr(flashwasm.cli.warnings, "showwarning", None, raising=False)
     # The folder that commands write to is new for each bad file.
     for good in ("suite", "good.fw", "good.db", "good.txt", "good.diff"):

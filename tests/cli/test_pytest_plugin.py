@@ -9,9 +9,9 @@ import sys
 import pytest
 
 # Most runs happen in this process, and pytester drops every module that a run imported. But NumPy
-# cannot be imported a second time: whatever needs it is imported here, before the first run.
+# cannot be imported twice, so modules that import it are imported here, before the first run.
 import flashwasm.qe.changes.selected_tests
-import flashwasm.qe.similarity.suite_index  # noqa: F401 - unused, only imported: see above.
+import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.qe import FailureLibrary, read_failure
 
 pytest.importorskip("sklearn")
@@ -218,9 +218,9 @@ def test_a_git_revision(unidiff, folder, run):
 
 
 FAULTS = {
-    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is no file|unidiff)"],
+    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is not a f|unidiff)"],
     "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
-    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is no f|unidiff)"],
+    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is not|unidiff)"],
     "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
     "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is no whole library"],
 }

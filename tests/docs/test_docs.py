@@ -63,7 +63,7 @@ def documented():
 
 
 @pytest.mark.parametrize(("name", "thing"), [pytest.param(*d, id=d[0]) for d in documented()])
-def test_docstring(name, thing):
+def test_docstrings_are_complete_and_their_examples_run(name, thing):
     """Public names have docstrings with the sections that they need, and examples that run."""
     text = inspect.getdoc(thing)
     assert text, f"{name} has no docstring"

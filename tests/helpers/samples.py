@@ -47,7 +47,7 @@ def layouts(array):
 
 
 def assert_same_bits(actual, expected):
-    """Fail unless two float32 arrays are equal to the bit. All NaNs count as equal."""
+    """Fail unless two float32 arrays have the same bits. All NaNs count as equal."""
     assert actual.dtype == np.float32
     assert expected.dtype == np.float32
     assert actual.shape == expected.shape

@@ -288,7 +288,7 @@ def adapter_calls(image, x):
 
 
 def run_in_wasmtime(variant, image, calls):
-    """Make the calls on an instance of ours, and return the image as it is afterwards."""
+    """Make the calls on one of the package's instances, and return the image after them."""
     memory = SharedMemory(PAGES, PAGES)
     view = (ctypes.c_ubyte * len(image)).from_buffer(memory.content, DATA)
     view[:] = image

@@ -131,7 +131,7 @@ def test_any_nan_becomes_the_canonical_one(runtime, name, make):
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
 @pytest.mark.parametrize("make", [odd, infinite], ids=["nans", "infinities"])
-def test_scores_of_search(runtime, metric, make):
+def test_a_nan_score_of_a_search_is_the_canonical_one(runtime, metric, make):
     corpus = make(43, 17)
     corpus[::2] = normal(22, 17)
     scores, _ = fw.cosine_top_k(infinite(5, 17), corpus, 43, metric=metric, runtime=runtime)

@@ -329,7 +329,7 @@ print(fw.vecadd([1.0], [2.0], runtime=runtimes[0])[0])
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("where", ["call", "runtime"])
-def test_deadline(threads, where):
+def test_a_call_ends_at_its_timeout(threads, where):
     x = normal(12, 4096, 64)
     limit = {"timeout": 0.02}
     with fw.Runtime(threads=threads, **(limit if where == "runtime" else {})) as rt:
@@ -421,7 +421,7 @@ def test_wrong_options(options, error, message):
         fw.Runtime(**{"threads": 1, **options})
 
 
-def test_errors():
+def test_each_error_is_flashwasms_own_and_a_builtin_one():
     """Each error is flashwasm's own, and also the built-in one for such a mistake."""
     for name, builtin in {
         "ShapeError": ValueError,

@@ -124,7 +124,7 @@ def with_table(content, change):
     ],
 )
 def test_a_table_that_lies_is_refused(path, format_, at, value):
-    """A file whose checksums fit may still be made up, so the table is checked besides."""
+    """An attacker can make a file whose checksums are right, so the table is checked as well."""
     path.write_bytes(
         with_table(path.read_bytes(), lambda table: struct.pack_into(format_, table, at, value))
     )

@@ -48,7 +48,7 @@ def uses(root, files):
         own = unit(path, root)
         for header in INCLUDE.findall(text[path]):
             found[own].add(unit(Path(os.path.normpath(path.parent / header)), root))
-        # Where two files define a name, those below reference/ call the one in reference/.
+        # If two files define a name, files below reference/ call the one that lies in reference/.
         is_reference = own.startswith("reference/")
         for name in set(CALL.findall(text[path])) - defined[path]:
             callee = exported.get((is_reference, name)) or exported.get((False, name))

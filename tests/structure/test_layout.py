@@ -59,7 +59,7 @@ def test_no_test_file_lies_beside_the_folders():
     assert {p.name for p in TESTS.glob("*.py")} == {"conftest.py"}
 
 
-def test_where_things_are():
+def test_the_paths_that_the_architecture_names_exist():
     """docs/architecture.md answers a newcomer's questions by paths, each of which exists."""
     section = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## Where is it?\n")[1]
     rows = re.findall(r"^\| (.+\?) \| (.+) \|$", section, re.MULTILINE)

@@ -122,8 +122,8 @@ def timer(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Ti
 def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]:
     """Time contenders in turn, round after round.
 
-    A contender finds in the processor's caches what the one before it left there. So each
-    measurement follows a call of the same contender that is not timed, unless there is only one.
+    After a contender's turn, its data fill the processor's caches. If there are several contenders,
+    each measurement therefore follows a call of the same contender that is not timed.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:
 
 
 def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> dict[str, Any]:
-    """Return a match for JSON, with what both sides share if that is asked for."""
+    """Return a match for JSON; with an explainer, also the names and lines that both share."""
     document = {"test": one.test, "exception": one.failure.exception, **asdict(found)}
     example = document.pop("example")
     if explainer is not None:
@@ -174,7 +174,7 @@ def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> 
 def _shared(
     group: FailureCluster, failures: list[TestFailure], explainer: Explainer
 ) -> Explanation:
-    """Return what the first and the last failure of a group share."""
+    """Return the names and lines that the first and the last failure of a group share."""
     first, last = (failures[group.members[i]].failure.text for i in (0, -1))
     return explainer.explain(first, last)
 

@@ -117,7 +117,7 @@ def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
 
 
 def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
-    """Return a group for JSON, with what its tests share if that is asked for."""
+    """Return a group for JSON; with an explainer, also the lines and names that its tests share."""
     return {
         "tier": group.tier,
         "kind": _TIERS[group.tier],
@@ -132,6 +132,6 @@ def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
 
 
 def _shared(group: DuplicateGroup, explainer: Explainer) -> Explanation:
-    """Return what the first two tests of a group share."""
+    """Return the names and lines that the first two tests of a group share."""
     first, second = group.tests[:2]
     return explainer.explain(first.source, second.source)

@@ -76,8 +76,8 @@ def similar(
     PATH is a folder of pytest tests, one file of tests, or an index file; nothing in it is
     imported. Node ids are those of `pytest PATH`. If the query is a file, its text is compared, and
     the file's own tests are left out. A score is a number of standard deviations above the average
-    similarity. The cache keeps what was read and embedded, so that later runs embed only tests that
-    changed.
+    similarity. Parsed tests and embeddings are kept in a cache, so that later runs embed only tests
+    that changed.
     """
     source = path_or_index(path, index_file)
     index = _read(source, database, embedding, adapted=not no_adaptation)
@@ -131,7 +131,7 @@ def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
 
 
 def _print(matches: list[Match], *, explain: bool) -> None:
-    """Print a line for each match, and what it shares with the query if that is asked for."""
+    """Print a line for each match and, with ``--explain``, its score's parts and explanation."""
     if not explain:
         print_table(("score", "test"), [(f"{m.score:.3f}", m.nodeid) for m in matches])
         return

@@ -145,7 +145,7 @@ def tests_for(
 
 
 def _json(selected: SelectedTest, shared: Explanation | None) -> dict[str, object]:
-    """Return a test for JSON, with what it shares with the change if that is asked for."""
+    """Return a test for JSON, with the names and lines that it shares with the change, if given."""
     return {
         "nodeid": selected.test.nodeid,
         "level": _LEVELS[selected.level],
@@ -157,7 +157,7 @@ def _json(selected: SelectedTest, shared: Explanation | None) -> dict[str, objec
 
 
 def _print(selected: SelectedTest, shared: Explanation | None) -> None:
-    """Print a test and the reason for it, and what it shares if that is asked for."""
+    """Print a test, the reason for it, and the names and lines that it shares, if given."""
     click.echo(f"{selected.test.nodeid}\t{selected.reason}")
     if shared is not None:
         print_explanation(selected.components, shared)

@@ -113,7 +113,7 @@ def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
 
 
 class Workers:
-    """The calling thread and ``len(instances) - 1`` threads beside it.
+    """The calling thread and up to ``len(instances) - 1`` helper threads.
 
     Only one thread may call at a time. A helper thread starts when there is first a task for it. It
     holds no reference to this object, which can therefore be collected while helpers wait for work.

@@ -16,7 +16,7 @@ from flashwasm.errors import OutOfMemoryError, ShapeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from flashwasm.host.shared_memory import SharedMemory
 
@@ -150,9 +150,9 @@ class Arena:
         self.blocks[block.key] = block
         return array, offset
 
-    def view(self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
-        """Return an array over memory that the caller has allocated."""
-        return np.ndarray(shape, np.dtype(dtype), self.content, offset)
+    def view(self, offset: int, shape: tuple[int, ...]) -> Array:
+        """Return a float32 array over memory that the caller has allocated."""
+        return np.ndarray(shape, _FLOAT32, self.content, offset)
 
     def offset_of(self, x: Array) -> int | None:
         """Return the offset of an array in linear memory, or None if it lies elsewhere."""

@@ -64,7 +64,7 @@ def read_container(path: Path, kind: str) -> Container:
 
 
 def container_kind(path: Path) -> str | None:
-    """Return the kind of a file, or None if it is no file of this format.
+    """Return the kind of a file, or None if it is not a file of this format.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 class _DamageError(Exception):
-    """Damage to a file. The message says what is wrong; the file's name is added by `_opened`."""
+    """Damage to a file. The message says what is wrong; `_opened` adds the file's path."""
 
 
 def _read(file: BinaryIO, size: int, kind: str) -> Container:

@@ -83,8 +83,9 @@ def lora_loss(
     return float(-reward * lora_log_probabilities(kind, logits)[label])
 
 
-def gradient(f: Callable[..., Any], *arrays: ArrayLike, step: float = 1e-5) -> list[Array]:
+def gradient(f: Callable[..., Any], *arrays: ArrayLike) -> list[Array]:
     """Return central differences of f with respect to each element of each array."""
+    step = 1e-5
     points = [np.array(x, np.float64) for x in arrays]
     gradients = [np.empty(np.shape(f(*points)) + x.shape) for x in points]
     for x, g in zip(points, gradients, strict=True):

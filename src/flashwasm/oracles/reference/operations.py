@@ -29,7 +29,7 @@ def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
 
 @np.errstate(all="ignore")
 def vecadd(a: ArrayLike, b: ArrayLike) -> Array:
-    """Return the sum, rounded once to float32: a correct result equals it to the bit."""
+    """Return the sum, rounded once to float32. A correct result has the same bits."""
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     total: Array = (float64(a) + float64(b)).astype(np.float32)
     return total
@@ -87,7 +87,7 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
 
 
 def embedding(ids: ArrayLike, table: ArrayLike) -> Array:
-    """Return rows of a table by number, in float32: a correct result equals it to the bit."""
+    """Return rows of a table by number, in float32. A correct result has the same bits."""
     rows: Array = np.asarray(table)[np.asarray(ids)].astype(np.float32)
     return rows
 
