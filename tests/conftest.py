@@ -1,4 +1,4 @@
-"""Fixtures of all tests: runtimes of each kind, the real model; Hypothesis without chance."""
+"""Fixtures of all tests: runtimes and the real model. Hypothesis draws from a fixed seed."""
 
 import contextlib
 
@@ -10,8 +10,9 @@ from flashwasm.encoder.installed_models import locate
 from flashwasm.encoder.model_installation import install
 from helper_threads import runtime_with_helpers
 
-# Examples are drawn from a fixed seed, so a run says the same on every machine; a slow machine is
-# no failure. `--hypothesis-profile=default --hypothesis-seed=random` searches further.
+# Examples are drawn from a fixed seed, so a run has the same result on every machine. There is no
+# deadline, so a slow machine does not make a test fail. To search further, run pytest with
+# `--hypothesis-profile=default --hypothesis-seed=random`.
 hypothesis.settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, max_examples=40
 )
@@ -35,10 +36,10 @@ def _runtime_with_helpers(request):
 def threaded_runtime(_runtime_with_helpers):
     """Return a runtime of two or three threads, and fail a test that gave the helpers no work.
 
-    It runs the same build of the kernels as `one_thread`, so results of both are equal to the bit.
+    It runs the same build of the kernels as `one_thread`, so both compute the same bits.
 
-    Work of fewer than 65,536 elements stays on the calling thread: a test of that size says nothing
-    about threads.
+    Work of fewer than 65,536 elements stays on the calling thread, so a test of that size does not
+    test threads.
     """
     before = _runtime_with_helpers.workers.helper_tasks
     yield _runtime_with_helpers

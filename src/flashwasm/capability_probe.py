@@ -29,12 +29,12 @@ class Capabilities:
     supported : bool
         True if the engine accepts the module of the variant "simd128".
     simd128, relaxed_simd : bool
-        True if the engine accepts the module of the variant "simd128", or "relaxed".
+        True if the engine accepts the module of the variant "simd128" and of the variant "relaxed".
     fused_multiply_add : bool
         True if a multiply-add is rounded once in the variant that runs. This is found by computing
         one.
     threads : int
-        Number of CPUs that this process may use, which is that of the default runtime's threads.
+        Number of CPUs that this process may use. The default runtime has as many threads.
     memory_limit : int
         Bytes that a linear memory may grow to.
     variant : str
@@ -48,7 +48,7 @@ class Capabilities:
     measured_speedup : float or None
         Time of a 256 x 256 x 256 matmul in the scalar variant, divided by that in the variant that
         runs. Both run on one thread, in turn, and the best time of each counts. None if it was not
-        asked for.
+        measured.
     """
 
     supported: bool
@@ -106,7 +106,8 @@ def capabilities(*, measure: bool = False) -> Capabilities:
 def _fuses(variant: str) -> bool:
     """Return True if a variant rounds a multiply-add once.
 
-    It computes (1 + e)(1 - e) - 1 = -e^2. A product that is rounded before the sum is exactly 1.
+    The matrix product below is (1 + e)(1 - e) - 1, which is -e^2. If the variant rounds the product
+    before it subtracts, the product is exactly 1 and the result is 0.
     """
     e = 2.0**-13
     row, column = np.array([[-1, 1 + e]], np.float32), np.array([[1], [1 - e]], np.float32)
@@ -116,7 +117,10 @@ def _fuses(variant: str) -> bool:
 
 
 def _measured_speedup(variant: str) -> float:
-    """Return the scalar variant's time divided by the variant's; results are compared first."""
+    """Return the scalar variant's time for a matmul, divided by the given variant's.
+
+    The two results are compared before anything is timed.
+    """
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 256, 256), np.float32)
     with Runtime(threads=1, variant="scalar") as slow, Runtime(threads=1, variant=variant) as fast:

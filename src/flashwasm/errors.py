@@ -38,7 +38,7 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
         self.allowed = allowed
 
     def __reduce__(self) -> tuple[type[OutOfMemoryError], tuple[int, int, int]]:
-        """Return how pickle makes the error again, from the three numbers.
+        """Tell pickle to make the error again from its three numbers.
 
         By default, pickle would call the class with the message as its only argument. That fails in
         the parent process of a pool, which would then wait for ever.

@@ -24,7 +24,7 @@ class Kernel:
     workspace : bool, default False
         True if the address of a workspace goes before the other arguments.
     in_memory : bool, default False
-        True if the arguments are fields of a structure in linear memory. The address of that is
+        True if the arguments are fields of a structure in linear memory. The structure's address is
         then the only argument of the export.
     """
 
@@ -35,7 +35,7 @@ class Kernel:
 
     @property
     def operation(self) -> str:
-        """Name of the operation, which is that of the export without the dtype."""
+        """Name of the operation: the name of the export without ``_f32``."""
         return self.export.removesuffix("_f32")
 
 

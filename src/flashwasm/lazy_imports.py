@@ -25,7 +25,7 @@ def attach(
     home_of = {name: home for home, names in homes.items() for name in names}
 
     def get(name: str) -> Any:
-        """Import a name, and keep it in the package so that this is called once for each."""
+        """Import a name, and store it in the package, so that this is called once for each name."""
         if name not in home_of:
             message = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(message)
@@ -34,7 +34,7 @@ def attach(
         return value
 
     def names() -> list[str]:
-        """Return all names of the package, those not yet imported among them."""
+        """Return all names of the package, including those that are not imported yet."""
         return sorted({*home_of, *vars(sys.modules[package])})
 
     return get, names, list(home_of)

@@ -33,7 +33,7 @@ def progress_report(description: str, *, show: bool = True) -> Iterator[Callable
     if not (show and sys.stderr and sys.stderr.isatty()):
         yield lambda _done, _total: None
         return
-    # Importing rich takes a tenth of a second, which a bar that is not drawn should not cost.
+    # rich is imported only when a bar is drawn, because the import takes a tenth of a second.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 

@@ -1,8 +1,9 @@
 """A pytest plugin that does nothing unless one of its options is given.
 
-``--fw-known DB`` names in pytest's summary the known defect that each failure is of. ``--fw-diff
-REV|FILE`` runs first the tests that a change calls for. With ``--fw-select N|TIME`` it runs only as
-many of these as fit. An error in the plugin becomes a line of the summary and never fails the run.
+With ``--fw-known DB``, pytest's summary names the known defect that each failure belongs to. With
+``--fw-diff REV|FILE``, the tests most relevant to a change run first. ``--fw-select N|TIME`` then
+runs only as many tests as fit. An error in the plugin becomes a line of the summary and never fails
+the run.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import pytest
 
 __all__ = ["Plugin"]
 
-# Number of tests that a list in the summary names; the rest is counted.
+# Largest number of tests that a list in the summary names. The rest are counted.
 _SHOWN = 10
-# Key in pytest's cache of the seconds that each test took, by node id.
+# Key in pytest's cache under which the seconds of each test are kept, by node id.
 _CACHE_KEY = "flashwasm/seconds"
-# Seconds that a test is taken to need if none are known.
+# Seconds assumed for a test whose time is not known.
 _UNKNOWN_SECONDS = 0.1
 
 
@@ -31,12 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fw-known",
         metavar="DB",
-        help="Name the known defect that each failure is of, with the evidence.",
+        help="Name the known defect that each failure belongs to, with the evidence.",
     )
     group.addoption(
         "--fw-diff",
         metavar="REV|FILE",
-        help="Run first the tests that a change calls for: a diff, or all since a git revision.",
+        help="Run the tests most relevant to a change first: a diff, or all since a git revision.",
     )
     group.addoption(
         "--fw-select",
@@ -122,7 +123,7 @@ class Plugin:
                 self._lines.append(line)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print which tests were left out, which defects are known, and what went wrong here."""
+        """Print the tests left out, the known defects, and the errors of this plugin."""
         if self._known is not None:
             self._guarded("match the failures", lambda: self._match(terminalreporter.stats))
         if self._lines:
@@ -156,7 +157,7 @@ class Plugin:
             for i, selected in enumerate(rank_tests(index, changes))
             for name in (selected.test.nodeid, *selected.test.also)
         }
-        # An item that is no test function, such as a doctest, comes last, in pytest's order.
+        # Items that are not test functions, such as doctests, come last, in pytest's order.
         order = sorted(items, key=lambda item: place.get(_key(item), len(place)))
         kept = order if self._budget is None else self._fitting(order)
         # The list is changed only here, so that an error above leaves the run as it was.
@@ -174,10 +175,10 @@ class Plugin:
         path = self._config.invocation_params.dir / str(self._diff)
         if path.is_file():
             return path.read_text("utf-8", "replace")
-        # git takes the argument for a revision: --end-of-options says that it is no option, and the
-        # two dashes after it say that it is no path.
+        # git must take the argument for a revision: --end-of-options before it says that it is not
+        # an option, and the two dashes after it say that it is not a path.
         command = ["git", "diff", "--no-color", "--no-ext-diff", "--end-of-options"]
-        done = subprocess.run(  # noqa: S603 - fixed arguments, and a revision that is no option.
+        done = subprocess.run(  # noqa: S603 - fixed arguments and a revision, see above.
             [*command, str(self._diff), "--"],
             cwd=self._config.rootpath,
             capture_output=True,
@@ -186,7 +187,7 @@ class Plugin:
         )
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-            raise ValueError(f"{self._diff} is no file, and git says: {reason}")
+            raise ValueError(f"{self._diff} is not a file, and git says: {reason}")
         return done.stdout.decode("utf-8", "replace")
 
     def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:

@@ -1,7 +1,8 @@
 """Checks of arguments: the only place that looks at shapes, dtypes and values out of range.
 
 Each function takes an argument and its name, and returns the argument in the form that the caller
-needs. A wrong one raises ShapeError or DTypeError, with the name, what was expected and what came.
+needs. For a wrong argument it raises ShapeError or DTypeError. The message gives the argument's
+name, the values that are accepted, and the value received.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 def as_array(x: ArrayLike, name: str) -> Array:
     """Return ``x`` as an array; raise DTypeError if NumPy cannot make one.
 
-    A masked array with hidden elements is refused, because these would silently take part.
+    A masked array with masked elements is refused, because NumPy would drop the mask here and the
+    operation would silently use these elements.
     """
     # NumPy imports the module when it is first used. Before that there are no masked arrays.
     ma = sys.modules.get("numpy.ma")
     if ma is not None and ma.is_masked(x):
-        message = f"{name}: expected an array without hidden elements, got a masked array"
+        message = f"{name}: expected an array without masked elements, got a masked array"
         raise DTypeError(message)
     try:
         return np.asarray(x)
@@ -53,7 +55,7 @@ def as_array(x: ArrayLike, name: str) -> Array:
 
 
 def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) -> Array:
-    """Return ``x`` as an array of a float dtype, with ``ndim`` axes or ``at_least`` so many."""
+    """Return ``x`` as an array of floats that has ``ndim`` axes, or ``at_least`` axes or more."""
     array = x if type(x) is np.ndarray else as_array(x, name)
     if array.dtype is not _FLOAT32 and not is_float(array.dtype):
         message = (
@@ -78,7 +80,7 @@ def shaped(x: ArrayLike, name: str, shape: tuple[int, ...], meaning: str) -> Arr
 
 
 def indices(ids: ArrayLike, name: str, count: int) -> Array:
-    """Return ``ids`` as integers from 0 to below ``count``; negative ones count from the end."""
+    """Return ``ids`` as integers in [0, ``count``); negative ids count from the end."""
     array = as_array(ids, name)
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)
@@ -107,7 +109,7 @@ def axis_index(axis: int, ndim: int) -> int:
 
 
 def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tuple[int, ...]:
-    """Return the shape that shapes, given by the arguments' names, broadcast to."""
+    """Return the shape that the given shapes, listed by argument name, broadcast to."""
     distinct = set(shapes.values())
     if len(distinct) == 1:
         return distinct.pop()
@@ -226,7 +228,7 @@ def seconds(value: float | None, name: str) -> float | None:
 
 
 def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
-    """Return offsets of packed sequences, which rise from 0 to at most ``total``."""
+    """Return offsets of packed sequences, checked to rise from 0 to at most ``total``."""
     offsets = as_array(cu_seqlens, name)
     if offsets.dtype.kind not in "iu":
         message = f"{name}: expected integers, got {offsets.dtype}"

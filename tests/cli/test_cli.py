@@ -77,10 +77,10 @@ def run(*arguments, **options):
     return subprocess.run(command_line(*arguments), check=False, timeout=60, **options)
 
 
-def assert_refused(result, message, status=2):
-    """Assert that a command printed one line on stderr that says why, and nothing on stdout."""
-    status_seen = result.exit_code if hasattr(result, "exit_code") else result.returncode
-    assert status_seen == status, result.stderr
+def assert_refused(result, message):
+    """Assert that a command ended with status 2, one line on stderr, and nothing on stdout."""
+    status = result.exit_code if hasattr(result, "exit_code") else result.returncode
+    assert status == 2, result.stderr
     assert result.stdout == ""
     assert re.fullmatch(rf"Error: .*{message}.*\n", result.stderr), result.stderr
 
@@ -107,7 +107,7 @@ def test_help_and_version_import_nothing_heavy(option):
 
 
 def leaves(command, path):
-    """Yield the commands of a group that are no groups themselves, each after its name."""
+    """Yield (path, command) for the commands of a group that are not groups themselves."""
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
             yield from leaves(inner, f"{path} {name}")
@@ -373,7 +373,7 @@ def test_similar_without_the_model_says_so_once():
 
 
 @pytest.mark.parametrize("path", [".", "test_graph.py", "../suite"])
-def test_similar_leaves_the_asked_test_out(model, path):
+def test_similar_leaves_out_the_test_asked_for(model, path):
     assert model
     lines = invoke("similar", path, "-q", ADD_EDGE).stdout.splitlines()
     ids = {line.split("\t")[1] for line in lines}

@@ -18,7 +18,7 @@ TESTS = "def test_one():\n    assert add(1, 2) == 3\n\ndef test_two():\n    asse
 HUGE = 1 << 30
 GOOD_DIFF = "--- a/lib.py\n+++ b/lib.py\n@@ -1 +1,2 @@\n def add(a, b):\n+    return a + b\n"
 
-# Command lines, {} being the file that is bad. A command that reads no file has none.
+# Command lines in which {} stands for the bad file. A command that reads no file has no line.
 LINES = {
     "bench": [
         "bench adaptation --suite {}",
@@ -69,12 +69,12 @@ LINES = {
         "tests-for suite --diff good.diff --dry-run --budget 5s --times {}",
     ],
 }
-# Commands that other files describe: they read no file that a person names.
+# Commands that only other test files test, because they read no file that the user names.
 NOT_HERE = {"adapt", "feedback"}
 CASES = [line for lines in LINES.values() for line in lines]
 
 
-def test_the_table_is_whole():
+def test_the_table_has_every_command_that_reads_files():
     assert LINES.keys() >= COMMANDS.keys() - NOT_HERE
 
     def leaves(command, name):
@@ -162,7 +162,7 @@ INPUTS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Make what is good: a suite, an index, a library, a traceback, a diff."""
+    """Write good files (a suite, an index, a library, a traceback, a diff) and the bad ones."""
     folder = tmp_path_factory.mktemp("good")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -183,16 +183,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_every_command_ends_with_a_line(folder, name, monkeypatch, tmp_path):
+def test_every_command_ends_with_one_clear_line(folder, name, monkeypatch, tmp_path):
     monkeypatch.setattr(flashwasm.cli.warnings, "showwarning", None, raising=False)
-    # What a command may write to is new each time.
+    # The folder that commands write to is new for each bad file.
     for good in ("suite", "good.fw", "good.db", "good.txt", "good.diff"):
         Path(tmp_path, good).symlink_to(folder / good)
     monkeypatch.chdir(tmp_path)
     for line in CASES:
         kept = folder / name
         if "learn good.txt --library" in line and not kept.is_dir():
-            # This is the only command that would write to it.
+            # Only this command would write to the bad file, so it gets a copy.
             kept = tmp_path / "copy"
             if name != "nothing":
                 INPUTS[name](kept)
@@ -202,7 +202,7 @@ def test_every_command_ends_with_a_line(folder, name, monkeypatch, tmp_path):
         assert result.exception is None or isinstance(result.exception, SystemExit), about
         assert "Traceback (most recent call last)" not in result.output, about
         if "learn good.txt" in line and name in {"nothing", "an empty file"}:
-            continue  # Where there is no library, one is made.
+            continue  # If there is no library, the command makes one.
         assert result.exit_code in ({0, 1, 2} if "suite" in line else {1, 2}), about
         assert result.stderr.strip() or result.exit_code == 0, about
         errors = [one for one in result.stderr.splitlines() if one.startswith("Error: ")]

@@ -1,4 +1,4 @@
-"""Index files of suites, functions and coverage: they come back whole, or are refused or stale."""
+"""Index files: a loaded index equals the saved one, and damaged and stale files are recognised."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def invoke(*arguments):
 
 
 def coverage(rows):
-    """Return an index of tests that run lines of ``lib.py``, from those lines by test."""
+    """Return an index made from the lines of ``lib.py`` that each test runs."""
     lines = {(0, i): np.array(sorted(row)) for i, row in enumerate(rows.values())}
     return CoverageIndex(CoverageData(["lib.py"], list(rows), lines))
 
@@ -69,7 +69,7 @@ def all_scores(index):
 
 
 @pytest.mark.parametrize("with_model", [False, True])
-def test_a_suite_comes_back(folder, model, one_thread, with_model):
+def test_a_loaded_suite_equals_the_saved_one(folder, model, one_thread, with_model):
     names = None if with_model else ["characters", "structure"]
     run = coverage({"test_graph.py::TestGraph::test_add": [1, 2], "test_path.py::test_path": [2]})
     options = {"model": model if with_model else None, "runtime": one_thread}
@@ -87,7 +87,7 @@ def test_a_suite_comes_back(folder, model, one_thread, with_model):
     assert (folder / "again.fw").read_bytes() == (folder / "suite.fw").read_bytes()
 
 
-def test_loading_counts_and_embeds_nothing_again(model, one_thread, monkeypatch):
+def test_loading_neither_counts_terms_nor_embeds(model, one_thread, monkeypatch):
     SuiteIndex.build("suite", model=model, runtime=one_thread).save("suite.fw")
     monkeypatch.setattr("flashwasm.qe.scoring.tfidf_matrix.TfIdfMatrix._fit", None)
     monkeypatch.setattr(fw.SentenceEncoder, "encode", None)
@@ -114,7 +114,7 @@ def test_another_model_embeds_again(folder, model, one_thread):
 
 
 @pytest.mark.parametrize("with_model", [False, True])
-def test_functions_come_back(folder, model, one_thread, with_model):
+def test_loaded_functions_equal_the_saved_ones(folder, model, one_thread, with_model):
     options = {"model": model if with_model else None, "runtime": one_thread}
     built = FunctionIndex.build("program", **options)
     built.save("functions.fw")
@@ -130,7 +130,7 @@ def test_functions_come_back(folder, model, one_thread, with_model):
             FunctionIndex.load("functions.fw", model=folder / "other", runtime=one_thread)
 
 
-def test_coverage_comes_back():
+def test_loaded_coverage_equals_the_saved_one():
     run = coverage({"t.py::a|run": [1, 2, 3], "t.py::a|setup": [9], "t.py::b|run": [2, 3]})
     run.save("coverage.fw")
     loaded = CoverageIndex.load("coverage.fw")

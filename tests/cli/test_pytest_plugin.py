@@ -1,4 +1,4 @@
-"""The pytest plugin, in real runs of pytest: its lines in the summary, and that it fails no run."""
+"""The pytest plugin in real runs of pytest: its lines in the summary. Its errors fail no run."""
 
 import os
 import re
@@ -9,9 +9,9 @@ import sys
 import pytest
 
 # Most runs happen in this process, and pytester drops every module that a run imported. But NumPy
-# cannot be imported a second time: whatever needs it is imported here, before the first run.
+# cannot be imported twice, so modules that import it are imported here, before the first run.
 import flashwasm.qe.changes.selected_tests
-import flashwasm.qe.similarity.suite_index  # noqa: F401 - unused, only imported: see above.
+import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.qe import FailureLibrary, read_failure
 
 pytest.importorskip("sklearn")
@@ -44,7 +44,7 @@ DIFF = """\
 -    return sum(basket)
 +    raise KeyError("price")
 """
-# A conftest that says how long each test of `total_price` took, so that no test need sleep.
+# A conftest that reports a second for each test of `total_price`, so that no test needs to sleep.
 DURATIONS = """\
 import pytest
 
@@ -100,7 +100,7 @@ def section(output):
 
 
 def learn_no_price(folder):
-    """Write a library with one resolved defect, which the shop's failures are of."""
+    """Write a library with one resolved defect, which the shop's failures belong to."""
     library = FailureLibrary(folder / "x.db", create=True)
     failure = read_failure("shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'")
     library.learn("no price", [failure], resolved=True, note="issue 12")
@@ -185,7 +185,8 @@ def test_a_selection_by_time(unidiff, folder, run):
     diff = ["--fw-diff", "x.diff"]
     # No test has run yet, so each counts for a tenth of a second, and two of them fit.
     assert order(run(*diff, "--fw-select", "0.25s")[1]) == ["test_total_price"] * 2
-    # These two took a second each. One of them fits; or both, and one of the others for 0.1 s.
+    # These two took a second each. One of them fits into 1.5 s. Both of them fit into 2.15 s, with
+    # one of the others, which counts for 0.1 s.
     assert order(run(*diff, "--fw-select", "1.5s")[1]) == ["test_total_price"]
     assert len(order(run(*diff, "--fw-select", "2.15s")[1])) == 3
 
@@ -213,13 +214,13 @@ def test_a_git_revision(unidiff, folder, run):
     assert (status, len(order(output))) == (0, 4)
 
 
-# Faults of what the plugin was given.
+# Wrong arguments of the plugin.
 
 
 FAULTS = {
-    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is no file|unidiff)"],
+    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is not a f|unidiff)"],
     "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
-    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is no f|unidiff)"],
+    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is not|unidiff)"],
     "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
     "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is no whole library"],
 }

@@ -1,4 +1,4 @@
-"""The documentation says what is so: its examples run, its links lead somewhere."""
+"""The documentation is right: its examples run, and the files and commands in it exist."""
 
 import doctest
 import inspect
@@ -63,8 +63,8 @@ def documented():
 
 
 @pytest.mark.parametrize(("name", "thing"), [pytest.param(*d, id=d[0]) for d in documented()])
-def test_docstring(name, thing):
-    """Numpydoc sections where there is something to say, and examples that run."""
+def test_docstrings_are_complete_and_their_examples_run(name, thing):
+    """Public names have docstrings with the sections that they need, and examples that run."""
     text = inspect.getdoc(thing)
     assert text, f"{name} has no docstring"
     if name in FUNCTIONS:

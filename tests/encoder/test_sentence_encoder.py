@@ -1,4 +1,4 @@
-"""The sentence encoder beside BERT in float64, with a random tiny model and with the real one."""
+"""The sentence encoder against BERT in float64, with a random tiny model and the real one."""
 
 import hashlib
 import json
@@ -199,7 +199,7 @@ def test_texts_may_be_any_iterable(tiny, one_thread):
         (7, "texts is int"),
     ],
 )
-def test_texts_that_are_no_strings_are_refused(tiny, one_thread, texts, message):
+def test_texts_that_are_not_strings_are_refused(tiny, one_thread, texts, message):
     encoder = fw.SentenceEncoder.load(tiny[0], runtime=one_thread)
     with pytest.raises(fw.DTypeError, match=message):
         encoder.encode(texts, max_length=40)
@@ -241,7 +241,7 @@ def test_configurations_that_the_kernels_cannot_follow_are_refused(tmp_path, set
 
 
 @pytest.mark.parametrize("value", [None, "384", 0, -1, 1.5, True])
-def test_a_size_that_is_no_positive_number_is_refused(tiny, value):
+def test_a_size_that_is_not_a_positive_number_is_refused(tiny, value):
     folder, _, config = tiny
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": value}))
     with pytest.raises(fw.CapabilityError, match="hidden_size is"):

@@ -27,7 +27,7 @@ class Oracle:
         self.gelu = exact_gelu if config["hidden_act"] == "gelu" else tanh_gelu
 
     def hidden(self, ids):
-        """Token ids of one text (L,) to hidden states of the last layer (L, hidden)."""
+        """Return the last layer's hidden states (L, hidden) for the token ids (L,) of a text."""
         states = self.normalize(
             "embeddings.LayerNorm",
             self.tensors["embeddings.word_embeddings.weight"][ids]
@@ -72,7 +72,7 @@ class Oracle:
 
     @property
     def tolerance(self):
-        """Difference to expect of float32 in a unit vector's components.
+        """Largest difference that float32 may cause in a component of a unit vector.
 
         Every layer has six steps, the embedding two. Each rounds sums of ``hidden`` terms, whose
         errors grow with the square root of their number.

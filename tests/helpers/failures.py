@@ -8,7 +8,7 @@ from flashwasm.qe import read_failure
 def raised(function):
     try:
         function()
-    except BaseException as error:  # noqa: BLE001 - whatever it is.
+    except BaseException as error:  # noqa: BLE001 - tests raise every kind.
         return error
 
 

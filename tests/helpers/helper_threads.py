@@ -5,7 +5,7 @@ from time import monotonic, sleep
 
 import flashwasm as fw
 
-_PATIENCE = 10.0  # Seconds. Only a helper thread that never starts makes a test wait so long.
+_PATIENCE = 10.0  # Seconds. A test waits this long only if a helper thread never starts.
 
 
 class _PatientInstance:
@@ -35,7 +35,7 @@ class _PatientInstance:
 
 @contextmanager
 def runtime_with_helpers(threads, **options):
-    """Yield a runtime; where work is split into tasks, a helper thread takes at least one."""
+    """Yield a runtime. If work is split into tasks, a helper thread takes at least one of them."""
     with fw.Runtime(threads=threads, **options) as runtime:
         workers = runtime.workers
         first, *others = workers._instances

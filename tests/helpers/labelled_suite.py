@@ -1,4 +1,4 @@
-"""Vectors that stand for a suite's tests, of which feedback has something to teach."""
+"""Embeddings of an invented suite, which feedback can improve."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from bench.adaptation import feedback as bench
 DIM = 32
 
 
-def classes(files=60, seed=0):
-    """Return vectors whose classes lie apart, but for a few directions that are loud noise."""
-    rng = np.random.default_rng(seed)
+def classes(files=60):
+    """Return labelled vectors, similar within a class but for strong noise in a few directions."""
+    rng = np.random.default_rng(0)
     rows, names = [], []
     noise = np.linalg.qr(rng.standard_normal((DIM, 6)))[0]
     for file in range(files):

@@ -1,8 +1,8 @@
 """ONNX node semantics expressed by the operations under test.
 
-`run(operations, node, inputs)` calls functions named as the package's, so the same adapter holds
-the package and the float64 oracles against ONNX's data. What the operations have no parameter for
-but a mask can say (padded keys, a sliding window) becomes a mask.
+`run(operations, node, inputs)` calls functions by the names that they have in the package. The
+oracles have the same names, so this adapter runs both on ONNX's data. If the operations have no
+parameter for an attribute of ONNX's, such as a window without causality, it becomes a mask.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def matmul(ops, a, b):
 
 
 def gather(ops, data, indices, axis=0):
-    """Rows of the table are slices along `axis`, whose place the indices' axes take."""
+    """Gather slices along `axis`. In the result, the axes of the indices take its place."""
     rows = ops.embedding(indices, np.moveaxis(data, axis, 0))
     taken = range(indices.ndim)
     return (np.moveaxis(rows, taken, [axis % data.ndim + i for i in taken]),)
@@ -65,7 +65,7 @@ def split_heads(x, heads):
 
 
 def attention_mask(mask, keys, visible):
-    """Return the mask filled up to all keys and closed where a key is not visible."""
+    """Return the mask, extended to all keys, with the keys that are not visible masked out."""
     if mask is None:
         return visible
     hidden = False if mask.dtype == bool else -np.inf
@@ -94,7 +94,7 @@ def attention(
     qk_matmul_output_mode=0,
     **_,
 ):
-    """Return the output, the present keys and values, and the scores after the step asked for."""
+    """Return the output, the present keys and values, and the scores of the stage asked for."""
     packed = q.ndim == 3
     q, k, v = (
         split_heads(q, q_num_heads),
@@ -111,7 +111,8 @@ def attention(
     if is_causal:
         window = None if max(sides) < 0 else sides
     elif max(sides) >= 0:
-        # The window's diagonal is the causal one: that rule with its own side left open.
+        # ONNX's window lies about the causal diagonal even if attention is not causal. That of the
+        # operations then lies about the main diagonal, so ONNX's becomes a mask.
         ahead = np.arange(keys) - np.arange(queries)[:, None] - np.reshape(offset, (-1, 1, 1, 1))
         inside = (sides[0] < 0) | (-ahead <= sides[0])
         inside &= (sides[1] < 0) | (ahead <= sides[1])

@@ -1,4 +1,4 @@
-"""Every operation once, for what all of them must do alike, and a process to try dangers in."""
+"""A call of every operation, for tests that all of them must pass, and a child process for code."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ WITH_OUT = sorted(OPERATIONS.keys() - {"attention_backward", "cosine_top_k"})
 
 
 def in_child(code, *, timeout=60, **environment):
-    """Run code in a fresh interpreter; return what it prints; fail where it dies or hangs."""
+    """Run code in a new interpreter, and return its output; fail if it dies or hangs."""
     prelude = "import numpy as np\nimport flashwasm as fw\n"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", prelude + code],

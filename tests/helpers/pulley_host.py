@@ -4,8 +4,8 @@
 
 The request is that of second_host.mjs. Pulley knows no atomic instructions and no shared memory, so
 a module is patched: its memory is no longer shared, and the start function, which the linker wrote,
-copies the constants without asking whether another instance has. Every kernel's code is as it is
-shipped. The engine is told to refuse atomics, so nothing else in the module can depend on them.
+copies the constants without checking if another instance did so before. The code of the kernels is
+not changed. The engine is told to refuse atomics, so nothing else in the module can use them.
 """
 
 import json

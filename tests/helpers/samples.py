@@ -5,7 +5,7 @@ import numpy as np
 
 FLOAT_TYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 
-# One of each kind that IEEE 754 treats specially, and the ends of float32's range.
+# A number of each kind that IEEE 754 treats specially, and the ends of float32's range.
 SPECIAL = np.array(
     [
         np.nan,
@@ -47,7 +47,7 @@ def layouts(array):
 
 
 def assert_same_bits(actual, expected):
-    """Fail unless two float32 arrays are equal to the bit, one NaN counting as another."""
+    """Fail unless two float32 arrays have the same bits. All NaNs count as equal."""
     assert actual.dtype == np.float32
     assert expected.dtype == np.float32
     assert actual.shape == expected.shape

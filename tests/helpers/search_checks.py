@@ -34,6 +34,6 @@ def assert_nearest(index, queries, vectors, k, metric="cosine", *, least_recall=
 
 
 def assert_same_results(found, expected):
-    """Fail unless the scores of two searches are equal to the bit, and their ids are equal."""
+    """Fail unless two searches have the same bits of scores, and the same ids."""
     assert_same_bits(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])

@@ -29,7 +29,7 @@ HOSTS = {
 PAGES = 64
 INSTANCE = 2 * PAGE_BYTES
 DATA = INSTANCE + INSTANCE_BYTES
-NO_KEY = 0xFF800000FFFFFFFF  # The heaps of a search are filled with it at first.
+NO_KEY = 0xFF800000FFFFFFFF  # A search fills its heaps with it at first.
 WORKSPACE = INSTANCE + STACK_BYTES + 256
 # Address of memory that is not compared, in which kernels keep partial results: NaNs in these may
 # have any bits.
@@ -40,9 +40,9 @@ SPECIAL = np.array(
     [0xFFC00000, 0x7F800001, 0xFFFFFFFF, 0x7F800000, 0x7FC12345, 0xFF800000], np.uint32
 )
 
-# Digests of memory after calls_of_every_kernel, on plain operands and with SPECIAL among them.
-# Every host gets the same, so they hold here as on the machine that computed them first. They
-# change when the modules or the calls do.
+# Digests of memory after calls_of_every_kernel, on plain operands and with SPECIAL among them. They
+# are the same on every host, so this machine must get those of the machine that first computed
+# them. They change only if the modules or the calls change.
 GOLDEN = {
     ("relaxed", "plain"): "d3bb33b2ccb73a3d82e2f48e1918bbdcccadec8323ede77921ffeb719ccd01a8",
     ("relaxed", "special"): "657f57fcb71049562f1893a659e151a64445d9d80205537246fc60746546a45d",
@@ -80,7 +80,7 @@ class Image:
         return self.put(values)
 
     def room(self, count):
-        """Append so many zeros, for a result."""
+        """Append ``count`` zeros, as room for a result."""
         return self.put(np.zeros(count, np.float32))
 
 
@@ -183,7 +183,7 @@ def structure_format(kernel):
 
 
 def calls_of_indexes(image):
-    """Store 37 vectors of 41 in every layout, search them, and build, search and mend a graph."""
+    """Return calls that store and search 37 vectors, and that build, search and repair a graph."""
     n, dim, stride, k, m = 37, 41, 48, 5, 4
     x = image.floats(n, dim, special=False)  # An index refuses NaN and infinities.
     table = {kernel.export: kernel for kernel in KERNELS}
@@ -234,7 +234,7 @@ def calls_of_indexes(image):
 
 
 def adapter_calls(image, x):
-    """Return calls for an adapter's output, for steps of its training, and for its information.
+    """Return calls for an adapter's output, its training steps, and its Fisher information.
 
     The steps take plain numbers only, because an adapter refuses NaN and infinities.
     """
@@ -288,7 +288,7 @@ def adapter_calls(image, x):
 
 
 def run_in_wasmtime(variant, image, calls):
-    """Make the calls on an instance of ours, and return the image as it is afterwards."""
+    """Make the calls on one of the package's instances, and return the image after them."""
     memory = SharedMemory(PAGES, PAGES)
     view = (ctypes.c_ubyte * len(image)).from_buffer(memory.content, DATA)
     view[:] = image
@@ -327,7 +327,7 @@ def run_elsewhere(command, variant, image, calls, folder):
 
 
 def laid_out(operands):
-    """Return the image before the calls, and the calls; every kernel is among them."""
+    """Return the image before the calls, and the calls, which cover every kernel."""
     image = Image(special=operands == "special")
     calls = calls_of_every_kernel(image)
     assert {name.split()[0] for name in calls} == {kernel.export for kernel in KERNELS}

@@ -75,7 +75,7 @@ def test_flushing_changes_no_bit(one_thread, name, threads):
     assert still
 
 
-def test_the_numbers_are_subnormal():
+def test_the_results_above_are_subnormal():
     least = np.finfo(np.float32).tiny
     for operation in OPERATIONS.values():
         with fw.Runtime(1) as runtime:
@@ -83,7 +83,7 @@ def test_the_numbers_are_subnormal():
         assert ((magnitudes > 0) & (magnitudes < least)).any()
 
 
-def test_calls_by_the_public_interface_keep_them_too(monkeypatch):
+def test_calls_by_the_public_interface_keep_subnormals_too(monkeypatch):
     init = Instance.__init__
     monkeypatch.setattr(Instance, "__init__", lambda *a, **k: init(*a, **{**k, "fast": False}))
     with fw.Runtime(1) as runtime:

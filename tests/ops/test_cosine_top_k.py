@@ -13,7 +13,7 @@ METRICS = ["cosine", "dot", "l2"]
 
 
 def check(queries, corpus, k, metric="cosine", **options):
-    """Compare scores and order with float64, as far as rounding does not decide them.
+    """Compare scores and order with float64, but for an order that only rounding decides.
 
     Each score must be that of its row, scores must not rise, no row may come twice, and no row that
     was left out may be better than the last one returned by more than the bound.

@@ -1,4 +1,4 @@
-"""matmul: against float64, at all sizes, strides and types; bits that depend on nothing else."""
+"""matmul: against float64, at all sizes, strides and types; the same bits in every batch."""
 
 import hypothesis
 import numpy as np

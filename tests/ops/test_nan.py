@@ -19,7 +19,7 @@ INFINITIES = np.array([0x7F800000, 0xFF800000], np.uint32)
 
 
 def sprinkled(bits, *shape, every=3, seed=0):
-    """Return normal numbers, about one in `every` of them replaced by one of the given bits."""
+    """Return normal numbers, and replace about one in `every` by one of the bit patterns."""
     x, rng = normal(*shape, seed=seed), np.random.default_rng(seed)
     here = rng.random(shape) < 1 / every
     x.view(np.uint32)[here] = rng.choice(bits, here.sum())
@@ -30,8 +30,8 @@ odd = functools.partial(sprinkled, NANS)
 infinite = functools.partial(sprinkled, INFINITIES)
 
 COSINES, SINES = np.cos(normal(1, 11, 6)), np.sin(normal(1, 11, 6))
-# Each function takes one that makes an operand, and options. It returns the operation's result and
-# the oracle's.
+# Each function takes a function that makes an operand, and options. It returns the operation's
+# result and the oracle's.
 CASES = {
     "vecadd": lambda x, **o: (
         fw.vecadd(x(75), x(75, seed=1), **o),
@@ -131,7 +131,7 @@ def test_any_nan_becomes_the_canonical_one(runtime, name, make):
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
 @pytest.mark.parametrize("make", [odd, infinite], ids=["nans", "infinities"])
-def test_scores_of_search(runtime, metric, make):
+def test_a_nan_score_of_a_search_is_the_canonical_one(runtime, metric, make):
     corpus = make(43, 17)
     corpus[::2] = normal(22, 17)
     scores, _ = fw.cosine_top_k(infinite(5, 17), corpus, 43, metric=metric, runtime=runtime)

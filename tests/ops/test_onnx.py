@@ -1,6 +1,7 @@
 """ONNX's own test data, for every operation that ONNX defines too.
 
-Both the package and the float64 oracles are compared with the data, so they cannot be wrong alike.
+Both the package and the float64 oracles are compared with the data, so a mistake that both share
+is found.
 """
 
 import functools
@@ -85,11 +86,11 @@ def test_no_case_is_missing():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removeprefix("test_"))
-def test_node(runtime, case):
+def test_the_package_agrees_with_onnx(runtime, case):
     assert compare(on(runtime), case) <= OUTPUTS_NOT_GIVEN.keys()
 
 
-def test_oracles():
+def test_the_oracles_agree_with_onnx():
     not_given = Counter()
     for case in CASES:
         not_given.update(compare(ORACLES, case))

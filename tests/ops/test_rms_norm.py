@@ -50,7 +50,7 @@ def test_special_values_change_only_their_own_row(runtime):
     x[1, 3], x[2, 0] = np.nan, np.inf
     actual = fw.rms_norm(x, runtime=runtime)
     assert np.isnan(actual[1]).all()
-    # An infinity makes the root infinite. Divided by that it is NaN, and the others are zero.
+    # The infinity makes the root infinite. Infinity divided by that is NaN, a finite number zero.
     assert np.isnan(actual[2, 0])
     assert not actual[2, 1:].any()
     assert_same_bits(actual[[0, 3]], expected[[0, 3]])

@@ -18,7 +18,8 @@ def with_nans(x):
     return x
 
 
-# Each has more than 65,536 elements or a million multiply-adds, and no number that divides evenly.
+# Each has more than 65,536 elements or a million multiply-adds. The sizes do not divide evenly into
+# tasks or tiles.
 LARGE = {
     "vecadd": lambda **o: fw.vecadd(normal(300_007), normal(300_007, seed=1), **o),
     "vecadd, broadcast": lambda **o: fw.vecadd(normal(301, 1), normal(997), **o),
@@ -66,7 +67,7 @@ def test_bits_in_linear_memory_do_not_depend_on_threads(threaded_runtime, one_th
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
 @pytest.mark.parametrize("k", [1, 10, 1000])
 def test_neighbours_do_not_depend_on_threads(threaded_runtime, one_thread, metric, k):
-    """Each thread finds the best of one piece of the corpus; with many equal rows, ties too."""
+    """Each task finds the best rows of a piece of the corpus. Many rows are equal, so they tie."""
     queries, corpus = normal(5, 101), normal(5003, 101, seed=1)
     corpus[1::7] = corpus[0]
     corpus[3::500] = np.nan

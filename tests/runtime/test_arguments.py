@@ -41,7 +41,7 @@ NAMES = np.array(["relaxed", "scalar"])
         (lambda: fw.merge_attention([X], None), fw.DTypeError, "lses: .*NoneType"),
     ],
 )
-def test_refused(call, error, message):
+def test_wrong_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=rf"^{message}"):
         call()
 
@@ -56,7 +56,7 @@ def test_truth_values_may_be_numpys():
         fw.attention_varlen(HEADS[0], *[HEADS[0]] * 2, [0, 1, 2], [0, 2, 2], causal=np.True_)
 
 
-def test_masked_arrays_that_hide_nothing_are_arrays():
+def test_masked_arrays_without_masked_elements_are_accepted():
     assert (fw.softmax(np.ma.array(X)) == fw.softmax(X)).all()
 
 
@@ -74,7 +74,7 @@ def test_masked_arrays_that_hide_nothing_are_arrays():
         ("asarray", (X, "float31"), fw.DTypeError, "dtype: .*float31"),
     ],
 )
-def test_arrays_in_linear_memory(one_thread, function, arguments, error, message):
+def test_refused_arrays_take_no_linear_memory(one_thread, function, arguments, error, message):
     before = one_thread.stats().bytes_in_use
     with pytest.raises(error, match=rf"^{message}"):
         getattr(one_thread, function)(*arguments)
@@ -86,7 +86,7 @@ def test_only_arrays_lie_in_linear_memory(one_thread):
     assert not one_thread.holds(None)
 
 
-def test_a_cache_is_truncated_to_what_it_has():
+def test_a_cache_is_truncated_to_at_most_its_length():
     cache = fw.KVCache(1, 4, 8)
     cache.append(X[None], X[None])
     for n in (-1, 4):
@@ -122,7 +122,7 @@ def test_objects_in_linear_memory_are_not_copied(one_thread, copied):
             copied(thing)
 
 
-def test_an_option_that_a_cache_does_not_have(one_thread):
+def test_a_misspelt_option_of_a_cache_is_refused(one_thread):
     cache = fw.KVCache(1, 8, 4, runtime=one_thread)
     with pytest.raises(
         TypeError, match=r"attention\(\) got an unexpected keyword argument 'scales'"

@@ -13,7 +13,7 @@ def test_a_large_softmax_is_split(threaded_runtime, one_thread):
 
 
 @pytest.mark.parametrize("rows", [1, 10])
-def test_a_small_softmax_is_not(rows):
+def test_a_small_softmax_is_not_split(rows):
     with fw.Runtime(threads=2) as runtime:
         fw.softmax(normal(rows, 1000), runtime=runtime)
         assert runtime.workers.helper_tasks == 0

@@ -105,7 +105,7 @@ OPERANDS = {
 
 @pytest.mark.parametrize("name", WITH_OUT)
 def test_operations_on_resident_arrays_copy_nothing(name):
-    """With operands and result in linear memory, no time goes into copying, and no memory."""
+    """A call whose operands and result are resident copies nothing and takes no memory."""
     function = getattr(fw, name)
     operands = OPERANDS.get(name, (normal(12, 24),))
     with fw.Runtime(threads=1) as rt:
@@ -142,7 +142,7 @@ def test_out_is_filled_and_returned(runtime, name, resident):
 
 
 def overlapping(runtime):
-    """Return operations whose `out` lies over part of an input, as functions of that input."""
+    """Return operations whose `out` overlaps an input, as functions of that input."""
     angles = np.cos(normal(1, 5, 3)), np.sin(normal(1, 5, 3))
     return {
         "vecadd": lambda x: fw.vecadd(x[:-1], x[1:], out=x[1:], runtime=runtime),
@@ -165,7 +165,7 @@ def overlapping(runtime):
 
 @pytest.mark.parametrize("resident", [True, False])
 @pytest.mark.parametrize("case", overlapping(None))
-def test_out_may_lie_over_inputs(runtime, case, resident):
+def test_out_may_overlap_inputs(runtime, case, resident):
     """As with NumPy's functions, the result is the same as with an `out` of its own memory."""
     x = normal(700, 6)
     apart = overlapping(runtime)[case](np.copy(x)).copy()
@@ -194,7 +194,7 @@ OVERLAPPING_ORACLES = {
 }
 
 
-def test_arrays_of_another_runtime_are_arrays_like_any(runtime, one_thread):
+def test_arrays_of_another_runtime_are_copied_like_any_others(runtime, one_thread):
     a, b = normal(9, 20), normal(20, 5)
     expected = fw.matmul(a, b, runtime=runtime)
     foreign = one_thread.asarray(a), one_thread.asarray(b)
@@ -211,8 +211,8 @@ SMALL = 6 * MIB
 def small(request):
     """Return a runtime whose linear memory is smaller than the operands given to it.
 
-    Of two threads, the helper must get work. Tests whose work is one task are marked
-    `one_thread_only`.
+    If it has two threads, the helper thread must get work. Tests whose work is a single task are
+    marked `one_thread_only`.
     """
     make = fw.Runtime if request.param == 1 else runtime_with_helpers
     with make(threads=request.param, max_memory=SMALL) as rt:
@@ -249,7 +249,7 @@ def test_rows_larger_than_memory(small, one_thread, name, shape):
 
 
 @pytest.mark.parametrize("name", ["vecadd", "gelu"])
-def test_one_long_axis(small, one_thread, name):
+def test_an_axis_larger_than_memory(small, one_thread, name):
     operands = [normal(3_000_000)] * (2 if name == "vecadd" else 1)
     expected = getattr(fw, name)(*operands, runtime=one_thread)
     assert_same_bits(getattr(fw, name)(*operands, runtime=small), expected)
@@ -279,7 +279,7 @@ def test_mean_pool_larger_than_memory(small, one_thread, normalize):
 
 
 @one_thread_only
-def test_nothing_to_compute_with_operands_that_do_not_fit(small):
+def test_operands_that_do_not_fit_raise_even_if_the_result_is_empty(small):
     with pytest.raises(fw.OutOfMemoryError):
         fw.layer_norm(np.empty((0, 2, 1 << 21)), np.empty(1 << 21), runtime=small)
     wide = np.empty((1, 2, 1 << 14, 128), np.float32)
@@ -330,7 +330,7 @@ IN_PARTS_OVER_INPUTS = {
 
 
 @pytest.mark.parametrize("case", IN_PARTS_OVER_INPUTS)
-def test_out_may_lie_over_inputs_of_parts(small, one_thread, case):
+def test_out_may_overlap_inputs_that_are_split(small, one_thread, case):
     """A part must not write where a later part still reads an operand."""
     x = normal(6000 if case == "keys" else 40_000, 64)
     expected = IN_PARTS_OVER_INPUTS[case](x.copy(), one_thread)
@@ -339,7 +339,7 @@ def test_out_may_lie_over_inputs_of_parts(small, one_thread, case):
 
 @one_thread_only
 def test_an_operand_that_every_part_needs_must_fit_whole(small):
-    """The guide lists them: a row, the table of an embedding, the keys of a head."""
+    """Such operands are a row, the table of an embedding, and the keys of a head."""
     keys = normal(1, 20_000, 64)
     for use in (
         lambda: small.empty(SMALL, np.uint8),
@@ -359,7 +359,7 @@ def test_an_operand_that_every_part_needs_must_fit_whole(small):
     assert_same_bits(fw.vecadd([1.0], [2.0], runtime=small), np.float32([3]))
 
 
-def test_memory_kept_by_the_user_leaves_less(one_thread):
+def test_arrays_that_the_user_holds_leave_less_memory(one_thread):
     with fw.Runtime(threads=1, max_memory=SMALL) as rt:
         held = rt.empty(3 * MIB, np.uint8)
         x = normal(1000, 500)

@@ -1,4 +1,4 @@
-"""Splitting in halves where memory is short, and cutting into tasks: the arithmetic of both."""
+"""Splitting problems in halves if memory is short, and cutting work into tasks."""
 
 import numpy as np
 import pytest

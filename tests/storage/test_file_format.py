@@ -68,8 +68,8 @@ def test_every_byte_is_checked(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c[:0], "not a file of flashwasm's"),
-        (lambda c: b"PK\3\4" + c, "not a file of flashwasm's"),
+        (lambda c: c[:0], "not a flashwasm file"),
+        (lambda c: b"PK\3\4" + c, "not a flashwasm file"),
         (lambda c: c[:40], "truncated"),
         (lambda c: c[:-1], "truncated"),
         (lambda c: c + b"\0", "too long"),
@@ -124,7 +124,7 @@ def with_table(content, change):
     ],
 )
 def test_a_table_that_lies_is_refused(path, format_, at, value):
-    """A file whose checksums fit may still be made up, so the table is checked besides."""
+    """An attacker can make a file whose checksums are right, so the table is checked as well."""
     path.write_bytes(
         with_table(path.read_bytes(), lambda table: struct.pack_into(format_, table, at, value))
     )
@@ -143,7 +143,7 @@ def test_noise_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path):
-    """Whenever SIGKILL comes during a save, the file is whole, with the old content or the new."""
+    """At whatever moment SIGKILL ends a save, the file holds all of the old content or the new."""
     code = """
 import sys, itertools, numpy as np, pathlib
 from flashwasm.storage.file_format import Container

@@ -45,7 +45,7 @@ def test_a_user_without_a_home_is_told_what_to_set(folder, own, xdg, monkeypatch
 
 
 def test_without_a_home_kernels_run():
-    """As in a container whose user is a number: `docker run --user 12345`."""
+    """A container has such a user if it is started with `docker run --user 12345`."""
     code = (
         "import pathlib\n"
         "def no_home(): raise RuntimeError\n"

@@ -48,7 +48,7 @@ def uses(root, files):
         own = unit(path, root)
         for header in INCLUDE.findall(text[path]):
             found[own].add(unit(Path(os.path.normpath(path.parent / header)), root))
-        # Where two files define a name, those below reference/ call the one in reference/.
+        # If two files define a name, files below reference/ call the one that lies in reference/.
         is_reference = own.startswith("reference/")
         for name in set(CALL.findall(text[path])) - defined[path]:
             callee = exported.get((is_reference, name)) or exported.get((False, name))
@@ -101,7 +101,7 @@ def test_a_circle_is_found(tmp_path, one, other):
     assert set(circle) == {"one", "other"}
 
 
-def test_static_functions_of_one_name_are_no_use(tmp_path):
+def test_static_functions_of_the_same_name_do_not_connect_their_files(tmp_path):
     (tmp_path / "one.c").write_text("static int f(void) { return 1; }\nint g(void) { return f(); }")
     (tmp_path / "other.c").write_text(
         "static int f(void) { return 2; }\nint h(void) { return f(); }"

@@ -19,7 +19,7 @@ from source_code import C_FILES, place
 
 HEADER = (ROOT / "wasm" / "abi.h").read_text("utf-8")
 
-# Kernels without a public function of the same name, and where a caller meets them.
+# Kernels without a public function of the same name, and the code that calls them.
 NOT_PUBLIC = {
     "gelu_tanh": "gelu(approximate='tanh')",
     "attention_materialized": "the baseline that benchmarks compare with",
@@ -60,7 +60,7 @@ def is_portable(path):
 
 
 def missing(kernel):
-    """Yield what a row of the table lacks elsewhere."""
+    """Yield the parts that a kernel of the table should have elsewhere, and lacks."""
     operation = METHODS.get(kernel.operation, kernel.operation)
     defined = [path for path in C_FILES if f"EXPORT({kernel.export})" in path.read_text()]
     obvious = [path for path in defined if path.parent.name == "reference"]
@@ -85,7 +85,7 @@ def missing(kernel):
         yield "a section in docs/guide/"
 
 
-def test_each_operation_is_whole():
+def test_each_kernel_has_all_its_parts():
     found = [f"{kernel.export} lacks {part}" for kernel in KERNELS for part in missing(kernel)]
     assert not found, "\n" + "\n".join(found)
 
@@ -116,7 +116,7 @@ def test_structures_of_arguments_have_room():
 
 
 def test_limits_equal_those_of_the_header():
-    """kernel_table.py repeats limits of abi.h: the numbers are the same."""
+    """kernel_table.py repeats limits of abi.h, with the same numbers."""
     stated = dict(re.findall(r"^\s+([A-Z_]+) = ([\d <]+),", HEADER, re.MULTILINE))
     shared = stated.keys() & vars(kernel_table).keys()
     assert {"WORKSPACE_BYTES", "ATTENTION_MAX_DIM", "ATTENTION_KEY_BLOCK"} <= shared

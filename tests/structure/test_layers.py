@@ -67,7 +67,7 @@ def test_no_import_circle():
 
 
 def test_folders_import_each_other_in_no_circle():
-    """Two folders that import each other are one room, whatever their files do."""
+    """Two folders must not import each other, even if no two of their files do."""
     graph = {}
     for module, others in import_graph(PACKAGE).items():
         folder = room_of(module)
@@ -77,7 +77,7 @@ def test_folders_import_each_other_in_no_circle():
 
 
 def room_of(module):
-    """Return a module's folder; a file at the top of the package is a room of its own."""
+    """Return a module's folder; a file at the top of the package counts as a folder."""
     parts = module.split(".")
     return module if len(parts) <= 2 else ".".join(parts[:-1])
 
@@ -132,7 +132,11 @@ def test_importing_a_package_imports_none_of_its_names():
 
 
 def drawn_call():
-    """Return (caller, callee, function) of each solid arrow in the picture of one call's way."""
+    """Return the files and the arrows in the picture of a call.
+
+    The files are a dictionary, by the names of the participants. Each solid arrow is a tuple
+    (caller, callee, function).
+    """
     picture = ARCHITECTURE.split("sequenceDiagram\n", 1)[1].split("```", 1)[0]
     files = dict(re.findall(r"participant (\w+) as (\S+)", picture))
     arrows = re.findall(r"^ *(\w+)->>(\w+): (\w+)", picture, re.MULTILINE)

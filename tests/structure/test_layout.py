@@ -1,10 +1,10 @@
-"""The rooms of the checkout: its top, and a folder of tests for each folder of code."""
+"""The folders of the checkout: its top level, and a folder of tests for each folder of code."""
 
 import re
 
 from paths import ROOT, SOURCE, TESTS
 
-# What a newcomer sees at the top, besides files whose names begin with a dot.
+# Files and folders at the top of the checkout, without those whose names begin with a dot.
 TOP = {
     "CHANGELOG.md",
     "LICENSE",
@@ -17,7 +17,7 @@ TOP = {
     "tests",
     "wasm",
 }
-# Folders of tests that mirror no folder of the package, and what they are of.
+# Folders of tests that mirror no folder of the package, and their subjects.
 OTHER_TESTS = {
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
@@ -59,7 +59,7 @@ def test_no_test_file_lies_beside_the_folders():
     assert {p.name for p in TESTS.glob("*.py")} == {"conftest.py"}
 
 
-def test_where_things_are():
+def test_the_paths_that_the_architecture_names_exist():
     """docs/architecture.md answers a newcomer's questions by paths, each of which exists."""
     section = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## Where is it?\n")[1]
     rows = re.findall(r"^\| (.+\?) \| (.+) \|$", section, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The description of a case: one operation at one size, with all that is needed to measure it."""
+"""Cases: one operation at one size, with everything that is needed to measure it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Case:
         Function that takes the inputs and returns the derived error limit of each element of the
         result, in arrays that broadcast to it.
     work : float
-        Number of floating-point operations of one call, or of bytes that it moves.
+        Number of floating-point operations of one call, or number of bytes that it moves.
     unit : {"GFLOP/s", "GB/s"}
         Unit of the rate that ``work`` gives.
     baseline_name : str

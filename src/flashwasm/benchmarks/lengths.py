@@ -39,7 +39,7 @@ class Length:
         True if a query sees only the keys up to its own.
     flash, materialized, scalar : float
         Best seconds of a call: of `attention`, of attention that stores its scores on the same
-        kernels, and of `attention` in the scalar build. The last is NaN where it was not measured.
+        kernels, and of `attention` in the scalar build. The last is NaN if it was not measured.
     rate : float
         GFLOP/s of `attention`. Causal attention counts half as many operations.
     flash_bytes, materialized_bytes : int
@@ -120,7 +120,7 @@ def _stored(runtime: Runtime, inputs: Inputs, *, causal: bool) -> Callable[[], A
     If it is causal, it computes all scores and adds a mask to them.
     """
     length, dim = inputs[0].shape[1:]
-    # For causal attention the queries are scaled here, once. The baseline is the faster for it.
+    # For causal attention the queries are scaled here, once, which is to the baseline's advantage.
     scale = np.float32(dim**-0.5 if causal else 1)
     q, k, v = (runtime.asarray(x) for x in (inputs[0] * scale, *inputs[1:]))
     out = runtime.empty(q.shape)

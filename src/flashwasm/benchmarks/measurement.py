@@ -38,13 +38,13 @@ class Result:
     with_copies : float
         Best time of a call on NumPy's arrays.
     copy_share : float
-        Share of that time that goes into copying in and out.
+        Share of the time of calls on NumPy's arrays that goes into copying in and out.
     rate : float
         Work of a call over its best time.
     numpy, scalar : float
         Best times of the baseline, and of the scalar build on resident arrays.
     speedup_over_numpy, speedup_over_scalar : float
-        Those times over ``best``.
+        ``numpy`` and ``scalar``, each divided by ``best``.
     error : float
         Largest absolute difference from the oracle.
     tolerance : float
@@ -79,9 +79,9 @@ class Result:
 
 
 def run_cases(
-    cases: Sequence[Case], threads: int = 1, variant: str = "auto", effort: Effort = _EFFORT
+    cases: Sequence[Case], threads: int = 1, effort: Effort = _EFFORT
 ) -> Iterator[Result]:
-    """Measure cases one after another.
+    """Measure cases one after another, each in the default variant and in the scalar one.
 
     Parameters
     ----------
@@ -89,8 +89,6 @@ def run_cases(
         Cases to measure.
     threads : int, default 1
         Threads of each runtime.
-    variant : str, default "auto"
-        Build to measure. The scalar build is always measured beside it.
     effort : Effort, optional
         Limits of how long to measure a case.
 
@@ -104,7 +102,7 @@ def run_cases(
         If a result is out of bounds.
     """
     for case in cases:
-        with Runtime(threads, variant) as fast, Runtime(threads, "scalar") as scalar:
+        with Runtime(threads) as fast, Runtime(threads, "scalar") as scalar:
             yield _run_case(case, fast, scalar, effort)
 
 
@@ -164,7 +162,7 @@ def resident(case: Case, rt: Runtime, inputs: Inputs) -> Callable[[], Any]:
     if isinstance(result, tuple):
         return partial(case.run, *operands, runtime=rt)
     shape = result.shape
-    # Give the memory back before `out` asks for as much.
+    # Give the result's memory back before `out` takes as much.
     del result
     return partial(case.run, *operands, out=rt.empty(shape), runtime=rt)
 

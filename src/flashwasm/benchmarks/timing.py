@@ -38,14 +38,14 @@ class Effort:
 
     @classmethod
     def of_rounds(cls, rounds: int, seconds: float = 0.0, most: int | None = None) -> Effort:
-        """Return the effort of measuring single calls in so many rounds.
+        """Return an effort that measures single calls in a number of rounds.
 
         Parameters
         ----------
         rounds : int
             Number of rounds.
         seconds : float, default 0
-            Duration to go on for, in more rounds.
+            Seconds to measure for. More rounds than ``rounds`` are made until they have passed.
         most : int, optional
             Largest number of rounds. None means ``rounds``.
         """
@@ -122,8 +122,8 @@ def timer(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Ti
 def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]:
     """Time contenders in turn, round after round.
 
-    A contender finds in the processor's caches what the one before it left there. So each
-    measurement follows a call of the same contender that is not timed, unless there is only one.
+    After a contender's turn, its data fill the processor's caches. If there are several contenders,
+    each measurement therefore follows a call of the same contender that is not timed.
 
     Parameters
     ----------

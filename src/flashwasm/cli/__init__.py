@@ -41,10 +41,10 @@ COMMANDS = {
 # Exit status of a command that was interrupted: 128 and the number of SIGINT, as shells expect.
 _INTERRUPTED = 130
 # Number of new objects after which Python looks for reference cycles. A command makes hundreds of
-# thousands of objects that stay to its end, and with Python's own 700 the search for cycles takes a
-# tenth of its time.
+# thousands of objects that live until it ends. With Python's default of 700, the search for cycles
+# takes a tenth of the command's time.
 _COLLECT_AFTER = 100_000
-# Number of characters that a message shows of a text that is refused.
+# Largest number of characters that an error message quotes of a text.
 _SHOWN = 80
 
 
@@ -65,13 +65,13 @@ class ErrorsInOneLine(click.Group):
         warnings.showwarning = _show_warning
         gc.set_threshold(_COLLECT_AFTER)
         for stream in (sys.stdout, sys.stderr):
-            # The name of a file may hold characters that the terminal cannot show.
+            # A file name may contain characters that the terminal cannot show.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The reader of the output has gone. click ends the command as is usual.
+            # The reader of the output has closed the pipe. click ends the command with status 1.
             raise
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
@@ -87,7 +87,7 @@ class LazyGroup(ErrorsInOneLine):
     """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, without importing these."""
+        """Return the names of the commands, without importing the commands."""
         del ctx
         return list(COMMANDS)
 

@@ -66,7 +66,7 @@ def train(
     fail_on_miss: bool,
     as_json: bool,
 ) -> None:
-    """Adapt a suite's embeddings to the feedback on it, and activate that if it helps.
+    """Adapt a suite's embeddings to the feedback on it, and activate the adaptation if it helps.
 
     Five-fold cross-validation by file measures the mean reciprocal rank (MRR) of accepted tests in
     files that training did not see. The adaptation helps if the 95 % interval of the rise of the
@@ -82,7 +82,7 @@ def train(
         echo_json({"activated": activated, **counts, **verdict.as_dict()})
     else:
         if done.unknown:
-            note(f"{done.unknown} of {done.judged} judged pairs name a test that is not there")
+            note(f"{done.unknown} of {done.judged} judged pairs name a test that no longer exists")
         for line in _report(verdict) if report else ():
             click.echo(line)
         said = "nothing changes" if activated is None else f"version {activated} is active"
@@ -156,7 +156,7 @@ def _ranks(version: Version) -> tuple[str, ...]:
 
 
 def _gain(verdict: Verdict) -> str:
-    """Return the measured rise of the MRR as text, or no text if nothing was measured."""
+    """Return the measured rise of the MRR as text; an empty text if nothing was measured."""
     if verdict.gain is None:
         return ""
     gain = verdict.gain

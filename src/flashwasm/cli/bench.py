@@ -16,7 +16,8 @@ from flashwasm.cli.bench_options import (
 __all__ = ["bench"]
 
 _OPS = "ops"
-# These compare with other libraries or evaluate. They are part of the repository, not of the wheel.
+# Commands that compare flashwasm with other libraries or evaluate its results. They are part of the
+# repository, not of the wheel.
 _IN_A_CHECKOUT = ("peers", "search", "quality", "adaptation")
 
 
@@ -77,9 +78,9 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs) -> None:
 @bench.command()
 @output_options()
 def attention(outputs: Outputs) -> None:
-    """Measure attention by length, beside stored scores.
+    """Measure attention at several lengths, beside attention that stores its scores.
 
-    Its speed, and the memory that it needs beyond operands and result.
+    The figures are the speed, and the memory needed beyond the operands and the result.
     """
     _measure("attention", outputs)
 
@@ -90,7 +91,7 @@ def attention(outputs: Outputs) -> None:
 def workloads(threads: int, outputs: Outputs) -> None:
     """Time the operations of quality engineering, with all threads.
 
-    Figures are held against the targets of the specification.
+    Figures are compared with the targets of the specification.
     """
     _measure("workloads", outputs, threads)
 

@@ -30,9 +30,11 @@ _JSON = click.option(
     "--json", "json_file", metavar="FILE", help="Write JSON to FILE, or - for stdout."
 )
 _MARKDOWN = click.option(
-    "--markdown", "markdown_file", metavar="FILE", help="Write Markdown likewise."
+    "--markdown", "markdown_file", metavar="FILE", help="Write Markdown to FILE, or - for stdout."
 )
-_FAIL = click.option("--fail-on-miss", is_flag=True, help="Exit status 1 where a target is missed.")
+_FAIL = click.option(
+    "--fail-on-miss", is_flag=True, help="Exit with status 1 if a target is missed."
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,12 +98,12 @@ def output_options(
 def operation_option(command: F) -> F:
     """Add ``--op``."""
     return click.option(
-        "--op", "operations", multiple=True, metavar="NAME", help="Only this operation."
+        "--op", "operations", multiple=True, metavar="NAME", help="Measure only this operation."
     )(command)
 
 
 def bench_threads_option(
-    text: str = "Threads of what is measured, and of NumPy.",
+    text: str = "Threads of the measured operations, and of NumPy.",
 ) -> Callable[[F], F]:
     """Return a decorator that adds ``--threads``, whose default is one.
 
@@ -147,7 +149,8 @@ def limit_numpy(threads: int) -> str:
     Returns
     -------
     str
-        The number that is in force, or a text that says that NumPy was loaded before.
+        The number of threads as text. If NumPy is loaded already, the limit has no effect, and the
+        text says so.
     """
     if "numpy" in sys.modules:
         return "as the process was started"

@@ -162,7 +162,7 @@ def steps(suite: str, operations: Sequence[str], *, quick: bool = False) -> int:
     operations : sequence of str
         Operations to measure; all if it is empty.
     quick : bool, default False
-        True if `run` will be told the same.
+        The value that `run` will be given.
     """
     count = 0
     if suite in {"ops", "all"}:
@@ -191,7 +191,7 @@ def run(
     operations : sequence of str
         Operations to measure; all if it is empty.
     threading : (int, str)
-        Threads of the runtimes, and the number that NumPy's BLAS was told.
+        Threads of the runtimes, and of NumPy's BLAS as `limit_numpy` returns it.
     advance : callable
         Function that is called with 1 after each step.
     quick : bool, default False
@@ -249,7 +249,7 @@ def _attention_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
 
 
 def _operation_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
-    """Return a row for each operation; one that was not measured says why."""
+    """Return a row for each operation. If it was not measured, the verdict says why."""
     return [
         (
             one.name,

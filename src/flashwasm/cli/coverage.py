@@ -35,7 +35,7 @@ _database_option = coverage_option("", default=".coverage")
 def coverage() -> None:
     """Ask a coverage.py database which test runs which lines.
 
-    This makes the database: pytest --cov=PKG --cov-context=test
+    Make the database with: pytest --cov=PKG --cov-context=test
     """
 
 
@@ -198,6 +198,6 @@ def _parts(
 
 
 def _print_lines(what: str, lines: Mapping[str, list[int]]) -> None:
-    """Print the lines of each file, after words that say who runs them."""
+    """Print the lines of each file after a few words, such as "both run"."""
     for file, numbers in lines.items():
         click.echo(f"    {what} {file}:{format_lines(numbers)}")

@@ -63,8 +63,8 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
     """Say which failures are new, which are known, and which are regressions.
 
     A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
-    pytest-reportlog, the output of pytest, or one traceback. Exit status: 1 if the library has the
-    defect of none of the failures.
+    pytest-reportlog, the output of pytest, or one traceback. Exit status: 1 if all failures are
+    new.
     """
     known = FailureLibrary(library)
     failures = _read(files)
@@ -163,7 +163,7 @@ def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:
 
 
 def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> dict[str, Any]:
-    """Return a match for JSON, with what both sides share if that is asked for."""
+    """Return a match for JSON; with an explainer, also the names and lines that both share."""
     document = {"test": one.test, "exception": one.failure.exception, **asdict(found)}
     example = document.pop("example")
     if explainer is not None:
@@ -174,7 +174,7 @@ def _json(one: TestFailure, found: DefectMatch, explainer: Explainer | None) -> 
 def _shared(
     group: FailureCluster, failures: list[TestFailure], explainer: Explainer
 ) -> Explanation:
-    """Return what the first and the last failure of a group share."""
+    """Return the names and lines that the first and the last failure of a group share."""
     first, last = (failures[group.members[i]].failure.text for i in (0, -1))
     return explainer.explain(first, last)
 
@@ -189,7 +189,7 @@ def _read_one(file: Path) -> list[TestFailure]:
     if str(file) != "-":
         return read_failures(file)
     with tempfile.TemporaryDirectory() as folder:
-        # A report is read from its start more than once, which stdin does not allow.
+        # A report is read more than once from its start, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
         return read_failures(kept)

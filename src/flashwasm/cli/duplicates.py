@@ -70,8 +70,8 @@ def duplicates(
     There are three tiers of groups. Tests of the first have the same body, whatever their
     docstrings, comments and formatting. Tests of the second differ in literals only; the
     parametrised test that could replace them is shown. Tests of the third, which needs --coverage,
-    run the same lines and have similar text. Names are compared by what they stand for, so tests of
-    different classes that use attributes of self are not called the same.
+    run the same lines and have similar text. Names are compared by what they refer to, so tests of
+    different classes that use attributes of self do not count as the same.
     """
     source = path_or_index(path, index_file)
     if source.is_index:
@@ -117,7 +117,7 @@ def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
 
 
 def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
-    """Return a group for JSON, with what its tests share if that is asked for."""
+    """Return a group for JSON; with an explainer, also the lines and names that its tests share."""
     return {
         "tier": group.tier,
         "kind": _TIERS[group.tier],
@@ -132,6 +132,6 @@ def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
 
 
 def _shared(group: DuplicateGroup, explainer: Explainer) -> Explanation:
-    """Return what the first two tests of a group share."""
+    """Return the names and lines that the first two tests of a group share."""
     first, second = group.tests[:2]
     return explainer.explain(first.source, second.source)

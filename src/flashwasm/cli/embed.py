@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["embed"]
 
-# A model reads a few hundred tokens of a text, so a larger file was hardly meant.
+# A model reads only a few hundred tokens of a text, so a larger file is probably a mistake.
 _MOST_BYTES = 64 << 20
 
 
 @click.command()
 @click.argument("inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True)
-@click.option("--tokens", is_flag=True, help="Give one vector for each token, not of unit length.")
+@click.option("--tokens", is_flag=True, help="Print one vector for each token, not normalised.")
 @click.option(
     "--output",
     "-o",
@@ -76,7 +76,9 @@ def embed(
     about = {"model": encoder.name, "digest": encoder.digest, "dim": encoder.dim}
     if output is not None:
         write_atomically(output, [_numpy_file(results, tokens=tokens)])
-        note(f"{len(results)} texts of {encoder.dim} components a vector are in {output}")
+        note(
+            f"wrote the embeddings of {len(results)} texts, of dimension {encoder.dim}, to {output}"
+        )
         if as_json:
             echo_json({**about, "texts": [name for name, _ in named], "output": str(output)})
     elif as_json:
@@ -88,7 +90,7 @@ def embed(
                     for (name, _), result in zip(named, results, strict=True)
                 ],
             },
-            # A vector stands on one line, not on hundreds.
+            # With indentation, each component of a vector would have a line of its own.
             indent=None,
         )
     else:
@@ -103,7 +105,7 @@ def _read(argument: str) -> list[tuple[str, str]]:
         lines = io.StringIO(_decode(read_stdin(), "stdin"), newline=None)
         return [(line.rstrip("\n"), line.rstrip("\n")) for line in lines]
     path = Path(argument)
-    # An empty text is no path; as one, it would mean the working folder.
+    # An empty argument is a text, because the path "" would mean the working folder.
     if argument and exists(path):
         if path.is_dir():
             raise ShapeError(f"{argument} is a folder; expected texts or files")

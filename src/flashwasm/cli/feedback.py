@@ -62,7 +62,9 @@ def feedback(
     found = [names.find(name) for name in (query, test)]
     for name, position in zip((query, test), found, strict=True):
         if position is None:
-            raise ShapeError(f"{name!r} is no test in {path}; expected a node id or the end of one")
+            raise ShapeError(
+                f"{name!r} is not a test in {path}; expected a node id or the end of one"
+            )
     a, b = (suite.tests[position].nodeid for position in found if position is not None)
     judgement = Judgement(
         a,

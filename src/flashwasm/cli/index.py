@@ -48,7 +48,7 @@ def index() -> None:
 
 @index.group()
 def build() -> None:
-    """Write a file that commands read instead of what it was made from."""
+    """Write an index file, which commands can read instead of its sources."""
 
 
 @build.command()
@@ -109,7 +109,8 @@ def coverage(path: Path, output: Path, *, as_json: bool) -> None:
 def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
     """Make a library of the failures in files, for `defects match`.
 
-    Each group of failures with the same signature becomes a defect. A library that exists grows.
+    Each group of failures with the same signature becomes a defect. If the library exists, the
+    defects are added to it.
     """
     found = [one.failure for file in files for one in read_failures(file)]
     _refuse_empty(len(found), f"no failure in {', '.join(map(str, files))}")
@@ -222,7 +223,7 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise CorruptFileError(f"{path} is no whole .npy file: {error}") from error
+        raise CorruptFileError(f"{path} is not a complete .npy file: {error}") from error
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
         raise ShapeError(f"{path}: expected one array of floats with two axes")
     return np.asarray(rows, np.float32)
@@ -235,7 +236,7 @@ def _refuse_empty(count: int, reason: str) -> None:
 
 
 def _report(output: Path, what: str, count: int, *, as_json: bool) -> None:
-    """Say how many things are in the file that was written, and its size."""
+    """Print the number of items in the file that was written, and its size."""
     size = output.stat().st_size
     if as_json:
         echo_json({"file": str(output), what: count, "bytes": size})

@@ -9,7 +9,7 @@ from flashwasm.errors import ShapeError
 
 __all__ = ["exists", "read_stdin", "read_text"]
 
-# A diff that a person made is smaller than this.
+# Any diff that a person wrote is smaller than this.
 _MOST_BYTES = 64 << 20
 
 
@@ -27,7 +27,7 @@ def read_stdin() -> bytes:
 
 
 def exists(path: Path) -> bool:
-    """Return True if an argument that may be a path, or some other text, is a path that exists."""
+    """Return True if an argument, which may be a path or any other text, is an existing path."""
     try:
         return path.exists()
     except (OSError, ValueError):

@@ -8,7 +8,7 @@ from flashwasm.errors import ShapeError
 
 __all__ = ["format_lines", "parse_place"]
 
-# No source has more lines, and a range of so many can still be gone through.
+# No source file has more lines. The limit keeps a range such as 1-999999999999 from filling memory.
 _MOST_LINES = 1_000_000
 
 
@@ -41,5 +41,5 @@ def parse_place(place: str) -> tuple[str, list[int]]:
     except ValueError:
         lines = []
     if not file or not lines:
-        raise ShapeError(f"{place!r} is not FILE:LINES, as lib.py:10-20,31 is")
+        raise ShapeError(f"{place!r} is not FILE:LINES, for example lib.py:10-20,31")
     return file, lines

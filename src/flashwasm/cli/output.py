@@ -32,9 +32,9 @@ __all__ = [
     "skipped_json",
 ]
 
-# More characters than any line has.
+# Width of the console if stdout is not a terminal: more characters than any line has.
 _WIDE = 10_000
-# Number of files that could not be read of which stderr names each.
+# Largest number of unreadable files that are named on stderr. The rest are counted.
 _NAMED_AT_MOST = 5
 
 
@@ -44,7 +44,7 @@ def note(line: str) -> None:
 
 
 def note_missing(missing: Iterable[str]) -> None:
-    """Say on stderr what is not installed that would make the result better."""
+    """Print a note on stderr for each missing package or model that would improve the result."""
     for reason in missing:
         note(f"note: {reason}")
 
@@ -105,7 +105,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def console() -> Console:
-    """Return a rich console on stdout that cuts no line unless stdout is a terminal."""
+    """Return a rich console on stdout, which wraps lines only if stdout is a terminal."""
     width = None if _on_terminal() else _WIDE
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
@@ -123,7 +123,7 @@ def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], No
     with progress_report(description) as report:
 
         def advance(count: int) -> None:
-            """Count so many more items as done."""
+            """Count ``count`` more items as done."""
             nonlocal done
             done += count
             report(done, total)

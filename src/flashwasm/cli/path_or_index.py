@@ -1,4 +1,4 @@
-"""The choice that several commands give: read PATH, or a file of `flashwasm index build`."""
+"""The choice that several commands offer: read PATH, or a file of `flashwasm index build`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ __all__ = ["Source", "changed_json", "note_changes", "path_or_index"]
 
 
 class Source(NamedTuple):
-    """The file or folder that a command reads, and whether it is an index file."""
+    """The file or folder that a command reads; ``is_index`` is True for an index file."""
 
     path: Path
     is_index: bool
 
 
 class Indexed(Protocol):
-    """Anything that knows which of the files that it was made from have changed since."""
+    """An index that knows which of its source files have changed since it was made."""
 
     def changes(self) -> list[str]:
-        """Return the paths of those files."""
+        """Return the paths of the files that have changed."""
 
 
 def path_or_index(path: Path | None, index_file: Path | None) -> Source:
-    """Return what PATH or --index names; exactly one is given, and PATH may be an index too."""
+    """Return the source that PATH or --index names.
+
+    The user must give exactly one of them. PATH may be an index file, too.
+    """
     if index_file is not None:
         if path is not None:
             raise click.UsageError("give PATH or --index, not both")
@@ -39,7 +42,7 @@ def path_or_index(path: Path | None, index_file: Path | None) -> Source:
 
 
 def changed_json(indexed: Indexed, source: Source) -> dict[str, Any]:
-    """Say on stderr if an index is stale, and return the part of the JSON that says so, too."""
+    """Print a note on stderr if an index is stale; return the same as an entry for JSON."""
     if not source.is_index:
         return {}
     changes = indexed.changes()
@@ -48,7 +51,7 @@ def changed_json(indexed: Indexed, source: Source) -> dict[str, Any]:
 
 
 def note_changes(changes: list[str], index_file: Path) -> None:
-    """Say on stderr that an index is stale, if files have changed since it was made."""
+    """Print a note on stderr that an index is stale, if files have changed since it was made."""
     if changes:
         more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
         note(f"note: {index_file} is stale: {changes[0]}{more} changed since; build it again")

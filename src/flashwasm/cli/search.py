@@ -80,7 +80,7 @@ def search(
 
 
 def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
-    """Print a line for each match, and what it shares with the words if that is asked for."""
+    """Print a line for each match and, with ``--explain``, the words that it shares."""
     rows = [
         (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}") for m in matches
     ]
@@ -94,7 +94,7 @@ def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
 
 
 def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:
-    """Return a match for JSON, with the words that it shares if that is asked for."""
+    """Return a match for JSON and, with ``--explain``, the words that it shares."""
     document: dict[str, Any] = {
         "name": match.function.name,
         "path": str(match.function.path),

@@ -52,8 +52,8 @@ __all__ = ["similar"]
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Share of the results, 0 to 1, that is drawn from the best hundred; the log of feedback "
-    "records what was shown.",
+    help="Share of the results, 0 to 1, that is drawn at random from the best hundred; the log of "
+    "feedback records the results shown.",
 )
 @click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
 @json_option
@@ -76,8 +76,8 @@ def similar(
     PATH is a folder of pytest tests, one file of tests, or an index file; nothing in it is
     imported. Node ids are those of `pytest PATH`. If the query is a file, its text is compared, and
     the file's own tests are left out. A score is a number of standard deviations above the average
-    similarity. The cache keeps what was read and embedded, so that later runs embed only tests that
-    changed.
+    similarity. Parsed tests and embeddings are kept in a cache, so that later runs embed only tests
+    that changed.
     """
     source = path_or_index(path, index_file)
     index = _read(source, database, embedding, adapted=not no_adaptation)
@@ -123,7 +123,7 @@ def _read(
 
 
 def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
-    """Record in the log of feedback which tests are shown, and each one's probability of that."""
+    """Record in the log of feedback the tests shown, each with its probability of being shown."""
     own = index.find(query) if isinstance(query, str) else None
     shown = [Shown(m.nodeid, rank, m.propensity) for rank, m in enumerate(matches, 1)]
     nodeid = str(query) if own is None else index.tests[own].nodeid
@@ -131,7 +131,7 @@ def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
 
 
 def _print(matches: list[Match], *, explain: bool) -> None:
-    """Print a line for each match, and what it shares with the query if that is asked for."""
+    """Print a line for each match and, with ``--explain``, its score's parts and explanation."""
     if not explain:
         print_table(("score", "test"), [(f"{m.score:.3f}", m.nodeid) for m in matches])
         return

@@ -50,7 +50,8 @@ __all__ = ["tests_for"]
 
 # Number of tests to run if the change touches none and no budget is given.
 _WITHOUT_BUDGET = 50
-# The levels of `SelectedTest`, and the last one whose tests ran lines or files of the change.
+# Names of the levels of `SelectedTest`. A test of a level up to _RUNS_CHANGED_FILES is touched by
+# the change, or ran its lines or files.
 _LEVELS = ("touched", "runs changed lines", "runs changed files", "named alike", "text alike")
 _RUNS_CHANGED_FILES = 2
 
@@ -98,7 +99,7 @@ def tests_for(
     First come the tests that the change touches. With --coverage, those that ran its lines come
     next, then those that ran its files. Then come those in files that are named after its files,
     and last those whose text resembles the change. Exit status: that of pytest. With --dry-run or
-    --json, which run nothing, 0 done and 1 nothing found.
+    --json, which run no test: 0 done, 1 nothing found.
     """
     limit = parse_budget(budget) if budget else None
     changes = read_diff(read_text(diff))
@@ -144,7 +145,7 @@ def tests_for(
 
 
 def _json(selected: SelectedTest, shared: Explanation | None) -> dict[str, object]:
-    """Return a test for JSON, with what it shares with the change if that is asked for."""
+    """Return a test for JSON, with the names and lines that it shares with the change, if given."""
     return {
         "nodeid": selected.test.nodeid,
         "level": _LEVELS[selected.level],
@@ -156,7 +157,7 @@ def _json(selected: SelectedTest, shared: Explanation | None) -> dict[str, objec
 
 
 def _print(selected: SelectedTest, shared: Explanation | None) -> None:
-    """Print a test and the reason for it, and what it shares if that is asked for."""
+    """Print a test, the reason for it, and the names and lines that it shares, if given."""
     click.echo(f"{selected.test.nodeid}\t{selected.reason}")
     if shared is not None:
         print_explanation(selected.components, shared)

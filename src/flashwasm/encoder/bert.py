@@ -149,7 +149,7 @@ class Bert:
         self._dense(context, layer.attention_output, out)
 
     def _dense(self, x: Floats, layer: Affine, out: Floats) -> None:
-        """Write x W^T + b to ``out``, where the checkpoint stores W as ``(out, in)``."""
+        """Write x W^T + b to ``out``; the checkpoint stores W with the shape ``(out, in)``."""
         ops.matmul(x, layer.weight.T, bias=layer.bias, out=out, runtime=self._runtime)
 
     def _add_and_normalize(self, hidden: Floats, residual: Floats, norm: Affine) -> None:

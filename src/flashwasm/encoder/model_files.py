@@ -18,6 +18,6 @@ TOKENIZER = "tokenizer.json"
 POOLING = "1_Pooling/config.json"
 MODULES = "modules.json"
 
-# Loading a model needs the first three files, and reads the others if they are there.
+# A model can be loaded only if the first three files exist. The others are read if they exist.
 REQUIRED_FILES = (CONFIG, WEIGHTS, TOKENIZER)
 OPTIONAL_FILES = (POOLING, MODULES)

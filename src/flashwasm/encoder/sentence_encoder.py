@@ -257,7 +257,7 @@ class SentenceEncoder:
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         for i, row in enumerate(ids):
             if not row:
-                raise ShapeError(f"texts[{i}] has no token: the tokenizer adds no special ones")
+                raise ShapeError(f"texts[{i}] has no token: the tokenizer adds no special tokens")
         return ids
 
     def _check_sizes(self, batch_tokens: int, max_length: int) -> None:

@@ -146,7 +146,7 @@ def _model_root(archive: zipfile.ZipFile) -> PurePosixPath | None:
 
 
 def _copy_model(archive: zipfile.ZipFile, folder: Path, names: Iterable[str]) -> None:
-    """Write those files of an archive's model that it has, out of ``names``, to a folder."""
+    """Write the files of an archive's model to a folder: those of ``names`` that it has."""
     root, members = _model_root(archive), set(archive.namelist())
     if root is None:
         return

@@ -1,1 +1,1 @@
-"""The only importer of wasmtime: engine, modules, shared memory, instances, calls and workers."""
+"""The only package that imports wasmtime: engine, modules, memory, instances and workers."""

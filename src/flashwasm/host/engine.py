@@ -37,7 +37,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _configuration() -> wasmtime.Config:
-    """Return settings with which every host computes the same bits."""
+    """Return settings that make every host compute the same bits."""
     config = wasmtime.Config()
     config.wasm_simd = True
     config.wasm_relaxed_simd = True
@@ -45,23 +45,24 @@ def _configuration() -> wasmtime.Config:
     config.wasm_relaxed_simd_deterministic = True
     config.wasm_threads = True
     config.shared_memory = True
-    # The engine's threads would not exist in a forked process, where compiling would then hang.
+    # In a forked process the engine's threads do not exist, and compiling would wait for them.
     config.parallel_compilation = False
     return config
 
 
 def _cache_settings() -> str | None:
-    """Return the path of wasmtime's cache settings, which this writes if need be.
+    """Return the path of wasmtime's cache settings, and write the file if it is missing.
 
-    The cache is a folder that only this user can write to, since whoever can write there decides
-    what machine code runs here. Returns None, and nothing is cached, where there is no such folder.
+    The cache must be a folder that only this user can write to, because whoever can write to it
+    decides which machine code runs here. If there is no such folder, return None: wasmtime then
+    caches nothing.
     """
     try:
         base = cache_folder()
     except CapabilityError:
         return None
     folder = base / "compiled"
-    # The file lies beside the folder, because wasmtime removes files from it that it does not know.
+    # The file lies beside the folder, because wasmtime removes unknown files from the folder.
     settings = base / "compiled.toml"
     # Every JSON string is a TOML string too.
     text = f"[cache]\ndirectory = {json.dumps(folder.as_posix())}\n"
@@ -81,7 +82,7 @@ def _cache_settings() -> str | None:
 def _new_engine() -> wasmtime.Engine:
     """Return a new engine, which caches compiled modules if it can."""
     settings = _cache_settings()
-    # Without a usable cache the kernels must run all the same.
+    # If the cache cannot be used, the kernels must run without it.
     with suppress(wasmtime.WasmtimeError):
         config = _configuration()
         if settings is not None:
@@ -114,7 +115,7 @@ def compiled(variant: str) -> wasmtime.Module:
 
 @cache
 def validates(variant: str) -> bool:
-    """Return True if this engine takes the variant's module; the real one is validated."""
+    """Return True if this engine accepts the module of a variant."""
     try:
         wasmtime.Module.validate(engine(), module_bytes(variant))
     except wasmtime.WasmtimeError:
@@ -123,8 +124,8 @@ def validates(variant: str) -> bool:
 
 
 def best_variant() -> str:
-    """Return the fastest variant that this engine takes."""
-    # Compiling validates a module too, and a cached one is there at once.
+    """Return the fastest variant that this engine accepts."""
+    # Compiling validates a module as well, and takes no time if the cache has the compiled code.
     for variant in VARIANTS[:-1]:
         with suppress(wasmtime.WasmtimeError):
             compiled(variant)

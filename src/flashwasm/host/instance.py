@@ -34,9 +34,9 @@ _VALUE_BYTES = 16
 
 
 def _find_unchecked_call() -> Any:
-    """Return wasmtime's C function for calls that need no check of types, or None.
+    """Return wasmtime's C function that calls a kernel without checking types, or None.
 
-    It is None where wasmtime lacks the function or its values have another size.
+    The result is None if wasmtime lacks the function, or if its values have another size.
     """
     try:
         # The module is private to wasmtime: another release may not have it.
@@ -127,8 +127,9 @@ class Instance:
     ) -> Call:
         """Return a function that calls a kernel with its arguments.
 
-        It adds the address of the workspace where the kernel takes that. Where the kernel takes its
-        arguments as a structure, it writes them to linear memory and hands over their address.
+        The function adds the address of the workspace if the kernel takes one. If the kernel takes
+        its arguments as a structure, the function writes them to linear memory and passes their
+        address.
         """
         prefix = [self._workspace] if kernel.workspace else []
         signature = "p" * len(prefix) + kernel.signature
@@ -167,7 +168,7 @@ class Instance:
         def call(arguments: Sequence[float]) -> int:
             """Pack the arguments, call the kernel, and return its status."""
             pack(content, 0, *prefix, *arguments)
-            # This is `_called` written out, which saves a call of Python's.
+            # This is `_called` written out, which saves a Python call.
             if SMALLEST * 1.0:
                 error = raw(context, code, where, length, trap_slot)
             else:

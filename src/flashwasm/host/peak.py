@@ -10,8 +10,9 @@ import wasmtime
 from flashwasm.host.engine import engine
 
 # Number of chains of dependent multiply-adds. A multiply-add takes four cycles and two begin in
-# each cycle, so at least eight chains keep the core busy. Each turn of the loop makes one step of
-# every chain; with more, the engine would put steps of one chain side by side.
+# each cycle, so at least eight chains keep the core busy. Each turn of the loop makes only one step
+# of every chain, because the engine could place two steps of one chain next to each other, and the
+# second would wait for the first.
 _CHAINS = 12
 # Floats in a vector.
 _LANES = 4

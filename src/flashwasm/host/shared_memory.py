@@ -26,7 +26,7 @@ class _LinkableMemory(wasmtime.SharedMemory):
     """
 
     def _as_extern(self) -> _ffi.wasmtime_extern_t:
-        """Return the memory as the linker takes it."""
+        """Return the memory in the form that the linker takes."""
         union = _ffi.wasmtime_extern_union(sharedmemory=self.ptr())
         return _ffi.wasmtime_extern_t(_ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
 
@@ -34,7 +34,7 @@ class _LinkableMemory(wasmtime.SharedMemory):
 def _ask_for_huge_pages(address: int) -> None:
     """Let Linux use pages of 2 MiB for linear memory.
 
-    A search that reads vectors all over memory then waits for fewer look-ups of addresses.
+    A search that reads vectors from all over memory then has fewer TLB misses.
     """
     if sys.platform == "linux":
         # A failure does not matter: memory then has pages of the usual size.
@@ -84,7 +84,7 @@ class SharedMemory:
         self.address = address
 
     def grow_to(self, pages: int) -> bool:
-        """Grow to at least so many pages, and return True; return False if that is refused."""
+        """Grow to at least ``pages`` pages; return False if the memory may not grow that far."""
         if pages <= self.pages:
             return True
         if pages > self.max_pages:

@@ -1,8 +1,8 @@
 """Subnormal numbers: kernels keep them, even on a thread whose processor flushes them to zero.
 
-Some libraries switch a thread's processor to flushing, on request or when they are imported, and
-the threads that it starts inherit that. WebAssembly's arithmetic is IEEE 754's, which keeps such
-numbers, and the bits of our results are promised to be the same on every host.
+Some libraries make the processor flush subnormal numbers on the calling thread, on request or when
+they are imported. Threads that it starts inherit this. WebAssembly's arithmetic follows IEEE 754,
+which keeps such numbers, and flashwasm promises the same bits on every host.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def in_plain_arithmetic(call: Callable[..., Any], *arguments: Any) -> Any:
 
 @cache
 def environment() -> tuple[Any, Any]:
-    """Return the C library and its FE_DFL_ENV, or (None, None) where they are not found."""
+    """Return the C library and its FE_DFL_ENV; or (None, None), after a warning, if not found."""
     try:
         library = ctypes.CDLL("libm.so.6" if sys.platform == "linux" else None)
         library.fegetenv.argtypes = library.fesetenv.argtypes = [ctypes.c_void_p]

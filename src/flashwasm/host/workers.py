@@ -60,7 +60,7 @@ class _Job:
         return taken
 
     def help(self, instance: Instance) -> None:
-        """Run tasks on a helper thread, which counts as inside from before the first to the end."""
+        """Run tasks on a helper thread, and be known to `end` until the last has ended."""
         self._inside.append(instance)
         try:
             self.helped.append(self.work(instance))
@@ -74,7 +74,7 @@ class _Job:
         A signal's handler may raise an exception meanwhile, such as KeyboardInterrupt. Then the
         helpers stop after their current call, and the exception is raised when all have left.
         """
-        # A helper that comes in from here on finds no task, so there will be no more than now.
+        # A helper thread that starts to work on the job after this finds no task left.
         self._tasks.clear()
         interruption: BaseException | None = None
         while self._inside:
@@ -113,7 +113,7 @@ def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
 
 
 class Workers:
-    """The calling thread and ``len(instances) - 1`` threads beside it.
+    """The calling thread and up to ``len(instances) - 1`` helper threads.
 
     Only one thread may call at a time. A helper thread starts when there is first a task for it. It
     holds no reference to this object, which can therefore be collected while helpers wait for work.
@@ -166,7 +166,7 @@ class Workers:
         """Wait until no helper thread is in a task of the last job.
 
         A signal's handler may raise an exception between any two steps of ``run``, which then ends
-        without waiting. Whoever reuses the memory of its operands calls this first.
+        without waiting. Code that reuses the memory of its operands must therefore call this first.
         """
         if self._last is not None:
             self._last.end()

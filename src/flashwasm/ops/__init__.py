@@ -1,9 +1,9 @@
 """Operations on NumPy arrays.
 
-Inputs are of float32, or of float64, float16 or bfloat16, which are converted to float32; float64
-loses digits by that. Results are float32. A new result lies in NumPy's memory, or in the runtime's
-linear memory if all inputs lie there. Inputs that linear memory is too small for are processed in
-parts.
+Inputs are arrays of float32, float64, float16 or bfloat16. They are converted to float32, so inputs
+of float64 lose digits. Results are float32. A new result lies in NumPy's memory, or in the
+runtime's linear memory if all inputs lie there. Inputs that do not fit into linear memory are
+processed in parts.
 """
 
 from flashwasm.ops.elementwise import gelu, vecadd

@@ -133,7 +133,7 @@ def gelu(
 
 
 def _added_at_once(runtime: Runtime | None, a: Any, b: Any, out: Array) -> bool:
-    """Add small arrays of linear memory without a launch; return True if that was done."""
+    """Add small resident arrays without a launch; return False, and do nothing, for others."""
     rt = checked_runtime(runtime)
     offsets = rt.arena.whole_arrays((a, b, out))
     if offsets is None or rt.timeout is not None or not out.flags.writeable:

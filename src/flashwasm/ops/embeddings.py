@@ -113,10 +113,10 @@ def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> 
 
 
 def _gathered_at_once(runtime: Runtime | None, ids: Any, table: Any, out: Array) -> bool:
-    """Gather rows without a launch, if all arrays are small and lie in linear memory as a whole.
+    """Gather rows without a launch if all arrays are small resident arrays; return True if done.
 
-    Returns True if that was done. Otherwise nothing has happened. The kernel itself finds ids that
-    are negative or out of range, and refuses them.
+    For all other arrays, and for ids that are negative or out of range, return False. The kernel
+    itself finds and refuses such ids; the caller then takes the way that checks them.
     """
     rt = checked_runtime(runtime)
     offsets, numbers = rt.arena.whole_arrays((table, out)), rt.arena.whole_arrays((ids,), _INT32)
@@ -145,7 +145,7 @@ def rotary_embedding(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> Array:
-    """Turn pairs of elements by angles that depend on the position.
+    """Rotate pairs of elements by angles that depend on the position.
 
     Parameters
     ----------
@@ -156,13 +156,13 @@ def rotary_embedding(
     position_ids : array_like of int, shape (B, L), optional
         Row of ``cos`` and ``sin`` to use for each position.
     interleaved : bool, default False
-        True if a pair is two neighbours, False if it is an element of the first half and the one at
-        the same place in the second half.
+        True if a pair consists of two neighbouring elements, False if it consists of an element of
+        the first half and the one at the same place in the second half.
     rotary_dim : int, optional
-        Number of elements of each head to turn, from the first on; the others are copied. None or 0
-        means all.
+        Number of elements of each head to rotate, from the first on; the others are copied. None or
+        0 means all.
     num_heads : int, optional
-        Number of heads H. Needed where ``x`` has three axes.
+        Number of heads H. Required if ``x`` has three axes.
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
@@ -173,7 +173,7 @@ def rotary_embedding(
     Returns
     -------
     numpy.ndarray of float32
-        The shape of ``x``.
+        Array of the shape of ``x``.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def _given(value: int | None, name: str) -> int:
 
 
 def _rotary_embedding(rt: Runtime, timeout: float | None, layout: _Heads, part: Part) -> Array:
-    """Turn checked vectors, given with cosines and sines of shape (B, L, R / 2)."""
+    """Rotate checked vectors, given with cosines and sines of shape (B, L, R / 2)."""
     (x, cosines, sines), out = part
     batch, length = cosines.shape[:2]
     width = layout.heads * layout.dim

@@ -80,7 +80,7 @@ def matmul(
     (m, k), n = left.shape[-2:], right.shape[-1]
     if right.shape[-2] != k:
         message = (
-            f"b: expected {k} rows, as a has columns, got shapes "
+            f"b: expected {k} rows, the number of columns of a, got shapes "
             f"a {np.shape(a)} and b {np.shape(b)}"
         )
         raise ShapeError(message)
@@ -102,7 +102,7 @@ def matmul(
 
 
 class _Product(NamedTuple):
-    """Checked operands of two or more axes, the shape of their product, and where to write it."""
+    """Checked operands of two or more axes, the shape of their product, and the array for it."""
 
     left: Array
     right: Array
@@ -114,13 +114,13 @@ class _Product(NamedTuple):
 def _halves(
     product: _Product,
 ) -> Halves[_Product, Array] | None:
-    """Split along the batch or, where that is a single matrix, between two rows."""
+    """Split along the batch or, if that is a single matrix, between two rows."""
     left, right, shape, out = product
     axis = axis_to_split(shape[:-1])
     if axis is None:
         return None
-    # The parts go into an array of their own: `out` may share its memory with an operand, of which
-    # a later part is still to be read.
+    # The parts are written to a new array, because `out` may overlap an operand that a later part
+    # still reads.
     result = np.empty(shape, np.float32)
     from_end, parts = axis - len(shape), []
     for index in halves_of(shape, axis):
@@ -132,7 +132,7 @@ def _halves(
 
 
 def _along(x: Array, axis: int, part: slice) -> Array:
-    """Return a part along an axis, counted from the end; all of ``x`` if it is repeated there."""
+    """Return a part along an axis, counted from the end; all of ``x`` if it broadcasts there."""
     if x.ndim < -axis or x.shape[axis] == 1:
         return x
     return x[(slice(None),) * (x.ndim + axis) + (part,)]
@@ -144,7 +144,7 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
     *batch, m, n = shape
     k = left.shape[-1]
     if right.ndim == 2 and left.ndim > 2 and left.flags.c_contiguous:
-        # One right operand for all matrices of the batch: these are then one matrix of more rows.
+        # All matrices of the batch share the right operand, so they form one matrix of more rows.
         m = left.size // k if k else m * math.prod(batch)
         left, batch = left.reshape(-1, k), []
     with Launch(rt, timeout) as launch:
@@ -170,7 +170,7 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
 def _offset(index: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
     """Return the offset, in elements, of the matrix that an operand has for an index of the batch.
 
-    Axes that the operand lacks, and those of length one, are repeated.
+    The operand is broadcast along axes that it lacks, and along its axes of length one.
     """
     axes = len(shape) - 2
     own = index[len(index) - axes :] if axes else ()

@@ -47,7 +47,7 @@ def softmax(
     Returns
     -------
     numpy.ndarray of float32
-        The shape of ``x``. A row that holds NaN or +inf, or nothing but -inf, is NaN.
+        Array of the shape of ``x``. A row that holds NaN or +inf, or nothing but -inf, becomes NaN.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def layer_norm(
     eps : float, default 1e-5
         Small number that is added to the variance, so that it is not zero.
     axis : int, default -1
-        First of the axes to normalise over, as in ONNX; those after it belong to them too.
+        First of the axes to normalise over. All axes after it are normalised over too, as in ONNX.
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
@@ -122,7 +122,7 @@ def layer_norm(
     Returns
     -------
     numpy.ndarray of float32
-        The shape of ``x``.
+        Array of the shape of ``x``.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def rms_norm(
     eps : float, default 1e-5
         Small number that is added to the mean square, so that it is not zero.
     axis : int, default -1
-        First of the axes to normalise over, as in ONNX; those after it belong to them too.
+        First of the axes to normalise over. All axes after it are normalised over too, as in ONNX.
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
@@ -174,7 +174,7 @@ def rms_norm(
     Returns
     -------
     numpy.ndarray of float32
-        The shape of ``x``.
+        Array of the shape of ``x``.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def _normalize(
     runtime: Runtime | None,
     timeout: float | None,
 ) -> Array:
-    """Check what layer_norm and rms_norm are given, and run the kernel of one of them."""
+    """Check the arguments of layer_norm or rms_norm, and run its kernel."""
     array = floats(x, "x", at_least=1)
     first = axis_index(axis, array.ndim)
     normalised = array.shape[first:]

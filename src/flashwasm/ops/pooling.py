@@ -40,8 +40,8 @@ def mean_pool(
     x : array_like of float, shape (T, D)
         Rows of all sequences, one sequence after another.
     cu_seqlens : array_like of int, shape (n + 1,)
-        Row at which each sequence begins, and at last the row at which the last one ends. They
-        begin with 0, never fall, and are at most T.
+        Row at which each sequence begins, followed by the row at which the last one ends. The
+        numbers begin with 0, never decrease, and are at most T.
     normalize : bool, default False
         True to scale each mean to unit length.
     out : numpy.ndarray of float32, shape (n, D), optional
@@ -54,7 +54,7 @@ def mean_pool(
     Returns
     -------
     numpy.ndarray of float32, shape (n, D)
-        The means; zeros for an empty sequence.
+        The means. That of an empty sequence is zeros.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def mean_pool(
 
 
 class _Sequences(NamedTuple):
-    """Checked rows and offsets of some sequences, and where to write their means."""
+    """Checked rows and offsets of some sequences, and the array to write their means to."""
 
     rows: Array
     offsets: Array
@@ -114,8 +114,8 @@ def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
     count = len(offsets) - 1
     if count < 2:
         return None
-    # The parts go into an array of their own: `out` may share its memory with the rows, of which a
-    # later part is still to be read.
+    # The parts are written to a new array, because `out` may overlap rows that a later part still
+    # reads.
     result = np.empty((count, rows.shape[1]), np.float32)
     parts = []
     for first, last in ((0, count // 2), (count // 2, count)):

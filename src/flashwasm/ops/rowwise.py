@@ -1,4 +1,4 @@
-"""Row-wise operations: the way from checked operands through a kernel to the result.
+"""Row-wise operations: from operands, through a kernel, to the result.
 
 A kernel is row-wise if each row of its result depends on the same row of its operands, and on
 parameters that all rows share. Rows may be as short as one element.
@@ -44,8 +44,8 @@ def run_rowwise(
 ) -> Array:
     """Run a row-wise kernel, whose arguments are ``(*operands, *shared, out, rows, *sizes)``.
 
-    Small arrays of linear memory go to the kernel at once. All others are copied as need be, split
-    where linear memory is too small for them, and cut into tasks for all threads.
+    Small resident arrays are passed to the kernel directly. All others are copied if necessary,
+    split if linear memory is too small for them, and cut into tasks for all threads.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def run_rowwise(
     shape : tuple of int
         Shape of the result.
     axes : int
-        Number of the result's first axes that count rows; the other axes are a row.
+        Number of the result's first axes that count rows; the other axes form a row.
     out : numpy.ndarray of float32, optional
-        Where to write; it is checked here. None means a new array.
+        Array to write the result to, which is checked here. None means a new array.
     runtime : Runtime, optional
         The runtime to use. None means the process's own.
     timeout : float, optional
@@ -71,7 +71,7 @@ def run_rowwise(
     """
     rt = checked_runtime(runtime)
     checked_out(out, shape)
-    # Arrays of linear memory have a base, those that own their memory have none.
+    # A resident array has a base, which an array that owns its memory does not have.
     if operands[0].base is not None and timeout is None and rt.timeout is None:
         result = _run_resident(rt, kernel, operands, shared, sizes, shape, axes, out)
         if result is not None:
@@ -93,8 +93,8 @@ def _run_resident(
 ) -> Array | None:
     """Run the kernel by a single call, without a launch, and return the result.
 
-    Returns None, and nothing has happened, unless all arrays are as linear memory handed them out
-    and the result is small.
+    Return None, and do nothing, unless the result is small and all arrays are whole resident
+    arrays, not views.
     """
     size = math.prod(shape)
     arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
@@ -125,7 +125,7 @@ def _compute(
     """Run the kernel on a part's rows, of shape ``row`` each."""
     operands, out = part
     shape = operands[0].shape[:axes] + row
-    # Empty rows are not counted: they may be more than a kernel can count.
+    # A result without elements counts as zero rows: it may have more rows than a kernel can count.
     rows, columns = 0 if 0 in shape else math.prod(shape[:axes]), math.prod(row)
     with Launch(rt, timeout) as launch:
         at = [launch.place(x) for x in operands]

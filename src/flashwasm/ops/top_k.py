@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# A call packs its rows of the corpus once for all of its queries. With at least so many queries,
+# A call packs its rows of the corpus once for all of its queries. With at least this many queries,
 # the packing costs little.
 _QUERIES = 256
 
@@ -61,7 +61,7 @@ def cosine_top_k(
     scores : numpy.ndarray of float32, shape (n, k)
         Scores of the rows found, highest first. NaN ranks below every number.
     indices : numpy.ndarray of int64, shape (n, k)
-        Numbers of those rows in the corpus; where scores are equal, the lowest number first.
+        Numbers of those rows in the corpus. If scores are equal, the lowest number comes first.
 
     Raises
     ------
@@ -80,10 +80,13 @@ def cosine_top_k(
     choice(metric, "metric", tuple(METRICS))
     count = positive_int(k, "k")
     if wanted.shape[1] != rows.shape[1]:
-        message = f"queries: expected {rows.shape[1]} columns, as corpus has, got {wanted.shape}"
+        message = (
+            f"queries: expected {rows.shape[1]} columns, the number of columns of corpus, "
+            f"got shape {wanted.shape}"
+        )
         raise ShapeError(message)
     if rows.shape[1] > TOP_K_MAX_DIM:
-        message = f"corpus: expected at most {TOP_K_MAX_DIM} columns, got {rows.shape}"
+        message = f"corpus: expected at most {TOP_K_MAX_DIM} columns, got shape {rows.shape}"
         raise ShapeError(message)
     if count > rows.shape[0]:
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {k}"
@@ -110,7 +113,7 @@ class _Search(NamedTuple):
 def _halves(
     search: _Search,
 ) -> Halves[_Search, tuple[Array, Array]] | None:
-    """Split the queries or the corpus, whichever are more; one row cannot be split."""
+    """Split the queries or the corpus, whichever has more rows; a single row cannot be split."""
     queries, corpus, k, first = search.queries, search.corpus, search.k, search.first
     if len(queries) > len(corpus):
         middle = len(queries) // 2
@@ -149,7 +152,8 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
                 count = min(query_step, n - i)
                 tasks.append([(*addresses, count, size, dim, best, start, metric)])
         launch.run_tasks(COSINE_TOP_K, tasks)
-        # The kernel returns the best of one piece in order. What is returned must be copies.
+        # The results of a single piece are in order already. They are copied, because temporary
+        # memory is given back when the launch ends.
         scores, indices = _merged(found, k) if len(found) > 1 else (found[0][0].copy(), found[0][1])
         return scores, indices.astype(np.int64) + first
 
@@ -165,7 +169,7 @@ def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int
 
 
 def _merged(found: list[tuple[Array, Array]], k: int) -> tuple[Array, Array]:
-    """Return the best k of what was found for each query in several pieces."""
+    """Return the k best results for each query out of those found in several pieces."""
     scores = np.hstack([scores for scores, _ in found])
     indices = np.hstack([indices for _, indices in found])
     # NaN sorts last, which is where it ranks.

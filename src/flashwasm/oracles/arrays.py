@@ -25,5 +25,5 @@ def magnitudes(x: ArrayLike) -> Array:
 
 
 def normalized_axes(x: Array, axis: int) -> tuple[int, ...]:
-    """Return the axes that a norm goes over: ``axis`` and all that follow it."""
+    """Return the axes that a norm is taken over: ``axis`` and all that follow it."""
     return tuple(range(axis % x.ndim, x.ndim))

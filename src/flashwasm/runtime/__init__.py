@@ -1,1 +1,1 @@
-"""Runtimes: the sandbox, its linear memory, and how work is split, cut and run in it."""
+"""Runtimes: the sandbox, its linear memory, and the splitting and running of work in it."""

@@ -1,4 +1,4 @@
-"""The arena: hands out blocks of linear memory, and NumPy arrays that keep their blocks alive."""
+"""The arena, which hands out blocks of linear memory, and NumPy arrays that keep blocks alive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flashwasm.errors import OutOfMemoryError, ShapeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from flashwasm.host.shared_memory import SharedMemory
 
@@ -27,21 +27,22 @@ _FLOAT32 = np.dtype(np.float32)
 _PAGE_BYTES = 1 << 16
 # Memory grows by at least a megabyte, because each growth is a system call.
 _GROW_PAGES = 16
-# Bytes of freed blocks that are kept whole for requests of the same size. Beyond that they are
-# merged first, so that a process that asks for many different sizes does not grow needlessly.
+# Freed blocks are kept whole for requests of the same size. If they add up to more bytes than this,
+# the arena merges them before it grows the memory. A process that asks for many different sizes
+# would otherwise grow needlessly.
 _MOST_KEPT = 1 << 26
 
 
 class Block(weakref.ref["NDArray[Any]"]):
-    """A weak reference to an array over a piece of linear memory, which is free when that is gone.
+    """A weak reference to an array over a block of linear memory.
 
-    Views of the array do not outlive it: NumPy makes each of them hold a reference to it, because
-    below it there is no other array that a view could refer to.
+    When the array is gone, the arena takes the block back. No view can outlive the array: the base
+    of a view is the array itself, because the array's own base is a buffer and not another array.
 
     Attributes
     ----------
     offset, size : int
-        Address of the piece in linear memory, and its length in bytes.
+        Address of the block in linear memory, and its length in bytes.
     key : int
         The array's ``id``.
     """
@@ -140,7 +141,7 @@ class Arena:
         offset = self.allocate(size)
         try:
             array: Array = np.ndarray(shape, dtype, self.content, offset)
-        except ValueError as error:  # NumPy refuses some shapes of empty arrays: axes too long.
+        except ValueError as error:  # NumPy refuses empty arrays with axes that are too long.
             self.release([(offset, size)])
             message = f"shape: {error}, got {shape}"
             raise ShapeError(message) from None
@@ -149,9 +150,9 @@ class Arena:
         self.blocks[block.key] = block
         return array, offset
 
-    def view(self, offset: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
-        """Return an array over memory that the caller has allocated."""
-        return np.ndarray(shape, np.dtype(dtype), self.content, offset)
+    def view(self, offset: int, shape: tuple[int, ...]) -> Array:
+        """Return a float32 array over memory that the caller has allocated."""
+        return np.ndarray(shape, _FLOAT32, self.content, offset)
 
     def offset_of(self, x: Array) -> int | None:
         """Return the offset of an array in linear memory, or None if it lies elsewhere."""
@@ -166,10 +167,11 @@ class Arena:
     def whole_arrays(
         self, arrays: Iterable[Array | None], dtype: np.dtype[Any] = _FLOAT32
     ) -> list[int] | None:
-        """Return the offsets of arrays that kernels can read as they are; None if one is not such.
+        """Return the offsets of arrays if kernels can read all of them as they are, else None.
 
-        They are arrays of ``dtype`` exactly as the arena handed them out: each is contiguous, and
-        any two are either the same or do not overlap. An operand that is None has offset 0.
+        Each must be an array of ``dtype`` that the arena handed out, not a view of one. Such arrays
+        are contiguous, and two of them are either the same or do not overlap. An operand that is
+        None gets offset 0.
         """
         offsets = []
         for x in arrays:
@@ -205,8 +207,9 @@ class Arena:
     def _find(self, size: int) -> int:
         """Return the offset of free space.
 
-        It comes from the free list, else from growing the memory, else from the kept blocks once
-        they are merged. Where these are many bytes, they are merged before the memory grows.
+        The space comes from the free list; if that has none, from growing the memory; and if the
+        memory may not grow, from merging the kept blocks. If the kept blocks add up to many bytes,
+        they are merged before the memory grows.
         """
         offset = self._first_fit(size)
         if offset is None and self._kept_bytes <= _MOST_KEPT:
@@ -231,7 +234,7 @@ class Arena:
         return None
 
     def _extend(self, size: int) -> int | None:
-        """Return the offset of new space at the end; None if the memory may not grow so far."""
+        """Return the offset of new space at the end; None if the memory may not grow that far."""
         end = self._end + size
         pages = -(-end // _PAGE_BYTES)
         if pages > self._memory.pages:

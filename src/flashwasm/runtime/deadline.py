@@ -1,4 +1,4 @@
-"""Deadlines: the time at which a call has to end, whatever it consists of."""
+"""Deadlines: the time at which a call has to end, even if it consists of several launches."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 class Deadline(float):
     """Time by ``monotonic`` at which a call has to end.
 
-    Whatever takes a timeout in seconds takes a deadline too, so a call that consists of several
+    Every parameter ``timeout``, in seconds, takes a deadline too. A call that consists of several
     launches hands the same deadline to each.
     """
 
 
 def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
-    """Return the deadline of a call that begins now, or None where its time is not limited.
+    """Return the deadline of a call that begins now, or None if its time is not limited.
 
     Parameters
     ----------

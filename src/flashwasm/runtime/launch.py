@@ -47,14 +47,14 @@ class Launch:
         Seconds from now, or a `Deadline`. None means the runtime's own timeout.
     """
 
-    # True if every operand placed so far lies in linear memory: then the result stays there too.
+    # True if every operand placed so far lies in linear memory. The result then stays there too.
     all_resident = True
     _deadline: Deadline | None = None
     # Arrays that the kernel adds to, each with its copy in temporary memory.
     _sums: tuple[tuple[Array, Array], ...] = ()
     # The result, if the kernel writes straight to it.
     _result: Array
-    # The result in temporary memory, if it is still to be copied out, and where to.
+    # The result in temporary memory, if it is still to be copied out, and the array to copy it to.
     _pending: Array | None = None
     _out: Array | None = None
 
@@ -104,9 +104,10 @@ class Launch:
         return offset, np.ndarray(shape, kind, arena.content, offset)
 
     def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
-        """Return the address of ``x``, contiguous and of ``dtype``.
+        """Return the address of the elements of ``x`` as a contiguous array of ``dtype``.
 
-        An array of linear memory that is so already is used where it lies. Any other is copied.
+        A resident array that is contiguous and of this dtype is used where it lies. Any other array
+        is copied.
         """
         arena = self.runtime.arena
         # The most frequent case first: an array as the arena handed it out is contiguous.
@@ -139,9 +140,9 @@ class Launch:
     def place_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
         """Return the address and the strides, in elements, of float32 ``x``.
 
-        An array of linear memory is used where it lies, with any strides. A copy is contiguous; if
-        the last two axes of ``x`` are swapped in memory, as those of a transposed view are, they
-        are swapped in the copy too.
+        A resident array is used where it lies, with any strides. Any other array is copied, and the
+        copy is contiguous. If ``x`` is a transposed view, its last two axes are swapped in the copy
+        too.
         """
         offset = self.runtime.arena.offset_of(x)
         if offset is not None and x.dtype == _FLOAT32 and x.flags.aligned:
@@ -155,9 +156,9 @@ class Launch:
         return self.place(x), _contiguous_strides(x.shape)
 
     def place_rows(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the address and the strides, in elements, of float32 ``x``, its rows contiguous.
+        """Return the address and the strides, in elements, of float32 ``x`` with contiguous rows.
 
-        A row is what lies along the last axis; all other axes may have any strides.
+        Rows lie along the last axis; the other axes may have any strides.
         """
         address, strides = self.place_strided(x)
         if strides[-1] == 1 or x.shape[-1] <= 1:
@@ -169,7 +170,7 @@ class Launch:
     def place_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
         """Return the address and the strides of float32 rows that the kernel adds to.
 
-        If ``x`` had to be copied, `copy_sums_back` brings the sums back to it.
+        If ``x`` had to be copied, `copy_sums_back` copies the sums back to it.
         """
         if self.runtime.arena.offset_of(x) is not None:
             return self.place_rows(x)
@@ -193,7 +194,7 @@ class Launch:
         shape : tuple of int
             Shape of the result.
         out : numpy.ndarray of float32, optional
-            The array that is to hold it. None means a new one, which stays in linear memory if all
+            The array to write it to. None means a new one, which stays in linear memory if all
             operands lie there.
         in_place : bool, default False
             True if the kernel may write its result over an operand of the same size. The temporary
@@ -227,7 +228,7 @@ class Launch:
         return result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
-        """Return True if writing there would change an operand before it is read."""
+        """Return True if a result at this offset would overwrite an operand before it is read."""
         end = offset + size
         for x, begin in self._residents:
             first, last = begin, begin + x.nbytes

@@ -63,7 +63,7 @@ class Runtime:
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
-        If ``max_memory`` does not hold even the workers' stacks and workspaces.
+        If ``max_memory`` is too small even for the threads' stacks and workspaces.
 
     Examples
     --------
@@ -215,8 +215,8 @@ class Runtime:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a Runtime, or what is kept in one, cannot be pickled or copied: make one in each "
-            "process, or save and load"
+            "a Runtime, or an object that is kept in one, cannot be pickled or copied: make one in "
+            "each process, or use its methods save and load"
         )
 
     def __repr__(self) -> str:
@@ -266,7 +266,7 @@ _all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
 
 class _Default:
-    """The process's own runtime, and the lock that keeps two threads from making it twice."""
+    """The process's own runtime, and the lock that keeps two threads from making two of them."""
 
     def __init__(self) -> None:
         self.runtime: Runtime | None = None

@@ -1,4 +1,4 @@
-"""Splitting a problem in halves where linear memory is too small for the whole."""
+"""Splitting a problem in halves if linear memory is too small for the whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-    # Operands of an array's part, or of the whole array, and where to write it, or None.
+    # The operands that a part of the result is computed from, and the array to write that part to,
+    # or None for a new array.
     Part = tuple[tuple[Array, ...], Array | None]
 
 Problem = TypeVar("Problem")
@@ -28,7 +29,7 @@ def in_halves(
     compute: Callable[[Problem], Result],
     halve: Callable[[Problem], Halves[Problem, Result] | None],
 ) -> Result:
-    """Compute a problem whole or, where linear memory is too small for it, in halves.
+    """Compute a problem whole or, if linear memory is too small for it, in halves.
 
     Halves that are still too large are split again. The parts are computed one after another, in
     the order in which ``halve`` returns them.
@@ -38,8 +39,8 @@ def in_halves(
     problem : object
         The problem, in any form that the two functions understand.
     compute : callable
-        Takes a problem and returns its result. It raises OutOfMemoryError before it changes
-        anything that is seen outside.
+        Takes a problem and returns its result. If it raises OutOfMemoryError, it must not have
+        changed anything that its caller can see.
     halve : callable
         Takes a problem and returns its parts, and a function that joins the list of their results.
         Returns None for a problem that cannot be split.
@@ -66,7 +67,7 @@ def in_parts(
     axes: int,
     out: Array | None,
 ) -> Array:
-    """Compute an array whole or, where linear memory is too small for it, in halves of an axis.
+    """Compute an array whole or, if linear memory is too small for it, in halves of an axis.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def in_parts(
     axes : int
         Number of the result's first axes that may be split.
     out : numpy.ndarray, optional
-        Where to write the result. None means a new array.
+        The array to write the result to. None means a new array.
     """
 
     def halve(part: Part) -> Halves[Part, Array] | None:
@@ -90,8 +91,8 @@ def in_parts(
         axis = axis_to_split(size[:axes])
         if axis is None:
             return None
-        # The parts go into an array of their own: `out` may share its memory with an operand, of
-        # which a later part is still to be read.
+        # The parts are written to a new array, because `out` may overlap an operand that a later
+        # part still reads.
         result = np.empty(size, np.float32)
         halves: list[Part] = [
             (tuple(x[i] for x in arrays), result[i]) for i in halves_of(size, axis)
@@ -102,7 +103,7 @@ def in_parts(
 
 
 def axis_to_split(shape: tuple[int, ...]) -> int | None:
-    """Return the first axis with at least two entries, or None where there is none.
+    """Return the first axis with at least two entries, or None if there is none.
 
     Halves of the first such axis of a contiguous array are contiguous too. A half that lies in
     linear memory is then read where it lies, without a copy.
@@ -111,13 +112,13 @@ def axis_to_split(shape: tuple[int, ...]) -> int | None:
 
 
 def halves_of(shape: tuple[int, ...], axis: int) -> list[tuple[slice, ...]]:
-    """Return what to index an array of a shape with, to get its two halves along an axis."""
+    """Return the two indices that select the halves, along an axis, of an array of a shape."""
     before, middle = (slice(None),) * axis, shape[axis] // 2
     return [(*before, slice(0, middle)), (*before, slice(middle, shape[axis]))]
 
 
 def copied_to(out: Array | None, result: Array) -> Array:
-    """Return the result, copied to ``out`` where that is given."""
+    """Return the result, copied to ``out`` if that is given."""
     if out is None:
         return result
     np.copyto(out, result)

@@ -14,8 +14,8 @@ class Stats:
     bytes_reserved : int
         Bytes of linear memory that exist.
     bytes_in_use, bytes_peak : int
-        Bytes of arrays and operands in linear memory, now and at most so far. The threads' stacks
-        and workspaces do not count.
+        Bytes of arrays and operands in linear memory, now and at most so far, without the threads'
+        stacks and workspaces.
     bytes_workspace : int
         Bytes of the stacks and workspaces of all threads together.
     calls : int

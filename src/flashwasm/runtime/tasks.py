@@ -13,8 +13,8 @@ from flashwasm.runtime.work_limits import (
 def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
     """Cut rows into pieces (first row, number of rows).
 
-    There are about two pieces a thread, so that all threads end at nearly the same time. The limits
-    of a call's elements can make them more or fewer.
+    There are about two pieces for each thread, so that all threads end at nearly the same time. The
+    limits on the elements of a piece can make it more or fewer.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def wanted_calls(products: int, most: int) -> int:
     products : int
         Number of multiply-adds in all.
     most : int
-        Number of calls that are enough to keep all threads busy. They are fewer where the calls
-        would become too small, and more where they would become too large.
+        Number of calls that are enough to keep all threads busy. The result is smaller if the calls
+        would become too small, and larger if they would become too large.
     """
     return max(min(most, products // FEWEST_PRODUCTS), -(-products // MOST_PRODUCTS), 1)

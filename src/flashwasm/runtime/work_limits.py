@@ -1,7 +1,7 @@
 """Limits on the work of one task and of one call of a kernel.
 
 A task that is too small costs more to hand to a helper thread than to run. A call that is too
-large keeps others waiting, because a deadline or Ctrl-C is only looked at between two calls.
+large delays a timeout or Ctrl-C, because these are checked only between two calls.
 """
 
 # Elements that one task reads or writes, for kernels that do a few operations an element. The

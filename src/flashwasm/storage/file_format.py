@@ -1,6 +1,7 @@
 """The one file format for everything that is kept on disk: arrays by name, every byte checked.
 
-docs/file-format.md describes it byte by byte. This module holds what reading and writing share.
+docs/file-format.md describes it byte by byte. This module holds the constants and records that
+reading and writing share.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class Container:
     Attributes
     ----------
     kind : str
-        Name of what the file holds: "flat-index", "hnsw-index" and so on.
+        Kind of object in the file: "flat-index", "hnsw-index" and so on.
     metric, dtype : str
-        Metric and dtype that the object in the file was made with; "" where it has none.
+        Metric and dtype that the object was made with; "" if it has none.
     parameters : dict
         Numbers and strings by name.
     sections : dict

@@ -64,7 +64,7 @@ def read_container(path: Path, kind: str) -> Container:
 
 
 def container_kind(path: Path) -> str | None:
-    """Return the kind of a file, or None if it is no file of this format.
+    """Return the kind of a file, or None if it is not a file of this format.
 
     Raises
     ------
@@ -93,13 +93,13 @@ def container_sections(path: Path) -> list[Section]:
 
 
 def _size(file: BinaryIO) -> int:
-    """Return the size of an open file. Its path may name a newer file by now."""
+    """Return the size of an open file, whose path may name a newer file by now."""
     return os.fstat(file.fileno()).st_size
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file; damage found in it is raised as CorruptFileError with the file's name."""
+    """Open a file, and turn a _DamageError of the block into a CorruptFileError with its path."""
     with path.open("rb") as file:
         try:
             yield file
@@ -109,11 +109,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 class _DamageError(Exception):
-    """Damage to a file. The message says what is wrong; the file's name is added by `_opened`."""
+    """Damage to a file. The message says what is wrong; `_opened` adds the file's path."""
 
 
 def _read(file: BinaryIO, size: int, kind: str) -> Container:
-    """Read and check the whole of an open file of so many bytes."""
+    """Read and check the whole of an open file, which is ``size`` bytes long."""
     (actual, metric, dtype), entries, end = _read_head(file, size)
     if actual != kind:
         message = f"the file holds a {actual}, not a {kind}"
@@ -126,10 +126,10 @@ def _read_head(file: BinaryIO, size: int) -> tuple[list[str], list[Section], int
     """Return [kind, metric, dtype], the table of sections, and the offset of its end."""
     head = file.read(HEADER.size)
     if not head.startswith(MAGIC):
-        message = "this is not a file of flashwasm's"
+        message = "this is not a flashwasm file"
         raise _DamageError(message)
     if len(head) < HEADER.size:
-        message = "the file is truncated: its header is not whole"
+        message = "the file is truncated: its header is incomplete"
         raise _DamageError(message)
     _, version, count, length, *names, crc = HEADER.unpack(head)
     if version != VERSION:
@@ -155,7 +155,7 @@ def _text(padded: bytes) -> str:
     try:
         return padded.rstrip(b"\0").decode("ascii")
     except UnicodeDecodeError:
-        message = "the header is damaged: a name is no text"
+        message = "the header is damaged: a name is not ASCII text"
         raise _DamageError(message) from None
 
 
@@ -170,7 +170,7 @@ def _entries(table: bytes, length: int) -> list[Section]:
             message = f"section {entry.name!r} is not within the file"
             raise _DamageError(message)
         if any(entry.name == other.name for other in entries):
-            message = f"section {entry.name!r} is there twice"
+            message = f"the table has two sections {entry.name!r}"
             raise _DamageError(message)
         entries.append(entry)
         end = offset + entry.nbytes
@@ -181,7 +181,10 @@ def _entries(table: bytes, length: int) -> list[Section]:
 
 
 def _arrays(file: BinaryIO, entries: list[Section], at: int, length: int) -> dict[str, Array]:
-    """Read the sections, and check them and the zeros between them; ``at`` is the table's end."""
+    """Read the sections, and check them and the zeros between them.
+
+    ``at`` is the offset of the first byte after the table, ``length`` that of the file's end.
+    """
     arrays = {}
     for entry in entries:
         _check_zeros(file.read(entry.offset - at), entry.offset - at)
@@ -199,7 +202,7 @@ def _arrays(file: BinaryIO, entries: list[Section], at: int, length: int) -> dic
 
 
 def _check_zeros(gap: bytes, size: int) -> None:
-    """Raise if the bytes between two sections are not so many zeros."""
+    """Raise _DamageError unless the gap between two sections is ``size`` zero bytes."""
     if gap != bytes(size):
         message = "the bytes between two sections were changed"
         raise _DamageError(message)
@@ -212,6 +215,6 @@ def _parameters(arrays: dict[str, Array]) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):
-        message = "the section of parameters cannot be read"
+        message = f"the section {PARAMETERS!r} cannot be read"
         raise _DamageError(message)
     return parameters

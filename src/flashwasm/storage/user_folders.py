@@ -11,7 +11,7 @@ from flashwasm.errors import CapabilityError
 
 
 class _Places(NamedTuple):
-    """Variables that name a folder, and its usual place below the home folder of each system."""
+    """Environment variables that name a folder, and its usual path below the home folder."""
 
     own: str
     xdg: str
@@ -59,7 +59,7 @@ def cache_folder() -> Path:
 
 
 def _folder(places: _Places) -> Path:
-    """Return the folder that a variable names, or else the usual one of the system."""
+    """Return the folder that an environment variable names, or else the system's usual one."""
     if named := os.environ.get(places.own):
         return Path(named)
     windows = sys.platform == "win32"
@@ -68,7 +68,9 @@ def _folder(places: _Places) -> Path:
     try:
         home = Path.home()
     except RuntimeError:
-        message = f"this user has no home folder: name a folder in the variable {places.own}"
+        message = (
+            f"this user has no home folder: name a folder in the environment variable {places.own}"
+        )
         raise CapabilityError(message) from None
     usual = {"win32": places.windows, "darwin": places.macos}.get(sys.platform, places.linux)
     return home / usual / "flashwasm"

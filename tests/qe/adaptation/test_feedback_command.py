@@ -58,7 +58,7 @@ def test_feedback_is_given_by_ends_of_node_ids(suite):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["accept", "test_add_edge", "test_nothing"], "'test_nothing' is no test in ."),
+        (["accept", "test_add_edge", "test_nothing"], "'test_nothing' is not a test in ."),
         (["accept", "test_path", "test_path"], "test: expected another test than the query"),
         (["accept", "test_x.py::test_a", "test_path"], "has the form of a node id"),
         (["accept", "test_path"], "Missing argument 'B'"),

@@ -55,7 +55,7 @@ def attention_by_heads(q: Array, k: Array, v: Array, *, causal: bool = False) ->
 def head_by_head(
     function: Callable[..., tuple[Array, ...]], **options: Any
 ) -> Callable[..., tuple[Array, ...]]:
-    """Return a function of all heads that calls another one for each head.
+    """Return a function that calls another one for each head, and concatenates the results.
 
     The oracle and the bounds hold several float64 arrays of the size of the scores. For one head at
     a time they fit in memory.
@@ -65,7 +65,7 @@ def head_by_head(
     function : callable
         Function of arrays of shape (1, L, D) that returns several arrays.
     options
-        Options that it takes besides.
+        Further options for each call of ``function``.
     """
 
     def call(*inputs: Array) -> tuple[Array, ...]:

@@ -112,7 +112,7 @@ def update_case(dim: int, rank: int, negatives: int) -> Case:
 
     def bound(x: Array, near: Array, far: Array) -> tuple[Array, ...]:
         # A cosine is a dot product over two norms, and y is a sum over the ranks. A loss changes by
-        # at most twice as much as the logits do. It is a sum of exponentials and their logarithm.
+        # at most twice as much as the logits do. It is the logarithm of a sum of exponentials.
         logit = bounds.gamma(2 * dim + rank + 8) / _TEMPERATURE
         largest = np.abs(logits(x, near, far)).max()
         return (np.array([2 * logit + bounds.gamma(negatives + 16) * (1 + 2 * largest)]),)
@@ -135,8 +135,8 @@ def update_case(dim: int, rank: int, negatives: int) -> Case:
 def _trained(dim: int, rank: int, runtime: Runtime) -> LoRAAdapter:
     """Return an adapter in a runtime, with the weights that a few steps give.
 
-    The steps are taken by the default build, whichever build the runtime has: another one would
-    round otherwise and reach other weights.
+    The default build takes the steps, whichever build the runtime has, because another build rounds
+    differently and would reach other weights.
     """
     with Runtime(threads=1) as own, TemporaryDirectory() as folder:
         adapter = LoRAAdapter(dim, dim, rank=rank, learning_rate=0.01, runtime=own)

@@ -1,4 +1,4 @@
-"""The table of cases: each operation at the sizes that matter."""
+"""The table of cases: each operation at one or several sizes."""
 
 from __future__ import annotations
 

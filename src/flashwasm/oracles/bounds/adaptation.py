@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def lora_apply(x: ArrayLike, a: ArrayLike, b: ArrayLike, scale: float) -> Array:
     """Bound the error of x + scale B A x.
 
-    It is a sum over the input and a sum over the ranks, each product of which is rounded, and the
-    addition of x.
+    The result is computed by a sum over the input's components, a sum over the ranks, and the
+    addition of x. Every product and every addition is rounded.
     """
     x, a, b = magnitudes(x), magnitudes(a), magnitudes(b)
     products = abs(scale) * (x @ a.T) @ b.T

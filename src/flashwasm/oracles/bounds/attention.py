@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def _score_error(q: ArrayLike, k: ArrayLike, scores: Array, options: Options) -> Array:
     """Bound the error of scores before their exponential is taken.
 
-    It is gamma(D + 3) scale |q|.|k|, the error of tanh where scores are capped, and the roundings
-    of whatever is added to them.
+    The bound is the sum of gamma(D + 3) scale |q|.|k|, of the error of tanh if scores are capped,
+    and of the rounding errors when a mask or ALiBi is added.
     """
     absolute_q, absolute_k = magnitudes(q), magnitudes(k)
     dim, scale = absolute_q.shape[-1], options.get("scale")
@@ -65,8 +65,8 @@ def attention(
 ) -> tuple[Array, Array]:
     """Bound the output and the log-sum-exp.
 
-    A weight is off by a factor exp(d) where its score is off by d. The sum of the weights and their
-    product with v are chains over the keys.
+    If a score is off by d, its weight is off by a factor of exp(d). The sum of the weights and
+    their product with v are chains over the keys.
     """
     scores = reference.attention_scores(q, k, **options)
     score_error = _score_error(q, k, scores, options)
@@ -89,7 +89,7 @@ def attention(
     absolute_v = magnitudes(v)
     if np.ndim(q) > 2:
         absolute_v = np.repeat(absolute_v, scores.shape[-3] // absolute_v.shape[-3], axis=-3)
-    # Each block of keys is corrected by one exponential and one product, a chain of its own.
+    # For each block of keys, the sums so far are multiplied by an exponential: another chain.
     chain = gamma(2 * scores.shape[-1] + 4) + EXPONENTIAL
     # Dropout multiplies each weight once, with a factor that was rounded.
     roundings = chain if kept is None else chain + gamma(2)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def assert_close(actual: Array, expected: ArrayLike, bound: ArrayLike) -> None:
-    """Fail unless a float32 result is finite exactly where expected, and within the bound there.
+    """Fail unless a float32 result is within a bound of the oracle's.
+
+    Where the oracle's result is infinite or NaN, the result must be the same.
 
     Parameters
     ----------
@@ -39,7 +41,8 @@ def assert_close(actual: Array, expected: ArrayLike, bound: ArrayLike) -> None:
     np.testing.assert_array_equal(actual[~finite], expected[~finite])
     bound = np.broadcast_to(bound, expected.shape)
     error = np.where(finite, np.abs(actual - np.where(finite, expected, 0)), 0)
-    # The comparison is "not within", so that a bound that is NaN counts as exceeded.
+    # The comparison is written as not (error <= bound), because any comparison with NaN is False: a
+    # bound that is NaN then counts as exceeded.
     excess = ~(error <= np.where(finite, bound, 0))
     if excess.any():
         worst = np.unravel_index(np.argmax(np.where(excess, error, -1)), error.shape)

@@ -65,8 +65,8 @@ def layer_norm(
     centered = np.abs(x - x.mean(axis=axes, keepdims=True))
     shift = gamma(n + 1) * np.abs(x).mean(axis=axes, keepdims=True)
     variance = (centered**2).mean(axis=axes, keepdims=True) + eps
-    # The variance is off by what the shifted mean changes, and by the sum of n squares. The square
-    # root halves that relative error.
+    # The error of the variance has two parts: the effect of the shifted mean, and the roundings in
+    # the sum of n squares. The square root halves the relative error.
     spread = (2 * centered.mean(axis=axes, keepdims=True) * shift + shift**2) / variance
     relative = 0.5 * (spread + gamma(n + 4)) + 5 * UNIT_ROUNDOFF
     error = shift / np.sqrt(variance) + centered / np.sqrt(variance) * relative
@@ -92,7 +92,7 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
     """Bound GELU: x (1 - t) above zero and x t below, where the tail t is an exponential of x.
 
     The exponent, x^2 / 2 or 2 u, is off by a few units of its last place. Sixteen roundings make
-    the rest of the tail. The tanh form may take a tail for zero that would be subnormal.
+    the rest of the tail. The tanh form may return zero for a tail that would be subnormal.
     """
     a = magnitudes(x)
     y = np.abs(reference.gelu(x, approximate))
@@ -112,7 +112,8 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
 def rotary_embedding(x: ArrayLike, cos: ArrayLike, sin: ArrayLike, **options: Any) -> Array:
     """Bound a rotation: each element is a sum of two rounded products."""
     x, cos, sin = magnitudes(x), magnitudes(cos), magnitudes(sin)
-    # Of magnitudes, the larger of the two rotations is |cos x1| + |sin x2| for each element.
+    # Rotate the magnitudes in both directions: for each element, the larger of the two results is
+    # |cos x1| + |sin x2|.
     forward = reference.rotary_embedding(x, cos, sin, **options)
     backward = reference.rotary_embedding(x, cos, -sin, **options)
     error: Array = gamma(2) * np.maximum(forward, backward) + 2 * SMALLEST_SUBNORMAL

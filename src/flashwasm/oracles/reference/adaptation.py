@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def lora_apply(x: ArrayLike, a: ArrayLike, b: ArrayLike, scale: float) -> Array:
-    """Return x + scale B A x for each row, or scale B A x where the dimensions differ."""
+    """Return x + scale B A x for each row, or scale B A x if the dimensions differ."""
     x, a, b = float64(x), float64(a), float64(b)
     change: Array = scale * (x @ a.T) @ b.T
     return x + change if a.shape[1] == len(b) else change
@@ -35,9 +35,10 @@ def lora_logits(
     adapted: bool,
     threshold: float = 0.0,
 ) -> Array:
-    """Return the scores of candidates with the adapted x, minus a threshold, over a temperature.
+    """Return (score - threshold) / temperature for each candidate.
 
-    Where ``adapted`` is set, the candidates go through the adapter as well.
+    The score compares the candidate with the adapted x. If ``adapted`` is true, the candidate is
+    adapted first, too.
     """
     (y,) = lora_apply(float64(x)[None], a, b, scale)
     c = float64(candidates)
@@ -53,7 +54,7 @@ def lora_logits(
 def lora_log_probabilities(kind: str, logits: Array) -> Array:
     """Return the log-probability of each label.
 
-    The labels are the candidates where the loss is contrastive, else "rejected" and "accepted".
+    If the loss is contrastive, the labels are the candidates, else "rejected" and "accepted".
     """
     if kind == "contrastive":
         shifted = logits - logits.max()
@@ -82,8 +83,9 @@ def lora_loss(
     return float(-reward * lora_log_probabilities(kind, logits)[label])
 
 
-def gradient(f: Callable[..., Any], *arrays: ArrayLike, step: float = 1e-5) -> list[Array]:
+def gradient(f: Callable[..., Any], *arrays: ArrayLike) -> list[Array]:
     """Return central differences of f with respect to each element of each array."""
+    step = 1e-5
     points = [np.array(x, np.float64) for x in arrays]
     gradients = [np.empty(np.shape(f(*points)) + x.shape) for x in points]
     for x, g in zip(points, gradients, strict=True):

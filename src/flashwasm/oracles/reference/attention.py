@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def causal_offset(causal: Causal, queries: int, keys: int) -> int | Array | None:
-    """Return the offset by which query i sees the keys up to i + offset; None means all keys."""
+    """Return the offset with which query i sees the keys up to i + offset; None for all keys."""
     if causal is False:
         return None
     if isinstance(causal, str):
@@ -41,9 +41,10 @@ def attention_scores(
     alibi_slopes: ArrayLike | None = None,
     kv_lengths: ArrayLike | None = None,
 ) -> Array:
-    """Return the scores (..., Hq, Lq, Lk) after a step.
+    """Return the scores, of shape (..., Hq, Lq, Lk), after a stage of their computation.
 
-    A score is minus infinity where the query does not see the key.
+    From the stage "bias" on, a score is minus infinity if the query does not see the key. The stage
+    "softmax" returns the weights, which are zero there.
     """
     q, k = float64(q), float64(k)
     queries, keys = q.shape[-2], k.shape[-2]
@@ -95,9 +96,9 @@ def attention(
 ) -> tuple[Array, Array]:
     """Return softmax(scores) v and the log-sum-exp of the scores, computed row by row.
 
-    Each row computes with the keys that it sees and with no others, so whatever the other keys and
-    values hold cannot change the result. ``kept`` holds the factors of dropout: each weight is
-    multiplied with its factor.
+    A row is computed only from the keys that its query sees, so a NaN in another key or value
+    cannot change the result. ``kept`` holds the factors of dropout: each weight is multiplied by
+    its factor.
     """
     scores = attention_scores(q, k, **options)
     v = float64(v)

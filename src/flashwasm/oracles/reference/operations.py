@@ -22,14 +22,14 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 @np.errstate(all="ignore")
 def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Return the matrix product, with the bias added to each row where one is given."""
+    """Return the matrix product, with the bias added to each row if one is given."""
     product: Array = float64(a) @ float64(b)
     return product if bias is None else product + float64(bias)
 
 
 @np.errstate(all="ignore")
 def vecadd(a: ArrayLike, b: ArrayLike) -> Array:
-    """Return the sum, rounded once to float32: a correct result equals it to the bit."""
+    """Return the sum, rounded once to float32. A correct result has the same bits."""
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     total: Array = (float64(a) + float64(b)).astype(np.float32)
     return total
@@ -87,7 +87,7 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
 
 
 def embedding(ids: ArrayLike, table: ArrayLike) -> Array:
-    """Return rows of a table by number, in float32: a correct result equals it to the bit."""
+    """Return rows of a table by number, in float32. A correct result has the same bits."""
     rows: Array = np.asarray(table)[np.asarray(ids)].astype(np.float32)
     return rows
 
@@ -104,7 +104,7 @@ def rotary_embedding(
 ) -> Array:
     """Rotate pairs of x, as ONNX's RotaryEmbedding-23 defines it.
 
-    The shape of ``x`` is (B, H, L, D), or (B, L, H * D) where ``num_heads`` is given.
+    The shape of ``x`` is (B, H, L, D), or (B, L, H * D) if ``num_heads`` is given.
     """
     x, cos, sin = float64(x), float64(cos), float64(sin)
     if num_heads is not None:
@@ -138,7 +138,7 @@ def rotary_embedding(
 def mean_pool(x: ArrayLike, cu_seqlens: Sequence[int], *, normalize: bool = False) -> Array:
     """Return the mean of each run of rows, zeros for an empty run.
 
-    Where ``normalize`` is set, each mean is divided by its Euclidean length.
+    If ``normalize`` is true, each mean is divided by its Euclidean length.
     """
     x = float64(x)
     runs = [x[begin:end] for begin, end in itertools.pairwise(cu_seqlens)]
@@ -170,7 +170,7 @@ def similarity(queries: ArrayLike, corpus: ArrayLike, metric: str = "cosine") ->
 def top_k(scores: Array, k: int) -> tuple[Array, Array]:
     """Return the k highest scores of each row and their columns.
 
-    Where scores are equal, the lowest column comes first. NaN comes last.
+    If scores are equal, the lowest column comes first. NaN comes last.
     """
     order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, axis=1), order
