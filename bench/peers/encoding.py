@@ -16,7 +16,7 @@ from flashwasm.benchmarks.timing import Effort, timer
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.model_config import BertConfig
 from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
-from flashwasm.encoder.optional_packages import optional_module
+from flashwasm.optional_packages import optional_module
 from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.runtime.runtime import Runtime
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.optional_packages import optional_module
+from flashwasm.optional_packages import optional_module
 from flashwasm.errors import CapabilityError
 
 __all__ = ["read_weights"]

@@ -95,13 +95,14 @@ def test_gaps(folder):
     assert page.tags.count("tr") == 2
 
 
-def test_without_jinja2_a_command_says_how_to_get_it(folder, monkeypatch):
+def test_without_jinja2_a_command_says_how_to_get_it_before_it_searches(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr("flashwasm.cli.duplicates.collect", None)
     with pytest.raises(fw.CapabilityError, match=r'pip install "flashwasm\[qe\]"'):
         duplicates_page([], folder)
     result = CliRunner().invoke(main, ["duplicates", str(folder), "--html", "page.html"])
     assert result.exit_code == 2
-    assert "Jinja2 is not installed" in result.stderr
+    assert "Jinja2 cannot be imported" in result.stderr
     assert not (folder / "page.html").exists()
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from flashwasm.errors import CapabilityError, DTypeError
+from flashwasm.errors import DTypeError
+from flashwasm.optional_packages import optional_module
 
 __all__ = ["ChangedFile", "read_diff"]
-
 
 _DEFINITION = re.compile(r"\s*(async def|def|class)\s")
 _NO_FILE = "/dev/null"
@@ -70,12 +69,7 @@ def read_diff(text: str) -> list[ChangedFile]:
     DTypeError
         If the text is not a unified diff.
     """
-    try:
-        unidiff = importlib.import_module("unidiff")
-    except ImportError as error:
-        raise CapabilityError(
-            'unidiff is not installed; get it with: pip install "flashwasm[qe]"'
-        ) from error
+    unidiff = optional_module("unidiff")
     try:
         patch = unidiff.PatchSet(io.StringIO(_simplified(text)))
     except unidiff.UnidiffParseError as error:

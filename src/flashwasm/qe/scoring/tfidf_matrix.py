@@ -8,7 +8,6 @@ for large scale multitask learning", 2009), so that no vocabulary has to be kept
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.errors import CapabilityError
+from flashwasm.optional_packages import optional_module
 from flashwasm.qe.scoring.array_cache import cached_arrays
 from flashwasm.qe.scoring.term_analyzers import ANALYZERS
 from flashwasm.qe.scoring.term_hashing import hash_terms
@@ -39,17 +38,7 @@ _FEW_TERMS, _FEW_ENTRIES = 1 << 8, 1 << 18
 
 def require_sklearn() -> Any:
     """Return scikit-learn's module of text features, or raise CapabilityError."""
-    return _optional("sklearn.feature_extraction.text")
-
-
-def _optional(name: str) -> Any:
-    """Return an optional module, or raise CapabilityError, which says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise CapabilityError(
-            'scikit-learn is not installed; get it with: pip install "flashwasm[qe]"'
-        ) from error
+    return optional_module("sklearn.feature_extraction.text", "scikit-learn")
 
 
 class TfIdfMatrix:
@@ -137,7 +126,7 @@ class TfIdfMatrix:
         """SciPy's sparse matrix ``(texts, columns)`` over the same arrays."""
         arrays, shape = self.arrays, (len(self._texts), len(self._columns))
         entries = (arrays["data"], arrays["indices"], self._starts)
-        return _optional("scipy.sparse").csc_matrix(entries, shape=shape)
+        return optional_module("scipy.sparse", "SciPy").csc_matrix(entries, shape=shape)
 
     def _fit(self, progress: Callable[[int, int], None] | None) -> dict[str, Array]:
         """Return `arrays` of the texts."""
