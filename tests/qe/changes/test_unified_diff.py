@@ -88,5 +88,5 @@ def test_texts_that_are_no_diff_are_refused():
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "unidiff", None)
-    with pytest.raises(fw.CapabilityError, match="unidiff cannot be imported .*with: pip install"):
+    with pytest.raises(fw.CapabilityError, match=r"unidiff cannot be imported .*with: pip install"):
         read_diff(DIFF)
