@@ -75,7 +75,7 @@ def test_names_of_a_file_in_diffs_of_several_tools(text, paths):
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_texts_that_are_no_diff_are_refused():
+def test_texts_that_are_not_a_diff_are_refused():
     for text in (
         "no diff",
         "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nno\n",
