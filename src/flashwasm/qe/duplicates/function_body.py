@@ -1,8 +1,8 @@
 """The body of a test function, with keys that tests of the same behaviour share.
 
 Two tests with the same source do the same only if their names mean the same. An attribute of
-``self`` belongs to the class, and a helper function to the file. Beside the body, a key therefore
-holds the meaning of each free name.
+``self`` belongs to the class, and a helper function to the file. So a key holds the meaning of each
+free name in addition to the body.
 """
 
 from __future__ import annotations
