@@ -52,7 +52,7 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     clusters : sequence of FailureCluster
         The groups.
     failures : sequence of TestFailure
-        The failures, in the order that the groups' members count them.
+        The failures, to which the members of the groups refer by position.
     """
     shown = []
     for cluster in clusters:

@@ -30,9 +30,10 @@ _VERSION = 3
 # Number of columns that terms are hashed to. A suite has some hundred thousand different runs of
 # characters, so that few of them share a column.
 FEATURES = 1 << 21
-# Queries with at most so many terms and entries are scored by NumPy, longer ones by SciPy, whose
-# import takes 0.2 s. A description has a hundred terms with ten thousand entries, a test of a large
-# suite a million entries. Both ways give the same bits.
+# Largest numbers of terms, and of the matrix's entries in their columns, for which NumPy scores a
+# query. Longer queries are scored by SciPy, whose import takes 0.2 s; the bits are the same. A
+# description has a hundred terms with ten thousand entries, a test of a large suite a million
+# entries.
 _FEW_TERMS, _FEW_ENTRIES = 1 << 8, 1 << 18
 
 
@@ -129,7 +130,7 @@ class TfIdfMatrix:
         return optional_module("scipy.sparse", "SciPy").csc_matrix(entries, shape=shape)
 
     def _fit(self, progress: Callable[[int, int], None] | None) -> dict[str, Array]:
-        """Return `arrays` of the texts."""
+        """Compute `arrays` from the texts."""
         texts = self._texts
 
         def texts_with_progress() -> Iterator[str]:
