@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 
 rng = np.random.default_rng(0)
-# A float32 sum of at most 300 products of standard normal numbers, in another order.
+# Rounding of a float32 sum of at most 300 products of standard normal numbers in another order.
 TOLERANCE = 1e-5
 
 

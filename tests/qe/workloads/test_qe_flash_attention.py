@@ -1,4 +1,4 @@
-"""`QEFlashAttention`: settings that each change what runs, metrics, its end, and benchmarks."""
+"""`QEFlashAttention`: its settings, metrics and `dispose`, and the benchmarks."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from flashwasm.qe.workloads import chunked_attention, strategies
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
 BLOCKS = [f.name for f in dataclasses.fields(qe.BlockConfig)]
-# A float32 sum of at most 300 products of standard normal numbers, in another order.
+# Rounding of a float32 sum of at most 300 products of standard normal numbers in another order.
 TOLERANCE = 1e-5
 BRIEF = Effort.of_rounds(2)
 
@@ -55,7 +55,7 @@ def called(monkeypatch):
 # Tables.
 
 
-def test_tables_are_the_specifications():
+def test_tables_equal_those_of_the_specification():
     assert set(qe.WORKLOADS) == set(qe.QE_PERFORMANCE_TARGETS) == set(qe.QE_SONA_CONFIG)
     config = qe.QE_FLASH_ATTENTION_CONFIG["defect-matching"]
     assert config.blocks == qe.BlockConfig(12, 256, 256, 64)
@@ -112,7 +112,7 @@ def test_settings_that_are_refused(make, overrides, message):
     assert attention.get_config() == qe.get_qe_flash_attention_config("test-similarity")
 
 
-def test_an_unknown_workload():
+def test_an_unknown_workload_is_refused():
     for call in (
         qe.get_qe_flash_attention_config,
         qe.create_qe_flash_attention,
@@ -122,11 +122,11 @@ def test_an_unknown_workload():
             call("tests")
 
 
-# Every setting changes what runs, or raises.
+# Every setting changes the operations that run, or raises an error.
 
 
 def pieces(make, called, **sizes):
-    """Return the operations that run with the given sizes, all other blocks larger than needed."""
+    """Return the operations that run with some block sizes, while the others cut nothing."""
     whole = dict.fromkeys(BLOCKS, 1000)
     attention = make(blocks={**whole, **sizes})
     called.clear()
@@ -232,11 +232,11 @@ def show_target_speedup(make, called):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_every_setting_changes_what_runs_or_raises(make, called, setting):
+def test_every_setting_changes_the_operations_or_raises(make, called, setting):
     globals()[f"show_{setting}"](make, called)
 
 
-# Metrics and the end.
+# Metrics and `dispose`.
 
 
 def test_metrics(make):
@@ -263,7 +263,7 @@ def test_metrics(make):
     assert set(metrics.as_dict()) >= {"time_ms", "memory_mb", "cache_hit_rate"}
 
 
-def test_dispose():
+def test_every_use_after_dispose_raises():
     attention = qe.create_qe_flash_attention("code-embedding")
     attention.compute_flash_attention(Q, K, V)
     attention.dispose()
