@@ -108,7 +108,7 @@ def test_noise_and_flipped_feedback_do_not_pass(suite, one_thread, kind):
         found = verdict(suite, kind, one_thread, seed=seed)
         assert not found.passed
         if "flipped" in kind:
-            assert found.reason.startswith("the feedback contradicts what is known")
+            assert found.reason.startswith("the feedback contradicts the ranking without it")
 
 
 def test_few_files_are_not_enough(suite, one_thread):

@@ -19,8 +19,8 @@ def invoke(*arguments):
     return result
 
 
-def test_commands_print_text_and_json(database):
-    assert database
+@pytest.mark.usefixtures("database")
+def test_commands_print_text_and_json():
     assert invoke("who", "lib.py:1-2,6").stdout.splitlines() == [
         "6\tt.py::test_sign",
         "6\tt.py::test_sign_again",
@@ -97,8 +97,8 @@ def test_lines_are_printed_as_ranges(lines, text):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_nothing_found_exits_with_1_and_bad_input_with_2(database, arguments, status, message):
-    assert database
+@pytest.mark.usefixtures("database")
+def test_nothing_found_exits_with_1_and_bad_input_with_2(arguments, status, message):
     result = invoke(*arguments)
     assert (result.exit_code, result.stdout) == (status, "")
     assert re.search(message, result.stderr)

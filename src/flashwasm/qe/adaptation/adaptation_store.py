@@ -3,9 +3,9 @@
 Each suite has a folder. It holds a folder for each version, ``0001``, ``0002``, ..., and the file
 ``active``, which lists the active version after those that were active before it.
 
-A version counts only when its ``facts.json`` exists, which is written last, and ``active`` is
-replaced as a whole. So if the process is killed at any moment, either the old version is active or
-the new one.
+The file ``facts.json`` of a version is written last, and a version without it is ignored. The file
+``active`` is replaced as a whole. So whenever the process is killed, either the old version is
+active or the new one.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Version:
     Attributes
     ----------
     number : int
-        Number, from 1.
+        Number of the version, counted from 1.
     created : str
-        Time of its creation, in UTC.
+        Time at which it was created, in UTC.
     model : str
         Digest of the model whose embeddings it adapts.
     verdict : dict

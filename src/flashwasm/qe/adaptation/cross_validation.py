@@ -140,7 +140,7 @@ def judge(
     refused = replace(refused, agreement=agreement)
     if agreement.low <= 1 / 2:
         word = "contradicts" if agreement.high < 1 / 2 else "does not clearly agree with"
-        reason = f"the feedback {word} what is known without it: accepted tests rank above others"
+        reason = f"the feedback {word} the ranking without it: accepted tests rank above others"
         return replace(refused, reason=f"{reason} in {agreement.mean:.0%} of comparisons")
     folds = rng.permutation(np.arange(files) % _FOLDS)
     fold_of = folds[np.unique(groups, return_inverse=True)[1]]

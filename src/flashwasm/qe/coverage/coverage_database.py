@@ -57,7 +57,7 @@ class CoverageData:
     schema: int = _SCHEMA
 
     def changes(self) -> list[str]:
-        """Return the path of the database in a list if it was changed or removed, else none."""
+        """Return the database's path in a list, or an empty list if the file has not changed."""
         whole = self.source.is_file() and sha256_of(self.source) == self.digest
         return [] if whole else [str(self.source)]
 

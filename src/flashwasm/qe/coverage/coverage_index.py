@@ -276,7 +276,7 @@ class CoverageIndex:
         Parameters
         ----------
         without : sequence of str
-            Files that do not count, such as those of the tests: their paths, or ends of these.
+            Files to ignore, such as those of the tests: their paths, or ends of the paths.
 
         Returns
         -------

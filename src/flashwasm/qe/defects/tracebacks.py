@@ -62,9 +62,6 @@ class Frame:
         path = self.path.replace("\\", "/")
         return not (_TEST_FILE.search(path) or _FOREIGN.search(path))
 
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line} in {self.function}" if self.function else self.path
-
 
 @dataclass(frozen=True)
 class Failure:

@@ -55,10 +55,10 @@ class FunctionBody:
     node : ast.FunctionDef or ast.AsyncFunctionDef
         Syntax tree of the function, without its docstring.
     exact : str
-        Key of the body, with every literal. Tests with the same key do the same.
+        Key of the body, literals included. Tests with the same key do the same.
     shape : str
-        The same key with a mark in the place of each literal. Tests with the same shape do the same
-        except for literals.
+        Key of the body with a mark in place of each literal. Tests with the same shape differ in
+        literals only.
     literals : list of str
         Source of each literal, in order.
     is_unittest : bool

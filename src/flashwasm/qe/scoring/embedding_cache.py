@@ -22,7 +22,7 @@ _MOST_VECTORS = 1 << 16
 
 
 class EmbeddingCache:
-    """Vectors by the 32-byte digest of what they were computed from.
+    """Vectors by the 32-byte digest of the inputs that they were computed from.
 
     A damaged file is ignored with a warning and written anew. Several processes may use one file.
     A reader sees the file before or after a write, never in between. A process that saves first

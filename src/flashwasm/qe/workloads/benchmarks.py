@@ -203,7 +203,7 @@ def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
     cold = timer(run, before=evict)
     cold_ms = median(cold(1) for _ in range(_COLD_ROUNDS)) * 1e3
     if operation.same is not None and not operation.same():
-        raise FlashWasmError(f"{operation.name}: the result is not what NumPy finds")
+        raise FlashWasmError(f"{operation.name}: the result is wrong")
     times = _medians({"run": run} if numpy is None else {"run": run, "numpy": numpy})
     return MeasuredOperation(
         name=operation.name,
