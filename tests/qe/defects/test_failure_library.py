@@ -78,7 +78,7 @@ def test_libraries_that_are_refused(folder):
     content = (folder / "whole.db").read_bytes()
     (folder / "truncated.db").write_bytes(content[: len(content) // 2])
     for name in ("foreign", "other.db", "truncated.db"):
-        with pytest.raises(fw.CorruptFileError, match=r"is no (whole )?library"):
+        with pytest.raises(fw.CorruptFileError, match=r"is not a (whole )?library"):
             FailureLibrary(name)
 
 

@@ -69,7 +69,7 @@ def test_tables_equal_those_of_the_specification():
 @pytest.mark.parametrize(
     ("length", "preset"), [(1, 128), (128, 128), (129, 256), (2000, 2048), (9999, 4096)]
 )
-def test_presets(length, preset):
+def test_the_preset_is_the_smallest_that_is_long_enough(length, preset):
     assert qe.get_optimal_block_config(length) == qe.BLOCK_SIZE_PRESETS[preset]
 
 
@@ -239,7 +239,7 @@ def test_every_setting_changes_the_operations_or_raises(make, called, setting):
 # Metrics and `dispose`.
 
 
-def test_metrics(make):
+def test_metrics_have_calls_times_memory_and_speedup(make):
     attention = make()
     assert attention.get_metrics().cache_hit_rate is None
     attention.compute_flash_attention(Q, K, V)
@@ -297,7 +297,7 @@ def test_a_whole_configuration_may_be_given():
 # The backend and the benchmarks.
 
 
-def test_backend():
+def test_the_backend_times_an_operation():
     backend = qe.get_wasm_simd_backend()
     assert backend.is_simd_available()
     assert backend.get_capabilities() == fw.capabilities()
@@ -312,7 +312,7 @@ def test_backend():
 
 
 @pytest.mark.parametrize("workload", ["defect-matching", "pattern-adaptation"])
-def test_benchmark(workload, monkeypatch):
+def test_a_benchmark_compares_times_with_targets(workload, monkeypatch):
     monkeypatch.setattr(workload_benchmarks, "_EFFORT", BRIEF)
     monkeypatch.setattr(workload_operations, "_PATTERNS", 20)
     result = qe.benchmark_workload(workload)

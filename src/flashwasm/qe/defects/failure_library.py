@@ -268,7 +268,7 @@ class FailureLibrary:
                 (application,) = database.execute("pragma application_id").fetchone()
                 (version,) = database.execute("pragma user_version").fetchone()
                 if application != self.APPLICATION_ID:
-                    raise CorruptFileError(f"{self.path} is no library of defects")
+                    raise CorruptFileError(f"{self.path} is not a library of defects")
                 if version != self.VERSION:
                     raise CorruptFileError(
                         f"{self.path} is a library of version {version}; "
@@ -281,11 +281,11 @@ class FailureLibrary:
                     "select defect, exception, path, function, text from occurrence order by id"
                 ).fetchall()
         except sqlite3.Error as error:
-            raise CorruptFileError(f"{self.path} is no whole library: {error}") from error
+            raise CorruptFileError(f"{self.path} is not a whole library: {error}") from error
         self._defects = [_Defect(key, name, bool(done), note) for key, name, done, note in defects]
         at = {defect.key: i for i, defect in enumerate(self._defects)}
         if any(key not in at for key, *_ in rows):
-            raise CorruptFileError(f"{self.path} is no whole library: a failure has no defect")
+            raise CorruptFileError(f"{self.path} is not a whole library: a failure has no defect")
         self._occurrences = [
             _Occurrence(at[key], (exception, path, function), text)
             for key, exception, path, function, text in rows
