@@ -93,5 +93,5 @@ $(installed): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/node_modules build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,12 +21,15 @@ class Processor(NamedTuple):
         Numbers of the family and the model; 0 if they are not known.
     name : str
         Name of the model for people.
+    has_amx : bool
+        True if it has instructions for tiles of matrices (AMX).
     """
 
     vendor: str
     family: int
     model: int
     name: str
+    has_amx: bool = False
 
 
 # Vendor, family, and first and last model of the kinds that have been measured or are common. The
@@ -47,17 +50,20 @@ _KINDS = (
     ("AuthenticAMD", 25, range(96, 176), "amd-zen-4"),
     ("AuthenticAMD", 26, range(256), "amd-zen-5"),
 )
+# The kinds of Intel that have AMX, the first of them first.
+_WITH_AMX = ("intel-sapphire-rapids", "intel-emerald-rapids", "intel-granite-rapids")
 
 
 def kind_of(processor: Processor) -> str:
     """Return a plain name such as "intel-sapphire-rapids" for a processor.
 
     A processor that the table does not hold gets the name that the operating system has for it, in
-    lower case with hyphens.
+    lower case with hyphens. Virtual machines may state the number of an older model than the
+    instructions belong to; a processor with AMX is taken for the first kind that has it.
     """
     for vendor, family, models, kind in _KINDS:
         if (vendor, family) == processor[:2] and processor.model in models:
-            return kind
+            return _WITH_AMX[0] if processor.has_amx and kind not in _WITH_AMX else kind
     words = re.sub(r"\((r|tm)\)|\bcpu\b|@.*", " ", processor.name.lower())
     return re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "unknown"
 
@@ -82,4 +88,5 @@ def this_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
         family=int(fields.get("cpu family", 0)),
         model=int(fields.get("model", 0)),
         name=fields.get("model name") or platform.processor() or platform.machine(),
+        has_amx="amx_tile" in fields.get("flags", "").split(),
     )

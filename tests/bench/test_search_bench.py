@@ -13,10 +13,11 @@ from bench.commands import main
 from bench.findings import Comparison
 from bench.peers.tables import target_rows
 from bench.plots import picture
-from bench.search.cases import SEARCH_CASES, SearchCase, stored, unit
+from bench.search.cases import SEARCH_CASES, SearchCase, embedded, stored, unit
 from bench.search.peers import PEERS, Peer
 from bench.search.runner import QUICK_EFFORT, SearchResult, absent, run_search
 from bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
+from flashwasm.encoder import SentenceEncoder
 from flashwasm.errors import DTypeError, ShapeError
 from paths import ROOT
 from samples import normal
@@ -176,10 +177,12 @@ def test_the_command_refuses_a_file_before_it_measures(tmp_path):
 
 
 @pytest.mark.parametrize("case", SEARCH_CASES, ids=lambda case: f"{case.operation} {case.data}")
-def test_indexes_find_what_they_are_measured_on(case):
-    results = list(run_search(case, 1500, effort=QUICK_EFFORT))
-    if not results:
-        pytest.skip("the model is not installed")
+@pytest.mark.slow
+def test_indexes_find_what_they_are_measured_on(case, request, monkeypatch):
+    if case.make is embedded:
+        load, folder = SentenceEncoder.load, request.getfixturevalue("real_model")
+        monkeypatch.setattr(SentenceEncoder, "load", lambda: load(folder))
+    results = list(run_search(case, 600, effort=QUICK_EFFORT))
     rates = {(r.name, r.queries, r.ef): r.rate for r in results}
     assert len(rates) == len(results)
     assert {"flashwasm float32", "flashwasm int8", "NumPy"} <= {r.name for r in results}
