@@ -221,7 +221,7 @@ FAULTS = {
     "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
     "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is no f|unidiff)"],
     "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
-    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is not a whole library"],
+    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is not a whole "],
 }
 
 
