@@ -16,8 +16,8 @@ from flashwasm.benchmarks.timing import Effort, timer
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.model_config import BertConfig
 from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
-from flashwasm.encoder.optional_packages import optional_module
 from flashwasm.encoder.safetensors_file import read_weights
+from flashwasm.optional_packages import optional_module
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:

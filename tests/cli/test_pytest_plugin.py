@@ -222,7 +222,7 @@ FAULTS = {
     "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
     "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is not|unidiff)"],
     "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
-    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is no whole library"],
+    "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is not a whole "],
 }
 
 

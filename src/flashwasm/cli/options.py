@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from flashwasm.optional_packages import optional_module
+
 __all__ = [
     "EXISTING_PATH",
     "FILE",
@@ -26,9 +28,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING_PATH = click.Path(exists=True, path_type=Path)
 
+
+def _require_jinja2(_context: click.Context, _option: click.Parameter, path: Path | None) -> Any:
+    """Return the path. Raise CapabilityError now, not after a search, if Jinja2 is missing."""
+    if path is not None:
+        optional_module("jinja2", "Jinja2")
+    return path
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 html_option = click.option(
-    "--html", metavar="F", type=FILE, help="Also write the findings to this HTML file."
+    "--html",
+    metavar="F",
+    type=FILE,
+    callback=_require_jinja2,
+    help="Also write the findings to this HTML file.",
 )
 explain_option = click.option(
     "--explain",

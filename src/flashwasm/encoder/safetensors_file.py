@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.encoder.optional_packages import optional_module
 from flashwasm.errors import CapabilityError
+from flashwasm.optional_packages import optional_module
 
 __all__ = ["read_weights"]
 

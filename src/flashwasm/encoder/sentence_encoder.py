@@ -16,9 +16,9 @@ from flashwasm.encoder.bert import Bert
 from flashwasm.encoder.installed_models import locate, weights_digest
 from flashwasm.encoder.model_config import BertConfig, Pooling, read_pooling
 from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
-from flashwasm.encoder.optional_packages import optional_module
 from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.optional_packages import optional_module
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.runtime import default_runtime
 from flashwasm.validation import positive_int

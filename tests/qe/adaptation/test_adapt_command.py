@@ -42,7 +42,7 @@ def project(tmp_path, monkeypatch):
 
 
 def connect_quickly(*arguments, **options):
-    """Open a database that does not wait for the disk; a test survives no power cut."""
+    """Open a database that does not wait for the disk: no test has to survive a power cut."""
     connection = sqlite3.connect(*arguments, **options)
     connection.execute("PRAGMA synchronous = OFF")
     return connection
@@ -65,7 +65,7 @@ def invoke(*arguments):
 
 
 def activate(folder, model=None):
-    """Make an adaptation active that turns the order around."""
+    """Activate an adaptation that changes the order of the results."""
     index = SuiteIndex.build(folder, scorers=("meaning",))
     embedder = sys.modules["flashwasm.qe.scoring.embedder"].Embedder()
     vectors = embedder.embed([test.source for test in index.tests])
@@ -91,7 +91,7 @@ def test_similar_uses_the_active_version(project):
     query = plain.tests[0].nodeid
     orders = [[m.nodeid for m in index.similar(query, 20)] for index in (plain, adapted, without)]
     assert orders[0] == orders[2] != orders[1]
-    # Texts go through it too.
+    # The adaptation changes the scores of free texts, too.
     scores = [index.search("abc", 1)[0].components for index in (plain, adapted)]
     assert scores[0] != scores[1]
     document = json.loads(invoke("similar", ".", "-q", query, "--json").stdout)
@@ -100,25 +100,25 @@ def test_similar_uses_the_active_version(project):
     assert json.loads(done.stdout)["adaptation"] is None
 
 
-def test_an_adaptation_of_another_model_is_left_out(project):
+def test_an_adaptation_for_another_model_is_not_used(project):
     activate(project, model="another")
     index = SuiteIndex.build(project, scorers=("meaning",))
     assert index.adaptation is None
-    message = "the active adaptation, version 1, is of another model and is left out"
+    message = "the active adaptation, version 1, was trained for another model, so it is not used"
     assert index.missing == [message]
     assert message in invoke("similar", ".", "-q", index.tests[0].nodeid).stderr
 
 
-def test_a_damaged_adaptation_is_left_out(project):
+def test_a_damaged_adaptation_is_not_used(project):
     version = activate(project)
     path = AdaptationStore(project).folder / f"{version.number:04}" / "adapter"
     path.write_bytes(path.read_bytes()[:-1])
     index = SuiteIndex.build(project, scorers=("meaning",))
     assert index.adaptation is None
-    assert index.missing[0].startswith("the active adaptation cannot be read and is left out")
+    assert index.missing[0].startswith("the active adaptation cannot be read, so it is not used")
 
 
-def test_the_commands(project):
+def test_history_status_and_rollback_show_the_versions(project):
     assert invoke("adapt", "status").exit_code == 1
     assert invoke("adapt", "history").exit_code == 1
     refused = invoke("adapt", "rollback")
@@ -135,8 +135,8 @@ def test_the_commands(project):
     assert invoke("adapt", "nowhere").exit_code == 2
 
 
-def test_adapt_says_what_it_found(project, monkeypatch):
-    """Few steps of training do: the command must say what it found, whatever that is."""
+def test_adapt_reports_its_verdict(project, monkeypatch):
+    """Train a few steps only: the command must report its verdict, whatever that is."""
     monkeypatch.setattr("flashwasm.qe.adaptation.adapter_training._STEPS", 100)
     give_feedback(project)
     done = invoke("adapt", ".", "--report")
@@ -150,7 +150,7 @@ def test_adapt_says_what_it_found(project, monkeypatch):
     assert (document["activated"] is not None) == document["passed"]
 
 
-def test_what_does_not_help_changes_nothing(project):
+def test_feedback_that_does_not_help_changes_nothing(project):
     give_feedback(project, opposite=True)
     done = invoke("adapt", ".", "--json", "--fail-on-miss")
     assert done.exit_code == 1
@@ -159,7 +159,7 @@ def test_what_does_not_help_changes_nothing(project):
     assert invoke("adapt", ".").stdout.startswith("nothing changes: ")
 
 
-def test_feedback_on_tests_that_are_gone(project):
+def test_feedback_on_deleted_tests_is_counted_but_not_used(project):
     log = FeedbackLog()
     log.add(project, Judgement("test_old.py::test_a", "test_old.py::test_b", accepted=True))
     found = adapt_suite(project)

@@ -1,4 +1,4 @@
-"""Adaptation to feedback: training, and the gate that only lets through what helps."""
+"""Adaptation to feedback: the training, and the gate that refuses adaptations without a gain."""
 
 import json
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_judgements_become_weighted_pairs():
     assert pairs.query.tolist() == [0, 0, 1]
     assert pairs.test.tolist() == [1, 2, 2]
     assert pairs.accepted.tolist() == [True, False, True]
-    assert pairs.weight.tolist() == [1, 4, 10]  # Clipped.
+    assert pairs.weight.tolist() == [1, 4, 10]  # The weight 1000 is clipped to 10.
     assert len(Pairs.of([], {}.get)) == 0
 
 
@@ -95,7 +95,7 @@ def test_weights_act_as_repetitions_would(suite, one_thread):
 def test_feedback_that_helps_passes(suite, one_thread):
     found = verdict(suite, "random pairs of a class", one_thread)
     assert found.passed
-    assert found.reason == "held-out files gain"
+    assert found.reason == "the ranks in held-out files improve"
     assert found.gain.low > 0
     assert found.gain.mean == pytest.approx(found.after - found.before)
     assert found.agreement.low > 0.5
@@ -103,12 +103,12 @@ def test_feedback_that_helps_passes(suite, one_thread):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in bench.KINDS if "judged" in kind or "fl" in kind])
-def test_noise_and_the_opposite_do_not(suite, one_thread, kind):
+def test_noise_and_flipped_feedback_do_not_pass(suite, one_thread, kind):
     for seed in range(3):
         found = verdict(suite, kind, one_thread, seed=seed)
         assert not found.passed
         if "flipped" in kind:
-            assert found.reason.startswith("the feedback contradicts what is known")
+            assert found.reason.startswith("the feedback contradicts the ranking without it")
 
 
 def test_few_files_are_not_enough(suite, one_thread):

@@ -48,7 +48,7 @@ def test_files_without_feedback_never_get_worse(one_thread, real_model, kind):
 
 
 class Task:
-    """A task of search: a test must be found by one of its class, among eight of other classes."""
+    """Search tasks: find a test of the query's class among eight tests of other classes."""
 
     def __init__(self, folder, model, count=200):
         suite, rng = labelled(folder, model), np.random.default_rng(0)

@@ -69,7 +69,7 @@ def states_on_disk(folder, act):
 def test_a_kill_at_any_moment_leaves_a_whole_version_active(
     store, adaptation, one_thread, tmp_path
 ):
-    """The old version is active, or the new one, and can be loaded."""
+    """Either the old or the new version is active, and it can be loaded."""
     store.activate(store.add(adaptation, "model", {}))
     adaptation.adapter.update(*normal(2, 16))
     vectors, active = normal(3, 16), []
@@ -84,12 +84,13 @@ def test_a_kill_at_any_moment_leaves_a_whole_version_active(
         assert np.isfinite(left.load(version, one_thread)(vectors)).all()
         assert {1, version.number} <= {whole.number for whole in left.history()}
         active.append(version.number)
-    # Whitening, adapter, facts and the list of active versions, each written beside and renamed.
+    # The whitening, the adapter, the facts and the list of active versions are four files. Each is
+    # written under another name first, and then renamed.
     assert len(states) > 8
     assert active == [1] * (len(states) - 1) + [2]
 
 
-def test_what_is_half_written_is_no_version(store, adaptation):
+def test_a_half_written_version_is_ignored(store, adaptation):
     store.activate(store.add(adaptation, "model", {}))
     (store.folder / "0002").mkdir()
     adaptation.save(store.folder / "0002")
@@ -98,7 +99,7 @@ def test_what_is_half_written_is_no_version(store, adaptation):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1, 0]", b'["1"]', b"[true]", b"[7]"])
-def test_damage_is_said(store, adaptation, content):
+def test_a_damaged_list_of_active_versions_is_refused(store, adaptation, content):
     store.add(adaptation, "model", {})
     (store.folder / "active").write_bytes(content)
     with pytest.raises(fw.CorruptFileError):

@@ -1,4 +1,4 @@
-"""`flashwasm feedback`, and the tests at random that `flashwasm similar` logs."""
+"""`flashwasm feedback`, and the log of tests that `flashwasm similar` draws at random."""
 
 import json
 import os
@@ -86,7 +86,7 @@ def test_a_log_that_cannot_be_written_is_one_line(suite, monkeypatch):
 
 
 @pytest.mark.usefixtures("suite")
-def test_what_similar_shows_at_random_is_logged(tmp_path):
+def test_tests_that_similar_draws_at_random_are_logged(tmp_path):
     tiny_bert.write(tmp_path / "model")
 
     def propensities(*options):
@@ -97,7 +97,7 @@ def test_what_similar_shows_at_random_is_logged(tmp_path):
     assert list(propensities().values()) == [1, 1, 1]
     assert not FeedbackLog().path.exists()
     shown = propensities("--explore", 0.4)
-    # One place of three, for one of the three tests below the first two.
+    # The two best tests have two of the places. One of the three others is drawn for the third.
     assert sorted(shown.values()) == [1 / 3, 1, 1]
     for rank, (nodeid, propensity) in enumerate(shown.items(), 1):
         done = invoke("feedback", "accept", "test_add_edge", nodeid, "--json")

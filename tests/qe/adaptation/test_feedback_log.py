@@ -1,4 +1,4 @@
-"""The feedback log: what is written comes back, the last verdict counts, nothing is changed."""
+"""The feedback log: judgements come back, the last verdict counts, and no row can be changed."""
 
 import sqlite3
 
@@ -32,7 +32,7 @@ def test_the_last_verdict_on_a_pair_counts(log):
     assert [(j.query, j.accepted) for j in log.judgements("suite")] == [(A, False), (B, True)]
 
 
-def test_rank_and_propensity_are_those_of_when_it_was_shown(log):
+def test_rank_and_propensity_come_from_the_last_time_the_test_was_shown(log):
     for propensity in (0.25, 0.125):
         log.add_shown("suite", A, "a", [Shown(C, 1, 1.0), Shown(B, 2, propensity)])
     written = log.add("suite", Judgement(A, B, accepted=False))

@@ -77,10 +77,12 @@ def test_without_coverage_the_texts_decide():
     ranked = rank_tests(SuiteIndex.build("."), [change(path="price.py", text=text)])
     assert names(ranked)[0] == "test_total_price"
     assert {one.level for one in ranked} == {4}
-    assert re.fullmatch(r"its text is [+-]\d\.\d deviations .*", ranked[0].reason)
+    assert re.fullmatch(
+        r"the similarity of its text is [+-]\d\.\d standard deviations .*", ranked[0].reason
+    )
 
 
-def test_files_named_after_a_changed_one_come_before_those_with_a_like_text(folder):
+def test_files_named_after_a_changed_file_come_before_those_with_similar_text(folder):
     for name in ("a/test_graph.py", "b/tests/test_graph.py", "b/graph_test.py", "test_other.py"):
         (folder / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "tests" / name).write_text("def test_x(): total_price")
@@ -119,14 +121,14 @@ def test_tests_that_run_changed_lines_come_first():
     # Three tests run line 5 and one runs line 2, so line 2 counts more.
     ranked = rank_tests(index, [change(old_lines={2})], coverage_of(COVERED))
     assert names(ranked)[0] == "test_add_item"
-    # The database may not name a test by a longer path than the suite does.
+    # Paths of the database may be shorter than those of the suite, but not longer.
     below = {"x/" + name: lines for name, lines in COVERED.items()}
     assert rank_tests(index, [change(old_lines={6})], coverage_of(below))[0].level == 3
     new = change(path="new.py", old_path="new.py", new_lines={1})
     assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {4}
 
 
-def test_a_test_that_is_edited_comes_before_all():
+def test_an_edited_test_comes_before_all_others():
     edited = change(path="test_shop.py", old_path="test_shop.py", new_lines={6})
     ranked = rank_tests(SuiteIndex.build("."), [edited], coverage_of(COVERED))
     assert (names(ranked)[0], ranked[0].reason) == ("test_total_price", "the change touches it")
@@ -214,8 +216,8 @@ def test_dry_run_prints_the_tests_with_reasons(database):
     assert result.exit_code == 0
     lines = dict(line.split("\t") for line in result.stdout.splitlines())
     assert lines == {
-        "test_shop.py::test_add_item": f"it runs {'shop.py'}:5",
-        "test_shop.py::test_total_price": f"it runs {'shop.py'}:5",
+        "test_shop.py::test_add_item": "it runs shop.py:5",
+        "test_shop.py::test_total_price": "it runs shop.py:5",
     }
     assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
     document = json.loads(invoke(*arguments, "--budget", 1, "--json", stdin=DIFF).stdout)
@@ -266,7 +268,7 @@ def test_pytest_runs_the_selected_tests(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("unidiff")
-def test_bad_arguments_and_empty_selections_have_their_exit_codes(folder):
+def test_bad_arguments_exit_with_2_and_empty_selections_with_1(folder):
     (folder / "x.diff").write_text(DIFF)
     for arguments, status in (
         (["--diff", "no.diff"], 2),

@@ -19,8 +19,8 @@ def invoke(*arguments):
     return result
 
 
-def test_commands(database):
-    assert database
+@pytest.mark.usefixtures("database")
+def test_commands_print_text_and_json():
     assert invoke("who", "lib.py:1-2,6").stdout.splitlines() == [
         "6\tt.py::test_sign",
         "6\tt.py::test_sign_again",
@@ -62,7 +62,7 @@ def test_commands_explain(database):
     assert invoke("gap", "--explain").stdout.splitlines()[3] == "    it runs: 6-7"
 
 
-def test_fixtures_are_told_from_the_test(folder):
+def test_lines_of_fixtures_are_listed_apart(folder):
     index = index_of({"t.py::a|setup": {"lib.py": [1, 2]}, "t.py::a|run": {"lib.py": [2, 4]}})
     file = folder / "coverage.fw"
     index.save(file)
@@ -76,7 +76,7 @@ def test_fixtures_are_told_from_the_test(folder):
     ("lines", "text"),
     [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")],
 )
-def test_ranges(lines, text):
+def test_lines_are_printed_as_ranges(lines, text):
     assert format_lines(lines) == text
 
 
@@ -97,8 +97,8 @@ def test_ranges(lines, text):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_nothing_found_and_bad_input(database, arguments, status, message):
-    assert database
+@pytest.mark.usefixtures("database")
+def test_nothing_found_exits_with_1_and_bad_input_with_2(arguments, status, message):
     result = invoke(*arguments)
     assert (result.exit_code, result.stdout) == (status, "")
     assert re.search(message, result.stderr)

@@ -12,7 +12,7 @@ from coverage_data import LIBRARY
 from flashwasm.qe import CoverageIndex
 
 
-def test_what_coverage_wrote(database):
+def test_a_database_that_coverage_wrote_is_read(database):
     index = CoverageIndex.load(database)
     assert index.tests == [f"t.py::test_{n}" for n in ("box", "sign", "sign_again", "small")]
     assert index.who("lib.py", range(20)) == {
@@ -49,13 +49,15 @@ def test_databases_that_are_refused(database, folder):
         damaged.execute("update line_bits set file_id = 99")
     damaged.close()
     for name in ("truncated", "foreign", "other", "later", "damaged"):
-        with pytest.raises(fw.CorruptFileError, match=r"database|schema is version 99"):
+        with pytest.raises(
+            fw.CorruptFileError, match=rf"{name}.* database|{name}: the schema is version 99"
+        ):
             CoverageIndex.load(name)
     with pytest.raises(fw.ShapeError, match="does not exist"):
         CoverageIndex.load("no")
 
 
-def test_a_database_without_contexts(folder):
+def test_a_database_without_contexts_is_refused(folder):
     coverage = pytest.importorskip("coverage")
     data = coverage.CoverageData(str(folder / ".coverage"))
     data.add_lines({"lib.py": [1]})
@@ -65,7 +67,7 @@ def test_a_database_without_contexts(folder):
         CoverageIndex.load(".coverage")
 
 
-def test_a_real_run(folder):
+def test_the_database_of_a_real_run_is_read(folder):
     pytest.importorskip("coverage")
     (folder / "lib.py").write_text(LIBRARY)
     (folder / "test_lib.py").write_text(

@@ -1,4 +1,4 @@
-"""The index of coverage: the tests of a line, near tests, and tests with the same lines."""
+"""The index of coverage: tests that run a line, similar lines, or the same lines."""
 
 import numpy as np
 import pytest
@@ -17,13 +17,13 @@ ROWS = {
 }
 
 
-def test_who():
+def test_tests_are_found_by_the_lines_that_they_run():
     index = index_of(ROWS)
     assert index.tests == ["t.py::a", "t.py::b[x|y]", "t.py::c", "t.py::d", "t.py::e"]
     assert index.who("lib.py", [2, 99, 0]) == {"t.py::a": [2], "t.py::b[x|y]": [2]}
     assert list(index.who("./lib.py", [6, 7])) == ["t.py::c", "t.py::d"]
-    assert index.who("src/lib.py", [15]) == {"t.py::a": [15]}  # Its fixture.
-    assert index.who("lib.py", [1]) == {}  # What ran outside tests.
+    assert index.who("src/lib.py", [15]) == {"t.py::a": [15]}  # Its fixture runs line 15.
+    assert index.who("lib.py", [1]) == {}  # It ran outside of tests.
     assert index.tested("lib.py") == {2, 6, 7, 15}
     assert index.lines_of("t.py::c") == [("lib.py", 6), ("lib.py", 7), ("other.py", 3)]
 
@@ -54,7 +54,7 @@ def test_nearest_agrees_with_a_matrix():
         assert found == pytest.approx(expected)
 
 
-def test_identical_rows():
+def test_tests_with_the_same_lines_are_grouped():
     index = index_of(ROWS)
     assert index.identical() == [["t.py::a", "t.py::b[x|y]"]]
     assert index.identical(without=["other.py"]) == [["t.py::a", "t.py::b[x|y]"]]
@@ -72,12 +72,12 @@ def test_identical_rows():
         (lambda i: i.nearest("a", 0), "k: expected at least 1"),
     ],
 )
-def test_what_is_not_there(call, message):
+def test_unknown_names_and_counts_are_refused(call, message):
     with pytest.raises(fw.ShapeError, match=message):
         call(index_of(ROWS))
 
 
-def test_names_that_several_have():
+def test_ends_of_several_names_are_refused():
     rows = {"a/t.py::x": {"a/lib.py": [1]}, "b/t.py::x": {"b/lib.py": [1]}}
     index = index_of(rows, files=("a/lib.py", "b/lib.py"))
     with pytest.raises(fw.ShapeError, match=r"'x' may be a/t\.py::x, b/t\.py::x"):

@@ -8,7 +8,7 @@ from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps
 
 
-def test_gaps(database, folder):
+def test_gaps_have_their_lines_risk_and_nearest_test(database, folder):
     index = CoverageIndex.load(database)
     gaps, absent = find_gaps(index, folder)
     assert absent == []
@@ -29,7 +29,7 @@ def test_gaps(database, folder):
     assert find_gaps(index, folder) == ([], [str(folder / "lib.py")])
 
 
-def test_a_function_that_nothing_runs_has_its_neighbour_to_extend(folder):
+def test_a_function_that_no_test_runs_names_the_test_of_the_nearest_lines(folder):
     (folder / "lib.py").write_text(LIBRARY)
     rows = {"t.py::small": {"lib.py": [2]}, "t.py::box": {"lib.py": [14, 15]}}
     gaps, _ = find_gaps(index_of(rows, files=("lib.py",)), folder)

@@ -25,7 +25,7 @@ def invoke(*arguments):
     return result
 
 
-def test_commands(folder, reports):
+def test_cluster_learn_and_match(folder, reports):
     report = reports / "long.xml"
     result = invoke("cluster", report)
     assert result.exit_code == 0
@@ -48,7 +48,7 @@ def test_commands(folder, reports):
 
 
 @pytest.mark.parametrize("report", ["long.xml", "long.txt"])
-def test_what_is_piped_in(reports, report):
+def test_a_report_may_be_piped_in(reports, report):
     path = reports / report
     expected = invoke("cluster", path).stdout
     result = CliRunner().invoke(main, ["defects", "cluster", "-"], input=path.read_bytes())
@@ -76,7 +76,7 @@ def test_commands_explain(reports):
     assert not {"example", "shared_identifiers"} & found.keys()
 
 
-def test_nothing_failed(folder):
+def test_a_report_without_failures_exits_with_1(folder):
     (folder / "x.xml").write_text('<testsuite><testcase name="a"/></testsuite>')
     FailureLibrary("x.db", create=True)
     for arguments in (
@@ -99,7 +99,7 @@ def test_nothing_failed(folder):
     ],
     ids=" ".join,
 )
-def test_bad_input(folder, arguments):
+def test_bad_input_exits_with_2(folder, arguments):
     (folder / "bad.xml").write_text("<html/>")
     (folder / "fine.txt").write_text(failure().text)
     FailureLibrary("x.db", create=True)

@@ -8,7 +8,7 @@ import flashwasm as fw
 from flashwasm.qe import read_failure, read_failures
 from flashwasm.qe.defects.pytest_output import split_output
 
-# Of each test: exception, file and function.
+# Exception, file and function of each test.
 EXPECTED = {
     "test_parse": ("ValueError", "shop.py", "parse"),
     "test_parse_again": ("ValueError", "shop.py", "parse"),
@@ -32,18 +32,18 @@ def signatures(failures):
 
 @pytest.mark.parametrize("kind", ["txt", "xml"])
 @pytest.mark.parametrize("style", ["long", "short", "native", "auto"])
-def test_what_pytest_wrote(reports, style, kind):
+def test_reports_and_output_of_pytest_are_read(reports, style, kind):
     # The output has colours, which may stand inside a line and inside a heading.
     path = reports / f"{style}.{kind}"
     assert signatures(read_failures(path)) == EXPECTED
 
 
-def test_colours_are_no_part_of_it(reports):
+def test_colours_are_removed(reports):
     assert b"\x1b[" in (reports / "long.txt").read_bytes()
     assert all("\x1b" not in one.failure.text for one in read_failures(reports / "long.txt"))
 
 
-def test_line_style(reports):
+def test_a_line_of_the_line_style_is_read(reports):
     line = re.findall(r".*shop\.py:\d+: ZeroDivision.*", (reports / "line.txt").read_text())[0]
     failure = read_failure(line)
     assert (failure.exception, failure.message) == ("ZeroDivisionError", "division by zero")
@@ -56,7 +56,7 @@ def test_messages_and_causes(reports):
     assert of["test_own"].message.startswith("it is 2")
 
 
-def test_a_failure_and_an_error_and_no_text(folder):
+def test_a_test_with_a_failure_and_an_error_counts_twice(folder):
     (folder / "x.xml").write_text(
         '<testsuite><testcase classname="a.B" name="test"><failure message="" type="x.OwnError"/>'
         '<error message="KeyError: 1">not a traceback</error></testcase>'
@@ -85,7 +85,7 @@ def test_output_without_failures():
         (b"<?xml version='1.0'?>\xff\xfe", "not a whole JUnit report"),
     ],
 )
-def test_foreign_files(folder, content, message):
+def test_foreign_files_are_refused(folder, content, message):
     (folder / "x.xml").write_bytes(content)
     with pytest.raises(fw.CorruptFileError, match=message):
         read_failures("x.xml")
@@ -93,7 +93,7 @@ def test_foreign_files(folder, content, message):
         read_failures("y.xml")
 
 
-def test_a_text_that_is_too_large(folder):
+def test_a_text_that_is_too_large_is_refused(folder):
     with (folder / "x.log").open("wb") as file:
         file.truncate(1 << 30)
     with pytest.raises(fw.ShapeError, match="expected a traceback of at most"):

@@ -20,7 +20,7 @@ def test_groups_say_why(reports):
     assert cluster_failures([]) == []
 
 
-def test_new_known_regressed():
+def test_failures_are_new_known_or_regressed():
     library = FailureLibrary("defects.db", create=True)
     assert library.match(failure()).evidence == "the library is empty"
     assert library.learn("bad numbers", [failure(), failure()], note="see issue 12") == 1
@@ -37,7 +37,7 @@ def test_new_known_regressed():
     assert again.match(failure()).status == "known"
 
 
-def test_a_text_alike_in_another_frame():
+def test_a_similar_text_in_another_frame_is_the_same_defect():
     pytest.importorskip("sklearn")
     library = FailureLibrary("defects.db", create=True)
     long = "numbers = [convert(part) for part in parts if part.strip()]; "
@@ -45,10 +45,10 @@ def test_a_text_alike_in_another_frame():
     library.learn("other", [failure("KeyError", "look_up", "'k'")])
     found = library.match(failure(function="parse_all", extra=long, message="parts are empty"))
     assert (found.status, found.defect) == ("known", "parts")
-    assert found.evidence == "the same ValueError with a text alike"
+    assert found.evidence == "the same ValueError with a similar text"
     found = library.match(failure("TypeError", "parse_all", "parts are empty", extra=long))
     assert (found.status, found.defect) == ("new", "parts")
-    assert "the nearest text is parts's (" in found.evidence
+    assert "the most similar text is of parts (" in found.evidence
 
 
 def test_without_scikit_learn_frames_decide(monkeypatch):
@@ -78,11 +78,11 @@ def test_libraries_that_are_refused(folder):
     content = (folder / "whole.db").read_bytes()
     (folder / "truncated.db").write_bytes(content[: len(content) // 2])
     for name in ("foreign", "other.db", "truncated.db"):
-        with pytest.raises(fw.CorruptFileError, match=r"is no (whole )?library"):
+        with pytest.raises(fw.CorruptFileError, match=r"is not a (whole )?library"):
             FailureLibrary(name)
 
 
-def test_what_a_new_failure_was_compared_with():
+def test_a_new_failure_names_the_most_similar_defect():
     pytest.importorskip("sklearn")
     library = FailureLibrary("defects.db", create=True)
     library.learn("numbers", [failure()], note="see issue 12")

@@ -1,4 +1,4 @@
-"""JUnit XML of any size and from anyone: little memory, and no entity that grows or fetches."""
+"""JUnit XML of any size and origin: memory stays small, and entities neither grow nor fetch."""
 
 import tracemalloc
 
@@ -24,7 +24,7 @@ def test_entities_that_grow_are_refused(tmp_path):
         read_failures(path)
 
 
-def test_nothing_is_fetched(tmp_path):
+def test_external_entities_are_not_fetched(tmp_path):
     (tmp_path / "secret").write_text("KeyError: secret")
     case = '<testcase name="a"><failure>&e;</failure></testcase>'
     doctype = f'<!DOCTYPE x [<!ENTITY e SYSTEM "{(tmp_path / "secret").as_uri()}">]>'
@@ -44,8 +44,8 @@ def test_memory_does_not_grow_with_the_report(tmp_path):
     assert peaks[1] < 1.5 * peaks[0]
 
 
-def test_what_stands_inside_a_failure_is_read_whole(tmp_path):
-    """Elements are dropped once they are read, but not those of a test case before its end."""
+def test_the_content_of_a_failure_is_read_whole(tmp_path):
+    """Elements are dropped once they are read, but those inside a test case only at its end."""
     failure = "<failure>lib.py:7: in <b>add</b>\n    x\n<i>E   KeyError: 1</i></failure>"
     content = f'<testcase name="a"><properties><property/></properties>{failure}</testcase>' * 2
     found = read_failures(report(tmp_path / "x.xml", content))

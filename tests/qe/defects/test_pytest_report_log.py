@@ -79,7 +79,7 @@ def logs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("style", ["long", "short"])
-def test_failures(logs, style):
+def test_failures_and_times_are_read(logs, style):
     log = logs / f"{style}.jsonl"
     found = {one.test: one.failure for one in read_failures(log)}
     assert {test: failure.signature for test, failure in found.items()} == FRAMES
@@ -90,14 +90,14 @@ def test_failures(logs, style):
 
 
 @pytest.mark.parametrize("style", ["line", "native"])
-def test_styles_that_say_less(logs, style):
+def test_styles_without_functions_still_give_exception_and_file(logs, style):
     found = {one.test: one.failure.signature for one in read_failures(logs / f"{style}.jsonl")}
     assert found.keys() == FRAMES.keys()
     assert [found[test][0] for test in FRAMES] == [FRAMES[test][0] for test in FRAMES]
     assert found["test_x.py::test_inner"][1].endswith("lib.py")
 
 
-def test_commands(logs, tmp_path, monkeypatch):
+def test_commands_read_the_log(logs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     log, invoke = logs / "long.jsonl", CliRunner().invoke
     clusters = json.loads(invoke(main, ["defects", "cluster", str(log), "--json"]).stdout)
@@ -112,14 +112,14 @@ def test_commands(logs, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "line", ['{"$report_type": "TestReport", "nodeid": 1', '{"$report_type": "TestReport"}', "[1]"]
 )
-def test_a_damaged_log(tmp_path, line):
+def test_a_damaged_log_is_refused(tmp_path, line):
     path = tmp_path / "log"
     path.write_text('{"pytest_version": "9", "$report_type": "SessionStart"}\n' + line)
     with pytest.raises(fw.CorruptFileError, match="is not a whole report log: line 2"):
         read_failures(path)
 
 
-def test_a_text_of_powershell(tmp_path):
+def test_utf_16_text_of_powershell_is_read(tmp_path):
     (tmp_path / "a.txt").write_text("lib.py:7: in add\n    x\nE   KeyError: 1", "utf-16")
     (found,) = read_failures(tmp_path / "a.txt")
     assert found.failure.signature == ("KeyError", "lib.py", "add")

@@ -36,7 +36,7 @@ def recursive():
         (lambda: sys.exit(3), "SystemExit", "3", ()),
     ],
 )
-def test_pythons_own(function, exception, message, causes):
+def test_tracebacks_of_python_are_read(function, exception, message, causes):
     failure = read_failure("2026-11-23 ERROR: something\n" + caught(function))
     assert (failure.exception, failure.message, failure.causes) == (exception, message, causes)
     assert failure.frames[-1].path == __file__
@@ -68,14 +68,14 @@ def test_exception_groups():
         ("latest/contests.py", True),
     ],
 )
-def test_product_frames(path, is_product):
+def test_frames_of_the_product_are_told_from_others(path, is_product):
     assert Frame(path, 1, "f").is_product is is_product
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n", "all went well", "\x1b[31m", "E", "E   ", "a" * 200_000]
 )
-def test_what_is_no_traceback(text):
+def test_texts_without_a_traceback_have_no_exception(text):
     failure = read_failure(text)
     assert (failure.exception, failure.frames, failure.place) == ("", (), None)
     assert len(failure.text) <= 1 << 16

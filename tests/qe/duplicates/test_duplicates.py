@@ -198,7 +198,7 @@ def test_next_number_of_one_backwards():
     number = g(1)
     assert number == 0
 """
-# Lines of lib.py that each of these tests runs, in order: only the last test runs another one.
+# Lines of lib.py that each of these tests runs: only the last test runs a different one.
 LINES_RUN = [[2], [2], [2], [4]]
 
 
@@ -214,7 +214,7 @@ def test_tests_with_the_same_coverage_and_similar_text_are_a_group(folder):
         "test_next_number_of_one",
         "test_next_number_of_one_is_more",
     ]
-    assert "they run the same lines, and their texts are alike (0." in group.reason
+    assert "they run the same lines, and their texts are similar (0." in group.reason
 
 
 def test_broken_and_changed_files_are_left_out(folder):
@@ -295,7 +295,7 @@ def test_command_refuses_a_foreign_database(folder, content, message):
 
 
 def test_an_assertion_method_of_a_class_belongs_to_that_class(tmp_path):
-    """The name assert_deprecated begins like those of unittest, which does not define it."""
+    """The name begins like the assertion methods of unittest, but unittest does not define it."""
     body = "    def test_a(self): self.assert_deprecated(lambda: [][0])\n"
     (tmp_path / "test_it.py").write_text(
         f"class TestA:\n    message = 'a'\n{body}class TestB:\n    message = 'b'\n{body}"

@@ -44,7 +44,7 @@ def test_rows_come_back(tmp_path_factory, rows):
         ([1, WIDTH], [0, 2], "is out of range"),
     ],
 )
-def test_rows_that_contradict_each_other(tmp_path, values, ends, message):
+def test_rows_that_contradict_each_other_are_refused(tmp_path, values, ends, message):
     sections = {"lines": np.array(values, np.int64), "lines.ends": np.array(ends, np.int64)}
     file = stored(tmp_path / "file", **sections)
     with pytest.raises(fw.CorruptFileError, match=message):
@@ -71,19 +71,19 @@ def test_documents_come_back(tmp_path):
         ("pairs", [["a", "b", "c"]], "x is no list of pairs"),
     ],
 )
-def test_values_of_another_form(tmp_path, method, value, message):
+def test_values_of_another_form_are_refused(tmp_path, method, value, message):
     file = stored(tmp_path / "file")
     with pytest.raises(fw.CorruptFileError, match=message):
         getattr(file, method)("x", value)
 
 
-def test_numbers_that_are_not_finite(tmp_path):
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
     file = stored(tmp_path / "file", idf=np.float32([1, np.nan]))
     with pytest.raises(fw.CorruptFileError, match="a number that is not finite"):
         file.floats("idf", (2,))
 
 
-def test_a_file_of_another_kind(tmp_path):
+def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "file"
     assert not is_index(path)
     stored(path)

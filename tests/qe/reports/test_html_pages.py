@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 class Reader(HTMLParser):
-    """Reads a page; tags must be closed in order, and none may load or run anything."""
+    """Reads a page; checks that tags are closed in order, and that none loads or runs anything."""
 
     def __init__(self, page):
         super().__init__()
@@ -64,7 +64,7 @@ def page_of(*arguments):
     return Reader(page)
 
 
-def test_duplicates(folder):
+def test_the_page_of_duplicates(folder):
     page = page_of("duplicates", folder)
     assert "test_x.py::test_a" in page.text
     assert "the same body: 1" in page.text
@@ -72,20 +72,20 @@ def test_duplicates(folder):
     assert page.tags.count("details") == 2
 
 
-def test_duplicates_of_nothing(folder):
+def test_the_page_of_a_suite_without_duplicates(folder):
     (folder / "test_x.py").write_text("")
     groups = find_duplicates(collect(folder).tests)
     assert Reader(duplicates_page(groups, folder)).tags.count("details") == 0
 
 
-def test_clusters(folder):
+def test_the_page_of_failures(folder):
     (folder / "a.txt").write_text(FAILURE)
     page = page_of("defects", "cluster", "a.txt")
     assert "1 failures in 1 groups" in page.text
     assert "no '<b>&\ufffdy'" in page.text
 
 
-def test_gaps(folder):
+def test_the_page_of_gaps(folder):
     (folder / "lib.py").write_text("def f(x):\n    if x:\n        return '<'\n    return 1\n")
     lines = {(0, 0): np.array([1, 2, 4])}
     CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], lines)).save("coverage.fw")
@@ -95,18 +95,19 @@ def test_gaps(folder):
     assert page.tags.count("tr") == 2
 
 
-def test_without_jinja2_a_command_says_how_to_get_it(folder, monkeypatch):
+def test_without_jinja2_a_command_says_how_to_get_it_before_it_searches(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr("flashwasm.cli.duplicates.collect", None)
     with pytest.raises(fw.CapabilityError, match=r'pip install "flashwasm\[qe\]"'):
         duplicates_page([], folder)
     result = CliRunner().invoke(main, ["duplicates", str(folder), "--html", "page.html"])
     assert result.exit_code == 2
-    assert "Jinja2 is not installed" in result.stderr
+    assert "Jinja2 cannot be imported" in result.stderr
     assert not (folder / "page.html").exists()
 
 
 def test_text_is_no_template(folder):
-    """Braces in a finding are text, and are not run."""
+    """Jinja2's braces in a finding stay text, and are not evaluated."""
     (folder / "a.txt").write_text("lib.py:7: in add\nE   KeyError: {{ 7 * 7 }} {% if x %}")
     page = page_of("defects", "cluster", "a.txt")
     assert "{{ 7 * 7 }} {% if x %}" in page.text

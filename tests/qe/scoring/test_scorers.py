@@ -34,7 +34,7 @@ def test_few_or_equal_vectors_are_whitened_to_finite_numbers(rows):
     rows = rows.astype(np.float32)
     _, unit = whiten_collection(rows)
     assert np.isfinite(unit).all()
-    # Equal vectors are all the mean, and become zero. Two others are opposite to each other.
+    # Equal vectors equal their mean and become zero. Two different ones become opposite vectors.
     expected = [0] * len(rows) if np.array_equal(rows[0], rows[-1]) else [1, -1]
     assert np.allclose(unit @ unit[0], expected, atol=1e-6)
 
@@ -68,7 +68,7 @@ def test_scores_are_cosines_of_the_transformed_vectors(runtime):
     assert_same_bits(scorer.scores("a text"), scorer.scores(7))
 
 
-def test_scores_have_the_same_bits_where_the_vectors_do_not_fit_into_linear_memory(one_thread):
+def test_scores_have_the_same_bits_if_the_vectors_do_not_fit_into_linear_memory(one_thread):
     unit = normal(40_000, 24)
     with fw.Runtime(threads=1, max_memory=1 << 22) as small:
         scores = [

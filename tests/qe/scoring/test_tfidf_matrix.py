@@ -1,4 +1,4 @@
-"""The tf-idf matrix beside scikit-learn's, which keeps a vocabulary, and its cache."""
+"""The tf-idf matrix, compared with scikit-learn's, which keeps a vocabulary, and its cache."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_cosines_between_texts_are_those_of_queries():
 
 
 @pytest.mark.usefixtures("sklearn_text")
-def test_one_text_and_texts_without_terms():
+def test_one_text_and_texts_without_terms_have_finite_scores():
     assert TfIdfMatrix("characters", ["abc def"]).scores(0) == pytest.approx([1])
     assert TfIdfMatrix("structure", ["(", "x"]).scores(0).tolist() == [0, 0]
 

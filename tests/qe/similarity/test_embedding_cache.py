@@ -102,7 +102,7 @@ def test_a_damaged_cache_is_made_anew(build, folders, embedded, damage, warning)
 
 @pytest.mark.parametrize("obstacle", ["a file", "a folder in the file's place"])
 def test_a_cache_that_cannot_be_written_is_a_warning(build, folders, monkeypatch, obstacle):
-    """A file is in the way, since missing permissions would not stop a test that root runs."""
+    """Put something in the way: a lack of permissions would not stop a test that root runs."""
     expected = build(cache=False).similar("test_one")
     if obstacle == "a file":
         (folders / "occupied").write_text("kept")
@@ -139,7 +139,7 @@ def test_an_interrupted_run_keeps_what_it_embedded(build, monkeypatch, embedded)
 
 def test_a_killed_run_keeps_the_vectors_that_it_saved(build, embedded, monkeypatch):
     monkeypatch.setattr(embedder_module, "_TEXTS_AT_ONCE", 2)
-    # The cache is saved after each batch, since a killed process can write nothing at its end.
+    # Save after each batch, because a killed process cannot save at its end.
     monkeypatch.setattr(embedder_module, "_BETWEEN_SAVES", 0)
     encode, save = fw.SentenceEncoder.encode, EmbeddingCache.save
     saves = []
@@ -191,7 +191,7 @@ def vector(key):
     return np.frombuffer(key, np.uint8)[:8].astype(np.float32)
 
 
-# A process that saves 20 times, after each vector, as a run that is interrupted so often would.
+# Code of a process that saves after each of its 20 vectors.
 WRITER = """
 import sys; sys.path[:0] = {path!r}
 from pathlib import Path
@@ -250,7 +250,7 @@ def test_queries_are_cached_in_a_file_of_their_own(folders, build, monkeypatch, 
     assert len(embedded) == 1
 
 
-def test_the_least_recently_used_go_first(folders):
+def test_the_least_recently_used_vectors_are_dropped_first(folders):
     keys = [key("old", i) for i in range(5)]
     for i, used in [(0, []), (1, []), (2, [0]), (3, [])]:
         cache = EmbeddingCache(folders / "cache.bin", most=3)

@@ -1,4 +1,4 @@
-"""Tests shown at random, each with the probability with which it is shown."""
+"""Results that are drawn at random, each with the probability with which it is shown."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 
 def test_nothing_is_random_unless_asked_for():
     assert explore_ranking([4, 2, 9], 2, 0.0) == [(4, 1.0), (2, 1.0)]
-    # There is nothing below to draw from.
+    # No results are left below the first three, so nothing is drawn.
     assert explore_ranking([4, 2, 9], 3, 1.0, seed=0) == [(4, 1.0), (2, 1.0), (9, 1.0)]
     for share in (-0.1, 1.1, float("nan")):
         with pytest.raises(fw.ShapeError, match="explore"):
@@ -27,7 +27,7 @@ def test_propensities_are_how_often_a_test_is_shown(k, share):
         claimed |= dict(shown)
     assert sum(claimed.values()) == pytest.approx(k)
     for i, propensity in claimed.items():
-        # Five standard deviations.
+        # A share of the rounds may deviate from its probability by five standard deviations.
         bound = 5 * (propensity * (1 - propensity) / rounds) ** 0.5
         assert abs(counts[i] / rounds - propensity) <= bound
 

@@ -93,7 +93,7 @@ def test_of_several_equal_tests_only_the_query_is_left_out(build, suite):
     assert match.nodeid == "suite/test_copies.py::Test0::test_x"
 
 
-def test_an_inherited_test_is_asked_about_by_any_of_its_names(build, suite):
+def test_an_inherited_test_is_found_by_any_of_its_node_ids(build, suite):
     source = "class TestA:\n    def test_x(self): ...\n    def test_y(self): ...\n"
     (suite / "test_child.py").write_text(source + "class TestB(TestA): ...\n")
     index = build(suite / "test_child.py")
@@ -115,12 +115,12 @@ def test_an_inherited_test_is_asked_about_by_any_of_its_names(build, suite):
         (" \n", "query is empty"),
     ],
 )
-def test_queries_that_name_no_one_test(build, query, message):
+def test_queries_that_name_no_single_test_are_refused(build, query, message):
     with pytest.raises(fw.ShapeError, match=message):
         build().similar(query)
 
 
-def test_candidates_are_named_up_to_ten(build, suite):
+def test_an_error_names_up_to_ten_candidates(build, suite):
     source = "".join(f"class Test{i}:\n    def test_x(self): ...\n" for i in range(12))
     (suite / "test_many.py").write_text(source)
     with pytest.raises(fw.ShapeError, match=r"12 node ids: (\S+::test_x, ){10}\.\.\.; give more"):
@@ -155,11 +155,11 @@ def test_an_empty_suite(build, folders, monkeypatch):
     ],
 )
 def test_words_of_a_source(source, words):
-    # Keywords are left out also as parts of names, as "assert" is here.
+    # Keywords are left out even if they are parts of names, such as "assert" here.
     assert extract_words(source) == words.replace("assert ", "")
 
 
-# A process of its own, since pytest's has threads, with which a fork is not safe.
+# This runs in a process of its own, because a fork is not safe in pytest's, which has threads.
 FORK = """
 import os, sys
 from flashwasm.qe import SuiteIndex

@@ -32,7 +32,7 @@ def write(folder, files):
 
 
 def collected(folder):
-    """Return all node ids, those under which inherited tests also run included."""
+    """Return all node ids, including those under which classes inherit a test."""
     return sorted(i for test in collect(folder).tests for i in (test.nodeid, *test.also))
 
 
@@ -83,7 +83,7 @@ MODULES = {
         """,
         "TestA::TestB::TestC::test_x TestA::TestB::test_x",
     ),
-    "nested in what is left out": (
+    "nested in a class that is left out": (
         """
         class TestA:
             def __init__(self): ...
@@ -236,7 +236,7 @@ def pytest_collects(path, *, cwd):
     ],
 )
 def test_collects_what_pytest_collects(folders, monkeypatch, path, cwd, settings):
-    """Node ids are relative to pytest's rootdir, also if PATH is a subfolder or a file."""
+    """Node ids are relative to pytest's rootdir, even if PATH is a subfolder or a file."""
     write(folders, SUITE)
     if settings:
         write(folders, {settings: ""})
@@ -294,7 +294,7 @@ def test_source_has_decorators_and_line_is_that_of_def(folders):
     assert method.path == folders / "test_a.py"
 
 
-def test_an_inherited_test_is_one_entry_by_the_class_that_defines_it(folders):
+def test_an_inherited_test_is_one_entry_named_after_the_class_that_defines_it(folders):
     source = "class TestA:\n    def test_x(self): ...\nclass TestB(TestA): ...\n"
     # The file that imports the class is read before the file that defines it.
     write(folders, {"test_1.py": "from test_2 import TestA", "test_2.py": source})

@@ -1,4 +1,4 @@
-"""A workload's object, closed when its test is over."""
+"""Workloads that are disposed of when their test is over."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Attention in pieces: no block, strategy or stored score changes the result."""
+"""Attention in pieces: the result does not depend on blocks, strategy or stored scores."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 
 rng = np.random.default_rng(0)
-# A float32 sum of at most 300 products of standard normal numbers, in another order.
+# Rounding of a float32 sum of at most 300 products of standard normal numbers in another order.
 TOLERANCE = 1e-5
 
 
@@ -27,7 +27,9 @@ SIZES = [
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("workload", ["test-similarity", "code-embedding", "coverage-analysis"])
 @pytest.mark.parametrize("queries", [70, 120])
-def test_blocks_and_strategies_change_no_result(make, workload, causal, fused, sizes, queries):
+def test_blocks_and_strategies_do_not_change_the_result(
+    make, workload, causal, fused, sizes, queries
+):
     attention = make(workload, blocks=sizes, fused_softmax=fused, use_causal_mask=causal)
     q = normal(2, 4, queries, 16)
     expected = fw.attention(q, K, V, causal="bottom_right" if causal else False)
@@ -50,7 +52,7 @@ def test_blocks_and_strategies_change_no_result(make, workload, causal, fused, s
     ],
     ids=str,
 )
-def test_shapes(make, shapes):
+def test_shapes_broadcast_as_those_of_attention(make, shapes):
     q, k, v = (normal(*shape) for shape in shapes)
     result = make().compute_flash_attention(q, k, v)
     expected = fw.attention(q, k, v)

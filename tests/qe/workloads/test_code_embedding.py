@@ -7,7 +7,7 @@ import flashwasm as fw
 from flashwasm import qe
 
 rng = np.random.default_rng(0)
-# A float32 sum of at most 300 products of standard normal numbers, in another order.
+# Rounding of a float32 sum of at most 300 products of standard normal numbers in another order.
 TOLERANCE = 1e-5
 
 
@@ -18,7 +18,7 @@ def normal(*shape):
 @pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dim", [7, 64, 96])
-def test_code_embedding(make, pooling, masked, dim):
+def test_code_embeddings_equal_the_oracle(make, pooling, masked, dim):
     tokens, positions = normal(20, dim), normal(20, dim)
     mask = np.arange(20) % 3 != 1 if masked else None
     attention = make("code-embedding")
@@ -44,8 +44,8 @@ def test_code_embedding(make, pooling, masked, dim):
 
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 70])
 @pytest.mark.parametrize("heads_at_once", [1, 2, 8])
-def test_the_mean_in_blocks_is_that_of_the_states(make, monkeypatch, length, heads_at_once):
-    """The mean needs no product for each query, in blocks that do and do not divide the length."""
+def test_the_mean_in_blocks_is_the_mean_of_the_states(make, monkeypatch, length, heads_at_once):
+    """Compute the mean in blocks whose sizes do and do not divide the length."""
     tokens, zero = normal(length, 192), np.zeros(192, np.float32)
     attention = make("code-embedding")
     blocks = {"heads_per_block": heads_at_once, "query_chunk_size": 32, "kv_chunk_size": 32}
@@ -61,7 +61,7 @@ def test_the_mean_in_blocks_is_that_of_the_states(make, monkeypatch, length, hea
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
 @pytest.mark.parametrize("causal", [False, True])
-def test_what_takes_no_part_changes_nothing(make, pooling, causal):
+def test_masked_tokens_change_nothing(make, pooling, causal):
     attention = make("code-embedding")
     attention.update_config({"use_causal_mask": causal})
     tokens, positions, mask = normal(50, 64), normal(50, 64), rng.random(50) > 0.5
@@ -109,11 +109,11 @@ def test_embeddings_are_cached_up_to_a_bound(make, monkeypatch):
         return attention.generate_code_embedding(tokens[i], np.zeros(8, np.float32), None, pooling)
 
     first = embed(0)
-    first[:] = 0  # The caller's own copy.
+    first[:] = 0  # The caller may change its copy.
     assert np.linalg.norm(embed(0)) == pytest.approx(1)
     assert attention.get_metrics().cache_hit_rate == 1 / 2
     embed(0, "cls")
     embed(1)
     attention.reset_metrics()
-    embed(0)  # The oldest of three, dropped.
+    embed(0)  # The oldest of three was dropped.
     assert attention.get_metrics().cache_hit_rate == 0

@@ -40,7 +40,7 @@ def test_indexed_coverage_is_exact_below_the_crossover_and_a_graph_above(make, m
         attention.search_coverage(rows[5, 1:], many)
 
 
-def test_the_crossover_of_coverage_is_the_graphs(make):
+def test_the_crossover_of_coverage_is_that_of_the_graph(make):
     rows = rng.random((2401, 8)).astype(np.float32)
     index = make("coverage-analysis").index_coverage(rows)
     assert (index.exact, index.reason) == (False, "2401 vectors, more than 2400 = 24 max(ef, k)")

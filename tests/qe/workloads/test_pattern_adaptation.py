@@ -31,17 +31,19 @@ def test_a_pattern_is_adapted_step_by_step(make):
         attention.adapt_pattern(pattern, target, reward=-1.0)
 
 
-def test_a_hit_is_no_adaptation(make):
+def test_a_pattern_without_a_step_may_come_from_the_cache(make):
     attention = make("test-similarity")
     pattern = vector(16)
     attention.adapt_pattern(pattern, vector(16, seed=1))
-    assert attention.get_metrics().cache_hit_rate is None  # A step asks nothing of the cache.
+    assert (
+        attention.get_metrics().cache_hit_rate is None
+    )  # A training step does not look into the cache.
     known = attention.adapt_pattern(pattern)
     assert (known.adapted, known.cached, known.loss) == (False, True, None)
     other = attention.adapt_pattern(vector(16, seed=2))
     assert (other.adapted, other.cached) == (False, False)
     assert attention.get_metrics().cache_hit_rate == 1 / 2
-    known.pattern[:] = 0  # The caller's own copy.
+    known.pattern[:] = 0  # The caller may change its copy.
     np.testing.assert_array_equal(
         attention.adapt_pattern(vector(16, seed=2)).pattern, other.pattern
     )
@@ -68,8 +70,8 @@ def test_adaptation_that_is_not_enabled_raises(make, monkeypatch):
 
 
 @pytest.mark.parametrize("field", [f for f in qe.SonaConfig._fields if f != "enabled"])
-def test_every_setting_of_adaptation_acts(make, monkeypatch, field):
-    """Give one field another value: exactly the measurement that it is for changes."""
+def test_every_setting_of_adaptation_has_an_effect(make, monkeypatch, field):
+    """Change one field: exactly the measurement that depends on it changes."""
     seen = []
     for settings in (SONA, SONA | {field: OTHER[field]}):
         monkeypatch.setattr(TABLE, {"code-embedding": qe.SonaConfig(**settings)})

@@ -1,4 +1,4 @@
-"""`QEFlashAttention`: settings that each change what runs, metrics, its end, and benchmarks."""
+"""`QEFlashAttention`: its settings, metrics and `dispose`, and the benchmarks."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from flashwasm.qe.workloads import chunked_attention, strategies
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
 BLOCKS = [f.name for f in dataclasses.fields(qe.BlockConfig)]
-# A float32 sum of at most 300 products of standard normal numbers, in another order.
+# Rounding of a float32 sum of at most 300 products of standard normal numbers in another order.
 TOLERANCE = 1e-5
 BRIEF = Effort.of_rounds(2)
 
@@ -55,7 +55,7 @@ def called(monkeypatch):
 # Tables.
 
 
-def test_tables_are_the_specifications():
+def test_tables_equal_those_of_the_specification():
     assert set(qe.WORKLOADS) == set(qe.QE_PERFORMANCE_TARGETS) == set(qe.QE_SONA_CONFIG)
     config = qe.QE_FLASH_ATTENTION_CONFIG["defect-matching"]
     assert config.blocks == qe.BlockConfig(12, 256, 256, 64)
@@ -69,7 +69,7 @@ def test_tables_are_the_specifications():
 @pytest.mark.parametrize(
     ("length", "preset"), [(1, 128), (128, 128), (129, 256), (2000, 2048), (9999, 4096)]
 )
-def test_presets(length, preset):
+def test_the_preset_is_the_smallest_that_is_long_enough(length, preset):
     assert qe.get_optimal_block_config(length) == qe.BLOCK_SIZE_PRESETS[preset]
 
 
@@ -112,7 +112,7 @@ def test_settings_that_are_refused(make, overrides, message):
     assert attention.get_config() == qe.get_qe_flash_attention_config("test-similarity")
 
 
-def test_an_unknown_workload():
+def test_an_unknown_workload_is_refused():
     for call in (
         qe.get_qe_flash_attention_config,
         qe.create_qe_flash_attention,
@@ -122,11 +122,11 @@ def test_an_unknown_workload():
             call("tests")
 
 
-# Every setting changes what runs, or raises.
+# Every setting changes the operations that run, or raises an error.
 
 
 def pieces(make, called, **sizes):
-    """Return the operations that run with the given sizes, all other blocks larger than needed."""
+    """Return the operations that run with some block sizes, while the others cut nothing."""
     whole = dict.fromkeys(BLOCKS, 1000)
     attention = make(blocks={**whole, **sizes})
     called.clear()
@@ -232,14 +232,14 @@ def show_target_speedup(make, called):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_every_setting_changes_what_runs_or_raises(make, called, setting):
+def test_every_setting_changes_the_operations_or_raises(make, called, setting):
     globals()[f"show_{setting}"](make, called)
 
 
-# Metrics and the end.
+# Metrics and `dispose`.
 
 
-def test_metrics(make):
+def test_metrics_have_calls_times_memory_and_speedup(make):
     attention = make()
     assert attention.get_metrics().cache_hit_rate is None
     attention.compute_flash_attention(Q, K, V)
@@ -263,7 +263,7 @@ def test_metrics(make):
     assert set(metrics.as_dict()) >= {"time_ms", "memory_mb", "cache_hit_rate"}
 
 
-def test_dispose():
+def test_every_use_after_dispose_raises():
     attention = qe.create_qe_flash_attention("code-embedding")
     attention.compute_flash_attention(Q, K, V)
     attention.dispose()
@@ -297,7 +297,7 @@ def test_a_whole_configuration_may_be_given():
 # The backend and the benchmarks.
 
 
-def test_backend():
+def test_the_backend_times_an_operation():
     backend = qe.get_wasm_simd_backend()
     assert backend.is_simd_available()
     assert backend.get_capabilities() == fw.capabilities()
@@ -312,7 +312,7 @@ def test_backend():
 
 
 @pytest.mark.parametrize("workload", ["defect-matching", "pattern-adaptation"])
-def test_benchmark(workload, monkeypatch):
+def test_a_benchmark_compares_times_with_targets(workload, monkeypatch):
     monkeypatch.setattr(workload_benchmarks, "_EFFORT", BRIEF)
     monkeypatch.setattr(workload_operations, "_PATTERNS", 20)
     result = qe.benchmark_workload(workload)
@@ -331,7 +331,7 @@ def test_benchmark(workload, monkeypatch):
 def test_a_wrong_operation_is_not_timed(monkeypatch):
     monkeypatch.setattr(workload_operations, "_PATTERNS", 20)
     monkeypatch.setattr(workload_operations, "_nearest", lambda *_: [])
-    with pytest.raises(fw.FlashWasmError, match=r"match_defect_pattern.* not what NumPy finds"):
+    with pytest.raises(fw.FlashWasmError, match=r"match_defect_pattern.*: the result is wrong"):
         qe.benchmark_workload("defect-matching")
 
 

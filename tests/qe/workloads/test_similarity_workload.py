@@ -22,7 +22,7 @@ def expected_matches(query, rows, count):
 
 
 @pytest.mark.parametrize("count", [1, 5, 100])
-def test_similarity(make, count):
+def test_matches_equal_the_oracle(make, count):
     corpus = normal(40, 33)
     matches = make().compute_test_similarity(corpus[3], corpus, count)
     best, cosines, weights = expected_matches(corpus[3], corpus, count)
@@ -34,7 +34,7 @@ def test_similarity(make, count):
     assert len(matches) == min(count, 40)
 
 
-def test_similarity_of_nothing(make):
+def test_empty_corpora_zero_vectors_and_bad_shapes(make):
     attention = make()
     assert attention.compute_test_similarity(normal(8), normal(0, 8)) == []
     (match,) = attention.compute_test_similarity(np.zeros(8, np.float32), normal(1, 8))

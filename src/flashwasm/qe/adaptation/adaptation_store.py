@@ -3,9 +3,9 @@
 Each suite has a folder. It holds a folder for each version, ``0001``, ``0002``, ..., and the file
 ``active``, which lists the active version after those that were active before it.
 
-A version counts only when its ``facts.json`` exists, which is written last, and ``active`` is
-replaced as a whole. So if the process is killed at any moment, either the old version is active or
-the new one.
+The file ``facts.json`` of a version is written last, and a version without it is ignored. The file
+``active`` is replaced as a whole. So whenever the process is killed, either the old version is
+active or the new one.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Version:
     Attributes
     ----------
     number : int
-        Number, from 1.
+        Number of the version, counted from 1.
     created : str
-        Time of its creation, in UTC.
+        Time at which it was created, in UTC.
     model : str
         Digest of the model whose embeddings it adapts.
     verdict : dict
@@ -118,7 +118,7 @@ class AdaptationStore:
         return Adaptation.load(self._folder(version.number), runtime)
 
     def history(self) -> list[Version]:
-        """Return all whole versions, the oldest first."""
+        """Return the versions that were written completely, the oldest first."""
         whole = [n for n in self._numbers() if (self._folder(n) / _FACTS).is_file()]
         return [self._version(number) for number in sorted(whole)]
 
@@ -138,12 +138,12 @@ class AdaptationStore:
         self._write([*self._stack(), version.number])
 
     def rollback(self) -> Version | None:
-        """Make the version active that was active before, and return it; None if there was none.
+        """Make the version active again that was active before; return it, or None without one.
 
         Raises
         ------
         ShapeError
-            If none is active.
+            If no version is active.
         """
         stack = self._stack()
         if not stack:
@@ -157,7 +157,7 @@ class AdaptationStore:
         return self.folder / f"{number:0{_DIGITS}}"
 
     def _numbers(self) -> list[int]:
-        """Return the numbers of all folders, also of versions that are not whole."""
+        """Return the numbers of all version folders, incomplete versions included."""
         return [int(path.name) for path in self.folder.glob("[0-9]*") if path.name.isdecimal()]
 
     def _version(self, number: int) -> Version:
@@ -169,16 +169,16 @@ class AdaptationStore:
         try:
             return Version(number, facts["created"], facts["model"], dict(facts["verdict"]))
         except (KeyError, TypeError, ValueError):
-            raise CorruptFileError(f"{path}: this describes no adaptation") from None
+            raise CorruptFileError(f"{path} does not describe an adaptation") from None
 
     def _stack(self) -> list[int]:
-        """Return the numbers of versions that were active, the active one last."""
+        """Return the numbers of the versions that were active, the active one last."""
         path = self.folder / "active"
         stack = _read(path)
         if stack is None:
             return []
         if not isinstance(stack, list) or not all(type(n) is int and n > 0 for n in stack):
-            raise CorruptFileError(f"{path}: this names no versions")
+            raise CorruptFileError(f"{path} is not a list of version numbers")
         return stack
 
     def _write(self, stack: list[int]) -> None:
@@ -191,14 +191,15 @@ def active_adaptation(
 ) -> tuple[int | None, Adaptation | None, list[str]]:
     """Return the number and the adaptation of a suite's active version, and notes for the user.
 
-    Without a version that can be used, the first two are None, and a note says why.
+    If no version is active, or the active one cannot be used, the first two are None. In the
+    second case a note says why.
 
     Parameters
     ----------
     root : pathlib.Path
         Root folder of the suite.
     model : str
-        Digest of the model in use. An adaptation of another model's embeddings is left out.
+        Digest of the model in use. An adaptation that was trained for another model is not used.
     runtime : Runtime
         Runtime whose linear memory is to hold the adapter.
     """
@@ -210,9 +211,9 @@ def active_adaptation(
         if version.model == model:
             return version.number, store.load(version, runtime), []
     except (CorruptFileError, OSError) as error:
-        return None, None, [f"the active adaptation cannot be read and is left out: {error}"]
-    note = f"the active adaptation, version {version.number}, is of another model and is left out"
-    return None, None, [note]
+        return None, None, [f"the active adaptation cannot be read, so it is not used: {error}"]
+    note = f"the active adaptation, version {version.number}, was trained for another model"
+    return None, None, [f"{note}, so it is not used"]
 
 
 def _read(path: Path) -> Any:

@@ -66,8 +66,8 @@ def train(prepared: Array, pairs: Pairs, *, seed: int = 0, runtime: Runtime) -> 
     accepted, rejected = pairs[pairs.accepted], pairs[~pairs.accepted]
     near = _draws(accepted, rng)
     far = _draws(rejected, rng) if len(rejected) else None
-    # The random pair may be any test but the test itself. Tests without a judgement may be drawn
-    # too, because most pairs of tests are unlike.
+    # A random pair joins the first test of the accepted pair with any other test. Tests without a
+    # judgement may be drawn, too, because most pairs of tests are unlike.
     others = rng.integers(1, len(prepared), _STEPS)
     nothing = np.zeros(dim, np.float32)
     for step, (a, b, weight) in enumerate(near):
@@ -83,7 +83,7 @@ def train(prepared: Array, pairs: Pairs, *, seed: int = 0, runtime: Runtime) -> 
 
 
 def _draws(pairs: Pairs, rng: np.random.Generator) -> list[tuple[int, int, float]]:
-    """Return one pair a step, in passes of random order, with weights of mean one."""
+    """Return a pair for each step: all in random order, again and again. Weights average 1."""
     passes = -(-_STEPS // len(pairs))
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(passes)])[:_STEPS]
     weight = pairs.weight / pairs.weight.mean()

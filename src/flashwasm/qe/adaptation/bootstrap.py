@@ -1,4 +1,4 @@
-"""Intervals of means by the bootstrap, which draws whole groups of values again.
+"""Confidence intervals of means, by a bootstrap that draws whole groups of values.
 
 The tests of one file are alike, so their values are not independent. A resample therefore draws
 files, with all their values, instead of single values.
@@ -21,7 +21,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its interval of 95 %.
+    """A mean with its 95 % confidence interval.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Interval:
 
 
 def group_interval(values: Array, groups: Array, rng: np.random.Generator) -> Interval:
-    """Return the mean of values ``(n,)`` and its interval. ``groups`` is the group of each."""
+    """Return the mean of values ``(n,)`` with its interval. ``groups`` holds the group of each."""
     _, member = np.unique(groups, return_inverse=True)
     sums, sizes = np.bincount(member, values), np.bincount(member)
     drawn = _drawn(len(sizes), rng)

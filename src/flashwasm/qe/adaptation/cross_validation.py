@@ -58,14 +58,14 @@ class Verdict:
     reason : str
         Sentence that says why.
     accepted, rejected : int
-        Number of pairs that were judged so.
+        Number of pairs with each of the two verdicts.
     queries, files : int
-        Number of tests with an accepted pair, and of the files that they are in.
+        Number of tests with an accepted pair, and number of files that define these tests.
     before, after : float or None
         Mean reciprocal rank of the accepted tests without and with adaptation, for queries of files
-        that training did not see. None if the check before it failed already.
+        that training did not see. None if an earlier check failed.
     gain : Interval or None
-        Difference of the two.
+        ``after`` minus ``before``, with its confidence interval.
     agreement : Interval or None
         Share of comparisons in which an accepted test ranks higher for its query than a rejected
         test for its own query, without adaptation. If nothing was rejected, the comparison is with
@@ -140,7 +140,7 @@ def judge(
     refused = replace(refused, agreement=agreement)
     if agreement.low <= 1 / 2:
         word = "contradicts" if agreement.high < 1 / 2 else "does not clearly agree with"
-        reason = f"the feedback {word} what is known without it: accepted tests rank above others"
+        reason = f"the feedback {word} the ranking without it: accepted tests rank above others"
         return replace(refused, reason=f"{reason} in {agreement.mean:.0%} of comparisons")
     folds = rng.permutation(np.arange(files) % _FOLDS)
     fold_of = folds[np.unique(groups, return_inverse=True)[1]]
@@ -154,11 +154,12 @@ def judge(
     progress(_FOLDS, _FOLDS)
     gain = group_interval(ranks[:, 1] - ranks[:, 0], groups, rng)
     passed = gain.low > 0
+    change = "improve" if passed else "do not clearly improve"
     before, after = ranks.mean(axis=0).tolist()
     return replace(
         refused,
         passed=passed,
-        reason="held-out files gain" if passed else "held-out files do not clearly gain",
+        reason=f"the ranks in held-out files {change}",
         before=before,
         after=after,
         gain=gain,
@@ -226,7 +227,7 @@ def _agreement(suite: EmbeddedSuite, pairs: Pairs, rng: np.random.Generator) -> 
 
 
 def _shares_below(scores: Array, of: Array) -> Array:
-    """Return, for each score, the share of ``of`` below it; equal ones count half."""
+    """Return, for each score, the share of the scores ``of`` below it. Equal scores count half."""
     ordered = np.sort(of)
     low, high = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
     shares: Array = (low + high) / (2 * len(ordered))

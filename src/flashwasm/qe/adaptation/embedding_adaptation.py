@@ -1,4 +1,4 @@
-"""The change of a suite's embeddings by feedback: whitening, then a low-rank adapter."""
+"""The map that adapts a suite's embeddings to feedback: whitening, then a low-rank adapter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Whitening and adapter, which change embeddings before their cosines are taken.
+    """Whitening and adapter, which map embeddings before their cosines are computed.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Adaptation:
     adapter: LoRAAdapter
 
     def __call__(self, vectors: Array) -> Array:
-        """Return the changed vectors ``(n, dim)`` in float32, scaled to length one."""
+        """Return the mapped vectors ``(n, dim)`` in float32, scaled to length one."""
         runtime = self.adapter.runtime
         return unit_rows(self.adapter.apply(self.whitening.apply(vectors, runtime=runtime)))
 
@@ -53,7 +53,7 @@ class Adaptation:
 
 
 def prior(vectors: Array, runtime: Runtime | None = None) -> tuple[Whitening, Array]:
-    """Return the whitening of a suite without feedback, and the vectors after it, of length one.
+    """Return a suite's whitening, which needs no feedback, and the whitened unit vectors.
 
     The suite must have at least two tests.
     """

@@ -134,7 +134,7 @@ class FeedbackLog:
     Raises
     ------
     CorruptFileError
-        By every method, if the file is no such log.
+        By every method, if the file is not a feedback log.
 
     Examples
     --------
@@ -152,8 +152,8 @@ class FeedbackLog:
     def add(self, suite: str | Path, judgement: Judgement) -> Judgement:
         """Add a judgement, and return it as it was written.
 
-        If the judgement says neither rank nor propensity, both are those with which the test was
-        last shown for this query. The same goes for the words that were typed.
+        If the judgement has neither rank nor propensity, both are taken from the last time that
+        the test was shown for this query. If it lacks the typed query, so is that.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class FeedbackLog:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction: all that is done in it is written, or nothing."""
+        """Yield a connection in a transaction, of which all changes are written or none."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SelectedTest", "change_text", "changes_everything", "rank_tests"]
 
-# By node id: a place within the level, higher first, and the reason.
+# Score within the level, higher for more relevant tests, and the reason, by node id.
 Reasons = dict[str, tuple[float, str]]
 # Names of files that may change how any test runs.
 _EVERYWHERE = ("conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini")
-# Number of characters of a diff's text that are compared with tests. A longer text concerns so much
-# that it is not like any test in particular.
+# Number of characters of a diff's text that are compared with tests. A longer text is about so many
+# things that it resembles no test in particular.
 _LONGEST_TEXT = 20_000
 
 
@@ -93,7 +93,8 @@ def rank_tests(
         elif test.path in named:
             level, reason = 3, f"its file is named after {named[test.path]}"
         else:
-            level, reason = 4, f"its text is {score:+.1f} deviations from the average likeness"
+            level = 4
+            reason = f"the similarity of its text is {score:+.1f} standard deviations from the mean"
         selected.append(SelectedTest(test, level, score, reason, components))
     return sorted(selected, key=lambda s: (s.level, -s.score, s.test.nodeid))
 
@@ -135,8 +136,8 @@ def _files_named_after(
 ) -> dict[PurePath, str]:
     """Return test files that are named after a changed file, with the path of that file.
 
-    If several test files have the name, those whose folders have most names in common with the
-    folders of the changed file are meant.
+    If several test files have such a name, only those are returned whose folders share the most
+    names with the folders of the changed file.
     """
     files = dict.fromkeys(test.path for test in tests)
     named: dict[PurePath, str] = {}
@@ -169,7 +170,8 @@ def _covering_tests(
         except ShapeError:
             continue  # The file is new, or its coverage was not measured.
         who = coverage.who(change.old_path, change.old_lines)
-        # A changed line counts less the more tests run it: one that all run selects none of them.
+        # The more tests run a changed line, the less it counts. A line that all tests run tells
+        # nothing about any of them.
         frequency: dict[int, int] = {}
         for lines in who.values():
             for line in lines:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from flashwasm.errors import CapabilityError, DTypeError
+from flashwasm.errors import DTypeError
+from flashwasm.optional_packages import optional_module
 
 __all__ = ["ChangedFile", "read_diff"]
-
 
 _DEFINITION = re.compile(r"\s*(async def|def|class)\s")
 _NO_FILE = "/dev/null"
 # Prefixes that git puts before the two names of a file, by default and with diff.mnemonicPrefix.
 _PREFIX = re.compile(r"[abciow12]/")
-# unidiff fails at the contents of binary files, and at names that git writes in quotation marks.
+# unidiff cannot read the contents of binary files, or names that git writes in quotation marks.
 _BINARY = re.compile(r"^GIT binary patch\n(?:(?:literal|delta) \d+\n(?:.+\n)+\n?)+", re.MULTILINE)
 _QUOTING = re.compile(r'^(?:diff --git|---|\+\+\+) .*"$', re.MULTILINE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -70,12 +69,7 @@ def read_diff(text: str) -> list[ChangedFile]:
     DTypeError
         If the text is not a unified diff.
     """
-    try:
-        unidiff = importlib.import_module("unidiff")
-    except ImportError as error:
-        raise CapabilityError(
-            'unidiff is not installed; get it with: pip install "flashwasm[qe]"'
-        ) from error
+    unidiff = optional_module("unidiff")
     try:
         patch = unidiff.PatchSet(io.StringIO(_simplified(text)))
     except unidiff.UnidiffParseError as error:
@@ -89,7 +83,7 @@ def read_diff(text: str) -> list[ChangedFile]:
 
 
 def _names(file: Any) -> tuple[str, str]:
-    """Return a file's path after the change and before it; if one is missing, the other twice."""
+    """Return a file's path after and before the change. If one is missing, both are the other."""
     # Some tools name only one side of a binary file.
     names = [name or _NO_FILE for name in (file.target_file, file.source_file)]
     there = [name for name in names if name != _NO_FILE]
@@ -103,7 +97,7 @@ def _names(file: Any) -> tuple[str, str]:
 
 
 def _simplified(text: str) -> str:
-    """Return a diff without contents of binary files and quoted names, which unidiff fails at."""
+    """Return a diff without contents of binary files and quotation marks, which unidiff rejects."""
 
     def unquoted(name: re.Match[str]) -> str:
         data = _ESCAPE.sub(_byte, name[1].encode("utf-8", "replace"))
@@ -135,7 +129,7 @@ def _read_file(file: Any) -> ChangedFile:
                 changed.old_lines.add(before)
             elif line.is_added:
                 changed.new_lines.add(line.target_line_no)
-                # No old line is replaced by an insertion: it counts as a change of both neighbours.
+                # An insertion replaces no old line, so it counts as a change of both neighbours.
                 if not replaces:
                     changed.old_lines.update((before, before + 1))
             elif _DEFINITION.match(line.value):

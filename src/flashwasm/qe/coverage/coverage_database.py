@@ -1,8 +1,8 @@
 """A reader of coverage.py's databases, by their documented schema.
 
-https://coverage.readthedocs.io/en/latest/dbschema.html and ``coverage.numbits``: a SQLite file that
-has, for each source file and each context, one bit a line, set if the line ran. Reading it needs
-neither coverage.py nor the sources.
+A database is a SQLite file. For each source file and each context it holds one bit per line, which
+is set if the line ran: https://coverage.readthedocs.io/en/latest/dbschema.html, and the module
+``coverage.numbits``. Reading it needs neither coverage.py nor the sources.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class CoverageData:
     schema: int = _SCHEMA
 
     def changes(self) -> list[str]:
-        """Return the path of the database in a list if it was changed or removed, else none."""
+        """Return the database's path in a list, or an empty list if the file has not changed."""
         whole = self.source.is_file() and sha256_of(self.source) == self.digest
         return [] if whole else [str(self.source)]
 
@@ -79,7 +79,7 @@ def read_coverage(path: str | Path) -> CoverageData:
     ShapeError
         If there is no such file.
     CorruptFileError
-        If it is no database of coverage.py, is damaged, or has another schema.
+        If it is not a database of coverage.py, is damaged, or has another schema.
     """
     file = Path(path)
     if not file.is_file():
@@ -89,11 +89,11 @@ def read_coverage(path: str | Path) -> CoverageData:
         with closing(sqlite3.connect(uri, uri=True)) as database:
             data = _read(database)
         return replace(data, source=file.resolve(), digest=sha256_of(file))
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{file}: {error}") from error
     except sqlite3.Error as error:
         raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
-        if isinstance(error, CorruptFileError):
-            raise
         raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
 
 
@@ -101,7 +101,9 @@ def _read(database: sqlite3.Connection) -> CoverageData:
     """Read all tables of a database."""
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
-        raise CorruptFileError(f"its schema is version {version}; {_SCHEMA} can be read")
+        raise CorruptFileError(
+            f"the schema is version {version}; this release reads version {_SCHEMA}"
+        )
     files = dict(database.execute("select id, path from file order by path"))
     contexts = dict(database.execute("select id, context from context order by id"))
     file_at = {number: i for i, number in enumerate(files)}
@@ -111,7 +113,9 @@ def _read(database: sqlite3.Connection) -> CoverageData:
     for file, context, bits in database.execute(query):
         raw = np.frombuffer(bits, np.uint8)
         if len(raw) > MOST_LINES // 8:
-            raise CorruptFileError(f"a file of {8 * len(raw)} lines")
+            raise CorruptFileError(
+                f"a source file has {8 * len(raw)} lines; expected at most {MOST_LINES}"
+            )
         numbers = np.flatnonzero(np.unpackbits(raw, bitorder="little"))
         lines[file_at[file], context_at[context]] = numbers
     # If coverage.py measured branches, it recorded jumps from one line to another instead of lines.

@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class CoverageMatch:
-    """A test near another one.
+    """A test that runs some of the lines that another test runs.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class CoverageIndex:
         Parameters
         ----------
         path : str
-            The path.
+            Path of the file, or the end of it.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class CoverageIndex:
         Parameters
         ----------
         nodeid : str
-            The node id.
+            Node id of the test, or an end that only this one has.
 
         Raises
         ------
@@ -258,8 +258,8 @@ class CoverageIndex:
         Parameters
         ----------
         names : sequence of sequence of str
-            For each test, its node ids without parameters. The database may have shorter paths, if
-            it was recorded in a folder below.
+            For each test, its node ids without parameters. The paths in the database may be
+            shorter, if it was recorded in a folder below the suite's root.
         """
         cases: dict[str, list[Array]] = {}
         for test, row in zip(self.tests, self._matrix.own, strict=True):
@@ -276,7 +276,7 @@ class CoverageIndex:
         Parameters
         ----------
         without : sequence of str
-            Files that do not count, such as those of the tests: their paths, or ends of these.
+            Files to ignore, such as those of the tests: their paths, or ends of the paths.
 
         Returns
         -------

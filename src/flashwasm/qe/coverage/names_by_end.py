@@ -21,8 +21,9 @@ def position_by_end(
 ) -> int:
     """Return the position of the name that ``wanted`` means.
 
-    It is the same name, or else the only one that ends with ``wanted`` after a separator, or that
-    is itself the end of ``wanted``: "src/lib.py" means "lib.py" if there is no longer name.
+    An equal name comes first. Otherwise exactly one name must match: either the name ends with a
+    separator and ``wanted``, or ``wanted`` ends with "/" and the name. For example, "src/lib.py"
+    means "lib.py" if no other name matches.
     """
     if wanted in names:
         return names.index(wanted)
@@ -34,7 +35,7 @@ def position_by_end(
         return found[0]
     if found:
         listed = ", ".join(names[i] for i in found[:10])
-        raise ShapeError(f"{wanted!r} may be {listed}; give more of it")
+        raise ShapeError(f"{wanted!r} may be {listed}; give more of its path")
     raise ShapeError(f"no {kind} {wanted!r} in the coverage database")
 
 

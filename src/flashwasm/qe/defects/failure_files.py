@@ -13,7 +13,7 @@ from flashwasm.qe.defects.tracebacks import Failure, read_failure
 
 __all__ = ["TestFailure", "read_failures"]
 
-# A text of more bytes is a whole log, not a failure: its reader has to choose the failing part.
+# Largest text in bytes. A larger one is a whole log, of which the user has to cut out the failure.
 _MOST_TEXT = 64 << 20
 _UTF8_MARK = b"\xef\xbb\xbf"
 # PowerShell writes the output of a command in UTF-16.
@@ -50,7 +50,7 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     Returns
     -------
     list of TestFailure
-        Empty if nothing failed. A test with both a failure and an error is there twice.
+        Empty if nothing failed. A test with both a failure and an error appears twice.
 
     Raises
     ------

@@ -29,12 +29,12 @@ create table occurrence (
     unique (defect, text)
 );
 """
-# Characters that are compared. The end of a traceback says what failed; its beginning says how the
-# test was run.
+# Number of characters that are compared. The end of a traceback shows the failure, its beginning
+# only how the test was run.
 TEXT_END = 2000
-# From this cosine on, a failure of the same exception counts as the same defect even if its frame
-# is another. Measured with 1,361 failures whose own defect was taken out of the library: 13 % of
-# them reach it with another defect, which is then named wrongly.
+# A failure with the same exception and at least this cosine counts as the same defect, even if its
+# frame differs. In a measurement, 1,361 failures were compared with libraries that lacked their own
+# defect: 13 % of them reach this cosine with another defect, which is then named wrongly.
 _SAME_TEXT = 0.85
 
 
@@ -55,8 +55,8 @@ class DefectMatch:
     note : str
         Note of the library about the defect.
     components : mapping of str to float
-        Comparison with one failure in the library: ``exception`` and ``frame``, each 1 if they are
-        the same and else 0, and ``text``, the score.
+        Comparison with one failure in the library. ``exception`` and ``frame`` are 1 if both
+        failures have the same one, else 0. ``text`` is the score.
     example : str
         End of that failure's text.
     """
@@ -105,7 +105,7 @@ class FailureLibrary:
         If the file is damaged, or not such a library.
     """
 
-    # SQLite keeps this number in the header of the file, where it says what the file is: "FWDL".
+    # SQLite writes this number, "FWDL" in ASCII, into the file's header, to mark the file's type.
     APPLICATION_ID = 0x4657444C
     VERSION = 1
 
@@ -149,16 +149,16 @@ class FailureLibrary:
     def learn(
         self, name: str, failures: Sequence[Failure], *, resolved: bool = False, note: str = ""
     ) -> int:
-        """Add failures to a defect. The defect is made if there is none of this name.
+        """Add failures to a defect, which is created if the library has none of this name.
 
         Parameters
         ----------
         name : str
             Name of the defect.
         failures : sequence of Failure
-            Failures that it caused. Those that the library has already are not added again.
+            Failures that it caused. Failures that the library already has are not added again.
         resolved : bool, default False
-            True if the defect counts as resolved from now on.
+            True to mark the defect as resolved, False to mark it as open, even if it was resolved.
         note : str, optional
             Text that replaces the defect's note; "" leaves it.
 
@@ -215,11 +215,11 @@ class FailureLibrary:
             return DefectMatch("new", None, new, None)
         exception, score = self._occurrences[nearest].signature[0], scores[nearest]
         if exception == failure.exception and score >= _SAME_TEXT:
-            evidence = f"the same {exception} with a text alike"
+            evidence = f"the same {exception} with a similar text"
             return self._match_with(nearest, failure, evidence, scores)
         found = self._match_with(nearest, failure, "", scores)
-        evidence = f"{new}; the nearest text is {found.defect}'s"
-        return replace(found, status="new", evidence=f"{evidence} ({score:.2f})", note="")
+        evidence = f"{new}; the most similar text is of {found.defect} ({score:.2f})"
+        return replace(found, status="new", evidence=evidence, note="")
 
     def _match_with(
         self, position: int, failure: Failure, evidence: str, scores: list[float]
@@ -245,7 +245,7 @@ class FailureLibrary:
         )
 
     def _scores(self, failure: Failure) -> list[float]:
-        """Return the cosine with each occurrence; an empty list without scikit-learn."""
+        """Return the cosines with all occurrences; an empty list without scikit-learn."""
         if self._terms is None and not self.missing:
             try:
                 self._terms = TfIdfMatrix("characters", self.texts)
@@ -253,7 +253,7 @@ class FailureLibrary:
                 self.missing = [str(error)]
         if self._terms is None:
             return []
-        # Rounding may carry the cosine of equal texts past one.
+        # Rounding may lift the cosine of equal texts above one.
         scores = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
         return list(scores.tolist())
 
@@ -268,7 +268,7 @@ class FailureLibrary:
                 (application,) = database.execute("pragma application_id").fetchone()
                 (version,) = database.execute("pragma user_version").fetchone()
                 if application != self.APPLICATION_ID:
-                    raise CorruptFileError(f"{self.path} is no library of defects")
+                    raise CorruptFileError(f"{self.path} is not a library of defects")
                 if version != self.VERSION:
                     raise CorruptFileError(
                         f"{self.path} is a library of version {version}; "
@@ -281,11 +281,11 @@ class FailureLibrary:
                     "select defect, exception, path, function, text from occurrence order by id"
                 ).fetchall()
         except sqlite3.Error as error:
-            raise CorruptFileError(f"{self.path} is no whole library: {error}") from error
+            raise CorruptFileError(f"{self.path} is not a whole library: {error}") from error
         self._defects = [_Defect(key, name, bool(done), note) for key, name, done, note in defects]
         at = {defect.key: i for i, defect in enumerate(self._defects)}
         if any(key not in at for key, *_ in rows):
-            raise CorruptFileError(f"{self.path} is no whole library: a failure has no defect")
+            raise CorruptFileError(f"{self.path} is not a whole library: a failure has no defect")
         self._occurrences = [
             _Occurrence(at[key], (exception, path, function), text)
             for key, exception, path, function, text in rows

@@ -1,7 +1,7 @@
 """A reader of JUnit XML: the test cases of a report, one at a time.
 
-It takes reports of any size, from any program, so it keeps one test case in memory and lets no XML
-entity grow: docs/decisions/0015-a-reader-of-junit-xml.md.
+A report may be of any size and come from any program. So the reader keeps only one test case in
+memory, and XML entities cannot grow: docs/decisions/0015-a-reader-of-junit-xml.md.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
     """
     if not path.is_file():
         raise ShapeError(f"{str(path)!r} does not exist or is no file")
-    opened: list[ET.Element] = []  # The elements that have begun and not ended, outermost first.
+    opened: list[ET.Element] = []  # Elements that have begun but not ended, outermost first.
     inside_case = False
     try:
-        # Expat limits the growth of entities, and ElementTree fetches no external ones: tests hold
+        # Expat limits the growth of entities, and ElementTree fetches no external ones. Tests check
         # both.
         events = ET.iterparse(path, events=("start", "end"))  # noqa: S314 - safe, as said above.
         for event, element in events:
@@ -66,9 +66,9 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
 def case_nodeid(case: ET.Element) -> str:
     """Return the node id, without its parameters, of a test case that pytest wrote.
 
-    pytest writes the file and the classes as one name with dots. Where the file's name ends is not
-    written down, so a part that begins with a capital counts as a class: ``tests.test_a.TestB`` is
-    ``tests/test_a.py::TestB``.
+    pytest writes the file and the classes as one dotted name, which does not show where the file's
+    name ends. So a part that begins with a capital letter counts as a class:
+    ``tests.test_a.TestB`` is ``tests/test_a.py::TestB``.
     """
     parts = case.get("classname", "").split(".")
     classes = [part for part in parts if part[:1].isupper()]

@@ -26,7 +26,7 @@ def start_of(file: Path) -> bytes:
 
 
 def is_report_log(start: bytes) -> bool:
-    """Return True if a file that begins with ``start`` is such a log."""
+    """Return True if a file that begins with ``start`` is a log of pytest-reportlog."""
     return start.startswith(b"{") and (b'"$report_type"' in start or b'"pytest_version"' in start)
 
 
@@ -71,7 +71,7 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _text(shown: Any) -> str:
-    """Return a failure as pytest prints it. A skip is a list, and gives an empty text."""
+    """Return a failure as pytest prints it; "" for a skip, which the log holds as a list."""
     if isinstance(shown, str):
         return shown
     if not isinstance(shown, dict):

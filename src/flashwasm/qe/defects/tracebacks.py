@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 __all__ = ["Failure", "Frame", "plain", "read_failure"]
 
-# Characters that are kept of a text. An endless recursion repeats its frames by the thousand, and
-# the end of the text says what was raised.
+# Number of characters that are kept, from the end of a text. An endless recursion repeats its
+# frames thousands of times, and the end of the text says what was raised.
 _KEPT = 1 << 16
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 # Python draws these margins before each line of an exception group, and between its members.
@@ -58,12 +58,9 @@ class Frame:
 
     @property
     def is_product(self) -> bool:
-        """True if the file is no test, no part of an installed package, and not Python's own."""
+        """True if the file is neither a test, nor part of an installed package or of Python."""
         path = self.path.replace("\\", "/")
         return not (_TEST_FILE.search(path) or _FOREIGN.search(path))
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line} in {self.function}" if self.function else self.path
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class Failure:
 
     @property
     def place(self) -> Frame | None:
-        """Innermost frame of the product, else of a test, else of anything; None without frames."""
+        """Innermost frame of the product, else of the tests, else of all; None without frames."""
         product = [frame for frame in self.frames if frame.is_product]
         own = [frame for frame in self.frames if not _FOREIGN.search(frame.path)]
         found = product or own or self.frames
@@ -204,8 +201,11 @@ def _read_error(text: str, part: _Part) -> None:
 
 
 def _name(part: _Part, error: str, message: str | None) -> None:
-    """Set the exception of a part. A second name without a frame between is part of the message."""
-    # Lines of a log may stand before the first frame. There, a name counts only if its ending says
+    """Set the exception of a part, unless no frame has come since the last name.
+
+    Such a line belongs to the message of the exception that was named.
+    """
+    # Lines of a log may stand before the first frame. A name in them counts only if its ending says
     # that it is an exception.
     sure = part.frames or _SURELY.search(error)
     if sure and len(part.frames) > part.named_at:

@@ -1,4 +1,4 @@
-"""Groups of duplicate tests, in tiers of how certain it is that they do the same."""
+"""Groups of duplicate tests, in tiers by the certainty that the tests do the same."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ __all__ = ["DuplicateGroup", "find_duplicates"]
 
 # Cosine of character tf-idf from which the texts of tests with the same coverage count as similar.
 _SIMILAR_TEXT = 0.6
-# Number of parameters that a suggested test has at most. Tests that differ in more places share a
-# scheme, not a subject. pylint calls more than five arguments too many, too.
+# Largest number of parameters of a suggested test. Tests that differ in more places have only their
+# form in common. pylint's limit for arguments is five, too.
 _MOST_PARAMETERS = 5
-# Number of tests with equal coverage above which that says nothing: every test runs those lines.
+# Largest number of tests with equal coverage that are compared. If more tests run just these lines,
+# the lines are those that every test runs, and say nothing.
 _MOST_WITH_EQUAL_COVERAGE = 50
 
 
@@ -107,7 +108,7 @@ def find_duplicates(
 def _grouped(
     bodies: Sequence[FunctionBody], key: Callable[[FunctionBody], str]
 ) -> list[list[FunctionBody]]:
-    """Return the bodies that share a key with another one, in groups."""
+    """Return groups of two or more bodies that have the same key."""
     groups: dict[str, list[FunctionBody]] = {}
     for body in bodies:
         groups.setdefault(key(body), []).append(body)
@@ -141,7 +142,7 @@ def _same_coverage(
             sets.append(list(found.values()))
     if not sets:
         return []
-    # Terms are weighted over the whole suite: an idiom that all tests use makes none similar.
+    # Terms are weighted over the whole suite, so that an idiom that all tests use counts little.
     terms = TfIdfMatrix("characters", [test.source for test in tests], progress=progress)
     at = {test.nodeid: i for i, test in enumerate(tests)}
     groups = []
@@ -153,7 +154,7 @@ def _same_coverage(
             left = [i for i in left if i not in near and i != left[0]]
             if len(near) > 1:
                 least = float(np.min(cosines[near[0], near]))
-                reason = f"they run the same lines, and their texts are alike ({least:.2f})"
+                reason = f"they run the same lines, and their texts are similar ({least:.2f})"
                 groups.append(DuplicateGroup(3, [equal[i] for i in near], reason))
     return groups
 

@@ -1,8 +1,8 @@
 """The body of a test function, with keys that tests of the same behaviour share.
 
 Two tests with the same source do the same only if their names mean the same. An attribute of
-``self`` belongs to the class, and a helper function to the file. Beside the body, a key therefore
-holds the meaning of each free name.
+``self`` belongs to the class, and a helper function to the file. So a key holds the meaning of each
+free name in addition to the body.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class FunctionBody:
     node : ast.FunctionDef or ast.AsyncFunctionDef
         Syntax tree of the function, without its docstring.
     exact : str
-        Key of the body, with every literal. Tests with the same key do the same.
+        Key of the body, literals included. Tests with the same key do the same.
     shape : str
-        The same key with a mark in the place of each literal. Tests with the same shape do the same
-        except for literals.
+        Key of the body with a mark in place of each literal. Tests with the same shape differ in
+        literals only.
     literals : list of str
         Source of each literal, in order.
     is_unittest : bool

@@ -49,8 +49,8 @@ class _Marker(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Return a node's replacement if it is a literal; else visit the nodes inside it."""
-        # Python allows no names in these places: the value of a case pattern, the text of an
-        # f-string.
+        # Case patterns and f-strings stay: Python allows no name in the place of a pattern's value
+        # or of an f-string's text.
         if isinstance(node, (ast.pattern, ast.JoinedStr)):
             return node
         if isinstance(node, _LITERALS) and _is_literal(node):

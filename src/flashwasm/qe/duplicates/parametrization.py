@@ -65,7 +65,7 @@ def _decorator(
 
 
 def _keywords(node: FunctionNode) -> dict[int, str]:
-    """Return the keywords that literals are passed by, as ``factor`` in ``f(factor=1)``."""
+    """Return the keywords of literals by position, such as ``factor`` in ``f(factor=1)``."""
     markers = {}
     _, literals = mark_literals(node)
     marks: list[ast.expr] = [ast.Name(f"_literal_{i}", ast.Load()) for i in range(len(literals))]
@@ -89,7 +89,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _common_name(names: Sequence[str]) -> str:
-    """Return the words that all names begin with, or the first name if no test may be named so."""
+    """Return the words that all names begin with; the first name if these are no test's name."""
     words = [name.split("_") for name in names]
     shared = []
     for column in zip(*words, strict=False):

@@ -1,4 +1,4 @@
-"""The index of a program's functions, which finds those that words describe."""
+"""The index of a program's functions, which finds functions by a description in words."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ class FunctionIndex:
     ) -> FunctionIndex:
         """Collect the functions of a program, and embed their sources and their names.
 
-        If the default model is not installed, identifiers are compared instead. Sources, names and
-        queries are each centred by a mean of their own. That of the queries is estimated from the
-        program's docstrings.
+        If the default model is not installed, identifiers are compared instead. Each kind of
+        embedding, of sources, names and queries, is centred by its own mean. The mean of the
+        queries is estimated from the program's docstrings.
 
         Parameters
         ----------
@@ -109,7 +109,8 @@ class FunctionIndex:
         Raises
         ------
         CapabilityError
-            If a model that was asked for, or scikit-learn in its place, is not installed.
+            If the model that was asked for is not installed, or if neither the default model nor
+            scikit-learn is.
         ShapeError
             If there is no such path.
         """
@@ -185,9 +186,9 @@ class FunctionIndex:
     ) -> FunctionIndex:
         """Return an index that compares identifiers only.
 
-        It searches ``functions``, at least one. ``skipped`` are the files that were not read, and
-        ``missing`` says why there are no embeddings. Counts of terms come from ``data`` of an
-        earlier file, or with ``cache`` from the user's cache folder.
+        It searches ``functions``, at least one. ``skipped`` are the files that were not read,
+        ``missing`` says why there are no embeddings, and ``data`` is the origin of the functions.
+        With ``cache``, the counts of terms are kept in the user's cache folder.
         """
         terms = TfIdfMatrix("identifiers", [one.source for one in functions], cache=cache)
         data = replace(data or FunctionScorerData(), terms={terms.key: terms.arrays})
@@ -217,7 +218,7 @@ class FunctionIndex:
         CorruptFileError
             If the file is damaged, or is not an index of functions.
         CapabilityError
-            If the model is another one, or another release, than the file's, or not installed.
+            If the model is not installed, or if the file was made with another model or release.
         OSError
             If the file cannot be read.
         """

@@ -28,7 +28,7 @@ SUITE_KIND, FUNCTION_KIND, COVERAGE_KIND = "suite-index", "function-index", "cov
 
 
 def is_index(path: str | Path) -> bool:
-    """Return True if a path is a file in flashwasm's own format, of any kind.
+    """Return True if a path is a file in flashwasm's own format, whatever the kind.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def is_index(path: str | Path) -> bool:
 def json_section(document: object) -> Array:
     """Return a document as a section of JSON.
 
-    Escapes keep the surrogates by which Python writes bytes of a path that are no UTF-8.
+    Python represents bytes of a path that are not UTF-8 by surrogates, which JSON's escapes keep.
     """
     return np.frombuffer(json.dumps(document).encode(), np.uint8)
 
@@ -63,7 +63,7 @@ class StoredIndex(CheckedFile):
 
     Parameters
     ----------
-    path : path
+    path : str or os.PathLike
         Path of the file.
     kind : str
         Kind that the file must have.
@@ -81,7 +81,7 @@ class StoredIndex(CheckedFile):
             self.refuse(f"section {name!r} cannot be read")
 
     def strings(self, name: str, value: Any) -> list[str]:
-        """Check a list of strings."""
+        """Return a list of strings after a check."""
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             self.refuse(f"{name} is no list of strings")
         return list(value)

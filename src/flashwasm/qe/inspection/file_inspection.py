@@ -135,7 +135,7 @@ def verify_file(path: str | Path) -> list[str]:
         _COVERAGE: _check_pages,
     }
     if kind not in loaders:
-        raise CorruptFileError(f"{file}: no release up to this one writes a {kind}")
+        raise CorruptFileError(f"{file}: this release knows no file of kind {kind}")
     loaders[kind](file)
     return []
 
@@ -144,7 +144,7 @@ def _database(file: Path) -> tuple[str, int, dict[str, Any]]:
     """Return the kind, the version and counts of a SQLite file."""
     with file.open("rb") as content:
         if content.read(len(_SQLITE)) != _SQLITE:
-            raise CorruptFileError(f"{file}: this is no file of flashwasm's and no database")
+            raise CorruptFileError(f"{file} is neither a file of flashwasm nor a database")
     if _pragma(file, "application_id") == FailureLibrary.APPLICATION_ID:
         library = FailureLibrary(file)
         facts = {"defects": len(library), "occurrences": library.occurrences}
@@ -160,7 +160,7 @@ def _pragma(file: Path, name: str) -> object:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
     except sqlite3.Error as error:
-        raise CorruptFileError(f"{file} is no whole database: {error}") from error
+        raise CorruptFileError(f"{file} is not a whole database: {error}") from error
 
 
 def _check_shards(file: Path) -> None:
@@ -169,6 +169,6 @@ def _check_shards(file: Path) -> None:
 
 
 def _check_pages(file: Path) -> None:
-    """Let SQLite check the structure of its pages; it keeps no checksums of them."""
+    """Let SQLite check the structure of its pages, for which it keeps no checksums."""
     if (found := _pragma(file, "integrity_check")) != "ok":
         raise CorruptFileError(f"{file} is damaged: {found}")

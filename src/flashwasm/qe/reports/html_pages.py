@@ -5,13 +5,12 @@ The pages are Jinja2 templates in the folder ``templates``; all extend ``layout.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashwasm import __version__
-from flashwasm.errors import CapabilityError
+from flashwasm.optional_packages import optional_module
 from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     clusters : sequence of FailureCluster
         The groups.
     failures : sequence of TestFailure
-        The failures, in the order that the groups' members count them.
+        The failures, to which the members of the groups refer by position.
     """
     shown = []
     for cluster in clusters:
@@ -89,16 +88,11 @@ def write_page(path: Path, page: str) -> None:
 
 
 def _render(template: str, **values: Any) -> str:
-    """Fill in a template, or raise CapabilityError without Jinja2."""
-    try:
-        jinja2 = importlib.import_module("jinja2")
-    except ImportError as error:
-        raise CapabilityError(
-            'Jinja2 is not installed; get it with: pip install "flashwasm[qe]"'
-        ) from error
+    """Fill in a template. Raise CapabilityError if Jinja2 is not installed."""
+    jinja2 = optional_module("jinja2", "Jinja2")
 
     def printable(value: Any) -> Any:
-        """Replace control characters, which HTML cannot hold; markup of a block stays as it is."""
+        """Replace control characters, which HTML cannot hold. Leave Jinja2's markup as it is."""
         if isinstance(value, str) and not hasattr(value, "__html__"):
             return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
         return value

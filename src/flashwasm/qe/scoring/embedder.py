@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder"]
 
-# Tokens of a text that the model reads. The words of a test are a fifth of this on average.
+# Largest number of tokens that the model reads of a text. The words of a test are 50 on average.
 _MAX_LENGTH = 256
-# Number of texts that are embedded between two reports of progress, after which the cache may be
-# written. With fewer, the texts of a batch would differ more in length, and be padded more.
+# Number of texts that are embedded before progress is reported and the cache may be written. The
+# encoder sorts these texts by length. With fewer of them, a batch would need more padding.
 _TEXTS_AT_ONCE = 256
-# Number of queries whose vectors are kept.
+# Largest number of queries whose vectors are kept.
 _MOST_QUERIES = 256
-# Each save writes the whole cache. The next save waits until embedding has taken so many times as
-# long as the last save took. A run that is killed loses the vectors since its last save.
+# Each save writes the whole cache, so the next save waits until embedding has taken this many times
+# as long as the last save. A run that is killed loses the vectors since its last save.
 _BETWEEN_SAVES = 20
 
 
@@ -79,7 +79,7 @@ class Embedder:
         variant = self._runtime.variant if self._encoder is None else self._encoder.variant
         version = WORDS_VERSION if words_only else "raw"
         self._model_settings = f"{fingerprint}:{version}:{_MAX_LENGTH}:"
-        # The kernels are part of the settings, so embeddings of a faulty build do not outlive it.
+        # The kernels are part of the settings, so that embeddings of a faulty build are not reused.
         self._settings = f"{module_sha256(variant)}:{self._model_settings}"
         name = f"{fingerprint[:32]}.bin"
         self._cache = EmbeddingCache(cache_folder() / "embeddings" / name if cache else None)
@@ -94,7 +94,7 @@ class Embedder:
 
     @property
     def identity(self) -> str:
-        """Digest of the model and of how texts are given to it, whichever kernels compute it."""
+        """Digest of the model and of how texts are given to it, without the kernels."""
         return hashlib.sha256(self._model_settings.encode()).hexdigest()
 
     def embed(
@@ -143,7 +143,7 @@ class Embedder:
         return vector
 
     def _encoded(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """Return what the model makes of texts, after loading it if it is not loaded yet."""
+        """Return the model's embeddings of texts. Load the model if it is not loaded yet."""
         if self._encoder is None:
             self._encoder = SentenceEncoder.load(self.folder, runtime=self._runtime)
         if self._words_only:

@@ -16,12 +16,13 @@ Floats = npt.NDArray[np.float32]
 
 _KIND = "embedding-cache"
 _DIGEST_BYTES = 32
-# Vectors of 384 components then take a hundred megabytes. The least recently used go first.
+# Largest number of vectors in a file. With 384 components each, they take a hundred megabytes. The
+# least recently used ones are dropped first.
 _MOST_VECTORS = 1 << 16
 
 
 class EmbeddingCache:
-    """Vectors by the 32-byte digest of what they were computed from.
+    """Vectors by the 32-byte digest of the inputs that they were computed from.
 
     A damaged file is ignored with a warning and written anew. Several processes may use one file.
     A reader sees the file before or after a write, never in between. A process that saves first

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingWhitening", "fit_whitening", "unit_rows", "whiten_collection"]
 
 Array = npt.NDArray[Any]
-# Half of the whitening: variances become their square roots. The whole of it would raise noise.
+# Exponent of the whitening: with 0.5, each variance becomes its square root. Full whitening, with
+# 1.0, would amplify noise.
 _POWER = 0.5
 # Part of the key of the cached arrays. Raise it if they are computed in another way.
 _VERSION = 2
@@ -94,7 +95,7 @@ def whiten_collection(
 
     digest = hashlib.sha256()
     if cache:
-        # The kernels are part of the key, so results of a faulty build do not outlive that build.
+        # The kernels are part of the key, so that results of a faulty build are not reused.
         kernels = module_sha256(checked_runtime(runtime).variant)
         digest.update(f"{_VERSION} {kernels} {vectors.shape} {vectors.dtype.str} ".encode())
         digest.update(np.ascontiguousarray(vectors).data)

@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 class InvertedIndex:
     """Posting lists: for each column, the rows that have it.
 
-    Equal rows share one entry in the posting lists, which are shorter by that.
+    Equal rows share one entry in the posting lists, which shortens the lists.
 
     Parameters
     ----------

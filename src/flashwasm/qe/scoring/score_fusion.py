@@ -15,13 +15,13 @@ import numpy.typing as npt
 __all__ = ["fused"]
 
 Array = npt.NDArray[Any]
-# Scorers with another weight than one. The names of called functions, which make up most of the
-# structure, are also among the characters: with full weight, suites without classes rank worse.
+# Weights of scorers, if not one. Most terms of "structure" are names of called functions, which
+# "characters" has, too. With full weight, suites without classes rank worse.
 _WEIGHTS = {"structure": 0.5}
 
 
 def fused(components: Mapping[str, Array], left_out: int | None = None) -> Array:
-    """Return the weighted mean of the components' z-scores; the structure has half a weight.
+    """Return the weighted mean of the components' z-scores; "structure" has the weight 0.5.
 
     A z-score is the number of standard deviations by which a score exceeds the mean score. A
     component whose scores are all equal says nothing and counts as zero.

@@ -34,7 +34,7 @@ def characters(text: str) -> list[str]:
 def _runs(word: str) -> list[str]:
     """Return the runs of characters of one word."""
     padded = f" {word} "
-    # No run is longer than the padded word, which would otherwise be counted once for each length.
+    # Lengths end at that of the padded word. Each longer length would return the whole word again.
     lengths = range(_SHORTEST, max(_SHORTEST, min(_LONGEST, len(padded))) + 1)
     return [padded[i : i + n] for n in lengths for i in range(max(1, len(padded) - n + 1))]
 
@@ -83,8 +83,8 @@ def structure(source: str) -> list[str]:
     return terms
 
 
-# Functions that return the terms of a text, by the name of the kind of term. Terms that only one
-# text has are among them: a query may name just that term.
+# Functions that return the terms of a text, by the kind of the terms. Terms that only one text has
+# are returned, too, because a query may contain just such a term.
 ANALYZERS: Mapping[str, Callable[[str], list[str]]] = {
     "characters": characters,
     "identifiers": identifiers,

@@ -8,7 +8,6 @@ for large scale multitask learning", 2009), so that no vocabulary has to be kept
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.errors import CapabilityError
+from flashwasm.optional_packages import optional_module
 from flashwasm.qe.scoring.array_cache import cached_arrays
 from flashwasm.qe.scoring.term_analyzers import ANALYZERS
 from flashwasm.qe.scoring.term_hashing import hash_terms
@@ -31,25 +30,16 @@ _VERSION = 3
 # Number of columns that terms are hashed to. A suite has some hundred thousand different runs of
 # characters, so that few of them share a column.
 FEATURES = 1 << 21
-# Queries with at most so many terms and entries are scored by NumPy, longer ones by SciPy, whose
-# import takes 0.2 s. A description has a hundred terms with ten thousand entries, a test of a large
-# suite a million entries. Both ways give the same bits.
+# Largest numbers of terms, and of the matrix's entries in their columns, for which NumPy scores a
+# query. Longer queries are scored by SciPy, whose import takes 0.2 s; the bits are the same. A
+# description has a hundred terms with ten thousand entries, a test of a large suite a million
+# entries.
 _FEW_TERMS, _FEW_ENTRIES = 1 << 8, 1 << 18
 
 
 def require_sklearn() -> Any:
     """Return scikit-learn's module of text features, or raise CapabilityError."""
-    return _optional("sklearn.feature_extraction.text")
-
-
-def _optional(name: str) -> Any:
-    """Return an optional module, or raise CapabilityError, which says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise CapabilityError(
-            'scikit-learn is not installed; get it with: pip install "flashwasm[qe]"'
-        ) from error
+    return optional_module("sklearn.feature_extraction.text", "scikit-learn")
 
 
 class TfIdfMatrix:
@@ -137,10 +127,10 @@ class TfIdfMatrix:
         """SciPy's sparse matrix ``(texts, columns)`` over the same arrays."""
         arrays, shape = self.arrays, (len(self._texts), len(self._columns))
         entries = (arrays["data"], arrays["indices"], self._starts)
-        return _optional("scipy.sparse").csc_matrix(entries, shape=shape)
+        return optional_module("scipy.sparse", "SciPy").csc_matrix(entries, shape=shape)
 
     def _fit(self, progress: Callable[[int, int], None] | None) -> dict[str, Array]:
-        """Return `arrays` of the texts."""
+        """Compute `arrays` from the texts."""
         texts = self._texts
 
         def texts_with_progress() -> Iterator[str]:

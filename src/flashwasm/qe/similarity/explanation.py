@@ -11,10 +11,10 @@ from dataclasses import dataclass
 __all__ = ["Explainer", "Explanation"]
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
-# Numbers of names and of lines that people can take in at a glance.
+# Largest numbers of names and of lines that are shown, so that people see them at a glance.
 _SHOWN = 8
 _LINES_SHOWN = 5
-# Number of characters below which a line is brackets and the like, which says nothing.
+# Fewest characters of a line that is shown. Shorter lines are mostly brackets, which say nothing.
 _SHORTEST_LINE = 6
 
 
@@ -25,7 +25,7 @@ class Explanation:
     Parameters
     ----------
     identifiers : list of str
-        Names in both. Those that the fewest texts have come first.
+        Names that both texts have. Names that few texts have come first.
     lines : list of str
         Lines that are equal except for their indentation.
     """

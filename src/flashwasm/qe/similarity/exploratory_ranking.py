@@ -14,8 +14,8 @@ from flashwasm.validation import finite_float
 
 __all__ = ["explore_ranking"]
 
-# Last rank that results are drawn from. Further down there is hardly a result that somebody would
-# accept, and training takes random tests as examples of those.
+# Last rank that results are drawn from. People would accept hardly any result below it, and
+# training draws random tests as examples of such results.
 _LAST_RANK = 100
 
 
@@ -25,7 +25,7 @@ def explore_ranking(
     """Return the results to show, each with the probability with which it is shown.
 
     A share of the k places, at least one of them, goes to results drawn uniformly from the lower
-    ranks, down to rank 100. The places of these among the others are random, too.
+    ranks, down to rank 100. These are inserted at random places.
 
     Parameters
     ----------

@@ -42,12 +42,12 @@ class ScorerBuilder:
     runtime : Runtime, optional
         As for `SuiteIndex.build`.
     data : SuiteScorerData
-        Data that was computed before. Data that is missing is computed and added.
+        Data that was computed before. The builder computes missing data and adds it.
     root : pathlib.Path, optional
         Root of the suite whose active adaptation to feedback is used; None uses none.
     embedder : callable, optional
-        Function that returns an embedder made of ``model`` and ``runtime``, or raises the error of
-        making it. None makes one when it is needed.
+        Function that returns an embedder made from ``model`` and ``runtime``, or raises an error.
+        None makes an embedder when it is needed.
 
     Attributes
     ----------
@@ -80,7 +80,9 @@ class ScorerBuilder:
     def scorers(
         self, names: Sequence[str], *, needed: Sequence[str], progress: bool, cache: bool
     ) -> tuple[list[Scorer], list[str]]:
-        """Return scorers, that of coverage included if there is coverage, and what others lack.
+        """Return the scorers that can be built, and the errors that say what the others lack.
+
+        If `data` has coverage, the scorer of coverage is one of them.
 
         Parameters
         ----------
@@ -101,7 +103,7 @@ class ScorerBuilder:
         for name in names:
             try:
                 built.append(self._scorer(name, progress=progress, cache=cache))
-            except CapabilityError as error:  # noqa: PERF203 - there are three scorers at most.
+            except CapabilityError as error:  # noqa: PERF203 - there are four scorers at most.
                 if name in needed:
                     raise
                 lacking[str(error)] = None
@@ -125,8 +127,8 @@ class ScorerBuilder:
 
     def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
         """Return the scorer of embeddings, which are computed unless `data` has them."""
-        # A scorer that is given None takes the process-wide runtime at each query, so that it works
-        # in a process that is forked later and has another one.
+        # A scorer with None for its runtime looks up the process-wide runtime at each query. So it
+        # works in a forked process, too, which has a process-wide runtime of its own.
         rt = self._runtime
         known = self.data.embeddings
         try:
@@ -134,7 +136,7 @@ class ScorerBuilder:
         except CapabilityError as error:
             if known is None or self._model is not None:
                 raise
-            # Tests can be compared without the model, texts cannot.
+            # Tests can be compared without the model, because their embeddings are known.
             return MeaningScorer(known.vectors, _raising(error), runtime=rt)
         if not self._sources:
             return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1), runtime=rt)
@@ -154,7 +156,7 @@ class ScorerBuilder:
     def _embedder_for(
         self, known: StoredEmbeddings | None, runtime: Runtime | None, *, cache: bool
     ) -> Embedder:
-        """Return the embedder: of the asked model, or else of the one that embedded before."""
+        """Return the embedder of the given model, or else of the one that embedded the tests."""
         if self._embedder is not None:
             return self._embedder()
         model = self._model
@@ -169,7 +171,7 @@ def embedder_in_background(
     """Start to make an embedder in a thread; return a function that waits for it.
 
     The function raises the error of making the embedder, if there was one. Most of the time goes to
-    digests of the model's files, during which other threads hold the interpreter.
+    hashing the model's files, which releases Python's lock, so that other threads run meanwhile.
     """
     pool = ThreadPoolExecutor(1)
     made = pool.submit(Embedder, model, cache=cache, runtime=runtime)
@@ -178,7 +180,7 @@ def embedder_in_background(
 
 
 def _raising(error: CapabilityError) -> Callable[[str], NoReturn]:
-    """Return a function in the place of `Embedder.embed_query` that raises an error."""
+    """Return a function that raises an error, for use in place of `Embedder.embed_query`."""
 
     def embed(_: str) -> NoReturn:
         raise error

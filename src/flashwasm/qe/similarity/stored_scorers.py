@@ -56,7 +56,7 @@ class SuiteScorerData:
     embeddings : StoredEmbeddings or None
         Embeddings of the tests; None if meaning is not compared.
     rows : list of numpy.ndarray, or None
-        Columns, which stand for lines, that each test runs; None if coverage is not compared.
+        For each test, the columns of the lines that it runs; None if coverage is not compared.
     width : int
         Number of columns.
     """
@@ -94,7 +94,9 @@ def _matrix_arrays(file: StoredIndex, name: str, count: int) -> dict[str, Array]
     columns = file.section(f"{name}.columns", "<i4", (None,))
     indptr = file.section(f"{name}.indptr", "<i8", (None,))
     if len(indptr) != len(columns) + 1:
-        file.refuse(f"{name!r} is not by column, or an earlier version wrote it; build it again")
+        file.refuse(
+            f"{name!r} is not stored by columns; if an earlier version wrote it, build it again"
+        )
     indices = file.section(f"{name}.indices", "<i4", (None,))
     arrays = {
         "data": file.floats(f"{name}.data", (len(indices),)),

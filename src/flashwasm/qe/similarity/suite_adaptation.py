@@ -65,7 +65,7 @@ def adapt_suite(
     cache: bool = True,
     runtime: Runtime | None = None,
 ) -> Adapted:
-    """Adapt a suite's embeddings to feedback, and use that from now on if it ranks tests better.
+    """Adapt a suite's embeddings to feedback; activate the adaptation if it ranks tests better.
 
     The gate ranks the tests of held-out files as `SuiteIndex.similar` does, with all scorers that
     are installed. Only an adaptation that ranks them better becomes active.
@@ -112,7 +112,7 @@ def adapt_suite(
     if not judgements:
         raise ShapeError(
             f"there is no feedback on the suite {index.root}; "
-            "flashwasm feedback accept|reject A B writes some down"
+            "give some with: flashwasm feedback accept|reject A B"
         )
     pairs = Pairs.of(judgements, NodeIdLookup(index.tests).position)
     unknown = len(judgements) - len(pairs)

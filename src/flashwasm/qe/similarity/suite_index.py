@@ -1,4 +1,4 @@
-"""The index of a suite, which finds tests that resemble a test or a description."""
+"""The index of a suite, which finds the tests that resemble a test or a description."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class SuiteIndex:
         cache: bool = True,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Collect the tests under a folder, if it has any, and build the scorers for them.
+        """Collect the tests under a folder, and build the scorers that compare them.
 
         Parameters
         ----------
@@ -129,7 +129,8 @@ class SuiteIndex:
         Raises
         ------
         CapabilityError
-            If a scorer or a model that was asked for is not installed, or no scorer is.
+            If a model, or a package of a scorer, that was asked for is not installed, or if no
+            scorer can be built.
         ShapeError
             If there is no such path or scorer.
 

@@ -91,7 +91,7 @@ class _Collector:
     def __init__(self, modules: ModuleReader, root: Path) -> None:
         self._modules = modules
         self._root = root
-        # The key is where a function is defined, so classes that inherit it share its entry.
+        # The key is the place that defines a function, so classes that inherit it share its entry.
         self._found: dict[
             tuple[ParsedModule, str], tuple[ParsedModule, FunctionSpan, list[str]]
         ] = {}
@@ -109,8 +109,8 @@ class _Collector:
                 self._add_class(module, definition, name, prefix)
         bases = {base for definition in outline.classes.values() for base in definition.bases}
         for name in outline.imports:
-            # pytest also runs what a file imports under the name of a test. A TestCase it runs
-            # under any name, and a file that derives a class from one imports it.
+            # pytest also runs imported functions and classes that are named like tests, and an
+            # imported TestCase of any name. Other names are followed only if they are a base here.
             if not (name.startswith(("test", "Test")) or name in bases):
                 continue
             if found := self._modules.find(module, name):
@@ -132,7 +132,7 @@ class _Collector:
     ) -> None:
         """Add the tests that a class defines and inherits, under the node id ``prefix::name``."""
         lineage, foreign = self._modules.lineage(module, definition)
-        # The name also covers bases that other frameworks derive from unittest.TestCase.
+        # This ending is also that of classes that frameworks derive from unittest.TestCase.
         is_unittest = any(base.endswith("TestCase") for base in foreign)
         ancestors = [ancestor for _, ancestor in lineage]
         if not _is_collected(name, ancestors, is_unittest=is_unittest):

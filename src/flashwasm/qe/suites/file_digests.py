@@ -25,7 +25,7 @@ def file_digest(path: Path) -> str:
     ''
     """
     try:
-        # To open a named pipe would wait until somebody writes to it.
+        # Opening a named pipe would wait until somebody writes to it.
         if not path.is_file():
             return ""
         if (size := path.stat().st_size) > LARGEST_SOURCE_BYTES:

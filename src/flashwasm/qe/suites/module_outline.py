@@ -1,7 +1,7 @@
 """Outline of a Python file: the tests, classes and imports that pytest's collection depends on.
 
-The outline is read from the syntax tree. No file is imported, because to read a suite must not run
-it.
+The outline is read from the syntax tree. No file is imported, because reading a suite must not run
+its code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NAME = (ast.Name, ast.Attribute)
 _BLOCK = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
-# Decorators that make something else than a test of a function named ``test*``.
+# Decorators that turn a function named ``test*`` into something other than a test.
 _NOT_A_TEST = {"fixture", "property", "cached_property"}
 
 
@@ -90,7 +90,7 @@ class ModuleOutline:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModuleOutline:
-        """Return the outline that `to_json` was called on."""
+        """Return the outline of which `to_json` returned the data."""
         classes = {
             name: ClassOutline(
                 **{**fields, "tests": [FunctionSpan(*span) for span in fields["tests"]]}
@@ -124,7 +124,7 @@ def parse_outline(text: str) -> ModuleOutline:
     ['test_one']
     """
     with warnings.catch_warnings():
-        # Python warns of invalid escapes in the source, which are not this package's concern.
+        # Python warns of invalid escapes in the source. They do not matter here.
         warnings.simplefilter("ignore")
         tree = ast.parse(text)
     classes: dict[str, ClassOutline] = {}
@@ -181,7 +181,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _is_test(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return False if a decorator makes a fixture or a property of a function."""
+    """Return False if a decorator turns a function into a fixture or a property."""
     for decorator in node.decorator_list:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
         name = getattr(called, "attr", getattr(called, "id", ""))

@@ -16,7 +16,7 @@ from flashwasm.qe.suites.outline_cache import OutlineCache
 
 __all__ = ["ModuleReader", "ParsedModule"]
 
-# Number of imports that are followed from one module to the next, which ends circular imports.
+# Largest number of imports that are followed from one module to the next, so that a circle ends.
 _MAX_IMPORTS = 8
 
 
@@ -131,7 +131,7 @@ class ModuleReader:
     ) -> tuple[list[tuple[ParsedModule, ClassOutline]], list[str]]:
         """Return a class with its ancestors, nearest first, and the bases outside the suite.
 
-        The order is depth first, from left to right. It differs from Python's own only where two
+        The order is depth first, from left to right. It differs from Python's own only if two
         bases share an ancestor.
         """
         pending = [(module, definition)]
@@ -144,7 +144,7 @@ class ModuleReader:
             lineage[module, definition.name] = (module, definition)
             scope = definition.name.rpartition(".")[0]
             for base in reversed(definition.bases):
-                # Inside a class, its own names come before the module's.
+                # In a nested class, names of the outer class hide those of the module.
                 found = self.find(module, f"{scope}.{base}") if scope else None
                 found = found or self.find(module, base)
                 if found is None:
@@ -158,19 +158,19 @@ class ModuleReader:
         self._outlines.save()
 
     def _locate(self, folder: Path, source: str, parts: tuple[str, ...]) -> Path | None:
-        """Return `_module_path` of an import, which is looked up once."""
+        """Return `_module_path` of an import, and remember it for the next time."""
         key = (folder, source, parts)
         if key not in self._located:
             self._located[key] = _module_path(folder, source, parts)
         return self._located[key]
 
     def _parse(self, path: Path) -> ParsedModule:
-        """Read a file, or raise why it cannot be read."""
+        """Read a file, or raise an error that says why it cannot be read."""
         try:
             status = path.stat()
         except FileNotFoundError:
             raise ValueError("a link to nothing") from None
-        # To open a named pipe would wait until somebody writes to it.
+        # Opening a named pipe would wait until somebody writes to it.
         if not S_ISREG(status.st_mode):
             raise ValueError("not a regular file")
         if (size := status.st_size) > LARGEST_SOURCE_BYTES:
@@ -201,7 +201,7 @@ def _module_path(folder: Path, source: str, parts: tuple[str, ...]) -> Path | No
     above = [str(folder), *map(str, folder.parents)]
     # A relative import states its start; an absolute one may start at any folder above the file.
     for start in above[level - 1 : level] if level else above:
-        # Strings, because this is asked so often that paths would take too long.
+        # These are strings, because this check runs so often that pathlib would be too slow.
         stem = "/".join([start, *dotted])
         for candidate in (f"{stem}/__init__.py", f"{stem}.py"):
             if os.path.isfile(candidate):  # noqa: PTH113 - as said above.

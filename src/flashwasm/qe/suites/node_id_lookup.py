@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeIdLookup"]
 
-# Number of candidates that an error message names.
+# Largest number of candidates that an error message names.
 _NAMED_AT_MOST = 10
 
 
@@ -37,15 +37,15 @@ class NodeIdLookup:
     def find(self, query: str) -> int | None:
         """Return the position of the test that a query names; None if the query is free text.
 
-        A query names a test by its node id, by the end of it that no other test has, or by a
-        longer path, relative to a folder above the suite's root.
+        A query names a test by its node id, by an end of the node id that no other test has, or by
+        its node id with a longer path, relative to a folder above the suite's root.
 
         Raises
         ------
         ShapeError
             If the query has the form of a node id that no test has, or is the end of several.
         """
-        # A parametrised test is one entry: whichever of its cases is named, the test is meant.
+        # All cases of a parametrised test are one entry, so the parameters are cut off.
         name = query.partition("[")[0] if "::" in query else query
         if name in self._positions:
             return self._positions[name]

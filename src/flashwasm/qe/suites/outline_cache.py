@@ -41,14 +41,17 @@ class OutlineCache:
         self._used: dict[str, Any] = {}
 
     def outline(self, digest: str, text: str) -> ModuleOutline:
-        """Return the outline of a file with a digest and a source; errors are `parse_outline`'s."""
+        """Return the outline of a file. Its text is parsed only if the digest is not in the cache.
+
+        The errors are those of `parse_outline`.
+        """
         stored = self._stored.get(digest)
         outline = parse_outline(text) if stored is None else ModuleOutline.from_json(stored)
         self._used[digest] = outline.to_json() if stored is None else stored
         return outline
 
     def save(self) -> None:
-        """Write the outlines that were asked for, unless the file already holds just those."""
+        """Write the outlines that were asked for, unless the cache file holds exactly these."""
         if self._path is not None and self._used.keys() != self._stored.keys():
             document = json.dumps(self._used).encode()
             write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)})

@@ -60,7 +60,7 @@ def walk_program_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
     """Yield the Python files below a folder, sorted within each folder.
 
-    Links to folders are followed, but each folder is read once, also where links form a circle.
+    Links to folders are followed, but each folder is read once, even if links form a circle.
     Folders that cannot be read or were read already are added to ``skipped``.
     """
 
@@ -80,7 +80,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
 
 def _is_left_out(folder: Path) -> bool:
-    """Return True if pytest does not look into a folder: by its name, or a virtual environment."""
+    """Return True if a folder is skipped: by its name, or because it is a virtual environment."""
     return _matches(folder.name, _FOLDERS_LEFT_OUT) or (folder / "pyvenv.cfg").is_file()
 
 

@@ -1,4 +1,4 @@
-"""The WebAssembly SIMD backend: what it can do here, and how fast."""
+"""The WebAssembly SIMD backend: its capabilities and its speed on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OperationTiming:
     Attributes
     ----------
     operation, size : str
-        Name of the operation, and a text that says its size.
+        Name of the operation, and the size of its operands in words.
     iterations : int
         Number of calls that were timed.
     avg_time_ms, median_time_ms : float

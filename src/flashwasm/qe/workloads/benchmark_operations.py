@@ -52,7 +52,7 @@ class TimedOperation:
         Function that returns True if both results agree or, without `numpy`, if the result is
         right.
     missing : str
-        Name of what is not installed, and how to get it.
+        Message that says what is not installed, and how to get it.
     """
 
     name: str

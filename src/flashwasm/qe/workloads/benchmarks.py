@@ -34,7 +34,7 @@ __all__ = [
 # Short operations are repeated for 0.05 seconds, but at most 500 times.
 _EFFORT = Effort.of_rounds(7, seconds=0.05, most=500)
 _COLD_ROUNDS = 3
-# This is more than the caches of a processor hold.
+# Bytes that are overwritten before a cold call, more than the caches of a processor hold.
 _EVICTED = 64 << 20
 _HEAD_DIM = 64
 
@@ -53,13 +53,13 @@ class MeasuredOperation:
         Median milliseconds of calls after the processor's caches were overwritten. The very first
         call is among them.
     numpy_ms : float or None
-        Median milliseconds of the same by NumPy, with warm caches; None if NumPy has no such form.
+        Median milliseconds of the same operation by NumPy, with warm caches; None if there is none.
     target_ms : float
-        Time that the specification claims.
+        Milliseconds that the specification claims.
     meets_target : bool
-        True if the warm median is no longer than that.
+        True if ``warm_ms`` is at most ``target_ms``.
     missing : str
-        The reason why it was not measured; empty if it was.
+        Reason why it was not measured; empty if it was measured.
     """
 
     name: str
@@ -80,22 +80,22 @@ class WorkloadBenchmark:
     workload, shape : str
         Name of the workload, and the heads, length and dimension of its attention.
     baseline : str
-        A few words that say what attention is compared with.
+        Description of the baseline.
     baseline_ms, flash_ms : float
         Median milliseconds of attention that stores its scores, and of attention that does not.
         Both are called with NumPy's arrays.
     speedup : float
-        The first over the second.
+        ``baseline_ms`` divided by ``flash_ms``.
     memory_reduction : float
         Share of the baseline's peak of linear memory that attention saves.
     target_speedup : float
         Smallest speed-up that meets the target.
     operations : tuple of MeasuredOperation
-        The workload's real operations. The latency target is that of the first one.
+        The workload's operations. The latency target applies to the first one.
     latency_ms : float
         Warm time of the first operation.
     target_latency_ms : float
-        Time that the specification claims.
+        Milliseconds that the specification claims.
     meets_speedup, meets_latency, meets_target : bool
         True if the speed-up, the latency, and both meet their targets.
     """
@@ -121,7 +121,7 @@ class WorkloadBenchmark:
 
 
 def run_flash_attention_benchmarks() -> list[WorkloadBenchmark]:
-    """Measure every workload. A missed target is reported, it raises nothing.
+    """Measure every workload. A missed target is part of the result, not an error.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def benchmark_workload(name: str) -> WorkloadBenchmark:
 
 
 def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
-    """Time one operation, after its result was compared with NumPy's."""
+    """Time one operation. Raise FlashWasmError if its result is wrong."""
     run, numpy = operation.run, operation.numpy
     if run is None:
         return MeasuredOperation(
@@ -203,7 +203,7 @@ def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
     cold = timer(run, before=evict)
     cold_ms = median(cold(1) for _ in range(_COLD_ROUNDS)) * 1e3
     if operation.same is not None and not operation.same():
-        raise FlashWasmError(f"{operation.name}: the result is not what NumPy finds")
+        raise FlashWasmError(f"{operation.name}: the result is wrong")
     times = _medians({"run": run} if numpy is None else {"run": run, "numpy": numpy})
     return MeasuredOperation(
         name=operation.name,

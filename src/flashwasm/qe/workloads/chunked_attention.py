@@ -54,7 +54,7 @@ class Operands:
 
     @property
     def offset(self) -> int | None:
-        """Distance of the last key that a query sees, Lk - Lq; None if it sees every key."""
+        """Lk - Lq: query i sees the keys up to i plus this offset. None if it sees every key."""
         return self.k.shape[2] - self.q.shape[2] if self.causal else None
 
     @property
@@ -113,7 +113,7 @@ def result_shape(o: Operands, *arrays: Array) -> tuple[int, ...]:
 
 
 class ChunkedAttention:
-    """Attention in pieces, on one runtime or on several beside each other.
+    """Attention in pieces, on one runtime or on several at the same time.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class ChunkedAttention:
 
     def attend(self, o: Operands, config: FlashAttentionConfig) -> Array:
         """Compute attention ``(B, Hq, Lq, Dv)`` as the settings say."""
-        # Each piece draws its dropout from a seed of its own, counted on from this one.
+        # Each piece draws its dropout from a seed of its own: this one plus the piece's number.
         seed = 1 + secrets.randbits(48) if config.dropout_rate else None
         throughput = config.strategy == "throughput-optimized"
         little_memory = config.strategy == "memory-efficient"
@@ -153,7 +153,7 @@ class ChunkedAttention:
             self._attend_side_by_side(o, pieces, config, out, seed)
             return out
         if not little_memory:
-            # Every piece reads the same keys, so they are copied into linear memory only once.
+            # All pieces read the same operands, so these are copied into linear memory only once.
             q, k, v = (self.runtime.asarray(x, np.float32) for x in (o.q, o.k, o.v))
             o = Operands(q, k, v, o.causal)
         for n, piece in enumerate(pieces):
@@ -212,7 +212,7 @@ def _materialize(o: Operands, rows: int, runtime: Runtime) -> Array:
 
 
 def _pieces(o: Operands, blocks: BlockConfig, *, each_batch_entry: bool) -> Iterator[_Piece]:
-    """Cut a call by key heads and queries, and where asked for by batch entries too."""
+    """Cut a call into pieces by key heads and queries, and if asked by batch entries, too."""
     batch, _, queries, _ = o.q.shape
     key_heads = max(1, -(-blocks.heads_per_block // o.group))
     entries = [slice(b, b + 1) for b in range(batch)] if each_batch_entry else [slice(0, batch)]
@@ -244,8 +244,8 @@ def _attend_piece(
         last_key = None if o.offset is None else o.offset + piece.queries.start
         _attend_key_chunks(q, k, v, last_key, config, runtime, target, seed)
         return
-    # `_materialize` takes the last query to see the last key. The queries after this piece see keys
-    # that no query of this piece sees, as many as they are: those keys are cut off.
+    # `_materialize` assumes that the last query sees the last key. With a causal mask, each query
+    # after this piece sees one more key, which no query of this piece sees. These keys are cut off.
     after = o.q.shape[2] - piece.queries.start - q.shape[2]
     keys = k.shape[2] - after if o.causal else k.shape[2]
     if keys > 0:
@@ -283,7 +283,7 @@ def _attend_key_chunks(
                 v[:, :, chunk],
                 causal=causal,
                 dropout=config.dropout_rate,
-                # Each chunk draws other weights to drop.
+                # Each chunk has its own seed, so that it drops other weights.
                 seed=None if seed is None else (seed << 15) + n,
                 return_lse=True,
                 runtime=runtime,

@@ -1,6 +1,6 @@
 """The workload "code-embedding": one unit vector for a piece of code.
 
-The tokens attend to each other, and the states that come out are pooled into one vector.
+Self-attention turns the tokens into states, which are pooled into one vector.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["POOLINGS", "checked_tokens", "embed_tokens", "token_digest"]
 
 Array = npt.NDArray[Any]
 POOLINGS = ("mean", "cls", "attention")
-# Largest dimension of one head.
+# Largest number of dimensions of one head.
 _HEAD_DIM = 64
-# Scores of a head that the mean stores at once: 4 MB.
+# Largest number of scores of one head that the mean pooling stores at once: 4 MB.
 _STORED_SCORES = 1 << 20
 
 

@@ -30,7 +30,7 @@ STRATEGIES = ("memory-efficient", "latency-optimized", "throughput-optimized")
 
 
 class TargetSpeedup(NamedTuple):
-    """Speed-up over the materialised baseline: min counts as met, max is the best hope."""
+    """Speed-up over the materialised baseline: ``min`` is the target, ``max`` the largest claim."""
 
     min: float
     max: float
@@ -88,7 +88,7 @@ class FlashAttentionConfig:
     enable_checkpointing : bool
         True if a backward pass is to recompute the scores.
     target_speedup : (float, float)
-        Speed-up over the materialised baseline: the least that counts as met, and the highest hope.
+        Speed-up over the materialised baseline: the target, and the largest claim.
     """
 
     backend: str = "wasm-simd"
@@ -130,9 +130,9 @@ class PerformanceTarget(NamedTuple):
     Attributes
     ----------
     baseline_latency_ms, latency_ms : float
-        Milliseconds of one call, of the specification's baseline and as a target.
+        Milliseconds of one call: of the specification's baseline, and the target.
     baseline_memory_mb, memory_mb : float
-        Megabytes, likewise.
+        Megabytes of memory: of the specification's baseline, and the target.
     """
 
     baseline_latency_ms: float
@@ -219,7 +219,7 @@ QE_SONA_CONFIG: Mapping[str, SonaConfig] = MappingProxyType(
 
 
 def get_optimal_block_config(seq_len: int) -> BlockConfig:
-    """Return the preset for sequences of a length: the first that is as long, else the longest.
+    """Return the smallest preset for sequences of at least this length, else the largest preset.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def get_qe_flash_attention_config(
     Raises
     ------
     ShapeError, DTypeError
-        If a name is unknown or a field does not take its value.
+        If a name is unknown, or a value is not valid for its field.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def _known(changes: Any, name: str, target: Any) -> Mapping[str, Any]:
 
 
 def check_runnable(config: FlashAttentionConfig) -> None:
-    """Raise CapabilityError if settings are valid but nothing can run them yet."""
+    """Raise CapabilityError if settings are valid, but not implemented."""
     if config.backend != "wasm-simd":
         raise CapabilityError(
             f"backend {config.backend!r} does not exist yet; 'wasm-simd' runs everywhere"

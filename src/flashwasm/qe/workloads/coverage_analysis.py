@@ -56,7 +56,7 @@ class CoverageRows:
             positions.setdefault(row.tobytes(), []).append(i)
         # For each node of the graph, the positions of the rows that are equal to it.
         self._members = list(positions.values())
-        # Below a number of rows that was measured, an exact search is faster than the graph:
+        # With few rows, an exact search is faster than the graph. The limit was measured:
         # docs/decisions/0008-when-a-graph-is-searched.md.
         self.exact, self.reason = plan(len(self._members), _EF, exact=None)
         if self.dim > INDEX_MAX_DIM:
@@ -99,7 +99,7 @@ class CoverageRows:
 def search_rows(
     query_coverage: ArrayLike, rows: ArrayLike | CoverageRows, count: int, runtime: Runtime
 ) -> tuple[list[VectorMatch], str]:
-    """Return the rows nearest to one row, and a text that says how the search ran."""
+    """Return the rows nearest to one row, and a description of the search with its reason."""
     query = _counts_as_floats(query_coverage, "query_coverage")
     meaning = "as coverage_rows has columns"
     if isinstance(rows, CoverageRows):

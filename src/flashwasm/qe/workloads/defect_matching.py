@@ -73,7 +73,7 @@ def _library_vectors(
             raise DTypeError(f"pattern_library[{i}]: expected (name, vector), got {pair!r:.80}")
     rows = [vector for _, vector in pairs]
     if rows and all(_is_float32_row(row, dim) for row in rows):
-        # One call joins all rows. The check of each row below takes longer than the search itself.
+        # One call joins all rows. Checking each row, as below, would take longer than the search.
         vectors = np.concatenate(rows).reshape(len(rows), dim)
     else:
         vectors = np.zeros((len(pairs), dim), np.float32)

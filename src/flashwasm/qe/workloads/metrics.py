@@ -76,14 +76,14 @@ class Metrics:
 
 
 class Recorder:
-    """A stopwatch and counters for calls. `metrics` returns the sums."""
+    """Times and counts of calls, which `metrics` returns."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.reset([])
 
     def reset(self, runtimes: Sequence[Runtime]) -> None:
-        """Forget everything. Later metrics leave out what the runtimes have counted so far."""
+        """Forget everything. Later metrics leave out what the runtimes have measured so far."""
         self.calls = 0
         self.last = self.total = 0.0
         self.flops = self.tokens = self.flash_seconds = 0.0

@@ -87,7 +87,7 @@ class PatternAdapter:
         if not self._sona.enabled:
             raise CapabilityError(
                 f"adaptation is not enabled for {self._workload} in QE_SONA_CONFIG; "
-                "pattern-adaptation and others have it"
+                "it is for pattern-adaptation and others"
             )
         start = perf_counter()
         x = floats(pattern, "pattern", ndim=1)
@@ -96,7 +96,7 @@ class PatternAdapter:
         if target is not None:
             loss = _training_step(adapter, x, target, negatives, reward)
         elif negatives is not None:
-            raise ShapeError("negatives: expected a target beside them, got None")
+            raise ShapeError("negatives: expected a target as well, got None")
         # The key holds the number of steps, so results from before this step are never found again.
         key = (adapter.updates, x.dtype, x.tobytes())
         found = self._cache.get(key)

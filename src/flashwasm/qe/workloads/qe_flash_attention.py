@@ -80,7 +80,7 @@ class QEFlashAttention(Workload):
     Raises
     ------
     CapabilityError
-        If the settings ask for something that does not exist.
+        If the settings ask for something that is not implemented.
     ShapeError, DTypeError, OutOfMemoryError, ClosedError
         By methods; ClosedError after `dispose`.
     """
@@ -97,7 +97,7 @@ class QEFlashAttention(Workload):
         Parameters
         ----------
         q : array_like of float, shape (..., Hq, Lq, D)
-            Queries; two axes are one head.
+            Queries. An array with two axes is one head.
         k, v : array_like of float, shape (..., Hk, Lk, D) and (..., Hk, Lk, Dv)
             Keys and values. Leading axes broadcast.
 
@@ -183,8 +183,8 @@ class QEFlashAttention(Workload):
             One row: counts, booleans or weights.
         coverage_rows : array_like, shape (N, D), or CoverageRows
             The other rows. An array is searched exactly. The result of `index_coverage` is searched
-            by a graph if it has many rows; `get_metrics` says which. Sparse rows of any length go
-            to `CoverageIndex`.
+            by a graph if it has many rows; `get_metrics` says which. `CoverageIndex` takes sparse
+            rows of any length.
         top_k : int, default 10
             Largest number of matches.
 
@@ -281,12 +281,12 @@ class QEFlashAttention(Workload):
         Parameters
         ----------
         pattern : array_like of float, shape (D,)
-            The pattern. The first pattern's length is that of all.
+            The pattern. All patterns must have the length of the first one.
         target : array_like of float, shape (D,), optional
-            Vector that the pattern should come near to. None takes no step; the result may then
-            come from the cache.
+            Vector that the pattern should come near to. With None there is no step, and the result
+            may come from the cache.
         negatives : array_like of float, shape (n, D), optional
-            Vectors that the pattern should be less near to. With them the step is contrastive,
+            Vectors that the pattern should move away from. With them the step is contrastive,
             without them it is a regression.
         reward : float, default 1.0
             Weight of this step; not negative.

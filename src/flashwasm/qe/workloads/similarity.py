@@ -46,8 +46,8 @@ def rank_rows(query: Array, corpus: Array, count: int, runtime: Runtime) -> list
     """
     if len(corpus) == 0:
         return []
-    # The weights need the cosine of every row. So the corpus goes in as the queries and the query
-    # as a corpus of one row: the kernel then returns all cosines, and computes each of them once.
+    # The weights need the cosine of every row. So the rows are passed as queries, and the query as
+    # a corpus of one row: the kernel then returns all cosines, and computes each of them once.
     cosines = cosine_top_k(corpus, query[None], 1, runtime=runtime)[0][:, 0]
     logits = np.float32(math.sqrt(len(query))) * cosines
     # NaN would make every weight NaN. A row with NaN gets no weight instead, and is ranked last.

@@ -1,4 +1,4 @@
-"""The life of a workload's object: settings, runtimes, metrics and its end."""
+"""The common part of all workloads: settings, runtimes, metrics and `dispose`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Workload:
         return self._config
 
     def update_config(self, updates: Mapping[str, Any]) -> FlashAttentionConfig:
-        """Replace some settings and return all of them; after an error the old ones stay.
+        """Replace some settings and return all of them. After an error, the old settings stay.
 
         Parameters
         ----------

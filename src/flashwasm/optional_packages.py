@@ -1,0 +1,34 @@
+"""Packages that only some operations need, imported when such an operation runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from flashwasm.errors import CapabilityError
+
+__all__ = ["optional_module"]
+
+
+def optional_module(name: str, package: str | None = None) -> ModuleType:
+    """Import a module of a package that is installed only with ``flashwasm[qe]``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module, such as ``jinja2``.
+    package : str, optional
+        Name of the package in the error message; None is the module's name.
+
+    Raises
+    ------
+    CapabilityError
+        If the module cannot be imported; the message says how to install the package.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise CapabilityError(
+            f"{package or name} cannot be imported ({error}); "
+            'get it with: pip install "flashwasm[qe]"'
+        ) from error
