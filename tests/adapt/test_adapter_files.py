@@ -7,7 +7,7 @@ import flashwasm as fw
 from adapter_updates import trained_by_all_losses
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import flashwasm as fw
 from adapter_updates import trained, trained_by_all_losses
 from flashwasm.oracles import bounds, reference
 from flashwasm.storage.file_reading import read_container
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
+from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 # Rows, in_dim, out_dim and rank: below, at and above the lengths that the kernel works on at once.
 SIZES = [(1, 1, 1, 1), (3, 5, 5, 2), (7, 16, 16, 4), (5, 17, 17, 3), (4, 33, 20, 5), (2, 6, 41, 64)]

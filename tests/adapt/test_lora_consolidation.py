@@ -8,7 +8,7 @@ from adapter_updates import LOSSES, Loss, learn, loss_id, sample, trained
 from flashwasm.oracles import reference
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=loss_id)

@@ -15,7 +15,7 @@ from adapter_updates import (
     unit,
 )
 from flashwasm.oracles import reference
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 @pytest.mark.parametrize(("in_dim", "out_dim"), [(13, 13), (10, 7), (6, 9)])

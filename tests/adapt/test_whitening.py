@@ -7,7 +7,7 @@ import flashwasm as fw
 from flashwasm.oracles import reference
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
+from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 
 def corpus(rows, dim, seed=0):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import flashwasm as fw
 from attention_checks import check_attention, qkv
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
+from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 # Lengths around groups of 8 queries, blocks of 128 queries, and blocks of 64 keys.
 LENGTHS = [

@@ -17,7 +17,7 @@ from attention_gradients import (
     qkv,
 )
 from flashwasm.oracles import reference
-from samples import FLOAT_TYPES, layouts, normal
+from sample_arrays import FLOAT_TYPES, layouts, normal
 
 
 @pytest.mark.parametrize("name", OPTIONS)

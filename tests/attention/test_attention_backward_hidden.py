@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 from attention_gradients import assert_all_same_bits, check_gradients, for_oracle, gradients, qkv
 from flashwasm.oracles import reference
-from samples import assert_same_bits
+from sample_arrays import assert_same_bits
 
 
 @pytest.mark.parametrize("how", ["boolean", "additive", "causal", "no keys", "no queries"])

@@ -5,7 +5,7 @@ import pytest
 
 from attention_gradients import HEADS, OPTIONS, expected_and_allowed, for_oracle, qkv
 from flashwasm.oracles import reference
-from samples import normal
+from sample_arrays import normal
 
 
 def formula(dout, q, k, v, mistake="", **options):

@@ -11,7 +11,7 @@ from flashwasm.flash_attention.backward import BackwardInputs, add_gradients
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import DEFAULTS
 from flashwasm.flash_attention.schedule import BlockSchedule
-from samples import normal
+from sample_arrays import normal
 
 
 @pytest.mark.parametrize("causal", [False, "bottom_right"])

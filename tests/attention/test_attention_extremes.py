@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 from attention_checks import assert_close_to_oracle, check_attention
 from flashwasm.oracles import bounds
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 LOWEST = np.finfo(np.float32).min
 QUERIES, KEYS = 40, 300

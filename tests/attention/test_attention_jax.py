@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from checkout import HELPERS
 from flashwasm.oracles import reference
-from paths import HELPERS
-from samples import normal
+from sample_arrays import normal
 
 # JAX compiles a program for each problem, which takes most of the time.
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 from attention_checks import check_attention, qkv
 from flashwasm.oracles import bounds
-from samples import FLOAT_TYPES, assert_same_bits, normal
+from sample_arrays import FLOAT_TYPES, assert_same_bits, normal
 
 
 @pytest.mark.parametrize(

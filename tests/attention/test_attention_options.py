@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import flashwasm as fw
 from attention_checks import assert_close_to_oracle, check_attention
 from flashwasm.oracles import reference
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 HEADS, KEY_HEADS = 4, 2
 

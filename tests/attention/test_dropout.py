@@ -5,7 +5,7 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.oracles import reference
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 # Counter, key and result: the known answers of Philox 4x32-10 that Random123 publishes.
 ANSWERS = [

@@ -13,7 +13,7 @@ from flashwasm.flash_attention.options import (
     PackedOptions,
     ScoreOptions,
 )
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 X = normal(2, 6, 8)
 

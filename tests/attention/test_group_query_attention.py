@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from samples import normal
+from sample_arrays import normal
 
 # Its wheels need a newer Python than this package, so it may not be installed.
 onnxruntime = pytest.importorskip("onnxruntime")

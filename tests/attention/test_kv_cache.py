@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.flash_attention.schedule import ROW_QUERIES
 from flashwasm.oracles import bounds, reference
-from samples import assert_same_bits, layouts, normal
+from sample_arrays import assert_same_bits, layouts, normal
 
 DTYPES = ["float32", "float16", "int8"]
 SIZES = [(1, 16, 16), (3, 5, 3), (64, 64, 64), (65, 8, 33), (700, 40, 24), (1100, 64, 20)]

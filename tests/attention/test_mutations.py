@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flashwasm.oracles import bounds, reference
-from samples import normal
+from sample_arrays import normal
 
 HEADS, KEY_HEADS = 4, 2
 

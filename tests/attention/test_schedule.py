@@ -10,7 +10,7 @@ from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import DEFAULTS
 from flashwasm.flash_attention.schedule import BlockSchedule, RowSchedule, Workload
 from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 HEADS, KEY_HEADS, QUERIES, KEYS, DIM = 4, 2, 300, 3 * ATTENTION_KEY_RUN - 86, 24
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from bench import suites
 from bench.commands import main as comparisons
 from bench.findings import Comparison
+from checkout import ROOT
 from flashwasm.cli import bench_report, main
 from flashwasm.cli.bench import bench
-from paths import ROOT
 
 OUTPUTS = {"--json", "--markdown"}
 # The options of each command of the package, and of the repository.

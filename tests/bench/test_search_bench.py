@@ -17,10 +17,10 @@ from bench.search.cases import SEARCH_CASES, SearchCase, embedded, stored, unit
 from bench.search.peers import PEERS, Peer
 from bench.search.runner import QUICK_EFFORT, SearchResult, absent, run_search
 from bench.search.targets import FLOAT32, INT8, VECTORS, judge_searches
+from checkout import ROOT
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.errors import DTypeError, ShapeError
-from paths import ROOT
-from samples import normal
+from sample_arrays import normal
 
 RECALLS = {32: 0.9, 64: 0.96, 128: 0.99}
 

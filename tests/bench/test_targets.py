@@ -22,10 +22,10 @@ from bench.peers.tables import target_rows
 from bench.scaling import SCALED, Scaling, two_threads
 from bench.smallest import Overheads, measure_overheads
 from bench.targets import AT_512, AT_2048, AT_4096, BEYOND, PEAK, TARGETS, judge
+from checkout import ROOT
 from flashwasm.benchmarks.lengths import Length, run_lengths
 from flashwasm.benchmarks.timing import Effort
 from flashwasm.errors import CapabilityError
-from paths import ROOT
 
 PEERS = ("NumPy", "PyTorch", "ONNX Runtime", "onnxruntime-web", "tfjs")
 GOOD_SCALING = Scaling(speedup=1.9, machine=2.0)

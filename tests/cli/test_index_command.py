@@ -223,8 +223,12 @@ def last_raised(array):
     ("name", "change", "message"),
     [
         ("suite", lambda s: s[:-1], "section 'suite' cannot be read"),
-        ("suite", lambda _: np.frombuffer(b'{"tests": [[1]]}', np.uint8), "is no suite"),
-        ("suite", lambda _: np.frombuffer(b"[]", np.uint8), "is no suite"),
+        (
+            "suite",
+            lambda _: np.frombuffer(b'{"tests": [[1]]}', np.uint8),
+            "does not describe a suite",
+        ),
+        ("suite", lambda _: np.frombuffer(b"[]", np.uint8), "does not describe a suite"),
         ("terms0.columns", last_raised, "a column of 'terms0' is out of range"),
         ("terms0.indices", last_raised, "an index of 'terms0' is out of range"),
         ("terms0.indices", lambda s: s[:-1], r"section 'terms0.data' is float32 of shape"),

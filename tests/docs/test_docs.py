@@ -11,7 +11,7 @@ import pytest
 import bench.commands
 import flashwasm as fw
 import flashwasm.cli
-from paths import ROOT
+from checkout import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("[bw]*/*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 import flashwasm as fw
-from samples import normal
+from sample_arrays import normal
 
 
 class Loss(NamedTuple):

@@ -2,7 +2,7 @@
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 def qkv(*, queries, keys, dim=16, value_dim=None, leading=(), heads=2, key_heads=None):

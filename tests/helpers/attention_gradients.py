@@ -7,7 +7,7 @@ import numpy as np
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 HEADS, KEY_HEADS = 4, 2
 

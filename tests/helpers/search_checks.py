@@ -3,7 +3,7 @@
 import numpy as np
 
 from flashwasm.oracles import bounds, reference
-from samples import assert_same_bits
+from sample_arrays import assert_same_bits
 
 METRICS = ["cosine", "dot", "l2"]
 DTYPES = ["float32", "int8"]

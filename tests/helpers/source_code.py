@@ -4,7 +4,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from paths import ROOT, SOURCE
+from checkout import ROOT, SOURCE
 
 PACKAGE = sorted(SOURCE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").rglob("*.py"))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from every_operation import OPERATIONS, in_child
 from flashwasm.kernel_table import VECADD
-from operations import OPERATIONS, in_child
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 def first_result(name, runtime):

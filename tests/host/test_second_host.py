@@ -11,10 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+from checkout import HELPERS, SOURCE, TESTS
 from flashwasm.host.instance import INSTANCE_BYTES, STACK_BYTES, Instance
 from flashwasm.host.shared_memory import PAGE_BYTES, SharedMemory
 from flashwasm.kernel_table import ATTENTION, KERNELS
-from paths import HELPERS, SOURCE, TESTS
 
 MODULES = SOURCE / "_wasm"
 HOSTS = {

@@ -12,7 +12,7 @@ import flashwasm as fw
 from flashwasm.host import subnormals
 from flashwasm.host.instance import Instance
 from helper_threads import runtime_with_helpers
-from samples import normal
+from sample_arrays import normal
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import flashwasm as fw
 from flashwasm.oracles import reference
-from samples import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
+from sample_arrays import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
 
 
 def check(ids, table, **options):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from samples import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
+from sample_arrays import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
 
 # Sizes below, at and above the 4 x 8 tile, the 256 rows or terms of a block, and 16 columns.
 SIZES = [

@@ -8,7 +8,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.flash_attention.materialized import materialized_attention
 from flashwasm.oracles import reference
-from samples import normal
+from sample_arrays import normal
 
 CANONICAL = 0x7FC00000
 # NaNs of both signs, quiet and signalling, with the least, the greatest and other payloads.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
-from samples import FLOAT_TYPES, assert_same_bits, layouts, normal
+from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
 
 
 def check(x, weight=None, eps=1e-5, *, axis=-1, **options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from samples import normal
+from sample_arrays import normal
 
 ANGLES = np.cos(normal(2, 300, 32)), np.sin(normal(2, 300, 32))
 IDS = np.random.default_rng(0).integers(0, 50, (300, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from samples import normal
+from sample_arrays import normal
 
 X = normal(3, 4)
 HEADS = normal(1, 2, 3, 4)

@@ -3,7 +3,7 @@
 import pytest
 
 import flashwasm as fw
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 def test_a_large_softmax_is_split(threaded_runtime, one_thread):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from every_operation import ANGLES, IDS, OPERATIONS, TABLE, WITH_OUT
 from flashwasm.oracles import reference
 from helper_threads import runtime_with_helpers
-from operations import ANGLES, IDS, OPERATIONS, TABLE, WITH_OUT
-from samples import assert_same_bits, layouts, normal
+from sample_arrays import assert_same_bits, layouts, normal
 
 MIB = 1 << 20
 

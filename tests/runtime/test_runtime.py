@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from every_operation import OPERATIONS, in_child
 from flashwasm.oracles import bounds
 from flashwasm.runtime.launch import Launch
 from helper_threads import runtime_with_helpers
-from operations import OPERATIONS, in_child
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 def test_stats():

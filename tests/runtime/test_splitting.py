@@ -12,7 +12,7 @@ from flashwasm.runtime.work_limits import (
     MOST_ELEMENTS,
     MOST_PRODUCTS,
 )
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 def too_large():

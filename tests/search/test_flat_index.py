@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import flashwasm as fw
 from flashwasm.oracles import reference
 from flashwasm.search.stored_vectors import StoredVectors
-from samples import FLOAT_TYPES, layouts, normal
+from sample_arrays import FLOAT_TYPES, layouts, normal
 from search_checks import DTYPES, METRICS, assert_nearest, assert_same_results
 
 

@@ -13,7 +13,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat import panel_search
 from flashwasm.search.result_keys import NO_KEY, NO_POSITION, distances
 from flashwasm.search.stored_vectors import StoredVectors
-from samples import normal
+from sample_arrays import normal
 from search_checks import METRICS, assert_same_results
 
 DIMS = [1, 3, 15, 16, 17, 384, 4096]

@@ -14,7 +14,7 @@ import flashwasm as fw
 from flashwasm.oracles import reference
 from flashwasm.search.hnsw.graph import drawn_levels
 from flashwasm.storage.file_reading import read_container
-from samples import normal
+from sample_arrays import normal
 from search_checks import DTYPES, METRICS, assert_nearest, assert_same_results
 
 

@@ -10,7 +10,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 CLASSES = {"flat-index": fw.FlatIndex, "hnsw-index": fw.HNSWIndex}
 # Number of mutations of files to try. FLASHWASM_MUTATIONS=100000 in the environment tries more.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import flashwasm as fw
+from every_operation import in_child
 from flashwasm.storage.user_folders import cache_folder, data_folder
-from operations import in_child
 
 FOLDERS = [
     (data_folder, "FLASHWASM_DATA", "XDG_DATA_HOME"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paths import ROOT
+from checkout import ROOT
 
 WASM = ROOT / "wasm"
 FILES = sorted([*WASM.rglob("*.c"), *WASM.rglob("*.h")])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from paths import ROOT
+from checkout import ROOT
 
 TOOLS = ROOT / "wasm" / "tools"
 

@@ -9,12 +9,12 @@ import wasmtime
 
 import flashwasm as fw
 from bench.search.cases import SEARCH_CASES
+from checkout import ROOT, SOURCE, TESTS
 from flashwasm import kernel_table
 from flashwasm.benchmarks.cases.table import CASES
 from flashwasm.host.instance import ARGUMENT_BYTES
 from flashwasm.kernel_table import KERNELS
 from flashwasm.oracles import reference
-from paths import ROOT, SOURCE, TESTS
 from source_code import C_FILES, place
 
 HEADER = (ROOT / "wasm" / "abi.h").read_text("utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import flashwasm as fw
+from checkout import ROOT, SOURCE
 from flashwasm import qe
-from paths import ROOT, SOURCE
 from source_code import BENCH, PACKAGE, circles, import_graph, imports, place
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")

@@ -2,7 +2,7 @@
 
 import re
 
-from paths import ROOT, SOURCE, TESTS
+from checkout import ROOT, SOURCE, TESTS
 
 # Files and folders at the top of the checkout, without those whose names begin with a dot.
 TOP = {

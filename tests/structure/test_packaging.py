@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paths import ROOT, SOURCE
+from checkout import ROOT, SOURCE
 
 MODULES = SOURCE / "_wasm"
 VARIANTS = ["relaxed", "scalar", "simd128"]

@@ -79,7 +79,7 @@ def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) ->
         adapter = kind(*shape, **parameters, runtime=where)
         _check(container.sections, adapter, progress)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"{path}: the file is no adapter's: {error}"
+        message = f"{path}: the file does not hold an adapter: {error}"
         raise CorruptFileError(message) from None
     adapter.restore(container.sections, progress)
     return adapter

@@ -223,7 +223,7 @@ class Whitening:
                 message = f"a mean of {mean.shape}, a matrix of {matrix.shape}"
                 raise ShapeError(message)
         except (KeyError, TypeError, ValueError) as error:
-            message = f"{path}: the file is no whitening's: {error}"
+            message = f"{path}: the file does not hold a whitening: {error}"
             raise CorruptFileError(message) from None
         return cls(mean, matrix, shrinkage, power)
 

@@ -18,7 +18,6 @@ from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import LARGEST
-from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import choice
 

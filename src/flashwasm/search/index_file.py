@@ -11,7 +11,6 @@ import numpy as np
 from flashwasm.errors import CorruptFileError
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.stored_vectors import LARGEST
-from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class IndexFile(CheckedFile):
         else:
             ids = self.section("ids", "<i8", (count,)).astype(np.int64)
         if len(set(ids.tolist())) != count:
-            self.refuse("an id is there twice")
+            self.refuse("two vectors have the same id")
         table.assign(positions, ids)
         table.next = self.number("next_id", table.next, 2**63)
         return table
@@ -130,7 +129,7 @@ class IndexFile(CheckedFile):
         try:
             ids[:] = [text[i:j].decode() for i, j in zip(starts, ends, strict=True)]
         except UnicodeDecodeError:
-            self.refuse("an id is no text")
+            self.refuse("an id is not UTF-8 text")
         return ids
 
 

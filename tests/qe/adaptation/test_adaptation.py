@@ -15,7 +15,7 @@ from flashwasm.qe.adaptation.embedding_adaptation import prior
 from flashwasm.qe.adaptation.judged_pairs import Pairs
 from flashwasm.qe.scoring.embedding_whitening import unit_rows, whiten_collection
 from labelled_suite import classes
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 @pytest.fixture(scope="module")

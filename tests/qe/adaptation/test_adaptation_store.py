@@ -8,7 +8,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.qe import AdaptationStore
 from flashwasm.qe.adaptation.embedding_adaptation import Adaptation, prior
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_without_scikit_learn_frames_decide(monkeypatch):
 def test_libraries_that_are_refused(folder):
     with pytest.raises(fw.ShapeError, match="does not exist"):
         FailureLibrary("no.db")
-    with pytest.raises(fw.ShapeError, match="is no file"):
+    with pytest.raises(fw.ShapeError, match="is not a file"):
         FailureLibrary(".", create=True)
     with pytest.raises(fw.ShapeError, match="name is empty"):
         FailureLibrary("x.db", create=True).learn(" ", [])

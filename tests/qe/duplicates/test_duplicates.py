@@ -278,7 +278,7 @@ def test_command_says_that_there_are_no_duplicates(folder, files, line):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "does not exist or is no file"),
+        (None, "does not exist or is not a file"),
         (b"", "not a whole coverage database"),
         (b"SQLite format 3\0" + b"x" * 4000, "not a whole coverage database"),
         (b"no database", "not a whole coverage database"),

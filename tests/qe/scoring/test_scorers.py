@@ -8,7 +8,7 @@ from flashwasm.qe.scoring import embedding_whitening
 from flashwasm.qe.scoring.embedding_whitening import whiten_collection
 from flashwasm.qe.scoring.score_fusion import fused
 from flashwasm.qe.scoring.scorers import MeaningScorer
-from samples import assert_same_bits, normal
+from sample_arrays import assert_same_bits, normal
 
 
 @pytest.fixture(autouse=True)

@@ -83,7 +83,7 @@ def read_coverage(path: str | Path) -> CoverageData:
     """
     file = Path(path)
     if not file.is_file():
-        raise ShapeError(f"coverage database {str(file)!r} does not exist or is no file")
+        raise ShapeError(f"coverage database {str(file)!r} does not exist or is not a file")
     try:
         uri = f"{file.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as database:

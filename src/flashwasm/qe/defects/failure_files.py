@@ -61,7 +61,7 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     """
     file = Path(path)
     if not file.is_file():
-        raise ShapeError(f"{str(file)!r} does not exist or is no file")
+        raise ShapeError(f"{str(file)!r} does not exist or is not a file")
     start = start_of(file)
     if start.removeprefix(_UTF8_MARK).lstrip().startswith(b"<"):
         return [TestFailure(test, failure) for test, failure in read_junit_failures(file)]
@@ -86,5 +86,5 @@ def _text_of(file: Path, start: bytes) -> str:
         raise ShapeError(f"{file} has {size} bytes; expected a traceback of at most {_MOST_TEXT}")
     wide = start.startswith(_UTF16_MARKS)
     if b"\0" in start and not wide:
-        raise CorruptFileError(f"{file} is no text: expected a report, or a traceback")
+        raise CorruptFileError(f"{file} is not text: expected a report or a traceback")
     return file.read_text(encoding="utf-16" if wide else "utf-8", errors="replace")

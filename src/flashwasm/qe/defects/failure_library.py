@@ -113,7 +113,7 @@ class FailureLibrary:
         self.path = Path(path)
         if not self.path.is_file():
             if self.path.exists() or not create:
-                raise ShapeError(f"library {str(self.path)!r} does not exist or is no file")
+                raise ShapeError(f"library {str(self.path)!r} does not exist or is not a file")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path)) as database, database:
                 database.executescript(

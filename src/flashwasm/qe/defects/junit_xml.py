@@ -37,7 +37,7 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
         If the file is no XML, is cut short, or is XML of another kind.
     """
     if not path.is_file():
-        raise ShapeError(f"{str(path)!r} does not exist or is no file")
+        raise ShapeError(f"{str(path)!r} does not exist or is not a file")
     opened: list[ET.Element] = []  # Elements that have begun but not ended, outermost first.
     inside_case = False
     try:

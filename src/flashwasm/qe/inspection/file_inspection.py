@@ -77,7 +77,7 @@ def inspect_file(path: str | Path) -> FileReport:
     """
     file = Path(path)
     if not file.is_file():
-        raise ShapeError(f"{str(file)!r} does not exist or is no file")
+        raise ShapeError(f"{str(file)!r} does not exist or is not a file")
     kind = container_kind(file)
     if kind is not None:
         content = read_container(file, kind)

@@ -291,7 +291,9 @@ class SuiteIndex:
         components = self.components(query if own is None else own)
         if not components:
             start = query[:80]
-            raise ShapeError(f"query {start!r} is no test, and words have no structure to compare")
+            raise ShapeError(
+                f"query {start!r} is not a test, and words have no structure to compare"
+            )
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
         best = np.argsort(-total, kind="stable")

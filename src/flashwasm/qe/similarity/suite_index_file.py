@@ -72,7 +72,7 @@ def _suite(file: StoredIndex) -> Suite:
         skipped = file.pairs("skipped", document["skipped"])
         digests = file.pairs("digests", document["digests"])
     except (KeyError, TypeError, ValueError) as error:
-        file.refuse(f"section 'suite' is no suite: {error}")
+        file.refuse(f"section 'suite' does not describe a suite: {error}")
     return Suite(
         Path(root),
         tests,

@@ -137,7 +137,7 @@ def _unit_vector(pooled: Array) -> Array:
     if not np.isfinite(norm) or norm == 0:
         raise ShapeError(
             "code_tokens: their states have no direction (all zero, or not finite), so there "
-            "is no unit vector"
+            "is not a unit vector"
         )
     unit: Array = (pooled / norm).astype(np.float32)
     return unit

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 import flashwasm as fw
-from samples import normal
+from sample_arrays import normal
 
 TABLE, IDS = normal(50, 24), np.arange(12) * 4
 ANGLES = np.cos(normal(1, 12, 4)), np.sin(normal(1, 12, 4))
