@@ -99,8 +99,16 @@ def _two_names(text: str, separator: str) -> tuple[str, str]:
     cuts = [found.start() for found in re.finditer(re.escape(separator), text)]
     if not cuts:
         raise ValueError(f"expected two names in {text[:80]!r}")
-    pairs = [(text[:cut], text[cut + len(separator) :]) for cut in cuts]
-    return max(pairs, key=lambda pair: len(_common_end(*pair)))
+    best, length = ("", ""), -1
+    # Two prefixes are about as long as each other, so the search begins in the middle. It ends when
+    # the shorter name is too short for a longer common end.
+    for cut in sorted(cuts, key=lambda cut: abs(2 * cut - len(text))):
+        old, new = text[:cut], text[cut + len(separator) :]
+        if min(len(old), len(new)) <= length:
+            break
+        if (common := len(_common_end(old, new))) > length:
+            best, length = (old, new), common
+    return best
 
 
 def _common_end(one: str, other: str) -> str:
