@@ -245,6 +245,15 @@ def test_dry_run_prints_the_tests_with_reasons(database):
     assert "every test is chosen, since any may depend on conftest.py" in result.stderr
 
 
+def test_a_diff_whose_last_line_has_no_newline(database):
+    no_newline = "\\ No newline at end of file\n"
+    text = f"--- a/shop.py\n+++ b/shop.py\n@@ -6 +6 @@\n-    a\n{no_newline}+    b\n{no_newline}"
+    result = invoke(
+        "tests-for", ".", "--diff", "-", "--coverage", database, "--dry-run", stdin=text
+    )
+    assert "test_shop.py::test_total_price\tit runs shop.py:6" in result.stdout.splitlines()
+
+
 def test_explanation_of_a_selected_test(folder):
     (folder / "x.diff").write_text(DIFF)
     arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
