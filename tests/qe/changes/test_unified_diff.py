@@ -53,6 +53,16 @@ HUNK = "@@ -1 +1 @@\n-a\n+b\n"
             ),
             ("A â.py", "A â.py"),
         ),
+        # Two folders that GNU diff compared, a file beside its copy, and Subversion.
+        (
+            f"diff -ru old/x.py new/x.py\n--- old/x.py\t2026\n+++ new/x.py\t2026\n{HUNK}",
+            ("x.py",) * 2,
+        ),
+        (f"--- x.py.orig\t2026\n+++ x.py\t2026\n{HUNK}", ("x.py", "x.py.orig")),
+        (
+            f"Index: x.py\n{'=' * 67}\n--- x.py\t(revision 1)\n+++ x.py\t(working copy)\n{HUNK}",
+            ("x.py",) * 2,
+        ),
         ("Binary file x.png has changed\n", ("x.png", "x.png")),
         (
             (
@@ -62,7 +72,18 @@ HUNK = "@@ -1 +1 @@\n-a\n+b\n"
             ("x.png", "x.png"),
         ),
     ],
-    ids=["crlf", "mnemonic", "no-prefix", "rename", "quoted", "svn-binary", "git-binary"],
+    ids=[
+        "crlf",
+        "mnemonic",
+        "no-prefix",
+        "rename",
+        "quoted",
+        "folders",
+        "copy",
+        "svn",
+        "hg-binary",
+        "git-binary",
+    ],
 )
 def test_names_of_a_file_in_diffs_of_several_tools(text, paths):
     (changed,) = read_diff(text)
@@ -73,6 +94,13 @@ def test_texts_that_are_not_a_diff_are_refused():
     for text in (
         "no diff",
         "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nno\n",
+        "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-a\n",
+        "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n-b\n",
+        f"--- a/x\n+++ b/x\n{HUNK}+++ b/y\n{HUNK}",
+        "diff --git a/x\n",
+        f"diff --git a/x b/x\n{HUNK}",
+        # A diff of words, as git diff --word-diff prints it.
+        "--- a/x\n+++ b/x\n@@ -1 +1 @@\n    [-a-]{+b+}\n",
         f"+++ b/x\n{HUNK}",
         f"--- a/x\n+++ b/x\n@@ -{'9' * 5000} +1 @@\n-a\n+b\n",
     ):
@@ -117,17 +145,6 @@ def test_lines_of_files_that_look_like_names_of_files():
     (changed,) = read_diff(text.replace("@@@ two", " @@ -1 +1 @@"))
     assert (changed.path, changed.old_lines, changed.new_lines) == ("x.sql", {1}, {1})
     assert changed.text == "-- a/no.py\n++ b/no.py"
-
-
-def test_the_diff_of_a_merge():
-    text = (
-        "diff --cc a b.py\nindex 1,2..3\n--- a/a b.py\t\n+++ b/a b.py\t\n"
-        "@@@ -1,4 -1,3 +1,4 @@@ def f():\n  one\n- two\n -deux\n++zwei\n+ three\n  four\n"
-    )
-    (changed,) = read_diff(text.replace("-1,4 -1,3", "-1,3 -1,4"))
-    assert (changed.path, changed.old_path) == ("a b.py", "a b.py")
-    assert (changed.old_lines, changed.new_lines) == ({2}, {2, 3})
-    assert changed.text == "def f():\ntwo\ndeux\nzwei\nthree"
 
 
 # Diffs by git itself.
@@ -233,6 +250,26 @@ def test_names_as_git_writes_them(git, quoting, prefix):
     text = git(*before, "-c", f"core.quotePath={quoting}", "diff", "-M", *after, "--cached")
     found = {c.path: (c.old_path, c.old_lines, c.new_lines) for c in read_diff(text)}
     assert found == expected
+
+
+def test_the_diff_of_a_merge(git):
+    write("größe a.py", LINES)
+    commit(git)
+    for branch in ("one", "other"):
+        git("checkout", "-q", "-b", branch)
+        write("größe a.py", [*LINES[:4], f"{branch} = 0\n", *LINES[5:]])
+        commit(git)
+        git("checkout", "-q", "HEAD~1")
+    git("checkout", "-q", "one")
+    git("merge", "-q", "-s", "ours", "--no-commit", "other")
+    # The result has a line of its own instead of line 5, and one more that no parent has.
+    write("größe a.py", [*LINES[:4], "both = 0\n", "more = 0\n", *LINES[5:]])
+    commit(git)
+    for options in (["--cc"], ["-c"], ["-c", "--combined-all-paths"], ["--color=always"]):
+        (changed,) = read_diff(git("show", *options))
+        assert (changed.path, changed.old_path) == ("größe a.py", "größe a.py")
+        assert (changed.old_lines, changed.new_lines) == ({5}, {5, 6})
+        assert {"one = 0", "other = 0", "both = 0", "more = 0"} <= set(changed.text.split("\n"))
 
 
 def test_binary_files_without_a_line_of_git():

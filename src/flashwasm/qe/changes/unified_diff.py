@@ -206,6 +206,9 @@ def _read_hunk(lines: list[str], at: int) -> tuple[_Hunk, int]:
         if min(left) < 0:
             raise ValueError("a hunk is longer than its heading says")
         hunk.lines.append((marks, line[len(old) :]))
+    if not any(marks.strip() for marks, _ in hunk.lines):
+        # Indented lines of `git diff --word-diff` look like lines that did not change.
+        raise ValueError("a hunk changes no line; a diff of words cannot be read")
     return hunk, at
 
 
