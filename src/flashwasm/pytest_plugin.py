@@ -164,7 +164,7 @@ class Plugin:
 
     def _order(self, items: list[pytest.Item]) -> None:
         """Order the session's tests in place by their relevance to the change."""
-        from flashwasm.qe.changes.safe_selection import safe_selection
+        from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
         from flashwasm.qe.changes.unified_diff import read_diff
         from flashwasm.qe.coverage.coverage_index import CoverageIndex
         from flashwasm.qe.similarity.suite_index import SuiteIndex
@@ -187,7 +187,7 @@ class Plugin:
         others = [item for item in items if _key(item) in rest]
         order += sorted(others, key=lambda item: rest[_key(item)])
         if self._budget == _SAFE:
-            kept = order[: len(reached)]
+            kept = order[: len(reached) or WITHOUT_EVIDENCE]
         else:
             kept = order if self._budget is None else self._fitting(order)
         # The list is changed only here, so that an error above leaves the run as it was.

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["tests_for"]
 
-# Number of tests to run if nothing says which tests the change reaches.
-_WITHOUT_EVIDENCE = 50
 # Number of tests, or of lines, that a note names. The rest are counted.
 _NAMED_AT_MOST = 10
 # Names of the levels of `SelectedTest`.
@@ -120,10 +118,10 @@ def tests_for(
     note_missing(index.missing)
     selection = safe_selection(index, changes, coverage)
     if limit is not None and not conservative:
-        ordered = _by_likelihood(selection) if likely else [*selection.sure, *selection.rest]
+        ordered = selection.by_relevance() if likely else [*selection.sure, *selection.rest]
         chosen = within_budget(ordered, limit, seconds)
     else:
-        chosen = _likely(selection) if likely else selection.sure or _likely(selection)
+        chosen = selection.likely() if likely else selection.sure or selection.likely()
     text = change_text(changes)
     explanations = [index.explain(text, s.test) if explain else None for s in chosen]
     if as_json:
@@ -141,18 +139,6 @@ def tests_for(
         sys.exit(1)
     if not dry_run and not as_json:
         sys.exit(_run(chosen, files, index.root))
-
-
-def _by_likelihood(selection: SafeSelection) -> list[SelectedTest]:
-    """Return all tests of a selection in the order of their levels and scores."""
-    both = [*selection.sure, *selection.rest]
-    return sorted(both, key=lambda s: (s.level, -s.score, s.test.nodeid))
-
-
-def _likely(selection: SafeSelection) -> list[SelectedTest]:
-    """Return the tests that the change touches or whose lines it changes, or else the first 50."""
-    ranked = _by_likelihood(selection)
-    return [s for s in ranked if s.level <= 1] or ranked[:_WITHOUT_EVIDENCE]
 
 
 def _not_fitting(selection: SafeSelection, chosen: list[SelectedTest]) -> list[str]:

@@ -260,3 +260,12 @@ def test_a_changed_test_file_that_cannot_be_read_fails_the_run(project, capfd):
     assert result.exit_code == 1
     assert "2 failed, 5 passed, 1 error" in capfd.readouterr().out
     assert "changed, but not readable: " in result.stderr
+
+
+def test_the_most_similar_tests_run_if_no_test_is_known_to_be_reached(project, pytester):
+    (project / "x.diff").write_text(change_project(project, {"tool.py": ("", "X = 1\n")}))
+    selected, document = select("--diff", "x.diff")
+    assert len(selected) == 10
+    assert document["left_out_reason"].endswith("no test is known to reach it")
+    done = pytester.runpytest("tests", "--fw-diff=x.diff", "--fw-select=safe")
+    done.assert_outcomes(passed=11)

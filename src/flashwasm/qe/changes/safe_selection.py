@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from flashwasm.qe.suites.source_files import Skipped
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["SafeSelection", "safe_selection"]
+__all__ = ["WITHOUT_EVIDENCE", "SafeSelection", "safe_selection"]
+
+# Number of tests to run, the most similar ones, if no test is known to be reached.
+WITHOUT_EVIDENCE = 50
 
 # Last level of `SelectedTest` whose reason names lines of the change.
 _RUNS_CHANGED_LINES = 1
@@ -60,6 +63,16 @@ class SafeSelection:
     everything: str | None = None
     uncovered: dict[str, list[int]] = field(default_factory=dict)
     unmeasured: list[str] = field(default_factory=list)
+
+    def by_relevance(self) -> list[SelectedTest]:
+        """Return all tests by level and score, whether or not the change may reach them."""
+        both = [*self.sure, *self.rest]
+        return sorted(both, key=lambda s: (s.level, -s.score, s.test.nodeid))
+
+    def likely(self) -> list[SelectedTest]:
+        """Return the tests that the change touches or whose lines it changes, or else the first."""
+        ranked = self.by_relevance()
+        return [s for s in ranked if s.level <= _RUNS_CHANGED_LINES] or ranked[:WITHOUT_EVIDENCE]
 
 
 def safe_selection(
