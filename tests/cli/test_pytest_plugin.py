@@ -149,8 +149,10 @@ def test_the_relevant_tests_run_first(run):
 def test_tests_that_are_left_out_are_named(run):
     status, output = run("--fw-diff", "x.diff", "--fw-select", "2")
     assert (status, order(output)) == (1, ["test_total_price"] * 2)
-    first, *names = section(output)
+    first, *names, last = section(output)
     assert first == "2 of 4 tests were left out:"
+    # All of them lie in a file that imports the changed one.
+    assert last == "the change may reach the first 2 of them"
     assert {line.rpartition("::")[2] for line in names} == {"test_add_item", "test_nothing_at_all"}
 
 
@@ -210,6 +212,7 @@ FAULTS = {
     "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is not a f|unidiff)"],
     "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
     "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is not|unidiff)"],
+    "coverage": ["--fw-coverage=no.db", "could not order the tests: (coverage database|unidiff)"],
     "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
     "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is not a whole "],
 }
@@ -217,7 +220,8 @@ FAULTS = {
 
 @pytest.mark.parametrize(("option", "line"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_a_line_and_fails_no_run(folder, run, option, line):
-    status, output = run(option)
+    diff = ["--fw-diff=x.diff"] if "coverage" in option else []
+    status, output = run(option, *diff)
     assert status == 1
     assert re.match(line, section(output)[0]), output
     assert "2 failed, 2 passed" in output
@@ -241,9 +245,10 @@ def test_a_fault_of_every_worker_of_xdist_is_one_line():
     ("arguments", "line"),
     [
         (["--fw-select", "3"], "--fw-select needs --fw-diff"),
+        (["--fw-coverage", "x.db"], "--fw-coverage needs --fw-diff"),
         (["--fw-diff", "x.diff", "--fw-select", "soon"], "--fw-select: budget 'soon': expected"),
     ],
-    ids=["no diff", "no number"],
+    ids=["no diff", "no diff for coverage", "no number"],
 )
 def test_bad_usage_is_said_at_once(pytester, arguments, line):
     done = pytester.runpytest_inprocess(*PLUGIN, *arguments)

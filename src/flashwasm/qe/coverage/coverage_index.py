@@ -171,6 +171,22 @@ class CoverageIndex:
         seen = self._own.seen[columns] | self._fixtures.seen[columns]
         return set(np.flatnonzero(seen).tolist())
 
+    def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
+        """Return the lines of a file that ran outside all tests, and those that fixtures ran.
+
+        Parameters
+        ----------
+        file : str
+            Path of the file, or the end of it.
+        """
+        at = self.find_file(file)
+        outside: set[int] = set()
+        for (own, context), lines in self._data.lines.items():
+            if own == at and not self._data.contexts[context]:
+                outside.update(lines.tolist())
+        fixtures = np.flatnonzero(self._fixtures.seen[self._matrix.columns_of(at)])
+        return outside, set(fixtures.tolist())
+
     def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
         """Return (file, line) of each line that a test runs, without its fixtures.
 
