@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Failure", "Frame", "plain", "read_failure"]
+__all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
 
 # Number of characters that are kept, from the end of a text. An endless recursion repeats its
 # frames thousands of times, and the end of the text says what was raised.
@@ -23,11 +23,14 @@ _CHAIN = (
     "The above exception was the direct cause of the following exception:",
 )
 _PYTHON_FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
-_SHORT_FRAME = re.compile(r"^(?P<path>\S[^:]*\.pyx?):(?P<line>\d+): in (?P<name>\S+)\s*$")
-_LONG_FRAME = re.compile(r"^(?P<path>\S[^:]*\.pyx?):(?P<line>\d+): ?(?P<error>[\w.]*)\s*$")
+_FILE = r"(?P<path>(?:[A-Za-z]:[\\/])?[^\s:][^:]*\.pyx?)"
+_SHORT_FRAME = re.compile(rf"^{_FILE}:(?P<line>\d+): in (?P<name>\S+)\s*$")
+_LONG_FRAME = re.compile(rf"^{_FILE}:(?P<line>\d+): ?(?P<error>[\w.]*)\s*$")
 _LINE_STYLE = re.compile(
-    r"^(?P<path>\S[^:]*\.py):(?P<line>\d+): (?P<error>[\w.]+)(?:: (?P<message>.*))?$"
+    rf"^{_FILE}:(?P<line>\d+): "
+    r"(?:(?P<error>[\w.]+)(?:: (?P<message>.*))?|(?P<assertion>assert .+))$"
 )
+_DOCTEST = re.compile(r"^(?P<path>[^\s:][^:]*\.\w+):(?P<line>\d+): (?P<error>DocTestFailure)$")
 _DEFINITION = re.compile(r"^[> ]?\s*(?:async )?def (\w+)\(")
 _EXCEPTION = re.compile(
     r"^(?P<error>(?:[A-Za-z_][\w.]*\.)?[A-Z_]\w*|[A-Za-z_]\w*(?:Error|Exception|Warning|Exit|Failed))"
@@ -123,6 +126,18 @@ def plain(text: str) -> str:
     return _ANSI.sub("", text).replace("\r\n", "\n")
 
 
+def count_tracebacks(text: str) -> int:
+    """Return the number of Python's tracebacks in a text; a chain or a group counts as one."""
+    number, chained = 0, False
+    for line in text.split("\n"):
+        if any(sentence in line for sentence in _CHAIN):
+            chained = True
+        elif line.startswith("Traceback (most recent call last):"):
+            number += not chained
+            chained = False
+    return number
+
+
 def read_failure(text: str) -> Failure:
     r"""Read the last exception of a traceback, or the first member of an exception group.
 
@@ -180,7 +195,11 @@ def _read_line(line: str, part: _Part, function: str) -> str:
         return ""
     elif found := _LINE_STYLE.match(line):
         part.frames.append(Frame(found["path"], int(found["line"]), ""))
-        _name(part, found["error"], found["message"])
+        error = found["error"] or "AssertionError"
+        _name(part, error, found["assertion"] or found["message"])
+    elif found := _DOCTEST.match(line):
+        part.frames.append(Frame(found["path"], int(found["line"]), function))
+        _name(part, found["error"], "")
     elif found := _DEFINITION.match(line):
         return found[1]
     elif line.startswith("E  "):
