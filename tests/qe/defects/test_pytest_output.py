@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from flashwasm.qe.defects.failure_files import read_failure_file
+import flashwasm as fw
+from flashwasm.qe.defects.failure_files import read_failure_file, read_failures
 
 # A test that prints the output of another pytest, whose headings look like this one's.
 SUITE = r'''
@@ -175,10 +176,71 @@ def own_count(text):
     return sum(map(int, re.findall(r"(\d+) (?:failed|errors?)", last)))
 
 
-@pytest.mark.parametrize("name", [name for name in MATRIX if name not in {"no-rN-80"}])
+@pytest.mark.parametrize("name", [name for name in MATRIX if name != "no-rN-80"])
 def test_as_many_failures_are_read_as_pytest_counts(outputs, name):
     path = outputs / f"{name}.txt"
     found = read_failure_file(path)
-    expected = 22 if "-qq" in name else own_count(path.read_text())
+    # pytest -qq prints no count.
+    expected = own_count((outputs / name.replace("-qq-", "-q-")).with_suffix(".txt").read_text())
     assert (len(found.failures), found.notes) == (expected, [])
-    assert len({one.test for one in found.failures}) >= 20
+    style = name.partition("-")[0]
+    of = {one.test.replace("test_many.py::", ""): one.failure.exception for one in found.failures}
+    if style != "no" and not name.startswith("auto-rN") and "-qq" not in name:
+        assert {test: of[test] for test in EXPECTED} == EXPECTED
+    junit = read_failure_file(outputs / f"{name}.xml")
+    assert len(junit.failures) == expected
+
+
+def test_a_count_without_any_failure_is_an_error(outputs):
+    message = "shows no failure, but pytest counts 18 failed, 5 errors, but the text shows 0"
+    with pytest.raises(fw.CorruptFileError, match=message):
+        read_failures(outputs / "no-rN-80.txt")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2024-06-11T10:01:{:02}.1234567Z ",
+        "[6:14:{:02} AM]  ",
+        "    ",
+        "unit | ",
+        "job\t10:00:{:02} ",
+    ],
+)
+def test_what_stands_before_each_line_of_a_log_is_removed(outputs, folder, stamp):
+    whole = outputs / "short-v-80.txt"
+    lines = whole.read_text().splitlines()
+    stamped = [f"{stamp.format(i % 60)}{line}".rstrip() for i, line in enumerate(lines)]
+    (folder / "log").write_text("started\n" + "\n".join(stamped))
+    found, expected = read_failure_file("log"), read_failure_file(whole)
+    assert [one.test for one in found.failures] == [one.test for one in expected.failures]
+    places = [one.failure.place for one in expected.failures]
+    assert [one.failure.place for one in found.failures] == places
+
+
+def test_a_log_with_different_things_before_its_lines_is_refused(folder):
+    lines = ["10:00:01 build:", "worker ", "==> 10:00:02 "]
+    text = ["= FAILURES =", "_ test_a _", "E   KeyError: 1", "= 1 failed in 0.01s ="]
+    (folder / "log").write_text(
+        "\n".join(f"{lines[i % 3]}{line}" for i, line in enumerate(text * 3))
+    )
+    with pytest.raises(fw.CorruptFileError, match="cannot be read: something stands before"):
+        read_failures("log")
+
+
+def test_a_difference_from_the_count_is_said(folder):
+    (folder / "part.txt").write_text(
+        "= short test summary info =\nFAILED test_a.py::test_b - KeyError: 1\n"
+        "= 3 failed, 1 error in 0.10s ="
+    )
+    note = "pytest counts 3 failed, 1 error, but the text shows 1"
+    with pytest.warns(RuntimeWarning, match=note):
+        (found,) = read_failures("part.txt")
+    assert (found.test, found.failure.exception) == ("test_a.py::test_b", "KeyError")
+
+
+def test_several_runs_in_one_text_are_all_read(outputs, folder):
+    texts = [(outputs / f"{name}.txt").read_text() for name in ("long-q-80", "short-v-80")]
+    (folder / "all.txt").write_text("\n".join([*texts, texts[0], "make: *** [test] Error 1"]))
+    found = read_failure_file("all.txt")
+    assert (len(found.failures), found.counted, found.notes) == (69, 69, [])

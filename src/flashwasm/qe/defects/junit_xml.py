@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.qe.defects.foreign_frames import foreign_frames
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 
 __all__ = ["case_nodeid", "case_seconds", "read_junit_cases", "read_junit_results"]
@@ -43,11 +45,10 @@ def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]
         ]
         if found:
             # pytest writes a second element for a test that fails and whose teardown fails as well.
-            if not _is_teardown(case):
-                failed.pop(test, None)
-            failed.setdefault(test, []).extend(found)
+            earlier = failed.pop(test, [])
+            failed[test] = [*earlier, *found] if _is_teardown(case) else found
             flaky.pop(test, None)
-        elif "skipped" not in kinds and (failed.pop(test, None) or _FLAKY.intersection(kinds)):
+        elif "skipped" not in kinds and (failed.pop(test, []) or _FLAKY.intersection(kinds)):
             flaky[test] = None
     failures = [(_name(test), failure) for test, found in failed.items() for failure in found]
     return failures, [_name(test) for test in flaky]
@@ -133,17 +134,18 @@ def _failure(element: ET.Element) -> Failure:
     """Read a ``failure`` or ``error`` element."""
     text = "".join(element.itertext())
     failure = read_failure(text)
+    frames = failure.frames or foreign_frames(failure.text)
     if failure.exception:
-        return failure
+        return replace(failure, frames=frames)
     # Other programs name the exception in attributes, and pytest's own message may be empty.
     message = element.get("message") or ""
     exception = (element.get("type") or message.partition(":")[0]).rpartition(".")[2]
-    return Failure(
+    return replace(
+        failure,
         exception=exception,
         message=message.partition("\n")[0],
-        frames=failure.frames,
+        frames=frames,
         text=text or message,
-        causes=failure.causes,
     )
 
 

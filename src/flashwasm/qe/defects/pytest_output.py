@@ -7,6 +7,7 @@ failures, and the short summary above it lists them. Their headings are then loo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flashwasm.qe.defects.log_prefixes import without_prefix
@@ -25,7 +26,7 @@ from flashwasm.qe.defects.pytest_lines import (
     test_of_heading,
     title_of,
 )
-from flashwasm.qe.defects.tracebacks import plain
+from flashwasm.qe.defects.tracebacks import plain, read_failure
 
 __all__ = ["PytestOutput", "read_output", "split_output"]
 
@@ -116,7 +117,10 @@ def read_output(text: str) -> PytestOutput | None:
 
 def _last_run(lines: list[str], end: int) -> _Run | None:
     """Return the last run of pytest above the line ``end``; None if there is none."""
-    final = next((i for i in range(end - 1, -1, -1) if final_counts(lines[i])), None)
+    finals = (i for i in range(end - 1, -1, -1) if final_counts(lines[i]))
+    final = next((i for i in finals if not _is_captured(lines, i)), None)
+    if final is not None and any(map(heading_of, lines[final + 1 : end])):
+        final = None  # No heading follows pytest's last line, so a test printed this one.
     below = 0 if final is None else final + 1
     titles = {title_of(line) for line in lines[below:end]}
     if titles & {_SUMMARY, *ABOVE_HEADINGS}:
@@ -146,6 +150,17 @@ def _begin(lines: list[str], final: int) -> int:
     return 0
 
 
+def _is_captured(lines: list[str], final: int) -> bool:
+    """Return True if the run that ends with the line ``final`` begins in captured output."""
+    begin = _begin(lines, final)
+    for line in reversed(lines[:begin]):
+        if CAPTURED.match(line):
+            return True
+        if title_of(line) or heading_of(line) or final_counts(line):
+            return False
+    return False
+
+
 def _summary(lines: list[str], begin: int, stop: int) -> int:
     """Return the line that heads the short summary of the run that ends at the line ``stop``."""
     for i in range(stop - 1, begin - 1, -1):
@@ -173,19 +188,19 @@ def _read_run(lines: list[str], run: _Run, output: PytestOutput) -> int:
     loose = _by_listing(lines, run, hidden, strict=False)
     if None in named and len(named) == len(strict):
         named = list(strict)  # Headings of a plugin's own, in the order of the summary.
-    ways = [
-        _named_parts(lines, run, named),
-        *(_listed_parts(lines, run, places) for places in (strict, loose)),
-        _crash_parts(lines, run),
+    ways: list[tuple[list[tuple[str, str]], Sequence[int | None]]] = [
+        (_named_parts(lines, run, named), named),
+        (_listed_parts(lines, run, strict), strict),
+        (_listed_parts(lines, run, loose), loose),
+        (_crash_parts(lines, run), []),
     ]
     # The way that finds as many as pytest counts is right. Without a count, headings that tests may
     # have printed are left out.
-    if run.counts is None:
-        parts = max(ways[:2], key=len)
-    else:
-        bad = run.counts.bad
-        parts = next((way for way in ways if len(way) == bad), max(ways[:2], key=len))
-    places = [place for place in [*named, *strict] if place is not None]
+    bad = None if run.counts is None else run.counts.bad
+    longest = max(ways[:2], key=lambda way: len(way[0]))
+    longest = longest if longest[0] else ways[-1]
+    parts, used = next((way for way in ways if len(way[0]) == bad), longest)
+    places = [place for place in used if place is not None]
     _note(lines, run, parts, output)
     output.parts[:0] = parts
     if run.counts is None or title_of(lines[run.begin]) == _START:
@@ -280,6 +295,8 @@ def _named_parts(lines: list[str], run: _Run, places: list[int | None]) -> list[
         else:
             later = (p for p in places[position + 1 :] if p is not None)
             text = _traceback(lines, place, next(later, run.end))
+            if not read_failure(text).exception:  # Only the summary names it.
+                text = f"{text}\n{entry.text}".rstrip()
         parts.append((entry.test, text))
     return parts
 
@@ -322,6 +339,8 @@ def _note(lines: list[str], run: _Run, parts: list[tuple[str, str]], output: Pyt
     reruns = {test: None for line in shown if (test := rerun_test(line))}
     output.flaky[:0] = [test for test in reruns if test not in failed]
     if run.counts is None:
+        if not parts:
+            output.notes.insert(0, "it has a section of failures, of which none can be read")
         return
     output.counted = (output.counted or 0) + run.counts.bad
     if run.counts.bad != len(parts):

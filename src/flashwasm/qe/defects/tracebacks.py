@@ -37,8 +37,17 @@ _EXCEPTION = re.compile(
     r"(?::(?: (?P<message>.*))?)?$"
 )
 _SURELY = re.compile(r"(Error|Exception|Exit|Interrupt|Iteration|ExceptionGroup)$")
-_TEST_FILE = re.compile(r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py)$|(^|/)tests?/")
-_FOREIGN = re.compile(r"(^|/)(site-packages|dist-packages)/|/lib/python\d[\d.]*/|^<")
+_TEST_FILE = re.compile(
+    r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py)$|(^|/)tests?/"
+    # Other languages: CartTest.java, cart.test.js, cart_test.go, cart_spec.rb, __tests__/cart.js.
+    r"|(^|/)[^/]*(Tests?|Spec|IT)\.(java|kt|scala|groovy|cs|php)$|[._](test|spec)\.\w+$"
+    r"|(^|/)(__tests__|spec)/"
+)
+_FOREIGN = re.compile(
+    r"(^|/)(site-packages|dist-packages|node_modules)/|/lib/python\d[\d.]*/|^<|^node:|^internal/"
+    r"|^(java|javax|jdk|sun|kotlin|scala|groovy|org/junit|org/testng|org/gradle|org/apache/maven"
+    r"|org/hamcrest|org/assertj)/|(^|/)(testing|runtime)/\w+\.(go|s)$|(^|/)gems/"
+)
 
 
 @dataclass(frozen=True)
