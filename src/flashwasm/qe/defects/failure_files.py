@@ -20,6 +20,8 @@ __all__ = ["FailureFile", "TestFailure", "read_failure_file", "read_failures"]
 
 # Largest text in bytes. A larger one is a whole log, of which the user has to cut out the failure.
 _MOST_TEXT = 64 << 20
+# What python -m doctest prints above each failure.
+_DOCTEST = re.compile(r"^\*{70}\nFile .+\nFailed example:$", re.MULTILINE)
 # The progress of a run without failures. pytest -qq prints nothing else.
 _ALL_PASSED = re.compile(r"^[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -131,14 +133,20 @@ def _read_text(file: Path, whole: str) -> FailureFile:
             "which is not the same on each line"
         )
     output = read_output(text)
-    if output is None and (read := read_unittest(text)) is not None:
-        output = PytestOutput(read[0], counted=read[1])
-        if read[1] is not None and read[1] != len(read[0]):
-            output.notes.append(f"unittest counts {read[1]}, but the text shows {len(read[0])}")
+    read = read_unittest(text)
+    if read is not None and (output is None or read.end > output.end):
+        notes = list(read.notes)
+        if output is not None and output.parts:
+            notes.append("it holds failures of a run of pytest as well, which are not read")
+        output = PytestOutput(read.parts, counted=read.counted, notes=notes)
+    elif read is not None and output is not None and read.parts and read.begin < output.begin:
+        output.notes.append("it holds failures of a run of unittest as well, which are not read")
     if output is not None:
         if not output.parts and output.notes and (output.counted or output.counted is None):
             raise CorruptFileError(f"{file} shows no failure, but {'; '.join(output.notes)}")
         return FailureFile(_failures(output.parts), output.flaky, output.counted, output.notes)
+    if _DOCTEST.search(text):
+        raise CorruptFileError(f"{file} is the output of doctest: run pytest --doctest-modules")
     if (tracebacks := count_tracebacks(text)) > 1:
         raise CorruptFileError(
             f"{file} holds {tracebacks} tracebacks, but is no output of pytest or unittest: "

@@ -50,12 +50,16 @@ class PytestOutput:
         Number of failures and errors by pytest's own count; None if the text has no such line.
     notes : list of str
         A sentence for each thing that could not be read.
+    begin, end : int
+        Positions in the text of the first and of the last line that pytest wrote.
     """
 
     parts: list[tuple[str, str]] = field(default_factory=list)
     flaky: list[str] = field(default_factory=list)
     counted: int | None = None
     notes: list[str] = field(default_factory=list)
+    begin: int = 0
+    end: int = 0
 
 
 @dataclass
@@ -104,11 +108,15 @@ def read_output(text: str) -> PytestOutput | None:
     PytestOutput or None
         None if the text is not pytest's output.
     """
-    lines = [line.rstrip() for line in text.split("\n")]
+    raw = text.split("\n")
+    lines = [line.rstrip() for line in raw]
     output, end, found = PytestOutput(), len(lines), False
     while (run := _last_run(lines, end)) is not None:
+        if not found:
+            output.end = sum(len(line) + 1 for line in raw[: run.stop])
         found = True
         end = _read_run(lines, run, output)
+        output.begin = sum(len(line) + 1 for line in raw[:end])
     if any(line.startswith(_INTERNAL_ERROR) for line in lines):
         found = True
         output.notes.append("pytest itself failed (INTERNALERROR): its output is not whole")
@@ -330,14 +338,18 @@ def _traceback(lines: list[str], heading: int, stop: int) -> str:
 
 def _note(lines: list[str], run: _Run, parts: list[tuple[str, str]], output: PytestOutput) -> None:
     """Add to the output the flaky tests of a run, its counts, and what could not be read."""
-    failed = {test for test, _ in parts}
     # Tests are named while pytest runs them, and at the end by -rR. Tracebacks stand between.
     titles = {i: title for i in range(run.begin, run.stop) if (title := title_of(lines[i]))}
     above = min((i for i, title in titles.items() if title in ABOVE_HEADINGS), default=run.end)
     below = max((i for i, title in titles.items() if title == _RERUN_SUMMARY), default=run.end)
     shown = [*lines[run.begin : above], *lines[below : run.stop]]
     reruns = {test: None for line in shown if (test := rerun_test(line))}
-    output.flaky[:0] = [test for test in reruns if test not in failed]
+    failed = {test for test, _ in parts} | {e.test for line in shown if (e := read_entry(line))}
+    output.flaky[:0] = [
+        test
+        for test in reruns
+        if test not in failed and not any(map(Entry(is_error=False, rest=test).is_headed, failed))
+    ]
     if run.counts is None:
         if not parts:
             output.notes.insert(0, "it has a section of failures, of which none can be read")

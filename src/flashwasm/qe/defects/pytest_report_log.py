@@ -24,7 +24,7 @@ _RUN_AGAIN = {"rerun", "retried"}
 def start_of(file: Path) -> bytes:
     """Return the first bytes of a file, which tell one kind of report from another."""
     with file.open("rb") as stream:
-        return stream.read(256)
+        return stream.read(4096)
 
 
 def is_report_log(start: bytes) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from dataclasses import dataclass
 
-__all__ = ["read_unittest"]
+__all__ = ["UnittestOutput", "read_unittest"]
 
 # A rule of "=", the test, an optional line of its docstring, and a rule of "-".
 _HEADING = re.compile(
@@ -21,7 +23,34 @@ _NAME = re.compile(r"^(?P<name>\w+) \((?P<owner>[\w.]+)\)(?P<subtest>.*)$")
 _CAPTURED = re.compile(r"^(?:Stdout|Stderr):$", re.MULTILINE)
 
 
-def read_unittest(text: str) -> tuple[list[tuple[str, str]], int | None] | None:
+@dataclass(frozen=True)
+class UnittestOutput:
+    """Failures of one or several runs of unittest, in the order of the text.
+
+    Attributes
+    ----------
+    parts : list of tuple of str
+        Name of the test and text of the failure.
+    counted : int or None
+        Number of failures by unittest's own count; None if the text has no such line.
+    begin, end : int
+        Positions of the first and of the last line that unittest wrote.
+    """
+
+    parts: list[tuple[str, str]]
+    counted: int | None
+    begin: int
+    end: int
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentence that says how many failures are missing; empty if none is."""
+        if self.counted in {None, len(self.parts)}:
+            return []
+        return [f"unittest counts {self.counted}, but the text shows {len(self.parts)}"]
+
+
+def read_unittest(text: str) -> UnittestOutput | None:
     """Read the failures and errors of one or several runs of unittest.
 
     Parameters
@@ -31,12 +60,8 @@ def read_unittest(text: str) -> tuple[list[tuple[str, str]], int | None] | None:
 
     Returns
     -------
-    parts : list of tuple of str
-        Name of the test and text of the failure.
-    counted : int or None
-        Number of failures by unittest's own count; None if the text has no such line.
-
-    None takes the place of both if the text is not unittest's output.
+    UnittestOutput or None
+        None if the text is not unittest's output.
     """
     ends = list(_COUNTS.finditer(text))
     headings = list(_HEADING.finditer(text))
@@ -45,7 +70,7 @@ def read_unittest(text: str) -> tuple[list[tuple[str, str]], int | None] | None:
     stops = sorted({found.start() for found in [*ends, *headings]} | {len(text)})
     parts = []
     for heading in headings:
-        stop = next(place for place in stops if place > heading.start())
+        stop = stops[bisect_right(stops, heading.start())]
         body = text[heading.end() : stop]
         if printed := _CAPTURED.search(body):
             body = body[: printed.start()]
@@ -53,7 +78,8 @@ def read_unittest(text: str) -> tuple[list[tuple[str, str]], int | None] | None:
             body = "E   the test is expected to fail, but passes"
         parts.append((_test(heading["test"]), body.strip("\n")))
     counted = sum(_counted(end["counts"]) for end in ends) if ends else None
-    return parts, counted
+    places = [found.start() for found in [*headings, *ends]]
+    return UnittestOutput(parts, counted, min(places), max(places))
 
 
 def _counted(counts: str) -> int:
