@@ -132,16 +132,7 @@ def _read_text(file: Path, whole: str) -> FailureFile:
             f"{file} cannot be read: something stands before the lines of the report, "
             "which is not the same on each line"
         )
-    output = read_output(text)
-    read = read_unittest(text)
-    if read is not None and (output is None or read.end > output.end):
-        notes = list(read.notes)
-        if output is not None and output.parts:
-            notes.append("it holds failures of a run of pytest as well, which are not read")
-        output = PytestOutput(read.parts, counted=read.counted, notes=notes)
-    elif read is not None and output is not None and read.parts and read.begin < output.begin:
-        output.notes.append("it holds failures of a run of unittest as well, which are not read")
-    if output is not None:
+    if (output := _read_output(text)) is not None:
         if not output.parts and output.notes and (output.counted or output.counted is None):
             raise CorruptFileError(f"{file} shows no failure, but {'; '.join(output.notes)}")
         return FailureFile(_failures(output.parts), output.flaky, output.counted, output.notes)
@@ -160,6 +151,22 @@ def _read_text(file: Path, whole: str) -> FailureFile:
     raise CorruptFileError(
         f"{file} is no report, no output of pytest or unittest, and no traceback"
     )
+
+
+def _read_output(text: str) -> PytestOutput | None:
+    """Read the output of pytest or of unittest, whichever ends last; None if there is neither."""
+    output, other = read_output(text), read_unittest(text)
+    if other is None:
+        return output
+    if output is None or other.end > output.end:
+        notes = list(other.notes)
+        if output is not None and output.parts:
+            notes.append("it holds failures of a run of pytest as well, which are not read")
+        return PytestOutput(other.parts, counted=other.counted, notes=notes)
+    # Tests of pytest may print the output of unittest, but only below pytest's first line.
+    if other.parts and other.begin < output.begin:
+        output.notes.append("it holds failures of a run of unittest as well, which are not read")
+    return output
 
 
 def _failures(texts: Iterable[tuple[str, str]]) -> list[TestFailure]:
