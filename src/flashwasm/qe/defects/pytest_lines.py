@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 __all__ = [
     "ABOVE_HEADINGS",
@@ -89,21 +90,29 @@ class Entry:
     @property
     def test(self) -> str:
         """Node id of the test."""
-        return _split(self.rest)[0] + (f" {self.subtest}" if self.subtest else "")
+        return self._nodeid + (f" {self.subtest}" if self.subtest else "")
 
     @property
     def text(self) -> str:
         """Message, in the form in which pytest prints it below a traceback; "" without one."""
-        message = _split(self.rest)[1]
-        return f"E   {message}" if message else ""
+        return f"E   {self._message}" if self._message else ""
+
+    @cached_property
+    def _nodeid(self) -> str:
+        """Node id without the description of a subtest."""
+        return _split(self.rest)[0]
+
+    @cached_property
+    def _message(self) -> str:
+        """Message as the summary shows it, which may end in "..."; "" without one."""
+        return _split(self.rest)[1]
 
     def is_headed(self, title: str) -> bool:
         """Return True if a heading with this title is of this entry."""
         error = _ERROR_HEADING.match(title)
         if bool(error) != self.is_error:
             return False
-        nodeid = _split(self.rest)[0]
-        path, _, names = nodeid.partition("::")
+        path, _, names = self._nodeid.partition("::")
         if title.startswith("ERROR collecting "):
             collected = title.removeprefix("ERROR collecting ")
             return path.endswith(collected) or collected.endswith(path)
@@ -113,13 +122,15 @@ class Entry:
         expected = function.replace("::", ".") + bracket + parameters
         if self.subtest:
             expected += f" {self.subtest}"
-        return name in {expected, f"[doctest] {names}", names, nodeid, path}
+        return name in {expected, f"[doctest] {names}", names, self._nodeid, path}
 
     def is_crash(self, line: str) -> bool:
         """Return True if a line of ``--tb=line`` has the message of this entry."""
-        message = _split(self.rest)[1]
+        start = self._message.removesuffix("...")
+        if not start or start not in line:
+            return False
         found = _CRASH.match(line)
-        return bool(message and found and found["message"].startswith(message.removesuffix("...")))
+        return bool(found and found["message"].startswith(start))
 
 
 def title_of(line: str) -> str:

@@ -117,14 +117,16 @@ def _read_run(text: PytestText, run: PytestRun, output: PytestOutput) -> int:
         (_named_parts(text.lines, run, named), named),
         (_listed_parts(text.lines, run, strict), strict),
         (_listed_parts(text.lines, run, loose), loose),
-        (_crash_parts(text.lines, run), []),
     ]
     # The way that finds as many as pytest counts is right. Without a count, headings that tests may
     # have printed are left out.
     bad = None if run.counts is None else run.counts.bad
-    longest = max(ways[:2], key=lambda way: len(way[0]))
-    longest = longest if longest[0] else ways[-1]
-    parts, used = next((way for way in ways if len(way[0]) == bad), longest)
+    fitting = next((way for way in ways if len(way[0]) == bad), None)
+    parts, used = fitting or max(ways[:2], key=lambda way: len(way[0]))
+    if not fitting:
+        crashes = _crash_parts(text.lines, run)
+        if len(crashes) == bad or not parts:
+            parts, used = crashes, []
     _note(text, run, parts, output)
     output.parts[:0] = parts
     return text.top_of(run, min((i for i in used if i is not None), default=run.end))
