@@ -112,6 +112,23 @@ def test_several_tracebacks_are_refused(folder):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "/p/a.py:2: KeyError: no\n/p/b.py:6: assert 1 == 2\n",
+        (
+            "-- test_a --\n>   f()\nE   KeyError: 1\n\na.py:3: KeyError\n"
+            "-- test_b --\n>   g()\nE   OSError\n\nb.py:4: OSError\n"
+        ),
+    ],
+    ids=["line", "long"],
+)
+def test_several_failures_without_pytests_headings_are_refused(folder, text):
+    (folder / "x.txt").write_text(text)
+    with pytest.raises(fw.CorruptFileError, match="holds 2 tracebacks"):
+        read_failures("x.txt")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("all went well", "is no report, no output of pytest or unittest, and no traceback"),

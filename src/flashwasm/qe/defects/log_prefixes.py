@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["begins_a_report", "without_prefix"]
+__all__ = ["without_prefix"]
 
 # Lines by which the output of pytest, of unittest, or a traceback is known.
-_MARK = re.compile(
+_RULE = (
     r"=+ (?:test session starts|FAILURES|ERRORS|short test summary info) =+$"
     r"|={70}$"
     r"|(?:=+ )?\d+ (?:passed|failed|errors?|skipped)\b[^=]* in \d+\.\d+s(?: \([\d:]+\))?(?: =+)?$"
-    r"|Traceback \(most recent call last\):$"
 )
+_REPORT = re.compile(_RULE)
+_MARK = re.compile(_RULE + r"|Traceback \(most recent call last\):$")
 _TIME = re.compile(r"\d\d?:\d\d")
 # pytest writes E, and Python | and +, before lines of a message or of a group of exceptions.
 _NOT_A_PREFIX = re.compile(r"^[E>+|\-\s]*[E>+|\-]\s*$")
 # Share of the lines, from the first mark to the last, that have to begin like the first one.
 _LEAST_SHARE = 0.9
-
-
-def begins_a_report(text: str) -> bool:
-    """Return True if a line of pytest, unittest or a traceback stands at the margin of a text."""
-    return any(_MARK.match(line) for line in text.split("\n"))
 
 
 def without_prefix(text: str) -> str | None:
@@ -46,14 +42,16 @@ def without_prefix(text: str) -> str | None:
     '= FAILURES =\n_ test_a _'
     """
     lines = text.split("\n")
-    if begins_a_report(text):
+    if any(map(_REPORT.match, lines)):
         return text
     marked = [
         (i, line[: found.start()])
         for i, line in enumerate(lines)
         if (found := _MARK.search(line)) and not _NOT_A_PREFIX.match(line[: found.start()])
     ]
-    # An indent alone may also be the source of a test that is shown. Then it says nothing.
+    # A traceback at the margin may show an indented source, but has no time stamps.
+    if any(map(_MARK.match, lines)):
+        marked = [(i, prefix) for i, prefix in marked if _TIME.search(prefix)]
     if not marked:
         return text
     kinds = {_pattern(prefix): prefix for _, prefix in marked}

@@ -136,15 +136,26 @@ def plain(text: str) -> str:
 
 
 def count_tracebacks(text: str) -> int:
-    """Return the number of Python's tracebacks in a text; a chain or a group counts as one."""
-    number, chained = 0, False
+    """Return the number of tracebacks in a text; a chain or a group of exceptions counts as one."""
+    begun, ended = 0, 0
+    chained = False
     for line in text.split("\n"):
         if any(sentence in line for sentence in _CHAIN):
             chained = True
         elif line.startswith("Traceback (most recent call last):"):
-            number += not chained
+            begun += not chained
             chained = False
-    return number
+        elif _ends_a_traceback(line):
+            ended += not chained
+            chained = False
+    return max(begun, ended)
+
+
+def _ends_a_traceback(line: str) -> bool:
+    """Return True if a line is the last of a traceback in pytest's long or line style."""
+    found = _LONG_FRAME.match(line) or _LINE_STYLE.match(line)
+    error = found["error"] if found else None
+    return bool(found) and error != "" and not (error or "").endswith("Warning")
 
 
 def read_failure(text: str) -> Failure:
