@@ -188,7 +188,11 @@ def test_as_many_failures_are_read_as_pytest_counts(outputs, name):
     if style != "no" and not name.startswith("auto-rN") and "-qq" not in name:
         assert {test: of[test] for test in EXPECTED} == EXPECTED
     junit = read_failure_file(outputs / f"{name}.xml")
-    assert len(junit.failures) == expected
+    assert (len(junit.failures), junit.flaky) == (expected, [])
+    of = {
+        one.test[len("test_many.") :].lstrip(":"): one.failure.exception for one in junit.failures
+    }
+    assert {test: of[test] for test in EXPECTED} == EXPECTED
 
 
 def test_a_count_without_any_failure_is_an_error(outputs):

@@ -1,4 +1,4 @@
-"""What `python -m unittest` prints, and texts that are no report at all."""
+"""Output of `python -m unittest`, and texts that are no report at all."""
 
 import subprocess
 import sys

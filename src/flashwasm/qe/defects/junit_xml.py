@@ -6,6 +6,7 @@ memory, and XML entities cannot grow: docs/decisions/0015-a-reader-of-junit-xml.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -139,7 +140,7 @@ def _failure(element: ET.Element) -> Failure:
         return replace(failure, frames=frames)
     # Other programs name the exception in attributes, and pytest's own message may be empty.
     message = element.get("message") or ""
-    exception = (element.get("type") or message.partition(":")[0]).rpartition(".")[2]
+    exception = (element.get("type") or _exception_of(message)).rpartition(".")[2]
     return replace(
         failure,
         exception=exception,
@@ -147,6 +148,14 @@ def _failure(element: ET.Element) -> Failure:
         frames=frames,
         text=text or message,
     )
+
+
+def _exception_of(message: str) -> str:
+    """Return the type of the exception at the start of a message; "" if a sentence stands there."""
+    if message.startswith("assert "):
+        return "AssertionError"
+    name = message.partition(":")[0]
+    return name if re.fullmatch(r"[\w.$]+", name) else ""
 
 
 def _local_name(element: ET.Element) -> str:
