@@ -196,7 +196,7 @@ def test_as_many_failures_are_read_as_pytest_counts(outputs, name):
 
 
 def test_a_count_without_any_failure_is_an_error(outputs):
-    message = "shows no failure, but pytest counts 18 failed, 5 errors, but the text shows 0"
+    message = "no failure that can be read: pytest counts 18 failed, 5 errors, but the text shows 0"
     with pytest.raises(fw.CorruptFileError, match=message):
         read_failures(outputs / "no-rN-80.txt")
 
@@ -248,3 +248,44 @@ def test_several_runs_in_one_text_are_all_read(outputs, folder):
     (folder / "all.txt").write_text("\n".join([*texts, texts[0], "make: *** [test] Error 1"]))
     found = read_failure_file("all.txt")
     assert (len(found.failures), found.counted, found.notes) == (69, 69, [])
+
+
+PASTED = "a.py:3: in f\n    x\nE   KeyError: 1\n"
+RUN_WITHOUT_SUMMARY = "= FAILURES =\n_ test_a _\nE   KeyError: 1\n1 failed in 0.01s\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "failures", "counted"),
+    [
+        (RUN_WITHOUT_SUMMARY * 3, 3, 3),
+        (f"{PASTED}--- Captured stdout call ---\n= 1 failed in 0.01s =\n", 1, None),
+        (
+            "> x\nE   Failed: no\nE   = FAILURES =\nE   = 1 failed in 0.01s =\n\na.py:5: Failed",
+            1,
+            None,
+        ),
+        ("= FAILURES =\n_ test_a _\nE   KeyError: 1\n_ test_b _\nE   Key", 2, None),
+        (f"ImportError while loading conftest 'conftest.py'.\n{PASTED}", 1, None),
+        ("..s [ 60%]\ntest_a.py .x [100%]\n", 0, None),
+    ],
+)
+def test_parts_of_an_output(folder, text, failures, counted):
+    (folder / "x.txt").write_text(text)
+    found = read_failure_file("x.txt")
+    assert (len(found.failures), found.counted, found.notes) == (failures, counted, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".F [ 60%]\n.. [100%]\n",
+        "test_a.py ..F\ntest_b.py . [100%]\n",
+        "INTERNALERROR> KeyError: 1\n",
+        "= FAILURES =\n",
+        "3 failed in 0.10s",
+    ],
+)
+def test_outputs_that_show_no_failure_but_have_one_are_refused(folder, text):
+    (folder / "x.txt").write_text(text)
+    with pytest.raises(fw.CorruptFileError):
+        read_failures("x.txt")

@@ -22,8 +22,11 @@ __all__ = ["FailureFile", "TestFailure", "read_failure_file", "read_failures"]
 _MOST_TEXT = 64 << 20
 # What python -m doctest prints above each failure.
 _DOCTEST = re.compile(r"^\*{70}\nFile .+\nFailed example:$", re.MULTILINE)
-# The progress of a run without failures. pytest -qq prints nothing else.
-_ALL_PASSED = re.compile(r"^[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
+# The progress of a run. pytest -qq prints nothing else if no test fails.
+_PROGRESS_ENDS = re.compile(r"^(?:\S+ )?[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
+_PROGRESS_FAILS = re.compile(
+    r"^(?:\S+ )?[.sxXRy,FEu-]*[FEu][.sxXRy,FEu-]*(?: *\[ *\d+%\])?$", re.MULTILINE
+)
 _UTF8_MARK = b"\xef\xbb\xbf"
 # PowerShell writes the output of a command in UTF-16.
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -134,7 +137,9 @@ def _read_text(file: Path, whole: str) -> FailureFile:
         )
     if (output := _read_output(text)) is not None:
         if not output.parts and output.notes and (output.counted or output.counted is None):
-            raise CorruptFileError(f"{file} shows no failure, but {'; '.join(output.notes)}")
+            raise CorruptFileError(
+                f"{file} shows no failure that can be read: {'; '.join(output.notes)}"
+            )
         return FailureFile(_failures(output.parts), output.flaky, output.counted, output.notes)
     if _DOCTEST.search(text):
         raise CorruptFileError(f"{file} is the output of doctest: run pytest --doctest-modules")
@@ -146,7 +151,8 @@ def _read_text(file: Path, whole: str) -> FailureFile:
     failure = read_failure(text)
     if failure.exception or failure.frames:
         return FailureFile([TestFailure("", failure)])
-    if not text.strip() or _ALL_PASSED.search(text):
+    passed = _PROGRESS_ENDS.search(text) and not _PROGRESS_FAILS.search(text)
+    if passed or not text.strip():
         return FailureFile([])
     raise CorruptFileError(
         f"{file} is no report, no output of pytest or unittest, and no traceback"

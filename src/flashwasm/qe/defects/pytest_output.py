@@ -28,6 +28,8 @@ from flashwasm.qe.defects.tracebacks import plain, read_failure
 __all__ = ["PytestOutput", "read_output", "split_output"]
 
 _RERUN_SUMMARY = "rerun test summary info"
+# Names and texts of failures, with the lines of their headings; None for one without a heading.
+_Way = tuple[list[tuple[str, str]], Sequence[int | None]]
 _INTERNAL_ERROR = "INTERNALERROR> "
 
 
@@ -104,20 +106,9 @@ def _read_run(text: PytestText, run: PytestRun, output: PytestOutput) -> int:
     int
         First line that was taken as part of the run.
     """
-    hidden = {i for lines in text.nested(run) for i in text.marks(lines.start, lines.stop)}
-    named = _by_name(text, run, hidden)
-    if None in named and hidden:
-        again = _by_name(text, run, set())
-        named = min(named, again, key=lambda places: places.count(None))
-    strict = _by_listing(text, run, hidden, strict=True)
-    loose = _by_listing(text, run, hidden, strict=False)
-    if None in named and len(named) == len(strict):
-        named = list(strict)  # Headings of a plugin's own, in the order of the summary.
-    ways: list[tuple[list[tuple[str, str]], Sequence[int | None]]] = [
-        (_named_parts(text.lines, run, named), named),
-        (_listed_parts(text.lines, run, strict), strict),
-        (_listed_parts(text.lines, run, loose), loose),
-    ]
+    ways = _ways(text, run)
+    if not run.starts:
+        ways += _ways(text, text.narrowed(run))
     # The way that finds as many as pytest counts is right. Without a count, headings that tests may
     # have printed are left out.
     bad = None if run.counts is None else run.counts.bad
@@ -130,6 +121,31 @@ def _read_run(text: PytestText, run: PytestRun, output: PytestOutput) -> int:
     _note(text, run, parts, output)
     output.parts[:0] = parts
     return text.top_of(run, min((i for i in used if i is not None), default=run.end))
+
+
+def _ways(text: PytestText, run: PytestRun) -> list[_Way]:
+    """Read the failures of a run in several ways.
+
+    Returns
+    -------
+    list of tuple
+        Failures and the lines of their headings: first by the names of the summary, then by all
+        headings that look like pytest's, then by all headings.
+    """
+    hidden = {i for lines in text.nested(run) for i in text.marks(lines.start, lines.stop)}
+    named = _by_name(text, run, hidden)
+    if None in named and hidden:
+        again = _by_name(text, run, set())
+        named = min(named, again, key=lambda places: places.count(None))
+    strict = _by_listing(text, run, hidden, strict=True)
+    loose = _by_listing(text, run, hidden, strict=False)
+    if None in named and len(named) == len(strict):
+        named = list(strict)  # Headings of a plugin's own, in the order of the summary.
+    return [
+        (_named_parts(text.lines, run, named), named),
+        (_listed_parts(text.lines, run, strict), strict),
+        (_listed_parts(text.lines, run, loose), loose),
+    ]
 
 
 def _by_name(text: PytestText, run: PytestRun, hidden: set[int]) -> list[int | None]:

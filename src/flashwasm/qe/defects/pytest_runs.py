@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flashwasm.qe.defects.pytest_lines import (
     ABOVE_HEADINGS,
@@ -119,6 +119,18 @@ class PytestText:
                 break
         return first
 
+    def narrowed(self, run: PytestRun) -> PytestRun:
+        """Return the part of a run below the last run that seems to end above it.
+
+        ``pytest -q`` prints no first line. So two of its runs in one text look like one run, one of
+        whose tests printed the output of the other.
+        """
+        marks = self.marks(run.begin, run.end)
+        for above, below in zip(reversed(marks[:-1]), reversed(marks[1:]), strict=True):
+            if above in self.finals and self.titles.get(below) in ABOVE_HEADINGS:
+                return replace(run, begin=below)
+        return run
+
     def nested(self, run: PytestRun) -> list[range]:
         """Return the lines of runs of pytest that a test of this run started, and printed."""
         hidden: list[range] = []
@@ -156,7 +168,11 @@ class PytestText:
     def _is_captured(self, final: int) -> bool:
         """Return True if the run that ends with the line ``final`` begins in captured output."""
         begin = bisect_left(self._marks, self._begin(final))
-        return begin > 0 and self.lines[self._marks[begin - 1]].startswith("-")
+        if begin > 0:
+            return self.lines[self._marks[begin - 1]].startswith("-")
+        # One failure may have been cut out of a text, with the output that was captured.
+        above = self.marks(0, final)
+        return bool(above) and all(self.lines[i].startswith("-") for i in above)
 
     def _summary(self, begin: int, stop: int) -> int:
         """Return the line that heads the short summary of the run that ends at ``stop``."""
