@@ -78,7 +78,7 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 	fi
 	touch $@
 
-# About ten minutes on a machine that does nothing else.
+# About a quarter of an hour on a machine that does nothing else.
 performance: $(peers)
 	$(python) -m bench all --record
 	$(python) -m bench render

@@ -57,7 +57,7 @@ def one_thread():
 def kept_folder(request, tmp_path_factory):
     """Return a folder that lasts until the next run, or a temporary one if pytest has no cache."""
     cache = getattr(request.config, "cache", None)
-    return tmp_path_factory.mktemp("flashwasm") if cache is None else cache.mkdir("flashwasm")
+    return tmp_path_factory.mktemp("flashwasm") if cache is None else cache.mkdir("flashwasm-files")
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,7 @@ def last_raised(array):
         ("terms0.indices", last_raised, "an index of 'terms0' is out of range"),
         ("terms0.indices", lambda s: s[:-1], r"section 'terms0.data' is float32 of shape"),
         ("terms0.indptr", last_raised, "the columns of 'terms0' do not end"),
-        ("terms0.indptr", lambda s: s[:-1], "an earlier version wrote it; build it again"),
+        ("terms0.indptr", lambda s: s[:-1], "if an earlier version wrote it, build it again"),
         ("terms0.idf", lambda s: s * np.float32(np.nan), "a number that is not finite"),
         ("embeddings", lambda s: s[:-1], "section 'embeddings' is float32 of shape"),
         ("scorers", lambda _: {"a": 1}, "scorers is no list of strings"),

@@ -69,7 +69,7 @@ def foreign(folders):
 
 
 DAMAGES = {
-    "empty": (lambda *_: b"", "not a file of flashwasm"),
+    "empty": (lambda *_: b"", "not a flashwasm file"),
     "no header": (lambda content, _: content[:20], "truncated"),
     "truncated": (lambda content, _: content[:-1], "truncated"),
     "longer": (lambda content, _: content + b"x", "too long"),
@@ -77,8 +77,8 @@ DAMAGES = {
         lambda content, _: content[:-70] + bytes([content[-70] ^ 1]) + content[-69:],
         "damaged",
     ),
-    "another format": (lambda content, _: b"PK\3\4" + content, "not a file of flashwasm"),
-    "an earlier version's": (lambda *_: b"FWEMBED1" + bytes(64), "not a file of flashwasm"),
+    "another format": (lambda content, _: b"PK\3\4" + content, "not a flashwasm file"),
+    "an earlier version's": (lambda *_: b"FWEMBED1" + bytes(64), "not a flashwasm file"),
     "another model's": (lambda _, folders: foreign(folders), None),
 }
 

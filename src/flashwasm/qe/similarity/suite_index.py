@@ -290,10 +290,8 @@ class SuiteIndex:
         """
         components = self.components(query if own is None else own)
         if not components:
-            start = query[:80]
-            raise ShapeError(
-                f"query {start!r} is not a test, and words have no structure to compare"
-            )
+            message = f"query {query[:80]!r} is not a test, and words have no structure to compare"
+            raise ShapeError(message)
         total = fused(components, own)
         source = query if own is None else self.tests[own].source
         best = np.argsort(-total, kind="stable")
