@@ -1,9 +1,9 @@
 """A pytest plugin that does nothing unless one of its options is given.
 
 With ``--fw-known DB``, pytest's summary names the known defect that each failure belongs to. With
-``--fw-diff REV|FILE``, the tests most relevant to a change run first. ``--fw-select N|TIME`` then
-runs only as many tests as fit. An error in the plugin becomes a line of the summary and never fails
-the run.
+``--fw-diff REV|FILE``, the tests that a change may reach run first. ``--fw-select safe`` then runs
+only these, and ``--fw-select N|TIME`` only as many tests as fit. An error in the plugin becomes a
+line of the summary and never fails the run.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.selected_tests import SelectedTest
 
 __all__ = ["Plugin"]
 
@@ -22,6 +25,8 @@ __all__ = ["Plugin"]
 _SHOWN = 10
 # Key in pytest's cache under which the seconds of each test are kept, by node id.
 _CACHE_KEY = "flashwasm/seconds"
+# Value of --fw-select that stands for all tests that the change may reach.
+_SAFE = "safe"
 # Seconds assumed for a test whose time is not known.
 _UNKNOWN_SECONDS = 0.1
 
@@ -41,8 +46,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--fw-select",
-        metavar="N|TIME",
-        help="With --fw-diff, run only the first N tests, or those that fit into a time: 60s, 2m.",
+        metavar="safe|N|TIME",
+        help="With --fw-diff, run only the tests that the change may reach (safe), the first N "
+        "tests, or those that fit into a time: 60s, 2m.",
+    )
+    group.addoption(
+        "--fw-coverage",
+        metavar="DB",
+        help="With --fw-diff, a coverage.py database with test contexts, made before the change.",
     )
 
 
@@ -52,17 +63,21 @@ def pytest_configure(config: pytest.Config) -> None:
     select = config.getoption("--fw-select")
     if select and not diff:
         raise pytest.UsageError("--fw-select needs --fw-diff, which says what to select for")
+    coverage = config.getoption("--fw-coverage")
+    if coverage and not diff:
+        raise pytest.UsageError("--fw-coverage needs --fw-diff, which says what to select for")
     if known or diff:
-        config.pluginmanager.register(
-            Plugin(config, known, diff, _budget(select) if select else None), "flashwasm-session"
-        )
+        plugin = Plugin(config, known, diff, _budget(select) if select else None, coverage)
+        config.pluginmanager.register(plugin, "flashwasm-session")
 
 
-def _budget(select: str) -> float | int:
-    """Return a number of tests as an int, or a time as seconds in a float."""
+def _budget(select: str) -> float | int | str:
+    """Return a number of tests as an int, a time as seconds in a float, or "safe"."""
     from flashwasm.errors import ShapeError
     from flashwasm.qe.changes.run_budget import parse_budget
 
+    if select == _SAFE:
+        return select
     try:
         return parse_budget(select)
     except ShapeError as error:
@@ -80,18 +95,26 @@ class Plugin:
         Path of a library of known defects. None matches no failure.
     diff : str or None
         Path of a diff, or a git revision. None leaves the order of the tests as it is.
-    budget : int, float or None
-        Largest number of tests to run if it is an int, or of seconds if it is a float. None runs
-        all tests.
+    budget : int, float, str or None
+        Largest number of tests to run if it is an int, or of seconds if it is a float. "safe" runs
+        the tests that the change may reach. None runs all tests.
+    coverage : str or None, default None
+        Path of a coverage database. None decides by imports.
     """
 
     def __init__(
-        self, config: pytest.Config, known: str | None, diff: str | None, budget: float | None
+        self,
+        config: pytest.Config,
+        known: str | None,
+        diff: str | None,
+        budget: float | str | None,
+        coverage: str | None = None,
     ) -> None:
         self._config = config
         self._known = known
         self._diff = diff
         self._budget = budget
+        self._coverage = coverage
         self._lines: list[str] = []
         self._seconds: dict[str, float] = {}
 
@@ -141,34 +164,48 @@ class Plugin:
 
     def _order(self, items: list[pytest.Item]) -> None:
         """Order the session's tests in place by their relevance to the change."""
-        from flashwasm.qe.changes.selected_tests import rank_tests
+        from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
         from flashwasm.qe.changes.unified_diff import read_diff
+        from flashwasm.qe.coverage.coverage_index import CoverageIndex
         from flashwasm.qe.similarity.suite_index import SuiteIndex
 
         changes = read_diff(self._diff_text())
         if not items or not changes:
             self._lines.append("the diff changes nothing: the order is pytest's")
             return
+        database = self._coverage and self._config.invocation_params.dir / self._coverage
+        coverage = CoverageIndex.load(database) if database else None
         folder = Path(os.path.commonpath([str(item.path.parent) for item in items]))
         # The scorer by embeddings is left out, since embedding a suite may take minutes.
         index = SuiteIndex.build(folder, scorers=["characters"])
-        place = {
-            (selected.test.path, name.partition("::")[2]): i
-            for i, selected in enumerate(rank_tests(index, changes))
-            for name in (selected.test.nodeid, *selected.test.also)
-        }
-        # Items that are not test functions, such as doctests, come last, in pytest's order.
-        order = sorted(items, key=lambda item: place.get(_key(item), len(place)))
-        kept = order if self._budget is None else self._fitting(order)
+        selection = safe_selection(index, changes, coverage)
+        sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
+        # Items that are not test functions, such as doctests, may be reached as well. They come
+        # after the tests that are known to be reached.
+        reached = [item for item in items if _key(item) not in rest]
+        order = sorted(reached, key=lambda item: sure.get(_key(item), len(sure)))
+        others = [item for item in items if _key(item) in rest]
+        order += sorted(others, key=lambda item: rest[_key(item)])
+        if self._budget == _SAFE:
+            kept = order[: len(reached) or WITHOUT_EVIDENCE]
+        else:
+            kept = order if self._budget is None else self._fitting(order)
         # The list is changed only here, so that an error above leaves the run as it was.
         items[:] = kept
         left_out = order[len(kept) :]
         if left_out:
             self._config.hook.pytest_deselected(items=left_out)
-            self._lines.append(f"{len(left_out)} of {len(order)} tests were left out:")
-            self._lines += [f"    {item.nodeid}" for item in left_out[:_SHOWN]]
-            if len(left_out) > _SHOWN:
-                self._lines.append(f"    and {len(left_out) - _SHOWN} more")
+            missed = max(len(reached) - len(kept), 0)
+            self._note_left_out(left_out, len(order), missed)
+
+    def _note_left_out(self, left_out: list[pytest.Item], total: int, missed: int) -> None:
+        """Add lines that name the tests that were left out, those first that may be reached."""
+        self._lines.append(f"{len(left_out)} of {total} tests were left out:")
+        self._lines += [f"    {item.nodeid}" for item in left_out[:_SHOWN]]
+        if len(left_out) > _SHOWN:
+            self._lines.append(f"    and {len(left_out) - _SHOWN} more")
+        if missed:
+            self._lines.append(f"the change may reach the first {missed} of them")
 
     def _diff_text(self) -> str:
         """Return the text of the diff: the file's, or what git says of the revision."""
@@ -227,6 +264,16 @@ class Plugin:
                 self._lines.append(f"    {found.evidence}")
         if new:
             self._lines.append(f"new: {new} of {len(failed)} failures are of no known defect")
+
+
+def _places(tests: list[SelectedTest], root: Path) -> dict[tuple[Path, str], int]:
+    """Return the place of each test in a list, by its file and its name in the file."""
+    named = (
+        (place, name.partition("::"))
+        for place, selected in enumerate(tests)
+        for name in (selected.test.nodeid, *selected.test.also)
+    )
+    return {(root / file, name): place for place, (file, _, name) in named}
 
 
 def _key(item: pytest.Item) -> tuple[Path, str]:

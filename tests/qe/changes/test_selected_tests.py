@@ -128,17 +128,54 @@ def test_tests_that_run_changed_lines_come_first():
     assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {4}
 
 
+def test_deleted_and_renamed_files_count_by_their_old_name(folder):
+    index = SuiteIndex.build(".")
+    (folder / "shop.py").rename(folder / "store.py")
+    for moved, level, reason in (
+        # A deleted file, a file that is renamed and edited, and one that is only renamed.
+        (change(old_lines={6}), 1, "it runs shop.py:6"),
+        (change(path="store.py", old_lines={6}, new_lines={6}), 1, "it runs shop.py:6"),
+        (change(path="store.py"), 2, "it runs other lines of shop.py"),
+    ):
+        first, *_ = rank_tests(index, [moved], coverage_of(COVERED))
+        assert (first.level, first.reason) == (level, reason)
+    # Tests that run a file with the same name in another folder are no evidence.
+    (folder / "web").mkdir()
+    (folder / "web" / "shop.py").write_text(SHOP)
+    lines = {(0, i): np.array(numbers) for i, numbers in enumerate(COVERED.values())}
+    other = CoverageIndex(CoverageData(["web/shop.py"], list(COVERED), lines))
+    assert {one.level for one in rank_tests(index, [change(old_lines={6})], other)} == {3}
+
+
 def test_an_edited_test_comes_before_all_others():
     edited = change(path="test_shop.py", old_path="test_shop.py", new_lines={6})
     ranked = rank_tests(SuiteIndex.build("."), [edited], coverage_of(COVERED))
     assert (names(ranked)[0], ranked[0].reason) == ("test_total_price", "the change touches it")
+    # A line that is removed from a test file touches its tests: it is not known where it was.
+    removed = change(path="test_shop.py", old_path="test_shop.py", old_lines={6})
+    assert {one.level for one in rank_tests(SuiteIndex.build("."), [removed])} == {0}
     with pytest.raises(fw.ShapeError, match="it changes nothing"):
         rank_tests(SuiteIndex.build("."), [])
 
 
+def test_the_text_of_a_decorator_is_not_taken_for_the_head_of_the_test(folder):
+    text = "@mark(\n    'def x'\n)\ndef test_a(x):\n    assert x\n\ndef test_b(): assert 1\n"
+    (folder / "test_shop.py").write_text(text)
+    index = SuiteIndex.build(".")
+    for line, edited in ((1, "test_a"), (5, "test_a"), (7, "test_b")):
+        changed = change(path="test_shop.py", old_path="test_shop.py", new_lines={line})
+        levels = {one.test.nodeid: one.level for one in rank_tests(index, [changed])}
+        assert [name for name, level in levels.items() if level == 0] == [f"test_shop.py::{edited}"]
+
+
 @pytest.mark.parametrize(
     ("path", "anything"),
-    [("lib.py", None), ("a/conftest.py", "a/conftest.py"), ("data.json", "data.json")],
+    [
+        ("lib.py", None),
+        ("a/conftest.py", None),
+        ("setup.py", "setup.py"),
+        ("data.json", "data.json"),
+    ],
 )
 def test_changed_files_that_any_test_may_depend_on(path, anything):
     assert changes_everything([change(), change(path=path)]) == anything
@@ -182,11 +219,6 @@ def test_times_of_an_earlier_run(folder):
         read_times("no.xml")
 
 
-@pytest.fixture
-def unidiff():
-    return pytest.importorskip("unidiff")
-
-
 # The command.
 
 
@@ -201,7 +233,9 @@ def invoke(*arguments, stdin=None):
 def database(folder):
     coverage = pytest.importorskip("coverage")
     data = coverage.CoverageData(str(folder / ".coverage"))
-    for context, lines in COVERED.items():
+    # The lines of the three `def` ran at import, and the third function ran in its own test.
+    imported = {"": [1, 4, 8], "test_shop.py::test_empty_basket|run": [9]}
+    for context, lines in {**COVERED, **imported}.items():
         data.set_context(context)
         data.add_lines({str(folder / "shop.py"): lines})
     data.write()
@@ -209,7 +243,6 @@ def database(folder):
     return folder / ".coverage"
 
 
-@pytest.mark.usefixtures("unidiff")
 def test_dry_run_prints_the_tests_with_reasons(database):
     arguments = ["tests-for", ".", "--diff", "-", "--coverage", database]
     result = invoke(*arguments, "--dry-run", stdin=DIFF)
@@ -225,14 +258,25 @@ def test_dry_run_prints_the_tests_with_reasons(database):
     assert document["tests"][0]["level"] == "runs changed lines"
     result = invoke(*arguments, "--conservative", "--dry-run", stdin=DIFF)
     assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
-    result = invoke(*arguments[:-2], "--conservative", "--dry-run", stdin=DIFF)
+    result = invoke(*arguments[:-2], "--dry-run", stdin=DIFF)
     assert result.stderr.splitlines()[-1] == "3 tests chosen, 0 left out"
-    other = DIFF.replace("shop.py", "conftest.py")
-    result = invoke(*arguments, "--conservative", "--dry-run", stdin=other)
-    assert "every test is chosen, since any may depend on conftest.py" in result.stderr
+    other = DIFF.replace("shop.py", "shop.ini")
+    result = invoke(*arguments, "--dry-run", stdin=other)
+    assert "any test may depend on shop.ini, so the change may reach every " in result.stderr
+    assert result.stderr.splitlines()[-1] == "3 tests chosen, 0 left out"
+    result = invoke(*arguments, "--likely", "--dry-run", stdin=DIFF)
+    assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
 
 
-@pytest.mark.usefixtures("unidiff")
+def test_a_diff_whose_last_line_has_no_newline(database):
+    no_newline = "\\ No newline at end of file\n"
+    text = f"--- a/shop.py\n+++ b/shop.py\n@@ -6 +6 @@\n-    a\n{no_newline}+    b\n{no_newline}"
+    result = invoke(
+        "tests-for", ".", "--diff", "-", "--coverage", database, "--dry-run", stdin=text
+    )
+    assert "test_shop.py::test_total_price\tit runs shop.py:6" in result.stdout.splitlines()
+
+
 def test_explanation_of_a_selected_test(folder):
     (folder / "x.diff").write_text(DIFF)
     arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
@@ -246,7 +290,6 @@ def test_explanation_of_a_selected_test(folder):
     assert "shared_lines" in document
 
 
-@pytest.mark.usefixtures("unidiff")
 def test_pytest_runs_the_selected_tests(folder, monkeypatch):
     # Other plugins make no difference here, but take a second to load.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -267,7 +310,6 @@ def test_pytest_runs_the_selected_tests(folder, monkeypatch):
     assert "failed" in ran[1]
 
 
-@pytest.mark.usefixtures("unidiff")
 def test_bad_arguments_exit_with_2_and_empty_selections_with_1(folder):
     (folder / "x.diff").write_text(DIFF)
     for arguments, status in (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
@@ -21,8 +22,6 @@ __all__ = ["SelectedTest", "change_text", "changes_everything", "rank_tests"]
 
 # Score within the level, higher for more relevant tests, and the reason, by node id.
 Reasons = dict[str, tuple[float, str]]
-# Names of files that may change how any test runs.
-_EVERYWHERE = ("conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini")
 # Number of characters of a diff's text that are compared with tests. A longer text is about so many
 # things that it resembles no test in particular.
 _LONGEST_TEXT = 20_000
@@ -78,7 +77,9 @@ def rank_tests(
         raise ShapeError("diff: it changes nothing")
     matches = {match.nodeid: match for match in index.similar_to_text(change_text(changes))}
     edited, named = _edited_tests(index.tests, changes), _files_named_after(index.tests, changes)
-    running, beside = ({}, {}) if coverage is None else _covering_tests(coverage, changes)
+    running, beside = (
+        ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
+    )
     selected = []
     for test in index.tests:
         names = (test.nodeid, *test.also)
@@ -105,11 +106,14 @@ def change_text(changes: Sequence[ChangedFile]) -> str:
 
 
 def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
-    """Return the path of the first changed file that any test may depend on, or None."""
+    """Return the path of the first changed file that any test may depend on, or None.
+
+    It is a file that is no Python, such as data or settings, or the project's ``setup.py``.
+    """
     for change in changes:
-        path = PurePosixPath(change.path)
-        if path.name in _EVERYWHERE or path.suffix != ".py":
-            return change.path
+        for path in (change.path, change.old_path):
+            if not path.endswith(".py") or PurePosixPath(path).name == "setup.py":
+                return path
     return None
 
 
@@ -122,13 +126,20 @@ def _edited_tests(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]
         for test in tests:
             if not test.path.as_posix().endswith(f"/{change.path}"):
                 continue
-            # The source begins with decorators, which stand above the line of the def.
-            above = test.source[: test.source.find("def ")].count("\n")
-            first = test.line - above
+            first = test.line - _lines_of_decorators(test)
             lines = range(first, first + test.source.count("\n") + 1)
-            if not change.new_lines.isdisjoint(lines):
+            # A change that only removes lines does not say which lines are beside them now.
+            if not change.new_lines or not change.new_lines.isdisjoint(lines):
                 edited.add(test.nodeid)
     return edited
+
+
+def _lines_of_decorators(test: CollectedTest) -> int:
+    """Return the number of lines above the ``def`` of a test's source, which are its decorators."""
+    name = re.escape(test.nodeid.rpartition("::")[2])
+    # The text of a decorator may hold "def " as well, but seldom at a line's start with this name.
+    found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", test.source, re.MULTILINE)
+    return test.source.count("\n", 0, found.start()) if found else 0
 
 
 def _files_named_after(
@@ -159,17 +170,20 @@ def _files_named_after(
 
 
 def _covering_tests(
-    coverage: CoverageIndex, changes: Sequence[ChangedFile]
+    coverage: CoverageIndex, changes: Sequence[ChangedFile], root: Path
 ) -> tuple[Reasons, Reasons]:
-    """Return tests that run changed lines, and those that run any line of changed files."""
+    """Return tests that run changed lines, and those that run any line of changed files.
+
+    The database was made before the change, so a file counts by its name before it.
+    """
     running: Reasons = {}
     beside: Reasons = {}
     for change in changes:
         try:
-            coverage.find_file(change.old_path)
+            file = coverage.files[coverage.find_file(change.old_path, root)]
         except ShapeError:
             continue  # The file is new, or its coverage was not measured.
-        who = coverage.who(change.old_path, change.old_lines)
+        who = coverage.who(file, change.old_lines)
         # The more tests run a changed line, the less it counts. A line that all tests run tells
         # nothing about any of them.
         frequency: dict[int, int] = {}
@@ -182,7 +196,7 @@ def _covering_tests(
             more = running.get(name, (0.0, ""))[0]
             shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
             running[name] = (weight + more, f"it runs {change.old_path}:{shown}")
-        for nodeid in coverage.who(change.old_path, coverage.tested(change.old_path)):
+        for nodeid in coverage.who(file, coverage.tested(file)):
             name = nodeid.partition("[")[0]
             beside.setdefault(name, (0.0, f"it runs other lines of {change.old_path}"))
     return running, beside

@@ -1,0 +1,170 @@
+"""Evidence of a coverage database: the tests and files that it surely knows, and who ran what."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.changes.module_imports import function_lines
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.import_graph import ImportGraph
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["CoverageEvidence"]
+
+
+class CoverageEvidence:
+    """A coverage database, as far as its paths and node ids can be those of one project only.
+
+    A database may have been recorded in another folder or for another project. A test or a file
+    that it does not surely name counts as unknown. Nothing follows from its absence.
+
+    Parameters
+    ----------
+    coverage : CoverageIndex
+        Lines that each test ran.
+    tests : sequence of CollectedTest
+        Tests of the suite.
+    rootdir : pathlib.Path
+        Folder that node ids are relative to.
+    graph : ImportGraph
+        Files of the project.
+
+    Attributes
+    ----------
+    unknown : set of str
+        Node ids of the tests of which the database has no run.
+    """
+
+    def __init__(
+        self,
+        coverage: CoverageIndex,
+        tests: Sequence[CollectedTest],
+        rootdir: Path,
+        graph: ImportGraph,
+    ) -> None:
+        self._coverage = coverage
+        self._graph = graph
+        ran = {name for i, name in enumerate(coverage.tests) if len(coverage.row(i))}
+        recorded = {name.partition("[")[0] for name in ran}
+        prefix = _common_prefix(tests, recorded)
+        # The node id of the suite's entry by the name that the database has for it.
+        self._entries = {
+            name.removeprefix(prefix): test.nodeid
+            for test in tests
+            for name in (test.nodeid, *test.also)
+            if name.startswith(prefix)
+        }
+        self.unknown = {
+            test.nodeid
+            for test in tests
+            for name in (test.nodeid, *test.also)
+            if not name.startswith(prefix) or name.removeprefix(prefix) not in recorded
+        }
+        self._names = self._names_of_files(rootdir)
+
+    def name_of(self, file: Path) -> str | None:
+        """Return the database's name of a file; None unless exactly one name can mean it."""
+        names = self._names.get(file, [])
+        return names[0] if len(names) == 1 else None
+
+    def runners(self, name: str, lines: Iterable[int]) -> set[str]:
+        """Return the node ids of the tests that ran at least one of some lines of a file.
+
+        Parameters
+        ----------
+        name : str
+            Database's name of the file.
+        lines : iterable of int
+            Line numbers, from 1.
+        """
+        found = (who.partition("[")[0] for who in self._coverage.who(name, lines))
+        return {self._entries[who] for who in found if who in self._entries}
+
+    def runners_of_file(self, name: str) -> set[str]:
+        """Return the node ids of the tests that ran any line of a file."""
+        return self.runners(name, self._coverage.tested(name))
+
+    def outside_tests(self, name: str) -> tuple[set[int], set[int]]:
+        """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
+        return self._coverage.lines_outside_tests(name)
+
+    def run_cached_functions(self, tests: Collection[str]) -> bool:
+        """Return True if some of the tests ran a function that keeps its results.
+
+        The database records only the first caller of such a function. Later callers depend on the
+        lines behind it without running them.
+        """
+        for file, names in self._names.items():
+            structure = function_lines(file) if len(names) == 1 and _may_cache(file) else None
+            for lines in () if structure is None else structure.cached:
+                if not self.runners(names[0], lines).isdisjoint(tests):
+                    return True
+        return False
+
+    def _names_of_files(self, rootdir: Path) -> dict[Path, list[str]]:
+        """Return the database's names of each file of the project."""
+        found: dict[Path, list[str]] = defaultdict(list)
+        root = self._graph.root
+        relative = {
+            file.relative_to(root).as_posix(): file
+            for file in self._graph.files
+            if file.is_relative_to(root)
+        }
+        for recorded in self._coverage.files:
+            name = recorded.replace("\\", "/")
+            if (beside := rootdir / name) in self._graph.files:
+                found[beside].append(name)
+                continue
+            # The longest end that is a path of the project decides: ``/ci/web/utils.py`` is
+            # ``web/utils.py`` if there is such a file, and not ``utils.py``.
+            ends = _ends(name)
+            if (end := next((end for end in ends if end in relative), None)) is not None:
+                found[relative[end]].append(name)
+            elif (installed := self._installed(ends)) is not None:
+                found[installed].append(name)
+        return found
+
+    def _installed(self, ends: list[str]) -> Path | None:
+        """Return the file that a path in site-packages is a copy of; None if that is not sure."""
+        for end in ends:
+            path = PurePosixPath(end).with_suffix("")
+            parts = path.parts[:-1] if path.name == "__init__" else path.parts
+            files = self._graph.named(".".join(parts))
+            if "/" in end and files:
+                return next(iter(files)) if len(files) == 1 else None
+        return None
+
+
+def _ends(name: str) -> list[str]:
+    """Return a path and its ends, the longest first: a/b.py, b.py."""
+    parts = [part for part in PurePath(name).as_posix().split("/") if part]
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
+    """Return the folder that the database's node ids lack: "tests/" if it was recorded there.
+
+    It is one folder for the whole database: the one that makes the most node ids known.
+    """
+    folders = {""}
+    for file in {test.nodeid.partition("::")[0] for test in tests}:
+        folders.update(f"{parent}/" for parent in PurePosixPath(file).parents if parent.name)
+
+    def known(folder: str) -> int:
+        names = (test.nodeid for test in tests if test.nodeid.startswith(folder))
+        return sum(name.removeprefix(folder) in recorded for name in names)
+
+    return max(sorted(folders, key=len), key=known)
+
+
+def _may_cache(file: Path) -> bool:
+    """Return True if a file's text speaks of a cache, so that it is worth being parsed."""
+    try:
+        return b"cache" in file.read_bytes().lower()
+    except OSError:
+        return False

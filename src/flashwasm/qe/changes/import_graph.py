@@ -1,0 +1,227 @@
+"""The import graph of a project: the files that each test file depends on, without running any."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from flashwasm.qe.changes.module_imports import ModuleImports, read_imports
+from flashwasm.qe.suites.source_files import is_test_file, walk_program_files, walk_test_files
+
+__all__ = ["ImportGraph", "project_root"]
+
+# Folders that mark the root of a checkout.
+_CHECKOUT = (".git", ".hg", ".jj", ".svn")
+# Folders whose Python files belong to the tests.
+_TEST_FOLDERS = {"test", "tests", "testing"}
+# Files that may load plugins for every test.
+_SETTINGS = ("pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini")
+# A plugin that pytest loads by an option, as in ``addopts = -p name``.
+_PLUGIN_OPTION = re.compile(r"-p[ =\"',]*([\w.]+)")
+# The lines of the entry point through which pytest finds an installed plugin.
+_PLUGIN_SECTION = re.compile(r"pytest11[^\n]*\n((?:[^\n\[]*[=:][^\n]*\n?)*)")
+
+
+class ImportGraph:
+    """The imports between a project's files, as far as its tests reach.
+
+    Everything is decided from the text of the files. A name that may mean several files means all
+    of them. A file with an import that cannot be followed depends on the whole project.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        Root of the project. Names are looked up from it, from ``src``, and from every folder below
+        it that is no package.
+    tests : iterable of pathlib.Path
+        Files that pytest collects tests from.
+    changed : iterable of pathlib.Path, default ()
+        Files that a change names. Imports of those that it deletes or renames are followed too.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        Root of the project.
+    files : set of pathlib.Path
+        Python files of the project, those that the change deletes included.
+    """
+
+    def __init__(self, root: Path, tests: Iterable[Path], changed: Iterable[Path] = ()) -> None:
+        self.root = root
+        self._tests = set(tests)
+        walked = [*walk_program_files(root, []), *walk_test_files(root, [])]
+        self.files: set[Path] = {*walked, *changed, *self._tests}
+        self._packages = {file.parent for file in self.files if file.name == "__init__.py"}
+        self._named: dict[str, set[Path]] = {}
+        self._inside: dict[Path, set[Path]] = {}
+        for file in self.files:
+            self._inside.setdefault(file.parent, set()).add(file)
+            for name in self._names_of(file):
+                self._named.setdefault(name, set()).add(file)
+        self._plugins = set(self._configured_plugins())
+        # Files that import each file, as far as the tests reach.
+        self._importers: dict[Path, set[Path]] = {}
+        self._unfollowed: set[Path] = set()
+        self._processes: set[Path] = set()
+        self._explore()
+
+    def dependents(self, file: Path) -> set[Path]:
+        """Return a file, and the files that import it directly or through others."""
+        return self._closure({file} | self._unfollowed)
+
+    def running_processes(self) -> set[Path]:
+        """Return the files that start other programs, and those that import such a file."""
+        return self._closure(self._processes)
+
+    def find(self, path: str) -> set[Path]:
+        """Return the Python files that a path of a diff may mean.
+
+        The path is relative to the root of the project. If there is no such file, it may be
+        relative to a folder below it, such as the one in which ``git diff --relative`` ran.
+        """
+        exact = self.root / path
+        if exact.is_file():
+            return {exact}
+        return {exact, *(file for file in self.files if file.as_posix().endswith(f"/{path}"))}
+
+    def named(self, name: str) -> set[Path]:
+        """Return the files that can be imported by a dotted name."""
+        return self._named.get(name, set())
+
+    def is_beside_tests(self, file: Path) -> bool:
+        """Return True if a file holds tests, or fixtures and helpers for them."""
+        parts = file.relative_to(self.root).parts if file.is_relative_to(self.root) else ()
+        special = is_test_file(file) or file.name == "conftest.py"
+        return special or file in self._tests or not _TEST_FOLDERS.isdisjoint(parts)
+
+    def _closure(self, start: Collection[Path]) -> set[Path]:
+        """Return some files, and all that import one of them directly or through others."""
+        reached, waiting = set(start), list(start)
+        while waiting:
+            for importer in self._importers.get(waiting.pop(), ()):
+                if importer not in reached:
+                    reached.add(importer)
+                    waiting.append(importer)
+        return reached
+
+    def _explore(self) -> None:
+        """Read the test files, and every file that one of them reaches."""
+        seen, waiting = set(self._tests), list(self._tests)
+        while waiting:
+            file = waiting.pop()
+            imports = read_imports(file)
+            beside = self.is_beside_tests(file)
+            if imports.unfollowed:
+                self._unfollowed.add(file)
+            if imports.processes and beside:
+                # What another program imports is not known.
+                self._unfollowed.add(file)
+                self._processes.add(file)
+            needed = self._needed(file, imports)
+            if beside:
+                needed |= self._plugins | set(self._conftests(file))
+            for other in needed - {file}:
+                self._importers.setdefault(other, set()).add(file)
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+
+    def _needed(self, file: Path, imports: ModuleImports) -> set[Path]:
+        """Return the files that a file imports, and the packages that these lie in."""
+        found: set[Path] = set()
+        for name in imports.names:
+            found |= self._absolute(name)
+        for level, name in imports.relative:
+            # Each dot after the first goes up one folder.
+            start = file.parents[min(level, len(file.parents)) - 1]
+            found |= self._below(start, [part for part in name.split(".") if part])
+        # Importing a module runs the __init__ of each package above it, its own ones included.
+        return found | {init for one in (*found, file) for init in self._inits(one)}
+
+    def _absolute(self, name: str) -> set[Path]:
+        """Return the files that a dotted name may mean: a module, or a name inside a module."""
+        if name.endswith(".*"):
+            # A star import may bring the modules of a package, if ``__all__`` names them.
+            packages = self._named.get(name[:-2], set())
+            return packages | {file for one in packages for file in self._members(one)}
+        while name:
+            if name in self._named:
+                return self._named[name]
+            name = name.rpartition(".")[0]
+        return set()
+
+    def _below(self, start: Path, parts: list[str]) -> set[Path]:
+        """Return the files that names below a folder may mean, for a relative import."""
+        star = parts[-1:] == ["*"]
+        parts = parts[:-1] if star else parts
+        for count in range(len(parts), -1, -1):
+            place = start.joinpath(*parts[:count])
+            options = (place / "__init__.py", place.with_suffix(".py") if count else place)
+            if found := {option for option in options if option in self.files}:
+                return found | {file for one in found if star for file in self._members(one)}
+        return set()
+
+    def _members(self, file: Path) -> set[Path]:
+        """Return the files beside a package's ``__init__``; none for a module."""
+        return self._inside.get(file.parent, set()) if file.name == "__init__.py" else set()
+
+    def _inits(self, file: Path) -> Iterator[Path]:
+        """Yield the ``__init__.py`` of each package that a file lies in."""
+        folder = file.parent
+        while folder in self._packages:
+            yield folder / "__init__.py"
+            folder = folder.parent
+
+    def _conftests(self, file: Path) -> Iterator[Path]:
+        """Yield the conftest.py files whose fixtures and hooks a test file has."""
+        for folder in file.parents:
+            if (conftest := folder / "conftest.py") in self.files:
+                yield conftest
+            if folder == self.root:
+                return
+
+    def _names_of(self, file: Path) -> Iterator[str]:
+        """Yield the dotted names by which a file can be imported, one for each possible root."""
+        names = [] if file.name == "__init__.py" else [file.stem]
+        for folder in file.parents:
+            if names and (folder not in self._packages or folder == self.root):
+                yield ".".join(names)
+            if folder == self.root:
+                return
+            names.insert(0, folder.name)
+
+    def _configured_plugins(self) -> Iterator[Path]:
+        """Yield the files of the project that its settings name as plugins of pytest."""
+        for name in _SETTINGS:
+            try:
+                text = (self.root / name).read_text("utf-8", "replace")
+            except OSError:
+                continue
+            entries = " ".join(_PLUGIN_SECTION.findall(text))
+            for plugin in (*_PLUGIN_OPTION.findall(text), *re.findall(r"[\w.]+", entries)):
+                yield from self._named.get(plugin, ())
+
+
+def project_root(rootdir: Path, paths: Iterable[str]) -> Path:
+    """Return the folder that holds a project: its tests, its packages, and a diff's paths.
+
+    It is the nearest checkout at or above pytest's rootdir, or else the nearest folder from which
+    one of the paths exists, or else the rootdir itself.
+
+    Parameters
+    ----------
+    rootdir : pathlib.Path
+        pytest's rootdir.
+    paths : iterable of str
+        Paths of a diff.
+    """
+    above = (rootdir, *rootdir.parents)
+    for folder in above:
+        if any((folder / mark).exists() for mark in _CHECKOUT):
+            return folder
+    relative = [path for path in paths if not PurePosixPath(path).is_absolute()]
+    for folder in above:
+        if any((folder / path).exists() for path in relative):
+            return folder
+    return rootdir

@@ -1,0 +1,221 @@
+"""Imports of one Python file, and the lines of its functions, read from its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
+
+__all__ = ["FunctionLines", "ModuleImports", "function_lines", "read_imports"]
+
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+# Functions that import the module that a string names. Only a literal string can be followed.
+_BY_STRING = {"import_module", "__import__"}
+# Names of functions that run code which no import statement names.
+_UNFOLLOWED = {
+    *("exec", "exec_module", "load_module", "run_module", "run_path", "runpy"),
+    *("SourceFileLoader", "spec_from_file_location", "module_from_spec"),
+    *("entry_points", "iter_entry_points", "iter_modules", "walk_packages"),
+}
+# Names in a test file by which it runs other programs. Those may import any module.
+_PROCESSES = {
+    *("Popen", "ProcessPoolExecutor", "executable", "multiprocessing", "popen", "pytester"),
+    *("runpytest", "subprocess", "create_subprocess_exec", "testdir"),
+}
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+# Import statements inside a string, such as the source of a module that a test writes to a file.
+_STATEMENT = re.compile(r"\b(?:import|from)[ \t]+([^\W\d]\w*(?:\.\w+)*)")
+
+
+@dataclass(frozen=True)
+class ModuleImports:
+    """Names that a Python file imports.
+
+    Parameters
+    ----------
+    names : set of str
+        Dotted names, such as ``a.b``. ``from a import b`` gives ``a`` and ``a.b``, as b may be a
+        module. A star import gives ``a.*``. Strings count that have the form of a dotted name, and
+        import statements inside strings.
+    relative : set of (int, str)
+        Relative imports: the number of dots, and the name behind them.
+    unfollowed : bool
+        True if it also imports what cannot be read from its text, or could not be read itself.
+    processes : bool
+        True if it names something that starts another program.
+    """
+
+    names: set[str] = field(default_factory=set)
+    relative: set[tuple[int, str]] = field(default_factory=set)
+    unfollowed: bool = False
+    processes: bool = False
+
+
+@dataclass(frozen=True)
+class FunctionLines:
+    """Lines of a file that run only if one of its functions is called.
+
+    Parameters
+    ----------
+    bodies : set of int
+        Lines of the bodies of functions and methods. Decorators, defaults and the line of the
+        ``def`` run when the module is imported, and are not among them.
+    cached : list of set of int
+        Lines of the body of each function that keeps its results, such as by ``lru_cache``: only
+        the first caller runs them.
+    """
+
+    bodies: set[int]
+    cached: list[set[int]]
+
+
+def read_imports(path: Path) -> ModuleImports:
+    """Read the imports of a file. Nothing in it is executed."""
+    tree = _parse(path)
+    if tree is None:
+        return ModuleImports(unfollowed=True, processes=True)
+    reader = _ImportReader()
+    for node in ast.walk(tree):
+        reader.read(node)
+    return reader.result()
+
+
+def function_lines(path: Path) -> FunctionLines | None:
+    """Return the lines of a file's functions; None if the file cannot be read."""
+    tree = _parse(path)
+    if tree is None:
+        return None
+    bodies: set[int] = set()
+    cached = []
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTION):
+            lines = set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+            # A body on the line of its ``def`` shares that line with the defaults.
+            lines.discard(node.lineno)
+            bodies |= lines
+            if any("cache" in ast.unparse(d).lower() for d in node.decorator_list):
+                cached.append(lines)
+    return FunctionLines(bodies, cached)
+
+
+def _parse(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a file; None if it cannot be read."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
+            return None
+        with tokenize.open(path) as file, warnings.catch_warnings():
+            # A file under test may hold what the parser warns of, such as an invalid escape.
+            warnings.simplefilter("ignore")
+            return ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _names_in(text: str) -> Iterator[str]:
+    """Yield the dotted names that a string may import: itself, or those of its statements."""
+    # An entry point has the form "module:function".
+    module = text.partition(":")[0]
+    if len(module) < 200 and _DOTTED.fullmatch(module):
+        yield module
+    yield from _STATEMENT.findall(text)
+
+
+def _mentioned(node: ast.AST) -> str:
+    """Return the name that a node of the syntax tree mentions; "" if it mentions none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.arg if isinstance(node, ast.arg) else ""
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return the text of a chain of attributes such as ``a.b.c``; "" for anything else."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
+
+
+class _ImportReader:
+    """A reader of a file's imports, node by node of its syntax tree."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._relative: set[tuple[int, str]] = set()
+        # The dotted name that each name of the file stands for by an import.
+        self._aliases: dict[str, str] = {}
+        self._attributes: set[str] = set()
+        self._mentioned: set[str] = set()
+        # Number of mentions of functions that import by a string, less the calls that are followed.
+        self._by_string = 0
+
+    def read(self, node: ast.AST) -> None:
+        """Take note of one node, without the nodes below it."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                self._names.add(alias.name)
+                self._mentioned.update(alias.name.split("."))
+                self._aliases[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            self._read_from(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self._names.update(_names_in(node.value))
+            # A file may ask for this plugin of pytest by its name only.
+            self._mentioned.update({"pytester"} & {node.value})
+        elif isinstance(node, ast.Call):
+            self._follow(node)
+        elif name := _mentioned(node):
+            self._mentioned.add(name)
+            self._by_string += name in _BY_STRING
+            if isinstance(node, ast.Attribute):
+                self._attributes.add(_dotted(node))
+
+    def result(self) -> ModuleImports:
+        """Return the imports of the nodes that were read."""
+        for dotted in self._attributes:
+            # The module a.b may be used as an attribute after ``import a``.
+            first, _, rest = dotted.partition(".")
+            if first in self._aliases:
+                self._names.add(f"{self._aliases[first]}.{rest}")
+        unfollowed = self._by_string > 0 or not _UNFOLLOWED.isdisjoint(self._mentioned)
+        processes = "os.system" in self._attributes or not _PROCESSES.isdisjoint(self._mentioned)
+        return ModuleImports(self._names, self._relative, unfollowed, processes)
+
+    def _read_from(self, node: ast.ImportFrom) -> None:
+        """Take note of ``from module import name``."""
+        module = node.module or ""
+        self._mentioned.update(module.split("."), (alias.name for alias in node.names))
+        for alias in node.names:
+            # A function that imports is not recognised under another name.
+            self._by_string += alias.name in _BY_STRING and alias.asname is not None
+            name = f"{module}.{alias.name}".lstrip(".")
+            if node.level:
+                self._relative.update({(node.level, module), (node.level, name)})
+            else:
+                self._names.update({module, name})
+                self._aliases[alias.asname or alias.name] = name
+
+    def _follow(self, call: ast.Call) -> None:
+        """Take note of a call that imports the module that a literal string names."""
+        first = call.args[0] if call.args else None
+        if _mentioned(call.func) not in _BY_STRING or not isinstance(first, ast.Constant):
+            return
+        dotted = str(first.value)
+        name = dotted.lstrip(".")
+        if level := len(dotted) - len(name):
+            # The second argument is the package that the dots begin at. Only the file's own one is
+            # followed. ``__name__`` is the package in an ``__init__``, and else a module in it.
+            package = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
+            if [_mentioned(one) for one in package[:1]] not in (["__name__"], ["__package__"]):
+                return
+            self._relative.update({(level, name), (level + 1, name)})
+        self._by_string -= 1

@@ -1,0 +1,268 @@
+"""The safe selection: every test that a change may reach, decided for each changed line.
+
+A changed line that ran in tests only selects the tests that ran its function. Every other changed
+line selects all tests whose files depend on its module. Such a line runs at import, in a fixture,
+in no test, or was not measured. Without coverage the imports decide for all lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
+from flashwasm.qe.changes.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.module_imports import function_lines
+from flashwasm.qe.changes.selected_tests import SelectedTest, changes_everything, rank_tests
+from flashwasm.qe.suites.source_files import is_test_file
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.similarity.suite_index import SuiteIndex
+    from flashwasm.qe.suites.source_files import Skipped
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["WITHOUT_EVIDENCE", "SafeSelection", "safe_selection"]
+
+# Number of tests to run, the most similar ones, if no test is known to be reached.
+WITHOUT_EVIDENCE = 50
+
+# Last level of `SelectedTest` whose reason names lines of the change.
+_RUNS_CHANGED_LINES = 1
+# Number of lines after a changed one that may belong to the same function.
+_LONGEST_FUNCTION = 10_000
+
+
+@dataclass(frozen=True)
+class SafeSelection:
+    """The tests of a suite, parted into those that a change may reach and the others.
+
+    Parameters
+    ----------
+    sure : list of SelectedTest
+        Tests that the change may reach, the most relevant first.
+    rest : list of SelectedTest
+        Other tests, the most relevant first.
+    unread : list of Skipped
+        Test files that the change touches and that cannot be read, such as by a syntax error.
+    everything : str or None
+        Path of a changed file that any test may depend on; None if there is none.
+    uncovered : dict of str to list of int
+        Changed lines that no test ran, by file, with their numbers before the change. A neighbour
+        of an insertion counts as a changed line.
+    unmeasured : list of str
+        Changed Python files, other than tests, of which the coverage database has no lines.
+    """
+
+    sure: list[SelectedTest]
+    rest: list[SelectedTest]
+    unread: list[Skipped]
+    everything: str | None = None
+    uncovered: dict[str, list[int]] = field(default_factory=dict)
+    unmeasured: list[str] = field(default_factory=list)
+
+    def by_relevance(self) -> list[SelectedTest]:
+        """Return all tests by level and score, whether or not the change may reach them."""
+        both = [*self.sure, *self.rest]
+        return sorted(both, key=lambda s: (s.level, -s.score, s.test.nodeid))
+
+    def likely(self) -> list[SelectedTest]:
+        """Return the tests that the change touches or whose lines it changes, or else the first."""
+        ranked = self.by_relevance()
+        return [s for s in ranked if s.level <= _RUNS_CHANGED_LINES] or ranked[:WITHOUT_EVIDENCE]
+
+
+def safe_selection(
+    index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None = None
+) -> SafeSelection:
+    """Part the tests of a suite into those that a change may reach and the others.
+
+    Parameters
+    ----------
+    index : SuiteIndex
+        Index of the suite, whose files are those after the change.
+    changes : sequence of ChangedFile
+        Changed files, at least one.
+    coverage : CoverageIndex, optional
+        Lines that each test ran before the change.
+
+    Raises
+    ------
+    ShapeError
+        If there are no changed files.
+    """
+    ranked = rank_tests(index, changes, coverage)
+    reach = _Reach(index, changes, coverage)
+    for change in changes:
+        reach.add_change(change)
+    everything = changes_everything(changes) or reach.everything
+    if everything is not None:
+        reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")
+    sure, rest = [], []
+    for selected in ranked:
+        reason = reach.reasons.get(selected.test.nodeid)
+        if reason is None:
+            rest.append(selected)
+        else:
+            better = selected.level <= _RUNS_CHANGED_LINES
+            sure.append(selected if better else replace(selected, reason=reason))
+    ends = tuple(f"/{change.path}" for change in changes)
+    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
+    return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)
+
+
+class _Reach:
+    """The tests that a change may reach, gathered change by change.
+
+    Parameters
+    ----------
+    index : SuiteIndex
+        Index of the suite.
+    changes : sequence of ChangedFile
+        All changed files.
+    coverage : CoverageIndex or None
+        Lines that each test ran before the change.
+
+    Attributes
+    ----------
+    reasons : dict of str to str
+        The first reason for each test, by node id.
+    everything : str or None
+        Path of a changed file that cannot be found; None if there is none.
+    uncovered, unmeasured : dict, list
+        As in `SafeSelection`.
+    """
+
+    def __init__(
+        self, index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None
+    ) -> None:
+        paths = {path for change in changes for path in (change.path, change.old_path)}
+        root = project_root(index.root, sorted(paths))
+        self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
+        tests = {file for files in self._files.values() for file in files}
+        changed = {root / path for path in paths if path.endswith(".py")}
+        self._graph = ImportGraph(root, tests, changed)
+        self._evidence = None
+        self.reasons: dict[str, str] = {}
+        self.everything: str | None = None
+        self.uncovered: dict[str, list[int]] = {}
+        self.unmeasured: list[str] = []
+        if coverage is not None:
+            self._evidence = CoverageEvidence(coverage, index.tests, index.root, self._graph)
+            self.add(self._evidence.unknown, "the coverage database does not know it")
+            self.add(
+                self._tests_in(self._graph.running_processes()),
+                "it may start another program, whose lines are not recorded",
+            )
+
+    def add(self, nodeids: set[str], reason: str) -> None:
+        """Add tests, by node id. A test that was added before keeps its first reason."""
+        for nodeid in nodeids:
+            self.reasons.setdefault(nodeid, reason)
+
+    def add_change(self, change: ChangedFile) -> None:
+        """Add the tests that the change of one file may reach."""
+        if not change.path.endswith(".py") and not change.old_path.endswith(".py"):
+            return  # `changes_everything` speaks for it.
+        files = self._graph.find(change.path) | self._graph.find(change.old_path)
+        beside = any(self._graph.is_beside_tests(file) for file in files)
+        if self._evidence is None or beside:
+            if not self._add_dependents(files, change.path, "") and self._is_lost(change, files):
+                self.everything = change.path
+            return
+        old = self._graph.find(change.old_path)
+        name = self._evidence.name_of(next(iter(old))) if len(old) == 1 else None
+        if name is None or change.path != change.old_path:
+            # A file that is new, renamed, or was not measured.
+            if name is None:
+                self.unmeasured.append(change.path)
+            self.add(
+                set() if name is None else self._evidence.runners_of_file(name),
+                f"it ran {change.old_path}",
+            )
+            reached = self._add_dependents(files, change.path, "coverage did not measure it; ")
+            if not reached and self._is_lost(change, files):
+                self.everything = change.path
+            return
+        self._add_measured(self._evidence, change, next(iter(old)), name)
+
+    def _add_measured(
+        self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str
+    ) -> None:
+        """Add the tests that the change of a measured file may reach."""
+        imported, fixtures = evidence.outside_tests(name)
+        # Reason why the lines that tests ran do not name all tests that the change reaches.
+        wider = _reason_of_new_lines(change, file)
+        if not imported:
+            # The first test that imported the module ran what runs at import, for all of them.
+            wider = wider or f"{change.path} was first imported by a test; "
+        reached: set[str] = set()
+        for line in sorted(change.old_lines):
+            where = f"{change.old_path}:{line}"
+            if line in imported:
+                wider = wider or f"{where} runs at import; "
+            elif not evidence.runners(name, [line]):
+                self.uncovered.setdefault(change.old_path, []).append(line)
+                wider = wider or f"no test covers {where}; "
+            elif line in fixtures:
+                # A fixture of a wide scope runs for the first test that uses it only.
+                wider = wider or f"a fixture runs {where}; "
+            else:
+                # The lines between two that run at import are the body of one function. All tests
+                # that entered it count, as a change may also move a line out of its branch.
+                runners = evidence.runners(name, _between(line, imported))
+                self.add(runners, f"it runs the function of {where}")
+                reached |= runners
+        if not wider and evidence.run_cached_functions(reached):
+            wider = "a function that keeps its results may hide who runs it; "
+        if wider or not change.old_lines:
+            self.add(evidence.runners_of_file(name), f"{wider}it runs {change.old_path}")
+            self._add_dependents({file}, change.path, wider)
+
+    def _add_dependents(self, files: set[Path], path: str, why: str) -> bool:
+        """Add the tests whose files depend on a changed file; return True if there are any."""
+        own = self._tests_in(files)
+        self.add(own, f"its file {path} is changed")
+        dependents = {one for file in files for one in self._graph.dependents(file)}
+        through = self._tests_in(dependents)
+        self.add(through, f"{why}its file depends on {path}")
+        return bool(own or through)
+
+    def _is_lost(self, change: ChangedFile, files: set[Path]) -> bool:
+        """Return True if a changed file is not there, although the change is no deletion of a test.
+
+        Its path may be relative to a folder that is not known.
+        """
+        gone_test = not change.new_lines and is_test_file(PurePosixPath(change.path))
+        return not gone_test and not any(file.is_file() for file in files)
+
+    def _tests_in(self, files: set[Path]) -> set[str]:
+        """Return the node ids of the tests of some files."""
+        return {nodeid for nodeid, own in self._files.items() if not own.isdisjoint(files)}
+
+
+def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:
+    """Return the file that defines a test, and those that inherit or import it."""
+    return {test.path, *(rootdir / name.partition("::")[0] for name in (test.nodeid, *test.also))}
+
+
+def _reason_of_new_lines(change: ChangedFile, file: Path) -> str:
+    """Return the reason why an added line runs at import; "" if all run in functions only."""
+    structure = function_lines(file)
+    if structure is None:
+        return f"{change.path} cannot be read; "
+    outside = change.new_lines - structure.bodies
+    return f"{change.path}:{min(outside)} runs at import; " if outside else ""
+
+
+def _between(line: int, imported: set[int]) -> range:
+    """Return the lines around a line, up to the nearest ones before and after that ran at import.
+
+    Behind the last line that ran at import, a function is taken to have at most 10,000 lines.
+    """
+    before = max((other for other in imported if other < line), default=0)
+    after = min((other for other in imported if other > line), default=line + _LONGEST_FUNCTION)
+    return range(before + 1, after)

@@ -1,0 +1,133 @@
+"""The import graph of a project: who depends on a file, for every way in which Python imports."""
+
+import pytest
+
+from flashwasm.qe.changes.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.module_imports import function_lines
+
+# Text of a test file in the folder `tests`, and True if it depends on the module lib/deep/part.py.
+TESTS = {
+    "import": ("import lib.deep.part", True),
+    "import of a name": ("from lib.deep.part import x", True),
+    "import of a module": ("from lib.deep import part", True),
+    "inside a function": ("def test():\n    import lib.deep.part as p", True),
+    "if types are checked": ("if False:\n    import lib.deep.part", True),
+    "attribute of a package": ("import lib\ndef test(): lib.deep.part.x()", True),
+    "star": ("from lib.deep import *", True),
+    "by its name": ("import importlib\nm = importlib.import_module('lib.deep.part')", True),
+    "importorskip": ("import pytest\nm = pytest.importorskip('lib.deep.part')", True),
+    "patch": ("def test(mocker): mocker.patch('lib.deep.part.x')", True),
+    "source in a string": ("SOURCE = '''\nimport lib.deep.part\n'''", True),
+    "entry point": ("NAME = 'lib.deep.part:main'", True),
+    "through another module": ("import lib.user", True),
+    "through a star": ("from lib.star import *", True),
+    "through a relative import": ("import lib.deep.beside", True),
+    "through src": ("import other", True),
+    "dynamic": ("import importlib\ndef test(name): importlib.import_module(name)", True),
+    "by another name": ("from importlib import import_module as f\nf(input())", True),
+    "other program": ("import subprocess", True),
+    "pytester": ("def test(pytester): pass", True),
+    "syntax error": ("def test(:", True),
+    "package only": ("import lib", False),
+    "other module": ("import lib.apart", False),
+    "module of the standard library": ("import types, json", False),
+    "nothing": ("def test(): pass", False),
+}
+FILES = {
+    "lib/__init__.py": "",
+    "lib/apart.py": "import subprocess\n",
+    "lib/types.py": "from lib.deep import part\n",
+    "lib/user.py": "from .deep.part import x\n",
+    "lib/star.py": "from lib.user import *\n",
+    "lib/deep/__init__.py": "",
+    "lib/deep/beside.py": "from . import part\n",
+    "lib/deep/part.py": "x = 1\n",
+    "src/other.py": "import lib.user\n",
+    "tests/conftest.py": "pytest_plugins = ['plugins.extra']\n",
+    "tests/sub/conftest.py": "",
+    "plugins/extra.py": "",
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(files):
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize(("text", "depends"), TESTS.values(), ids=TESTS)
+def test_ways_to_import_a_module(write, text, depends):
+    root = write({**FILES, "tests/test_it.py": text})
+    test = root / "tests/test_it.py"
+    graph = ImportGraph(root, [test])
+    assert (test in graph.dependents(root / "lib/deep/part.py")) == depends
+
+
+def test_conftest_files_and_their_plugins_reach_the_tests_below_them(write):
+    tests = {"tests/test_a.py": "", "tests/sub/test_b.py": "", "other/test_c.py": ""}
+    root = write({**FILES, **tests})
+    graph = ImportGraph(root, [root / name for name in tests])
+
+    def reached(name):
+        return {file.name for file in graph.dependents(root / name)} & {
+            "test_a.py",
+            "test_b.py",
+            "test_c.py",
+        }
+
+    assert reached("tests/conftest.py") == {"test_a.py", "test_b.py"}
+    assert reached("tests/sub/conftest.py") == {"test_b.py"}
+    assert reached("plugins/extra.py") == {"test_a.py", "test_b.py"}
+    assert reached("lib/user.py") == set()
+
+
+def test_plugins_of_the_settings_reach_every_test(write):
+    settings = '[project.entry-points.pytest11]\nit = "lib.user"\n'
+    for name, text in {"pyproject.toml": settings, "pytest.ini": "addopts = -p lib.user"}.items():
+        root = write({**FILES, "tests/test_a.py": "", name: text})
+        graph = ImportGraph(root, [root / "tests/test_a.py"])
+        assert root / "tests/test_a.py" in graph.dependents(root / "lib/deep/part.py")
+        (root / name).unlink()
+
+
+def test_deleted_files_count_by_their_old_names(write):
+    root = write({**FILES, "tests/test_a.py": "import lib.gone\nfrom lib import lost"})
+    for name in ("lib/gone.py", "lib/lost.py"):
+        graph = ImportGraph(root, [root / "tests/test_a.py"], [root / name])
+        assert graph.find(name) == {root / name}
+        assert root / "tests/test_a.py" in graph.dependents(root / name)
+
+
+def test_the_root_of_a_project(write):
+    root = write({"lib/a.py": "", "tests/unit/test_a.py": ""})
+    assert project_root(root / "tests", ["lib/a.py"]) == root
+    assert project_root(root / "tests", ["gone.py"]) == root / "tests"
+    (root / ".git").mkdir()
+    assert project_root(root / "tests/unit", ["gone.py"]) == root
+
+
+def test_lines_that_run_only_if_a_function_is_called(write):
+    source = """\
+X = 1
+@cache
+def f(a=(
+    2
+)):
+    return 3
+
+class C:
+    y = 4
+    async def g(self):
+        def h(): pass
+        return 5
+def one(): return 6
+"""
+    lines = function_lines(write({"a.py": source, "b.py": "("}) / "a.py")
+    assert lines.bodies == {6, 11, 12}
+    assert lines.cached == [{6}]
+    assert function_lines(write({}) / "b.py") is None
