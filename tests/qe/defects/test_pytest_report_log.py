@@ -123,3 +123,20 @@ def test_utf_16_text_of_powershell_is_read(tmp_path):
     (tmp_path / "a.txt").write_text("lib.py:7: in add\n    x\nE   KeyError: 1", "utf-16")
     (found,) = read_failures(tmp_path / "a.txt")
     assert found.failure.signature == ("KeyError", "lib.py", "add")
+
+
+@pytest.mark.parametrize("key", ["$report_type", "_report_type"])
+def test_subtests_are_failures_but_take_no_time_of_their_own(tmp_path, key):
+    call = {"nodeid": "test_x.py::test_a", "when": "call", "duration": 0.5}
+    bad = {"outcome": "failed", "longrepr": "E   KeyError: 1", key: "SubTestReport"}
+    reports = [
+        {"pytest_version": "9", "$report_type": "SessionStart"},
+        call | {"outcome": "passed", "when": "setup", "$report_type": "TestReport"},
+        call | bad,
+        call | bad,
+        call | {"outcome": "passed", "$report_type": "TestReport"},
+    ]
+    log = tmp_path / "log"
+    log.write_text("\n".join(map(json.dumps, reports)))
+    assert [one.failure.exception for one in read_failures(log)] == ["KeyError"] * 2
+    assert read_times(log) == {"test_x.py::test_a": 1.0}

@@ -65,7 +65,8 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
                 yield {
                     "nodeid": str(document["nodeid"]),
                     "outcome": str(document["outcome"]),
-                    "duration": float(document.get("duration") or 0),
+                    # The time of a subtest is part of the test's.
+                    "duration": float(document.get("duration") or 0) * (kind != "SubTestReport"),
                     "when": str(document.get("when")),
                     "worker": str(document.get("worker_id", "")),
                     "text": _text(document.get("longrepr")),
