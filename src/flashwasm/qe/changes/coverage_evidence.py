@@ -106,15 +106,16 @@ class CoverageEvidence:
             for lines in structure.cached
         )
 
-    def later_callers(self, tests: Collection[str]) -> set[str]:
+    def later_callers(self, tests: set[str]) -> set[str]:
         """Return the tests that ran a function which keeps results that some of these tests filled.
 
         Such a function, of which `FunctionLines.lazy` speaks, has lines that not all its callers
-        run, such as the one that fills a cache. The others depend on what lies behind that line.
+        run, such as the one that fills a cache. The others depend on what lies behind that line. A
+        function lies behind it if all tests that ran the line ran the function, or the reverse.
 
         Parameters
         ----------
-        tests : collection of str
+        tests : set of str
             Node ids of the tests that ran some function.
         """
         found: set[str] = set()
@@ -123,7 +124,7 @@ class CoverageEvidence:
                 callers = self.runners(name, lines)
                 some = (self.runners(name, [line]) for line in lines)
                 if not callers <= found and any(
-                    callers > one and not one.isdisjoint(tests) for one in some
+                    one and callers > one and (one <= tests or tests <= one) for one in some
                 ):
                     found |= callers
         return found

@@ -216,8 +216,7 @@ class _Reach:
                 lines = _between(line, imported)
                 functions[lines] = evidence.runners(name, lines)
                 self.add(functions[lines], f"it runs the function of {where}")
-        ran: set[str] = set().union(*functions.values())
-        if not wider:
+        for ran in () if wider else functions.values():
             self.add(evidence.later_callers(ran), "it uses results that may have been kept")
             if evidence.ran_cached_functions(ran):
                 wider = "a function that keeps its results may hide who runs it; "
