@@ -113,7 +113,6 @@ def test_a_suite(shop):
 
 @pytest.mark.slow
 def test_a_suite_with_a_model_and_releases(shop):
-    pytest.importorskip("unidiff")
     tiny_bert.write(shop.parent.parent / "model")
     result = invoke(
         *(shop, "--model", "model", "--releases", "old", "new", "--markdown", "-"),

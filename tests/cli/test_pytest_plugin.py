@@ -106,11 +106,6 @@ def learn_no_price(folder):
     library.learn("no price", [failure], resolved=True, note="issue 12")
 
 
-@pytest.fixture
-def unidiff():
-    return pytest.importorskip("unidiff")
-
-
 def test_silent_unless_asked(run):
     status, output = run()
     assert (status, section(output)) == (1, [])
@@ -144,16 +139,14 @@ def test_a_run_without_failures_says_nothing(folder, run):
     assert (status, section(output)) == (0, [])
 
 
-def test_the_relevant_tests_run_first(unidiff, run):
-    assert unidiff
+def test_the_relevant_tests_run_first(run):
     status, output = run("--fw-diff", "x.diff")
     assert (status, section(output)) == (1, [])
     assert order(output)[:2] == ["test_total_price"] * 2
     assert len(order(output)) == 4
 
 
-def test_tests_that_are_left_out_are_named(unidiff, run):
-    assert unidiff
+def test_tests_that_are_left_out_are_named(run):
     status, output = run("--fw-diff", "x.diff", "--fw-select", "2")
     assert (status, order(output)) == (1, ["test_total_price"] * 2)
     first, *names, last = section(output)
@@ -164,8 +157,7 @@ def test_tests_that_are_left_out_are_named(unidiff, run):
 
 
 @pytest.mark.slow
-def test_workers_of_xdist_say_everything_once(unidiff, folder):
-    assert unidiff
+def test_workers_of_xdist_say_everything_once(folder):
     learn_no_price(folder)
     options = ["--fw-diff", "x.diff", "--fw-select", "2", "--fw-known", "x.db"]
     status, output = run_alone(*options, "-n", "2")
@@ -181,8 +173,7 @@ def test_workers_of_xdist_say_everything_once(unidiff, folder):
     ]
 
 
-def test_a_selection_by_time(unidiff, folder, run):
-    assert unidiff
+def test_a_selection_by_time(folder, run):
     (folder / "conftest.py").write_text(DURATIONS)
     diff = ["--fw-diff", "x.diff"]
     # No test has run yet, so each counts for a tenth of a second, and two of them fit.
@@ -194,9 +185,7 @@ def test_a_selection_by_time(unidiff, folder, run):
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_a_git_revision(unidiff, folder, run):
-    assert unidiff
-
+def test_a_git_revision(folder, run):
     def git(*arguments):
         identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
         command = [shutil.which("git"), *identity, *arguments]
@@ -220,10 +209,10 @@ def test_a_git_revision(unidiff, folder, run):
 
 
 FAULTS = {
-    "revision": ["--fw-diff=no-such", "could not order the tests: (no-such is not a f|unidiff)"],
-    "diff": ["--fw-diff=shop.py", "could not order the tests: (diff: not a unified|unidiff)"],
-    "option": ["--fw-diff=--output=x", "could not order the tests: (--output=x is not|unidiff)"],
-    "coverage": ["--fw-coverage=no.db", "could not order the tests: (coverage database|unidiff)"],
+    "revision": ["--fw-diff=no-such", "could not order the tests: no-such is not a f"],
+    "diff": ["--fw-diff=shop.py", "could not order the tests: diff: not a unified"],
+    "option": ["--fw-diff=--output=x", "could not order the tests: --output=x is not"],
+    "coverage": ["--fw-coverage=no.db", "could not order the tests: coverage database"],
     "library": ["--fw-known=no.db", "could not match the failures: library 'no.db' does not exist"],
     "foreign": ["--fw-known=shop.py", "could not match the failures: shop.py is not a whole "],
 }

@@ -35,7 +35,7 @@ COMMANDS = {
     "probe": "Say what the sandbox supports on this machine.",
     "search": "Find the functions that words describe.",
     "similar": "Find the tests that resemble a test or a description.",
-    "tests-for": "Run the tests that a change calls for, the most relevant first.",
+    "tests-for": "Run every test that a change may reach, the most relevant first.",
 }
 
 # Exit status of a command that was interrupted: 128 and the number of SIGINT, as shells expect.

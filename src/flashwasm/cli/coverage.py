@@ -20,7 +20,7 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import echo_json, note, nothing_found, print_table
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.coverage.gaps import find_gaps, measured_file
 from flashwasm.qe.reports.html_pages import gaps_page, write_page
 
 if TYPE_CHECKING:
@@ -160,10 +160,16 @@ def gap(
     runs, the logarithm of their number, and one more than the number of branches among them. Each
     gap names the test to extend; --explain lists the lines of the function that this test runs.
     """
-    only = None
+    only: dict[str, set[int]] | None = None
     if diff is not None:
-        only = {change.path: change.new_lines for change in read_diff(read_text(diff))}
-    gaps, absent = find_gaps(CoverageIndex.load(database), root.resolve(), only=only)
+        only = {}
+        # A log of several commits may have several diffs of one file.
+        for change in read_diff(read_text(diff)):
+            only.setdefault(change.path, set()).update(change.new_lines)
+    index = CoverageIndex.load(database)
+    root = root.resolve()
+    _note_unmeasured(index, only or {}, root)
+    gaps, absent = find_gaps(index, root, only=only)
     if absent:
         note(f"{len(absent)} files of the database cannot be read below {root}, as {absent[0]}")
     if html is not None:
@@ -180,6 +186,19 @@ def gap(
                 click.echo(f"    it runs: {format_lines(one.nearest_lines)}")
     if not gaps:
         nothing_found("no gap")
+
+
+def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root: Path) -> None:
+    """Say on stderr which changed Python files the database lacks, as no gap is known there."""
+    unmeasured = [
+        file
+        for file, lines in changed.items()
+        if lines and file.endswith(".py") and measured_file(index, file, root) is None
+    ]
+    if unmeasured:
+        note(
+            f"changed files that the database does not have: {len(unmeasured)}, as {unmeasured[0]}"
+        )
 
 
 def _parts(

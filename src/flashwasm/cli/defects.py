@@ -13,6 +13,7 @@ from flashwasm.cli.input import read_stdin
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
+    note,
     note_missing,
     nothing_found,
     print_explanation,
@@ -20,7 +21,11 @@ from flashwasm.cli.output import (
     shared_json,
 )
 from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
-from flashwasm.qe.defects.failure_files import TestFailure, read_failures
+from flashwasm.qe.defects.failure_files import (
+    FailureFile,
+    TestFailure,
+    read_failure_file,
+)
 from flashwasm.qe.defects.failure_library import (
     DefectMatch,
     FailureLibrary,
@@ -63,18 +68,26 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
     """Say which failures are new, which are known, and which are regressions.
 
     A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
-    pytest-reportlog, the output of pytest, or one traceback. Exit status: 1 if all failures are
-    new.
+    pytest-reportlog, the output of pytest or unittest, or one traceback. Exit status: 1 if all
+    failures are new.
     """
     known = FailureLibrary(library)
-    failures = _read(files)
+    read = _read(files)
+    failures = read.failures
     matches = [known.match(one.failure) for one in failures]
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
     pairs = list(zip(failures, matches, strict=True))
     if as_json:
         documents = [_json(one, found, explainer) for one, found in pairs]
-        echo_json({"library": str(library), "missing": known.missing, "failures": documents})
+        echo_json(
+            {
+                "library": str(library),
+                "missing": known.missing,
+                "failures": documents,
+                **_said(read),
+            }
+        )
     elif explainer is None:
         print_table(("status", "test", "defect", "why"), [_row(*pair) for pair in pairs])
     else:
@@ -94,7 +107,8 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
 @json_option
 def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_json: bool) -> None:
     """Group failures that seem to have the same cause, the largest group first."""
-    failures = _read(files)
+    read = _read(files)
+    failures = read.failures
     clusters = cluster_failures([one.failure for one in failures])
     if html is not None:
         write_page(html, clusters_page(clusters, failures))
@@ -103,6 +117,7 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
         echo_json(
             {
                 "failures": len(failures),
+                **_said(read),
                 "clusters": [
                     {
                         "reason": group.reason,
@@ -145,12 +160,14 @@ def learn(
     as_json: bool,
 ) -> None:
     """Add failures to a defect of the library; make the library if it does not exist."""
-    failures = _read(files)
+    read = _read(files)
+    failures = read.failures
     _end(failures, files)
     known = FailureLibrary(library, create=True)
     added = known.learn(name, [f.failure for f in failures], resolved=resolved, note=remark)
     if as_json:
-        echo_json({"library": str(library), "defect": name, "added": added, "defects": len(known)})
+        document = {"library": str(library), "defect": name, "added": added, "defects": len(known)}
+        echo_json(document | _said(read))
     else:
         click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
 
@@ -179,20 +196,43 @@ def _shared(
     return explainer.explain(first, last)
 
 
-def _read(files: tuple[Path, ...]) -> list[TestFailure]:
-    """Return the failures of all files, in their order."""
-    return [failure for file in files for failure in _read_one(file)]
+def _read(files: tuple[Path, ...]) -> FailureFile:
+    """Read all files in their order, and name on stderr flaky tests and what could not be read."""
+    each = [_read_one(file) for file in files]
+    named = [f"{path}: {line}" for path, one in zip(files, each, strict=True) for line in one.notes]
+    counts = [one.counted for one in each if one.counted is not None]
+    whole = FailureFile(
+        failures=[failure for one in each for failure in one.failures],
+        flaky=[test for one in each for test in one.flaky],
+        counted=sum(counts) if counts else None,
+        notes=named,
+    )
+    for line in whole.notes:
+        note(line)
+    if whole.flaky:
+        note(f"{len(whole.flaky)} flaky, passed at a later attempt: {', '.join(whole.flaky)}")
+    return whole
 
 
-def _read_one(file: Path) -> list[TestFailure]:
-    """Return the failures of a file, or of stdin for "-"."""
+def _said(read: FailureFile) -> dict[str, Any]:
+    """Return what the files say beside failures, for JSON."""
+    return {
+        "flaky": len(read.flaky),
+        "flaky_tests": read.flaky,
+        "counted": read.counted,
+        "notes": read.notes,
+    }
+
+
+def _read_one(file: Path) -> FailureFile:
+    """Read the failures of a file, or of stdin for "-"."""
     if str(file) != "-":
-        return read_failures(file)
+        return read_failure_file(file)
     with tempfile.TemporaryDirectory() as folder:
         # A report is read more than once from its start, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
-        return read_failures(kept)
+        return read_failure_file(kept)
 
 
 def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:

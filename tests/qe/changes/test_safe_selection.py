@@ -13,7 +13,6 @@ from flashwasm.cli import main
 from small_project import PROJECT, change_project, record_coverage, write_project
 
 pytest.importorskip("sklearn")
-pytest.importorskip("unidiff")
 
 pytest_plugins = "pytester"
 

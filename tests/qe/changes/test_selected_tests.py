@@ -128,6 +128,25 @@ def test_tests_that_run_changed_lines_come_first():
     assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {4}
 
 
+def test_deleted_and_renamed_files_count_by_their_old_name(folder):
+    index = SuiteIndex.build(".")
+    (folder / "shop.py").rename(folder / "store.py")
+    for moved, level, reason in (
+        # A deleted file, a file that is renamed and edited, and one that is only renamed.
+        (change(old_lines={6}), 1, "it runs shop.py:6"),
+        (change(path="store.py", old_lines={6}, new_lines={6}), 1, "it runs shop.py:6"),
+        (change(path="store.py"), 2, "it runs other lines of shop.py"),
+    ):
+        first, *_ = rank_tests(index, [moved], coverage_of(COVERED))
+        assert (first.level, first.reason) == (level, reason)
+    # Tests that run a file with the same name in another folder are no evidence.
+    (folder / "web").mkdir()
+    (folder / "web" / "shop.py").write_text(SHOP)
+    lines = {(0, i): np.array(numbers) for i, numbers in enumerate(COVERED.values())}
+    other = CoverageIndex(CoverageData(["web/shop.py"], list(COVERED), lines))
+    assert {one.level for one in rank_tests(index, [change(old_lines={6})], other)} == {3}
+
+
 def test_an_edited_test_comes_before_all_others():
     edited = change(path="test_shop.py", old_path="test_shop.py", new_lines={6})
     ranked = rank_tests(SuiteIndex.build("."), [edited], coverage_of(COVERED))
@@ -200,11 +219,6 @@ def test_times_of_an_earlier_run(folder):
         read_times("no.xml")
 
 
-@pytest.fixture
-def unidiff():
-    return pytest.importorskip("unidiff")
-
-
 # The command.
 
 
@@ -229,7 +243,6 @@ def database(folder):
     return folder / ".coverage"
 
 
-@pytest.mark.usefixtures("unidiff")
 def test_dry_run_prints_the_tests_with_reasons(database):
     arguments = ["tests-for", ".", "--diff", "-", "--coverage", database]
     result = invoke(*arguments, "--dry-run", stdin=DIFF)
@@ -255,7 +268,15 @@ def test_dry_run_prints_the_tests_with_reasons(database):
     assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
 
 
-@pytest.mark.usefixtures("unidiff")
+def test_a_diff_whose_last_line_has_no_newline(database):
+    no_newline = "\\ No newline at end of file\n"
+    text = f"--- a/shop.py\n+++ b/shop.py\n@@ -6 +6 @@\n-    a\n{no_newline}+    b\n{no_newline}"
+    result = invoke(
+        "tests-for", ".", "--diff", "-", "--coverage", database, "--dry-run", stdin=text
+    )
+    assert "test_shop.py::test_total_price\tit runs shop.py:6" in result.stdout.splitlines()
+
+
 def test_explanation_of_a_selected_test(folder):
     (folder / "x.diff").write_text(DIFF)
     arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
@@ -269,7 +290,6 @@ def test_explanation_of_a_selected_test(folder):
     assert "shared_lines" in document
 
 
-@pytest.mark.usefixtures("unidiff")
 def test_pytest_runs_the_selected_tests(folder, monkeypatch):
     # Other plugins make no difference here, but take a second to load.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -290,7 +310,6 @@ def test_pytest_runs_the_selected_tests(folder, monkeypatch):
     assert "failed" in ran[1]
 
 
-@pytest.mark.usefixtures("unidiff")
 def test_bad_arguments_exit_with_2_and_empty_selections_with_1(folder):
     (folder / "x.diff").write_text(DIFF)
     for arguments, status in (

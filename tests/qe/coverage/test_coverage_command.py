@@ -62,6 +62,27 @@ def test_commands_explain(database):
     assert invoke("gap", "--explain").stdout.splitlines()[3] == "    it runs: 6-7"
 
 
+def test_gaps_of_the_lines_that_a_diff_adds(database, folder):
+    source = (folder / "lib.py").read_text()
+    (folder / "web").mkdir()
+    (folder / "web" / "lib.py").write_text(source)
+    names = "--- a/{0}\n+++ b/{0}\n"
+    # Two commits change one file. The file without a newline at its end is not measured.
+    text = (
+        names.format("lib.py") + "@@ -7 +7,2 @@\n     return -1\n+    # 8\n"
+        "commit 2\n" + names.format("lib.py") + "@@ -16 +16,2 @@\n x\n+y\n" + names.format("new.py")
+    ) + "@@ -1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n"
+    (folder / "x.diff").write_text(text)
+    result = invoke("gap", "--diff", "x.diff", "--json")
+    assert [gap["lines"] for gap in json.loads(result.stdout)["gaps"]] == [[8], [17]]
+    assert result.stderr == "changed files that the database does not have: 1, as new.py\n"
+    (folder / "x.diff").write_text(text.replace("lib.py", "web/lib.py"))
+    result = invoke("gap", "--diff", "x.diff")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "does not have: 2, as web/lib.py" in result.stderr
+    assert database.exists()
+
+
 def test_lines_of_fixtures_are_listed_apart(folder):
     index = index_of({"t.py::a|setup": {"lib.py": [1, 2]}, "t.py::a|run": {"lib.py": [2, 4]}})
     file = folder / "coverage.fw"
@@ -93,7 +114,7 @@ def test_lines_are_printed_as_ranges(lines, text):
         (["who", "lib.py:1", "--coverage", "no"], 2, "does not exist"),
         (["nearest", "test_small"], 1, "no other test runs a line"),
         (["nearest", "test_no"], 2, "no test 'test_no'"),
-        (["gap", "--diff", "no.diff"], 2, "no.diff|unidiff"),
+        (["gap", "--diff", "no.diff"], 2, "no.diff"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -5,6 +5,7 @@ import pytest
 
 import flashwasm as fw
 from coverage_data import index_of
+from flashwasm.qe.coverage.names_by_end import position_of_file
 
 ROWS = {
     "": {"lib.py": [1, 4, 12]},
@@ -84,3 +85,47 @@ def test_ends_of_several_names_are_refused():
         index.nearest("x")
     with pytest.raises(fw.ShapeError, match=r"'lib\.py' may be a/lib\.py, b/lib\.py"):
         index.who("lib.py", [1])
+
+
+FILES = ("{}/utils.py", "{}/web/utils.py", "{}/web/other.py", "{}/pkg/unique.py")
+
+
+@pytest.mark.parametrize("recorded", ["here", "elsewhere", "relative"])
+def test_a_path_of_a_diff_means_no_file_deeper_in_the_tree(tmp_path, recorded):
+    folder = tmp_path / "repository"
+    for name in ("utils.py", "web/utils.py", "web/other.py", "pkg/unique.py", "other.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    below = {"here": f"{folder}/", "elsewhere": "/builds/7/", "relative": ""}[recorded]
+    names = [name.replace("{}/", below) for name in FILES]
+
+    def meant(path, root=folder, among=names):
+        try:
+            return among[position_of_file(path, among, root)].removeprefix(below)
+        except fw.ShapeError:
+            return None
+
+    assert meant("utils.py") == meant("./utils.py") == "utils.py"
+    assert meant("web/utils.py") == meant("web\\utils.py") == "web/utils.py"
+    # The database does not have this file, only one with the same end.
+    assert meant("other.py") is None
+    assert meant("unique.py") is None
+    # A file that the change deletes is not there any more.
+    (folder / "utils.py").unlink()
+    assert meant("utils.py") == "utils.py"
+    assert meant("utils.py", among=names[1:]) is None
+    # git's paths start from the repository, also in a folder of it.
+    (folder / ".git").mkdir()
+    if recorded != "relative":
+        assert meant("utils.py", folder / "web") == "utils.py"
+        assert meant("web/utils.py", folder / "web") == "web/utils.py"
+
+
+def test_a_path_may_be_longer_or_shorter_than_the_database_has_it(tmp_path):
+    assert position_of_file("src/lib.py", ["lib.py", "other.py"], tmp_path) == 0
+    assert position_of_file("lib.py", ["/builds/7/lib.py", "/builds/7/web/lib.py"]) == 0
+    assert position_of_file("lib.py", ["/builds/src/lib.py"], tmp_path) == 0
+    with pytest.raises(fw.ShapeError, match=r"may be /a/lib\.py, /b/lib\.py"):
+        position_of_file("lib.py", ["/a/lib.py", "/b/lib.py"], tmp_path)
+    with pytest.raises(fw.ShapeError, match=r"may be a/lib\.py, /b/lib\.py"):
+        position_of_file("lib.py", ["a/lib.py", "/b/lib.py"], tmp_path)

@@ -34,3 +34,21 @@ def test_a_function_that_no_test_runs_names_the_test_of_the_nearest_lines(folder
     rows = {"t.py::small": {"lib.py": [2]}, "t.py::box": {"lib.py": [14, 15]}}
     gaps, _ = find_gaps(index_of(rows, files=("lib.py",)), folder)
     assert {gap.function: gap.nearest_test for gap in gaps}["sign"] == "t.py::small"
+
+
+def test_lines_of_a_diff_are_those_of_one_file(folder):
+    files = ("utils.py", "web/utils.py", "web/views.py")
+    for name in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(LIBRARY)
+    absolute = tuple(str(folder / name) for name in files)
+    for names in (files, absolute):
+        index = index_of({"t.py::small": {name: [2] for name in names}}, files=names)
+
+        def changed(path, names=names, index=index):
+            gaps, _ = find_gaps(index, folder, only={path: [6]})
+            return [files[names.index(gap.path)] for gap in gaps]
+
+        assert changed("utils.py") == ["utils.py"]
+        assert changed("web/utils.py") == ["web/utils.py"]
+        assert changed("views.py") == []

@@ -47,6 +47,7 @@ def test_memory_does_not_grow_with_the_report(tmp_path):
 def test_the_content_of_a_failure_is_read_whole(tmp_path):
     """Elements are dropped once they are read, but those inside a test case only at its end."""
     failure = "<failure>lib.py:7: in <b>add</b>\n    x\n<i>E   KeyError: 1</i></failure>"
-    content = f'<testcase name="a"><properties><property/></properties>{failure}</testcase>' * 2
+    rest = f"<properties><property/></properties>{failure}</testcase>"
+    content = f'<testcase name="a">{rest}<testcase name="b">{rest}'
     found = read_failures(report(tmp_path / "x.xml", content))
     assert [one.failure.signature for one in found] == [("KeyError", "lib.py", "add")] * 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
@@ -77,7 +77,9 @@ def rank_tests(
         raise ShapeError("diff: it changes nothing")
     matches = {match.nodeid: match for match in index.similar_to_text(change_text(changes))}
     edited, named = _edited_tests(index.tests, changes), _files_named_after(index.tests, changes)
-    running, beside = ({}, {}) if coverage is None else _covering_tests(coverage, changes)
+    running, beside = (
+        ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
+    )
     selected = []
     for test in index.tests:
         names = (test.nodeid, *test.also)
@@ -168,17 +170,20 @@ def _files_named_after(
 
 
 def _covering_tests(
-    coverage: CoverageIndex, changes: Sequence[ChangedFile]
+    coverage: CoverageIndex, changes: Sequence[ChangedFile], root: Path
 ) -> tuple[Reasons, Reasons]:
-    """Return tests that run changed lines, and those that run any line of changed files."""
+    """Return tests that run changed lines, and those that run any line of changed files.
+
+    The database was made before the change, so a file counts by its name before it.
+    """
     running: Reasons = {}
     beside: Reasons = {}
     for change in changes:
         try:
-            coverage.find_file(change.old_path)
+            file = coverage.files[coverage.find_file(change.old_path, root)]
         except ShapeError:
             continue  # The file is new, or its coverage was not measured.
-        who = coverage.who(change.old_path, change.old_lines)
+        who = coverage.who(file, change.old_lines)
         # The more tests run a changed line, the less it counts. A line that all tests run tells
         # nothing about any of them.
         frequency: dict[int, int] = {}
@@ -191,7 +196,7 @@ def _covering_tests(
             more = running.get(name, (0.0, ""))[0]
             shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
             running[name] = (weight + more, f"it runs {change.old_path}:{shown}")
-        for nodeid in coverage.who(change.old_path, coverage.tested(change.old_path)):
+        for nodeid in coverage.who(file, coverage.tested(file)):
             name = nodeid.partition("[")[0]
             beside.setdefault(name, (0.0, f"it runs other lines of {change.old_path}"))
     return running, beside

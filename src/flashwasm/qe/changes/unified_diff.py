@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from flashwasm.errors import DTypeError
-from flashwasm.optional_packages import optional_module
+from flashwasm.qe.changes.file_names import HEADER_LINE, names_of
 
 __all__ = ["ChangedFile", "read_diff"]
 
 _DEFINITION = re.compile(r"\s*(async def|def|class)\s")
-_NO_FILE = "/dev/null"
-# Prefixes that git puts before the two names of a file, by default and with diff.mnemonicPrefix.
-_PREFIX = re.compile(r"[abciow12]/")
-# unidiff cannot read the contents of binary files, or names that git writes in quotation marks.
-_BINARY = re.compile(r"^GIT binary patch\n(?:(?:literal|delta) \d+\n(?:.+\n)+\n?)+", re.MULTILINE)
-_QUOTING = re.compile(r'^(?:diff --git|---|\+\+\+) .*"$', re.MULTILINE)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_ESCAPE = re.compile(rb'\\([2-3][0-7]{2}|["\\])')
+# "@@ -4,5 +4,6 @@ def f():". The diff of a merge has one more "@" and one more range for each
+# further parent.
+_HUNK = re.compile(r"(@@+)((?: -\d{1,9}(?:,\d{1,9})?)+) \+(\d{1,9})(?:,(\d{1,9}))? \1 ?(.*)")
+_HEADING = re.compile(r"@@+ -\d")
+_RANGE = re.compile(r"-(\d+)(?:,(\d+))?")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")
+# Lines of files have a blank, "+" or "-" in front. So a colour at the beginning of a line was added
+# by the tool that printed the diff.
+_COLOURED = re.compile(rf"^{_COLOUR.pattern}", re.MULTILINE)
+# First line of a patch as `git format-patch` writes it, and what stands between the message and the
+# diff: three dashes, notes, and the number of changed lines by file; or the head of an attachment.
+_PATCH = re.compile(r"^(?=From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001$)", re.MULTILINE)
+_END_OF_MESSAGE = re.compile(
+    r"^(?:---|Content-Disposition: .*)\n(?:(?: .*|Notes.*)?\n)*\n(?=diff --)", re.MULTILINE
+)
 
 
 @dataclass
@@ -52,6 +57,10 @@ class ChangedFile:
 def read_diff(text: str) -> list[ChangedFile]:
     """Read a unified diff, such as ``git diff`` prints.
 
+    Commits may stand above the diffs, as in ``git log -p`` and ``git format-patch``, and the diff
+    may be coloured. The diff of a merge is read, too; its lines before the change are those of the
+    first parent.
+
     Parameters
     ----------
     text : str
@@ -64,78 +73,178 @@ def read_diff(text: str) -> list[ChangedFile]:
 
     Raises
     ------
-    CapabilityError
-        If unidiff is not installed.
     DTypeError
         If the text is not a unified diff.
     """
-    unidiff = optional_module("unidiff")
     try:
-        patch = unidiff.PatchSet(io.StringIO(_simplified(text)))
-    except unidiff.UnidiffParseError as error:
+        files = [_changed_file(section) for section in _sections(_lines(text))]
+    except ValueError as error:
         raise DTypeError(f"diff: not a unified diff: {error}") from error
-    except (UnboundLocalError, ValueError) as error:
-        # unidiff raises these if a file has only one of its two names, or a line number is invalid.
-        raise DTypeError("diff: not a unified diff: a heading is damaged") from error
-    if not patch and text.strip():
+    if not files and text.strip():
         raise DTypeError("diff: not a unified diff: it names no file")
-    return [_read_file(file) for file in patch]
+    return files
 
 
-def _names(file: Any) -> tuple[str, str]:
-    """Return a file's path after and before the change. If one is missing, both are the other."""
-    # Some tools name only one side of a binary file.
-    names = [name or _NO_FILE for name in (file.target_file, file.source_file)]
-    there = [name for name in names if name != _NO_FILE]
-    # Prefixes differ between the two sides. Equal beginnings, as in a/x and a/y, are a folder.
-    if len(set(names)) > 1 and all(_PREFIX.match(name) for name in there):
-        prefixes = {name[0] for name in there}
-        if len(prefixes) == len(there):
-            names = [name if name == _NO_FILE else name[2:] for name in names]
-    new, old = names
-    return (old if new == _NO_FILE else new), (new if old == _NO_FILE else old)
+@dataclass
+class _Hunk:
+    """Changed lines that stand close to each other.
+
+    Parameters
+    ----------
+    heading : str
+        Function or class above the lines, as git found it.
+    old, new : int
+        Number of the last line before the hunk, in the file before and after the change.
+    empty : bool
+        True if the file has no lines before the change.
+    lines : list of (str, str)
+        Each line's marks and its text. There is one mark for each parent: " ", "-" or "+".
+    """
+
+    heading: str
+    old: int
+    new: int
+    empty: bool
+    lines: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _simplified(text: str) -> str:
-    """Return a diff without contents of binary files and quotation marks, which unidiff rejects."""
+@dataclass
+class _Section:
+    """Part of a diff about one file: lines that give its names, and hunks."""
 
-    def unquoted(name: re.Match[str]) -> str:
-        data = _ESCAPE.sub(_byte, name[1].encode("utf-8", "replace"))
-        return data.decode("utf-8", "replace")
+    header: dict[str, str]
+    hunks: list[_Hunk] = field(default_factory=list)
 
-    text = _BINARY.sub("", text.replace("\r\n", "\n"))
-    return _QUOTING.sub(lambda line: _QUOTED.sub(unquoted, line[0]), text)
-
-
-def _byte(escape: re.Match[bytes]) -> bytes:
-    r"""Return the byte that an escape in a quoted name, such as ``\303``, stands for."""
-    code = escape[1]
-    return code if len(code) == 1 else bytes([int(code, 8)])
+    def is_open(self) -> bool:
+        """Return True if more names may follow: git wrote the first, and no hunk came yet."""
+        return not self.hunks and any(key.startswith("diff") for key in self.header)
 
 
-def _read_file(file: Any) -> ChangedFile:
-    """Return the changes to one file of a patch that unidiff has read."""
-    changed = ChangedFile(*_names(file))
+def _lines(text: str) -> list[str]:
+    """Return the lines of a diff without colours and without the messages of patches."""
+    text = text.replace("\r\n", "\n")
+    if _COLOURED.search(text):
+        text = _COLOUR.sub("", text)
+    parts = []
+    for patch in _PATCH.split(text):
+        # A message may contain the same three dashes, but a diff cannot: there, each line of a file
+        # has a mark in front. So the last ones end the message.
+        ends = [end.end() for end in _END_OF_MESSAGE.finditer(patch)]
+        parts.append(patch[ends[-1] :] if ends and _PATCH.match(patch) else patch)
+    lines = "".join(parts).split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _sections(lines: list[str]) -> list[_Section]:
+    """Cut a diff into its files.
+
+    Lines of a file are counted as the heading of their hunk says. So a removed line "-- a/x",
+    which looks like the name of a file ("--- a/x"), is not taken for one. Lines between the files
+    that give no name, such as "index 83db48f..bf2c3ea", are left out.
+    """
+    sections: list[_Section] = []
+    at, expects_hunk = 0, False
+    while at < len(lines):
+        line = lines[at]
+        following = lines[at + 1] if at + 1 < len(lines) else ""
+        named = HEADER_LINE.fullmatch(line)
+        if _HEADING.match(line):
+            if not expects_hunk:
+                raise ValueError("a hunk has no name of a file above it")
+            hunk, at = _read_hunk(lines, at)
+            sections[-1].hunks.append(hunk)
+            continue
+        if line.startswith("--- ") and following.startswith("+++ "):
+            if not sections or sections[-1].hunks or "---" in sections[-1].header:
+                sections.append(_Section({}))
+            sections[-1].header.update({"---": line[4:], "+++": following[4:]})
+            expects_hunk = True
+            at += 1
+        elif named and named["key"].startswith("diff"):
+            sections.append(_Section({named["key"]: named["names"]}))
+            expects_hunk = False
+        elif named and sections and sections[-1].is_open():
+            sections[-1].header.setdefault(named["key"], named["names"])
+        elif named and line.startswith("Binary"):
+            sections.append(_Section({named["key"]: named["names"]}))
+            expects_hunk = False
+        elif line and not line.startswith("\\"):
+            # Hunks of one file may be apart by empty lines only.
+            expects_hunk = False
+        at += 1
+    return sections
+
+
+def _read_hunk(lines: list[str], at: int) -> tuple[_Hunk, int]:
+    """Return the hunk whose heading is line ``at``, and the position of the line below it."""
+    found = _HUNK.fullmatch(lines[at])
+    old = _RANGE.findall(found[2]) if found else []
+    if not found or len(old) != len(found[1]) - 1:
+        raise ValueError(f"the heading of a hunk is damaged: {lines[at][:80]!r}")
+    # Lines that are still to come of each parent and of the result.
+    left = [int(count or 1) for _, count in old] + [int(found[4] or 1)]
+    # The heading gives the first line; for an empty range, the line before it.
+    hunk = _Hunk(
+        heading=found[5],
+        old=int(old[0][0]) - (left[0] > 0),
+        new=int(found[3]) - (left[-1] > 0),
+        empty=old[0] == ("0", "0"),
+    )
+    at += 1
+    while any(left):
+        if at == len(lines):
+            raise ValueError("a hunk is shorter than its heading says")
+        line = lines[at]
+        at += 1
+        if line.startswith("\\"):
+            continue  # "\ No newline at end of file" is about the line above, and no line itself.
+        # Some editors strip the blank that is the mark of an empty line.
+        marks = line[: len(old)].ljust(len(old))
+        if marks.strip(" +-"):
+            raise ValueError(f"a line of a hunk has no mark: {line[:80]!r}")
+        left = [count - there for count, there in zip(left, _where(marks), strict=True)]
+        if min(left) < 0:
+            raise ValueError("a hunk is longer than its heading says")
+        hunk.lines.append((marks, line[len(old) :]))
+    if not any(marks.strip() for marks, _ in hunk.lines):
+        # Indented lines of `git diff --word-diff` look like lines that did not change.
+        raise ValueError("a hunk changes no line; a diff of words cannot be read")
+    return hunk, at
+
+
+def _where(marks: str) -> list[bool]:
+    """Return for each parent, and at last for the result, True if it has the line."""
+    if "-" in marks:
+        return [mark == "-" for mark in marks] + [False]
+    return [mark != "+" for mark in marks] + [True]
+
+
+def _changed_file(section: _Section) -> ChangedFile:
+    """Return the changes to one file."""
+    path, old_path = names_of(section.header)
+    changed = ChangedFile(path, old_path)
     lines: list[str] = []
-    for hunk in file:
-        before, replaces = hunk.source_start, False
+    for hunk in section.hunks:
+        old, new, replaces = hunk.old, hunk.new, False
         # A changed line belongs to the definition above it. The definition above the whole hunk
         # stands in the hunk's header.
-        heading = hunk.section_header
-        for line in hunk:
-            if not line.is_added:
-                before, replaces = line.source_line_no, line.is_removed
-            if line.is_removed:
-                changed.old_lines.add(before)
-            elif line.is_added:
-                changed.new_lines.add(line.target_line_no)
+        heading = hunk.heading
+        for marks, value in hunk.lines:
+            in_old, *_, in_new = _where(marks)
+            old, new = old + in_old, new + in_new
+            if in_old:
+                replaces = not in_new
+                if replaces:
+                    changed.old_lines.add(old)
+            elif in_new and not replaces and not hunk.empty:
                 # An insertion replaces no old line, so it counts as a change of both neighbours.
-                if not replaces:
-                    changed.old_lines.update((before, before + 1))
-            elif _DEFINITION.match(line.value):
-                heading = line.value.strip()
-            if not line.is_context:
-                lines += [heading, line.value.rstrip("\n")]
+                changed.old_lines.update({old, old + 1} - {0})
+            if "+" in marks:
+                changed.new_lines.add(new)
+            if marks.strip():
+                lines += [heading, value]
                 heading = ""
+            elif _DEFINITION.match(value):
+                heading = value.strip()
     changed.text = "\n".join(line for line in lines if line)
     return changed

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
-from flashwasm.qe.coverage.names_by_end import position_by_end, value_by_end
+from flashwasm.qe.coverage.names_by_end import position_by_end, position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
 from flashwasm.validation import positive_int
 
@@ -111,22 +111,25 @@ class CoverageIndex:
         """Return the database's path in a list if it was changed or removed since it was read."""
         return self._data.changes()
 
-    def find_file(self, path: str) -> int:
+    def find_file(self, path: str, root: Path | None = None) -> int:
         """Return the position of the file that a path names, or the end of a path.
 
         Parameters
         ----------
         path : str
-            Path of the file, or the end of it.
+            Path of the file, or the end of it. If several files have this end, the one that lies in
+            the folder of all files is meant.
+        root : pathlib.Path, optional
+            Folder from which relative paths of the database start. If it is given, the path is one
+            of a diff. It starts in this folder or one above it, so that it means no file deeper in
+            the tree that only has the same end.
 
         Raises
         ------
         ShapeError
             If no file has this path, or several have.
         """
-        wanted = path.replace("\\", "/").removeprefix("./")
-        names = [name.replace("\\", "/") for name in self.files]
-        return position_by_end(wanted, names, ("/",), "file")
+        return position_of_file(path, self.files, root)
 
     def who(self, file: str, lines: Iterable[int]) -> dict[str, list[int]]:
         """Return the tests that run at least one of some lines, each with the lines that it runs.

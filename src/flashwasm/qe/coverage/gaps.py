@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.errors import ShapeError
+
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
 
-__all__ = ["Gap", "find_gaps"]
+__all__ = ["Gap", "find_gaps", "measured_file"]
 
 _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.IfExp, ast.Match)
 
@@ -68,7 +70,8 @@ def find_gaps(
         Folder that relative paths of the database start at.
     only : mapping of str to iterable of int, optional
         Lines by file, such as those that a diff adds. Other lines are then left out. So are files
-        that the database does not have, because coverage.py did not measure them.
+        that the database does not have, because coverage.py did not measure them. Paths start in
+        ``root`` or a folder above it.
 
     Returns
     -------
@@ -77,12 +80,10 @@ def find_gaps(
     absent : list of str
         Paths of the files that cannot be read.
     """
-    wanted = None
-    if only is not None:
-        wanted = {path: set(lines) for path, lines in only.items()}
+    wanted = None if only is None else _lines_by_file(index, root, only)
     gaps, absent = [], []
-    for path in index.files:
-        lines = None if wanted is None else _lines_of(path, wanted)
+    for position, path in enumerate(index.files):
+        lines = None if wanted is None else wanted.get(position, set())
         if lines is not None and not lines:
             continue
         source = root / path
@@ -97,13 +98,27 @@ def find_gaps(
     return sorted(gaps, key=lambda gap: (-gap.risk, gap.path, gap.lines)), absent
 
 
-def _lines_of(path: str, wanted: Mapping[str, set[int]]) -> set[int]:
-    """Return the lines that are asked for of a file; either path may be an end of the other."""
-    name = path.replace("\\", "/")
-    for key, lines in wanted.items():
-        if name == key or name.endswith(f"/{key}") or key.endswith(f"/{name}"):
-            return lines
-    return set()
+def measured_file(index: CoverageIndex, path: str, root: Path) -> int | None:
+    """Return the position in the database of a file that a diff names.
+
+    Return None if coverage.py did not measure the file, or it cannot be told from others.
+    """
+    try:
+        return index.find_file(path, root)
+    except ShapeError:
+        return None
+
+
+def _lines_by_file(
+    index: CoverageIndex, root: Path, only: Mapping[str, Iterable[int]]
+) -> dict[int, set[int]]:
+    """Return the lines that are asked for, by the position of their file in the database."""
+    wanted: dict[int, set[int]] = {}
+    for path, lines in only.items():
+        position = measured_file(index, path, root)
+        if position is not None:
+            wanted.setdefault(position, set()).update(lines)
+    return wanted
 
 
 def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] | None) -> list[Gap]:

@@ -1,20 +1,32 @@
-"""Failures from files: JUnit XML, pytest-reportlog's JSON, pytest's output, or one traceback."""
+"""Failures from files: JUnit XML, pytest-reportlog's JSON, test output, or one traceback."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flashwasm.errors import CorruptFileError, ShapeError
-from flashwasm.qe.defects.junit_xml import read_junit_failures
-from flashwasm.qe.defects.pytest_output import split_output
-from flashwasm.qe.defects.pytest_report_log import is_report_log, read_report_log, start_of
-from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.qe.defects.junit_xml import read_junit_results
+from flashwasm.qe.defects.log_prefixes import without_prefix
+from flashwasm.qe.defects.pytest_output import PytestOutput, read_output
+from flashwasm.qe.defects.pytest_report_log import is_report_log, read_log_results, start_of
+from flashwasm.qe.defects.tracebacks import Failure, count_tracebacks, plain, read_failure
+from flashwasm.qe.defects.unittest_output import read_unittest
 
-__all__ = ["TestFailure", "read_failures"]
+__all__ = ["FailureFile", "TestFailure", "read_failure_file", "read_failures"]
 
 # Largest text in bytes. A larger one is a whole log, of which the user has to cut out the failure.
 _MOST_TEXT = 64 << 20
+# What python -m doctest prints above each failure.
+_DOCTEST = re.compile(r"^\*{70}\nFile .+\nFailed example:$", re.MULTILINE)
+# The progress of a run. pytest -qq prints nothing else if no test fails.
+_PROGRESS_ENDS = re.compile(r"^(?:\S+ )?[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
+_PROGRESS_FAILS = re.compile(
+    r"^(?:\S+ )?[.sxXRy,FEu-]*[FEu][.sxXRy,FEu-]*(?: *\[ *\d+%\])?$", re.MULTILINE
+)
 _UTF8_MARK = b"\xef\xbb\xbf"
 # PowerShell writes the output of a command in UTF-16.
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -38,45 +50,134 @@ class TestFailure:
     failure: Failure
 
 
+@dataclass(frozen=True)
+class FailureFile:
+    """All that a file says about failures.
+
+    Attributes
+    ----------
+    failures : list of TestFailure
+        Tests that failed at their last attempt.
+    flaky : list of str
+        Tests that failed first and passed at a later attempt.
+    counted : int or None
+        Number of failures and errors by the program's own count; None if the file has no count.
+    notes : list of str
+        A sentence for each thing that could not be read.
+    """
+
+    failures: list[TestFailure]
+    flaky: list[str] = field(default_factory=list)
+    counted: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
 def read_failures(path: str | Path) -> list[TestFailure]:
     """Read every failure of a file.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        JUnit XML or the log of pytest-reportlog, both of any size; or a text: pytest's output, or
-        one traceback.
+        JUnit XML or the log of pytest-reportlog, both of any size; or a text: the output of pytest
+        or of unittest, or one traceback.
 
     Returns
     -------
     list of TestFailure
-        Empty if nothing failed. A test with both a failure and an error appears twice.
+        Empty if nothing failed. A test with both a failure and an error appears twice. A test that
+        passed at a later attempt does not appear. A warning says what could not be read.
 
     Raises
     ------
     ShapeError
         If there is no such file, or it is a text too large to be one failure.
     CorruptFileError
-        If it is XML or a report log, but broken or of another kind, or if it is no text at all.
+        If it is XML or a report log, but broken or of another kind, or if it is no text at all; or
+        a text that is neither of these outputs nor one traceback, or that shows none of the
+        failures that it counts.
+    """
+    found = read_failure_file(path)
+    for note in found.notes:
+        warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
+    return found.failures
+
+
+def read_failure_file(path: str | Path) -> FailureFile:
+    """Read every failure of a file, its flaky tests, and what could not be read.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file, as in ``read_failures``, which says what this raises as well.
+
+    Returns
+    -------
+    FailureFile
     """
     file = Path(path)
     if not file.is_file():
         raise ShapeError(f"{str(file)!r} does not exist or is not a file")
     start = start_of(file)
     if start.removeprefix(_UTF8_MARK).lstrip().startswith(b"<"):
-        return [TestFailure(test, failure) for test, failure in read_junit_failures(file)]
+        failures, flaky = read_junit_results(file)
+        return FailureFile([TestFailure(*one) for one in failures], flaky)
     if is_report_log(start):
-        return [
-            TestFailure(report["nodeid"], read_failure(report["text"]))
-            for report in read_report_log(file)
-            if report["outcome"] == "failed"
-        ]
-    return [
-        TestFailure(test, failure)
-        for test, part in split_output(_text_of(file, start))
-        for failure in [read_failure(part)]
-        if failure.exception or failure.frames
-    ]
+        texts, flaky = read_log_results(file)
+        return FailureFile(_failures(texts), flaky)
+    return _read_text(file, plain(_text_of(file, start)))
+
+
+def _read_text(file: Path, whole: str) -> FailureFile:
+    """Read a text: the output of pytest or of unittest, or one traceback."""
+    text = without_prefix(whole)
+    if text is None:
+        raise CorruptFileError(
+            f"{file} cannot be read: something stands before the lines of the report, "
+            "which is not the same on each line"
+        )
+    if (output := _read_output(text)) is not None:
+        if not output.parts and output.notes and (output.counted or output.counted is None):
+            raise CorruptFileError(
+                f"{file} shows no failure that can be read: {'; '.join(output.notes)}"
+            )
+        return FailureFile(_failures(output.parts), output.flaky, output.counted, output.notes)
+    if _DOCTEST.search(text):
+        raise CorruptFileError(f"{file} is the output of doctest: run pytest --doctest-modules")
+    if (tracebacks := count_tracebacks(text)) > 1:
+        raise CorruptFileError(
+            f"{file} holds {tracebacks} tracebacks, but is no output of pytest or unittest: "
+            "expected one traceback"
+        )
+    failure = read_failure(text)
+    if failure.exception or failure.frames:
+        return FailureFile([TestFailure("", failure)])
+    passed = _PROGRESS_ENDS.search(text) and not _PROGRESS_FAILS.search(text)
+    if passed or not text.strip():
+        return FailureFile([])
+    raise CorruptFileError(
+        f"{file} is no report, no output of pytest or unittest, and no traceback"
+    )
+
+
+def _read_output(text: str) -> PytestOutput | None:
+    """Read the output of pytest or of unittest, whichever ends last; None if there is neither."""
+    output, other = read_output(text), read_unittest(text)
+    if other is None:
+        return output
+    if output is None or other.end > output.end:
+        notes = list(other.notes)
+        if output is not None and output.parts:
+            notes.append("it holds failures of a run of pytest as well, which are not read")
+        return PytestOutput(other.parts, counted=other.counted, notes=notes)
+    # Tests of pytest may print the output of unittest, but only below pytest's first line.
+    if other.parts and other.begin < output.begin:
+        output.notes.append("it holds failures of a run of unittest as well, which are not read")
+    return output
+
+
+def _failures(texts: Iterable[tuple[str, str]]) -> list[TestFailure]:
+    """Return the failures in the texts of some tests."""
+    return [TestFailure(test, read_failure(text)) for test, text in texts]
 
 
 def _text_of(file: Path, start: bytes) -> str:

@@ -6,24 +6,53 @@ memory, and XML entities cannot grow: docs/decisions/0015-a-reader-of-junit-xml.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.qe.defects.foreign_frames import foreign_frames
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 
-__all__ = ["case_nodeid", "case_seconds", "read_junit_cases", "read_junit_failures"]
+__all__ = ["case_nodeid", "case_seconds", "read_junit_cases", "read_junit_results"]
+
+# Maven Surefire writes these for attempts that failed before one that passed.
+_FLAKY = {"flakyFailure", "flakyError"}
 
 
-def read_junit_failures(path: Path) -> Iterator[tuple[str, Failure]]:
-    """Yield the name of the test and the failure, for each failure and error of a report."""
-    for case in read_junit_cases(path):
-        owner, name = case.get("classname", ""), case.get("name", "")
-        test = f"{owner}::{name}" if owner else name
-        for child in case:
-            if _local_name(child) in {"failure", "error"}:
-                yield test, _failure(child)
+def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]]:
+    """Read the failures and the flaky tests of a report.
+
+    Several ``testcase`` elements of one test in one suite are attempts, of which the last counts.
+
+    Returns
+    -------
+    failures : list of tuple
+        Name of the test and failure, for each failure and error of a last attempt.
+    flaky : list of str
+        Tests that failed and passed at a later attempt.
+    """
+    failed: dict[tuple[str, ...], list[Failure]] = {}
+    flaky: dict[tuple[str, ...], None] = {}
+    for suite, case in _cases_with_suites(path):
+        test = (str(suite), *(case.get(key, "") for key in ("classname", "name", "file", "line")))
+        kinds = [_local_name(child) for child in case]
+        found = [
+            _failure(child)
+            for kind, child in zip(kinds, case, strict=True)
+            if kind in {"failure", "error"}
+        ]
+        if found:
+            # pytest writes a second element for a test that fails and whose teardown fails as well.
+            earlier = failed.pop(test, [])
+            failed[test] = [*earlier, *found] if _is_teardown(case) else found
+            flaky.pop(test, None)
+        elif "skipped" not in kinds and (failed.pop(test, []) or _FLAKY.intersection(kinds)):
+            flaky[test] = None
+    failures = [(_name(test), failure) for test, found in failed.items() for failure in found]
+    return failures, [_name(test) for test in flaky]
 
 
 def read_junit_cases(path: Path) -> Iterator[ET.Element]:
@@ -36,10 +65,15 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
     CorruptFileError
         If the file is no XML, is cut short, or is XML of another kind.
     """
+    return (case for _, case in _cases_with_suites(path))
+
+
+def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
+    """Yield the number of the suite and the element of each test case."""
     if not path.is_file():
         raise ShapeError(f"{str(path)!r} does not exist or is not a file")
     opened: list[ET.Element] = []  # Elements that have begun but not ended, outermost first.
-    inside_case = False
+    inside_case, suites = False, 0
     try:
         # Expat limits the growth of entities, and ElementTree fetches no external ones. Tests check
         # both.
@@ -50,11 +84,12 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
                 if not opened and name not in {"testsuites", "testsuite", "testcase"}:
                     raise CorruptFileError(f"{path} is XML, but no JUnit report: <{name}>")
                 opened.append(element)
+                suites += name == "testsuite"
                 inside_case = inside_case or name == "testcase"
                 continue
             opened.pop()
             if name == "testcase":
-                yield element
+                yield suites, element
                 inside_case = False
             if opened and not inside_case:
                 # Without this, the suite would keep all its cases until the end of the file.
@@ -84,22 +119,43 @@ def case_seconds(case: ET.Element) -> float | None:
         return None
 
 
+def _name(test: tuple[str, ...]) -> str:
+    """Return the name of a test, from its suite, its class's name and its own."""
+    _, owner, name, *_ = test
+    return f"{owner}::{name}" if owner else name
+
+
+def _is_teardown(case: ET.Element) -> bool:
+    """Return True if a test case holds nothing but pytest's error of a teardown."""
+    bad = [child for child in case if _local_name(child) in {"failure", "error"}]
+    return all((child.get("message") or "").startswith("failed on teardown") for child in bad)
+
+
 def _failure(element: ET.Element) -> Failure:
     """Read a ``failure`` or ``error`` element."""
     text = "".join(element.itertext())
     failure = read_failure(text)
+    frames = failure.frames or foreign_frames(failure.text)
     if failure.exception:
-        return failure
+        return replace(failure, frames=frames)
     # Other programs name the exception in attributes, and pytest's own message may be empty.
     message = element.get("message") or ""
-    exception = (element.get("type") or message.partition(":")[0]).rpartition(".")[2]
-    return Failure(
+    exception = (element.get("type") or _exception_of(message)).rpartition(".")[2]
+    return replace(
+        failure,
         exception=exception,
         message=message.partition("\n")[0],
-        frames=failure.frames,
+        frames=frames,
         text=text or message,
-        causes=failure.causes,
     )
+
+
+def _exception_of(message: str) -> str:
+    """Return the type of the exception at the start of a message; "" if a sentence stands there."""
+    if message.startswith("assert "):
+        return "AssertionError"
+    name = message.partition(":")[0]
+    return name if re.fullmatch(r"[\w.$]+", name) else ""
 
 
 def _local_name(element: ET.Element) -> str:

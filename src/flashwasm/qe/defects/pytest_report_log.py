@@ -13,16 +13,18 @@ from typing import Any
 
 from flashwasm.errors import CorruptFileError
 
-__all__ = ["is_report_log", "read_report_log", "start_of"]
+__all__ = ["is_report_log", "read_log_results", "read_report_log", "start_of"]
 
 # A line holds one report, with its traceback and the test's output. A longer line is damage.
 _LONGEST_LINE = 64 << 20
+# Outcomes that plugins give to an attempt that failed and is followed by another.
+_RUN_AGAIN = {"rerun", "retried"}
 
 
 def start_of(file: Path) -> bytes:
     """Return the first bytes of a file, which tell one kind of report from another."""
     with file.open("rb") as stream:
-        return stream.read(256)
+        return stream.read(4096)
 
 
 def is_report_log(start: bytes) -> bool:
@@ -41,8 +43,9 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
     Yields
     ------
     dict
-        A report with ``nodeid``, ``outcome``, ``duration`` in seconds, and ``text``: the failure as
-        pytest prints it, "" if there is none.
+        A report with ``nodeid``, ``outcome``, ``duration`` in seconds, ``when`` (setup, call,
+        teardown or None), ``worker`` (the process of pytest-xdist, or ""), and ``text``: the
+        failure as pytest prints it, "" if there is none.
 
     Raises
     ------
@@ -55,19 +58,52 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
             number += 1
             try:
                 document = json.loads(line)
-                kind = document.get("$report_type", "")
-                if kind not in {"TestReport", "CollectReport"}:
+                # A report of a subtest names its type by the second key.
+                kind = document.get("$report_type") or document.get("_report_type")
+                if kind not in {"TestReport", "CollectReport", "SubTestReport"}:
                     continue
                 yield {
                     "nodeid": str(document["nodeid"]),
                     "outcome": str(document["outcome"]),
                     "duration": float(document.get("duration") or 0),
+                    "when": str(document.get("when")),
+                    "worker": str(document.get("worker_id", "")),
                     "text": _text(document.get("longrepr")),
                 }
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise CorruptFileError(
                     f"{path} is not a whole report log: line {number}: {error}"
                 ) from error
+
+
+def read_log_results(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """Read the failures and the flaky tests of a log.
+
+    A test that is set up again was run again. Only its last attempt counts.
+
+    Returns
+    -------
+    failures : list of tuple of str
+        Node id and text of each report that failed.
+    flaky : list of str
+        Tests that failed and passed at a later attempt.
+    """
+    failed: dict[tuple[str, str], list[str]] = {}
+    again: dict[tuple[str, str], bool] = {}  # Tests of an attempt that failed: True if one passed.
+    for report in read_report_log(path):
+        # pytest-xdist may run a test in each of its processes: these are no attempts.
+        test = (report["nodeid"], report["worker"])
+        if report["when"] == "setup" and failed.pop(test, None):
+            again[test] = False
+        if report["outcome"] == "failed":
+            failed.setdefault(test, []).append(report["text"])
+        elif report["outcome"] in _RUN_AGAIN:
+            again[test] = False
+        elif report["outcome"] == "passed" and report["when"] == "call" and test in again:
+            again[test] = True
+    failures = [(nodeid, text) for (nodeid, _), texts in failed.items() for text in texts]
+    flaky = [test[0] for test, passed in again.items() if passed and test not in failed]
+    return failures, flaky
 
 
 def _text(shown: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Failure", "Frame", "plain", "read_failure"]
+__all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
 
 # Number of characters that are kept, from the end of a text. An endless recursion repeats its
 # frames thousands of times, and the end of the text says what was raised.
@@ -23,19 +23,31 @@ _CHAIN = (
     "The above exception was the direct cause of the following exception:",
 )
 _PYTHON_FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
-_SHORT_FRAME = re.compile(r"^(?P<path>\S[^:]*\.pyx?):(?P<line>\d+): in (?P<name>\S+)\s*$")
-_LONG_FRAME = re.compile(r"^(?P<path>\S[^:]*\.pyx?):(?P<line>\d+): ?(?P<error>[\w.]*)\s*$")
+_FILE = r"(?P<path>(?:[A-Za-z]:[\\/])?[^\s:][^:]*\.pyx?)"
+_SHORT_FRAME = re.compile(rf"^{_FILE}:(?P<line>\d+): in (?P<name>\S+)\s*$")
+_LONG_FRAME = re.compile(rf"^{_FILE}:(?P<line>\d+): ?(?P<error>[\w.]*)\s*$")
 _LINE_STYLE = re.compile(
-    r"^(?P<path>\S[^:]*\.py):(?P<line>\d+): (?P<error>[\w.]+)(?:: (?P<message>.*))?$"
+    rf"^{_FILE}:(?P<line>\d+): "
+    r"(?:(?P<error>[\w.]+)(?:: (?P<message>.*))?|(?P<assertion>assert .+))$"
 )
+_DOCTEST = re.compile(r"^(?P<path>[^\s:][^:]*\.\w+):(?P<line>\d+): (?P<error>DocTestFailure)$")
 _DEFINITION = re.compile(r"^[> ]?\s*(?:async )?def (\w+)\(")
 _EXCEPTION = re.compile(
     r"^(?P<error>(?:[A-Za-z_][\w.]*\.)?[A-Z_]\w*|[A-Za-z_]\w*(?:Error|Exception|Warning|Exit|Failed))"
     r"(?::(?: (?P<message>.*))?)?$"
 )
 _SURELY = re.compile(r"(Error|Exception|Exit|Interrupt|Iteration|ExceptionGroup)$")
-_TEST_FILE = re.compile(r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py)$|(^|/)tests?/")
-_FOREIGN = re.compile(r"(^|/)(site-packages|dist-packages)/|/lib/python\d[\d.]*/|^<")
+_TEST_FILE = re.compile(
+    r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py)$|(^|/)tests?/"
+    # Other languages: CartTest.java, cart.test.js, cart_test.go, cart_spec.rb, __tests__/cart.js.
+    r"|(^|/)[^/]*(Tests?|Spec|IT)\.(java|kt|scala|groovy|cs|php)$|[._](test|spec)\.\w+$"
+    r"|(^|/)(__tests__|spec)/"
+)
+_FOREIGN = re.compile(
+    r"(^|/)(site-packages|dist-packages|node_modules)/|/lib/python\d[\d.]*/|^<|^node:|^internal/"
+    r"|^(java|javax|jdk|sun|kotlin|scala|groovy|org/junit|org/testng|org/gradle|org/apache/maven"
+    r"|org/hamcrest|org/assertj)/|(^|/)(testing|runtime)/\w+\.(go|s)$|(^|/)gems/"
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,29 @@ def plain(text: str) -> str:
     return _ANSI.sub("", text).replace("\r\n", "\n")
 
 
+def count_tracebacks(text: str) -> int:
+    """Return the number of tracebacks in a text; a chain or a group of exceptions counts as one."""
+    begun, ended = 0, 0
+    chained = False
+    for line in text.split("\n"):
+        if any(sentence in line for sentence in _CHAIN):
+            chained = True
+        elif line.startswith("Traceback (most recent call last):"):
+            begun += not chained
+            chained = False
+        elif _ends_a_traceback(line):
+            ended += not chained
+            chained = False
+    return max(begun, ended)
+
+
+def _ends_a_traceback(line: str) -> bool:
+    """Return True if a line is the last of a traceback in pytest's long or line style."""
+    found = _LONG_FRAME.match(line) or _LINE_STYLE.match(line)
+    error = found["error"] if found else None
+    return bool(found) and error != "" and not (error or "").endswith("Warning")
+
+
 def read_failure(text: str) -> Failure:
     r"""Read the last exception of a traceback, or the first member of an exception group.
 
@@ -180,7 +215,11 @@ def _read_line(line: str, part: _Part, function: str) -> str:
         return ""
     elif found := _LINE_STYLE.match(line):
         part.frames.append(Frame(found["path"], int(found["line"]), ""))
-        _name(part, found["error"], found["message"])
+        error = found["error"] or "AssertionError"
+        _name(part, error, found["assertion"] or found["message"])
+    elif found := _DOCTEST.match(line):
+        part.frames.append(Frame(found["path"], int(found["line"]), function))
+        _name(part, found["error"], "")
     elif found := _DEFINITION.match(line):
         return found[1]
     elif line.startswith("E  "):
