@@ -126,8 +126,14 @@ class C:
         def h(): pass
         return 5
 def one(): return 6
+def lazy():
+    global X
+    X = 2
+def kept():
+    return _cache[0]
 """
     lines = function_lines(write({"a.py": source, "b.py": "("}) / "a.py")
-    assert lines.bodies == {6, 11, 12}
+    assert lines.bodies == {6, 11, 12, 15, 16, 18}
     assert lines.cached == [{6}]
+    assert lines.lazy == [{15, 16}, {18}]
     assert function_lines(write({}) / "b.py") is None

@@ -64,6 +64,15 @@ import functools
 def one():
     return limits.clip(1)
 """
+LAZY_FUNCTION = """\
+kept = None
+
+def one():
+    global kept
+    if kept is None:
+        kept = limits.clip(1)
+    return kept
+"""
 CALLERS = """
 from shop.orders import one
 
@@ -231,11 +240,12 @@ def test_a_path_that_two_files_of_the_database_may_mean_is_no_evidence(project):
     assert "test_sums" in selected
 
 
-def test_only_the_first_caller_of_a_cached_function_is_recorded(project, tmp_path):
+@pytest.mark.parametrize("function", [CACHED_FUNCTION, LAZY_FUNCTION], ids=["cached", "lazy"])
+def test_later_callers_of_a_function_that_keeps_its_result(project, tmp_path, function):
     edit = {
         "shop/orders.py": (
             "def order(",
-            f"{CACHED_FUNCTION}\ndef order(",
+            f"{function}\ndef order(",
         ),
         "tests/test_text.py": (
             "",

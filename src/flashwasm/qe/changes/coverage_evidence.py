@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.module_imports import function_lines
+from flashwasm.qe.changes.module_imports import FunctionLines, function_lines
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph
@@ -93,18 +94,50 @@ class CoverageEvidence:
         """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
         return self._coverage.lines_outside_tests(name)
 
-    def run_cached_functions(self, tests: Collection[str]) -> bool:
-        """Return True if some of the tests ran a function that keeps its results.
+    def ran_cached_functions(self, tests: Collection[str]) -> bool:
+        """Return True if some of the tests ran a function whose decorator keeps its results.
 
         The database records only the first caller of such a function. Later callers depend on the
-        lines behind it without running them.
+        lines behind it without running any.
         """
-        for file, names in self._names.items():
-            structure = function_lines(file) if len(names) == 1 and _may_cache(file) else None
-            for lines in () if structure is None else structure.cached:
-                if not self.runners(names[0], lines).isdisjoint(tests):
-                    return True
-        return False
+        return any(
+            not self.runners(name, lines).isdisjoint(tests)
+            for name, structure in self._keeping
+            for lines in structure.cached
+        )
+
+    def later_callers(self, tests: set[str]) -> set[str]:
+        """Return the tests that ran a function which keeps results that some of these tests filled.
+
+        Such a function, of which `FunctionLines.lazy` speaks, has lines that not all its callers
+        run, such as the one that fills a cache. The others depend on what lies behind that line. A
+        function lies behind it if all tests that ran the line ran the function, or the reverse.
+
+        Parameters
+        ----------
+        tests : set of str
+            Node ids of the tests that ran some function.
+        """
+        found: set[str] = set()
+        for name, structure in self._keeping:
+            for lines in structure.lazy:
+                callers = self.runners(name, lines)
+                some = (self.runners(name, [line]) for line in lines)
+                if not callers <= found and any(
+                    one and callers > one and (one <= tests or tests <= one) for one in some
+                ):
+                    found |= callers
+        return found
+
+    @cached_property
+    def _keeping(self) -> list[tuple[str, FunctionLines]]:
+        """The files with functions that may keep their results: the database's names, the lines."""
+        structures = (
+            (names[0], function_lines(file))
+            for file, names in self._names.items()
+            if len(names) == 1 and _may_keep(file)
+        )
+        return [(name, structure) for name, structure in structures if structure is not None]
 
     def _names_of_files(self, rootdir: Path) -> dict[Path, list[str]]:
         """Return the database's names of each file of the project."""
@@ -162,9 +195,10 @@ def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
     return max(sorted(folders, key=len), key=known)
 
 
-def _may_cache(file: Path) -> bool:
-    """Return True if a file's text speaks of a cache, so that it is worth being parsed."""
+def _may_keep(file: Path) -> bool:
+    """Return True if a file's text has a sign that a function keeps results; it is then parsed."""
     try:
-        return b"cache" in file.read_bytes().lower()
+        text = file.read_bytes().lower()
     except OSError:
         return False
+    return any(sign in text for sign in (b"cache", b"memo", b"global "))

@@ -69,10 +69,14 @@ class FunctionLines:
     cached : list of set of int
         Lines of the body of each function that keeps its results, such as by ``lru_cache``: only
         the first caller runs them.
+    lazy: list of set of int
+        Lines of the body of each other function that sets a global name, or speaks of a cache.
+        Some of its lines may be run by the first caller only.
     """
 
     bodies: set[int]
     cached: list[set[int]]
+    lazy: list[set[int]]
 
 
 def read_imports(path: Path) -> ModuleImports:
@@ -92,7 +96,7 @@ def function_lines(path: Path) -> FunctionLines | None:
     if tree is None:
         return None
     bodies: set[int] = set()
-    cached = []
+    cached, lazy = [], []
     for node in ast.walk(tree):
         if isinstance(node, _FUNCTION):
             lines = set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
@@ -101,7 +105,15 @@ def function_lines(path: Path) -> FunctionLines | None:
             bodies |= lines
             if any("cache" in ast.unparse(d).lower() for d in node.decorator_list):
                 cached.append(lines)
-    return FunctionLines(bodies, cached)
+            elif any(_keeps_results(inner) for inner in ast.walk(node)):
+                lazy.append(lines)
+    return FunctionLines(bodies, cached, lazy)
+
+
+def _keeps_results(node: ast.AST) -> bool:
+    """Return True if a node of a function is a sign that it keeps what it computes for later."""
+    name = _mentioned(node).lower()
+    return isinstance(node, ast.Global) or "cache" in name or "memo" in name
 
 
 def _parse(path: Path) -> ast.Module | None:

@@ -199,7 +199,7 @@ class _Reach:
         if not imported:
             # The first test that imported the module ran what runs at import, for all of them.
             wider = wider or f"{change.path} was first imported by a test; "
-        reached: set[str] = set()
+        functions: dict[range, set[str]] = {}
         for line in sorted(change.old_lines):
             where = f"{change.old_path}:{line}"
             if line in imported:
@@ -213,11 +213,13 @@ class _Reach:
             else:
                 # The lines between two that run at import are the body of one function. All tests
                 # that entered it count, as a change may also move a line out of its branch.
-                runners = evidence.runners(name, _between(line, imported))
-                self.add(runners, f"it runs the function of {where}")
-                reached |= runners
-        if not wider and evidence.run_cached_functions(reached):
-            wider = "a function that keeps its results may hide who runs it; "
+                lines = _between(line, imported)
+                functions[lines] = evidence.runners(name, lines)
+                self.add(functions[lines], f"it runs the function of {where}")
+        for ran in () if wider else functions.values():
+            self.add(evidence.later_callers(ran), "it uses results that may have been kept")
+            if evidence.ran_cached_functions(ran):
+                wider = "a function that keeps its results may hide who runs it; "
         if wider or not change.old_lines:
             self.add(evidence.runners_of_file(name), f"{wider}it runs {change.old_path}")
             self._add_dependents({file}, change.path, wider)
