@@ -13,6 +13,7 @@ import pytest
 import flashwasm.qe.changes.selected_tests
 import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.qe import FailureLibrary, read_failure
+from nested_pytest import IN_THIS_PROCESS
 
 pytest.importorskip("sklearn")
 
@@ -52,7 +53,7 @@ import pytest
 def pytest_runtest_logreport(report):
     report.duration = float(report.when == "call" and "total_price" in report.nodeid)
 """
-PLUGIN = ["-v", "-p", "flashwasm.pytest_plugin"]
+PLUGIN = ["-v", "-p", "flashwasm.pytest_plugin", *IN_THIS_PROCESS]
 
 
 @pytest.fixture(autouse=True)

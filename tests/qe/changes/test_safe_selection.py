@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import flashwasm.qe.changes.safe_selection
 import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.cli import main
+from nested_pytest import IN_THIS_PROCESS
 from small_project import PROJECT, change_project, record_coverage, write_project
 
 pytest.importorskip("sklearn")
@@ -117,7 +118,9 @@ def name(nodeid):
 
 def failures(pytester, *options):
     """Return the names of the tests, or of the files, that fail in a run of the project."""
-    run = pytester.inline_run("tests", "-q", "-p", "flashwasm.pytest_plugin", *options)
+    run = pytester.inline_run(
+        "tests", "-q", "-p", "flashwasm.pytest_plugin", *IN_THIS_PROCESS, *options
+    )
     failed = [*run.getreports("pytest_runtest_logreport"), *run.getreports("pytest_collectreport")]
     return {r.nodeid.rpartition("::")[2].rpartition("/")[2] for r in failed if r.failed}
 
@@ -185,7 +188,7 @@ def test_sure_tests_that_do_not_fit_a_budget_are_named(project, pytester):
     stderr = CliRunner().invoke(main, arguments).stderr
     assert "4 tests that the change may reach are left out: tests/" in stderr
     assert len(select("--diff", "x.diff", "--budget", 2, "--conservative")[0]) == 6
-    done = pytester.runpytest("tests", "--fw-diff=x.diff", "--fw-select=2")
+    done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=2")
     done.stdout.fnmatch_lines(["9 of 11 tests were left out:", "the change may reach the first 5*"])
 
 
@@ -276,5 +279,5 @@ def test_the_most_similar_tests_run_if_no_test_is_known_to_be_reached(project, p
     selected, document = select("--diff", "x.diff")
     assert len(selected) == 10
     assert document["left_out_reason"].endswith("no test is known to reach it")
-    done = pytester.runpytest("tests", "--fw-diff=x.diff", "--fw-select=safe")
+    done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=safe")
     done.assert_outcomes(passed=11)
