@@ -10,7 +10,7 @@ from flashwasm.kernel_table import GELU, GELU_TANH, STATUS_OK, VECADD
 from flashwasm.ops.rowwise import run_rowwise
 from flashwasm.runtime.launch import run_at_once
 from flashwasm.runtime.runtime import checked_runtime
-from flashwasm.runtime.work_limits import FEWEST_ELEMENTS
+from flashwasm.runtime.tasks import most_in_one_call
 from flashwasm.validation import broadcast, choice, floats
 
 if TYPE_CHECKING:
@@ -139,6 +139,6 @@ def _added_at_once(runtime: Runtime | None, a: Any, b: Any, out: Array) -> bool:
     if offsets is None or rt.timeout is not None or not out.flags.writeable:
         return False
     shape, n = out.shape, out.size
-    if n > FEWEST_ELEMENTS or a.shape != shape or b.shape != shape:
+    if n > most_in_one_call(rt.threads) or a.shape != shape or b.shape != shape:
         return False
     return run_at_once(rt, VECADD, (*offsets, n)) == STATUS_OK

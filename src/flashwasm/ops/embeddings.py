@@ -14,8 +14,7 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch, run_at_once
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts
-from flashwasm.runtime.tasks import row_tasks
-from flashwasm.runtime.work_limits import FEWEST_ELEMENTS
+from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _gathered_at_once(runtime: Runtime | None, ids: Any, table: Any, out: Array)
     shape = table.shape
     if not shape or out.shape != ids.shape + shape[1:] or table is out:
         return False
-    if out.size > FEWEST_ELEMENTS:
+    if out.size > most_in_one_call(rt.threads):
         return False
     columns = out.size // max(ids.size, 1)
     arguments = (*numbers, *offsets, ids.size, shape[0], columns)

@@ -16,8 +16,7 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch, run_at_once
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts
-from flashwasm.runtime.tasks import row_tasks
-from flashwasm.runtime.work_limits import FEWEST_ELEMENTS
+from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _run_resident(
     """
     size = math.prod(shape)
     arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
-    offsets = rt.arena.whole_arrays(arrays) if size <= FEWEST_ELEMENTS else None
+    offsets = rt.arena.whole_arrays(arrays) if size <= most_in_one_call(rt.threads) else None
     if offsets is None:
         return None
     if out is None:
@@ -131,7 +130,7 @@ def _compute(
         at = [launch.place(x) for x in operands]
         fixed = [0 if x is None else launch.place(x) for x in shared] if shared else ()
         to = launch.place_result(shape, out, in_place=True)
-        if rows * columns <= FEWEST_ELEMENTS:
+        if rows * columns <= most_in_one_call(rt.threads):
             launch.run_once(kernel, (*at, *fixed, to, rows, *sizes))
             return launch.finish()
         # Bytes from one row to the next, in each of the operands.

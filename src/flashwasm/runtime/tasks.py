@@ -10,6 +10,14 @@ from flashwasm.runtime.work_limits import (
 )
 
 
+def most_in_one_call(threads: int) -> int:
+    """Return the most elements that are best processed in one call, on the calling thread.
+
+    With one thread there is nobody to share the work with: only timeouts and Ctrl-C limit it.
+    """
+    return FEWEST_ELEMENTS if threads > 1 else MOST_ELEMENTS
+
+
 def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
     """Cut rows into pieces (first row, number of rows).
 
@@ -23,7 +31,7 @@ def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
     threads : int
         Number of threads that share the pieces.
     """
-    if rows * columns <= (FEWEST_ELEMENTS if threads > 1 else MOST_ELEMENTS):
+    if rows * columns <= most_in_one_call(threads):
         return [(0, rows)]
     wanted = min(rows * columns // (2 * threads), MOST_ELEMENTS)
     step = max(wanted, FEWEST_ELEMENTS) // max(columns, 1)
