@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Adapter:
         rank: int = 4,
         alpha: float | None = None,
         learning_rate: float = 1e-3,
-        optimizer: str = "adam",
+        optimizer: Literal["adam", "sgd"] = "adam",
         weight_decay: float = 0.0,
         ewc_lambda: float = 0.0,
         ewc_samples: int = 256,
@@ -84,7 +84,7 @@ class Adapter:
         self.rank = at_most(rank, "rank", LORA_MAX_RANK)
         self.alpha = float(rank) if alpha is None else bounded(alpha, "alpha", SMALLEST)
         self._learning_rate = bounded(learning_rate, "learning_rate", SMALLEST)
-        self.optimizer = choice(optimizer, "optimizer", ("adam", "sgd"))
+        self.optimizer: Literal["adam", "sgd"] = choice(optimizer, "optimizer", ("adam", "sgd"))
         self.weight_decay = bounded(weight_decay, "weight_decay", 0.0)
         self.ewc_lambda = bounded(ewc_lambda, "ewc_lambda", 0.0)
         self.ewc_samples = positive_int(ewc_samples, "ewc_samples")
@@ -111,8 +111,8 @@ class Adapter:
         self._alone = Block(self.runtime, (2, stride))
 
     def apply(
-        self, x: ArrayLike, *, out: Array | None = None, timeout: float | None = None
-    ) -> Array:
+        self, x: ArrayLike, *, out: NDArray[np.float32] | None = None, timeout: float | None = None
+    ) -> NDArray[np.float32]:
         """Return vectors adapted: y of each x.
 
         Parameters
@@ -208,12 +208,12 @@ class Adapter:
         self._weights.shrink(self._learning_rate * self.weight_decay)
 
     @property
-    def a(self) -> Array:
+    def a(self) -> NDArray[np.float32]:
         """Copy of A, shape (rank, in_dim)."""
         return self._weights.a().copy()
 
     @property
-    def b(self) -> Array:
+    def b(self) -> NDArray[np.float32]:
         """Copy of B, shape (out_dim, rank)."""
         return self._weights.b().copy()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from flashwasm.flash_attention.kernel_parameters import Call
+    from flashwasm.flash_attention.options import AttentionCall
     from flashwasm.flash_attention.schedule import Schedule
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
@@ -43,6 +44,34 @@ if TYPE_CHECKING:
     Result: TypeAlias = tuple[Array, Array | None]
 
 
+@overload
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    return_lse: Literal[False] = False,
+    **options: Unpack[AttentionCall],
+) -> NDArray[np.float32]: ...
+
+
+@overload
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    return_lse: Literal[True],
+    **options: Unpack[AttentionCall],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
+@overload
+def attention(
+    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, return_lse: bool, **options: Unpack[AttentionCall]
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
 @shows_options(AttentionOptions)
 def attention(
     q: ArrayLike,
@@ -50,11 +79,11 @@ def attention(
     v: ArrayLike,
     *,
     return_lse: bool = False,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[AttentionOptions],
-) -> Array | tuple[Array, Array]:
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
 
     A "leading index" is an index into the axes before the head axis: with q of shape (B, H, L, D),

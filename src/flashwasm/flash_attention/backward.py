@@ -54,7 +54,7 @@ def attention_backward(
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[AttentionOptions],
-) -> tuple[Array, Array, Array]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Compute the gradients of `attention` with respect to q, k and v.
 
     The options are those that `attention` was given. With dropout its ``seed`` is needed too.

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Call = tuple[float, ...]
 
 
+# Small tasks that follow each other are joined up to this number of multiply-adds.
+_TASK_PRODUCTS = 1 << 22
+
+
 class Addresses(NamedTuple):
     """Addresses of the matrices of one batch entry; 0 for a matrix that is absent."""
 
@@ -157,3 +161,20 @@ class KernelParameters:
             [(*start, *x.heads, group, *x.queries, *x.keys, x.finish, *rest) for x in task]
             for task in tiles
         ]
+
+
+def joined_tasks(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:
+    """Join small tasks that follow each other, so that short sequences are handed out together.
+
+    ``tiles`` has the tiles of each task.
+    """
+    joined: list[list[Call]] = [[]]
+    products = 0
+    for task, of_task in zip(tasks, tiles, strict=True):
+        if products >= _TASK_PRODUCTS:
+            joined.append([])
+            products = 0
+        joined[-1] += task
+        for tile in of_task:
+            products += tile.pairs * width
+    return joined

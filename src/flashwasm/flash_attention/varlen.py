@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.inputs import check_matrices
-from flashwasm.flash_attention.kernel_parameters import Addresses, BatchEntry, KernelParameters
+from flashwasm.flash_attention.kernel_parameters import (
+    Addresses,
+    BatchEntry,
+    KernelParameters,
+    joined_tasks,
+)
 from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
 from flashwasm.flash_attention.schedule import Workload, choose_schedule
@@ -25,15 +30,51 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from flashwasm.flash_attention.kernel_parameters import Call
-    from flashwasm.flash_attention.options import Causal
+    from flashwasm.flash_attention.options import Causal, PackedCall
     from flashwasm.flash_attention.schedule import Plan, Tile
     from flashwasm.flash_attention.score_modifiers import ScoreModifiers
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
-# Small tasks that follow each other are joined up to this number of multiply-adds.
-_TASK_PRODUCTS = 1 << 22
+
+@overload
+def attention_varlen(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None = None,
+    *,
+    return_lse: Literal[False] = False,
+    **options: Unpack[PackedCall],
+) -> NDArray[np.float32]: ...
+
+
+@overload
+def attention_varlen(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None = None,
+    *,
+    return_lse: Literal[True],
+    **options: Unpack[PackedCall],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
+@overload
+def attention_varlen(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None = None,
+    *,
+    return_lse: bool,
+    **options: Unpack[PackedCall],
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 
 @shows_options(PackedOptions)
@@ -45,11 +86,11 @@ def attention_varlen(
     cu_seqlens_k: ArrayLike | None = None,
     *,
     return_lse: bool = False,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[PackedOptions],
-) -> Array | tuple[Array, Array]:
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute exact attention within each of several packed sequences.
 
     A sequence is what a leading index and a batch entry are to `attention`: an array of offsets has
@@ -208,7 +249,7 @@ def _attend(
             tasks += parameters.tasks(entry, x.plan.tasks)
             if x.plan.merge is not None:
                 merging += parameters.tasks(entry, [[x.plan.merge]])
-        launch.run_tasks(ATTENTION, _joined(tasks, tiles, dim + value_dim))
+        launch.run_tasks(ATTENTION, joined_tasks(tasks, tiles, dim + value_dim))
         if merging:  # These calls read partial results, so all tasks have to be done before.
             launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
@@ -271,20 +312,3 @@ def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
     if isinstance(causal, str) and causal == "bottom_right":
         return lengths_k - lengths_q
     return checked_diagonals(causal, 0, 0, lengths_k)
-
-
-def _joined(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:
-    """Join small tasks that follow each other, so that short sequences are handed out together.
-
-    ``tiles`` has the tiles of each task.
-    """
-    joined: list[list[Call]] = [[]]
-    products = 0
-    for task, of_task in zip(tasks, tiles, strict=True):
-        if products >= _TASK_PRODUCTS:
-            joined.append([])
-            products = 0
-        joined[-1] += task
-        for tile in of_task:
-            products += tile.pairs * width
-    return joined

@@ -8,6 +8,7 @@ import os
 import threading
 from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 import wasmtime
 
@@ -15,6 +16,10 @@ from flashwasm.errors import CapabilityError
 from flashwasm.host.modules import VARIANTS, module_bytes
 from flashwasm.storage.atomic_files import write_atomically
 from flashwasm.storage.user_folders import cache_folder
+from flashwasm.validation import choice
+
+if TYPE_CHECKING:
+    from flashwasm.host.modules import Variant
 
 
 class _State:
@@ -104,7 +109,7 @@ def engine() -> wasmtime.Engine:
         return _current_engine()
 
 
-def compiled(variant: str) -> wasmtime.Module:
+def compiled(variant: Variant) -> wasmtime.Module:
     """Return a variant's module, compiled for this machine."""
     with _state.lock:
         if variant not in _state.modules:
@@ -114,7 +119,7 @@ def compiled(variant: str) -> wasmtime.Module:
 
 
 @cache
-def validates(variant: str) -> bool:
+def validates(variant: Variant) -> bool:
     """Return True if this engine accepts the module of a variant."""
     try:
         wasmtime.Module.validate(engine(), module_bytes(variant))
@@ -123,7 +128,7 @@ def validates(variant: str) -> bool:
     return True
 
 
-def best_variant() -> str:
+def best_variant() -> Variant:
     """Return the fastest variant that this engine accepts."""
     # Compiling validates a module as well, and takes no time if the cache has the compiled code.
     for variant in VARIANTS[:-1]:
@@ -131,6 +136,17 @@ def best_variant() -> str:
             compiled(variant)
             return variant
     return VARIANTS[-1]
+
+
+def checked_variant(variant: Literal["auto"] | Variant) -> Variant:
+    """Return the variant to run; raise CapabilityError if the engine does not accept it."""
+    choice(variant, "variant", ("auto", *VARIANTS))
+    if variant == "auto":
+        return best_variant()
+    if not validates(variant):
+        message = f"variant {variant!r} needs WebAssembly instructions that this wasmtime lacks"
+        raise CapabilityError(message)
+    return variant
 
 
 def wasmtime_version() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,10 +25,10 @@ def vecadd(
     a: ArrayLike,
     b: ArrayLike,
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Add two arrays element by element.
 
     Parameters
@@ -77,12 +77,12 @@ def vecadd(
 
 def gelu(
     x: ArrayLike,
-    approximate: str = "none",
+    approximate: Literal["none", "tanh"] = "none",
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Apply the Gaussian error linear unit to each element.
 
     Parameters

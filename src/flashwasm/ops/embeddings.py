@@ -43,10 +43,10 @@ def embedding(
     ids: ArrayLike,
     table: ArrayLike,
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Gather rows of a table by their numbers.
 
     Parameters
@@ -140,10 +140,10 @@ def rotary_embedding(
     interleaved: bool = False,
     rotary_dim: int | None = None,
     num_heads: int | None = None,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Rotate pairs of elements by angles that depend on the position.
 
     Parameters

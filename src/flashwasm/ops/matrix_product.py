@@ -34,10 +34,10 @@ def matmul(
     b: ArrayLike,
     *,
     bias: ArrayLike | None = None,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Multiply matrices, with NumPy's rules for axes and broadcasting.
 
     Parameters

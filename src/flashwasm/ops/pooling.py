@@ -29,10 +29,10 @@ def mean_pool(
     cu_seqlens: ArrayLike,
     *,
     normalize: bool = False,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Take the mean of the rows of each packed sequence.
 
     Parameters

@@ -19,6 +19,7 @@ from flashwasm.validation import choice, floats, positive_int
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
@@ -34,10 +35,10 @@ def cosine_top_k(
     corpus: ArrayLike,
     k: int,
     *,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the k rows of a corpus that score highest with each query.
 
     Parameters

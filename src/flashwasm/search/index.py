@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.deadline import Deadline
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
+    from flashwasm.search.parameters import IndexDType
     from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
@@ -55,10 +57,12 @@ class Index(ABC):
     # Seconds that `remove` may take. None means the runtime's own timeout.
     _time_to_remove: float | None = None
 
-    def __init__(self, dim: int, metric: str, dtype: str, runtime: Runtime | None) -> None:
+    def __init__(
+        self, dim: int, metric: Metric, dtype: IndexDType, runtime: Runtime | None
+    ) -> None:
         self.dim = checked_dim(dim)
-        self.metric = choice(metric, "metric", tuple(METRICS))
-        self.dtype = choice(dtype, "dtype", DTYPES)
+        self.metric: Metric = choice(metric, "metric", tuple(METRICS))
+        self.dtype: IndexDType = choice(dtype, "dtype", DTYPES)
         self._runtime = checked_runtime(runtime)
         self._ids = IdTable()
         # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
@@ -116,7 +120,7 @@ class Index(ABC):
         with self._operation(timeout) as launch:
             self._add(launch, rows, self._ids.new(ids, len(rows)))
 
-    def remove(self, ids: ArrayLike) -> None:
+    def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
         """Remove vectors.
 
         A `FlatIndex` moves the vectors after them forward and keeps their order. An `HNSWIndex`

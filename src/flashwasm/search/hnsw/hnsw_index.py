@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
 
@@ -89,11 +91,11 @@ class HNSWIndex(Index):
         self,
         dim: int,
         *,
-        metric: str = "cosine",
+        metric: Metric = "cosine",
         m: int = 16,
         ef_construction: int = 200,
         seed: int = 0,
-        dtype: str = "float32",
+        dtype: IndexDType = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)
@@ -145,7 +147,7 @@ class HNSWIndex(Index):
         *,
         exact: bool | None = None,
         timeout: float | None = None,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find k of the vectors that score highest with each query.
 
         Parameters

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
     from flashwasm.search.external_ids import IdTable
-    from flashwasm.search.sharded.shards import Shards
+    from flashwasm.search.sharded.shards import IndexKind, Shards
 
     Array = NDArray[Any]
 
@@ -50,17 +50,17 @@ class ShardSettings:
         Number of vectors that fill a shard.
     metric, dtype : str
         Metric and dtype of the shards.
-    options : dict
+    options : mapping
         All keyword arguments of the shards' class that were given, ``metric`` and ``dtype``
         among them.
     """
 
-    kind: str
+    kind: IndexKind
     dim: int
     shard_size: int
     metric: str
     dtype: str
-    options: dict[str, Any]
+    options: Mapping[str, Any]
 
 
 def save_shards(
@@ -89,7 +89,7 @@ def save_shards(
     for number, shard in enumerate(shards):
         shard.save(_shard_path(own, token, number))
     taken = np.flatnonzero(homes != GONE)
-    parameters = {
+    parameters: dict[str, Any] = {
         "kind": settings.kind,
         "dim": settings.dim,
         "shard_size": settings.shard_size,
@@ -116,7 +116,7 @@ class ShardFile(IndexFile):
     def __init__(self, path: str | PathLike[str], kinds: Sequence[str]) -> None:
         super().__init__(path, KIND)
         self._own = Path(path)
-        self.kind = self.text("kind", "|".join(kinds))
+        self.kind: IndexKind = cast("IndexKind", self.text("kind", "|".join(kinds)))
         self.dim = self.number("dim", 1, INDEX_MAX_DIM)
         self.shard_size = self.number("shard_size", 1, 2**63 - 1)
         options = (name for name in self.parameters if name.startswith(_OPTION))

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
-    from flashwasm.search.sharded.shards import Shard
+    from flashwasm.search.sharded.shards import IndexKind, IndexOptions, SearchOptions, Shard
 
     Array = NDArray[Any]
 
@@ -71,14 +72,14 @@ class ShardedIndex:
 
     def __init__(
         self,
-        kind: str,
+        kind: IndexKind,
         dim: int,
         *,
         shard_size: int | None = None,
         threads: int | None = None,
-        **options: Any,
+        **options: Unpack[IndexOptions],
     ) -> None:
-        self.kind = choice(kind, "kind", tuple(CLASSES))
+        self.kind: IndexKind = choice(kind, "kind", tuple(CLASSES))
         self.options = options
         self._shards = Shards(kind, dim, threads, options)
         first = self._shards[0]
@@ -164,8 +165,13 @@ class ShardedIndex:
             at += room
 
     def search(
-        self, queries: ArrayLike, k: int, *, timeout: float | None = None, **options: Any
-    ) -> tuple[Array, Array]:
+        self,
+        queries: ArrayLike,
+        k: int,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find the k vectors that score highest with each query, in all shards.
 
         Parameters
@@ -199,7 +205,7 @@ class ShardedIndex:
         scores, numbers = self._shards.search(queries, count, until, options)
         return scores, self._ids.at(numbers)
 
-    def remove(self, ids: ArrayLike) -> None:
+    def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
         """Remove vectors.
 
         The last shard uses their room again. Shards before it stay smaller than they were.
