@@ -2,21 +2,21 @@
 
 With ``--fw-known DB``, pytest's summary names the known defect that each failure belongs to. With
 ``--fw-diff REV|FILE``, the tests that a change may reach run first. ``--fw-select safe`` then runs
-only these, and ``--fw-select N|TIME`` only as many tests as fit. An error in the plugin becomes a
-line of the summary and never fails the run.
+only these, and ``--fw-select N|TIME`` only as many tests as fit. ``--fw-record DB`` records which
+lines each test runs. An error in the plugin becomes a line of the summary and never fails the run.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from flashwasm.pytest_plugin.summary import Summary
     from flashwasm.qe.changes.selected_tests import SelectedTest
 
 __all__ = ["Plugin"]
@@ -29,6 +29,8 @@ _CACHE_KEY = "flashwasm/seconds"
 _SAFE = "safe"
 # Seconds assumed for a test whose time is not known.
 _UNKNOWN_SECONDS = 0.1
+# The recording that ``--fw-record`` began, in pytest's configuration.
+_RECORDING = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,6 +57,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DB",
         help="With --fw-diff, a coverage.py database with test contexts, made before the change.",
     )
+    group.addoption(
+        "--fw-record",
+        metavar="DB",
+        help="Record which lines each test runs in a coverage.py database, for --fw-coverage.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin to record before any file of the project is imported, if --fw-record asks for it."""
+    _begin_recording(early_config, early_config.known_args_namespace.fw_record)
+
+
+def _begin_recording(config: pytest.Config, database: str | None) -> None:
+    """Begin to record, unless the session does already or records nothing."""
+    if database and _RECORDING not in config.stash:
+        from flashwasm.pytest_plugin.recording import Recording
+
+        config.stash[_RECORDING] = Recording(config, database)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,9 +87,18 @@ def pytest_configure(config: pytest.Config) -> None:
     coverage = config.getoption("--fw-coverage")
     if coverage and not diff:
         raise pytest.UsageError("--fw-coverage needs --fw-diff, which says what to select for")
-    if known or diff:
-        plugin = Plugin(config, known, diff, _budget(select) if select else None, coverage)
+    # pytest reads the files conftest.py first if one of them loads this plugin.
+    _begin_recording(config, config.getoption("--fw-record"))
+    if known or diff or _RECORDING in config.stash:
+        from flashwasm.pytest_plugin.summary import Summary
+
+        summary = Summary(config)
+        budget = _budget(select) if select else None
+        plugin = Plugin(config, summary, known, diff, budget, coverage)
         config.pluginmanager.register(plugin, "flashwasm-session")
+        config.pluginmanager.register(summary, "flashwasm-summary")
+        if _RECORDING in config.stash:
+            config.stash[_RECORDING].join(summary)
 
 
 def _budget(select: str) -> float | int | str:
@@ -91,6 +121,8 @@ class Plugin:
     ----------
     config : pytest.Config
         Configuration of the session.
+    summary : Summary
+        Lines of the plugin in pytest's summary.
     known : str or None
         Path of a library of known defects. None matches no failure.
     diff : str or None
@@ -105,6 +137,7 @@ class Plugin:
     def __init__(
         self,
         config: pytest.Config,
+        summary: Summary,
         known: str | None,
         diff: str | None,
         budget: float | str | None,
@@ -115,7 +148,8 @@ class Plugin:
         self._diff = diff
         self._budget = budget
         self._coverage = coverage
-        self._lines: list[str] = []
+        self._lines = summary.lines
+        self._guarded = summary.guarded
         self._seconds: dict[str, float] = {}
 
     @pytest.hookimpl(trylast=True)
@@ -131,36 +165,14 @@ class Plugin:
             self._seconds[report.nodeid] = seconds + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Send the lines to the controller from a worker of xdist; elsewhere, keep the times."""
-        output = getattr(self._config, "workeroutput", None)
-        if output is not None:
-            output["flashwasm"] = self._lines
-        elif self._seconds:
+        """Keep the times of the tests, in the process that has them all."""
+        if self._seconds and not hasattr(self._config, "workeroutput"):
             self._guarded("keep the times", self._keep_times)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take over the lines of a worker; all workers have the same, so each is taken once."""
-        for line in getattr(node, "workeroutput", {}).get("flashwasm", []):
-            if line not in self._lines:
-                self._lines.append(line)
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the tests left out, the known defects, and the errors of this plugin."""
+        """Name the known defects behind the failures."""
         if self._known is not None:
             self._guarded("match the failures", lambda: self._match(terminalreporter.stats))
-        if self._lines:
-            terminalreporter.section("flashwasm")
-            for line in self._lines:
-                terminalreporter.line(line)
-
-    def _guarded(self, what: str, work: Callable[[], None]) -> None:
-        """Do some work; turn an error into a line of the summary."""
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - no error of this plugin may fail the run.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            self._lines.append(f"could not {what}: {reason}")
 
     def _order(self, items: list[pytest.Item]) -> None:
         """Order the session's tests in place by their relevance to the change."""
