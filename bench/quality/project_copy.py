@@ -20,7 +20,7 @@ from flashwasm.errors import ShapeError
 __all__ = ["ProjectCopy", "SuiteRun"]
 
 # Folders and files that are made by tools. A copy of a project does not need them.
-_LEFT_OUT = shutil.ignore_patterns(
+_LEFT_OUT = (
     *(".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", ".*_cache"),
     *(".coverage*", ".testmondata*", "*.pyc", "build", "dist"),
 )
@@ -92,7 +92,9 @@ class ProjectCopy:
         self.database = folder / "coverage.db"
         self._testmon, self._kept = folder / "testmon.db", folder / "testmon.kept"
         self.limits: tuple[float, float] = (0.0, 0.0)
-        shutil.copytree(project, self.root, ignore=_LEFT_OUT, symlinks=True)
+        shutil.copytree(
+            project, self.root, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True
+        )
         for name in ("plugin", "home"):
             (folder / name).mkdir()
         shutil.copy(run_recorder.__file__, folder / "plugin" / f"{_PLUGIN}.py")
