@@ -61,8 +61,10 @@ class MutationResult:
         The mutation.
     diff : str
         The mutation as a unified diff.
-    failing : int
-        Number of cases that fail and of files that cannot be collected.
+    failing : list of str
+        Node ids of the cases that fail, and paths of the files that cannot be collected.
+    broken : bool
+        True if pytest itself ended with an error, such as that of a conftest.py.
     killed : bool
         True if anything fails.
     stopped : bool
@@ -75,7 +77,8 @@ class MutationResult:
 
     mutation: Mutation
     diff: str
-    failing: int
+    failing: list[str]
+    broken: bool
     killed: bool
     stopped: bool
     seconds: float

@@ -170,7 +170,8 @@ class _MutatedSuite:
         return MutationResult(
             mutation=mutation,
             diff=diff,
-            failing=len(truth.failed) + len(truth.uncollected),
+            failing=sorted(truth.failed | truth.uncollected),
+            broken=truth.broken,
             killed=truth.failures,
             stopped=truth.stopped,
             seconds=truth.seconds,

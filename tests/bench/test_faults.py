@@ -209,7 +209,8 @@ def test_a_missed_target_is_printed_as_missed():
     result = MutationResult(
         Mutation("return", "b.py", 1, ""),
         diff="",
-        failing=1,
+        failing=["a.py::test"],
+        broken=False,
         killed=True,
         stopped=False,
         seconds=2.0,
