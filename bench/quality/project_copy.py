@@ -212,6 +212,8 @@ def _read(log: Path, code: int | None, seconds: float) -> SuiteRun:
         elif what == "start":
             under_way = {nodeid}
             run.ran.setdefault(nodeid, 0.0)
+        elif what == "end":
+            under_way = set()
         else:
             run.ran[nodeid] = run.ran.get(nodeid, 0.0) + rest[0]
             if what == "failed":

@@ -32,8 +32,13 @@ def pytest_runtest_logstart(nodeid: str) -> None:
     _write("start", nodeid)
 
 
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Write down that a test ended."""
+    _write("end", nodeid)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write down the end of a test's setup, call or teardown."""
+    """Write down how a test's setup, call or teardown went."""
     _write("failed" if report.failed else "passed", report.nodeid, report.duration)
 
 

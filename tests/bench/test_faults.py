@@ -193,11 +193,12 @@ def test_a_run_tells_what_failed(project, tmp_path):
         run = copy.run()
     assert run.failed == {"tests/test_orders.py::test_sums[def x]"}
     assert not run.stopped
-    copy.limits = (3, 0)
+    copy.limits = (6, 0)
     with copy.changed("shop/orders.py", endless):
         run = copy.run()
     assert run.stopped
     assert run.failed == {"tests/test_orders.py::test_sums[def x]"}
+    copy.limits = (60, 0)
     assert not copy.run().failures
 
 
