@@ -173,7 +173,8 @@ def _attend_whole(
 ) -> Result:
     """Compute a part whose operands fit linear memory together."""
     inputs = part.inputs
-    with Launch(rt, limit) as launch:
+    launch = Launch(rt, limit)
+    with launch.lock, launch:
         q = place_rows(launch, inputs.q)
         k, v, k_scales, v_scales = place_keys(launch, inputs.k, inputs.v, inputs.storage)
         mask = place_mask(launch, inputs.mask)

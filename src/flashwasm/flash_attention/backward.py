@@ -202,7 +202,8 @@ def _add_whole(
 ) -> None:
     """Add gradients whose operands fit linear memory together."""
     inputs, sums = work.inputs, work.gradients
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q, k, v, out, lse, dout = (
             place_rows(launch, x)
             for x in (inputs.q, inputs.k, inputs.v, work.out, work.lse, work.dout)

@@ -170,7 +170,8 @@ def _attend(
 ) -> tuple[Array, Array | None]:
     """Compute attention within checked sequences."""
     (rows, heads, dim), (_, key_heads, value_dim) = packed.q.shape, packed.v.shape
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q = place_rows(launch, packed.q)
         k = place_rows(launch, packed.k)
         v = place_rows(launch, packed.v)

@@ -10,8 +10,10 @@ from functools import cache
 
 import wasmtime
 
+from flashwasm.errors import CapabilityError
 from flashwasm.host.compiled_cache import cached_module, keep_module
 from flashwasm.host.modules import VARIANTS, module_bytes, module_sha256
+from flashwasm.validation import choice
 
 # Names and values of the engine's settings.
 _SETTINGS = {
@@ -102,6 +104,16 @@ def best_variant() -> str:
             compiled(variant)
             return variant
     return VARIANTS[-1]
+
+
+def checked_variant(variant: str) -> str:
+    """Return the variant to run; raise CapabilityError if the engine does not accept it."""
+    if choice(variant, "variant", ("auto", *VARIANTS)) == "auto":
+        return best_variant()
+    if not validates(variant):
+        message = f"variant {variant!r} needs WebAssembly instructions that this wasmtime lacks"
+        raise CapabilityError(message)
+    return variant
 
 
 def wasmtime_version() -> str:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from flashwasm.errors import CapabilityError, ClosedError, DTypeError
-from flashwasm.host.engine import best_variant, validates
+from flashwasm.errors import ClosedError, DTypeError
+from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
-from flashwasm.host.modules import VARIANTS
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.stats import Stats
-from flashwasm.validation import as_array, choice, lengths, plain_dtype, positive_int, seconds
+from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,14 +84,16 @@ class Runtime:
         _fast_calls: bool = True,
     ) -> None:
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
-        self.variant = _checked_variant(variant)
+        self.variant = checked_variant(variant)
         self.timeout = seconds(timeout, "timeout")
         limit = MAX_PAGES
         if max_memory is not None:
             limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
         memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
         self.arena = Arena(memory, _FIRST_FREE)
-        bases = [self.arena.allocate(INSTANCE_BYTES) for _ in range(self.threads)]
+        # Blocks that the instances keep for as long as the runtime exists.
+        own: list[tuple[int, int]] = []
+        bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
         self.arena.in_use = self.arena.peak = 0
         self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
@@ -100,6 +101,9 @@ class Runtime:
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
         self.lock = threading.RLock()
+        # Temporary blocks (offset, size) of each launch that is open, the outermost first, or whose
+        # end was interrupted. Only the owner of the lock may change it.
+        self.temporary: list[list[tuple[int, int]]] = []
         self.closed_because = ""
         self.calls = 0
         self.kernel_seconds = 0.0
@@ -250,16 +254,6 @@ class Runtime:
         self.lock = threading.RLock()
         self.closed_because = "the runtime belongs to the process that this one was forked from"
         self._finalizer.detach()
-
-
-def _checked_variant(variant: str) -> str:
-    """Return the variant to run; raise CapabilityError if the engine does not accept it."""
-    if choice(variant, "variant", ("auto", *VARIANTS)) == "auto":
-        return best_variant()
-    if not validates(variant):
-        message = f"variant {variant!r} needs WebAssembly instructions that this wasmtime lacks"
-        raise CapabilityError(message)
-    return variant
 
 
 _all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
