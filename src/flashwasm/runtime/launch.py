@@ -15,7 +15,7 @@ from flashwasm.runtime.kernel_calls import end_launches, timed_call
 from flashwasm.runtime.locks import TimedLock, owns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -118,6 +118,10 @@ class Launch:
         offset = arena.allocate(size, self.blocks)
         return offset, np.ndarray(shape, kind, arena.content, offset)
 
+    def copy(self, target: Array, source: Array) -> None:
+        """Copy source to target, and look at the deadline meanwhile."""
+        self.runtime.copy(target, source, self.check_deadline if self._deadline else None)
+
     def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of the elements of ``x`` as a contiguous array of ``dtype``.
 
@@ -138,7 +142,7 @@ class Launch:
             self._residents.append((x, offset))
             return offset
         offset, target = self.scratch(x.shape, dtype)
-        self.runtime.copy(target, x)
+        self.copy(target, x)
         return offset
 
     def place_parameter(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
@@ -179,7 +183,7 @@ class Launch:
         if strides[-1] == 1 or x.shape[-1] <= 1:
             return address, strides
         offset, target = self.scratch(x.shape)
-        self.runtime.copy(target, x)
+        self.copy(target, x)
         return offset, _contiguous_strides(x.shape)
 
     def place_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
@@ -190,14 +194,14 @@ class Launch:
         if self.runtime.arena.offset_of(x) is not None:
             return self.place_rows(x)
         offset, copy = self.scratch(x.shape)
-        self.runtime.copy(copy, x)
+        self.copy(copy, x)
         self._sums = (*self._sums, (x, copy))
         return offset, _contiguous_strides(x.shape)
 
     def copy_sums_back(self) -> None:
         """Copy the sums to the arrays that `place_sums` had to copy."""
         for x, copy in self._sums:
-            self.runtime.copy(x, copy)
+            self.copy(x, copy)
 
     def place_result(
         self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False
@@ -239,7 +243,8 @@ class Launch:
         if self._pending is None:
             return self._result
         result = np.empty(self._pending.shape, np.float32) if self._out is None else self._out
-        self.runtime.copy(result, self._pending)
+        self.copy(result, self._pending)
+        self.check_deadline()
         return result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
@@ -268,19 +273,27 @@ class Launch:
         status = timed_call(self.runtime, kernel, arguments)
         if status:
             check_status(kernel, status)
+        if self._deadline is not None:
+            self.check_deadline()
 
-    def run_tasks(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
-        """Run a kernel's tasks on all threads, in any order."""
-        if len(tasks) == 1 and len(tasks[0]) == 1:
-            self.run_once(kernel, tasks[0][0])
-            return
+    def run_tasks(self, kernel: Kernel, tasks: Iterable[Task]) -> None:
+        """Run a kernel's tasks on all threads, in any order.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            The kernel.
+        tasks : iterable of iterable of sequence of float
+            The tasks, each the arguments of its calls in their order. Generators are best where
+            there may be many: memory then does not grow with their number.
+        """
         runtime = self.runtime
         start = perf_counter()
         try:
-            runtime.workers.run(kernel, tasks, self._deadline)
+            runtime.calls += runtime.workers.run(kernel, tasks, self._deadline)
         finally:
             runtime.kernel_seconds += perf_counter() - start
-            runtime.calls += sum(len(task) for task in tasks)
+        self.check_deadline()
 
     def check_deadline(self) -> None:
         """Raise DeadlineExceeded if the time is up."""

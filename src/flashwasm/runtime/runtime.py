@@ -16,11 +16,12 @@ from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers
 from flashwasm.runtime.arena import Arena
+from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.stats import Stats
 from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -232,16 +233,21 @@ class Runtime:
         """True if ``close`` was called, or if the runtime is that of a parent process."""
         return bool(self.closed_because)
 
-    def copy(self, target: Array, source: Array) -> None:
-        """Copy source to target, between linear memory and NumPy's, and count the time."""
+    def copy(self, target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
+        """Copy source to target, between linear memory and NumPy's, and count the time.
+
+        Parameters
+        ----------
+        target, source : numpy.ndarray
+            As in `copy_in_pieces`.
+        between : callable, optional
+            As there.
+        """
         start = perf_counter()
-        if source.dtype == target.dtype:
-            target[...] = source
-        else:
-            # float64 is narrowed to float32: numbers that are too large become infinite.
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                np.copyto(target, source, casting="unsafe")
-        self.copy_seconds += perf_counter() - start
+        try:
+            copy_in_pieces(target, source, between)
+        finally:
+            self.copy_seconds += perf_counter() - start
 
     def check_open(self) -> None:
         """Raise ClosedError if the runtime is closed."""
