@@ -12,7 +12,7 @@ from flashwasm.errors import ClosedError, DeadlineExceeded
 from flashwasm.host.workers import check_status
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.kernel_calls import end_launches, timed_call
-from flashwasm.runtime.locks import TimedLock, owns
+from flashwasm.runtime.locks import held, owns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,7 +85,7 @@ class Launch:
         lock = self.runtime.lock
         # A launch may begin within another one, on the same thread.
         self._outermost = not owns(lock)
-        return lock if self._deadline is None else TimedLock(lock, self._deadline)
+        return held(lock, self._deadline)
 
     def __enter__(self) -> Launch:
         runtime = self.runtime

@@ -10,9 +10,23 @@ from flashwasm.errors import DeadlineExceeded
 if TYPE_CHECKING:
     from _thread import RLock
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
-__all__ = ["TimedLock", "owns"]
+__all__ = ["TimedLock", "held", "owns"]
+
+
+def held(lock: RLock, until: float | None) -> AbstractContextManager[object]:
+    """Return a context manager that holds a lock, and waits for it until a deadline at most.
+
+    Parameters
+    ----------
+    lock : threading.RLock
+        The lock.
+    until : float, optional
+        Time by ``monotonic`` until which to wait. None means without limit.
+    """
+    return lock if until is None else TimedLock(lock, until)
 
 
 def owns(lock: RLock) -> bool:
@@ -66,5 +80,5 @@ class TimedLock:
                 lock.release()
             raise
         if not acquired:
-            message = "another call held the runtime until the timeout"
+            message = "another call was not done before the timeout"
             raise DeadlineExceeded(message)
