@@ -17,8 +17,6 @@ from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 
-pytest.importorskip("sklearn")
-
 SUITE = {
     "test_graph.py": "class TestGraph:\n"
     "    def test_add(self, graph): assert graph.add_edge(1, 2)\n"

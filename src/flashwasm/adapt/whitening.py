@@ -137,10 +137,10 @@ class Whitening:
         self,
         x: ArrayLike,
         *,
-        out: Array | None = None,
+        out: NDArray[np.float32] | None = None,
         runtime: Runtime | None = None,
         timeout: float | None = None,
-    ) -> Array:
+    ) -> NDArray[np.float32]:
         """Return vectors whitened.
 
         Parameters

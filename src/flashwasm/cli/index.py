@@ -36,6 +36,8 @@ from flashwasm.search import FlatIndex, HNSWIndex
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from flashwasm.kernel_table import Metric
+
 __all__ = ["index"]
 
 _file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
@@ -136,7 +138,7 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
 @json_option
 @threads_option
 def vectors(
-    path: Path, output: Path, metric: str, threads: int | None, *, graph: bool, as_json: bool
+    path: Path, output: Path, metric: Metric, threads: int | None, *, graph: bool, as_json: bool
 ) -> None:
     """Index the rows of a NumPy file, for `FlatIndex.load` or `HNSWIndex.load`.
 

@@ -130,7 +130,7 @@ if TYPE_CHECKING:
         create_qe_flash_attention as create_qe_flash_attention,
     )
     from flashwasm.qe.workloads.similarity import VectorMatch as VectorMatch
-
-__getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
-
-__all__ = [*_NAMES]  # noqa: PLE0604 - the table above is the one list of names.
+else:
+    # A type checker that saw `__getattr__` would accept every name.
+    __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
+    __all__ = [*_NAMES]  # noqa: PLE0604 - the table above is the one list of names.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_SCORERS", "DEFAULT_SCORERS", "ScorerBuilder", "embedder_in_background"]
 
-ALL_SCORERS = ("characters", "identifiers", "structure", "meaning")
+ScorerName: TypeAlias = Literal["characters", "identifiers", "structure", "meaning"]
+ALL_SCORERS = get_args(ScorerName)
 # docs/guide/test-suites.md has the measurements behind this choice.
 DEFAULT_SCORERS = ("characters", "structure", "meaning")
 
