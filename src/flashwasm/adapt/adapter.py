@@ -28,7 +28,8 @@ from flashwasm.kernel_table import (
 )
 from flashwasm.peer_names import ADAPTER, knows_peers
 from flashwasm.runtime.deadline import deadline
-from flashwasm.runtime.launch import Launch, run_at_once
+from flashwasm.runtime.kernel_calls import run_at_once
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
@@ -182,7 +183,8 @@ class Adapter:
         if not self.ewc_lambda:
             message = "ewc_lambda: expected more than 0 for consolidate to have an effect, got 0"
             raise ShapeError(message)
-        with Launch(self.runtime, timeout) as launch:
+        launch = Launch(self.runtime, timeout)
+        with launch.lock, launch:
             found = self._samples.addresses()
             if not found:
                 return
@@ -258,7 +260,8 @@ class Adapter:
     def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
         """Adapt checked vectors, in tasks of some rows each."""
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
-        with Launch(self.runtime, timeout) as launch:
+        launch = Launch(self.runtime, timeout)
+        with launch.lock, launch:
             source = launch.place(x)
             to = launch.place_result(shape, out, in_place=self.in_dim == self.out_dim)
             # B A x takes `rank` multiply-adds for each number of x, and for each number of y.
@@ -275,7 +278,7 @@ class Adapter:
         Only a runtime with a timeout needs a launch, which limits the wait for the runtime.
         """
         runtime = self.runtime
-        return runtime.lock if runtime.timeout is None else Launch(runtime, None)
+        return runtime.lock if runtime.timeout is None else Launch(runtime, None).lock
 
     def _stage(self, x: ArrayLike, first: Array, others: Array | None = None) -> None:
         """Write a sample to the memory that the kernel reads.

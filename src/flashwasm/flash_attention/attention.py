@@ -30,12 +30,14 @@ from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
     from flashwasm.flash_attention.kernel_parameters import Call
     from flashwasm.flash_attention.options import AttentionCall
-    from flashwasm.flash_attention.schedule import Schedule
+    from flashwasm.flash_attention.schedule import Plan, Schedule
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
@@ -164,7 +166,7 @@ def attend(
     result = result.reshape(shape)
     if out is not None:
         if target is None:
-            np.copyto(out, result)
+            copied_to(out, result)
         result = out
     return result if lse is None else (result, lse.reshape(shape[:-1]))
 
@@ -202,7 +204,8 @@ def _attend_whole(
 ) -> Result:
     """Compute a part whose operands fit linear memory together."""
     inputs = part.inputs
-    with Launch(rt, limit) as launch:
+    launch = Launch(rt, limit)
+    with launch.lock, launch:
         q = place_rows(launch, inputs.q)
         k, v, k_scales, v_scales = place_keys(launch, inputs.k, inputs.v, inputs.storage)
         mask = place_mask(launch, inputs.mask)
@@ -229,15 +232,18 @@ def _attend_whole(
         )
         tasks, merging = _tasks(launch, inputs, operands, schedule)
         launch.run_tasks(ATTENTION, tasks)
-        if merging:  # These calls read partial results, so all tasks have to be done before.
-            launch.run_tasks(ATTENTION, merging)
+        # These calls read partial results, so all tasks have to be done before.
+        launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 
 
 def _tasks(
     launch: Launch, inputs: AttentionInputs, operands: Operands, schedule: Schedule | None
-) -> tuple[list[list[Call]], list[list[Call]]]:
-    """Return the tasks of all batch entries, and those that merge partial results afterwards."""
+) -> tuple[Iterator[list[Call]], Iterator[list[Call]]]:
+    """Return the tasks of all batch entries, and those that merge partial results afterwards.
+
+    The tasks are made when they are asked for, because long sequences have very many.
+    """
     parameters = KernelParameters.of(inputs, operands)
     heads, queries, dim = inputs.q.shape[-3:]
     keys, value_dim = inputs.v.shape[-2:]
@@ -254,13 +260,20 @@ def _tasks(
         schedule = choose_schedule(work, always_rows=inputs.storage.kind == STORED_INT8)
     floats = schedule.partial_floats(heads, queries, keys, value_dim)
     partials = launch.scratch((work.entries, floats))[0] if floats else 0
-    tasks: list[list[Call]] = []
-    merging: list[list[Call]] = []
-    for index in product(*map(range, inputs.lead)):
-        entry = BatchEntry.of(inputs, operands, index, partials)
-        partials += 4 * floats
-        plan = schedule.plan(heads, queries, entry.keys)
-        tasks += parameters.tasks(entry, plan.tasks)
-        if plan.merge is not None:
-            merging += parameters.tasks(entry, [[plan.merge]])
+
+    def planned() -> Iterator[tuple[BatchEntry, Plan]]:
+        """Yield each batch entry with its tiles."""
+        for number, index in enumerate(product(*map(range, inputs.lead))):
+            entry = BatchEntry.of(inputs, operands, index, partials + 4 * floats * number)
+            yield entry, schedule.plan(heads, queries, entry.keys)
+
+    tasks = (task for entry, plan in planned() for task in parameters.tasks(entry, plan.tasks))
+    # Only a schedule that cuts the keys into parts leaves partial results.
+    cut = planned() if floats and schedule.keys < keys else iter(())
+    merging = (
+        task
+        for entry, plan in cut
+        if plan.merge is not None
+        for task in parameters.tasks(entry, [[plan.merge]])
+    )
     return tasks, merging

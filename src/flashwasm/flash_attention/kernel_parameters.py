@@ -9,7 +9,7 @@ from flashwasm.flash_attention.operands import mask_kind
 from flashwasm.kernel_table import MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flashwasm.flash_attention.inputs import AttentionInputs
     from flashwasm.flash_attention.operands import Operands
@@ -132,8 +132,8 @@ class KernelParameters:
             capacity=inputs.storage.capacity,
         )
 
-    def tasks(self, entry: BatchEntry, tiles: Sequence[Sequence[Tile]]) -> list[list[Call]]:
-        """Return the calls that compute tiles of a batch entry, by task."""
+    def tasks(self, entry: BatchEntry, tiles: Iterable[Iterable[Tile]]) -> Iterator[list[Call]]:
+        """Yield the calls that compute tiles of a batch entry, by task."""
         modifiers, dropout = self.modifiers, self.modifiers.dropout
         rest = (
             entry.queries,
@@ -157,10 +157,8 @@ class KernelParameters:
             modifiers.softcap,
         )
         start, group = entry.addresses, self.group
-        return [
-            [(*start, *x.heads, group, *x.queries, *x.keys, x.finish, *rest) for x in task]
-            for task in tiles
-        ]
+        for task in tiles:
+            yield [(*start, *x.heads, group, *x.queries, *x.keys, x.finish, *rest) for x in task]
 
 
 def joined_tasks(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:

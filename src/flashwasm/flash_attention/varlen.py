@@ -18,7 +18,7 @@ from flashwasm.flash_attention.kernel_parameters import (
 )
 from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
-from flashwasm.flash_attention.schedule import Workload, choose_schedule
+from flashwasm.flash_attention.schedule import Plan, Workload, choose_schedule
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
 from flashwasm.kernel_table import ATTENTION
 from flashwasm.runtime.launch import Launch
@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 
     from flashwasm.flash_attention.kernel_parameters import Call
     from flashwasm.flash_attention.options import Causal, PackedCall
-    from flashwasm.flash_attention.schedule import Plan, Tile
+    from flashwasm.flash_attention.schedule import Tile
     from flashwasm.flash_attention.score_modifiers import ScoreModifiers
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
+
+
+# Sequences whose tasks are made at once. There may be millions, whose tasks would fill memory.
+_SEQUENCES = 1 << 10
 
 
 @overload
@@ -211,7 +215,8 @@ def _attend(
 ) -> tuple[Array, Array | None]:
     """Compute attention within checked sequences."""
     (rows, heads, dim), (_, key_heads, value_dim) = packed.q.shape, packed.v.shape
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q = place_rows(launch, packed.q)
         k = place_rows(launch, packed.k)
         v = place_rows(launch, packed.v)
@@ -226,33 +231,54 @@ def _attend(
             head_strides=(q.strides[1], k.strides[1], v.strides[1], value_dim, rows),
             modifiers=modifiers,
         )
-        sequences = _sequences(packed, parameters.group, launch.threads)
-        partials, _ = launch.scratch((sum(x.partial_floats for x in sequences),))
-        tasks: list[list[Call]] = []
-        tiles: list[list[Tile]] = []
-        merging: list[list[Call]] = []
-        for number, x in enumerate(sequences):
-            addresses = Addresses(
-                q=q.address + 4 * x.row * q.strides[0],
-                k=k.address + 4 * x.key * k.strides[0],
-                v=v.address + 4 * x.key * v.strides[0],
-                out=to + 4 * x.row * heads * value_dim,
-                lse=lse_at and lse_at + 4 * x.row,
-                alibi=alibi.address,
-                sinks=sinks.address,
-                partials=partials if x.partial_floats else 0,
-            )
-            partials += 4 * x.partial_floats
-            diagonal = int(packed.diagonals[number])
-            entry = BatchEntry(addresses, x.queries, x.keys, diagonal, number)
-            tiles += x.plan.tasks
-            tasks += parameters.tasks(entry, x.plan.tasks)
-            if x.plan.merge is not None:
-                merging += parameters.tasks(entry, [[x.plan.merge]])
-        launch.run_tasks(ATTENTION, joined_tasks(tasks, tiles, dim + value_dim))
-        if merging:  # These calls read partial results, so all tasks have to be done before.
-            launch.run_tasks(ATTENTION, merging)
+        first = Addresses(
+            q=q.address,
+            k=k.address,
+            v=v.address,
+            out=to,
+            lse=lse_at,
+            alibi=alibi.address,
+            sinks=sinks.address,
+        )
+        count = len(packed.starts_q) - 1
+        for start in range(0, count, _SEQUENCES):
+            numbers = range(start, min(start + _SEQUENCES, count))
+            _attend_sequences(launch, packed, numbers, parameters, first)
         return launch.finish(), None if lse is None else lse.copy()
+
+
+def _attend_sequences(
+    launch: Launch,
+    packed: _Packed,
+    numbers: range,
+    parameters: KernelParameters,
+    first: Addresses,
+) -> None:
+    """Compute attention within some sequences; ``first`` has the addresses of row 0."""
+    q_stride, k_stride, v_stride, out_stride = (4 * x for x in parameters.row_strides)
+    sequences = _sequences(packed, numbers, parameters.group, launch.threads)
+    partials, _ = launch.scratch((sum(x.partial_floats for x in sequences),))
+    tasks: list[list[Call]] = []
+    tiles: list[list[Tile]] = []
+    merging: list[list[Call]] = []
+    for number, x in zip(numbers, sequences, strict=True):
+        addresses = first._replace(
+            q=first.q + x.row * q_stride,
+            k=first.k + x.key * k_stride,
+            v=first.v + x.key * v_stride,
+            out=first.out + x.row * out_stride,
+            lse=first.lse and first.lse + 4 * x.row,
+            partials=partials if x.partial_floats else 0,
+        )
+        partials += 4 * x.partial_floats
+        entry = BatchEntry(addresses, x.queries, x.keys, int(packed.diagonals[number]), number)
+        tiles += x.plan.tasks
+        tasks += parameters.tasks(entry, x.plan.tasks)
+        if x.plan.merge is not None:
+            merging += parameters.tasks(entry, [[x.plan.merge]])
+    launch.run_tasks(ATTENTION, joined_tasks(tasks, tiles, sum(parameters.dims)))
+    # These calls read partial results, so all tasks have to be done before.
+    launch.run_tasks(ATTENTION, merging)
 
 
 class _Sequence(NamedTuple):
@@ -266,12 +292,15 @@ class _Sequence(NamedTuple):
     partial_floats: int
 
 
-def _sequences(packed: _Packed, group: int, threads: int) -> list[_Sequence]:
-    """Return the sequences, each with a schedule of its own."""
+def _sequences(packed: _Packed, numbers: range, group: int, threads: int) -> list[_Sequence]:
+    """Return some of the sequences, each with a schedule of its own."""
     (_, heads, dim), value_dim = packed.q.shape, packed.v.shape[2]
     sequences = []
+    some = slice(numbers.start, numbers.stop + 1)
     bounds = zip(
-        pairwise(packed.starts_q.tolist()), pairwise(packed.starts_k.tolist()), strict=True
+        pairwise(packed.starts_q[some].tolist()),
+        pairwise(packed.starts_k[some].tolist()),
+        strict=True,
     )
     for (row, row_end), (key, key_end) in bounds:
         queries, keys = row_end - row, key_end - key
@@ -287,7 +316,8 @@ def _sequences(packed: _Packed, group: int, threads: int) -> list[_Sequence]:
             )
         )
         partials = schedule.partial_floats(heads, queries, keys, value_dim)
-        plan = schedule.plan(heads, queries, keys)
+        tasks, merge = schedule.plan(heads, queries, keys)
+        plan = Plan(list(tasks), merge)
         sequences.append(_Sequence(row, queries, key, keys, plan, partials))
     return sequences
 

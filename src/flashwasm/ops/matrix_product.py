@@ -147,7 +147,8 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         # All matrices of the batch share the right operand, so they form one matrix of more rows.
         m = left.size // k if k else m * math.prod(batch)
         left, batch = left.reshape(-1, k), []
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         a, a_strides = launch.place_strided(left)
         b, b_strides = launch.place_strided(right)
         add = 0 if bias is None else launch.place(bias)

@@ -93,7 +93,8 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
     """Compute the means; each task takes some of the sequences."""
     rows, offsets, out = sequences
     count, columns = len(offsets) - 1, rows.shape[1]
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         source = launch.place(rows)
         at, table = launch.scratch(offsets.shape, np.int32)
         table[:] = offsets

@@ -139,7 +139,8 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
     """Search pieces of the corpus on all threads, then merge the best of each piece."""
     queries, corpus, k, metric, first = search
     n, dim = queries.shape
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q, c = launch.place(queries), launch.place(corpus)
         query_step, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
         found, tasks = [], []

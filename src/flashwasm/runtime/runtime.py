@@ -17,11 +17,12 @@ from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers, available_cpus
 from flashwasm.peer_names import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
+from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.stats import Stats
 from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -90,7 +91,9 @@ class Runtime:
             limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
         memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
         self.arena = Arena(memory, _FIRST_FREE)
-        bases = [self.arena.allocate(INSTANCE_BYTES) for _ in range(self.threads)]
+        # Blocks that the instances keep for as long as the runtime exists.
+        own: list[tuple[int, int]] = []
+        bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
         self.arena.in_use = self.arena.peak = 0
         self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
@@ -98,6 +101,9 @@ class Runtime:
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
         self.lock = threading.RLock()
+        # Temporary blocks (offset, size) of each launch that is open, the outermost first, or whose
+        # end was interrupted. Only the owner of the lock may change it.
+        self.temporary: list[list[tuple[int, int]]] = []
         self.closed_because = ""
         self.calls = 0
         self.kernel_seconds = 0.0
@@ -239,16 +245,21 @@ class Runtime:
         """True if ``close`` was called, or if the runtime is that of a parent process."""
         return bool(self.closed_because)
 
-    def copy(self, target: Array, source: Array) -> None:
-        """Copy source to target, between linear memory and NumPy's, and count the time."""
+    def copy(self, target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
+        """Copy source to target, between linear memory and NumPy's, and count the time.
+
+        Parameters
+        ----------
+        target, source : numpy.ndarray
+            As in `copy_in_pieces`.
+        between : callable, optional
+            As there.
+        """
         start = perf_counter()
-        if source.dtype == target.dtype:
-            target[...] = source
-        else:
-            # float64 is narrowed to float32: numbers that are too large become infinite.
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                np.copyto(target, source, casting="unsafe")
-        self.copy_seconds += perf_counter() - start
+        try:
+            copy_in_pieces(target, source, between)
+        finally:
+            self.copy_seconds += perf_counter() - start
 
     def check_open(self) -> None:
         """Raise ClosedError if the runtime is closed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -87,8 +86,9 @@ class Index(ABC):
     def _names(self) -> IdTable:
         """Table of the ids, after an interrupted change was completed."""
         if self._unfinished is not None:
-            with self._operation(None):
-                pass
+            launch = Launch(self._runtime, None)
+            with launch.lock, launch:
+                self._finish(launch)
         return self._ids
 
     @knows_peers(ADD)
@@ -119,7 +119,9 @@ class Index(ABC):
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = self._checked(vectors, "vectors")
-        with self._operation(timeout) as launch:
+        launch = Launch(self._runtime, timeout)
+        with launch.lock, launch:
+            self._finish(launch)
             self._add(launch, rows, self._ids.new(ids, len(rows)))
 
     def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
@@ -140,20 +142,15 @@ class Index(ABC):
             If an id is not in the index. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, ClosedError
         """
-        with self._operation(self._time_to_remove) as launch:
+        launch = Launch(self._runtime, self._time_to_remove)
+        with launch.lock, launch:
+            self._finish(launch)
             positions = self._ids.find(ids)
             if len(positions):
                 self._remove(launch, positions)
 
-    @contextmanager
-    def _operation(self, timeout: float | None) -> Iterator[Launch]:
-        """Open a launch, and first complete a change that was interrupted."""
-        with Launch(self._runtime, timeout) as launch:
-            self._finish(launch)
-            yield launch
-
     def _finish(self, launch: Launch) -> None:
-        """Do the steps that are left of a change."""
+        """Do the steps that are left of a change that was interrupted."""
         if self._unfinished is not None:
             self._unfinished(launch)
             self._unfinished = None
@@ -174,7 +171,9 @@ class Index(ABC):
         ------
         OSError, ClosedError
         """
-        with self._operation(None):
+        launch = Launch(self._runtime, None)
+        with launch.lock, launch:
+            self._finish(launch)
             write_container(Path(path), self._contents())
 
     def _search_by(
@@ -204,7 +203,9 @@ class Index(ABC):
         """
 
         def search_part(part: Array) -> tuple[Array, Array]:
-            with self._operation(until) as launch:
+            launch = Launch(self._runtime, until)
+            with launch.lock, launch:
+                self._finish(launch)
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 

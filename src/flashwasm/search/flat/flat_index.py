@@ -244,7 +244,8 @@ class FlatIndex(Index):
         )
         rows = file.vectors(index.dim)
         ids = file.ids(np.arange(len(rows)))
-        with Launch(index._runtime, None) as launch:
+        launch = Launch(index._runtime, None)
+        with launch.lock, launch:
             index._vectors.reserve(len(rows))
             if len(rows):
                 index._vectors.put(launch, rows, 0, prepared=True)

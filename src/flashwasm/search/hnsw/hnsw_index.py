@@ -226,7 +226,9 @@ class HNSWIndex(Index):
         nearest = min(count, len(self))
         if by_scan or not len(sample) or not nearest:
             return SearchReport(by_scan, reason, 1.0, 0)
-        with self._operation(None) as launch:
+        launch = Launch(self._runtime, None)
+        with launch.lock, launch:
+            self._finish(launch)
             found, _ = decoded(self._search(launch, sample, nearest, width), nearest)
             truth, _ = decoded(self._search(launch, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
@@ -303,7 +305,8 @@ class HNSWIndex(Index):
             dtype=file.dtype,
             runtime=runtime,
         )
-        with Launch(index._runtime, None) as launch:
+        launch = Launch(index._runtime, None)
+        with launch.lock, launch:
             read_graph(launch, file, index._store)
             index._ids = file.ids(index._store.graph.taken())
         return index

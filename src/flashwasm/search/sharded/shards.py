@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 Shard: TypeAlias = "FlatIndex | HNSWIndex"
 
+# Bytes that the vectors of a shard may take of the 4 GiB of its linear memory. The rest is left for
+# queries and results.
+_SHARD_BYTES = 3 << 30
+
 IndexKind: TypeAlias = Literal["flat", "hnsw"]
 CLASSES: dict[IndexKind, type[Shard]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
 
@@ -45,6 +49,11 @@ class SearchOptions(TypedDict, total=False):
     filter: set[int] | set[str] | None
     ef: int
     exact: bool | None
+
+
+def most_vectors(dim: int, options: Mapping[str, Any]) -> int:
+    """Return the number of vectors of length ``dim`` that fit into a shard of some options."""
+    return _SHARD_BYTES // (6 * dim + 12 * int(options.get("m", 16)) + 64)
 
 
 class Shards:
