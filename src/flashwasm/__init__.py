@@ -46,7 +46,8 @@ _HOMES = {
         "softmax",
         "vecadd",
     ],
-    "flashwasm.runtime.runtime": ["Runtime", "default_runtime"],
+    "flashwasm.runtime.default_runtime": ["default_runtime"],
+    "flashwasm.runtime.runtime": ["Runtime"],
     "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"],
     "flashwasm.runtime.stats": ["Stats"],
 }
@@ -85,8 +86,8 @@ if TYPE_CHECKING:
     from flashwasm.ops import rotary_embedding as rotary_embedding
     from flashwasm.ops import softmax as softmax
     from flashwasm.ops import vecadd as vecadd
+    from flashwasm.runtime.default_runtime import default_runtime as default_runtime
     from flashwasm.runtime.runtime import Runtime as Runtime
-    from flashwasm.runtime.runtime import default_runtime as default_runtime
     from flashwasm.runtime.stats import Stats as Stats
     from flashwasm.search import FlatIndex as FlatIndex
     from flashwasm.search import HNSWIndex as HNSWIndex

@@ -28,9 +28,9 @@ from flashwasm.kernel_table import (
 )
 from flashwasm.peer_names import ADAPTER, knows_peers
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, choice, floats, positive_int

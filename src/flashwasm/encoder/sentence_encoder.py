@@ -21,7 +21,7 @@ from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.optional_packages import optional_module
 from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
-from flashwasm.runtime.runtime import default_runtime
+from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:

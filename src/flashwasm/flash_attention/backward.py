@@ -23,8 +23,8 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.flash_attention.schedule import BlockSchedule, Workload
 from flashwasm.kernel_table import ATTENTION_BACKWARD
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.validation import shaped
 

@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import ScoreOptions, completed, shows_options
 from flashwasm.ops import matmul
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
 from flashwasm.peer_names import ADD, knows_peers
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
