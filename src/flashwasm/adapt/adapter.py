@@ -26,6 +26,7 @@ from flashwasm.kernel_table import (
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
+from flashwasm.peer_names import ADAPTER, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
@@ -64,6 +65,7 @@ class Progress(NamedTuple):
 class Adapter:
     """Base of `LoRAAdapter`, which documents the arguments and adds the losses and the file."""
 
+    @knows_peers(ADAPTER)
     def __init__(
         self,
         in_dim: int,

@@ -19,6 +19,7 @@ from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.optional_packages import optional_module
+from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.validation import positive_int
@@ -80,6 +81,7 @@ class SentenceEncoder:
         self._lock = threading.Lock()
 
     @classmethod
+    @knows_peers(ENCODER)
     def load(
         cls, model: str | Path | None = None, *, runtime: Runtime | None = None
     ) -> SentenceEncoder:
@@ -118,6 +120,7 @@ class SentenceEncoder:
         """SHA-256 of the weights file, in hexadecimal."""
         return weights_digest(self.folder)
 
+    @knows_peers(ENCODE)
     def encode(
         self,
         texts: Iterable[str],
@@ -167,6 +170,7 @@ class SentenceEncoder:
         )
         return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
 
+    @knows_peers(ENCODE)
     def encode_tokens(
         self,
         texts: Iterable[str],

@@ -14,6 +14,7 @@ from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers, available_cpus
+from flashwasm.peer_names import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.stats import Stats
@@ -71,6 +72,7 @@ class Runtime:
     [2.0, 2.0, 2.0, 2.0]
     """
 
+    @knows_peers(RUNTIME)
     def __init__(
         self,
         threads: int | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
+from flashwasm.peer_names import ADD, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_halves
@@ -90,6 +91,7 @@ class Index(ABC):
                 self._finish(launch)
         return self._ids
 
+    @knows_peers(ADD)
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.peer_names import ADD, knows_peers
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.locks import held
 from flashwasm.search.external_ids import IdTable
@@ -130,6 +131,7 @@ class ShardedIndex(AbstractContextManager["ShardedIndex"]):
         """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
         self._shards.close()
 
+    @knows_peers(ADD)
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:
