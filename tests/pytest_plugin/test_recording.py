@@ -1,5 +1,6 @@
 """--fw-record: the lines that each test runs, recorded in real runs of pytest."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import flashwasm
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import read_coverage
+from flashwasm.qe.coverage.source_digests import read_digests
 from small_project import record_coverage, run_pytest, write_project
 
 pytest.importorskip("coverage")
@@ -120,6 +122,21 @@ def test_a_worker_of_xdist_that_crashes_is_said(project):
     tests = CoverageIndex.load(project / "x.db").tests
     assert tests
     assert not [test for test in tests if "test_exit" in test]
+
+
+def test_digests_of_the_sources_stand_beside_the_lines(tmp_path):
+    made = "from pathlib import Path\ndef test_made(): Path('shop.py').write_text('x = 1')\n"
+    write(tmp_path, {**FIXTURE, "test_y.py": made})
+    assert run_pytest(tmp_path, "--fw-record=x.db").returncode == 0
+    digest = hashlib.sha256(FIXTURE["test_shop.py"].encode()).hexdigest()
+    digests = read_digests(tmp_path / "x.db")
+    # It is not known which content of a file ran that changed meanwhile.
+    assert (digests["test_shop.py"], digests["shop.py"]) == (digest, "")
+    # coverage.py reads the database as one of its own.
+    command = [sys.executable, "-m", "coverage", "report", "--data-file=x.db"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert read_digests(tmp_path / "shop.py") is None
+    assert read_digests(tmp_path / "no.db") is None
 
 
 def test_a_plugin_that_conftest_loads_records_too(tmp_path):
