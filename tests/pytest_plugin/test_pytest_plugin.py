@@ -104,7 +104,10 @@ def section(output):
 def learn_no_price(folder):
     """Write a library with one resolved defect, which the shop's failures belong to."""
     library = FailureLibrary(folder / "x.db", create=True)
-    failure = read_failure("shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'")
+    frames = (
+        "test_shop.py:6: in test_total_price\n    x()\nshop.py:5: in total_price\n    raise x\n"
+    )
+    failure = read_failure(f"{frames}E   KeyError: 'price'")
     library.learn("no price", [failure], resolved=True, note="issue 12")
 
 
@@ -130,9 +133,24 @@ def test_known_defects_are_named(folder, run):
     assert [line for line in lines if not line.startswith(" ")] == [
         f"regressed: test_shop.py::test_total_price[{n}] is no price [issue 12]" for n in (1, 2)
     ]
-    assert lines[1].strip().startswith("the same KeyError, and the innermost frame outside tests")
+    start = "the same KeyError, raised by the same function, total_price in shop.py, called by"
+    assert lines[1].strip().startswith(start)
     (folder / "shop.py").write_text(SHOP.replace("KeyError", "TypeError"))
     assert section(run("--fw-known", "x.db")[1]) == ["new: 2 of 2 failures are of no known defect"]
+
+
+def test_defects_that_failures_may_be_of_are_named(folder, run):
+    library = FailureLibrary(folder / "x.db", create=True)
+    text = "shop.py:5: in total_price\n    raise x\nE   KeyError: 'other'"
+    library.learn("no price", [read_failure(text)])
+    lines = section(run("--fw-known", "x.db")[1])
+    assert lines[::2] == [
+        f"perhaps: test_shop.py::test_total_price[{n}] may be no price" for n in (1, 2)
+    ]
+    assert lines[1] == (
+        "    the same KeyError and raised by the same function, total_price in shop.py; but the "
+        "test of one failure is not known, called by an unknown function and another message"
+    )
 
 
 def test_a_run_without_failures_says_nothing(folder, run):

@@ -273,11 +273,13 @@ class Plugin:
         library = FailureLibrary(str(self._known))
         new = 0
         for report in failed:
-            found = library.match(report.longreprtext)
+            found = library.match(report.longreprtext, test=report.nodeid)
             new += found.status == "new"
             if found.status != "new":
                 note = f" [{found.note}]" if found.note else ""
-                self._lines.append(f"{found.status}: {report.nodeid} is {found.defect}{note}")
+                names = " or ".join([str(found.defect), *found.others])
+                verb = "may be" if found.status == "perhaps" else "is"
+                self._lines.append(f"{found.status}: {report.nodeid} {verb} {names}{note}")
                 self._lines.append(f"    {found.evidence}")
         if new:
             self._lines.append(f"new: {new} of {len(failed)} failures are of no known defect")
