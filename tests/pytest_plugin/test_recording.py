@@ -13,7 +13,7 @@ import flashwasm
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import read_coverage
 from flashwasm.qe.coverage.source_digests import read_digests
-from small_project import record_coverage, run_pytest, write_project
+from small_project import change_project, record_coverage, run_pytest, write_project
 
 pytest.importorskip("coverage")
 
@@ -210,6 +210,19 @@ def test_an_installed_copy_of_the_project_is_measured_and_other_packages_are_not
     files = CoverageIndex.load(folder / "x.db").files
     assert str(installed / "shop.py") in files
     assert not [file for file in files if file.endswith("other.py") or "numpy" in file]
+
+
+def test_a_recording_that_is_older_than_a_source_is_said(project):
+    record_coverage(project)
+    edits = {"shop/orders.py": ("result = 0", "result = 0 + 0")}
+    (project / "x.diff").write_text(change_project(project, edits))
+    options = ["--fw-diff=x.diff", "--fw-select=safe", "--fw-coverage=.coverage", "tests"]
+    done = run_pytest(project, *options)
+    assert "1 passed, 10 deselected" in done.stdout
+    assert "is older than" not in done.stdout
+    change_project(project, {"shop/limits.py": ("LIMIT = 999", "\nLIMIT = 999")})
+    done = run_pytest(project, *options)
+    assert "\n.coverage is older than shop/limits.py, so tests may be left out\n" in done.stdout
 
 
 # Wrong usage.
