@@ -32,9 +32,10 @@ from flashwasm.cli.output import (
     skipped_json,
 )
 from flashwasm.errors import CapabilityError
+from flashwasm.qe.changes.evidence import change_text
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
 from flashwasm.qe.changes.safe_selection import SafeSelection, safe_selection
-from flashwasm.qe.changes.selected_tests import SelectedTest, change_text
+from flashwasm.qe.changes.selected_tests import SelectedTest
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.durations import read_times
@@ -48,7 +49,7 @@ __all__ = ["tests_for"]
 # Number of tests, or of lines, that a note names. The rest are counted.
 _NAMED_AT_MOST = 10
 # Names of the levels of `SelectedTest`.
-_LEVELS = ("touched", "runs changed lines", "runs changed files", "named alike", "text alike")
+_LEVELS = ("touched", "runs changed lines", "evidence")
 
 
 @click.command("tests-for")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 
-__all__ = ["FunctionLines", "ModuleImports", "function_lines", "read_imports"]
+__all__ = ["FunctionLines", "ModuleImports", "function_lines", "parse_file", "read_imports"]
 
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Functions that import the module that a string names. Only a literal string can be followed.
@@ -81,7 +81,7 @@ class FunctionLines:
 
 def read_imports(path: Path) -> ModuleImports:
     """Read the imports of a file. Nothing in it is executed."""
-    tree = _parse(path)
+    tree = parse_file(path)
     if tree is None:
         return ModuleImports(unfollowed=True, processes=True)
     reader = _ImportReader()
@@ -92,7 +92,7 @@ def read_imports(path: Path) -> ModuleImports:
 
 def function_lines(path: Path) -> FunctionLines | None:
     """Return the lines of a file's functions; None if the file cannot be read."""
-    tree = _parse(path)
+    tree = parse_file(path)
     if tree is None:
         return None
     bodies: set[int] = set()
@@ -116,7 +116,7 @@ def _keeps_results(node: ast.AST) -> bool:
     return isinstance(node, ast.Global) or "cache" in name or "memo" in name
 
 
-def _parse(path: Path) -> ast.Module | None:
+def parse_file(path: Path) -> ast.Module | None:
     """Return the syntax tree of a file; None if it cannot be read."""
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
