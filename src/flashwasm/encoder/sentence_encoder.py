@@ -22,6 +22,7 @@ from flashwasm.optional_packages import optional_module
 from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ DEFAULT_BATCH_TOKENS = 2048
 DEFAULT_MAX_LENGTH = 256
 
 
-class SentenceEncoder:
+class SentenceEncoder(NotCopied):
     """A sentence-transformers model of the BERT family that runs on the kernels.
 
     `SentenceEncoder.load` makes one. Several threads may use the same encoder; their calls run one
