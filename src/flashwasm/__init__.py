@@ -22,6 +22,8 @@ _HOMES = {
     "flashwasm.capability_probe": ["Capabilities", "capabilities"],
     "flashwasm.encoder": ["SentenceEncoder"],
     "flashwasm.errors": [
+        "Cancelled",
+        "Cancelled",
         "CapabilityError",
         "ClosedError",
         "CorruptFileError",
@@ -46,7 +48,8 @@ _HOMES = {
         "softmax",
         "vecadd",
     ],
-    "flashwasm.runtime.runtime": ["Runtime", "default_runtime"],
+    "flashwasm.runtime.default_runtime": ["default_runtime"],
+    "flashwasm.runtime.runtime": ["Runtime"],
     "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"],
     "flashwasm.runtime.stats": ["Stats"],
 }
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from flashwasm.capability_probe import Capabilities as Capabilities
     from flashwasm.capability_probe import capabilities as capabilities
     from flashwasm.encoder import SentenceEncoder as SentenceEncoder
+    from flashwasm.errors import Cancelled as Cancelled
     from flashwasm.errors import CapabilityError as CapabilityError
     from flashwasm.errors import ClosedError as ClosedError
     from flashwasm.errors import CorruptFileError as CorruptFileError
@@ -85,8 +89,8 @@ if TYPE_CHECKING:
     from flashwasm.ops import rotary_embedding as rotary_embedding
     from flashwasm.ops import softmax as softmax
     from flashwasm.ops import vecadd as vecadd
+    from flashwasm.runtime.default_runtime import default_runtime as default_runtime
     from flashwasm.runtime.runtime import Runtime as Runtime
-    from flashwasm.runtime.runtime import default_runtime as default_runtime
     from flashwasm.runtime.stats import Stats as Stats
     from flashwasm.search import FlatIndex as FlatIndex
     from flashwasm.search import HNSWIndex as HNSWIndex

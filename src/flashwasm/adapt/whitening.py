@@ -11,7 +11,7 @@ from flashwasm.adapt.argument_checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container

@@ -86,7 +86,8 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
             }
         )
     elif explainer is None:
-        print_table(("status", "test", "defect", "why"), [_row(*pair) for pair in pairs])
+        rows = [_row(*pair) for pair in pairs]
+        print_table(("status", "test", "defect", "why"), rows, prose=("defect", "why"))
     else:
         for one, found in pairs:
             click.echo("  ".join(_row(one, found)))

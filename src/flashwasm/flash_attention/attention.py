@@ -24,8 +24,8 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.flash_attention.schedule import Workload, choose_schedule
 from flashwasm.kernel_table import ATTENTION, STORED_INT8
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.validation import checked_out
 
@@ -141,7 +141,7 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
-    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention"))
+    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention))
     return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
 

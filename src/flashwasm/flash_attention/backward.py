@@ -23,8 +23,8 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.flash_attention.schedule import BlockSchedule, Workload
 from flashwasm.kernel_table import ATTENTION_BACKWARD
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.validation import shaped
 
@@ -112,7 +112,7 @@ def attention_backward(
     True
     """
     rt = checked_runtime(runtime)
-    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention_backward"))
+    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention_backward))
     if inputs.modifiers.dropout.threshold and options.get("seed") is None:
         message = (
             "seed: expected the seed that attention was given, since there is dropout, got None"

@@ -10,8 +10,8 @@ from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import DEFAULTS
 from flashwasm.kernel_table import ATTENTION_MATERIALIZED
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.inputs import check_matrices
-from flashwasm.flash_attention.kernel_parameters import (
-    Addresses,
-    BatchEntry,
-    KernelParameters,
-    joined_tasks,
-)
+from flashwasm.flash_attention.kernel_parameters import Addresses, KernelParameters
 from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
-from flashwasm.flash_attention.schedule import Plan, Workload, choose_schedule
+from flashwasm.flash_attention.packed_sequences import PackedSequences, attend_sequences
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
-from flashwasm.kernel_table import ATTENTION
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import checked_out, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
-    from flashwasm.flash_attention.kernel_parameters import Call
     from flashwasm.flash_attention.options import Causal, PackedCall
-    from flashwasm.flash_attention.schedule import Tile
     from flashwasm.flash_attention.score_modifiers import ScoreModifiers
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
-
-
-# Sequences whose tasks are made at once. There may be millions, whose tasks would fill memory.
-_SEQUENCES = 1 << 10
 
 
 @overload
@@ -148,34 +134,12 @@ def attention_varlen(
     (7, 2, 8)
     """
     rt = checked_runtime(runtime)
-    given = completed(options, PackedOptions, "attention_varlen")
+    given = completed(options, PackedOptions, attention_varlen)
     packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
     modifiers = checked_modifiers(packed.q.shape[1], packed.q.shape[2], given)
     checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))
     result, lse = _attend(rt, packed, modifiers, out, timeout, with_lse=return_lse)
     return result if lse is None else (result, lse)
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """Checked operands of packed sequences.
-
-    Attributes
-    ----------
-    q, k, v : numpy.ndarray
-        Shapes (Tq, Hq, D), (Tk, Hk, D) and (Tk, Hk, Dv).
-    starts_q, starts_k : numpy.ndarray of int, shape (n + 1,)
-        First query and first key of each sequence, and the end of the last.
-    diagonals : numpy.ndarray of int, shape (n,)
-        Offset of each sequence's diagonal.
-    """
-
-    q: Array
-    k: Array
-    v: Array
-    starts_q: Array
-    starts_k: Array
-    diagonals: Array
 
 
 def _checked(
@@ -185,7 +149,7 @@ def _checked(
     cu_seqlens_q: ArrayLike,
     cu_seqlens_k: ArrayLike | None,
     causal: Causal,
-) -> _Packed:
+) -> PackedSequences:
     """Check the operands and the offsets of their sequences."""
     queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
     values = floats(v, "v", ndim=3)
@@ -201,12 +165,12 @@ def _checked(
         )
         raise ShapeError(message)
     diagonals = _diagonals(causal, np.diff(starts_q), np.diff(starts_k))
-    return _Packed(queries, keys, values, starts_q, starts_k, diagonals)
+    return PackedSequences(queries, keys, values, starts_q, starts_k, diagonals)
 
 
 def _attend(
     rt: Runtime,
-    packed: _Packed,
+    packed: PackedSequences,
     modifiers: ScoreModifiers,
     out: Array | None,
     timeout: float | None,
@@ -240,86 +204,8 @@ def _attend(
             alibi=alibi.address,
             sinks=sinks.address,
         )
-        count = len(packed.starts_q) - 1
-        for start in range(0, count, _SEQUENCES):
-            numbers = range(start, min(start + _SEQUENCES, count))
-            _attend_sequences(launch, packed, numbers, parameters, first)
+        attend_sequences(launch, packed, parameters, first)
         return launch.finish(), None if lse is None else lse.copy()
-
-
-def _attend_sequences(
-    launch: Launch,
-    packed: _Packed,
-    numbers: range,
-    parameters: KernelParameters,
-    first: Addresses,
-) -> None:
-    """Compute attention within some sequences; ``first`` has the addresses of row 0."""
-    q_stride, k_stride, v_stride, out_stride = (4 * x for x in parameters.row_strides)
-    sequences = _sequences(packed, numbers, parameters.group, launch.threads)
-    partials, _ = launch.scratch((sum(x.partial_floats for x in sequences),))
-    tasks: list[list[Call]] = []
-    tiles: list[list[Tile]] = []
-    merging: list[list[Call]] = []
-    for number, x in zip(numbers, sequences, strict=True):
-        addresses = first._replace(
-            q=first.q + x.row * q_stride,
-            k=first.k + x.key * k_stride,
-            v=first.v + x.key * v_stride,
-            out=first.out + x.row * out_stride,
-            lse=first.lse and first.lse + 4 * x.row,
-            partials=partials if x.partial_floats else 0,
-        )
-        partials += 4 * x.partial_floats
-        entry = BatchEntry(addresses, x.queries, x.keys, int(packed.diagonals[number]), number)
-        tiles += x.plan.tasks
-        tasks += parameters.tasks(entry, x.plan.tasks)
-        if x.plan.merge is not None:
-            merging += parameters.tasks(entry, [[x.plan.merge]])
-    launch.run_tasks(ATTENTION, joined_tasks(tasks, tiles, sum(parameters.dims)))
-    # These calls read partial results, so all tasks have to be done before.
-    launch.run_tasks(ATTENTION, merging)
-
-
-class _Sequence(NamedTuple):
-    """A sequence: its first query ``row`` and first ``key``, its lengths, and its tiles."""
-
-    row: int
-    queries: int
-    key: int
-    keys: int
-    plan: Plan
-    partial_floats: int
-
-
-def _sequences(packed: _Packed, numbers: range, group: int, threads: int) -> list[_Sequence]:
-    """Return some of the sequences, each with a schedule of its own."""
-    (_, heads, dim), value_dim = packed.q.shape, packed.v.shape[2]
-    sequences = []
-    some = slice(numbers.start, numbers.stop + 1)
-    bounds = zip(
-        pairwise(packed.starts_q[some].tolist()),
-        pairwise(packed.starts_k[some].tolist()),
-        strict=True,
-    )
-    for (row, row_end), (key, key_end) in bounds:
-        queries, keys = row_end - row, key_end - key
-        schedule = choose_schedule(
-            Workload(
-                entries=1,
-                heads=heads,
-                group=group,
-                queries=queries,
-                keys=keys,
-                width=dim + value_dim,
-                threads=threads,
-            )
-        )
-        partials = schedule.partial_floats(heads, queries, keys, value_dim)
-        tasks, merge = schedule.plan(heads, queries, keys)
-        plan = Plan(list(tasks), merge)
-        sequences.append(_Sequence(row, queries, key, keys, plan, partials))
-    return sequences
 
 
 def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:

@@ -8,8 +8,8 @@ import numpy as np
 
 from flashwasm.kernel_table import GELU, GELU_TANH, STATUS_OK, VECADD
 from flashwasm.ops.rowwise import run_rowwise
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.tasks import most_in_one_call
 from flashwasm.validation import broadcast, choice, floats
 

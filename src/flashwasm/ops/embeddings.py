@@ -11,9 +11,9 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import EMBEDDING, ROTARY_EMBEDDING, STATUS_OK
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped

@@ -11,8 +11,8 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
 from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import broadcast, checked_out, floats, shaped

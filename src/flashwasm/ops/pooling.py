@@ -9,8 +9,8 @@ import numpy as np
 
 from flashwasm.kernel_table import MEAN_POOL
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.host.workers import check_status
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.validation import checked_out

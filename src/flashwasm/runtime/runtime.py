@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from flashwasm.errors import ClosedError, DTypeError
+from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers, available_cpus
+from flashwasm.peer_names import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.stats import Stats
 from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
-class Runtime:
+class Runtime(NotCopied):
     """A sandbox with linear memory, in which kernels run.
 
     Parameters
@@ -72,6 +73,7 @@ class Runtime:
     [2.0, 2.0, 2.0, 2.0]
     """
 
+    @knows_peers(RUNTIME)
     def __init__(
         self,
         threads: int | None = None,
@@ -102,11 +104,13 @@ class Runtime:
         # Temporary blocks (offset, size) of each launch that is open, the outermost first, or whose
         # end was interrupted. Only the owner of the lock may change it.
         self.temporary: list[list[tuple[int, int]]] = []
+        # Number of times that `cancel` was called.
+        self.cancellations = 0
         self.closed_because = ""
         self.calls = 0
         self.kernel_seconds = 0.0
         self.copy_seconds = 0.0
-        _all_runtimes.add(self)
+        all_runtimes.add(self)
 
     @overload
     def empty(self, shape: int | Sequence[int]) -> NDArray[np.float32]: ...
@@ -208,12 +212,27 @@ class Runtime:
             copy_seconds=self.copy_seconds,
         )
 
-    def close(self) -> None:
+    def cancel(self) -> None:
+        """End the calls that run now or wait for the runtime, which any other thread may do.
+
+        They raise `Cancelled` within milliseconds: after the kernel's current call, or the current
+        piece of a copy. Calls that begin later are not affected.
+        """
+        self.cancellations += 1
+
+    def close(self, *, cancel: bool = False) -> None:
         """End the threads and give up the sandbox. Closing twice is fine.
 
         Arrays from ``empty`` and ``asarray`` stay readable. Linear memory goes with the last of
         them.
+
+        Parameters
+        ----------
+        cancel : bool, default False
+            True to end the calls that run now, as `cancel` does. False waits for them.
         """
+        if cancel:
+            self.cancel()
         with self.lock:
             if not self.closed_because:
                 self.closed_because = "the runtime is closed"
@@ -227,12 +246,6 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Runtime, or an object that is kept in one, cannot be pickled or copied: make one in "
-            "each process, or use its methods save and load"
-        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"
@@ -272,58 +285,4 @@ class Runtime:
         self._finalizer.detach()
 
 
-_all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
-
-
-class _Default:
-    """The process's own runtime, and the lock that keeps two threads from making two of them."""
-
-    def __init__(self) -> None:
-        self.runtime: Runtime | None = None
-        self.lock = threading.Lock()
-
-
-_default = _Default()
-
-
-def default_runtime() -> Runtime:
-    """Return the process's own runtime. It is made when first needed, and again if it was closed.
-
-    Returns
-    -------
-    Runtime
-
-    Examples
-    --------
-    >>> import flashwasm as fw
-    >>> fw.default_runtime() is fw.default_runtime()
-    True
-    """
-    runtime = _default.runtime
-    if runtime is not None and not runtime.closed_because:
-        return runtime
-    with _default.lock:
-        if _default.runtime is None or _default.runtime.closed:
-            _default.runtime = Runtime()
-        return _default.runtime
-
-
-def checked_runtime(runtime: Runtime | None) -> Runtime:
-    """Return the runtime to use: the one given or, for None, the process's own."""
-    if runtime is None:
-        return default_runtime()
-    if not isinstance(runtime, Runtime):
-        message = f"runtime: expected a flashwasm.Runtime or None, got {type(runtime).__name__}"
-        raise DTypeError(message)
-    return runtime
-
-
-def _after_fork() -> None:
-    """Close every runtime of the parent in a forked child process, where threads do not exist."""
-    _default.runtime, _default.lock = None, threading.Lock()
-    for runtime in list(_all_runtimes):
-        runtime.close_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

@@ -17,7 +17,7 @@ from flashwasm.qe.scoring.inverted_index import RowSimilarity
 from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings, SuiteScorerData
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder

@@ -11,7 +11,7 @@ from flashwasm.benchmarks.cases.table import representative
 from flashwasm.benchmarks.measurement import resident
 from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.capability_probe import Capabilities, capabilities
-from flashwasm.runtime.runtime import default_runtime
+from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.validation import choice, positive_int
 
 __all__ = ["OperationTiming", "WASMSIMDBackend", "get_wasm_simd_backend"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.peer_names import ADD, knows_peers
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.locks import held
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.sharded.shard_files import (
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-class ShardedIndex:
+class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
     """Vectors by id in several indexes (shards), each in a sandbox with a linear memory of its own.
 
     A search asks every shard and merges the results. With "flat" shards they are exactly those of
@@ -86,16 +89,13 @@ class ShardedIndex:
     ) -> None:
         self.kind: IndexKind = choice(kind, "kind", tuple(CLASSES))
         self._shards = Shards(kind, dim, threads, options)
-        first = self._shards[0]
-        self.dim, self.metric, self.dtype = first.dim, first.metric, first.dtype
+        self.dim, self.metric, self.dtype = dim, self._shards[0].metric, self._shards[0].dtype
         most = most_vectors(self.dim, options) if shard_size is None else shard_size
         self.shard_size = positive_int(most, "shard_size")
-        self._settings = ShardSettings(
-            kind, self.dim, self.shard_size, self.metric, self.dtype, options
-        )
+        sizes = self.dim, self.shard_size
+        self._settings = ShardSettings(kind, *sizes, self.metric, self.dtype, options)
         self._ids = IdTable()
-        # Vectors are numbered in the order of adding, and a vector's number is its id in its shard.
-        # This is the shard of each number.
+        # Shard of each vector, by its number in the order of adding. The number is its id there.
         self._homes: Array = np.empty(0, np.int32)
         # Held by every call, so that a search never sees half of a change.
         self._lock = threading.RLock()
@@ -109,9 +109,6 @@ class ShardedIndex:
 
     def __repr__(self) -> str:
         return f"<ShardedIndex of {len(self)} x {self.dim} in {self.shards} shards, {self.kind}>"
-
-    def __enter__(self) -> ShardedIndex:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -135,22 +132,20 @@ class ShardedIndex:
         """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
         self._shards.close()
 
+    @knows_peers(ADD)
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:
         """Add vectors to the last shard, and to new shards when that one is full.
 
-        If the time runs out or Ctrl-C interrupts the call, the first of the vectors may have been
-        added, and the others are not: ``len(index)`` tells how many.
+        If the call ends early, the first of the vectors may have been added: ``len(index)`` tells.
 
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
-            be below 2**55 in magnitude.
+            Vectors to add, as in `FlatIndex.add`.
         ids : array_like of int or of str, shape (n,), optional
-            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
-            them consecutive integers: from 0, or from one more than the greatest id ever added.
+            Ids of the vectors, as in `FlatIndex.add`.
         timeout : float, optional
             Seconds that the call may take. None means without limit.
 
@@ -190,7 +185,7 @@ class ShardedIndex:
         k : int
             Number of vectors to find for each query.
         timeout : float, optional
-            Seconds that the call may take, for all shards together. None means without limit.
+            Most seconds for all shards together. None means without limit.
         options : keyword arguments
             Other arguments of the ``search`` of the shards' class. ``filter`` must be a set of ids:
             a mask by position is not taken.
