@@ -32,7 +32,7 @@ def sharded(**options):
 
 # A call, the name of another library in it, and what the error says of it.
 CALLS = [
-    (lambda x: fw.attention(Q, Q, Q, **x), "is_causal", 'here it is causal="top_left", or causal=True'),
+    (lambda x: fw.attention(Q, Q, Q, **x), "is_causal", 'here it is causal="top_left", or'),
     (lambda x: fw.attention(Q, Q, Q, **x), "attn_mask", "here it is mask=, whose True lets"),
     (lambda x: fw.attention(Q, Q, Q, **x), "enable_gqa", "heads may share a key head"),
     (lambda x: fw.attention(Q, Q, Q, **x), "cu_seqlens_q", "fw.attention_varlen takes packed"),
@@ -86,7 +86,7 @@ def test_advice_names_only_arguments_that_the_function_takes():
 def test_other_errors_stay_as_they_are():
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'axes'$"):
         fw.softmax(Q, axes=0)
-    with pytest.raises(fw.DTypeError, match="^x: expected float32"):
+    with pytest.raises(fw.DTypeError, match=r"^x: expected float32"):
         fw.softmax(["a"])
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'dim'"):
         fw.FlatIndex(metric="dot")

@@ -22,6 +22,7 @@ from flashwasm.optional_packages import optional_module
 from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.summaries import summary
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class SentenceEncoder:
         self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
         # Each call changes the tokenizer's truncation and the model's buffers.
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return summary(self, repr(self.name), dim=self.dim, closed=self._runtime.closed)
 
     @classmethod
     @knows_peers(ENCODER)

@@ -18,6 +18,7 @@ from flashwasm.peer_names import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.stats import Stats
+from flashwasm.summaries import summary
 from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
@@ -236,8 +237,8 @@ class Runtime:
         )
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"
-        return f"<Runtime {self.variant}, {self.threads} threads, {state}>"
+        held = {"threads": self.threads, "bytes_in_use": self.arena.in_use}
+        return summary(self, variant=self.variant, **held, closed=self.closed)
 
     @property
     def closed(self) -> bool:

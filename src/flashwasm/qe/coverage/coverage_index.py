@@ -16,6 +16,7 @@ from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_fi
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
 from flashwasm.qe.coverage.names_by_end import position_by_end, position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
+from flashwasm.summaries import counted, summary
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class CoverageIndex:
         self.tests = self._matrix.tests
         self._own = InvertedIndex(self._matrix.own, self._matrix.width)
         self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
+
+    def __repr__(self) -> str:
+        return summary(self, counted(len(self.tests), "tests"), counted(len(self.files), "files"))
 
     @classmethod
     def load(cls, path: str | Path) -> CoverageIndex:

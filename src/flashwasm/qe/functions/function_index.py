@@ -25,7 +25,7 @@ from flashwasm.qe.functions.function_index_file import (
 from flashwasm.qe.functions.function_match import FunctionMatch
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.score_fusion import fused
-from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
+from flashwasm.qe.scoring.scorers import MeaningScorer, ScoredIndex, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings
@@ -45,7 +45,7 @@ Array = npt.NDArray[Any]
 _DESCRIPTIONS = 200
 
 
-class FunctionIndex:
+class FunctionIndex(ScoredIndex, items="functions"):
     """The functions of a program, ready to be searched. `build` and `load` make an index.
 
     Parameters

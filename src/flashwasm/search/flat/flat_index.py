@@ -93,7 +93,7 @@ class FlatIndex(Index):
         )
 
     def __repr__(self) -> str:
-        return f"<FlatIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}>"
+        return self._summary()
 
     @property
     def nbytes(self) -> int:

@@ -89,6 +89,12 @@ class Shards:
     def __getitem__(self, number: int) -> Shard:
         return self._shards[number]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a summary of the index says of the shards."""
+        first = self._shards[0]
+        sizes = {"dim": first.dim, "metric": first.metric, "dtype": first.dtype}
+        return {**sizes, "shards": len(self), "closed": self.first_runtime.closed}
+
     @property
     def first_runtime(self) -> Runtime:
         """Runtime of the first shard."""
