@@ -32,7 +32,11 @@ def sharded(**options):
 
 # A call, the name of another library in it, and what the error says of it.
 CALLS = [
-    (lambda x: fw.attention(Q, Q, Q, **x), "is_causal", 'here it is causal="top_left", or'),
+    (
+        lambda x: fw.attention(Q, Q, Q, **x),
+        "is_causal",
+        'here it is causal="top_left", or causal=True',
+    ),
     (lambda x: fw.attention(Q, Q, Q, **x), "attn_mask", "here it is mask=, whose True lets"),
     (lambda x: fw.attention(Q, Q, Q, **x), "enable_gqa", "heads may share a key head"),
     (lambda x: fw.attention(Q, Q, Q, **x), "cu_seqlens_q", "fw.attention_varlen takes packed"),

@@ -25,6 +25,7 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.summaries import summary
@@ -57,7 +58,7 @@ class Progress(NamedTuple):
     beta_2_power: float
 
 
-class Adapter:
+class Adapter(NotCopied):
     """Base of `LoRAAdapter`, which documents the arguments and adds the losses and the file."""
 
     @knows_peers(ADAPTER)

@@ -16,6 +16,7 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
 from flashwasm.peer_names import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary
 from flashwasm.validation import choice, floats, positive_int
 
@@ -62,7 +63,7 @@ class _Decoding(NamedTuple):
         return replace(self.inputs, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
 
 
-class KVCache:
+class KVCache(NotCopied):
     """Keys and values of a sequence that stay in linear memory and are appended as it grows.
 
     Parameters
