@@ -173,7 +173,7 @@ def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     """Return ``value`` if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}"
-        raise ShapeError(message)
+        raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
     return value
 
 

@@ -63,8 +63,8 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
     Raises
     ------
-    ShapeError, DTypeError
-        If an argument is out of range or of the wrong type.
+    ShapeError, DTypeError, CapabilityError, OutOfMemoryError
+        As by `FlatIndex`, `HNSWIndex` and `Runtime`.
 
     Examples
     --------
