@@ -37,7 +37,7 @@ ODD = [
 
 @pytest.fixture(scope="module")
 def runtime_of_its_own():
-    """A runtime in which errors may keep arrays alive for a while, which other tests would count."""
+    """A runtime of its own, since an error may keep arrays alive, which other tests would count."""
     with fw.Runtime(threads=1) as runtime:
         yield runtime
 
