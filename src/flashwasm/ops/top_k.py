@@ -74,8 +74,8 @@ def cosine_top_k(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> corpus = np.float32([[0, 1], [1, 0], [1, 1]])
-    >>> fw.cosine_top_k(np.float32([[2, 0]]), corpus, 2)[1].tolist()
+    >>> corpus = np.array([[0, 1], [1, 0], [1, 1]], np.float32)
+    >>> fw.cosine_top_k(np.array([[2, 0]], np.float32), corpus, 2)[1].tolist()
     [[1, 2]]
     """
     rt = checked_runtime(runtime)
