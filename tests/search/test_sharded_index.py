@@ -315,5 +315,5 @@ def test_a_path_that_is_replaced_while_it_is_read(make, tmp_path, monkeypatch):
 
 def test_a_runtime_is_refused_because_each_shard_has_its_own(one_thread):
     """It was dropped without a word, and its memory limit with it."""
-    with pytest.raises(fw.DTypeError, match="^runtime: expected none, since each shard has"):
+    with pytest.raises(fw.DTypeError, match=r"^runtime: expected none, since each shard has"):
         fw.ShardedIndex("flat", 4, runtime=one_thread)
