@@ -20,7 +20,7 @@ from flashwasm.kernel_table import (
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
-from flashwasm.peer_names import ADAPTER, knows_peers
+from flashwasm.keyword_hints import ADAPTER, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once

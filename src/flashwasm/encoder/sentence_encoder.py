@@ -19,8 +19,8 @@ from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.encoder.texts import batches_by_length, checked_texts
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers
 from flashwasm.optional_packages import optional_module
-from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.runtime.not_copied import NotCopied

@@ -14,7 +14,7 @@ from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
-from flashwasm.peer_names import CACHE, knows_peers
+from flashwasm.keyword_hints import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary

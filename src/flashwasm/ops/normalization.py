@@ -9,8 +9,8 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
+from flashwasm.keyword_hints import NORM, knows_peers
 from flashwasm.ops.rowwise import run_rowwise
-from flashwasm.peer_names import NORM, knows_peers
 from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers, available_cpus
-from flashwasm.peer_names import RUNTIME, knows_peers
+from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.not_copied import NotCopied

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
-from flashwasm.peer_names import ADD, knows_peers
+from flashwasm.keyword_hints import ADD, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied

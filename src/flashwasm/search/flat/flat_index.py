@@ -8,7 +8,7 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
-from flashwasm.peer_names import INDEX, SEARCH, knows_peers
+from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat.panel_search import PanelSearch
