@@ -7,11 +7,12 @@ import sys
 import warnings
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from flashwasm import __version__
+from flashwasm.cli.exit_status import without_broken_pipes
 from flashwasm.errors import FlashWasmError, ShapeError
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class BadInput(click.ClickException):
 class ErrorsInOneLine(click.Group):
     """A group that shows every error of the library or the system as one line."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments; end quietly if the reader of the help leaves early."""
+        with without_broken_pipes():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; turn an error of the library or the system into one line and status 2."""
         warnings.showwarning = _show_warning
@@ -69,10 +75,8 @@ class ErrorsInOneLine(click.Group):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # The reader of the output has closed the pipe. click ends the command with status 1.
-            raise
+            with without_broken_pipes(ctx):
+                return super().invoke(ctx)
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
@@ -131,5 +135,6 @@ def _show_warning(
 def main() -> None:
     """Exact attention and vector kernels in WebAssembly SIMD.
 
-    Exit status: 0 done, 1 nothing found, 2 bad usage or bad input.
+    Exit status: 0 done, 1 nothing found, 2 bad usage or bad input. Commands that look for faults
+    (duplicates, coverage gap, defects match and cluster): 0 nothing found, 1 findings.
     """

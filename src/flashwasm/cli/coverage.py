@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.input import read_text
 from flashwasm.cli.line_ranges import format_lines, parse_place
 from flashwasm.cli.options import (
@@ -20,7 +22,7 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import echo_json, note, nothing_found, print_table
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.coverage.gaps import find_gaps, measured_file
+from flashwasm.qe.coverage.gaps import Gap, find_gaps, measured_file
 from flashwasm.qe.reports.html_pages import gaps_page, write_page
 
 if TYPE_CHECKING:
@@ -144,12 +146,14 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
 @html_option
 @explain_option
 @json_option
+@findings_options("untested", "partial")
 def gap(
     diff: str | None,
     root: Path,
     count: int,
     database: Path,
     html: Path | None,
+    fail_on: FailOn,
     *,
     explain: bool,
     as_json: bool,
@@ -159,6 +163,9 @@ def gap(
     The risk is a product of three numbers: the share of the function's statements that no test
     runs, the logarithm of their number, and one more than the number of branches among them. Each
     gap names the test to extend; --explain lists the lines of the function that this test runs.
+
+    Exit status: 0 no gap, 1 gaps, 2 bad usage or bad input. The kinds of --fail-on: of an untested
+    function no statement is run, of a partial one some are.
     """
     only: dict[str, set[int]] | None = None
     if diff is not None:
@@ -170,6 +177,7 @@ def gap(
     root = root.resolve()
     _note_unmeasured(index, only or {}, root)
     gaps, absent = find_gaps(index, root, only=only)
+    status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
         note(f"{len(absent)} files of the database cannot be read below {root}, as {absent[0]}")
     if html is not None:
@@ -185,7 +193,13 @@ def gap(
             if explain and one.nearest_lines:
                 click.echo(f"    it runs: {format_lines(one.nearest_lines)}")
     if not gaps:
-        nothing_found("no gap")
+        note("no gap")
+    sys.exit(status)
+
+
+def _kind(one: Gap) -> str:
+    """Return the kind of a gap, as --fail-on names it."""
+    return "untested" if one.untested else "partial"
 
 
 def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root: Path) -> None:

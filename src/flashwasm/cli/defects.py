@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.input import read_stdin
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
@@ -20,6 +23,7 @@ from flashwasm.cli.output import (
     print_table,
     shared_json,
 )
+from flashwasm.errors import ShapeError
 from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
 from flashwasm.qe.defects.failure_files import (
     FailureFile,
@@ -34,6 +38,12 @@ from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 __all__ = ["defects"]
+
+# The kinds of findings: the statuses of a match, and the only kind of `cluster`.
+_STATUSES = ("new", "known", "regressed", "perhaps")
+_FAILURE = "failure"
+# A file of this many bytes or more is not read to see if it is blank.
+_BLANK_AT_MOST = 1 << 16
 
 _files_argument = click.argument(
     "files",
@@ -64,17 +74,23 @@ def defects() -> None:
 @_library_option
 @explain_option
 @json_option
-def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: bool) -> None:
+@findings_options(*_STATUSES)
+def match(
+    files: tuple[Path, ...], library: Path, fail_on: FailOn, *, explain: bool, as_json: bool
+) -> None:
     """Say which failures are new, which are known, and which are regressions.
 
     A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
-    pytest-reportlog, the output of pytest or unittest, or one traceback. Exit status: 1 if all
-    failures are new.
+    pytest-reportlog, the output of pytest or unittest, or one traceback.
+
+    Exit status: 0 no failure, 1 failures, 2 bad usage or bad input. The kinds of --fail-on are
+    statuses: with --fail-on new,regressed, failures of known defects are let pass.
     """
     known = FailureLibrary(library)
     read = _read(files)
     failures = read.failures
     matches = [known.match(one.failure) for one in failures]
+    status = fail_on.decide(_kinds(read, (found.status for found in matches)))
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
     pairs = list(zip(failures, matches, strict=True))
@@ -95,9 +111,11 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
             click.echo("  ".join(_row(one, found)))
             shared = explainer.explain(one.failure.text, found.example)
             print_explanation(found.components, shared)
-    _end(failures, files)
-    if all(found.status == "new" for found in matches):
-        nothing_found("no failure is of a defect in the library")
+    if not failures:
+        note(_nothing_in(files))
+    elif all(found.status == "new" for found in matches):
+        note("no failure is of a defect in the library")
+    sys.exit(status)
 
 
 @defects.command()
@@ -105,10 +123,17 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
 @html_option
 @explain_option
 @json_option
-def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_json: bool) -> None:
-    """Group failures that seem to have the same cause, the largest group first."""
+@findings_options(_FAILURE)
+def cluster(
+    files: tuple[Path, ...], html: Path | None, fail_on: FailOn, *, explain: bool, as_json: bool
+) -> None:
+    """Group failures that seem to have the same cause, the largest group first.
+
+    Exit status: 0 no failure, 1 failures, 2 bad usage or bad input.
+    """
     read = _read(files)
     failures = read.failures
+    status = fail_on.decide(_kinds(read, [_FAILURE] * len(failures)))
     clusters = cluster_failures([one.failure for one in failures])
     if html is not None:
         write_page(html, clusters_page(clusters, failures))
@@ -138,7 +163,9 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
                 click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
             if explainer is not None and len(group.members) > 1:
                 print_explanation({}, _shared(group, failures, explainer))
-    _end(failures, files)
+    if not failures:
+        note(_nothing_in(files))
+    sys.exit(status)
 
 
 @defects.command()
@@ -162,7 +189,8 @@ def learn(
     """Add failures to a defect of the library; make the library if it does not exist."""
     read = _read(files)
     failures = read.failures
-    _end(failures, files)
+    if not failures:
+        nothing_found(_nothing_in(files))
     known = FailureLibrary(library, create=True)
     added = known.learn(name, [f.failure for f in failures], resolved=resolved, note=remark)
     if as_json:
@@ -227,15 +255,29 @@ def _said(read: FailureFile) -> dict[str, Any]:
 def _read_one(file: Path) -> FailureFile:
     """Read the failures of a file, or of stdin for "-"."""
     if str(file) != "-":
-        return read_failure_file(file)
+        return _not_empty(file, read_failure_file(file))
     with tempfile.TemporaryDirectory() as folder:
         # A report is read more than once from its start, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
-        return read_failure_file(kept)
+        return _not_empty(kept, read_failure_file(kept))
 
 
-def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:
-    """End the command if the files hold no failure."""
-    if not failures:
-        nothing_found(f"no failure in {', '.join(map(str, files))}")
+def _not_empty(file: Path, read: FailureFile) -> FailureFile:
+    """Return what was read; refuse a blank file, which does not say that all tests passed."""
+    blank = file.stat().st_size < _BLANK_AT_MOST and not file.read_bytes().strip()
+    if blank:
+        raise ShapeError(f"{file.name} is empty; expected a report or a traceback")
+    return read
+
+
+def _kinds(read: FailureFile, statuses: Iterable[str]) -> list[str]:
+    """Return the kinds of all findings; failures that could not be read count as all kinds."""
+    found = list(statuses)
+    unread = read.counted is not None and read.counted > len(read.failures)
+    return [*found, *_STATUSES, _FAILURE] if unread else found
+
+
+def _nothing_in(files: tuple[Path, ...]) -> str:
+    """Return the line that says that no file holds a failure."""
+    return f"no failure in {', '.join(map(str, files))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from flashwasm.cli.embedding_options import cache_option
+from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.options import (
     EXISTING_PATH,
     FILE,
@@ -21,13 +23,14 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
+    note,
     note_skipped,
-    nothing_found,
     print_explanation,
     shared_json,
     skipped_json,
 )
 from flashwasm.cli.path_or_index import changed_json, path_or_index
+from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
@@ -40,6 +43,8 @@ from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["duplicates"]
 
+# The kinds of groups by their tier, as --fail-on names them and as people read them.
+_KINDS = {1: "exact", 2: "parametrize", 3: "coverage"}
 _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, similar text"}
 
 
@@ -54,12 +59,14 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @html_option
 @json_option
 @cache_option
+@findings_options(*_KINDS.values())
 def duplicates(
     path: Path | None,
     index_file: Path | None,
     database: Path | None,
     sarif: Path | None,
     html: Path | None,
+    fail_on: FailOn,
     *,
     explain: bool,
     as_json: bool,
@@ -72,6 +79,9 @@ def duplicates(
     parametrised test that could replace them is shown. Tests of the third, which needs --coverage,
     run the same lines and have similar text. Names are compared by what they refer to, so tests of
     different classes that use attributes of self do not count as the same.
+
+    Exit status: 0 nothing found, 1 duplicates, 2 bad usage or bad input. The kinds of --fail-on are
+    the three tiers.
     """
     source = path_or_index(path, index_file)
     if source.is_index:
@@ -79,10 +89,15 @@ def duplicates(
     else:
         with progress_report("reading the suite") as advance:
             suite = collect(source.path, cache=not no_cache, progress=advance)
+    if not suite.tests:
+        # A wrong path must not look like a suite without duplicates.
+        note_skipped(suite.skipped)
+        raise ShapeError(f"no tests in {source.path}")
     changed = changed_json(suite, source)
     coverage = None if database is None else CoverageIndex.load(database)
     with progress_report("comparing texts") as advance:
         groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
+    status = fail_on.decide(_KINDS[group.tier] for group in groups)
     explainer = Explainer(test.source for test in suite.tests) if explain else None
     if sarif is not None:
         log = json.dumps(duplicates_sarif(groups, suite.root), indent=2)
@@ -102,7 +117,8 @@ def duplicates(
         for group in groups:
             _print(group, explainer)
     if not groups:
-        nothing_found(f"no {'duplicates' if suite.tests else 'tests'} in {source.path}")
+        note(f"no duplicates in {source.path}")
+    sys.exit(status)
 
 
 def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:

@@ -104,10 +104,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
+class _Console(Console):
+    """A console that leaves it to the program what happens if its reader leaves early."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise the BrokenPipeError again; rich would end the program with status 1."""
+        raise  # noqa: PLE0704 - rich calls this while it handles the error.
+
+
 def console() -> Console:
     """Return a rich console on stdout, which wraps lines only if stdout is a terminal."""
     width = None if _on_terminal() else _WIDE
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+    return _Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 @contextmanager

@@ -263,16 +263,44 @@ def test_command_prints_and_writes_the_groups(folder):
     assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])
 
 
-@pytest.mark.parametrize(
-    ("files", "line"),
-    [({}, "no tests in ."), ({"test_x.py": "def test_a(): f()"}, "no duplicates in .")],
-)
-def test_command_says_that_there_are_no_duplicates(folder, files, line):
-    for name, content in files.items():
-        (folder / name).write_text(content)
+def test_command_says_that_there_are_no_duplicates(folder):
+    (folder / "test_x.py").write_text("def test_a(): f()")
     result = invoke(".")
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", line + "\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no duplicates in .\n")
     assert json.loads(invoke(".", "--json").stdout)["groups"] == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--exit-zero"]])
+def test_a_path_without_tests_is_bad_input(folder, arguments):
+    (folder / "test_broken.py").write_text("(")
+    result = invoke(".", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    skipped, error = result.stderr.splitlines()
+    assert "test_broken.py" in skipped
+    assert error == "Error: no tests in ."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 1),
+        (["--fail-on", "exact"], 1),
+        (["--fail-on", "coverage, parametrize"], 1),
+        (["--fail-on", "coverage"], 0),
+        (["--exit-zero"], 0),
+        (["--exit-zero", "--fail-on", "exact"], 0),
+        (["--fail-on", "identical"], 2),
+        (["--fail-on", ""], 2),
+    ],
+    ids=str,
+)
+def test_the_exit_status_says_whether_there_are_duplicates(folder, arguments, status):
+    (folder / "test_x.py").write_text(LITERALS)
+    result = invoke(".", *arguments)
+    assert result.exit_code == status, result.stderr
+    assert ("identical:" in result.stdout) == (status < 2)
+    if status == 2:
+        assert "is not one of exact, parametrize, coverage" in result.stderr
 
 
 @pytest.mark.parametrize(

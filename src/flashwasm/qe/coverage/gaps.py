@@ -37,6 +37,8 @@ class Gap:
         nearest lines of the file.
     nearest_lines : list of int
         Lines that this test runs there.
+    untested : bool
+        True if no test runs any statement of the function.
     risk : float
         Product of the components.
     components : mapping of str to float
@@ -50,6 +52,7 @@ class Gap:
     lines: list[int]
     nearest_test: str | None
     nearest_lines: list[int]
+    untested: bool
     risk: float
     components: Mapping[str, float]
 
@@ -145,6 +148,7 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
                 lines=sorted({s.lineno for s in missed}),
                 nearest_test=nearest_test,
                 nearest_lines=nearest_lines,
+                untested=not any(s.lineno in covered for s in statements),
                 risk=math.prod(components.values()),
                 components=components,
             )
