@@ -14,6 +14,7 @@ from flashwasm.qe import collect
 from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
+from flashwasm.qe.duplicates.known_groups import group_fingerprints
 from flashwasm.qe.reports.sarif import duplicates_sarif
 
 
@@ -250,14 +251,16 @@ def test_command_prints_and_writes_the_groups(folder):
     document = json.loads(result.stdout)
     assert [group["tier"] for group in document["groups"]] == [1, 2]
     log = json.loads((folder / "out" / "x.sarif").read_text())
-    assert log == duplicates_sarif(find_duplicates(collect(folder).tests), folder)
+    found = find_duplicates(collect(folder).tests)
+    marked = list(zip(found, group_fingerprints(found), strict=True))
+    assert log == duplicates_sarif(marked, folder)
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     first = run["results"][0]
     assert (first["ruleId"], first["level"]) == ("identical-test", "warning")
     place = first["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "test_x.py", "uriBaseId": "ROOT"}
-    assert place["region"] == {"startLine": 15}
+    assert place["region"] == {"startLine": 15, "endLine": 17}
     assert len(first["relatedLocations"]) == 1
     rules = run["tool"]["driver"]["rules"]
     assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])

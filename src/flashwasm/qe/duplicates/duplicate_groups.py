@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["DuplicateGroup", "find_duplicates"]
+__all__ = ["KINDS", "DuplicateGroup", "find_duplicates"]
+
+# Names of the tiers, the most certain first.
+KINDS = ("exact", "parametrize", "coverage")
 
 # Cosine of character tf-idf from which the texts of tests with the same coverage count as similar.
 _SIMILAR_TEXT = 0.6
@@ -50,6 +53,11 @@ class DuplicateGroup:
     tests: list[CollectedTest]
     reason: str
     suggestion: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The tier's name: ``exact``, ``parametrize`` or ``coverage``."""
+        return KINDS[self.tier - 1]
 
 
 def find_duplicates(

@@ -1,0 +1,71 @@
+"""Fingerprints of findings: they stay the same while the code says the same, wherever it moves."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+
+__all__ = ["fingerprint", "normalized_source", "numbered"]
+
+# Number of hexadecimal digits: 80 bits tell a billion findings apart.
+_DIGITS = 20
+
+
+def fingerprint(kind: str, texts: Iterable[str]) -> str:
+    """Return the fingerprint of a finding.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the finding.
+    texts : iterable of str
+        What the finding is about. Their order does not matter.
+
+    Returns
+    -------
+    str
+        A number in hexadecimal digits.
+    """
+    whole = "\0".join([kind, *sorted(texts)])
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+
+
+def numbered(fingerprints: Iterable[str]) -> list[str]:
+    """Return fingerprints with numbers, so that of two equal findings each has one of its own.
+
+    Examples
+    --------
+    >>> numbered(["a", "b", "a"])
+    ['a:1', 'b:1', 'a:2']
+    """
+    seen: Counter[str] = Counter()
+    result = []
+    for one in fingerprints:
+        seen[one] += 1
+        result.append(f"{one}:{seen[one]}")
+    return result
+
+
+def normalized_source(source: str) -> str:
+    r"""Return a function's source without comments, docstring and formatting.
+
+    Examples
+    --------
+    >>> normalized_source("def test_sum( ): # Adds.\n    '''Add.'''\n    assert sum([1,2])==3")
+    'def test_sum():\n    assert sum([1, 2]) == 3'
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return " ".join(source.split())
+    for node in ast.walk(tree):
+        # A function needs a statement, so a docstring alone stays.
+        is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        if is_function and ast.get_docstring(node, clean=False) is not None and len(node.body) > 1:
+            node.body = node.body[1:]
+    return ast.unparse(tree)
