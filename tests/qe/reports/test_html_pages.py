@@ -58,7 +58,7 @@ class Reader(HTMLParser):
 
 def page_of(*arguments):
     result = CliRunner().invoke(main, [*map(str, arguments), "--html", "page.html"])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     return Reader(page)

@@ -64,8 +64,8 @@ def normalized_source(source: str) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return " ".join(source.split())
     for node in ast.walk(tree):
-        # A function needs a statement, so a docstring alone stays.
-        is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        if is_function and ast.get_docstring(node, clean=False) is not None and len(node.body) > 1:
-            node.body = node.body[1:]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            # A function needs a statement, so a docstring alone stays.
+            has_text = ast.get_docstring(node, clean=False) is not None and len(node.body) > 1
+            node.body = node.body[has_text:]
     return ast.unparse(tree)
