@@ -42,6 +42,7 @@ from flashwasm.qe.duplicates.known_groups import (
     wanted_tests,
     write_groups,
 )
+from flashwasm.qe.duplicates.patches import patch_of
 from flashwasm.qe.reports.html_pages import duplicates_page, write_page
 from flashwasm.qe.reports.sarif import duplicates_sarif
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
@@ -84,6 +85,12 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--sarif", metavar="F", type=FILE, help="Also write the findings to this SARIF 2.1.0 file."
 )
+@click.option(
+    "--patch",
+    is_flag=True,
+    help="Print a diff for `git apply` that puts parametrised tests in the place of those that "
+    "differ in literals only.",
+)
 @explain_option
 @html_option
 @format_options("text", "json", "github", "sarif")
@@ -102,6 +109,7 @@ def duplicates(
     form: str,
     fail_on: FailOn,
     *,
+    patch: bool,
     explain: bool,
     no_cache: bool,
 ) -> None:
@@ -141,7 +149,9 @@ def duplicates(
         write_atomically(sarif, [log.encode()])
     if html is not None:
         write_page(html, duplicates_page([group for group, _ in shown], source.path))
-    if form == "json":
+    if patch:
+        click.echo(patch_of((edit for group, _ in shown for edit in group.edits), root), nl=False)
+    elif form == "json":
         document = {
             "tests": len(suite.tests),
             "groups": [_json(group, mark, explainer) for group, mark in shown],

@@ -170,7 +170,7 @@ def test_equal_literals_share_one_parameter(folder):
     )
     (folder / "test_x.py").write_text(source)
     (group,) = find_duplicates(collect(folder).tests)
-    assert group.suggestion.splitlines()[1:] == [
+    assert group.suggestion.splitlines()[-2:] == [
         "def test_a(value):",
         "    assert f(value) == g(value, value=2)",
     ]

@@ -15,6 +15,7 @@ from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.duplicates.patches import Edit
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["KINDS", "DuplicateGroup", "find_duplicates"]
@@ -46,13 +47,17 @@ class DuplicateGroup:
     reason : str
         Reason why they are a group, in words.
     suggestion : str or None
-        Source of the parametrised test that could replace them, in tier 2 only.
+        Source of the parametrised test that could replace them, in tier 2 only. None if it is not
+        proven that it would do the same.
+    edits : tuple of Edit
+        Lines of the file that change if the suggestion replaces the tests.
     """
 
     tier: int
     tests: list[CollectedTest]
     reason: str
     suggestion: str | None = None
+    edits: tuple[Edit, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -95,14 +100,10 @@ def find_duplicates(
         if len(set(differing)) > _MOST_PARAMETERS:
             continue
         where = "literal differs" if len(differing) == 1 else "literals differ"
-        groups.append(
-            DuplicateGroup(
-                2,
-                [b.test for b in alike],
-                f"only {len(differing)} {where}",
-                parametrized(alike),
-            )
-        )
+        found = parametrized(alike)
+        suggestion, edits = (None, ()) if found is None else (found.text, found.edits)
+        reason = f"only {len(differing)} {where}"
+        groups.append(DuplicateGroup(2, [b.test for b in alike], reason, suggestion, edits))
     if coverage is not None:
         known = {frozenset(t.nodeid for t in group.tests) for group in groups}
         groups += [
@@ -125,8 +126,8 @@ def _grouped(
 
 def _differing(bodies: Sequence[FunctionBody]) -> list[tuple[str, ...]]:
     """Return, for each place where the literals of some bodies differ, the literals there."""
-    places = zip(*(body.literals for body in bodies), strict=True)
-    return [values for values in places if len(set(values)) > 1]
+    sources = [[literal.source for literal in body.literals] for body in bodies]
+    return [values for values in zip(*sources, strict=True) if len(set(values)) > 1]
 
 
 def _same_coverage(
