@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import re
-import sys
 import tokenize
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -73,23 +72,26 @@ def render(layout: str | Bracketed, indent: str, length: int, end: str = "") -> 
 
 
 def literal_layout(source: str) -> str | Bracketed:
-    """Return the layout of a literal as it was written."""
-    text = joined_lines(source, sys.maxsize, range(sys.maxsize))
-    if "\n" in text:
-        return text
+    """Return the layout of a literal; one with a comment or a text of several lines stays."""
+    # In brackets, the end of a line does not end the literal.
+    joined = list(_statements(f"({source})", keep_commas=False))
+    if len(joined) != 1:
+        return source
+    text = joined[0][2][1:-1]
     node = ast.parse(text, mode="eval").body
-    several = isinstance(node, ast.Tuple) and len(node.elts) > 1
-    in_brackets = text[0] in _OPENING and text[-1] in _CLOSING
-    if isinstance(node, (ast.List, ast.Set, ast.Tuple)) and node.elts and in_brackets:
-        if several or not isinstance(node, ast.Tuple):
-            items = [literal_layout(_segment(text, item)) for item in node.elts]
-            return Bracketed(text[0], items, text[-1])
-        # A tuple of one keeps its comma.
+    if text[0] not in _OPENING or text[-1] not in _CLOSING:
         return text
+    # Black keeps a comma before the closing bracket, and each item on a line of its own then.
+    is_open = text[-2] == "," or text[-3:-1] == ", "
+    if isinstance(node, (ast.List, ast.Set, ast.Tuple)) and node.elts:
+        if isinstance(node, ast.Tuple) and len(node.elts) == 1:
+            return text
+        items = [literal_layout(_segment(text, item)) for item in node.elts]
+        return Bracketed(text[0], items, text[-1], is_open)
     if isinstance(node, ast.Dict) and node.keys:
         pairs = zip(node.keys, node.values, strict=True)
         written = [f"{_segment(text, k)}: {_segment(text, v)}" for k, v in pairs if k is not None]
-        return Bracketed("{", list(written), "}")
+        return Bracketed("{", list(written), "}", is_open)
     return text
 
 
@@ -130,14 +132,17 @@ def joined_lines(text: str, length: int, edited: Container[int]) -> str:
     return "\n".join(lines)
 
 
-def _statements(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield the first and last line of each statement that may be joined, and its one line."""
+def _statements(text: str, *, keep_commas: bool = True) -> Iterator[tuple[int, int, str]]:
+    """Yield the first and last line of each statement that may be joined, and its one line.
+
+    A statement with a comma before a closing bracket may not be joined, if commas are kept.
+    """
     tokens: list[tokenize.TokenInfo] = []
     skipped = {tokenize.INDENT, tokenize.DEDENT, tokenize.NL, tokenize.ENCODING}
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type in {tokenize.NEWLINE, tokenize.ENDMARKER}:
-                if tokens and (joined := _joined(tokens)) is not None:
+                if tokens and (joined := _joined(tokens, keep_commas=keep_commas)) is not None:
                     yield tokens[0].start[0], tokens[-1].end[0], joined
                 tokens = []
             elif token.type == tokenize.COMMENT and not tokens:
@@ -148,7 +153,7 @@ def _statements(text: str) -> Iterator[tuple[int, int, str]]:
         return
 
 
-def _joined(tokens: list[tokenize.TokenInfo]) -> str | None:
+def _joined(tokens: list[tokenize.TokenInfo], *, keep_commas: bool) -> str | None:
     """Return the tokens of a statement on one line; None if it has to stay as it is."""
     parts: list[str] = []
     for before, token in zip([None, *tokens], tokens, strict=False):
@@ -158,7 +163,7 @@ def _joined(tokens: list[tokenize.TokenInfo]) -> str | None:
         if before is None:
             parts.append(token.string)
             continue
-        if token.string in _CLOSING and before.string == ",":
+        if keep_commas and token.string in _CLOSING and before.string == ",":
             return None
         if before.end[0] == token.start[0]:
             parts.append(" " * (token.start[1] - before.end[1]))

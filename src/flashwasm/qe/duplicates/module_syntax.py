@@ -75,13 +75,21 @@ class ModuleSyntax:
 
     @cached_property
     def lines(self) -> list[str] | None:
-        """Lines of the file as Python counts them; None if it is not UTF-8 or mixes line ends."""
+        """Lines of the file as Python counts them; None if these may be others than an editor's.
+
+        So it is if the file is not UTF-8, begins with a byte order mark, or mixes line ends.
+        """
         try:
             text = self._content.decode()
         except UnicodeDecodeError:
             return None
         plain = text.replace("\r\n", "\n") if "\r\n" in text else text
-        mixed = "\r" in plain or "\f" in plain or ("\r\n" in text and re.search(r"(?<!\r)\n", text))
+        mixed = (
+            text[:1] == "\ufeff"
+            or "\r" in plain
+            or "\f" in plain
+            or ("\r\n" in text and re.search(r"(?<!\r)\n", text))
+        )
         return None if mixed else plain.split("\n")
 
     @property

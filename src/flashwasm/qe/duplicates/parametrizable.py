@@ -30,7 +30,6 @@ _MARKS_BY_NAME = {
     "order",
     "vcr",
 }
-_PATCHERS = ("unittest.mock.patch", "mock.patch")
 # Functions that see the local variables of their caller, its code or its references.
 _INTROSPECTION = {
     "_getframe",
@@ -236,11 +235,9 @@ def _literals_can_be_values(bodies: Sequence[FunctionBody]) -> bool:
 
 
 def _is_known_decorator(module: ModuleSyntax, decorator: ast.expr) -> bool:
-    """Return True for a mark of pytest that no plugin ties to a name, and for mock's patches."""
+    """Return True for a mark of pytest that no plugin ties to a name."""
     mark = _mark_name(module, decorator)
-    if mark is not None:
-        return mark not in _MARKS_BY_NAME
-    return _meaning(module, decorator).startswith(_PATCHERS)
+    return mark is not None and mark not in _MARKS_BY_NAME
 
 
 def _mark_name(module: ModuleSyntax, decorator: ast.expr) -> str | None:

@@ -237,22 +237,37 @@ def _new_import(module: ModuleSyntax) -> list[Edit]:
             break
         imports.append(node)
     if not imports:
-        after = body[0].end_lineno or 1 if ast.get_docstring(module.tree, clean=False) else 0
-        return [
-            Edit(
-                module.path,
-                after + 1,
-                after,
-                ("", "import pytest") if after else ("import pytest", "", ""),
-            )
-        ]
-    own = [node for node in imports if not _is_standard(node)]
+        return [_first_import(module)]
+    own = _first_block([node for node in imports if not _is_standard(node)])
     later = [n for n in own if isinstance(n, ast.ImportFrom) or n.names[0].name > "pytest"]
     if later:
         line = later[0].lineno
         return [Edit(module.path, line, line - 1, ("import pytest",))]
-    line = (imports[-1].end_lineno or 1) + 1
+    line = ((own or imports)[-1].end_lineno or 1) + 1
     return [Edit(module.path, line, line - 1, ("import pytest",) if own else ("", "import pytest"))]
+
+
+def _first_import(module: ModuleSyntax) -> Edit:
+    """Return the edit of a file without imports: below its docstring or its first comments."""
+    lines, first = module.lines or [], 0
+    if ast.get_docstring(module.tree, clean=False) is not None:
+        first = module.tree.body[0].end_lineno or 1
+    else:
+        head = next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
+        # Comments right above a test belong to the test.
+        first = head if not lines[head].strip() else 0
+    new = ("", "import pytest") if first else ("import pytest", "", "")
+    return Edit(module.path, first + 1, first, new)
+
+
+def _first_block(imports: list[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
+    """Return the imports before the first blank line between imports."""
+    block = imports[:1]
+    for node in imports[1:]:
+        if node.lineno > (block[-1].end_lineno or 0) + 1:
+            break
+        block.append(node)
+    return block
 
 
 def _is_standard(node: ast.Import | ast.ImportFrom) -> bool:

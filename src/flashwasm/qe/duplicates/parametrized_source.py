@@ -62,7 +62,9 @@ def parametrized_lines(
     above = lines[span_of(first)[0] - 1 : node.lineno - 1]
     above = above[: len(above) - len(decorators)]
     cases = _cases(bodies, columns, indent, length)
-    return [*above, *cases, *decorators, *header, *_body(bodies, columns, indent, length)]
+    whole = [*above, *cases, *decorators, *header, *_body(bodies, columns, indent, length)]
+    # The text of a literal may have several lines.
+    return "\n".join(whole).split("\n")
 
 
 def span_of(body: FunctionBody) -> tuple[int, int]:
@@ -215,7 +217,10 @@ def _edited(body: FunctionBody, whole: Place, edits: Mapping[Place, str]) -> tup
     for place in sorted(edits):
         if not whole[:2] <= place[:2] < whole[2:]:
             continue
-        text += _text(body, line, column, *place[:2]) + edits[place]
+        text += _text(body, line, column, *place[:2])
+        # Python allows `1if x` and `return"x"`, where a name needs a blank.
+        text += " " * text[-1:].isalnum() + edits[place]
+        text += " " * _text(body, *place[2:], *whole[2:])[:1].isalnum()
         edited.add(text.count("\n") + 1)
         line, column = place[2:]
     return text + _text(body, line, column, *whole[2:]), edited

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import os
 import warnings
@@ -58,18 +57,17 @@ def patch_of(edits: Iterable[Edit], root: Path) -> str:
         new = list(old)
         for edit in sorted(own, key=lambda edit: (edit.first, edit.last), reverse=True):
             new[edit.first - 1 : edit.last] = [line + ending for line in edit.lines]
-        if _is_python("\n".join(new)):
+        if _is_python("\n".join(new).encode()):
             parts += _diff(old, new, Path(os.path.relpath(path, root)).as_posix())
     return "".join(parts)
 
 
-def _is_python(text: str) -> bool:
-    """Return True if a text compiles; nothing of it is executed."""
+def _is_python(source: bytes) -> bool:
+    """Return True if the content of a file compiles; nothing of it is executed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(text, "<suggestion>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            compile(text, "<suggestion>", "exec", dont_inherit=True)
+            compile(source, "<suggestion>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
