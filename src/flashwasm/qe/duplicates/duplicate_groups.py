@@ -11,6 +11,7 @@ import numpy as np
 
 from flashwasm.qe.duplicates.function_body import FunctionBody, read_bodies
 from flashwasm.qe.duplicates.parametrization import parametrized
+from flashwasm.qe.duplicates.same_meaning import meaning_of
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class DuplicateGroup:
     ----------
     tier : int
         Certainty. 1: the bodies are the same. 2: they are the same except for literals. 3: the
-        tests run the same lines, and their texts are similar.
+        tests run the same lines, use the same names, and their texts are similar.
     tests : list of CollectedTest
         Two tests or more.
     reason : str
@@ -157,9 +158,14 @@ def _same_coverage(
     groups = []
     for equal in sets:
         cosines = terms.between([at[test.nodeid] for test in equal])
+        meanings = [meaning_of(test.source) for test in equal]
         left = list(range(len(equal)))
         while left:
-            near = [i for i in left if cosines[left[0], i] >= _SIMILAR_TEXT]
+            near = [
+                i
+                for i in left
+                if cosines[left[0], i] >= _SIMILAR_TEXT and meanings[left[0]].agrees(meanings[i])
+            ]
             left = [i for i in left if i not in near and i != left[0]]
             if len(near) > 1:
                 least = float(np.min(cosines[near[0], near]))

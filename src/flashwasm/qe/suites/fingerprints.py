@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 
-__all__ = ["fingerprint", "normalized_source", "numbered"]
+__all__ = ["fingerprint", "normalized_source", "numbered", "parsed_without_docstrings"]
 
 # Number of hexadecimal digits: 80 bits tell a billion findings apart.
 _DIGITS = 20
@@ -57,15 +57,21 @@ def normalized_source(source: str) -> str:
     >>> normalized_source("def test_sum( ): # Adds.\n    '''Add.'''\n    assert sum([1,2])==3")
     'def test_sum():\n    assert sum([1, 2]) == 3'
     """
+    tree = parsed_without_docstrings(source)
+    return " ".join(source.split()) if tree is None else ast.unparse(tree)
+
+
+def parsed_without_docstrings(source: str) -> ast.Module | None:
+    """Return the tree of a function's source without docstrings; None if it cannot be parsed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return " ".join(source.split())
+        return None
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             # A function needs a statement, so a docstring alone stays.
             has_text = ast.get_docstring(node, clean=False) is not None and len(node.body) > 1
             node.body = node.body[has_text:]
-    return ast.unparse(tree)
+    return tree
