@@ -440,6 +440,15 @@ APART = {
             def test_a(self): assert 1 and len
             def test_b(self): assert 2 and len
         """,
+    "cases that the file generates": """
+        def pytest_generate_tests(metafunc): metafunc.parametrize("value", [1])
+        def test_a(): assert 1
+        def test_b(): assert 2
+        """,
+    "the variable with the name of the test": both(
+        "    assert os.environ['PYTEST_CURRENT_TEST'] == 'a'",
+        "    assert os.environ['PYTEST_CURRENT_TEST'] == 'b'",
+    ),
     "local variables": both("    assert len(locals()) < 1", "    assert len(locals()) < 2"),
     "evaluated code": both("    exec('x = 1')", "    exec('x = 2')"),
     "a test that is called": """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.literal_marking import FunctionNode
 
-__all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope", "scope_names"]
+__all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope"]
 
 # pytest's own fixtures, which mean the same in every file.
 BUILTIN_FIXTURES = {
@@ -72,6 +72,7 @@ class ModuleSyntax:
             self.tree = ast.parse(self._content)
         # New names of tests that suggestions for this file have taken already.
         self.claimed: set[tuple[Scope, str]] = set()
+        self._bound: dict[Scope, Counter[str]] = {}
 
     @cached_property
     def lines(self) -> list[str] | None:
@@ -111,6 +112,26 @@ class ModuleSyntax:
         """Classes of the module's body, by name."""
         return {node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}
 
+    def bound(self, scope: Scope) -> Counter[str]:
+        """Return how often each name is bound in the body of the module or of a class of it."""
+        if scope not in self._bound:
+            self._bound[scope] = _scope_names(scope)
+        return self._bound[scope]
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        """What the names mean that the module's body imports: ``mark`` is ``pytest.mark``."""
+        meanings = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    top = alias.name.partition(".")[0]
+                    meanings[alias.asname or top] = alias.name if alias.asname else top
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                for alias in node.names:
+                    meanings[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        return meanings
+
     @cached_property
     def identifiers(self) -> Counter[str]:
         """Number of times that each name, attribute and string stands in the file.
@@ -149,7 +170,7 @@ class ModuleSyntax:
         return fixtures
 
 
-def scope_names(scope: Scope) -> Counter[str]:
+def _scope_names(scope: Scope) -> Counter[str]:
     """Return the number of times that each name is bound in the body of a module or class."""
     names: Counter[str] = Counter()
     for node in _own_nodes(scope):

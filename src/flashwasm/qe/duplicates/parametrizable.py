@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, scope_names
+from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.function_body import FunctionBody
@@ -45,7 +45,7 @@ _INTROSPECTION = {
     "locals",
     "vars",
 }
-_NAME_OF_TEST = {"name", "__name__", "nodeid", "originalname", "PYTEST_CURRENT_TEST"}
+_NAME_OF_TEST = {"name", "__name__", "nodeid", "originalname"}
 _SETUP = ("setup_method", "teardown_method", "setup_function", "teardown_function")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -65,6 +65,7 @@ def can_be_one_test(bodies: Sequence[FunctionBody]) -> bool:
     scope = first.scope
     return (
         scope is not None
+        and "pytest_generate_tests" not in module.bound(module.tree)
         and _is_plain_class(module, scope)
         and _have_names_of_their_own(bodies, scope)
         and _run_in_the_same_classes(bodies)
@@ -103,7 +104,7 @@ def _is_plain_class(module: ModuleSyntax, scope: Scope) -> bool:
         for base in bases:
             if base == "object":
                 continue
-            if base not in module.classes or scope_names(module.tree)[base] != 1:
+            if base not in module.classes or module.bound(module.tree)[base] != 1:
                 return False
             waiting.append(module.classes[base])
     return True
@@ -111,7 +112,8 @@ def _is_plain_class(module: ModuleSyntax, scope: Scope) -> bool:
 
 def _have_names_of_their_own(bodies: Sequence[FunctionBody], scope: Scope) -> bool:
     """Return True if each test is bound once, under its name, and nothing else names it."""
-    names, module = scope_names(scope), bodies[0].module
+    module = bodies[0].module
+    names = module.bound(scope)
     return all(
         names[name] == 1 and not module.identifiers[name] and name not in module.conftest_names
         for name in (body.node.name for body in bodies)
@@ -189,11 +191,11 @@ def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> b
         for n in (*ast.walk(scope), *module.tree.body)
         if isinstance(n, _FUNCTIONS) and n.name in _SETUP
     ]
-    around: list[ast.AST] = [node, *_fixtures_of(module, node), *setups]
-    for one in around:
+    for one in (node, *_fixtures_of(module, node), *setups):
         words = set(_words(one))
-        asks = words & {"node", "function", "method"} or "PYTEST_CURRENT_TEST" in words
-        if asks and words & _NAME_OF_TEST:
+        # Fixtures and tests ask `request` for the test, and set-ups get it as an argument.
+        asks = "request" in words or one.name in _SETUP
+        if (asks and words & _NAME_OF_TEST) or "PYTEST_CURRENT_TEST" in words:
             return True
     return bool(set(_words(node)) & _INTROSPECTION)
 
@@ -250,21 +252,7 @@ def _meaning(module: ModuleSyntax, decorator: ast.expr) -> str:
     """Return a decorator's dotted name with what the module has imported in the first place."""
     target = decorator.func if isinstance(decorator, ast.Call) else decorator
     parts = ast.unparse(target).split(".")
-    return ".".join([_imports(module).get(parts[0], ""), *parts[1:]])
-
-
-def _imports(module: ModuleSyntax) -> dict[str, str]:
-    """Return what the names mean that the body of a module imports."""
-    meanings = {}
-    for node in module.tree.body:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                top = alias.name.partition(".")[0]
-                meanings[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            for alias in node.names:
-                meanings[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    return meanings
+    return ".".join([module.imports.get(parts[0], ""), *parts[1:]])
 
 
 def _own(node: FunctionNode) -> Iterator[ast.AST]:

@@ -13,7 +13,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
-from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax, scope_names
+from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
 from flashwasm.qe.duplicates.parametrizable import can_be_one_test
 from flashwasm.qe.duplicates.parametrized_source import parametrized_lines, span_of
 from flashwasm.qe.duplicates.patches import Edit
@@ -72,7 +72,7 @@ def parametrized(bodies: Sequence[FunctionBody]) -> Parametrized | None:
     if imported is None:
         return None
     columns = _columns(bodies)
-    name = _name(bodies, set(scope_names(first.scope)) | _claimed(bodies))
+    name = _name(bodies, set(module.bound(first.scope)) | _claimed(bodies))
     lines = parametrized_lines(bodies, name, columns)
     if lines is None or not _means(lines, _expected(first, name, columns)):
         return None
@@ -93,7 +93,7 @@ def _columns(bodies: Sequence[FunctionBody]) -> dict[str, list[int]]:
     stands there: the two would then be one object.
     """
     first, module = bodies[0], bodies[0].module
-    taken = _names_in(first.definition) | set(scope_names(module.tree)) | set(module.fixtures)
+    taken = _names_in(first.definition) | set(module.bound(module.tree)) | set(module.fixtures)
     taken |= BUILTIN_FIXTURES | _PLUGIN_FIXTURES | module.conftest_names | set(keyword.kwlist)
     keywords = _keywords(first.node)
     columns: dict[str, list[int]] = {}
@@ -210,7 +210,7 @@ def _removal(body: FunctionBody) -> Edit:
 
 def _import_of_pytest(module: ModuleSyntax) -> list[Edit] | None:
     """Return the edit that imports pytest: none if it is imported, None if its name is taken."""
-    bindings = scope_names(module.tree)["pytest"]
+    bindings = module.bound(module.tree)["pytest"]
     plain = [
         alias
         for node in module.tree.body
