@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from flashwasm.cli.exit_status import FailOn, findings_options
-from flashwasm.cli.input import read_stdin
+from flashwasm.cli.failure_reports import (
+    beside_failures,
+    failure_files_argument,
+    read_reports,
+)
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
@@ -23,35 +26,21 @@ from flashwasm.cli.output import (
     print_table,
     shared_json,
 )
-from flashwasm.errors import ShapeError
+from flashwasm.qe.defects.defect_verdict import DefectMatch, Status
 from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
-from flashwasm.qe.defects.failure_files import (
-    FailureFile,
-    TestFailure,
-    read_failure_file,
-)
-from flashwasm.qe.defects.failure_library import (
-    DefectMatch,
-    FailureLibrary,
-)
+from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
+
+if TYPE_CHECKING:
+    from flashwasm.qe.defects.failure_files import FailureFile, TestFailure
 
 __all__ = ["defects"]
 
 # The kinds of findings: the statuses of a match, and the only kind of `cluster`.
-_STATUSES = ("new", "known", "regressed", "perhaps")
+_STATUSES = get_args(Status)
 _FAILURE = "failure"
-# A file of this many bytes or more is not read to see if it is blank.
-_BLANK_AT_MOST = 1 << 16
 
-_files_argument = click.argument(
-    "files",
-    metavar="TRACEBACK|REPORT|-...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, allow_dash=True, path_type=Path),
-)
 _library_option = click.option(
     "--library",
     required=True,
@@ -70,7 +59,7 @@ def defects() -> None:
 
 
 @defects.command()
-@_files_argument
+@failure_files_argument
 @_library_option
 @explain_option
 @json_option
@@ -80,17 +69,20 @@ def match(
 ) -> None:
     """Say which failures are new, which are known, and which are regressions.
 
-    A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
-    pytest-reportlog, the output of pytest or unittest, or one traceback.
+    A failure is known if the same function of the product raised it, or if its test failed with the
+    same message and so did most tests that the defect has failed. It is perhaps of a defect if less
+    is the same, or if several defects fit. A regression is a failure of a defect that was resolved.
+    A file is JUnit XML, a log of pytest-reportlog, the output of pytest or unittest, or one
+    traceback.
 
     Exit status: 0 no failure, 1 failures, 2 bad usage or bad input. The kinds of --fail-on are
-    statuses: with --fail-on new,regressed, failures of known defects are let pass.
+    statuses: with --fail-on new,regressed,perhaps, failures of known defects are let pass.
     """
     known = FailureLibrary(library)
-    read = _read(files)
+    read = read_reports(files)
     failures = read.failures
-    matches = [known.match(one.failure) for one in failures]
-    status = fail_on.decide(_kinds(read, (found.status for found in matches)))
+    matches = known.match_all(failures)
+    code = fail_on.decide(_kinds(read, (found.status for found in matches)))
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
     pairs = list(zip(failures, matches, strict=True))
@@ -101,11 +93,16 @@ def match(
                 "library": str(library),
                 "missing": known.missing,
                 "failures": documents,
-                **_said(read),
+                "counts": {
+                    status: sum(found.status == status for found in matches)
+                    for status in get_args(Status)
+                },
+                **beside_failures(read),
             }
         )
     elif explainer is None:
-        print_table(("status", "test", "defect", "why"), [_row(*pair) for pair in pairs])
+        rows = [_row(*pair) for pair in pairs]
+        print_table(("status", "test", "defect", "why"), rows, prose=("defect", "why"))
     else:
         for one, found in pairs:
             click.echo("  ".join(_row(one, found)))
@@ -115,11 +112,11 @@ def match(
         note(_nothing_in(files))
     elif all(found.status == "new" for found in matches):
         note("no failure is of a defect in the library")
-    sys.exit(status)
+    sys.exit(code)
 
 
 @defects.command()
-@_files_argument
+@failure_files_argument
 @html_option
 @explain_option
 @json_option
@@ -131,7 +128,7 @@ def cluster(
 
     Exit status: 0 no failure, 1 failures, 2 bad usage or bad input.
     """
-    read = _read(files)
+    read = read_reports(files)
     failures = read.failures
     status = fail_on.decide(_kinds(read, [_FAILURE] * len(failures)))
     clusters = cluster_failures([one.failure for one in failures])
@@ -142,7 +139,7 @@ def cluster(
         echo_json(
             {
                 "failures": len(failures),
-                **_said(read),
+                **beside_failures(read),
                 "clusters": [
                     {
                         "reason": group.reason,
@@ -169,7 +166,7 @@ def cluster(
 
 
 @defects.command()
-@_files_argument
+@failure_files_argument
 @_library_option
 @click.option("--name", required=True, help="Name of the defect that caused these failures.")
 @click.option(
@@ -187,22 +184,22 @@ def learn(
     as_json: bool,
 ) -> None:
     """Add failures to a defect of the library; make the library if it does not exist."""
-    read = _read(files)
+    read = read_reports(files)
     failures = read.failures
     if not failures:
         nothing_found(_nothing_in(files))
     known = FailureLibrary(library, create=True)
-    added = known.learn(name, [f.failure for f in failures], resolved=resolved, note=remark)
+    added = known.learn(name, failures, resolved=resolved, note=remark)
     if as_json:
         document = {"library": str(library), "defect": name, "added": added, "defects": len(known)}
-        echo_json(document | _said(read))
+        echo_json(document | beside_failures(read))
     else:
         click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
 
 
 def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:
     """Return the cells of a failure's row in the table of matches."""
-    defect = "-" if found.status == "new" else str(found.defect)
+    defect = "-" if found.status == "new" else " or ".join([str(found.defect), *found.others])
     note = f" [{found.note}]" if found.note else ""
     return found.status, one.test or "-", defect, found.evidence + note
 
@@ -222,53 +219,6 @@ def _shared(
     """Return the names and lines that the first and the last failure of a group share."""
     first, last = (failures[group.members[i]].failure.text for i in (0, -1))
     return explainer.explain(first, last)
-
-
-def _read(files: tuple[Path, ...]) -> FailureFile:
-    """Read all files in their order, and name on stderr flaky tests and what could not be read."""
-    each = [_read_one(file) for file in files]
-    named = [f"{path}: {line}" for path, one in zip(files, each, strict=True) for line in one.notes]
-    counts = [one.counted for one in each if one.counted is not None]
-    whole = FailureFile(
-        failures=[failure for one in each for failure in one.failures],
-        flaky=[test for one in each for test in one.flaky],
-        counted=sum(counts) if counts else None,
-        notes=named,
-    )
-    for line in whole.notes:
-        note(line)
-    if whole.flaky:
-        note(f"{len(whole.flaky)} flaky, passed at a later attempt: {', '.join(whole.flaky)}")
-    return whole
-
-
-def _said(read: FailureFile) -> dict[str, Any]:
-    """Return what the files say beside failures, for JSON."""
-    return {
-        "flaky": len(read.flaky),
-        "flaky_tests": read.flaky,
-        "counted": read.counted,
-        "notes": read.notes,
-    }
-
-
-def _read_one(file: Path) -> FailureFile:
-    """Read the failures of a file, or of stdin for "-"."""
-    if str(file) != "-":
-        return _not_empty(file, read_failure_file(file))
-    with tempfile.TemporaryDirectory() as folder:
-        # A report is read more than once from its start, which stdin does not allow.
-        kept = Path(folder, "stdin")
-        kept.write_bytes(read_stdin())
-        return _not_empty(kept, read_failure_file(kept))
-
-
-def _not_empty(file: Path, read: FailureFile) -> FailureFile:
-    """Return what was read; refuse a blank file, which does not say that all tests passed."""
-    blank = file.stat().st_size < _BLANK_AT_MOST and not file.read_bytes().strip()
-    if blank:
-        raise ShapeError(f"{file.name} is empty; expected a report or a traceback")
-    return read
 
 
 def _kinds(read: FailureFile, statuses: Iterable[str]) -> list[str]:

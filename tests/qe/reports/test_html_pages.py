@@ -68,7 +68,7 @@ def test_the_page_of_duplicates(folder):
     page = page_of("duplicates", folder)
     assert "test_x.py::test_a" in page.text
     assert "the same body: 1" in page.text
-    assert "f('<script>alert(1)</script>', value)" in page.text
+    assert 'f("<script>alert(1)</script>", value)' in page.text
     assert page.tags.count("details") == 2
 
 

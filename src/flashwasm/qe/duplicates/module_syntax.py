@@ -120,7 +120,7 @@ class ModuleSyntax:
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """What the names mean that the module's body imports: ``mark`` is ``pytest.mark``."""
+        """Meanings of the names that the module's body imports: ``mark`` is ``pytest.mark``."""
         meanings = {}
         for node in self.tree.body:
             if isinstance(node, ast.Import):

@@ -1,0 +1,243 @@
+"""The collector: from the outlines of a suite's files to the tests that pytest would collect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.suites.foreign_classes import (
+    adds_no_tests,
+    gives_constructor,
+    is_abstract_base,
+)
+from flashwasm.qe.suites.module_outline import (
+    Alias,
+    Binding,
+    CallResult,
+    ClassName,
+    ClassOutline,
+    FunctionSpan,
+    ImportedName,
+)
+from flashwasm.qe.suites.name_resolution import (
+    Definition,
+    Lineage,
+    Meaning,
+    NameResolver,
+)
+from flashwasm.qe.suites.suite import CollectedTest
+from flashwasm.qe.suites.unfollowed_parts import UnfollowedParts
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
+    from flashwasm.qe.suites.pytest_settings import PytestSettings
+    from flashwasm.qe.suites.source_files import Skipped
+
+__all__ = ["Collector"]
+
+# An import with one of these in its text may be that of a TestCase.
+_LIKE_A_TEST = ("test", "case", "suite")
+
+
+class Collector:
+    """Collects the node ids of each test function.
+
+    Parameters
+    ----------
+    modules : ModuleReader
+        Reader of the suite's files.
+    settings : PytestSettings
+        Settings of pytest.
+    """
+
+    def __init__(self, modules: ModuleReader, settings: PytestSettings) -> None:
+        self._modules = modules
+        self._settings = settings
+        self._names = NameResolver(modules)
+        # The key is the place that defines a function, so classes that inherit it share its entry.
+        self._found: dict[tuple[ParsedModule, str, int], tuple[Definition, list[str]]] = {}
+        self._unfollowed = UnfollowedParts(self._names, settings)
+
+    def add_module(self, module: ParsedModule) -> None:
+        """Add the tests that pytest collects from a file."""
+        outline = module.outline
+        if outline.is_test is False:
+            return
+        prefix = module.path.relative_to(self._settings.root).as_posix()
+        bases = {base.partition(".")[0] for one in outline.classes.values() for base in one.bases}
+        for name, binding in outline.names.items():
+            if name not in outline.deleted and self._is_followed(module, name, binding, bases):
+                listed = self._add(module, name, self._names.follow(module, binding), prefix)
+                if listed and name in outline.conditional:
+                    self._unfollowed.add_condition(module, outline.conditional[name])
+        for unfollowed in outline.unfollowed:
+            self._unfollowed.add(module, unfollowed.line, unfollowed.reason)
+        for star, line in outline.stars:
+            self._add_star(module, star, line, prefix)
+
+    def tests(self) -> list[CollectedTest]:
+        """Return an entry for each function, in the order in which they were found."""
+        entries = []
+        for definition, ids in self._found.values():
+            span, module = definition.outline, definition.module
+            if isinstance(span, FunctionSpan):
+                source = module.source(span)
+                entries.append(
+                    CollectedTest(ids[0], module.path, span.line, source, tuple(ids[1:]))
+                )
+        return entries
+
+    def skipped(self) -> list[Skipped]:
+        """Return what could not be followed, in the order in which it was met."""
+        return self._unfollowed.skipped()
+
+    def _is_followed(
+        self, module: ParsedModule, name: str, binding: Binding, bases: set[str]
+    ) -> bool:
+        """Return True if a name of a module may be that of tests."""
+        if isinstance(binding, ClassName) or self._is_named(name):
+            return True
+        if isinstance(binding, CallResult):
+            # A call may turn a class that the file defines into another one, of any name.
+            names = [module.outline.names.get(one) for one in binding.arguments]
+            return any(isinstance(one, ClassName) for one in names)
+        if isinstance(binding, Alias):
+            first = binding.target.partition(".")[0]
+            return isinstance(module.outline.names.get(first), ClassName)
+        if not isinstance(binding, ImportedName):
+            return False
+        # An imported TestCase of any name is collected. Reading every imported file to find those
+        # would take long, so a hint is needed: a name, a use as a base, or the place of the file.
+        text = f"{binding.module} {name}".lower()
+        if name in bases or any(word in text for word in _LIKE_A_TEST):
+            return True
+        path = self._modules.locate(module.path.parent, binding.module)
+        return path is not None and path.parent == module.path.parent
+
+    def _is_named(self, name: str) -> bool:
+        """Return True if a function or a class of this name is a test."""
+        return self._settings.is_function(name) or self._settings.is_class(name)
+
+    def _add_star(self, module: ParsedModule, star: str, line: int, prefix: str) -> None:
+        """Add the tests that ``from star import *`` brings into a module."""
+        source = self._names.star(module, star)
+        if source is None:
+            if not adds_no_tests(f"{star}."):
+                self._unfollowed.add(module, line, f"{star} is not in the suite")
+            return
+        for name in self._names.exported(source):
+            meaning = self._names.meaning(source, name)
+            # The file that makes a test by a call says so, if it is one of the suite.
+            if name not in module.outline.names and isinstance(meaning, Definition):
+                self._add(module, name, meaning, prefix)
+
+    def _add(self, module: ParsedModule, name: str, meaning: Meaning, prefix: str) -> bool:
+        """Add what a name of a module means; return True if it is a test or a class of tests."""
+        if not isinstance(meaning, Definition):
+            self._unfollowed.add_name(module, name, meaning)
+            return False
+        imported = meaning.module is not module and "::" not in prefix
+        if imported and not self._settings.collect_imported_tests:
+            return False
+        if isinstance(meaning.outline, ClassOutline):
+            return self._add_class(meaning, name, prefix)
+        if self._settings.is_function(name):
+            self._add_function(meaning, f"{prefix}::{name}")
+            return True
+        return False
+
+    def _add_class(self, definition: Definition, name: str, prefix: str) -> bool:
+        """Add the tests of a class, inherited ones too; return True if pytest collects it.
+
+        The node id of the class is ``prefix::name``.
+        """
+        lineage = self._names.lineage(definition)
+        outlines = [one.outline for one in lineage.classes if isinstance(one.outline, ClassOutline)]
+        if not self._is_collected(name, outlines, lineage):
+            self._unfollowed.add_doubtful_class(definition, name, lineage)
+            return False
+        self._unfollowed.add_class(name, lineage)
+        class_id = f"{prefix}::{name}"
+        seen: set[str] = set()
+        listed = False
+        for ancestor, outline in zip(lineage.classes, outlines, strict=True):
+            for member, binding in outline.names.items():
+                if member in seen or not self._is_member(member, binding):
+                    continue
+                module = ancestor.module
+                meaning = self._names.follow(module, binding, owner=outline.name)
+                if lineage.is_test_case:
+                    added = self._add_method(module, member, meaning, class_id)
+                elif isinstance(meaning, Definition) and meaning.outline in outlines:
+                    added = False  # A class inside itself has no end.
+                else:
+                    added = self._add(module, member, meaning, class_id)
+                listed |= added
+                if added and member in outline.conditional:
+                    self._unfollowed.add_condition(module, outline.conditional[member])
+            seen.update(outline.names)
+        if lineage.is_test_case and not listed:
+            self._add_run_test(lineage, class_id)
+        return True
+
+    def _is_member(self, name: str, binding: Binding) -> bool:
+        """Return True if a name of a class may be that of a test, or of a class of tests."""
+        named = name.startswith("test") or self._is_named(name)
+        return named or isinstance(binding, ClassName)
+
+    def _add_method(self, module: ParsedModule, name: str, meaning: Meaning, class_id: str) -> bool:
+        """Add a method of a TestCase; return True if it is a test.
+
+        unittest asks for names of its own, and does not look for tests in classes inside a class.
+        """
+        if not name.startswith("test"):
+            return False
+        if isinstance(meaning, Definition):
+            self._add_function(meaning, f"{class_id}::{name}")
+            return True
+        self._unfollowed.add_name(module, name, meaning)
+        return False
+
+    def _is_collected(self, name: str, outlines: list[ClassOutline], lineage: Lineage) -> bool:
+        """Return True if pytest collects a class of this name, given it and its ancestors."""
+        flags = [one.is_test for one in outlines if one.is_test is not None]
+        if flags and not flags[0]:
+            return False
+        metaclasses = [one.metaclass for one in outlines]
+        if any(map(is_abstract_base, [*lineage.foreign, *metaclasses])):
+            bound: set[str] = set()
+            for one in outlines:
+                if not bound.issuperset(one.abstract):
+                    return False
+                bound.update(one.names)
+        if lineage.is_test_case:
+            return True
+        constructed = any(one.has_constructor for one in outlines)
+        constructed = constructed or any(map(gives_constructor, lineage.foreign))
+        return (self._settings.is_class(name) or bool(flags)) and not constructed
+
+    def _add_run_test(self, lineage: Lineage, class_id: str) -> None:
+        """Add ``runTest``, which unittest runs for a class without other tests."""
+        for ancestor in lineage.classes:
+            outline, path = ancestor.outline, ancestor.module.path
+            # pytest makes an exception for the method of that name which Twisted's classes inherit.
+            if path.match("twisted/trial/*.py") or not isinstance(outline, ClassOutline):
+                continue
+            if (binding := outline.names.get("runTest")) is not None:
+                meaning = self._names.follow(ancestor.module, binding, owner=outline.name)
+                if isinstance(meaning, Definition):
+                    self._add_function(meaning, f"{class_id}::runTest")
+                return
+
+    def _add_function(self, definition: Definition, nodeid: str) -> None:
+        """Add a node id to the function that a definition stands for."""
+        if nodeid.startswith(self._settings.deselect):
+            return
+        ids = self._found.setdefault(definition.key, (definition, []))[1]
+        if nodeid in ids:
+            return
+        name = "::".join([*filter(None, definition.owner.split(".")), definition.outline.name])
+        # The first node id is that of the defining class, if pytest runs the test there.
+        if nodeid.endswith(f"{definition.module.path.name}::{name}"):
+            ids.insert(0, nodeid)
+        else:
+            ids.append(nodeid)
