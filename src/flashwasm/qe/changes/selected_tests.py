@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -139,20 +138,13 @@ def _edited_tests(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]
         for test in tests:
             if not test.path.as_posix().endswith(f"/{change.path}"):
                 continue
-            first = test.line - _lines_of_decorators(test)
-            lines = range(first, first + test.source.count("\n") + 1)
+            lines = range(test.first_line, test.last_line + 1)
             # A change that only removes lines does not say which lines are beside them now.
             if not change.new_lines or not change.new_lines.isdisjoint(lines):
                 edited.add(test.nodeid)
     return edited
 
 
-def _lines_of_decorators(test: CollectedTest) -> int:
-    """Return the number of lines above the ``def`` of a test's source, which are its decorators."""
-    name = re.escape(test.nodeid.rpartition("::")[2])
-    # The text of a decorator may hold "def " as well, but seldom at a line's start with this name.
-    found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", test.source, re.MULTILINE)
-    return test.source.count("\n", 0, found.start()) if found else 0
 
 
 def _covering_tests(

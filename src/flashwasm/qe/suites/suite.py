@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,20 @@ class CollectedTest:
     line: int
     source: str = field(repr=False)
     also: tuple[str, ...] = ()
+
+    @property
+    def first_line(self) -> int:
+        """Line of the first decorator; that of the ``def`` if there is none."""
+        name = re.escape(self.nodeid.rpartition("::")[2])
+        # The text of a decorator may hold "def " as well, but seldom at a line's start and with
+        # this name.
+        found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", self.source, re.MULTILINE)
+        return self.line - (self.source.count("\n", 0, found.start()) if found else 0)
+
+    @property
+    def last_line(self) -> int:
+        """Last line of the function."""
+        return self.first_line + self.source.count("\n")
 
 
 @dataclass(frozen=True)
