@@ -127,7 +127,7 @@ MADE = {
             def test_c(self): ...
         """,
         "TestA::test_b test_real",
-        r"line 5: class TestA: the base Base of TestA is not known.*\nline 7: class Other is a test",
+        r"line 5: class TestA: the base Base of TestA is not known.*\nline 7: class Other",
     ),
     "imported from outside the suite": (
         "from elsewhere import test_foreign, TestClient\nTestClient()",
