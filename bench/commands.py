@@ -11,6 +11,7 @@ from bench.options import (
     DEFAULT_VECTORS,
     QUICK_VECTORS,
     embedding_model_option,
+    fault_options,
     plot_option,
     quick_option,
     refuse_plot,
@@ -188,7 +189,7 @@ def adaptation(
     "--failures",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines with text and defect.",
+    help="JSON lines with text, defect and test.",
 )
 @click.option(
     "--releases",
@@ -197,15 +198,22 @@ def adaptation(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Two releases of a package with tests, unpacked.",
 )
+@fault_options
 @embedding_model_option
-@output_options()
+@output_options(targets=True)
 def quality(
     paths: tuple[Path, ...],
     coverage: Path | None,
     failures: Path | None,
     releases: tuple[Path, Path] | None,
+    mutations: int,
+    seed: int,
+    minutes: float | None,
+    again: Path | None,
     model: str | None,
     outputs: Outputs,
+    *,
+    faults: bool,
 ) -> None:
     """Measure how well tests, functions and defects are found.
 
@@ -213,8 +221,20 @@ def quality(
     docstrings find their functions, failures their defects, and changes their tests; beside TF-IDF
     and BM25 on the same seeded queries. No time is measured. Exit status 1: there is nothing to
     measure in what was given.
+
+    With --faults each PATH is a project whose suite runs with this Python. Lines of a copy are
+    changed, and the tests that `tests-for` selects are held against those that fail, with
+    coverage and without, beside pytest-testmon.
     """
     # These modules load NumPy and rich, which `--help` should not.
+    if faults:
+        if coverage or failures or releases or not paths:
+            raise click.UsageError("--faults takes one PATH or more, and no other data")
+        from bench.quality.fault_report import report_faults  # noqa: PLC0415 - see above
+        from bench.quality.faults import FaultOptions  # noqa: PLC0415 - see above
+
+        report_faults(paths, FaultOptions(mutations, seed, again=again), minutes, outputs)
+        return
     from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
     from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above
 
@@ -225,6 +245,7 @@ def quality(
     if not (found.figures or found.commits):
         note("what was given holds nothing to measure")
         sys.exit(1)
+    outputs.end(missed=any(row.is_missed for row in found.known))
 
 
 def _measure(

@@ -11,6 +11,7 @@ import click
 __all__ = [
     "DEFAULT_VECTORS",
     "embedding_model_option",
+    "fault_options",
     "plot_option",
     "quick_option",
     "refuse_plot",
@@ -45,6 +46,42 @@ def searched_options(command: F) -> F:
         type=click.IntRange(min=100),
         help=f"Vectors to search; {DEFAULT_VECTORS:,} by default, {QUICK_VECTORS:,} with --quick.",
     )(command)
+
+
+def fault_options(command: F) -> F:
+    """Add ``--faults`` and the options that it takes."""
+    options = (
+        click.option(
+            "--faults",
+            is_flag=True,
+            help="Mutate a copy of each PATH, and count the failing tests that are not selected.",
+        ),
+        click.option(
+            "--mutations",
+            type=click.IntRange(min=1),
+            default=200,
+            show_default=True,
+            help="Mutations of each PATH, for --faults.",
+        ),
+        click.option(
+            "--seed", type=int, default=0, show_default=True, help="Choice of the mutations."
+        ),
+        click.option(
+            "--minutes",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Begin no mutation after so many minutes; each PATH has its share of them.",
+        ),
+        click.option(
+            "--again",
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="JSON of an earlier --faults, whose failing tests are taken over: only the "
+            "selections are made anew.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def refuse_plot(name: str | None) -> None:

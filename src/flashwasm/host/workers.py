@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from collections import deque
-from time import monotonic
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from flashwasm.errors import DeadlineExceeded, FlashWasmError
+from flashwasm.errors import FlashWasmError
 from flashwasm.kernel_table import STATUS_BAD_INDEX, STATUS_OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from flashwasm.host.instance import Instance
     from flashwasm.kernel_table import Kernel
 
     # The arguments of calls that are made one after another, on one thread.
-    Task = Sequence[Sequence[float]]
+    Task = Iterable[Sequence[float]]
+    Check = Callable[[str], None]
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _never(operation: str) -> None:
+    """Stand for the check of a job that has ended, which makes no call."""
 
 
 class _Job:
-    """Tasks of one kernel. Each thread takes the next task whenever it has finished one."""
+    """Tasks of one kernel. Each thread takes the next task whenever it has finished one.
 
-    def __init__(self, kernel: Kernel, tasks: Iterable[Task], deadline: float | None) -> None:
+    Tasks may be made while others run, so there may be far more of them than fit into memory.
+    """
+
+    def __init__(self, kernel: Kernel, tasks: Iterable[Task], check: Check) -> None:
         self._kernel = kernel
-        self._tasks = deque(tasks)
-        self._deadline = deadline
+        self._tasks = iter(tasks)
+        # Number of tasks that were taken so far.
+        self.taken = 0
+        # A generator can make one task at a time.
+        self._making = threading.Lock()
+        self._check = check
         self._stopped = False
         # Instances of the helper threads that may be in a task.
         self._inside: list[Instance] = []
         self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Numbers of tasks that helper threads took. Appending is atomic, unlike adding to a number.
+        # Numbers of tasks that helper threads took, and of calls that all threads made. Appending
+        # is atomic, unlike adding to a number.
         self.helped: list[int] = []
+        self.calls: list[int] = []
         self.error: BaseException | None = None
 
     def work(self, instance: Instance) -> int:
@@ -41,22 +62,25 @@ class _Job:
 
         The first error of all threads is kept, and makes the others stop.
         """
-        taken = 0
+        taken = calls = 0
         try:
             while not self._stopped:
-                try:
-                    task = self._tasks.popleft()
-                except IndexError:
+                with self._making:
+                    task = next(self._tasks, None)
+                    self.taken += task is not None
+                if task is None:
                     break
                 taken += 1
                 for arguments in task:
-                    self._check_deadline()
+                    self._check(self._kernel.operation)
                     if self._stopped:
                         break
+                    calls += 1
                     check_status(self._kernel, instance.call(self._kernel, arguments))
         except BaseException as error:  # noqa: BLE001 - it is raised again by the calling thread.
             self.error = self.error or error
             self._stopped = True
+        self.calls.append(calls)
         return taken
 
     def help(self, instance: Instance) -> None:
@@ -75,7 +99,7 @@ class _Job:
         helpers stop after their current call, and the exception is raised when all have left.
         """
         # A helper thread that starts to work on the job after this finds no task left.
-        self._tasks.clear()
+        self._tasks = iter(())
         interruption: BaseException | None = None
         while self._inside:
             try:
@@ -83,14 +107,11 @@ class _Job:
             except BaseException as error:  # noqa: BLE001, PERF203 - raised below; waits are slow.
                 self._stopped = True
                 interruption = error
+        # A helper thread that has not taken the job out of its queue yet keeps it alive. The call's
+        # arrays, to which the function leads, must not live as long.
+        self._check = _never
         if interruption is not None:
             raise interruption
-
-    def _check_deadline(self) -> None:
-        """Raise DeadlineExceeded if the time is up."""
-        if self._deadline is not None and monotonic() > self._deadline:
-            message = f"{self._kernel.operation} did not finish within its timeout"
-            raise DeadlineExceeded(message)
 
 
 def check_status(kernel: Kernel, status: int) -> None:
@@ -134,33 +155,54 @@ class Workers:
         self._jobs: list[queue.SimpleQueue[_Job | None]] = []
         self._last: _Job | None = None
         self.helper_tasks = 0
+        # Number of helper threads that the last job was offered to.
+        self.offered = 0
 
     @property
     def first(self) -> Instance:
         """The calling thread's instance."""
         return self._instances[0]
 
-    def run(self, kernel: Kernel, tasks: Sequence[Task], deadline: float | None) -> None:
-        """Run all tasks of a kernel, and return when the last has ended.
+    def run(self, kernel: Kernel, tasks: Iterable[Task], check: Check) -> int:
+        """Run all tasks of a kernel, and return the number of calls when the last has ended.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            The kernel.
+        tasks : iterable of iterable of sequence of float
+            The arguments of the calls of each task.
+        check : callable
+            Function that is called before each call of the kernel, on the thread that makes it,
+            with the name of the operation. It raises an error if the call may not be made.
 
         Raises
         ------
-        DeadlineExceeded
-            If the deadline has passed before a call.
+        DeadlineExceeded, Cancelled
+            If ``check`` raises them.
         KernelTrap, FlashWasmError
             If a call fails.
         """
-        job = _Job(kernel, tasks, deadline)
-        helpers = min(len(self._instances), len(tasks)) - 1
+        tasks = iter(tasks)
+        # The calling thread takes one of the first tasks.
+        first = list(islice(tasks, len(self._instances)))
+        job = _Job(kernel, chain(first, tasks), check)
         self._last = job
         try:
-            for jobs in self._started(helpers):
+            self.offered = max(len(first) - 1, 0)
+            for jobs in self._started(self.offered):
                 jobs.put(job)
             job.work(self._instances[0])
         finally:
             self.settle()
-        if job.error is not None:
-            raise job.error
+        try:
+            if job.error is not None:
+                raise job.error
+        finally:
+            # The error's traceback leads to the job. Without this, only the garbage collector would
+            # free the arrays of the call.
+            job.error = None
+        return sum(job.calls)
 
     def settle(self) -> None:
         """Wait until no helper thread is in a task of the last job.

@@ -16,10 +16,11 @@ from flashwasm.qe import (
     SuiteIndex,
     rank_tests,
 )
+from flashwasm.qe.changes.case_counts import case_counts
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
 from flashwasm.qe.changes.selected_tests import changes_everything
 from flashwasm.qe.coverage.coverage_database import CoverageData
-from flashwasm.qe.defects.durations import read_times
+from flashwasm.qe.defects.durations import read_times, read_times_and_cases
 from shop_program import DIFF, SHOP
 
 pytest.importorskip("sklearn")
@@ -204,6 +205,23 @@ def test_tests_within_a_budget():
     assert within_budget(ranked, 1.0, times) == []
 
 
+def test_a_budget_counts_cases_as_pytest_does():
+    index = SuiteIndex.build(".")
+    ranked = rank_tests(index, [change(old_lines={6})], coverage_of(COVERED))
+    counts = case_counts(index.tests)
+    # The first test has two cases. It fits into a budget of one as well, so that a test runs.
+    for budget, expected in ((1, 1), (2, 1), (3, 2), (4, 3)):
+        assert len(within_budget(ranked, budget, {}, counts)) == expected
+    # Each case without a time counts for 0.1 s.
+    assert len(within_budget(ranked, 0.25, {}, counts)) == 1
+    assert len(within_budget(ranked, 0.35, {}, counts)) == 2
+    # The cases that ran before count, by coverage and by reports.
+    recorded = {f"test_shop.py::test_total_price[{n}]|run": [5] for n in range(5)}
+    assert case_counts(index.tests, coverage_of(recorded)).of(ranked[0].test) == 5
+    ran = {"test_shop.py::test_total_price": 7}
+    assert case_counts(index.tests, coverage_of(recorded), ran).of(ranked[0].test) == 7
+
+
 def test_times_of_an_earlier_run(folder):
     (folder / "x.xml").write_text(
         '<testsuite><testcase classname="a.test_b.TestC.TestD" name="test_e[1]" time="0.5"/>'
@@ -214,6 +232,10 @@ def test_times_of_an_earlier_run(folder):
     assert read_times("x.xml") == {
         "a/test_b.py::TestC::TestD::test_e": 0.75,
         "test_b.py::test_g": 0.0,
+    }
+    assert read_times_and_cases("x.xml")[1] == {
+        "a/test_b.py::TestC::TestD::test_e": 2,
+        "test_b.py::test_g": 1,
     }
     with pytest.raises(fw.ShapeError, match="does not exist"):
         read_times("no.xml")
@@ -258,7 +280,7 @@ def test_dry_run_prints_the_tests_with_reasons(database):
     assert document["tests"][0]["level"] == "runs changed lines"
     result = invoke(*arguments, "--conservative", "--dry-run", stdin=DIFF)
     assert result.stderr.splitlines()[-1] == "2 tests chosen, 1 left out"
-    result = invoke(*arguments[:-2], "--dry-run", stdin=DIFF)
+    result = invoke(*arguments[:-2], "--no-coverage", "--dry-run", stdin=DIFF)
     assert result.stderr.splitlines()[-1] == "3 tests chosen, 0 left out"
     other = DIFF.replace("shop.py", "shop.ini")
     result = invoke(*arguments, "--dry-run", stdin=other)
@@ -301,7 +323,7 @@ def test_pytest_runs_the_selected_tests(folder, monkeypatch):
         ran.append(done.stdout)
         return done
 
-    monkeypatch.setattr("flashwasm.cli.tests_for.subprocess.run", record)
+    monkeypatch.setattr("flashwasm.cli.tests_for.pytest_run.subprocess.run", record)
     (folder / "x.diff").write_text(DIFF)
     assert invoke("tests-for", ".", "--diff", "x.diff").exit_code == 0
     assert "4 passed" in ran[0]

@@ -8,6 +8,7 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.peer_names import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat.panel_search import PanelSearch
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
 
@@ -74,12 +77,13 @@ class FlatIndex(Index):
     # A removal is not stopped by a timeout: with half of the vectors moved, none could be found.
     _time_to_remove = np.inf
 
+    @knows_peers(INDEX)
     def __init__(
         self,
         dim: int,
         *,
-        metric: str = "cosine",
-        dtype: str = "float32",
+        metric: Metric = "cosine",
+        dtype: IndexDType = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)
@@ -107,6 +111,7 @@ class FlatIndex(Index):
         self._vectors.put(launch, rows, first)
         self._ids.assign(np.arange(first, first + len(rows)), names)
 
+    @knows_peers(SEARCH)
     def search(
         self,
         queries: ArrayLike,
@@ -114,7 +119,7 @@ class FlatIndex(Index):
         *,
         filter: ArrayLike | set[int] | set[str] | None = None,  # noqa: A002 - the field's own word.
         timeout: float | None = None,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find the k vectors that score highest with each query.
 
         Parameters
@@ -239,7 +244,8 @@ class FlatIndex(Index):
         )
         rows = file.vectors(index.dim)
         ids = file.ids(np.arange(len(rows)))
-        with Launch(index._runtime, None) as launch:
+        launch = Launch(index._runtime, None)
+        with launch.lock, launch:
             index._vectors.reserve(len(rows))
             if len(rows):
                 index._vectors.put(launch, rows, 0, prepared=True)

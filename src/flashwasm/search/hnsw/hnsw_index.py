@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.peer_names import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
 
@@ -85,15 +88,16 @@ class HNSWIndex(Index):
     ([[-1.0, -32.0]], [[30, 10]])
     """
 
+    @knows_peers(INDEX)
     def __init__(
         self,
         dim: int,
         *,
-        metric: str = "cosine",
+        metric: Metric = "cosine",
         m: int = 16,
         ef_construction: int = 200,
         seed: int = 0,
-        dtype: str = "float32",
+        dtype: IndexDType = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)
@@ -137,6 +141,7 @@ class HNSWIndex(Index):
         finally:
             self._finish(launch)
 
+    @knows_peers(SEARCH)
     def search(
         self,
         queries: ArrayLike,
@@ -145,7 +150,7 @@ class HNSWIndex(Index):
         *,
         exact: bool | None = None,
         timeout: float | None = None,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find k of the vectors that score highest with each query.
 
         Parameters
@@ -184,6 +189,7 @@ class HNSWIndex(Index):
 
         return self._search_by(search, queries, count, until)
 
+    @knows_peers(SEARCH)
     def search_report(
         self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
     ) -> SearchReport:
@@ -220,7 +226,9 @@ class HNSWIndex(Index):
         nearest = min(count, len(self))
         if by_scan or not len(sample) or not nearest:
             return SearchReport(by_scan, reason, 1.0, 0)
-        with self._operation(None) as launch:
+        launch = Launch(self._runtime, None)
+        with launch.lock, launch:
+            self._finish(launch)
             found, _ = decoded(self._search(launch, sample, nearest, width), nearest)
             truth, _ = decoded(self._search(launch, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
@@ -297,7 +305,8 @@ class HNSWIndex(Index):
             dtype=file.dtype,
             runtime=runtime,
         )
-        with Launch(index._runtime, None) as launch:
+        launch = Launch(index._runtime, None)
+        with launch.lock, launch:
             read_graph(launch, file, index._store)
             index._ids = file.ids(index._store.graph.taken())
         return index

@@ -1,0 +1,116 @@
+"""A pytest plugin that does nothing unless one of its options is given.
+
+With ``--fw-known DB``, pytest's summary names the known defect that each failure belongs to. With
+``--fw-diff REV|FILE``, the tests that a change may reach run first. ``--fw-select safe`` then runs
+only these, and ``--fw-select N|TIME`` only as many tests as fit. ``--fw-record DB`` records which
+lines each test runs. An error in the plugin becomes a line of the summary and never fails the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from flashwasm.pytest_plugin.summary import Summary
+
+# The recording that ``--fw-record`` began, in pytest's configuration.
+_RECORDING = pytest.StashKey[Any]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the plugin's options to pytest."""
+    group = parser.getgroup("flashwasm")
+    group.addoption(
+        "--fw-known",
+        metavar="DB",
+        help="Name the known defect that each failure belongs to, with the evidence.",
+    )
+    group.addoption(
+        "--fw-diff",
+        metavar="REV|FILE",
+        help="Run the tests most relevant to a change first: a diff, or all since a git revision.",
+    )
+    group.addoption(
+        "--fw-select",
+        metavar="safe|N|TIME",
+        help="With --fw-diff, run only the tests that the change may reach (safe), the first N "
+        "tests, or those that fit into a time: 60s, 2m.",
+    )
+    group.addoption(
+        "--fw-coverage",
+        metavar="DB",
+        help="With --fw-diff, a coverage.py database with test contexts, made before the change.",
+    )
+    group.addoption(
+        "--fw-record",
+        metavar="DB",
+        help="Record which lines each test runs in a coverage.py database, for --fw-coverage.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin to record before any file of the project is imported, if --fw-record asks for it."""
+    _begin_recording(early_config, early_config.known_args_namespace.fw_record)
+
+
+def _begin_recording(config: pytest.Config, database: str | None) -> None:
+    """Begin to record, unless the session does already or records nothing."""
+    if database and _RECORDING not in config.stash:
+        from flashwasm.pytest_plugin.recording import Recording
+
+        config.stash[_RECORDING] = Recording(config, database)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the plugin for the session if one of its options was given."""
+    known, diff = config.getoption("--fw-known"), config.getoption("--fw-diff")
+    select = config.getoption("--fw-select")
+    if select and diff is None:
+        raise pytest.UsageError("--fw-select needs --fw-diff, which says what to select for")
+    coverage = config.getoption("--fw-coverage")
+    if coverage and diff is None:
+        raise pytest.UsageError("--fw-coverage needs --fw-diff, which says what to select for")
+    # pytest reads the files conftest.py first if one of them loads this plugin.
+    _begin_recording(config, config.getoption("--fw-record"))
+    if known or diff is not None or _RECORDING in config.stash:
+        from flashwasm.pytest_plugin.summary import Summary
+
+        summary = Summary(config)
+        config.pluginmanager.register(summary, "flashwasm-summary")
+        if known:
+            from flashwasm.pytest_plugin.known_defects import KnownDefects
+
+            config.pluginmanager.register(KnownDefects(known, summary), "flashwasm-known")
+        if diff is not None:
+            _register_order(config, summary, diff)
+        if _RECORDING in config.stash:
+            config.stash[_RECORDING].join(summary)
+
+
+def _register_order(config: pytest.Config, summary: Summary, diff: str) -> None:
+    """Register the hooks that order the tests by a change."""
+    from flashwasm.pytest_plugin.change_option import ChangeOption
+    from flashwasm.pytest_plugin.change_order import ChangeOrder
+
+    select = config.getoption("--fw-select")
+    budget = _budget(select) if select else None
+    change, coverage = ChangeOption(config, diff), config.getoption("--fw-coverage")
+    order = ChangeOrder(config, summary, change, budget, coverage)
+    config.pluginmanager.register(order, "flashwasm-order")
+
+
+def _budget(select: str) -> float | int | str:
+    """Return a number of tests as an int, a time as seconds in a float, or "safe"."""
+    from flashwasm.errors import ShapeError
+    from flashwasm.pytest_plugin.change_order import SAFE
+    from flashwasm.qe.changes.run_budget import parse_budget
+
+    if select == SAFE:
+        return select
+    try:
+        return parse_budget(select)
+    except ShapeError as error:
+        raise pytest.UsageError(f"--fw-select: {error}") from error
