@@ -123,7 +123,12 @@ def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
         "kind": _TIERS[group.tier],
         "reason": group.reason,
         "tests": [
-            {"nodeid": test.nodeid, "path": str(test.path), "line": test.line}
+            {
+                "nodeid": test.nodeid,
+                "also": list(test.also),
+                "path": str(test.path),
+                "line": test.line,
+            }
             for test in group.tests
         ],
         "suggestion": group.suggestion,
