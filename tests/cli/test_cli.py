@@ -357,6 +357,7 @@ def test_similar(model):
         "matches": [
             {
                 "nodeid": match.nodeid,
+                "also": [],
                 "score": round(match.score, 6),
                 "propensity": 1.0,
                 "components": {n: round(c, 6) for n, c in match.components.items()},

@@ -278,6 +278,29 @@ def test_a_changed_test_file_that_cannot_be_read_is_among_the_ids(project):
     assert "changed, but not readable" in notes
 
 
+@pytest.mark.parametrize("with_coverage", [False, True])
+def test_a_file_whose_tests_are_made_at_run_time_runs_whole_if_it_is_reached(
+    project, with_coverage
+):
+    """Tests that parsing does not list are never left out without a word."""
+    made = "from shop import text\ndef check(): assert text\n"
+    for name, imports in (("made", made), ("other", "def check(): ...\n")):
+        source = f"{imports}for name in ('one', 'two'):\n    globals()[f'test_{{name}}'] = check\n"
+        (project / "tests" / f"test_{name}.py").write_text(source)
+    commit_all(project)
+    options = []
+    if with_coverage:
+        pytest.importorskip("coverage")
+        record_coverage(project)
+        options = ["--coverage", ".coverage"]
+    change_project(project, TEXT)
+    found, notes = ids("--since", "HEAD", *options)
+    assert "tests/test_made.py" in found
+    assert set(found) <= {*OF_TEXT, "tests/test_made.py"}
+    assert "runs as a whole: " in notes
+    assert "globals() binds names" in notes
+
+
 def test_json_says_that_nothing_ran(project, capfd):
     change_project(project, DEFECT)
     document = json.loads(invoke("tests", "--since", "HEAD", "--format", "json").stdout)

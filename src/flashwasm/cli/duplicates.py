@@ -230,7 +230,12 @@ def _json(group: DuplicateGroup, mark: str, explainer: Explainer | None) -> dict
         "kind": _TIERS[group.tier],
         "reason": group.reason,
         "tests": [
-            {"nodeid": test.nodeid, "path": str(test.path), "line": test.line}
+            {
+                "nodeid": test.nodeid,
+                "also": list(test.also),
+                "path": str(test.path),
+                "line": test.line,
+            }
             for test in group.tests
         ],
         "suggestion": group.suggestion,

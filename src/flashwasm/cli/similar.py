@@ -145,6 +145,7 @@ def _json(match: Match) -> dict[str, Any]:
     """Return a match for JSON, with its explanation if it has one."""
     document = {
         "nodeid": match.nodeid,
+        "also": list(match.test.also),
         "score": round(match.score, 6),
         "propensity": match.propensity,
         "components": {name: round(score, 6) for name, score in match.components.items()},

@@ -122,11 +122,13 @@ def tests_for(
     else:
         chosen = selection.likely() if likely else selection.sure or selection.likely()
     text = change_text(changes)
+    # A file is named once, even if several of its lines could not be followed.
+    unread = dict.fromkeys(one.path for one in selection.unread)
     choice = Choice(
         root=index.root,
         selection=selection,
         chosen=chosen,
-        files=[] if likely or limit is not None else [one.path for one in selection.unread],
+        files=[] if likely or limit is not None else list(unread),
         explanations=[index.explain(text, s.test) if explain else None for s in chosen],
         missing=index.missing,
         skipped=index.skipped,

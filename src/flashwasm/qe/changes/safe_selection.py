@@ -45,7 +45,8 @@ class SafeSelection:
     rest : list of SelectedTest
         Other tests, the most relevant first.
     unread : list of Skipped
-        Test files that the change touches and that cannot be read, such as by a syntax error.
+        Test files that the change touches and that cannot be read, such as by a syntax error, and
+        those that the change may reach and whose tests are not all listed.
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
@@ -108,7 +109,13 @@ def safe_selection(
             better = selected.level <= _RUNS_CHANGED_LINES
             sure.append(selected if better else replace(selected, reason=reason))
     ends = tuple(f"/{change.path}" for change in changes)
-    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
+    reached = reach.hidden_tests(changes)
+    unread = [
+        one
+        for one in index.skipped
+        if one.path.as_posix().endswith(ends)
+        or (one.hides_tests and (everything is not None or one.path in reached))
+    ]
     return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)
 
 
@@ -143,6 +150,9 @@ class _Reach:
         root = project_root(index.root, sorted(paths))
         self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
         tests = {file for files in self._files.values() for file in files}
+        # Files that hold tests which only a run of the file makes.
+        self._hidden = {one.path for one in index.skipped if one.hides_tests}
+        tests |= self._hidden
         changed = {root / path for path in paths if path.endswith(".py")}
         self.graph = ImportGraph(root, tests, changed)
         self._evidence = None
@@ -188,6 +198,13 @@ class _Reach:
                 self.everything = change.path
             return
         self._add_measured(self._evidence, change, next(iter(old)), name)
+
+    def hidden_tests(self, changes: Sequence[ChangedFile]) -> set[Path]:
+        """Return the files that a change may reach, of those whose tests are not all listed."""
+        paths = {path for change in changes for path in (change.path, change.old_path)}
+        files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
+        reached = {one for file in files for one in self.graph.dependents(file)}
+        return self._hidden & reached
 
     def _add_measured(
         self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str
