@@ -511,8 +511,9 @@ def on_terminal(stream, *arguments):
 
 
 @pytest.mark.parametrize("arguments", [["similar", ".", "-q", ADD_EDGE], ["embed", "edge"]])
-def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
+def test_progress_is_a_bar_on_a_terminal(model, arguments, monkeypatch):
     assert model
+    monkeypatch.delenv("FLASHWASM_PROGRESS")
     piped = run(*arguments, "--json")
     assert (piped.returncode, piped.stderr) == (0, "")
     status, stdout, stderr = on_terminal("stderr", *arguments, "--json")

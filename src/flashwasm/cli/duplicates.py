@@ -80,7 +80,7 @@ def duplicates(
         with progress_report("reading the suite") as advance:
             suite = collect(source.path, cache=not no_cache, progress=advance)
     changed = changed_json(suite, source)
-    coverage = None if database is None else CoverageIndex.load(database)
+    coverage = None if database is None else CoverageIndex.load(database, progress=True)
     with progress_report("comparing texts") as advance:
         groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
     explainer = Explainer(test.source for test in suite.tests) if explain else None

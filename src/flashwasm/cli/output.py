@@ -154,7 +154,7 @@ def echo_wrapped(line: str) -> None:
 
 @contextmanager
 def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], None]]:
-    """Draw a progress bar on stderr, if that is a terminal.
+    """Show on stderr how many of some items are done.
 
     Yields
     ------

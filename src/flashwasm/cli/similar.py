@@ -113,7 +113,7 @@ def _read(
 ) -> SuiteIndex:
     """Load the index file, or read and embed the tests below the folder."""
     if not source.is_index:
-        coverage = None if database is None else CoverageIndex.load(database)
+        coverage = None if database is None else CoverageIndex.load(database, progress=True)
         return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
     if database is not None:
         raise click.UsageError("--coverage is an option of `flashwasm index build suite`")

@@ -70,7 +70,7 @@ class CoverageLookup:
         if path is None:
             return None
         if self.given is not None:
-            coverage = CoverageIndex.load(path)
+            coverage = CoverageIndex.load(path, progress=True)
             if stale := _newer_sources(path, coverage, root, change, changes):
                 note(f"{path} is older than {stale}: its lines may be others than those of today")
             return path, coverage
@@ -80,7 +80,7 @@ class CoverageLookup:
             )
             return None
         try:
-            coverage = CoverageIndex.load(path)
+            coverage = CoverageIndex.load(path, progress=True)
         except FlashWasmError as error:
             note(f"imports decide, as the coverage database cannot be used: {error}")
             return None

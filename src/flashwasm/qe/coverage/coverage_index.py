@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
 from flashwasm.qe.coverage.names_by_end import position_by_end, position_of_file, value_by_end
@@ -70,7 +71,7 @@ class CoverageIndex:
         self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
 
     @classmethod
-    def load(cls, path: str | Path) -> CoverageIndex:
+    def load(cls, path: str | Path, *, progress: bool = False) -> CoverageIndex:
         """Read a database that coverage.py recorded with contexts, or a file that `save` wrote.
 
         Parameters
@@ -79,6 +80,8 @@ class CoverageIndex:
             Path of the file, usually ``.coverage``, which
             ``pytest --fw-record .coverage`` or ``pytest --cov=PKG --cov-context=test``
             makes.
+        progress : bool, default False
+            True to show progress on stderr.
 
         Returns
         -------
@@ -91,7 +94,8 @@ class CoverageIndex:
         CorruptFileError
             If it is damaged, or neither of the two.
         """
-        index = cls(load_coverage(Path(path)))
+        with progress_report("reading coverage", show=progress) as advance:
+            index = cls(load_coverage(Path(path), advance))
         if not index.tests:
             raise ShapeError(f"{path} has no test contexts; record it with: pytest --fw-record DB")
         return index

@@ -166,7 +166,8 @@ class FunctionIndex:
             # The model may be installed, and a package that it needs may not.
             if model is not None:
                 raise
-            return cls.lexical(functions, skipped, [str(error)], data, cache=cache)
+            missing = [str(error)]
+            return cls.lexical(functions, skipped, missing, data, cache=cache, progress=progress)
         both = 2 * len(sources)
         centre = vectors[both:].mean(axis=0) if described else None
         embedded = StoredEmbeddings(vectors[:both], str(embedder.folder), embedder.settings)
@@ -183,14 +184,18 @@ class FunctionIndex:
         data: FunctionScorerData | None = None,
         *,
         cache: bool = True,
+        progress: bool = False,
     ) -> FunctionIndex:
         """Return an index that compares identifiers only.
 
         It searches ``functions``, at least one. ``skipped`` are the files that were not read,
         ``missing`` says why there are no embeddings, and ``data`` is the origin of the functions.
-        With ``cache``, the counts of terms are kept in the user's cache folder.
+        With ``cache``, the counts of terms are kept in the user's cache folder; ``progress`` shows
+        progress on stderr.
         """
-        terms = TfIdfMatrix("identifiers", [one.source for one in functions], cache=cache)
+        sources = [one.source for one in functions]
+        with progress_report("counting identifiers", show=progress) as advance:
+            terms = TfIdfMatrix("identifiers", sources, cache=cache, progress=advance)
         data = replace(data or FunctionScorerData(), terms={terms.key: terms.arrays})
         return cls(functions, skipped, [TermScorer("identifiers", terms)], missing, data)
 
