@@ -317,6 +317,7 @@ def test_similar(model):
                 "score": round(match.score, 6),
                 "propensity": 1.0,
                 "components": {n: round(c, 6) for n, c in match.components.items()},
+                "shares": {n: round(c, 6) for n, c in match.shares.items()},
                 "path": str(match.test.path),
                 "line": match.test.line,
             }
@@ -351,6 +352,9 @@ def test_similar_explains(model):
     lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()
     assert re.fullmatch(r"-?\d\.\d{3}  test_graph\.py::\S+", lines[0])
     assert re.fullmatch(r"    characters \S+, structure \S+, meaning \S+", lines[1])
+    # The shares are in the score's unit and add up to it, but for rounding.
+    shares = [float(number) for number in re.findall(r"-?\d\.\d{3}", lines[1])]
+    assert sum(shares) == pytest.approx(float(lines[0].split()[0]), abs=0.002)
     assert lines[2:] == ["    both have: graph"]
     arguments = ["similar", ".", "-q", "test_add_edge", "--explain", "--json"]
     match = json.loads(invoke(*arguments).stdout)["matches"][0]

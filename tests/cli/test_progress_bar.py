@@ -132,7 +132,7 @@ def project(tmp_path_factory):
         ("coverage gap", ["reading coverage"]),
         (
             "tests-for . --diff change.diff --coverage .coverage --dry-run",
-            ["reading coverage", "reading the suite", "counting characters"],
+            ["reading coverage", "reading the suite", "following imports", "looking for names"],
         ),
         ("index build suite . -o suite.fw", ["reading the suite", "embedding"]),
         ("index build functions . -o functions.fw", ["reading", "embedding"]),

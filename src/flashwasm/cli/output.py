@@ -80,7 +80,15 @@ def shared_json(shared: Explanation) -> dict[str, list[str]]:
 
 
 def print_explanation(components: Mapping[str, float], shared: Explanation | None) -> None:
-    """Print the lines of ``--explain``: the score of each part, and what both sides have."""
+    """Print the lines of ``--explain``: the parts of a score, and what both sides have.
+
+    Parameters
+    ----------
+    components : mapping of str to float
+        Parts by name. Those of a score that is a sum are its shares, in its unit.
+    shared : Explanation or None
+        Names and lines that both sides have.
+    """
     if components:
         parts = ", ".join(f"{name} {score:.3f}" for name, score in components.items())
         echo_wrapped(f"    {parts}")

@@ -91,7 +91,7 @@ def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
     for (score, name, place), match in zip(rows, matches, strict=True):
         echo_named(f"{score}  {name}", place)
         shared = Explanation(identifiers=match.shared_words, lines=[])
-        print_explanation(match.components, shared)
+        print_explanation(match.shares, shared)
 
 
 def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:
@@ -102,5 +102,6 @@ def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:
         "line": match.function.line,
         "score": round(match.score, 6),
         "components": {name: round(score, 6) for name, score in match.components.items()},
+        "shares": {name: round(share, 6) for name, share in match.shares.items()},
     }
     return {**document, "shared_words": match.shared_words} if explain else document

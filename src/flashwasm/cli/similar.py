@@ -138,7 +138,7 @@ def _print(matches: list[Match], *, explain: bool) -> None:
         return
     for match in matches:
         echo_named(f"{match.score:.3f}", match.nodeid)
-        print_explanation(match.components, match.explanation)
+        print_explanation(match.shares, match.explanation)
 
 
 def _json(match: Match) -> dict[str, Any]:
@@ -148,6 +148,7 @@ def _json(match: Match) -> dict[str, Any]:
         "score": round(match.score, 6),
         "propensity": match.propensity,
         "components": {name: round(score, 6) for name, score in match.components.items()},
+        "shares": {name: round(share, 6) for name, share in match.shares.items()},
         "path": str(match.test.path),
         "line": match.test.line,
     }

@@ -16,6 +16,8 @@ from flashwasm.qe.functions.function_collection import (
     FunctionSource,
     collect_functions,
     program_files,
+    some_descriptions,
+    words_of_name,
 )
 from flashwasm.qe.functions.function_index_file import (
     FunctionScorerData,
@@ -24,7 +26,7 @@ from flashwasm.qe.functions.function_index_file import (
 )
 from flashwasm.qe.functions.function_match import FunctionMatch
 from flashwasm.qe.scoring.embedder import Embedder
-from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
 from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.scoring.word_extraction import extract_words
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["FunctionIndex"]
 
 Array = npt.NDArray[Any]
-# Number of descriptions whose embeddings are averaged. The mean hardly changes with more of them.
-_DESCRIPTIONS = 200
 
 
 class FunctionIndex:
@@ -156,8 +156,8 @@ class FunctionIndex:
         sources = [function.source for function in functions]
         if not sources:
             return cls([], skipped, [], [], data)
-        names = [_words_of_name(function) for function in functions]
-        described = _descriptions(functions)
+        names = [words_of_name(function) for function in functions]
+        described = some_descriptions(functions)
         try:
             embedder = Embedder(model, cache=cache, words_only=False, runtime=runtime)
             with progress_report("embedding", show=progress) as advance:
@@ -284,7 +284,7 @@ class FunctionIndex:
         components = self.components(words)
         if not components:
             return []
-        scores = fused(components)
+        scores, shares = fused(components), shares_of_fused(components)
         asked = extract_words(words).split()
         order = np.argsort(-scores, kind="stable")[:k]
         return [
@@ -293,20 +293,10 @@ class FunctionIndex:
                 float(scores[i]),
                 {name: float(own[i]) for name, own in components.items()},
                 [word for word in asked if word in extract_words(self.functions[i].source).split()],
+                {name: float(own[i]) for name, own in shares.items()},
             )
             for i in order
         ]
-
-
-def _words_of_name(function: FunctionSource) -> str:
-    """Return the words of a function's qualified name and of its module's name."""
-    return extract_words(f"{function.name} {function.path.stem}")
-
-
-def _descriptions(functions: list[FunctionSource]) -> list[str]:
-    """Return up to 200 descriptions, from docstrings spread evenly over the program."""
-    found = [function.description for function in functions if function.description]
-    return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]
 
 
 def _scorers(
