@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -22,6 +24,7 @@ __all__ = [
     "echo_json",
     "echo_named",
     "echo_wrapped",
+    "from_here",
     "note",
     "note_missing",
     "note_skipped",
@@ -77,6 +80,14 @@ def skipped_json(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
 def shared_json(shared: Explanation) -> dict[str, list[str]]:
     """Return the identifiers and lines that both sides have, for JSON."""
     return {"shared_identifiers": shared.identifiers, "shared_lines": shared.lines}
+
+
+def from_here(path: Path) -> str:
+    """Return a path from the working folder; the path itself if it lies on another drive."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:
+        return path.as_posix()
 
 
 def print_explanation(components: Mapping[str, float], shared: Explanation | None) -> None:

@@ -12,6 +12,7 @@ from flashwasm.cli.options import count_option, explain_option, index_option, js
 from flashwasm.cli.output import (
     echo_json,
     echo_named,
+    from_here,
     note_missing,
     note_skipped,
     nothing_found,
@@ -83,7 +84,8 @@ def search(
 def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
     """Print a line for each match and, with ``--explain``, the words that it shares."""
     rows = [
-        (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}") for m in matches
+        (f"{m.score:.3f}", m.function.name, f"{from_here(m.function.path)}:{m.function.line}")
+        for m in matches
     ]
     if not explain:
         print_table(("score", "function", "place"), rows)

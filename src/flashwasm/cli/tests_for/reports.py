@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flashwasm.cli.output import echo_json, print_explanation, shared_json, skipped_json
+from flashwasm.cli.output import (
+    echo_json,
+    from_here,
+    print_explanation,
+    shared_json,
+    skipped_json,
+)
 
 if TYPE_CHECKING:
     from flashwasm.cli.tests_for.choice import Choice
@@ -41,16 +45,8 @@ def names_from_here(choice: Choice) -> list[str]:
     names = []
     for nodeid in choice.nodeids:
         file, separator, name = nodeid.partition("::")
-        names.append(f"{_from_here(choice.root / file)}{separator}{name}")
-    return [*names, *map(_from_here, choice.files)]
-
-
-def _from_here(path: Path) -> str:
-    """Return a path from the working folder; the path itself if it lies on another drive."""
-    try:
-        return Path(os.path.relpath(path)).as_posix()
-    except ValueError:
-        return path.as_posix()
+        names.append(f"{from_here(choice.root / file)}{separator}{name}")
+    return [*names, *map(from_here, choice.files)]
 
 
 def print_json(choice: Choice) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,11 @@ import numpy.typing as npt
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
+from flashwasm.qe.coverage.coverage_match import CoverageMatch
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
-from flashwasm.qe.coverage.names_by_end import position_by_end, position_of_file, value_by_end
+from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
+from flashwasm.qe.suites.node_id_lookup import node_ids_named
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -25,25 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["CoverageIndex", "CoverageMatch"]
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class CoverageMatch:
-    """A test that runs some of the lines that another test runs.
-
-    Attributes
-    ----------
-    nodeid : str
-        Node id.
-    score : float
-        Cosine of the lines that the two tests run.
-    shared : int
-        Number of lines that both run.
-    """
-
-    nodeid: str
-    score: float
-    shared: int
 
 
 class CoverageIndex:
@@ -67,6 +49,7 @@ class CoverageIndex:
         self.files = data.files
         self._matrix = CoverageMatrix.of(data)
         self.tests = self._matrix.tests
+        self._places = {nodeid: at for at, nodeid in enumerate(self.tests)}
         self._own = InvertedIndex(self._matrix.own, self._matrix.width)
         self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
 
@@ -209,7 +192,8 @@ class CoverageIndex:
             Node ids, or ends that only one test has.
         """
         starts = self._matrix.starts
-        columns = reduce(np.intersect1d, [self.row(self.find(nodeid)) for nodeid in nodeids])
+        rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
+        columns = reduce(np.intersect1d, rows)
         files = np.searchsorted(starts, columns, side="right") - 1
         return {
             self.files[file]: (columns[files == file] - starts[file]).tolist()
@@ -217,19 +201,35 @@ class CoverageIndex:
         }
 
     def find(self, nodeid: str) -> int:
-        """Return the position of the test that a node id names, or the end of one.
+        """Return the position of the test that a node id names; one of several cases needs a name.
 
         Parameters
         ----------
         nodeid : str
-            Node id of the test, or an end that only this one has.
+            Node id as for `positions`, whose errors are raised.
+        """
+        first, *others = self.positions(nodeid)
+        if others:
+            raise ShapeError(f"{nodeid!r} has {len(others) + 1} cases; name one of them")
+        return first
+
+    def positions(self, nodeid: str) -> list[int]:
+        """Return the positions of the test that a node id names, or of all its cases.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id of a test in any form that `SuiteIndex.similar` takes. Without parameters it
+            means all cases of a parametrised test.
 
         Raises
         ------
         ShapeError
             If no test has this node id, or several have this end.
         """
-        return position_by_end(nodeid, self.tests, ("::", "/"), "test")
+        if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
+            raise ShapeError(f"no test {nodeid!r} in the coverage database")
+        return [self._places[name] for name in named]
 
     def nearest(self, nodeid: str, k: int = 10) -> list[CoverageMatch]:
         """Return the tests that run the most similar lines, by cosine, nearest first.
@@ -246,8 +246,8 @@ class CoverageIndex:
         list of CoverageMatch
         """
         positive_int(k, "k")
-        own = self.find(nodeid)
-        row = self.row(own)
+        own = self.positions(nodeid)
+        row = union([self.row(at) for at in own])
         shared = self._own.counts(row)
         shared[own] = 0
         # Most tests share no line with this one. The others are cut to those that reach the k-th

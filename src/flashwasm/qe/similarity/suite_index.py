@@ -89,7 +89,7 @@ class SuiteIndex:
         self._suite = suite
         self._data = SuiteScorerData() if data is None else data
         self._scorers = list(scorers)
-        self._nodeids = NodeIdLookup(suite.tests)
+        self._nodeids = NodeIdLookup(suite.tests, suite.root)
 
     @classmethod
     def build(
