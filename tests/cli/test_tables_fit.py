@@ -97,6 +97,8 @@ def assert_fits(text, width):
         (f"coverage nearest {LONG}::{NAME}", f"{NAME}_twice"),
         (f"coverage nearest {LONG}::{NAME} --explain", f"{NAME}_twice"),
         ("coverage redundant", "test_shift[2]"),
+        ("tests-for . --diff change.diff --dry-run", f"TestFormsOfTheShop::{NAME}_twice"),
+        ("tests-for . --diff change.diff --dry-run --explain", f"TestFormsOfTheShop::{NAME}"),
     ],
 )
 def test_commands_fit(run, command, named, width):

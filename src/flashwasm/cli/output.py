@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from rich.cells import cell_len
 
 from flashwasm.progress_bar import progress_report
 from flashwasm.text_table import TextTable, wrapped
@@ -138,7 +139,9 @@ def show_table(table: TextTable) -> None:
         click.echo(line)
 
 
-def echo_named(before: str, name: str, after: str = "") -> None:
+def echo_named(
+    before: str, name: str, after: str = "", *, separator: str = "  ", indent: str = ""
+) -> None:
     """Print a node id or a path with what belongs to it.
 
     If a terminal is too narrow for one line, the name stands on a line of its own, not broken.
@@ -151,17 +154,23 @@ def echo_named(before: str, name: str, after: str = "") -> None:
         Node id or path.
     after : str, default ""
         Text after the name.
+    separator : str, default two blanks
+        What stands between the parts on one line. On a terminal, a tab is shown as two blanks.
+    indent : str, default ""
+        Blanks before the first part.
     """
-    line = "  ".join(part for part in (before, name, after) if part)
     width = terminal_width()
-    if width is None or len(line) <= width:
+    if width is not None:
+        separator = separator.replace("\t", "  ")
+    line = indent + separator.join(part for part in (before, name, after) if part)
+    if width is None or cell_len(line) <= width:
         click.echo(line)
         return
-    for part in (before, name):
-        if part:
-            click.echo(part)
+    if before:
+        echo_wrapped(indent + before)
+    click.echo(indent + name)
     if after:
-        echo_wrapped(f"    {after}")
+        echo_wrapped(f"{indent}    {after}")
 
 
 def echo_wrapped(line: str) -> None:

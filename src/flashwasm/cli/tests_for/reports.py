@@ -8,6 +8,7 @@ import click
 
 from flashwasm.cli.output import (
     echo_json,
+    echo_named,
     from_here,
     print_explanation,
     shared_json,
@@ -29,7 +30,7 @@ def print_tests(choice: Choice) -> None:
     """Print each test, the reason for it, and the names and lines that it shares, if given."""
     for selected, shared in zip(choice.chosen, choice.explanations, strict=True):
         for nodeid in (selected.test.nodeid, *selected.test.also):
-            click.echo(f"{nodeid}\t{selected.reason}")
+            echo_named("", nodeid, selected.reason, separator="\t")
         if shared is not None:
             print_explanation(selected.components, shared)
 
