@@ -139,6 +139,20 @@ def test_measurements_fit_and_show_their_spread(run, monkeypatch, suite, width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_failures_and_duplicates_fit(run, width):
+    run("defects learn report.xml --library known.db --name cart", width)
+    for command in (
+        "defects cluster report.xml",
+        "defects match report.xml --library known.db",
+        "defects match report.xml --library known.db --explain",
+        f"duplicates {LONG} --explain",
+    ):
+        text = run(command, width).stdout
+        assert_fits(text.partition("  could be:")[0], width)
+        assert NAME in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_index_info_fits(run, width):
     assert run("index build suite . -o suite.fw", width).exit_code == 0
     assert_fits(run("index info suite.fw", width).stdout, width)

@@ -16,6 +16,8 @@ from flashwasm.cli.failure_reports import (
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
+    echo_named,
+    echo_wrapped,
     note_missing,
     nothing_found,
     print_explanation,
@@ -90,7 +92,8 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
         print_table(("status", "test", "defect", "why"), rows, prose=("defect", "why"))
     else:
         for one, found in pairs:
-            click.echo("  ".join(_row(one, found)))
+            status, test, *about = _row(one, found)
+            echo_named(status, test, "  ".join(about))
             shared = explainer.explain(one.failure.text, found.example)
             print_explanation(found.components, shared)
     _end(failures, files)
@@ -131,9 +134,10 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
         )
     else:
         for group in clusters:
-            click.echo(f"{len(group.members)}  {group.reason}")
+            echo_wrapped(f"{len(group.members)}  {group.reason}")
             for i in group.members:
-                click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
+                one = failures[i]
+                echo_named("", one.test or "-", one.failure.message, separator=": ", indent="    ")
             if explainer is not None and len(group.members) > 1:
                 print_explanation({}, _shared(group, failures, explainer))
     _end(failures, files)

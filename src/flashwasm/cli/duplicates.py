@@ -21,6 +21,7 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
+    echo_wrapped,
     note_skipped,
     nothing_found,
     print_explanation,
@@ -107,7 +108,7 @@ def duplicates(
 
 def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
     """Print a group: why its tests are the same, their names, and the test to replace them."""
-    click.echo(f"{_TIERS[group.tier]}: {group.reason}")
+    echo_wrapped(f"{_TIERS[group.tier]}: {group.reason}")
     for test in group.tests:
         click.echo(f"    {test.nodeid}")
     if explainer is not None:
