@@ -18,6 +18,7 @@ from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
 from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
 from flashwasm.qe.suites.node_id_lookup import node_ids_named
+from flashwasm.summaries import counted, summary
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class CoverageIndex:
         self._own = InvertedIndex(self._matrix.own, self._matrix.width)
         self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
 
+    def __repr__(self) -> str:
+        return summary(self, counted(len(self.tests), "tests"), counted(len(self.files), "files"))
+
     @classmethod
     def load(cls, path: str | Path, *, progress: bool = False) -> CoverageIndex:
         """Read a database that coverage.py recorded with contexts, or a file that `save` wrote.
@@ -60,9 +64,8 @@ class CoverageIndex:
         Parameters
         ----------
         path : str or pathlib.Path
-            Path of the file, usually ``.coverage``, which
-            ``pytest --fw-record .coverage`` or ``pytest --cov=PKG --cov-context=test``
-            makes.
+            Path of the file, usually ``.coverage``. ``pytest --fw-record .coverage`` makes it, and
+            ``pytest --cov=PKG --cov-context=test`` does.
         progress : bool, default False
             True to show progress on stderr.
 
@@ -208,10 +211,9 @@ class CoverageIndex:
         nodeid : str
             Node id as for `positions`, whose errors are raised.
         """
-        first, *others = self.positions(nodeid)
-        if others:
-            raise ShapeError(f"{nodeid!r} has {len(others) + 1} cases; name one of them")
-        return first
+        if len(found := self.positions(nodeid)) > 1:
+            raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")
+        return found[0]
 
     def positions(self, nodeid: str) -> list[int]:
         """Return the positions of the test that a node id names, or of all its cases.
@@ -219,8 +221,7 @@ class CoverageIndex:
         Parameters
         ----------
         nodeid : str
-            Node id of a test in any form that `SuiteIndex.similar` takes. Without parameters it
-            means all cases of a parametrised test.
+            Node id in any form that `SuiteIndex.similar` takes; without parameters, of all cases.
 
         Raises
         ------

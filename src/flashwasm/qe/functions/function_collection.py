@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flashwasm.errors import ShapeError
@@ -46,7 +46,7 @@ class FunctionSource:
     name: str
     path: Path
     line: int
-    source: str
+    source: str = field(repr=False)
     description: str = ""
 
 

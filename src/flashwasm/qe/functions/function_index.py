@@ -27,7 +27,7 @@ from flashwasm.qe.functions.function_index_file import (
 from flashwasm.qe.functions.function_match import FunctionMatch
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
-from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
+from flashwasm.qe.scoring.scorers import MeaningScorer, ScoredIndex, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings
@@ -45,7 +45,7 @@ __all__ = ["FunctionIndex"]
 Array = npt.NDArray[Any]
 
 
-class FunctionIndex:
+class FunctionIndex(ScoredIndex, items="functions"):
     """The functions of a program, ready to be searched. `build` and `load` make an index.
 
     Parameters

@@ -14,7 +14,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
-from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer
+from flashwasm.qe.scoring.scorers import CoverageScorer, ScoredIndex, Scorer
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 from flashwasm.qe.similarity.match import Match
@@ -44,7 +44,7 @@ __all__ = ["SuiteIndex"]
 Array = npt.NDArray[Any]
 
 
-class SuiteIndex:
+class SuiteIndex(ScoredIndex, items="tests"):
     """The tests of a suite, ready to be compared. `build` and `load` make an index.
 
     Parameters

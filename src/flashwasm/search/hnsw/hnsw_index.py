@@ -115,7 +115,7 @@ class HNSWIndex(Index):
         )
 
     def __repr__(self) -> str:
-        return f"<HNSWIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}, m={self.m}>"
+        return self._summary(m=self.m, ef_construction=self.ef_construction)
 
     @property
     def nbytes(self) -> int:
