@@ -114,7 +114,7 @@ def tests_for(
     seconds, ran = ({}, {}) if times is None else read_times_and_cases(times)
     index = SuiteIndex.build(path, **embedding)
     note_missing(index.missing)
-    selection = safe_selection(index, changes, coverage)
+    selection = safe_selection(index, changes, coverage, progress=True)
     counts = None if limit is None else case_counts(index.tests, coverage, ran)
     if limit is not None and not conservative:
         ordered = selection.by_relevance() if likely else [*selection.sure, *selection.rest]

@@ -71,7 +71,7 @@ class CoverageLookup:
         if path is None:
             return None
         if self.given is not None:
-            coverage = CoverageIndex.load(path)
+            coverage = CoverageIndex.load(path, progress=True)
             if stale := _changed_sources(path, coverage, root, change, changes):
                 note(f"{path} is older than {stale}, so tests may be left out")
             return path, coverage
@@ -81,7 +81,7 @@ class CoverageLookup:
             )
             return None
         try:
-            coverage = CoverageIndex.load(path)
+            coverage = CoverageIndex.load(path, progress=True)
         except FlashWasmError as error:
             note(f"imports decide, as the coverage database cannot be used: {error}")
             return None

@@ -75,7 +75,11 @@ class SafeSelection:
 
 
 def safe_selection(
-    index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None = None
+    index: SuiteIndex,
+    changes: Sequence[ChangedFile],
+    coverage: CoverageIndex | None = None,
+    *,
+    progress: bool = False,
 ) -> SafeSelection:
     """Part the tests of a suite into those that a change may reach and the others.
 
@@ -87,14 +91,16 @@ def safe_selection(
         Changed files, at least one.
     coverage : CoverageIndex, optional
         Lines that each test ran before the change.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Raises
     ------
     ShapeError
         If there are no changed files.
     """
-    reach = _Reach(index, changes, coverage)
-    ranked = rank_tests(index, changes, coverage, reach.graph)
+    reach = _Reach(index, changes, coverage, progress=progress)
+    ranked = rank_tests(index, changes, coverage, reach.graph, progress=progress)
     for change in changes:
         reach.add_change(change)
     everything = changes_everything(changes) or reach.everything
@@ -130,6 +136,8 @@ class _Reach:
         All changed files.
     coverage : CoverageIndex or None
         Lines that each test ran before the change.
+    progress : bool
+        True to show progress on stderr.
 
     Attributes
     ----------
@@ -144,7 +152,12 @@ class _Reach:
     """
 
     def __init__(
-        self, index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None
+        self,
+        index: SuiteIndex,
+        changes: Sequence[ChangedFile],
+        coverage: CoverageIndex | None,
+        *,
+        progress: bool,
     ) -> None:
         paths = {path for change in changes for path in (change.path, change.old_path)}
         root = project_root(index.root, sorted(paths))
@@ -154,7 +167,7 @@ class _Reach:
         self._hidden = {one.path for one in index.skipped if one.hides_tests}
         tests |= self._hidden
         changed = {root / path for path in paths if path.endswith(".py")}
-        self.graph = ImportGraph(root, tests, changed)
+        self.graph = ImportGraph(root, tests, changed, progress=progress)
         self._evidence = None
         self.reasons: dict[str, str] = {}
         self.everything: str | None = None

@@ -61,6 +61,8 @@ def rank_tests(
     changes: Sequence[ChangedFile],
     coverage: CoverageIndex | None = None,
     graph: ImportGraph | None = None,
+    *,
+    progress: bool = False,
 ) -> list[SelectedTest]:
     """Return every test of a suite, the most relevant for a change first.
 
@@ -77,6 +79,8 @@ def rank_tests(
         Lines that each test ran before the change. Without it, no test has level 1.
     graph : ImportGraph, optional
         Imports of the project. None reads them.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def rank_tests(
     """
     if not changes:
         raise ShapeError("diff: it changes nothing")
-    shares = weighted(evidence_of(index, changes, graph))
+    shares = weighted(evidence_of(index, changes, graph, progress=progress))
     edited = _edited_tests(index.tests, changes)
     running, beside = (
         ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
