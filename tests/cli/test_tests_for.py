@@ -193,11 +193,11 @@ def test_a_database_without_digests_that_is_older_than_a_source_is_said(recorded
     drop_digests(recorded / ".coverage")
     change_project(recorded, COVERED)
     make_newer(recorded / "shop" / "orders.py", recorded / ".coverage")
-    assert "is older than" not in ids("--since", "HEAD")[1]
+    assert "was recorded with another" not in ids("--since", "HEAD")[1]
     make_newer(recorded / "shop" / "limits.py", recorded / ".coverage")
     found, notes = ids("--since", "HEAD")
-    older = f"{recorded / '.coverage'} is older than {recorded / 'shop' / 'limits.py'}"
-    assert f"imports decide, as {older}; record it again" in notes
+    older = f"{recorded / '.coverage'} was recorded with another {recorded / 'shop' / 'limits.py'}"
+    assert f"imports decide, as {older}; record it before" in notes
     assert set(found) > OF_COVERED
     # A database that is named is used, with a warning.
     found, notes = ids("--since", "HEAD", "--coverage", recorded / ".coverage")
@@ -211,7 +211,8 @@ def test_a_database_without_digests_that_is_older_than_the_last_commit(recorded)
     for path in recorded.rglob("*.py"):
         os.utime(path, (9e8, 9e8))
     change_project(recorded, COVERED)
-    assert "is older than shop/orders.py; " in ids("--since", "HEAD")[1]
+    source = recorded / "shop" / "orders.py"
+    assert f"was recorded with another {source}; record" in ids("--since", "HEAD")[1]
 
 
 def test_digests_say_that_no_source_has_changed_since_whatever_the_times(recorded):
@@ -219,7 +220,7 @@ def test_digests_say_that_no_source_has_changed_since_whatever_the_times(recorde
     for path in recorded.rglob("*.py"):
         make_newer(path, recorded / ".coverage")
     found, notes = ids("--since", "HEAD")
-    assert "is older than" not in notes
+    assert "was recorded with another" not in notes
     assert set(found) == OF_COVERED
 
 
@@ -232,9 +233,30 @@ def test_digests_say_that_a_source_was_changed_before_the_change(recorded, name)
     for path in recorded.rglob("*.py"):
         os.utime(path, (9e8, 9e8))
     notes = ids("--since", "HEAD")[1]
-    assert f"imports decide, as {recorded / '.coverage'} is older than shop/{name}.py; " in notes
+    assert "imports decide, as " in notes
+    assert f"was recorded with another shop/{name}.py; record it before the change" in notes
     # The change since the recording is all of it.
-    assert "is older than" not in ids("--since", "HEAD~1")[1]
+    assert "was recorded with another" not in ids("--since", "HEAD~1")[1]
+
+
+@pytest.mark.parametrize("digests", [True, False], ids=["digests", "times"])
+@pytest.mark.parametrize("source", ["since", "diff"])
+def test_a_database_that_was_recorded_after_the_change_is_said(recorded, digests, source):
+    (recorded / "x.diff").write_text(change_project(recorded, COVERED))
+    commit_all(recorded)
+    record_coverage(recorded)
+    if not digests:
+        drop_digests(recorded / ".coverage")
+    options = ["--since", "HEAD~1"] if source == "since" else ["--diff", "x.diff"]
+    notes = ids(*options)[1]
+    assert "imports decide, as " in notes
+    assert "orders.py; record it before the change" in notes
+
+
+def test_a_file_of_the_same_name_in_another_folder_is_no_part_of_the_change(recorded):
+    (recorded / "limits.py").write_text("x = 1\n")
+    (recorded / "x.diff").write_text(change_project(recorded, {"limits.py": ("1", "2")}))
+    assert "was recorded with another" not in ids("--diff", "x.diff")[1]
 
 
 # The formats.

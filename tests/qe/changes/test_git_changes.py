@@ -106,8 +106,9 @@ def test_an_empty_change(repository):
 def test_the_last_commit_of_a_file(repository):
     made = int(git(repository, "log", "-1", "--format=%ct"))
     of = GitRepository(repository).last_commit
-    assert of("HEAD", "shop/b.py") == of("main...", "a.py") == of("HEAD..", "a.py") == made
-    assert of("HEAD", "no.py") == 0.0
+    for revision in ("HEAD", "main...", "HEAD.."):
+        assert of(revision, repository / "shop" / "b.py") == made
+    assert of("HEAD", repository / "no.py") == of("HEAD", repository.parent / "a.py") == 0.0
 
 
 def test_the_content_of_a_file_before_a_change(repository):

@@ -103,23 +103,26 @@ class GitRepository:
                 changes.append(_added(path, file))
         return changes
 
-    def last_commit(self, revision: str, path: str) -> float:
+    def last_commit(self, revision: str, path: Path) -> float:
         """Return when the last commit up to the start of a change changed a file.
 
         Parameters
         ----------
         revision : str
             As of `changes_since`, which knows it.
-        path : str
-            Path of the file, relative to the root.
+        path : pathlib.Path
+            Absolute path of the file.
 
         Returns
         -------
         float
             Seconds since the epoch; 0 if no commit changed it.
         """
+        inside = self._inside(path)
+        if inside is None:
+            return 0.0
         log = ("log", "-1", "--format=%ct", "--end-of-options", self._start(revision), "--")
-        return float(self._checked(revision, *log, f":(top,literal){path}") or 0)
+        return float(self._checked(revision, *log, f":(top,literal){inside}") or 0)
 
     def content_at(self, revision: str, path: Path) -> bytes | None:
         """Return the content that a file of the working tree had at the start of a change.
@@ -136,12 +139,18 @@ class GitRepository:
         bytes or None
             The content with the line ends of the working tree; None if there was no such file.
         """
-        try:
-            inside = path.resolve().relative_to(self.root.resolve()).as_posix()
-        except ValueError:
+        inside = self._inside(path)
+        if inside is None:
             return None
         status, content, _ = self._run("cat-file", "--filters", f"{self._start(revision)}:{inside}")
         return None if status else content
+
+    def _inside(self, path: Path) -> str | None:
+        """Return a path relative to the root; None if it lies elsewhere."""
+        try:
+            return path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return None
 
     def _start(self, revision: str) -> str:
         """Return the commit at which a change begins."""
