@@ -189,7 +189,7 @@ def adaptation(
     "--failures",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines with text and defect.",
+    help="JSON lines with text, defect and test.",
 )
 @click.option(
     "--releases",
@@ -209,6 +209,7 @@ def quality(
     mutations: int,
     seed: int,
     minutes: float | None,
+    again: Path | None,
     model: str | None,
     outputs: Outputs,
     *,
@@ -230,8 +231,9 @@ def quality(
         if coverage or failures or releases or not paths:
             raise click.UsageError("--faults takes one PATH or more, and no other data")
         from bench.quality.fault_report import report_faults  # noqa: PLC0415 - see above
+        from bench.quality.faults import FaultOptions  # noqa: PLC0415 - see above
 
-        report_faults(paths, mutations, seed, minutes, outputs)
+        report_faults(paths, FaultOptions(mutations, seed, again=again), minutes, outputs)
         return
     from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
     from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above
@@ -243,6 +245,7 @@ def quality(
     if not (found.figures or found.commits):
         note("what was given holds nothing to measure")
         sys.exit(1)
+    outputs.end(missed=any(row.is_missed for row in found.known))
 
 
 def _measure(

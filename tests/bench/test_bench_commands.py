@@ -24,7 +24,7 @@ OWN = {
 }
 _SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss"}
 _PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss"}
-_FAULTS = {"--faults", "--mutations", "--seed", "--minutes", "--fail-on-miss"}
+_FAULTS = {"--faults", "--mutations", "--seed", "--minutes", "--again", "--fail-on-miss"}
 COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},

@@ -31,23 +31,23 @@ class KnownDefects:
 
     def _match(self, stats: dict[str, list[Any]]) -> None:
         """Add a line for each failure of a known defect, and one that counts the new failures."""
+        from flashwasm.qe.defects.failure_files import TestFailure
         from flashwasm.qe.defects.failure_library import FailureLibrary
+        from flashwasm.qe.defects.tracebacks import read_failure
 
         failed = [*stats.get("failed", []), *stats.get("error", [])]
         if not failed:
             return
-        library = FailureLibrary(self._library)
-        new = 0
-        for report in failed:
-            found = library.match(report.longreprtext, test=report.nodeid)
-            new += found.status == "new"
+        lines = self._summary.lines
+        matches = FailureLibrary(self._library).match_all(
+            [TestFailure(report.nodeid, read_failure(report.longreprtext)) for report in failed]
+        )
+        for report, found in zip(failed, matches, strict=True):
             if found.status != "new":
                 note = f" [{found.note}]" if found.note else ""
                 names = " or ".join([str(found.defect), *found.others])
                 verb = "may be" if found.status == "perhaps" else "is"
-                self._summary.lines.append(f"{found.status}: {report.nodeid} {verb} {names}{note}")
-                self._summary.lines.append(f"    {found.evidence}")
-        if new:
-            self._summary.lines.append(
-                f"new: {new} of {len(failed)} failures are of no known defect"
-            )
+                lines.append(f"{found.status}: {report.nodeid} {verb} {names}{note}")
+                lines.append(f"    {found.evidence}")
+        if new := sum(found.status == "new" for found in matches):
+            lines.append(f"new: {new} of {len(failed)} failures are of no known defect")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["names_from_here", "print_ids", "print_json", "print_tests"]
 
 # Names of the levels of `SelectedTest`.
-_LEVELS = ("touched", "runs changed lines", "runs changed files", "named alike", "text alike")
+_LEVELS = ("touched", "runs changed lines", "evidence")
 
 
 def print_tests(choice: Choice) -> None:
