@@ -127,6 +127,17 @@ def test_a_diff_with_colours_is_read(project):
     assert set(done.stdout.splitlines()) == OF_TEXT
 
 
+def test_the_log_of_git_may_be_required(project, monkeypatch):
+    (project / "x.diff").write_text(change_project(project, TEXT))
+    options = ["tests", "--diff", "x.diff", "--history", "--dry-run"]
+    assert invoke(*options).exit_code == 0
+    shutil.rmtree(project / ".git")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
+    result = invoke(*options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: tests lies in no working tree of git: not a git repository" in result.stderr
+
+
 # The coverage database.
 
 

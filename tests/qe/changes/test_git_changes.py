@@ -87,16 +87,21 @@ def test_a_revision_with_three_dots_is_where_the_branch_began(repository):
         "diff.relative=true",
         "diff.external=false",
         "diff.submodule=log",
+        "diff.upper.textconv=tr a-z A-Z <",
         "core.quotePath=false",
     ],
 )
 def test_settings_of_git_make_no_difference(repository, setting):
     name, value = setting.split("=")
     git(repository, "config", name, value)
+    (repository / ".gitattributes").write_text("*.py diff=upper\n")
+    commit_all(repository)
     (repository / "a.py").write_text("one = 1\ntwo = 3\n")
     git(repository, "add", "-A")
     found = changes(repository / "shop")
-    assert [(path, one.new_lines) for path, one in found.items()] == [("a.py", {2})]
+    [changed] = found.values()
+    assert (changed.path, changed.new_lines) == ("a.py", {2})
+    assert changed.text.splitlines() == ["two = 2", "two = 3"]
 
 
 def test_an_empty_change(repository):

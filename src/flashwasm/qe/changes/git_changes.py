@@ -20,6 +20,7 @@ _DIFF = (
     "--patch",
     "--no-color",
     "--no-ext-diff",
+    "--no-textconv",
     "--no-relative",
     "--submodule=short",
     "--end-of-options",
