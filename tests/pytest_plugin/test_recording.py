@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -13,6 +14,7 @@ import flashwasm
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import read_coverage
 from flashwasm.qe.coverage.source_digests import read_digests
+from git_repository import commit_all
 from small_project import change_project, record_coverage, run_pytest, write_project
 
 pytest.importorskip("coverage")
@@ -226,6 +228,21 @@ def test_a_recording_that_is_older_than_a_source_is_said(project):
         "\n.coverage was recorded with another shop/limits.py, so tests may be left out\n"
         in done.stdout
     )
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-p", "xdist", "-n", "2"], marks=pytest.mark.slow)]
+)
+def test_files_of_the_recording_are_no_part_of_the_change(project, workers):
+    commit_all(project)
+    change_project(project, {"shop/orders.py": ("result = 0", "result = 0 + 0")})
+    options = ["--fw-record=x.db", "--fw-diff=HEAD", "--fw-select=safe", "tests", *workers]
+    for _ in range(2):
+        done = run_pytest(project, *options)
+        assert "9 of 11 tests were left out" in done.stdout
+        assert "recorded the lines that each of 2 tests runs: x.db" in done.stdout
+        assert_nothing_else_was_written(project)
 
 
 # Wrong usage.

@@ -259,4 +259,7 @@ def _new_coverage(file: Path, rootdir: Path) -> Coverage:
 def _scratch_folder(target: Path) -> Path:
     """Return a new folder beside the database, from which a rename replaces it at once."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    # The files in it are no part of a change that --fw-diff asks git for.
+    (folder / ".gitignore").write_text("*\n", "utf-8")
+    return folder

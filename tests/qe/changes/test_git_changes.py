@@ -104,6 +104,13 @@ def test_settings_of_git_make_no_difference(repository, setting):
     assert changed.text.splitlines() == ["two = 2", "two = 3"]
 
 
+def test_variables_of_a_hook_make_no_difference(repository, monkeypatch):
+    (repository / "a.py").write_text("one = 1\n")
+    for name, value in {"GIT_DIR": ".git", "GIT_PREFIX": "x/", "GIT_INDEX_FILE": "no"}.items():
+        monkeypatch.setenv(name, value)
+    assert set(changes(repository / "shop")) == {"a.py"}
+
+
 def test_an_empty_change(repository):
     assert changes(repository) == {}
 

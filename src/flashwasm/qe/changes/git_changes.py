@@ -25,6 +25,8 @@ _DIFF = (
     "--submodule=short",
     "--end-of-options",
 )
+# Variables by which git tells its hooks where they run. The repository is that of the path.
+_OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"}
 # Compiled files and coverage databases, which no test depends on, although some repositories do not
 # ignore them.
 _PRODUCT = re.compile(r"(?:.*/)?(?:[^/]*\.pyc|\.coverage(?:\.[^/]*)?)")
@@ -171,11 +173,12 @@ class GitRepository:
 
     def _run(self, *arguments: str) -> tuple[int, bytes, str]:
         """Return git's exit status, its output, and the first line of its complaint."""
+        environment = {key: value for key, value in os.environ.items() if key not in _OF_A_HOOK}
         done = subprocess.run(  # noqa: S603 - words of this module, and a revision after them.
             [self._git, *arguments],
             cwd=self.root,
             # Complaints are quoted in errors, which are English. Nothing in the repository changes.
-            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
             capture_output=True,
             check=False,
         )
