@@ -128,7 +128,7 @@ def _configured(root: Path) -> str:
             try:
                 measurement = coverage.Coverage(config_file=str(settings))
                 path = str(measurement.get_option("run:data_file"))
-            except coverage.CoverageException:
+            except coverage.exceptions.ConfigError:
                 continue  # coverage.py itself says what is wrong with its settings.
             if path != _DEFAULT:
                 return path
