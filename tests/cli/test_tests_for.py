@@ -348,6 +348,11 @@ def test_annotations_outputs_and_summary_for_github(project, monkeypatch, tmp_pa
     assert invoke(*options, "--dry-run").exit_code == 0
     assert capfd.readouterr().out == ""
     assert (tmp_path / "GITHUB_OUTPUT").read_text().endswith("ran=false\n")
+    commit_all(project)
+    result = invoke(*options)
+    assert result.exit_code == 1
+    assert result.stdout == "::notice title=flashwasm::the change is empty\n"
+    assert (tmp_path / "GITHUB_OUTPUT").read_text().endswith("tests=\ncount=0\nran=false\n")
 
 
 def test_junit_xml_of_the_run_on_stdout(project, capfd):

@@ -13,7 +13,7 @@ from flashwasm.cli.output import note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
 from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_options
-from flashwasm.cli.tests_for.github import annotate, write_status
+from flashwasm.cli.tests_for.github import annotate, annotate_nothing, write_status
 from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arguments
 from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests
@@ -118,7 +118,10 @@ def tests_for(
     root = pytest_rootdir(path.absolute())
     changes = change.changes(path, (lookup.path(root), times))
     if not changes:
-        nothing_found("the change is empty" if change.since else "the diff changes nothing")
+        reason = "the diff changes nothing" if change.since is None else "the change is empty"
+        if form == "github":
+            annotate_nothing(reason)
+        nothing_found(reason)
     database = lookup.load(root, change, changes)
     coverage = None if database is None else database[1]
     seconds, ran = ({}, {}) if times is None else read_times_and_cases(times)
