@@ -1,6 +1,7 @@
 """--fw-record: the lines that each test runs, recorded in real runs of pytest."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -212,6 +213,28 @@ def test_an_installed_copy_of_the_project_is_measured_and_other_packages_are_not
     files = CoverageIndex.load(folder / "x.db").files
     assert str(installed / "shop.py") in files
     assert not [file for file in files if file.endswith("other.py") or "numpy" in file]
+
+
+def test_a_folder_of_tests_alone_measures_what_is_installed_as_editable(tmp_path):
+    tests, elsewhere, other = (tmp_path / name for name in ("tests", "elsewhere", "other"))
+    for folder in (tests, elsewhere, other):
+        folder.mkdir()
+    (elsewhere / "shop.py").write_text("def one():\n    return 1\n")
+    (other / "more.py").write_text("def one():\n    return 1\n")
+    paths = f"import sys\nsys.path += [{str(elsewhere)!r}, {str(other)!r}]\n"
+    test = "import shop, more\ndef test_x(): assert shop.one() == more.one()\n"
+    write(tests, {"conftest.py": paths, "test_x.py": test})
+    # What an installer writes about an editable project, and about one that it copied.
+    for name, folder, info in (("shop", elsewhere, {"editable": True}), ("more", other, {})):
+        written = tests / f"{name}-1.0.dist-info"
+        written.mkdir()
+        (written / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        origin = json.dumps({"url": folder.as_uri(), "dir_info": info})
+        (written / "direct_url.json").write_text(origin)
+    done = run_pytest(tests, "--fw-record=x.db")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name for _, name in lines_by_context(tests / "x.db")} >= {"shop.py", "test_x.py"}
+    assert "more.py" not in {name for _, name in lines_by_context(tests / "x.db")}
 
 
 def test_a_recording_that_is_older_than_a_source_is_said(project):
