@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.qe.changes.touched_tests import touched_tests
 from flashwasm.qe.coverage.names_by_end import value_by_end
 from flashwasm.qe.suites.source_files import is_test_file
 
@@ -76,7 +76,7 @@ def rank_tests(
     if not changes:
         raise ShapeError("diff: it changes nothing")
     matches = {match.nodeid: match for match in index.similar_to_text(change_text(changes))}
-    edited, named = _edited_tests(index.tests, changes), _files_named_after(index.tests, changes)
+    edited, named = touched_tests(index.tests, changes), _files_named_after(index.tests, changes)
     running, beside = (
         ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
     )
@@ -117,31 +117,6 @@ def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
     return None
 
 
-def _edited_tests(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]) -> set[str]:
-    """Return the node ids of the tests whose own lines a change adds or edits."""
-    edited = set()
-    for change in changes:
-        if not is_test_file(PurePosixPath(change.path)):
-            continue
-        for test in tests:
-            if not test.path.as_posix().endswith(f"/{change.path}"):
-                continue
-            first = test.line - _lines_of_decorators(test)
-            lines = range(first, first + test.source.count("\n") + 1)
-            # A change that only removes lines does not say which lines are beside them now.
-            if not change.new_lines or not change.new_lines.isdisjoint(lines):
-                edited.add(test.nodeid)
-    return edited
-
-
-def _lines_of_decorators(test: CollectedTest) -> int:
-    """Return the number of lines above the ``def`` of a test's source, which are its decorators."""
-    name = re.escape(test.nodeid.rpartition("::")[2])
-    # The text of a decorator may hold "def " as well, but seldom at a line's start with this name.
-    found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", test.source, re.MULTILINE)
-    return test.source.count("\n", 0, found.start()) if found else 0
-
-
 def _files_named_after(
     tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]
 ) -> dict[PurePath, str]:
@@ -152,8 +127,9 @@ def _files_named_after(
     """
     files = dict.fromkeys(test.path for test in tests)
     named: dict[PurePath, str] = {}
-    for change in changes:
-        path = PurePosixPath(change.path)
+    # A file that is renamed counts by both names.
+    for name in dict.fromkeys(name for c in changes for name in (c.old_path, c.path)):
+        path = PurePosixPath(name)
         if path.suffix != ".py" or is_test_file(path):
             continue
         stem = (path.parent.name if path.stem == "__init__" else path.stem).strip("_")
@@ -165,7 +141,7 @@ def _files_named_after(
             if file.name in names
         }
         most = max(shared.values(), default=0)
-        named.update({file: change.path for file, count in shared.items() if count == most})
+        named.update({file: name for file, count in shared.items() if count == most})
     return named
 
 
