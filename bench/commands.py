@@ -189,7 +189,7 @@ def adaptation(
     "--failures",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines with text and defect.",
+    help="JSON lines with text, defect and test.",
 )
 @click.option(
     "--releases",
@@ -245,6 +245,7 @@ def quality(
     if not (found.figures or found.commits):
         note("what was given holds nothing to measure")
         sys.exit(1)
+    outputs.end(missed=any(row.is_missed for row in found.known))
 
 
 def _measure(

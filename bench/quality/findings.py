@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.quality.failures import measure_failures, read_labelled
+from bench.quality.failures import measure_failures
 from bench.quality.functions import measure_search
+from bench.quality.known import KNOWN_HEADINGS, KnownRow, measure_known
+from bench.quality.labelled_failures import read_labelled
 from bench.quality.releases import SelectedCommit, commits, measure_commits
 from bench.quality.similarity import SuiteQuality
 from flashwasm.benchmarks.report import markdown_table, terminal_table
@@ -58,6 +60,8 @@ class QualityFindings:
     ----------
     figures : list of Figure
         Figures, each of which is a row of the table.
+    known : list of KnownRow
+        Verdicts on failures whose defects a library lacks, and has.
     commits : list of SelectedCommit
         Changes between the releases of `QualityInputs`.
     missing : list of str
@@ -65,6 +69,7 @@ class QualityFindings:
     """
 
     figures: list[Figure] = field(default_factory=list)
+    known: list[KnownRow] = field(default_factory=list)
     commits: list[SelectedCommit] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -73,6 +78,7 @@ class QualityFindings:
         return {
             "missing": self.missing,
             "figures": [figure.as_dict() for figure in self.figures],
+            "known": [row.as_dict() for row in self.known],
             "commits": [commit.as_dict() for commit in self.commits],
         }
 
@@ -92,6 +98,9 @@ class QualityFindings:
         if self.figures:
             rows = [_cells(figure) for figure in self.figures]
             found.append(("Quality, over the baseline with its 95 % interval", _HEADINGS, rows))
+        if self.known:
+            rows = [row.cells() for row in self.known]
+            found.append(("Failures called known", KNOWN_HEADINGS, rows))
         if self.commits:
             title = f"Tests for a change, among {self.commits[0].tests}"
             rows = [
@@ -151,7 +160,9 @@ def measure_quality(inputs: QualityInputs) -> QualityFindings:
             found.figures += measure_search(name, path, inputs.model, advance)
     if labelled is not None and inputs.failures is not None:
         with progress_report("failures") as advance:
-            found.figures += measure_failures(inputs.failures.name, *labelled, advance)
+            found.figures += measure_failures(inputs.failures.name, labelled, advance)
+        with progress_report("verdicts on failures") as advance:
+            found.known = measure_known(inputs.failures.name, labelled, advance)
     if changes is not None and inputs.releases is not None:
         index = SuiteIndex.build(inputs.releases[0], model=inputs.model, progress=True)
         missing.update(dict.fromkeys(index.missing))

@@ -18,9 +18,9 @@ from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arg
 from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests
 from flashwasm.qe.changes.case_counts import case_counts
+from flashwasm.qe.changes.evidence import change_text
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
 from flashwasm.qe.changes.safe_selection import safe_selection
-from flashwasm.qe.changes.selected_tests import change_text
 from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.module_imports import ModuleImports, read_imports
 from flashwasm.qe.suites.source_files import is_test_file, walk_program_files, walk_test_files
 
-__all__ = ["ImportGraph", "project_root"]
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["ImportGraph", "graph_of", "project_root"]
 
 # Folders that mark the root of a checkout.
 _CHECKOUT = (".git", ".hg", ".jj", ".svn")
@@ -69,6 +74,20 @@ class ImportGraph:
     def dependents(self, file: Path) -> set[Path]:
         """Return a file, and the files that import it directly or through others."""
         return self._closure({file} | self._unfollowed)
+
+    def distances(self, file: Path) -> dict[Path, int]:
+        """Return the number of imports from each file up to a file, by the shortest way.
+
+        The file itself is 0 imports away, and a file that imports it 1. Files that cannot be
+        followed, of which `dependents` speaks, are left out.
+        """
+        found, waiting = {file: 0}, [file]
+        for other in waiting:
+            for importer in self._importers.get(other, ()):
+                if importer not in found:
+                    found[importer] = found[other] + 1
+                    waiting.append(importer)
+        return found
 
     def running_processes(self) -> set[Path]:
         """Return the files that start other programs, and those that import such a file."""
@@ -201,6 +220,26 @@ class ImportGraph:
             entries = " ".join(_PLUGIN_SECTION.findall(text))
             for plugin in (*_PLUGIN_OPTION.findall(text), *re.findall(r"[\w.]+", entries)):
                 yield from self._named.get(plugin, ())
+
+
+def graph_of(
+    rootdir: Path, tests: Iterable[CollectedTest], changes: Sequence[ChangedFile]
+) -> ImportGraph:
+    """Return the imports of the project that a suite and a change belong to.
+
+    Parameters
+    ----------
+    rootdir : pathlib.Path
+        Folder that node ids are relative to.
+    tests : iterable of CollectedTest
+        Tests of the suite.
+    changes : sequence of ChangedFile
+        Changed files.
+    """
+    paths = {path for change in changes for path in (change.path, change.old_path)}
+    root = project_root(rootdir, sorted(paths))
+    changed = {root / path for path in paths if path.endswith(".py")}
+    return ImportGraph(root, {test.path for test in tests}, changed)
 
 
 def project_root(rootdir: Path, paths: Iterable[str]) -> Path:

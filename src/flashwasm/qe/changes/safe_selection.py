@@ -92,8 +92,8 @@ def safe_selection(
     ShapeError
         If there are no changed files.
     """
-    ranked = rank_tests(index, changes, coverage)
     reach = _Reach(index, changes, coverage)
+    ranked = rank_tests(index, changes, coverage, reach.graph)
     for change in changes:
         reach.add_change(change)
     everything = changes_everything(changes) or reach.everything
@@ -126,6 +126,8 @@ class _Reach:
 
     Attributes
     ----------
+    graph : ImportGraph
+        Imports of the project.
     reasons : dict of str to str
         The first reason for each test, by node id.
     everything : str or None
@@ -142,17 +144,17 @@ class _Reach:
         self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
         tests = {file for files in self._files.values() for file in files}
         changed = {root / path for path in paths if path.endswith(".py")}
-        self._graph = ImportGraph(root, tests, changed)
+        self.graph = ImportGraph(root, tests, changed)
         self._evidence = None
         self.reasons: dict[str, str] = {}
         self.everything: str | None = None
         self.uncovered: dict[str, list[int]] = {}
         self.unmeasured: list[str] = []
         if coverage is not None:
-            self._evidence = CoverageEvidence(coverage, index.tests, index.root, self._graph)
+            self._evidence = CoverageEvidence(coverage, index.tests, index.root, self.graph)
             self.add(self._evidence.unknown, "the coverage database does not know it")
             self.add(
-                self._tests_in(self._graph.running_processes()),
+                self._tests_in(self.graph.running_processes()),
                 "it may start another program, whose lines are not recorded",
             )
 
@@ -165,13 +167,13 @@ class _Reach:
         """Add the tests that the change of one file may reach."""
         if not change.path.endswith(".py") and not change.old_path.endswith(".py"):
             return  # `changes_everything` speaks for it.
-        files = self._graph.find(change.path) | self._graph.find(change.old_path)
-        beside = any(self._graph.is_beside_tests(file) for file in files)
+        files = self.graph.find(change.path) | self.graph.find(change.old_path)
+        beside = any(self.graph.is_beside_tests(file) for file in files)
         if self._evidence is None or beside:
             if not self._add_dependents(files, change.path, "") and self._is_lost(change, files):
                 self.everything = change.path
             return
-        old = self._graph.find(change.old_path)
+        old = self.graph.find(change.old_path)
         name = self._evidence.name_of(next(iter(old))) if len(old) == 1 else None
         if name is None or change.path != change.old_path:
             # A file that is new, renamed, or was not measured.
@@ -230,7 +232,7 @@ class _Reach:
         """Add the tests whose files depend on a changed file; return True if there are any."""
         own = self._tests_in(files)
         self.add(own, f"its file {path} is changed")
-        dependents = {one for file in files for one in self._graph.dependents(file)}
+        dependents = {one for file in files for one in self.graph.dependents(file)}
         through = self._tests_in(dependents)
         self.add(through, f"{why}its file depends on {path}")
         return bool(own or through)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.qe.changes.evidence import evidence_of, weighted
 from flashwasm.qe.changes.touched_tests import touched_tests
 from flashwasm.qe.coverage.names_by_end import value_by_end
-from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
+    from flashwasm.qe.changes.import_graph import ImportGraph
     from flashwasm.qe.changes.unified_diff import ChangedFile
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.suite_index import SuiteIndex
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["SelectedTest", "change_text", "changes_everything", "rank_tests"]
+__all__ = ["SelectedTest", "changes_everything", "rank_tests"]
 
 # Score within the level, higher for more relevant tests, and the reason, by node id.
 Reasons = dict[str, tuple[float, str]]
-# Number of characters of a diff's text that are compared with tests. A longer text is about so many
-# things that it resembles no test in particular.
-_LONGEST_TEXT = 20_000
+# Smallest share of a kind of evidence that a reason names.
+_SMALLEST_SHARE = 0.05
+# Share of having run other lines of a changed file: as much as two deviations of a text's likeness.
+_BESIDE = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,15 @@ class SelectedTest:
     test : CollectedTest
         The test.
     level : int
-        Relevance, the most relevant first. 0: the change edits the test. 1: the test runs changed
-        lines. 2: it runs other lines of changed files. 3: its file is named after a changed file.
-        4: only its text can be compared with that of the change.
+        Relevance, the most relevant first. 0: the change touches the test. 1: the test runs changed
+        lines. 2: neither is proven, and the evidence decides.
     score : float
-        Relevance within the level, higher for more relevant tests.
+        Relevance within the level, higher for more relevant tests: the sum of the components.
     reason : str
-        Reason for the level, in words.
+        Reason for the place, in words.
     components : mapping of str to float
-        Cosine of the test's text and the change's by scorer, in [-1, 1].
+        Share of each kind of evidence in the score, as `evidence_of` names them. There are two more
+        with coverage: "changed lines", and "changed files" for a test that runs other lines there.
     """
 
     test: CollectedTest
@@ -55,9 +57,15 @@ class SelectedTest:
 
 
 def rank_tests(
-    index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None = None
+    index: SuiteIndex,
+    changes: Sequence[ChangedFile],
+    coverage: CoverageIndex | None = None,
+    graph: ImportGraph | None = None,
 ) -> list[SelectedTest]:
     """Return every test of a suite, the most relevant for a change first.
+
+    Tests that the change touches come first, then those that ran its lines. Within each level one
+    sum of evidence decides.
 
     Parameters
     ----------
@@ -66,7 +74,9 @@ def rank_tests(
     changes : sequence of ChangedFile
         Changed files, at least one.
     coverage : CoverageIndex, optional
-        Lines that each test ran before the change. Without it, no test has level 1 or 2.
+        Lines that each test ran before the change. Without it, no test has level 1.
+    graph : ImportGraph, optional
+        Imports of the project. None reads them.
 
     Raises
     ------
@@ -75,34 +85,36 @@ def rank_tests(
     """
     if not changes:
         raise ShapeError("diff: it changes nothing")
-    matches = {match.nodeid: match for match in index.similar_to_text(change_text(changes))}
-    edited, named = touched_tests(index.tests, changes), _files_named_after(index.tests, changes)
+    shares = weighted(evidence_of(index, changes, graph))
+    edited = touched_tests(index.tests, changes)
     running, beside = (
         ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
     )
     selected = []
-    for test in index.tests:
+    for place, test in enumerate(index.tests):
         names = (test.nodeid, *test.also)
-        match = matches.get(test.nodeid)
-        score, components = (match.score, match.components) if match else (0.0, {})
+        components = {kind: float(values[place]) for kind, values in shares.items()}
+        runs, runs_beside = _first_reason(running, names), _first_reason(beside, names)
+        if runs:
+            components["changed lines"] = runs[0]
+        elif runs_beside:
+            components["changed files"] = runs_beside[0]
         if test.nodeid in edited:
             level, reason = 0, "the change touches it"
-        elif found := _first_reason(running, names):
-            level, (score, reason) = 1, found
-        elif found := _first_reason(beside, names):
-            level, reason = 2, found[1]
-        elif test.path in named:
-            level, reason = 3, f"its file is named after {named[test.path]}"
+        elif runs:
+            level, reason = 1, runs[1]
         else:
-            level = 4
-            reason = f"the similarity of its text is {score:+.1f} standard deviations from the mean"
+            level, reason = 2, _in_words(components)
+        score = sum(components.values())
         selected.append(SelectedTest(test, level, score, reason, components))
     return sorted(selected, key=lambda s: (s.level, -s.score, s.test.nodeid))
 
 
-def change_text(changes: Sequence[ChangedFile]) -> str:
-    """Return the text of a change that tests are compared with: file names and changed lines."""
-    return "\n".join(f"{PurePosixPath(c.path).stem} {c.text}" for c in changes)[:_LONGEST_TEXT]
+def _in_words(components: Mapping[str, float]) -> str:
+    """Return the shares of the kinds of evidence as a text, the greatest first."""
+    greatest = sorted(components.items(), key=lambda one: -abs(one[1]))
+    shown = [f"{kind} {share:+.1f}" for kind, share in greatest if abs(share) >= _SMALLEST_SHARE]
+    return f"by evidence: {', '.join(shown) or 'none'}"
 
 
 def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
@@ -115,34 +127,6 @@ def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
             if not path.endswith(".py") or PurePosixPath(path).name == "setup.py":
                 return path
     return None
-
-
-def _files_named_after(
-    tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]
-) -> dict[PurePath, str]:
-    """Return test files that are named after a changed file, with the path of that file.
-
-    If several test files have such a name, only those are returned whose folders share the most
-    names with the folders of the changed file.
-    """
-    files = dict.fromkeys(test.path for test in tests)
-    named: dict[PurePath, str] = {}
-    # A file that is renamed counts by both names.
-    for name in dict.fromkeys(name for c in changes for name in (c.old_path, c.path)):
-        path = PurePosixPath(name)
-        if path.suffix != ".py" or is_test_file(path):
-            continue
-        stem = (path.parent.name if path.stem == "__init__" else path.stem).strip("_")
-        names = {f"test_{stem}.py", f"{stem}_test.py"}
-        # Number of folder names above the changed file that are above the test file as well.
-        shared = {
-            file: len(set(path.parent.parts) & set(file.parent.parts))
-            for file in files
-            if file.name in names
-        }
-        most = max(shared.values(), default=0)
-        named.update({file: name for file, count in shared.items() if count == most})
-    return named
 
 
 def _covering_tests(
@@ -174,7 +158,7 @@ def _covering_tests(
             running[name] = (weight + more, f"it runs {change.old_path}:{shown}")
         for nodeid in coverage.who(file, coverage.tested(file)):
             name = nodeid.partition("[")[0]
-            beside.setdefault(name, (0.0, f"it runs other lines of {change.old_path}"))
+            beside.setdefault(name, (_BESIDE, f"it runs other lines of {change.old_path}"))
     return running, beside
 
 

@@ -1,0 +1,142 @@
+"""Past changes of a git repository, from its log."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from bench.quality.past_changes import (
+    MOST_FILES,
+    MOST_TESTS,
+    PastChange,
+    changed_tests,
+    is_product,
+    same_code,
+    suite_folder,
+)
+from flashwasm.errors import ShapeError
+from flashwasm.qe.suites.collection import collect
+from flashwasm.qe.suites.source_files import is_test_file
+
+__all__ = ["commits_of"]
+
+_MARK = "\x01"
+
+
+def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
+    """Yield the latest commits that change the code of both product and tests.
+
+    A temporary clone is checked out at the parent of each commit, with the product's files of the
+    commit. The repository itself is only read, and nothing in it is executed. A test that the
+    commit adds is not looked for, since the parent does not have it.
+
+    Parameters
+    ----------
+    repository : pathlib.Path
+        A repository with its history, bare or with files.
+    most : int
+        Number of commits, at most.
+
+    Raises
+    ------
+    ShapeError
+        If the path is no repository.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder, _name_of(repository))
+        command = ["git", "clone", "--quiet", "--shared", "--no-checkout"]
+        _run([*command, str(repository.resolve()), str(clone)], repository)
+        found = 0
+        for commit, parent, files in _candidates(clone, repository):
+            change = _change(clone, commit, parent, files) if found < most else None
+            if change is not None:
+                found += 1
+                yield change
+            if found == most:
+                return
+
+
+def _name_of(repository: Path) -> str:
+    """Return a repository's name: that of its folder, or of the one above a bare "repo"."""
+    path = repository.resolve()
+    return path.name.removesuffix(".git") or path.parent.name
+
+
+def _candidates(clone: Path, repository: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield each commit that names files of both kinds, the latest first, with parent and files."""
+    options = ["--name-only", "--no-renames", "--no-merges", "-z", f"--format={_MARK}%H %P"]
+    for entry in _git(clone, "log", *options).split(_MARK)[1:]:
+        head, *names = entry.split("\0")
+        commit, *parents = head.split()
+        files = [name for name in (name.strip("\n") for name in names) if name]
+        kinds = {(is_product(name), is_test_file(PurePosixPath(name))) for name in files}
+        if (
+            len(parents) == 1
+            and len(files) <= MOST_FILES
+            and {(True, False), (False, True)} <= kinds
+        ):
+            yield commit, parents[0], files
+
+
+def _change(clone: Path, commit: str, parent: str, files: list[str]) -> PastChange | None:
+    """Check out a commit's parent with the commit's product; None if no code of a kind changes."""
+    product = [name for name in files if is_product(name)]
+    before, now = (
+        {name: _source(clone, one, name) for name in product} for one in (parent, commit)
+    )
+    if all(same_code(before[name], now[name]) for name in product):
+        return None
+    _check_out(clone, commit)
+    after = collect(suite_folder(clone)).tests
+    _check_out(clone, parent)
+    suite = suite_folder(clone)
+    tests = changed_tests(collect(suite).tests, after)
+    if not 0 < len(tests) <= MOST_TESTS:
+        return None
+    options = ["--no-color", "--no-ext-diff", "--no-textconv"]
+    diff = _git(clone, "diff", *options, parent, commit, "--", *product)
+    for name in product:
+        if now[name] is None:
+            (clone / name).unlink()
+        else:
+            _git(clone, "checkout", "--quiet", commit, "--", name)
+    return PastChange(clone.name, commit[:10], suite, diff, tests)
+
+
+def _check_out(clone: Path, commit: str) -> None:
+    """Put the files of a commit in place, and remove all others."""
+    _git(clone, "checkout", "--quiet", "--force", "--detach", commit)
+    _git(clone, "clean", "--quiet", "--force", "-dx")
+
+
+def _source(clone: Path, commit: str, name: str) -> str | None:
+    """Return a file's text at a commit; None if it has no such file."""
+    if not _git(clone, "ls-tree", commit, "--", name):
+        return None
+    return _git(clone, "show", "--no-textconv", f"{commit}:{name}")
+
+
+def _git(clone: Path, *words: str) -> str:
+    """Return what a command of git prints in the clone."""
+    return _run(["git", "-C", str(clone), *words], clone)
+
+
+def _run(command: list[str], repository: Path) -> str:
+    """Return what a command prints.
+
+    Raises
+    ------
+    ShapeError
+        If it fails.
+    """
+    # Neither a hook of the user nor a missing object may start a program.
+    safe = ["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
+    done = subprocess.run(  # noqa: S603 - git, and words that this file or git itself wrote.
+        [command[0], *safe, *command[1:]], capture_output=True, check=False
+    )
+    if done.returncode:
+        reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise ShapeError(f"history: {repository} is no git repository that can be read: {reason}")
+    return done.stdout.decode("utf-8", "replace")

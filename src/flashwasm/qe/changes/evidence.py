@@ -1,0 +1,184 @@
+"""Evidence that a test belongs to a change: its kinds, and how much each of them counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.qe.changes.changed_definitions import changed_definitions
+from flashwasm.qe.changes.co_change import CoChange
+from flashwasm.qe.changes.import_graph import graph_of
+from flashwasm.qe.changes.mentioned_names import MentionedNames
+from flashwasm.qe.suites.source_files import is_test_file
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.import_graph import ImportGraph
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+    from flashwasm.qe.similarity.suite_index import SuiteIndex
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["WEIGHTS", "change_text", "evidence_of", "weighted"]
+
+Array = npt.NDArray[Any]
+# Weights of the kinds of evidence, chosen by `bench/quality/evidence_weights.py` on the history of
+# six projects. docs/guide/test-suites.md says what they are worth on others.
+WEIGHTS: Mapping[str, float] = {
+    "text": 1.0,
+    "meaning": 1.0,
+    "names": 0.5,
+    "file name": 1.0,
+    "imports": 0.5,
+    "co-change": 0.5,
+}
+# Number of characters of a diff's text that are compared with tests. A longer text is about so many
+# things that it resembles no test in particular.
+_LONGEST_TEXT = 20_000
+# A changed name in a test's own name counts as so many mentions of it.
+_IN_TITLE = 2
+# BM25's constants. Tests are short, so their lengths count for less than those of documents.
+_K1, _B = 1.2, 0.4
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+
+
+def evidence_of(
+    index: SuiteIndex, changes: Sequence[ChangedFile], graph: ImportGraph | None = None
+) -> dict[str, Array]:
+    """Return the strength of each kind of evidence for each test, higher for likelier tests.
+
+    "text" is the likeness of a test's text and the change's, "meaning" that of their embeddings.
+    "names" says that a test mentions a changed definition, itself or by its fixtures, "file name"
+    that its file is named after a changed file, "imports" in how few steps its file imports one,
+    and "co-change" how often the two files changed together. A kind that is not known, such as
+    co-change without git, is absent or zero.
+
+    Parameters
+    ----------
+    index : SuiteIndex
+        Index of the suite.
+    changes : sequence of ChangedFile
+        Changed files.
+    graph : ImportGraph, optional
+        Imports of the project. None reads them.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (tests,)
+        Strengths by kind, in the order of `WEIGHTS`.
+    """
+    graph = graph or graph_of(index.root, index.tests, changes)
+    text = change_text(changes)
+    alike = index.components(text) if index.tests and text.strip() else {}
+    files = [test.path for test in index.tests]
+    named = _named_after(files, changes)
+    found = {
+        "text": _z_scores(alike.get("characters", alike.get("identifiers"))),
+        "meaning": _z_scores(alike.get("meaning")),
+        "names": _z_scores(_names(index.tests, changes, graph.root)),
+        "file name": np.array([float(path in named) for path in files]),
+        "imports": _imports(files, changes, graph),
+        "co-change": _z_scores(_co_change(files, changes, graph.root)),
+    }
+    return {kind: strength for kind, strength in found.items() if strength is not None}
+
+
+def weighted(strengths: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the share of each kind of evidence in the sum: its strength times its weight."""
+    return {kind: WEIGHTS[kind] * strength for kind, strength in strengths.items()}
+
+
+def change_text(changes: Sequence[ChangedFile]) -> str:
+    """Return the text of a change that tests are compared with: file names and changed lines."""
+    return "\n".join(f"{PurePosixPath(c.path).stem} {c.text}" for c in changes)[:_LONGEST_TEXT]
+
+
+def _z_scores(values: Array | None) -> Array | None:
+    """Return by how many standard deviations each value is above the mean; zeros if all are equal.
+
+    So kinds of evidence of different units can be added. None stays None.
+    """
+    if values is None or not len(values):
+        return values
+    deviation = values.std(dtype=np.float64)
+    centred = values - values.mean(dtype=np.float64)
+    return np.asarray(centred / deviation if deviation > 0 else np.zeros(len(values)), np.float64)
+
+
+def _names(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile], root: Path) -> Array:
+    """Return BM25's score of each test for the names of the changed definitions.
+
+    A name counts for more if few tests mention it, if a test mentions it often for its length, and
+    if the words of the name stand in the test's own name: Robertson & Zaragoza, "The probabilistic
+    relevance framework", 2009.
+    """
+    changed = sorted(changed_definitions(changes, root))
+    mentioned = MentionedNames(root)
+    words = [_joined_words(name) for name in changed]
+    times = np.zeros((len(tests), len(changed)))
+    lengths = np.zeros(len(tests))
+    for row, test in enumerate(tests):
+        direct, through = mentioned.directly(test), mentioned.through_fixtures(test)
+        lengths[row] = direct.total()
+        title = _joined_words(test.nodeid.partition("::")[2])
+        for column, (name, part) in enumerate(zip(changed, words, strict=True)):
+            times[row, column] = direct[name] or (name in through)
+            times[row, column] += _IN_TITLE * (part != "__" and part in title)
+    frequency = (times > 0).sum(axis=0)
+    inverse = np.log(1 + (len(tests) - frequency + 0.5) / (frequency + 0.5))
+    norms = _K1 * (1 - _B + _B * lengths / max(lengths.mean(), 1.0)) if len(tests) else lengths
+    return np.asarray((times * (_K1 + 1) / (times + norms[:, None])) @ inverse)
+
+
+def _joined_words(name: str) -> str:
+    """Return the words of a name in lower case, with an underscore before, between and after."""
+    return f"_{'_'.join(_WORD.findall(name)).lower()}_"
+
+
+def _named_after(files: Sequence[PurePath], changes: Sequence[ChangedFile]) -> dict[PurePath, str]:
+    """Return the test files that are named after a changed file, with the path of that file.
+
+    If several test files have such a name, only those are returned whose folders share the most
+    names with the folders of the changed file.
+    """
+    named: dict[PurePath, str] = {}
+    # A file that is renamed counts by both names.
+    for name in dict.fromkeys(name for c in changes for name in (c.old_path, c.path)):
+        path = PurePosixPath(name)
+        if path.suffix != ".py" or is_test_file(path):
+            continue
+        stem = (path.parent.name if path.stem == "__init__" else path.stem).strip("_")
+        names = {f"test_{stem}.py", f"{stem}_test.py"}
+        # Number of folder names above the changed file that are above the test file as well.
+        shared = {
+            file: len(set(path.parent.parts) & set(file.parent.parts))
+            for file in files
+            if file.name in names
+        }
+        most = max(shared.values(), default=0)
+        named.update({file: name for file, count in shared.items() if count == most})
+    return named
+
+
+def _imports(files: Sequence[Path], changes: Sequence[ChangedFile], graph: ImportGraph) -> Array:
+    """Return for each test's file one over the number of imports up to a changed file, or 0."""
+    steps: dict[Path, int] = {}
+    for change in changes:
+        if change.path.endswith(".py"):
+            for start in (change.path, change.old_path):
+                for file, count in graph.distances(graph.root / start).items():
+                    steps[file] = min(count, steps.get(file, count))
+    return np.array([1 / max(steps[file], 1) if file in steps else 0.0 for file in files])
+
+
+def _co_change(files: Sequence[Path], changes: Sequence[ChangedFile], root: Path) -> Array:
+    """Return for each test's file how often it changed together with a changed file."""
+    inside = {
+        file: file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)
+    }
+    paths = {path for change in changes for path in (change.path, change.old_path)}
+    likeness = CoChange(root).likeness(paths, set(inside.values()))
+    return np.array([likeness[inside[file]] if file in inside else 0.0 for file in files])
