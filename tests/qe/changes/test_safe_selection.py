@@ -281,3 +281,25 @@ def test_the_most_similar_tests_run_if_no_test_is_known_to_be_reached(project, p
     assert document["left_out_reason"].endswith("no test is known to reach it")
     done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=safe")
     done.assert_outcomes(passed=11)
+
+
+@pytest.mark.parametrize(
+    ("edits", "everything"),
+    [
+        ({"CHANGELOG.md": ("", "More.\n"), **CONSTANT}, None),
+        ({"CHANGELOG.md": ("", "More.\n"), "data.json": ("", "1\n")}, "data.json"),
+        (
+            {
+                "docs/use.md": ("", ">>> 1\n"),
+                "pytest.ini": ("[pytest]\n", "[pytest]\naddopts = --doctest-glob=*.md\n"),
+            },
+            "docs/use.md",
+        ),
+    ],
+    ids=["read by nothing", "beside data", "run as doctest"],
+)
+def test_documentation_that_no_test_reads_selects_nothing(project, edits, everything):
+    (project / "x.diff").write_text(change_project(project, edits))
+    selected, document = select("--diff", "x.diff")
+    assert document["everything"] == everything
+    assert (len(selected) == 10) == (everything is not None)
