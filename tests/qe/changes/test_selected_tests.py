@@ -75,7 +75,9 @@ def change(**fields):
 
 def test_without_coverage_the_texts_decide():
     text = "def total_price(): total_price"
-    ranked = rank_tests(SuiteIndex.build("."), [change(path="price.py", text=text)])
+    ranked = rank_tests(
+        SuiteIndex.build("."), [change(path="price.py", old_path="price.py", text=text)]
+    )
     assert names(ranked)[0] == "test_total_price"
     assert {one.level for one in ranked} == {4}
     assert re.fullmatch(

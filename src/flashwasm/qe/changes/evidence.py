@@ -156,8 +156,9 @@ def _named_after(files: Sequence[PurePath], changes: Sequence[ChangedFile]) -> d
     names with the folders of the changed file.
     """
     named: dict[PurePath, str] = {}
-    for change in changes:
-        path = PurePosixPath(change.path)
+    # A file that is renamed counts by both names.
+    for name in dict.fromkeys(name for c in changes for name in (c.old_path, c.path)):
+        path = PurePosixPath(name)
         if path.suffix != ".py" or is_test_file(path):
             continue
         stem = (path.parent.name if path.stem == "__init__" else path.stem).strip("_")
@@ -169,7 +170,7 @@ def _named_after(files: Sequence[PurePath], changes: Sequence[ChangedFile]) -> d
             if file.name in names
         }
         most = max(shared.values(), default=0)
-        named.update({file: change.path for file, count in shared.items() if count == most})
+        named.update({file: name for file, count in shared.items() if count == most})
     return named
 
 

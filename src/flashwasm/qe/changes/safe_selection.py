@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
+from flashwasm.qe.changes.documentation_files import is_unread_documentation
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.selected_tests import SelectedTest, changes_everything, rank_tests
 from flashwasm.qe.changes.touched_functions import touched_functions
@@ -103,7 +104,9 @@ def safe_selection(
     ranked = rank_tests(index, changes, coverage, reach.graph, progress=progress)
     for change in changes:
         reach.add_change(change)
-    everything = changes_everything(changes) or reach.everything
+    everything = reach.everything or changes_everything(
+        [change for change in changes if not reach.is_unread(change)]
+    )
     if everything is not None:
         reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")
     sure, rest = [], []
@@ -159,6 +162,7 @@ class _Reach:
         *,
         progress: bool,
     ) -> None:
+        self._rootdir = index.root
         paths = {path for change in changes for path in (change.path, change.old_path)}
         root = project_root(index.root, sorted(paths))
         self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
@@ -185,6 +189,13 @@ class _Reach:
         """Add tests, by node id. A test that was added before keeps its first reason."""
         for nodeid in nodeids:
             self.reasons.setdefault(nodeid, reason)
+
+    def is_unread(self, change: ChangedFile) -> bool:
+        """Return True if a change is one of documentation that nothing in the tests can read."""
+        return all(
+            is_unread_documentation(path, self.graph.root, self._rootdir, self.graph.files)
+            for path in {change.path, change.old_path}
+        )
 
     def add_change(self, change: ChangedFile) -> None:
         """Add the tests that the change of one file may reach."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.changes.evidence import evidence_of, weighted
+from flashwasm.qe.changes.touched_tests import touched_tests
 from flashwasm.qe.coverage.names_by_end import value_by_end
-from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph
@@ -90,7 +90,7 @@ def rank_tests(
     if not changes:
         raise ShapeError("diff: it changes nothing")
     shares = weighted(evidence_of(index, changes, graph, progress=progress))
-    edited = _edited_tests(index.tests, changes)
+    edited = touched_tests(index.tests, changes)
     running, beside = (
         ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
     )
@@ -131,24 +131,6 @@ def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
             if not path.endswith(".py") or PurePosixPath(path).name == "setup.py":
                 return path
     return None
-
-
-def _edited_tests(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]) -> set[str]:
-    """Return the node ids of the tests whose own lines a change adds or edits."""
-    edited = set()
-    for change in changes:
-        if not is_test_file(PurePosixPath(change.path)):
-            continue
-        for test in tests:
-            if not test.path.as_posix().endswith(f"/{change.path}"):
-                continue
-            lines = range(test.first_line, test.last_line + 1)
-            # A change that only removes lines does not say which lines are beside them now.
-            if not change.new_lines or not change.new_lines.isdisjoint(lines):
-                edited.add(test.nodeid)
-    return edited
-
-
 
 
 def _covering_tests(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
 from flashwasm.storage.digests import sha256_of
 
 __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
@@ -87,6 +87,8 @@ def read_coverage(
         If there is no such file.
     CorruptFileError
         If it is not a database of coverage.py, is damaged, or has another schema.
+    DeadlineExceeded
+        If another program has locked it.
     """
     file = Path(path)
     if not file.is_file():
@@ -99,6 +101,10 @@ def read_coverage(
     except CorruptFileError as error:
         raise CorruptFileError(f"{file}: {error}") from error
     except sqlite3.Error as error:
+        if "locked" in str(error):
+            # SQLite waited for some seconds. Another program has the file open for writing.
+            message = f"{file} is locked: another program writes it, such as a run of tests"
+            raise DeadlineExceeded(f"{message}; try again when that has ended") from error
         raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
         raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
