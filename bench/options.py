@@ -11,6 +11,8 @@ import click
 __all__ = [
     "DEFAULT_VECTORS",
     "embedding_model_option",
+    "fault_options",
+    "history_options",
     "plot_option",
     "quick_option",
     "refuse_plot",
@@ -45,6 +47,71 @@ def searched_options(command: F) -> F:
         type=click.IntRange(min=100),
         help=f"Vectors to search; {DEFAULT_VECTORS:,} by default, {QUICK_VECTORS:,} with --quick.",
     )(command)
+
+
+def fault_options(command: F) -> F:
+    """Add ``--faults``, ``--mutations``, ``--seed`` and ``--minutes``."""
+    options = (
+        click.option(
+            "--faults",
+            is_flag=True,
+            help="Mutate a copy of each PATH, and count the failing tests that are not selected.",
+        ),
+        click.option(
+            "--mutations",
+            type=click.IntRange(min=1),
+            default=200,
+            show_default=True,
+            help="Mutations of each PATH, for --faults.",
+        ),
+        click.option(
+            "--seed", type=int, default=0, show_default=True, help="Choice of the mutations."
+        ),
+        click.option(
+            "--minutes",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Begin no mutation after so many minutes; each PATH has its share of them.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def history_options(command: F) -> F:
+    """Add ``--history``, ``--releases``, ``--commits`` and ``--weights``."""
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    options = (
+        click.option(
+            "--history",
+            is_flag=True,
+            help="Take past commits of each PATH, a git repository, and look for their tests.",
+        ),
+        click.option(
+            "--releases",
+            nargs=2,
+            multiple=True,
+            metavar="OLD NEW",
+            type=folder,
+            help="Two releases of a package with tests, unpacked: their difference is a change, "
+            "too. May be given several times.",
+        ),
+        click.option(
+            "--commits",
+            type=click.IntRange(min=1),
+            default=25,
+            show_default=True,
+            help="Commits of each PATH, for --history.",
+        ),
+        click.option(
+            "--weights",
+            is_flag=True,
+            help="Choose weights of the evidence, too, leaving out one project after another.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def refuse_plot(name: str | None) -> None:

@@ -14,7 +14,8 @@ from flashwasm.benchmarks.expectation import Expectation
 from flashwasm.benchmarks.measurement import resident
 from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.host.peak import PeakLoop
-from flashwasm.runtime.runtime import Runtime, available_cpus
+from flashwasm.host.workers import available_cpus
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Case

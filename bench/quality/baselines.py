@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.optional_packages import optional_module
 from flashwasm.qe.scoring.term_analyzers import identifiers
-from flashwasm.qe.scoring.tfidf_matrix import require_sklearn
 
 __all__ = ["BM25", "TFIDF", "Baseline", "Bm25", "CharacterTfIdf", "TokenTfIdf"]
 
@@ -19,6 +19,11 @@ TFIDF = "character TF-IDF"
 BM25 = "BM25"
 # BM25's constants, as in Robertson and Zaragoza, "The probabilistic relevance framework", 2009.
 _K1, _B = 1.5, 0.75
+
+
+def _vectorizers() -> Any:
+    """Return scikit-learn's module of text features, or raise CapabilityError."""
+    return optional_module("sklearn.feature_extraction.text", "scikit-learn", extra="bench")
 
 
 class Baseline:
@@ -67,7 +72,7 @@ class CharacterTfIdf(Baseline):
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        vectorizer = require_sklearn().TfidfVectorizer(
+        vectorizer = _vectorizers().TfidfVectorizer(
             analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2, dtype=np.float32
         )
         super().__init__(vectorizer, texts)
@@ -77,14 +82,14 @@ class TokenTfIdf(Baseline):
     """Cosines of TF-IDF over words, with scikit-learn's defaults."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        super().__init__(require_sklearn().TfidfVectorizer(), texts)
+        super().__init__(_vectorizers().TfidfVectorizer(), texts)
 
 
 class Bm25(Baseline):
     """BM25 over identifiers and the words in them."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        super().__init__(require_sklearn().CountVectorizer(analyzer=identifiers), texts)
+        super().__init__(_vectorizers().CountVectorizer(analyzer=identifiers), texts)
 
     def weighted(self, counts: Any) -> Any:
         """Return BM25's weights of the terms of each text."""

@@ -16,7 +16,7 @@ from bench.quality.baselines import BM25, Bm25, TokenTfIdf
 from bench.quality.measures import Figure, figures, ranked, reciprocal_rank
 from flashwasm.errors import DTypeError
 from flashwasm.qe.defects.failure_clusters import cluster_failures
-from flashwasm.qe.defects.failure_library import TEXT_END
+from flashwasm.qe.defects.known_failures import TEXT_END
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 

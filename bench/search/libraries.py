@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
     # A function that takes queries, k and ef, and returns ids.
@@ -42,7 +43,7 @@ def greatest(scores: Array, k: int) -> Array:
     return np.take_along_axis(some, order, axis=1)
 
 
-def flat(dtype: str) -> Build:
+def flat(dtype: IndexDType) -> Build:
     """Return a function that builds a `FlatIndex`.
 
     Parameters
@@ -59,7 +60,7 @@ def flat(dtype: str) -> Build:
     return build
 
 
-def graph(dtype: str) -> Build:
+def graph(dtype: IndexDType) -> Build:
     """Return a function that builds an `HNSWIndex` whose graph is searched.
 
     Parameters

@@ -16,6 +16,7 @@ _HOMES = {
     "flashwasm.flash_attention.kv_cache": ["KVCache"],
     "flashwasm.flash_attention.attention": ["attention"],
     "flashwasm.flash_attention.merging": ["merge_attention"],
+    "flashwasm.flash_attention.options": ["AttentionOptions"],
     "flashwasm.flash_attention.varlen": ["attention_varlen"],
     "flashwasm.flash_attention.scores": ["attention_scores"],
     "flashwasm.capability_probe": ["Capabilities", "capabilities"],
@@ -45,11 +46,13 @@ _HOMES = {
         "softmax",
         "vecadd",
     ],
-    "flashwasm.runtime.runtime": ["Runtime", "default_runtime"],
+    "flashwasm.runtime.default_runtime": ["default_runtime"],
+    "flashwasm.runtime.runtime": ["Runtime"],
     "flashwasm.search": ["FlatIndex", "HNSWIndex", "SearchReport", "ShardedIndex"],
     "flashwasm.runtime.stats": ["Stats"],
 }
 if TYPE_CHECKING:
+    from flashwasm import qe as qe
     from flashwasm.adapt import LoRAAdapter as LoRAAdapter
     from flashwasm.adapt import Whitening as Whitening
     from flashwasm.capability_probe import Capabilities as Capabilities
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from flashwasm.flash_attention.backward import attention_backward as attention_backward
     from flashwasm.flash_attention.kv_cache import KVCache as KVCache
     from flashwasm.flash_attention.merging import merge_attention as merge_attention
+    from flashwasm.flash_attention.options import AttentionOptions as AttentionOptions
     from flashwasm.flash_attention.scores import attention_scores as attention_scores
     from flashwasm.flash_attention.varlen import attention_varlen as attention_varlen
     from flashwasm.ops import cosine_top_k as cosine_top_k
@@ -82,17 +86,17 @@ if TYPE_CHECKING:
     from flashwasm.ops import rotary_embedding as rotary_embedding
     from flashwasm.ops import softmax as softmax
     from flashwasm.ops import vecadd as vecadd
+    from flashwasm.runtime.default_runtime import default_runtime as default_runtime
     from flashwasm.runtime.runtime import Runtime as Runtime
-    from flashwasm.runtime.runtime import default_runtime as default_runtime
     from flashwasm.runtime.stats import Stats as Stats
     from flashwasm.search import FlatIndex as FlatIndex
     from flashwasm.search import HNSWIndex as HNSWIndex
     from flashwasm.search import SearchReport as SearchReport
     from flashwasm.search import ShardedIndex as ShardedIndex
-
-__getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
-
-__all__ = [  # noqa: PLE0604 - the names stand once, in the table above.
-    "__version__",
-    *_NAMES,
-]
+else:
+    # A type checker that saw `__getattr__` would accept every name.
+    __getattr__, __dir__, _NAMES = attach(__name__, _HOMES, packages=["qe"])
+    __all__ = [  # noqa: PLE0604 - the names stand once, in the table above.
+        "__version__",
+        *_NAMES,
+    ]

@@ -12,12 +12,15 @@ import numpy as np
 from flashwasm.host.engine import best_variant, validates, wasmtime_version
 from flashwasm.host.modules import module_sha256
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
+from flashwasm.host.workers import available_cpus
 from flashwasm.kernel_table import KERNELS
 from flashwasm.ops import matmul
-from flashwasm.runtime.runtime import Runtime, available_cpus
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flashwasm.host.modules import Variant
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Capabilities:
     fused_multiply_add: bool
     threads: int
     memory_limit: int
-    variant: str
+    variant: Variant
     operations: tuple[str, ...]
     wasmtime_version: str
     module_sha256: str
@@ -103,7 +106,7 @@ def capabilities(*, measure: bool = False) -> Capabilities:
     )
 
 
-def _fuses(variant: str) -> bool:
+def _fuses(variant: Variant) -> bool:
     """Return True if a variant rounds a multiply-add once.
 
     The matrix product below is (1 + e)(1 - e) - 1, which is -e^2. If the variant rounds the product
@@ -116,7 +119,7 @@ def _fuses(variant: str) -> bool:
     return float(result[0, 0]) != 0.0
 
 
-def _measured_speedup(variant: str) -> float:
+def _measured_speedup(variant: Variant) -> float:
     """Return the scalar variant's time for a matmul, divided by the given variant's.
 
     The two results are compared before anything is timed.

@@ -9,6 +9,7 @@ or flag, ``f`` a float.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, eq=False)  # Rows are equal only to themselves, which makes look-ups quick.
@@ -119,7 +120,8 @@ STATUS_OK = 0
 STATUS_BAD_ARGUMENT = 1
 STATUS_BAD_INDEX = 2
 
-METRICS = {"cosine": 0, "dot": 1, "l2": 2}
+Metric: TypeAlias = Literal["cosine", "dot", "l2"]
+METRICS: dict[Metric, int] = {"cosine": 0, "dot": 1, "l2": 2}
 MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2
 STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3
 LORA_REGRESSION, LORA_CONTRASTIVE, LORA_FEEDBACK = 0, 1, 2

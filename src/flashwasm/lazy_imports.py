@@ -11,9 +11,12 @@ __all__ = ["attach"]
 
 
 def attach(
-    package: str, homes: Mapping[str, Sequence[str]]
+    package: str, homes: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return a package's ``__getattr__`` and ``__dir__`` (PEP 562), and its public names.
+
+    ``dir`` lists the public names only, imported or not, so that an editor or a notebook completes
+    nothing else.
 
     Parameters
     ----------
@@ -21,11 +24,16 @@ def attach(
         Name of the package, its ``__name__``.
     homes : mapping of str to sequence of str
         For each module the public names that it defines.
+    packages : sequence of str, default ()
+        Names of public packages inside the package.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
+    public = [*home_of, *packages]
 
     def get(name: str) -> Any:
         """Import a name, and store it in the package, so that this is called once for each name."""
+        if name in packages:
+            return importlib.import_module(f"{package}.{name}")
         if name not in home_of:
             message = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(message)
@@ -34,7 +42,7 @@ def attach(
         return value
 
     def names() -> list[str]:
-        """Return all names of the package, including those that are not imported yet."""
-        return sorted({*home_of, *vars(sys.modules[package])})
+        """Return ``__all__``, in the order of the alphabet."""
+        return sorted(sys.modules[package].__all__)
 
-    return get, names, list(home_of)
+    return get, names, public

@@ -10,8 +10,8 @@ from flashwasm.errors import CapabilityError
 __all__ = ["optional_module"]
 
 
-def optional_module(name: str, package: str | None = None) -> ModuleType:
-    """Import a module of a package that is installed only with ``flashwasm[qe]``.
+def optional_module(name: str, package: str | None = None, *, extra: str = "qe") -> ModuleType:
+    """Import a module of a package that is installed only with an extra of flashwasm.
 
     Parameters
     ----------
@@ -19,6 +19,8 @@ def optional_module(name: str, package: str | None = None) -> ModuleType:
         Name of the module, such as ``jinja2``.
     package : str, optional
         Name of the package in the error message; None is the module's name.
+    extra : str, default "qe"
+        Name of the extra that installs the package.
 
     Raises
     ------
@@ -30,5 +32,5 @@ def optional_module(name: str, package: str | None = None) -> ModuleType:
     except ImportError as error:
         raise CapabilityError(
             f"{package or name} cannot be imported ({error}); "
-            'get it with: pip install "flashwasm[qe]"'
+            f'get it with: pip install "flashwasm[{extra}]"'
         ) from error

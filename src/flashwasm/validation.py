@@ -11,7 +11,7 @@ import math
 import sys
 import threading
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Array = NDArray[Any]
+
+# A string of which a type checker may know more than that it is one: see `choice`.
+Word = TypeVar("Word", bound=str)
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT_SIZES = (2, 4, 8)
@@ -166,7 +169,7 @@ def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
     return out
 
 
-def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
+def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     """Return ``value`` if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}"

@@ -24,12 +24,13 @@ OWN = {
 }
 _SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss"}
 _PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss"}
+_FAULTS = {"--faults", "--mutations", "--seed", "--minutes", "--fail-on-miss"}
 COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},
     "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
-    "quality": {"--coverage", "--failures", "--releases", "--model", *OUTPUTS},
+    "quality": {"--coverage", "--failures", "--releases", "--model", *_FAULTS, *OUTPUTS},
     "render": set(),
 }
 GROUPS = [(bench, OWN), (comparisons, COMPARED)]

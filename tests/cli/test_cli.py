@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -26,7 +25,6 @@ import tiny_bert
 from flashwasm.cli import COMMANDS, main
 from flashwasm.qe import SuiteIndex
 
-NEEDS_SKLEARN = pytest.mark.skipif(not find_spec("sklearn"), reason="scikit-learn is missing")
 SOURCE = """
 class TestGraph:
     def test_add_edge(self): assert graph.add_edge(1, 2)
@@ -301,7 +299,6 @@ def test_embed_without_a_text_finds_nothing(model):
 # flashwasm similar
 
 
-@NEEDS_SKLEARN
 def test_similar(model):
     matches = SuiteIndex.build(".", model=model).similar("add_edge", 2)
     result = invoke("similar", ".", "--query", "add_edge", "-k", 2)
@@ -329,7 +326,6 @@ def test_similar(model):
     }
 
 
-@NEEDS_SKLEARN
 def test_a_file_is_a_query(model, folders):
     draft = folders / "draft.py"
     draft.write_text("def test_draft(): assert graph.add_edge(1, 2)\n")
@@ -350,7 +346,6 @@ def test_a_file_is_a_query(model, folders):
     assert_refused(invoke("similar", ".", "--query", draft), "2097152 bytes; expected at most")
 
 
-@NEEDS_SKLEARN
 def test_similar_explains(model):
     assert model
     lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()
@@ -362,7 +357,6 @@ def test_similar_explains(model):
     assert (match["shared_identifiers"], match["shared_lines"]) == (["graph"], [])
 
 
-@NEEDS_SKLEARN
 def test_similar_without_the_model_says_so_once():
     result = invoke("similar", ".", "-q", "test_add_edge")
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
@@ -387,7 +381,6 @@ def test_similar_leaves_out_the_test_asked_for(model, path):
         ({"a/test_a.py": "def test_a(): ..."}, ["a", "-q", "test_a"], "no other test in a"),
     ],
 )
-@NEEDS_SKLEARN
 def test_similar_finds_nothing(model, folders, files, arguments, line):
     assert model
     for name, content in files.items():
@@ -406,7 +399,6 @@ def test_similar_finds_nothing(model, folders, files, arguments, line):
         (" ", "query is empty"),
     ],
 )
-@NEEDS_SKLEARN
 def test_similar_refuses(model, query, message):
     assert model
     assert_refused(invoke("similar", ".", "-q", query), message)
@@ -421,7 +413,6 @@ def test_without_a_model_one_line_says_how_to_get_it(arguments):
     assert_refused(run(*arguments), "flashwasm models install all-MiniLM-L6-v2")
 
 
-@NEEDS_SKLEARN
 def test_skipped_files_are_named_on_stderr(model, folders):
     assert model
     for i in range(7):
@@ -435,7 +426,6 @@ def test_skipped_files_are_named_on_stderr(model, folders):
     assert len(skipped) == 7
 
 
-@NEEDS_SKLEARN
 def test_a_warning_is_one_line(model, folders, monkeypatch):
     assert model
     (folders / "occupied").write_text("")
@@ -448,7 +438,6 @@ def test_a_warning_is_one_line(model, folders, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
-@NEEDS_SKLEARN
 def test_file_names_that_are_not_unicode_are_shown(model, folders):
     assert model
     (folders / "suite" / "test_graph.py").rename(folders / "suite" / "test_\udcff.py")
@@ -485,7 +474,6 @@ def test_closed_streams(folders, command, status, stdout):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
-@NEEDS_SKLEARN
 def test_an_argument_that_is_not_unicode_is_named(folders):
     body = "():\n    assert sum([1, 2]) == 3\n"
     odd = folders / "suite" / "test_\udcff.py"
@@ -523,7 +511,6 @@ def on_terminal(stream, *arguments):
 
 
 @pytest.mark.parametrize("arguments", [["similar", ".", "-q", ADD_EDGE], ["embed", "edge"]])
-@NEEDS_SKLEARN
 def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
     assert model
     piped = run(*arguments, "--json")
@@ -535,7 +522,6 @@ def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
 
 
 @pytest.mark.parametrize("where", ["pipe", "terminal"])
-@NEEDS_SKLEARN
 def test_node_ids_are_never_cut(model, folders, where):
     assert model
     name = "test_" + "long_" * 60

@@ -12,8 +12,6 @@ import flashwasm.cli
 from flashwasm.cli import COMMANDS, main
 from flashwasm.storage.file_format import MAGIC
 
-pytest.importorskip("sklearn")
-
 TESTS = "def test_one():\n    assert add(1, 2) == 3\n\ndef test_two():\n    assert add(1, 3) == 4\n"
 HUGE = 1 << 30
 GOOD_DIFF = "--- a/lib.py\n+++ b/lib.py\n@@ -1 +1,2 @@\n def add(a, b):\n+    return a + b\n"

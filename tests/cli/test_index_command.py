@@ -17,8 +17,6 @@ from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 
-pytest.importorskip("sklearn")
-
 SUITE = {
     "test_graph.py": "class TestGraph:\n"
     "    def test_add(self, graph): assert graph.add_edge(1, 2)\n"
@@ -187,6 +185,10 @@ def test_vectors_and_failures_become_files(folder):
     line = ["index", "build", "failures", "a.txt", "-o", "defects.db"]
     assert json.loads(invoke(*line, "--json").stdout)["defects"] == 1
     assert "known" in invoke("defects", "match", "a.txt", "--library", "defects.db").stdout
+    summary = "= short test summary info =\nFAILED t.py::test_b - KeyError: 1\n"
+    (folder / "b.txt").write_text(f"{summary}= 3 failed in 0.10s =")
+    result = invoke("index", "build", "failures", "b.txt", "-o", "defects.db")
+    assert "b.txt: pytest counts 3 failed, but the text shows 1" in result.stderr
     for name in ("flat.fw", "graph.fw", "defects.db"):
         assert invoke("index", "verify", name).stdout == f"{name} is whole\n"
 

@@ -140,6 +140,8 @@ def parse(command, words):
         parse(inner, words[words.index(name) :])
         return
     options = {option for parameter in command.params for option in parameter.opts}
+    # What follows two dashes is for another program.
+    words = words[: words.index("--")] if "--" in words else words
     assert {word.split("=")[0] for word in words if word.startswith("-")} <= options, words
     assert not context.args, words
 

@@ -25,10 +25,11 @@ class _PatientInstance:
 
     def call(self, kernel, arguments):
         job = self._workers._last
-        if job is not self._seen:
+        if job is not None and job is not self._seen:
             self._seen = job
-            left, end = len(job._tasks), monotonic() + _PATIENCE
-            while left and len(job._tasks) == left and monotonic() < end:
+            end = monotonic() + _PATIENCE
+            # A job of one task is not offered to helper threads.
+            while self._workers.offered and job.taken == 1 and monotonic() < end:
                 sleep(1e-5)
         return self._instance.call(kernel, arguments)
 

@@ -4,6 +4,9 @@ import difflib
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import flashwasm
 
 PROJECT = {
     "pytest.ini": "[pytest]\n",
@@ -113,29 +116,6 @@ def test_version():
     assert shop.VERSION == "1.0"
 """,
 }
-# A plugin that switches coverage.py's context as pytest-cov does with --cov-context=test.
-RECORDER = """\
-import coverage
-import pytest
-
-def switch(item, phase):
-    coverage.Coverage.current().switch_context(f"{item.nodeid}|{phase}")
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item):
-    switch(item, "setup")
-    return (yield)
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    switch(item, "run")
-    return (yield)
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item):
-    switch(item, "teardown")
-    return (yield)
-"""
 
 
 def write_project(folder):
@@ -145,22 +125,28 @@ def write_project(folder):
         (folder / name).write_text(content, "utf-8")
 
 
-def record_coverage(folder):
-    """Run the project's tests under coverage.py; return the path of the database."""
-    (folder / "recorder.py").write_text(RECORDER, "utf-8")
-    database = folder / ".coverage"
-    command = [sys.executable, "-m", "coverage", "run", f"--data-file={database}", "--source=."]
+def run_pytest(folder, *options):
+    """Run pytest in a folder, whose packages can be imported, and return the finished process."""
     # pytest would hand the options of the test run that is under way to this one.
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    env["PYTHONPATH"], env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = str(folder), "1"
-    done = subprocess.run(
-        [*command, "-m", "pytest", "-q", "-p", "recorder", "tests"],
+    # The folder of this package, which need not be installed.
+    source = str(Path(flashwasm.__file__).parents[1])
+    env["PYTHONPATH"] = os.pathsep.join([str(folder), source])
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "flashwasm.pytest_plugin", *options],
         cwd=folder,
         env=env,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def record_coverage(folder, *options):
+    """Run the project's tests with --fw-record; return the path of the database."""
+    database = folder / ".coverage"
+    done = run_pytest(folder, f"--fw-record={database}", *options, "tests")
     assert done.returncode == 0, done.stdout + done.stderr
     return database
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import flashwasm as fw
 from every_operation import OPERATIONS, in_child
+from flashwasm.host import compiled_cache, engine
 from flashwasm.kernel_table import VECADD
 from sample_arrays import assert_same_bits, normal
 
@@ -80,12 +82,60 @@ def test_the_modules_are_compiled_once(tmp_path):
 
     def run():
         in_child("fw.vecadd([1.0], [2.0])", FLASHWASM_CACHE=str(tmp_path))
-        compiled = [path for path in tmp_path.rglob("modules/*/*") if not path.suffix]
-        return {path: path.stat().st_mtime_ns for path in compiled}
+        return {path: path.stat().st_mtime_ns for path in tmp_path.glob("compiled/*")}
 
     first = run()
     assert len(first) == 1
     assert run() == first
+
+
+def test_changed_machine_code_is_not_loaded(tmp_path):
+    """A file of the cache in which any bit was flipped is compiled again, and then whole again."""
+    code = "print(fw.matmul(np.eye(40, dtype=np.float32), np.ones((40, 40))).sum())"
+    in_child(code, FLASHWASM_CACHE=str(tmp_path))
+    (file,) = tmp_path.glob("compiled/*")
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in (0, 40, len(whole) - 1, *rng.integers(0, len(whole), 5)):
+        content = bytearray(whole)
+        content[at] ^= 1 << int(rng.integers(8))
+        file.write_bytes(content)
+        assert in_child(code, FLASHWASM_CACHE=str(tmp_path)).strip() == "1600.0"
+        assert file.read_bytes() == whole
+    file.write_bytes(whole[: len(whole) // 2])
+    assert in_child(code, FLASHWASM_CACHE=str(tmp_path)).strip() == "1600.0"
+
+
+def test_any_flipped_bit_is_seen(tmp_path, monkeypatch):
+    """Every one of many single flips makes the cache refuse the file, before code is loaded."""
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path))
+    module = engine.compiled("relaxed")
+    compiled_cache.keep_module(module, "digest", "settings")
+    assert compiled_cache.cached_module(engine.engine(), "digest", "settings") is not None
+    (file,) = tmp_path.glob("compiled/*")
+    whole = file.read_bytes()
+    for at in np.random.default_rng(1).integers(0, 8 * len(whole), 200):
+        content = bytearray(whole)
+        content[at // 8] ^= 1 << (at % 8)
+        file.write_bytes(content)
+        assert compiled_cache.cached_module(engine.engine(), "digest", "settings") is None
+
+
+def test_the_cache_does_not_grow_without_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled_cache, "_MOST_FILES", 3)
+    module = engine.compiled("scalar")
+    for number in range(6):
+        compiled_cache.keep_module(module, f"digest {number}", "settings")
+    assert len(list(tmp_path.glob("compiled/*"))) == 3
+
+
+@pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="bytes as in Linux")
+def test_a_cache_folder_whose_name_is_not_utf_8(tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    printed = in_child("print(fw.vecadd([1.0], [2.0])[0])", FLASHWASM_CACHE=folder)
+    assert printed.strip() == "3.0"
+    assert list(Path(folder).glob("compiled/*"))
 
 
 def test_large_results_survive_growing_memory():

@@ -1,5 +1,7 @@
 """A sharded index finds what one whole index finds, for any number of shards."""
 
+import os
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import flashwasm as fw
 from flashwasm.runtime.deadline import Deadline
+from flashwasm.search.sharded import shard_files
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 
@@ -230,3 +233,81 @@ def test_one_deadline_for_all_shards(monkeypatch):
     assert len(seen) == 3
     assert len(set(seen)) == 1
     assert isinstance(seen[0], Deadline)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_searches_beside_a_writer(make, kind):
+    """Three threads search while one adds and removes: each search sees whole changes only."""
+    index = make(kind)
+    index.add(VECTORS[:20])
+    errors, stop = [], threading.Event()
+
+    def search():
+        try:
+            while not stop.is_set():
+                # The first vectors are never removed: each must find itself.
+                found = index.search(VECTORS[:3], 1)[1][:, 0]
+                assert found.tolist() == [0, 1, 2]
+                assert 19 in index
+        except Exception as error:  # noqa: BLE001 - it is reported by the test's own thread.
+            errors.append(error)
+
+    searchers = [threading.Thread(target=search) for _ in range(3)]
+    for thread in searchers:
+        thread.start()
+    try:
+        for _ in range(3):
+            for at in range(20, 90, 5):
+                index.add(VECTORS[at : at + 5], ids=np.arange(at, at + 5))
+            index.remove(range(20, 90))
+    finally:
+        stop.set()
+        for thread in searchers:
+            thread.join()
+    assert not errors
+    assert len(index) == 20
+    assert index.search(VECTORS[:3], 1)[1][:, 0].tolist() == [0, 1, 2]
+
+
+def test_two_savers_of_one_path(make, tmp_path, monkeypatch):
+    """Another process saves between two steps of a save: one of the two is there, and whole."""
+    path = tmp_path / "index"
+    first, second = make(), make()
+    first.add(VECTORS)
+    second.add(VECTORS[:40])
+    first.save(path)
+    write = shard_files.write_container
+
+    def write_after_another(own, container):
+        monkeypatch.setattr(shard_files, "write_container", write)
+        second.save(path)
+        write(own, container)
+
+    monkeypatch.setattr(shard_files, "write_container", write_after_another)
+    first.save(path)
+    with fw.ShardedIndex.load(path, threads=1) as found:
+        assert len(found) == len(VECTORS)
+    # The other one's files are removed once they are too old to belong to a save that goes on.
+    assert len(list(tmp_path.iterdir())) == 1 + first.shards + second.shards
+    for file in tmp_path.glob("index.*"):
+        os.utime(file, (0, 0))
+    first.save(path)
+    assert len(list(tmp_path.iterdir())) == 1 + first.shards
+
+
+def test_a_path_that_is_replaced_while_it_is_read(make, tmp_path, monkeypatch):
+    path = tmp_path / "index"
+    first, second = make(), make()
+    first.add(VECTORS)
+    second.add(VECTORS[:40])
+    first.save(path)
+    paths = shard_files.ShardFile.shard_paths
+
+    def paths_after_a_save(file):
+        monkeypatch.setattr(shard_files.ShardFile, "shard_paths", paths)
+        second.save(path)
+        return paths(file)
+
+    monkeypatch.setattr(shard_files.ShardFile, "shard_paths", paths_after_a_save)
+    with fw.ShardedIndex.load(path, threads=1) as found:
+        assert len(found) == 40

@@ -1,5 +1,7 @@
 """Atomic writes: the old content or the new, and nothing else in the folder."""
 
+import os
+
 import pytest
 
 from flashwasm.storage.atomic_files import write_atomically
@@ -25,3 +27,14 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path, raised):
         write_atomically(path, parts())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_files_of_killed_processes_are_removed_when_they_are_old(tmp_path):
+    old, young = tmp_path / f".file-{'a' * 16}", tmp_path / f".file-{'b' * 16}"
+    other = tmp_path / f".another-{'a' * 16}"
+    for path in (old, young, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    write_atomically(tmp_path / "file", [b"whole"])
+    assert {path.name for path in tmp_path.iterdir()} == {"file", young.name, other.name}

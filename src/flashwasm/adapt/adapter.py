@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,9 @@ from flashwasm.kernel_table import (
     LORA_UPDATE,
 )
 from flashwasm.runtime.deadline import deadline
-from flashwasm.runtime.launch import Launch, run_at_once
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.kernel_calls import run_at_once
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, choice, floats, positive_int
@@ -71,7 +72,7 @@ class Adapter:
         rank: int = 4,
         alpha: float | None = None,
         learning_rate: float = 1e-3,
-        optimizer: str = "adam",
+        optimizer: Literal["adam", "sgd"] = "adam",
         weight_decay: float = 0.0,
         ewc_lambda: float = 0.0,
         ewc_samples: int = 256,
@@ -84,7 +85,7 @@ class Adapter:
         self.rank = at_most(rank, "rank", LORA_MAX_RANK)
         self.alpha = float(rank) if alpha is None else bounded(alpha, "alpha", SMALLEST)
         self._learning_rate = bounded(learning_rate, "learning_rate", SMALLEST)
-        self.optimizer = choice(optimizer, "optimizer", ("adam", "sgd"))
+        self.optimizer: Literal["adam", "sgd"] = choice(optimizer, "optimizer", ("adam", "sgd"))
         self.weight_decay = bounded(weight_decay, "weight_decay", 0.0)
         self.ewc_lambda = bounded(ewc_lambda, "ewc_lambda", 0.0)
         self.ewc_samples = positive_int(ewc_samples, "ewc_samples")
@@ -111,8 +112,8 @@ class Adapter:
         self._alone = Block(self.runtime, (2, stride))
 
     def apply(
-        self, x: ArrayLike, *, out: Array | None = None, timeout: float | None = None
-    ) -> Array:
+        self, x: ArrayLike, *, out: NDArray[np.float32] | None = None, timeout: float | None = None
+    ) -> NDArray[np.float32]:
         """Return vectors adapted: y of each x.
 
         Parameters
@@ -180,7 +181,8 @@ class Adapter:
         if not self.ewc_lambda:
             message = "ewc_lambda: expected more than 0 for consolidate to have an effect, got 0"
             raise ShapeError(message)
-        with Launch(self.runtime, timeout) as launch:
+        launch = Launch(self.runtime, timeout)
+        with launch.lock, launch:
             found = self._samples.addresses()
             if not found:
                 return
@@ -208,12 +210,12 @@ class Adapter:
         self._weights.shrink(self._learning_rate * self.weight_decay)
 
     @property
-    def a(self) -> Array:
+    def a(self) -> NDArray[np.float32]:
         """Copy of A, shape (rank, in_dim)."""
         return self._weights.a().copy()
 
     @property
-    def b(self) -> Array:
+    def b(self) -> NDArray[np.float32]:
         """Copy of B, shape (out_dim, rank)."""
         return self._weights.b().copy()
 
@@ -256,7 +258,8 @@ class Adapter:
     def _apply(self, x: Array, out: Array | None, timeout: float | None) -> Array:
         """Adapt checked vectors, in tasks of some rows each."""
         rows, shape = x.size // self.in_dim, (*x.shape[:-1], self.out_dim)
-        with Launch(self.runtime, timeout) as launch:
+        launch = Launch(self.runtime, timeout)
+        with launch.lock, launch:
             source = launch.place(x)
             to = launch.place_result(shape, out, in_place=self.in_dim == self.out_dim)
             # B A x takes `rank` multiply-adds for each number of x, and for each number of y.
@@ -273,7 +276,7 @@ class Adapter:
         Only a runtime with a timeout needs a launch, which limits the wait for the runtime.
         """
         runtime = self.runtime
-        return runtime.lock if runtime.timeout is None else Launch(runtime, None)
+        return runtime.lock if runtime.timeout is None else Launch(runtime, None).lock
 
     def _stage(self, x: ArrayLike, first: Array, others: Array | None = None) -> None:
         """Write a sample to the memory that the kernel reads.

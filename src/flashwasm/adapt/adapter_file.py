@@ -11,7 +11,7 @@ from flashwasm.adapt.block import padded
 from flashwasm.adapt.samples import HEADER_FLOATS
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.kernel_table import LORA_FEEDBACK, LORA_MAX_CANDIDATES, LORA_REGRESSION
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container

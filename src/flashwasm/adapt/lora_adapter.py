@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -125,7 +125,7 @@ class LoRAAdapter(Adapter):
         negatives: ArrayLike,
         *,
         temperature: float = 0.05,
-        metric: str = "cosine",
+        metric: Literal["cosine", "dot"] = "cosine",
         adapt_candidates: bool = False,
         reward: float = 1.0,
     ) -> float:
@@ -197,7 +197,7 @@ class LoRAAdapter(Adapter):
         *,
         temperature: float = 0.05,
         threshold: float = 0.0,
-        metric: str = "cosine",
+        metric: Literal["cosine", "dot"] = "cosine",
         adapt_candidates: bool = False,
     ) -> float:
         """Learn that a candidate was accepted or rejected: take one step on the logistic loss.

@@ -11,7 +11,7 @@ from flashwasm.adapt.argument_checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
@@ -137,10 +137,10 @@ class Whitening:
         self,
         x: ArrayLike,
         *,
-        out: Array | None = None,
+        out: NDArray[np.float32] | None = None,
         runtime: Runtime | None = None,
         timeout: float | None = None,
-    ) -> Array:
+    ) -> NDArray[np.float32]:
         """Return vectors whitened.
 
         Parameters

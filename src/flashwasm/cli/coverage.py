@@ -35,7 +35,7 @@ _database_option = coverage_option("", default=".coverage")
 def coverage() -> None:
     """Ask a coverage.py database which test runs which lines.
 
-    Make the database with: pytest --cov=PKG --cov-context=test
+    Make the database with: pytest --fw-record .coverage
     """
 
 

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from flashwasm.cli.input import read_stdin
+from flashwasm.cli.failure_reports import (
+    beside_failures,
+    failure_files_argument,
+    read_reports,
+)
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
-    note,
     note_missing,
     nothing_found,
     print_explanation,
     print_table,
     shared_json,
 )
+from flashwasm.qe.defects.defect_verdict import DefectMatch, Status
 from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
-from flashwasm.qe.defects.failure_files import (
-    FailureFile,
-    TestFailure,
-    read_failure_file,
-)
-from flashwasm.qe.defects.failure_library import (
-    DefectMatch,
-    FailureLibrary,
-)
+from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
+if TYPE_CHECKING:
+    from flashwasm.qe.defects.failure_files import TestFailure
+
 __all__ = ["defects"]
 
-_files_argument = click.argument(
-    "files",
-    metavar="TRACEBACK|REPORT|-...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, allow_dash=True, path_type=Path),
-)
 _library_option = click.option(
     "--library",
     required=True,
@@ -60,21 +51,23 @@ def defects() -> None:
 
 
 @defects.command()
-@_files_argument
+@failure_files_argument
 @_library_option
 @explain_option
 @json_option
 def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: bool) -> None:
     """Say which failures are new, which are known, and which are regressions.
 
-    A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
+    A failure is known if the same function of the product raised it, or if its test failed with the
+    same message. It is perhaps of a defect if less than that is the same, or if several defects
+    fit. A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
     pytest-reportlog, the output of pytest or unittest, or one traceback. Exit status: 1 if all
     failures are new.
     """
     known = FailureLibrary(library)
-    read = _read(files)
+    read = read_reports(files)
     failures = read.failures
-    matches = [known.match(one.failure) for one in failures]
+    matches = [known.match(one) for one in failures]
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
     pairs = list(zip(failures, matches, strict=True))
@@ -85,7 +78,11 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
                 "library": str(library),
                 "missing": known.missing,
                 "failures": documents,
-                **_said(read),
+                "counts": {
+                    status: sum(found.status == status for found in matches)
+                    for status in get_args(Status)
+                },
+                **beside_failures(read),
             }
         )
     elif explainer is None:
@@ -101,13 +98,13 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
 
 
 @defects.command()
-@_files_argument
+@failure_files_argument
 @html_option
 @explain_option
 @json_option
 def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_json: bool) -> None:
     """Group failures that seem to have the same cause, the largest group first."""
-    read = _read(files)
+    read = read_reports(files)
     failures = read.failures
     clusters = cluster_failures([one.failure for one in failures])
     if html is not None:
@@ -117,7 +114,7 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
         echo_json(
             {
                 "failures": len(failures),
-                **_said(read),
+                **beside_failures(read),
                 "clusters": [
                     {
                         "reason": group.reason,
@@ -142,7 +139,7 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
 
 
 @defects.command()
-@_files_argument
+@failure_files_argument
 @_library_option
 @click.option("--name", required=True, help="Name of the defect that caused these failures.")
 @click.option(
@@ -160,21 +157,21 @@ def learn(
     as_json: bool,
 ) -> None:
     """Add failures to a defect of the library; make the library if it does not exist."""
-    read = _read(files)
+    read = read_reports(files)
     failures = read.failures
     _end(failures, files)
     known = FailureLibrary(library, create=True)
-    added = known.learn(name, [f.failure for f in failures], resolved=resolved, note=remark)
+    added = known.learn(name, failures, resolved=resolved, note=remark)
     if as_json:
         document = {"library": str(library), "defect": name, "added": added, "defects": len(known)}
-        echo_json(document | _said(read))
+        echo_json(document | beside_failures(read))
     else:
         click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
 
 
 def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:
     """Return the cells of a failure's row in the table of matches."""
-    defect = "-" if found.status == "new" else str(found.defect)
+    defect = "-" if found.status == "new" else " or ".join([str(found.defect), *found.others])
     note = f" [{found.note}]" if found.note else ""
     return found.status, one.test or "-", defect, found.evidence + note
 
@@ -194,45 +191,6 @@ def _shared(
     """Return the names and lines that the first and the last failure of a group share."""
     first, last = (failures[group.members[i]].failure.text for i in (0, -1))
     return explainer.explain(first, last)
-
-
-def _read(files: tuple[Path, ...]) -> FailureFile:
-    """Read all files in their order, and name on stderr flaky tests and what could not be read."""
-    each = [_read_one(file) for file in files]
-    named = [f"{path}: {line}" for path, one in zip(files, each, strict=True) for line in one.notes]
-    counts = [one.counted for one in each if one.counted is not None]
-    whole = FailureFile(
-        failures=[failure for one in each for failure in one.failures],
-        flaky=[test for one in each for test in one.flaky],
-        counted=sum(counts) if counts else None,
-        notes=named,
-    )
-    for line in whole.notes:
-        note(line)
-    if whole.flaky:
-        note(f"{len(whole.flaky)} flaky, passed at a later attempt: {', '.join(whole.flaky)}")
-    return whole
-
-
-def _said(read: FailureFile) -> dict[str, Any]:
-    """Return what the files say beside failures, for JSON."""
-    return {
-        "flaky": len(read.flaky),
-        "flaky_tests": read.flaky,
-        "counted": read.counted,
-        "notes": read.notes,
-    }
-
-
-def _read_one(file: Path) -> FailureFile:
-    """Read the failures of a file, or of stdin for "-"."""
-    if str(file) != "-":
-        return read_failure_file(file)
-    with tempfile.TemporaryDirectory() as folder:
-        # A report is read more than once from its start, which stdin does not allow.
-        kept = Path(folder, "stdin")
-        kept.write_bytes(read_stdin())
-        return read_failure_file(kept)
 
 
 def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:

@@ -9,7 +9,8 @@ from typing import Any, TypedDict, TypeVar
 import click
 
 from flashwasm.encoder.known_models import DEFAULT_MODEL
-from flashwasm.runtime.runtime import Runtime, default_runtime
+from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.runtime import Runtime
 
 __all__ = [
     "Embedding",

@@ -14,6 +14,7 @@ from flashwasm.cli.embedding_options import (
     runtime_for,
     threads_option,
 )
+from flashwasm.cli.failure_reports import failure_files_argument, read_reports
 from flashwasm.cli.options import EXISTING_PATH, coverage_option, json_option, output_option
 from flashwasm.cli.output import (
     echo_json,
@@ -26,7 +27,6 @@ from flashwasm.cli.path_or_index import note_changes
 from flashwasm.errors import CorruptFileError, ShapeError
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_clusters import cluster_failures
-from flashwasm.qe.defects.failure_files import read_failures
 from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.inspection.file_inspection import FileReport, inspect_file, verify_file
@@ -35,6 +35,8 @@ from flashwasm.search import FlatIndex, HNSWIndex
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from flashwasm.kernel_table import Metric
 
 __all__ = ["index"]
 
@@ -97,13 +99,7 @@ def coverage(path: Path, output: Path, *, as_json: bool) -> None:
 
 
 @build.command()
-@click.argument(
-    "files",
-    metavar="TRACEBACK|REPORT...",
-    nargs=-1,
-    required=True,
-    type=EXISTING_PATH,
-)
+@failure_files_argument
 @output_option
 @json_option
 def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
@@ -112,7 +108,7 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
     Each group of failures with the same signature becomes a defect. If the library exists, the
     defects are added to it.
     """
-    found = [one.failure for file in files for one in read_failures(file)]
+    found = read_reports(files).failures
     _refuse_empty(len(found), f"no failure in {', '.join(map(str, files))}")
     library = FailureLibrary(output, create=True)
     library.learn_all(
@@ -120,7 +116,7 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
             ": ".join(part for part in group.signature if part) or "unnamed": [
                 found[i] for i in group.members
             ]
-            for group in cluster_failures(found)
+            for group in cluster_failures([one.failure for one in found])
         }
     )
     _report(output, "defects", len(library), as_json=as_json)
@@ -142,7 +138,7 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
 @json_option
 @threads_option
 def vectors(
-    path: Path, output: Path, metric: str, threads: int | None, *, graph: bool, as_json: bool
+    path: Path, output: Path, metric: Metric, threads: int | None, *, graph: bool, as_json: bool
 ) -> None:
     """Index the rows of a NumPy file, for `FlatIndex.load` or `HNSWIndex.load`.
 

@@ -20,7 +20,7 @@ from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.optional_packages import optional_module
 from flashwasm.progress_bar import progress_report
-from flashwasm.runtime.runtime import default_runtime
+from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:

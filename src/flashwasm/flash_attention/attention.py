@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
@@ -24,23 +24,54 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.flash_attention.schedule import Workload, choose_schedule
 from flashwasm.kernel_table import ATTENTION, STORED_INT8
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
     from flashwasm.flash_attention.kernel_parameters import Call
-    from flashwasm.flash_attention.schedule import Schedule
+    from flashwasm.flash_attention.options import AttentionCall
+    from flashwasm.flash_attention.schedule import Plan, Schedule
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
     # The output, and the log-sum-exp if it was asked for.
     Result: TypeAlias = tuple[Array, Array | None]
+
+
+@overload
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    return_lse: Literal[False] = False,
+    **options: Unpack[AttentionCall],
+) -> NDArray[np.float32]: ...
+
+
+@overload
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    return_lse: Literal[True],
+    **options: Unpack[AttentionCall],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
+@overload
+def attention(
+    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, return_lse: bool, **options: Unpack[AttentionCall]
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 
 @shows_options(AttentionOptions)
@@ -50,11 +81,11 @@ def attention(
     v: ArrayLike,
     *,
     return_lse: bool = False,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[AttentionOptions],
-) -> Array | tuple[Array, Array]:
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
 
     A "leading index" is an index into the axes before the head axis: with q of shape (B, H, L, D),
@@ -135,7 +166,7 @@ def attend(
     result = result.reshape(shape)
     if out is not None:
         if target is None:
-            np.copyto(out, result)
+            copied_to(out, result)
         result = out
     return result if lse is None else (result, lse.reshape(shape[:-1]))
 
@@ -173,7 +204,8 @@ def _attend_whole(
 ) -> Result:
     """Compute a part whose operands fit linear memory together."""
     inputs = part.inputs
-    with Launch(rt, limit) as launch:
+    launch = Launch(rt, limit)
+    with launch.lock, launch:
         q = place_rows(launch, inputs.q)
         k, v, k_scales, v_scales = place_keys(launch, inputs.k, inputs.v, inputs.storage)
         mask = place_mask(launch, inputs.mask)
@@ -200,15 +232,18 @@ def _attend_whole(
         )
         tasks, merging = _tasks(launch, inputs, operands, schedule)
         launch.run_tasks(ATTENTION, tasks)
-        if merging:  # These calls read partial results, so all tasks have to be done before.
-            launch.run_tasks(ATTENTION, merging)
+        # These calls read partial results, so all tasks have to be done before.
+        launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 
 
 def _tasks(
     launch: Launch, inputs: AttentionInputs, operands: Operands, schedule: Schedule | None
-) -> tuple[list[list[Call]], list[list[Call]]]:
-    """Return the tasks of all batch entries, and those that merge partial results afterwards."""
+) -> tuple[Iterator[list[Call]], Iterator[list[Call]]]:
+    """Return the tasks of all batch entries, and those that merge partial results afterwards.
+
+    The tasks are made when they are asked for, because long sequences have very many.
+    """
     parameters = KernelParameters.of(inputs, operands)
     heads, queries, dim = inputs.q.shape[-3:]
     keys, value_dim = inputs.v.shape[-2:]
@@ -225,13 +260,20 @@ def _tasks(
         schedule = choose_schedule(work, always_rows=inputs.storage.kind == STORED_INT8)
     floats = schedule.partial_floats(heads, queries, keys, value_dim)
     partials = launch.scratch((work.entries, floats))[0] if floats else 0
-    tasks: list[list[Call]] = []
-    merging: list[list[Call]] = []
-    for index in product(*map(range, inputs.lead)):
-        entry = BatchEntry.of(inputs, operands, index, partials)
-        partials += 4 * floats
-        plan = schedule.plan(heads, queries, entry.keys)
-        tasks += parameters.tasks(entry, plan.tasks)
-        if plan.merge is not None:
-            merging += parameters.tasks(entry, [[plan.merge]])
+
+    def planned() -> Iterator[tuple[BatchEntry, Plan]]:
+        """Yield each batch entry with its tiles."""
+        for number, index in enumerate(product(*map(range, inputs.lead))):
+            entry = BatchEntry.of(inputs, operands, index, partials + 4 * floats * number)
+            yield entry, schedule.plan(heads, queries, entry.keys)
+
+    tasks = (task for entry, plan in planned() for task in parameters.tasks(entry, plan.tasks))
+    # Only a schedule that cuts the keys into parts leaves partial results.
+    cut = planned() if floats and schedule.keys < keys else iter(())
+    merging = (
+        task
+        for entry, plan in cut
+        if plan.merge is not None
+        for task in parameters.tasks(entry, [[plan.merge]])
+    )
     return tasks, merging

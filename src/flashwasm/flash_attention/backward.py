@@ -23,13 +23,13 @@ from flashwasm.flash_attention.options import AttentionOptions, completed, shows
 from flashwasm.flash_attention.schedule import BlockSchedule, Workload
 from flashwasm.kernel_table import ATTENTION_BACKWARD
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.validation import shaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
@@ -54,7 +54,7 @@ def attention_backward(
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[AttentionOptions],
-) -> tuple[Array, Array, Array]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Compute the gradients of `attention` with respect to q, k and v.
 
     The options are those that `attention` was given. With dropout its ``seed`` is needed too.
@@ -202,7 +202,8 @@ def _add_whole(
 ) -> None:
     """Add gradients whose operands fit linear memory together."""
     inputs, sums = work.inputs, work.gradients
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q, k, v, out, lse, dout = (
             place_rows(launch, x)
             for x in (inputs.q, inputs.k, inputs.v, work.out, work.lse, work.dout)
@@ -221,45 +222,62 @@ def _add_whole(
         # The kernel takes the parameters of the forward call, then these.
         added = (dout, dq, dk, dv)
         strides = [x.strides[axis] for axis in (-2, -3) for x in added]
-        tasks: dict[tuple[int, ...], list[Call]] = {}
-        for index, key_head, tiles in _tiles(inputs, schedule):
-            rest = (*addresses_at(added, index), *strides)
-            calls = tasks.setdefault((*_shared_index(inputs, index), key_head), [])
-            for task in parameters.tasks(BatchEntry.of(inputs, operands, index), tiles):
-                calls += [(*call, *rest) for call in task]
-        launch.run_tasks(ATTENTION_BACKWARD, list(tasks.values()))
+
+        def calls(indices: list[tuple[int, ...]], key_head: int) -> Iterator[Call]:
+            """Yield the calls that add to the same gradient, in their order."""
+            for index in indices:
+                rest = (*addresses_at(added, index), *strides)
+                entry = BatchEntry.of(inputs, operands, index)
+                for task in parameters.tasks(entry, _tiles(inputs, entry.keys, key_head, schedule)):
+                    for call in task:
+                        yield (*call, *rest)
+
+        launch.run_tasks(
+            ATTENTION_BACKWARD,
+            (
+                calls(indices, key_head)
+                for indices in _indices_that_share(inputs)
+                for key_head in range(inputs.v.shape[-3])
+            ),
+        )
         launch.copy_sums_back()
 
 
 def _tiles(
-    inputs: AttentionInputs, schedule: BlockSchedule | None
-) -> Iterator[tuple[tuple[int, ...], int, list[list[Tile]]]]:
-    """Yield each leading index and key head, with its tiles in the order in which they add."""
+    inputs: AttentionInputs, keys: int, key_head: int, schedule: BlockSchedule | None
+) -> Iterator[list[Tile]]:
+    """Yield the tiles of one key head with ``keys`` keys, in the order in which they add."""
     queries, dim = inputs.q.shape[-2:]
-    key_heads, keys, value_dim = inputs.v.shape[-3:]
+    value_dim = inputs.v.shape[-1]
     group = inputs.group
-    # Of the five products, three are as wide as a key and two as a value.
-    width = 3 * dim + 2 * value_dim
-    work = Workload(
-        entries=1, heads=group, group=group, queries=queries, keys=keys, width=width, threads=1
-    )
-    chosen = schedule or BlockSchedule.choose(work)
-    for index in np.ndindex(*inputs.lead):
-        of_first = chosen.plan(group, queries, int(inputs.lengths[index])).tasks
-        for key_head in range(key_heads):
-            head = key_head * group
-            tiles = [
-                [x._replace(heads=(head + x.heads[0], head + x.heads[1])) for x in task]
-                for task in of_first
-            ]
-            yield index, key_head, tiles
+    if schedule is None:
+        # Of the five products, three are as wide as a key and two as a value.
+        width = 3 * dim + 2 * value_dim
+        work = Workload(
+            entries=1,
+            heads=group,
+            group=group,
+            queries=queries,
+            keys=inputs.v.shape[-2],
+            width=width,
+            threads=1,
+        )
+        schedule = BlockSchedule.choose(work)
+    head = key_head * group
+    for task in schedule.plan(group, queries, keys).tasks:
+        yield [x._replace(heads=(head + x.heads[0], head + x.heads[1])) for x in task]
 
 
-def _shared_index(inputs: AttentionInputs, index: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a leading index with 0 along the axes on which q, k or v repeats.
+def _indices_that_share(inputs: AttentionInputs) -> Iterable[list[tuple[int, ...]]]:
+    """Return the leading indices, those together whose gradients are added to the same place.
 
-    Entries with the same result add to the same gradient, so one task takes them all.
+    On an axis where q, k or v repeats, entries add to the same gradient, so one task takes them
+    all.
     """
     operands = (inputs.q, inputs.k, inputs.v)
-    shared = (any(x.shape[axis] == 1 for x in operands) for axis in range(len(index)))
-    return tuple(0 if together else i for i, together in zip(index, shared, strict=True))
+    together = [any(x.shape[axis] == 1 for x in operands) for axis in range(len(inputs.lead))]
+    found: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for index in np.ndindex(*inputs.lead):
+        place = tuple(0 if same else i for i, same in zip(index, together, strict=True))
+        found.setdefault(place, []).append(index)
+    return found.values()

@@ -93,7 +93,7 @@ class Float32Panels(CacheArray):
     """
 
     kind = STORED_PANELS
-    dtype: type = np.float32
+    dtype: type[np.generic] = np.float32
     # Number of rows of values, or of columns of keys, that lie side by side.
     _pair = 1
     # The columns of keys are padded to a multiple of this.
@@ -105,7 +105,7 @@ class Float32Panels(CacheArray):
         padded = math.ceil(self._columns / multiple) * multiple
         across, along = (padded, capacity) if values else (capacity, padded)
         tiles = (across // ATTENTION_PANEL, along // self._pair, ATTENTION_PANEL, self._pair)
-        storage = runtime.empty((batch, heads, *tiles), self.dtype)
+        storage: Array = runtime.empty((batch, heads, *tiles), self.dtype)
         storage[...] = 0
         # A view whose axes are (batch, heads, group of rows, row in its group, group of columns,
         # column in its group).

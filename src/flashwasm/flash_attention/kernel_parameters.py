@@ -9,7 +9,7 @@ from flashwasm.flash_attention.operands import mask_kind
 from flashwasm.kernel_table import MASK_NONE, STORED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flashwasm.flash_attention.inputs import AttentionInputs
     from flashwasm.flash_attention.operands import Operands
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     # The arguments of one call of the kernel.
     Call = tuple[float, ...]
+
+
+# Small tasks that follow each other are joined up to this number of multiply-adds.
+_TASK_PRODUCTS = 1 << 22
 
 
 class Addresses(NamedTuple):
@@ -128,8 +132,8 @@ class KernelParameters:
             capacity=inputs.storage.capacity,
         )
 
-    def tasks(self, entry: BatchEntry, tiles: Sequence[Sequence[Tile]]) -> list[list[Call]]:
-        """Return the calls that compute tiles of a batch entry, by task."""
+    def tasks(self, entry: BatchEntry, tiles: Iterable[Iterable[Tile]]) -> Iterator[list[Call]]:
+        """Yield the calls that compute tiles of a batch entry, by task."""
         modifiers, dropout = self.modifiers, self.modifiers.dropout
         rest = (
             entry.queries,
@@ -153,7 +157,22 @@ class KernelParameters:
             modifiers.softcap,
         )
         start, group = entry.addresses, self.group
-        return [
-            [(*start, *x.heads, group, *x.queries, *x.keys, x.finish, *rest) for x in task]
-            for task in tiles
-        ]
+        for task in tiles:
+            yield [(*start, *x.heads, group, *x.queries, *x.keys, x.finish, *rest) for x in task]
+
+
+def joined_tasks(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:
+    """Join small tasks that follow each other, so that short sequences are handed out together.
+
+    ``tiles`` has the tiles of each task.
+    """
+    joined: list[list[Call]] = [[]]
+    products = 0
+    for task, of_task in zip(tasks, tiles, strict=True):
+        if products >= _TASK_PRODUCTS:
+            joined.append([])
+            products = 0
+        joined[-1] += task
+        for tile in of_task:
+            products += tile.pairs * width
+    return joined

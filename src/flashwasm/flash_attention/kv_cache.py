@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
 
 import numpy as np
 
@@ -14,18 +14,20 @@ from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
+    from flashwasm.flash_attention.options import CacheCall
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
-_DTYPES = ("float32", "float16", "int8")
+CacheDType: TypeAlias = Literal["float32", "float16", "int8"]
+_DTYPES = get_args(CacheDType)
 # Number of axes of the stored arrays: batch, heads, keys, columns.
 _AXES = 4
 # Stands for operands in inputs that are kept, so that these keep no array alive.
@@ -109,7 +111,7 @@ class KVCache:
         capacity: int,
         *,
         dv: int | None = None,
-        dtype: str = "float32",
+        dtype: CacheDType = "float32",
         batch: int = 1,
         runtime: Runtime | None = None,
     ) -> None:
@@ -119,7 +121,7 @@ class KVCache:
         self.dv = self.dim if dv is None else _checked_dim(dv, "dv")
         self.capacity = positive_int(capacity, "capacity")
         self.batch = positive_int(batch, "batch")
-        self.dtype = choice(dtype, "dtype", _DTYPES)
+        self.dtype: CacheDType = choice(dtype, "dtype", _DTYPES)
         dims = (self.dim, self.dv)
         self._k, self._v = cache_arrays(
             self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims
@@ -166,16 +168,31 @@ class KVCache:
             self._v.write(at, values)
             self._length += count
 
+    @overload
+    def attention(
+        self, q: ArrayLike, *, return_lse: Literal[False] = False, **options: Unpack[CacheCall]
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def attention(
+        self, q: ArrayLike, *, return_lse: Literal[True], **options: Unpack[CacheCall]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+    @overload
+    def attention(
+        self, q: ArrayLike, *, return_lse: bool, **options: Unpack[CacheCall]
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
     @shows_options(AttentionOptions)
     def attention(
         self,
         q: ArrayLike,
         *,
         return_lse: bool = False,
-        out: Array | None = None,
+        out: NDArray[np.float32] | None = None,
         timeout: float | None = None,
         **options: Unpack[AttentionOptions],
-    ) -> Array | tuple[Array, Array]:
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Compute exact attention of queries to everything in the cache.
 
         With ``causal="bottom_right"`` the last query sees all keys.

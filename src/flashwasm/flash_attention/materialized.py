@@ -10,8 +10,8 @@ from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import DEFAULTS
 from flashwasm.kernel_table import ATTENTION_MATERIALIZED
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def materialized_attention(
     checked_out(out, inputs.shape)
     heads, length, dim = inputs.q.shape
     keys, value_dim = inputs.v.shape[-2:]
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q_at, k_at, v_at = (launch.place(x) for x in (inputs.q, inputs.k, inputs.v))
         scores, _ = launch.scratch((length, keys))
         to = launch.place_result(inputs.shape, out)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def merge_attention(outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]) -> tuple[Array, Array]:
+def merge_attention(
+    outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Merge the results of attention of the same queries to disjoint sets of keys.
 
     The result is that of attention to the union of the sets: the sum of exp(lse_i - lse) out_i,

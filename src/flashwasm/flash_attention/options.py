@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
-    Causal: TypeAlias = bool | str | int | ArrayLike
+    from flashwasm.runtime.runtime import Runtime
+
+    # Offsets of the diagonal are integers, one or an array of them. They are not `ArrayLike`, which
+    # takes any string, so that a type checker finds a misspelt "bottom_right".
+    IntArray: TypeAlias = NDArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
+    Offsets: TypeAlias = int | np.integer[Any] | IntArray
+    Causal: TypeAlias = bool | np.bool_ | Literal["top_left", "bottom_right"] | Offsets
     Window: TypeAlias = Sequence[int | None]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -100,6 +107,35 @@ class PackedOptions(SequenceOptions, DropoutOptions, total=False):
 
 class AttentionOptions(ScoreOptions, DropoutOptions, total=False):
     """Options of `attention`, its gradient and attention on a cache."""
+
+
+class _Result(TypedDict, total=False):
+    """Arguments that say where a result goes, and how long its computation may take.
+
+    The functions name them one by one. They stand here for `typing.overload`, whose variants would
+    otherwise repeat them.
+    """
+
+    out: NDArray[np.float32] | None
+    timeout: float | None
+
+
+class _Placed(_Result, total=False):
+    """The same, for a function that belongs to no runtime."""
+
+    runtime: Runtime | None
+
+
+class AttentionCall(AttentionOptions, _Placed, total=False):
+    """Keyword arguments of `attention`, without ``return_lse``."""
+
+
+class PackedCall(PackedOptions, _Placed, total=False):
+    """Keyword arguments of `attention_varlen`, without ``return_lse``."""
+
+
+class CacheCall(AttentionOptions, _Result, total=False):
+    """Keyword arguments of attention on a cache, without ``return_lse``."""
 
 
 # The options in the order in which a signature lists them, with their defaults.
@@ -186,3 +222,7 @@ def _entries() -> dict[str, str]:
                 name = line.partition(" : ")[0]
             entries[name] = entries.get(name, "") + line + "\n"
     return entries
+
+
+if AttentionOptions.__doc__:  # It is None under `python -OO`.
+    AttentionOptions.__doc__ += "\n\nAttributes\n----------\n" + "".join(_entries().values())

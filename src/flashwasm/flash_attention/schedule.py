@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -72,13 +73,14 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    tasks : list of list of Tile
-        The tiles of each task. A task computes its tiles in their order.
+    tasks : iterable of list of Tile
+        The tiles of each task. A task computes its tiles in their order. They can be iterated over
+        once, because a long sequence has more of them than should be kept.
     merge : Tile or None
         One more call after all tasks, which merges their partial results.
     """
 
-    tasks: list[list[Tile]]
+    tasks: Iterable[list[Tile]]
     merge: Tile | None = None
 
 
@@ -120,13 +122,12 @@ class BlockSchedule:
         split = self.keys < keys
         head_step = 1 if split else self.heads
         query_step = min(self.queries, ATTENTION_QUERY_BLOCK) if split else self.queries
-        key_ranges = _ranges(keys, self.keys) if split else [(0, keys)]
-        tasks = [
+        key_ranges = list(_ranges(keys, self.keys)) if split else [(0, keys)]
+        return Plan(
             [Tile(h, i, j, finish=j[1] == keys) for j in key_ranges]
             for h in _ranges(heads, head_step)
             for i in _ranges(queries, query_step)
-        ]
-        return Plan(tasks)
+        )
 
     def partial_floats(self, heads: int, queries: int, keys: int, value_dim: int) -> int:
         """Return 0: no partial result leaves a task."""
@@ -169,13 +170,13 @@ class RowSchedule:
     def plan(self, heads: int, queries: int, keys: int) -> Plan:
         """Return the tiles of a batch entry of some size, each a task."""
         split = self.keys < keys
-        key_ranges = _ranges(keys, self.keys) if split else [(0, keys)]
-        tasks = [
+        key_ranges = list(_ranges(keys, self.keys)) if split else [(0, keys)]
+        tasks = (
             [Tile(h, i, j, finish=not split)]
             for h in _ranges(heads, self.heads)
             for i in _ranges(queries, self.queries)
             for j in key_ranges
-        ]
+        )
         return Plan(tasks, Tile((0, heads), (0, queries), (0, 0)) if split else None)
 
     def partial_floats(self, heads: int, queries: int, keys: int, value_dim: int) -> int:
@@ -202,6 +203,6 @@ def choose_schedule(work: Workload, *, always_rows: bool = False) -> Schedule:
     return BlockSchedule.choose(work)
 
 
-def _ranges(size: int, step: int) -> list[tuple[int, int]]:
-    """Return the ranges of at most ``step`` that make up 0 to ``size``."""
-    return [(begin, min(begin + step, size)) for begin in range(0, size, step)]
+def _ranges(size: int, step: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of at most ``step`` that make up 0 to ``size``."""
+    return ((begin, min(begin + step, size)) for begin in range(0, size, step))

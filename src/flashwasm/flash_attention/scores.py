@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import ScoreOptions, completed, shows_options
 from flashwasm.ops import matmul
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_STAGES = ("raw", "softcap", "bias", "softmax")
+Stage: TypeAlias = Literal["raw", "softcap", "bias", "softmax"]
+_STAGES = get_args(Stage)
 
 
 @shows_options(ScoreOptions)
@@ -29,11 +30,11 @@ def attention_scores(
     q: ArrayLike,
     k: ArrayLike,
     *,
-    stage: str = "softmax",
+    stage: Stage = "softmax",
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[ScoreOptions],
-) -> Array:
+) -> NDArray[np.float32]:
     """Compute the scores of every query with every key, as a whole matrix.
 
     `attention` never stores this matrix, whose memory grows with Lq times Lk. It is for inspection
@@ -92,7 +93,7 @@ def attention_scores(
     return result if inputs.head_axis else result[0]
 
 
-def _staged(inputs: AttentionInputs, scores: Array, stage: str) -> Array:
+def _staged(inputs: AttentionInputs, scores: Array, stage: Stage) -> Array:
     """Return the scores after a step."""
     modifiers = inputs.modifiers
     if stage != "raw" and modifiers.softcap:

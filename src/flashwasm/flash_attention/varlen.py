@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.inputs import check_matrices
-from flashwasm.flash_attention.kernel_parameters import Addresses, BatchEntry, KernelParameters
+from flashwasm.flash_attention.kernel_parameters import Addresses, KernelParameters
 from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
-from flashwasm.flash_attention.schedule import Workload, choose_schedule
+from flashwasm.flash_attention.packed_sequences import PackedSequences, attend_sequences
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
-from flashwasm.kernel_table import ATTENTION
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.validation import checked_out, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
-    from flashwasm.flash_attention.kernel_parameters import Call
-    from flashwasm.flash_attention.options import Causal
-    from flashwasm.flash_attention.schedule import Plan, Tile
+    from flashwasm.flash_attention.options import Causal, PackedCall
     from flashwasm.flash_attention.score_modifiers import ScoreModifiers
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
-# Small tasks that follow each other are joined up to this number of multiply-adds.
-_TASK_PRODUCTS = 1 << 22
+
+@overload
+def attention_varlen(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None = None,
+    *,
+    return_lse: Literal[False] = False,
+    **options: Unpack[PackedCall],
+) -> NDArray[np.float32]: ...
+
+
+@overload
+def attention_varlen(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None = None,
+    *,
+    return_lse: Literal[True],
+    **options: Unpack[PackedCall],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
+@overload
+def attention_varlen(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    cu_seqlens_q: ArrayLike,
+    cu_seqlens_k: ArrayLike | None = None,
+    *,
+    return_lse: bool,
+    **options: Unpack[PackedCall],
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 
 @shows_options(PackedOptions)
@@ -45,11 +76,11 @@ def attention_varlen(
     cu_seqlens_k: ArrayLike | None = None,
     *,
     return_lse: bool = False,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
     **options: Unpack[PackedOptions],
-) -> Array | tuple[Array, Array]:
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute exact attention within each of several packed sequences.
 
     A sequence is what a leading index and a batch entry are to `attention`: an array of offsets has
@@ -111,28 +142,6 @@ def attention_varlen(
     return result if lse is None else (result, lse)
 
 
-@dataclass(frozen=True)
-class _Packed:
-    """Checked operands of packed sequences.
-
-    Attributes
-    ----------
-    q, k, v : numpy.ndarray
-        Shapes (Tq, Hq, D), (Tk, Hk, D) and (Tk, Hk, Dv).
-    starts_q, starts_k : numpy.ndarray of int, shape (n + 1,)
-        First query and first key of each sequence, and the end of the last.
-    diagonals : numpy.ndarray of int, shape (n,)
-        Offset of each sequence's diagonal.
-    """
-
-    q: Array
-    k: Array
-    v: Array
-    starts_q: Array
-    starts_k: Array
-    diagonals: Array
-
-
 def _checked(
     q: ArrayLike,
     k: ArrayLike,
@@ -140,7 +149,7 @@ def _checked(
     cu_seqlens_q: ArrayLike,
     cu_seqlens_k: ArrayLike | None,
     causal: Causal,
-) -> _Packed:
+) -> PackedSequences:
     """Check the operands and the offsets of their sequences."""
     queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
     values = floats(v, "v", ndim=3)
@@ -156,12 +165,12 @@ def _checked(
         )
         raise ShapeError(message)
     diagonals = _diagonals(causal, np.diff(starts_q), np.diff(starts_k))
-    return _Packed(queries, keys, values, starts_q, starts_k, diagonals)
+    return PackedSequences(queries, keys, values, starts_q, starts_k, diagonals)
 
 
 def _attend(
     rt: Runtime,
-    packed: _Packed,
+    packed: PackedSequences,
     modifiers: ScoreModifiers,
     out: Array | None,
     timeout: float | None,
@@ -170,7 +179,8 @@ def _attend(
 ) -> tuple[Array, Array | None]:
     """Compute attention within checked sequences."""
     (rows, heads, dim), (_, key_heads, value_dim) = packed.q.shape, packed.v.shape
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q = place_rows(launch, packed.q)
         k = place_rows(launch, packed.k)
         v = place_rows(launch, packed.v)
@@ -185,70 +195,17 @@ def _attend(
             head_strides=(q.strides[1], k.strides[1], v.strides[1], value_dim, rows),
             modifiers=modifiers,
         )
-        sequences = _sequences(packed, parameters.group, launch.threads)
-        partials, _ = launch.scratch((sum(x.partial_floats for x in sequences),))
-        tasks: list[list[Call]] = []
-        tiles: list[list[Tile]] = []
-        merging: list[list[Call]] = []
-        for number, x in enumerate(sequences):
-            addresses = Addresses(
-                q=q.address + 4 * x.row * q.strides[0],
-                k=k.address + 4 * x.key * k.strides[0],
-                v=v.address + 4 * x.key * v.strides[0],
-                out=to + 4 * x.row * heads * value_dim,
-                lse=lse_at and lse_at + 4 * x.row,
-                alibi=alibi.address,
-                sinks=sinks.address,
-                partials=partials if x.partial_floats else 0,
-            )
-            partials += 4 * x.partial_floats
-            diagonal = int(packed.diagonals[number])
-            entry = BatchEntry(addresses, x.queries, x.keys, diagonal, number)
-            tiles += x.plan.tasks
-            tasks += parameters.tasks(entry, x.plan.tasks)
-            if x.plan.merge is not None:
-                merging += parameters.tasks(entry, [[x.plan.merge]])
-        launch.run_tasks(ATTENTION, _joined(tasks, tiles, dim + value_dim))
-        if merging:  # These calls read partial results, so all tasks have to be done before.
-            launch.run_tasks(ATTENTION, merging)
-        return launch.finish(), None if lse is None else lse.copy()
-
-
-class _Sequence(NamedTuple):
-    """A sequence: its first query ``row`` and first ``key``, its lengths, and its tiles."""
-
-    row: int
-    queries: int
-    key: int
-    keys: int
-    plan: Plan
-    partial_floats: int
-
-
-def _sequences(packed: _Packed, group: int, threads: int) -> list[_Sequence]:
-    """Return the sequences, each with a schedule of its own."""
-    (_, heads, dim), value_dim = packed.q.shape, packed.v.shape[2]
-    sequences = []
-    bounds = zip(
-        pairwise(packed.starts_q.tolist()), pairwise(packed.starts_k.tolist()), strict=True
-    )
-    for (row, row_end), (key, key_end) in bounds:
-        queries, keys = row_end - row, key_end - key
-        schedule = choose_schedule(
-            Workload(
-                entries=1,
-                heads=heads,
-                group=group,
-                queries=queries,
-                keys=keys,
-                width=dim + value_dim,
-                threads=threads,
-            )
+        first = Addresses(
+            q=q.address,
+            k=k.address,
+            v=v.address,
+            out=to,
+            lse=lse_at,
+            alibi=alibi.address,
+            sinks=sinks.address,
         )
-        partials = schedule.partial_floats(heads, queries, keys, value_dim)
-        plan = schedule.plan(heads, queries, keys)
-        sequences.append(_Sequence(row, queries, key, keys, plan, partials))
-    return sequences
+        attend_sequences(launch, packed, parameters, first)
+        return launch.finish(), None if lse is None else lse.copy()
 
 
 def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
@@ -271,20 +228,3 @@ def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
     if isinstance(causal, str) and causal == "bottom_right":
         return lengths_k - lengths_q
     return checked_diagonals(causal, 0, 0, lengths_k)
-
-
-def _joined(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:
-    """Join small tasks that follow each other, so that short sequences are handed out together.
-
-    ``tiles`` has the tiles of each task.
-    """
-    joined: list[list[Call]] = [[]]
-    products = 0
-    for task, of_task in zip(tasks, tiles, strict=True):
-        if products >= _TASK_PRODUCTS:
-            joined.append([])
-            products = 0
-        joined[-1] += task
-        for tile in of_task:
-            products += tile.pairs * width
-    return joined

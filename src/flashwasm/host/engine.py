@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import threading
 from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 import wasmtime
 
 from flashwasm.errors import CapabilityError
-from flashwasm.host.modules import VARIANTS, module_bytes
-from flashwasm.storage.atomic_files import write_atomically
-from flashwasm.storage.user_folders import cache_folder
+from flashwasm.host.compiled_cache import cached_module, keep_module
+from flashwasm.host.modules import VARIANTS, module_bytes, module_sha256
+from flashwasm.validation import choice
+
+if TYPE_CHECKING:
+    from flashwasm.host.modules import Variant
+
+# Names and values of the engine's settings.
+_SETTINGS = {
+    "wasm_simd": True,
+    "wasm_relaxed_simd": True,
+    # A relaxed multiply-add is always fused: without this, a host could round twice instead.
+    "wasm_relaxed_simd_deterministic": True,
+    "wasm_threads": True,
+    "shared_memory": True,
+    # In a forked process the engine's threads do not exist, and compiling would wait for them.
+    "parallel_compilation": False,
+}
 
 
 class _State:
@@ -39,62 +54,15 @@ if hasattr(os, "register_at_fork"):
 def _configuration() -> wasmtime.Config:
     """Return settings that make every host compute the same bits."""
     config = wasmtime.Config()
-    config.wasm_simd = True
-    config.wasm_relaxed_simd = True
-    # A relaxed multiply-add is always fused: without this, a host could round twice instead.
-    config.wasm_relaxed_simd_deterministic = True
-    config.wasm_threads = True
-    config.shared_memory = True
-    # In a forked process the engine's threads do not exist, and compiling would wait for them.
-    config.parallel_compilation = False
+    for name, value in _SETTINGS.items():
+        setattr(config, name, value)
     return config
-
-
-def _cache_settings() -> str | None:
-    """Return the path of wasmtime's cache settings, and write the file if it is missing.
-
-    The cache must be a folder that only this user can write to, because whoever can write to it
-    decides which machine code runs here. If there is no such folder, return None: wasmtime then
-    caches nothing.
-    """
-    try:
-        base = cache_folder()
-    except CapabilityError:
-        return None
-    folder = base / "compiled"
-    # The file lies beside the folder, because wasmtime removes unknown files from the folder.
-    settings = base / "compiled.toml"
-    # Every JSON string is a TOML string too.
-    text = f"[cache]\ndirectory = {json.dumps(folder.as_posix())}\n"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = folder.stat()
-        owned = not hasattr(os, "getuid") or state.st_uid == os.getuid()
-        if not owned or (os.name == "posix" and state.st_mode & 0o022):
-            return None
-        if not settings.is_file() or settings.read_text("utf-8") != text:
-            write_atomically(settings, [text.encode()])
-    except OSError:
-        return None
-    return str(settings)
-
-
-def _new_engine() -> wasmtime.Engine:
-    """Return a new engine, which caches compiled modules if it can."""
-    settings = _cache_settings()
-    # If the cache cannot be used, the kernels must run without it.
-    with suppress(wasmtime.WasmtimeError):
-        config = _configuration()
-        if settings is not None:
-            config.cache = settings
-        return wasmtime.Engine(config)
-    return wasmtime.Engine(_configuration())
 
 
 def _current_engine() -> wasmtime.Engine:
     """Return the process's engine; the caller holds the lock."""
     if _state.engine is None:
-        _state.engine = _new_engine()
+        _state.engine = wasmtime.Engine(_configuration())
     return _state.engine
 
 
@@ -104,17 +72,26 @@ def engine() -> wasmtime.Engine:
         return _current_engine()
 
 
-def compiled(variant: str) -> wasmtime.Module:
+def compiled(variant: Variant) -> wasmtime.Module:
     """Return a variant's module, compiled for this machine."""
     with _state.lock:
         if variant not in _state.modules:
-            module = wasmtime.Module(_current_engine(), module_bytes(variant))
-            _state.modules[variant] = module
+            _state.modules[variant] = _compiled_or_cached(variant)
         return _state.modules[variant]
 
 
+def _compiled_or_cached(variant: Variant) -> wasmtime.Module:
+    """Return a variant's module from the cache, or else compile it and keep it there."""
+    content, digest = module_bytes(variant), module_sha256(variant)
+    module = cached_module(_current_engine(), digest, repr(_SETTINGS))
+    if module is None:
+        module = wasmtime.Module(_current_engine(), content)
+        keep_module(module, digest, repr(_SETTINGS))
+    return module
+
+
 @cache
-def validates(variant: str) -> bool:
+def validates(variant: Variant) -> bool:
     """Return True if this engine accepts the module of a variant."""
     try:
         wasmtime.Module.validate(engine(), module_bytes(variant))
@@ -123,7 +100,7 @@ def validates(variant: str) -> bool:
     return True
 
 
-def best_variant() -> str:
+def best_variant() -> Variant:
     """Return the fastest variant that this engine accepts."""
     # Compiling validates a module as well, and takes no time if the cache has the compiled code.
     for variant in VARIANTS[:-1]:
@@ -131,6 +108,17 @@ def best_variant() -> str:
             compiled(variant)
             return variant
     return VARIANTS[-1]
+
+
+def checked_variant(variant: Literal["auto"] | Variant) -> Variant:
+    """Return the variant to run; raise CapabilityError if the engine does not accept it."""
+    choice(variant, "variant", ("auto", *VARIANTS))
+    if variant == "auto":
+        return best_variant()
+    if not validates(variant):
+        message = f"variant {variant!r} needs WebAssembly instructions that this wasmtime lacks"
+        raise CapabilityError(message)
+    return variant
 
 
 def wasmtime_version() -> str:

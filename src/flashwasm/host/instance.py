@@ -17,6 +17,7 @@ from flashwasm.kernel_table import KERNELS, WORKSPACE_BYTES, Kernel
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flashwasm.host.modules import Variant
     from flashwasm.host.shared_memory import SharedMemory
 
     Call = Callable[[Sequence[float]], int]
@@ -93,7 +94,7 @@ class Instance:
 
     def __init__(
         self,
-        variant: str,
+        variant: Variant,
         memory: SharedMemory,
         base: int,
         *,

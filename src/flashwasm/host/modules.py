@@ -6,13 +6,15 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from flashwasm.errors import FlashWasmError
 
 _FOLDER = Path(__file__).parents[1] / "_wasm"
 
-VARIANTS = ("relaxed", "simd128", "scalar")
+Variant: TypeAlias = Literal["relaxed", "simd128", "scalar"]
+# From the fastest to the slowest.
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
 @cache
@@ -23,14 +25,14 @@ def manifest() -> dict[str, Any]:
     return content
 
 
-def module_sha256(variant: str) -> str:
+def module_sha256(variant: Variant) -> str:
     """Return the SHA-256 of a variant's module, as the manifest states it."""
     digest: str = manifest()["modules"][variant]["sha256"]
     return digest
 
 
 @cache
-def module_bytes(variant: str) -> bytes:
+def module_bytes(variant: Variant) -> bytes:
     """Return the content of a variant's module.
 
     Raises

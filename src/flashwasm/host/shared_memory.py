@@ -14,9 +14,10 @@ from flashwasm.host.engine import engine
 
 PAGE_BYTES = 1 << 16
 MAX_PAGES = 1 << 16
-# Linux's number of MADV_HUGEPAGE on all architectures that wasmtime runs on. Importing the module
-# mmap for it would take 2 ms.
+# Linux's numbers on all architectures that wasmtime runs on: use pages of 2 MiB, and take back
+# memory, which is zero when it is used again. Importing the module mmap for them would take 2 ms.
 _MADV_HUGEPAGE = 14
+_MADV_DONTNEED = 4
 
 
 class _LinkableMemory(wasmtime.SharedMemory):
@@ -31,16 +32,11 @@ class _LinkableMemory(wasmtime.SharedMemory):
         return _ffi.wasmtime_extern_t(_ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
 
 
-def _ask_for_huge_pages(address: int) -> None:
-    """Let Linux use pages of 2 MiB for linear memory.
-
-    A search that reads vectors from all over memory then has fewer TLB misses.
-    """
+def _advise(address: int, size: int, advice: int) -> None:
+    """Tell Linux about the use of some memory. A failure does not matter: nothing changes then."""
     if sys.platform == "linux":
-        # A failure does not matter: memory then has pages of the usual size.
         madvise = ctypes.CDLL(None).madvise
-        size = ctypes.c_size_t(MAX_PAGES * PAGE_BYTES)
-        madvise(ctypes.c_void_p(address), size, _MADV_HUGEPAGE)
+        madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), advice)
 
 
 class SharedMemory:
@@ -77,7 +73,8 @@ class SharedMemory:
         self.max_pages = max_pages
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)
-        _ask_for_huge_pages(address)
+        # A search that reads vectors from all over memory has fewer TLB misses with large pages.
+        _advise(address, MAX_PAGES * PAGE_BYTES, _MADV_HUGEPAGE)
         content: Any = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
         content.owner = self.memory
         self.content = content
@@ -95,3 +92,16 @@ class SharedMemory:
             return False
         self.pages = pages
         return True
+
+    def discard(self, offset: int, size: int) -> None:
+        """Give memory that nobody uses back to the system. Its contents are undefined afterwards.
+
+        Parameters
+        ----------
+        offset, size : int
+            Where it begins, and its length in bytes. Only whole pages within it are given back.
+        """
+        first = -(-offset // PAGE_BYTES) * PAGE_BYTES
+        end = (offset + size) // PAGE_BYTES * PAGE_BYTES
+        if end > first:
+            _advise(self.address + first, end - first, _MADV_DONTNEED)

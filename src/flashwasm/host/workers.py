@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from collections import deque
+from itertools import chain, islice
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -18,22 +19,38 @@ if TYPE_CHECKING:
     from flashwasm.kernel_table import Kernel
 
     # The arguments of calls that are made one after another, on one thread.
-    Task = Sequence[Sequence[float]]
+    Task = Iterable[Sequence[float]]
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Job:
-    """Tasks of one kernel. Each thread takes the next task whenever it has finished one."""
+    """Tasks of one kernel. Each thread takes the next task whenever it has finished one.
+
+    Tasks may be made while others run, so there may be far more of them than fit into memory.
+    """
 
     def __init__(self, kernel: Kernel, tasks: Iterable[Task], deadline: float | None) -> None:
         self._kernel = kernel
-        self._tasks = deque(tasks)
+        self._tasks = iter(tasks)
+        # Number of tasks that were taken so far.
+        self.taken = 0
+        # A generator can make one task at a time.
+        self._making = threading.Lock()
         self._deadline = deadline
         self._stopped = False
         # Instances of the helper threads that may be in a task.
         self._inside: list[Instance] = []
         self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Numbers of tasks that helper threads took. Appending is atomic, unlike adding to a number.
+        # Numbers of tasks that helper threads took, and of calls that all threads made. Appending
+        # is atomic, unlike adding to a number.
         self.helped: list[int] = []
+        self.calls: list[int] = []
         self.error: BaseException | None = None
 
     def work(self, instance: Instance) -> int:
@@ -41,22 +58,25 @@ class _Job:
 
         The first error of all threads is kept, and makes the others stop.
         """
-        taken = 0
+        taken = calls = 0
         try:
             while not self._stopped:
-                try:
-                    task = self._tasks.popleft()
-                except IndexError:
+                with self._making:
+                    task = next(self._tasks, None)
+                    self.taken += task is not None
+                if task is None:
                     break
                 taken += 1
                 for arguments in task:
                     self._check_deadline()
                     if self._stopped:
                         break
+                    calls += 1
                     check_status(self._kernel, instance.call(self._kernel, arguments))
         except BaseException as error:  # noqa: BLE001 - it is raised again by the calling thread.
             self.error = self.error or error
             self._stopped = True
+        self.calls.append(calls)
         return taken
 
     def help(self, instance: Instance) -> None:
@@ -75,7 +95,7 @@ class _Job:
         helpers stop after their current call, and the exception is raised when all have left.
         """
         # A helper thread that starts to work on the job after this finds no task left.
-        self._tasks.clear()
+        self._tasks = iter(())
         interruption: BaseException | None = None
         while self._inside:
             try:
@@ -134,14 +154,16 @@ class Workers:
         self._jobs: list[queue.SimpleQueue[_Job | None]] = []
         self._last: _Job | None = None
         self.helper_tasks = 0
+        # Number of helper threads that the last job was offered to.
+        self.offered = 0
 
     @property
     def first(self) -> Instance:
         """The calling thread's instance."""
         return self._instances[0]
 
-    def run(self, kernel: Kernel, tasks: Sequence[Task], deadline: float | None) -> None:
-        """Run all tasks of a kernel, and return when the last has ended.
+    def run(self, kernel: Kernel, tasks: Iterable[Task], deadline: float | None) -> int:
+        """Run all tasks of a kernel, and return the number of calls when the last has ended.
 
         Raises
         ------
@@ -150,17 +172,21 @@ class Workers:
         KernelTrap, FlashWasmError
             If a call fails.
         """
-        job = _Job(kernel, tasks, deadline)
-        helpers = min(len(self._instances), len(tasks)) - 1
+        tasks = iter(tasks)
+        # The calling thread takes one of the first tasks.
+        first = list(islice(tasks, len(self._instances)))
+        job = _Job(kernel, chain(first, tasks), deadline)
         self._last = job
         try:
-            for jobs in self._started(helpers):
+            self.offered = max(len(first) - 1, 0)
+            for jobs in self._started(self.offered):
                 jobs.put(job)
             job.work(self._instances[0])
         finally:
             self.settle()
         if job.error is not None:
             raise job.error
+        return sum(job.calls)
 
     def settle(self) -> None:
         """Wait until no helper thread is in a task of the last job.

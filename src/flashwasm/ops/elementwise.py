@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from flashwasm.kernel_table import GELU, GELU_TANH, STATUS_OK, VECADD
 from flashwasm.ops.rowwise import run_rowwise
-from flashwasm.runtime.launch import run_at_once
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.tasks import most_in_one_call
 from flashwasm.validation import broadcast, choice, floats
 
@@ -25,10 +25,10 @@ def vecadd(
     a: ArrayLike,
     b: ArrayLike,
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Add two arrays element by element.
 
     Parameters
@@ -77,12 +77,12 @@ def vecadd(
 
 def gelu(
     x: ArrayLike,
-    approximate: str = "none",
+    approximate: Literal["none", "tanh"] = "none",
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Apply the Gaussian error linear unit to each element.
 
     Parameters

@@ -11,8 +11,9 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import EMBEDDING, ROTARY_EMBEDDING, STATUS_OK
 from flashwasm.runtime.deadline import deadline
-from flashwasm.runtime.launch import Launch, run_at_once
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.kernel_calls import run_at_once
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped
@@ -43,10 +44,10 @@ def embedding(
     ids: ArrayLike,
     table: ArrayLike,
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Gather rows of a table by their numbers.
 
     Parameters
@@ -98,7 +99,8 @@ def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> 
     """Gather rows by checked numbers."""
     (ids,), out = part
     columns = math.prod(table.shape[1:])
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         source = launch.place(table)
         at = launch.place_parameter(ids, _INT32)
         to = launch.place_result(ids.shape + table.shape[1:], out)
@@ -140,10 +142,10 @@ def rotary_embedding(
     interleaved: bool = False,
     rotary_dim: int | None = None,
     num_heads: int | None = None,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Rotate pairs of elements by angles that depend on the position.
 
     Parameters
@@ -244,7 +246,8 @@ def _rotary_embedding(rt: Runtime, timeout: float | None, layout: _Heads, part: 
     (x, cosines, sines), out = part
     batch, length = cosines.shape[:2]
     width = layout.heads * layout.dim
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         source, c, s = launch.place(x), launch.place(cosines), launch.place(sines)
         to = launch.place_result(x.shape, out, in_place=True)
         tasks = []

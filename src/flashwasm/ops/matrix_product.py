@@ -11,8 +11,8 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
 from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import broadcast, checked_out, floats, shaped
@@ -34,10 +34,10 @@ def matmul(
     b: ArrayLike,
     *,
     bias: ArrayLike | None = None,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Multiply matrices, with NumPy's rules for axes and broadcasting.
 
     Parameters
@@ -147,7 +147,8 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         # All matrices of the batch share the right operand, so they form one matrix of more rows.
         m = left.size // k if k else m * math.prod(batch)
         left, batch = left.reshape(-1, k), []
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         a, a_strides = launch.place_strided(left)
         b, b_strides = launch.place_strided(right)
         add = 0 if bias is None else launch.place(bias)

@@ -25,10 +25,10 @@ def softmax(
     x: ArrayLike,
     axis: int = -1,
     *,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Divide the exponentials along an axis by their sum.
 
     Parameters
@@ -95,10 +95,10 @@ def layer_norm(
     eps: float = 1e-5,
     *,
     axis: int = -1,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Normalise to zero mean and unit variance over the last axes.
 
     Parameters
@@ -148,10 +148,10 @@ def rms_norm(
     eps: float = 1e-5,
     *,
     axis: int = -1,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Divide by the root of the mean square over the last axes.
 
     Parameters

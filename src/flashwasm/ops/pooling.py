@@ -9,8 +9,8 @@ import numpy as np
 
 from flashwasm.kernel_table import MEAN_POOL
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
@@ -29,10 +29,10 @@ def mean_pool(
     cu_seqlens: ArrayLike,
     *,
     normalize: bool = False,
-    out: Array | None = None,
+    out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> Array:
+) -> NDArray[np.float32]:
     """Take the mean of the rows of each packed sequence.
 
     Parameters
@@ -93,7 +93,8 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
     """Compute the means; each task takes some of the sequences."""
     rows, offsets, out = sequences
     count, columns = len(offsets) - 1, rows.shape[1]
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         source = launch.place(rows)
         at, table = launch.scratch(offsets.shape, np.int32)
         table[:] = offsets

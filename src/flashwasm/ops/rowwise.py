@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.host.workers import check_status
 from flashwasm.runtime.deadline import deadline
-from flashwasm.runtime.launch import Launch, run_at_once
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.kernel_calls import run_at_once
+from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.validation import checked_out
@@ -126,7 +127,8 @@ def _compute(
     shape = operands[0].shape[:axes] + row
     # A result without elements counts as zero rows: it may have more rows than a kernel can count.
     rows, columns = 0 if 0 in shape else math.prod(shape[:axes]), math.prod(row)
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         at = [launch.place(x) for x in operands]
         fixed = [0 if x is None else launch.place(x) for x in shared] if shared else ()
         to = launch.place_result(shape, out, in_place=True)

@@ -10,8 +10,8 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
 from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.runtime.tasks import wanted_calls
 from flashwasm.validation import choice, floats, positive_int
@@ -19,6 +19,7 @@ from flashwasm.validation import choice, floats, positive_int
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
@@ -34,10 +35,10 @@ def cosine_top_k(
     corpus: ArrayLike,
     k: int,
     *,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     runtime: Runtime | None = None,
     timeout: float | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the k rows of a corpus that score highest with each query.
 
     Parameters
@@ -136,7 +137,8 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
     """Search pieces of the corpus on all threads, then merge the best of each piece."""
     queries, corpus, k, metric, first = search
     n, dim = queries.shape
-    with Launch(rt, timeout) as launch:
+    launch = Launch(rt, timeout)
+    with launch.lock, launch:
         q, c = launch.place(queries), launch.place(corpus)
         query_step, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
         found, tasks = [], []

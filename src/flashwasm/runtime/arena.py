@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,8 @@ _PAGE_BYTES = 1 << 16
 # Memory grows by at least a megabyte, because each growth is a system call.
 _GROW_PAGES = 16
 # Freed blocks are kept whole for requests of the same size. If they add up to more bytes than this,
-# the arena merges them before it grows the memory. A process that asks for many different sizes
-# would otherwise grow needlessly.
+# the arena merges them, and gives their pages back to the system. A process that asks for many
+# different sizes would otherwise grow needlessly, and keep the memory of its largest call.
 _MOST_KEPT = 1 << 26
 
 
@@ -45,13 +44,16 @@ class Block(weakref.ref["NDArray[Any]"]):
         Address of the block in linear memory, and its length in bytes.
     key : int
         The array's ``id``.
+    owned : bool
+        True once the block belongs to the array, and no longer to the call that makes the array.
     """
 
-    __slots__ = ("key", "offset", "size")
+    __slots__ = ("key", "offset", "owned", "size")
 
     offset: int
     size: int
     key: int
+    owned: bool
 
 
 class Arena:
@@ -59,6 +61,11 @@ class Arena:
 
     A freed block is kept whole for the next request of its size. When the kept blocks make up many
     bytes, or memory runs short, all of them are merged with their free neighbours.
+
+    A signal's handler may raise an exception, such as KeyboardInterrupt, wherever Python calls a
+    function or jumps back in a loop, and nowhere else. Each step that moves a block from one owner
+    to another is therefore a row of plain assignments without a call or a loop: a step is done as a
+    whole or not at all. Such rows are marked by "One step".
 
     Parameters
     ----------
@@ -83,7 +90,7 @@ class Arena:
         self._memory = memory
         self._lock = threading.Lock()
         self._end = -(-begin // ALIGNMENT) * ALIGNMENT
-        # Free pieces as (offset, size), sorted by offset, no two of them adjacent.
+        # Free pieces as (offset, size), sorted by offset.
         self._free: list[tuple[int, int]] = []
         # Offsets of the kept blocks, by their size.
         self._kept: dict[int, list[int]] = {}
@@ -91,6 +98,9 @@ class Arena:
         # An array can die at any moment, even while this thread holds the lock. Its block is
         # therefore only queued here; the next call of a method takes it back.
         self._dead: deque[Block] = deque()
+        # Blocks of arrays that are being made. Between two calls there are some only if an
+        # exception came in between; the next call takes them back.
+        self._unborn: list[tuple[int, int]] = []
         self.blocks: dict[int, Block] = {}
         self.in_use = 0
         self.peak = 0
@@ -107,47 +117,49 @@ class Arena:
         """Bytes that linear memory may grow to."""
         return self._memory.max_pages * _PAGE_BYTES
 
-    def allocate(self, size: int) -> int:
+    def allocate(self, size: int, owner: list[tuple[int, int]]) -> int:
         """Return the offset of ``size`` free bytes, which `release` takes back.
+
+        Parameters
+        ----------
+        size : int
+            Number of bytes.
+        owner : list of (int, int)
+            List that the block's offset and size are appended to.
 
         Raises
         ------
         OutOfMemoryError
             If there is no room and the memory may not grow enough.
         """
-        size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
         with self._lock:
-            if self._dead:
-                self._take_back_dead()
-            kept = self._kept.get(size)
-            if kept:
-                offset = kept.pop()
-                self._kept_bytes -= size
-            else:
-                offset = self._find(size)
-            self.in_use += size
-            self.peak = max(self.peak, self.in_use)
-        return offset
+            return self._take(size, owner)
 
-    def release(self, blocks: Iterable[tuple[int, int]]) -> None:
-        """Take back blocks, each given by the offset from `allocate` and the size asked for."""
+    def release(self, owner: list[tuple[int, int]]) -> None:
+        """Take back all blocks in a list that `allocate` appended to, and empty the list."""
         with self._lock:
-            for offset, size in blocks:
-                self._keep(offset, size)
+            self._take_back(owner)
+            self._return_to_system()
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32) -> tuple[Array, int]:
         """Return a new array in linear memory, its contents undefined, and its offset."""
         size = math.prod(shape) * dtype.itemsize
-        offset = self.allocate(size)
-        try:
-            array: Array = np.ndarray(shape, dtype, self.content, offset)
-        except ValueError as error:  # NumPy refuses empty arrays with axes that are too long.
-            self.release([(offset, size)])
-            message = f"shape: {error}, got {shape}"
-            raise ShapeError(message) from None
-        block = Block(array, self._dead.append)
-        block.offset, block.size, block.key = offset, size, id(array)
-        self.blocks[block.key] = block
+        with self._lock:
+            offset = self._take(size, self._unborn)
+            try:
+                array: Array = np.ndarray(shape, dtype, self.content, offset)
+            except ValueError as error:  # NumPy refuses empty arrays with axes that are too long.
+                self._take_back(self._unborn)
+                message = f"shape: {error}, got {shape}"
+                raise ShapeError(message) from None
+            block = Block(array, self._dead.append)
+            key = id(array)
+            # One step: the block goes over to the array.
+            block.offset, block.size = self._unborn[-1]
+            block.key = key
+            self.blocks[key] = block
+            block.owned = True
+            del self._unborn[-1]
         return array, offset
 
     def view(self, offset: int, shape: tuple[int, ...]) -> Array:
@@ -188,81 +200,121 @@ class Arena:
         """Take back the blocks whose arrays are gone, so that ``in_use`` is exact."""
         with self._lock:
             self._take_back_dead()
+            self._return_to_system()
 
-    def _take_back_dead(self) -> None:
-        """Take back the queued blocks."""
-        while self._dead:
-            block = self._dead.popleft()
-            if self.blocks.get(block.key) is block:
-                del self.blocks[block.key]
-            self._keep(block.offset, block.size)
-
-    def _keep(self, offset: int, size: int) -> None:
-        """Keep a freed block whole for the next request of its size."""
-        size = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
-        self.in_use -= size
-        self._kept.setdefault(size, []).append(offset)
-        self._kept_bytes += size
-
-    def _find(self, size: int) -> int:
-        """Return the offset of free space.
-
-        The space comes from the free list; if that has none, from growing the memory; and if the
-        memory may not grow, from merging the kept blocks. If the kept blocks add up to many bytes,
-        they are merged before the memory grows.
-        """
-        offset = self._first_fit(size)
-        if offset is None and self._kept_bytes <= _MOST_KEPT:
-            offset = self._extend(size)
-        if offset is None and self._merge_kept():
-            offset = self._first_fit(size)
-            if offset is None:
-                offset = self._extend(size)
-        if offset is None:
-            raise OutOfMemoryError(size, self.in_use, self.limit)
+    def _take(self, size: int, owner: list[tuple[int, int]]) -> int:
+        """Move ``size`` free bytes to an owner's list, and return their offset."""
+        if self._dead or self._unborn:
+            self._take_back_dead()
+        whole = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+        kept = self._kept.get(whole)
+        if kept:
+            # One step.
+            offset = kept[-1]
+            del kept[-1]
+            self._kept_bytes -= whole
+            self.in_use += whole
+            owner += ((offset, size),)
+        else:
+            at = self._make_room(whole)
+            # One step.
+            offset, length = self._free[at]
+            self._free[at : at + 1] = [(offset + whole, length - whole)] if length > whole else []
+            self.in_use += whole
+            owner += ((offset, size),)
+        self.peak = max(self.peak, self.in_use)
         return offset
 
+    def _take_back(self, owner: list[tuple[int, int]]) -> None:
+        """Keep the blocks of an owner's list for the next requests of their sizes."""
+        while owner:
+            offset, size = owner[-1]
+            whole = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+            kept = self._kept.setdefault(whole, [])
+            # One step.
+            kept += (offset,)
+            self._kept_bytes += whole
+            self.in_use -= whole
+            del owner[-1]
+
+    def _take_back_dead(self) -> None:
+        """Take back the blocks of arrays that are gone, or whose making was interrupted."""
+        self._take_back(self._unborn)
+        while self._dead:
+            block = self._dead[0]
+            if not getattr(block, "owned", False):  # Its memory was among the unborn.
+                del self._dead[0]
+                continue
+            whole = -(-block.size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+            kept = self._kept.setdefault(whole, [])
+            # A newer array may have the id of one that is gone.
+            listed = self.blocks.get(block.key) is block
+            # One step.
+            kept += (block.offset,)
+            self._kept_bytes += whole
+            self.in_use -= whole
+            if listed:
+                del self.blocks[block.key]
+            block.owned = False
+            del self._dead[0]
+
+    def _make_room(self, size: int) -> int:
+        """Return the place in the free list of a piece of at least ``size`` bytes.
+
+        The piece is one of the list, or comes from growing the memory, or, if the memory may not
+        grow, from merging the kept blocks. If the kept blocks add up to many bytes, they are merged
+        before the memory grows.
+        """
+        at = self._first_fit(size)
+        if at is None and self._kept_bytes <= _MOST_KEPT:
+            at = self._extend(size)
+        if at is None and self._merge_kept():
+            at = self._first_fit(size)
+            if at is None:
+                at = self._extend(size)
+        if at is None:
+            raise OutOfMemoryError(size, self.in_use, self.limit)
+        return at
+
     def _first_fit(self, size: int) -> int | None:
-        """Return the offset of the first free piece that is large enough, and take it."""
-        for at, (offset, length) in enumerate(self._free):
-            if length >= size:
-                if length == size:
-                    del self._free[at]
-                else:
-                    self._free[at] = (offset + size, length - size)
-                return offset
-        return None
+        """Return the place of the first free piece that is large enough; None if there is none."""
+        fitting = (at for at, (_, length) in enumerate(self._free) if length >= size)
+        return next(fitting, None)
 
     def _extend(self, size: int) -> int | None:
-        """Return the offset of new space at the end; None if the memory may not grow that far."""
+        """Return the place of a new free piece at the end; None if memory may not grow that far."""
         end = self._end + size
         pages = -(-end // _PAGE_BYTES)
         if pages > self._memory.pages:
             generous = min(max(pages, self._memory.pages + _GROW_PAGES), self._memory.max_pages)
             if not self._memory.grow_to(max(pages, generous)):
                 return None
-        offset, self._end = self._end, end
-        return offset
+        place = len(self._free)
+        # One step.
+        self._free += ((self._end, size),)
+        self._end = end
+        return place
 
     def _merge_kept(self) -> bool:
         """Move all kept blocks to the free list, merged; return True if there were any."""
-        if not any(self._kept.values()):
+        kept = [(offset, size) for size, offsets in self._kept.items() for offset in offsets]
+        if not kept:
             return False
-        for size, offsets in self._kept.items():
-            for offset in offsets:
-                self._insert(offset, size)
-        self._kept.clear()
-        self._kept_bytes = 0
-        if self._free and sum(self._free[-1]) == self._end:
-            self._end = self._free.pop()[0]
+        free: list[tuple[int, int]] = []
+        for offset, size in sorted([*self._free, *kept]):
+            if free and sum(free[-1]) == offset:
+                free[-1] = (free[-1][0], free[-1][1] + size)
+            else:
+                free.append((offset, size))
+        end = free.pop()[0] if sum(free[-1]) == self._end else self._end
+        # One step.
+        self._free, self._end = free, end
+        self._kept, self._kept_bytes = {}, 0
         return True
 
-    def _insert(self, offset: int, size: int) -> None:
-        """Add a piece to the free list, merged with its neighbours."""
-        at = bisect_left(self._free, (offset, 0))
-        if at < len(self._free) and self._free[at][0] == offset + size:
-            size += self._free.pop(at)[1]
-        if at > 0 and sum(self._free[at - 1]) == offset:
-            before = self._free.pop(at - 1)
-            offset, size = before[0], before[1] + size
-        insort(self._free, (offset, size))
+    def _return_to_system(self) -> None:
+        """Give the pages of freed blocks back to the system if they add up to many bytes."""
+        if self._kept_bytes > _MOST_KEPT and self._merge_kept():
+            unused = [*self._free, (self._end, self.reserved - self._end)]
+            for offset, size in unused:
+                self._memory.discard(offset, size)

@@ -11,9 +11,12 @@ import numpy as np
 from flashwasm.errors import ClosedError, DeadlineExceeded
 from flashwasm.host.workers import check_status
 from flashwasm.runtime.deadline import Deadline, deadline
+from flashwasm.runtime.kernel_calls import end_launches, timed_call
+from flashwasm.runtime.locks import held, owns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from numpy.typing import DTypeLike, NDArray
@@ -28,12 +31,14 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 class Launch:
-    """One use of a runtime, as a context manager that holds its lock and owns temporary memory.
+    """One use of a runtime, as a context manager that owns temporary memory.
 
-    Inside, operands are placed in linear memory, then the result, then kernels run; ``finish``
-    returns the result. For example, ``y = f(x)`` by a kernel of signature (x, y, count)::
+    The runtime's lock is held meanwhile. Inside, operands are placed in linear memory, then the
+    result, then kernels run; ``finish`` returns the result. For example, ``y = f(x)`` by a kernel
+    of signature (x, y, count)::
 
-        with Launch(runtime, timeout) as launch:
+        launch = Launch(runtime, timeout)
+        with launch.lock, launch:
             source = launch.place(x)
             to = launch.place_result(x.shape, None)
             launch.run_once(kernel, (source, to, x.size))
@@ -57,26 +62,40 @@ class Launch:
     # The result in temporary memory, if it is still to be copied out, and the array to copy it to.
     _pending: Array | None = None
     _out: Array | None = None
+    _outermost = True
+    # Number of launches around this one.
+    _depth = 0
 
     def __init__(self, runtime: Runtime, timeout: float | None) -> None:
         self.runtime = runtime
         # Offset and size of each temporary block.
-        self._blocks: list[tuple[int, int]] = []
+        self.blocks: list[tuple[int, int]] = []
         # The operands that are read where they lie, and their offsets.
         self._residents: list[tuple[Array, int]] = []
         if timeout is not None or runtime.timeout is not None:
             self._deadline = deadline(runtime, timeout)
 
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Context in which this thread alone uses the runtime.
+
+        It is a context of its own, because an exception from a signal's handler can come before the
+        first statement of any ``__exit__`` that is written in Python. The lock is written in C.
+        """
+        lock = self.runtime.lock
+        # A launch may begin within another one, on the same thread.
+        self._outermost = not owns(lock)
+        return held(lock, self._deadline)
+
     def __enter__(self) -> Launch:
         runtime = self.runtime
-        if self._deadline is None:
-            runtime.lock.acquire()
-        elif not runtime.lock.acquire(timeout=max(self._deadline - monotonic(), 0)):
-            message = "another call held the runtime until the timeout"
-            raise DeadlineExceeded(message)
         if runtime.closed_because:
-            runtime.lock.release()
             raise ClosedError(runtime.closed_because)
+        if self._outermost and runtime.temporary:
+            end_launches(runtime, 0)
+        self._depth = len(runtime.temporary)
+        # No signal's handler can raise an exception within this assignment.
+        runtime.temporary += (self.blocks,)
         return self
 
     def __exit__(
@@ -85,23 +104,23 @@ class Launch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is not None:
-                # A helper thread may still write to the blocks: they must not go to anyone else.
-                self.runtime.workers.settle()
-            if self._blocks:
-                self.runtime.arena.release(self._blocks)
-        finally:
-            self.runtime.lock.release()
+        runtime = self.runtime
+        if kind is None and not self.blocks and runtime.temporary[-1] is self.blocks:
+            del runtime.temporary[-1]
+        else:
+            end_launches(runtime, self._depth)
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> tuple[int, Array]:
         """Return the address and an array of memory that lasts until this launch ends."""
         arena = self.runtime.arena
         kind = np.dtype(dtype)
         size = math.prod(shape) * kind.itemsize
-        offset = arena.allocate(size)
-        self._blocks.append((offset, size))
+        offset = arena.allocate(size, self.blocks)
         return offset, np.ndarray(shape, kind, arena.content, offset)
+
+    def copy(self, target: Array, source: Array) -> None:
+        """Copy source to target, and look at the deadline meanwhile."""
+        self.runtime.copy(target, source, self.check_deadline if self._deadline else None)
 
     def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of the elements of ``x`` as a contiguous array of ``dtype``.
@@ -123,7 +142,7 @@ class Launch:
             self._residents.append((x, offset))
             return offset
         offset, target = self.scratch(x.shape, dtype)
-        self.runtime.copy(target, x)
+        self.copy(target, x)
         return offset
 
     def place_parameter(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
@@ -164,7 +183,7 @@ class Launch:
         if strides[-1] == 1 or x.shape[-1] <= 1:
             return address, strides
         offset, target = self.scratch(x.shape)
-        self.runtime.copy(target, x)
+        self.copy(target, x)
         return offset, _contiguous_strides(x.shape)
 
     def place_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
@@ -175,14 +194,14 @@ class Launch:
         if self.runtime.arena.offset_of(x) is not None:
             return self.place_rows(x)
         offset, copy = self.scratch(x.shape)
-        self.runtime.copy(copy, x)
+        self.copy(copy, x)
         self._sums = (*self._sums, (x, copy))
         return offset, _contiguous_strides(x.shape)
 
     def copy_sums_back(self) -> None:
         """Copy the sums to the arrays that `place_sums` had to copy."""
         for x, copy in self._sums:
-            self.runtime.copy(x, copy)
+            self.copy(x, copy)
 
     def place_result(
         self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False
@@ -212,7 +231,7 @@ class Launch:
         self._out = out
         if in_place:
             size = 4 * math.prod(shape)
-            for offset, length in self._blocks:
+            for offset, length in self.blocks:
                 if length == size:
                     self._pending = arena.view(offset, shape)
                     return offset
@@ -224,7 +243,8 @@ class Launch:
         if self._pending is None:
             return self._result
         result = np.empty(self._pending.shape, np.float32) if self._out is None else self._out
-        self.runtime.copy(result, self._pending)
+        self.copy(result, self._pending)
+        self.check_deadline()
         return result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
@@ -250,45 +270,36 @@ class Launch:
         """Call a kernel once, on the calling thread."""
         if self._deadline is not None:
             self.check_deadline()
-        status = _timed_call(self.runtime, kernel, arguments)
+        status = timed_call(self.runtime, kernel, arguments)
         if status:
             check_status(kernel, status)
+        if self._deadline is not None:
+            self.check_deadline()
 
-    def run_tasks(self, kernel: Kernel, tasks: Sequence[Task]) -> None:
-        """Run a kernel's tasks on all threads, in any order."""
-        if len(tasks) == 1 and len(tasks[0]) == 1:
-            self.run_once(kernel, tasks[0][0])
-            return
+    def run_tasks(self, kernel: Kernel, tasks: Iterable[Task]) -> None:
+        """Run a kernel's tasks on all threads, in any order.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            The kernel.
+        tasks : iterable of iterable of sequence of float
+            The tasks, each the arguments of its calls in their order. Generators are best where
+            there may be many: memory then does not grow with their number.
+        """
         runtime = self.runtime
         start = perf_counter()
         try:
-            runtime.workers.run(kernel, tasks, self._deadline)
+            runtime.calls += runtime.workers.run(kernel, tasks, self._deadline)
         finally:
             runtime.kernel_seconds += perf_counter() - start
-            runtime.calls += sum(len(task) for task in tasks)
+        self.check_deadline()
 
     def check_deadline(self) -> None:
         """Raise DeadlineExceeded if the time is up."""
         if self._deadline is not None and monotonic() > self._deadline:
             message = "the operation did not finish within its timeout"
             raise DeadlineExceeded(message)
-
-
-def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
-    """Call a kernel whose operands are known to lie in linear memory; return its status."""
-    with runtime.lock:
-        if runtime.closed_because:
-            raise ClosedError(runtime.closed_because)
-        return _timed_call(runtime, kernel, arguments)
-
-
-def _timed_call(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
-    """Call a kernel on the calling thread, and count the call and its time."""
-    start = perf_counter()
-    status = runtime.kernel_calls[kernel](arguments)
-    runtime.kernel_seconds += perf_counter() - start
-    runtime.calls += 1
-    return status
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from flashwasm.errors import CapabilityError, ClosedError, DTypeError
-from flashwasm.host.engine import best_variant, validates
+from flashwasm.errors import ClosedError
+from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
-from flashwasm.host.modules import VARIANTS
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
-from flashwasm.host.workers import Workers
+from flashwasm.host.workers import Workers, available_cpus
 from flashwasm.runtime.arena import Arena
+from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.stats import Stats
-from flashwasm.validation import as_array, choice, lengths, plain_dtype, positive_int, seconds
+from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from flashwasm.host.modules import Variant
+
     Array = NDArray[Any]
+    # Type of an array's elements, which a type checker knows from the dtype that is asked for.
+    Scalar = TypeVar("Scalar", bound=np.generic)
+    DType: TypeAlias = type[Scalar] | np.dtype[Scalar]
 
 # Address above the modules' own stack and data; see the memory map in wasm/README.md.
 _FIRST_FREE = 2 * PAGE_BYTES
-
-
-def available_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Runtime:
@@ -78,21 +74,23 @@ class Runtime:
     def __init__(
         self,
         threads: int | None = None,
-        variant: str = "auto",
+        variant: Literal["auto"] | Variant = "auto",
         max_memory: int | None = None,
         timeout: float | None = None,
         *,
         _fast_calls: bool = True,
     ) -> None:
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
-        self.variant = _checked_variant(variant)
+        self.variant: Variant = checked_variant(variant)
         self.timeout = seconds(timeout, "timeout")
         limit = MAX_PAGES
         if max_memory is not None:
             limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
         memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
         self.arena = Arena(memory, _FIRST_FREE)
-        bases = [self.arena.allocate(INSTANCE_BYTES) for _ in range(self.threads)]
+        # Blocks that the instances keep for as long as the runtime exists.
+        own: list[tuple[int, int]] = []
+        bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
         self.arena.in_use = self.arena.peak = 0
         self.workers = Workers([Instance(self.variant, memory, b, fast=_fast_calls) for b in bases])
@@ -100,11 +98,23 @@ class Runtime:
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
         self.lock = threading.RLock()
+        # Temporary blocks (offset, size) of each launch that is open, the outermost first, or whose
+        # end was interrupted. Only the owner of the lock may change it.
+        self.temporary: list[list[tuple[int, int]]] = []
         self.closed_because = ""
         self.calls = 0
         self.kernel_seconds = 0.0
         self.copy_seconds = 0.0
-        _all_runtimes.add(self)
+        all_runtimes.add(self)
+
+    @overload
+    def empty(self, shape: int | Sequence[int]) -> NDArray[np.float32]: ...
+
+    @overload
+    def empty(self, shape: int | Sequence[int], dtype: DType[Scalar]) -> NDArray[Scalar]: ...
+
+    @overload
+    def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Array:
         """Return a new array in linear memory, its contents undefined.
@@ -131,6 +141,15 @@ class Runtime:
         with self.lock:
             self.check_open()
             return self.arena.array(sizes, kind)[0]
+
+    @overload
+    def asarray(self, a: NDArray[Scalar], dtype: None = None) -> NDArray[Scalar]: ...
+
+    @overload
+    def asarray(self, a: ArrayLike, dtype: DType[Scalar]) -> NDArray[Scalar]: ...
+
+    @overload
+    def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array: ...
 
     def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
         """Return ``a`` in linear memory: itself if it lies there already, else a copy.
@@ -205,12 +224,7 @@ class Runtime:
         self.check_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> NoReturn:
@@ -228,16 +242,21 @@ class Runtime:
         """True if ``close`` was called, or if the runtime is that of a parent process."""
         return bool(self.closed_because)
 
-    def copy(self, target: Array, source: Array) -> None:
-        """Copy source to target, between linear memory and NumPy's, and count the time."""
+    def copy(self, target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
+        """Copy source to target, between linear memory and NumPy's, and count the time.
+
+        Parameters
+        ----------
+        target, source : numpy.ndarray
+            As in `copy_in_pieces`.
+        between : callable, optional
+            As there.
+        """
         start = perf_counter()
-        if source.dtype == target.dtype:
-            target[...] = source
-        else:
-            # float64 is narrowed to float32: numbers that are too large become infinite.
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                np.copyto(target, source, casting="unsafe")
-        self.copy_seconds += perf_counter() - start
+        try:
+            copy_in_pieces(target, source, between)
+        finally:
+            self.copy_seconds += perf_counter() - start
 
     def check_open(self) -> None:
         """Raise ClosedError if the runtime is closed."""
@@ -252,68 +271,4 @@ class Runtime:
         self._finalizer.detach()
 
 
-def _checked_variant(variant: str) -> str:
-    """Return the variant to run; raise CapabilityError if the engine does not accept it."""
-    if choice(variant, "variant", ("auto", *VARIANTS)) == "auto":
-        return best_variant()
-    if not validates(variant):
-        message = f"variant {variant!r} needs WebAssembly instructions that this wasmtime lacks"
-        raise CapabilityError(message)
-    return variant
-
-
-_all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
-
-
-class _Default:
-    """The process's own runtime, and the lock that keeps two threads from making two of them."""
-
-    def __init__(self) -> None:
-        self.runtime: Runtime | None = None
-        self.lock = threading.Lock()
-
-
-_default = _Default()
-
-
-def default_runtime() -> Runtime:
-    """Return the process's own runtime. It is made when first needed, and again if it was closed.
-
-    Returns
-    -------
-    Runtime
-
-    Examples
-    --------
-    >>> import flashwasm as fw
-    >>> fw.default_runtime() is fw.default_runtime()
-    True
-    """
-    runtime = _default.runtime
-    if runtime is not None and not runtime.closed_because:
-        return runtime
-    with _default.lock:
-        if _default.runtime is None or _default.runtime.closed:
-            _default.runtime = Runtime()
-        return _default.runtime
-
-
-def checked_runtime(runtime: Runtime | None) -> Runtime:
-    """Return the runtime to use: the one given or, for None, the process's own."""
-    if runtime is None:
-        return default_runtime()
-    if not isinstance(runtime, Runtime):
-        message = f"runtime: expected a flashwasm.Runtime or None, got {type(runtime).__name__}"
-        raise DTypeError(message)
-    return runtime
-
-
-def _after_fork() -> None:
-    """Close every runtime of the parent in a forked child process, where threads do not exist."""
-    _default.runtime, _default.lock = None, threading.Lock()
-    for runtime in list(_all_runtimes):
-        runtime.close_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+all_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from flashwasm.errors import OutOfMemoryError
+from flashwasm.runtime.copies import copy_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,5 +122,5 @@ def copied_to(out: Array | None, result: Array) -> Array:
     """Return the result, copied to ``out`` if that is given."""
     if out is None:
         return result
-    np.copyto(out, result)
+    copy_in_pieces(out, result)
     return out

@@ -94,7 +94,7 @@ class IdTable:
             raise DTypeError(message)
         return [self.positions[one] for one in wanted if one in self.positions]
 
-    def find(self, ids: ArrayLike) -> Array:
+    def find(self, ids: ArrayLike | set[int] | set[str]) -> Array:
         """Return the positions of ids, or raise if one is not in the index or is given twice."""
         array = self._checked(ids).tolist()
         found = {}
@@ -127,9 +127,10 @@ class IdTable:
         """Return the ids at some positions; -1 or None where a position is -1."""
         return self._table[positions]
 
-    def _checked(self, ids: ArrayLike) -> Array:
+    def _checked(self, ids: ArrayLike | set[int] | set[str]) -> Array:
         """Return an argument as int64 ids, or as an array of str objects."""
-        array = as_array(list(ids) if isinstance(ids, (set, frozenset)) else ids, "ids")
+        listed: ArrayLike = [*ids] if isinstance(ids, (set, frozenset)) else ids
+        array = as_array(listed, "ids")
         if array.ndim != 1:
             message = f"ids: expected shape (n,), got {array.shape}"
             raise ShapeError(message)

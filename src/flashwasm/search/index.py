@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,8 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.runtime.runtime import checked_runtime
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
@@ -22,14 +21,16 @@ from flashwasm.storage.file_writing import write_container
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.deadline import Deadline
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
+    from flashwasm.search.parameters import IndexDType
     from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
@@ -55,10 +56,12 @@ class Index(ABC):
     # Seconds that `remove` may take. None means the runtime's own timeout.
     _time_to_remove: float | None = None
 
-    def __init__(self, dim: int, metric: str, dtype: str, runtime: Runtime | None) -> None:
+    def __init__(
+        self, dim: int, metric: Metric, dtype: IndexDType, runtime: Runtime | None
+    ) -> None:
         self.dim = checked_dim(dim)
-        self.metric = choice(metric, "metric", tuple(METRICS))
-        self.dtype = choice(dtype, "dtype", DTYPES)
+        self.metric: Metric = choice(metric, "metric", tuple(METRICS))
+        self.dtype: IndexDType = choice(dtype, "dtype", DTYPES)
         self._runtime = checked_runtime(runtime)
         self._ids = IdTable()
         # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
@@ -82,8 +85,9 @@ class Index(ABC):
     def _names(self) -> IdTable:
         """Table of the ids, after an interrupted change was completed."""
         if self._unfinished is not None:
-            with self._operation(None):
-                pass
+            launch = Launch(self._runtime, None)
+            with launch.lock, launch:
+                self._finish(launch)
         return self._ids
 
     def add(
@@ -113,10 +117,12 @@ class Index(ABC):
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = self._checked(vectors, "vectors")
-        with self._operation(timeout) as launch:
+        launch = Launch(self._runtime, timeout)
+        with launch.lock, launch:
+            self._finish(launch)
             self._add(launch, rows, self._ids.new(ids, len(rows)))
 
-    def remove(self, ids: ArrayLike) -> None:
+    def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
         """Remove vectors.
 
         A `FlatIndex` moves the vectors after them forward and keeps their order. An `HNSWIndex`
@@ -134,20 +140,15 @@ class Index(ABC):
             If an id is not in the index. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, ClosedError
         """
-        with self._operation(self._time_to_remove) as launch:
+        launch = Launch(self._runtime, self._time_to_remove)
+        with launch.lock, launch:
+            self._finish(launch)
             positions = self._ids.find(ids)
             if len(positions):
                 self._remove(launch, positions)
 
-    @contextmanager
-    def _operation(self, timeout: float | None) -> Iterator[Launch]:
-        """Open a launch, and first complete a change that was interrupted."""
-        with Launch(self._runtime, timeout) as launch:
-            self._finish(launch)
-            yield launch
-
     def _finish(self, launch: Launch) -> None:
-        """Do the steps that are left of a change."""
+        """Do the steps that are left of a change that was interrupted."""
         if self._unfinished is not None:
             self._unfinished(launch)
             self._unfinished = None
@@ -168,7 +169,9 @@ class Index(ABC):
         ------
         OSError, ClosedError
         """
-        with self._operation(None):
+        launch = Launch(self._runtime, None)
+        with launch.lock, launch:
+            self._finish(launch)
             write_container(Path(path), self._contents())
 
     def _search_by(
@@ -198,7 +201,9 @@ class Index(ABC):
         """
 
         def search_part(part: Array) -> tuple[Array, Array]:
-            with self._operation(until) as launch:
+            launch = Launch(self._runtime, until)
+            with launch.lock, launch:
+                self._finish(launch)
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 

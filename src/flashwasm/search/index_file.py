@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
 from flashwasm.errors import CorruptFileError
 from flashwasm.search.external_ids import IdTable
+from flashwasm.search.parameters import DTYPES
 from flashwasm.search.stored_vectors import LARGEST
 from flashwasm.storage.file_reading import read_container
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from flashwasm.kernel_table import Metric
+    from flashwasm.search.parameters import IndexDType
     from flashwasm.storage.file_format import Container
 
     Array = NDArray[Any]
@@ -89,9 +92,11 @@ class IndexFile(CheckedFile):
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
         super().__init__(path, kind)
-        self.metric, self.dtype = self._container.metric, self._container.dtype
-        if self.metric not in LARGEST or self.dtype not in {"float32", "int8"}:
-            self.refuse(f"metric {self.metric!r}, dtype {self.dtype!r}")
+        metric, dtype = self._container.metric, self._container.dtype
+        if metric not in LARGEST or dtype not in DTYPES:
+            self.refuse(f"metric {metric!r}, dtype {dtype!r}")
+        self.metric: Metric = metric
+        self.dtype: IndexDType = cast("IndexDType", dtype)
 
     def vectors(self, dim: int) -> Array:
         """Return the vectors, which must be finite and so small that no distance overflows."""

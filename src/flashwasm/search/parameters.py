@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias, get_args
+
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
 from flashwasm.validation import INT32_MAX, positive_int
 
-DTYPES = ("float32", "int8")
+IndexDType: TypeAlias = Literal["float32", "int8"]
+DTYPES = get_args(IndexDType)
 FEWEST_LINKS = 2
 
 

@@ -14,6 +14,7 @@ from flashwasm.search.kernel_arguments import StoreArguments
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.launch import Launch
     from flashwasm.runtime.runtime import Runtime
 
@@ -27,7 +28,7 @@ _LINE = 16
 _MOST_NUMBERS = MOST_ELEMENTS // 2
 # Components of this size or above would overflow a distance of 16,384 dimensions. A cosine cannot
 # overflow, because the vectors are divided by their lengths first.
-LARGEST = {"cosine": np.inf, "dot": 2.0**55, "l2": 2.0**55}
+LARGEST: dict[Metric, float] = {"cosine": np.inf, "dot": 2.0**55, "l2": 2.0**55}
 
 
 def row_stride(dim: int) -> int:
@@ -57,7 +58,7 @@ class StoredVectors:
     """
 
     def __init__(
-        self, runtime: Runtime, dim: int, metric: str, *, panels: bool, coded: bool
+        self, runtime: Runtime, dim: int, metric: Metric, *, panels: bool, coded: bool
     ) -> None:
         arena, stride = runtime.arena, row_stride(dim)
         self.dim, self.stride, self.metric = dim, stride, METRICS[metric]

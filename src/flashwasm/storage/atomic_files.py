@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["is_stale", "write_atomically"]
+
+# Seconds after which a temporary file belongs to no process that still writes it.
+_STALE_SECONDS = 24 * 3600
 
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -44,6 +50,24 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
+        _remove_stale(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def is_stale(path: Path) -> bool:
+    """Return True if a file was last written more than a day ago."""
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except OSError:
+        return False
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files for a path that processes left which were killed while writing."""
+    names = re.compile(re.escape(f".{path.name}-") + "[0-9a-f]{16}")
+    with suppress(OSError):
+        for file in path.parent.iterdir():
+            if names.fullmatch(file.name) and is_stale(file):
+                file.unlink(missing_ok=True)

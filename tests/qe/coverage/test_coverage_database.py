@@ -63,7 +63,9 @@ def test_a_database_without_contexts_is_refused(folder):
     data.add_lines({"lib.py": [1]})
     data.write()
     data.close()
-    with pytest.raises(fw.ShapeError, match="no test contexts; record it with: pytest --cov"):
+    with pytest.raises(
+        fw.ShapeError, match="no test contexts; record it with: pytest --fw-record DB"
+    ):
         CoverageIndex.load(".coverage")
 
 

@@ -67,10 +67,11 @@ def test_commands_explain(reports):
     match = ["match", report, "--library", "x.db"]
     lines = invoke(*match, "--explain").stdout.splitlines()
     assert lines[0].startswith("known  ")
-    assert lines[1] == "    exception 1.000, frame 1.000, text 1.000"
+    assert lines[1] == "    exception 1.000, frame 1.000, test 1.000, message 1.000, text 1.000"
     assert lines[2].startswith("    both have: ")
     found = json.loads(invoke(*match, "--explain", "--json").stdout)["failures"][0]
-    assert found["components"] == {"exception": 1, "frame": 1, "text": pytest.approx(1)}
+    same = {"exception": 1, "frame": 1, "test": 1, "message": 1}
+    assert found["components"] == same | {"text": pytest.approx(1)}
     assert found["shared_identifiers"]
     found = json.loads(invoke(*match, "--json").stdout)["failures"][0]
     assert not {"example", "shared_identifiers"} & found.keys()

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -24,9 +25,12 @@ def test_failures_are_new_known_or_regressed():
     library = FailureLibrary("defects.db", create=True)
     assert library.match(failure()).evidence == "the library is empty"
     assert library.learn("bad numbers", [failure(), failure()], note="see issue 12") == 1
-    found = library.match(failure(message="worse"))
+    found = library.match(failure())
     assert (found.status, found.defect, found.note) == ("known", "bad numbers", "see issue 12")
-    assert found.evidence.startswith("the same ValueError, and the innermost frame")
+    assert found.evidence == (
+        "the same ValueError, raised by the same function, parse in lib.py, "
+        "at the same statement, x() and the same message"
+    )
     assert library.learn("bad numbers", [failure(message="worse")], resolved=True) == 1
     again = FailureLibrary("defects.db")
     assert again.defects == {"bad numbers": True}
@@ -37,30 +41,126 @@ def test_failures_are_new_known_or_regressed():
     assert again.match(failure()).status == "known"
 
 
-def test_a_similar_text_in_another_frame_is_the_same_defect():
+def test_a_similar_text_in_another_frame_is_perhaps_the_same_defect():
     pytest.importorskip("sklearn")
     library = FailureLibrary("defects.db", create=True)
     long = "numbers = [convert(part) for part in parts if part.strip()]; "
     library.learn("parts", [failure(extra=long, message="parts are empty")])
     library.learn("other", [failure("KeyError", "look_up", "'k'")])
     found = library.match(failure(function="parse_all", extra=long, message="parts are empty"))
-    assert (found.status, found.defect) == ("known", "parts")
-    assert found.evidence == "the same ValueError with a similar text"
+    assert (found.status, found.defect) == ("perhaps", "parts")
+    assert found.evidence_against == (
+        "the test of one failure is not known",
+        "raised by another function, parse in lib.py",
+    )
     found = library.match(failure("TypeError", "parse_all", "parts are empty", extra=long))
     assert (found.status, found.defect) == ("new", "parts")
-    assert "the most similar text is of parts (" in found.evidence
+    assert "the nearest text is of parts (" in found.evidence
+    assert "another exception, ValueError" in found.evidence_against
 
 
-def test_without_scikit_learn_frames_decide(monkeypatch):
+def test_where_texts_cannot_be_compared_the_rest_decides(monkeypatch):
     def absent(*_, **__):
         raise fw.CapabilityError("scikit-learn is not installed")
 
-    monkeypatch.setattr("flashwasm.qe.defects.failure_library.TfIdfMatrix", absent)
+    monkeypatch.setattr("flashwasm.qe.defects.known_failures.TfIdfMatrix", absent)
     library = FailureLibrary("defects.db", create=True)
     library.learn("bad numbers", [failure()])
-    assert library.match(failure(message="worse")).score is None
+    assert library.match(failure()).score is None
+    assert library.match(failure()).status == "known"
+    assert library.match(failure(message="worse")).status == "perhaps"
     assert library.match(failure("KeyError")).status == "new"
     assert library.missing == ["scikit-learn is not installed"]
+
+
+def test_a_failure_learnt_without_its_test_gets_it_later(folder):
+    library = FailureLibrary("defects.db", create=True)
+    line = "test_lib.py:3: assert 1 == 2"
+    (folder / "x.xml").write_text(
+        f'<testcase classname="test_lib" name="test_a"><failure>{line}</failure></testcase>'
+    )
+    (found,) = read_failures("x.xml")
+    assert library.learn("x", [found.failure]) == 1
+    assert library.match(found).status == "perhaps"
+    assert library.learn("x", [found]) == 0
+    assert library.occurrences == 1
+    assert library.match(found).status == "known"
+
+
+# The tables of version 1, with a failure whose text was cut within the source of a function.
+VERSION_1 = """
+create table defect (
+    id integer primary key, name text not null unique,
+    resolved integer not null, note text not null
+);
+create table occurrence (
+    id integer primary key, defect integer not null references defect (id),
+    exception text not null, path text not null, function text not null, text text not null,
+    unique (defect, text)
+);
+pragma application_id = 1180124236;
+pragma user_version = 1;
+insert into defect values (3, 'numbers', 1, 'see issue 12'), (7, 'assertions', 0, '');
+insert into occurrence values
+    (1, 3, 'ValueError', 'lib.py', 'parse', 'lib.py:7: in parse
+    x()
+E   ValueError: bad'),
+    (4, 3, 'TypeError', 'lib.py', 'add', '>       a + b
+E       TypeError: no numbers
+
+lib.py:9: TypeError'),
+    (5, 7, 'AssertionError', 'test_lib.py', '', 'test_lib.py:3: in test_sum
+    assert 1 == 2
+E   assert 1 == 2');
+"""
+
+
+@pytest.fixture
+def version_1(folder):
+    with closing(sqlite3.connect(folder / "old.db")) as database:
+        database.executescript(VERSION_1)
+    return folder / "old.db"
+
+
+def check_old_failures(library):
+    assert library.defects == {"numbers": True, "assertions": False}
+    assert library.occurrences == 3
+    found = library.match(failure())
+    assert (found.status, found.defect, found.note) == ("regressed", "numbers", "see issue 12")
+    text = "    def add(a, b):\n>       a + b\nE       TypeError: no numbers\n\nlib.py:9: TypeError"
+    assert library.match(text).status == "regressed"
+    text = "test_lib.py:3: in test_sum\n    assert 1 == 2\nE   assert 1 == 2"
+    assert library.match(text).status == "known"
+
+
+def test_a_library_of_version_1_is_read_and_rewritten_when_it_learns(version_1):
+    content = version_1.read_bytes()
+    library = FailureLibrary(version_1)
+    check_old_failures(library)
+    assert version_1.read_bytes() == content
+    assert library.learn("numbers", [failure()], resolved=True) == 0
+    with closing(sqlite3.connect(version_1)) as database:
+        assert database.execute("pragma user_version").fetchone() == (2,)
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+        rows = database.execute("select id, defect, raiser from occurrence").fetchall()
+    assert rows == [(1, 3, "parse"), (4, 3, "add"), (5, 7, "")]
+    check_old_failures(FailureLibrary(version_1))
+
+
+def test_a_library_of_version_1_stays_whole_if_it_cannot_learn(version_1):
+    content = version_1.read_bytes()
+    library = FailureLibrary(version_1)
+    with pytest.raises(AttributeError):
+        library.learn("x", [failure(), None])
+    assert version_1.read_bytes() == content
+    check_old_failures(FailureLibrary(version_1))
+
+
+def test_a_library_of_a_later_version_is_refused(version_1):
+    with closing(sqlite3.connect(version_1)) as database:
+        database.execute("pragma user_version = 3")
+    with pytest.raises(fw.CorruptFileError, match="of version 3; this release reads versions 1 to"):
+        FailureLibrary(version_1)
 
 
 def test_libraries_that_are_refused(folder):
@@ -88,5 +188,6 @@ def test_a_new_failure_names_the_most_similar_defect():
     library.learn("numbers", [failure()], note="see issue 12")
     found = library.match(failure("KeyError", "parse", "bad"))
     assert (found.status, found.defect, found.note) == ("new", "numbers", "")
-    assert (found.components["exception"], found.components["frame"]) == (0, 1)
+    assert {found.components[name] for name in ("exception", "test")} == {0}
+    assert {found.components[name] for name in ("frame", "message")} == {1}
     assert found.example == failure().text

@@ -203,7 +203,6 @@ LINES_RUN = [[2], [2], [2], [4]]
 
 
 def test_tests_with_the_same_coverage_and_similar_text_are_a_group(folder):
-    pytest.importorskip("sklearn")
     (folder / "test_x.py").write_text(SAME_LINES)
     tests = collect(folder).tests
     contexts = [f"{test.nodeid}|run" for test in tests]

@@ -14,8 +14,6 @@ from flashwasm.qe import FunctionIndex
 from flashwasm.qe.functions.function_collection import collect_functions
 from shop_program import SHOP
 
-pytest.importorskip("sklearn")
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

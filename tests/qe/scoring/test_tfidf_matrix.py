@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flashwasm.qe.scoring import term_analyzers, tfidf_matrix
+from flashwasm.qe.scoring import term_analyzers
 from flashwasm.qe.scoring.array_cache import cached_arrays
 from flashwasm.qe.scoring.term_hashing import hash_terms
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
@@ -50,19 +50,6 @@ def test_cosines_equal_those_of_scikit_learn_without_hashing(sklearn_text, kind)
     assert np.allclose(ours.scores(other), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("limit", ["_FEW_TERMS", "_FEW_ENTRIES"])
-@pytest.mark.parametrize("query", [1, "graph.add_edge(1)", "words of no program"])
-@pytest.mark.usefixtures("sklearn_text")
-def test_long_queries_are_scored_like_short_ones(monkeypatch, limit, query):
-    ours = TfIdfMatrix("characters", SOURCES)
-    few = ours.scores(query)
-    monkeypatch.setattr(tfidf_matrix, limit, -1)
-    many = ours.scores(query)
-    assert few.dtype == many.dtype == np.float32
-    assert np.array_equal(few, many)
-
-
-@pytest.mark.usefixtures("sklearn_text")
 def test_cosines_between_texts_are_those_of_queries():
     ours = TfIdfMatrix("characters", SOURCES)
     chosen = [3, 0, 1]
@@ -70,7 +57,6 @@ def test_cosines_between_texts_are_those_of_queries():
     assert np.allclose(ours.between(chosen), expected, atol=1e-6)
 
 
-@pytest.mark.usefixtures("sklearn_text")
 def test_one_text_and_texts_without_terms_have_finite_scores():
     assert TfIdfMatrix("characters", ["abc def"]).scores(0) == pytest.approx([1])
     assert TfIdfMatrix("structure", ["(", "x"]).scores(0).tolist() == [0, 0]
@@ -98,20 +84,17 @@ def test_runs_of_characters_equal_those_of_scikit_learn(sklearn_text, text):
 
 
 @given(st.lists(st.text(max_size=12)))
-@pytest.mark.usefixtures("sklearn_text")
 def test_terms_are_hashed_as_scikit_learn_does(words):
     utils = pytest.importorskip("sklearn.utils")
     expected = [abs(int(utils.murmurhash3_32(word))) for word in words]
     assert hash_terms(words).tolist() == expected
 
 
-@pytest.mark.usefixtures("sklearn_text")
 def test_a_query_without_known_terms_has_cosines_of_zero():
     for query in ("", "zzz"):
         assert not TfIdfMatrix("characters", ["abc def"]).scores(query).any()
 
 
-@pytest.mark.usefixtures("sklearn_text")
 def test_the_matrix_is_cached(folders, monkeypatch):
     first = TfIdfMatrix("characters", SOURCES, cache=True).scores(0)
     with monkeypatch.context() as later:

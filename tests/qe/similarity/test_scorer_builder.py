@@ -1,7 +1,5 @@
 """Indexes with all scorers and with those that are installed, and explanations of matches."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -27,12 +25,6 @@ def suite(folders):
     return folders / "suite"
 
 
-@pytest.fixture(scope="module")
-def sklearn_text():
-    return pytest.importorskip("sklearn.feature_extraction.text")
-
-
-@pytest.mark.usefixtures("sklearn_text")
 def test_all_scorers_together(suite, folders):
     tiny_bert.write(folders / "model")
     index = SuiteIndex.build(suite, model=folders / "model")
@@ -49,7 +41,6 @@ def test_all_scorers_together(suite, folders):
     assert match.explanation is None
 
 
-@pytest.mark.usefixtures("sklearn_text")
 def test_coverage_is_one_more_scorer(suite):
     # The database was recorded inside the suite's folder, so its node ids lack the folder's name.
     # One of the tests is parametrised: its cases count as one test.
@@ -68,7 +59,6 @@ def test_coverage_is_one_more_scorer(suite):
     assert index.similar("test_weights")[0].components["coverage"] == 0
 
 
-@pytest.mark.usefixtures("sklearn_text")
 def test_search_and_duplicates(suite):
     index = SuiteIndex.build(suite)
     assert index.search("sum::weights", 1)[0].nodeid == "suite/test_c.py::test_weights"
@@ -76,7 +66,6 @@ def test_search_and_duplicates(suite):
     assert [group.tier for group in index.duplicates()] == [2]
 
 
-@pytest.mark.usefixtures("sklearn_text")
 def test_without_the_model_tests_are_compared_by_terms(suite):
     index = SuiteIndex.build(suite)
     assert index.scorers == ["characters", "structure"]
@@ -93,19 +82,6 @@ def test_without_the_model_tests_are_compared_by_terms(suite):
         SuiteIndex.build(suite, scorers=["bm25"])
 
 
-def test_without_scikit_learn_tests_are_compared_by_the_model(suite, folders, monkeypatch):
-    for name in ("sklearn", "sklearn.feature_extraction.text"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(fw.CapabilityError, match=r'pip install "flashwasm\[qe\]"; model .*install'):
-        SuiteIndex.build(suite)
-    tiny_bert.write(folders / "data" / "models" / "all-MiniLM-L6-v2")
-    index = SuiteIndex.build(suite)
-    assert index.scorers == ["meaning"]
-    (reason,) = index.missing
-    assert reason.startswith("scikit-learn cannot be imported (")
-
-
-@pytest.mark.usefixtures("sklearn_text")
 def test_an_empty_suite(folders):
     (folders / "empty").mkdir()
     assert SuiteIndex.build(folders / "empty").similar("anything") == []

@@ -1,16 +1,19 @@
 """`QEFlashAttention`: its settings, metrics and `dispose`, and the benchmarks."""
 
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import flashwasm as fw
 from flashwasm import qe
+from flashwasm.benchmarks.cases.table import CASES
 from flashwasm.benchmarks.timing import Effort
 from flashwasm.qe.workloads import benchmark_operations as workload_operations
 from flashwasm.qe.workloads import benchmarks as workload_benchmarks
 from flashwasm.qe.workloads import chunked_attention, strategies
+from flashwasm.qe.workloads.backend import OperationName
 
 rng = np.random.default_rng(0)
 SETTINGS = [f.name for f in dataclasses.fields(qe.FlashAttentionConfig)]
@@ -309,6 +312,16 @@ def test_the_backend_times_an_operation():
         backend.benchmark_operation("conv")
     with pytest.raises(fw.ShapeError, match="iterations"):
         backend.benchmark_operation("matmul", 0)
+
+
+def test_every_measured_operation_can_be_named():
+    """The names that a type checker accepts are those of the table of cases."""
+    assert set(get_args(OperationName)) == {case.operation for case in CASES}
+
+
+def test_every_workload_has_settings_and_targets():
+    tables = (qe.QE_FLASH_ATTENTION_CONFIG, qe.QE_PERFORMANCE_TARGETS, qe.QE_SONA_CONFIG)
+    assert all(tuple(table) == qe.WORKLOADS for table in tables)
 
 
 @pytest.mark.parametrize("workload", ["defect-matching", "pattern-adaptation"])

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from flashwasm.errors import ShapeError
 
 if TYPE_CHECKING:
+    from flashwasm.qe.changes.case_counts import CaseCounts
     from flashwasm.qe.changes.selected_tests import SelectedTest
 
 __all__ = ["parse_budget", "within_budget"]
 
-# Seconds that a test without a recorded time is assumed to take.
+# Seconds that a case without a recorded time is assumed to take.
 _UNKNOWN_SECONDS = 0.1
 
 
@@ -34,7 +35,10 @@ def parse_budget(budget: str) -> float | int:
 
 
 def within_budget(
-    tests: Sequence[SelectedTest], budget: float, times: Mapping[str, float]
+    tests: Sequence[SelectedTest],
+    budget: float,
+    times: Mapping[str, float],
+    counts: CaseCounts | None = None,
 ) -> list[SelectedTest]:
     """Return the first tests that fit into a budget.
 
@@ -43,16 +47,22 @@ def within_budget(
     tests : sequence of SelectedTest
         Tests, the most relevant first.
     budget : int or float
-        Number of tests as an int, or seconds as a float.
+        Number of cases as an int, or seconds as a float. The first test fits into any number.
     times : mapping of str to float
-        Seconds that each test took before, by node id. A test that is missing counts as 0.1 s.
+        Seconds that all cases of each test took before, by node id. A case of a test that is
+        missing counts as 0.1 s.
+    counts : CaseCounts, optional
+        Number of cases of each test. By default each test is one.
     """
-    if isinstance(budget, int):
-        return list(tests[:budget])
-    chosen, spent = [], 0.0
+    chosen: list[SelectedTest] = []
+    spent = 0.0
     for selected in tests:
-        spent += times.get(selected.test.nodeid, _UNKNOWN_SECONDS)
-        if spent > budget:
+        cases = 1 if counts is None else counts.of(selected.test)
+        if isinstance(budget, int):
+            spent += cases
+        else:
+            spent += times.get(selected.test.nodeid, cases * _UNKNOWN_SECONDS)
+        if spent > budget and (chosen or not isinstance(budget, int)):
             break
         chosen.append(selected)
     return chosen

@@ -77,7 +77,8 @@ class CoverageIndex:
         ----------
         path : str or pathlib.Path
             Path of the file, usually ``.coverage``, which
-            ``pytest --cov=PKG --cov-context=test`` makes.
+            ``pytest --fw-record .coverage`` or ``pytest --cov=PKG --cov-context=test``
+            makes.
 
         Returns
         -------
@@ -92,9 +93,7 @@ class CoverageIndex:
         """
         index = cls(load_coverage(Path(path)))
         if not index.tests:
-            raise ShapeError(
-                f"{path} has no test contexts; record it with: pytest --cov=PKG --cov-context=test"
-            )
+            raise ShapeError(f"{path} has no test contexts; record it with: pytest --fw-record DB")
         return index
 
     def save(self, path: str | Path) -> None:

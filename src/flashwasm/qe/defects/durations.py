@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from flashwasm.qe.defects.junit_xml import case_nodeid, case_seconds, read_junit_cases
 from flashwasm.qe.defects.pytest_report_log import is_report_log, read_report_log, start_of
 
-__all__ = ["read_times"]
+__all__ = ["read_times", "read_times_and_cases"]
 
 
 def read_times(path: str | Path) -> dict[str, float]:
@@ -31,18 +32,36 @@ def read_times(path: str | Path) -> dict[str, float]:
     CorruptFileError
         If it is neither of the two, or is cut short.
     """
+    return read_times_and_cases(path)[0]
+
+
+def read_times_and_cases(path: str | Path) -> tuple[dict[str, float], dict[str, int]]:
+    """Return the seconds that each test took, and its number of cases, by node id.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Report of a run, as of `read_times`, which raises the same errors.
+    """
     times: dict[str, float] = {}
-    file = Path(path)
+    cases: dict[str, set[str]] = {}
+    for nodeid, case, seconds in _durations(Path(path)):
+        times[nodeid] = times.get(nodeid, 0.0) + seconds
+        # A case that ran again after a failure is one case.
+        cases.setdefault(nodeid, set()).add(case)
+    return times, {nodeid: len(names) for nodeid, names in cases.items()}
+
+
+def _durations(file: Path) -> Iterator[tuple[str, str, float]]:
+    """Yield the node id without parameters, the case and the seconds of each result."""
     if file.is_file() and is_report_log(start_of(file)):
         for report in read_report_log(file):
-            test = report["nodeid"].partition("[")[0]
+            test, _, case = report["nodeid"].partition("[")
             # A report of collecting a file has no test.
             if "::" in test:
-                times[test] = times.get(test, 0.0) + report["duration"]
-        return times
-    for case in read_junit_cases(file):
-        seconds = case_seconds(case)
+                yield test, case, report["duration"]
+        return
+    for element in read_junit_cases(file):
+        seconds = case_seconds(element)
         if seconds is not None:
-            nodeid = case_nodeid(case)
-            times[nodeid] = times.get(nodeid, 0.0) + seconds
-    return times
+            yield case_nodeid(element), element.get("name", "").partition("[")[2], seconds

@@ -71,8 +71,12 @@ class Frame:
     @property
     def is_product(self) -> bool:
         """True if the file is neither a test, nor part of an installed package or of Python."""
-        path = self.path.replace("\\", "/")
-        return not (_TEST_FILE.search(path) or _FOREIGN.search(path))
+        return not (self.is_foreign or _TEST_FILE.search(self.path.replace("\\", "/")))
+
+    @property
+    def is_foreign(self) -> bool:
+        """True if the file is part of an installed package or of the language itself."""
+        return bool(_FOREIGN.search(self.path.replace("\\", "/")))
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Failure:
     def place(self) -> Frame | None:
         """Innermost frame of the product, else of the tests, else of all; None without frames."""
         product = [frame for frame in self.frames if frame.is_product]
-        own = [frame for frame in self.frames if not _FOREIGN.search(frame.path)]
+        own = [frame for frame in self.frames if not frame.is_foreign]
         found = product or own or self.frames
         return found[-1] if found else None
 

@@ -109,8 +109,7 @@ class FunctionIndex:
         Raises
         ------
         CapabilityError
-            If the model that was asked for is not installed, or if neither the default model nor
-            scikit-learn is.
+            If the model that was asked for is not installed.
         ShapeError
             If there is no such path.
         """
@@ -157,16 +156,17 @@ class FunctionIndex:
         sources = [function.source for function in functions]
         if not sources:
             return cls([], skipped, [], [], data)
+        names = [_words_of_name(function) for function in functions]
+        described = _descriptions(functions)
         try:
             embedder = Embedder(model, cache=cache, words_only=False, runtime=runtime)
+            with progress_report("embedding", show=progress) as advance:
+                vectors = embedder.embed([*sources, *names, *described], progress=advance)
         except CapabilityError as error:
+            # The model may be installed, and a package that it needs may not.
             if model is not None:
                 raise
             return cls.lexical(functions, skipped, [str(error)], data, cache=cache)
-        names = [_words_of_name(function) for function in functions]
-        described = _descriptions(functions)
-        with progress_report("embedding", show=progress) as advance:
-            vectors = embedder.embed([*sources, *names, *described], progress=advance)
         both = 2 * len(sources)
         centre = vectors[both:].mean(axis=0) if described else None
         embedded = StoredEmbeddings(vectors[:both], str(embedder.folder), embedder.settings)

@@ -13,7 +13,7 @@ from flashwasm.encoder import installed_models as models
 from flashwasm.host.modules import module_sha256
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from flashwasm.qe.scoring.word_extraction import WORDS_VERSION, extract_words
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.storage.user_folders import cache_folder
 
 if TYPE_CHECKING:

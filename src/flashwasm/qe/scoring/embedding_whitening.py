@@ -13,7 +13,7 @@ from flashwasm.adapt import Whitening
 from flashwasm.errors import ShapeError
 from flashwasm.host.modules import module_sha256
 from flashwasm.qe.scoring.array_cache import cached_arrays
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime

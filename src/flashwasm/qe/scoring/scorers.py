@@ -10,7 +10,7 @@ import numpy.typing as npt
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.ops import matmul
 from flashwasm.qe.scoring.embedding_whitening import whiten_collection
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.qe.scoring.inverted_index import RowSimilarity

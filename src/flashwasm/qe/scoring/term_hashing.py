@@ -1,7 +1,7 @@
 """MurmurHash3 of terms, for the hashing trick.
 
 The hash is the 32-bit MurmurHash3 (A. Appleby, 2011), made non-negative as scikit-learn's
-HashingVectorizer does. A query can thus be hashed without importing scikit-learn.
+HashingVectorizer does.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Weights are those of Salton & Buckley, "Term-weighting approaches in automatic text retrieval",
 1988, with the logarithm of counts. Terms are hashed to columns (Weinberger et al., "Feature hashing
-for large scale multitask learning", 2009), so that no vocabulary has to be kept.
+for large scale multitask learning", 2009), so that no vocabulary has to be kept. The scores are
+those of scikit-learn's TfidfVectorizer with ``sublinear_tf=True``.
 """
 
 from __future__ import annotations
@@ -10,36 +11,21 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.optional_packages import optional_module
 from flashwasm.qe.scoring.array_cache import cached_arrays
 from flashwasm.qe.scoring.term_analyzers import ANALYZERS
+from flashwasm.qe.scoring.term_counts import FEATURES, count_terms
 from flashwasm.qe.scoring.term_hashing import hash_terms
 
-__all__ = ["FEATURES", "TfIdfMatrix", "require_sklearn"]
+__all__ = ["TfIdfMatrix"]
 
 Array = npt.NDArray[Any]
 # Part of the key of the cached arrays. Raise it when terms or weights are computed in another way.
 _VERSION = 3
-# Number of columns that terms are hashed to. A suite has some hundred thousand different runs of
-# characters, so that few of them share a column.
-FEATURES = 1 << 21
-# Largest numbers of terms, and of the matrix's entries in their columns, for which NumPy scores a
-# query. Longer queries are scored by SciPy, whose import takes 0.2 s; the bits are the same. A
-# description has a hundred terms with ten thousand entries, a test of a large suite a million
-# entries.
-_FEW_TERMS, _FEW_ENTRIES = 1 << 8, 1 << 18
-
-
-def require_sklearn() -> Any:
-    """Return scikit-learn's module of text features, or raise CapabilityError."""
-    return optional_module("sklearn.feature_extraction.text", "scikit-learn")
 
 
 class TfIdfMatrix:
@@ -68,11 +54,6 @@ class TfIdfMatrix:
         has, "idf" its inverse document frequency. The entries of the i-th of these columns lie
         from ``indptr[i]`` to ``indptr[i + 1]`` in "indices", their texts, and "data", their
         weights.
-
-    Raises
-    ------
-    CapabilityError
-        If scikit-learn is not installed.
     """
 
     def __init__(
@@ -84,8 +65,6 @@ class TfIdfMatrix:
         progress: Callable[[int, int], None] | None = None,
         known: Mapping[str, Mapping[str, Array]] | None = None,
     ) -> None:
-        if find_spec("sklearn") is None:
-            require_sklearn()
         self._terms = terms
         self._texts = list(texts)
         digest = hashlib.sha256(f"{terms} {_VERSION} {FEATURES}".encode())
@@ -102,9 +81,6 @@ class TfIdfMatrix:
         """Return the cosine of each text with the text at a position, or with another text."""
         columns, weights = self._row(self._texts[query] if isinstance(query, int) else query)
         starts, ends = self._starts[columns], self._starts[columns + 1]
-        if len(columns) > _FEW_TERMS or int((ends - starts).sum()) > _FEW_ENTRIES:
-            product: Array = self._matrix[:, columns] @ weights
-            return product
         scores = np.zeros(len(self._texts), np.float32)
         owners, data = self.arrays["indices"], self.arrays["data"]
         for start, end, weight in zip(starts.tolist(), ends.tolist(), weights, strict=True):
@@ -122,13 +98,6 @@ class TfIdfMatrix:
         cosines: Array = dense @ dense.T
         return cosines
 
-    @cached_property
-    def _matrix(self) -> Any:
-        """SciPy's sparse matrix ``(texts, columns)`` over the same arrays."""
-        arrays, shape = self.arrays, (len(self._texts), len(self._columns))
-        entries = (arrays["data"], arrays["indices"], self._starts)
-        return optional_module("scipy.sparse", "SciPy").csc_matrix(entries, shape=shape)
-
     def _fit(self, progress: Callable[[int, int], None] | None) -> dict[str, Array]:
         """Compute `arrays` from the texts."""
         texts = self._texts
@@ -139,33 +108,25 @@ class TfIdfMatrix:
                 if progress is not None:
                     progress(done + 1, len(texts))
 
-        vectorizer = require_sklearn().HashingVectorizer(
-            analyzer=ANALYZERS[self._terms],
-            n_features=FEATURES,
-            norm=None,
-            alternate_sign=False,
-            dtype=np.float32,
-        )
-        counts = vectorizer.transform(texts_with_progress()).tocsc()
-        frequency = np.diff(counts.indptr)
+        found = count_terms(texts_with_progress(), ANALYZERS[self._terms])
         # Most of the columns that terms may be hashed to are empty and not kept.
-        columns = np.flatnonzero(frequency).astype(np.int32)
-        idf = np.log((1 + len(texts)) / (1 + frequency[columns])) + 1
-        idf = idf.astype(np.float32)
-        owners = counts.indices.astype(np.int32)
+        columns, starts = np.unique(found.columns, return_index=True)
+        indptr = np.append(starts, len(found.columns)).astype(np.int64)
+        frequency = np.diff(indptr)
+        idf = (np.log((1 + len(texts)) / (1 + frequency)) + 1).astype(np.float32)
+        entry_idf = np.repeat(idf, frequency)
         return {
             "columns": columns,
             "idf": idf,
-            "data": _weighted(counts.data, np.repeat(idf, frequency[columns]), owners, len(texts)),
-            "indices": owners,
-            "indptr": np.append(counts.indptr[columns], counts.nnz).astype(np.int64),
+            "data": _weighted(found.counts, entry_idf, found.owners, len(texts)),
+            "indices": found.owners,
+            "indptr": indptr,
         }
 
     def _row(self, text: str) -> tuple[Array, Array]:
         """Return the places of a text's terms among the kept columns, and the terms' weights.
 
-        This does not use scikit-learn, which takes a second to import. Terms that no text of the
-        matrix has are left out.
+        Terms that no text of the matrix has are left out.
         """
         terms = Counter(ANALYZERS[self._terms](text))
         asked, own = np.unique(hash_terms(list(terms)) % FEATURES, return_inverse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from flashwasm.qe.scoring.inverted_index import RowSimilarity
 from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings, SuiteScorerData
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_SCORERS", "DEFAULT_SCORERS", "ScorerBuilder", "embedder_in_background"]
 
-ALL_SCORERS = ("characters", "identifiers", "structure", "meaning")
+ScorerName: TypeAlias = Literal["characters", "identifiers", "structure", "meaning"]
+ALL_SCORERS = get_args(ScorerName)
 # docs/guide/test-suites.md has the measurements behind this choice.
 DEFAULT_SCORERS = ("characters", "structure", "meaning")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.qe.scoring.tfidf_matrix import FEATURES
+from flashwasm.qe.scoring.term_counts import FEATURES
 
 if TYPE_CHECKING:
     from flashwasm.qe.index_files.stored_index import StoredIndex

@@ -21,7 +21,7 @@ from flashwasm.qe.adaptation.judged_pairs import Pairs
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
-from flashwasm.runtime.runtime import checked_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder

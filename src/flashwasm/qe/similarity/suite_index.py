@@ -34,6 +34,7 @@ from flashwasm.validation import choice, positive_int
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.similarity.scorer_builder import ScorerName
     from flashwasm.qe.suites.source_files import Skipped
     from flashwasm.qe.suites.suite import CollectedTest, Suite
     from flashwasm.runtime.runtime import Runtime
@@ -96,7 +97,7 @@ class SuiteIndex:
         path: str | Path,
         *,
         model: str | Path | SentenceEncoder | None = None,
-        scorers: Sequence[str] | None = None,
+        scorers: Sequence[ScorerName] | None = None,
         coverage: CoverageIndex | None = None,
         adapted: bool = True,
         progress: bool = False,

@@ -1,29 +1,30 @@
-"""Outline of a Python file: the tests, classes and imports that pytest's collection depends on.
+"""Outline of a Python file: the names that it binds, as far as pytest's collection depends on them.
 
-The outline is read from the syntax tree. No file is imported, because reading a suite must not run
-its code.
+A name of a module or a class is bound to one of the kinds of this file. `outline_parser` reads them
+from the syntax tree.
 """
 
 from __future__ import annotations
 
-import ast
-import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["ClassOutline", "FunctionSpan", "ModuleOutline", "parse_outline"]
-
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
-_NAME = (ast.Name, ast.Attribute)
-_BLOCK = (ast.If, ast.Try, ast.With, ast.For, ast.While)
-
-# Decorators that turn a function named ``test*`` into something other than a test.
-_NOT_A_TEST = {"fixture", "property", "cached_property"}
+__all__ = [
+    "Alias",
+    "Binding",
+    "CallResult",
+    "ClassName",
+    "ClassOutline",
+    "FunctionSpan",
+    "ImportedName",
+    "ModuleOutline",
+    "Unfollowed",
+    "Value",
+]
 
 
 class FunctionSpan(NamedTuple):
-    """A test function: its name, the line of its ``def``, and its first and last line.
+    """A function: its name, the line of its ``def``, and its first and last line.
 
     Lines count from 1. The first line is that of the first decorator, if there is one.
     """
@@ -34,6 +35,57 @@ class FunctionSpan(NamedTuple):
     last: int
 
 
+class ClassName(NamedTuple):
+    """A class of the same file, by its qualified name: ``A.B`` for a class B inside a class A."""
+
+    qualified: str
+
+
+class ImportedName(NamedTuple):
+    """A name that an import binds.
+
+    The module begins with dots if the import is relative. The attribute is the name inside the
+    module, empty if the name means the module itself.
+    """
+
+    module: str
+    attribute: str
+
+
+class Alias(NamedTuple):
+    """Another name for what a dotted name means, as in ``test_b = test_a``."""
+
+    target: str
+    line: int
+
+
+class CallResult(NamedTuple):
+    """The result of a call: the dotted name that is called, and those among its arguments."""
+
+    line: int
+    called: str
+    arguments: list[str]
+
+
+class Unfollowed(NamedTuple):
+    """Something that only a run of the file decides, with the line and the reason."""
+
+    line: int
+    reason: str
+
+
+class Value(NamedTuple):
+    """A value that is no test, such as a constant or a fixture. It hides an inherited test."""
+
+
+Binding = FunctionSpan | ClassName | ImportedName | Alias | CallResult | Unfollowed | Value
+
+_KINDS: dict[str, type[Binding]] = {
+    kind.__name__: kind
+    for kind in (FunctionSpan, ClassName, ImportedName, Alias, CallResult, Unfollowed, Value)
+}
+
+
 @dataclass(frozen=True)
 class ClassOutline:
     """Outline of a class.
@@ -42,24 +94,33 @@ class ClassOutline:
     ----------
     name : str
         Qualified name: ``A.B`` for a class B inside a class A.
+    line : int
+        Line of its ``class``.
     bases : list of str
-        Base classes, dotted, as written.
-    tests : list of FunctionSpan
-        Methods named ``test*`` that the class itself defines.
-    hidden : list of str
-        Other attributes named ``test*``. They hide inherited tests, as ``test_add = None`` does.
+        Base classes, dotted, as written. What is not a dotted name ends with a parenthesis.
+    metaclass : str
+        Metaclass, written like a base; "" if none is stated.
+    names : dict of str to Binding
+        Names that its body binds.
+    abstract : list of str
+        Those of the names that are abstract methods.
     has_constructor : bool
         True if it defines ``__init__`` or ``__new__``: pytest does not collect such a class.
     is_test : bool or None
         Value of ``__test__``, None if it is not set.
+    unfollowed : list of Unfollowed
+        Statements that may bind more names, and decorators that may change the class.
     """
 
     name: str
+    line: int
     bases: list[str]
-    tests: list[FunctionSpan]
-    hidden: list[str]
+    metaclass: str
+    names: dict[str, Binding]
+    abstract: list[str]
     has_constructor: bool
     is_test: bool | None
+    unfollowed: list[Unfollowed]
 
 
 @dataclass(frozen=True)
@@ -68,158 +129,66 @@ class ModuleOutline:
 
     Parameters
     ----------
-    tests : list of FunctionSpan
-        Functions named ``test*`` at its top level.
+    names : dict of str to Binding
+        Names that it binds at its top level.
     classes : dict of str to ClassOutline
         Classes by qualified name, nested ones too.
-    imports : dict of str to tuple of (str, str)
-        For each name that an import binds: the module, with leading dots if the import is relative,
-        and the name inside the module, empty if the name means the module itself.
+    deleted : list of str
+        Those of the names that it deletes at the end. Its classes may inherit from them.
+    stars : list of tuple of (str, int)
+        Modules of which it imports all names, and the lines where it does.
+    exported : list of str or None
+        Value of ``__all__``; None if it is not set to literal names.
     is_test : bool or None
         Value of ``__test__``, None if it is not set.
+    unfollowed : list of Unfollowed
+        Statements that may bind more names.
     """
 
-    tests: list[FunctionSpan]
+    names: dict[str, Binding]
     classes: dict[str, ClassOutline]
-    imports: dict[str, tuple[str, str]]
+    deleted: list[str]
+    stars: list[tuple[str, int]]
+    exported: list[str] | None
     is_test: bool | None
+    unfollowed: list[Unfollowed]
 
     def to_json(self) -> dict[str, Any]:
         """Return the outline as lists and dicts, for `from_json`."""
-        return asdict(self)
+        classes = [
+            {**vars(one), "names": _names_to_json(one.names)} for one in self.classes.values()
+        ]
+        return {**vars(self), "names": _names_to_json(self.names), "classes": classes}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModuleOutline:
         """Return the outline of which `to_json` returned the data."""
-        classes = {
-            name: ClassOutline(
-                **{**fields, "tests": [FunctionSpan(*span) for span in fields["tests"]]}
+        classes = [
+            ClassOutline(
+                **{
+                    **fields,
+                    "names": _names_from_json(fields["names"]),
+                    "unfollowed": [Unfollowed(*one) for one in fields["unfollowed"]],
+                }
             )
-            for name, fields in data["classes"].items()
-        }
-        imports = {
-            name: (module, attribute) for name, (module, attribute) in data["imports"].items()
-        }
+            for fields in data["classes"]
+        ]
         return cls(
-            [FunctionSpan(*span) for span in data["tests"]], classes, imports, data["is_test"]
+            names=_names_from_json(data["names"]),
+            classes={one.name: one for one in classes},
+            deleted=data["deleted"],
+            stars=[(module, line) for module, line in data["stars"]],
+            exported=data["exported"],
+            is_test=data["is_test"],
+            unfollowed=[Unfollowed(*one) for one in data["unfollowed"]],
         )
 
 
-def parse_outline(text: str) -> ModuleOutline:
-    """Return the outline of a module.
-
-    Parameters
-    ----------
-    text : str
-        Source of the module.
-
-    Raises
-    ------
-    SyntaxError, ValueError, RecursionError, MemoryError
-        If the text is not Python, as `ast.parse` raises them.
-
-    Examples
-    --------
-    >>> [test.name for test in parse_outline("def test_one(): ...").tests]
-    ['test_one']
-    """
-    with warnings.catch_warnings():
-        # Python warns of invalid escapes in the source. They do not matter here.
-        warnings.simplefilter("ignore")
-        tree = ast.parse(text)
-    classes: dict[str, ClassOutline] = {}
-    tests, _ = _read_scope(tree.body, "", classes)
-    return ModuleOutline(tests, classes, dict(_imports(tree.body)), _test_flag(tree.body))
+def _names_to_json(names: dict[str, Binding]) -> dict[str, list[Any]]:
+    """Return names as lists that begin with the kind of the binding."""
+    return {name: [type(binding).__name__, *binding] for name, binding in names.items()}
 
 
-def _read_scope(
-    body: list[ast.stmt], scope: str, classes: dict[str, ClassOutline]
-) -> tuple[list[FunctionSpan], list[str]]:
-    """Return the tests of a module or class, and its other names ``test*``.
-
-    Classes inside it are added to ``classes``. ``scope`` is the prefix of their qualified names.
-    """
-    tests: dict[str, FunctionSpan] = {}
-    hidden: list[str] = []
-    for node in _statements(body):
-        if isinstance(node, _FUNCTION) and node.name.startswith("test"):
-            if _is_test(node):
-                # Of two definitions of one name, the later one replaces the earlier, as in Python.
-                tests[node.name] = _span(node)
-        elif isinstance(node, ast.ClassDef):
-            _read_class(node, scope, classes)
-        else:
-            hidden += [name for name in _assigned(node) if name.startswith("test")]
-    return list(tests.values()), hidden
-
-
-def _read_class(node: ast.ClassDef, scope: str, classes: dict[str, ClassOutline]) -> None:
-    """Add the outline of a class, and of the classes inside it, to ``classes``."""
-    name = f"{scope}{node.name}"
-    tests, hidden = _read_scope(node.body, f"{name}.", classes)
-    functions = {child.name for child in node.body if isinstance(child, _FUNCTION)}
-    classes[name] = ClassOutline(
-        name=name,
-        bases=[ast.unparse(base) for base in node.bases if isinstance(base, _NAME)],
-        tests=tests,
-        hidden=hidden,
-        has_constructor=bool(functions & {"__init__", "__new__"}),
-        is_test=_test_flag(node.body),
-    )
-
-
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a scope, also those in its ``if``, ``try``, ``with`` and loops."""
-    for node in body:
-        yield node
-        if isinstance(node, _BLOCK):
-            for field in ("body", "handlers", "orelse", "finalbody"):
-                for child in getattr(node, field, []):
-                    yield from _statements(
-                        child.body if isinstance(child, ast.ExceptHandler) else [child]
-                    )
-
-
-def _is_test(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return False if a decorator turns a function into a fixture or a property."""
-    for decorator in node.decorator_list:
-        called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        name = getattr(called, "attr", getattr(called, "id", ""))
-        if name in _NOT_A_TEST:
-            return False
-    return True
-
-
-def _span(node: ast.FunctionDef | ast.AsyncFunctionDef) -> FunctionSpan:
-    """Return a function's span, its decorators included."""
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    return FunctionSpan(node.name, node.lineno, first, node.end_lineno or node.lineno)
-
-
-def _assigned(node: ast.stmt) -> list[str]:
-    """Return the names that a statement assigns to."""
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
-
-
-def _test_flag(body: list[ast.stmt]) -> bool | None:
-    """Return the value that a scope sets ``__test__`` to; None if it does not set it."""
-    for node in body:
-        if "__test__" in _assigned(node) and isinstance(node, ast.Assign):
-            return bool(getattr(node.value, "value", True))
-    return None
-
-
-def _imports(body: list[ast.stmt]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield each name that an import of a module binds, with the module and the name in it."""
-    for node in _statements(body):
-        if isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            for alias in node.names:
-                yield alias.asname or alias.name, (module, alias.name)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                # `import a.b` binds a, the package; `import a.b as c` binds c, the module a.b.
-                first = alias.name.partition(".")[0]
-                yield alias.asname or first, (alias.name if alias.asname else first, "")
+def _names_from_json(data: dict[str, list[Any]]) -> dict[str, Binding]:
+    """Return the names of which `_names_to_json` returned the data."""
+    return {name: _KINDS[kind](*fields) for name, (kind, *fields) in data.items()}

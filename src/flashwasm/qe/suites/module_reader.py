@@ -1,4 +1,4 @@
-"""Reading of a suite's Python files, and following their imports of one another."""
+"""Reading of a suite's Python files, and finding the files that they import."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import hashlib
 import io
 import os
 import tokenize
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES, file_digest
-from flashwasm.qe.suites.module_outline import ClassOutline, FunctionSpan, ModuleOutline
 from flashwasm.qe.suites.outline_cache import OutlineCache
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.module_outline import FunctionSpan, ModuleOutline
 
 __all__ = ["ModuleReader", "ParsedModule"]
 
-# Largest number of imports that are followed from one module to the next, so that a circle ends.
-_MAX_IMPORTS = 8
+# Modules of the standard library that pytest has imported before it reads a suite. A file of the
+# suite that has such a name is never imported by it.
+_IMPORTED_BY_PYTEST = {"unittest"}
 
 
 # Modules are compared by identity: a `ModuleReader` reads each file once.
@@ -32,7 +37,7 @@ class ParsedModule:
     lines : list of str
         Lines of its source.
     outline : ModuleOutline
-        Tests, classes and imports that it defines.
+        Names that it binds.
     """
 
     path: Path
@@ -54,6 +59,10 @@ class ModuleReader:
     ----------
     path : pathlib.Path
         Folder or file of the suite.
+    root : pathlib.Path
+        pytest's rootdir.
+    roots : sequence of pathlib.Path
+        Other folders that imports may begin at, such as those of pytest's ``pythonpath``.
     cache : bool
         True to keep outlines in the user's cache folder.
 
@@ -63,10 +72,13 @@ class ModuleReader:
         `file_digest` of each file that was asked for, as it was when it was read.
     """
 
-    def __init__(self, path: Path, *, cache: bool) -> None:
+    def __init__(self, path: Path, root: Path, roots: Sequence[Path], *, cache: bool) -> None:
         self._outlines = OutlineCache(path, enabled=cache)
+        self._root = root
+        self._roots = [str(one) for one in roots]
         self._read: dict[Path, ParsedModule | str] = {}
         self._located: dict[tuple[Path, str, tuple[str, ...]], Path | None] = {}
+        self._starts: dict[Path, list[str]] = {}
         self.digests: dict[Path, str] = {}
 
     def read(self, path: Path) -> ParsedModule | str:
@@ -87,82 +99,60 @@ class ModuleReader:
                 self.digests[path] = file_digest(path)
         return self._read[path]
 
-    def find(
-        self, module: ParsedModule, name: str, depth: int = _MAX_IMPORTS
-    ) -> tuple[ParsedModule, ClassOutline | FunctionSpan] | None:
-        """Follow a dotted name in a module to the class or test function that it means.
-
-        Parameters
-        ----------
-        module : ParsedModule
-            Module in which the name is written.
-        name : str
-            Dotted name, such as ``helpers.Base``.
-        depth : int, default 8
-            Number of imports that are followed at most.
-
-        Returns
-        -------
-        tuple of (ParsedModule, ClassOutline or FunctionSpan), or None
-            The definition and the module that holds it. None if the suite does not define it.
-        """
-        if name in module.outline.classes:
-            return module, module.outline.classes[name]
-        for span in module.outline.tests:
-            if span.name == name:
-                return module, span
-        first, _, rest = name.partition(".")
-        if first not in module.outline.imports or depth == 0:
-            return None
-        source, attribute = module.outline.imports[first]
-        parts = [part for part in (attribute, *rest.split(".")) if part]
-        # The first parts may name packages and modules; the remaining ones a name inside them.
-        for split in range(len(parts)):
-            path = self._locate(module.path.parent, source, tuple(parts[:split]))
-            imported = self.read(path) if path else None
-            if isinstance(imported, ParsedModule):
-                found = self.find(imported, ".".join(parts[split:]), depth - 1)
-                if found:
-                    return found
-        return None
-
-    def lineage(
-        self, module: ParsedModule, definition: ClassOutline
-    ) -> tuple[list[tuple[ParsedModule, ClassOutline]], list[str]]:
-        """Return a class with its ancestors, nearest first, and the bases outside the suite.
-
-        The order is depth first, from left to right. It differs from Python's own only if two
-        bases share an ancestor.
-        """
-        pending = [(module, definition)]
-        lineage: dict[tuple[ParsedModule, str], tuple[ParsedModule, ClassOutline]] = {}
-        foreign: list[str] = []
-        while pending:
-            module, definition = pending.pop()
-            if (module, definition.name) in lineage:
-                continue
-            lineage[module, definition.name] = (module, definition)
-            scope = definition.name.rpartition(".")[0]
-            for base in reversed(definition.bases):
-                # In a nested class, names of the outer class hide those of the module.
-                found = self.find(module, f"{scope}.{base}") if scope else None
-                found = found or self.find(module, base)
-                if found is None:
-                    foreign.append(base)
-                elif isinstance(found[1], ClassOutline):
-                    pending.append((found[0], found[1]))
-        return list(lineage.values()), foreign
-
     def save(self) -> None:
         """Write the outlines of the files that were read to the cache."""
         self._outlines.save()
 
-    def _locate(self, folder: Path, source: str, parts: tuple[str, ...]) -> Path | None:
-        """Return `_module_path` of an import, and remember it for the next time."""
-        key = (folder, source, parts)
+    def locate(self, folder: Path, module: str, parts: tuple[str, ...] = ()) -> Path | None:
+        """Return the file of the module that a file in a folder imports; None if there is none.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Folder of the importing file.
+        module : str
+            Module as written after ``from`` or ``import``, with leading dots if it is relative.
+        parts : tuple of str, default ()
+            Names of the packages and the module below it.
+        """
+        key = (folder, module, parts)
         if key not in self._located:
-            self._located[key] = _module_path(folder, source, parts)
+            self._located[key] = self._find_module(folder, module, parts)
         return self._located[key]
+
+    def _find_module(self, folder: Path, module: str, parts: tuple[str, ...]) -> Path | None:
+        """Return the file of a module; see `locate`."""
+        name = module.lstrip(".")
+        level = len(module) - len(name)
+        dotted = [part for part in name.split(".") if part] + list(parts)
+        if level:
+            # Each dot after the first goes up one folder.
+            starts = [str(one) for one in (folder, *folder.parents)[level - 1 : level]]
+        elif dotted and dotted[0] in _IMPORTED_BY_PYTEST:
+            return None
+        else:
+            starts = self._absolute_starts(folder)
+        for start in starts:
+            # These are strings, because this check runs so often that pathlib would be too slow.
+            stem = "/".join([start, *dotted])
+            for candidate in (f"{stem}/__init__.py", f"{stem}.py"):
+                if os.path.isfile(candidate):  # noqa: PTH113 - as said above.
+                    return Path(candidate)
+        return None
+
+    def _absolute_starts(self, folder: Path) -> list[str]:
+        """Return the folders that the absolute imports of a file in a folder may begin at.
+
+        No folder inside a package is one of them. pytest puts the first folder above a test file
+        that is no package on Python's path.
+        """
+        if folder not in self._starts:
+            above = list(_no_packages(folder))
+            # Above the rootdir, only the folder counts that holds the package of the file.
+            inside = [one for one in above[1:] if one.is_relative_to(self._root)]
+            starts = [str(one) for one in (*above[:1], *inside)]
+            self._starts[folder] = list(dict.fromkeys([*starts, *self._roots]))
+        return self._starts[folder]
 
     def _parse(self, path: Path) -> ParsedModule:
         """Read a file, or raise an error that says why it cannot be read."""
@@ -183,27 +173,8 @@ class ModuleReader:
         return ParsedModule(path, text.split("\n"), self._outlines.outline(digest, text))
 
 
-def _module_path(folder: Path, source: str, parts: tuple[str, ...]) -> Path | None:
-    """Return the file of the module that a file in a folder imports; None if there is none.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Folder of the importing file.
-    source : str
-        Module as written after ``from`` or ``import``, with leading dots if it is relative.
-    parts : tuple of str
-        Names of the packages and the module below it.
-    """
-    name = source.lstrip(".")
-    level = len(source) - len(name)
-    dotted = [part for part in name.split(".") if part] + list(parts)
-    above = [str(folder), *map(str, folder.parents)]
-    # A relative import states its start; an absolute one may start at any folder above the file.
-    for start in above[level - 1 : level] if level else above:
-        # These are strings, because this check runs so often that pathlib would be too slow.
-        stem = "/".join([start, *dotted])
-        for candidate in (f"{stem}/__init__.py", f"{stem}.py"):
-            if os.path.isfile(candidate):  # noqa: PTH113 - as said above.
-                return Path(candidate)
-    return None
+def _no_packages(folder: Path) -> Iterator[Path]:
+    """Yield a folder and those above it, without those that are packages."""
+    for one in (folder, *folder.parents):
+        if not (one / "__init__.py").is_file():
+            yield one

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flashwasm.qe.suites.module_outline import ModuleOutline, parse_outline
+from flashwasm.qe.suites.module_outline import ModuleOutline
+from flashwasm.qe.suites.outline_parser import parse_outline
 from flashwasm.storage.cache_file import read_cache, write_cache
 from flashwasm.storage.user_folders import cache_folder
 
@@ -17,7 +19,7 @@ __all__ = ["OutlineCache"]
 
 _KIND, _SECTION = "outline-cache", "outlines"
 # Part of the cache file's name. Raise it when an outline is made or stored in another way.
-_VERSION = 2
+_VERSION = 3
 
 
 class OutlineCache:
@@ -32,12 +34,15 @@ class OutlineCache:
     """
 
     def __init__(self, suite: Path, *, enabled: bool) -> None:
-        name = f"{_VERSION} {suite.resolve()}".encode("utf-8", "surrogateescape")
+        # An outline depends on conditions on Python's version and platform.
+        python = f"{sys.platform} {sys.version_info[:3]}"
+        name = f"{_VERSION} {python} {suite.resolve()}".encode("utf-8", "surrogateescape")
         file = f"{hashlib.sha256(name).hexdigest()[:32]}.bin"
         self._path = cache_folder() / "suites" / file if enabled else None
         self._stored: dict[str, Any] = {}
         if self._path and (arrays := read_cache(self._path, _KIND)):
             self._stored = json.loads(arrays[_SECTION].tobytes())
+        # Outlines that were made now are turned into JSON only if they are written.
         self._used: dict[str, Any] = {}
 
     def outline(self, digest: str, text: str) -> ModuleOutline:
@@ -47,11 +52,11 @@ class OutlineCache:
         """
         stored = self._stored.get(digest)
         outline = parse_outline(text) if stored is None else ModuleOutline.from_json(stored)
-        self._used[digest] = outline.to_json() if stored is None else stored
+        self._used[digest] = outline if stored is None else stored
         return outline
 
     def save(self) -> None:
         """Write the outlines that were asked for, unless the cache file holds exactly these."""
         if self._path is not None and self._used.keys() != self._stored.keys():
-            document = json.dumps(self._used).encode()
+            document = json.dumps(self._used, default=ModuleOutline.to_json).encode()
             write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)})

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["pytest_rootdir"]
+__all__ = ["pytest_rootdir", "settings_file"]
 
 # Files that hold pytest's settings, and a pattern of the heading that marks a file as such.
 _SETTINGS = {
@@ -47,8 +47,8 @@ def pytest_rootdir(path: Path) -> Path:
     """
     folder = path if path.is_dir() else path.parent
     above = (folder, *folder.parents)
-    if configured := next(filter(_has_settings, above), None):
-        return configured
+    if configured := settings_file(path):
+        return configured.parent
     for landmark in _LANDMARKS:
         for candidate in above:
             if (candidate / landmark).is_file():
@@ -60,10 +60,24 @@ def pytest_rootdir(path: Path) -> Path:
     return folder if shared == Path(shared.anchor) else shared
 
 
-def _has_settings(folder: Path) -> bool:
-    """Return True if a folder has a file with pytest's settings."""
-    return any(
-        re.search(table, path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
-        for name, table in _SETTINGS.items()
-        if (path := folder / name).is_file()
-    )
+def settings_file(path: Path) -> Path | None:
+    """Return the file from which ``pytest PATH`` reads its settings; None if there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Absolute path of a folder or a file.
+    """
+    start = path if path.is_dir() else path.parent
+    for folder in (start, *start.parents):
+        for name, heading in _SETTINGS.items():
+            file = folder / name
+            if file.is_file() and _has_heading(file, heading):
+                return file
+    return None
+
+
+def _has_heading(file: Path, heading: str) -> bool:
+    """Return True if a file has a line that a pattern matches."""
+    text = file.read_text(encoding="utf-8", errors="replace") if heading else ""
+    return re.search(heading, text, re.MULTILINE) is not None

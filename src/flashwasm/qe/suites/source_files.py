@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-__all__ = ["Skipped", "absolute_path", "is_test_file", "walk_program_files", "walk_test_files"]
+__all__ = [
+    "NO_RECURSION",
+    "TEST_FILES",
+    "Skipped",
+    "absolute_path",
+    "is_test_file",
+    "walk_files",
+    "walk_program_files",
+    "walk_test_files",
+]
 
 # pytest's default `python_files`.
-_TEST_FILES = ("test_*.py", "*_test.py")
+TEST_FILES = ("test_*.py", "*_test.py")
 # pytest's default `norecursedirs`.
-_NO_RECURSION = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
+NO_RECURSION = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
 # Python's own caches hold no source either.
-_FOLDERS_LEFT_OUT = (*_NO_RECURSION, "__pycache__")
+_FOLDERS_LEFT_OUT = (*NO_RECURSION, "__pycache__")
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file or folder that could not be read.
+    """A file or folder that could not be read, or a part of a file that could not be followed.
 
     Parameters
     ----------
     path : pathlib.Path
         Path of the file or folder.
     reason : str
-        Reason why it could not be read.
+        Reason why it could not be read. For a part of a file, the reason begins with the line.
     """
 
     path: Path
@@ -44,24 +53,34 @@ def absolute_path(path: str | Path) -> Path:
 
 def is_test_file(path: PurePath) -> bool:
     """Return True if pytest looks for tests in a file of this name."""
-    return _matches(path.name, _TEST_FILES)
+    return _matches(path.name, TEST_FILES)
 
 
 def walk_test_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield the test files below a folder, sorted; see `_walk`."""
-    return (file for file in _walk(root, skipped) if is_test_file(file))
+    """Yield the test files below a folder, sorted; see `walk_files`."""
+    return (file for file in walk_files(root, skipped, _is_left_out) if is_test_file(file))
 
 
 def walk_program_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield the Python files below a folder that are no test files, sorted; see `_walk`."""
-    return (file for file in _walk(root, skipped) if not is_test_file(file))
+    """Yield the Python files below a folder that are no test files, sorted; see `walk_files`."""
+    return (file for file in walk_files(root, skipped, _is_left_out) if not is_test_file(file))
 
 
-def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def walk_files(
+    root: Path, skipped: list[Skipped], is_left_out: Callable[[Path], bool]
+) -> Iterator[Path]:
     """Yield the Python files below a folder, sorted within each folder.
 
     Links to folders are followed, but each folder is read once, even if links form a circle.
-    Folders that cannot be read or were read already are added to ``skipped``.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        Folder to begin at.
+    skipped : list of Skipped
+        Receives folders that cannot be read or were read already.
+    is_left_out : callable
+        Function that returns True for a folder that is not entered, given its path.
     """
 
     def unreadable(error: OSError) -> None:
@@ -75,7 +94,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in sorted(folders) if not _is_left_out(Path(folder, name))]
+        folders[:] = [name for name in sorted(folders) if not is_left_out(Path(folder, name))]
         yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
 
 

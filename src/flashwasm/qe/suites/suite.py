@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.file_digests import changed_files
-from flashwasm.qe.suites.source_files import Skipped, walk_test_files
+from flashwasm.qe.suites.pytest_settings import read_settings
+from flashwasm.qe.suites.suite_files import suite_files
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.source_files import Skipped
 
 __all__ = ["CollectedTest", "Suite"]
 
@@ -51,7 +56,7 @@ class Suite:
     tests : list of CollectedTest
         Tests, in the order of files and lines.
     skipped : list of Skipped
-        Files and folders that could not be read.
+        Files and folders that could not be read, and parts of files that could not be followed.
     path : pathlib.Path
         Folder or file that was collected.
     digests : mapping of pathlib.Path to str
@@ -66,5 +71,4 @@ class Suite:
 
     def changes(self) -> list[str]:
         """Return the files that were changed, removed or added since the suite was collected."""
-        files = walk_test_files(self.path, []) if self.path.is_dir() else [self.path]
-        return changed_files(self.digests, files)
+        return changed_files(self.digests, suite_files(self.path, read_settings(self.path), []))

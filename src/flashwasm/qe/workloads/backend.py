@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from flashwasm.benchmarks.cases.table import CASES, representative
+from flashwasm.benchmarks.cases.table import representative
 from flashwasm.benchmarks.measurement import resident
 from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.capability_probe import Capabilities, capabilities
-from flashwasm.runtime.runtime import default_runtime
+from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.validation import choice, positive_int
 
 __all__ = ["OperationTiming", "WASMSIMDBackend", "get_wasm_simd_backend"]
 
-_OPERATIONS = tuple(sorted({case.operation for case in CASES}, key=str.lower))
+OperationName: TypeAlias = Literal[
+    "attention",
+    "attention_backward",
+    "cosine_top_k",
+    "embedding",
+    "gelu",
+    "kv_cache",
+    "layer_norm",
+    "LoRAAdapter",
+    "matmul",
+    "mean_pool",
+    "rms_norm",
+    "rotary_embedding",
+    "softmax",
+    "vecadd",
+]
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,7 @@ class WASMSIMDBackend:
         """Return True if the engine accepts a real module of SIMD instructions."""
         return capabilities().simd128
 
-    def benchmark_operation(self, op: str, iterations: int = 100) -> OperationTiming:
+    def benchmark_operation(self, op: OperationName, iterations: int = 100) -> OperationTiming:
         """Time an operation on random arrays in linear memory.
 
         Parameters
@@ -80,7 +95,7 @@ class WASMSIMDBackend:
         -------
         OperationTiming
         """
-        case = representative(choice(op, "op", _OPERATIONS))
+        case = representative(choice(op, "op", get_args(OperationName)))
         count = positive_int(iterations, "iterations")
         inputs = case.make(np.random.default_rng(0))
         run = resident(case, default_runtime(), inputs)

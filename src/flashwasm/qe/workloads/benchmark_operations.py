@@ -100,21 +100,18 @@ def _similarity(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpe
         CollectedTest(f"t/test_{i}.py::test_{i}", Path(f"test_{i}.py"), 1, _source(rng, words))
         for i in range(_TESTS)
     ]
-    sources, scorers, parts = [test.source for test in tests], list[Scorer](), "meaning"
-    try:
-        scorers += [
-            TermScorer(name, TfIdfMatrix(name, sources)) for name in ("characters", "structure")
-        ]
-        parts = "characters, structure and meaning"
-    except CapabilityError:
-        pass
+    sources = [test.source for test in tests]
+    scorers: list[Scorer] = [
+        TermScorer(name, TfIdfMatrix(name, sources)) for name in ("characters", "structure")
+    ]
     scorers.append(MeaningScorer(corpus, lambda _: corpus[0]))
     index = SuiteIndex(Suite(Path(), tests, []), scorers)
     chosen = cycle(range(len(tests)))
     return [
         vectors,
         TimedOperation(
-            f"SuiteIndex.similar: the 10 nearest of {_TESTS} tests by {parts}",
+            f"SuiteIndex.similar: the 10 nearest of {_TESTS} tests by characters, structure and "
+            "meaning",
             lambda: index.similar(tests[next(chosen)].nodeid, 10),
         ),
     ]

@@ -19,6 +19,7 @@ from flashwasm.qe.workloads.configuration import (
     QE_FLASH_ATTENTION_CONFIG,
     QE_PERFORMANCE_TARGETS,
     WORKLOADS,
+    WorkloadName,
 )
 from flashwasm.qe.workloads.metrics import BASELINE_NAME
 from flashwasm.qe.workloads.qe_flash_attention import create_qe_flash_attention
@@ -100,7 +101,7 @@ class WorkloadBenchmark:
         True if the speed-up, the latency, and both meet their targets.
     """
 
-    workload: str
+    workload: WorkloadName
     shape: str
     baseline: str
     baseline_ms: float
@@ -130,7 +131,7 @@ def run_flash_attention_benchmarks() -> list[WorkloadBenchmark]:
     return [benchmark_workload(name) for name in WORKLOADS]
 
 
-def benchmark_workload(name: str) -> WorkloadBenchmark:
+def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
     """Measure one workload, after its attention and the baseline were compared with the oracle.
 
     Parameters

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["POOLINGS", "checked_tokens", "embed_tokens", "token_digest"]
 
 Array = npt.NDArray[Any]
-POOLINGS = ("mean", "cls", "attention")
+Pooling: TypeAlias = Literal["mean", "cls", "attention"]
+POOLINGS = get_args(Pooling)
 # Largest number of dimensions of one head.
 _HEAD_DIM = 64
 # Largest number of scores of one head that the mean pooling stores at once: 4 MB.
@@ -57,7 +58,7 @@ def token_digest(x: Array, taken: Array, settings: str) -> bytes:
 
 
 def embed_tokens(
-    x: Array, pooling: str, config: FlashAttentionConfig, chunked: ChunkedAttention
+    x: Array, pooling: Pooling, config: FlashAttentionConfig, chunked: ChunkedAttention
 ) -> Array:
     """Return the unit vector ``(D,)`` of tokens ``(L, D)``."""
     heads = _split_heads(x)
@@ -117,7 +118,7 @@ def _mean_state(x: Array, blocks: BlockConfig, runtime: Runtime) -> Array:
     return matmul(weights, states, runtime=runtime)[:, 0]
 
 
-def _pool_states(states: Array, pooling: str, runtime: Runtime) -> Array:
+def _pool_states(states: Array, pooling: Pooling, runtime: Runtime) -> Array:
     """Return one vector ``(D,)`` of states ``(L, D)``."""
     if pooling == "cls":
         first: Array = states[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.validation import choice, finite_float, positive_int
@@ -25,8 +25,18 @@ __all__ = [
     "get_qe_flash_attention_config",
 ]
 
-BACKENDS = ("wasm-simd", "native", "gpu", "hybrid")
-STRATEGIES = ("memory-efficient", "latency-optimized", "throughput-optimized")
+Backend: TypeAlias = Literal["wasm-simd", "native", "gpu", "hybrid"]
+BACKENDS = get_args(Backend)
+Strategy: TypeAlias = Literal["memory-efficient", "latency-optimized", "throughput-optimized"]
+STRATEGIES = get_args(Strategy)
+WorkloadName: TypeAlias = Literal[
+    "test-similarity",
+    "code-embedding",
+    "defect-matching",
+    "coverage-analysis",
+    "pattern-adaptation",
+]
+WORKLOADS: tuple[WorkloadName, ...] = get_args(WorkloadName)
 
 
 class TargetSpeedup(NamedTuple):
@@ -91,8 +101,8 @@ class FlashAttentionConfig:
         Speed-up over the materialised baseline: the target, and the largest claim.
     """
 
-    backend: str = "wasm-simd"
-    strategy: str = "latency-optimized"
+    backend: Backend = "wasm-simd"
+    strategy: Strategy = "latency-optimized"
     blocks: BlockConfig = field(default_factory=lambda: BLOCK_SIZE_PRESETS[512])
     dropout_rate: float = 0.0
     use_causal_mask: bool = False
@@ -176,7 +186,7 @@ BLOCK_SIZE_PRESETS: Mapping[int, BlockConfig] = MappingProxyType(
 
 
 def _settings(
-    strategy: str, blocks: tuple[int, int, int, int], speedup: tuple[float, float]
+    strategy: Strategy, blocks: tuple[int, int, int, int], speedup: tuple[float, float]
 ) -> FlashAttentionConfig:
     """Return the settings of one row of the table below."""
     return FlashAttentionConfig(
@@ -184,7 +194,7 @@ def _settings(
     )
 
 
-QE_FLASH_ATTENTION_CONFIG: Mapping[str, FlashAttentionConfig] = MappingProxyType(
+QE_FLASH_ATTENTION_CONFIG: Mapping[WorkloadName, FlashAttentionConfig] = MappingProxyType(
     {
         "test-similarity": _settings("latency-optimized", (8, 512, 512, 128), _CLAIMED),
         "code-embedding": _settings("throughput-optimized", (4, 1024, 1024, 256), _CLAIMED),
@@ -193,9 +203,8 @@ QE_FLASH_ATTENTION_CONFIG: Mapping[str, FlashAttentionConfig] = MappingProxyType
         "pattern-adaptation": _settings("latency-optimized", (4, 128, 128, 32), (10, 40)),
     }
 )
-WORKLOADS = tuple(QE_FLASH_ATTENTION_CONFIG)
 
-QE_PERFORMANCE_TARGETS: Mapping[str, PerformanceTarget] = MappingProxyType(
+QE_PERFORMANCE_TARGETS: Mapping[WorkloadName, PerformanceTarget] = MappingProxyType(
     {
         "test-similarity": PerformanceTarget(50, 15, 200, 80),
         "code-embedding": PerformanceTarget(50, 15, 200, 80),
@@ -205,7 +214,7 @@ QE_PERFORMANCE_TARGETS: Mapping[str, PerformanceTarget] = MappingProxyType(
     }
 )
 
-QE_SONA_CONFIG: Mapping[str, SonaConfig] = MappingProxyType(
+QE_SONA_CONFIG: Mapping[WorkloadName, SonaConfig] = MappingProxyType(
     {
         "test-similarity": SonaConfig(enabled=True, rank=4, target_ms=0.05, cached_patterns=1000),
         "code-embedding": SonaConfig(enabled=True, rank=2, target_ms=0.03, cached_patterns=5000),
@@ -241,7 +250,7 @@ def get_optimal_block_config(seq_len: int) -> BlockConfig:
 
 
 def get_qe_flash_attention_config(
-    workload: str, overrides: Mapping[str, Any] | None = None
+    workload: WorkloadName, overrides: Mapping[str, Any] | None = None
 ) -> FlashAttentionConfig:
     """Return a workload's settings, with some of them replaced.
 

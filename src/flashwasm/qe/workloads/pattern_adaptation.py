@@ -15,7 +15,7 @@ from flashwasm.validation import floats, shaped
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from flashwasm.qe.workloads.configuration import SonaConfig
+    from flashwasm.qe.workloads.configuration import SonaConfig, WorkloadName
     from flashwasm.qe.workloads.vector_cache import VectorCache
     from flashwasm.runtime.runtime import Runtime
 
@@ -68,7 +68,7 @@ class PatternAdapter:
     """
 
     def __init__(
-        self, workload: str, sona: SonaConfig, cache: VectorCache, runtime: Runtime
+        self, workload: WorkloadName, sona: SonaConfig, cache: VectorCache, runtime: Runtime
     ) -> None:
         self._workload = workload
         self._sona = sona

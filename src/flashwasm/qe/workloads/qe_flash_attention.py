@@ -31,13 +31,16 @@ from flashwasm.validation import choice, floats, positive_int, shaped
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from flashwasm.qe.workloads.code_embedding import Pooling
+    from flashwasm.qe.workloads.configuration import WorkloadName
+
 __all__ = ["QEFlashAttention", "create_qe_flash_attention"]
 
 Array = npt.NDArray[Any]
 
 
 def create_qe_flash_attention(
-    workload: str, config: FlashAttentionConfig | Mapping[str, Any] | None = None
+    workload: WorkloadName, config: FlashAttentionConfig | Mapping[str, Any] | None = None
 ) -> QEFlashAttention:
     """Make the object that runs one workload.
 
@@ -85,7 +88,7 @@ class QEFlashAttention(Workload):
         By methods; ClosedError after `dispose`.
     """
 
-    def __init__(self, workload: str, config: FlashAttentionConfig) -> None:
+    def __init__(self, workload: WorkloadName, config: FlashAttentionConfig) -> None:
         super().__init__(workload, config)
         sona = QE_SONA_CONFIG[workload]
         self._cache = VectorCache(sona.cached_patterns)
@@ -233,7 +236,7 @@ class QEFlashAttention(Workload):
         code_tokens: ArrayLike,
         position_embeddings: ArrayLike,
         mask: ArrayLike | None = None,
-        pooling: str = "mean",
+        pooling: Pooling = "mean",
     ) -> Array:
         """Compute one unit vector of a piece of code: self-attention over its tokens, then pooling.
 

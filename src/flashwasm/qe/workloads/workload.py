@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import ClosedError
 from flashwasm.qe.workloads.chunked_attention import ChunkedAttention
-from flashwasm.qe.workloads.configuration import FlashAttentionConfig, check_runnable, merged
+from flashwasm.qe.workloads.configuration import (
+    FlashAttentionConfig,
+    WorkloadName,
+    check_runnable,
+    merged,
+)
 from flashwasm.qe.workloads.metrics import Metrics, Recorder
 from flashwasm.runtime.runtime import Runtime
 
@@ -28,9 +33,9 @@ class Workload:
         Its settings.
     """
 
-    def __init__(self, workload: str, config: FlashAttentionConfig) -> None:
+    def __init__(self, workload: WorkloadName, config: FlashAttentionConfig) -> None:
         check_runnable(config)
-        self.workload = workload
+        self.workload: WorkloadName = workload
         self._config = config
         self._runtime = Runtime()
         self._chunked = ChunkedAttention(self._runtime)

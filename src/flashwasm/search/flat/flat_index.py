@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
 
@@ -78,8 +80,8 @@ class FlatIndex(Index):
         self,
         dim: int,
         *,
-        metric: str = "cosine",
-        dtype: str = "float32",
+        metric: Metric = "cosine",
+        dtype: IndexDType = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)
@@ -114,7 +116,7 @@ class FlatIndex(Index):
         *,
         filter: ArrayLike | set[int] | set[str] | None = None,  # noqa: A002 - the field's own word.
         timeout: float | None = None,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find the k vectors that score highest with each query.
 
         Parameters
@@ -239,7 +241,8 @@ class FlatIndex(Index):
         )
         rows = file.vectors(index.dim)
         ids = file.ids(np.arange(len(rows)))
-        with Launch(index._runtime, None) as launch:
+        launch = Launch(index._runtime, None)
+        with launch.lock, launch:
             index._vectors.reserve(len(rows))
             if len(rows):
                 index._vectors.put(launch, rows, 0, prepared=True)

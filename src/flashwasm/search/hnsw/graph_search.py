@@ -16,7 +16,7 @@ from flashwasm.search.stored_vectors import StoredVectors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flashwasm.kernel_table import Kernel
+    from flashwasm.kernel_table import Kernel, Metric
     from flashwasm.runtime.launch import Launch
     from flashwasm.runtime.runtime import Runtime
 
@@ -53,7 +53,7 @@ class VectorGraph:
         self,
         runtime: Runtime,
         dim: int,
-        metric: str,
+        metric: Metric,
         *,
         m: int,
         ef_construction: int,

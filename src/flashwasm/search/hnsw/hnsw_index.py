@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
 
@@ -89,11 +91,11 @@ class HNSWIndex(Index):
         self,
         dim: int,
         *,
-        metric: str = "cosine",
+        metric: Metric = "cosine",
         m: int = 16,
         ef_construction: int = 200,
         seed: int = 0,
-        dtype: str = "float32",
+        dtype: IndexDType = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)
@@ -145,7 +147,7 @@ class HNSWIndex(Index):
         *,
         exact: bool | None = None,
         timeout: float | None = None,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find k of the vectors that score highest with each query.
 
         Parameters
@@ -220,7 +222,9 @@ class HNSWIndex(Index):
         nearest = min(count, len(self))
         if by_scan or not len(sample) or not nearest:
             return SearchReport(by_scan, reason, 1.0, 0)
-        with self._operation(None) as launch:
+        launch = Launch(self._runtime, None)
+        with launch.lock, launch:
+            self._finish(launch)
             found, _ = decoded(self._search(launch, sample, nearest, width), nearest)
             truth, _ = decoded(self._search(launch, sample, nearest, None), nearest)
         recall = float((found >= truth[:, -1:]).mean())
@@ -297,7 +301,8 @@ class HNSWIndex(Index):
             dtype=file.dtype,
             runtime=runtime,
         )
-        with Launch(index._runtime, None) as launch:
+        launch = Launch(index._runtime, None)
+        with launch.lock, launch:
             read_graph(launch, file, index._store)
             index._ids = file.ids(index._store.graph.taken())
         return index

@@ -6,25 +6,30 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from flashwasm.errors import CorruptFileError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.search.index_file import IndexFile, id_sections
+from flashwasm.storage.atomic_files import is_stale
 from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
     from flashwasm.search.external_ids import IdTable
-    from flashwasm.search.sharded.shards import Shards
+    from flashwasm.search.sharded.shards import IndexKind, Shards
 
     Array = NDArray[Any]
+
+T = TypeVar("T")
 
 KIND = "sharded-index"
 # Stands for the shard of a vector that was removed.
@@ -50,17 +55,17 @@ class ShardSettings:
         Number of vectors that fill a shard.
     metric, dtype : str
         Metric and dtype of the shards.
-    options : dict
+    options : mapping
         All keyword arguments of the shards' class that were given, ``metric`` and ``dtype``
         among them.
     """
 
-    kind: str
+    kind: IndexKind
     dim: int
     shard_size: int
     metric: str
     dtype: str
-    options: dict[str, Any]
+    options: Mapping[str, Any]
 
 
 def save_shards(
@@ -71,6 +76,9 @@ def save_shards(
     ids: IdTable,
 ) -> None:
     """Write the shards to files of new names, then the index's own file; remove the old shards.
+
+    Other processes may save an index to the same path meanwhile. The last to finish wins; shards of
+    the others that nobody names any more are removed by a later save.
 
     Parameters
     ----------
@@ -85,11 +93,11 @@ def save_shards(
     ids : IdTable
         Id of each vector, by the vector's number.
     """
-    token = os.urandom(8).hex()
+    before, token = _token_in(own), os.urandom(8).hex()
     for number, shard in enumerate(shards):
         shard.save(_shard_path(own, token, number))
     taken = np.flatnonzero(homes != GONE)
-    parameters = {
+    parameters: dict[str, Any] = {
         "kind": settings.kind,
         "dim": settings.dim,
         "shard_size": settings.shard_size,
@@ -99,7 +107,7 @@ def save_shards(
     parameters |= {_OPTION + name: value for name, value in settings.options.items()}
     sections = {"taken": taken, "homes": homes[taken]} | id_sections(ids, taken)
     write_container(own, Container(KIND, settings.metric, settings.dtype, parameters, sections))
-    _remove_others(own, token)
+    _remove_others(own, before)
 
 
 class ShardFile(IndexFile):
@@ -116,17 +124,17 @@ class ShardFile(IndexFile):
     def __init__(self, path: str | PathLike[str], kinds: Sequence[str]) -> None:
         super().__init__(path, KIND)
         self._own = Path(path)
-        self.kind = self.text("kind", "|".join(kinds))
+        self.kind: IndexKind = cast("IndexKind", self.text("kind", "|".join(kinds)))
         self.dim = self.number("dim", 1, INDEX_MAX_DIM)
         self.shard_size = self.number("shard_size", 1, 2**63 - 1)
+        self.token = self.text("token", "[0-9a-f]{16}")
         options = (name for name in self.parameters if name.startswith(_OPTION))
         self.options = {name.removeprefix(_OPTION): self.parameters[name] for name in options}
 
     def shard_paths(self) -> Iterator[Path]:
         """Yield the path of each shard's file, or raise CorruptFileError if it is missing."""
-        token = self.text("token", "[0-9a-f]{16}")
         for number in range(self.number("shards", 1, _MOST_SHARDS)):
-            path = _shard_path(self._own, token, number)
+            path = _shard_path(self._own, self.token, number)
             if not path.is_file():
                 self.refuse(f"there is no {path.name} beside it")
             yield path
@@ -148,15 +156,59 @@ class ShardFile(IndexFile):
         return homes, self.ids(taken)
 
 
+def read_shards(
+    path: str | PathLike[str], kinds: Sequence[str], read: Callable[[ShardFile], T]
+) -> T:
+    """Read an index from its own file and its shards' files.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Path of the index's own file.
+    kinds : sequence of str
+        As in `ShardFile`.
+    read : callable
+        Function that reads the shards. It is called again if another process replaced the index
+        meanwhile, since that process removes the old shards.
+
+    Raises
+    ------
+    CorruptFileError
+        As in `ShardedIndex.load`.
+    """
+    while True:
+        file = ShardFile(path, kinds)
+        try:
+            return read(file)
+        except CorruptFileError:
+            if ShardFile(path, kinds).token == file.token:
+                raise
+
+
 def _shard_path(own: Path, token: str, number: int) -> Path:
     """Return the path of a shard's file. A token is drawn anew for each save."""
     return own.with_name(f"{own.name}.{token}.{number}")
 
 
-def _remove_others(own: Path, token: str) -> None:
-    """Remove the shards' files of earlier saves, and of saves that did not end."""
-    others = re.compile(re.escape(own.name) + r"\.([0-9a-f]{16})\.[0-9]+")
+def _token_in(own: Path) -> str | None:
+    """Return the token that an index's own file names; None if there is no such file."""
+    try:
+        token = read_container(own, KIND).parameters.get("token")
+    except (OSError, CorruptFileError):
+        return None
+    return str(token)
+
+
+def _remove_others(own: Path, before: str | None) -> None:
+    """Remove the shards of the save before this one, and those that nobody names any more.
+
+    Files of other tokens may belong to a save that another process has not ended yet. They are
+    removed when they are a day old.
+    """
+    names = re.compile(re.escape(own.name) + r"\.([0-9a-f]{16})\.[0-9]+")
+    # The file may be another process's by now.
+    named = _token_in(own)
     for file in own.parent.iterdir():
-        found = others.fullmatch(file.name)
-        if found and found[1] != token:
+        found = names.fullmatch(file.name)
+        if found and found[1] != named and (found[1] == before or is_stale(file)):
             file.unlink(missing_ok=True)

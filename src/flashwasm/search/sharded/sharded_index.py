@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,17 @@ import numpy as np
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.runtime.deadline import Deadline, deadline
+from flashwasm.runtime.locks import held
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
-from flashwasm.search.sharded.shard_files import GONE, ShardFile, ShardSettings, save_shards
-from flashwasm.search.sharded.shards import CLASSES, Shards
+from flashwasm.search.sharded.shard_files import (
+    GONE,
+    ShardFile,
+    ShardSettings,
+    read_shards,
+    save_shards,
+)
+from flashwasm.search.sharded.shards import CLASSES, Shards, most_vectors
 from flashwasm.search.stored_vectors import LARGEST
 from flashwasm.validation import choice, positive_int
 
@@ -22,21 +31,19 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Unpack
 
-    from flashwasm.search.sharded.shards import Shard
+    from flashwasm.search.sharded.shards import IndexKind, IndexOptions, SearchOptions
 
     Array = NDArray[Any]
 
-# Bytes that the vectors of a shard may take of the 4 GiB of its linear memory. The rest is left for
-# queries and results.
-_SHARD_BYTES = 3 << 30
 
-
-class ShardedIndex:
+class ShardedIndex(AbstractContextManager["ShardedIndex"]):
     """Vectors by id in several indexes (shards), each in a sandbox with a linear memory of its own.
 
     A search asks every shard and merges the results. With "flat" shards they are exactly those of
     one `FlatIndex` that holds all vectors. An index is a context manager, which ends with `close`.
+    Several threads may use it: each call waits for the one before it.
 
     Parameters
     ----------
@@ -48,8 +55,8 @@ class ShardedIndex:
         Number of vectors that fill a shard; those added after them go to a new shard. None means as
         many as fit into 3 GiB.
     threads : int, optional
-        Number of threads of each shard's runtime. The shards are searched one after another. None
-        means one thread for each CPU that this process may use.
+        Number of threads of each shard's runtime. None means the number of CPUs. The shards are
+        searched one after another.
     options : keyword arguments
         Other arguments of the shards' class: ``metric``, ``dtype``, ``m`` and so on.
 
@@ -71,43 +78,43 @@ class ShardedIndex:
 
     def __init__(
         self,
-        kind: str,
+        kind: IndexKind,
         dim: int,
         *,
         shard_size: int | None = None,
         threads: int | None = None,
-        **options: Any,
+        **options: Unpack[IndexOptions],
     ) -> None:
-        self.kind = choice(kind, "kind", tuple(CLASSES))
-        self.options = options
+        self.kind: IndexKind = choice(kind, "kind", tuple(CLASSES))
         self._shards = Shards(kind, dim, threads, options)
-        first = self._shards[0]
-        self.dim, self.metric, self.dtype = first.dim, first.metric, first.dtype
-        most = _SHARD_BYTES // (6 * self.dim + 12 * int(options.get("m", 16)) + 64)
-        self.shard_size = positive_int(most if shard_size is None else shard_size, "shard_size")
+        self.dim, self.metric, self.dtype = dim, self._shards[0].metric, self._shards[0].dtype
+        most = most_vectors(self.dim, options) if shard_size is None else shard_size
+        self.shard_size = positive_int(most, "shard_size")
+        sizes = self.dim, self.shard_size
+        self._settings = ShardSettings(kind, *sizes, self.metric, self.dtype, options)
         self._ids = IdTable()
-        # Vectors are numbered in the order of adding, and a vector's number is its id in its shard.
-        # This is the shard of each number.
+        # Shard of each vector, by its number in the order of adding. The number is its id there.
         self._homes: Array = np.empty(0, np.int32)
+        # Held by every call, so that a search never sees half of a change.
+        self._lock = threading.RLock()
         # The steps that are left of a change that was interrupted, as in `Index`.
         self._unfinished: Callable[[], None] | None = None
 
     def __len__(self) -> int:
-        self._finish()
-        return len(self._ids)
+        with self._lock:
+            self._finish()
+            return len(self._ids)
 
     def __repr__(self) -> str:
         return f"<ShardedIndex of {len(self)} x {self.dim} in {self.shards} shards, {self.kind}>"
-
-    def __enter__(self) -> ShardedIndex:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def __contains__(self, one: object) -> bool:
-        self._finish()
-        return one in self._ids
+        with self._lock:
+            self._finish()
+            return one in self._ids
 
     @property
     def shards(self) -> int:
@@ -128,17 +135,14 @@ class ShardedIndex:
     ) -> None:
         """Add vectors to the last shard, and to new shards when that one is full.
 
-        If the time runs out or Ctrl-C interrupts the call, the first of the vectors may have been
-        added, and the others are not: ``len(index)`` tells how many.
+        If the call ends early, the first of the vectors may have been added: ``len(index)`` tells.
 
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
-            be below 2**55 in magnitude.
+            Vectors to add, as in `FlatIndex.add`.
         ids : array_like of int or of str, shape (n,), optional
-            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
-            them consecutive integers: from 0, or from one more than the greatest id ever added.
+            Ids of the vectors, as in `FlatIndex.add`.
         timeout : float, optional
             Seconds that the call may take. None means without limit.
 
@@ -149,23 +153,26 @@ class ShardedIndex:
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
-        self._finish()
-        names = self._ids.new(ids, len(rows))
         until = deadline(self._shards.first_runtime, timeout)
-        at = 0
-        while at < len(rows):
-            shard = self._shards[-1]
-            room = self.shard_size - len(shard)
-            if room <= 0:
-                shard = self._shards.begin()
-                room = self.shard_size
-            some = slice(at, at + room)
-            self._fill(shard, rows[some], names[some], until)
-            at += room
+        with held(self._lock, until):
+            self._finish()
+            names = self._ids.new(ids, len(rows))
+            at = 0
+            while at < len(rows):
+                if len(self._shards[-1]) >= self.shard_size:
+                    self._shards.begin()
+                some = slice(at, at + self.shard_size - len(self._shards[-1]))
+                self._fill(rows[some], names[some], until)
+                at = some.stop
 
     def search(
-        self, queries: ArrayLike, k: int, *, timeout: float | None = None, **options: Any
-    ) -> tuple[Array, Array]:
+        self,
+        queries: ArrayLike,
+        k: int,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Find the k vectors that score highest with each query, in all shards.
 
         Parameters
@@ -175,7 +182,7 @@ class ShardedIndex:
         k : int
             Number of vectors to find for each query.
         timeout : float, optional
-            Seconds that the call may take, for all shards together. None means without limit.
+            Most seconds for all shards together. None means without limit.
         options : keyword arguments
             Other arguments of the ``search`` of the shards' class. ``filter`` must be a set of ids:
             a mask by position is not taken.
@@ -193,13 +200,14 @@ class ShardedIndex:
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         count, until = checked_k(k), deadline(self._shards.first_runtime, timeout)
-        self._finish()
-        if options.get("filter") is not None:
-            options["filter"] = set(self._ids.known(options["filter"]))
-        scores, numbers = self._shards.search(queries, count, until, options)
-        return scores, self._ids.at(numbers)
+        with held(self._lock, until):
+            self._finish()
+            if options.get("filter") is not None:
+                options["filter"] = set(self._ids.known(options["filter"]))
+            scores, numbers = self._shards.search(queries, count, until, options)
+            return scores, self._ids.at(numbers)
 
-    def remove(self, ids: ArrayLike) -> None:
+    def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
         """Remove vectors.
 
         The last shard uses their room again. Shards before it stay smaller than they were.
@@ -215,25 +223,25 @@ class ShardedIndex:
             If an id is not in the index. Nothing is removed then.
         ShapeError, DTypeError, ClosedError
         """
-        self._finish()
-        numbers = self._ids.find(ids)
-        homes, names = self._homes[numbers], self._ids.at(numbers)
+        with self._lock:
+            self._finish()
+            numbers = self._ids.find(ids)
+            homes, names = self._homes[numbers], self._ids.at(numbers)
 
-        def remove() -> None:
-            for home in np.unique(homes):
-                shard, some = self._shards[home], homes == home
-                shard.remove([n for n in numbers[some].tolist() if n in shard])
-                self._ids.free(numbers[some], names[some])
-            self._homes[numbers] = GONE
+            def remove() -> None:
+                for home in np.unique(homes):
+                    shard, some = self._shards[home], homes == home
+                    shard.remove([n for n in numbers[some].tolist() if n in shard])
+                    self._ids.free(numbers[some], names[some])
+                self._homes[numbers] = GONE
 
-        self._unfinished = remove
-        self._finish()
+            self._unfinished = remove
+            self._finish()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, and each shard to a file beside it.
 
-        The files of the shards get new names each time. The old ones are removed only after the
-        index's own file was replaced, so ``load`` finds a whole index whenever the process ends.
+        The shards' files get new names each time: ``load`` finds a whole index at any moment.
 
         Parameters
         ----------
@@ -244,11 +252,9 @@ class ShardedIndex:
         ------
         OSError, ClosedError
         """
-        self._finish()
-        settings = ShardSettings(
-            self.kind, self.dim, self.shard_size, self.metric, self.dtype, self.options
-        )
-        save_shards(Path(path), settings, self._shards, self._homes, self._ids)
+        with self._lock:
+            self._finish()
+            save_shards(Path(path), self._settings, self._shards, self._homes, self._ids)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:
@@ -259,8 +265,7 @@ class ShardedIndex:
         path : str or os.PathLike
             Path of the index's own file, as given to `save`.
         threads : int, optional
-            Number of threads of each shard's runtime. None means one thread for each CPU that this
-            process may use.
+            Number of threads of each shard's runtime. None means the number of CPUs.
 
         Returns
         -------
@@ -269,24 +274,27 @@ class ShardedIndex:
         Raises
         ------
         CorruptFileError
-            If a byte of one of the files was changed, the file of a shard is missing, or the files
-            hold something else.
+            If one of the files is changed or missing, or holds something else.
         OSError, OutOfMemoryError
         """
-        file = ShardFile(path, tuple(CLASSES))
-        size = file.shard_size
-        try:
-            index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
-        except (ShapeError, DTypeError, TypeError) as error:
-            file.refuse(str(error))
-        try:
-            for number, shard_path in enumerate(file.shard_paths()):
-                index._shards.load(number, shard_path)
-            index._homes, index._ids = file.homes(index._shards)
-        except BaseException:
-            index.close()
-            raise
-        return index
+
+        def read(file: ShardFile) -> ShardedIndex:
+            """Return the index that a file describes."""
+            size = file.shard_size
+            try:
+                index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)
+            except (ShapeError, DTypeError, TypeError) as error:
+                file.refuse(str(error))
+            try:
+                for number, shard_path in enumerate(file.shard_paths()):
+                    index._shards.load(number, shard_path)
+                index._homes, index._ids = file.homes(index._shards)
+            except BaseException:
+                index.close()
+                raise
+            return index
+
+        return read_shards(path, tuple(CLASSES), read)
 
     def _finish(self) -> None:
         """Do the steps that are left of a change that was interrupted."""
@@ -294,8 +302,9 @@ class ShardedIndex:
             self._unfinished()
             self._unfinished = None
 
-    def _fill(self, shard: Shard, rows: Array, names: Array, until: Deadline | None) -> None:
+    def _fill(self, rows: Array, names: Array, until: Deadline | None) -> None:
         """Add vectors to the last shard, and name those that it holds afterwards."""
+        shard = self._shards[-1]
         before, homes = len(shard), self._homes
         numbers = len(homes) + np.arange(len(rows))
 

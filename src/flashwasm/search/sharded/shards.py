@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -12,18 +12,48 @@ from flashwasm.search.flat.flat_index import FlatIndex
 from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.deadline import Deadline
+    from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
 
 Shard: TypeAlias = "FlatIndex | HNSWIndex"
 
-CLASSES: dict[str, type[Shard]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
+# Bytes that the vectors of a shard may take of the 4 GiB of its linear memory. The rest is left for
+# queries and results.
+_SHARD_BYTES = 3 << 30
+
+IndexKind: TypeAlias = Literal["flat", "hnsw"]
+CLASSES: dict[IndexKind, type[Shard]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
+
+
+class IndexOptions(TypedDict, total=False):
+    """Options of an index of either class; the last three are those of `HNSWIndex` only."""
+
+    metric: Metric
+    dtype: IndexDType
+    m: int
+    ef_construction: int
+    seed: int
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of a search: the first is that of `FlatIndex`, the others are of `HNSWIndex`."""
+
+    filter: set[int] | set[str] | None
+    ef: int
+    exact: bool | None
+
+
+def most_vectors(dim: int, options: Mapping[str, Any]) -> int:
+    """Return the number of vectors of length ``dim`` that fit into a shard of some options."""
+    return _SHARD_BYTES // (6 * dim + 12 * int(options.get("m", 16)) + 64)
 
 
 class Shards:
@@ -37,11 +67,13 @@ class Shards:
         Length of a vector.
     threads : int or None
         Number of threads of each shard's runtime.
-    options : dict
+    options : mapping
         Other keyword arguments of the shards' class.
     """
 
-    def __init__(self, kind: str, dim: int, threads: int | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, kind: IndexKind, dim: int, threads: int | None, options: Mapping[str, Any]
+    ) -> None:
         self._class, self._threads = CLASSES[kind], threads
         self._make = partial(self._class, dim, **options)
         self._runtimes: list[Runtime] = []
@@ -86,7 +118,7 @@ class Shards:
             runtime.close()
 
     def search(
-        self, queries: ArrayLike, k: int, until: Deadline | None, options: dict[str, Any]
+        self, queries: ArrayLike, k: int, until: Deadline | None, options: Mapping[str, Any]
     ) -> tuple[Array, Array]:
         """Search all shards, one after another, and return the k best results of each query.
 

@@ -2,22 +2,22 @@
 
 With ``--fw-known DB``, pytest's summary names the known defect that each failure belongs to. With
 ``--fw-diff REV|FILE``, the tests that a change may reach run first. ``--fw-select safe`` then runs
-only these, and ``--fw-select N|TIME`` only as many tests as fit. An error in the plugin becomes a
-line of the summary and never fails the run.
+only these, and ``--fw-select N|TIME`` only as many tests as fit. ``--fw-record DB`` records which
+lines each test runs. An error in the plugin becomes a line of the summary and never fails the run.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from flashwasm.pytest_plugin.summary import Summary
     from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.unified_diff import ChangedFile
 
 __all__ = ["Plugin"]
 
@@ -29,6 +29,8 @@ _CACHE_KEY = "flashwasm/seconds"
 _SAFE = "safe"
 # Seconds assumed for a test whose time is not known.
 _UNKNOWN_SECONDS = 0.1
+# The recording that ``--fw-record`` began, in pytest's configuration.
+_RECORDING = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,20 +57,49 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DB",
         help="With --fw-diff, a coverage.py database with test contexts, made before the change.",
     )
+    group.addoption(
+        "--fw-record",
+        metavar="DB",
+        help="Record which lines each test runs in a coverage.py database, for --fw-coverage.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin to record before any file of the project is imported, if --fw-record asks for it."""
+    _begin_recording(early_config, early_config.known_args_namespace.fw_record)
+
+
+def _begin_recording(config: pytest.Config, database: str | None) -> None:
+    """Begin to record, unless the session does already or records nothing."""
+    if database and _RECORDING not in config.stash:
+        from flashwasm.pytest_plugin.recording import Recording
+
+        config.stash[_RECORDING] = Recording(config, database)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the plugin for the session if one of its options was given."""
     known, diff = config.getoption("--fw-known"), config.getoption("--fw-diff")
     select = config.getoption("--fw-select")
-    if select and not diff:
+    if select and diff is None:
         raise pytest.UsageError("--fw-select needs --fw-diff, which says what to select for")
     coverage = config.getoption("--fw-coverage")
-    if coverage and not diff:
+    if coverage and diff is None:
         raise pytest.UsageError("--fw-coverage needs --fw-diff, which says what to select for")
-    if known or diff:
-        plugin = Plugin(config, known, diff, _budget(select) if select else None, coverage)
+    # pytest reads the files conftest.py first if one of them loads this plugin.
+    _begin_recording(config, config.getoption("--fw-record"))
+    if known or diff is not None or _RECORDING in config.stash:
+        from flashwasm.pytest_plugin.summary import Summary
+
+        summary = Summary(config)
+        budget = _budget(select) if select else None
+        change = None if diff is None else _change(config, diff)
+        plugin = Plugin(config, summary, known, change, budget, coverage)
         config.pluginmanager.register(plugin, "flashwasm-session")
+        config.pluginmanager.register(summary, "flashwasm-summary")
+        if _RECORDING in config.stash:
+            config.stash[_RECORDING].join(summary)
 
 
 def _budget(select: str) -> float | int | str:
@@ -84,6 +115,23 @@ def _budget(select: str) -> float | int | str:
         raise pytest.UsageError(f"--fw-select: {error}") from error
 
 
+def _change(config: pytest.Config, diff: str) -> Path | list[ChangedFile]:
+    """Return the path of a diff, or the changes since a git revision, which has to exist."""
+    from flashwasm.errors import FlashWasmError
+    from flashwasm.qe.changes.git_changes import GitRepository
+
+    folder = config.invocation_params.dir
+    if (folder / diff).is_file():
+        return folder / diff
+    given = (config.getoption(option) for option in ("--fw-coverage", "--fw-record", "--fw-known"))
+    own = tuple(folder / path for path in given if path)
+    try:
+        return GitRepository(config.rootpath).changes_since(diff, without=own)
+    except FlashWasmError as error:
+        reason = " ".join(str(error).split())
+        raise pytest.UsageError(f"--fw-diff: {diff!r} is no file, and {reason}") from error
+
+
 class Plugin:
     """The hooks of one session.
 
@@ -91,10 +139,12 @@ class Plugin:
     ----------
     config : pytest.Config
         Configuration of the session.
+    summary : Summary
+        Lines of the plugin in pytest's summary.
     known : str or None
         Path of a library of known defects. None matches no failure.
-    diff : str or None
-        Path of a diff, or a git revision. None leaves the order of the tests as it is.
+    change : pathlib.Path, list of ChangedFile or None
+        Path of a diff, or changed files. None leaves the order of the tests as it is.
     budget : int, float, str or None
         Largest number of tests to run if it is an int, or of seconds if it is a float. "safe" runs
         the tests that the change may reach. None runs all tests.
@@ -105,71 +155,50 @@ class Plugin:
     def __init__(
         self,
         config: pytest.Config,
+        summary: Summary,
         known: str | None,
-        diff: str | None,
+        change: Path | list[ChangedFile] | None,
         budget: float | str | None,
         coverage: str | None = None,
     ) -> None:
         self._config = config
         self._known = known
-        self._diff = diff
+        self._change = change
         self._budget = budget
         self._coverage = coverage
-        self._lines: list[str] = []
+        self._lines = summary.lines
+        self._guarded = summary.guarded
         self._seconds: dict[str, float] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the tests in the order of their relevance, and leave out those that do not fit."""
-        if self._diff is not None:
+        if self._change is not None:
             self._guarded("order the tests", lambda: self._order(items))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up the seconds that each test takes, for later selections by time."""
-        if self._diff is not None:
+        if self._change is not None:
             seconds = self._seconds.get(report.nodeid, 0.0)
             self._seconds[report.nodeid] = seconds + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Send the lines to the controller from a worker of xdist; elsewhere, keep the times."""
-        output = getattr(self._config, "workeroutput", None)
-        if output is not None:
-            output["flashwasm"] = self._lines
-        elif self._seconds:
+        """Keep the times of the tests, in the process that has them all."""
+        if self._seconds and not hasattr(self._config, "workeroutput"):
             self._guarded("keep the times", self._keep_times)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take over the lines of a worker; all workers have the same, so each is taken once."""
-        for line in getattr(node, "workeroutput", {}).get("flashwasm", []):
-            if line not in self._lines:
-                self._lines.append(line)
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the tests left out, the known defects, and the errors of this plugin."""
+        """Name the known defects behind the failures."""
         if self._known is not None:
             self._guarded("match the failures", lambda: self._match(terminalreporter.stats))
-        if self._lines:
-            terminalreporter.section("flashwasm")
-            for line in self._lines:
-                terminalreporter.line(line)
-
-    def _guarded(self, what: str, work: Callable[[], None]) -> None:
-        """Do some work; turn an error into a line of the summary."""
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - no error of this plugin may fail the run.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            self._lines.append(f"could not {what}: {reason}")
 
     def _order(self, items: list[pytest.Item]) -> None:
         """Order the session's tests in place by their relevance to the change."""
         from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
-        from flashwasm.qe.changes.unified_diff import read_diff
         from flashwasm.qe.coverage.coverage_index import CoverageIndex
         from flashwasm.qe.similarity.suite_index import SuiteIndex
 
-        changes = read_diff(self._diff_text())
+        changes = self._changes()
         if not items or not changes:
             self._lines.append("the diff changes nothing: the order is pytest's")
             return
@@ -207,25 +236,13 @@ class Plugin:
         if missed:
             self._lines.append(f"the change may reach the first {missed} of them")
 
-    def _diff_text(self) -> str:
-        """Return the text of the diff: the file's, or what git says of the revision."""
-        path = self._config.invocation_params.dir / str(self._diff)
-        if path.is_file():
-            return path.read_text("utf-8", "replace")
-        # git must take the argument for a revision: --end-of-options before it says that it is not
-        # an option, and the two dashes after it say that it is not a path.
-        command = ["git", "diff", "--no-color", "--no-ext-diff", "--end-of-options"]
-        done = subprocess.run(  # noqa: S603 - fixed arguments and a revision, see above.
-            [*command, str(self._diff), "--"],
-            cwd=self._config.rootpath,
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        if done.returncode:
-            reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-            raise ValueError(f"{self._diff} is not a file, and git says: {reason}")
-        return done.stdout.decode("utf-8", "replace")
+    def _changes(self) -> list[ChangedFile]:
+        """Return the changed files; those of a diff are read now."""
+        from flashwasm.qe.changes.unified_diff import read_diff
+
+        if isinstance(self._change, Path):
+            return read_diff(self._change.read_text("utf-8", "replace"))
+        return self._change or []
 
     def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:
         """Return the first tests that fit into the budget."""
@@ -256,11 +273,13 @@ class Plugin:
         library = FailureLibrary(str(self._known))
         new = 0
         for report in failed:
-            found = library.match(report.longreprtext)
+            found = library.match(report.longreprtext, test=report.nodeid)
             new += found.status == "new"
             if found.status != "new":
                 note = f" [{found.note}]" if found.note else ""
-                self._lines.append(f"{found.status}: {report.nodeid} is {found.defect}{note}")
+                names = " or ".join([str(found.defect), *found.others])
+                verb = "may be" if found.status == "perhaps" else "is"
+                self._lines.append(f"{found.status}: {report.nodeid} {verb} {names}{note}")
                 self._lines.append(f"    {found.evidence}")
         if new:
             self._lines.append(f"new: {new} of {len(failed)} failures are of no known defect")

@@ -1,0 +1,185 @@
+"""Findings of `bench.quality.faults`: what each selection left out, as tables and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
+
+from bench.quality.mutations import KINDS, Mutation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flashwasm.benchmarks.report import Rows
+
+__all__ = ["EXPLAINED", "Choice", "MutationResult", "ProjectFaults"]
+
+_HEADINGS = ("what", "left out", "selected", "seconds", "first failing")
+EXPLAINED = (
+    "left out: mutations with a failing test that was not selected; selected: mean and median "
+    "share of the cases; seconds: of the selected tests, and of the choice (of the whole run for "
+    "pytest-testmon), means; first failing: median place, and share in the first ten"
+)
+# Places of the first failing test that count as early, and the least share of mutations with one.
+_EARLY, _EARLY_SHARE = 10, 0.8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Result of one selection for one mutation.
+
+    Parameters
+    ----------
+    left_out : list of str
+        Node ids of failing cases, and paths of files with errors, that were not selected.
+    place : int or None
+        Place of the first failing test among the selected ones, from 1; None if there is none.
+    share : float
+        Share of the suite's cases that was selected, in [0, 1].
+    seconds : float
+        Seconds that the selected cases took before the mutation.
+    choosing : float
+        Seconds that the choice took. Those of pytest-testmon are of its whole run.
+    """
+
+    left_out: list[str]
+    place: int | None
+    share: float
+    seconds: float
+    choosing: float
+
+
+@dataclass(frozen=True)
+class MutationResult:
+    """One mutation, and what the whole suite and each selection say of it.
+
+    Parameters
+    ----------
+    mutation : Mutation
+        The mutation.
+    diff : str
+        The mutation as a unified diff.
+    failing : list of str
+        Node ids of the cases that fail, and paths of the files that cannot be collected.
+    broken : bool
+        True if pytest itself ended with an error, such as that of a conftest.py.
+    killed : bool
+        True if anything fails.
+    stopped : bool
+        True if the suite took too long and was stopped, so that later failures are not known.
+    seconds : float
+        Duration of the whole suite.
+    choices : dict of str to Choice
+        Selections, by their names.
+    """
+
+    mutation: Mutation
+    diff: str
+    failing: list[str]
+    broken: bool
+    killed: bool
+    stopped: bool
+    seconds: float
+    choices: dict[str, Choice]
+
+    @property
+    def where(self) -> str:
+        """The mutation in a line."""
+        edit = self.mutation
+        return f"{edit.kind}, {edit.path}:{edit.line}: {edit.after.strip() or 'removed'}"
+
+
+@dataclass(frozen=True)
+class ProjectFaults:
+    """All mutations of a project.
+
+    Parameters
+    ----------
+    name : str
+        Name of the project's folder.
+    cases : int
+        Number of cases of its suite that pass.
+    wanted : int
+        Number of mutations that were asked for, as far as there are so many.
+    results : list of MutationResult
+        Mutations that were made before the deadline.
+    """
+
+    name: str
+    cases: int
+    wanted: int
+    results: list[MutationResult]
+
+    @property
+    def killed(self) -> list[MutationResult]:
+        """The mutations that break a test."""
+        return [result for result in self.results if result.killed]
+
+    def section(self) -> tuple[str, tuple[str, ...], Rows]:
+        """Return title, headings and rows of the table."""
+        seconds = mean([result.seconds for result in self.results] or [0.0])
+        title = (
+            f"{self.name}: {len(self.results)} mutations, {len(self.killed)} killed; "
+            f"{self.cases} cases in {seconds:.1f} s"
+        )
+        rows = [self._row(name) for name in (self.results[0].choices if self.results else ())]
+        return title, _HEADINGS, rows
+
+    def _row(self, name: str) -> tuple[str, ...]:
+        """Return the cells of one selection, in the order of the headings."""
+        choices = [result.choices[name] for result in self.results]
+        killing = [result.choices[name] for result in self.killed]
+        places = [choice.place for choice in killing if choice.place is not None]
+        shares = [choice.share for choice in choices]
+        seconds = (mean(c.seconds for c in choices), mean(c.choosing for c in choices))
+        return (
+            name,
+            str(sum(bool(choice.left_out) for choice in killing)),
+            f"{mean(shares):.0%} / {median(shares):.0%}",
+            f"{seconds[0]:.2f} + {seconds[1]:.2f}",
+            f"{median(places):g} / {self.early(name):.2f}" if places else "",
+        )
+
+    def early(self, name: str) -> float:
+        """Return the share of the killed mutations whose first failing test comes early."""
+        places = [result.choices[name].place for result in self.killed]
+        return sum(p is not None and p <= _EARLY for p in places) / max(len(places), 1)
+
+    def notes(self) -> Iterator[str]:
+        """Yield a line for each target with its figure, and for what the table does not hold."""
+        if not self.killed:
+            yield f"{self.name}: no mutation was killed, so no target was measured"
+            return
+        for name in ("with coverage", "without"):
+            missed = sum(bool(result.choices[name].left_out) for result in self.killed)
+            yield f"{_verdict(missed == 0)}: {self.name}, {name}: {missed} left out, target 0"
+        early = self.early("without")
+        yield (
+            f"{_verdict(early >= _EARLY_SHARE)}: {self.name}, without: first failing test in the "
+            f"first {_EARLY} for {early:.2f}, target {_EARLY_SHARE:.2f}"
+        )
+        if len(self.results) < self.wanted:
+            yield f"{self.name}: the time was over after {len(self.results)} of {self.wanted}"
+        if stopped := sum(result.stopped for result in self.results):
+            yield f"{self.name}: {stopped} runs took too long and were stopped"
+        made = Counter(result.mutation.kind for result in self.results)
+        dead = Counter(result.mutation.kind for result in self.killed)
+        kinds = ", ".join(f"{kind} {dead[kind]} of {made[kind]}" for kind in KINDS if made[kind])
+        yield f"{self.name}, killed by kind: {kinds}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "project": self.name,
+            "cases": self.cases,
+            "wanted": self.wanted,
+            "notes": list(self.notes()),
+            "mutations": [asdict(result) for result in self.results],
+        }
+
+
+def _verdict(met: bool) -> str:  # noqa: FBT001 - its only argument is what it judges.
+    """Return the word for a target that was met or missed."""
+    return "met" if met else "MISSED"

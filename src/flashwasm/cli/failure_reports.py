@@ -1,0 +1,62 @@
+"""Reports of failures as arguments of a command, and stdin as one of them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flashwasm.cli.input import read_stdin
+from flashwasm.cli.output import note
+from flashwasm.qe.defects.failure_files import FailureFile, read_failure_file
+
+__all__ = ["beside_failures", "failure_files_argument", "read_reports"]
+
+failure_files_argument = click.argument(
+    "files",
+    metavar="TRACEBACK|REPORT|-...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+)
+
+
+def read_reports(files: tuple[Path, ...]) -> FailureFile:
+    """Read all files in their order, and name on stderr flaky tests and what could not be read."""
+    each = [_read_one(file) for file in files]
+    named = [f"{path}: {line}" for path, one in zip(files, each, strict=True) for line in one.notes]
+    counts = [one.counted for one in each if one.counted is not None]
+    whole = FailureFile(
+        failures=[failure for one in each for failure in one.failures],
+        flaky=[test for one in each for test in one.flaky],
+        counted=sum(counts) if counts else None,
+        notes=named,
+    )
+    for line in whole.notes:
+        note(line)
+    if whole.flaky:
+        note(f"{len(whole.flaky)} flaky, passed at a later attempt: {', '.join(whole.flaky)}")
+    return whole
+
+
+def beside_failures(read: FailureFile) -> dict[str, Any]:
+    """Return what the files say beside failures, for JSON."""
+    return {
+        "flaky": len(read.flaky),
+        "flaky_tests": read.flaky,
+        "counted": read.counted,
+        "notes": read.notes,
+    }
+
+
+def _read_one(file: Path) -> FailureFile:
+    """Read the failures of a file, or of stdin for "-"."""
+    if str(file) != "-":
+        return read_failure_file(file)
+    with tempfile.TemporaryDirectory() as folder:
+        # A report is read more than once from its start, which stdin does not allow.
+        kept = Path(folder, "stdin")
+        kept.write_bytes(read_stdin())
+        return read_failure_file(kept)

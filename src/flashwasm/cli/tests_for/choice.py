@@ -1,0 +1,139 @@
+"""The tests that were chosen for a change, and what is said about those left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.case_counts import CaseCounts
+    from flashwasm.qe.changes.safe_selection import SafeSelection
+    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.similarity.explanation import Explanation
+    from flashwasm.qe.suites.source_files import Skipped
+
+__all__ = ["Choice", "Note"]
+
+# Number of tests, or of lines, that a note names. The rest are counted.
+_NAMED_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark about a choice.
+
+    Parameters
+    ----------
+    text : str
+        The remark.
+    risk : bool, default False
+        True if a test that the change breaks may have been left out, or cannot run.
+    """
+
+    text: str
+    risk: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tests that were chosen for a change.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        pytest's rootdir.
+    selection : SafeSelection
+        All tests of the suite, parted by whether the change may reach them.
+    chosen : sequence of SelectedTest
+        Tests to run, in their order.
+    files : sequence of pathlib.Path
+        Test files that cannot be read, and run whole.
+    explanations : sequence of Explanation or None
+        For each chosen test, what it shares with the change, or None.
+    missing : sequence of str
+        Packages or models whose lack made the choice worse.
+    skipped : sequence of Skipped
+        Files that could not be read.
+    coverage : pathlib.Path or None
+        Coverage database that was used.
+    counts : CaseCounts or None
+        Numbers of cases, if a budget counts them.
+    """
+
+    root: Path
+    selection: SafeSelection
+    chosen: Sequence[SelectedTest]
+    files: Sequence[Path]
+    explanations: Sequence[Explanation | None]
+    missing: Sequence[str]
+    skipped: Sequence[Skipped]
+    coverage: Path | None
+    counts: CaseCounts | None
+
+    @property
+    def nodeids(self) -> list[str]:
+        """Node ids of the chosen tests, in their order, without parameters."""
+        return [name for one in self.chosen for name in (one.test.nodeid, *one.test.also)]
+
+    @property
+    def left_out(self) -> int:
+        """Number of tests that were not chosen."""
+        return len(self.selection.sure) + len(self.selection.rest) - len(self.chosen)
+
+    @cached_property
+    def missed(self) -> list[str]:
+        """Node ids of the tests that the change may reach and that were not chosen."""
+        ids = {selected.test.nodeid for selected in self.chosen}
+        return [s.test.nodeid for s in self.selection.sure if s.test.nodeid not in ids]
+
+    @property
+    def reason_left_out(self) -> str:
+        """Reason why the tests were left out that the change does not reach."""
+        if not self.selection.sure:
+            return "they resemble the change less; no test is known to reach it"
+        return "no changed line is known to reach the others"
+
+    @property
+    def unknown_cases(self) -> list[str]:
+        """Node ids of the chosen tests that a budget counts as one, as their cases are unknown."""
+        guessed = set() if self.counts is None else set(self.counts.guessed)
+        return [nodeid for nodeid in self.nodeids if nodeid in guessed]
+
+    def notes(self) -> list[Note]:
+        """Return what was left out and why, and which changed lines no test covers."""
+        selection = self.selection
+        notes = []
+        if (everything := selection.everything) is not None:
+            text = f"any test may depend on {everything}, so the change may reach every test"
+            notes.append(Note(text))
+        for path, lines in selection.uncovered.items():
+            notes.append(Note(f"no test covers {path}: {_some(map(str, lines))}"))
+        for path in selection.unmeasured:
+            text = f"the coverage database has no lines of {path}, or not of it alone"
+            notes.append(Note(text))
+        notes += [
+            Note(f"changed, but not readable: {one.path}: {one.reason}", risk=True)
+            for one in selection.unread
+        ]
+        if unknown := self.unknown_cases:
+            text = (
+                f"parametrised, and counted as one, as their cases are not known: {_some(unknown)}"
+            )
+            notes.append(Note(text))
+        if missed := self.missed:
+            text = f"{len(missed)} tests that the change may reach are left out: {_some(missed)}"
+            notes.append(Note(text, risk=True))
+        if (others := self.left_out - len(self.missed)) > 0:
+            notes.append(Note(f"{others} other tests are left out: {self.reason_left_out}"))
+        notes.append(Note(f"{len(self.chosen)} tests chosen, {self.left_out} left out"))
+        return notes
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first few of some names, and the number of the others."""
+    listed = list(names)
+    more = len(listed) - _NAMED_AT_MOST
+    return ", ".join(listed[:_NAMED_AT_MOST]) + (f", and {more} more" if more > 0 else "")

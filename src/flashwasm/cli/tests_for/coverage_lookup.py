@@ -1,0 +1,171 @@
+"""The coverage database that a command uses: the given one, or the one that coverage.py left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flashwasm.cli.options import FILE
+from flashwasm.cli.output import note
+from flashwasm.errors import CapabilityError, FlashWasmError
+from flashwasm.optional_packages import optional_module
+from flashwasm.qe.changes.git_changes import GitRepository
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+
+if TYPE_CHECKING:
+    from flashwasm.cli.tests_for.change_options import ChangeSource
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+
+__all__ = ["CoverageLookup", "coverage_options"]
+
+# Files with settings of coverage.py, in its order.
+_SETTINGS = (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml")
+_DEFAULT = ".coverage"
+
+
+class CoverageLookup:
+    """The choice of a coverage database.
+
+    Parameters
+    ----------
+    given : pathlib.Path or None
+        Path of ``--coverage``.
+    off : bool
+        True for ``--no-coverage``.
+    """
+
+    def __init__(self, given: Path | None, *, off: bool) -> None:
+        self.given = given
+        self._off = off
+
+    def path(self, root: Path) -> Path | None:
+        """Return the given path, or where coverage.py leaves its database; None if it is off."""
+        if self.given is not None or self._off:
+            return self.given
+        return root / _configured(root)
+
+    def load(
+        self, root: Path, change: ChangeSource, changes: Sequence[ChangedFile]
+    ) -> tuple[Path, CoverageIndex] | None:
+        """Return the path and the content of the database to use, and say on stderr which it is.
+
+        A database that the user named is used, or an error says why it cannot be read. One that was
+        only found is left out if it holds no tests or is older than a source: its lines may be
+        others than those of the sources today.
+
+        Parameters
+        ----------
+        root : pathlib.Path
+            pytest's rootdir.
+        change : ChangeSource
+            Options that name the change.
+        changes : sequence of ChangedFile
+            Changed files.
+        """
+        path = self.path(root)
+        if path is None:
+            return None
+        if self.given is not None:
+            coverage = CoverageIndex.load(path)
+            if stale := _newer_sources(path, coverage, root, change, changes):
+                note(f"{path} is older than {stale}: its lines may be others than those of today")
+            return path, coverage
+        if not path.is_file():
+            note(
+                f"no coverage database at {path}, so imports decide (pytest --fw-record makes one)"
+            )
+            return None
+        try:
+            coverage = CoverageIndex.load(path)
+        except FlashWasmError as error:
+            note(f"imports decide, as the coverage database cannot be used: {error}")
+            return None
+        if stale := _newer_sources(path, coverage, root, change, changes):
+            note(
+                f"imports decide, as {path} is older than {stale}; record it again, or name it "
+                "with --coverage to use it as it is"
+            )
+            return None
+        note(f"using the coverage database {path} (--no-coverage switches that off)")
+        return path, coverage
+
+
+def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--coverage`` and ``--no-coverage``, and pass both on as ``lookup``."""
+
+    @click.option(
+        "--coverage",
+        "database",
+        metavar="DB",
+        type=FILE,
+        help="A coverage.py database with test contexts, made before the change.  "
+        "[default: where coverage.py leaves it, if it is not older than the sources]",
+    )
+    @click.option("--no-coverage", is_flag=True, help="Use no coverage database; imports decide.")
+    @wraps(command)
+    def gathered(*, database: Path | None, no_coverage: bool, **given: Any) -> None:
+        """Call the command with the two options in one argument."""
+        if database is not None and no_coverage:
+            raise click.UsageError("--coverage and --no-coverage exclude each other")
+        command(**given, lookup=CoverageLookup(database, off=no_coverage))
+
+    return gathered
+
+
+def _configured(root: Path) -> str:
+    """Return the path of the database by coverage.py's settings, relative to the rootdir."""
+    try:
+        coverage = optional_module("coverage")
+    except CapabilityError:
+        return _DEFAULT
+    for settings in (root / name for name in _SETTINGS):
+        if settings.is_file():
+            try:
+                measurement = coverage.Coverage(config_file=str(settings))
+                path = str(measurement.get_option("run:data_file"))
+            except coverage.CoverageException:
+                continue  # coverage.py itself says what is wrong with its settings.
+            if path != _DEFAULT:
+                return path
+    return _DEFAULT
+
+
+def _newer_sources(
+    database: Path,
+    coverage: CoverageIndex,
+    root: Path,
+    change: ChangeSource,
+    changes: Sequence[ChangedFile],
+) -> str:
+    """Return the sources that changed after the database was made and before the change, in words.
+
+    A file of the change itself is newer in any case. If the change is that since a revision, git
+    knows when such a file was changed before.
+    """
+    made = database.stat().st_mtime
+    ends = tuple(f"/{path}" for one in changes for path in (one.path, one.old_path))
+    newer = [
+        name
+        for name in coverage.files
+        if not Path(root, name).as_posix().endswith(ends) and _changed_at(root / name) > made
+    ]
+    if not newer and change.since is not None:
+        paths = [one.old_path for one in changes if one.old_path.endswith(".py")]
+        if GitRepository(root).last_commit(change.since, paths) > made:
+            return f"the last commit that changed files of the change up to {change.since}"
+    if not newer:
+        return ""
+    more = f" and {len(newer) - 1} more sources" if len(newer) > 1 else ""
+    return f"{newer[0]}{more}"
+
+
+def _changed_at(path: Path) -> float:
+    """Return when a file was changed last, in seconds since the epoch; 0 if it is not there."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,77 @@
+"""Texts for GitHub Actions: annotations in the log, outputs of the step, and its summary.
+
+The formats are GitHub's own: https://docs.github.com/en/actions/reference, "Workflow commands".
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flashwasm.cli.tests_for.choice import Choice
+
+__all__ = ["annotate", "write_status"]
+
+# Number of tests that the table of the summary has. The rest are counted.
+_ROWS = 100
+# Longest list of tests that becomes an output, in characters. GitHub takes a megabyte a job, and a
+# shell a part of that. All tests run if the list is left out.
+_LONGEST_LIST = 100_000
+
+
+def annotate(choice: Choice) -> None:
+    """Print annotations, and write the outputs and the summary of the step, if there are any."""
+    for note in choice.notes():
+        click.echo(
+            f"::{'warning' if note.risk else 'notice'} title=flashwasm::{_escaped(note.text)}"
+        )
+    tests = shlex.join([*choice.nodeids, *map(str, choice.files)])
+    _append(
+        "GITHUB_OUTPUT",
+        f"tests={tests if len(tests) <= _LONGEST_LIST else ''}\n"
+        f"count={len(choice.chosen)}\nleft_out={choice.left_out}\n",
+    )
+    _append("GITHUB_STEP_SUMMARY", _summary(choice))
+
+
+def write_status(status: int | None) -> None:
+    """Write pytest's exit status to the outputs of the step; None if it did not run."""
+    _append("GITHUB_OUTPUT", f"ran={str(status is not None).lower()}\n")
+    if status is not None:
+        _append("GITHUB_OUTPUT", f"status={status}\n")
+        _append("GITHUB_STEP_SUMMARY", f"\npytest ended with status {status}.\n")
+
+
+def _summary(choice: Choice) -> str:
+    """Return the notes and a table of the tests in Markdown."""
+    lines = ["### Tests for the change", ""]
+    lines += [f"* {_cell(note.text)}" for note in choice.notes()]
+    lines += ["", "| test | reason |", "|---|---|"]
+    for selected in choice.chosen[:_ROWS]:
+        lines.append(f"| {_cell(selected.test.nodeid)} | {_cell(selected.reason)} |")
+    if (more := len(choice.chosen) - _ROWS) > 0:
+        lines.append(f"| and {more} more | |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    """Return a text for Markdown, in which no character has a meaning."""
+    text = " ".join(text.split())
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#~" else c for c in text)
+
+
+def _escaped(text: str) -> str:
+    """Return a text for a workflow command, as GitHub's own toolkit writes it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _append(variable: str, text: str) -> None:
+    """Append a text to the file that an environment variable names, if there is one."""
+    if name := os.environ.get(variable):
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(text)

@@ -1,0 +1,86 @@
+"""The formats in which chosen tests are printed: text, node ids and JSON."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flashwasm.cli.output import echo_json, print_explanation, shared_json, skipped_json
+
+if TYPE_CHECKING:
+    from flashwasm.cli.tests_for.choice import Choice
+    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.similarity.explanation import Explanation
+
+__all__ = ["print_ids", "print_json", "print_tests"]
+
+# Names of the levels of `SelectedTest`.
+_LEVELS = ("touched", "runs changed lines", "evidence")
+
+
+def print_tests(choice: Choice) -> None:
+    """Print each test, the reason for it, and the names and lines that it shares, if given."""
+    for selected, shared in zip(choice.chosen, choice.explanations, strict=True):
+        for nodeid in (selected.test.nodeid, *selected.test.also):
+            click.echo(f"{nodeid}\t{selected.reason}")
+        if shared is not None:
+            print_explanation(selected.components, shared)
+
+
+def print_ids(choice: Choice) -> None:
+    """Print node ids, one a line, whose paths begin at the working folder."""
+    for nodeid in choice.nodeids:
+        file, separator, name = nodeid.partition("::")
+        click.echo(f"{_from_here(choice.root / file)}{separator}{name}")
+    for path in choice.files:
+        click.echo(_from_here(path))
+
+
+def _from_here(path: Path) -> str:
+    """Return a path from the working folder; the path itself if it lies on another drive."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def print_json(choice: Choice) -> None:
+    """Print the tests, and what was left out and why, as JSON."""
+    selection = choice.selection
+    found = zip(choice.chosen, choice.explanations, strict=True)
+    echo_json(
+        {
+            "tests": [_test_json(choice, selected, shared) for selected, shared in found],
+            "ran": False,
+            "exit_status": None,
+            "coverage": None if choice.coverage is None else str(choice.coverage),
+            "left_out": choice.left_out,
+            "left_out_reason": choice.reason_left_out,
+            "sure_left_out": choice.missed,
+            "everything": selection.everything,
+            "uncovered": selection.uncovered,
+            "unmeasured": selection.unmeasured,
+            "unknown_cases": choice.unknown_cases,
+            "missing": choice.missing,
+            "skipped": skipped_json(choice.skipped),
+        }
+    )
+
+
+def _test_json(
+    choice: Choice, selected: SelectedTest, shared: Explanation | None
+) -> dict[str, object]:
+    """Return a test for JSON, with the names and lines that it shares with the change, if given."""
+    return {
+        "nodeid": selected.test.nodeid,
+        "also": list(selected.test.also),
+        "level": _LEVELS[selected.level],
+        "score": round(selected.score, 6),
+        "reason": selected.reason,
+        "components": {name: round(score, 6) for name, score in selected.components.items()},
+        **({} if choice.counts is None else {"cases": choice.counts.of(selected.test)}),
+        **({} if shared is None else shared_json(shared)),
+    }

@@ -1,0 +1,125 @@
+"""The cache of compiled modules: machine code that is checked by its digest before it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+import wasmtime
+
+from flashwasm.errors import CapabilityError
+from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.user_folders import cache_folder
+
+__all__ = ["cached_module", "keep_module"]
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+# Number of files that are kept. A file takes about 300 kB; one is needed for each variant, release
+# and kind of processor that shares the user's folder.
+_MOST_FILES = 24
+# Version of the files' layout: the SHA-256 of the code, then the code.
+_LAYOUT = b"1"
+
+
+def cached_module(engine: wasmtime.Engine, digest: str, settings: str) -> wasmtime.Module | None:
+    """Return a module from the cache; None if it has none that is whole and made for this host.
+
+    Parameters
+    ----------
+    engine : wasmtime.Engine
+        Engine to load the module into.
+    digest : str
+        SHA-256 of the module's WebAssembly, in hexadecimal.
+    settings : str
+        Text that is different for engines of different settings.
+    """
+    folder = _trusted_folder()
+    if folder is None:
+        return None
+    try:
+        content = (folder / _name(digest, settings)).read_bytes()
+    except OSError:
+        return None
+    code = content[_DIGEST_BYTES:]
+    # Machine code runs outside the sandbox's checks: one flipped bit could do anything.
+    if hashlib.sha256(code).digest() != content[:_DIGEST_BYTES]:
+        return None
+    try:
+        return wasmtime.Module.deserialize(engine, code)
+    except wasmtime.WasmtimeError:  # Another release of wasmtime compiled it.
+        return None
+
+
+def keep_module(module: wasmtime.Module, digest: str, settings: str) -> None:
+    """Write a compiled module to the cache. If that fails, the next process compiles it again.
+
+    Parameters
+    ----------
+    module : wasmtime.Module
+        The module.
+    digest, settings : str
+        As in `cached_module`.
+    """
+    folder = _trusted_folder()
+    if folder is None:
+        return
+    code = bytes(module.serialize())
+    try:
+        write_atomically(folder / _name(digest, settings), [hashlib.sha256(code).digest(), code])
+        files = [path for path in folder.iterdir() if path.suffix == ".code"]
+        for path in sorted(files, key=_last_written)[:-_MOST_FILES]:
+            path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _trusted_folder() -> Path | None:
+    """Return the cache's folder, which is made if need be; None if it cannot be used.
+
+    Whoever can write to the folder decides which machine code runs here, so it must be a folder
+    that only this user can write to.
+    """
+    try:
+        folder = cache_folder() / "compiled"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+    except (OSError, ValueError, CapabilityError):
+        return None
+    owned = not hasattr(os, "getuid") or state.st_uid == os.getuid()
+    if not owned or (os.name == "posix" and state.st_mode & 0o022):
+        return None
+    return folder
+
+
+def _name(digest: str, settings: str) -> str:
+    """Return the name of the file with the code of one module, for one engine and processor."""
+    key = hashlib.sha256(_LAYOUT)
+    for part in (digest, settings, platform.machine(), _processor_flags()):
+        key.update(part.encode() + b"\0")
+    return f"{key.hexdigest()[:40]}.code"
+
+
+@cache
+def _processor_flags() -> str:
+    """Return a text that lists the instructions of this processor; "" if the system has none.
+
+    Code that was compiled on an older processor runs on a newer one, but slowly.
+    """
+    try:
+        with Path("/proc/cpuinfo").open("rb") as file:
+            first = file.read(1 << 13).decode("latin-1")
+    except OSError:
+        return platform.processor()
+    lines = first.splitlines()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _last_written(path: Path) -> float:
+    """Return the time at which a file was written; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

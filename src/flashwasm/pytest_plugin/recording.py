@@ -1,0 +1,246 @@
+"""A coverage database with a context for each test, recorded while pytest runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flashwasm.errors import CapabilityError
+from flashwasm.optional_packages import optional_module
+from flashwasm.pytest_plugin.measured_sources import measured_sources
+
+if TYPE_CHECKING:
+    from coverage import Coverage
+
+    from flashwasm.pytest_plugin.summary import Summary
+
+__all__ = ["Recording"]
+
+# Environment variable through which the controller of xdist tells its workers where to write.
+_PARTS = "FLASHWASM_RECORDED_PARTS"
+# Key in a worker's output under which it names its part when that is complete.
+_PART = "flashwasm-part"
+# Exit statuses of pytest that say that no test was interrupted.
+_WHOLE_RUNS = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
+# Settings of coverage.py. Its newest way of measuring cannot tell contexts apart, so an older one
+# is asked for. The warnings say nothing here: a package of the project need not be imported.
+_SETTINGS = {
+    "run:core": "ctrace",
+    "run:disable_warnings": [
+        "already-imported",
+        "module-not-imported",
+        "module-not-measured",
+        "no-data-collected",
+    ],
+}
+
+
+class Recording:
+    """The recording of one session. It begins as soon as it is made.
+
+    Lines that run outside all tests, while pytest collects them, have the empty context. Under
+    xdist each worker writes a part, and the controller joins them.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Configuration of the session, which pytest may still be reading.
+    database : str
+        Path of the database to write.
+
+    Raises
+    ------
+    pytest.UsageError
+        If coverage.py is not installed or measures this run already, or if the database cannot be
+        written.
+    """
+
+    def __init__(self, config: pytest.Config, database: str) -> None:
+        self._config = config
+        self._name = database
+        self._target = config.invocation_params.dir / database
+        self._parts: list[Path] = []
+        self._lost = 0
+        self._warnings: list[str] = []
+        self._parts_folder = os.environ.pop(_PARTS, None)
+        if self._target.is_dir():
+            raise pytest.UsageError(f"--fw-record {database}: it is a folder; expected a file")
+        _refuse_second_measurement(config)
+        try:
+            self._folder = Path(self._parts_folder or _scratch_folder(self._target))
+        except OSError as error:
+            raise pytest.UsageError(f"--fw-record {database}: {error}") from error
+        config.add_cleanup(self._discard)
+        self._own = self._folder / f"part-{os.urandom(8).hex()}"
+        self._coverage = _new_coverage(self._own, config.rootpath)
+        with self._collected_warnings():
+            self._coverage.start()
+
+    def join(self, summary: Summary) -> None:
+        """Take part in the session, whose configuration is complete now."""
+        self._summary = summary
+        self._config.pluginmanager.register(self, "flashwasm-recording")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+        """Record the lines that set a test up."""
+        with self._context(f"{item.nodeid}|setup"):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Record the lines that a test runs."""
+        with self._context(f"{item.nodeid}|run"):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        """Record the lines that take down what a test has set up."""
+        with self._context(f"{item.nodeid}|teardown"):
+            return (yield)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        """Tell the workers of xdist, which start next, where to write their parts."""
+        os.environ[_PARTS] = str(self._folder)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over the part of a worker, if it came to its end."""
+        part = getattr(node, "workeroutput", {}).get(_PART)
+        if part is None:
+            self._lost += 1
+        else:
+            self._parts.append(Path(part))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Write the database, or this worker's part of it."""
+        os.environ.pop(_PARTS, None)
+        self._summary.guarded(
+            f"record the coverage in {self._name}", lambda: self._finish(exitstatus)
+        )
+
+    def _finish(self, exitstatus: int) -> None:
+        """Stop measuring. Write a worker's part; elsewhere join the parts and replace the file."""
+        with self._collected_warnings():
+            self._coverage.stop()
+            self._coverage.save()
+            self._coverage.get_data().close()
+        lines = self._summary.lines
+        lines += [f"coverage.py: {text}" for text in self._warnings]
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[_PART] = str(self._own)
+            return
+        if exitstatus not in _WHOLE_RUNS:
+            lines.append(f"{self._name} was not written, because the run was not completed")
+            return
+        tests = self._join_parts()
+        if not tests:
+            lines.append(f"{self._name} was not written, because no test ran")
+            return
+        self._own.replace(self._target)
+        lines.append(f"recorded the lines that each of {tests} tests runs: {self._name}")
+        if self._lost:
+            lines.append(f"tests that ran in {self._lost} workers that crashed are not in it")
+
+    def _join_parts(self) -> int:
+        """Add the parts of all workers to this process's own; return the number of tests."""
+        from coverage import CoverageData
+
+        whole = CoverageData(str(self._own))
+        whole.read()
+        for part in self._parts:
+            if part.exists():
+                data = CoverageData(str(part))
+                data.read()
+                whole.update(data)
+                data.close()
+        contexts = whole.measured_contexts()
+        whole.close()
+        return len({context.rpartition("|")[0] for context in contexts if context})
+
+    def _discard(self) -> None:
+        """Stop measuring if an error ended the session early, and remove the temporary files."""
+        os.environ.pop(_PARTS, None)
+        with suppress(Exception), self._collected_warnings():
+            self._coverage.stop()
+        if self._parts_folder is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextmanager
+    def _context(self, name: str) -> Iterator[None]:
+        """Give what runs meanwhile a context of its own."""
+        self._coverage.switch_context(name)
+        try:
+            yield
+        finally:
+            self._coverage.switch_context("")
+
+    @contextmanager
+    def _collected_warnings(self) -> Iterator[None]:
+        """Keep coverage.py's warnings, which become lines of the summary, and fail no run."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        self._warnings += [str(warning.message) for warning in caught]
+
+
+def _refuse_second_measurement(config: pytest.Config) -> None:
+    """Raise a usage error if coverage.py is missing, or measures this run for somebody else."""
+    try:
+        coverage = optional_module("coverage", "coverage.py")
+    except CapabilityError as error:
+        raise pytest.UsageError(f"--fw-record: {error}") from error
+    given = config.known_args_namespace
+    if getattr(given, "cov_source", None) and not getattr(given, "no_cov", False):
+        raise pytest.UsageError(
+            "--fw-record measures coverage itself, as --cov of pytest-cov does; give one of them "
+            "(--no-cov switches pytest-cov off)"
+        )
+    if coverage.Coverage.current() is not None:
+        raise pytest.UsageError(
+            "--fw-record measures coverage itself; run pytest without `coverage run`"
+        )
+
+
+def _new_coverage(file: Path, rootdir: Path) -> Coverage:
+    """Return coverage.py's measurement of a project, whose own settings of coverage do not count.
+
+    They may leave out files, or add a context to each test's. Only the kind of threads counts.
+    """
+    from coverage import Coverage
+    from coverage.exceptions import CoverageException
+
+    folders, packages = measured_sources(rootdir)
+    coverage = Coverage(str(file), config_file=False, source=folders, source_pkgs=packages)
+    for name, value in _SETTINGS.items():
+        # Earlier releases of coverage.py have neither this option nor its newest default.
+        with suppress(CoverageException):
+            coverage.set_option(name, value)
+    with suppress(CoverageException):
+        kinds = Coverage(data_file=None).get_option("run:concurrency")
+        # Processes that multiprocessing starts would write databases of their own.
+        if isinstance(kinds, list):
+            threads = [kind for kind in kinds if kind != "multiprocessing"]
+            coverage.set_option("run:concurrency", threads or ["thread"])
+    return coverage
+
+
+def _scratch_folder(target: Path) -> Path:
+    """Return a new folder beside the database, from which a rename replaces it at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -1,0 +1,59 @@
+"""The plugin's section in pytest's summary: its lines, from all workers of pytest-xdist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+__all__ = ["Summary"]
+
+
+class Summary:
+    """The lines that the plugin adds to pytest's summary.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Configuration of the session.
+
+    Attributes
+    ----------
+    lines : list of str
+        Lines, in their order.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.lines: list[str] = []
+
+    def guarded(self, what: str, work: Callable[[], None]) -> None:
+        """Do some work; turn an error into a line of the summary."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - no error of this plugin may fail the run.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self.lines.append(f"could not {what}: {reason}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Send the lines to the controller from a worker of xdist."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["flashwasm"] = self.lines
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over the lines of a worker; all workers have the same, so each is taken once."""
+        for line in getattr(node, "workeroutput", {}).get("flashwasm", []):
+            if line not in self.lines:
+                self.lines.append(line)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the lines in a section of their own, if there are any."""
+        if self.lines:
+            terminalreporter.section("flashwasm")
+            for line in self.lines:
+                terminalreporter.line(line)

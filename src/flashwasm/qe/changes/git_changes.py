@@ -1,0 +1,163 @@
+"""The changes since a git revision, with the files that git does not track yet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.qe.changes.unified_diff import ChangedFile, read_diff
+
+__all__ = ["GitRepository"]
+
+# Options that make `git diff` print what `read_diff` reads, whatever the user's settings of git.
+# The last says that what follows is no option.
+_DIFF = (
+    "diff",
+    "--patch",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-relative",
+    "--submodule=short",
+    "--end-of-options",
+)
+# Compiled files and coverage databases, which no test depends on, although some repositories do not
+# ignore them.
+_PRODUCTS = (".pyc", ".coverage")
+# An untracked file with more bytes is no program, so its lines are not looked at.
+_MOST_BYTES = 16 << 20
+# Number of bytes at the beginning of a file in which git looks for a zero, the sign of no text.
+_HEAD = 8000
+
+
+class GitRepository:
+    """The repository that holds a path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of a file or a folder.
+
+    Raises
+    ------
+    ShapeError
+        If no repository holds the path.
+    CapabilityError
+        If git is not installed.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        Top folder of the working tree.
+    """
+
+    def __init__(self, path: Path) -> None:
+        git = shutil.which("git")
+        if git is None:
+            raise CapabilityError("git is not installed; give the change as a file")
+        self._git = git
+        self.root = (path if path.is_dir() else path.parent).absolute()
+        status, top, reason = self._run("rev-parse", "--show-toplevel")
+        if status:
+            raise ShapeError(f"{path} lies in no working tree of git: {reason}")
+        self.root = Path(os.fsdecode(top.rstrip(b"\r\n")))
+
+    def changes_since(
+        self, revision: str, *, without: tuple[Path | None, ...] = ()
+    ) -> list[ChangedFile]:
+        """Return what differs between a revision and the working tree, as ``git diff REV`` does.
+
+        Files that git neither tracks nor ignores count as added.
+
+        Parameters
+        ----------
+        revision : str
+            Commit, branch or tag. ``main...``, with three dots at the end, stands for the commit
+            at which the present branch left ``main``. ``a..b`` compares two commits.
+        without : tuple of pathlib.Path or None
+            Untracked files that are no part of the change.
+
+        Raises
+        ------
+        ShapeError
+            If git does not know the revision.
+        """
+        since = revision
+        if revision.endswith("..."):
+            found = self._checked(revision, "merge-base", "--end-of-options", revision[:-3], "HEAD")
+            since = os.fsdecode(found.strip())
+        # The two dashes say that the revision is no path.
+        text = self._checked(revision, *_DIFF, since, "--")
+        changes = read_diff(text.decode("utf-8", "replace"))
+        left_out = {path.resolve() for path in without if path is not None}
+        listed = self._checked(revision, "ls-files", "--others", "--exclude-standard", "-z")
+        for name in filter(None, listed.split(b"\0")):
+            path = os.fsdecode(name)
+            file = self.root / path
+            if (
+                file.is_file()
+                and file.resolve() not in left_out
+                and not path.endswith(_PRODUCTS)
+                and not _is_output(file)
+            ):
+                changes.append(_added(path, file))
+        return changes
+
+    def last_commit(self, revision: str, paths: list[str]) -> float:
+        """Return when the last commit up to a revision changed one of some files.
+
+        Parameters
+        ----------
+        revision : str
+            As of `changes_since`.
+        paths : list of str
+            Paths of the files, relative to the root.
+
+        Returns
+        -------
+        float
+            Seconds since the epoch; 0 if no commit changed one, or git cannot say.
+        """
+        start = revision.partition("..")[0] or "HEAD"
+        log = ("log", "-1", "--format=%ct", "--end-of-options", start, "--")
+        status, output, _ = self._run(*log, *(f":(top,literal){path}" for path in paths))
+        return float(output or 0) if paths and not status else 0.0
+
+    def _checked(self, revision: str, *arguments: str) -> bytes:
+        """Return the output of git, or raise ShapeError with what git says of a revision."""
+        status, output, reason = self._run(*arguments)
+        if status:
+            raise ShapeError(f"{revision!r} is no revision that git knows; git says: {reason}")
+        return output
+
+    def _run(self, *arguments: str) -> tuple[int, bytes, str]:
+        """Return git's exit status, its output, and the first line of its complaint."""
+        done = subprocess.run(  # noqa: S603 - words of this module, and a revision after them.
+            [self._git, *arguments],
+            cwd=self.root,
+            # Complaints are quoted in errors, which are English. Nothing in the repository changes.
+            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            check=False,
+        )
+        complaint = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        return done.returncode, done.stdout, complaint.removeprefix("fatal: ")
+
+
+def _is_output(file: Path) -> bool:
+    """Return True if this process writes its output into a file, as in ``flashwasm ... > FILE``."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def _added(path: str, file: Path) -> ChangedFile:
+    """Return an untracked file as one that the change adds."""
+    data = file.read_bytes() if file.stat().st_size <= _MOST_BYTES else b"\0"
+    if b"\0" in data[:_HEAD]:
+        return ChangedFile(path, path)
+    lines = data.decode("utf-8", "replace").splitlines()
+    return ChangedFile(path, path, new_lines=set(range(1, len(lines) + 1)), text="\n".join(lines))

@@ -1,0 +1,196 @@
+"""A failure compared with a failure of a known defect, and the verdict on the whole library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from flashwasm.qe.defects.failure_fingerprint import Fingerprint, masked, same_test_name
+
+__all__ = ["Comparison", "DefectMatch", "Status"]
+
+Status = Literal["new", "known", "regressed", "perhaps"]
+# Two texts are alike from this cosine on.
+_SIMILAR = 0.85
+
+
+@dataclass(frozen=True)
+class DefectMatch:
+    """A failure compared with the defects of a library.
+
+    Parameters
+    ----------
+    status : {"new", "known", "regressed", "perhaps"}
+        "known" if the evidence names one defect and it is open, "regressed" if that defect was
+        resolved. "perhaps" if a failure of the defect is similar, or if several defects fit. "new"
+        if none does.
+    defect : str or None
+        Name of the defect; for a new failure, of the nearest one.
+    evidence : str
+        Sentence that says why.
+    score : float or None
+        Cosine of the ends of both texts; None without scikit-learn.
+    note : str
+        Note of the library about the defect.
+    components : mapping of str to float
+        Comparison with one failure in the library. ``exception``, ``frame``, ``test`` and
+        ``message`` are 1 if both failures have the same one, else 0. ``text`` is the score.
+    example : str
+        End of that failure's text.
+    evidence_for, evidence_against : tuple of str
+        What both failures have in common, and what differs.
+    others : tuple of str
+        Names of other defects that fit as well.
+    """
+
+    status: Status
+    defect: str | None
+    evidence: str
+    score: float | None
+    note: str = ""
+    components: Mapping[str, float] = field(default_factory=dict)
+    example: str = ""
+    evidence_for: tuple[str, ...] = ()
+    evidence_against: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A failure compared with a failure of a known defect.
+
+    Parameters
+    ----------
+    failure, known : Fingerprint
+        The failure, and the one of the library.
+    score : float or None
+        Cosine of the ends of both texts, if it was computed.
+    """
+
+    failure: Fingerprint
+    known: Fingerprint
+    score: float | None = None
+
+    @property
+    def exception(self) -> bool:
+        """True if both texts name the same exception."""
+        return bool(self.failure.exception) and self.failure.exception == self.known.exception
+
+    @property
+    def raiser(self) -> bool:
+        """True if the same function of the product raised both."""
+        return bool(self.failure.raiser) and self.failure.raiser == self.known.raiser
+
+    @property
+    def caller(self) -> bool:
+        """True if the same function called the one that raised the exception."""
+        return bool(self.failure.caller) and self.failure.caller == self.known.caller
+
+    @property
+    def test(self) -> bool:
+        """True if both are of one test function, whatever its parameters are."""
+        ours, theirs = self.failure.test_function, self.known.test_function
+        if ours and theirs and ours == theirs:
+            return True
+        return same_test_name(self.failure.test, self.known.test)
+
+    @property
+    def file(self) -> bool:
+        """True if both are of one test file."""
+        return bool(self.failure.test_file) and self.failure.test_file == self.known.test_file
+
+    @property
+    def message(self) -> bool:
+        """True if the messages are the same, with the numbers in them."""
+        return self.failure.message == self.known.message
+
+    @property
+    def alike(self) -> bool:
+        """True if the messages are the same when their numbers are left out."""
+        return self.message or masked(self.failure.message) == masked(self.known.message)
+
+    @property
+    def statement(self) -> bool:
+        """True if both were raised at the same statement."""
+        return bool(self.failure.statement) and self.failure.statement == self.known.statement
+
+    @property
+    def is_proof(self) -> bool:
+        """True if the evidence shows that both failures are of one defect.
+
+        Where a function of the product raised the exception, message and place are the evidence.
+        Many defects may end in a statement that checks and raises, so that there the place is the
+        caller, too. Where a test raised it, the number in a message is often all that tells two
+        defects apart, so that the messages have to be the same.
+        """
+        if not self.exception:
+            return False
+        if self.raiser:
+            by_way = self.caller or self.test
+            checks = self.failure.raises_on_purpose or self.known.raises_on_purpose
+            if (self.alike and (by_way or not checks)) or (by_way and self.statement):
+                return True
+        one_raiser = self.raiser or not (self.failure.raiser and self.known.raiser)
+        return one_raiser and self.test and self.message
+
+    @property
+    def is_similar(self) -> bool:
+        """True if both failures may be of one defect."""
+        if not self.exception:
+            return False
+        in_tests = self.file and not (self.failure.raiser or self.known.raiser)
+        return self.raiser or self.test or in_tests or (self.score or 0) >= _SIMILAR
+
+    @property
+    def strength(self) -> tuple[bool, ...]:
+        """Marks for what both have in common, the strongest evidence first."""
+        return (self.is_proof, self.raiser, self.test, self.message, self.caller, self.file)
+
+    @property
+    def components(self) -> dict[str, float]:
+        """The comparison in numbers, as in `DefectMatch`."""
+        found = {
+            "exception": float(self.exception),
+            "frame": float(self.raiser),
+            "test": float(self.test),
+            "message": float(self.message),
+        }
+        return found if self.score is None else found | {"text": self.score}
+
+    @property
+    def evidence_for(self) -> tuple[str, ...]:
+        """Phrases for what both have in common."""
+        where = "the same test" if self.test else "the same test file" if self.file else ""
+        likeness = "the same message but for its numbers" if self.alike else ""
+        likeness = "the same message" if self.message else likeness
+        similar = self.score is not None and self.score >= _SIMILAR
+        found = [
+            f"the same {self.failure.exception}" if self.exception else "",
+            f"raised by the same function, {self.failure.raiser}" if self.raiser else "",
+            f"called by the same function, {self.failure.caller}" if self.caller else "",
+            f"at the same statement, {self.failure.statement}" if self.statement else "",
+            where,
+            likeness,
+            f"a similar text ({self.score:.2f})" if similar and not likeness else "",
+        ]
+        return tuple(part for part in found if part)
+
+    @property
+    def evidence_against(self) -> tuple[str, ...]:
+        """Phrases for what differs."""
+        failure, known = self.failure, self.known
+        found = [] if self.exception else [f"another exception, {known.exception or 'not named'}"]
+        if not self.test:
+            named = (known.test or known.test_function) and (failure.test or failure.test_function)
+            found.append("another test" if named else "the test of one failure is not known")
+        if failure.raiser and known.raiser and not self.raiser:
+            found.append(f"raised by another function, {known.raiser}")
+        elif not self.raiser:
+            found.append("no frame of the product in common")
+        elif not (self.caller or self.test):
+            named = failure.caller and known.caller
+            found.append(f"called by {'another' if named else 'an unknown'} function")
+        if not self.message:
+            found.append("other numbers in the message" if self.alike else "another message")
+        return tuple(found)

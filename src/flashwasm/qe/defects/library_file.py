@@ -1,0 +1,245 @@
+"""The SQLite file of a library of defects: its tables, and what is read from and written to it.
+
+Version 1 had fewer columns. A file of version 1 is read as it is, and rewritten in the first
+transaction that adds to it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from flashwasm.errors import CorruptFileError
+from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fingerprint
+from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
+from flashwasm.qe.defects.tracebacks import Failure, read_failure
+
+__all__ = ["APPLICATION_ID", "VERSION", "add_failures", "create_library", "read_library"]
+
+# SQLite writes this number, "FWDL" in ASCII, into the file's header, to mark the file's type.
+APPLICATION_ID = 0x4657444C
+VERSION = 2
+
+_DEFECTS = """
+create table defect (
+    id integer primary key, name text not null unique,
+    resolved integer not null, note text not null
+)
+"""
+# All columns between "defect" and "text" are the failure's fingerprint.
+_OCCURRENCES = """
+create table occurrence (
+    id integer primary key, defect integer not null references defect (id),
+    exception text not null, raiser_path text not null, raiser text not null,
+    caller_path text not null, caller text not null, statement text not null, test text not null,
+    test_path text not null, test_function text not null, test_file text not null,
+    message text not null, text text not null, unique (defect, test, text)
+)
+"""
+_COLUMNS = (
+    "exception, raiser_path, raiser, caller_path, caller, statement, test, test_path, "
+    "test_function, test_file, message"
+)
+_SELECT = f"select defect, text, {_COLUMNS} from occurrence order by id"  # noqa: S608 - own names.
+_INSERT = (
+    f"insert or ignore into occurrence (id, defect, {_COLUMNS}, text) "  # noqa: S608 - own names.
+    f"values ({'?, ' * 13}?)"
+)
+
+
+def create_library(path: Path) -> None:
+    """Write an empty library."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _transaction(path) as database:
+        # Another process may have made it in the meantime.
+        if _version(database, path, application=0) == 0:
+            database.execute(_DEFECTS)
+            database.execute(_OCCURRENCES)
+            database.execute(f"pragma application_id = {APPLICATION_ID}")
+            database.execute(f"pragma user_version = {VERSION}")
+
+
+def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
+    """Return the defects and the failures of a library.
+
+    Raises
+    ------
+    CorruptFileError
+        If the file is damaged, is no library, or was written by a later release.
+    """
+    try:
+        with closing(_connect(path)) as database:
+            version = _version(database, path, application=APPLICATION_ID)
+            defects = database.execute(
+                "select id, name, resolved, note from defect order by id"
+            ).fetchall()
+            rows = _occurrences(database, version)
+    except sqlite3.Error as error:
+        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
+    at = {key: i for i, (key, *_) in enumerate(defects)}
+    if any(key not in at for key, *_ in rows):
+        raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
+    return (
+        [Defect(name, bool(resolved), note) for _, name, resolved, note in defects],
+        [Occurrence(at[key], parts, text) for key, parts, text in rows],
+    )
+
+
+def add_failures(
+    path: Path,
+    defects: Mapping[str, Sequence[tuple[str, Failure]]],
+    *,
+    resolved: bool = False,
+    note: str = "",
+) -> int:
+    """Add failures to defects, which are created where the library has none of the name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the library.
+    defects : mapping of str to sequence of (str, Failure)
+        Node ids and failures by the name of their defect.
+    resolved : bool, default False
+        True to mark these defects as resolved, False to mark them as open.
+    note : str, optional
+        Text that replaces the note of these defects; "" leaves it.
+
+    Returns
+    -------
+    int
+        Number of failures that the library did not have.
+    """
+    added = 0
+    with _transaction(path) as database:
+        if _version(database, path, application=APPLICATION_ID) < VERSION:
+            _upgrade(database)
+        for name, failures in defects.items():
+            database.execute("insert or ignore into defect values (null, ?, 0, '')", (name,))
+            database.execute("update defect set resolved = ? where name = ?", (resolved, name))
+            if note:
+                database.execute("update defect set note = ? where name = ?", (note, name))
+            row = database.execute("select id from defect where name = ?", (name,))
+            (key,) = row.fetchone()
+            for test, failure in failures:
+                added += _add(database, key, fingerprint(failure, test), failure.text[-TEXT_END:])
+    return added
+
+
+def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: str) -> int:
+    """Add a failure to a defect. Return 1, or 0 if the defect has it."""
+    # A failure whose test was not known is the same one, now with its test.
+    if parts.test:
+        known = database.execute(
+            "update or ignore occurrence set test = ? where defect = ? and test = '' and text = ?",
+            (parts.test, defect, text),
+        )
+        if known.rowcount:
+            return 0
+    return database.execute(_INSERT, (None, defect, *_row(parts), text)).rowcount
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the file, and wait up to 30 seconds for another process that writes."""
+    return sqlite3.connect(path, timeout=30, isolation_level=None)
+
+
+@contextmanager
+def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file and write all of what follows, or nothing of it after an error."""
+    with closing(_connect(path)) as database:
+        database.execute("begin immediate")
+        try:
+            yield database
+        except BaseException:
+            database.execute("rollback")
+            raise
+        database.execute("commit")
+
+
+def _version(database: sqlite3.Connection, path: Path, *, application: int) -> int:
+    """Return the version of a library; refuse a file of another kind and of a later version."""
+    (found,) = database.execute("pragma application_id").fetchone()
+    (version,) = database.execute("pragma user_version").fetchone()
+    if found not in {application, APPLICATION_ID}:
+        raise CorruptFileError(f"{path} is not a library of defects")
+    if version > VERSION or (found and version < 1):
+        raise CorruptFileError(
+            f"{path} is a library of version {version}; this release reads versions 1 to {VERSION}"
+        )
+    return int(version)
+
+
+def _occurrences(database: sqlite3.Connection, version: int) -> list[tuple[int, Fingerprint, str]]:
+    """Return the key of the defect, the fingerprint and the text of each failure."""
+    if version == 1:
+        rows = database.execute(
+            "select defect, text, exception, path, function from occurrence order by id"
+        )
+        return [(key, _from_version_1(text, *old), text) for key, text, *old in rows]
+    rows = database.execute(_SELECT)
+    return [(key, _parts(*columns), text) for key, text, *columns in rows]
+
+
+def _upgrade(database: sqlite3.Connection) -> None:
+    """Write the failures of version 1 in the columns of this version."""
+    keys = [key for (key,) in database.execute("select id from occurrence order by id")]
+    rows = _occurrences(database, 1)
+    database.execute("alter table occurrence rename to version_1")
+    database.execute(_OCCURRENCES)
+    database.executemany(
+        _INSERT,
+        [
+            (key, defect, *_row(parts), text)
+            for key, (defect, parts, text) in zip(keys, rows, strict=True)
+        ],
+    )
+    database.execute("drop table version_1")
+    database.execute(f"pragma user_version = {VERSION}")
+
+
+def _from_version_1(text: str, exception: str, path: str, function: str) -> Fingerprint:
+    """Return the fingerprint of a failure of version 1, which kept the end of its text.
+
+    The columns of version 1 were read from the whole text, so they count where its end shows less:
+    a function's name stands at the beginning of its source.
+    """
+    parts = fingerprint(read_failure(text))
+    if function and not parts.raiser and not parts.test_file:
+        parts = replace(parts, raiser=Function(path, function))
+    if not function:
+        parts = replace(parts, test_file=parts.test_file or path)
+    return replace(parts, exception=exception)
+
+
+def _row(parts: Fingerprint) -> tuple[str, ...]:
+    """Return the columns of a fingerprint."""
+    return (
+        parts.exception,
+        *parts.raiser,
+        *parts.caller,
+        parts.statement,
+        parts.test,
+        *parts.test_function,
+        parts.test_file,
+        parts.message,
+    )
+
+
+def _parts(*columns: str) -> Fingerprint:
+    """Return the fingerprint in some columns."""
+    exception, path, name, caller_path, caller, statement, test, *rest = columns
+    test_path, function, file, message = rest
+    return Fingerprint(
+        exception=exception,
+        raiser=Function(path, name),
+        caller=Function(caller_path, caller),
+        statement=statement,
+        test=test,
+        test_function=Function(test_path, function),
+        test_file=file,
+        message=message,
+    )

@@ -1,0 +1,74 @@
+"""Decorators: those that turn a function or a class into something else for pytest."""
+
+from __future__ import annotations
+
+import ast
+
+from flashwasm.qe.suites.expressions import dotted_name
+
+__all__ = ["class_decorators", "function_decorators"]
+
+# Last names of decorators after which a function is no test.
+_NO_TEST = {
+    "cached_property",
+    "deleter",
+    "fixture",
+    "getter",
+    "nottest",
+    "overload",
+    "property",
+    "setter",
+    "yield_fixture",
+}
+_ABSTRACT = {"abstractmethod"}
+# Those that put other tests, or an object that is no function, in the function's place.
+_REPLACING = {
+    "command",
+    "data",
+    "expand",
+    "file_data",
+    "group",
+    "idata",
+    "named_data",
+    "named_parameters",
+    "parameters",
+}
+# Those that give a class a constructor.
+_CONSTRUCTING = {"attrs", "attributes", "dataclass", "define", "frozen", "mutable"}
+# Those after which a class holds other tests, or the module other classes.
+_CHANGING = {"ddt", "genty", "parameterized_class"}
+
+
+def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return what a function is after its decorators ran.
+
+    The result is "" for a function that may be a test, "abstract" for an abstract method, "value"
+    for what is no test, and else the name of the decorator that puts something in its place.
+    """
+    result = ""
+    for decorator in node.decorator_list:
+        name = _decorator_name(decorator)
+        last = name.rpartition(".")[2]
+        if last in _NO_TEST:
+            return "value"
+        if last in _ABSTRACT:
+            result = "abstract"
+        # A mark may have any name, and leaves a function what it is.
+        elif last in _REPLACING and "mark." not in name:
+            return name
+    return result
+
+
+def class_decorators(node: ast.ClassDef) -> tuple[bool, list[str]]:
+    """Return True if a decorator gives a class a constructor; and those that change its tests."""
+    names = [_decorator_name(decorator) for decorator in node.decorator_list]
+    last = [name.rpartition(".")[2] for name in names]
+    constructs = any(
+        one in _CONSTRUCTING or name == "attr.s" for name, one in zip(names, last, strict=True)
+    )
+    return constructs, [name for name, one in zip(names, last, strict=True) if one in _CHANGING]
+
+
+def _decorator_name(node: ast.expr) -> str:
+    """Return the dotted name of a decorator, with or without a call."""
+    return dotted_name(node.func if isinstance(node, ast.Call) else node)

@@ -1,0 +1,263 @@
+"""Following of names in a suite's files to the functions and classes that they mean."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flashwasm.qe.suites.module_outline import (
+    Alias,
+    Binding,
+    CallResult,
+    ClassName,
+    ClassOutline,
+    FunctionSpan,
+    ImportedName,
+    Unfollowed,
+)
+from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
+
+__all__ = ["Definition", "Foreign", "Lineage", "Meaning", "NameResolver", "Open"]
+
+# Largest number of names that are followed from one to the next, so that a circle ends.
+_MAX_STEPS = 16
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function or class of the suite.
+
+    Parameters
+    ----------
+    module : ParsedModule
+        Module that defines it.
+    outline : ClassOutline or FunctionSpan
+        Outline of the class, or span of the function.
+    owner : str
+        Qualified name of the class that a function is a method of, "" if there is none.
+    """
+
+    module: ParsedModule
+    outline: ClassOutline | FunctionSpan
+    owner: str = ""
+
+    @property
+    def key(self) -> tuple[ParsedModule, str, int]:
+        """Identity of the definition: its module, qualified name and line."""
+        return self.module, f"{self.owner}.{self.outline.name}", self.outline.line
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Something outside the suite, by its full dotted name, such as ``unittest.TestCase``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Open:
+    """Something that only a run of the suite tells."""
+
+    module: ParsedModule
+    binding: CallResult | Unfollowed
+
+
+Meaning = Definition | Foreign | Open | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A class with its ancestors.
+
+    Parameters
+    ----------
+    classes : list of Definition
+        The class and its ancestors in the suite, in the order in which Python looks up attributes.
+    foreign : list of str
+        Full dotted names of the ancestors outside the suite.
+    unknown : list of tuple of (Definition, str)
+        Bases that could not be followed: the class that states one, and the base as written.
+    """
+
+    classes: list[Definition]
+    foreign: list[str]
+    unknown: list[tuple[Definition, str]]
+
+
+class NameResolver:
+    """Follows names from file to file.
+
+    Parameters
+    ----------
+    modules : ModuleReader
+        Reader of the suite's files.
+    """
+
+    def __init__(self, modules: ModuleReader) -> None:
+        self._modules = modules
+        self._lineages: dict[tuple[ParsedModule, str, int], Lineage] = {}
+
+    def meaning(self, module: ParsedModule, name: str, steps: int = _MAX_STEPS) -> Meaning:
+        """Return what a dotted name in a module means; None if it is no function or class."""
+        first, _, rest = name.partition(".")
+        if (binding := module.outline.names.get(first)) is not None:
+            return self.follow(module, binding, rest, steps=steps)
+        for star, _ in module.outline.stars if steps else ():
+            source = self.star(module, star)
+            if source is not None and first in self.exported(source):
+                return self.meaning(source, name, steps - 1)
+        return Foreign(f"builtins.{name}") if hasattr(builtins, first) else Foreign(name)
+
+    def follow(
+        self,
+        module: ParsedModule,
+        binding: Binding,
+        rest: str = "",
+        *,
+        owner: str = "",
+        steps: int = _MAX_STEPS,
+    ) -> Meaning:
+        """Return what a binding means, or an attribute of that.
+
+        Parameters
+        ----------
+        module : ParsedModule
+            Module of the binding.
+        binding : Binding
+            Binding of a name of the module, or of a class in it.
+        rest : str, default ""
+            Dotted name of an attribute; "" for the thing itself.
+        owner : str, default ""
+            Qualified name of the class in which the binding stands; "" for none.
+        steps : int, default 16
+            Number of names that are followed at most.
+        """
+        if steps == 0:
+            return None
+        if isinstance(binding, FunctionSpan):
+            return None if rest else Definition(module, binding, owner)
+        if isinstance(binding, ClassName):
+            found = Definition(module, module.outline.classes[binding.qualified])
+            return self._attribute(found, rest, steps - 1) if rest else found
+        if isinstance(binding, Alias):
+            return self._alias(module, binding, rest, owner, steps - 1)
+        if isinstance(binding, ImportedName):
+            return self._imported(module, binding, rest, steps - 1)
+        return Open(module, binding) if isinstance(binding, (CallResult, Unfollowed)) else None
+
+    def lineage(self, definition: Definition, above: tuple[Definition, ...] = ()) -> Lineage:
+        """Return a class with its ancestors. A circle of bases ends where it closes."""
+        if definition.key not in self._lineages:
+            self._lineages[definition.key] = self._find_lineage(definition, above)
+        return self._lineages[definition.key]
+
+    def exported(self, module: ParsedModule, depth: int = 4) -> list[str]:
+        """Return the names that ``from module import *`` binds."""
+        if module.outline.exported is not None:
+            return module.outline.exported
+        names = dict.fromkeys(
+            one for one in module.outline.names if one not in module.outline.deleted
+        )
+        for star, _ in module.outline.stars if depth else ():
+            if (source := self.star(module, star)) is not None:
+                names.update(dict.fromkeys(self.exported(source, depth - 1)))
+        return [name for name in names if not name.startswith("_")]
+
+    def star(self, module: ParsedModule, source: str) -> ParsedModule | None:
+        """Return the module of which a module imports all names; None if it is not in the suite."""
+        path = self._modules.locate(module.path.parent, source)
+        found = self._modules.read(path) if path else None
+        return found if isinstance(found, ParsedModule) else None
+
+    def _alias(
+        self, module: ParsedModule, alias: Alias, rest: str, owner: str, steps: int
+    ) -> Meaning:
+        """Return what another name for something means; see `follow`."""
+        target = f"{alias.target}.{rest}" if rest else alias.target
+        first, _, more = target.partition(".")
+        # In the body of a class, its own names hide those of the module.
+        if owner and (binding := module.outline.classes[owner].names.get(first)) is not None:
+            return self.follow(module, binding, more, owner=owner, steps=steps)
+        return self.meaning(module, target, steps)
+
+    def _imported(
+        self, module: ParsedModule, imported: ImportedName, rest: str, steps: int
+    ) -> Meaning:
+        """Return what an imported name means; see `follow`."""
+        parts = [part for part in (imported.attribute, *rest.split(".")) if part]
+        reached = False
+        # The first parts may name packages and modules; the remaining ones a name inside them.
+        for split in range(len(parts)):
+            path = self._modules.locate(module.path.parent, imported.module, tuple(parts[:split]))
+            source = self._modules.read(path) if path else None
+            if isinstance(source, ParsedModule):
+                reached = True
+                inside = self._inside(source, parts[split], ".".join(parts[split:]), steps)
+                if inside is not None:
+                    return inside
+        if reached or not parts:
+            return None
+        return Foreign(".".join([imported.module.lstrip("."), *parts]).strip("."))
+
+    def _inside(self, module: ParsedModule, first: str, name: str, steps: int) -> Meaning:
+        """Return what a name means that a module must define itself, or import."""
+        if first in module.outline.names:
+            return self.meaning(module, name, steps)
+        found = self.meaning(module, name, steps)
+        return None if isinstance(found, Foreign) else found
+
+    def _attribute(self, definition: Definition, name: str, steps: int) -> Meaning:
+        """Return what a dotted attribute of a class means."""
+        first, _, rest = name.partition(".")
+        for ancestor in self.lineage(definition).classes:
+            outline = ancestor.outline
+            if isinstance(outline, ClassOutline) and first in outline.names:
+                module, binding = ancestor.module, outline.names[first]
+                return self.follow(module, binding, rest, owner=outline.name, steps=steps)
+        return Foreign(f"{definition.outline.name}.{name}")
+
+    def _find_lineage(self, definition: Definition, above: tuple[Definition, ...]) -> Lineage:
+        """Return a class with its ancestors; ``above`` are the classes that asked for it."""
+        outline, module = definition.outline, definition.module
+        lines: list[list[Definition]] = []
+        foreign: list[str] = []
+        unknown: list[tuple[Definition, str]] = []
+        for base in outline.bases if isinstance(outline, ClassOutline) else ():
+            meaning = self._base(module, outline.name, base)
+            if isinstance(meaning, Foreign):
+                foreign.append(meaning.name)
+            elif isinstance(meaning, Definition) and isinstance(meaning.outline, ClassOutline):
+                if meaning.key not in {one.key for one in (*above, definition)}:
+                    inner = self.lineage(meaning, (*above, definition))
+                    lines.append(inner.classes)
+                    foreign += inner.foreign
+                    unknown += inner.unknown
+            else:
+                unknown.append((definition, base))
+        return Lineage([definition, *_merged(lines)], foreign, unknown)
+
+    def _base(self, module: ParsedModule, name: str, base: str) -> Meaning:
+        """Return what a base of the class of a qualified name means."""
+        if base.startswith("("):
+            return None
+        scope = name.rpartition(".")[0]
+        first, _, rest = base.partition(".")
+        # In a nested class, names of the outer class hide those of the module.
+        binding = module.outline.classes[scope].names.get(first) if scope else None
+        if binding is not None and binding != ClassName(name):
+            return self.follow(module, binding, rest, owner=scope)
+        return self.meaning(module, base)
+
+
+def _merged(lines: list[list[Definition]]) -> Iterator[Definition]:
+    """Yield the classes of several lineages in Python's order: each after all that inherit it."""
+    pending = [list(line) for line in [*lines, [line[0] for line in lines]] if line]
+    while pending:
+        behind = {one.key for line in pending for one in line[1:]}
+        # Bases that contradict each other have no order, and Python refuses them.
+        head = next((line[0] for line in pending if line[0].key not in behind), pending[0][0])
+        yield head
+        pending = [
+            rest for line in pending if (rest := [one for one in line if one.key != head.key])
+        ]

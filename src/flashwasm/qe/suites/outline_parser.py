@@ -1,0 +1,295 @@
+"""Parsing of a Python file into its outline. No file is imported: reading a suite runs no code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from flashwasm.qe.suites.decorators import class_decorators, function_decorators
+from flashwasm.qe.suites.expressions import assigned, base_names, dotted_name, unpacked_names
+from flashwasm.qe.suites.module_outline import (
+    Alias,
+    Binding,
+    CallResult,
+    ClassName,
+    ClassOutline,
+    FunctionSpan,
+    ImportedName,
+    ModuleOutline,
+    Unfollowed,
+    Value,
+)
+from flashwasm.qe.suites.static_conditions import truth
+
+__all__ = ["parse_outline"]
+
+# Text without which no statement can bind names that it does not spell out.
+_MAY_BIND_MORE = re.compile(r"\b(?:globals|locals|vars|setattr|exec)\(|\bsys\.modules\[")
+_NAMESPACES = {"globals", "locals", "vars"}
+# Of two alternatives that a condition decides between, the one is kept that may be a test.
+_RANK: dict[type[Binding], int] = {
+    FunctionSpan: 3,
+    ClassName: 3,
+    ImportedName: 2,
+    Alias: 2,
+    CallResult: 1,
+    Unfollowed: 1,
+    Value: 0,
+}
+
+
+def parse_outline(text: str) -> ModuleOutline:
+    """Return the outline of a module.
+
+    Parameters
+    ----------
+    text : str
+        Source of the module.
+
+    Raises
+    ------
+    SyntaxError, ValueError, RecursionError, MemoryError
+        If the text is not Python, as `ast.parse` raises them.
+
+    Examples
+    --------
+    >>> list(parse_outline("def test_one(): ...").names)
+    ['test_one']
+    """
+    with warnings.catch_warnings():
+        # Python warns of invalid escapes in the source. They do not matter here.
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text)
+    module = _Scope("", {}, may_bind_more=_MAY_BIND_MORE.search(text) is not None)
+    module.read(tree.body)
+    return ModuleOutline(
+        names=module.names,
+        classes=module.classes,
+        deleted=sorted(module.deleted),
+        stars=module.stars,
+        exported=module.exported,
+        is_test=module.is_test,
+        unfollowed=module.unfollowed,
+    )
+
+
+class _Scope:
+    """Reads the statements of a module or a class body.
+
+    Parameters
+    ----------
+    prefix : str
+        Prefix of the qualified names of classes inside it: "" for a module.
+    classes : dict of str to ClassOutline
+        Receives the outlines of the classes inside it.
+    may_bind_more : bool
+        False if the text of the file rules out statements that bind names without spelling them.
+    """
+
+    def __init__(
+        self, prefix: str, classes: dict[str, ClassOutline], *, may_bind_more: bool
+    ) -> None:
+        self._prefix = prefix
+        self._may_bind_more = may_bind_more
+        self.classes = classes
+        self.names: dict[str, Binding] = {}
+        self.abstract: set[str] = set()
+        self.deleted: set[str] = set()
+        self.stars: list[tuple[str, int]] = []
+        self.exported: list[str] | None = None
+        self.is_test: bool | None = None
+        self.unfollowed: list[Unfollowed] = []
+        self._readers: dict[type[ast.stmt], Callable[..., None]] = {
+            ast.AnnAssign: self._read_assignment,
+            ast.Assign: self._read_assignment,
+            ast.AsyncFunctionDef: self._read_function,
+            ast.AugAssign: self._read_assignment,
+            ast.ClassDef: self._read_class,
+            ast.Delete: self._read_deletion,
+            ast.FunctionDef: self._read_function,
+            ast.If: self._read_if,
+            ast.Import: self._read_import,
+            ast.ImportFrom: self._read_import,
+        }
+
+    def read(self, body: Sequence[ast.stmt], *, conditional: bool = False) -> None:
+        """Read statements. Conditional ones may not run, or run instead of others."""
+        for node in body:
+            self._readers.get(type(node), self._read_block)(node, conditional=conditional)
+
+    def _read_function(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, conditional: bool
+    ) -> None:
+        """Read the ``def`` of a function."""
+        self._bind(node.name, self._function(node), conditional=conditional)
+
+    def _read_if(self, node: ast.If, *, conditional: bool) -> None:
+        """Read the branches of an ``if`` that may run."""
+        holds = truth(node.test)
+        if holds is not False:
+            self.read(node.body, conditional=conditional or holds is None)
+        if holds is not True:
+            self.read(node.orelse, conditional=conditional or holds is None)
+
+    def _read_deletion(self, node: ast.Delete, *, conditional: bool) -> None:
+        """Read a ``del``. What stands above it may still use the names."""
+        for target in node.targets:
+            if isinstance(target, ast.Name) and not conditional:
+                self.deleted.add(target.id)
+
+    def _read_block(self, node: ast.stmt, *, conditional: bool) -> None:
+        """Read the statements inside a ``try``, ``with`` or loop, and expressions."""
+        if isinstance(node, ast.Expr):
+            self._read_expression(node)
+        # A ``with`` runs its body once, as a ``try`` does unless something in it fails.
+        once = not isinstance(node, (ast.For, ast.AsyncFor, ast.While))
+        self.read(getattr(node, "body", []), conditional=conditional or not once)
+        for handler in getattr(node, "handlers", []):
+            self.read(handler.body, conditional=True)
+        for case in getattr(node, "cases", []):
+            self.read(case.body, conditional=True)
+        self.read(getattr(node, "orelse", []), conditional=conditional)
+        self.read(getattr(node, "finalbody", []), conditional=conditional)
+
+    def _bind(self, name: str, binding: Binding, *, conditional: bool) -> None:
+        """Bind a name. The later binding counts, unless a condition decides between the two."""
+        old = self.names.get(name)
+        if conditional and old is not None:
+            new_rank, old_rank = _RANK[type(binding)], _RANK[type(old)]
+            if new_rank < old_rank or (new_rank == old_rank and new_rank < _RANK[FunctionSpan]):
+                return
+        self.names[name] = binding
+        self.deleted.discard(name)
+        if not isinstance(binding, FunctionSpan):
+            self.abstract.discard(name)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Binding:
+        """Return what the ``def`` of a function binds its name to."""
+        self.abstract.discard(node.name)
+        decorated = function_decorators(node)
+        if decorated == "abstract":
+            self.abstract.add(node.name)
+        elif decorated == "value":
+            return Value()
+        elif decorated:
+            return Unfollowed(node.lineno, f"{decorated} replaces {node.name}")
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        return FunctionSpan(node.name, node.lineno, first, node.end_lineno or node.lineno)
+
+    def _read_class(self, node: ast.ClassDef, *, conditional: bool) -> None:
+        """Add the outline of a class, and of the classes inside it."""
+        name = f"{self._prefix}{node.name}"
+        self._bind(node.name, ClassName(name), conditional=conditional)
+        if conditional and name in self.classes:
+            return  # The first of two alternatives is as good as the other.
+        inner = _Scope(f"{name}.", self.classes, may_bind_more=self._may_bind_more)
+        inner.read(node.body)
+        constructs, changed = class_decorators(node)
+        metaclasses = [one.value for one in node.keywords if one.arg == "metaclass"]
+        self.classes[name] = ClassOutline(
+            name=name,
+            line=node.lineno,
+            bases=[base for written in node.bases for base in base_names(written)],
+            metaclass="".join(base for written in metaclasses for base in base_names(written)),
+            names={k: v for k, v in inner.names.items() if k not in inner.deleted},
+            abstract=sorted(inner.abstract),
+            has_constructor=constructs
+            or not inner.names.keys().isdisjoint(("__init__", "__new__")),
+            is_test=inner.is_test,
+            unfollowed=inner.unfollowed
+            + [Unfollowed(node.lineno, f"{by} may change {name}") for by in changed],
+        )
+
+    def _read_import(self, node: ast.Import | ast.ImportFrom, *, conditional: bool) -> None:
+        """Read the names that an import binds."""
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            for alias in node.names:
+                if alias.name == "*":
+                    self.stars.append((module, node.lineno))
+                else:
+                    imported = ImportedName(module, alias.name)
+                    self._bind(alias.asname or alias.name, imported, conditional=conditional)
+            return
+        for alias in node.names:
+            # `import a.b` binds a, the package; `import a.b as c` binds c, the module a.b.
+            first = alias.name.partition(".")[0]
+            imported = ImportedName(alias.name if alias.asname else first, "")
+            self._bind(alias.asname or first, imported, conditional=conditional)
+
+    def _read_assignment(
+        self, node: ast.Assign | ast.AnnAssign | ast.AugAssign, *, conditional: bool
+    ) -> None:
+        """Read the names that an assignment binds, and the settings among them."""
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if node.value is None:
+            return  # An annotation alone binds nothing.
+        for target in targets:
+            if isinstance(target, ast.Name):
+                if target.id == "__test__":
+                    self.is_test = bool(getattr(node.value, "value", True))
+                elif target.id == "__all__":
+                    self._read_exported(node)
+                self._bind(target.id, assigned(target.id, node.value), conditional=conditional)
+            elif isinstance(target, ast.Attribute) and target.attr == "__test__":
+                self._set_test_flag(target.value, node.value)
+            elif isinstance(target, ast.Subscript):
+                self._note_namespace(target.value, node.lineno)
+            for name in unpacked_names(target):
+                self._bind(name, Value(), conditional=conditional)
+
+    def _read_exported(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
+        """Read ``__all__``, if its names are written out."""
+        items = getattr(node.value, "elts", None)
+        names = [getattr(item, "value", None) for item in items or ()]
+        if items is None or not all(isinstance(name, str) for name in names):
+            self.exported = None
+        elif isinstance(node, ast.AugAssign):
+            self.exported = None if self.exported is None else [*self.exported, *map(str, names)]
+        else:
+            self.exported = [str(name) for name in names]
+
+    def _read_expression(self, node: ast.Expr) -> None:
+        """Read a call that may bind names, or say whether something is a test."""
+        call = node.value
+        if not self._may_bind_more or not isinstance(call, ast.Call):
+            return
+        called = dotted_name(call.func)
+        first = call.args[0] if call.args else None
+        if called == "setattr" and first is not None:
+            if len(call.args) == 3 and getattr(call.args[1], "value", "") == "__test__":
+                self._set_test_flag(first, call.args[2])
+            elif isinstance(self._bound(first), (ClassName, ImportedName)) or (
+                "sys.modules[" in ast.unparse(first)
+            ):
+                reason = f"setattr binds names in {ast.unparse(first)}"
+                self.unfollowed.append(Unfollowed(node.lineno, reason))
+        elif called == "exec":
+            self.unfollowed.append(Unfollowed(node.lineno, "exec may define more"))
+        else:
+            # Both ``globals().update(made)`` and ``make(globals())`` bind names.
+            owner = call.func.value if isinstance(call.func, ast.Attribute) else call.func
+            for one in (owner, *call.args):
+                self._note_namespace(one, node.lineno)
+
+    def _bound(self, node: ast.expr) -> Binding | None:
+        """Return what an expression is bound to, if it is a name of this scope."""
+        return self.names.get(dotted_name(node))
+
+    def _set_test_flag(self, owner: ast.expr, value: ast.expr) -> None:
+        """Read a statement such as ``test_x.__test__ = False``, outside the function or class."""
+        binding = self._bound(owner)
+        flag = bool(getattr(value, "value", True))
+        if isinstance(binding, ClassName):
+            outline = self.classes[binding.qualified]
+            self.classes[binding.qualified] = replace(outline, is_test=flag)
+        elif binding is not None and not flag:
+            self.names[dotted_name(owner)] = Value()
+
+    def _note_namespace(self, owner: ast.expr, line: int) -> None:
+        """Note a statement that binds names through ``globals()``, ``vars()`` and the like."""
+        if isinstance(owner, ast.Call) and (name := dotted_name(owner.func)) in _NAMESPACES:
+            self.unfollowed.append(Unfollowed(line, f"{name}() binds names"))

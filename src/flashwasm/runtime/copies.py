@@ -1,0 +1,54 @@
+"""Copies between arrays, in pieces: timeouts and Ctrl-C are looked at between two pieces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.runtime.work_limits import MOST_ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+__all__ = ["copy_in_pieces"]
+
+
+def copy_in_pieces(target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
+    """Copy an array to another one, which may not share memory with it.
+
+    Parameters
+    ----------
+    target : numpy.ndarray
+        Array to write to. float64 is narrowed to float32: numbers that are too large become
+        infinite.
+    source : numpy.ndarray
+        Array of the same shape.
+    between : callable, optional
+        Function that is called before each piece. An exception that it raises ends the copy.
+    """
+    if target.size <= MOST_ELEMENTS and target.dtype == source.dtype:
+        target[...] = source
+        return
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for to, piece in _pieces(target, source):
+            if between is not None:
+                between()
+            np.copyto(to, piece, casting="unsafe")
+
+
+def _pieces(target: Array, source: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield pieces of at most `MOST_ELEMENTS` elements of two arrays of the same shape."""
+    if target.size <= MOST_ELEMENTS:
+        yield target, source
+        return
+    axis = next(i for i, size in enumerate(target.shape) if size > 1)
+    before = (slice(None),) * axis
+    step = max(1, MOST_ELEMENTS * target.shape[axis] // target.size)
+    for begin in range(0, target.shape[axis], step):
+        index = (*before, slice(begin, begin + step))
+        yield from _pieces(target[index], source[index])

@@ -1,0 +1,57 @@
+"""Single calls of kernels, and the end of uses of a runtime that were interrupted."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import ClosedError
+from flashwasm.runtime.locks import owns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flashwasm.kernel_table import Kernel
+    from flashwasm.runtime.runtime import Runtime
+
+__all__ = ["end_launches", "run_at_once", "timed_call"]
+
+
+def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
+    """Call a kernel whose operands are known to lie in linear memory; return its status."""
+    outermost = not owns(runtime.lock)
+    with runtime.lock:
+        if outermost and runtime.temporary:
+            end_launches(runtime, 0)
+        if runtime.closed_because:
+            raise ClosedError(runtime.closed_because)
+        return timed_call(runtime, kernel, arguments)
+
+
+def timed_call(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
+    """Call a kernel on the calling thread, and count the call and its time."""
+    start = perf_counter()
+    status = runtime.kernel_calls[kernel](arguments)
+    runtime.kernel_seconds += perf_counter() - start
+    runtime.calls += 1
+    return status
+
+
+def end_launches(runtime: Runtime, depth: int) -> None:
+    """Take back the temporary memory of the innermost launches.
+
+    The caller holds the runtime's lock. There are launches to end that nobody uses any more if a
+    signal's handler raised an exception just before they ended.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The runtime that they use.
+    depth : int
+        Number of launches, from the outermost one, that stay as they are.
+    """
+    # A helper thread may still write to the blocks: they must not go to anyone else.
+    runtime.workers.settle()
+    while len(runtime.temporary) > depth:
+        runtime.arena.release(runtime.temporary[-1])
+        del runtime.temporary[-1]

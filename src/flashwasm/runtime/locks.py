@@ -1,0 +1,84 @@
+"""Locks that no exception of a signal's handler, such as KeyboardInterrupt, can leave held."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from _thread import RLock
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+__all__ = ["TimedLock", "held", "owns"]
+
+
+def held(lock: RLock, until: float | None) -> AbstractContextManager[object]:
+    """Return a context manager that holds a lock, and waits for it until a deadline at most.
+
+    Parameters
+    ----------
+    lock : threading.RLock
+        The lock.
+    until : float, optional
+        Time by ``monotonic`` until which to wait. None means without limit.
+    """
+    return lock if until is None else TimedLock(lock, until)
+
+
+def owns(lock: RLock) -> bool:
+    """Return True if the calling thread holds a lock."""
+    # Every RLock has this method, which `threading.Condition` relies on too.
+    owned: bool = lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - see above.
+    return owned
+
+
+class TimedLock:
+    """A context manager that waits for a lock until a deadline at most.
+
+    ``with`` finds the method ``__exit__`` of the instance, which is the lock's own. It is written
+    in C: a method that is written in Python could be interrupted before its first statement, and
+    the lock would be held for ever.
+
+    Parameters
+    ----------
+    lock : threading.RLock
+        The lock.
+    deadline : float
+        Time by ``monotonic`` until which to wait.
+    """
+
+    __slots__ = ("__exit__", "_deadline", "_lock")
+
+    __exit__: Callable[
+        [type[BaseException] | None, BaseException | None, TracebackType | None], None
+    ]
+
+    def __init__(self, lock: RLock, deadline: float) -> None:
+        self._lock = lock
+        self._deadline = deadline
+        self.__exit__ = lock.__exit__
+
+    def __enter__(self) -> None:
+        """Wait for the lock.
+
+        Raises
+        ------
+        DeadlineExceeded
+            If another thread holds the lock until the deadline.
+        """
+        lock = self._lock
+        nested = owns(lock)
+        try:
+            acquired = lock.acquire(timeout=max(self._deadline - monotonic(), 0))
+        except BaseException:
+            # The exception may have come just after the lock was acquired.
+            if not nested and owns(lock):
+                lock.release()
+            raise
+        if not acquired:
+            message = "another call was not done before the timeout"
+            raise DeadlineExceeded(message)

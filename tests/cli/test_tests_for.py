@@ -1,0 +1,378 @@
+"""The command `tests-for` as people call it: with real git, real pytest and a real shell."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import flashwasm
+from flashwasm.cli import main
+from git_repository import commit_all
+from small_project import change_project, record_coverage, write_project
+
+pytest.importorskip("sklearn")
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+
+TEXT = {"shop/text.py": ("text.lower()", "text.lower() + ''")}
+DEFECT = {"shop/text.py": ("text.lower()", "text.upper()")}
+COVERED = {"shop/orders.py": ("result = 0", "result = 0 + 0")}
+OF_COVERED = {"tests/test_orders.py::test_sums"}
+OF_TEXT = {"tests/test_text.py::test_title", "tests/test_text.py::test_plain"}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return a committed project, which is the working folder."""
+    monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    write_project(folder)
+    (folder / ".gitignore").write_text(".coverage\n__pycache__\n")
+    commit_all(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def recorded(project):
+    """Return the project with its coverage, where coverage.py leaves it."""
+    pytest.importorskip("coverage")
+    record_coverage(project)
+    return project
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(main, ["tests-for", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def ids(*arguments, status=0):
+    """Return the node ids that the command prints as ``--format ids``, and its notes."""
+    result = invoke("tests", "--format", "ids", *arguments)
+    assert result.exit_code == status, result.output
+    return result.stdout.splitlines(), result.stderr
+
+
+def shell(project, command, *, below="."):
+    """Run a line of a shell in a folder of the project, with this environment's two commands."""
+    names = ("flashwasm", "pytest")
+    functions = [f'{name}() {{ {shlex.quote(sys.executable)} -m {name} "$@"; }}' for name in names]
+    source = str(Path(flashwasm.__file__).parents[1])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([source, str(project)])}
+    return subprocess.run(
+        ["/bin/sh", "-c", "\n".join([*functions, command])],
+        cwd=project / below,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# The change: --diff and --since.
+
+
+def test_changes_since_a_revision_with_files_that_git_does_not_track(project):
+    change_project(project, TEXT)
+    (project / "tests" / "test_new.py").write_text("def test_new(): assert True\n")
+    found, notes = ids("--since", "HEAD")
+    assert set(found) == {*OF_TEXT, "tests/test_new.py::test_new"}
+    assert "3 tests chosen, 8 left out" in notes
+    commit_all(project)
+    result = invoke("tests", "--since", "HEAD", "--dry-run")
+    assert (result.exit_code, result.stderr) == (1, "the change is empty\n")
+    assert set(ids("--since", "HEAD~1")[0]) == set(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--since", "no-such"],
+            "Error: 'no-such' is no revision that git knows; git says: bad rev",
+        ),
+        (["--since", "HEAD", "--diff", "-"], "Error: --diff and --since exclude each other"),
+        ([], "Error: give the change: --diff FILE, --diff - or --since REV"),
+    ],
+    ids=["no revision", "both", "none"],
+)
+@pytest.mark.usefixtures("project")
+def test_a_change_that_is_not_there_is_an_error_and_runs_nothing(capfd, options, message):
+    result = invoke("tests", *options)
+    assert (result.exit_code, result.stdout, capfd.readouterr().out) == (2, "", "")
+    assert result.stderr.splitlines()[-1].startswith(message)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_diff_with_colours_is_read(project):
+    change_project(project, TEXT)
+    done = shell(
+        project, "git diff --color=always | flashwasm tests-for tests --diff - --format ids"
+    )
+    assert set(done.stdout.splitlines()) == OF_TEXT
+
+
+# The coverage database.
+
+
+def test_the_database_is_found_where_coverage_leaves_it(recorded):
+    change_project(recorded, COVERED)
+    found, notes = ids("--since", "HEAD")
+    assert set(found) == OF_COVERED
+    assert f"using the coverage database {recorded / '.coverage'} (--no-coverage" in notes
+    document = json.loads(invoke("tests", "--since", "HEAD", "--json").stdout)
+    assert document["coverage"] == str(recorded / ".coverage")
+    found, notes = ids("--since", "HEAD", "--no-coverage")
+    assert set(found) > OF_COVERED
+    assert "coverage database" not in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".coveragerc", "[run]\ndata_file = build/lines.db\n"),
+        ("pyproject.toml", "[tool.coverage.run]\ndata_file = 'build/lines.db'\n"),
+    ],
+)
+def test_the_settings_of_coverage_say_where_it_is(recorded, name, text):
+    (recorded / name).write_text(text)
+    (recorded / "build").mkdir()
+    (recorded / ".coverage").rename(recorded / "build" / "lines.db")
+    commit_all(recorded)
+    change_project(recorded, COVERED)
+    assert set(ids("--since", "HEAD")[0]) == OF_COVERED
+
+
+def test_a_database_that_cannot_be_used_is_said(project):
+    change_project(project, TEXT)
+    found, notes = ids("--since", "HEAD")
+    assert f"no coverage database at {project / '.coverage'}, so imports decide" in notes
+    coverage = pytest.importorskip("coverage")
+    data = coverage.CoverageData(str(project / ".coverage"))
+    data.add_lines({str(project / "shop" / "text.py"): [1, 2]})
+    data.close()
+    again, notes = ids("--since", "HEAD")
+    assert "imports decide, as the coverage database cannot be used: " in notes
+    assert "has no test contexts; record it with: pytest --fw-record DB" in notes
+    assert set(again) == set(found) == OF_TEXT
+    (project / ".coverage").write_text("no database")
+    assert "cannot be used" in ids("--since", "HEAD")[1]
+    assert invoke("tests", "--since", "HEAD", "--coverage", ".coverage").exit_code == 2
+    result = invoke("tests", "--since", "HEAD", "--coverage", "x.db", "--no-coverage")
+    assert "--coverage and --no-coverage exclude each other" in result.stderr
+
+
+def make_newer(path, database):
+    """Set the time of a file to a minute after that of the database."""
+    made = database.stat().st_mtime
+    os.utime(path, (made + 60, made + 60))
+
+
+def test_a_database_that_is_older_than_a_source_is_said(recorded):
+    change_project(recorded, COVERED)
+    make_newer(recorded / "shop" / "orders.py", recorded / ".coverage")
+    assert "is older than" not in ids("--since", "HEAD")[1]
+    make_newer(recorded / "shop" / "limits.py", recorded / ".coverage")
+    found, notes = ids("--since", "HEAD")
+    older = f"{recorded / '.coverage'} is older than {recorded / 'shop' / 'limits.py'}"
+    assert f"imports decide, as {older}; record it again" in notes
+    assert set(found) > OF_COVERED
+    # A database that is named is used, with a warning.
+    found, notes = ids("--since", "HEAD", "--coverage", recorded / ".coverage")
+    assert f"{older}: its lines may be others than those of today" in notes
+    assert set(found) == OF_COVERED
+
+
+def test_a_database_that_is_older_than_the_last_commit_of_a_changed_file(recorded):
+    os.utime(recorded / ".coverage", (1e9, 1e9))
+    for path in recorded.rglob("*.py"):
+        os.utime(path, (9e8, 9e8))
+    change_project(recorded, TEXT)
+    notes = ids("--since", "HEAD")[1]
+    assert "is older than the last commit that changed files of the change up to HEAD; " in notes
+
+
+# The formats.
+
+
+def test_node_ids_for_a_shell(project):
+    change_project(project, DEFECT)
+    command = "pytest -q -p no:cacheprovider $(flashwasm tests-for {} --since HEAD --format ids)"
+    done = shell(project, command.format("tests"))
+    assert done.returncode == 1
+    assert "1 failed, 1 passed" in done.stdout
+    # Paths begin at the folder in which the user stands.
+    done = shell(project, command.format("."), below="tests")
+    assert "1 failed, 1 passed" in done.stdout
+    command = "flashwasm tests-for . --since HEAD --format ids"
+    found = shell(project, command, below="tests").stdout
+    assert set(found.split()) == {"test_text.py::test_title", "test_text.py::test_plain"}
+
+
+def test_node_ids_have_no_parameters_and_may_be_read_from_a_file(project):
+    (project / "tests" / "a b").mkdir()
+    (project / "tests" / "a b" / "test_c.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('x', ['1 2', '[]'])\ndef test_c(x): assert x\n"
+    )
+    command = "flashwasm tests-for tests --since HEAD --format ids > ids.txt; pytest -q @ids.txt"
+    done = shell(project, command)
+    assert (project / "ids.txt").read_text() == "tests/a b/test_c.py::test_c\n"
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.usefixtures("project")
+def test_no_test_is_found():
+    result = invoke("tests", "--since", "HEAD", "--format", "ids")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_a_changed_test_file_that_cannot_be_read_is_among_the_ids(project):
+    change_project(project, {"tests/test_text.py": ("def test_plain():", "def test_plain(:")})
+    found, notes = ids("--since", "HEAD")
+    assert "tests/test_text.py" in found
+    assert "changed, but not readable" in notes
+
+
+def test_json_says_that_nothing_ran(project, capfd):
+    change_project(project, DEFECT)
+    document = json.loads(invoke("tests", "--since", "HEAD", "--format", "json").stdout)
+    assert (document["ran"], document["exit_status"]) == (False, None)
+    assert {test["nodeid"] for test in document["tests"]} == OF_TEXT
+    assert json.loads(invoke("tests", "--since", "HEAD", "--json").stdout) == document
+    assert capfd.readouterr().out == ""
+    result = invoke("tests", "--since", "HEAD", "--json", "--format", "ids")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_annotations_outputs_and_summary_for_github(project, monkeypatch, tmp_path, capfd):
+    for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    change_project(project, DEFECT)
+    options = ["tests", "--since", "HEAD", "--format", "github", "--budget", 1]
+    result = invoke(*options)
+    assert result.exit_code == 1
+    assert "1 failed" in capfd.readouterr().out
+    warning, notice, last = result.stdout.splitlines()
+    assert warning.startswith("::warning title=flashwasm::1 tests that the change may reach are")
+    assert notice.startswith("::notice title=flashwasm::8 other tests are left out: ")
+    assert last == "::notice title=flashwasm::1 tests chosen, 9 left out"
+    outputs = (tmp_path / "GITHUB_OUTPUT").read_text().splitlines()
+    assert outputs == [
+        "tests=tests/test_text.py::test_plain",
+        "count=1",
+        "left_out=9",
+        "ran=true",
+        "status=1",
+    ]
+    summary = (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
+    assert "| tests/test\\_text.py::test\\_plain | " in summary
+    assert "pytest ended with status 1." in summary
+    assert invoke(*options, "--dry-run").exit_code == 0
+    assert capfd.readouterr().out == ""
+    assert (tmp_path / "GITHUB_OUTPUT").read_text().endswith("ran=false\n")
+
+
+def test_junit_xml_of_the_run_on_stdout(project, capfd):
+    change_project(project, DEFECT)
+    result = invoke("tests", "--since", "HEAD", "--format", "junit")
+    assert result.exit_code == 1
+    cases = ET.fromstring(result.stdout).iter("testcase")  # noqa: S314 - pytest wrote it.
+    assert {case.get("name"): len(case) for case in cases} == {"test_title": 0, "test_plain": 1}
+    # What pytest prints goes to stderr.
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "1 failed, 1 passed" in printed.err
+    result = invoke("tests", "--since", "HEAD", "--format", "junit", "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+# pytest: its arguments, and its interpreter.
+
+
+def test_arguments_of_pytest(project, capfd):
+    change_project(project, DEFECT)
+    assert invoke("tests", "--since", "HEAD", "--", "-k", "title", "-v").exit_code == 0
+    printed = capfd.readouterr().out
+    assert "1 passed, 1 deselected" in printed
+    assert "::test_title PASSED" in printed
+    # Words that do not follow the two dashes are no arguments of pytest.
+    result = invoke("tests", "other", "--since", "HEAD")
+    assert (result.exit_code, "unexpected extra argument" in result.stderr) == (2, True)
+
+
+def test_the_interpreter_of_another_environment(project, tmp_path, capfd):
+    change_project(project, TEXT)
+    # An environment without packages, and one that has those of this one.
+    command = [sys.executable, "-m", "venv", "--without-pip"]
+    for name in ("bare", "whole"):
+        subprocess.run([*command, tmp_path / name], check=True)
+    installed = next((tmp_path / "whole").rglob("site-packages"))
+    (installed / "x.pth").write_text(str(Path(pytest.__file__).parents[1]))
+    bare, whole = (next((tmp_path / name).glob("*/python")) for name in ("bare", "whole"))
+    (project / "tests" / "conftest.py").write_text(
+        "import pytest, sys\nprint('prefix', sys.prefix)\n@pytest.fixture\n"
+        "def name(): return 'a name'\n"
+    )
+    assert invoke("tests", "--since", "HEAD", "--python", whole, "--", "-s").exit_code == 0
+    assert f"prefix {tmp_path / 'whole'}" in capfd.readouterr().out
+    for python, message in (
+        (bare, f"--python '{bare}' cannot import pytest: ModuleNotFoundError: No module named"),
+        ("no-such-python", "--python 'no-such-python': there is no such program"),
+    ):
+        result = invoke("tests", "--since", "HEAD", "--python", python)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"Error: {message}" in result.stderr
+
+
+def test_a_test_that_leaves_its_folder_does_not_change_what_is_imported(project, capfd):
+    # The suite itself is no package, and is imported by its folder; the project is imported later.
+    (project / "tests" / "test_away.py").write_text(
+        "def test_away(tmp_path, monkeypatch):\n    monkeypatch.chdir(tmp_path)\n"
+        "    from shop.text import title\n    assert title('a') == 'A'\n"
+    )
+    assert invoke("tests", "--since", "HEAD").exit_code == 0
+    assert "1 passed" in capfd.readouterr().out
+
+
+# The budget.
+
+
+def test_a_budget_counts_cases_and_names_the_tests_that_do_not_fit(project):
+    change_project(project, {"shop/limits.py": ("x + by", "x + by + 0")})
+    found, notes = ids("--since", "HEAD", "--budget", 3)
+    # `test_shift` has two cases.
+    assert len(found) in {2, 3}
+    assert "tests that the change may reach are left out: tests/" in notes
+    document = json.loads(invoke("tests", "--since", "HEAD", "--budget", 3, "--json").stdout)
+    cases = {test["nodeid"]: test["cases"] for test in document["tests"]}
+    assert sum(cases.values()) <= 3
+    everything = json.loads(invoke("tests", "--since", "HEAD", "--budget", 99, "--json").stdout)
+    cases = {test["nodeid"]: test["cases"] for test in everything["tests"]}
+    assert cases["tests/test_limits.py::test_shift"] == 2
+    assert not everything["sure_left_out"]
+
+
+def test_cases_that_are_not_known_count_as_one_and_are_said(project):
+    change_project(project, {"tests/test_limits.py": ('"x", [1, 2]', '"x", list(range(3))')})
+    document = json.loads(invoke("tests", "--since", "HEAD", "--budget", 99, "--json").stdout)
+    assert document["unknown_cases"] == ["tests/test_limits.py::test_shift"]
+    notes = ids("--since", "HEAD", "--budget", 99)[1]
+    assert "their cases are not known: tests/test_limits.py::test_shift" in notes
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "--junit-xml=x.xml"], check=True)
+    options = ["tests", "--since", "HEAD", "--budget", 99, "--times", "x.xml", "--json"]
+    document = json.loads(invoke(*options).stdout)
+    assert document["unknown_cases"] == []
+    assert {t["cases"] for t in document["tests"] if t["nodeid"].endswith("test_shift")} == {3}

@@ -1,0 +1,217 @@
+"""Verdicts on the failures of real runs of pytest, each over a program with one seeded bug."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from flashwasm.qe import FailureLibrary
+from flashwasm.qe.defects.failure_files import read_failure_file
+
+SHOP = """
+def offset(page, size):
+    return (page - 1) * size
+
+def check(size):
+    if size < 2:
+        raise ValueError(f"size {size} is too small")
+    return size
+
+def pages(items, size):
+    return len(items) // check(size)
+
+def half(items):
+    return items[: check(len(items) // 2 + 1)]
+
+def discount(price):
+    return price - price // 10
+
+def total(prices):
+    return sum(discount(price) for price in prices)
+
+def save(prices, path):
+    path.write_text(str(discount(prices[0])))
+    return path
+
+def each(function, items):
+    return [function(item) for item in items]
+"""
+TESTS = """
+import pytest
+from shop import discount, each, half, offset, pages, save, total
+
+def test_first_page(): assert offset(1, 10) == 0
+@pytest.mark.parametrize("size", [10, 20])
+def test_second_page(size): assert offset(2, size) == size
+def test_discount(): assert discount(100) == 90
+def test_no_discount(): assert discount(9) == 9
+def test_total(): assert total([100, 200]) == 270
+def test_total_of_one(): assert total([10]) == 9
+def test_pages(): assert pages([1, 2, 3, 4], 2) == 2
+def test_many_pages(): assert pages([1] * 9, 3) == 3
+def test_half(): assert half([1, 2]) == [1, 2]
+def test_save(tmp_path):
+    path = save([100], tmp_path / "sum.txt")
+    assert path.read_text() == "90", f"wrong in {path}"
+def test_each():
+    def check_price(price):
+        assert discount(price) == price - price // 10
+    each(check_price, [10, 20])
+"""
+# The name of each bug, the right code, and the code with the bug.
+BUGS = {
+    "offset": ("(page - 1) * size", "page * size"),
+    "discount": ("price - price // 10", "price - price // 5"),
+    "large discount": ("price - price // 10", "price - price // 2"),
+    "half of a discount": ("price // 10\n", "price // 10 if price > 50 else 0\n"),
+    "name": ("price - price // 10", "price - prize // 10"),
+    "other name": ("price - price // 10", "prices - price // 10"),
+    "pages": ("check(size)\n", "check(size - 2)\n"),
+    "half": ("check(len(items) // 2 + 1)", "check(len(items) // 2)"),
+}
+
+
+def run(folder, bug, style="auto"):
+    """Run pytest over the shop with a bug, and return its output and its JUnit XML."""
+    folder.mkdir(parents=True)
+    right, wrong = BUGS[bug]
+    assert SHOP.count(right) == 1
+    (folder / "shop.py").write_text(SHOP.replace(right, wrong))
+    (folder / "test_shop.py").write_text(TESTS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"--tb={style}", "--junitxml=run.xml"],
+        cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout
+    (folder / "run.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Return the folder of a run of each bug."""
+    folder = tmp_path_factory.mktemp("bugs")
+    return {bug: run(folder / bug.replace(" ", "_"), bug) for bug in BUGS}
+
+
+def failures(folder, name="run.xml"):
+    """Return the failures of a run by the names of their tests."""
+    return {one.test.rpartition("::")[2]: one for one in read_failure_file(folder / name).failures}
+
+
+def learnt(runs, *bugs, only=None):
+    """Return a library of the failures of some bugs."""
+    library = FailureLibrary("defects.db", create=True)
+    for bug in bugs:
+        found = failures(runs[bug])
+        library.learn(bug, [one for test, one in found.items() if only in {None, test}])
+    return library
+
+
+def statuses(library, found):
+    """Return the status of each failure by its test."""
+    return {test: library.match(one).status for test, one in found.items()}
+
+
+def test_assertions_of_another_bug_in_the_same_file_are_not_known(runs):
+    library = learnt(runs, "offset")
+    others = failures(runs["discount"])
+    assert len(others) == 6
+    assert set(statuses(library, others).values()) == {"perhaps"}
+    found = library.match(others["test_discount"])
+    assert found.defect == "offset"
+    assert found.evidence_for == ("the same AssertionError", "the same test file")
+    assert found.evidence_against[:2] == ("another test", "no frame of the product in common")
+    assert found.evidence == (
+        "the same AssertionError and the same test file; but another test, "
+        "no frame of the product in common and another message"
+    )
+
+
+@pytest.mark.parametrize("name", ["run.xml", "run.txt"])
+def test_the_same_failures_of_another_run_are_known(runs, tmp_path, name):
+    library = learnt(runs, *BUGS)
+    again = failures(run(tmp_path / "elsewhere" / "again", "discount"), name)
+    assert len(again) == len(failures(runs["discount"]))
+    # The folder of the test that saves has another name, but the same last part.
+    assert set(statuses(library, again).values()) == {"known"}
+    assert {library.match(one).defect for one in again.values()} == {"discount"}
+
+
+def test_the_same_test_with_other_numbers_is_not_known(runs):
+    library = learnt(runs, "discount")
+    found = library.match(failures(runs["large discount"])["test_discount"])
+    assert (found.status, found.defect) == ("perhaps", "discount")
+    assert "the same test" in found.evidence_for
+    assert "the same message but for its numbers" in found.evidence_for
+    assert "other numbers in the message" in found.evidence_against
+    found = library.match(failures(runs["half of a discount"])["test_total_of_one"])
+    assert found.status == "perhaps"
+
+
+def test_an_error_of_the_same_function_is_known_whatever_the_test_is(runs):
+    library = learnt(runs, "name", only="test_discount")
+    others = failures(runs["name"])
+    assert set(statuses(library, others).values()) == {"known"}
+    found = library.match(others["test_total"])
+    assert found.evidence.startswith(
+        "the same NameError, raised by the same function, discount in shop.py, at the same "
+        "statement, return price - prize // 10"
+    )
+    assert "another test" in found.evidence_against
+    # Another name is missing in the same function.
+    found = library.match(failures(runs["other name"])["test_discount"])
+    assert (found.status, found.evidence_against) == ("perhaps", ("another message",))
+
+
+def test_a_check_that_raises_is_no_evidence_for_another_caller(runs):
+    library = learnt(runs, "pages", only="test_pages")
+    assert library.match(failures(runs["pages"])["test_many_pages"]).status == "known"
+    found = library.match(failures(runs["half"])["test_half"])
+    assert (found.status, found.defect) == ("perhaps", "pages")
+    assert "raised by the same function, check in shop.py" in found.evidence_for
+    assert "called by another function" in found.evidence_against
+
+
+def test_a_function_of_the_product_that_calls_a_test_is_no_evidence(runs):
+    library = learnt(runs, "discount", only="test_each")
+    found = library.match(failures(runs["large discount"])["test_each"])
+    assert found.status == "perhaps"
+    assert "no frame of the product in common" in found.evidence_against
+
+
+def test_two_defects_that_fit_are_both_named(runs):
+    library = learnt(runs, "name")
+    library.learn("the same name", [failures(runs["name"])["test_total"]])
+    found = library.match(failures(runs["name"])["test_discount"])
+    assert found.status == "perhaps"
+    assert {found.defect, *found.others} == {"name", "the same name"}
+    assert f"{found.others[0]} fits as well" in found.evidence_against
+
+
+def test_a_case_of_the_same_test_is_known_if_it_shows_the_same_numbers(runs):
+    library = learnt(runs, "offset", only="test_second_page[10]")
+    found = failures(runs["offset"])
+    assert library.match(found["test_second_page[20]"]).status == "perhaps"
+    assert library.match(found["test_second_page[10]"].failure, test="x").status == "known"
+
+
+def test_a_test_without_a_stack_is_known_by_its_name(tmp_path):
+    folder = run(tmp_path / "line", "discount", style="line")
+    found = failures(folder)
+    library = FailureLibrary("defects.db", create=True)
+    library.learn("discount", list(found.values()))
+    assert set(statuses(library, found).values()) == {"known"}
+    assert library.match(found["test_discount"].failure).status == "perhaps"
+
+
+def test_a_failure_of_nothing_similar_is_new(runs):
+    library = learnt(runs, "name")
+    found = library.match(failures(runs["half"])["test_half"])
+    assert (found.status, found.others) == ("new", ())
+    assert found.evidence.startswith("no failure of the library is similar")
