@@ -90,7 +90,7 @@ def test_tests_that_run_changed_lines_come_first():
     assert [one.level for one in ranked] == [1, 2, 2]
     assert ranked[0].reason == "it runs shop.py:6"
     assert ranked[0].components["changed lines"] == 1.0
-    assert ranked[1].reason.startswith("by evidence: changed files +4.0, file name +")
+    assert ranked[1].reason.startswith("by evidence: changed files +4.0")
     assert "changed files" not in ranked[2].components
     # Three tests run line 5 and one runs line 2, so line 2 counts more.
     ranked = rank_tests(index, [change(old_lines={2})], coverage_of(COVERED))
