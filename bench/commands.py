@@ -190,7 +190,7 @@ def adaptation(
     "--failures",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines with text and defect.",
+    help="JSON lines with text, defect and test.",
 )
 @history_options
 @fault_options
@@ -205,6 +205,7 @@ def quality(
     mutations: int,
     seed: int,
     minutes: float | None,
+    again: Path | None,
     model: str | None,
     outputs: Outputs,
     *,
@@ -232,8 +233,9 @@ def quality(
         if coverage or failures or history or releases or not paths:
             raise click.UsageError("--faults takes one PATH or more, and no other data")
         from bench.quality.fault_report import report_faults  # noqa: PLC0415 - see above
+        from bench.quality.faults import FaultOptions  # noqa: PLC0415 - see above
 
-        report_faults(paths, mutations, seed, minutes, outputs)
+        report_faults(paths, FaultOptions(mutations, seed, again=again), minutes, outputs)
         return
     if history or releases:
         if coverage or failures or history != bool(paths):
@@ -254,6 +256,7 @@ def quality(
     if not found.figures:
         note("what was given holds nothing to measure")
         sys.exit(1)
+    outputs.end(missed=any(row.is_missed for row in found.known))
 
 
 def _measure(

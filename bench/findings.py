@@ -134,6 +134,9 @@ def _record(kind: type[T], document: dict[str, Any]) -> T:
     """Return a dataclass from its fields by name. None in a field of type float was NaN."""
     values: dict[str, Any] = {}
     for one in fields(kind):  # type: ignore[arg-type]
+        if one.name not in document:
+            # The field is newer than the file, and has a default.
+            continue
         value, inner = document[one.name], _INNER.get((kind, one.name))
         if inner is not None and isinstance(value, list):
             value = tuple(_record(inner, element) for element in value)

@@ -50,7 +50,7 @@ def searched_options(command: F) -> F:
 
 
 def fault_options(command: F) -> F:
-    """Add ``--faults``, ``--mutations``, ``--seed`` and ``--minutes``."""
+    """Add ``--faults`` and the options that it takes."""
     options = (
         click.option(
             "--faults",
@@ -71,6 +71,13 @@ def fault_options(command: F) -> F:
             "--minutes",
             type=click.FloatRange(min=0, min_open=True),
             help="Begin no mutation after so many minutes; each PATH has its share of them.",
+        ),
+        click.option(
+            "--again",
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="JSON of an earlier --faults, whose failing tests are taken over: only the "
+            "selections are made anew.",
         ),
     )
     for option in reversed(options):

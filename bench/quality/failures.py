@@ -3,64 +3,32 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.quality.baselines import BM25, Bm25, TokenTfIdf
 from bench.quality.measures import Figure, figures, ranked, reciprocal_rank
-from flashwasm.errors import DTypeError
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.defects.known_failures import TEXT_END
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
-__all__ = ["measure_failures", "read_labelled"]
+if TYPE_CHECKING:
+    from bench.quality.labelled_failures import LabelledFailure
+
+__all__ = ["measure_failures"]
 
 Array = npt.NDArray[Any]
 _SEED = 0
 _RESAMPLES = 200
-_LONGEST_LINE = 1 << 24
-
-
-def read_labelled(path: str | Path) -> tuple[list[str], list[str]]:
-    """Return texts of failures and the defects behind them.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        File with a line of JSON for each failure, which holds ``text`` and ``defect`` (or
-        ``mutant``).
-
-    Raises
-    ------
-    DTypeError
-        If a line is something else.
-    """
-    with Path(path).open(encoding="utf-8", errors="replace") as file:
-        # A longer line is cut and then is no JSON, so that such a file is not read to its end.
-        lines = iter(lambda: file.readline(_LONGEST_LINE), "")
-        pairs = [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
-    return [text for text, _ in pairs], [defect for _, defect in pairs]
-
-
-def _read_line(line: str, place: str) -> tuple[str, str]:
-    """Return text and defect of a line."""
-    try:
-        row = json.loads(line)
-        return str(row["text"]), str(row["defect"] if "defect" in row else row["mutant"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{place}: expected JSON with text and defect, got {line.strip()!r:.80}"
-        raise DTypeError(message) from error
 
 
 def measure_failures(
-    name: str, texts: Sequence[str], defects: Sequence[str], advance: Callable[[int, int], None]
+    name: str, labelled: Sequence[LabelledFailure], advance: Callable[[int, int], None]
 ) -> list[Figure]:
     """Group failures, and search with each for the others of its defect.
 
@@ -68,13 +36,14 @@ def measure_failures(
     ----------
     name : str
         Name of the collection.
-    texts, defects : sequence of str
-        Text of each failure, and its defect.
+    labelled : sequence of LabelledFailure
+        Failures with their defects.
     advance : callable
         Function that is called with the number of queries done and their total.
     """
-    if not texts:
+    if not labelled:
         return []
+    texts, defects = [one.text for one in labelled], [one.defect for one in labelled]
     failures = [read_failure(text) for text in texts]
     data = f"{name}, {len(set(defects))} defects"
     groups = np.zeros(len(texts), np.int64)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
+from bench.quality.fault_choices import Choice
 from bench.quality.mutations import KINDS, Mutation
+from bench.quality.project_copy import SuiteRun
+from flashwasm.errors import DTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from flashwasm.benchmarks.report import Rows
 
-__all__ = ["EXPLAINED", "Choice", "MutationResult", "ProjectFaults"]
+__all__ = ["EXPLAINED", "MutationResult", "ProjectFaults", "read_results"]
 
 _HEADINGS = ("what", "left out", "selected", "seconds", "first failing")
 EXPLAINED = (
@@ -24,31 +29,6 @@ EXPLAINED = (
 )
 # Places of the first failing test that count as early, and the least share of mutations with one.
 _EARLY, _EARLY_SHARE = 10, 0.8
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Result of one selection for one mutation.
-
-    Parameters
-    ----------
-    left_out : list of str
-        Node ids of failing cases, and paths of files with errors, that were not selected.
-    place : int or None
-        Place of the first failing test among the selected ones, from 1; None if there is none.
-    share : float
-        Share of the suite's cases that was selected, in [0, 1].
-    seconds : float
-        Seconds that the selected cases took before the mutation.
-    choosing : float
-        Seconds that the choice took. Those of pytest-testmon are of its whole run.
-    """
-
-    left_out: list[str]
-    place: int | None
-    share: float
-    seconds: float
-    choosing: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +43,9 @@ class MutationResult:
         The mutation as a unified diff.
     failing : list of str
         Node ids of the cases that fail, and paths of the files that cannot be collected.
+    spread : list of str
+        Cases among them that some selection left out and that pass alone. Others that failed before
+        them made them fail, so they do not count as left out.
     broken : bool
         True if pytest itself ended with an error, such as that of a conftest.py.
     killed : bool
@@ -78,6 +61,7 @@ class MutationResult:
     mutation: Mutation
     diff: str
     failing: list[str]
+    spread: list[str]
     broken: bool
     killed: bool
     stopped: bool
@@ -89,6 +73,17 @@ class MutationResult:
         """The mutation in a line."""
         edit = self.mutation
         return f"{edit.kind}, {edit.path}:{edit.line}: {edit.after.strip() or 'removed'}"
+
+    def run(self) -> SuiteRun:
+        """Return the run of the whole suite, as far as it is kept."""
+        failed = {name for name in self.failing if "::" in name}
+        return SuiteRun(
+            failed=failed,
+            uncollected=set(self.failing) - failed,
+            broken=self.broken,
+            stopped=self.stopped,
+            seconds=self.seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -164,6 +159,8 @@ class ProjectFaults:
             yield f"{self.name}: the time was over after {len(self.results)} of {self.wanted}"
         if stopped := sum(result.stopped for result in self.results):
             yield f"{self.name}: {stopped} runs took too long and were stopped"
+        if spread := sum(len(result.spread) for result in self.results):
+            yield f"{self.name}: {spread} failing cases pass alone, so others made them fail"
         made = Counter(result.mutation.kind for result in self.results)
         dead = Counter(result.mutation.kind for result in self.killed)
         kinds = ", ".join(f"{kind} {dead[kind]} of {made[kind]}" for kind in KINDS if made[kind])
@@ -178,6 +175,36 @@ class ProjectFaults:
             "notes": list(self.notes()),
             "mutations": [asdict(result) for result in self.results],
         }
+
+
+def read_results(path: Path, project: str) -> list[MutationResult]:
+    """Return the mutations of a project that an earlier run measured.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        JSON of that run.
+    project : str
+        Name of the project's folder.
+
+    Raises
+    ------
+    DTypeError
+        If the file is something else.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        rows = [one["mutations"] for one in document["faults"] if one["project"] == project]
+        return [_read_result(row) for row in rows[0]]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise DTypeError(f"{path}: expected the JSON of faults of {project}") from error
+
+
+def _read_result(row: dict[str, Any]) -> MutationResult:
+    """Return the result of a mutation that was written as JSON."""
+    choices = {name: Choice(**choice) for name, choice in row["choices"].items()}
+    fields = {**row, "mutation": Mutation(**row["mutation"]), "choices": choices}
+    return MutationResult(**{"spread": [], **fields})
 
 
 def _verdict(met: bool) -> str:  # noqa: FBT001 - its only argument is what it judges.

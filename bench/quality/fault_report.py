@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,10 @@ _ABSENT = f"{TESTMON} is not installed, so it is not compared: pip install {TEST
 
 
 def report_faults(
-    projects: Sequence[Path], mutations: int, seed: int, minutes: float | None, outputs: Outputs
+    projects: Sequence[Path],
+    options: FaultOptions,
+    minutes: float | None,
+    outputs: Outputs,
 ) -> None:
     """Evaluate the selection on the faults of some projects, and print what it left out.
 
@@ -31,10 +35,8 @@ def report_faults(
     ----------
     projects : sequence of pathlib.Path
         Roots of the projects.
-    mutations : int
-        Number of mutations a project.
-    seed : int
-        Seed of their choice.
+    options : FaultOptions
+        Number of mutations a project, and their choice.
     minutes : float or None
         Minutes for all projects; None if there is no limit.
     outputs : Outputs
@@ -44,9 +46,9 @@ def report_faults(
     end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     for number, project in enumerate(projects):
         now = time.monotonic()
-        options = FaultOptions(mutations, seed, now + (end - now) / (len(projects) - number))
+        limited = replace(options, deadline=now + (end - now) / (len(projects) - number))
         with progress_report(f"mutations of {project.resolve().name}") as advance:
-            found.append(measure_faults(project, options, advance, note))
+            found.append(measure_faults(project, limited, advance, note))
     notes = [EXPLAINED, *(line for one in found for line in one.notes())]
     if not any(TESTMON in result.choices for one in found for result in one.results):
         notes.append(_ABSENT)

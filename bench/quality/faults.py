@@ -9,16 +9,17 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os.path import commonpath
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.quality.fault_findings import Choice, MutationResult, ProjectFaults
+from bench.quality.fault_choices import Choice, Selected, judge
+from bench.quality.fault_findings import MutationResult, ProjectFaults, read_results
 from bench.quality.mutations import Mutation, choose
 from bench.quality.mutator import mutations_of
-from bench.quality.project_copy import ProjectCopy, SuiteRun
+from bench.quality.project_copy import ProjectCopy
 from flashwasm.qe.changes.import_graph import ImportGraph
 from flashwasm.qe.changes.safe_selection import safe_selection
 from flashwasm.qe.changes.unified_diff import read_diff
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["TESTMON", "FaultOptions", "measure_faults"]
 
 TESTMON = "pytest-testmon"
+# Number of failing cases that were left out up to which each of them is run alone.
+_MOST_ALONE = 10
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,15 @@ class FaultOptions:
         Seed of the choice of mutations.
     deadline : float
         Time by `time.monotonic` after which no further mutation begins.
+    again : pathlib.Path, optional
+        JSON of an earlier run, whose mutations, failing tests and figures of pytest-testmon are
+        taken over.
     """
 
     mutations: int = 200
     seed: int = 0
     deadline: float = float("inf")
+    again: Path | None = None
 
 
 def measure_faults(
@@ -77,21 +84,26 @@ def measure_faults(
         If no test of the project passes.
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        suite = _MutatedSuite(ProjectCopy(project, Path(folder).resolve()))
-        chosen = choose(suite.mutations(), options.seed)
+        copy = ProjectCopy(project, Path(folder).resolve())
+        suite = _MutatedSuite(copy, testmon=options.again is None)
+        chosen: list[tuple[Mutation, MutationResult | None]]
+        if options.again is None:
+            chosen = [(one, None) for one in choose(suite.mutations(), options.seed)]
+        else:
+            chosen = [(one.mutation, one) for one in read_results(options.again, copy.root.name)]
         total = min(options.mutations, len(chosen))
         results: list[MutationResult] = []
-        for mutation in chosen:
+        for mutation, known in chosen:
             if len(results) == total or time.monotonic() > options.deadline:
                 break
-            result = suite.measure(mutation)
+            result = suite.measure(mutation, known)
             if result is not None:
                 results.append(result)
                 for name, choice in result.choices.items():
                     if choice.left_out:
                         say(f"{name} left out {len(choice.left_out)}: {result.where}")
             advance(len(results), total)
-        return ProjectFaults(project.resolve().name, len(suite.seconds), total, results)
+        return ProjectFaults(copy.root.name, len(suite.seconds), total, results)
 
 
 class _MutatedSuite:
@@ -101,6 +113,8 @@ class _MutatedSuite:
     ----------
     copy : ProjectCopy
         The project.
+    testmon : bool
+        True to run pytest-testmon, if it is installed.
 
     Attributes
     ----------
@@ -108,10 +122,10 @@ class _MutatedSuite:
         Seconds of each case that passes before any mutation.
     """
 
-    def __init__(self, copy: ProjectCopy) -> None:
+    def __init__(self, copy: ProjectCopy, *, testmon: bool) -> None:
         self._copy = copy
         runs = [copy.clean_run(), copy.record_coverage()]
-        self._testmon = importlib.util.find_spec("testmon") is not None
+        self._testmon = testmon and importlib.util.find_spec("testmon") is not None
         if self._testmon:
             runs.append(copy.record_testmon())
         # A case that fails without a mutation says nothing about one.
@@ -121,9 +135,6 @@ class _MutatedSuite:
         files = {case.partition("::")[0] for case in self.seconds}
         self._tests = copy.root / (commonpath(files) if len(files) > 1 else next(iter(files)))
         self._index = SuiteIndex.build(self._tests)
-        self._cases: dict[str, list[str]] = {}
-        for case in self.seconds:
-            self._cases.setdefault(case.partition("[")[0], []).append(case)
 
     def mutations(self) -> Iterator[Mutation]:
         """Yield the mutations of the files of which the suite runs any line."""
@@ -139,38 +150,44 @@ class _MutatedSuite:
                 beside = graph.is_beside_tests(file)
                 yield from mutations_of(path, source, ran, beside_tests=beside)
 
-    def measure(self, mutation: Mutation) -> MutationResult | None:
-        """Return what the selections and the whole suite say of a mutation; None if it is none."""
+    def measure(
+        self, mutation: Mutation, known: MutationResult | None = None
+    ) -> MutationResult | None:
+        """Return what the selections and the whole suite say of a mutation; None if it is none.
+
+        Parameters
+        ----------
+        mutation : Mutation
+            The mutation.
+        known : MutationResult, optional
+            Earlier result, of which the failing tests are taken over.
+        """
         source = (self._copy.root / mutation.path).read_bytes().decode("utf-8", "replace")
         if not mutation.compiles(source):
             return None
         diff = mutation.diff(source)
         with self._copy.changed(mutation.path, mutation.apply(source)):
-            truth = self._copy.run()
+            truth = self._copy.run() if known is None else known.run()
             truth.failed -= self._failing
             truth.uncollected -= self._failing
-            # A change of the tests changes the index of the suite. One of the program does not.
+            # The tests of the suite change only with the files beside them.
             same = mutation.kind not in {"fixture", "test helper"}
             index = self._index if same else SuiteIndex.build(self._tests)
-            choices = {}
-            for name, coverage in (("with coverage", self._coverage), ("without", None)):
-                started = time.perf_counter()
-                selection = safe_selection(index, read_diff(diff), coverage)
-                seconds = time.perf_counter() - started
-                likely = selection.likely()
-                files = [one.path.relative_to(self._copy.root) for one in selection.unread]
-                read = [path.as_posix() for path in files]
-                sure = selection.sure or likely
-                choices[name] = self._choice(sure, read, truth, seconds)
-                choices[f"--likely, {name.removesuffix(' coverage')}"] = self._choice(
-                    likely, [], truth, seconds
-                )
-            if self._testmon:
-                choices[TESTMON] = self._choice_of_testmon(truth)
+            choices: dict[str, Choice] = {
+                name: judge(selected, truth, self.seconds)
+                for name, selected in self._selections(index, diff)
+            }
+            if known is not None and TESTMON in known.choices:
+                choices[TESTMON] = known.choices[TESTMON]
+            spread = self._spread_to(choices)
+        for name, choice in choices.items():
+            left_out = [case for case in choice.left_out if case not in spread]
+            choices[name] = replace(choice, left_out=left_out)
         return MutationResult(
             mutation=mutation,
             diff=diff,
             failing=sorted(truth.failed | truth.uncollected),
+            spread=sorted(spread),
             broken=truth.broken,
             killed=truth.failures,
             stopped=truth.stopped,
@@ -178,59 +195,45 @@ class _MutatedSuite:
             choices=choices,
         )
 
-    def _choice(
-        self, chosen: Sequence[SelectedTest], files: list[str], truth: SuiteRun, seconds: float
-    ) -> Choice:
-        """Return how a selection of tests, and of whole files that cannot be read, did."""
-        names = [(one.test.nodeid, *one.test.also) for one in chosen]
-        cases = [case for own in names for name in own for case in self._cases.get(name, [])]
-        functions = [set(own) for own in names]
-        return self._held_against(truth, functions, files, cases, seconds)
+    def _selections(self, index: SuiteIndex, diff: str) -> Iterator[tuple[str, Selected]]:
+        """Yield the name and the tests of each selection."""
+        for name, coverage in (("with coverage", self._coverage), ("without", None)):
+            started = time.perf_counter()
+            selection = safe_selection(index, read_diff(diff), coverage)
+            seconds = time.perf_counter() - started
+            likely = selection.likely()
+            root = self._copy.root
+            files = [one.path.relative_to(root).as_posix() for one in selection.unread]
+            yield name, Selected(_names(selection.sure or likely), files, seconds)
+            short = name.removesuffix(" coverage")
+            yield f"--likely, {short}", Selected(_names(likely), [], seconds)
+        if self._testmon:
+            run = self._copy.run_testmon()
+            functions = dict.fromkeys(case.partition("[")[0] for case in run.ran)
+            yield (
+                TESTMON,
+                Selected(
+                    [{name} for name in functions],
+                    sorted(run.uncollected),
+                    run.seconds,
+                    set(run.ran),
+                    run.broken,
+                ),
+            )
 
-    def _choice_of_testmon(self, truth: SuiteRun) -> Choice:
-        """Run the tests that pytest-testmon selects; return how it did."""
-        run = self._copy.run_testmon()
-        cases = [case for case in run.ran if case in self.seconds]
-        functions = [{name} for name in dict.fromkeys(case.partition("[")[0] for case in run.ran)]
-        if run.broken:
-            # The run says that something is wrong, whichever tests it selected.
-            return self._held_against(SuiteRun(), functions, [], cases, 0.0)
-        choice = self._held_against(truth, functions, sorted(run.uncollected), cases, 0.0)
-        left_out = [case for case in choice.left_out if case not in run.ran]
-        return Choice(left_out, choice.place, choice.share, choice.seconds, run.seconds)
+    def _spread_to(self, choices: Mapping[str, Choice]) -> set[str]:
+        """Return the cases that were left out and pass alone, so that others made them fail."""
+        safe = [
+            choices[name].left_out
+            for name in ("with coverage", "without", TESTMON)
+            if name in choices
+        ]
+        cases = sorted({case for left_out in safe for case in left_out if "::" in case})
+        if len(cases) > _MOST_ALONE:
+            return set()
+        return {case for case in cases if not self._copy.run(case).failures}
 
-    def _held_against(
-        self,
-        truth: SuiteRun,
-        functions: list[set[str]],
-        files: list[str],
-        cases: list[str],
-        choosing: float,
-    ) -> Choice:
-        """Return how the choice of some tests did, each with all its node ids."""
-        own = {name for names in functions for name in names}
-        covered = {*files, *(name.partition("::")[0] for name in own)}
-        folders = {str(parent) for file in covered for parent in PurePosixPath(file).parents}
-        left_out = [case for case in sorted(truth.failed) if case.partition("[")[0] not in own]
-        left_out += [path for path in sorted(truth.uncollected) if path not in covered | folders]
-        if truth.broken:
-            # Any run of pytest ends with the same error, also one of a single test.
-            left_out = [] if own or files else ["every test"]
-        failing = {case.partition("[")[0] for case in truth.failed}
 
-        def fails(names: set[str]) -> bool:
-            inside = {name.partition("::")[0] for name in names}
-            inside |= {str(parent) for file in inside for parent in PurePosixPath(file).parents}
-            uncollected = not truth.uncollected.isdisjoint(inside)
-            return truth.broken or uncollected or not failing.isdisjoint(names)
-
-        place = next((i for i, names in enumerate(functions, 1) if fails(names)), None)
-        if place is None and not truth.uncollected.isdisjoint(files):
-            place = len(functions) + 1
-        return Choice(
-            left_out,
-            place,
-            len(cases) / len(self.seconds),
-            sum(self.seconds[case] for case in cases),
-            choosing,
-        )
+def _names(chosen: Sequence[SelectedTest]) -> list[set[str]]:
+    """Return the node ids of each selected test."""
+    return [{one.test.nodeid, *one.test.also} for one in chosen]

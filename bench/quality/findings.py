@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.quality.failures import measure_failures, read_labelled
+from bench.quality.failures import measure_failures
 from bench.quality.functions import measure_search
+from bench.quality.known import KNOWN_HEADINGS, KnownRow, measure_known
+from bench.quality.labelled_failures import read_labelled
 from bench.quality.similarity import SuiteQuality
 from flashwasm.benchmarks.report import markdown_table, terminal_table
 from flashwasm.errors import ShapeError
@@ -53,11 +55,14 @@ class QualityFindings:
     ----------
     figures : list of Figure
         Figures, each of which is a row of the table.
+    known : list of KnownRow
+        Verdicts on failures whose defects a library lacks, and has.
     missing : list of str
         Packages or models that are not installed, each with the command that installs it.
     """
 
     figures: list[Figure] = field(default_factory=list)
+    known: list[KnownRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class QualityFindings:
         return {
             "missing": self.missing,
             "figures": [figure.as_dict() for figure in self.figures],
+            "known": [row.as_dict() for row in self.known],
         }
 
     def tables(self) -> list[Any]:
@@ -83,6 +89,9 @@ class QualityFindings:
         if self.figures:
             rows = [_cells(figure) for figure in self.figures]
             found.append(("Quality, over the baseline with its 95 % interval", _HEADINGS, rows))
+        if self.known:
+            rows = [row.cells() for row in self.known]
+            found.append(("Failures called known", KNOWN_HEADINGS, rows))
         return found
 
 
@@ -134,6 +143,8 @@ def measure_quality(inputs: QualityInputs) -> QualityFindings:
             found.figures += measure_search(name, path, inputs.model, advance)
     if labelled is not None and inputs.failures is not None:
         with progress_report("failures") as advance:
-            found.figures += measure_failures(inputs.failures.name, *labelled, advance)
+            found.figures += measure_failures(inputs.failures.name, labelled, advance)
+        with progress_report("verdicts on failures") as advance:
+            found.known = measure_known(inputs.failures.name, labelled, advance)
     found.missing = list(missing)
     return found

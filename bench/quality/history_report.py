@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from bench.quality.change_ranking import (
     rank_change,
     scores_of,
 )
-from bench.quality.evidence_weights import choose_weights
+from bench.quality.evidence_weights import WeightChoice
 from bench.quality.git_history import commits_of
 from bench.quality.measures import interval
 from bench.quality.releases import change_between
@@ -86,7 +86,8 @@ def report_history(
     verdicts = _verdicts(measured)
     sections = [_values(found, measured), _differences(measured)]
     if weights:
-        sections.append(choose_weights(found))
+        with progress_report("weights") as advance:
+            sections.append(WeightChoice(found, advance).section())
     document = {
         "changes": [
             {"project": one.project, "name": one.name, "tests": len(one.relevant)}
@@ -108,17 +109,21 @@ def _changes(
 ) -> Iterator[PastChange]:
     """Yield the changes of all repositories and pairs of releases, and say which have none."""
     for repository in repositories:
-        number = 0
-        for number, change in enumerate(commits_of(repository, commits), 1):  # noqa: B007 - counted.
-            yield change
+        number = yield from _counted(commits_of(repository, commits))
         if number < commits:
             note(f"{repository}: {number} commits that change both product and tests")
     for old, new in releases:
-        change = None
-        for change in change_between(old, new):
-            yield change
-        if change is None:
+        if not (yield from _counted(change_between(old, new))):
             note(f"{old.name} to {new.name}: left out, as it changes too much, or only one kind")
+
+
+def _counted(changes: Iterable[PastChange]) -> Generator[PastChange, None, int]:
+    """Yield some changes, and return their number."""
+    number = 0
+    for change in changes:
+        number += 1
+        yield change
+    return number
 
 
 def _measured(found: Sequence[RankedChange]) -> dict[str, list[dict[str, float]]]:
@@ -157,7 +162,7 @@ def _differences(
     measured: dict[str, list[dict[str, float]]],
 ) -> tuple[str, Sequence[str], Rows]:
     """Return the table of how much flashwasm is above each baseline, with intervals."""
-    rows = []
+    rows: Rows = []
     for method, ours, metric in _compared(measured):
         mean, low, high = _over(measured, ours, method, metric)
         rows.append((ours, metric, method, f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}"))

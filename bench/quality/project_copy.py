@@ -116,9 +116,9 @@ class ProjectCopy:
         self.limits = (max(_RUN_LIMIT * done.seconds, _LEAST_RUN_LIMIT), test)
         return done
 
-    def run(self) -> SuiteRun:
-        """Run the suite."""
-        return self._run([])
+    def run(self, *nodeids: str) -> SuiteRun:
+        """Run the suite, or only some cases of it."""
+        return self._run([*nodeids])
 
     def record_coverage(self) -> SuiteRun:
         """Run the suite under coverage.py, with a context for each test."""

@@ -22,6 +22,8 @@ _HOMES = {
     "flashwasm.capability_probe": ["Capabilities", "capabilities"],
     "flashwasm.encoder": ["SentenceEncoder"],
     "flashwasm.errors": [
+        "Cancelled",
+        "Cancelled",
         "CapabilityError",
         "ClosedError",
         "CorruptFileError",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from flashwasm.capability_probe import Capabilities as Capabilities
     from flashwasm.capability_probe import capabilities as capabilities
     from flashwasm.encoder import SentenceEncoder as SentenceEncoder
+    from flashwasm.errors import Cancelled as Cancelled
     from flashwasm.errors import CapabilityError as CapabilityError
     from flashwasm.errors import ClosedError as ClosedError
     from flashwasm.errors import CorruptFileError as CorruptFileError

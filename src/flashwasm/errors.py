@@ -50,6 +50,10 @@ class DeadlineExceeded(FlashWasmError, TimeoutError):  # noqa: N818 - the public
     """A call did not finish within its timeout."""
 
 
+class Cancelled(FlashWasmError):  # noqa: N818 - the public name stays.
+    """A call was ended by `Runtime.cancel`. The runtime is usable."""
+
+
 class KernelTrap(FlashWasmError):  # noqa: N818 - "trap" is WebAssembly's own word for this error.
     """A kernel was stopped by the sandbox. The runtime stays usable."""
 

@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from bench.commands import main
-from bench.quality.fault_findings import Choice, MutationResult, ProjectFaults
+from bench.quality.fault_choices import Choice, Selected, judge
+from bench.quality.fault_findings import MutationResult, ProjectFaults
 from bench.quality.mutations import KINDS, Mutation, choose
 from bench.quality.mutator import mutations_of
-from bench.quality.project_copy import ProjectCopy
+from bench.quality.project_copy import ProjectCopy, SuiteRun
 from small_project import write_project
 
 pytest.importorskip("sklearn")
@@ -155,6 +156,14 @@ def test_the_command_on_a_small_project(project):
     assert any("pytest-testmon is not installed" in note for note in document["notes"]) != testmon
     assert "met: shop, with coverage: 0 left out, target 0" in document["notes"]
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == files
+    earlier = project.parent / "earlier.json"
+    earlier.write_text(result.stdout)
+    again = json.loads(invoke(project, "--again", earlier, "--json", "-").stdout)
+    for before, now in zip(found["mutations"], again["faults"][0]["mutations"], strict=True):
+        for one in (before, now):
+            for choice in one["choices"].values():
+                choice["seconds"] = choice["share"] = choice["choosing"] = 0
+        assert now == before
 
 
 @pytest.mark.slow
@@ -202,6 +211,26 @@ def test_a_run_tells_what_failed(project, tmp_path):
     assert not copy.run().failures
 
 
+def test_a_selection_is_held_against_failing_tests():
+    seconds = {"a/x.py::t[1]": 1.0, "a/x.py::t[2]": 2.0, "a/x.py::u": 4.0, "b/y.py::v": 8.0}
+
+    def choice(truth, *functions, **options):
+        one = judge(Selected([{name} for name in functions], **options), truth, seconds)
+        return one.left_out, one.place, one.share
+
+    failed = SuiteRun(failed={"a/x.py::t[2]", "b/y.py::v"})
+    assert choice(failed, "a/x.py::u", "a/x.py::t") == (["b/y.py::v"], 2, 0.75)
+    assert choice(failed, "a/x.py::t", cases={"a/x.py::t[1]"})[0] == [*sorted(failed.failed)]
+    broken_file = SuiteRun(uncollected={"a/x.py"})
+    assert choice(broken_file, "b/y.py::v") == (["a/x.py"], None, 0.25)
+    assert choice(broken_file, "b/y.py::v", "a/x.py::u") == ([], 2, 0.5)
+    assert choice(broken_file, "b/y.py::v", files=["a/x.py"]) == ([], 2, 0.25)
+    assert choice(SuiteRun(uncollected={"a"}), "a/x.py::u")[:2] == ([], 1)
+    assert choice(SuiteRun(broken=True), "b/y.py::v")[:2] == ([], 1)
+    assert choice(SuiteRun(broken=True))[:2] == (["every test"], None)
+    assert choice(failed, broken=True)[:2] == ([], 1)
+
+
 def test_a_missed_target_is_printed_as_missed():
     choices = {
         "with coverage": Choice([], 1, 0.5, 1.0, 0.1),
@@ -211,6 +240,7 @@ def test_a_missed_target_is_printed_as_missed():
         Mutation("return", "b.py", 1, ""),
         diff="",
         failing=["a.py::test"],
+        spread=[],
         broken=False,
         killed=True,
         stopped=False,

@@ -1,6 +1,7 @@
 """`python -m bench quality`: its measures, and its tables of small suites."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import flashwasm as fw
 import tiny_bert
 from bench.commands import main
 from bench.quality.baselines import Bm25, CharacterTfIdf
-from bench.quality.failures import measure_failures, read_labelled
+from bench.quality.failures import measure_failures
 from bench.quality.functions import undocumented
+from bench.quality.known import measure_known
+from bench.quality.labelled_failures import LabelledFailure, read_labelled
 from bench.quality.measures import (
     average_precision,
     figures,
@@ -20,7 +23,6 @@ from bench.quality.measures import (
     ranked,
     reciprocal_rank,
 )
-from bench.quality.releases import commits
 
 pytest.importorskip("sklearn")
 
@@ -51,11 +53,10 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
-    for release, last in (("old", "sum(basket)"), ("new", "sum(price for price in basket)")):
-        folder = tmp_path / release / "shop"
-        folder.mkdir(parents=True)
-        (folder / "shop.py").write_text(SHOP.replace("sum(basket)", last))
-        (folder / "test_shop.py").write_text(TESTS + f"# {release}\n")
+    folder = tmp_path / "old" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "shop.py").write_text(SHOP)
+    (folder / "test_shop.py").write_text(TESTS)
     return tmp_path / "old" / "shop"
 
 
@@ -112,14 +113,11 @@ def test_a_suite(shop):
 
 
 @pytest.mark.slow
-def test_a_suite_with_a_model_and_releases(shop):
+def test_a_suite_with_a_model(shop):
     tiny_bert.write(shop.parent.parent / "model")
-    result = invoke(
-        *(shop, "--model", "model", "--releases", "old", "new", "--markdown", "-"),
-    )
+    result = invoke(shop, "--model", "model", "--markdown", "-")
     assert result.exit_code == 0, result.output
     assert "| similar tests | shop, same class, 4 tests | 4 | flashwasm | MRR |" in result.stdout
-    assert "| shop/shop.py | shop/test_shop.py | 1 | 1 |" in result.stdout
 
 
 def test_failures(tmp_path):
@@ -130,23 +128,73 @@ def test_failures(tmp_path):
     file = tmp_path / "failures.jsonl"
     rows = [{"text": text(*kind), "defect": kind[0]} for kind in kinds]
     file.write_text("\n".join(map(json.dumps, rows)))
-    found = measure_failures("x", *read_labelled(file), lambda *_: None)
+    found = measure_failures("x", read_labelled(file), lambda *_: None)
     values = {(f.method, f.metric): f.value for f in found}
     assert values["flashwasm", "ARI"] == values["flashwasm", "MRR"] == 1
-    assert measure_failures("x", [], [], lambda *_: None) == []
+    assert measure_failures("x", [], lambda *_: None) == []
     file.write_text(json.dumps({"text": "\u2028", "defect": "x"}, ensure_ascii=False))
-    assert read_labelled(file) == (["\u2028"], ["x"])
+    assert read_labelled(file) == [LabelledFailure("\u2028", "x")]
     file.write_text('{"text": "x"}\n')
     with pytest.raises(fw.DTypeError, match=r"failures\.jsonl:1: expected JSON"):
         read_labelled(file)
 
 
-def test_commits(shop, tmp_path):
-    (commit,) = commits(shop, tmp_path / "new" / "shop")
-    assert (commit.path, commit.test_file) == ("shop.py", "test_shop.py")
-    assert "-    return sum(basket)\n" in commit.diff
-    with pytest.raises(fw.ShapeError, match="both differ"):
-        commits(shop, shop)
+def test_a_defect_that_was_seeded_twice_is_one(tmp_path):
+    rows = [
+        {"text": "x", "mutant": mutant, "test": test, "file": "a.py", "line": 1, "kind": "cmp"}
+        for mutant, test in [(1, "t"), (2, "t"), (3, "t"), (3, "u"), (4, "t")]
+    ]
+    del rows[-1]["kind"]
+    file = tmp_path / "failures.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert [one.defect for one in read_labelled(file)] == ["1", "1", "3", "3", "4"]
+
+
+def labelled_failures():
+    """Return failures of two defects by frames, and of two by assertions of the same file."""
+
+    def by_frame(function, test):
+        frames = f"test_x.py:1: in {test}\n    f()\nlib.py:7: in {function}\n    x()"
+        return LabelledFailure(f"{frames}\nE   KeyError: 1", function, f"test_x.py::{test}")
+
+    def by_test(defect, test, values):
+        frame = f"test_x.py:9: in {test}\n    assert f() == 1"
+        return LabelledFailure(f"{frame}\nE   assert {values}", defect, f"test_x.py::{test}")
+
+    return [
+        *(by_frame(function, f"test_{i}") for function in ("add", "sub") for i in range(4)),
+        *(by_test("lost", f"test_sum_{i}", "2 == 1") for i in range(4)),
+        *(by_test("kept", f"test_sum_{i}", "3 == 1") for i in range(4)),
+    ]
+
+
+def test_failures_called_known():
+    rows = measure_known("x", labelled_failures(), lambda *_: None)
+    ours, earlier, by_text = rows
+    assert (ours.failures, ours.defects, ours.learnt_half) == (16, 4, 8)
+    assert ours.false_known == 0
+    assert not ours.is_missed
+    assert (ours.known_with_frame, ours.known, ours.known_again) == (1, 0.5, 1)
+    assert ours.perhaps_rightly + ours.perhaps_another == 0.5
+    # The assertions are in one file, and all the texts are alike.
+    assert earlier.false_known >= 0.5
+    assert by_text.false_known == 1
+    assert not earlier.is_missed
+    assert replace(ours, false_known=0.021).is_missed
+    assert ours.cells()[2:4] == ("0.00%", "<= 2%, met")
+    assert measure_known("x", labelled_failures()[:4], lambda *_: None) == []
+
+
+def test_a_missed_target_is_printed_and_may_fail(tmp_path):
+    file = tmp_path / "failures.jsonl"
+    # The same failures under two names of defects.
+    rows = [
+        vars(one) | {"defect": f"{one.defect} {i}"} for one in labelled_failures() for i in "ab"
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    result = invoke("--failures", file, "--markdown", "-", "--fail-on-miss")
+    assert (result.exit_code, result.stdout.count("<= 2%, missed")) == (1, 1)
+    assert invoke("--failures", file).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import json
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -181,7 +183,14 @@ def make_newer(path, database):
     os.utime(path, (made + 60, made + 60))
 
 
-def test_a_database_that_is_older_than_a_source_is_said(recorded):
+def drop_digests(database):
+    """Take out what coverage.py does not write itself."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("drop table flashwasm_sources")
+
+
+def test_a_database_without_digests_that_is_older_than_a_source_is_said(recorded):
+    drop_digests(recorded / ".coverage")
     change_project(recorded, COVERED)
     make_newer(recorded / "shop" / "orders.py", recorded / ".coverage")
     assert "is older than" not in ids("--since", "HEAD")[1]
@@ -192,17 +201,40 @@ def test_a_database_that_is_older_than_a_source_is_said(recorded):
     assert set(found) > OF_COVERED
     # A database that is named is used, with a warning.
     found, notes = ids("--since", "HEAD", "--coverage", recorded / ".coverage")
-    assert f"{older}: its lines may be others than those of today" in notes
+    assert f"{older}, so tests may be left out" in notes
     assert set(found) == OF_COVERED
 
 
-def test_a_database_that_is_older_than_the_last_commit_of_a_changed_file(recorded):
+def test_a_database_without_digests_that_is_older_than_the_last_commit(recorded):
+    drop_digests(recorded / ".coverage")
     os.utime(recorded / ".coverage", (1e9, 1e9))
     for path in recorded.rglob("*.py"):
         os.utime(path, (9e8, 9e8))
-    change_project(recorded, TEXT)
+    change_project(recorded, COVERED)
+    assert "is older than shop/orders.py; " in ids("--since", "HEAD")[1]
+
+
+def test_digests_say_that_no_source_has_changed_since_whatever_the_times(recorded):
+    change_project(recorded, COVERED)
+    for path in recorded.rglob("*.py"):
+        make_newer(path, recorded / ".coverage")
+    found, notes = ids("--since", "HEAD")
+    assert "is older than" not in notes
+    assert set(found) == OF_COVERED
+
+
+@pytest.mark.parametrize("name", ["limits", "orders"])
+def test_digests_say_that_a_source_was_changed_before_the_change(recorded, name):
+    # A commit moves the lines of a file; then the change edits the same file, or another one.
+    change_project(recorded, {f"shop/{name}.py": ("def ", "\n\n\ndef ")})
+    commit_all(recorded)
+    change_project(recorded, COVERED)
+    for path in recorded.rglob("*.py"):
+        os.utime(path, (9e8, 9e8))
     notes = ids("--since", "HEAD")[1]
-    assert "is older than the last commit that changed files of the change up to HEAD; " in notes
+    assert f"imports decide, as {recorded / '.coverage'} is older than shop/{name}.py; " in notes
+    # The change since the recording is all of it.
+    assert "is older than" not in ids("--since", "HEAD~1")[1]
 
 
 # The formats.

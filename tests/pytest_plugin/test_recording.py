@@ -1,5 +1,6 @@
 """--fw-record: the lines that each test runs, recorded in real runs of pytest."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 import flashwasm
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import read_coverage
-from small_project import record_coverage, run_pytest, write_project
+from flashwasm.qe.coverage.source_digests import read_digests
+from small_project import change_project, record_coverage, run_pytest, write_project
 
 pytest.importorskip("coverage")
 
@@ -122,6 +124,21 @@ def test_a_worker_of_xdist_that_crashes_is_said(project):
     assert not [test for test in tests if "test_exit" in test]
 
 
+def test_digests_of_the_sources_stand_beside_the_lines(tmp_path):
+    made = "from pathlib import Path\ndef test_made(): Path('shop.py').write_text('x = 1')\n"
+    write(tmp_path, {**FIXTURE, "test_y.py": made})
+    assert run_pytest(tmp_path, "--fw-record=x.db").returncode == 0
+    digest = hashlib.sha256(FIXTURE["test_shop.py"].encode()).hexdigest()
+    digests = read_digests(tmp_path / "x.db")
+    # It is not known which content of a file ran that changed meanwhile.
+    assert (digests["test_shop.py"], digests["shop.py"]) == (digest, "")
+    # coverage.py reads the database as one of its own.
+    command = [sys.executable, "-m", "coverage", "report", "--data-file=x.db"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert read_digests(tmp_path / "shop.py") is None
+    assert read_digests(tmp_path / "no.db") is None
+
+
 def test_a_plugin_that_conftest_loads_records_too(tmp_path):
     write(tmp_path, {**FIXTURE, "conftest.py": 'pytest_plugins = ["flashwasm.pytest_plugin"]\n'})
     env = {
@@ -193,6 +210,19 @@ def test_an_installed_copy_of_the_project_is_measured_and_other_packages_are_not
     files = CoverageIndex.load(folder / "x.db").files
     assert str(installed / "shop.py") in files
     assert not [file for file in files if file.endswith("other.py") or "numpy" in file]
+
+
+def test_a_recording_that_is_older_than_a_source_is_said(project):
+    record_coverage(project)
+    edits = {"shop/orders.py": ("result = 0", "result = 0 + 0")}
+    (project / "x.diff").write_text(change_project(project, edits))
+    options = ["--fw-diff=x.diff", "--fw-select=safe", "--fw-coverage=.coverage", "tests"]
+    done = run_pytest(project, *options)
+    assert "1 passed, 10 deselected" in done.stdout
+    assert "is older than" not in done.stdout
+    change_project(project, {"shop/limits.py": ("LIMIT = 999", "\nLIMIT = 999")})
+    done = run_pytest(project, *options)
+    assert "\n.coverage is older than shop/limits.py, so tests may be left out\n" in done.stdout
 
 
 # Wrong usage.

@@ -115,11 +115,31 @@ def test_errors_can_be_sent_to_another_process():
     assert "3 bytes asked for" in str(error)
 
 
-@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy], ids=["pickle", "deepcopy"])
-def test_objects_in_linear_memory_are_not_copied(one_thread, copied):
-    for thing in (one_thread, fw.FlatIndex(4, runtime=one_thread)):
-        with pytest.raises(TypeError, match="make one in each process"):
-            copied(thing)
+IN_LINEAR_MEMORY = {
+    "Runtime": lambda rt: rt,
+    "FlatIndex": lambda rt: fw.FlatIndex(4, runtime=rt),
+    "HNSWIndex": lambda rt: fw.HNSWIndex(4, runtime=rt),
+    "KVCache": lambda rt: fw.KVCache(1, 8, 4, runtime=rt),
+    "LoRAAdapter": lambda rt: fw.LoRAAdapter(4, 4, rank=1, runtime=rt),
+}
+
+
+@pytest.mark.parametrize("name", IN_LINEAR_MEMORY)
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy, copy.copy])
+def test_objects_in_linear_memory_are_not_copied(one_thread, name, copied):
+    """A copy would share the memory, not the bookkeeping, and give wrong results."""
+    thing = IN_LINEAR_MEMORY[name](one_thread)
+    with pytest.raises(TypeError, match="make one in each process"):
+        copied(thing)
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy, copy.copy])
+def test_a_sharded_index_is_not_copied(copied):
+    with (
+        fw.ShardedIndex("flat", 4, threads=1) as index,
+        pytest.raises(TypeError, match="make one in each process"),
+    ):
+        copied(index)
 
 
 def test_a_misspelt_option_of_a_cache_is_refused(one_thread):

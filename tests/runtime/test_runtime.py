@@ -362,7 +362,7 @@ def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
     now = [0.0]
     monkeypatch.setattr("flashwasm.runtime.launch.monotonic", lambda: now[0])
     monkeypatch.setattr("flashwasm.runtime.deadline.monotonic", lambda: now[0])
-    monkeypatch.setattr("flashwasm.host.workers.monotonic", lambda: now[0])
+    monkeypatch.setattr("flashwasm.runtime.locks.monotonic", lambda: now[0])
     enter = Launch.__enter__
 
     def later(operation):

@@ -26,10 +26,12 @@ from flashwasm.kernel_table import (
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
+from flashwasm.peer_names import ADAPTER, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.validation import checked_out, choice, floats, positive_int
@@ -61,9 +63,10 @@ class Progress(NamedTuple):
     beta_2_power: float
 
 
-class Adapter:
+class Adapter(NotCopied):
     """Base of `LoRAAdapter`, which documents the arguments and adds the losses and the file."""
 
+    @knows_peers(ADAPTER)
     def __init__(
         self,
         in_dim: int,

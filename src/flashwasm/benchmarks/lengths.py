@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from flashwasm.flash_attention.materialized import materialized_attention
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from flashwasm.benchmarks.case import Array, Case, Inputs
 
@@ -44,6 +44,8 @@ class Length:
         GFLOP/s of `attention`. Causal attention counts half as many operations.
     flash_bytes, materialized_bytes : int
         Linear memory beyond operands and result, including the workspace.
+    quartiles : mapping of str to (float, float)
+        First and third quartile of the seconds whose best is in the field of that name.
     """
 
     length: int
@@ -54,6 +56,7 @@ class Length:
     rate: float
     flash_bytes: int
     materialized_bytes: int
+    quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def run_lengths(lengths: Sequence[int] = LENGTHS, effort: Effort = _EFFORT) -> Iterator[Length]:
@@ -103,6 +106,7 @@ def _run(case: Case, length: int, effort: Effort, *, causal: bool) -> Length:
         rate=case.work / best["flash"] / 1e9,
         flash_bytes=used["flash"],
         materialized_bytes=used["materialized"],
+        quartiles={name: found.quartiles for name, found in times.items()},
     )
 
 

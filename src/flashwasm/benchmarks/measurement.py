@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,19 @@ from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from flashwasm.benchmarks.case import Case, Inputs
     from flashwasm.benchmarks.timing import Timer
 
 _EFFORT = Effort()
+# Contenders whose quartiles a result has, by the field that holds their median or best time.
+_CONTENDER_OF = {
+    "median": "resident",
+    "with_copies": "copied",
+    "numpy": "numpy",
+    "scalar": "scalar",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Result:
         Number of measurements of each contender.
     one_read : float or None
         Best time of reading the inputs once, if the case asks for it.
+    quartiles : mapping of str to (float, float)
+        First and third quartile of the times whose median or best is in the field of that name.
     """
 
     operation: str
@@ -72,6 +81,7 @@ class Result:
     tolerance: float
     rounds: int
     one_read: float | None = None
+    quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -142,6 +152,7 @@ def _run_case(case: Case, fast: Runtime, scalar: Runtime, effort: Effort) -> Res
         tolerance=expected.largest_bound,
         rounds=times["resident"].rounds,
         one_read=best.get("one_read"),
+        quartiles={name: times[contender].quartiles for name, contender in _CONTENDER_OF.items()},
     )
 
 

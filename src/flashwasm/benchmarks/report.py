@@ -7,9 +7,9 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.table import Table
 
 from flashwasm.host.engine import wasmtime_version
+from flashwasm.text_table import TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,8 @@ LENGTH_HEADINGS = (
     "memory beyond operands",
     "with stored scores",
 )
+# A time below this many of a unit is shown in the next smaller one. 0.9995 is shown as 1.
+_LEAST_OF_A_UNIT = 0.9995
 # Columns that hold words are aligned to the left, columns of numbers to the right.
 _TEXT = {
     "operation",
@@ -63,15 +65,55 @@ _TEXT = {
     "collection",
     "metric",
     "tests that changed",
+    "verdict",
+    "workload",
+    "strategy",
+    "heads x length x dim",
+    "data",
+    "index",
 }
+# Columns of text that may be wrapped at blanks, all but names that a reader would copy.
+_PROSE = _TEXT - {"tests that changed", "heads x length x dim"}
 
 
-def duration(seconds: float) -> str:
-    """Return a time with three digits and its unit."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e6:.2f} µs"
+def duration(seconds: float, quartiles: tuple[float, float] | None = None) -> str:
+    """Return a time with three digits and its unit.
+
+    Parameters
+    ----------
+    seconds : float
+        The time.
+    quartiles : (float, float), optional
+        Quartiles of the measurements in seconds, which follow in parentheses.
+
+    Examples
+    --------
+    >>> duration(0.0123, (0.0119, 0.0131))
+    '12.3 ms (11.9-13.1)'
+    """
+    units = {"s": 1.0, "ms": 1e3, "µs": 1e6}
+    unit = next((u for u, factor in units.items() if seconds * factor >= _LEAST_OF_A_UNIT), "µs")
+    number = seconds * units[unit]
+    # A clock does not tell single nanoseconds apart.
+    text = f"{number:.2f} {unit}" if number < _LEAST_OF_A_UNIT else f"{_digits(number)} {unit}"
+    if quartiles is None:
+        return text
+    low, high = (_digits(value * units[unit]) for value in quartiles)
+    return f"{text} ({low}-{high})"
+
+
+def milliseconds(value: float | None, quartiles: tuple[float, float] | None = None) -> str:
+    """Return a number of milliseconds with its quartiles, without the unit; a dash for None."""
+    if value is None:
+        return "-"
+    if quartiles is None:
+        return _digits(value)
+    return f"{_digits(value)} ({'-'.join(map(_digits, quartiles))})"
+
+
+def _digits(value: float) -> str:
+    """Return a positive number with three digits, or more before the point."""
+    return f"{value:.0f}" if value >= 1000 * _LEAST_OF_A_UNIT else f"{value:.3g}"
 
 
 def result_row(result: Result) -> tuple[str, ...]:
@@ -79,10 +121,10 @@ def result_row(result: Result) -> tuple[str, ...]:
     return (
         result.operation,
         result.size,
-        duration(result.median),
+        duration(result.median, result.quartiles.get("median")),
         duration(result.best),
         f"{result.rate:.1f} {result.unit}",
-        duration(result.with_copies),
+        duration(result.with_copies, result.quartiles.get("with_copies")),
         f"{result.copy_share:.0%}",
         f"{result.speedup_over_numpy:.2f}x",
         f"{result.speedup_over_scalar:.1f}x",
@@ -96,9 +138,9 @@ def length_row(found: Length) -> tuple[str, ...]:
     return (
         str(found.length),
         "causal" if found.causal else "full",
-        duration(found.flash),
+        duration(found.flash, found.quartiles.get("flash")),
         f"{found.rate:.1f} GFLOP/s",
-        duration(found.materialized),
+        duration(found.materialized, found.quartiles.get("materialized")),
         f"{found.materialized / found.flash:.2f}x",
         "" if math.isnan(found.scalar) else f"{found.scalar / found.flash:.1f}x",
         f"{found.flash_bytes / 1e6:.2f} MB",
@@ -106,14 +148,10 @@ def length_row(found: Length) -> tuple[str, ...]:
     )
 
 
-def terminal_table(title: str, headings: Sequence[str], rows: Rows) -> Table:
+def terminal_table(title: str, headings: Sequence[str], rows: Rows) -> TextTable:
     """Return rows as a table for the terminal."""
-    content = Table(title=title, title_justify="left")
-    for heading in headings:
-        content.add_column(heading, justify="left" if heading in _TEXT else "right")
-    for row in rows:
-        content.add_row(*row)
-    return content
+    right = [heading for heading in headings if heading not in _TEXT]
+    return TextTable(headings, rows, title=title, right=right, prose=_PROSE)
 
 
 def markdown_table(title: str, headings: Sequence[str], rows: Rows) -> str:

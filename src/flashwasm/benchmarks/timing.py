@@ -84,6 +84,17 @@ class Times:
         """Number of measurements."""
         return len(self.seconds)
 
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """First and third quartile of the durations."""
+        return self.quantile(0.25), self.quantile(0.75)
+
+    @property
+    def quartiles_ms(self) -> tuple[float, float]:
+        """Quartiles in milliseconds."""
+        low, high = self.quartiles
+        return low * 1e3, high * 1e3
+
     def quantile(self, share: float) -> float:
         """Return the duration that this share of the measurements does not exceed."""
         return float(np.quantile(self.seconds, share))

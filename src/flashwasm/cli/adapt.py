@@ -11,7 +11,7 @@ import click
 
 from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.options import EXISTING_PATH, json_option
-from flashwasm.cli.output import echo_json, note, nothing_found, print_table
+from flashwasm.cli.output import echo_json, echo_wrapped, note, nothing_found, print_table
 from flashwasm.qe.adaptation.adaptation_store import AdaptationStore, Version
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
 
@@ -84,9 +84,9 @@ def train(
         if done.unknown:
             note(f"{done.unknown} of {done.judged} judged pairs name a test that no longer exists")
         for line in _report(verdict) if report else ():
-            click.echo(line)
+            echo_wrapped(line)
         said = "nothing changes" if activated is None else f"version {activated} is active"
-        click.echo(f"{said}: {verdict.reason}{_gain(verdict)}")
+        echo_wrapped(f"{said}: {verdict.reason}{_gain(verdict)}")
     if fail_on_miss and activated is None:
         sys.exit(1)
 
@@ -143,7 +143,7 @@ def _print_active(version: Version | None, *, as_json: bool) -> None:
         click.echo("no adaptation is active")
     else:
         before, after = _ranks(version)
-        click.echo(
+        echo_wrapped(
             f"version {version.number} is active, made {version.created}: "
             f"held-out MRR {before} before, {after} after"
         )

@@ -119,5 +119,6 @@ def _measure(
     with progress_bar("measuring", total=steps) as advance:
         found = bench_report.run(suite, operations, (threads, numpy_threads), advance)
     outputs.write(found.as_dict(), found.markdown())
-    outputs.show(found.tables(), found.notes() if suite != _OPS else ())
+    notes = [bench_report.SPREAD_NOTE] if suite == _OPS else found.notes()
+    outputs.show(found.tables(), notes)
     outputs.end(missed=found.missed)

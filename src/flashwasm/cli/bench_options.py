@@ -55,12 +55,13 @@ class Outputs(NamedTuple):
         """Print tables and lines, unless stdout receives a report."""
         if "-" in {self.json_file, self.markdown_file}:
             return
-        from flashwasm.cli.output import console  # noqa: PLC0415 - `--help` should not load rich.
+        from flashwasm.cli.output import echo_wrapped, show_table  # noqa: PLC0415 - they load rich.
 
         for table in tables:
-            console().print(table)
+            show_table(table)
+            click.echo()
         for line in notes:
-            click.echo(line)
+            echo_wrapped(line)
 
     def end(self, *, missed: bool) -> None:
         """Exit with status 1 if a target was missed and the caller asked for that."""

@@ -15,6 +15,7 @@ from flashwasm.benchmarks.report import (
     length_row,
     machine,
     markdown_table,
+    milliseconds,
     operations_markdown,
     result_row,
     terminal_table,
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 
     Section = tuple[str, Sequence[str], Rows]
 
-__all__ = ["Findings", "known_operations", "run", "steps"]
+__all__ = ["SPREAD_NOTE", "Findings", "known_operations", "run", "steps"]
 
+# The line below tables of times.
+SPREAD_NOTE = "in parentheses: the first and the third quartile of the calls' times"
 _ATTENTION_HEADINGS = (
     "workload",
     "heads x length x dim",
@@ -144,7 +147,7 @@ class Findings:
 
     def notes(self) -> list[str]:
         """Return the facts that the tables do not show, a line each."""
-        return [f"{name}: {value}" for name, value in self.facts.items()]
+        return [*(f"{name}: {value}" for name, value in self.facts.items()), SPREAD_NOTE]
 
 
 def known_operations() -> set[str]:
@@ -237,8 +240,8 @@ def _attention_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
         (
             one.workload,
             one.shape,
-            f"{one.baseline_ms:.2f}",
-            f"{one.flash_ms:.2f}",
+            milliseconds(one.baseline_ms, one.quartiles.get("baseline_ms")),
+            milliseconds(one.flash_ms, one.quartiles.get("flash_ms")),
             f"{one.speedup:.2f}",
             f"{one.target_speedup:.2f}",
             f"{one.memory_reduction:.0%}",
@@ -253,7 +256,9 @@ def _operation_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
     return [
         (
             one.name,
-            *(_time(value) for value in (one.warm_ms, one.cold_ms, one.numpy_ms)),
+            milliseconds(one.warm_ms, one.quartiles.get("warm_ms")),
+            milliseconds(one.cold_ms, one.quartiles.get("cold_ms")),
+            milliseconds(one.numpy_ms, one.quartiles.get("numpy_ms")),
             f"{one.target_ms:g}",
             f"not measured: {one.missing}" if one.missing else _verdict(met=one.meets_target),
         )
@@ -267,16 +272,13 @@ def _strategy_rows(found: Sequence[StrategyResult]) -> Rows:
     return [
         (
             one.strategy,
-            *(f"{value:.2f}" for value in (one.call_ms, one.batch_ms, one.short_ms)),
+            milliseconds(one.call_ms, one.quartiles.get("call_ms")),
+            milliseconds(one.batch_ms, one.quartiles.get("batch_ms")),
+            milliseconds(one.short_ms, one.quartiles.get("short_ms")),
             f"{one.peak_memory_mb:.1f}",
         )
         for one in found
     ]
-
-
-def _time(milliseconds: float | None) -> str:
-    """Return a time as text, or a dash if there is none."""
-    return "-" if milliseconds is None else f"{milliseconds:.3g}"
 
 
 def _verdict(*, met: bool) -> str:

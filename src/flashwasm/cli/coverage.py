@@ -17,7 +17,14 @@ from flashwasm.cli.options import (
     html_option,
     json_option,
 )
-from flashwasm.cli.output import echo_json, note, nothing_found, print_table
+from flashwasm.cli.output import (
+    echo_json,
+    echo_named,
+    echo_wrapped,
+    note,
+    nothing_found,
+    print_table,
+)
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import find_gaps, measured_file
@@ -61,11 +68,10 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
         for test, lines_by_part in parts.items():
             click.echo(test)
             for part, run in lines_by_part.items():
-                click.echo(f"    {part.replace('_', ' ')}: {format_lines(run) or 'none'}")
+                echo_wrapped(f"    {part.replace('_', ' ')}: {format_lines(run) or 'none'}")
     else:
-        print_table(
-            ("lines", "test"), [(",".join(map(str, found)), test) for test, found in tests.items()]
-        )
+        rows = [(format_lines(found), test) for test, found in tests.items()]
+        print_table(("lines", "test"), rows, prose=("lines",))
     if not tests:
         nothing_found(f"no test runs {place}")
 
@@ -88,7 +94,7 @@ def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: 
         echo_json({"nodeid": nodeid, "matches": found})
     elif explain:
         for match in matches:
-            click.echo(f"{match.score:.3f}  {match.nodeid}")
+            echo_named(f"{match.score:.3f}", match.nodeid)
             _print_lines("both run", index.shared_lines(nodeid, match.nodeid))
     else:
         print_table(
@@ -219,4 +225,4 @@ def _parts(
 def _print_lines(what: str, lines: Mapping[str, list[int]]) -> None:
     """Print the lines of each file after a few words, such as "both run"."""
     for file, numbers in lines.items():
-        click.echo(f"    {what} {file}:{format_lines(numbers)}")
+        echo_wrapped(f"    {what} {file}:{format_lines(numbers)}")

@@ -59,15 +59,15 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
     """Say which failures are new, which are known, and which are regressions.
 
     A failure is known if the same function of the product raised it, or if its test failed with the
-    same message. It is perhaps of a defect if less than that is the same, or if several defects
-    fit. A regression is a failure of a defect that was resolved. A file is JUnit XML, a log of
-    pytest-reportlog, the output of pytest or unittest, or one traceback. Exit status: 1 if all
-    failures are new.
+    same message and so did most tests that the defect has failed. It is perhaps of a defect if less
+    is the same, or if several defects fit. A regression is a failure of a defect that was resolved.
+    A file is JUnit XML, a log of pytest-reportlog, the output of pytest or unittest, or one
+    traceback. Exit status: 1 if all failures are new.
     """
     known = FailureLibrary(library)
     read = read_reports(files)
     failures = read.failures
-    matches = [known.match(one) for one in failures]
+    matches = known.match_all(failures)
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
     pairs = list(zip(failures, matches, strict=True))
@@ -86,7 +86,8 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
             }
         )
     elif explainer is None:
-        print_table(("status", "test", "defect", "why"), [_row(*pair) for pair in pairs])
+        rows = [_row(*pair) for pair in pairs]
+        print_table(("status", "test", "defect", "why"), rows, prose=("defect", "why"))
     else:
         for one, found in pairs:
             click.echo("  ".join(_row(one, found)))

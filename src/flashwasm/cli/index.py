@@ -173,7 +173,7 @@ def info(file: Path, *, as_json: bool) -> None:
         shape = " x ".join(map(str, section.shape))
         text = f"{section.dtype} {shape}, {section.nbytes} bytes, crc32 {section.crc:08x}"
         lines.append((f"section {section.name}", text))
-    print_table(("what", "value"), lines)
+    print_table(("what", "value"), lines, prose=("value",))
 
 
 @index.command()

@@ -13,14 +13,14 @@ _MOST_LINES = 1_000_000
 
 
 def format_lines(lines: Sequence[int]) -> str:
-    """Return ascending line numbers as ranges: ``[3, 4, 5, 9]`` becomes ``"3-5,9"``."""
+    """Return ascending line numbers as ranges: ``[3, 4, 5, 9]`` becomes ``"3-5, 9"``."""
     spans: list[list[int]] = []
     for line in lines:
         if spans and line == spans[-1][1] + 1:
             spans[-1][1] = line
         else:
             spans.append([line, line])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
 
 
 def parse_place(place: str) -> tuple[str, list[int]]:

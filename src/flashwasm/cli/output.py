@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
 
 from flashwasm.progress_bar import progress_report
+from flashwasm.text_table import TextTable, wrapped
 
 if TYPE_CHECKING:
     from flashwasm.qe.similarity.explanation import Explanation
     from flashwasm.qe.suites.source_files import Skipped
 
 __all__ = [
-    "console",
     "echo_json",
+    "echo_named",
+    "echo_wrapped",
     "note",
     "note_missing",
     "note_skipped",
@@ -29,11 +30,11 @@ __all__ = [
     "print_table",
     "progress_bar",
     "shared_json",
+    "show_table",
     "skipped_json",
+    "terminal_width",
 ]
 
-# Width of the console if stdout is not a terminal: more characters than any line has.
-_WIDE = 10_000
 # Largest number of unreadable files that are named on stderr. The rest are counted.
 _NAMED_AT_MOST = 5
 
@@ -82,32 +83,73 @@ def print_explanation(components: Mapping[str, float], shared: Explanation | Non
     """Print the lines of ``--explain``: the score of each part, and what both sides have."""
     if components:
         parts = ", ".join(f"{name} {score:.3f}" for name, score in components.items())
-        click.echo(f"    {parts}")
+        echo_wrapped(f"    {parts}")
     if shared is not None and shared.identifiers:
-        click.echo(f"    both have: {', '.join(shared.identifiers)}")
+        echo_wrapped(f"    both have: {', '.join(shared.identifiers)}")
     for line in () if shared is None else shared.lines:
-        click.echo(f"    both have the line: {line}")
+        echo_wrapped(f"    both have the line: {line}")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, prose: Collection[str] = ()
+) -> None:
     """Print rows on stdout: a table on a terminal, else one line a row with tabs between cells.
 
     A cell is never cut short, because a node id without its end names no test.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings, which only a terminal shows.
+    rows : iterable of sequence of str
+        Cells of each row.
+    prose : collection of str, default ()
+        Headings of the columns whose cells may be wrapped at blanks on a terminal.
     """
-    if not _on_terminal():
-        for row in rows:
-            click.echo("\t".join(row))
+    if terminal_width() is not None:
+        show_table(TextTable(columns, list(rows), prose=prose))
         return
-    table = Table(*(Column(column, overflow="fold") for column in columns), box=None)
     for row in rows:
-        table.add_row(*row)
-    console().print(table)
+        click.echo("\t".join(row))
 
 
-def console() -> Console:
-    """Return a rich console on stdout, which wraps lines only if stdout is a terminal."""
-    width = None if _on_terminal() else _WIDE
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+def show_table(table: TextTable) -> None:
+    """Print a table on stdout; if that is not a terminal, each row is one line."""
+    for line in table.lines(terminal_width(), style=lambda line: click.style(line, bold=True)):
+        click.echo(line)
+
+
+def echo_named(before: str, name: str, after: str = "") -> None:
+    """Print a node id or a path with what belongs to it.
+
+    If a terminal is too narrow for one line, the name stands on a line of its own, not broken.
+
+    Parameters
+    ----------
+    before : str
+        Text before the name, such as a score.
+    name : str
+        Node id or path.
+    after : str, default ""
+        Text after the name.
+    """
+    line = "  ".join(part for part in (before, name, after) if part)
+    width = terminal_width()
+    if width is None or len(line) <= width:
+        click.echo(line)
+        return
+    for part in (before, name):
+        if part:
+            click.echo(part)
+    if after:
+        echo_wrapped(f"    {after}")
+
+
+def echo_wrapped(line: str) -> None:
+    """Print a line on stdout; a terminal that is too narrow gets it wrapped at blanks."""
+    own = line[: len(line) - len(line.lstrip())]
+    for part in wrapped(line, terminal_width(), f"{own}    "):
+        click.echo(part)
 
 
 @contextmanager
@@ -131,6 +173,8 @@ def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], No
         yield advance
 
 
-def _on_terminal() -> bool:
-    """Return True if stdout is a terminal; stdout is None if the shell has closed it."""
-    return sys.stdout is not None and sys.stdout.isatty()
+def terminal_width() -> int | None:
+    """Return the number of columns of the terminal; None if stdout is not one, or closed."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns

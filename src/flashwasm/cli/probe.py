@@ -24,7 +24,8 @@ def probe(*, measure: bool, as_json: bool) -> None:
     if as_json:
         echo_json(fields)
     else:
-        print_table(("capability", "value"), [(name, _text(fields[name])) for name in fields])
+        rows = [(name, _text(fields[name])) for name in fields]
+        print_table(("capability", "value"), rows, prose=("value",))
 
 
 def _text(value: object) -> str:

@@ -11,6 +11,7 @@ from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.options import count_option, explain_option, index_option, json_option
 from flashwasm.cli.output import (
     echo_json,
+    echo_named,
     note_missing,
     note_skipped,
     nothing_found,
@@ -87,8 +88,8 @@ def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
     if not explain:
         print_table(("score", "function", "place"), rows)
         return
-    for row, match in zip(rows, matches, strict=True):
-        click.echo("  ".join(row))
+    for (score, name, place), match in zip(rows, matches, strict=True):
+        echo_named(f"{score}  {name}", place)
         shared = Explanation(identifiers=match.shared_words, lines=[])
         print_explanation(match.components, shared)
 

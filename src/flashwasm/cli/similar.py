@@ -19,6 +19,7 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
+    echo_named,
     note_missing,
     note_skipped,
     nothing_found,
@@ -136,7 +137,7 @@ def _print(matches: list[Match], *, explain: bool) -> None:
         print_table(("score", "test"), [(f"{m.score:.3f}", m.nodeid) for m in matches])
         return
     for match in matches:
-        click.echo(f"{match.score:.3f}  {match.nodeid}")
+        echo_named(f"{match.score:.3f}", match.nodeid)
         print_explanation(match.components, match.explanation)
 
 

@@ -19,8 +19,10 @@ from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.safetensors_file import read_weights
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.optional_packages import optional_module
+from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ DEFAULT_BATCH_TOKENS = 2048
 DEFAULT_MAX_LENGTH = 256
 
 
-class SentenceEncoder:
+class SentenceEncoder(NotCopied):
     """A sentence-transformers model of the BERT family that runs on the kernels.
 
     `SentenceEncoder.load` makes one. Several threads may use the same encoder; their calls run one
@@ -80,6 +82,7 @@ class SentenceEncoder:
         self._lock = threading.Lock()
 
     @classmethod
+    @knows_peers(ENCODER)
     def load(
         cls, model: str | Path | None = None, *, runtime: Runtime | None = None
     ) -> SentenceEncoder:
@@ -118,6 +121,7 @@ class SentenceEncoder:
         """SHA-256 of the weights file, in hexadecimal."""
         return weights_digest(self.folder)
 
+    @knows_peers(ENCODE)
     def encode(
         self,
         texts: Iterable[str],
@@ -167,6 +171,7 @@ class SentenceEncoder:
         )
         return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
 
+    @knows_peers(ENCODE)
     def encode_tokens(
         self,
         texts: Iterable[str],

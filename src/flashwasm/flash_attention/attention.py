@@ -141,7 +141,7 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
-    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention"))
+    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention))
     return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
 

@@ -112,7 +112,7 @@ def attention_backward(
     True
     """
     rt = checked_runtime(runtime)
-    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, "attention_backward"))
+    inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention_backward))
     if inputs.modifiers.dropout.threshold and options.get("seed") is None:
         message = (
             "seed: expected the seed that attention was given, since there is dropout, got None"

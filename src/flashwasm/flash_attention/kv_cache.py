@@ -14,7 +14,9 @@ from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
+from flashwasm.peer_names import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class _Decoding(NamedTuple):
         return replace(self.inputs, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
 
 
-class KVCache:
+class KVCache(NotCopied):
     """Keys and values of a sequence that stay in linear memory and are appended as it grows.
 
     Parameters
@@ -104,6 +106,7 @@ class KVCache:
     (3, (4, 1, 8))
     """
 
+    @knows_peers(CACHE)
     def __init__(
         self,
         heads: int,
@@ -231,7 +234,7 @@ class KVCache:
         if not options and self._decoding and self._decoding.shape == queries.shape:
             inputs = self._decoding.with_arrays(queries, k, v)
         else:
-            given = completed(options, AttentionOptions, "attention")
+            given = completed(options, AttentionOptions, KVCache.attention)
             inputs = checked_inputs(queries, k, v, given, storage)
             if not options:
                 bare = replace(inputs, q=_NOTHING, k=_NOTHING, v=_NOTHING)

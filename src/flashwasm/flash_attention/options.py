@@ -11,6 +11,8 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
+from flashwasm.peer_names import ATTENTION, unexpected
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -153,7 +155,7 @@ DEFAULTS: AttentionOptions = {
 }
 
 
-def completed(options: Any, declared: type, function: str) -> AttentionOptions:
+def completed(options: Any, declared: type, function: Callable[..., Any]) -> AttentionOptions:
     """Return options with the defaults of those that are missing.
 
     Parameters
@@ -162,8 +164,8 @@ def completed(options: Any, declared: type, function: str) -> AttentionOptions:
         The options that a function was given.
     declared : type
         The TypedDict of those that it takes.
-    function : str
-        Its name, for the error.
+    function : callable
+        The function, for the error.
 
     Raises
     ------
@@ -171,8 +173,7 @@ def completed(options: Any, declared: type, function: str) -> AttentionOptions:
         If the function takes no such option.
     """
     for name in options.keys() - declared.__annotations__.keys():
-        message = f"{function}() got an unexpected keyword argument {name!r}"
-        raise TypeError(message)
+        raise unexpected(function, name, ATTENTION)
     return {**DEFAULTS, **options}
 
 

@@ -77,7 +77,7 @@ def attention_scores(
     """
     choice(stage, "stage", _STAGES)
     rt = checked_runtime(runtime)
-    inputs = checked_inputs(q, k, k, completed(options, ScoreOptions, "attention_scores"))
+    inputs = checked_inputs(q, k, k, completed(options, ScoreOptions, attention_scores))
     heads, queries, dim = inputs.q.shape[-3:]
     key_heads, keys = inputs.k.shape[-3:-1]
     # The query heads of a key head are more rows of one product.

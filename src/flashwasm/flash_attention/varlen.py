@@ -134,7 +134,7 @@ def attention_varlen(
     (7, 2, 8)
     """
     rt = checked_runtime(runtime)
-    given = completed(options, PackedOptions, "attention_varlen")
+    given = completed(options, PackedOptions, attention_varlen)
     packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
     modifiers = checked_modifiers(packed.q.shape[1], packed.q.shape[2], given)
     checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))

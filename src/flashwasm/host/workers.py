@@ -6,20 +6,20 @@ import os
 import queue
 import threading
 from itertools import chain, islice
-from time import monotonic
 from typing import TYPE_CHECKING
 
-from flashwasm.errors import DeadlineExceeded, FlashWasmError
+from flashwasm.errors import FlashWasmError
 from flashwasm.kernel_table import STATUS_BAD_INDEX, STATUS_OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from flashwasm.host.instance import Instance
     from flashwasm.kernel_table import Kernel
 
     # The arguments of calls that are made one after another, on one thread.
     Task = Iterable[Sequence[float]]
+    Check = Callable[[str], None]
 
 
 def available_cpus() -> int:
@@ -29,20 +29,24 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _never(operation: str) -> None:
+    """Stand for the check of a job that has ended, which makes no call."""
+
+
 class _Job:
     """Tasks of one kernel. Each thread takes the next task whenever it has finished one.
 
     Tasks may be made while others run, so there may be far more of them than fit into memory.
     """
 
-    def __init__(self, kernel: Kernel, tasks: Iterable[Task], deadline: float | None) -> None:
+    def __init__(self, kernel: Kernel, tasks: Iterable[Task], check: Check) -> None:
         self._kernel = kernel
         self._tasks = iter(tasks)
         # Number of tasks that were taken so far.
         self.taken = 0
         # A generator can make one task at a time.
         self._making = threading.Lock()
-        self._deadline = deadline
+        self._check = check
         self._stopped = False
         # Instances of the helper threads that may be in a task.
         self._inside: list[Instance] = []
@@ -68,7 +72,7 @@ class _Job:
                     break
                 taken += 1
                 for arguments in task:
-                    self._check_deadline()
+                    self._check(self._kernel.operation)
                     if self._stopped:
                         break
                     calls += 1
@@ -103,14 +107,11 @@ class _Job:
             except BaseException as error:  # noqa: BLE001, PERF203 - raised below; waits are slow.
                 self._stopped = True
                 interruption = error
+        # A helper thread that has not taken the job out of its queue yet keeps it alive. The call's
+        # arrays, to which the function leads, must not live as long.
+        self._check = _never
         if interruption is not None:
             raise interruption
-
-    def _check_deadline(self) -> None:
-        """Raise DeadlineExceeded if the time is up."""
-        if self._deadline is not None and monotonic() > self._deadline:
-            message = f"{self._kernel.operation} did not finish within its timeout"
-            raise DeadlineExceeded(message)
 
 
 def check_status(kernel: Kernel, status: int) -> None:
@@ -162,20 +163,30 @@ class Workers:
         """The calling thread's instance."""
         return self._instances[0]
 
-    def run(self, kernel: Kernel, tasks: Iterable[Task], deadline: float | None) -> int:
+    def run(self, kernel: Kernel, tasks: Iterable[Task], check: Check) -> int:
         """Run all tasks of a kernel, and return the number of calls when the last has ended.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            The kernel.
+        tasks : iterable of iterable of sequence of float
+            The arguments of the calls of each task.
+        check : callable
+            Function that is called before each call of the kernel, on the thread that makes it,
+            with the name of the operation. It raises an error if the call may not be made.
 
         Raises
         ------
-        DeadlineExceeded
-            If the deadline has passed before a call.
+        DeadlineExceeded, Cancelled
+            If ``check`` raises them.
         KernelTrap, FlashWasmError
             If a call fails.
         """
         tasks = iter(tasks)
         # The calling thread takes one of the first tasks.
         first = list(islice(tasks, len(self._instances)))
-        job = _Job(kernel, chain(first, tasks), deadline)
+        job = _Job(kernel, chain(first, tasks), check)
         self._last = job
         try:
             self.offered = max(len(first) - 1, 0)
@@ -184,8 +195,13 @@ class Workers:
             job.work(self._instances[0])
         finally:
             self.settle()
-        if job.error is not None:
-            raise job.error
+        try:
+            if job.error is not None:
+                raise job.error
+        finally:
+            # The error's traceback leads to the job. Without this, only the garbage collector would
+            # free the arrays of the call.
+            job.error = None
         return sum(job.calls)
 
     def settle(self) -> None:

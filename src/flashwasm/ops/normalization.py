@@ -10,6 +10,7 @@ import numpy as np
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
 from flashwasm.ops.rowwise import run_rowwise
+from flashwasm.peer_names import NORM, knows_peers
 from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
+@knows_peers(NORM)
 def softmax(
     x: ArrayLike,
     axis: int = -1,
@@ -88,6 +90,7 @@ def softmax(
     return result if at == last else np.moveaxis(result, last, at)
 
 
+@knows_peers(NORM)
 def layer_norm(
     x: ArrayLike,
     weight: ArrayLike | None = None,
@@ -142,6 +145,7 @@ def layer_norm(
     return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout)
 
 
+@knows_peers(NORM)
 def rms_norm(
     x: ArrayLike,
     weight: ArrayLike | None = None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
+from flashwasm.peer_names import TOP_K, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _QUERIES = 256
 
 
+@knows_peers(TOP_K)
 def cosine_top_k(
     queries: ArrayLike,
     corpus: ArrayLike,

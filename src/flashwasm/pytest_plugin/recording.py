@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ import pytest
 from flashwasm.errors import CapabilityError
 from flashwasm.optional_packages import optional_module
 from flashwasm.pytest_plugin.measured_sources import measured_sources
+from flashwasm.qe.coverage.source_digests import digest_of, write_digests
 
 if TYPE_CHECKING:
     from coverage import Coverage
@@ -85,6 +87,7 @@ class Recording:
         config.add_cleanup(self._discard)
         self._own = self._folder / f"part-{os.urandom(8).hex()}"
         self._coverage = _new_coverage(self._own, config.rootpath)
+        self._began = time.time()
         with self._collected_warnings():
             self._coverage.start()
 
@@ -148,17 +151,18 @@ class Recording:
         if exitstatus not in _WHOLE_RUNS:
             lines.append(f"{self._name} was not written, because the run was not completed")
             return
-        tests = self._join_parts()
+        tests, files = self._join_parts()
         if not tests:
             lines.append(f"{self._name} was not written, because no test ran")
             return
+        write_digests(self._own, self._digests(files))
         self._own.replace(self._target)
         lines.append(f"recorded the lines that each of {tests} tests runs: {self._name}")
         if self._lost:
             lines.append(f"tests that ran in {self._lost} workers that crashed are not in it")
 
-    def _join_parts(self) -> int:
-        """Add the parts of all workers to this process's own; return the number of tests."""
+    def _join_parts(self) -> tuple[int, set[str]]:
+        """Add the parts of all workers to this process's own; return the number of tests, files."""
         from coverage import CoverageData
 
         whole = CoverageData(str(self._own))
@@ -169,9 +173,21 @@ class Recording:
                 data.read()
                 whole.update(data)
                 data.close()
-        contexts = whole.measured_contexts()
+        contexts, files = whole.measured_contexts(), whole.measured_files()
         whole.close()
-        return len({context.rpartition("|")[0] for context in contexts if context})
+        return len({context.rpartition("|")[0] for context in contexts if context}), files
+
+    def _digests(self, files: set[str]) -> dict[str, str]:
+        """Return the digest of each source, or "" if it changed while the tests ran."""
+        digests = {}
+        for name in sorted(files):
+            path = Path(name)
+            if (digest := digest_of(path)) is not None:
+                changed = path.stat().st_mtime > self._began
+                with suppress(ValueError):  # On another drive, no path leads there.
+                    path = Path(os.path.relpath(path, self._config.rootpath))
+                digests[path.as_posix()] = "" if changed else digest
+        return digests
 
     def _discard(self) -> None:
         """Stop measuring if an error ended the session early, and remove the temporary files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,19 @@ class Deadline(float):
     """Time by ``monotonic`` at which a call has to end.
 
     Every parameter ``timeout``, in seconds, takes a deadline too. A call that consists of several
-    launches hands the same deadline to each.
+    launches hands the same deadline to each. It is infinite if the time is not limited.
+
+    Attributes
+    ----------
+    cancellations : int
+        Number of times that `Runtime.cancel` had been called when the call began.
     """
 
+    cancellations: int
 
-def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
-    """Return the deadline of a call that begins now, or None if its time is not limited.
+
+def deadline(runtime: Runtime, timeout: float | None) -> Deadline:
+    """Return the deadline of a call that begins now.
 
     Parameters
     ----------
@@ -33,4 +41,6 @@ def deadline(runtime: Runtime, timeout: float | None) -> Deadline | None:
     if isinstance(timeout, Deadline):
         return timeout
     limit = runtime.timeout if timeout is None else seconds(timeout, "timeout")
-    return None if limit is None else Deadline(monotonic() + limit)
+    until = Deadline(math.inf if limit is None else monotonic() + limit)
+    until.cancellations = runtime.cancellations
+    return until

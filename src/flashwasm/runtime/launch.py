@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import ClosedError, DeadlineExceeded
+from flashwasm.errors import Cancelled, ClosedError, DeadlineExceeded
 from flashwasm.host.workers import check_status
-from flashwasm.runtime.deadline import Deadline, deadline
+from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.kernel_calls import end_launches, timed_call
 from flashwasm.runtime.locks import held, owns
 
@@ -54,7 +54,6 @@ class Launch:
 
     # True if every operand placed so far lies in linear memory. The result then stays there too.
     all_resident = True
-    _deadline: Deadline | None = None
     # Arrays that the kernel adds to, each with its copy in temporary memory.
     _sums: tuple[tuple[Array, Array], ...] = ()
     # The result, if the kernel writes straight to it.
@@ -72,8 +71,11 @@ class Launch:
         self.blocks: list[tuple[int, int]] = []
         # The operands that are read where they lie, and their offsets.
         self._residents: list[tuple[Array, int]] = []
-        if timeout is not None or runtime.timeout is not None:
-            self._deadline = deadline(runtime, timeout)
+        if timeout is None and runtime.timeout is None:
+            self._deadline, self._cancellations = math.inf, runtime.cancellations
+        else:
+            until = deadline(runtime, timeout)
+            self._deadline, self._cancellations = float(until), until.cancellations
 
     @property
     def lock(self) -> AbstractContextManager[object]:
@@ -93,6 +95,7 @@ class Launch:
             raise ClosedError(runtime.closed_because)
         if self._outermost and runtime.temporary:
             end_launches(runtime, 0)
+        self.check()
         self._depth = len(runtime.temporary)
         # No signal's handler can raise an exception within this assignment.
         runtime.temporary += (self.blocks,)
@@ -120,7 +123,7 @@ class Launch:
 
     def copy(self, target: Array, source: Array) -> None:
         """Copy source to target, and look at the deadline meanwhile."""
-        self.runtime.copy(target, source, self.check_deadline if self._deadline else None)
+        self.runtime.copy(target, source, self.check)
 
     def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of the elements of ``x`` as a contiguous array of ``dtype``.
@@ -244,7 +247,7 @@ class Launch:
             return self._result
         result = np.empty(self._pending.shape, np.float32) if self._out is None else self._out
         self.copy(result, self._pending)
-        self.check_deadline()
+        self.check()
         return result
 
     def _would_clobber(self, offset: int, size: int, *, in_place: bool) -> bool:
@@ -268,13 +271,11 @@ class Launch:
 
     def run_once(self, kernel: Kernel, arguments: Sequence[float]) -> None:
         """Call a kernel once, on the calling thread."""
-        if self._deadline is not None:
-            self.check_deadline()
+        self.check(kernel.operation)
         status = timed_call(self.runtime, kernel, arguments)
         if status:
             check_status(kernel, status)
-        if self._deadline is not None:
-            self.check_deadline()
+        self.check(kernel.operation)
 
     def run_tasks(self, kernel: Kernel, tasks: Iterable[Task]) -> None:
         """Run a kernel's tasks on all threads, in any order.
@@ -290,15 +291,26 @@ class Launch:
         runtime = self.runtime
         start = perf_counter()
         try:
-            runtime.calls += runtime.workers.run(kernel, tasks, self._deadline)
+            runtime.calls += runtime.workers.run(kernel, tasks, self.check)
         finally:
             runtime.kernel_seconds += perf_counter() - start
-        self.check_deadline()
+        self.check(kernel.operation)
 
-    def check_deadline(self) -> None:
-        """Raise DeadlineExceeded if the time is up."""
-        if self._deadline is not None and monotonic() > self._deadline:
-            message = "the operation did not finish within its timeout"
+    def check(self, operation: str = "the operation") -> None:
+        """Raise an error if the call may not go on.
+
+        Raises
+        ------
+        DeadlineExceeded
+            If the time is up.
+        Cancelled
+            If `Runtime.cancel` was called since the call began.
+        """
+        if self.runtime.cancellations != self._cancellations:
+            message = f"{operation} was cancelled"
+            raise Cancelled(message)
+        if monotonic() > self._deadline:
+            message = f"{operation} did not finish within its timeout"
             raise DeadlineExceeded(message)
 
 

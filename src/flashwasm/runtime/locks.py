@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["TimedLock", "held", "owns"]
 
 
-def held(lock: RLock, until: float | None) -> AbstractContextManager[object]:
+def held(lock: RLock, until: float) -> AbstractContextManager[object]:
     """Return a context manager that holds a lock, and waits for it until a deadline at most.
 
     Parameters
     ----------
     lock : threading.RLock
         The lock.
-    until : float, optional
-        Time by ``monotonic`` until which to wait. None means without limit.
+    until : float
+        Time by ``monotonic`` until which to wait; infinity means without limit.
     """
-    return lock if until is None else TimedLock(lock, until)
+    return lock if until == math.inf else TimedLock(lock, until)
 
 
 def owns(lock: RLock) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers, available_cpus
+from flashwasm.peer_names import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.stats import Stats
 from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
-class Runtime:
+class Runtime(NotCopied):
     """A sandbox with linear memory, in which kernels run.
 
     Parameters
@@ -71,6 +73,7 @@ class Runtime:
     [2.0, 2.0, 2.0, 2.0]
     """
 
+    @knows_peers(RUNTIME)
     def __init__(
         self,
         threads: int | None = None,
@@ -101,6 +104,8 @@ class Runtime:
         # Temporary blocks (offset, size) of each launch that is open, the outermost first, or whose
         # end was interrupted. Only the owner of the lock may change it.
         self.temporary: list[list[tuple[int, int]]] = []
+        # Number of times that `cancel` was called.
+        self.cancellations = 0
         self.closed_because = ""
         self.calls = 0
         self.kernel_seconds = 0.0
@@ -207,12 +212,27 @@ class Runtime:
             copy_seconds=self.copy_seconds,
         )
 
-    def close(self) -> None:
+    def cancel(self) -> None:
+        """End the calls that run now or wait for the runtime, which any other thread may do.
+
+        They raise `Cancelled` within milliseconds: after the kernel's current call, or the current
+        piece of a copy. Calls that begin later are not affected.
+        """
+        self.cancellations += 1
+
+    def close(self, *, cancel: bool = False) -> None:
         """End the threads and give up the sandbox. Closing twice is fine.
 
         Arrays from ``empty`` and ``asarray`` stay readable. Linear memory goes with the last of
         them.
+
+        Parameters
+        ----------
+        cancel : bool, default False
+            True to end the calls that run now, as `cancel` does. False waits for them.
         """
+        if cancel:
+            self.cancel()
         with self.lock:
             if not self.closed_because:
                 self.closed_because = "the runtime is closed"
@@ -226,12 +246,6 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Runtime, or an object that is kept in one, cannot be pickled or copied: make one in "
-            "each process, or use its methods save and load"
-        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"

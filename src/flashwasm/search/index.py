@@ -10,8 +10,10 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
+from flashwasm.peer_names import ADD, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-class Index(ABC):
+class Index(NotCopied, ABC):
     """Vectors by id, in linear memory.
 
     A vector has a position, which it is stored at, and an id, which the user knows it by.
@@ -90,6 +92,7 @@ class Index(ABC):
                 self._finish(launch)
         return self._ids
 
+    @knows_peers(ADD)
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:

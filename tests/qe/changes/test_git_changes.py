@@ -52,7 +52,7 @@ def test_renamed_and_deleted_files_count_by_their_old_name(repository):
 
 
 def test_products_binary_files_and_given_files_are_not_read_as_programs(repository):
-    for name in ("x.pyc", ".coverage", "times.xml", "picture.bin", "empty.py"):
+    for name in ("x.pyc", ".coverage", ".coverage.host.1", "times.xml", "picture.bin", "empty.py"):
         (repository / name).write_bytes(b"\0" if name == "picture.bin" else b"")
     (repository / "link.py").symlink_to("nowhere")
     found = changes(repository, without=(repository / "times.xml", None))
@@ -103,12 +103,24 @@ def test_an_empty_change(repository):
     assert changes(repository) == {}
 
 
-def test_the_last_commit_of_some_files(repository):
+def test_the_last_commit_of_a_file(repository):
     made = int(git(repository, "log", "-1", "--format=%ct"))
     of = GitRepository(repository).last_commit
-    assert of("HEAD", ["shop/b.py"]) == made
-    assert of("main...", ["a.py"]) == made
-    assert of("HEAD", []) == of("HEAD", ["no.py"]) == of("no-such", ["a.py"]) == 0.0
+    assert of("HEAD", "shop/b.py") == of("main...", "a.py") == of("HEAD..", "a.py") == made
+    assert of("HEAD", "no.py") == 0.0
+
+
+def test_the_content_of_a_file_before_a_change(repository):
+    before = (repository / "a.py").read_bytes()
+    (repository / ".gitattributes").write_text("*.py text eol=crlf\n")
+    (repository / "a.py").write_text("one = 1\n")
+    commit_all(repository)
+    content = GitRepository(repository).content_at
+    for revision in ("HEAD~1", "HEAD~1..HEAD", "HEAD~1..."):
+        # Line ends are those of the working tree.
+        assert content(revision, repository / "a.py") == before.replace(b"\n", b"\r\n")
+    assert content("HEAD", repository / "no.py") is None
+    assert content("HEAD", repository.parent / "a.py") is None
 
 
 # Wrong arguments.

@@ -2,8 +2,8 @@
 
 import pytest
 
+from flashwasm.qe.changes.function_lines import function_lines
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
-from flashwasm.qe.changes.module_imports import function_lines
 
 # Text of a test file in the folder `tests`, and True if it depends on the module lib/deep/part.py.
 TESTS = {

@@ -95,7 +95,7 @@ def test_lines_of_fixtures_are_listed_apart(folder):
 
 @pytest.mark.parametrize(
     ("lines", "text"),
-    [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")],
+    [([], ""), ([3], "3"), ([1, 2], "1-2"), ([1, 2, 3, 9, 11, 12], "1-3, 9, 11-12")],
 )
 def test_lines_are_printed_as_ranges(lines, text):
     assert format_lines(lines) == text

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -113,16 +114,21 @@ def learnt(runs, *bugs, only=None):
     return library
 
 
+def matches(library, found):
+    """Return the verdicts on the failures of a run, by their tests."""
+    return dict(zip(found, library.match_all(list(found.values())), strict=True))
+
+
 def statuses(library, found):
-    """Return the status of each failure by its test."""
-    return {test: library.match(one).status for test, one in found.items()}
+    """Return the statuses of the failures of a run."""
+    return {one.status for one in matches(library, found).values()}
 
 
 def test_assertions_of_another_bug_in_the_same_file_are_not_known(runs):
     library = learnt(runs, "offset")
     others = failures(runs["discount"])
     assert len(others) == 6
-    assert set(statuses(library, others).values()) == {"perhaps"}
+    assert statuses(library, others) == {"perhaps"}
     found = library.match(others["test_discount"])
     assert found.defect == "offset"
     assert found.evidence_for == ("the same AssertionError", "the same test file")
@@ -139,8 +145,24 @@ def test_the_same_failures_of_another_run_are_known(runs, tmp_path, name):
     again = failures(run(tmp_path / "elsewhere" / "again", "discount"), name)
     assert len(again) == len(failures(runs["discount"]))
     # The folder of the test that saves has another name, but the same last part.
-    assert set(statuses(library, again).values()) == {"known"}
-    assert {library.match(one).defect for one in again.values()} == {"discount"}
+    assert statuses(library, again) == {"known"}
+    assert {one.defect for one in matches(library, again).values()} == {"discount"}
+
+
+def test_a_part_of_the_tests_of_a_defect_may_fail_for_another_one(runs):
+    library = learnt(runs, "discount")
+    found = failures(runs["discount"])
+    some = {test: found[test] for test in ("test_discount", "test_total")}
+    verdict = matches(library, some)["test_total"]
+    assert (verdict.status, verdict.defect) == ("perhaps", "discount")
+    assert verdict.evidence_against == (
+        "no frame of the product in common",
+        "only 2 of 6 tests fail as they did for it",
+    )
+    # One of six tests is another one by now.
+    most = {test: one for test, one in found.items() if test != "test_total"}
+    assert statuses(library, most) == {"known"}
+    assert "5 of 6 tests fail as they did for it" in matches(library, most)["test_save"].evidence
 
 
 def test_the_same_test_with_other_numbers_is_not_known(runs):
@@ -157,7 +179,7 @@ def test_the_same_test_with_other_numbers_is_not_known(runs):
 def test_an_error_of_the_same_function_is_known_whatever_the_test_is(runs):
     library = learnt(runs, "name", only="test_discount")
     others = failures(runs["name"])
-    assert set(statuses(library, others).values()) == {"known"}
+    assert statuses(library, others) == {"known"}
     found = library.match(others["test_total"])
     assert found.evidence.startswith(
         "the same NameError, raised by the same function, discount in shop.py, at the same "
@@ -206,8 +228,9 @@ def test_a_test_without_a_stack_is_known_by_its_name(tmp_path):
     found = failures(folder)
     library = FailureLibrary("defects.db", create=True)
     library.learn("discount", list(found.values()))
-    assert set(statuses(library, found).values()) == {"known"}
-    assert library.match(found["test_discount"].failure).status == "perhaps"
+    assert statuses(library, found) == {"known"}
+    alone = {test: replace(one, test="") for test, one in found.items()}
+    assert statuses(library, alone) == {"perhaps"}
 
 
 def test_a_failure_of_nothing_similar_is_new(runs):

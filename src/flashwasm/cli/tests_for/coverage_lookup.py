@@ -13,6 +13,7 @@ from flashwasm.cli.options import FILE
 from flashwasm.cli.output import note
 from flashwasm.errors import CapabilityError, FlashWasmError
 from flashwasm.optional_packages import optional_module
+from flashwasm.qe.changes.coverage_age import sources_changed_since
 from flashwasm.qe.changes.git_changes import GitRepository
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 
@@ -71,8 +72,8 @@ class CoverageLookup:
             return None
         if self.given is not None:
             coverage = CoverageIndex.load(path)
-            if stale := _newer_sources(path, coverage, root, change, changes):
-                note(f"{path} is older than {stale}: its lines may be others than those of today")
+            if stale := _changed_sources(path, coverage, root, change, changes):
+                note(f"{path} is older than {stale}, so tests may be left out")
             return path, coverage
         if not path.is_file():
             note(
@@ -84,7 +85,7 @@ class CoverageLookup:
         except FlashWasmError as error:
             note(f"imports decide, as the coverage database cannot be used: {error}")
             return None
-        if stale := _newer_sources(path, coverage, root, change, changes):
+        if stale := _changed_sources(path, coverage, root, change, changes):
             note(
                 f"imports decide, as {path} is older than {stale}; record it again, or name it "
                 "with --coverage to use it as it is"
@@ -134,38 +135,17 @@ def _configured(root: Path) -> str:
     return _DEFAULT
 
 
-def _newer_sources(
+def _changed_sources(
     database: Path,
     coverage: CoverageIndex,
     root: Path,
     change: ChangeSource,
     changes: Sequence[ChangedFile],
 ) -> str:
-    """Return the sources that changed after the database was made and before the change, in words.
-
-    A file of the change itself is newer in any case. If the change is that since a revision, git
-    knows when such a file was changed before.
-    """
-    made = database.stat().st_mtime
-    ends = tuple(f"/{path}" for one in changes for path in (one.path, one.old_path))
-    newer = [
-        name
-        for name in coverage.files
-        if not Path(root, name).as_posix().endswith(ends) and _changed_at(root / name) > made
-    ]
-    if not newer and change.since is not None:
-        paths = [one.old_path for one in changes if one.old_path.endswith(".py")]
-        if GitRepository(root).last_commit(change.since, paths) > made:
-            return f"the last commit that changed files of the change up to {change.since}"
-    if not newer:
+    """Return the sources that changed after the recording and before the change, in words."""
+    before = None if change.since is None else (GitRepository(root), change.since)
+    changed = sources_changed_since(database, coverage.files, root, changes, before)
+    if not changed:
         return ""
-    more = f" and {len(newer) - 1} more sources" if len(newer) > 1 else ""
-    return f"{newer[0]}{more}"
-
-
-def _changed_at(path: Path) -> float:
-    """Return when a file was changed last, in seconds since the epoch; 0 if it is not there."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{changed[0]}{more}"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flashwasm.cli.tests_for.reports import names_from_here
+
 if TYPE_CHECKING:
     from flashwasm.cli.tests_for.choice import Choice
 
@@ -30,7 +32,7 @@ def annotate(choice: Choice) -> None:
         click.echo(
             f"::{'warning' if note.risk else 'notice'} title=flashwasm::{_escaped(note.text)}"
         )
-    tests = shlex.join([*choice.nodeids, *map(str, choice.files)])
+    tests = shlex.join(names_from_here(choice))
     _append(
         "GITHUB_OUTPUT",
         f"tests={tests if len(tests) <= _LONGEST_LIST else ''}\n"

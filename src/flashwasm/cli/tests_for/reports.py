@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.changes.selected_tests import SelectedTest
     from flashwasm.qe.similarity.explanation import Explanation
 
-__all__ = ["print_ids", "print_json", "print_tests"]
+__all__ = ["names_from_here", "print_ids", "print_json", "print_tests"]
 
 # Names of the levels of `SelectedTest`.
 _LEVELS = ("touched", "runs changed lines", "evidence")
@@ -32,11 +32,17 @@ def print_tests(choice: Choice) -> None:
 
 def print_ids(choice: Choice) -> None:
     """Print node ids, one a line, whose paths begin at the working folder."""
+    for name in names_from_here(choice):
+        click.echo(name)
+
+
+def names_from_here(choice: Choice) -> list[str]:
+    """Return what pytest, called in the working folder, has to be given to run the tests."""
+    names = []
     for nodeid in choice.nodeids:
         file, separator, name = nodeid.partition("::")
-        click.echo(f"{_from_here(choice.root / file)}{separator}{name}")
-    for path in choice.files:
-        click.echo(_from_here(path))
+        names.append(f"{_from_here(choice.root / file)}{separator}{name}")
+    return [*names, *map(_from_here, choice.files)]
 
 
 def _from_here(path: Path) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.module_imports import FunctionLines, function_lines
+from flashwasm.qe.changes.function_lines import FunctionLines, function_lines
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph
@@ -88,7 +88,11 @@ class CoverageEvidence:
 
     def runners_of_file(self, name: str) -> set[str]:
         """Return the node ids of the tests that ran any line of a file."""
-        return self.runners(name, self._coverage.tested(name))
+        return self.runners(name, self.covered(name))
+
+    def covered(self, name: str) -> set[int]:
+        """Return the lines of a file that any test or its fixtures ran."""
+        return self._coverage.tested(name)
 
     def outside_tests(self, name: str) -> tuple[set[int], set[int]]:
         """Return the lines of a file that ran outside all tests, and those that fixtures ran."""

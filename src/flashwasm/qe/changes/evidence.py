@@ -29,11 +29,11 @@ Array = npt.NDArray[Any]
 # six projects. docs/guide/test-suites.md says what they are worth on others.
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
-    "meaning": 0.7,
-    "names": 0.4,
-    "file name": 0.4,
+    "meaning": 1.0,
+    "names": 0.6,
+    "file name": 0.25,
     "imports": 1.0,
-    "co-change": 0.6,
+    "co-change": 0.5,
 }
 # Number of characters of a diff's text that are compared with tests. A longer text is about so many
 # things that it resembles no test in particular.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,7 +26,7 @@ _DIFF = (
 )
 # Compiled files and coverage databases, which no test depends on, although some repositories do not
 # ignore them.
-_PRODUCTS = (".pyc", ".coverage")
+_PRODUCT = re.compile(r"(?:.*/)?(?:[^/]*\.pyc|\.coverage(?:\.[^/]*)?)")
 # An untracked file with more bytes is no program, so its lines are not looked at.
 _MOST_BYTES = 16 << 20
 # Number of bytes at the beginning of a file in which git looks for a zero, the sign of no text.
@@ -84,10 +85,7 @@ class GitRepository:
         ShapeError
             If git does not know the revision.
         """
-        since = revision
-        if revision.endswith("..."):
-            found = self._checked(revision, "merge-base", "--end-of-options", revision[:-3], "HEAD")
-            since = os.fsdecode(found.strip())
+        since = self._start(revision) if revision.endswith("...") else revision
         # The two dashes say that the revision is no path.
         text = self._checked(revision, *_DIFF, since, "--")
         changes = read_diff(text.decode("utf-8", "replace"))
@@ -99,31 +97,60 @@ class GitRepository:
             if (
                 file.is_file()
                 and file.resolve() not in left_out
-                and not path.endswith(_PRODUCTS)
+                and not _PRODUCT.fullmatch(path)
                 and not _is_output(file)
             ):
                 changes.append(_added(path, file))
         return changes
 
-    def last_commit(self, revision: str, paths: list[str]) -> float:
-        """Return when the last commit up to a revision changed one of some files.
+    def last_commit(self, revision: str, path: str) -> float:
+        """Return when the last commit up to the start of a change changed a file.
 
         Parameters
         ----------
         revision : str
-            As of `changes_since`.
-        paths : list of str
-            Paths of the files, relative to the root.
+            As of `changes_since`, which knows it.
+        path : str
+            Path of the file, relative to the root.
 
         Returns
         -------
         float
-            Seconds since the epoch; 0 if no commit changed one, or git cannot say.
+            Seconds since the epoch; 0 if no commit changed it.
         """
+        log = ("log", "-1", "--format=%ct", "--end-of-options", self._start(revision), "--")
+        return float(self._checked(revision, *log, f":(top,literal){path}") or 0)
+
+    def content_at(self, revision: str, path: Path) -> bytes | None:
+        """Return the content that a file of the working tree had at the start of a change.
+
+        Parameters
+        ----------
+        revision : str
+            As of `changes_since`, which knows it.
+        path : pathlib.Path
+            Absolute path of the file.
+
+        Returns
+        -------
+        bytes or None
+            The content with the line ends of the working tree; None if there was no such file.
+        """
+        try:
+            inside = path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return None
+        status, content, _ = self._run("cat-file", "--filters", f"{self._start(revision)}:{inside}")
+        return None if status else content
+
+    def _start(self, revision: str) -> str:
+        """Return the commit at which a change begins."""
+        if revision.endswith("..."):
+            found = self._checked(revision, "merge-base", "--end-of-options", revision[:-3], "HEAD")
+            return os.fsdecode(found.strip())
         start = revision.partition("..")[0] or "HEAD"
-        log = ("log", "-1", "--format=%ct", "--end-of-options", start, "--")
-        status, output, _ = self._run(*log, *(f":(top,literal){path}" for path in paths))
-        return float(output or 0) if paths and not status else 0.0
+        listed = ("rev-list", "--max-count=1", "--end-of-options", start, "--")
+        return os.fsdecode(self._checked(revision, *listed).strip())
 
     def _checked(self, revision: str, *arguments: str) -> bytes:
         """Return the output of git, or raise ShapeError with what git says of a revision."""

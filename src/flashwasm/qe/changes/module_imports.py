@@ -1,4 +1,4 @@
-"""Imports of one Python file, and the lines of its functions, read from its syntax tree."""
+"""Imports of one Python file, read from its syntax tree."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from pathlib import Path
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 
-__all__ = ["FunctionLines", "ModuleImports", "function_lines", "parse_file", "read_imports"]
+__all__ = ["ModuleImports", "mentioned_name", "parse_file", "read_imports"]
 
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Functions that import the module that a string names. Only a literal string can be followed.
 _BY_STRING = {"import_module", "__import__"}
 # Names of functions that run code which no import statement names.
@@ -57,28 +56,6 @@ class ModuleImports:
     processes: bool = False
 
 
-@dataclass(frozen=True)
-class FunctionLines:
-    """Lines of a file that run only if one of its functions is called.
-
-    Parameters
-    ----------
-    bodies : set of int
-        Lines of the bodies of functions and methods. Decorators, defaults and the line of the
-        ``def`` run when the module is imported, and are not among them.
-    cached : list of set of int
-        Lines of the body of each function that keeps its results, such as by ``lru_cache``: only
-        the first caller runs them.
-    lazy: list of set of int
-        Lines of the body of each other function that sets a global name, or speaks of a cache.
-        Some of its lines may be run by the first caller only.
-    """
-
-    bodies: set[int]
-    cached: list[set[int]]
-    lazy: list[set[int]]
-
-
 def read_imports(path: Path) -> ModuleImports:
     """Read the imports of a file. Nothing in it is executed."""
     tree = parse_file(path)
@@ -88,32 +65,6 @@ def read_imports(path: Path) -> ModuleImports:
     for node in ast.walk(tree):
         reader.read(node)
     return reader.result()
-
-
-def function_lines(path: Path) -> FunctionLines | None:
-    """Return the lines of a file's functions; None if the file cannot be read."""
-    tree = parse_file(path)
-    if tree is None:
-        return None
-    bodies: set[int] = set()
-    cached, lazy = [], []
-    for node in ast.walk(tree):
-        if isinstance(node, _FUNCTION):
-            lines = set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
-            # A body on the line of its ``def`` shares that line with the defaults.
-            lines.discard(node.lineno)
-            bodies |= lines
-            if any("cache" in ast.unparse(d).lower() for d in node.decorator_list):
-                cached.append(lines)
-            elif any(_keeps_results(inner) for inner in ast.walk(node)):
-                lazy.append(lines)
-    return FunctionLines(bodies, cached, lazy)
-
-
-def _keeps_results(node: ast.AST) -> bool:
-    """Return True if a node of a function is a sign that it keeps what it computes for later."""
-    name = _mentioned(node).lower()
-    return isinstance(node, ast.Global) or "cache" in name or "memo" in name
 
 
 def parse_file(path: Path) -> ast.Module | None:
@@ -138,7 +89,7 @@ def _names_in(text: str) -> Iterator[str]:
     yield from _STATEMENT.findall(text)
 
 
-def _mentioned(node: ast.AST) -> str:
+def mentioned_name(node: ast.AST) -> str:
     """Return the name that a node of the syntax tree mentions; "" if it mentions none."""
     if isinstance(node, ast.Name):
         return node.id
@@ -185,7 +136,7 @@ class _ImportReader:
             self._mentioned.update({"pytester"} & {node.value})
         elif isinstance(node, ast.Call):
             self._follow(node)
-        elif name := _mentioned(node):
+        elif name := mentioned_name(node):
             self._mentioned.add(name)
             self._by_string += name in _BY_STRING
             if isinstance(node, ast.Attribute):
@@ -219,7 +170,7 @@ class _ImportReader:
     def _follow(self, call: ast.Call) -> None:
         """Take note of a call that imports the module that a literal string names."""
         first = call.args[0] if call.args else None
-        if _mentioned(call.func) not in _BY_STRING or not isinstance(first, ast.Constant):
+        if mentioned_name(call.func) not in _BY_STRING or not isinstance(first, ast.Constant):
             return
         dotted = str(first.value)
         name = dotted.lstrip(".")
@@ -227,7 +178,7 @@ class _ImportReader:
             # The second argument is the package that the dots begin at. Only the file's own one is
             # followed. ``__name__`` is the package in an ``__init__``, and else a module in it.
             package = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
-            if [_mentioned(one) for one in package[:1]] not in (["__name__"], ["__package__"]):
+            if [mentioned_name(one) for one in package[:1]] not in (["__name__"], ["__package__"]):
                 return
             self._relative.update({(level, name), (level + 1, name)})
         self._by_string -= 1

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
-from flashwasm.qe.changes.module_imports import function_lines
 from flashwasm.qe.changes.selected_tests import SelectedTest, changes_everything, rank_tests
+from flashwasm.qe.changes.touched_functions import touched_functions
 from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ WITHOUT_EVIDENCE = 50
 
 # Last level of `SelectedTest` whose reason names lines of the change.
 _RUNS_CHANGED_LINES = 1
-# Number of lines after a changed one that may belong to the same function.
-_LONGEST_FUNCTION = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ class SafeSelection:
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
-        Changed lines that no test ran, by file, with their numbers before the change. A neighbour
-        of an insertion counts as a changed line.
+        Changed lines that no test ran, by file, with their numbers before the change. Lines that
+        are added to a function that no test ran count by the line below them.
     unmeasured : list of str
         Changed Python files, other than tests, of which the coverage database has no lines.
     """
@@ -196,35 +194,39 @@ class _Reach:
     ) -> None:
         """Add the tests that the change of a measured file may reach."""
         imported, fixtures = evidence.outside_tests(name)
+        touched = touched_functions(change, file)
         # Reason why the lines that tests ran do not name all tests that the change reaches.
-        wider = _reason_of_new_lines(change, file)
+        wider = touched.wider
         if not imported:
             # The first test that imported the module ran what runs at import, for all of them.
             wider = wider or f"{change.path} was first imported by a test; "
-        functions: dict[range, set[str]] = {}
-        for line in sorted(change.old_lines):
+        callers = {}
+        # Only those who call a function can be reached by what its lines do. Any of its lines
+        # counts, as a change may also move one into a branch that ran before, or out of it.
+        for lines, line in touched.functions.items():
             where = f"{change.old_path}:{line}"
-            if line in imported:
-                wider = wider or f"{where} runs at import; "
-            elif not evidence.runners(name, [line]):
-                self.uncovered.setdefault(change.old_path, []).append(line)
+            callers[lines] = evidence.runners(name, lines)
+            self.add(callers[lines], f"it runs the function of {where}")
+            if not callers[lines]:
                 wider = wider or f"no test covers {where}; "
-            elif line in fixtures:
+            elif not imported.isdisjoint(lines):
+                wider = wider or f"the function of {where} runs at import; "
+            elif not fixtures.isdisjoint(lines):
                 # A fixture of a wide scope runs for the first test that uses it only.
-                wider = wider or f"a fixture runs {where}; "
-            else:
-                # The lines between two that run at import are the body of one function. All tests
-                # that entered it count, as a change may also move a line out of its branch.
-                lines = _between(line, imported)
-                functions[lines] = evidence.runners(name, lines)
-                self.add(functions[lines], f"it runs the function of {where}")
-        for ran in () if wider else functions.values():
+                wider = wider or f"a fixture runs the function of {where}; "
+        for ran in () if wider else callers.values():
             self.add(evidence.later_callers(ran), "it uses results that may have been kept")
             if evidence.ran_cached_functions(ran):
                 wider = "a function that keeps its results may hide who runs it; "
-        if wider or not change.old_lines:
+        if wider or not (change.removed or change.added):
             self.add(evidence.runners_of_file(name), f"{wider}it runs {change.old_path}")
             self._add_dependents({file}, change.path, wider)
+        untested = change.removed.keys() - imported - evidence.covered(name)
+        uncovered = {line for line in untested if _holds_code(change.removed[line])}
+        uncovered |= {line for lines, line in touched.functions.items() if not callers[lines]}
+        uncovered.update(touched.new)
+        if uncovered:
+            self.uncovered.setdefault(change.old_path, []).extend(sorted(uncovered))
 
     def _add_dependents(self, files: set[Path], path: str, why: str) -> bool:
         """Add the tests whose files depend on a changed file; return True if there are any."""
@@ -253,20 +255,7 @@ def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:
     return {test.path, *(rootdir / name.partition("::")[0] for name in (test.nodeid, *test.also))}
 
 
-def _reason_of_new_lines(change: ChangedFile, file: Path) -> str:
-    """Return the reason why an added line runs at import; "" if all run in functions only."""
-    structure = function_lines(file)
-    if structure is None:
-        return f"{change.path} cannot be read; "
-    outside = change.new_lines - structure.bodies
-    return f"{change.path}:{min(outside)} runs at import; " if outside else ""
-
-
-def _between(line: int, imported: set[int]) -> range:
-    """Return the lines around a line, up to the nearest ones before and after that ran at import.
-
-    Behind the last line that ran at import, a function is taken to have at most 10,000 lines.
-    """
-    before = max((other for other in imported if other < line), default=0)
-    after = min((other for other in imported if other > line), default=line + _LONGEST_FUNCTION)
-    return range(before + 1, after)
+def _holds_code(line: str) -> bool:
+    """Return True if a line is not empty and holds more than a comment."""
+    text = line.strip()
+    return bool(text) and not text.startswith("#")

@@ -45,6 +45,9 @@ class ChangedFile:
         Lines that are added or changed, by their numbers after the change.
     text : str
         Removed and added lines, each run of them below the heading of its function or class.
+    lines : list of (int or None, int or None, str)
+        Lines that the diff shows, those around the changed ones included: the number before the
+        change, None if the line is added, the number after it, None if it is removed, and the text.
     """
 
     path: str
@@ -52,6 +55,17 @@ class ChangedFile:
     old_lines: set[int] = field(default_factory=set)
     new_lines: set[int] = field(default_factory=set)
     text: str = ""
+    lines: list[tuple[int | None, int | None, str]] = field(default_factory=list, repr=False)
+
+    @property
+    def removed(self) -> dict[int, str]:
+        """Text of each line that is removed or changed, by its number before the change."""
+        return {old: text for old, new, text in self.lines if old is not None and new is None}
+
+    @property
+    def added(self) -> dict[int, str]:
+        """Text of each line that is added or changed, by its number after the change."""
+        return {new: text for old, new, text in self.lines if old is None and new is not None}
 
 
 def read_diff(text: str) -> list[ChangedFile]:
@@ -239,6 +253,8 @@ def _changed_file(section: _Section) -> ChangedFile:
             elif in_new and not replaces and not hunk.empty:
                 # An insertion replaces no old line, so it counts as a change of both neighbours.
                 changed.old_lines.update({old, old + 1} - {0})
+            if in_old or in_new:
+                changed.lines.append((old if in_old else None, new if in_new else None, value))
             if "+" in marks:
                 changed.new_lines.add(new)
             if marks.strip():

@@ -11,6 +11,8 @@ from flashwasm.qe.defects.failure_fingerprint import Fingerprint, masked, same_t
 __all__ = ["Comparison", "DefectMatch", "Status"]
 
 Status = Literal["new", "known", "regressed", "perhaps"]
+# Share of the tests which a defect has failed that have to fail again.
+_AGAIN = 0.8
 # Two texts are alike from this cosine on.
 _SIMILAR = 0.85
 
@@ -66,11 +68,15 @@ class Comparison:
         The failure, and the one of the library.
     score : float or None
         Cosine of the ends of both texts, if it was computed.
+    tests_again : (int, int), default (0, 0)
+        Number of tests that fail in this report as they failed by the defect, and the number of
+        tests that the library knows to have failed by it. Only those count whose own code failed.
     """
 
     failure: Fingerprint
     known: Fingerprint
     score: float | None = None
+    tests_again: tuple[int, int] = (0, 0)
 
     @property
     def exception(self) -> bool:
@@ -116,23 +122,36 @@ class Comparison:
         return bool(self.failure.statement) and self.failure.statement == self.known.statement
 
     @property
+    def by_place(self) -> bool:
+        """True if a function of the product raised both with the same message, or by the same way.
+
+        Many defects may end in a statement that checks and raises, so that there the way has to be
+        the same, too: the function's caller, or the test.
+        """
+        if not (self.exception and self.raiser):
+            return False
+        way = self.caller or self.test
+        checks = self.failure.raises_on_purpose or self.known.raises_on_purpose
+        return (self.alike and (way or not checks)) or (way and self.statement)
+
+    @property
+    def by_test(self) -> bool:
+        """True if both are of one test, with the same message, and the test's own code failed.
+
+        The number in a message is often all that tells two defects apart, so that numbers count.
+        """
+        in_test = not (self.failure.raiser and self.known.raiser)
+        return self.exception and in_test and self.test and self.message
+
+    @property
     def is_proof(self) -> bool:
         """True if the evidence shows that both failures are of one defect.
 
-        Where a function of the product raised the exception, message and place are the evidence.
-        Many defects may end in a statement that checks and raises, so that there the place is the
-        caller, too. Where a test raised it, the number in a message is often all that tells two
-        defects apart, so that the messages have to be the same.
+        One test may fail for many defects in the same way, "assert 1 == 0". But most of the tests
+        that one defect has failed seldom fail together for another.
         """
-        if not self.exception:
-            return False
-        if self.raiser:
-            by_way = self.caller or self.test
-            checks = self.failure.raises_on_purpose or self.known.raises_on_purpose
-            if (self.alike and (by_way or not checks)) or (by_way and self.statement):
-                return True
-        one_raiser = self.raiser or not (self.failure.raiser and self.known.raiser)
-        return one_raiser and self.test and self.message
+        again, learnt = self.tests_again
+        return self.by_place or (self.by_test and again >= _AGAIN * max(learnt, 1))
 
     @property
     def is_similar(self) -> bool:
@@ -165,6 +184,7 @@ class Comparison:
         likeness = "the same message but for its numbers" if self.alike else ""
         likeness = "the same message" if self.message else likeness
         similar = self.score is not None and self.score >= _SIMILAR
+        again, learnt = self.tests_again
         found = [
             f"the same {self.failure.exception}" if self.exception else "",
             f"raised by the same function, {self.failure.raiser}" if self.raiser else "",
@@ -173,6 +193,7 @@ class Comparison:
             where,
             likeness,
             f"a similar text ({self.score:.2f})" if similar and not likeness else "",
+            f"{again} of {learnt} tests fail as they did for it" if again > 1 else "",
         ]
         return tuple(part for part in found if part)
 
@@ -193,4 +214,7 @@ class Comparison:
             found.append(f"called by {'another' if named else 'an unknown'} function")
         if not self.message:
             found.append("other numbers in the message" if self.alike else "another message")
+        again, learnt = self.tests_again
+        if again < _AGAIN * learnt:
+            found.append(f"only {again} of {learnt} tests fail as they did for it")
         return tuple(found)

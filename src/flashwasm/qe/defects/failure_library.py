@@ -125,11 +125,7 @@ class FailureLibrary:
         self._known = KnownFailures(*read_library(self.path))
 
     def match(self, failure: Failure | TestFailure | str, *, test: str = "") -> DefectMatch:
-        """Compare a failure with the library: it is new, known, of a resolved defect, or similar.
-
-        A failure is known by the function of the product that raised the exception, if the type of
-        the exception is the same and its message alike; or by its test, if exception and message
-        are the same and no other function of the product raised it.
+        """Compare a failure with the library, as if it were the only one of its run.
 
         Parameters
         ----------
@@ -145,7 +141,26 @@ class FailureLibrary:
         if isinstance(failure, str):
             failure = read_failure(failure)
         known_test, alone = _with_test(failure)
-        return self._known.match(alone, test or known_test)
+        return self._known.match([(test or known_test, alone)])[0]
+
+    def match_all(self, failures: Sequence[Failure | TestFailure]) -> list[DefectMatch]:
+        """Compare all failures of a run with the library.
+
+        A failure is known by the function of the product that raised the exception; or by its test,
+        if it fails with the same message, and so do most tests that the defect has failed. See the
+        guide for what has to be the same.
+
+        Parameters
+        ----------
+        failures : sequence of Failure or TestFailure
+            The failures, as `read_failures` returns them.
+
+        Returns
+        -------
+        list of DefectMatch
+            In the order of the failures.
+        """
+        return self._known.match(list(map(_with_test, failures)))
 
 
 def _with_test(failure: Failure | TestFailure) -> tuple[str, Failure]:

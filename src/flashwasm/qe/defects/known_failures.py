@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -62,44 +63,93 @@ class KnownFailures:
         # Positions of the occurrences that share something with a failure.
         self._sharing: dict[Hashable, list[int]] = {}
         for i, occurrence in enumerate(occurrences):
-            for key in _keys(occurrence.fingerprint):
+            for key in (*_close_keys(occurrence.fingerprint), *_far_keys(occurrence.fingerprint)):
                 self._sharing.setdefault(key, []).append(i)
 
     def match(
-        self, failure: Failure, test: str = "", without: Collection[int] = frozenset()
-    ) -> DefectMatch:
-        """Return the verdict on a failure.
+        self, failures: Sequence[tuple[str, Failure]], without: Collection[int] = frozenset()
+    ) -> list[DefectMatch]:
+        """Return the verdicts on the failures of one report.
 
         Parameters
         ----------
-        failure : Failure
-            The failure.
-        test : str, optional
-            Node id of its test.
+        failures : sequence of (str, Failure)
+            Node ids of the tests, or "", and their failures.
         without : collection of int, optional
-            Positions of failures that do not count.
+            Positions of occurrences that do not count.
 
         Returns
         -------
-        DefectMatch
+        list of DefectMatch
+            In the order of the failures.
         """
         if len(without) == len(self.occurrences):
-            return DefectMatch("new", None, "the library is empty", None)
-        scores = self._scores(failure)
-        compared = self._compared(fingerprint(failure, test), scores, without)
+            return [DefectMatch("new", None, "the library is empty", None)] * len(failures)
+        each = [self._compared(failure, test, without) for test, failure in failures]
+        again = self._tests_again(each, without)
+        return [self._verdict(self._with_tests_again(compared, again)) for compared in each]
+
+    def _compared(
+        self, failure: Failure, test: str, without: Collection[int]
+    ) -> dict[int, Comparison]:
+        """Return the comparisons of a failure with those that may resemble it, by position."""
+        parts, scores = fingerprint(failure, test), self._scores(failure)
+
+        def sharing(keys: Iterable[Hashable]) -> set[int]:
+            return {i for key in keys for i in self._sharing.get(key, ())}.difference(without)
+
+        positions = sharing(_close_keys(parts))
+        score_of = scores.__getitem__ if scores else lambda _: 0.0
+        # A test file may have thousands of failures in the library, so that only one counts.
+        if far := sharing(_far_keys(parts)):
+            positions.add(max(sorted(far), key=score_of))
+        if scores:
+            counted = (i for i in range(len(scores)) if i not in without)
+            positions.add(max(counted, key=score_of))
+        return {
+            i: Comparison(parts, self.occurrences[i].fingerprint, scores[i] if scores else None)
+            for i in sorted(positions)
+        }
+
+    def _tests_again(
+        self, each: Sequence[Mapping[int, Comparison]], without: Collection[int]
+    ) -> dict[int, tuple[int, int]]:
+        """Count for each defect the tests that fail as before, of those whose own code failed."""
+        failing: dict[int, set[str]] = {}
+        for compared in each:
+            for i, comparison in compared.items():
+                if comparison.by_test:
+                    defect = self.occurrences[i].defect
+                    failing.setdefault(defect, set()).add(_test_of(comparison.known))
+        learnt = {defect: set(tests) for defect, tests in failing.items()}
+        for i, (defect, parts, _) in enumerate(self.occurrences):
+            if defect in learnt and i not in without and not parts.raiser:
+                learnt[defect].add(_test_of(parts))
+        return {defect: (len(tests), len(learnt[defect])) for defect, tests in failing.items()}
+
+    def _with_tests_again(
+        self, compared: Mapping[int, Comparison], again: Mapping[int, tuple[int, int]]
+    ) -> dict[int, Comparison]:
+        """Return the comparisons of a failure with the counts of their defects."""
+        return {
+            i: replace(comparison, tests_again=again[self.occurrences[i].defect])
+            if comparison.by_test
+            else comparison
+            for i, comparison in compared.items()
+        }
+
+    def _verdict(self, compared: Mapping[int, Comparison]) -> DefectMatch:
+        """Return the verdict on a failure by its comparisons."""
         similar = [i for i, comparison in compared.items() if comparison.is_similar]
         if not similar:
-            return self._new(compared, scores)
-        best = max(similar, key=lambda i: (compared[i].strength, scores[i] if scores else 0.0))
+            return self._new(compared)
+        best = max(similar, key=lambda i: (compared[i].strength, compared[i].score or 0.0))
+        comparison = compared[best]
         fitting = {
             self.occurrences[i].defect
             for i in similar
-            if compared[i].is_proof or compared[i].strength == compared[best].strength
+            if compared[i].is_proof or compared[i].strength == comparison.strength
         }
-        return self._verdict(best, compared[best], fitting)
-
-    def _verdict(self, best: int, comparison: Comparison, fitting: set[int]) -> DefectMatch:
-        """Return the verdict on a failure, by the most similar one and the defects that fit."""
         occurrence = self.occurrences[best]
         defect = self.defects[occurrence.defect]
         others = sorted(self.defects[i].name for i in fitting - {occurrence.defect})
@@ -119,40 +169,25 @@ class KnownFailures:
             others=tuple(others),
         )
 
-    def _new(self, compared: dict[int, Comparison], scores: list[float]) -> DefectMatch:
+    def _new(self, compared: Mapping[int, Comparison]) -> DefectMatch:
         """Return the verdict on a failure that no defect resembles."""
         reason = "no failure of the library is similar"
-        if not scores:
+        scored = {i: one.score for i, one in compared.items() if one.score is not None}
+        if not scored:
             return DefectMatch("new", None, reason, None)
-        nearest = max(compared, key=lambda i: scores[i])
+        nearest = max(scored, key=scored.__getitem__)
         occurrence, comparison = self.occurrences[nearest], compared[nearest]
         name = self.defects[occurrence.defect].name
         return DefectMatch(
             "new",
             name,
-            f"{reason}; the nearest text is of {name} ({scores[nearest]:.2f})",
+            f"{reason}; the nearest text is of {name} ({comparison.score:.2f})",
             comparison.score,
             components=comparison.components,
             example=occurrence.text,
             evidence_for=comparison.evidence_for,
             evidence_against=comparison.evidence_against,
         )
-
-    def _compared(
-        self, failure: Fingerprint, scores: list[float], without: Collection[int]
-    ) -> dict[int, Comparison]:
-        """Return the comparisons with those that share something, and with the nearest text."""
-        positions = {i for key in _keys(failure) for i in self._sharing.get(key, ())}
-        positions.difference_update(without)
-        if scores:
-            counted = scores if not without else list(scores)
-            for i in without:
-                counted[i] = -1.0
-            positions.add(max(range(len(counted)), key=counted.__getitem__))
-        return {
-            i: Comparison(failure, self.occurrences[i].fingerprint, scores[i] if scores else None)
-            for i in sorted(positions)
-        }
 
     def _scores(self, failure: Failure) -> list[float]:
         """Return the cosines with all occurrences; an empty list if texts cannot be compared."""
@@ -169,15 +204,28 @@ class KnownFailures:
         return list(scores.tolist())
 
 
-def _keys(failure: Fingerprint) -> Iterator[Hashable]:
-    """Yield what similar failures share at least one of."""
+def _close_keys(failure: Fingerprint) -> Iterator[Hashable]:
+    """Yield keys that failures share if they have a function, a test or a message in common."""
     if failure.exception:
         if failure.raiser:
             yield "raiser", failure.exception, failure.raiser
+        if failure.test_name:
+            yield "test", failure.exception, failure.test_name
+        if failure.test_function:
+            yield "function", failure.exception, failure.test_function
         if failure.test_file:
-            yield "file", failure.exception, failure.test_file
-        if function := failure.test_name:
-            yield "test", failure.exception, function
+            yield "message", failure.exception, failure.test_file, failure.message
+
+
+def _far_keys(failure: Fingerprint) -> Iterator[Hashable]:
+    """Yield keys that failures share if they have no more than a test file in common."""
+    if failure.exception and failure.test_file:
+        yield "file", failure.exception, failure.test_file
+
+
+def _test_of(failure: Fingerprint) -> str:
+    """Return the name of a failure's test, or else its function."""
+    return failure.test or str(failure.test_function)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.suites.foreign_classes import (
     adds_no_tests,
     gives_constructor,
     is_abstract_base,
-    is_test_case,
 )
 from flashwasm.qe.suites.module_outline import (
     Alias,
     Binding,
+    CallResult,
     ClassName,
     ClassOutline,
     FunctionSpan,
     ImportedName,
-    Unfollowed,
 )
 from flashwasm.qe.suites.name_resolution import (
     Definition,
-    Foreign,
     Lineage,
     Meaning,
     NameResolver,
-    Open,
 )
-from flashwasm.qe.suites.source_files import Skipped
 from flashwasm.qe.suites.suite import CollectedTest
+from flashwasm.qe.suites.unfollowed_parts import UnfollowedParts
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
     from flashwasm.qe.suites.pytest_settings import PytestSettings
+    from flashwasm.qe.suites.source_files import Skipped
 
 __all__ = ["Collector"]
 
-_NOT_LISTED = "tests that come from there are not listed"
 # An import with one of these in its text may be that of a TestCase.
 _LIKE_A_TEST = ("test", "case", "suite")
 
@@ -60,8 +55,7 @@ class Collector:
         self._names = NameResolver(modules)
         # The key is the place that defines a function, so classes that inherit it share its entry.
         self._found: dict[tuple[ParsedModule, str, int], tuple[Definition, list[str]]] = {}
-        # Lines of each reason in a file.
-        self._notes: dict[tuple[Path, str], list[int]] = {}
+        self._unfollowed = UnfollowedParts(self._names, settings)
 
     def add_module(self, module: ParsedModule) -> None:
         """Add the tests that pytest collects from a file."""
@@ -72,9 +66,11 @@ class Collector:
         bases = {base.partition(".")[0] for one in outline.classes.values() for base in one.bases}
         for name, binding in outline.names.items():
             if name not in outline.deleted and self._is_followed(module, name, binding, bases):
-                self._add(module, name, self._names.follow(module, binding), prefix)
+                listed = self._add(module, name, self._names.follow(module, binding), prefix)
+                if listed and name in outline.conditional:
+                    self._unfollowed.add_condition(module, outline.conditional[name])
         for unfollowed in outline.unfollowed:
-            self._note(module, unfollowed.line, f"{unfollowed.reason}; {_NOT_LISTED}")
+            self._unfollowed.add(module, unfollowed.line, unfollowed.reason)
         for star, line in outline.stars:
             self._add_star(module, star, line, prefix)
 
@@ -92,11 +88,7 @@ class Collector:
 
     def skipped(self) -> list[Skipped]:
         """Return what could not be followed, in the order in which it was met."""
-        found = []
-        for (path, reason), lines in self._notes.items():
-            numbers = ", ".join(map(str, sorted(set(lines))))
-            found.append(Skipped(path, f"line{'s' * (',' in numbers)} {numbers}: {reason}"))
-        return found
+        return self._unfollowed.skipped()
 
     def _is_followed(
         self, module: ParsedModule, name: str, binding: Binding, bases: set[str]
@@ -104,6 +96,10 @@ class Collector:
         """Return True if a name of a module may be that of tests."""
         if isinstance(binding, ClassName) or self._is_named(name):
             return True
+        if isinstance(binding, CallResult):
+            # A call may turn a class that the file defines into another one, of any name.
+            names = [module.outline.names.get(one) for one in binding.arguments]
+            return any(isinstance(one, ClassName) for one in names)
         if isinstance(binding, Alias):
             first = binding.target.partition(".")[0]
             return isinstance(module.outline.names.get(first), ClassName)
@@ -126,57 +122,69 @@ class Collector:
         source = self._names.star(module, star)
         if source is None:
             if not adds_no_tests(f"{star}."):
-                self._note(module, line, f"{star} is not in the suite; {_NOT_LISTED}")
+                self._unfollowed.add(module, line, f"{star} is not in the suite")
             return
         for name in self._names.exported(source):
-            if name not in module.outline.names:
-                self._add(module, name, self._names.meaning(source, name), prefix)
+            meaning = self._names.meaning(source, name)
+            # The file that makes a test by a call says so, if it is one of the suite.
+            if name not in module.outline.names and isinstance(meaning, Definition):
+                self._add(module, name, meaning, prefix)
 
-    def _add(self, module: ParsedModule, name: str, meaning: Meaning, prefix: str) -> None:
-        """Add what a name of a module means, if it is a test or a class of tests."""
-        if isinstance(meaning, Definition):
-            imported = meaning.module is not module and "::" not in prefix
-            if imported and not self._settings.collect_imported_tests:
-                return
-            if isinstance(meaning.outline, ClassOutline):
-                self._add_class(meaning, name, prefix)
-            elif self._settings.is_function(name):
-                self._add_function(meaning, f"{prefix}::{name}")
-        elif self._is_named(name):
-            self._note_open(module, name, meaning)
+    def _add(self, module: ParsedModule, name: str, meaning: Meaning, prefix: str) -> bool:
+        """Add what a name of a module means; return True if it is a test or a class of tests."""
+        if not isinstance(meaning, Definition):
+            self._unfollowed.add_name(module, name, meaning)
+            return False
+        imported = meaning.module is not module and "::" not in prefix
+        if imported and not self._settings.collect_imported_tests:
+            return False
+        if isinstance(meaning.outline, ClassOutline):
+            return self._add_class(meaning, name, prefix)
+        if self._settings.is_function(name):
+            self._add_function(meaning, f"{prefix}::{name}")
+            return True
+        return False
 
-    def _add_class(self, definition: Definition, name: str, prefix: str) -> None:
-        """Add the tests that a class defines and inherits, under the node id ``prefix::name``."""
+    def _add_class(self, definition: Definition, name: str, prefix: str) -> bool:
+        """Add the tests of a class, inherited ones too; return True if pytest collects it.
+
+        The node id of the class is ``prefix::name``.
+        """
         lineage = self._names.lineage(definition)
-        is_unittest = any(map(is_test_case, lineage.foreign)) or any(
-            is_test_case(base) for _, base in lineage.unknown
-        )
         outlines = [one.outline for one in lineage.classes if isinstance(one.outline, ClassOutline)]
-        if not self._is_collected(name, outlines, lineage, is_unittest=is_unittest):
-            self._note_maybe_test(definition, name, lineage)
-            return
-        self._note_lineage(name, lineage)
+        if not self._is_collected(name, outlines, lineage):
+            self._unfollowed.add_doubtful_class(definition, name, lineage)
+            return False
+        self._unfollowed.add_class(name, lineage)
         class_id = f"{prefix}::{name}"
         seen: set[str] = set()
         listed = False
         for ancestor, outline in zip(lineage.classes, outlines, strict=True):
             for member, binding in outline.names.items():
-                if member not in seen and self._is_member(member, binding):
-                    meaning = self._names.follow(ancestor.module, binding, owner=outline.name)
-                    if is_unittest:
-                        listed |= self._add_method(ancestor, member, meaning, class_id)
-                    elif not (isinstance(meaning, Definition) and meaning.outline in outlines):
-                        self._add(ancestor.module, member, meaning, class_id)
+                if member in seen or not self._is_member(member, binding):
+                    continue
+                module = ancestor.module
+                meaning = self._names.follow(module, binding, owner=outline.name)
+                if lineage.is_test_case:
+                    added = self._add_method(module, member, meaning, class_id)
+                elif isinstance(meaning, Definition) and meaning.outline in outlines:
+                    added = False  # A class inside itself has no end.
+                else:
+                    added = self._add(module, member, meaning, class_id)
+                listed |= added
+                if added and member in outline.conditional:
+                    self._unfollowed.add_condition(module, outline.conditional[member])
             seen.update(outline.names)
-        if is_unittest and not listed:
+        if lineage.is_test_case and not listed:
             self._add_run_test(lineage, class_id)
+        return True
 
     def _is_member(self, name: str, binding: Binding) -> bool:
         """Return True if a name of a class may be that of a test, or of a class of tests."""
         named = name.startswith("test") or self._is_named(name)
         return named or isinstance(binding, ClassName)
 
-    def _add_method(self, ancestor: Definition, name: str, meaning: Meaning, class_id: str) -> bool:
+    def _add_method(self, module: ParsedModule, name: str, meaning: Meaning, class_id: str) -> bool:
         """Add a method of a TestCase; return True if it is a test.
 
         unittest asks for names of its own, and does not look for tests in classes inside a class.
@@ -186,12 +194,10 @@ class Collector:
         if isinstance(meaning, Definition):
             self._add_function(meaning, f"{class_id}::{name}")
             return True
-        self._note_open(ancestor.module, name, meaning)
+        self._unfollowed.add_name(module, name, meaning)
         return False
 
-    def _is_collected(
-        self, name: str, outlines: list[ClassOutline], lineage: Lineage, *, is_unittest: bool
-    ) -> bool:
+    def _is_collected(self, name: str, outlines: list[ClassOutline], lineage: Lineage) -> bool:
         """Return True if pytest collects a class of this name, given it and its ancestors."""
         flags = [one.is_test for one in outlines if one.is_test is not None]
         if flags and not flags[0]:
@@ -203,7 +209,7 @@ class Collector:
                 if not bound.issuperset(one.abstract):
                     return False
                 bound.update(one.names)
-        if is_unittest:
+        if lineage.is_test_case:
             return True
         constructed = any(one.has_constructor for one in outlines)
         constructed = constructed or any(map(gives_constructor, lineage.foreign))
@@ -235,57 +241,3 @@ class Collector:
             ids.insert(0, nodeid)
         else:
             ids.append(nodeid)
-
-    # What follows says what could not be followed.
-
-    def _note(self, module: ParsedModule, line: int, reason: str) -> None:
-        """Note a line of a file that could not be followed."""
-        self._notes.setdefault((module.path, reason), []).append(line)
-
-    def _note_open(self, module: ParsedModule, name: str, meaning: Meaning) -> None:
-        """Note a name of a test that means what only a run tells, or what is not in the suite."""
-        if isinstance(meaning, Open) and isinstance(meaning.binding, Unfollowed):
-            self._note(module, meaning.binding.line, f"{meaning.binding.reason}; {_NOT_LISTED}")
-        elif isinstance(meaning, (Open, Foreign)):
-            pattern = re.compile(rf"\b{re.escape(name)}\b")
-            places = [i for i, text in enumerate(module.lines, 1) if pattern.search(text)]
-            # Data and helpers of such a name are used in the file. A test is only run by pytest.
-            if len(places) > 1:
-                return
-            if isinstance(meaning, Open):
-                self._note(module, places[0], f"{name} is the result of a call; {_NOT_LISTED}")
-            elif not (is_test_case(name) or adds_no_tests(meaning.name)):
-                self._note(module, places[0], f"{name} is not in the suite; {_NOT_LISTED}")
-
-    def _note_lineage(self, name: str, lineage: Lineage) -> None:
-        """Note what may give a class of tests more tests than its source says."""
-        own = lineage.classes[0]
-        for base in lineage.foreign:
-            if not adds_no_tests(base):
-                self._note_class(own, name, f"its base {base} is not in the suite")
-        for child, base in lineage.unknown:
-            self._note_class(own, name, f"the base {base} of {child.outline.name} is not known")
-        for ancestor in lineage.classes:
-            if not isinstance(outline := ancestor.outline, ClassOutline):
-                continue
-            for unfollowed in outline.unfollowed:
-                self._note(ancestor.module, unfollowed.line, f"{unfollowed.reason}; {_NOT_LISTED}")
-            if outline.metaclass and not is_abstract_base(outline.metaclass):
-                made = f"{outline.metaclass}, the metaclass of {outline.name}, may make tests"
-                self._note_class(own, name, made)
-
-    def _note_class(self, definition: Definition, name: str, reason: str) -> None:
-        """Note why a class of tests may have more tests than its source says."""
-        line = definition.outline.line
-        self._note(definition.module, line, f"class {name}: {reason}; {_NOT_LISTED}")
-
-    def _note_maybe_test(self, definition: Definition, name: str, lineage: Lineage) -> None:
-        """Note a class that is left out but would be a TestCase if an unknown base were one."""
-        doubtful = [base for base in lineage.foreign if not adds_no_tests(base)]
-        doubtful += [base for _, base in lineage.unknown]
-        outline = definition.outline
-        if not doubtful or not isinstance(outline, ClassOutline) or outline.is_test is False:
-            return
-        if any(member.startswith("test") for member in outline.names):
-            reason = f"class {name} is a test case only if {doubtful[0]} is one"
-            self._note(definition.module, outline.line, f"{reason}; its tests are not listed")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from flashwasm.qe.suites.expressions import dotted_name
 
-__all__ = ["class_decorators", "function_decorators"]
+__all__ = ["changes_tests", "constructs", "decorator_name", "function_decorators"]
 
 # Last names of decorators after which a function is no test.
 _NO_TEST = {
@@ -38,6 +39,9 @@ _CONSTRUCTING = {"attrs", "attributes", "dataclass", "define", "frozen", "mutabl
 # Those after which a class holds other tests, or the module other classes.
 _CHANGING = {"ddt", "genty", "parameterized_class"}
 
+# Code of a decorator that sets attributes of a class, makes another one, or a function of it.
+_CHANGES = re.compile(r"\b(?:setattr|wraps|type)\(|\w\.test\w* = ")
+
 
 def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """Return what a function is after its decorators ran.
@@ -47,7 +51,7 @@ def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """
     result = ""
     for decorator in node.decorator_list:
-        name = _decorator_name(decorator)
+        name = decorator_name(decorator)
         last = name.rpartition(".")[2]
         if last in _NO_TEST:
             return "value"
@@ -59,16 +63,24 @@ def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return result
 
 
-def class_decorators(node: ast.ClassDef) -> tuple[bool, list[str]]:
-    """Return True if a decorator gives a class a constructor; and those that change its tests."""
-    names = [_decorator_name(decorator) for decorator in node.decorator_list]
-    last = [name.rpartition(".")[2] for name in names]
-    constructs = any(
-        one in _CONSTRUCTING or name == "attr.s" for name, one in zip(names, last, strict=True)
-    )
-    return constructs, [name for name, one in zip(names, last, strict=True) if one in _CHANGING]
+def constructs(name: str) -> bool:
+    """Return True if a decorator of this dotted name gives a class a constructor."""
+    return name == "attr.s" or name.rpartition(".")[2] in _CONSTRUCTING
 
 
-def _decorator_name(node: ast.expr) -> str:
+def changes_tests(name: str, source: str) -> bool:
+    """Return True if a decorator may give a class other tests, or replace the class.
+
+    Parameters
+    ----------
+    name : str
+        Dotted name of the decorator.
+    source : str
+        Source of the function that the name means; "" if the suite does not hold it.
+    """
+    return _CHANGES.search(source) is not None or name.rpartition(".")[2] in _CHANGING
+
+
+def decorator_name(node: ast.expr) -> str:
     """Return the dotted name of a decorator, with or without a call."""
     return dotted_name(node.func if isinstance(node, ast.Call) else node)

@@ -100,8 +100,12 @@ class ClassOutline:
         Base classes, dotted, as written. What is not a dotted name ends with a parenthesis.
     metaclass : str
         Metaclass, written like a base; "" if none is stated.
+    decorators : list of str
+        Dotted names of its decorators.
     names : dict of str to Binding
         Names that its body binds.
+    conditional : dict of str to int
+        Lines of those functions and classes among the names that a condition may leave undefined.
     abstract : list of str
         Those of the names that are abstract methods.
     has_constructor : bool
@@ -109,14 +113,16 @@ class ClassOutline:
     is_test : bool or None
         Value of ``__test__``, None if it is not set.
     unfollowed : list of Unfollowed
-        Statements that may bind more names, and decorators that may change the class.
+        Statements that may bind more names.
     """
 
     name: str
     line: int
     bases: list[str]
     metaclass: str
+    decorators: list[str]
     names: dict[str, Binding]
+    conditional: dict[str, int]
     abstract: list[str]
     has_constructor: bool
     is_test: bool | None
@@ -131,6 +137,8 @@ class ModuleOutline:
     ----------
     names : dict of str to Binding
         Names that it binds at its top level.
+    conditional : dict of str to int
+        Lines of those functions and classes among the names that a condition may leave undefined.
     classes : dict of str to ClassOutline
         Classes by qualified name, nested ones too.
     deleted : list of str
@@ -146,6 +154,7 @@ class ModuleOutline:
     """
 
     names: dict[str, Binding]
+    conditional: dict[str, int]
     classes: dict[str, ClassOutline]
     deleted: list[str]
     stars: list[tuple[str, int]]
@@ -175,6 +184,7 @@ class ModuleOutline:
         ]
         return cls(
             names=_names_from_json(data["names"]),
+            conditional=data["conditional"],
             classes={one.name: one for one in classes},
             deleted=data["deleted"],
             stars=[(module, line) for module, line in data["stars"]],

@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flashwasm.qe.suites.foreign_classes import is_test_case
 from flashwasm.qe.suites.module_outline import (
     Alias,
     Binding,
@@ -83,6 +84,12 @@ class Lineage:
     classes: list[Definition]
     foreign: list[str]
     unknown: list[tuple[Definition, str]]
+
+    @property
+    def is_test_case(self) -> bool:
+        """True if the class is a ``unittest.TestCase``, as far as the names of its bases tell."""
+        names = [*self.foreign, *(base for _, base in self.unknown)]
+        return any(map(is_test_case, names))
 
 
 class NameResolver:

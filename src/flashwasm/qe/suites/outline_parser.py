@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from flashwasm.qe.suites.decorators import class_decorators, function_decorators
+from flashwasm.qe.suites.decorators import constructs, decorator_name, function_decorators
 from flashwasm.qe.suites.expressions import assigned, base_names, dotted_name, unpacked_names
 from flashwasm.qe.suites.module_outline import (
     Alias,
@@ -67,6 +67,7 @@ def parse_outline(text: str) -> ModuleOutline:
     module.read(tree.body)
     return ModuleOutline(
         names=module.names,
+        conditional=module.conditional,
         classes=module.classes,
         deleted=sorted(module.deleted),
         stars=module.stars,
@@ -96,6 +97,7 @@ class _Scope:
         self._may_bind_more = may_bind_more
         self.classes = classes
         self.names: dict[str, Binding] = {}
+        self.conditional: dict[str, int] = {}
         self.abstract: set[str] = set()
         self.deleted: set[str] = set()
         self.stars: list[tuple[str, int]] = []
@@ -124,6 +126,7 @@ class _Scope:
         self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, conditional: bool
     ) -> None:
         """Read the ``def`` of a function."""
+        self._note_condition(node.name, node.lineno, conditional=conditional)
         self._bind(node.name, self._function(node), conditional=conditional)
 
     def _read_if(self, node: ast.If, *, conditional: bool) -> None:
@@ -166,6 +169,13 @@ class _Scope:
         if not isinstance(binding, FunctionSpan):
             self.abstract.discard(name)
 
+    def _note_condition(self, name: str, line: int, *, conditional: bool) -> None:
+        """Note a definition that a condition may leave out. A second one is its alternative."""
+        if conditional and name not in self.names:
+            self.conditional[name] = line
+        else:
+            self.conditional.pop(name, None)
+
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Binding:
         """Return what the ``def`` of a function binds its name to."""
         self.abstract.discard(node.name)
@@ -182,25 +192,27 @@ class _Scope:
     def _read_class(self, node: ast.ClassDef, *, conditional: bool) -> None:
         """Add the outline of a class, and of the classes inside it."""
         name = f"{self._prefix}{node.name}"
+        self._note_condition(node.name, node.lineno, conditional=conditional)
         self._bind(node.name, ClassName(name), conditional=conditional)
         if conditional and name in self.classes:
             return  # The first of two alternatives is as good as the other.
         inner = _Scope(f"{name}.", self.classes, may_bind_more=self._may_bind_more)
         inner.read(node.body)
-        constructs, changed = class_decorators(node)
+        decorators = [decorator_name(one) for one in node.decorator_list]
         metaclasses = [one.value for one in node.keywords if one.arg == "metaclass"]
         self.classes[name] = ClassOutline(
             name=name,
             line=node.lineno,
             bases=[base for written in node.bases for base in base_names(written)],
             metaclass="".join(base for written in metaclasses for base in base_names(written)),
+            decorators=decorators,
+            conditional=inner.conditional,
             names={k: v for k, v in inner.names.items() if k not in inner.deleted},
             abstract=sorted(inner.abstract),
-            has_constructor=constructs
+            has_constructor=any(map(constructs, decorators))
             or not inner.names.keys().isdisjoint(("__init__", "__new__")),
             is_test=inner.is_test,
-            unfollowed=inner.unfollowed
-            + [Unfollowed(node.lineno, f"{by} may change {name}") for by in changed],
+            unfollowed=inner.unfollowed,
         )
 
     def _read_import(self, node: ast.Import | ast.ImportFrom, *, conditional: bool) -> None:
@@ -239,7 +251,9 @@ class _Scope:
             elif isinstance(target, ast.Subscript):
                 self._note_namespace(target.value, node.lineno)
             for name in unpacked_names(target):
-                self._bind(name, Value(), conditional=conditional)
+                # A call may return several classes of tests, whose names are unpacked.
+                made = assigned(name, node.value) if isinstance(node.value, ast.Call) else Value()
+                self._bind(name, made, conditional=conditional)
 
     def _read_exported(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
         """Read ``__all__``, if its names are written out."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from flashwasm.benchmarks.cases.attention import attention_case
 from flashwasm.benchmarks.expectation import Expectation
-from flashwasm.benchmarks.timing import Effort, interleaved, timer
+from flashwasm.benchmarks.timing import Effort, Times, interleaved, timer
 from flashwasm.errors import FlashWasmError
 from flashwasm.qe.workloads.benchmark_operations import OPERATIONS, TimedOperation
 from flashwasm.qe.workloads.configuration import (
@@ -61,6 +60,8 @@ class MeasuredOperation:
         True if ``warm_ms`` is at most ``target_ms``.
     missing : str
         Reason why it was not measured; empty if it was measured.
+    quartiles : mapping of str to (float, float)
+        First and third quartile of the milliseconds whose median is in the field of that name.
     """
 
     name: str
@@ -70,6 +71,7 @@ class MeasuredOperation:
     target_ms: float
     meets_target: bool
     missing: str = ""
+    quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class WorkloadBenchmark:
         Milliseconds that the specification claims.
     meets_speedup, meets_latency, meets_target : bool
         True if the speed-up, the latency, and both meet their targets.
+    quartiles : mapping of str to (float, float)
+        First and third quartile of the milliseconds whose median is in the field of that name.
     """
 
     workload: WorkloadName
@@ -115,6 +119,7 @@ class WorkloadBenchmark:
     meets_speedup: bool
     meets_latency: bool
     meets_target: bool
+    quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -162,11 +167,12 @@ def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
         }
         for contender, run in runs.items():
             expected.checked_error(f"{name}, {contender}", run())
-        times = _medians(runs)
+        times = _times(runs)
         peaks = [x.get_metrics().peak_memory_mb for x in (flash, stored)]
         target = QE_PERFORMANCE_TARGETS[name].latency_ms
         measured = tuple(_measured(one, target) for one in OPERATIONS[name](rng, flash))
-    speedup = times["baseline"] / times["attention"]
+    baseline, attention = times["baseline"], times["attention"]
+    speedup = baseline.median / attention.median
     fast_enough = speedup >= config.target_speedup.min
     latency_ms = measured[0].warm_ms or 0.0
     in_time = measured[0].meets_target
@@ -174,8 +180,8 @@ def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
         workload=name,
         shape=f"{heads} x {length} x {_HEAD_DIM}",
         baseline=BASELINE_NAME,
-        baseline_ms=times["baseline"],
-        flash_ms=times["attention"],
+        baseline_ms=baseline.median * 1e3,
+        flash_ms=attention.median * 1e3,
         speedup=speedup,
         memory_reduction=1 - peaks[0] / peaks[1],
         target_speedup=config.target_speedup.min,
@@ -185,6 +191,7 @@ def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
         meets_speedup=fast_enough,
         meets_latency=in_time,
         meets_target=fast_enough and in_time,
+        quartiles={"baseline_ms": baseline.quartiles_ms, "flash_ms": attention.quartiles_ms},
     )
 
 
@@ -202,21 +209,22 @@ def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
         scratch += 1
 
     cold = timer(run, before=evict)
-    cold_ms = median(cold(1) for _ in range(_COLD_ROUNDS)) * 1e3
+    times = {"cold_ms": Times(tuple(cold(1) for _ in range(_COLD_ROUNDS)))}
     if operation.same is not None and not operation.same():
         raise FlashWasmError(f"{operation.name}: the result is wrong")
-    times = _medians({"run": run} if numpy is None else {"run": run, "numpy": numpy})
+    times |= _times({"warm_ms": run} if numpy is None else {"warm_ms": run, "numpy_ms": numpy})
+    medians = {name: found.median * 1e3 for name, found in times.items()}
     return MeasuredOperation(
         name=operation.name,
-        warm_ms=times["run"],
-        cold_ms=cold_ms,
-        numpy_ms=times.get("numpy"),
+        warm_ms=medians["warm_ms"],
+        cold_ms=medians["cold_ms"],
+        numpy_ms=medians.get("numpy_ms"),
         target_ms=target,
-        meets_target=times["run"] <= target,
+        meets_target=medians["warm_ms"] <= target,
+        quartiles={name: found.quartiles_ms for name, found in times.items()},
     )
 
 
-def _medians(contenders: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median milliseconds of each contender; they take turns."""
-    times = interleaved({name: timer(run) for name, run in contenders.items()}, _EFFORT)
-    return {name: found.median * 1e3 for name, found in times.items()}
+def _times(contenders: Mapping[str, Callable[[], object]]) -> dict[str, Times]:
+    """Time contenders, which take turns."""
+    return interleaved({name: timer(run) for name, run in contenders.items()}, _EFFORT)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from flashwasm.benchmarks.timing import Effort, interleaved, timer
+from flashwasm.benchmarks.timing import Effort, Times, interleaved, timer
 from flashwasm.errors import FlashWasmError
-from flashwasm.qe.workloads.qe_flash_attention import create_qe_flash_attention
+from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention, create_qe_flash_attention
 
 __all__ = ["STRATEGIES", "StrategyResult", "run_strategies"]
 
@@ -35,6 +36,8 @@ class StrategyResult:
         strategies take turns.
     peak_memory_mb : float
         Peak of the linear memory of all its sandboxes together.
+    quartiles : mapping of str to (float, float)
+        First and third quartile of the milliseconds whose median is in the field of that name.
     """
 
     strategy: str
@@ -42,6 +45,7 @@ class StrategyResult:
     batch_ms: float
     short_ms: float
     peak_memory_mb: float
+    quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -60,7 +64,7 @@ def run_strategies() -> list[StrategyResult]:
     operands = [rng.standard_normal((3, *shape), np.float32) for shape in _SHAPES]
     made = [create_qe_flash_attention("test-similarity", {"strategy": s}) for s in STRATEGIES]
     try:
-        columns = []
+        columns: list[dict[str, Times]] = []
         for x in operands:
             calls = {
                 name: partial(attention.compute_flash_attention, *x)
@@ -69,10 +73,29 @@ def run_strategies() -> list[StrategyResult]:
             results = [call() for call in calls.values()]
             if not all(np.allclose(r, results[0], rtol=0, atol=_TOLERANCE) for r in results):
                 raise FlashWasmError("the strategies' results differ")
-            times = interleaved({name: timer(call) for name, call in calls.items()}, _EFFORT)
-            columns.append([times[name].median * 1e3 for name in STRATEGIES])
-        peaks = [attention.get_metrics().peak_memory_mb for attention in made]
-        return [StrategyResult(*row) for row in zip(STRATEGIES, *columns, peaks, strict=True)]
+            timers = {name: timer(call) for name, call in calls.items()}
+            columns.append(interleaved(timers, _EFFORT))
+        return [
+            _result(name, [times[name] for times in columns], attention)
+            for name, attention in zip(STRATEGIES, made, strict=True)
+        ]
     finally:
         for attention in made:
             attention.dispose()
+
+
+def _result(name: str, times: list[Times], attention: QEFlashAttention) -> StrategyResult:
+    """Return the result of a strategy whose times are given in the order of `_SHAPES`."""
+    call, batch, short = times
+    return StrategyResult(
+        name,
+        call_ms=call.median * 1e3,
+        batch_ms=batch.median * 1e3,
+        short_ms=short.median * 1e3,
+        peak_memory_mb=attention.get_metrics().peak_memory_mb,
+        quartiles={
+            "call_ms": call.quartiles_ms,
+            "batch_ms": batch.quartiles_ms,
+            "short_ms": short.quartiles_ms,
+        },
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
+from flashwasm.peer_names import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat.panel_search import PanelSearch
@@ -76,6 +77,7 @@ class FlatIndex(Index):
     # A removal is not stopped by a timeout: with half of the vectors moved, none could be found.
     _time_to_remove = np.inf
 
+    @knows_peers(INDEX)
     def __init__(
         self,
         dim: int,
@@ -109,6 +111,7 @@ class FlatIndex(Index):
         self._vectors.put(launch, rows, first)
         self._ids.assign(np.arange(first, first + len(rows)), names)
 
+    @knows_peers(SEARCH)
     def search(
         self,
         queries: ArrayLike,

@@ -161,7 +161,7 @@ class VectorGraph:
         )
         step = self._step(2 * self._ef_construction)
         for i in range(0, len(nodes), step):
-            launch.check_deadline()
+            launch.check()
             count = min(step, len(nodes) - i)
             launch.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
+from flashwasm.peer_names import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
@@ -87,6 +88,7 @@ class HNSWIndex(Index):
     ([[-1.0, -32.0]], [[30, 10]])
     """
 
+    @knows_peers(INDEX)
     def __init__(
         self,
         dim: int,
@@ -139,6 +141,7 @@ class HNSWIndex(Index):
         finally:
             self._finish(launch)
 
+    @knows_peers(SEARCH)
     def search(
         self,
         queries: ArrayLike,
@@ -186,6 +189,7 @@ class HNSWIndex(Index):
 
         return self._search_by(search, queries, count, until)
 
+    @knows_peers(SEARCH)
     def search_report(
         self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
     ) -> SearchReport:

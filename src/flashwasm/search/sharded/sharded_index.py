@@ -11,8 +11,10 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.peer_names import ADD, knows_peers
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.locks import held
+from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.sharded.shard_files import (
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-class ShardedIndex(AbstractContextManager["ShardedIndex"]):
+class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
     """Vectors by id in several indexes (shards), each in a sandbox with a linear memory of its own.
 
     A search asks every shard and merges the results. With "flat" shards they are exactly those of
@@ -130,6 +132,7 @@ class ShardedIndex(AbstractContextManager["ShardedIndex"]):
         """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
         self._shards.close()
 
+    @knows_peers(ADD)
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:

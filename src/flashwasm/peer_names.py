@@ -1,0 +1,206 @@
+"""Arguments by the names that other libraries have for them, and what to write here instead.
+
+Advice that begins with a name and "=" is given by functions that take an argument of that name.
+Other advice is a clause of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+_CPU = "everything runs on the CPU"
+_METRIC = 'metric="cosine", "dot" or "l2"'
+_SAME_BITS = "results have the same bits in every run"
+_THREADS = "the threads are those of the index's runtime: runtime=fw.Runtime(threads=n)"
+_LONGEST = "the longest sequence need not be told"
+
+# PyTorch's scaled_dot_product_attention, flash-attn, JAX's dot_product_attention and others.
+ATTENTION = {
+    "is_causal": 'causal="top_left", or causal=True for as many keys as queries',
+    "attn_mask": "mask=, whose True lets a key take part, and whose floats are added to the scores",
+    "attn_bias": "mask=, whose floats are added to the scores",
+    "bias": "mask=, whose floats are added to the scores",
+    "key_padding_mask": "mask=, whose True lets a key take part",
+    "dropout_p": "dropout=",
+    "dropout_rate": "dropout=",
+    "enable_gqa": "several query heads may share a key head without being told",
+    "num_heads": "the heads are an axis of q, k and v",
+    "need_weights": "fw.attention_scores returns the weights",
+    "return_attn_probs": "fw.attention_scores returns the weights",
+    "return_residual": "return_lse=True",
+    "return_softmax_lse": "return_lse=True",
+    "deterministic": _SAME_BITS,
+    "softmax_scale": "scale=",
+    "sm_scale": "scale=",
+    "scaling": "scale=",
+    "window_size": "window=(left, right)",
+    "local_window_size": "window=(left, right)",
+    "sliding_window": "window=(n - 1, 0) for the last n keys",
+    "logit_cap": "softcap=",
+    "logits_soft_cap": "softcap=",
+    "key_value_seq_lengths": "kv_lengths=",
+    "cache_seqlens": "kv_lengths=",
+    "seqused_k": "kv_lengths=",
+    "cu_seqlens_q": "fw.attention_varlen takes packed sequences",
+    "cu_seqlens_k": "fw.attention_varlen takes packed sequences",
+    "max_seqlen_q": _LONGEST,
+    "max_seqlen_k": _LONGEST,
+    "s_aux": "sinks=",
+}
+
+# The caches of transformers and vLLM.
+CACHE = {
+    "num_heads": "heads=",
+    "num_kv_heads": "heads=",
+    "head_dim": "dim=",
+    "max_cache_len": "capacity=",
+    "max_length": "capacity=",
+    "max_seq_len": "capacity=",
+    "batch_size": "batch=",
+    "max_batch_size": "batch=",
+    "device": _CPU,
+}
+
+# hnswlib, usearch and faiss: the index itself, then its methods.
+INDEX = {
+    "space": _METRIC,
+    "M": "m=",
+    "connectivity": "m=",
+    "d": "dim=",
+    "ndim": "dim=",
+    "max_elements": "an index grows as vectors are added",
+    "efConstruction": "ef_construction=",
+    "expansion_add": "ef_construction=",
+    "ef": "the search takes ef=",
+    "ef_search": "the search takes ef=",
+    "expansion_search": "the search takes ef=",
+    "random_seed": "seed=",
+    "num_threads": "runtime=fw.Runtime(threads=n)",
+}
+ADD = {
+    "data": "vectors=",
+    "labels": "ids=",
+    "keys": "ids=",
+    "num_threads": _THREADS,
+    "replace_deleted": "room of removed vectors is used again without being told",
+}
+SEARCH = {
+    "n_neighbors": "k=",
+    "top_k": "k=",
+    "count": "k=",
+    "limit": "k=",
+    "data": "queries=",
+    "filter": "only a FlatIndex takes a filter",
+    "ef_search": "ef=",
+    "efSearch": "ef=",
+    "num_threads": _THREADS,
+    "threads": _THREADS,
+}
+TOP_K = {
+    "space": _METRIC,
+    "top_k": "k=",
+    "n_neighbors": "k=",
+    "largest": "the highest scores come first",
+    "sorted": "the highest scores come first",
+}
+
+# sentence-transformers: the encoder, then its method.
+ENCODER = {
+    "model_name_or_path": "model=",
+    "device": _CPU,
+    "trust_remote_code": "no code of a model runs",
+    "cache_folder": "`flashwasm models path` prints where a model is kept",
+}
+ENCODE = {
+    "sentences": "texts=",
+    "batch_size": "batch_tokens=, a number of tokens in place of texts",
+    "show_progress_bar": "progress=True",
+    "normalize_embeddings": "each vector has length 1",
+    "max_seq_length": "max_length=",
+    "convert_to_numpy": "results are NumPy arrays",
+    "convert_to_tensor": "results are NumPy arrays",
+    "device": _CPU,
+}
+
+# PyTorch, JAX and ONNX.
+NORM = {
+    "normalized_shape": "axis=, the first of the axes to normalise, as a number",
+    "dim": "axis=",
+    "gamma": "weight=",
+    "scale": "weight=",
+    "beta": "bias=",
+    "epsilon": "eps=",
+    "variance_epsilon": "eps=",
+}
+
+# PEFT and PyTorch.
+ADAPTER = {
+    "r": "rank=",
+    "lora_alpha": "alpha=",
+    "lr": "learning_rate=",
+    "in_features": "in_dim=",
+    "out_features": "out_dim=",
+}
+RUNTIME = {
+    "num_threads": "threads=",
+    "n_threads": "threads=",
+    "memory_limit": "max_memory=",
+    "device": _CPU,
+}
+
+
+def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]) -> TypeError:
+    """Return the error for an argument that a function does not take, with advice if there is any.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    name : str
+        Name of the argument.
+    peers : mapping of str to str
+        Advice by the names of other libraries.
+    """
+    message = f"{function.__qualname__}() got an unexpected keyword argument {name!r}"
+    advice = peers.get(name, "")
+    own, equals, _ = advice.partition("=")
+    if equals and own.isidentifier():
+        taken = inspect.signature(function).parameters
+        advice = f"here it is {advice}" if own in taken else ""
+    return TypeError(f"{message}; {advice}" if advice else message)
+
+
+def knows_peers(peers: Mapping[str, str]) -> Callable[[Function], Function]:
+    """Let the error for an unexpected argument of a function say what the argument is called here.
+
+    Parameters
+    ----------
+    peers : mapping of str to str
+        Advice by the names of other libraries.
+    """
+
+    def decorate(function: Function) -> Function:
+        """Return a function that calls this one, with its signature and docstring."""
+
+        @wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            """Call the function. Only a call that fails takes longer for it."""
+            try:
+                return function(*arguments, **options)
+            except TypeError:
+                taken = inspect.signature(function).parameters
+                for name in options:
+                    if name in peers and name not in taken:
+                        raise unexpected(function, name, peers) from None
+                raise
+
+        return cast("Function", call)
+
+    return decorate

@@ -1,0 +1,54 @@
+"""The change that ``--fw-diff`` names: a diff, or all since a git revision."""
+
+from __future__ import annotations
+
+import pytest
+
+from flashwasm.errors import FlashWasmError
+from flashwasm.qe.changes.git_changes import GitRepository
+from flashwasm.qe.changes.unified_diff import ChangedFile, read_diff
+
+__all__ = ["ChangeOption"]
+
+
+class ChangeOption:
+    """The changed files.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Configuration of the session.
+    diff : str
+        Path of a diff, or else a git revision.
+
+    Raises
+    ------
+    pytest.UsageError
+        If there is no such file, and git does not know the revision.
+
+    Attributes
+    ----------
+    before : tuple of (GitRepository, str) or None
+        Repository and revision that the change begins at; None for a diff.
+    """
+
+    def __init__(self, config: pytest.Config, diff: str) -> None:
+        folder = config.invocation_params.dir
+        self.before: tuple[GitRepository, str] | None = None
+        self._file = folder / diff
+        if self._file.is_file():
+            return
+        options = ("--fw-coverage", "--fw-record", "--fw-known")
+        own = tuple(folder / path for path in map(config.getoption, options) if path)
+        try:
+            self.before = GitRepository(config.rootpath), diff
+            self._changes = self.before[0].changes_since(diff, without=own)
+        except FlashWasmError as error:
+            reason = " ".join(str(error).split())
+            raise pytest.UsageError(f"--fw-diff: {diff!r} is no file, and {reason}") from error
+
+    def changes(self) -> list[ChangedFile]:
+        """Return the changed files; a diff is read now, and raises DTypeError if it is none."""
+        if self.before is None:
+            return read_diff(self._file.read_text("utf-8", "replace"))
+        return self._changes

@@ -1,0 +1,169 @@
+"""The order of a session's tests by a change, and the choice of those that run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from flashwasm.pytest_plugin.change_option import ChangeOption
+    from flashwasm.pytest_plugin.summary import Summary
+    from flashwasm.qe.changes.selected_tests import SelectedTest
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
+
+__all__ = ["SAFE", "ChangeOrder"]
+
+# Value of --fw-select that stands for all tests that the change may reach.
+SAFE = "safe"
+# Largest number of tests that a list in the summary names. The rest are counted.
+_SHOWN = 10
+# Key in pytest's cache under which the seconds of each test are kept, by node id.
+_CACHE_KEY = "flashwasm/seconds"
+# Seconds assumed for a test whose time is not known.
+_UNKNOWN_SECONDS = 0.1
+
+
+class ChangeOrder:
+    """Hooks that put the tests in the order of their relevance to a change.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Configuration of the session.
+    summary : Summary
+        Lines of the plugin in pytest's summary.
+    change : ChangeOption
+        The change.
+    budget : int, float, str or None
+        Largest number of tests to run if it is an int, or of seconds if it is a float. "safe" runs
+        the tests that the change may reach. None runs all tests.
+    coverage : str or None
+        Path of a coverage database. None decides by imports.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        summary: Summary,
+        change: ChangeOption,
+        budget: float | str | None,
+        coverage: str | None,
+    ) -> None:
+        self._config = config
+        self._summary = summary
+        self._change = change
+        self._budget = budget
+        self._coverage = coverage
+        self._seconds: dict[str, float] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put the tests in the order of their relevance, and leave out those that do not fit."""
+        self._summary.guarded("order the tests", lambda: self._order(items))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up the seconds that each test takes, for later selections by time."""
+        seconds = self._seconds.get(report.nodeid, 0.0)
+        self._seconds[report.nodeid] = seconds + report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        """Keep the times of the tests, in the process that has them all."""
+        if self._seconds and not hasattr(self._config, "workeroutput"):
+            self._summary.guarded("keep the times", self._keep_times)
+
+    def _order(self, items: list[pytest.Item]) -> None:
+        """Order the session's tests in place by their relevance to the change."""
+        from flashwasm.qe.changes.safe_selection import WITHOUT_EVIDENCE, safe_selection
+        from flashwasm.qe.coverage.coverage_index import CoverageIndex
+        from flashwasm.qe.similarity.suite_index import SuiteIndex
+
+        changes = self._change.changes()
+        if not items or not changes:
+            self._summary.lines.append("the diff changes nothing: the order is pytest's")
+            return
+        database = self._coverage and self._config.invocation_params.dir / self._coverage
+        coverage = CoverageIndex.load(database) if database else None
+        if database and coverage is not None:
+            self._note_age(database, coverage, changes)
+        folder = Path(os.path.commonpath([str(item.path.parent) for item in items]))
+        # The scorer by embeddings is left out, since embedding a suite may take minutes.
+        index = SuiteIndex.build(folder, scorers=["characters"])
+        selection = safe_selection(index, changes, coverage)
+        sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
+        # Items that are not test functions, such as doctests, may be reached as well. They come
+        # after the tests that are known to be reached.
+        reached = [item for item in items if _key(item) not in rest]
+        order = sorted(reached, key=lambda item: sure.get(_key(item), len(sure)))
+        others = [item for item in items if _key(item) in rest]
+        order += sorted(others, key=lambda item: rest[_key(item)])
+        if self._budget == SAFE:
+            kept = order[: len(reached) or WITHOUT_EVIDENCE]
+        else:
+            kept = order if self._budget is None else self._fitting(order)
+        # The list is changed only here, so that an error above leaves the run as it was.
+        items[:] = kept
+        left_out = order[len(kept) :]
+        if left_out:
+            self._config.hook.pytest_deselected(items=left_out)
+            missed = max(len(reached) - len(kept), 0)
+            self._note_left_out(left_out, len(order), missed)
+
+    def _note_age(
+        self, database: Path, coverage: CoverageIndex, changes: list[ChangedFile]
+    ) -> None:
+        """Add a line that names a source which changed between the recording and the change."""
+        from flashwasm.qe.changes.coverage_age import sources_changed_since
+
+        root = self._config.rootpath
+        before = self._change.before
+        for name in sources_changed_since(database, coverage.files, root, changes, before)[:1]:
+            self._summary.lines.append(
+                f"{self._coverage} is older than {name}, so tests may be left out"
+            )
+
+    def _note_left_out(self, left_out: list[pytest.Item], total: int, missed: int) -> None:
+        """Add lines that name the tests that were left out, those first that may be reached."""
+        self._summary.lines.append(f"{len(left_out)} of {total} tests were left out:")
+        self._summary.lines += [f"    {item.nodeid}" for item in left_out[:_SHOWN]]
+        if len(left_out) > _SHOWN:
+            self._summary.lines.append(f"    and {len(left_out) - _SHOWN} more")
+        if missed:
+            self._summary.lines.append(f"the change may reach the first {missed} of them")
+
+    def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:
+        """Return the first tests that fit into the budget."""
+        if isinstance(self._budget, int):
+            return order[: self._budget]
+        cache = getattr(self._config, "cache", None)
+        known = {} if cache is None else cache.get(_CACHE_KEY, {})
+        left = float(self._budget or 0)
+        for count, item in enumerate(order):
+            left -= float(known.get(item.nodeid, _UNKNOWN_SECONDS))
+            if left < 0:
+                return order[:count]
+        return order
+
+    def _keep_times(self) -> None:
+        """Write the seconds of each test to pytest's cache, unless that is switched off."""
+        cache = getattr(self._config, "cache", None)
+        if cache is not None:
+            cache.set(_CACHE_KEY, {**cache.get(_CACHE_KEY, {}), **self._seconds})
+
+
+def _places(tests: list[SelectedTest], root: Path) -> dict[tuple[Path, str], int]:
+    """Return the place of each test in a list, by its file and its name in the file."""
+    named = (
+        (place, name.partition("::"))
+        for place, selected in enumerate(tests)
+        for name in (selected.test.nodeid, *selected.test.also)
+    )
+    return {(root / file, name): place for place, (file, _, name) in named}
+
+
+def _key(item: pytest.Item) -> tuple[Path, str]:
+    """Return a test's file, and its name in the file without the case of a parametrised test."""
+    return item.path, item.nodeid.partition("::")[2].partition("[")[0]

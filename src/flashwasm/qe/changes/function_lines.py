@@ -1,0 +1,104 @@
+"""Lines of a Python file's functions, read from its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from flashwasm.qe.changes.module_imports import mentioned_name, parse_file
+
+__all__ = ["FunctionLines", "function_lines", "function_lines_of"]
+
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class FunctionLines:
+    """Lines of a file that run only if one of its functions is called.
+
+    Parameters
+    ----------
+    bodies : set of int
+        Lines of the bodies of functions and methods. Decorators, defaults, the line of the ``def``
+        and docstrings count when the module is imported, and are not among them.
+    functions : list of set of int
+        Lines of the body of each function, those of the functions inside it included, the innermost
+        functions first.
+    cached : list of set of int
+        Lines of the body of each function that keeps its results, such as by ``lru_cache``: only
+        the first caller runs them.
+    lazy : list of set of int
+        Lines of the body of each other function that sets a global name, or speaks of a cache.
+        Some of its lines may be run by the first caller only.
+    """
+
+    bodies: set[int]
+    functions: list[set[int]]
+    cached: list[set[int]]
+    lazy: list[set[int]]
+
+    def around(self, line: int) -> frozenset[int]:
+        """Return the lines of the innermost function that a line lies in; none outside of all."""
+        return self._innermost.get(line, frozenset())
+
+    @cached_property
+    def _innermost(self) -> dict[int, frozenset[int]]:
+        """The lines of the innermost function around each line."""
+        found: dict[int, frozenset[int]] = {}
+        for lines in reversed(self.functions):
+            found.update(dict.fromkeys(lines, frozenset(lines)))
+        return found
+
+
+def function_lines(path: Path) -> FunctionLines | None:
+    """Return the lines of a file's functions; None if the file cannot be read."""
+    tree = parse_file(path)
+    return None if tree is None else _lines_of(tree)
+
+
+def function_lines_of(source: str) -> FunctionLines | None:
+    """Return the lines of the functions of a source; None if it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _lines_of(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _lines_of(tree: ast.Module) -> FunctionLines:
+    """Return the lines of a module's functions."""
+    bodies: set[int] = set()
+    functions, cached, lazy = [], [], []
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTION):
+            lines = _body(node)
+            bodies |= lines
+            functions.append(lines)
+            if any("cache" in ast.unparse(d).lower() for d in node.decorator_list):
+                cached.append(lines)
+            elif any(_keeps_results(inner) for inner in ast.walk(node)):
+                lazy.append(lines)
+    # A function inside another one has fewer lines than that.
+    return FunctionLines(bodies, sorted(functions, key=len), cached, lazy)
+
+
+def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
+    """Return the lines of a function's body, without its docstring."""
+    first = node.body[0]
+    start = first.lineno
+    if ast.get_docstring(node, clean=False) is not None:
+        start = (first.end_lineno or start) + 1
+    lines = set(range(start, (node.end_lineno or node.lineno) + 1))
+    # A body on the line of its ``def`` shares that line with the defaults.
+    lines.discard(node.lineno)
+    return lines
+
+
+def _keeps_results(node: ast.AST) -> bool:
+    """Return True if a node of a function is a sign that it keeps what it computes for later."""
+    name = mentioned_name(node).lower()
+    return isinstance(node, ast.Global) or "cache" in name or "memo" in name

@@ -1,0 +1,86 @@
+"""The functions of a file that a change touches, by their lines before the change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.changes.file_versions import file_versions
+from flashwasm.qe.changes.function_lines import function_lines_of
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.file_versions import FileVersions
+    from flashwasm.qe.changes.function_lines import FunctionLines
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+
+__all__ = ["TouchedFunctions", "touched_functions"]
+
+
+@dataclass
+class TouchedFunctions:
+    """The functions that a change of a file touches.
+
+    Parameters
+    ----------
+    wider : str
+        Reason why the change may reach more than the callers of these functions; "" if it cannot.
+    functions : dict of frozenset of int to int
+        A changed line of each function by the lines of its body, all before the change.
+    new : list of int
+        For each added line in a function that was not there, the line before the change that is
+        below it.
+    """
+
+    wider: str = ""
+    functions: dict[frozenset[int], int] = field(default_factory=dict)
+    new: list[int] = field(default_factory=list)
+
+
+def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
+    """Return the functions that a change of a file touches.
+
+    Parameters
+    ----------
+    change : ChangedFile
+        The change.
+    file : pathlib.Path
+        The file after the change.
+    """
+    versions = file_versions(file, change)
+    if versions is None:
+        return TouchedFunctions(f"{change.path} is not as the diff leaves it; ")
+    old, new = function_lines_of(versions.before), function_lines_of(versions.after)
+    if old is None or new is None:
+        return TouchedFunctions(f"{change.path} cannot be read; ")
+    found = TouchedFunctions()
+    at_import = [f"{change.old_path}:{line}" for line in sorted(change.removed.keys() - old.bodies)]
+    at_import += [f"{change.path}:{line}" for line in sorted(change.added.keys() - new.bodies)]
+    if at_import:
+        found.wider = f"{at_import[0]} runs at import; "
+    for line in sorted(change.removed):
+        found.functions.setdefault(old.around(line), line)
+    for line in sorted(change.added.keys() & new.bodies):
+        place = versions.place_of(line)
+        functions = _functions_of(line, versions, old, new)
+        if place in change.removed:
+            functions.add(old.around(place))
+        for lines in functions - {frozenset()}:
+            found.functions.setdefault(lines, place)
+        if not functions - {frozenset()}:
+            found.new.append(place)
+            found.wider = found.wider or f"{change.path}:{line} is in a new function; "
+    found.functions.pop(frozenset(), None)
+    return found
+
+
+def _functions_of(
+    line: int, versions: FileVersions, old: FunctionLines, new: FunctionLines
+) -> set[frozenset[int]]:
+    """Return the old lines of the functions that the other lines of an added one's belonged to.
+
+    There are none if its function is new, or all of its lines are.
+    """
+    own = new.around(line)
+    others = (n for n in own if n in versions.old_of and new.around(n) == own)
+    return {old.around(versions.old_of[other]) for other in others} - {frozenset()}

@@ -1,0 +1,58 @@
+"""Digests of the sources beside a coverage database, which say if its lines are those of today.
+
+coverage.py records no digests. They stand in a table of their own, which coverage.py ignores.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from flashwasm.storage.digests import sha256_of
+
+__all__ = ["digest_of", "read_digests", "write_digests"]
+
+_TABLE = "flashwasm_sources"
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None
+
+
+def write_digests(database: Path, digests: Mapping[str, str]) -> None:
+    """Add digests to a database.
+
+    Parameters
+    ----------
+    database : pathlib.Path
+        Path of a database of coverage.py.
+    digests : mapping of str to str
+        SHA-256 of each source when its tests ran, by its path relative to pytest's rootdir, with
+        slashes; "" for a source that changed meanwhile.
+    """
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(f"create table {_TABLE} (path text primary key, digest text)")
+        insert = f"insert into {_TABLE} values (?, ?)"  # noqa: S608 - the table's name is fixed.
+        connection.executemany(insert, digests.items())
+
+
+def read_digests(database: Path) -> dict[str, str] | None:
+    """Return the digests of a database, as of `write_digests`; None if it has none.
+
+    Parameters
+    ----------
+    database : pathlib.Path
+        Path of a database of coverage.py, or of another file with coverage.
+    """
+    try:
+        uri = f"{database.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return dict(connection.execute(f"select path, digest from {_TABLE}"))  # noqa: S608 - as above.
+    except sqlite3.Error:
+        return None

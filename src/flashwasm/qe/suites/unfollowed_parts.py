@@ -1,0 +1,153 @@
+"""Parts of a suite's files that only a run could follow, with the reasons."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.suites.decorators import changes_tests
+from flashwasm.qe.suites.foreign_classes import adds_no_tests, is_abstract_base, is_test_case
+from flashwasm.qe.suites.module_outline import CallResult, ClassOutline, FunctionSpan, Unfollowed
+from flashwasm.qe.suites.name_resolution import (
+    Definition,
+    Foreign,
+    Lineage,
+    Meaning,
+    NameResolver,
+    Open,
+)
+from flashwasm.qe.suites.source_files import Skipped
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.module_reader import ParsedModule
+    from flashwasm.qe.suites.pytest_settings import PytestSettings
+
+__all__ = ["UnfollowedParts"]
+
+
+class UnfollowedParts:
+    """Gathers the lines of each file that could not be followed.
+
+    Parameters
+    ----------
+    names : NameResolver
+        Follows names in the suite's files.
+    settings : PytestSettings
+        Settings of pytest.
+    """
+
+    def __init__(self, names: NameResolver, settings: PytestSettings) -> None:
+        self._names = names
+        self._settings = settings
+        # Lines of each reason in a file.
+        self._lines: dict[tuple[Path, str], list[int]] = {}
+
+    def skipped(self) -> list[Skipped]:
+        """Return an entry for each file and reason, in the order in which they were added."""
+        found = []
+        for (path, reason), lines in self._lines.items():
+            numbers = ", ".join(map(str, sorted(set(lines))))
+            found.append(Skipped(path, f"line{'s' * (',' in numbers)} {numbers}: {reason}"))
+        return found
+
+    def add(self, module: ParsedModule, line: int, reason: str) -> None:
+        """Add a line of a file that may bring tests which are not listed."""
+        self._add(module, line, f"{reason}; tests that come from there are not listed")
+
+    def add_condition(self, module: ParsedModule, line: int) -> None:
+        """Add the line of a test that is listed, although a condition may leave it undefined."""
+        self._add(module, line, "a condition decides whether the test is defined; it is listed")
+
+    def add_name(self, module: ParsedModule, name: str, meaning: Meaning) -> None:
+        """Add a name that means what only a run tells, or what is not in the suite.
+
+        Names that cannot be those of tests are left out.
+        """
+        is_named = self._settings.is_function(name) or self._settings.is_class(name)
+        if isinstance(meaning, Open) and isinstance(meaning.binding, Unfollowed):
+            if is_named:
+                self.add(meaning.module, meaning.binding.line, meaning.binding.reason)
+            return
+        if not is_named and not self._makes_tests(meaning):
+            return
+        # Data and helpers of such a name are used in the file. A test is only run by pytest.
+        if isinstance(meaning, Open) and _is_unused(meaning.module, name):
+            line = meaning.binding.line
+            self.add(meaning.module, line, f"{name} is the result of a call")
+        elif isinstance(meaning, Foreign) and _is_unused(module, name):
+            known = is_test_case(name) or adds_no_tests(meaning.name)
+            if not known:
+                self.add(module, _line_of(module, name), f"{name} is not in the suite")
+
+    def add_class(self, name: str, lineage: Lineage) -> None:
+        """Add what may give a class of tests more tests than its source says."""
+        for base in lineage.foreign:
+            if not adds_no_tests(base):
+                self._add_class(name, lineage, f"its base {base} is not in the suite")
+        for child, base in lineage.unknown:
+            reason = f"the base {base} of {child.outline.name} is not known"
+            self._add_class(name, lineage, reason)
+        for ancestor in lineage.classes:
+            if isinstance(outline := ancestor.outline, ClassOutline):
+                for unfollowed in outline.unfollowed:
+                    self.add(ancestor.module, unfollowed.line, unfollowed.reason)
+                for decorator in outline.decorators:
+                    if changes_tests(decorator, self._source(ancestor.module, decorator)):
+                        reason = f"{decorator} may change {outline.name}"
+                        self._add_class(name, lineage, reason)
+                if outline.metaclass and not is_abstract_base(outline.metaclass):
+                    made = f"{outline.metaclass}, the metaclass of {outline.name}, may make tests"
+                    self._add_class(name, lineage, made)
+
+    def add_doubtful_class(self, definition: Definition, name: str, lineage: Lineage) -> None:
+        """Add a class that is left out, but would be a TestCase if an unknown base were one."""
+        doubtful = [base for base in lineage.foreign if not adds_no_tests(base)]
+        doubtful += [base for _, base in lineage.unknown]
+        outline = definition.outline
+        if not doubtful or not isinstance(outline, ClassOutline) or outline.is_test is False:
+            return
+        if any(member.startswith("test") for member in outline.names):
+            reason = f"class {name} is a test case only if {doubtful[0]} is one"
+            self._add(definition.module, outline.line, f"{reason}; its tests are not listed")
+
+    def _add(self, module: ParsedModule, line: int, reason: str) -> None:
+        """Add a line of a file."""
+        self._lines.setdefault((module.path, reason), []).append(line)
+
+    def _add_class(self, name: str, lineage: Lineage, reason: str) -> None:
+        """Add the line of a class."""
+        own = lineage.classes[0]
+        self.add(own.module, own.outline.line, f"class {name}: {reason}")
+
+    def _makes_tests(self, meaning: Meaning) -> bool:
+        """Return True if a call may turn a class with tests into another one."""
+        if not isinstance(meaning, Open) or not isinstance(meaning.binding, CallResult):
+            return False
+        for name in meaning.binding.arguments:
+            found = self._names.meaning(meaning.module, name)
+            if isinstance(found, Definition) and isinstance(found.outline, ClassOutline):
+                classes = [one.outline for one in self._names.lineage(found).classes]
+                members = {name for one in classes for name in getattr(one, "names", ())}
+                if any(member.startswith("test") for member in members):
+                    return True
+        return False
+
+    def _source(self, module: ParsedModule, name: str) -> str:
+        """Return the source of the function that a name means; "" if the suite does not hold it."""
+        meaning = self._names.meaning(module, name)
+        if isinstance(meaning, Definition) and isinstance(meaning.outline, FunctionSpan):
+            return meaning.module.source(meaning.outline)
+        return ""
+
+
+def _is_unused(module: ParsedModule, name: str) -> bool:
+    """Return True if a file mentions a name once only, where it binds it."""
+    pattern = re.compile(rf"\b{re.escape(name)}\b")
+    return sum(len(pattern.findall(text)) for text in module.lines) == 1
+
+
+def _line_of(module: ParsedModule, name: str) -> int:
+    """Return the first line of a file that mentions a name."""
+    pattern = re.compile(rf"\b{re.escape(name)}\b")
+    return next((i for i, text in enumerate(module.lines, 1) if pattern.search(text)), 1)

@@ -1,0 +1,29 @@
+"""The base of all objects that lie in linear memory: they cannot be copied or pickled."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+__all__ = ["NotCopied"]
+
+
+class NotCopied:
+    """Base class of objects that lie in linear memory.
+
+    The modules copy and pickle would copy the object's addresses, not the memory behind them. Two
+    objects would then write to the same memory, each unaware of the other.
+    """
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        message = (
+            "a Runtime, or an object that is kept in one, cannot be pickled or copied: make one in "
+            "each process, or use its methods save and load"
+        )
+        raise TypeError(message)
