@@ -106,7 +106,8 @@ def safe_selection(
             rest.append(selected)
         else:
             better = selected.level <= _RUNS_CHANGED_LINES
-            sure.append(selected if better else replace(selected, reason=reason))
+            both = selected.reason if better else f"{reason}; {selected.reason}"
+            sure.append(replace(selected, reason=both))
     ends = tuple(f"/{change.path}" for change in changes)
     unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
     return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)
