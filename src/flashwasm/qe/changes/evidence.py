@@ -31,9 +31,9 @@ Array = npt.NDArray[Any]
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
     "meaning": 1.0,
-    "names": 0.5,
-    "file name": 1.0,
-    "imports": 0.5,
+    "names": 0.6,
+    "file name": 0.25,
+    "imports": 1.0,
     "co-change": 0.5,
 }
 # Number of characters of a diff's text that are compared with tests. A longer text is about so many

@@ -116,7 +116,8 @@ def safe_selection(
             rest.append(selected)
         else:
             better = selected.level <= _RUNS_CHANGED_LINES
-            sure.append(selected if better else replace(selected, reason=reason))
+            both = selected.reason if better else f"{reason}; {selected.reason}"
+            sure.append(replace(selected, reason=both))
     ends = tuple(f"/{change.path}" for change in changes)
     reached = reach.hidden_tests(changes)
     unread = [
