@@ -209,6 +209,7 @@ def quality(
     mutations: int,
     seed: int,
     minutes: float | None,
+    testmon: int | None,
     again: Path | None,
     model: str | None,
     outputs: Outputs,
@@ -233,7 +234,9 @@ def quality(
         from bench.quality.fault_report import report_faults  # noqa: PLC0415 - see above
         from bench.quality.faults import FaultOptions  # noqa: PLC0415 - see above
 
-        report_faults(paths, FaultOptions(mutations, seed, again=again), minutes, outputs)
+        report_faults(
+            paths, FaultOptions(mutations, seed, again=again, testmon=testmon), minutes, outputs
+        )
         return
     from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
     from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above
