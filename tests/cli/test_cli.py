@@ -357,9 +357,11 @@ def test_similar(model):
         "matches": [
             {
                 "nodeid": match.nodeid,
+                "also": [],
                 "score": round(match.score, 6),
                 "propensity": 1.0,
                 "components": {n: round(c, 6) for n, c in match.components.items()},
+                "shares": {n: round(c, 6) for n, c in match.shares.items()},
                 "path": str(match.test.path),
                 "line": match.test.line,
             }
@@ -394,6 +396,9 @@ def test_similar_explains(model):
     lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()
     assert re.fullmatch(r"-?\d\.\d{3}  test_graph\.py::\S+", lines[0])
     assert re.fullmatch(r"    characters \S+, structure \S+, meaning \S+", lines[1])
+    # The shares are in the score's unit and add up to it, but for rounding.
+    shares = [float(number) for number in re.findall(r"-?\d\.\d{3}", lines[1])]
+    assert sum(shares) == pytest.approx(float(lines[0].split()[0]), abs=0.002)
     assert lines[2:] == ["    both have: graph"]
     arguments = ["similar", ".", "-q", "test_add_edge", "--explain", "--json"]
     match = json.loads(invoke(*arguments).stdout)["matches"][0]
@@ -554,8 +559,9 @@ def on_terminal(stream, *arguments):
 
 
 @pytest.mark.parametrize("arguments", [["similar", ".", "-q", ADD_EDGE], ["embed", "edge"]])
-def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
+def test_progress_is_a_bar_on_a_terminal(model, arguments, monkeypatch):
     assert model
+    monkeypatch.delenv("FLASHWASM_PROGRESS")
     piped = run(*arguments, "--json")
     assert (piped.returncode, piped.stderr) == (0, "")
     status, stdout, stderr = on_terminal("stderr", *arguments, "--json")

@@ -63,7 +63,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     the lines that a test runs itself are listed apart from those that its fixtures run.
     """
     file, lines = parse_place(place)
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     tests = index.who(file, lines)
     parts = _parts(index, file, tests) if explain else {}
     if as_json:
@@ -89,7 +89,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
 @json_option
 def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: bool) -> None:
     """Name the tests that run most of the same lines as a test; --explain lists these lines."""
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     matches = index.nearest(nodeid, count)
     if as_json:
         found = [
@@ -120,7 +120,7 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
     Such tests may check different things. `flashwasm duplicates --coverage` compares their texts,
     too.
     """
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     groups = index.identical()
     if as_json:
         lines = {"lines": [index.shared_lines(group[0]) for group in groups]} if explain else {}
@@ -182,7 +182,7 @@ def gap(
         # A log of several commits may have several diffs of one file.
         for change in read_diff(read_text(diff)):
             only.setdefault(change.path, set()).update(change.new_lines)
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     root = root.resolve()
     _note_unmeasured(index, only or {}, root)
     gaps, absent = find_gaps(index, root, only=only)
@@ -209,8 +209,9 @@ def gap(
 def _print_gap(one: Gap, *, explain: bool) -> None:
     """Print a gap: its risk with its parts, its lines, and the test to extend."""
     parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
-    lines = ",".join(map(str, one.lines))
-    click.echo(f"{one.risk:.2f}  {one.path}:{lines} in {one.function}\n    {parts}")
+    click.echo(f"{one.risk:.2f}  {one.path}:{one.lines[0]} in {one.function}")
+    echo_wrapped(f"    no test runs lines {format_lines(one.lines)}")
+    click.echo(f"    {parts}")
     click.echo(f"    extend: {one.nearest_test or 'no test is near'}")
     if explain and one.nearest_lines:
         click.echo(f"    it runs: {format_lines(one.nearest_lines)}")

@@ -19,6 +19,8 @@ from flashwasm.cli.failure_reports import (
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
+    echo_named,
+    echo_wrapped,
     note,
     note_missing,
     nothing_found,
@@ -105,7 +107,8 @@ def match(
         print_table(("status", "test", "defect", "why"), rows, prose=("defect", "why"))
     else:
         for one, found in pairs:
-            click.echo("  ".join(_row(one, found)))
+            status, test, *about = _row(one, found)
+            echo_named(status, test, "  ".join(about))
             shared = explainer.explain(one.failure.text, found.example)
             print_explanation(found.components, shared)
     if not failures:
@@ -155,9 +158,10 @@ def cluster(
         )
     else:
         for group in clusters:
-            click.echo(f"{len(group.members)}  {group.reason}")
+            echo_wrapped(f"{len(group.members)}  {group.reason}")
             for i in group.members:
-                click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
+                one = failures[i]
+                echo_named("", one.test or "-", one.failure.message, separator=": ", indent="    ")
             if explainer is not None and len(group.members) > 1:
                 print_explanation({}, _shared(group, failures, explainer))
     if not failures:

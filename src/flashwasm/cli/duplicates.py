@@ -24,6 +24,7 @@ from flashwasm.cli.options import (
 )
 from flashwasm.cli.output import (
     echo_json,
+    echo_wrapped,
     note,
     note_skipped,
     print_explanation,
@@ -131,7 +132,7 @@ def duplicates(
     suite = _read(source, cache=not no_cache)
     earlier = None if since is None else EarlierTests(since, suite.root)
     changed = changed_json(suite, source)
-    coverage = None if database is None else CoverageIndex.load(database)
+    coverage = None if database is None else CoverageIndex.load(database, progress=True)
     tests = wanted_tests(suite.tests, exclude)
     with progress_report("comparing texts") as advance:
         groups = find_duplicates(tests, coverage=coverage, progress=advance)
@@ -214,7 +215,7 @@ def _annotation(group: DuplicateGroup) -> Annotation:
 
 def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
     """Print a group: why its tests are the same, their names, and the test to replace them."""
-    click.echo(f"{_TIERS[group.tier]}: {group.reason}")
+    echo_wrapped(f"{_TIERS[group.tier]}: {group.reason}")
     for test in group.tests:
         click.echo(f"    {test.nodeid}")
     if explainer is not None:
@@ -230,7 +231,12 @@ def _json(group: DuplicateGroup, mark: str, explainer: Explainer | None) -> dict
         "kind": _TIERS[group.tier],
         "reason": group.reason,
         "tests": [
-            {"nodeid": test.nodeid, "path": str(test.path), "line": test.line}
+            {
+                "nodeid": test.nodeid,
+                "also": list(test.also),
+                "path": str(test.path),
+                "line": test.line,
+            }
             for test in group.tests
         ],
         "suggestion": group.suggestion,

@@ -85,7 +85,7 @@ html_option = click.option(
 explain_option = click.option(
     "--explain",
     is_flag=True,
-    help="Explain each result: the score of each part, and what both sides share.",
+    help="Explain each result: the shares that add up to its score, and what both sides share.",
 )
 index_option = click.option(
     "--index",

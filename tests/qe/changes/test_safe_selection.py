@@ -1,7 +1,9 @@
 """The safe selection on a small project: every test that a change breaks is selected and runs."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,8 +14,6 @@ import flashwasm.qe.similarity.suite_index  # noqa: F401 - see above.
 from flashwasm.cli import main
 from nested_pytest import IN_THIS_PROCESS
 from small_project import PROJECT, change_project, record_coverage, write_project
-
-pytest.importorskip("sklearn")
 
 pytest_plugins = "pytester"
 
@@ -243,6 +243,66 @@ def test_a_path_that_two_files_of_the_database_may_mean_is_no_evidence(project):
     assert "test_sums" in selected
 
 
+def test_databases_of_two_checkouts_in_one(project):
+    coverage = pytest.importorskip("coverage")
+    edit = {"shop/limits.py": ("return min(x, LIMIT)", "return min(LIMIT, x)")}
+    (project / "x.diff").write_text(change_project(project, edit))
+    old = coverage.CoverageData(str(project / "recorded.coverage"))
+    old.read()
+    new = coverage.CoverageData(str(project / "x.coverage"))
+    root = os.path.commonpath(old.measured_files())
+    for folder in ("/ci/one", "/ci/two"):
+        for context in filter(None, old.measured_contexts()):
+            old.set_query_context(context)
+            # The second checkout knows one test only.
+            if folder == "/ci/one" or "test_small" in context:
+                new.set_context(context)
+                lines = {f: old.lines(f) or [] for f in old.measured_files()}
+                new.add_lines({f.replace(root, folder): own for f, own in lines.items()})
+    new.write()
+    selected, document = select("--diff", "x.diff", "--coverage", "x.coverage")
+    assert document["unmeasured"] == ["shop/limits.py"]
+    assert OF_CONSTANT | {"test_small"} <= selected
+
+
+def test_a_file_is_not_taken_for_another_one_of_the_same_name(project, tmp_path):
+    same = {"limits.py": ("", "def cut(x):\n    return x\n")}
+    user = {"tests/test_cut.py": ("", "from limits import cut\n\ndef test_cut(): cut(1)\n")}
+    write_project(tmp_path)
+    for folder in (project, tmp_path):
+        change_project(folder, {**same, **user})
+    coverage = pytest.importorskip("coverage")
+    old = coverage.CoverageData(str(record_coverage(tmp_path)))
+    old.read()
+    new = coverage.CoverageData(str(project / "x.coverage"))
+    # Coverage of the package: it has shop/limits.py, and not limits.py.
+    files = [file for file in old.measured_files() if Path(file).parent.name == "shop"]
+    for context in old.measured_contexts():
+        old.set_query_context(context)
+        new.set_context(context)
+        new.add_lines({file: old.lines(file) or [] for file in files})
+    new.write()
+    edit = {"limits.py": ("return x", "return x + 0")}
+    (project / "x.diff").write_text(change_project(project, edit))
+    selected, document = select("--diff", "x.diff", "--coverage", "x.coverage")
+    assert document["unmeasured"] == ["limits.py"]
+    assert "test_cut" in selected
+    # They ran shop/limits.py.
+    assert selected.isdisjoint({"test_small", "test_large", "test_big"})
+
+
+def test_a_test_file_that_moves_in_the_same_change(project):
+    text = PROJECT["tests/test_limits.py"]
+    edits = {
+        "shop/limits.py": ("return min(x, LIMIT)", "return min(x, LIMIT) + 1"),
+        "tests/test_limits.py": None,
+        "tests/web/test_moved.py": ("", text),
+    }
+    (project / "x.diff").write_text(change_project(project, edits))
+    selected, _ = select("--diff", "x.diff", "--coverage", "recorded.coverage")
+    assert {"test_small", "test_large", "test_shift", "test_decorated", "test_big"} <= selected
+
+
 @pytest.mark.parametrize("function", [CACHED_FUNCTION, LAZY_FUNCTION], ids=["cached", "lazy"])
 def test_later_callers_of_a_function_that_keeps_its_result(project, tmp_path, function):
     edit = {
@@ -281,3 +341,25 @@ def test_the_most_similar_tests_run_if_no_test_is_known_to_be_reached(project, p
     assert document["left_out_reason"].endswith("no test is known to reach it")
     done = pytester.runpytest(*IN_THIS_PROCESS, "tests", "--fw-diff=x.diff", "--fw-select=safe")
     done.assert_outcomes(passed=11)
+
+
+@pytest.mark.parametrize(
+    ("edits", "everything"),
+    [
+        ({"CHANGELOG.md": ("", "More.\n"), **CONSTANT}, None),
+        ({"CHANGELOG.md": ("", "More.\n"), "data.json": ("", "1\n")}, "data.json"),
+        (
+            {
+                "docs/use.md": ("", ">>> 1\n"),
+                "pytest.ini": ("[pytest]\n", "[pytest]\naddopts = --doctest-glob=*.md\n"),
+            },
+            "docs/use.md",
+        ),
+    ],
+    ids=["read by nothing", "beside data", "run as doctest"],
+)
+def test_documentation_that_no_test_reads_selects_nothing(project, edits, everything):
+    (project / "x.diff").write_text(change_project(project, edits))
+    selected, document = select("--diff", "x.diff")
+    assert document["everything"] == everything
+    assert (len(selected) == 10) == (everything is not None)

@@ -57,6 +57,19 @@ def test_databases_that_are_refused(database, folder):
         CoverageIndex.load("no")
 
 
+def test_a_locked_database_is_no_broken_one(database, monkeypatch):
+    connect = sqlite3.connect
+    # SQLite would wait for five seconds.
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0.1}))
+    writer = connect(database, isolation_level=None)
+    writer.execute("begin exclusive")
+    with pytest.raises(fw.DeadlineExceeded, match=r"\.coverage is locked: another program writes"):
+        CoverageIndex.load(database)
+    writer.execute("rollback")
+    writer.close()
+    assert CoverageIndex.load(database).tests
+
+
 def test_a_database_without_contexts_is_refused(folder):
     coverage = pytest.importorskip("coverage")
     data = coverage.CoverageData(str(folder / ".coverage"))

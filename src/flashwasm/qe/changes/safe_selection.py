@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
+from flashwasm.qe.changes.documentation_files import is_unread_documentation
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.selected_tests import SelectedTest, changes_everything, rank_tests
 from flashwasm.qe.changes.touched_functions import touched_functions
@@ -45,7 +46,8 @@ class SafeSelection:
     rest : list of SelectedTest
         Other tests, the most relevant first.
     unread : list of Skipped
-        Test files that the change touches and that cannot be read, such as by a syntax error.
+        Test files that the change touches and that cannot be read, such as by a syntax error, and
+        those that the change may reach and whose tests are not all listed.
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
@@ -74,7 +76,11 @@ class SafeSelection:
 
 
 def safe_selection(
-    index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None = None
+    index: SuiteIndex,
+    changes: Sequence[ChangedFile],
+    coverage: CoverageIndex | None = None,
+    *,
+    progress: bool = False,
 ) -> SafeSelection:
     """Part the tests of a suite into those that a change may reach and the others.
 
@@ -86,17 +92,21 @@ def safe_selection(
         Changed files, at least one.
     coverage : CoverageIndex, optional
         Lines that each test ran before the change.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Raises
     ------
     ShapeError
         If there are no changed files.
     """
-    reach = _Reach(index, changes, coverage)
-    ranked = rank_tests(index, changes, coverage, reach.graph)
+    reach = _Reach(index, changes, coverage, progress=progress)
+    ranked = rank_tests(index, changes, coverage, reach.graph, progress=progress)
     for change in changes:
         reach.add_change(change)
-    everything = changes_everything(changes) or reach.everything
+    everything = reach.everything or changes_everything(
+        [change for change in changes if not reach.is_unread(change)]
+    )
     if everything is not None:
         reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")
     sure, rest = [], []
@@ -106,9 +116,16 @@ def safe_selection(
             rest.append(selected)
         else:
             better = selected.level <= _RUNS_CHANGED_LINES
-            sure.append(selected if better else replace(selected, reason=reason))
+            both = selected.reason if better else f"{reason}; {selected.reason}"
+            sure.append(replace(selected, reason=both))
     ends = tuple(f"/{change.path}" for change in changes)
-    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
+    reached = reach.hidden_tests(changes)
+    unread = [
+        one
+        for one in index.skipped
+        if one.path.as_posix().endswith(ends)
+        or (one.hides_tests and (everything is not None or one.path in reached))
+    ]
     return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)
 
 
@@ -123,6 +140,8 @@ class _Reach:
         All changed files.
     coverage : CoverageIndex or None
         Lines that each test ran before the change.
+    progress : bool
+        True to show progress on stderr.
 
     Attributes
     ----------
@@ -137,14 +156,23 @@ class _Reach:
     """
 
     def __init__(
-        self, index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None
+        self,
+        index: SuiteIndex,
+        changes: Sequence[ChangedFile],
+        coverage: CoverageIndex | None,
+        *,
+        progress: bool,
     ) -> None:
+        self._rootdir = index.root
         paths = {path for change in changes for path in (change.path, change.old_path)}
         root = project_root(index.root, sorted(paths))
         self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
         tests = {file for files in self._files.values() for file in files}
+        # Files that hold tests which only a run of the file makes.
+        self._hidden = {one.path for one in index.skipped if one.hides_tests}
+        tests |= self._hidden
         changed = {root / path for path in paths if path.endswith(".py")}
-        self.graph = ImportGraph(root, tests, changed)
+        self.graph = ImportGraph(root, tests, changed, progress=progress)
         self._evidence = None
         self.reasons: dict[str, str] = {}
         self.everything: str | None = None
@@ -162,6 +190,13 @@ class _Reach:
         """Add tests, by node id. A test that was added before keeps its first reason."""
         for nodeid in nodeids:
             self.reasons.setdefault(nodeid, reason)
+
+    def is_unread(self, change: ChangedFile) -> bool:
+        """Return True if a change is one of documentation that nothing in the tests can read."""
+        return all(
+            is_unread_documentation(path, self.graph.root, self._rootdir, self.graph.files)
+            for path in {change.path, change.old_path}
+        )
 
     def add_change(self, change: ChangedFile) -> None:
         """Add the tests that the change of one file may reach."""
@@ -188,6 +223,13 @@ class _Reach:
                 self.everything = change.path
             return
         self._add_measured(self._evidence, change, next(iter(old)), name)
+
+    def hidden_tests(self, changes: Sequence[ChangedFile]) -> set[Path]:
+        """Return the files that a change may reach, of those whose tests are not all listed."""
+        paths = {path for change in changes for path in (change.path, change.old_path)}
+        files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
+        reached = {one for file in files for one in self.graph.dependents(file)}
+        return self._hidden & reached
 
     def _add_measured(
         self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe.changes.evidence import evidence_of, weighted
+from flashwasm.qe.changes.touched_tests import touched_tests
 from flashwasm.qe.coverage.names_by_end import value_by_end
-from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph
@@ -25,8 +25,9 @@ __all__ = ["SelectedTest", "changes_everything", "rank_tests"]
 Reasons = dict[str, tuple[float, str]]
 # Smallest share of a kind of evidence that a reason names.
 _SMALLEST_SHARE = 0.05
-# Share of having run other lines of a changed file: as much as two deviations of a text's likeness.
-_BESIDE = 2.0
+# Share of having run other lines of a changed file. That is no proof, but few sums of the other
+# kinds differ by as much.
+_BESIDE = 4.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def rank_tests(
     changes: Sequence[ChangedFile],
     coverage: CoverageIndex | None = None,
     graph: ImportGraph | None = None,
+    *,
+    progress: bool = False,
 ) -> list[SelectedTest]:
     """Return every test of a suite, the most relevant for a change first.
 
@@ -77,6 +80,8 @@ def rank_tests(
         Lines that each test ran before the change. Without it, no test has level 1.
     graph : ImportGraph, optional
         Imports of the project. None reads them.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Raises
     ------
@@ -85,8 +90,8 @@ def rank_tests(
     """
     if not changes:
         raise ShapeError("diff: it changes nothing")
-    shares = weighted(evidence_of(index, changes, graph))
-    edited = _edited_tests(index.tests, changes)
+    shares = weighted(evidence_of(index, changes, graph, progress=progress))
+    edited = touched_tests(index.tests, changes)
     running, beside = (
         ({}, {}) if coverage is None else _covering_tests(coverage, changes, index.root)
     )
@@ -127,24 +132,6 @@ def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
             if not path.endswith(".py") or PurePosixPath(path).name == "setup.py":
                 return path
     return None
-
-
-def _edited_tests(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]) -> set[str]:
-    """Return the node ids of the tests whose own lines a change adds or edits."""
-    edited = set()
-    for change in changes:
-        if not is_test_file(PurePosixPath(change.path)):
-            continue
-        for test in tests:
-            if not test.path.as_posix().endswith(f"/{change.path}"):
-                continue
-            lines = range(test.first_line, test.last_line + 1)
-            # A change that only removes lines does not say which lines are beside them now.
-            if not change.new_lines or not change.new_lines.isdisjoint(lines):
-                edited.add(test.nodeid)
-    return edited
-
-
 
 
 def _covering_tests(

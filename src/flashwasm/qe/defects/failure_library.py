@@ -17,6 +17,7 @@ from flashwasm.qe.defects.library_file import (
     read_library,
 )
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.summaries import counted, summary
 
 if TYPE_CHECKING:
     from flashwasm.qe.defects.defect_verdict import DefectMatch
@@ -53,6 +54,10 @@ class FailureLibrary:
             create_library(self.path)
         self._known = KnownFailures(*read_library(self.path))
 
+    def __repr__(self) -> str:
+        held = counted(len(self), "defects"), counted(self.occurrences, "failures")
+        return summary(self, repr(str(self.path)), *held)
+
     def __len__(self) -> int:
         return len(self._known.defects)
 
@@ -73,8 +78,8 @@ class FailureLibrary:
 
     @property
     def missing(self) -> list[str]:
-        """Packages without which texts were not compared, each with how to install it."""
-        return self._known.missing
+        """Packages without which texts are not compared: none, as that needs no package."""
+        return []
 
     def learn(
         self,

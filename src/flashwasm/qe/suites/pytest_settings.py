@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["PytestSettings", "read_settings"]
+__all__ = ["PytestSettings", "read_settings", "settings_table"]
 
 # Section of each kind of file that is no TOML.
 _SECTIONS = {"setup.cfg": "tool:pytest"}
@@ -103,7 +103,7 @@ def read_settings(path: Path) -> PytestSettings:
     if file is None:
         return PytestSettings(root)
     try:
-        table = _table(file)
+        table = settings_table(file)
         options = list(_options(_words(table.get("addopts", ()))))
         overrides = (
             value.partition("=") for name, value in options if name in {"-o", "--override-ini"}
@@ -156,8 +156,8 @@ def matches_path(path: Path, pattern: str) -> bool:
     )
 
 
-def _table(file: Path) -> dict[str, Any]:
-    """Return the settings that a file states, by name."""
+def settings_table(file: Path) -> dict[str, Any]:
+    """Return the settings of pytest that a file states, by name."""
     text = file.read_text("utf-8-sig")
     if file.suffix == ".toml":
         document = tomllib.loads(text)
@@ -192,9 +192,12 @@ def _path(root: Path, written: str) -> Path:
     return Path(os.path.abspath(root / written))  # noqa: PTH100 - resolve() would follow links.
 
 
-def _begins(name: str, patterns: Sequence[str]) -> bool:
+def _begins(name: str, patterns: tuple[str, ...]) -> bool:
     """Return True if a name begins with one of some texts, or matches one that is a pattern."""
-    return any(
-        name.startswith(one) or (any(c in one for c in "*?[") and fnmatch.fnmatch(name, one))
-        for one in patterns
-    )
+    if name.startswith(patterns):
+        return True
+    for one in patterns:
+        # Few patterns have these, and this check runs for every name of a suite.
+        if ("*" in one or "?" in one or "[" in one) and fnmatch.fnmatch(name, one):
+            return True
+    return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.pytest_settings import read_settings
 from flashwasm.qe.suites.suite_files import suite_files
+from flashwasm.summaries import counted, summary
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.source_files import Skipped
@@ -42,7 +43,7 @@ class CollectedTest:
     nodeid: str
     path: Path
     line: int
-    source: str
+    source: str = field(repr=False)
     also: tuple[str, ...] = ()
 
     @property
@@ -83,6 +84,10 @@ class Suite:
     skipped: list[Skipped]
     path: Path = Path()
     digests: Mapping[Path, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        held = counted(len(self.tests), "tests"), f"{len(self.skipped)} skipped"
+        return summary(self, repr(str(self.root)), *held)
 
     def changes(self) -> list[str]:
         """Return the files that were changed, removed or added since the suite was collected."""
