@@ -60,7 +60,7 @@ def test_commands_explain(database):
     assert f"    all run {lib}:6-7" in invoke("redundant", "--explain").stdout.splitlines()
     document = json.loads(invoke("redundant", "--explain", "--json").stdout)
     assert document["lines"] == [{lib: [6, 7]}]
-    assert invoke("gap", "--explain").stdout.splitlines()[3] == "    it runs: 6-7"
+    assert invoke("gap", "--explain").stdout.splitlines()[4] == "    it runs: 6-7"
 
 
 def test_gaps_of_the_lines_that_a_diff_adds(database, folder):
