@@ -457,9 +457,11 @@ APART = {
         def test_c(): test_a() or g()
         """,
     "a test that is named in a text": "SLOW = ['test_b']\ndef test_a(): f(1)\ndef test_b(): f(2)",
-    "a test that is defined twice": (
-        "def test_a(): f(1)\ndef test_b(): f(2)\ntry: test_b = 3\nfinally: pass"
-    ),
+    "a test that is defined twice": """
+        def test_a(): f(1)
+        def test_b(): g()
+        def test_b(): f(2)
+        """,
     "tests within a condition": "if 1:\n  def test_a(): f(1)\n  def test_b(): f(2)",
     "arguments with defaults": "def test_a(x=1): f(x, 1)\ndef test_b(x=1): f(x, 2)",
     "many arguments": "def test_a(*x): f(x, 1)\ndef test_b(*x): f(x, 2)",
