@@ -127,7 +127,10 @@ def project(tmp_path_factory):
         ("similar . -q title", ["reading the suite", "counting characters", "embedding"]),
         ("similar . -q title --coverage .coverage", ["reading coverage"]),
         ("search . title", ["reading", "embedding"]),
-        ("duplicates . --coverage .coverage", ["reading the suite", "reading coverage"]),
+        (
+            "duplicates . --coverage .coverage",
+            ["reading the suite", "reading coverage", "comparing"],
+        ),
         ("coverage who shop/text.py:2", ["reading coverage"]),
         ("coverage gap", ["reading coverage"]),
         (

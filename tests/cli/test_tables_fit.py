@@ -139,6 +139,14 @@ def test_measurements_fit_and_show_their_spread(run, monkeypatch, suite, width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_gaps_fit(run, width):
+    result = run("coverage gap --explain", width)
+    assert "shop/limits.py" in result.stdout
+    # The test to extend stands alone on its line where it is too long.
+    assert_fits(result.stdout, width)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_failures_and_duplicates_fit(run, width):
     run("defects learn report.xml --library known.db --name cart", width)
     for command in (

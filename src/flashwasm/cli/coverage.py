@@ -209,12 +209,12 @@ def gap(
 def _print_gap(one: Gap, *, explain: bool) -> None:
     """Print a gap: its risk with its parts, its lines, and the test to extend."""
     parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
-    click.echo(f"{one.risk:.2f}  {one.path}:{one.lines[0]} in {one.function}")
+    echo_wrapped(f"{one.risk:.2f}  {one.path}:{one.lines[0]} in {one.function}")
     echo_wrapped(f"    no test runs lines {format_lines(one.lines)}")
-    click.echo(f"    {parts}")
-    click.echo(f"    extend: {one.nearest_test or 'no test is near'}")
+    echo_wrapped(f"    {parts}")
+    echo_named("extend:", one.nearest_test or "no test is near", separator=" ", indent="    ")
     if explain and one.nearest_lines:
-        click.echo(f"    it runs: {format_lines(one.nearest_lines)}")
+        echo_wrapped(f"    it runs: {format_lines(one.nearest_lines)}")
 
 
 def _gap_json(one: Gap) -> dict[str, Any]:

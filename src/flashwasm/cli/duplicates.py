@@ -134,7 +134,7 @@ def duplicates(
     changed = changed_json(suite, source)
     coverage = None if database is None else CoverageIndex.load(database, progress=True)
     tests = wanted_tests(suite.tests, exclude)
-    with progress_report("comparing texts") as advance:
+    with progress_report("comparing") as advance:
         groups = find_duplicates(tests, coverage=coverage, progress=advance)
     if write_baseline is not None:
         write_groups(write_baseline, groups)

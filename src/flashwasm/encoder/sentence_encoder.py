@@ -148,7 +148,7 @@ class SentenceEncoder(NotCopied):
             Largest number of tokens of a text, with its special tokens. The rest of the text is
             cut off. So is everything beyond the model's number of positions.
         progress : bool or callable, default False
-            True draws a progress bar on stderr, if that is a terminal. A function is called after
+            True shows progress on stderr. A function is called after
             each batch, with the number of texts that are embedded and their total.
 
         Returns

@@ -81,15 +81,15 @@ def find_duplicates(
     coverage : CoverageIndex, optional
         Lines that each test runs. Without it there are no groups of tier 3.
     progress : callable, optional
-        Function that is called with the number of tests whose text was counted for tier 3 and the
-        number of tests.
+        Function that is called with the number of files that were read and the number of files,
+        and for tier 3 with the number of tests whose text was counted and the number of tests.
 
     Returns
     -------
     list of DuplicateGroup
         Groups of tier 1, then of tier 2, then of tier 3.
     """
-    bodies = read_bodies(list(tests))
+    bodies = read_bodies(list(tests), progress)
     groups = []
     for alike in _grouped(bodies, lambda body: body.exact):
         names = "" if len({b.node.name for b in alike}) == 1 else ", but for the name"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,17 +65,22 @@ class FunctionBody:
         return self.module.scopes.get(self.definition)
 
 
-def read_bodies(tests: list[CollectedTest]) -> list[FunctionBody]:
+def read_bodies(
+    tests: list[CollectedTest], progress: Callable[[int, int], None] | None = None
+) -> list[FunctionBody]:
     """Return the bodies of tests.
 
     Tests that call, assert and raise nothing are left out, and so are tests of files that cannot be
-    parsed or have changed since the tests were collected.
+    parsed or have changed since the tests were collected. ``progress`` is called with the number of
+    files read so far and the number of files.
     """
     by_file: dict[Path, list[CollectedTest]] = {}
     for test in tests:
         by_file.setdefault(test.path, []).append(test)
     bodies = []
-    for path, own in by_file.items():
+    for done, (path, own) in enumerate(by_file.items()):
+        if progress is not None:
+            progress(done, len(by_file))
         try:
             syntax = ModuleSyntax(path)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):

@@ -100,7 +100,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         model : str, pathlib.Path or SentenceEncoder, optional
             Name of an installed model, folder of a model, or an encoder; None is the default model.
         progress : bool, default False
-            True to draw progress on stderr, if that is a terminal.
+            True to show progress on stderr.
         cache : bool, default True
             True to keep embeddings and terms in the user's cache folder.
         runtime : Runtime, optional

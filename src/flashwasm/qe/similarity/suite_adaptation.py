@@ -83,7 +83,7 @@ def adapt_suite(
     seed : int, default 0
         Seed of the folds, the training and the resampling.
     progress : bool, default False
-        True to draw progress on stderr, if that is a terminal.
+        True to show progress on stderr.
     cache : bool, default True
         True to keep embeddings, terms and outlines in the user's cache folder.
     runtime : Runtime, optional

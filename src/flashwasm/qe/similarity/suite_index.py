@@ -121,7 +121,7 @@ class SuiteIndex(ScoredIndex, items="tests"):
         adapted : bool, default True
             True to use the suite's active adaptation to feedback, if there is one.
         progress : bool, default False
-            True to draw progress on stderr, if that is a terminal.
+            True to show progress on stderr.
         cache : bool, default True
             True to keep embeddings, terms and outlines in the user's cache folder.
         runtime : Runtime, optional
@@ -180,7 +180,7 @@ class SuiteIndex(ScoredIndex, items="tests"):
         adapted : bool, default True
             True to use the suite's active adaptation to feedback, if there is one.
         progress : bool, default False
-            True to draw progress on stderr, if that is a terminal.
+            True to show progress on stderr.
         runtime : Runtime, optional
             Sandbox to embed and compare in; the process-wide one when None.
 
