@@ -262,6 +262,18 @@ def test_each_share_is_the_strength_times_its_weight():
     assert shares["file name"].tolist() == [0.0, WEIGHTS["file name"]]
 
 
+def test_evidence_that_all_tests_have_alike_counts_for_none(folder):
+    """The mean of many equal numbers is rounded, which must not look like a deviation."""
+    for path in folder.glob("test_*.py"):
+        path.unlink()
+    (folder / "test_all.py").write_text("".join(f"def test_{i}(): empty\n" for i in range(10, 77)))
+    git("init")
+    commit(cart="#\n")
+    found = strengths(change(new_lines={15}))
+    for kind in ("names", "co-change"):
+        assert set(found[kind].values()) == {0.0}
+
+
 def test_evidence_of_meaning_needs_a_model(folder):
     tiny_bert.write(folder.parent / "model")
     changed = [change(new_lines={11}, text="def total(self): subtotal")]

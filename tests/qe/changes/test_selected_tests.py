@@ -23,8 +23,6 @@ from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.defects.durations import read_times, read_times_and_cases
 from shop_program import DIFF, SHOP
 
-pytest.importorskip("sklearn")
-
 TESTS = """\
 import pytest
 from shop import add_item, empty_basket, total_price

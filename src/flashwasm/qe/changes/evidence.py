@@ -110,9 +110,11 @@ def _z_scores(values: Array | None) -> Array | None:
     """
     if values is None or not len(values):
         return values
-    deviation = values.std(dtype=np.float64)
+    # Of equal values even the rounding of their mean would count as a deviation.
+    if np.ptp(values) == 0:
+        return np.zeros(len(values))
     centred = values - values.mean(dtype=np.float64)
-    return np.asarray(centred / deviation if deviation > 0 else np.zeros(len(values)), np.float64)
+    return np.asarray(centred / values.std(dtype=np.float64), np.float64)
 
 
 def _names(
