@@ -83,9 +83,10 @@ performance: $(peers)
 	$(python) -m bench all --record
 	$(python) -m bench render
 
-# The examples in README.md, docs/ and the docstrings run, and every link between them resolves.
+# The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
+# them resolves.
 docs: $(installed)
-	$(python) -m pytest tests/docs/test_docs.py
+	$(python) -m pytest tests/docs
 
 $(installed): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)

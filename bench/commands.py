@@ -12,6 +12,7 @@ from bench.options import (
     QUICK_VECTORS,
     embedding_model_option,
     fault_options,
+    history_options,
     plot_option,
     quick_option,
     refuse_plot,
@@ -191,13 +192,7 @@ def adaptation(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON lines with text, defect and test.",
 )
-@click.option(
-    "--releases",
-    nargs=2,
-    metavar="OLD NEW",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Two releases of a package with tests, unpacked.",
-)
+@history_options
 @fault_options
 @embedding_model_option
 @output_options(targets=True)
@@ -205,7 +200,8 @@ def quality(
     paths: tuple[Path, ...],
     coverage: Path | None,
     failures: Path | None,
-    releases: tuple[Path, Path] | None,
+    releases: tuple[tuple[Path, Path], ...],
+    commits: int,
     mutations: int,
     seed: int,
     minutes: float | None,
@@ -214,14 +210,20 @@ def quality(
     model: str | None,
     outputs: Outputs,
     *,
+    history: bool,
+    weights: bool,
     faults: bool,
 ) -> None:
     """Measure how well tests, functions and defects are found.
 
     Whether the nearest tests of each PATH are of one class or file and run the same lines, whether
-    docstrings find their functions, failures their defects, and changes their tests; beside TF-IDF
-    and BM25 on the same seeded queries. No time is measured. Exit status 1: there is nothing to
-    measure in what was given.
+    docstrings find their functions, and failures their defects; beside TF-IDF and BM25 on the same
+    seeded queries. No time is measured. Exit status 1: there is nothing to measure in what was
+    given.
+
+    With --history each PATH is a git repository. The tests are ranked for the product's part of
+    past commits, and those are looked for that the commits change. --releases does the same with
+    the difference of two releases. Figures are held against targets.
 
     With --faults each PATH is a project whose suite runs with this Python. Lines of a copy are
     changed, and the tests that `tests-for` selects are held against those that fail, with
@@ -229,7 +231,7 @@ def quality(
     """
     # These modules load NumPy and rich, which `--help` should not.
     if faults:
-        if coverage or failures or releases or not paths:
+        if coverage or failures or history or releases or not paths:
             raise click.UsageError("--faults takes one PATH or more, and no other data")
         from bench.quality.fault_report import report_faults  # noqa: PLC0415 - see above
         from bench.quality.faults import FaultOptions  # noqa: PLC0415 - see above
@@ -238,14 +240,23 @@ def quality(
             paths, FaultOptions(mutations, seed, again=again, testmon=testmon), minutes, outputs
         )
         return
+    if history or releases:
+        if coverage or failures or history != bool(paths):
+            raise click.UsageError(
+                "--history takes one PATH or more; --releases takes none without"
+            )
+        from bench.quality.history_report import report_history  # noqa: PLC0415 - see above
+
+        report_history(paths, releases, commits, model, outputs, weights=weights)
+        return
     from bench.quality.findings import QualityInputs, measure_quality  # noqa: PLC0415 - see above
     from flashwasm.cli.output import note, note_missing  # noqa: PLC0415 - see above
 
-    found = measure_quality(QualityInputs(paths, coverage, failures, releases, model))
+    found = measure_quality(QualityInputs(paths, coverage, failures, model))
     note_missing(found.missing)
     outputs.write(found.as_dict(), found.markdown())
     outputs.show(found.tables())
-    if not (found.figures or found.commits):
+    if not found.figures:
         note("what was given holds nothing to measure")
         sys.exit(1)
     outputs.end(missed=any(row.is_missed for row in found.known))

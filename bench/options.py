@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_VECTORS",
     "embedding_model_option",
     "fault_options",
+    "history_options",
     "plot_option",
     "quick_option",
     "refuse_plot",
@@ -82,6 +83,42 @@ def fault_options(command: F) -> F:
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="JSON of an earlier --faults, whose failing tests are taken over: only the "
             "selections are made anew.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def history_options(command: F) -> F:
+    """Add ``--history``, ``--releases``, ``--commits`` and ``--weights``."""
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    options = (
+        click.option(
+            "--history",
+            is_flag=True,
+            help="Take past commits of each PATH, a git repository, and look for their tests.",
+        ),
+        click.option(
+            "--releases",
+            nargs=2,
+            multiple=True,
+            metavar="OLD NEW",
+            type=folder,
+            help="Two releases of a package with tests, unpacked: their difference is a change, "
+            "too. May be given several times.",
+        ),
+        click.option(
+            "--commits",
+            type=click.IntRange(min=1),
+            default=25,
+            show_default=True,
+            help="Commits of each PATH, for --history.",
+        ),
+        click.option(
+            "--weights",
+            is_flag=True,
+            help="Choose weights of the evidence, too, leaving out one project after another.",
         ),
     )
     for option in reversed(options):

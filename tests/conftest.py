@@ -1,6 +1,7 @@
 """Fixtures of all tests: runtimes and the real model. Hypothesis draws from a fixed seed."""
 
 import contextlib
+import os
 
 import hypothesis
 import pytest
@@ -17,6 +18,11 @@ hypothesis.settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, max_examples=40
 )
 hypothesis.settings.load_profile("repeatable")
+
+
+# Lines of progress come by the clock, so that a slow machine would make tests of stderr fail. The
+# tests of progress unset this variable.
+os.environ["FLASHWASM_PROGRESS"] = "off"
 
 
 @pytest.fixture(scope="session", params=["relaxed", "simd128", "scalar"])

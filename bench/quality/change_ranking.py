@@ -26,6 +26,7 @@ __all__ = [
     "RankedChange",
     "measures_of",
     "rank_change",
+    "scores_of",
     "total",
 ]
 

@@ -11,7 +11,6 @@ from bench.quality.failures import measure_failures
 from bench.quality.functions import measure_search
 from bench.quality.known import KNOWN_HEADINGS, KnownRow, measure_known
 from bench.quality.labelled_failures import read_labelled
-from bench.quality.releases import SelectedCommit, commits, measure_commits
 from bench.quality.similarity import SuiteQuality
 from flashwasm.benchmarks.report import markdown_table, terminal_table
 from flashwasm.errors import ShapeError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["QualityFindings", "QualityInputs", "measure_quality"]
 
 _HEADINGS = ("what", "collection", "queries", "library", "metric", "value", "over baseline", "95 %")
-_COMMIT_HEADINGS = ("what", "tests that changed", "rank", "file's rank", "by text", "note")
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,6 @@ class QualityInputs:
         Folders of packages with their tests.
     coverage, failures : pathlib.Path, optional
         A coverage.py database of the first suite, and failures with their defects as JSON lines.
-    releases : (pathlib.Path, pathlib.Path), optional
-        An older and a newer release of one package.
     model : str, optional
         Installed model's name or folder. None means the default model, if it is installed.
     """
@@ -48,7 +44,6 @@ class QualityInputs:
     suites: Sequence[Path] = ()
     coverage: Path | None = None
     failures: Path | None = None
-    releases: tuple[Path, Path] | None = None
     model: str | None = None
 
 
@@ -62,15 +57,12 @@ class QualityFindings:
         Figures, each of which is a row of the table.
     known : list of KnownRow
         Verdicts on failures whose defects a library lacks, and has.
-    commits : list of SelectedCommit
-        Changes between the releases of `QualityInputs`.
     missing : list of str
         Packages or models that are not installed, each with the command that installs it.
     """
 
     figures: list[Figure] = field(default_factory=list)
     known: list[KnownRow] = field(default_factory=list)
-    commits: list[SelectedCommit] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,7 +71,6 @@ class QualityFindings:
             "missing": self.missing,
             "figures": [figure.as_dict() for figure in self.figures],
             "known": [row.as_dict() for row in self.known],
-            "commits": [commit.as_dict() for commit in self.commits],
         }
 
     def tables(self) -> list[Any]:
@@ -101,13 +92,6 @@ class QualityFindings:
         if self.known:
             rows = [row.cells() for row in self.known]
             found.append(("Failures called known", KNOWN_HEADINGS, rows))
-        if self.commits:
-            title = f"Tests for a change, among {self.commits[0].tests}"
-            rows = [
-                (c.path, c.test_file, *map(str, (c.rank, c.file_rank, c.text_rank)), c.reason)
-                for c in self.commits
-            ]
-            found.append((title, _COMMIT_HEADINGS, rows))
         return found
 
 
@@ -140,15 +124,14 @@ def measure_quality(inputs: QualityInputs) -> QualityFindings:
     ShapeError
         If nothing is given, or if a coverage database is given without a suite.
     """
-    if not (inputs.suites or inputs.failures or inputs.releases):
-        raise ShapeError("quality: nothing to measure; expected suites, failures or releases")
+    if not (inputs.suites or inputs.failures):
+        raise ShapeError("quality: nothing to measure; expected suites or failures")
     if inputs.coverage is not None and not inputs.suites:
         raise ShapeError("coverage: expected the suite that it was recorded with, got none")
     found = QualityFindings()
     missing: dict[str, None] = {}
     coverage = None if inputs.coverage is None else CoverageIndex.load(inputs.coverage)
     labelled = None if inputs.failures is None else read_labelled(inputs.failures)
-    changes = None if inputs.releases is None else commits(*inputs.releases)
     for number, path in enumerate(inputs.suites):
         name = path.resolve().name
         index = SuiteIndex.build(path, model=inputs.model, progress=True)
@@ -163,10 +146,5 @@ def measure_quality(inputs: QualityInputs) -> QualityFindings:
             found.figures += measure_failures(inputs.failures.name, labelled, advance)
         with progress_report("verdicts on failures") as advance:
             found.known = measure_known(inputs.failures.name, labelled, advance)
-    if changes is not None and inputs.releases is not None:
-        index = SuiteIndex.build(inputs.releases[0], model=inputs.model, progress=True)
-        missing.update(dict.fromkeys(index.missing))
-        with progress_report("changes") as advance:
-            found.commits = measure_commits(index, changes, advance)
     found.missing = list(missing)
     return found

@@ -22,6 +22,7 @@ from flashwasm.qe.suites.source_files import is_test_file
 
 __all__ = ["commits_of"]
 
+# Character that git writes before each commit.
 _MARK = "\x01"
 
 
@@ -45,28 +46,21 @@ def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
         If the path is no repository.
     """
     with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder, _name_of(repository))
+        clone = Path(folder, repository.absolute().name)
         command = ["git", "clone", "--quiet", "--shared", "--no-checkout"]
         _run([*command, str(repository.resolve()), str(clone)], repository)
         found = 0
-        for commit, parent, files in _candidates(clone, repository):
-            change = _change(clone, commit, parent, files) if found < most else None
-            if change is not None:
+        for commit, parent, files in _candidates(clone):
+            if (change := _change(clone, commit, parent, files)) is not None:
                 found += 1
                 yield change
             if found == most:
                 return
 
 
-def _name_of(repository: Path) -> str:
-    """Return a repository's name: that of its folder, or of the one above a bare "repo"."""
-    path = repository.resolve()
-    return path.name.removesuffix(".git") or path.parent.name
-
-
-def _candidates(clone: Path, repository: Path) -> Iterator[tuple[str, str, list[str]]]:
+def _candidates(clone: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Yield each commit that names files of both kinds, the latest first, with parent and files."""
-    options = ["--name-only", "--no-renames", "--no-merges", "-z", f"--format={_MARK}%H %P"]
+    options = ["--name-only", "--no-renames", "--no-merges", "-z", "--format=%x01%H %P"]
     for entry in _git(clone, "log", *options).split(_MARK)[1:]:
         head, *names = entry.split("\0")
         commit, *parents = head.split()

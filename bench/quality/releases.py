@@ -76,11 +76,8 @@ def _project(release: Path) -> str:
 
 def _diff(name: str, before: str | None, after: str | None) -> str:
     """Return the unified diff of a file; None is no file at all."""
-    texts = [(text or "").splitlines(keepends=True) for text in (before, after)]
-    heads = [f"{side}/{name}" for side in "ab"]
-    heads = [
-        "/dev/null" if text is None else head
-        for text, head in zip((before, after), heads, strict=True)
-    ]
-    lines = difflib.unified_diff(*texts, *heads)
+    old, new = ((text or "").splitlines(keepends=True) for text in (before, after))
+    old_name = "/dev/null" if before is None else f"a/{name}"
+    new_name = "/dev/null" if after is None else f"b/{name}"
+    lines = difflib.unified_diff(old, new, old_name, new_name)
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -173,17 +173,20 @@ def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     """Return ``value`` if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}"
-        raise ShapeError(message)
+        raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
     return value
 
 
-def positive_int(value: int, name: str) -> int:
-    """Return ``value`` if it is an integer of at least one."""
+def positive_int(value: int, name: str, most: int | None = None) -> int:
+    """Return ``value`` if it is an integer of at least one, and of at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         message = f"{name}: expected an integer, got {value!r}"
         raise DTypeError(message)
     if value < 1:
         message = f"{name}: expected at least 1, got {value}"
+        raise ShapeError(message)
+    if most is not None and value > most:
+        message = f"{name}: expected at most {most}, got {value}"
         raise ShapeError(message)
     return int(value)
 

@@ -19,7 +19,7 @@ def test_an_adapter_is_read_as_it_was_saved(runtime, tmp_path, options):
     adapter = trained_by_all_losses(runtime, **options)
     adapter.save(tmp_path / "adapter")
     read = fw.LoRAAdapter.load(tmp_path / "adapter", runtime=runtime)
-    assert repr(read) == repr(adapter) == "<LoRAAdapter 9 to 9, rank 3, 39 updates>"
+    assert repr(read) == repr(adapter) == "LoRAAdapter(in_dim=9, out_dim=9, rank=3, updates=39)"
     for name in ("alpha", "learning_rate", "optimizer", "weight_decay", "ewc_lambda", "seed"):
         assert getattr(read, name) == getattr(adapter, name)
     # Further updates have the same bits too.

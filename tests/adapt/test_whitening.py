@@ -119,7 +119,7 @@ def test_a_map_is_read_as_it_was_saved(one_thread, tmp_path):
     found = fw.Whitening.fit(corpus(50, 7), shrinkage=0.25, power=0.5, runtime=one_thread)
     found.save(tmp_path / "white")
     read = fw.Whitening.load(tmp_path / "white")
-    assert repr(read) == repr(found) == "<Whitening of 7, shrinkage 0.25, power 0.5>"
+    assert repr(read) == repr(found) == "Whitening(dim=7, shrinkage=0.25, power=0.5)"
     assert_same_bits(read.apply(normal(5, 7)), found.apply(normal(5, 7)))
     assert_same_bits(read.matrix, found.matrix)
 

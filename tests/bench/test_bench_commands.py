@@ -24,6 +24,7 @@ OWN = {
 }
 _SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss"}
 _PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss"}
+_HISTORY = {"--history", "--releases", "--commits", "--weights"}
 _FAULTS = {
     "--faults",
     "--mutations",
@@ -38,7 +39,7 @@ COMPARED = {
     "peers": {*_PEERS, *OUTPUTS},
     "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
-    "quality": {"--coverage", "--failures", "--releases", "--model", *_FAULTS, *OUTPUTS},
+    "quality": {"--coverage", "--failures", "--model", *_HISTORY, *_FAULTS, *OUTPUTS},
     "render": set(),
 }
 GROUPS = [(bench, OWN), (comparisons, COMPARED)]

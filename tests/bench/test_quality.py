@@ -23,7 +23,6 @@ from bench.quality.measures import (
     ranked,
     reciprocal_rank,
 )
-from bench.quality.releases import commits
 
 pytest.importorskip("sklearn")
 
@@ -54,11 +53,10 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
-    for release, last in (("old", "sum(basket)"), ("new", "sum(price for price in basket)")):
-        folder = tmp_path / release / "shop"
-        folder.mkdir(parents=True)
-        (folder / "shop.py").write_text(SHOP.replace("sum(basket)", last))
-        (folder / "test_shop.py").write_text(TESTS + f"# {release}\n")
+    folder = tmp_path / "old" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "shop.py").write_text(SHOP)
+    (folder / "test_shop.py").write_text(TESTS)
     return tmp_path / "old" / "shop"
 
 
@@ -115,14 +113,11 @@ def test_a_suite(shop):
 
 
 @pytest.mark.slow
-def test_a_suite_with_a_model_and_releases(shop):
+def test_a_suite_with_a_model(shop):
     tiny_bert.write(shop.parent.parent / "model")
-    result = invoke(
-        *(shop, "--model", "model", "--releases", "old", "new", "--markdown", "-"),
-    )
+    result = invoke(shop, "--model", "model", "--markdown", "-")
     assert result.exit_code == 0, result.output
     assert "| similar tests | shop, same class, 4 tests | 4 | flashwasm | MRR |" in result.stdout
-    assert "| shop/shop.py | shop/test_shop.py | 1 | 1 |" in result.stdout
 
 
 def test_failures(tmp_path):
@@ -200,14 +195,6 @@ def test_a_missed_target_is_printed_and_may_fail(tmp_path):
     result = invoke("--failures", file, "--markdown", "-", "--fail-on-miss")
     assert (result.exit_code, result.stdout.count("<= 2%, missed")) == (1, 1)
     assert invoke("--failures", file).exit_code == 0
-
-
-def test_commits(shop, tmp_path):
-    (commit,) = commits(shop, tmp_path / "new" / "shop")
-    assert (commit.path, commit.test_file) == ("shop.py", "test_shop.py")
-    assert "-    return sum(basket)\n" in commit.diff
-    with pytest.raises(fw.ShapeError, match="both differ"):
-        commits(shop, shop)
 
 
 @pytest.mark.parametrize(

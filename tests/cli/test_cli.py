@@ -6,6 +6,8 @@ import json
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +57,9 @@ def model(folders):
     folder = folders / "data" / "models" / "all-MiniLM-L6-v2"
     tiny_bert.write(folder)
     return folder
+
+
+BASH = shutil.which("bash")
 
 
 def invoke(*arguments, stdin=None):
@@ -212,7 +217,45 @@ def test_a_reader_that_leaves_early_is_no_error(model):
     texts = ["edge"] * 200
     done = run("embed", *texts, stdout=writer)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["duplicates", "."], 1),
+        (["duplicates", ".", "--json", "--exit-zero"], 0),
+        (["--help"], 0),
+        (["duplicates", "--help"], 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("how", ["closed before", "head -n 1"])
+def test_the_status_does_not_depend_on_the_reader(folders, arguments, status, how):
+    same = "".join(f"def test_{i}():\n    assert sum([1, 2]) == 3\n" for i in range(3000))
+    (folders / "suite" / "test_same.py").write_text(same)
+    if how == "closed before":
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = run(*arguments, stdout=writer)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (status, "")
+    else:
+        # The shell's pipefail shows the status of the command before the pipe.
+        line = f"set -o pipefail; {shlex.join(command_line(*arguments))} | {how}"
+        done = subprocess.run(  # noqa: S602 - the line is written above.
+            line, shell=True, capture_output=True, text=True, check=False, executable=BASH
+        )
+        assert (done.returncode, done.stderr) == (status, "")
+        assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_pipe_to_another_program_that_breaks_is_an_error(monkeypatch):
+    def fail(*_, **__):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("flashwasm.cli.probe.capabilities", fail)
+    assert_refused(invoke("probe"), "Broken pipe")
 
 
 # flashwasm probe
@@ -314,9 +357,11 @@ def test_similar(model):
         "matches": [
             {
                 "nodeid": match.nodeid,
+                "also": [],
                 "score": round(match.score, 6),
                 "propensity": 1.0,
                 "components": {n: round(c, 6) for n, c in match.components.items()},
+                "shares": {n: round(c, 6) for n, c in match.shares.items()},
                 "path": str(match.test.path),
                 "line": match.test.line,
             }
@@ -351,6 +396,9 @@ def test_similar_explains(model):
     lines = invoke("similar", ".", "-q", "test_add_edge", "-k", 1, "--explain").stdout.splitlines()
     assert re.fullmatch(r"-?\d\.\d{3}  test_graph\.py::\S+", lines[0])
     assert re.fullmatch(r"    characters \S+, structure \S+, meaning \S+", lines[1])
+    # The shares are in the score's unit and add up to it, but for rounding.
+    shares = [float(number) for number in re.findall(r"-?\d\.\d{3}", lines[1])]
+    assert sum(shares) == pytest.approx(float(lines[0].split()[0]), abs=0.002)
     assert lines[2:] == ["    both have: graph"]
     arguments = ["similar", ".", "-q", "test_add_edge", "--explain", "--json"]
     match = json.loads(invoke(*arguments).stdout)["matches"][0]
@@ -454,8 +502,8 @@ def test_file_names_that_are_not_unicode_are_shown(model, folders):
     ("command", "status", "stdout"),
     [
         ("embed - <&-", 1, ""),
-        ("duplicates . 2>&-", 0, "identical"),
-        ("duplicates . >&-", 0, ""),
+        ("duplicates . 2>&-", 1, "identical"),
+        ("duplicates . >&-", 1, ""),
         ("models list 2>&- >&- <&-", 1, ""),
     ],
 )
@@ -482,7 +530,7 @@ def test_an_argument_that_is_not_unicode_is_named(folders):
         invoke("feedback", "accept", "test_one", "test_two"), "not valid Unicode: .*udcff"
     )
     result = invoke("duplicates", odd, "--sarif", "log.sarif", "--html", "page.html")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (1, "")
     assert "test_%FF.py" in Path("log.sarif").read_text()
     result = invoke("similar", ".", "--query", "\udcff words")
     assert result.exit_code == 2
@@ -511,8 +559,9 @@ def on_terminal(stream, *arguments):
 
 
 @pytest.mark.parametrize("arguments", [["similar", ".", "-q", ADD_EDGE], ["embed", "edge"]])
-def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(model, arguments):
+def test_progress_is_a_bar_on_a_terminal(model, arguments, monkeypatch):
     assert model
+    monkeypatch.delenv("FLASHWASM_PROGRESS")
     piped = run(*arguments, "--json")
     assert (piped.returncode, piped.stderr) == (0, "")
     status, stdout, stderr = on_terminal("stderr", *arguments, "--json")

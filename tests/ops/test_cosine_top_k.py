@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 import flashwasm as fw
+from flashwasm.ops import top_k
 from flashwasm.oracles import bounds, reference
 from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
 
@@ -177,3 +178,33 @@ def test_no_queries(runtime):
 def test_wrong_arguments(arguments, options, error, message):
     with pytest.raises(error, match=message):
         fw.cosine_top_k(*arguments, **options)
+
+
+@pytest.mark.parametrize("k", [1, 7, 40, 60])
+def test_merged_pieces_are_in_the_order_of_scores_and_numbers(k):
+    """Zeros of both signs are equal, NaN comes last; of equal scores the lowest number is first."""
+    rng = np.random.default_rng(k)
+    special = np.float32([0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 1e-45])
+    scores = rng.choice(special, (50, 90))
+    numbers = np.argsort(rng.random(scores.shape), axis=1).astype(np.int32)
+    order = np.lexsort((numbers, -scores), axis=-1)[:, :k]
+    expected = [np.take_along_axis(x, order, -1) for x in (scores, numbers)]
+    pieces = [(scores[:, i], numbers[:, i]) for i in (slice(0, 20), slice(20, 55), slice(55, 90))]
+    found = top_k.merged(pieces, k)
+    assert_same_bits(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_results_in_pieces_are_those_in_one(one_thread, monkeypatch):
+    """Large k cuts the corpus into pieces and the queries into groups."""
+    queries, corpus = normal(9, 6), normal(500, 6, seed=1)
+    whole = fw.cosine_top_k(queries, corpus, 300, runtime=one_thread)
+    monkeypatch.setattr(top_k, "_LONGEST_HEAP", 16)
+    monkeypatch.setattr(top_k, "MOST_PRODUCTS", 1 << 14)
+    monkeypatch.setattr("flashwasm.runtime.tasks.MOST_PRODUCTS", 1 << 14)
+    monkeypatch.setattr(top_k, "_MOST_RESULTS", 1000)
+    calls = one_thread.calls
+    in_pieces = fw.cosine_top_k(queries, corpus, 300, runtime=one_thread)
+    assert one_thread.calls > calls + 20
+    assert_same_bits(in_pieces[0], whole[0])
+    np.testing.assert_array_equal(in_pieces[1], whole[1])

@@ -1,7 +1,9 @@
 """--fw-record: the lines that each test runs, recorded in real runs of pytest."""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -13,6 +15,7 @@ import flashwasm
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.coverage_database import read_coverage
 from flashwasm.qe.coverage.source_digests import read_digests
+from git_repository import commit_all
 from small_project import change_project, record_coverage, run_pytest, write_project
 
 pytest.importorskip("coverage")
@@ -212,6 +215,28 @@ def test_an_installed_copy_of_the_project_is_measured_and_other_packages_are_not
     assert not [file for file in files if file.endswith("other.py") or "numpy" in file]
 
 
+def test_a_folder_of_tests_alone_measures_what_is_installed_as_editable(tmp_path):
+    tests, elsewhere, other = (tmp_path / name for name in ("tests", "elsewhere", "other"))
+    for folder in (tests, elsewhere, other):
+        folder.mkdir()
+    (elsewhere / "shop.py").write_text("def one():\n    return 1\n")
+    (other / "more.py").write_text("def one():\n    return 1\n")
+    paths = f"import sys\nsys.path += [{str(elsewhere)!r}, {str(other)!r}]\n"
+    test = "import shop, more\ndef test_x(): assert shop.one() == more.one()\n"
+    write(tests, {"conftest.py": paths, "test_x.py": test})
+    # What an installer writes about an editable project, and about one that it copied.
+    for name, folder, info in (("shop", elsewhere, {"editable": True}), ("more", other, {})):
+        written = tests / f"{name}-1.0.dist-info"
+        written.mkdir()
+        (written / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        origin = json.dumps({"url": folder.as_uri(), "dir_info": info})
+        (written / "direct_url.json").write_text(origin)
+    done = run_pytest(tests, "--fw-record=x.db")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name for _, name in lines_by_context(tests / "x.db")} >= {"shop.py", "test_x.py"}
+    assert "more.py" not in {name for _, name in lines_by_context(tests / "x.db")}
+
+
 def test_a_recording_that_is_older_than_a_source_is_said(project):
     record_coverage(project)
     edits = {"shop/orders.py": ("result = 0", "result = 0 + 0")}
@@ -219,10 +244,28 @@ def test_a_recording_that_is_older_than_a_source_is_said(project):
     options = ["--fw-diff=x.diff", "--fw-select=safe", "--fw-coverage=.coverage", "tests"]
     done = run_pytest(project, *options)
     assert "1 passed, 10 deselected" in done.stdout
-    assert "is older than" not in done.stdout
+    assert "was recorded with another" not in done.stdout
     change_project(project, {"shop/limits.py": ("LIMIT = 999", "\nLIMIT = 999")})
     done = run_pytest(project, *options)
-    assert "\n.coverage is older than shop/limits.py, so tests may be left out\n" in done.stdout
+    assert (
+        "\n.coverage was recorded with another shop/limits.py, so tests may be left out\n"
+        in done.stdout
+    )
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-p", "xdist", "-n", "2"], marks=pytest.mark.slow)]
+)
+def test_files_of_the_recording_are_no_part_of_the_change(project, workers):
+    commit_all(project)
+    change_project(project, {"shop/orders.py": ("result = 0", "result = 0 + 0")})
+    options = ["--fw-record=x.db", "--fw-diff=HEAD", "--fw-select=safe", "tests", *workers]
+    for _ in range(2):
+        done = run_pytest(project, *options)
+        assert "9 of 11 tests were left out" in done.stdout
+        assert "recorded the lines that each of 2 tests runs: x.db" in done.stdout
+        assert_nothing_else_was_written(project)
 
 
 # Wrong usage.

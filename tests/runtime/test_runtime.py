@@ -406,7 +406,7 @@ def test_every_operation_takes_a_timeout(runtime, name):
         ({"threads": 1.5}, TypeError, "threads"),
         ({"threads": True}, TypeError, "threads"),
         ({"variant": "avx512"}, ValueError, "variant.*avx512"),
-        ({"variant": None}, ValueError, "variant"),
+        ({"variant": None}, TypeError, "variant"),
         ({"max_memory": 0}, ValueError, "max_memory"),
         ({"max_memory": "1G"}, TypeError, "max_memory"),
         ({"max_memory": 1000}, fw.OutOfMemoryError, "allowed"),

@@ -311,3 +311,9 @@ def test_a_path_that_is_replaced_while_it_is_read(make, tmp_path, monkeypatch):
     monkeypatch.setattr(shard_files.ShardFile, "shard_paths", paths_after_a_save)
     with fw.ShardedIndex.load(path, threads=1) as found:
         assert len(found) == 40
+
+
+def test_a_runtime_is_refused_because_each_shard_has_its_own(one_thread):
+    """It was dropped without a word, and its memory limit with it."""
+    with pytest.raises(fw.DTypeError, match=r"^runtime: expected none, since each shard has"):
+        fw.ShardedIndex("flat", 4, runtime=one_thread)

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from flashwasm.adapt.argument_checks import (
-    SMALLEST,
-    at_most,
-    bounded,
-    checked_seed,
-    float32_rows,
-)
+from flashwasm.adapt.argument_checks import SMALLEST, bounded, checked_seed, float32_rows
 from flashwasm.adapt.block import Block, padded
 from flashwasm.adapt.samples import Samples
 from flashwasm.adapt.weights import Factors, Weights
@@ -26,7 +20,7 @@ from flashwasm.kernel_table import (
     LORA_MAX_RANK,
     LORA_UPDATE,
 )
-from flashwasm.peer_names import ADAPTER, knows_peers
+from flashwasm.keyword_hints import ADAPTER, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
@@ -34,6 +28,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
+from flashwasm.summaries import summary
 from flashwasm.validation import checked_out, choice, floats, positive_int
 
 if TYPE_CHECKING:
@@ -83,9 +78,9 @@ class Adapter(NotCopied):
         runtime: Runtime | None = None,
     ) -> None:
         self.runtime = checked_runtime(runtime)
-        self.in_dim = at_most(in_dim, "in_dim", LORA_MAX_DIM)
-        self.out_dim = at_most(out_dim, "out_dim", LORA_MAX_DIM)
-        self.rank = at_most(rank, "rank", LORA_MAX_RANK)
+        self.in_dim = positive_int(in_dim, "in_dim", LORA_MAX_DIM)
+        self.out_dim = positive_int(out_dim, "out_dim", LORA_MAX_DIM)
+        self.rank = positive_int(rank, "rank", LORA_MAX_RANK)
         self.alpha = float(rank) if alpha is None else bounded(alpha, "alpha", SMALLEST)
         self._learning_rate = bounded(learning_rate, "learning_rate", SMALLEST)
         self.optimizer: Literal["adam", "sgd"] = choice(optimizer, "optimizer", ("adam", "sgd"))
@@ -228,8 +223,8 @@ class Adapter(NotCopied):
         return self._weights.nbytes + self._samples.nbytes
 
     def __repr__(self) -> str:
-        sizes = f"{self.in_dim} to {self.out_dim}, rank {self.rank}"
-        return f"<{type(self).__name__} {sizes}, {self.updates} updates>"
+        sizes = {"in_dim": self.in_dim, "out_dim": self.out_dim, "rank": self.rank}
+        return summary(self, **sizes, updates=self.updates, closed=self.runtime.closed)
 
     def state(self) -> tuple[dict[str, Array], Progress]:
         """Return all that the next step depends on: arrays by name, without copies, and numbers."""

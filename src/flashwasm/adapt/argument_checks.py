@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.validation import finite_float, floats, positive_int
+from flashwasm.validation import finite_float, floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -45,15 +45,6 @@ def narrowed(array: Array) -> Array:
     """Return an array of floats as float32; numbers that are too large become infinite."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return array.astype(_FLOAT32, copy=False)
-
-
-def at_most(value: int, name: str, most: int) -> int:
-    """Return a number from 1 to ``most``, or raise."""
-    checked = positive_int(value, name)
-    if checked > most:
-        message = f"{name}: expected at most {most}, got {value}"
-        raise ShapeError(message)
-    return checked
 
 
 def checked_seed(seed: int) -> int:

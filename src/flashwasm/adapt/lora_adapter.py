@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from flashwasm.adapt.adapter import Adapter
 from flashwasm.adapt.adapter_file import read_adapter, write_adapter
 from flashwasm.adapt.argument_checks import LARGEST, SMALLEST, bounded, float32_rows
 from flashwasm.adapt.samples import SampleHeader
-from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import (
     LORA_CONTRASTIVE,
     LORA_FEEDBACK,
@@ -19,7 +17,7 @@ from flashwasm.kernel_table import (
     LORA_REGRESSION,
     METRICS,
 )
-from flashwasm.validation import choice
+from flashwasm.validation import choice, flag
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -170,7 +168,8 @@ class LoRAAdapter(Adapter):
         2018.
         """
         with self._entered():
-            columns = self.in_dim if adapt_candidates else self.out_dim
+            adapted = flag(adapt_candidates, "adapt_candidates")
+            columns = self.in_dim if adapted else self.out_dim
             near = float32_rows(positive, "positive", columns, 1)
             others = float32_rows(negatives, "negatives", columns, 2)
             count = 1 + len(others)
@@ -181,7 +180,7 @@ class LoRAAdapter(Adapter):
             header = SampleHeader(
                 LORA_CONTRASTIVE,
                 candidates=count,
-                adapted=bool(adapt_candidates),
+                adapted=adapted,
                 metric=METRICS[choice(metric, "metric", _METRICS)],
                 temperature=bounded(temperature, "temperature", SMALLEST),
                 reward=_checked_reward(reward),
@@ -235,18 +234,17 @@ class LoRAAdapter(Adapter):
         ------
         ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
-        if not isinstance(accepted, (bool, np.bool_)):
-            message = f"accepted: expected True or False, got {accepted!r}"
-            raise DTypeError(message)
+        judgement = flag(accepted, "accepted")
         with self._entered():
-            columns = self.in_dim if adapt_candidates else self.out_dim
+            adapted = flag(adapt_candidates, "adapt_candidates")
+            columns = self.in_dim if adapted else self.out_dim
             judged = float32_rows(candidate, "candidate", columns, 1)
             self._stage(x, judged)
             header = SampleHeader(
                 LORA_FEEDBACK,
-                adapted=bool(adapt_candidates),
+                adapted=adapted,
                 metric=METRICS[choice(metric, "metric", _METRICS)],
-                accepted=bool(accepted),
+                accepted=judgement,
                 temperature=bounded(temperature, "temperature", SMALLEST),
                 threshold=bounded(threshold, "threshold", -LARGEST),
                 reward=_checked_reward(reward),

@@ -15,6 +15,7 @@ from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
+from flashwasm.summaries import summary
 from flashwasm.validation import floats
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Whitening:
         return matmul(centred, self.matrix, out=out, runtime=rt, timeout=until)
 
     def __repr__(self) -> str:
-        return f"<Whitening of {self.dim}, shrinkage {self.shrinkage}, power {self.power}>"
+        return summary(self, dim=self.dim, shrinkage=self.shrinkage, power=self.power)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to a file.

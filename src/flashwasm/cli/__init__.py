@@ -7,11 +7,14 @@ import sys
 import warnings
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from flashwasm import __version__
+from flashwasm.cli.exit_status import without_broken_pipes
+from flashwasm.cli.settings import command_defaults, nearest_settings, read_settings
 from flashwasm.errors import FlashWasmError, ShapeError
 
 if TYPE_CHECKING:
@@ -60,6 +63,11 @@ class BadInput(click.ClickException):
 class ErrorsInOneLine(click.Group):
     """A group that shows every error of the library or the system as one line."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments; end quietly if the reader of the help leaves early."""
+        with without_broken_pipes():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; turn an error of the library or the system into one line and status 2."""
         warnings.showwarning = _show_warning
@@ -69,10 +77,8 @@ class ErrorsInOneLine(click.Group):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # The reader of the output has closed the pipe. click ends the command with status 1.
-            raise
+            with without_broken_pipes(ctx):
+                return super().invoke(ctx)
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
@@ -128,8 +134,27 @@ def _show_warning(
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="flashwasm")
-def main() -> None:
+@click.option(
+    "--config",
+    "file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read the defaults of options from [tool.flashwasm] of this TOML file.  "
+    "[default: pyproject.toml here or in the nearest folder above]",
+)
+@click.option("--no-config", is_flag=True, help="Read no file of settings.")
+@click.pass_context
+def main(ctx: click.Context, file: Path | None, *, no_config: bool) -> None:
     """Exact attention and vector kernels in WebAssembly SIMD.
 
-    Exit status: 0 done, 1 nothing found, 2 bad usage or bad input.
+    Exit status: 0 done, 1 nothing found, 2 bad usage or bad input. Commands that look for faults
+    (duplicates, coverage gap, defects match and cluster): 0 nothing found, 1 findings.
     """
+    if file is not None and no_config:
+        raise click.UsageError("--config and --no-config exclude each other")
+    found = None if no_config else (file or nearest_settings())
+    settings = None if found is None else read_settings(found)
+    if file is not None and settings is None:
+        raise ShapeError(f"--config: {file} has no table [tool.flashwasm]")
+    if found is not None and settings is not None:
+        ctx.default_map = command_defaults(settings, found, main, COMMANDS, ctx.invoked_subcommand)

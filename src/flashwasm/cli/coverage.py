@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from flashwasm.cli.exit_status import FailOn, findings_options
+from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.input import read_text
 from flashwasm.cli.line_ranges import format_lines, parse_place
 from flashwasm.cli.options import (
     count_option,
     coverage_option,
     explain_option,
+    format_options,
     html_option,
     json_option,
 )
@@ -27,8 +31,9 @@ from flashwasm.cli.output import (
 )
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.coverage.gaps import find_gaps, measured_file
+from flashwasm.qe.coverage.gaps import Gap, find_gaps, measured_file
 from flashwasm.qe.reports.html_pages import gaps_page, write_page
+from flashwasm.qe.reports.sarif import gaps_sarif
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +63,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     the lines that a test runs itself are listed apart from those that its fixtures run.
     """
     file, lines = parse_place(place)
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     tests = index.who(file, lines)
     parts = _parts(index, file, tests) if explain else {}
     if as_json:
@@ -84,7 +89,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
 @json_option
 def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: bool) -> None:
     """Name the tests that run most of the same lines as a test; --explain lists these lines."""
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     matches = index.nearest(nodeid, count)
     if as_json:
         found = [
@@ -115,7 +120,7 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
     Such tests may check different things. `flashwasm duplicates --coverage` compares their texts,
     too.
     """
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     groups = index.identical()
     if as_json:
         lines = {"lines": [index.shared_lines(group[0]) for group in groups]} if explain else {}
@@ -149,22 +154,27 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
 @_database_option
 @html_option
 @explain_option
-@json_option
+@format_options("text", "json", "github", "sarif")
+@findings_options("untested", "partial")
 def gap(
     diff: str | None,
     root: Path,
     count: int,
     database: Path,
     html: Path | None,
+    fail_on: FailOn,
+    form: str,
     *,
     explain: bool,
-    as_json: bool,
 ) -> None:
     """Show lines of functions that no test runs, the riskiest first.
 
     The risk is a product of three numbers: the share of the function's statements that no test
     runs, the logarithm of their number, and one more than the number of branches among them. Each
     gap names the test to extend; --explain lists the lines of the function that this test runs.
+
+    Exit status: 0 no gap, 1 gaps, 2 bad usage or bad input. The kinds of --fail-on: of an untested
+    function no statement is run, of a partial one some are.
     """
     only: dict[str, set[int]] | None = None
     if diff is not None:
@@ -172,26 +182,55 @@ def gap(
         # A log of several commits may have several diffs of one file.
         for change in read_diff(read_text(diff)):
             only.setdefault(change.path, set()).update(change.new_lines)
-    index = CoverageIndex.load(database)
+    index = CoverageIndex.load(database, progress=True)
     root = root.resolve()
     _note_unmeasured(index, only or {}, root)
     gaps, absent = find_gaps(index, root, only=only)
+    status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
         note(f"{len(absent)} files of the database cannot be read below {root}, as {absent[0]}")
     if html is not None:
         write_page(html, gaps_page(gaps[:count]))
-    if as_json:
-        echo_json({"gaps": [asdict(one) for one in gaps[:count]], "unread": absent})
+    if form == "json":
+        echo_json({"gaps": [_gap_json(one) for one in gaps[:count]], "unread": absent})
+    elif form == "sarif":
+        echo_json(gaps_sarif(gaps[:count], root, repository_root(root)))
     else:
         for one in gaps[:count]:
-            parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
-            lines = ",".join(map(str, one.lines))
-            click.echo(f"{one.risk:.2f}  {one.path}:{lines} in {one.function}\n    {parts}")
-            click.echo(f"    extend: {one.nearest_test or 'no test is near'}")
-            if explain and one.nearest_lines:
-                click.echo(f"    it runs: {format_lines(one.nearest_lines)}")
+            if form == "github":
+                click.echo(_annotation(one, root).command(repository_root(root)))
+            else:
+                _print_gap(one, explain=explain)
     if not gaps:
-        nothing_found("no gap")
+        note("no gap")
+    sys.exit(status)
+
+
+def _print_gap(one: Gap, *, explain: bool) -> None:
+    """Print a gap: its risk with its parts, its lines, and the test to extend."""
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
+    lines = ",".join(map(str, one.lines))
+    click.echo(f"{one.risk:.2f}  {one.path}:{lines} in {one.function}\n    {parts}")
+    click.echo(f"    extend: {one.nearest_test or 'no test is near'}")
+    if explain and one.nearest_lines:
+        click.echo(f"    it runs: {format_lines(one.nearest_lines)}")
+
+
+def _gap_json(one: Gap) -> dict[str, Any]:
+    """Return a gap for JSON, without the text of its lines."""
+    return {name: value for name, value in asdict(one).items() if name != "text"}
+
+
+def _annotation(one: Gap, folder: Path) -> Annotation:
+    """Return a gap as an annotation; relative paths start at a folder."""
+    level = "warning" if one.untested else "notice"
+    title = "no test runs this function" if one.untested else "no test runs these lines"
+    return Annotation(level, folder / one.path, one.lines[0], one.last_line, title, one.summary())
+
+
+def _kind(one: Gap) -> str:
+    """Return the kind of a gap, as --fail-on names it."""
+    return "untested" if one.untested else "partial"
 
 
 def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.failure_reports import (
     beside_failures,
     failure_files_argument,
@@ -16,6 +19,9 @@ from flashwasm.cli.failure_reports import (
 from flashwasm.cli.options import FILE, explain_option, html_option, json_option
 from flashwasm.cli.output import (
     echo_json,
+    echo_named,
+    echo_wrapped,
+    note,
     note_missing,
     nothing_found,
     print_explanation,
@@ -29,9 +35,13 @@ from flashwasm.qe.reports.html_pages import clusters_page, write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 if TYPE_CHECKING:
-    from flashwasm.qe.defects.failure_files import TestFailure
+    from flashwasm.qe.defects.failure_files import FailureFile, TestFailure
 
 __all__ = ["defects"]
+
+# The kinds of findings: the statuses of a match, and the only kind of `cluster`.
+_STATUSES = get_args(Status)
+_FAILURE = "failure"
 
 _library_option = click.option(
     "--library",
@@ -55,19 +65,26 @@ def defects() -> None:
 @_library_option
 @explain_option
 @json_option
-def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: bool) -> None:
+@findings_options(*_STATUSES)
+def match(
+    files: tuple[Path, ...], library: Path, fail_on: FailOn, *, explain: bool, as_json: bool
+) -> None:
     """Say which failures are new, which are known, and which are regressions.
 
     A failure is known if the same function of the product raised it, or if its test failed with the
     same message and so did most tests that the defect has failed. It is perhaps of a defect if less
     is the same, or if several defects fit. A regression is a failure of a defect that was resolved.
     A file is JUnit XML, a log of pytest-reportlog, the output of pytest or unittest, or one
-    traceback. Exit status: 1 if all failures are new.
+    traceback.
+
+    Exit status: 0 no failure, 1 failures, 2 bad usage or bad input. The kinds of --fail-on are
+    statuses: with --fail-on new,regressed,perhaps, failures of known defects are let pass.
     """
     known = FailureLibrary(library)
     read = read_reports(files)
     failures = read.failures
     matches = known.match_all(failures)
+    code = fail_on.decide(_kinds(read, (found.status for found in matches)))
     note_missing(known.missing)
     explainer = Explainer(known.texts) if explain else None
     pairs = list(zip(failures, matches, strict=True))
@@ -90,12 +107,15 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
         print_table(("status", "test", "defect", "why"), rows, prose=("defect", "why"))
     else:
         for one, found in pairs:
-            click.echo("  ".join(_row(one, found)))
+            status, test, *about = _row(one, found)
+            echo_named(status, test, "  ".join(about))
             shared = explainer.explain(one.failure.text, found.example)
             print_explanation(found.components, shared)
-    _end(failures, files)
-    if all(found.status == "new" for found in matches):
-        nothing_found("no failure is of a defect in the library")
+    if not failures:
+        note(_nothing_in(files))
+    elif all(found.status == "new" for found in matches):
+        note("no failure is of a defect in the library")
+    sys.exit(code)
 
 
 @defects.command()
@@ -103,10 +123,17 @@ def match(files: tuple[Path, ...], library: Path, *, explain: bool, as_json: boo
 @html_option
 @explain_option
 @json_option
-def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_json: bool) -> None:
-    """Group failures that seem to have the same cause, the largest group first."""
+@findings_options(_FAILURE)
+def cluster(
+    files: tuple[Path, ...], html: Path | None, fail_on: FailOn, *, explain: bool, as_json: bool
+) -> None:
+    """Group failures that seem to have the same cause, the largest group first.
+
+    Exit status: 0 no failure, 1 failures, 2 bad usage or bad input.
+    """
     read = read_reports(files)
     failures = read.failures
+    status = fail_on.decide(_kinds(read, [_FAILURE] * len(failures)))
     clusters = cluster_failures([one.failure for one in failures])
     if html is not None:
         write_page(html, clusters_page(clusters, failures))
@@ -131,12 +158,15 @@ def cluster(files: tuple[Path, ...], html: Path | None, *, explain: bool, as_jso
         )
     else:
         for group in clusters:
-            click.echo(f"{len(group.members)}  {group.reason}")
+            echo_wrapped(f"{len(group.members)}  {group.reason}")
             for i in group.members:
-                click.echo(f"    {failures[i].test or '-'}: {failures[i].failure.message}")
+                one = failures[i]
+                echo_named("", one.test or "-", one.failure.message, separator=": ", indent="    ")
             if explainer is not None and len(group.members) > 1:
                 print_explanation({}, _shared(group, failures, explainer))
-    _end(failures, files)
+    if not failures:
+        note(_nothing_in(files))
+    sys.exit(status)
 
 
 @defects.command()
@@ -160,7 +190,8 @@ def learn(
     """Add failures to a defect of the library; make the library if it does not exist."""
     read = read_reports(files)
     failures = read.failures
-    _end(failures, files)
+    if not failures:
+        nothing_found(_nothing_in(files))
     known = FailureLibrary(library, create=True)
     added = known.learn(name, failures, resolved=resolved, note=remark)
     if as_json:
@@ -194,7 +225,13 @@ def _shared(
     return explainer.explain(first, last)
 
 
-def _end(failures: list[TestFailure], files: tuple[Path, ...]) -> None:
-    """End the command if the files hold no failure."""
-    if not failures:
-        nothing_found(f"no failure in {', '.join(map(str, files))}")
+def _kinds(read: FailureFile, statuses: Iterable[str]) -> list[str]:
+    """Return the kinds of all findings; failures that could not be read count as all kinds."""
+    found = list(statuses)
+    unread = read.counted is not None and read.counted > len(read.failures)
+    return [*found, *_STATUSES, _FAILURE] if unread else found
+
+
+def _nothing_in(files: tuple[Path, ...]) -> str:
+    """Return the line that says that no file holds a failure."""
+    return f"no failure in {', '.join(map(str, files))}"

@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flashwasm.cli.embedding_options import cache_option
+from flashwasm.cli.exit_status import FailOn, findings_options
+from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.options import (
     EXISTING_PATH,
     FILE,
     coverage_option,
     explain_option,
+    format_options,
     html_option,
     index_option,
-    json_option,
 )
 from flashwasm.cli.output import (
     echo_json,
+    echo_wrapped,
+    note,
     note_skipped,
-    nothing_found,
     print_explanation,
     shared_json,
     skipped_json,
 )
-from flashwasm.cli.path_or_index import changed_json, path_or_index
+from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
+from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
-from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
+from flashwasm.qe.duplicates.duplicate_groups import KINDS, DuplicateGroup, find_duplicates
+from flashwasm.qe.duplicates.earlier_tests import EarlierTests
+from flashwasm.qe.duplicates.known_groups import (
+    group_fingerprints,
+    read_baseline,
+    wanted_tests,
+    write_groups,
+)
+from flashwasm.qe.duplicates.patches import patch_of
 from flashwasm.qe.reports.html_pages import duplicates_page, write_page
 from flashwasm.qe.reports.sarif import duplicates_sarif
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.suite_index_file import read_suite
 from flashwasm.qe.suites.collection import collect
 from flashwasm.storage.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.suite import Suite
 
 __all__ = ["duplicates"]
 
@@ -48,21 +64,54 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @index_option
 @coverage_option(", which the third tier needs")
 @click.option(
+    "--since",
+    metavar="REV",
+    help="Show only groups with a test that was added or edited since this revision of git.",
+)
+@click.option(
+    "--baseline",
+    metavar="F",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Leave out the groups that this file of --write-baseline holds.",
+)
+@click.option(
+    "--write-baseline", metavar="F", type=FILE, help="Write all groups to this file, and end."
+)
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out files, or folders, whose path or name fits this pattern. May be repeated.",
+)
+@click.option(
     "--sarif", metavar="F", type=FILE, help="Also write the findings to this SARIF 2.1.0 file."
+)
+@click.option(
+    "--patch",
+    is_flag=True,
+    help="Print a diff for `git apply` that puts parametrised tests in the place of those that "
+    "differ in literals only.",
 )
 @explain_option
 @html_option
-@json_option
+@format_options("text", "json", "github", "sarif")
 @cache_option
+@findings_options(*KINDS)
 def duplicates(
     path: Path | None,
     index_file: Path | None,
     database: Path | None,
+    since: str | None,
+    baseline: Path | None,
+    write_baseline: Path | None,
+    exclude: tuple[str, ...],
     sarif: Path | None,
     html: Path | None,
+    form: str,
+    fail_on: FailOn,
     *,
+    patch: bool,
     explain: bool,
-    as_json: bool,
     no_cache: bool,
 ) -> None:
     """Find tests that do the same.
@@ -72,42 +121,101 @@ def duplicates(
     parametrised test that could replace them is shown. Tests of the third, which needs --coverage,
     run the same lines and have similar text. Names are compared by what they refer to, so tests of
     different classes that use attributes of self do not count as the same.
+
+    A comment "# flashwasm: ignore[duplicate]" on or above the line of its def leaves out a test.
+
+    Exit status: 0 nothing found, 1 duplicates, 2 bad usage or bad input. The kinds of --fail-on are
+    the three tiers.
     """
     source = path_or_index(path, index_file)
-    if source.is_index:
-        suite = read_suite(source.path)[0]
-    else:
-        with progress_report("reading the suite") as advance:
-            suite = collect(source.path, cache=not no_cache, progress=advance)
+    known = frozenset() if baseline is None else read_baseline(baseline)
+    suite = _read(source, cache=not no_cache)
+    earlier = None if since is None else EarlierTests(since, suite.root)
     changed = changed_json(suite, source)
-    coverage = None if database is None else CoverageIndex.load(database)
+    coverage = None if database is None else CoverageIndex.load(database, progress=True)
+    tests = wanted_tests(suite.tests, exclude)
     with progress_report("comparing texts") as advance:
-        groups = find_duplicates(suite.tests, coverage=coverage, progress=advance)
+        groups = find_duplicates(tests, coverage=coverage, progress=advance)
+    if write_baseline is not None:
+        write_groups(write_baseline, groups)
+        note(f"{len(groups)} groups are in {write_baseline}")
+        return
+    marked = zip(groups, group_fingerprints(groups), strict=True)
+    shown = [one for one in marked if one[1] not in known and _is_new(one[0], earlier)]
+    status = fail_on.decide(group.kind for group, _ in shown)
     explainer = Explainer(test.source for test in suite.tests) if explain else None
+    root = repository_root(suite.root)
     if sarif is not None:
-        log = json.dumps(duplicates_sarif(groups, suite.root), indent=2)
+        log = json.dumps(duplicates_sarif(shown, root), indent=2)
         write_atomically(sarif, [log.encode()])
     if html is not None:
-        write_page(html, duplicates_page(groups, source.path))
-    if as_json:
+        write_page(html, duplicates_page([group for group, _ in shown], source.path))
+    if patch:
+        click.echo(patch_of((edit for group, _ in shown for edit in group.edits), root), nl=False)
+    elif form == "json":
         document = {
             "tests": len(suite.tests),
-            "groups": [_json(group, explainer) for group in groups],
+            "groups": [_json(group, mark, explainer) for group, mark in shown],
+            "left_out": len(groups) - len(shown),
             **changed,
             "skipped": skipped_json(suite.skipped),
         }
         echo_json(document)
     else:
         note_skipped(suite.skipped)
-        for group in groups:
-            _print(group, explainer)
-    if not groups:
-        nothing_found(f"no {'duplicates' if suite.tests else 'tests'} in {source.path}")
+        if form == "sarif":
+            echo_json(duplicates_sarif(shown, root))
+        for group, _ in shown:
+            if form == "github":
+                click.echo(_annotation(group).command(root))
+            elif form == "text":
+                _print(group, explainer)
+    _note_left_out(len(shown), len(groups), source.path)
+    sys.exit(status)
+
+
+def _read(source: Source, *, cache: bool) -> Suite:
+    """Return the suite of a folder or of an index file."""
+    if source.is_index:
+        suite = read_suite(source.path)[0]
+    else:
+        with progress_report("reading the suite") as advance:
+            suite = collect(source.path, cache=cache, progress=advance)
+    if not suite.tests:
+        # A wrong path must not look like a suite without duplicates.
+        note_skipped(suite.skipped)
+        raise ShapeError(f"no tests in {source.path}")
+    return suite
+
+
+def _is_new(group: DuplicateGroup, earlier: EarlierTests | None) -> bool:
+    """Return True if a test of a group is not among the earlier tests, if these are asked for."""
+    return earlier is None or any(map(earlier.is_new, group.tests))
+
+
+def _note_left_out(shown: int, found: int, path: Path) -> None:
+    """Say on stderr that nothing was found, or how many groups are known or old."""
+    if found > shown:
+        note(f"{found - shown} known or older groups are left out")
+    elif not shown:
+        note(f"no duplicates in {path}")
+
+
+def _annotation(group: DuplicateGroup) -> Annotation:
+    """Return a group as an annotation at its last test, which repeats the others."""
+    *others, last = group.tests
+    level = "notice" if group.kind == "coverage" else "warning"
+    message = f"{last.nodeid} and {', '.join(t.nodeid for t in others)}: {group.reason}"
+    if group.suggestion:
+        message += f"\nThey could be one test:\n{group.suggestion}"
+    return Annotation(
+        level, last.path, last.first_line, last.last_line, _TIERS[group.tier], message
+    )
 
 
 def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
     """Print a group: why its tests are the same, their names, and the test to replace them."""
-    click.echo(f"{_TIERS[group.tier]}: {group.reason}")
+    echo_wrapped(f"{_TIERS[group.tier]}: {group.reason}")
     for test in group.tests:
         click.echo(f"    {test.nodeid}")
     if explainer is not None:
@@ -116,17 +224,23 @@ def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
         click.echo(f"  could be:\n{indent(group.suggestion, '    ')}")
 
 
-def _json(group: DuplicateGroup, explainer: Explainer | None) -> dict[str, Any]:
+def _json(group: DuplicateGroup, mark: str, explainer: Explainer | None) -> dict[str, Any]:
     """Return a group for JSON; with an explainer, also the lines and names that its tests share."""
     return {
         "tier": group.tier,
         "kind": _TIERS[group.tier],
         "reason": group.reason,
         "tests": [
-            {"nodeid": test.nodeid, "path": str(test.path), "line": test.line}
+            {
+                "nodeid": test.nodeid,
+                "also": list(test.also),
+                "path": str(test.path),
+                "line": test.line,
+            }
             for test in group.tests
         ],
         "suggestion": group.suggestion,
+        "fingerprint": mark,
         **({} if explainer is None else shared_json(_shared(group, explainer))),
     }
 

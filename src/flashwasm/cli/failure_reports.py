@@ -10,9 +10,13 @@ import click
 
 from flashwasm.cli.input import read_stdin
 from flashwasm.cli.output import note
+from flashwasm.errors import ShapeError
 from flashwasm.qe.defects.failure_files import FailureFile, read_failure_file
 
 __all__ = ["beside_failures", "failure_files_argument", "read_reports"]
+
+# A file of this many bytes or more is not read to see if it is blank.
+_BLANK_AT_MOST = 1 << 16
 
 failure_files_argument = click.argument(
     "files",
@@ -54,9 +58,16 @@ def beside_failures(read: FailureFile) -> dict[str, Any]:
 def _read_one(file: Path) -> FailureFile:
     """Read the failures of a file, or of stdin for "-"."""
     if str(file) != "-":
-        return read_failure_file(file)
+        return _not_empty(file, read_failure_file(file))
     with tempfile.TemporaryDirectory() as folder:
         # A report is read more than once from its start, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
-        return read_failure_file(kept)
+        return _not_empty(kept, read_failure_file(kept))
+
+
+def _not_empty(file: Path, read: FailureFile) -> FailureFile:
+    """Return what was read; refuse a blank file, which does not say that all tests passed."""
+    if file.stat().st_size < _BLANK_AT_MOST and not file.read_bytes().strip():
+        raise ShapeError(f"{file.name} is empty; expected a report or a traceback")
+    return read

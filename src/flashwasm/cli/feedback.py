@@ -58,7 +58,7 @@ def feedback(
     If `flashwasm similar --explore` showed B, the log has its rank and propensity already.
     """
     suite = collect(path)
-    names = NodeIdLookup(suite.tests)
+    names = NodeIdLookup(suite.tests, suite.root)
     found = [names.find(name) for name in (query, test)]
     for name, position in zip((query, test), found, strict=True):
         if position is None:

@@ -22,6 +22,7 @@ from flashwasm.cli.output import (
     note_skipped,
     nothing_found,
     print_table,
+    progress_bar,
 )
 from flashwasm.cli.path_or_index import note_changes
 from flashwasm.errors import CorruptFileError, ShapeError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["index"]
 
+# Vectors that are added before progress is reported. The index is the same for any number.
+_ROWS_AT_ONCE = 1024
 _file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
 
 
@@ -63,7 +66,7 @@ def suite(
     path: Path, output: Path, database: Path | None, embedding: Embedding, *, as_json: bool
 ) -> None:
     """Read and embed the tests below PATH, for `similar` and `duplicates`."""
-    coverage = None if database is None else CoverageIndex.load(database)
+    coverage = None if database is None else CoverageIndex.load(database, progress=True)
     made = SuiteIndex.build(path, coverage=coverage, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
@@ -93,7 +96,7 @@ def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) 
 @json_option
 def coverage(path: Path, output: Path, *, as_json: bool) -> None:
     """Copy a coverage.py database to a file with checksums, for the option --coverage."""
-    made = CoverageIndex.load(path)
+    made = CoverageIndex.load(path, progress=True)
     made.save(output)
     _report(output, "tests", len(made.tests), as_json=as_json)
 
@@ -148,7 +151,11 @@ def vectors(
     _refuse_empty(len(rows), f"no vectors in {path}")
     kind = HNSWIndex if graph else FlatIndex
     made = kind(rows.shape[1], metric=metric, runtime=runtime_for(threads))
-    made.add(rows)
+    with progress_bar("indexing", total=len(rows)) as advance:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            made.add(part)
+            advance(len(part))
     made.save(output)
     _report(output, "vectors", len(rows), as_json=as_json)
 

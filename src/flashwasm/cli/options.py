@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from flashwasm.optional_packages import optional_module
 
@@ -16,6 +18,7 @@ __all__ = [
     "count_option",
     "coverage_option",
     "explain_option",
+    "format_options",
     "html_option",
     "index_option",
     "json_option",
@@ -36,7 +39,42 @@ def _require_jinja2(_context: click.Context, _option: click.Parameter, path: Pat
     return path
 
 
+_JSON = "json"
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def format_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds ``--format`` and ``--json``, passed on as ``form``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        """Add the two options to a command."""
+
+        @click.option(
+            "--format",
+            "form",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="Format of what is printed.",
+        )
+        @json_option
+        @wraps(command)
+        def gathered(*, form: str, as_json: bool, **given: Any) -> None:
+            """Call the command with the format that both options name."""
+            source = click.get_current_context().get_parameter_source
+            if as_json and form != _JSON and source("form") is ParameterSource.COMMANDLINE:
+                # The option on the command line wins over the one in the settings.
+                if source("as_json") is ParameterSource.COMMANDLINE:
+                    raise click.UsageError(f"--json and --format {form} exclude each other")
+                as_json = False
+            command(**given, form=_JSON if as_json else form)
+
+        return gathered
+
+    return decorate
+
+
 html_option = click.option(
     "--html",
     metavar="F",
@@ -47,7 +85,7 @@ html_option = click.option(
 explain_option = click.option(
     "--explain",
     is_flag=True,
-    help="Explain each result: the score of each part, and what both sides share.",
+    help="Explain each result: the shares that add up to its score, and what both sides share.",
 )
 index_option = click.option(
     "--index",

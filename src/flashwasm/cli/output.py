@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from rich.cells import cell_len
 
 from flashwasm.progress_bar import progress_report
 from flashwasm.text_table import TextTable, wrapped
@@ -22,6 +25,7 @@ __all__ = [
     "echo_json",
     "echo_named",
     "echo_wrapped",
+    "from_here",
     "note",
     "note_missing",
     "note_skipped",
@@ -79,8 +83,24 @@ def shared_json(shared: Explanation) -> dict[str, list[str]]:
     return {"shared_identifiers": shared.identifiers, "shared_lines": shared.lines}
 
 
+def from_here(path: Path) -> str:
+    """Return a path from the working folder; the path itself if it lies on another drive."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
 def print_explanation(components: Mapping[str, float], shared: Explanation | None) -> None:
-    """Print the lines of ``--explain``: the score of each part, and what both sides have."""
+    """Print the lines of ``--explain``: the parts of a score, and what both sides have.
+
+    Parameters
+    ----------
+    components : mapping of str to float
+        Parts by name. Those of a score that is a sum are its shares, in its unit.
+    shared : Explanation or None
+        Names and lines that both sides have.
+    """
     if components:
         parts = ", ".join(f"{name} {score:.3f}" for name, score in components.items())
         echo_wrapped(f"    {parts}")
@@ -119,7 +139,9 @@ def show_table(table: TextTable) -> None:
         click.echo(line)
 
 
-def echo_named(before: str, name: str, after: str = "") -> None:
+def echo_named(
+    before: str, name: str, after: str = "", *, separator: str = "  ", indent: str = ""
+) -> None:
     """Print a node id or a path with what belongs to it.
 
     If a terminal is too narrow for one line, the name stands on a line of its own, not broken.
@@ -132,17 +154,23 @@ def echo_named(before: str, name: str, after: str = "") -> None:
         Node id or path.
     after : str, default ""
         Text after the name.
+    separator : str, default two blanks
+        What stands between the parts on one line. On a terminal, a tab is shown as two blanks.
+    indent : str, default ""
+        Blanks before the first part.
     """
-    line = "  ".join(part for part in (before, name, after) if part)
     width = terminal_width()
-    if width is None or len(line) <= width:
+    if width is not None:
+        separator = separator.replace("\t", "  ")
+    line = indent + separator.join(part for part in (before, name, after) if part)
+    if width is None or cell_len(line) <= width:
         click.echo(line)
         return
-    for part in (before, name):
-        if part:
-            click.echo(part)
+    if before:
+        echo_wrapped(indent + before)
+    click.echo(indent + name)
     if after:
-        echo_wrapped(f"    {after}")
+        echo_wrapped(f"{indent}    {after}")
 
 
 def echo_wrapped(line: str) -> None:
@@ -154,7 +182,7 @@ def echo_wrapped(line: str) -> None:
 
 @contextmanager
 def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], None]]:
-    """Draw a progress bar on stderr, if that is a terminal.
+    """Show on stderr how many of some items are done.
 
     Yields
     ------

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import click
+from click.core import ParameterSource
 
 from flashwasm.cli.output import note
 from flashwasm.qe.index_files.stored_index import is_index
@@ -30,9 +31,11 @@ class Indexed(Protocol):
 def path_or_index(path: Path | None, index_file: Path | None) -> Source:
     """Return the source that PATH or --index names.
 
-    The user must give exactly one of them. PATH may be an index file, too.
+    The user must give exactly one of them. PATH may be an index file, too. PATH on the command line
+    wins over an index file in the settings of the project.
     """
-    if index_file is not None:
+    source = click.get_current_context().get_parameter_source("index_file")
+    if index_file is not None and not (path and source is ParameterSource.DEFAULT_MAP):
         if path is not None:
             raise click.UsageError("give PATH or --index, not both")
         return Source(index_file, is_index=True)

@@ -12,6 +12,7 @@ from flashwasm.cli.options import count_option, explain_option, index_option, js
 from flashwasm.cli.output import (
     echo_json,
     echo_named,
+    from_here,
     note_missing,
     note_skipped,
     nothing_found,
@@ -83,7 +84,8 @@ def search(
 def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
     """Print a line for each match and, with ``--explain``, the words that it shares."""
     rows = [
-        (f"{m.score:.3f}", m.function.name, f"{m.function.path}:{m.function.line}") for m in matches
+        (f"{m.score:.3f}", m.function.name, f"{from_here(m.function.path)}:{m.function.line}")
+        for m in matches
     ]
     if not explain:
         print_table(("score", "function", "place"), rows)
@@ -91,7 +93,7 @@ def _print(matches: list[FunctionMatch], *, explain: bool) -> None:
     for (score, name, place), match in zip(rows, matches, strict=True):
         echo_named(f"{score}  {name}", place)
         shared = Explanation(identifiers=match.shared_words, lines=[])
-        print_explanation(match.components, shared)
+        print_explanation(match.shares, shared)
 
 
 def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:
@@ -102,5 +104,6 @@ def _json(match: FunctionMatch, *, explain: bool) -> dict[str, Any]:
         "line": match.function.line,
         "score": round(match.score, 6),
         "components": {name: round(score, 6) for name, score in match.components.items()},
+        "shares": {name: round(share, 6) for name, share in match.shares.items()},
     }
     return {**document, "shared_words": match.shared_words} if explain else document

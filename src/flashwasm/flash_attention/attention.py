@@ -27,7 +27,7 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import copied_to, in_halves
-from flashwasm.validation import checked_out
+from flashwasm.validation import checked_out, flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,11 +157,14 @@ def attend(
     """Compute attention of checked inputs, in halves where linear memory is too small."""
     shape = inputs.result_shape
     checked_out(out, shape)
+    flag(with_lse, "return_lse")
     target = None if out is None else out.reshape(inputs.shape)
     if out is not None and not np.may_share_memory(target, out):
         # The reshape had to copy. The result is then copied from a new array to `out`.
         target = None
-    compute = partial(_attend_whole, rt, deadline(rt, timeout), schedule, with_lse=with_lse)
+    compute = partial(
+        _attend_whole, rt, deadline(rt, timeout), schedule, with_lse=flag(with_lse, "return_lse")
+    )
     result, lse = in_halves(_Part(inputs, target), compute, _halved)
     result = result.reshape(shape)
     if out is not None:

@@ -14,9 +14,10 @@ from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
-from flashwasm.peer_names import CACHE, knows_peers
+from flashwasm.keyword_hints import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
+from flashwasm.summaries import summary
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ class KVCache(NotCopied):
     ) -> None:
         self.runtime = checked_runtime(runtime)
         self.heads = positive_int(heads, "heads")
-        self.dim = _checked_dim(dim, "dim")
-        self.dv = self.dim if dv is None else _checked_dim(dv, "dv")
+        self.dim = positive_int(dim, "dim", ATTENTION_MAX_DIM)
+        self.dv = self.dim if dv is None else positive_int(dv, "dv", ATTENTION_MAX_DIM)
         self.capacity = positive_int(capacity, "capacity")
         self.batch = positive_int(batch, "batch")
         self.dtype: CacheDType = choice(dtype, "dtype", _DTYPES)
@@ -278,8 +279,9 @@ class KVCache(NotCopied):
         return self._length
 
     def __repr__(self) -> str:
-        sizes = f"{self.heads} heads, dim {self.dim}, {self._length} of {self.capacity} keys"
-        return f"<KVCache {self.dtype}, batch {self.batch}, {sizes}>"
+        sizes = {"heads": self.heads, "dim": self.dim, "dv": self.dv, "batch": self.batch}
+        keys = f"{self._length:,} of {self.capacity:,} keys"
+        return summary(self, keys, **sizes, dtype=self.dtype, closed=self.runtime.closed)
 
     @property
     def nbytes(self) -> int:
@@ -309,12 +311,3 @@ class KVCache(NotCopied):
             raise ShapeError(message)
         check_range(array, name, self.dtype)
         return array.astype(np.float32, copy=False)
-
-
-def _checked_dim(dim: int, name: str) -> int:
-    """Return a head dimension that the kernel takes."""
-    checked = positive_int(dim, name)
-    if checked > ATTENTION_MAX_DIM:
-        message = f"{name}: expected at most {ATTENTION_MAX_DIM}, got {dim}"
-        raise ShapeError(message)
-    return checked

@@ -11,7 +11,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from flashwasm.peer_names import ATTENTION, unexpected
+from flashwasm.keyword_hints import ATTENTION, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -160,7 +160,8 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
     """Return the most keys that a query sees before and after its diagonal."""
     if window is None:
         return ATTENTION_OPEN, ATTENTION_OPEN
-    if not isinstance(window, (tuple, list, np.ndarray)) or len(window) != 2:
+    sequence = isinstance(window, (tuple, list)) or (isinstance(window, np.ndarray) and window.ndim)
+    if not sequence or len(window) != 2:
         message = f"window: expected (left, right), got {window!r}"
         raise ShapeError(message)
     sides = []

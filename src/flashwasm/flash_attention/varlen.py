@@ -15,7 +15,7 @@ from flashwasm.flash_attention.packed_sequences import PackedSequences, attend_s
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
-from flashwasm.validation import checked_out, floats, sequence_offsets
+from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -138,7 +138,10 @@ def attention_varlen(
     packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
     modifiers = checked_modifiers(packed.q.shape[1], packed.q.shape[2], given)
     checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))
-    result, lse = _attend(rt, packed, modifiers, out, timeout, with_lse=return_lse)
+    flag(return_lse, "return_lse")
+    result, lse = _attend(
+        rt, packed, modifiers, out, timeout, with_lse=flag(return_lse, "return_lse")
+    )
     return result if lse is None else (result, lse)
 
 

@@ -54,7 +54,7 @@ def vecadd(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.vecadd(np.float32([1, 2]), np.float32([10, 20])).tolist()
+    >>> fw.vecadd(np.array([1, 2], np.float32), np.array([10, 20], np.float32)).tolist()
     [11.0, 22.0]
     """
     if out is not None and timeout is None and _added_at_once(runtime, a, b, out):
@@ -116,7 +116,7 @@ def gelu(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.gelu(np.float32([-1, 0, 1])).round(4).tolist()
+    >>> fw.gelu(np.array([-1, 0, 1], np.float32)).round(4).tolist()
     [-0.15870000422000885, 0.0, 0.8413000106811523]
     """
     choice(approximate, "approximate", ("none", "tanh"))

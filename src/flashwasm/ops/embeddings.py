@@ -81,7 +81,7 @@ def embedding(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.embedding([2, -3], np.float32([[0, 1], [2, 3], [4, 5]])).tolist()
+    >>> fw.embedding([2, -3], np.array([[0, 1], [2, 3], [4, 5]], np.float32)).tolist()
     [[4.0, 5.0], [0.0, 1.0]]
     """
     if out is not None and timeout is None and _gathered_at_once(runtime, ids, table, out):
@@ -188,8 +188,8 @@ def rotary_embedding(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> x = np.float32([1, 0]).reshape(1, 1, 1, 2)
-    >>> quarter_turn = np.float32([[[0.0]]]), np.float32([[[1.0]]])
+    >>> x = np.array([1, 0], np.float32).reshape(1, 1, 1, 2)
+    >>> quarter_turn = np.array([[[0.0]]], np.float32), np.array([[[1.0]]], np.float32)
     >>> fw.rotary_embedding(x, *quarter_turn).ravel().tolist()
     [0.0, 1.0]
     """

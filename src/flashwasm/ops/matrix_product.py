@@ -69,7 +69,7 @@ def matmul(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.matmul(np.float32([[1, 2]]), np.float32([[3], [4]])).tolist()
+    >>> fw.matmul(np.array([[1, 2]], np.float32), np.array([[3], [4]], np.float32)).tolist()
     [[11.0]]
     """
     rt = checked_runtime(runtime)

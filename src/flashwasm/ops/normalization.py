@@ -9,8 +9,8 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
+from flashwasm.keyword_hints import NORM, knows_peers
 from flashwasm.ops.rowwise import run_rowwise
-from flashwasm.peer_names import NORM, knows_peers
 from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def layer_norm(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.layer_norm(np.float32([[-1, 1], [3, 5]]), eps=0.0).tolist()
+    >>> fw.layer_norm(np.array([[-1, 1], [3, 5]], np.float32), eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
     return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout)
@@ -192,7 +192,7 @@ def rms_norm(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.rms_norm(np.float32([3, -3]), eps=0.0).tolist()
+    >>> fw.rms_norm(np.array([3, -3], np.float32), eps=0.0).tolist()
     [1.0, -1.0]
     """
     return _normalize(RMS_NORM, x, (weight,), eps, axis, out, runtime, timeout)

@@ -64,7 +64,7 @@ def mean_pool(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> fw.mean_pool(np.float32([[1], [3], [5]]), [0, 2, 3]).tolist()
+    >>> fw.mean_pool(np.array([[1], [3], [5]], np.float32), [0, 2, 3]).tolist()
     [[2.0], [5.0]]
     """
     rt = checked_runtime(runtime)

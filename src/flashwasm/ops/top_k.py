@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,15 +10,18 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
-from flashwasm.peer_names import TOP_K, knows_peers
+from flashwasm.keyword_hints import TOP_K, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.runtime.tasks import wanted_calls
+from flashwasm.runtime.work_limits import MOST_ELEMENTS, MOST_PRODUCTS
 from flashwasm.validation import choice, floats, positive_int
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.kernel_table import Metric
@@ -29,6 +33,15 @@ if TYPE_CHECKING:
 # A call packs its rows of the corpus once for all of its queries. With at least this many queries,
 # the packing costs little.
 _QUERIES = 256
+# Largest heap of one call. More results are found by pieces of the corpus that are sorted whole.
+_LONGEST_HEAP = 1 << 12
+# Time that a row takes in one level of a heap, in multiply-adds.
+_HEAP_LEVEL = 100
+# The number of a row is kept in 31 bits.
+_MOST_ROWS = (1 << 31) - 1
+_SIGN = np.uint32(1 << 31)
+# Results of all pieces, for as many queries as are searched together.
+_MOST_RESULTS = 1 << 24
 
 
 @knows_peers(TOP_K)
@@ -74,8 +87,8 @@ def cosine_top_k(
     --------
     >>> import numpy as np
     >>> import flashwasm as fw
-    >>> corpus = np.float32([[0, 1], [1, 0], [1, 1]])
-    >>> fw.cosine_top_k(np.float32([[2, 0]]), corpus, 2)[1].tolist()
+    >>> corpus = np.array([[0, 1], [1, 0], [1, 1]], np.float32)
+    >>> fw.cosine_top_k(np.array([[2, 0]], np.float32), corpus, 2)[1].tolist()
     [[1, 2]]
     """
     rt = checked_runtime(runtime)
@@ -90,6 +103,9 @@ def cosine_top_k(
         raise ShapeError(message)
     if rows.shape[1] > TOP_K_MAX_DIM:
         message = f"corpus: expected at most {TOP_K_MAX_DIM} columns, got shape {rows.shape}"
+        raise ShapeError(message)
+    if rows.shape[0] > _MOST_ROWS:
+        message = f"corpus: expected at most {_MOST_ROWS} rows, got shape {rows.shape}"
         raise ShapeError(message)
     if count > rows.shape[0]:
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {k}"
@@ -132,50 +148,108 @@ def _halves(
         search._replace(corpus=x, k=min(k, len(x)), first=at)
         for x, at in ((corpus[:middle], first), (corpus[middle:], first + middle))
     ]
-    return parts, lambda found: _merged(found, k)
+    return parts, lambda found: merged(found, k)
 
 
 def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array, Array]:
     """Search pieces of the corpus on all threads, then merge the best of each piece."""
     queries, corpus, k, metric, first = search
     n, dim = queries.shape
+    scores, indices = np.empty((n, k), np.float32), np.empty((n, k), np.int64)
     launch = Launch(rt, timeout)
     with launch.lock, launch:
         q, c = launch.place(queries), launch.place(corpus)
         query_step, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
-        found, tasks = [], []
-        for start in range(0, len(corpus), step):
-            size = min(step, len(corpus) - start)
-            best = min(k, size)
-            scores_at, scores = launch.scratch((n, best))
-            indices_at, indices = launch.scratch((n, best), np.int32)
-            found.append((scores, indices))
-            for i in range(0, n, query_step):
-                to = 4 * i * best
-                addresses = (q + 4 * i * dim, c + 4 * start * dim, scores_at + to, indices_at + to)
-                count = min(query_step, n - i)
-                tasks.append([(*addresses, count, size, dim, best, start, metric)])
-        launch.run_tasks(COSINE_TOP_K, tasks)
-        # The results of a single piece are in order already. They are copied, because temporary
-        # memory is given back when the launch ends.
-        scores, indices = _merged(found, k) if len(found) > 1 else (found[0][0].copy(), found[0][1])
-        return scores, indices.astype(np.int64) + first
+        pieces = [(i, min(step, len(corpus) - i)) for i in range(0, len(corpus), step)]
+        # Queries are searched in groups, whose results in all pieces take a bounded memory.
+        group = max(_MOST_RESULTS // max(sum(min(k, size) for _, size in pieces), 1), 1)
+        group = min(-(-group // query_step) * query_step, n)
+        kept = [launch.scratch((group, min(k, size))) for _, size in pieces]
+        numbers = [launch.scratch((group, min(k, size)), np.int32) for _, size in pieces]
+        for begin in range(0, n, max(group, 1)):
+            count = min(group, n - begin)
+            tasks = (
+                [
+                    (
+                        q + 4 * (begin + i) * dim,
+                        c + 4 * start * dim,
+                        scores_at + 4 * i * best.shape[1],
+                        indices_at + 4 * i * best.shape[1],
+                        min(query_step, count - i),
+                        *(size, dim, best.shape[1], start, metric),
+                    )
+                ]
+                for (start, size), (scores_at, best), (indices_at, _) in zip(
+                    pieces, kept, numbers, strict=True
+                )
+                for i in range(0, count, query_step)
+            )
+            launch.run_tasks(COSINE_TOP_K, tasks)
+            found = [(x[:count], y[:count]) for (_, x), (_, y) in zip(kept, numbers, strict=True)]
+            some = slice(begin, begin + count)
+            scores[some], indices[some] = merged(found, k, launch.check)
+    indices += first
+    return scores, indices
 
 
 def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int, int]:
     """Return the numbers of queries and of rows of one call."""
-    calls = wanted_calls(queries * rows * dim, threads)
-    query_step = max(-(-queries // calls), min(_QUERIES, queries), 1)
-    pieces = -(-calls // -(-queries // query_step)) if queries else 1
     # Each piece of the corpus finds up to k rows. A piece of fewer than 4 k rows would save little
     # over storing all scores.
-    return query_step, max(-(-rows // pieces), min(4 * k, rows), 1)
+    fewest_rows = min(4 * min(k, _LONGEST_HEAP), rows)
+    # A row that is among the best so far moves through the heap; with a large k, most rows do.
+    share = min(1.0, 8 * k / max(rows, 1))
+    pair = dim + int(_HEAP_LEVEL * math.log2(max(min(k, fewest_rows), 1)) * share)
+    calls = wanted_calls(queries * rows * pair, threads)
+    most_queries = max(MOST_PRODUCTS // max(fewest_rows * pair, 1), 1)
+    query_step = max(-(-queries // calls), min(_QUERIES, queries, most_queries), 1)
+    pieces = -(-calls // -(-queries // query_step)) if queries else 1
+    return query_step, max(-(-rows // pieces), fewest_rows, 1)
 
 
-def _merged(found: list[tuple[Array, Array]], k: int) -> tuple[Array, Array]:
-    """Return the k best results for each query out of those found in several pieces."""
-    scores = np.hstack([scores for scores, _ in found])
-    indices = np.hstack([indices for _, indices in found])
-    # NaN sorts last, which is where it ranks.
-    order = np.lexsort((indices, -scores), axis=-1)[:, :k]
-    return np.take_along_axis(scores, order, -1), np.take_along_axis(indices, order, -1)
+def merged(
+    found: list[tuple[Array, Array]], k: int, between: Callable[[], None] | None = None
+) -> tuple[Array, Array]:
+    """Return the k best results for each query out of those found in several pieces.
+
+    The results of a single piece are in order already. ``between`` is called now and then.
+    """
+    if len(found) == 1:
+        return found[0]
+    count = len(found[0][0])
+    scores, indices = np.empty((count, k), np.float32), np.empty((count, k), np.int64)
+    step = max(1, MOST_ELEMENTS // max(16 * sum(x.shape[1] for x, _ in found), 1))
+    for i in range(0, count, step):
+        if between is not None:
+            between()
+        keys = np.hstack([_keys(x[i : i + step], y[i : i + step]) for x, y in found])
+        if 2 * k < keys.shape[1]:
+            keys.partition(k, axis=1)
+            keys = keys[:, :k]
+        best = np.sort(keys, axis=1)[:, :k]
+        scores[i : i + step], indices[i : i + step] = _results(best)
+    return scores, indices
+
+
+def _keys(scores: Array, numbers: Array) -> Array:
+    """Return results as integers, which are smaller for better results.
+
+    The upper 32 bits are the score. The lower ones are the row's number and the sign of a zero,
+    since zeros of both signs are equal.
+    """
+    bits = (scores + np.float32(0)).view(np.uint32)
+    ascending = np.where(bits >> 31, ~bits, bits | _SIGN)
+    places = np.where(np.isnan(scores), np.uint32(2**32 - 1), ~ascending).astype(np.uint64)
+    negative_zero = (scores == 0) & np.signbit(scores)
+    keys: Array = places << 32 | numbers.astype(np.uint64) << 1 | negative_zero
+    return keys
+
+
+def _results(keys: Array) -> tuple[Array, Array]:
+    """Return the scores and the numbers of rows that `_keys` made integers of."""
+    ascending = ~(keys >> 32).astype(np.uint32)
+    bits = np.where(ascending >> 31, ascending ^ _SIGN, ~ascending)
+    scores = bits.view(np.float32)
+    scores[keys >> 32 == 2**32 - 1] = np.nan
+    scores[(scores == 0) & (keys & 1 == 1)] = -0.0
+    return scores, (keys >> 1 & (2**31 - 1)).astype(np.int64)

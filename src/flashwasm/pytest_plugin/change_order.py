@@ -88,7 +88,7 @@ class ChangeOrder:
         database = self._coverage and self._config.invocation_params.dir / self._coverage
         coverage = CoverageIndex.load(database) if database else None
         if database and coverage is not None:
-            self._note_age(database, coverage, changes)
+            self._note_differing(database, coverage, changes)
         folder = Path(os.path.commonpath([str(item.path.parent) for item in items]))
         # The scorer by embeddings is left out, since embedding a suite may take minutes.
         index = SuiteIndex.build(folder, scorers=["characters"])
@@ -112,17 +112,17 @@ class ChangeOrder:
             missed = max(len(reached) - len(kept), 0)
             self._note_left_out(left_out, len(order), missed)
 
-    def _note_age(
+    def _note_differing(
         self, database: Path, coverage: CoverageIndex, changes: list[ChangedFile]
     ) -> None:
-        """Add a line that names a source which changed between the recording and the change."""
-        from flashwasm.qe.changes.coverage_age import sources_changed_since
+        """Add a line that names a source that was another one when it was recorded."""
+        from flashwasm.qe.changes.recorded_sources import differing_sources
 
         root = self._config.rootpath
         before = self._change.before
-        for name in sources_changed_since(database, coverage.files, root, changes, before)[:1]:
+        for name in differing_sources(database, coverage.files, root, changes, before)[:1]:
             self._summary.lines.append(
-                f"{self._coverage} is older than {name}, so tests may be left out"
+                f"{self._coverage} was recorded with another {name}, so tests may be left out"
             )
 
     def _note_left_out(self, left_out: list[pytest.Item], total: int, missed: int) -> None:

@@ -20,7 +20,7 @@ from flashwasm.pytest_plugin.measured_sources import measured_sources
 from flashwasm.qe.coverage.source_digests import digest_of, write_digests
 
 if TYPE_CHECKING:
-    from coverage import Coverage
+    from coverage import Coverage, CoverageData
 
     from flashwasm.pytest_plugin.summary import Summary
 
@@ -141,7 +141,7 @@ class Recording:
         with self._collected_warnings():
             self._coverage.stop()
             self._coverage.save()
-            self._coverage.get_data().close()
+            _close(self._coverage.get_data())
         lines = self._summary.lines
         lines += [f"coverage.py: {text}" for text in self._warnings]
         output = getattr(self._config, "workeroutput", None)
@@ -172,9 +172,9 @@ class Recording:
                 data = CoverageData(str(part))
                 data.read()
                 whole.update(data)
-                data.close()
+                _close(data)
         contexts, files = whole.measured_contexts(), whole.measured_files()
-        whole.close()
+        _close(whole)
         return len({context.rpartition("|")[0] for context in contexts if context}), files
 
     def _digests(self, files: set[str]) -> dict[str, str]:
@@ -239,15 +239,15 @@ def _new_coverage(file: Path, rootdir: Path) -> Coverage:
     They may leave out files, or add a context to each test's. Only the kind of threads counts.
     """
     from coverage import Coverage
-    from coverage.exceptions import CoverageException
+    from coverage.exceptions import ConfigError
 
     folders, packages = measured_sources(rootdir)
     coverage = Coverage(str(file), config_file=False, source=folders, source_pkgs=packages)
     for name, value in _SETTINGS.items():
         # Earlier releases of coverage.py have neither this option nor its newest default.
-        with suppress(CoverageException):
+        with suppress(ConfigError):
             coverage.set_option(name, value)
-    with suppress(CoverageException):
+    with suppress(ConfigError):
         kinds = Coverage(data_file=None).get_option("run:concurrency")
         # Processes that multiprocessing starts would write databases of their own.
         if isinstance(kinds, list):
@@ -256,7 +256,16 @@ def _new_coverage(file: Path, rootdir: Path) -> Coverage:
     return coverage
 
 
+def _close(data: CoverageData) -> None:
+    """Close a database. Earlier releases of coverage.py can only do so by themselves."""
+    if hasattr(data, "close"):
+        data.close()
+
+
 def _scratch_folder(target: Path) -> Path:
     """Return a new folder beside the database, from which a rename replaces it at once."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    # The files in it are no part of a change that --fw-diff asks git for.
+    (folder / ".gitignore").write_text("*\n", "utf-8")
+    return folder

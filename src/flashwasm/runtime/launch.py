@@ -81,8 +81,8 @@ class Launch:
     def lock(self) -> AbstractContextManager[object]:
         """Context in which this thread alone uses the runtime.
 
-        It is a context of its own, because an exception from a signal's handler can come before the
-        first statement of any ``__exit__`` that is written in Python. The lock is written in C.
+        An exception from a signal's handler can come before the first statement of any ``__exit__``
+        that is written in Python. The lock is written in C.
         """
         lock = self.runtime.lock
         # A launch may begin within another one, on the same thread.
@@ -97,7 +97,6 @@ class Launch:
             end_launches(runtime, 0)
         self.check()
         self._depth = len(runtime.temporary)
-        # No signal's handler can raise an exception within this assignment.
         runtime.temporary += (self.blocks,)
         return self
 
@@ -285,8 +284,7 @@ class Launch:
         kernel : Kernel
             The kernel.
         tasks : iterable of iterable of sequence of float
-            The tasks, each the arguments of its calls in their order. Generators are best where
-            there may be many: memory then does not grow with their number.
+            The tasks, each the arguments of its calls in their order. They may be generators.
         """
         runtime = self.runtime
         start = perf_counter()

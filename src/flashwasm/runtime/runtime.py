@@ -14,11 +14,12 @@ from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
 from flashwasm.host.workers import Workers, available_cpus
-from flashwasm.peer_names import RUNTIME, knows_peers
+from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.stats import Stats
+from flashwasm.summaries import summary
 from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
@@ -248,8 +249,8 @@ class Runtime(NotCopied):
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed_because else f"{self.arena.reserved} bytes"
-        return f"<Runtime {self.variant}, {self.threads} threads, {state}>"
+        held = {"threads": self.threads, "bytes_in_use": self.arena.in_use}
+        return summary(self, variant=self.variant, **held, closed=self.closed)
 
     @property
     def closed(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
-from flashwasm.peer_names import ADD, knows_peers
+from flashwasm.keyword_hints import ADD, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
@@ -20,6 +20,7 @@ from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import LARGEST
 from flashwasm.storage.file_writing import write_container
+from flashwasm.summaries import summary
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
@@ -77,6 +78,18 @@ class Index(NotCopied, ABC):
     def __contains__(self, one: object) -> bool:
         """Return True if an id is in the index."""
         return one in self._names
+
+    def _summary(self, **settings: object) -> str:
+        """Return what the index is and holds, without completing a change that was interrupted."""
+        return summary(
+            self,
+            dim=self.dim,
+            metric=self.metric,
+            dtype=self.dtype,
+            **settings,
+            vectors=len(self._ids),
+            closed=self._runtime.closed,
+        )
 
     @property
     def ids(self) -> Array:

@@ -17,12 +17,12 @@ FEWEST_LINKS = 2
 
 def checked_dim(dim: int) -> int:
     """Return the length of a vector, or raise if it is out of range."""
-    return _at_most(positive_int(dim, "dim"), "dim", INDEX_MAX_DIM)
+    return positive_int(dim, "dim", INDEX_MAX_DIM)
 
 
 def checked_k(k: int) -> int:
     """Return the number of vectors to find, or raise if it is out of range."""
-    return _at_most(positive_int(k, "k"), "k", INT32_MAX)
+    return positive_int(k, "k", INT32_MAX)
 
 
 def checked_m(m: int) -> int:
@@ -30,12 +30,12 @@ def checked_m(m: int) -> int:
     if positive_int(m, "m") < FEWEST_LINKS:
         message = f"m: expected at least {FEWEST_LINKS}, got {m}"
         raise ShapeError(message)
-    return _at_most(int(m), "m", INDEX_MAX_LINKS)
+    return positive_int(m, "m", INDEX_MAX_LINKS)
 
 
 def checked_ef(ef: int, name: str) -> int:
     """Return the number of candidates that a search keeps, or raise if it is out of range."""
-    return _at_most(positive_int(ef, name), name, INDEX_MAX_EF)
+    return positive_int(ef, name, INDEX_MAX_EF)
 
 
 def checked_seed(seed: int) -> int:
@@ -44,11 +44,3 @@ def checked_seed(seed: int) -> int:
         message = f"seed: expected an integer, got {seed!r}"
         raise DTypeError(message)
     return int(seed) & (2**64 - 1)
-
-
-def _at_most(value: int, name: str, most: int) -> int:
-    """Return a number, or raise if it is greater than ``most``."""
-    if value > most:
-        message = f"{name}: expected at most {most}, got {value}"
-        raise ShapeError(message)
-    return value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flashwasm.validation import flag
+
 # With so many vectors for each candidate that a search keeps, comparing with all vectors takes as
 # long as searching the graph. docs/decisions/0008-when-a-graph-is-searched.md has measurements.
 CROSSOVER = 24
@@ -45,7 +47,7 @@ def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
         Choice of the user. None leaves it to this function.
     """
     if exact is not None:
-        return bool(exact), f"exact={exact} was asked for"
+        return flag(exact, "exact"), f"exact={exact} was asked for"
     bound = CROSSOVER * kept
     some = vectors <= bound
     compared = f"{'at most' if some else 'more than'} {bound} = {CROSSOVER} max(ef, k)"

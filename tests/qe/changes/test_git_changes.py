@@ -87,16 +87,28 @@ def test_a_revision_with_three_dots_is_where_the_branch_began(repository):
         "diff.relative=true",
         "diff.external=false",
         "diff.submodule=log",
+        "diff.upper.textconv=tr a-z A-Z <",
         "core.quotePath=false",
     ],
 )
 def test_settings_of_git_make_no_difference(repository, setting):
     name, value = setting.split("=")
     git(repository, "config", name, value)
+    (repository / ".gitattributes").write_text("*.py diff=upper\n")
+    commit_all(repository)
     (repository / "a.py").write_text("one = 1\ntwo = 3\n")
     git(repository, "add", "-A")
     found = changes(repository / "shop")
-    assert [(path, one.new_lines) for path, one in found.items()] == [("a.py", {2})]
+    [changed] = found.values()
+    assert (changed.path, changed.new_lines) == ("a.py", {2})
+    assert changed.text.splitlines() == ["two = 2", "two = 3"]
+
+
+def test_variables_of_a_hook_make_no_difference(repository, monkeypatch):
+    (repository / "a.py").write_text("one = 1\n")
+    for name, value in {"GIT_DIR": ".git", "GIT_PREFIX": "x/", "GIT_INDEX_FILE": "no"}.items():
+        monkeypatch.setenv(name, value)
+    assert set(changes(repository / "shop")) == {"a.py"}
 
 
 def test_an_empty_change(repository):
@@ -106,8 +118,9 @@ def test_an_empty_change(repository):
 def test_the_last_commit_of_a_file(repository):
     made = int(git(repository, "log", "-1", "--format=%ct"))
     of = GitRepository(repository).last_commit
-    assert of("HEAD", "shop/b.py") == of("main...", "a.py") == of("HEAD..", "a.py") == made
-    assert of("HEAD", "no.py") == 0.0
+    for revision in ("HEAD", "main...", "HEAD.."):
+        assert of(revision, repository / "shop" / "b.py") == made
+    assert of("HEAD", repository / "no.py") == of("HEAD", repository.parent / "a.py") == 0.0
 
 
 def test_the_content_of_a_file_before_a_change(repository):

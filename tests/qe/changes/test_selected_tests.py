@@ -73,62 +73,35 @@ def change(**fields):
 # Ranking.
 
 
-def test_without_coverage_the_texts_decide():
+def test_without_coverage_the_evidence_decides():
     text = "def total_price(): total_price"
     ranked = rank_tests(
         SuiteIndex.build("."), [change(path="price.py", old_path="price.py", text=text)]
     )
     assert names(ranked)[0] == "test_total_price"
-    assert {one.level for one in ranked} == {4}
+    assert {one.level for one in ranked} == {2}
     assert re.fullmatch(
-        r"the similarity of its text is [+-]\d\.\d standard deviations .*", ranked[0].reason
+        r"by evidence: (names|text) \+\d\.\d, (names|text) \+\d\.\d", ranked[0].reason
     )
-
-
-def test_files_named_after_a_changed_file_come_before_those_with_similar_text(folder):
-    for name in ("a/test_graph.py", "b/tests/test_graph.py", "b/graph_test.py", "test_other.py"):
-        (folder / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "tests" / name).write_text("def test_x(): total_price")
-    index = SuiteIndex.build(".")
-
-    def first(*paths):
-        changed = [change(path=path, old_path=path, text="total_price") for path in paths]
-        return {
-            one.test.path.relative_to(folder).as_posix(): one.reason
-            for one in rank_tests(index, changed)
-            if one.level == 3
-        }
-
-    reason = "its file is named after src/b/_graph.py"
-    b = {"tests/b/tests/test_graph.py": reason, "tests/b/graph_test.py": reason}
-    assert first("src/b/_graph.py") == b
-    assert first("src/a/graph/__init__.py").keys() == {"tests/a/test_graph.py"}
-    # A file in no folder has no folder names in common with any test file: all three are meant.
-    assert len(first("graph.py")) == 3
-    assert first("src/b/_graph.py", "other.py") == {
-        **b,
-        "tests/test_other.py": "its file is named after other.py",
-    }
-    # Files that are not Python, and test files, have no test files named after them.
-    assert first("b/graph.txt", "b/test_other.py", "b/__init__.py") == {}
 
 
 def test_tests_that_run_changed_lines_come_first():
     index = SuiteIndex.build(".")
     ranked = rank_tests(index, [change(old_lines={6})], coverage_of(COVERED))
     assert names(ranked) == ["test_total_price", "test_add_item", "test_empty_basket"]
-    assert [one.level for one in ranked] == [1, 2, 3]
-    assert ranked[2].reason == "its file is named after shop.py"
+    assert [one.level for one in ranked] == [1, 2, 2]
     assert ranked[0].reason == "it runs shop.py:6"
-    assert ranked[1].reason == "it runs other lines of shop.py"
+    assert ranked[0].components["changed lines"] == 1.0
+    assert ranked[1].reason.startswith("by evidence: changed files +4.0")
+    assert "changed files" not in ranked[2].components
     # Three tests run line 5 and one runs line 2, so line 2 counts more.
     ranked = rank_tests(index, [change(old_lines={2})], coverage_of(COVERED))
     assert names(ranked)[0] == "test_add_item"
     # Paths of the database may be shorter than those of the suite, but not longer.
     below = {"x/" + name: lines for name, lines in COVERED.items()}
-    assert rank_tests(index, [change(old_lines={6})], coverage_of(below))[0].level == 3
+    assert rank_tests(index, [change(old_lines={6})], coverage_of(below))[0].level == 2
     new = change(path="new.py", old_path="new.py", new_lines={1})
-    assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {4}
+    assert {one.level for one in rank_tests(index, [new], coverage_of(COVERED))} == {2}
 
 
 def test_deleted_and_renamed_files_count_by_their_old_name(folder):
@@ -138,16 +111,27 @@ def test_deleted_and_renamed_files_count_by_their_old_name(folder):
         # A deleted file, a file that is renamed and edited, and one that is only renamed.
         (change(old_lines={6}), 1, "it runs shop.py:6"),
         (change(path="store.py", old_lines={6}, new_lines={6}), 1, "it runs shop.py:6"),
-        (change(path="store.py"), 2, "it runs other lines of shop.py"),
+        (change(path="store.py"), 2, "by evidence: changed files +4.0"),
     ):
         first, *_ = rank_tests(index, [moved], coverage_of(COVERED))
-        assert (first.level, first.reason) == (level, reason)
+        assert first.level == level
+        assert first.reason.startswith(reason)
     # Tests that run a file with the same name in another folder are no evidence.
     (folder / "web").mkdir()
     (folder / "web" / "shop.py").write_text(SHOP)
     lines = {(0, i): np.array(numbers) for i, numbers in enumerate(COVERED.values())}
     other = CoverageIndex(CoverageData(["web/shop.py"], list(COVERED), lines))
-    assert {one.level for one in rank_tests(index, [change(old_lines={6})], other)} == {3}
+    ranked = rank_tests(index, [change(old_lines={6})], other)
+    assert {one.level for one in ranked} == {2}
+    assert not any("changed files" in one.components for one in ranked)
+
+
+def test_the_score_is_the_sum_of_the_components():
+    index = SuiteIndex.build(".")
+    for coverage in (None, coverage_of(COVERED)):
+        for one in rank_tests(index, [change(old_lines={6}, new_lines={6})], coverage):
+            assert one.score == pytest.approx(sum(one.components.values()))
+            assert {"text", "names", "file name", "imports", "co-change"} <= one.components.keys()
 
 
 def test_an_edited_test_comes_before_all_others():
@@ -306,10 +290,10 @@ def test_explanation_of_a_selected_test(folder):
     arguments = ["tests-for", ".", "--diff", "x.diff", "--budget", "1", "--explain"]
     result = invoke(*arguments, "--dry-run")
     lines = result.stdout.splitlines()
-    assert re.match(r"    characters 0\.\d{3}, structure|    characters 0\.\d{3}", lines[1])
+    assert re.match(r"    (\w[\w -]+ -?\d\.\d{3}, )+\w[\w -]+ -?\d\.\d{3}", lines[1])
     assert lines[2].startswith("    both have: ")
     (document,) = json.loads(invoke(*arguments, "--json").stdout)["tests"]
-    assert document["components"]["characters"] > 0
+    assert document["components"]["names"] > 0
     assert "total_price" in document["shared_identifiers"]
     assert "shared_lines" in document
 

@@ -78,9 +78,40 @@ def test_gaps_of_the_lines_that_a_diff_adds(database, folder):
     assert result.stderr == "changed files that the database does not have: 1, as new.py\n"
     (folder / "x.diff").write_text(text.replace("lib.py", "web/lib.py"))
     result = invoke("gap", "--diff", "x.diff")
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.endswith("no gap\n")
     assert "does not have: 2, as web/lib.py" in result.stderr
     assert database.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 1),
+        (["-k", "1"], 1),
+        (["--fail-on", "partial"], 1),
+        (["--fail-on", "untested"], 0),
+        (["--exit-zero"], 0),
+        (["--fail-on", "new"], 2),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("database")
+def test_the_exit_status_of_gap(arguments, status):
+    assert invoke("gap", *arguments).exit_code == status
+
+
+def test_a_function_is_untested_only_if_none_of_its_statements_is_run(folder):
+    (folder / "lib.py").write_text("def f(x):\n    y = x\n    return y\n\n\ndef g():\n    pass\n")
+    index_of({"t.py::a|run": {"lib.py": [1, 2]}}).save(folder / "coverage.fw")
+    gap = ["gap", "--coverage", "coverage.fw"]
+    found = json.loads(invoke(*gap, "--json").stdout)["gaps"]
+    assert {one["function"]: one["untested"] for one in found} == {"f": False, "g": True}
+    # Of the diff's lines of f none is run, but the function is tested.
+    (folder / "x.diff").write_text("--- a/lib.py\n+++ b/lib.py\n@@ -3 +3 @@\n-x\n+    return y\n")
+    diff = [*gap, "--diff", "x.diff"]
+    assert invoke(*diff, "--fail-on", "partial").exit_code == 1
+    assert invoke(*diff, "--fail-on", "untested").exit_code == 0
 
 
 def test_lines_of_fixtures_are_listed_apart(folder):

@@ -81,7 +81,9 @@ def test_unknown_names_and_counts_are_refused(call, message):
 def test_ends_of_several_names_are_refused():
     rows = {"a/t.py::x": {"a/lib.py": [1]}, "b/t.py::x": {"b/lib.py": [1]}}
     index = index_of(rows, files=("a/lib.py", "b/lib.py"))
-    with pytest.raises(fw.ShapeError, match=r"'x' may be a/t\.py::x, b/t\.py::x"):
+    with pytest.raises(
+        fw.ShapeError, match=r"'x' is the end of 2 node ids: a/t\.py::x, b/t\.py::x"
+    ):
         index.nearest("x")
     with pytest.raises(fw.ShapeError, match=r"'lib\.py' may be a/lib\.py, b/lib\.py"):
         index.who("lib.py", [1])

@@ -28,7 +28,7 @@ def invoke(*arguments):
 def test_cluster_learn_and_match(folder, reports):
     report = reports / "long.xml"
     result = invoke("cluster", report)
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert re.match(r"3  ValueError, and the innermost frame", result.stdout)
     assert json.loads(invoke("cluster", report, "--json").stdout)["failures"] == 6
 
@@ -44,7 +44,37 @@ def test_cluster_learn_and_match(folder, reports):
     assert (document["added"], document["defects"]) == (6, 2)
     document = json.loads(invoke("match", report, single, "--library", "x.db", "--json").stdout)
     assert [one["status"] for one in document["failures"]] == ["known"] * 6 + ["regressed"]
-    assert invoke("match", report, "--library", "x.db").exit_code == 0
+    match = ["match", report, "--library", "x.db"]
+    assert invoke(*match).exit_code == 1
+    assert invoke(*match, "--fail-on", "new,regressed,perhaps").exit_code == 0
+    assert invoke(*match, single, "--fail-on", "new,regressed").exit_code == 1
+    assert invoke(*match, "--exit-zero").exit_code == 0
+    assert invoke("cluster", report, "--exit-zero").exit_code == 0
+    assert invoke(*match, "--fail-on", "old").exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["cluster", "match"])
+def test_failures_that_cannot_be_read_are_findings(folder, command):
+    """pytest counts two failures, of which the text shows one: it must not end with status 0."""
+    text = f"==== FAILURES ====\n____ test_a ____\n{caught(implicitly_chained)}"
+    (folder / "out.txt").write_text(f"{text}\n==== 2 failed in 0.01s ====\n")
+    FailureLibrary("x.db", create=True)
+    library = ["--library", "x.db", "--fail-on", "regressed"] if command == "match" else []
+    result = invoke(command, "out.txt", *library)
+    assert result.exit_code == 1, result.output
+    assert "2" in result.stderr
+    assert invoke(command, "out.txt", *library, "--exit-zero").exit_code == 0
+
+
+@pytest.mark.parametrize("content", ["", " \n\n"])
+def test_an_empty_file_is_refused(folder, content):
+    """A run that printed nothing has not passed."""
+    (folder / "empty.txt").write_text(content)
+    result = invoke("cluster", "empty.txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: empty.txt is empty; expected a report or a traceback\n"
+    result = CliRunner().invoke(main, ["defects", "cluster", "-"], input=content)
+    assert (result.exit_code, "stdin is empty" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("report", ["long.xml", "long.txt"])
@@ -52,7 +82,7 @@ def test_a_report_may_be_piped_in(reports, report):
     path = reports / report
     expected = invoke("cluster", path).stdout
     result = CliRunner().invoke(main, ["defects", "cluster", "-"], input=path.read_bytes())
-    assert (result.exit_code, result.stdout) == (0, expected)
+    assert (result.exit_code, result.stdout) == (1, expected)
 
 
 def test_commands_explain(reports):
@@ -77,16 +107,16 @@ def test_commands_explain(reports):
     assert not {"example", "shared_identifiers"} & found.keys()
 
 
-def test_a_report_without_failures_exits_with_1(folder):
+def test_a_report_without_failures(folder):
     (folder / "x.xml").write_text('<testsuite><testcase name="a"/></testsuite>')
     FailureLibrary("x.db", create=True)
-    for arguments in (
-        ["cluster", "x.xml"],
-        ["match", "x.xml", "--library", "x.db"],
-        ["learn", "x.xml", "--library", "x.db", "--name", "x"],
+    for status, arguments in (
+        (0, ["cluster", "x.xml"]),
+        (0, ["match", "x.xml", "--library", "x.db"]),
+        (1, ["learn", "x.xml", "--library", "x.db", "--name", "x"]),
     ):
         result = invoke(*arguments)
-        assert (result.exit_code, result.stderr) == (1, "no failure in x.xml\n")
+        assert (result.exit_code, result.stderr) == (status, "no failure in x.xml\n")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from flashwasm.qe import collect
 from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
+from flashwasm.qe.duplicates.known_groups import group_fingerprints
 from flashwasm.qe.reports.sarif import duplicates_sarif
 
 
@@ -169,7 +170,7 @@ def test_equal_literals_share_one_parameter(folder):
     )
     (folder / "test_x.py").write_text(source)
     (group,) = find_duplicates(collect(folder).tests)
-    assert group.suggestion.splitlines()[1:] == [
+    assert group.suggestion.splitlines()[-2:] == [
         "def test_a(value):",
         "    assert f(value) == g(value, value=2)",
     ]
@@ -249,29 +250,59 @@ def test_command_prints_and_writes_the_groups(folder):
     document = json.loads(result.stdout)
     assert [group["tier"] for group in document["groups"]] == [1, 2]
     log = json.loads((folder / "out" / "x.sarif").read_text())
-    assert log == duplicates_sarif(find_duplicates(collect(folder).tests), folder)
+    found = find_duplicates(collect(folder).tests)
+    marked = list(zip(found, group_fingerprints(found), strict=True))
+    assert log == duplicates_sarif(marked, folder)
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     first = run["results"][0]
     assert (first["ruleId"], first["level"]) == ("identical-test", "warning")
     place = first["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "test_x.py", "uriBaseId": "ROOT"}
-    assert place["region"] == {"startLine": 15}
+    assert place["region"] == {"startLine": 15, "endLine": 17}
     assert len(first["relatedLocations"]) == 1
     rules = run["tool"]["driver"]["rules"]
     assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])
 
 
-@pytest.mark.parametrize(
-    ("files", "line"),
-    [({}, "no tests in ."), ({"test_x.py": "def test_a(): f()"}, "no duplicates in .")],
-)
-def test_command_says_that_there_are_no_duplicates(folder, files, line):
-    for name, content in files.items():
-        (folder / name).write_text(content)
+def test_command_says_that_there_are_no_duplicates(folder):
+    (folder / "test_x.py").write_text("def test_a(): f()")
     result = invoke(".")
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", line + "\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no duplicates in .\n")
     assert json.loads(invoke(".", "--json").stdout)["groups"] == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--exit-zero"]])
+def test_a_path_without_tests_is_bad_input(folder, arguments):
+    (folder / "test_broken.py").write_text("(")
+    result = invoke(".", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    skipped, error = result.stderr.splitlines()
+    assert "test_broken.py" in skipped
+    assert error == "Error: no tests in ."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 1),
+        (["--fail-on", "exact"], 1),
+        (["--fail-on", "coverage, parametrize"], 1),
+        (["--fail-on", "coverage"], 0),
+        (["--exit-zero"], 0),
+        (["--exit-zero", "--fail-on", "exact"], 0),
+        (["--fail-on", "identical"], 2),
+        (["--fail-on", ""], 2),
+    ],
+    ids=str,
+)
+def test_the_exit_status_says_whether_there_are_duplicates(folder, arguments, status):
+    (folder / "test_x.py").write_text(LITERALS)
+    result = invoke(".", *arguments)
+    assert result.exit_code == status, result.stderr
+    assert ("identical:" in result.stdout) == (status < 2)
+    if status == 2:
+        assert "is not one of exact, parametrize, coverage" in result.stderr
 
 
 @pytest.mark.parametrize(

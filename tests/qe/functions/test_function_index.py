@@ -83,8 +83,11 @@ def test_command_prints_functions_and_explains_them(folder):
     document = json.loads(invoke("search", ".", "total price", "--json", "--explain").stdout)
     assert document["matches"][0]["shared_words"] == ["total", "price"]
     result = invoke("search", ".", "total price", "-k", "1", "--explain")
-    assert re.search(
-        r"total_price .*\n    identifiers 0\.\d{3}\n    both have: total, price", result.stdout
+    # The one share is the whole score.
+    assert re.fullmatch(
+        r"(\d\.\d{3})  total_price  shop\.py:4\n    identifiers \1\n"
+        r"    both have: total, price\n",
+        result.stdout,
     )
     (folder / "empty").mkdir()
     result = invoke("search", "empty", "x")

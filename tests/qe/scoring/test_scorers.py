@@ -6,7 +6,7 @@ import pytest
 import flashwasm as fw
 from flashwasm.qe.scoring import embedding_whitening
 from flashwasm.qe.scoring.embedding_whitening import whiten_collection
-from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
 from flashwasm.qe.scoring.scorers import MeaningScorer
 from sample_arrays import assert_same_bits, normal
 
@@ -86,4 +86,19 @@ def test_fusion_is_the_mean_of_z_scores():
     z = [(x[:3] - x[:3].mean()) / x[:3].std() for x in (a, b)]
     assert np.allclose(fused({"a": a, "b": b}, left_out=3)[:3], np.mean(z, axis=0))
     assert fused({"a": np.ones(3)}).tolist() == [0, 0, 0]
+
+
+def test_shares_add_up_to_the_fused_score():
+    scores = {"characters": normal(9, 1)[:, 0], "structure": np.arange(9.0), "meaning": np.ones(9)}
+    shares = shares_of_fused(scores, left_out=2)
+    assert np.allclose(sum(shares.values()), fused(scores, left_out=2))
+    assert not shares["meaning"].any()
+    # "structure" has half a voice.
+    z = (scores["structure"] - np.delete(scores["structure"], 2).mean()) / np.delete(
+        scores["structure"], 2
+    ).std()
+    assert np.allclose(shares["structure"], z * 0.5 / 2.5)
+
+
+def test_nothing_is_left_of_one_text_that_is_left_out():
     assert fused({"a": np.ones(1)}, left_out=0).tolist() == [0]

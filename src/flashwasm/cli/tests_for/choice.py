@@ -115,7 +115,7 @@ class Choice:
             text = f"the coverage database has no lines of {path}, or not of it alone"
             notes.append(Note(text))
         notes += [
-            Note(f"changed, but not readable: {one.path}: {one.reason}", risk=True)
+            Note(f"{_why_unread(one)}: {one.path}: {one.reason}", risk=True)
             for one in selection.unread
         ]
         if unknown := self.unknown_cases:
@@ -130,6 +130,11 @@ class Choice:
             notes.append(Note(f"{others} other tests are left out: {self.reason_left_out}"))
         notes.append(Note(f"{len(self.chosen)} tests chosen, {self.left_out} left out"))
         return notes
+
+
+def _why_unread(skipped: Skipped) -> str:
+    """Return the reason why a file of tests is run as a whole."""
+    return "runs as a whole" if skipped.hides_tests else "changed, but not readable"
 
 
 def _some(names: Iterable[str]) -> str:

@@ -13,12 +13,13 @@ from flashwasm.cli.output import note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
 from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_options
-from flashwasm.cli.tests_for.github import annotate, write_status
+from flashwasm.cli.tests_for.github import annotate, annotate_nothing, write_status
 from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arguments
 from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests
 from flashwasm.qe.changes.case_counts import case_counts
 from flashwasm.qe.changes.evidence import change_text
+from flashwasm.qe.changes.git_changes import GitRepository
 from flashwasm.qe.changes.run_budget import parse_budget, within_budget
 from flashwasm.qe.changes.safe_selection import safe_selection
 from flashwasm.qe.defects.durations import read_times_and_cases
@@ -35,6 +36,12 @@ _RUNNING_NONE = ("ids", "json")
 @click.argument("path", type=EXISTING_PATH)
 @change_options
 @coverage_options
+@click.option(
+    "--history",
+    is_flag=True,
+    help="Require git's log, which says what files changed together. Where there is one, it counts "
+    "for the order without this option, too.",
+)
 @click.option(
     "--budget",
     help="Largest number of test cases, or of seconds (60s) or minutes (2m) that they take.",
@@ -84,6 +91,7 @@ def tests_for(
     python: str | None,
     embedding: Embedding,
     *,
+    history: bool,
     dry_run: bool,
     likely: bool,
     conservative: bool,
@@ -95,7 +103,8 @@ def tests_for(
     With a coverage database, a changed line selects the tests that ran its function. A line that
     runs at import, or that no test ran, selects all tests whose files depend on its module by
     imports. Without one the imports decide for all lines. Tests that the change touches come first,
-    then those that ran its lines, its files, and those in files that are named after its files.
+    then those that ran its lines. A sum of evidence orders the others: likeness of text, names of
+    changed definitions, names of files, imports, and files that changed together in git's log.
     What follows -- is handed to pytest. Exit status: that of pytest. With --dry-run, or a format
     that runs no test: 0 done, 1 nothing found.
     """
@@ -105,16 +114,21 @@ def tests_for(
     limit = parse_budget(budget) if budget else None
     runs = not dry_run and form not in _RUNNING_NONE
     pytest = PytestRun(python, pytest_arguments()) if runs else None
+    if history:
+        GitRepository(path)
     root = pytest_rootdir(path.absolute())
     changes = change.changes(path, (lookup.path(root), times))
     if not changes:
-        nothing_found("the change is empty" if change.since else "the diff changes nothing")
+        reason = "the diff changes nothing" if change.since is None else "the change is empty"
+        if form == "github":
+            annotate_nothing(reason)
+        nothing_found(reason)
     database = lookup.load(root, change, changes)
     coverage = None if database is None else database[1]
     seconds, ran = ({}, {}) if times is None else read_times_and_cases(times)
     index = SuiteIndex.build(path, **embedding)
     note_missing(index.missing)
-    selection = safe_selection(index, changes, coverage)
+    selection = safe_selection(index, changes, coverage, progress=True)
     counts = None if limit is None else case_counts(index.tests, coverage, ran)
     if limit is not None and not conservative:
         ordered = selection.by_relevance() if likely else [*selection.sure, *selection.rest]
@@ -122,11 +136,13 @@ def tests_for(
     else:
         chosen = selection.likely() if likely else selection.sure or selection.likely()
     text = change_text(changes)
+    # A file is named once, even if several of its lines could not be followed.
+    unread = dict.fromkeys(one.path for one in selection.unread)
     choice = Choice(
         root=index.root,
         selection=selection,
         chosen=chosen,
-        files=[] if likely or limit is not None else [one.path for one in selection.unread],
+        files=[] if likely or limit is not None else list(unread),
         explanations=[index.explain(text, s.test) if explain else None for s in chosen],
         missing=index.missing,
         skipped=index.skipped,

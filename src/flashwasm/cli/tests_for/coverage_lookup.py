@@ -13,8 +13,8 @@ from flashwasm.cli.options import FILE
 from flashwasm.cli.output import note
 from flashwasm.errors import CapabilityError, FlashWasmError
 from flashwasm.optional_packages import optional_module
-from flashwasm.qe.changes.coverage_age import sources_changed_since
 from flashwasm.qe.changes.git_changes import GitRepository
+from flashwasm.qe.changes.recorded_sources import differing_sources
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class CoverageLookup:
         """Return the path and the content of the database to use, and say on stderr which it is.
 
         A database that the user named is used, or an error says why it cannot be read. One that was
-        only found is left out if it holds no tests or is older than a source: its lines may be
-        others than those of the sources today.
+        only found is left out if it holds no tests, or if a source was another one when it was
+        recorded.
 
         Parameters
         ----------
@@ -71,9 +71,9 @@ class CoverageLookup:
         if path is None:
             return None
         if self.given is not None:
-            coverage = CoverageIndex.load(path)
-            if stale := _changed_sources(path, coverage, root, change, changes):
-                note(f"{path} is older than {stale}, so tests may be left out")
+            coverage = CoverageIndex.load(path, progress=True)
+            if stale := _differing(path, coverage, root, change, changes):
+                note(f"{path} was recorded with another {stale}, so tests may be left out")
             return path, coverage
         if not path.is_file():
             note(
@@ -81,14 +81,14 @@ class CoverageLookup:
             )
             return None
         try:
-            coverage = CoverageIndex.load(path)
+            coverage = CoverageIndex.load(path, progress=True)
         except FlashWasmError as error:
             note(f"imports decide, as the coverage database cannot be used: {error}")
             return None
-        if stale := _changed_sources(path, coverage, root, change, changes):
+        if stale := _differing(path, coverage, root, change, changes):
             note(
-                f"imports decide, as {path} is older than {stale}; record it again, or name it "
-                "with --coverage to use it as it is"
+                f"imports decide, as {path} was recorded with another {stale}; record it before "
+                "the change, or name it with --coverage to use it as it is"
             )
             return None
         note(f"using the coverage database {path} (--no-coverage switches that off)")
@@ -104,7 +104,7 @@ def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="DB",
         type=FILE,
         help="A coverage.py database with test contexts, made before the change.  "
-        "[default: where coverage.py leaves it, if it is not older than the sources]",
+        "[default: where coverage.py leaves it, if its sources are those before the change]",
     )
     @click.option("--no-coverage", is_flag=True, help="Use no coverage database; imports decide.")
     @wraps(command)
@@ -128,24 +128,24 @@ def _configured(root: Path) -> str:
             try:
                 measurement = coverage.Coverage(config_file=str(settings))
                 path = str(measurement.get_option("run:data_file"))
-            except coverage.CoverageException:
+            except coverage.exceptions.ConfigError:
                 continue  # coverage.py itself says what is wrong with its settings.
             if path != _DEFAULT:
                 return path
     return _DEFAULT
 
 
-def _changed_sources(
+def _differing(
     database: Path,
     coverage: CoverageIndex,
     root: Path,
     change: ChangeSource,
     changes: Sequence[ChangedFile],
 ) -> str:
-    """Return the sources that changed after the recording and before the change, in words."""
+    """Return the sources that were others when they were recorded, in words; "" if none was."""
     before = None if change.since is None else (GitRepository(root), change.since)
-    changed = sources_changed_since(database, coverage.files, root, changes, before)
-    if not changed:
+    names = differing_sources(database, coverage.files, root, changes, before)
+    if not names:
         return ""
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"{changed[0]}{more}"
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"

@@ -17,7 +17,7 @@ from flashwasm.cli.tests_for.reports import names_from_here
 if TYPE_CHECKING:
     from flashwasm.cli.tests_for.choice import Choice
 
-__all__ = ["annotate", "write_status"]
+__all__ = ["annotate", "annotate_nothing", "write_status"]
 
 # Number of tests that the table of the summary has. The rest are counted.
 _ROWS = 100
@@ -39,6 +39,12 @@ def annotate(choice: Choice) -> None:
         f"count={len(choice.chosen)}\nleft_out={choice.left_out}\n",
     )
     _append("GITHUB_STEP_SUMMARY", _summary(choice))
+
+
+def annotate_nothing(reason: str) -> None:
+    """Print why there is no test to choose, and write the outputs of the step."""
+    click.echo(f"::notice title=flashwasm::{_escaped(reason)}")
+    _append("GITHUB_OUTPUT", "tests=\ncount=0\nran=false\n")
 
 
 def write_status(status: int | None) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flashwasm.cli.output import echo_json, print_explanation, shared_json, skipped_json
+from flashwasm.cli.output import (
+    echo_json,
+    echo_named,
+    from_here,
+    print_explanation,
+    shared_json,
+    skipped_json,
+)
 
 if TYPE_CHECKING:
     from flashwasm.cli.tests_for.choice import Choice
@@ -25,7 +30,7 @@ def print_tests(choice: Choice) -> None:
     """Print each test, the reason for it, and the names and lines that it shares, if given."""
     for selected, shared in zip(choice.chosen, choice.explanations, strict=True):
         for nodeid in (selected.test.nodeid, *selected.test.also):
-            click.echo(f"{nodeid}\t{selected.reason}")
+            echo_named("", nodeid, selected.reason, separator="\t")
         if shared is not None:
             print_explanation(selected.components, shared)
 
@@ -41,16 +46,8 @@ def names_from_here(choice: Choice) -> list[str]:
     names = []
     for nodeid in choice.nodeids:
         file, separator, name = nodeid.partition("::")
-        names.append(f"{_from_here(choice.root / file)}{separator}{name}")
-    return [*names, *map(_from_here, choice.files)]
-
-
-def _from_here(path: Path) -> str:
-    """Return a path from the working folder; the path itself if it lies on another drive."""
-    try:
-        return Path(os.path.relpath(path)).as_posix()
-    except ValueError:
-        return path.as_posix()
+        names.append(f"{from_here(choice.root / file)}{separator}{name}")
+    return [*names, *map(from_here, choice.files)]
 
 
 def print_json(choice: Choice) -> None:

@@ -89,8 +89,9 @@ def _names_in_file(file: Path, change: ChangedFile) -> set[str]:
     spans = list(_spans(tree.body, ()))
     found: set[str] = set()
     for line in change.new_lines:
-        around = (span.names for span in spans if span.first <= line <= span.last)
-        found.update(max(around, key=len, default=()))
+        around = [span.names for span in spans if span.first <= line <= span.last]
+        innermost: tuple[str, ...] = max(around, key=len, default=())
+        found.update(innermost)
     return found
 
 

@@ -24,13 +24,14 @@ _MOST_FILES = 30
 # Number of commits without the other file that each count begins with. A pair of files that was
 # seen together once in one commit is no rule yet.
 _PRIOR = 2
+# Character that git writes before each commit.
 _MARK = "\x01"
 # git reads objects only. Neither the settings of the repository nor a missing object may start a
 # program or reach a network.
 _LOG = (
     *("git", "--no-pager", "--no-optional-locks", "-c", "log.showSignature=false"),
     *("-c", "protocol.allow=never", "log", "--name-only", "--no-renames", "--no-merges", "-z"),
-    *(f"-n{_COMMITS}", f"--format={_MARK}", "--no-ext-diff", "--no-textconv"),
+    *(f"-n{_COMMITS}", "--format=%x01", "--no-ext-diff", "--no-textconv"),
 )
 
 

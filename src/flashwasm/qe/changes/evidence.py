@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.changed_definitions import changed_definitions
 from flashwasm.qe.changes.co_change import CoChange
 from flashwasm.qe.changes.import_graph import graph_of
@@ -30,9 +31,9 @@ Array = npt.NDArray[Any]
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
     "meaning": 1.0,
-    "names": 0.5,
-    "file name": 1.0,
-    "imports": 0.5,
+    "names": 0.6,
+    "file name": 0.25,
+    "imports": 1.0,
     "co-change": 0.5,
 }
 # Number of characters of a diff's text that are compared with tests. A longer text is about so many
@@ -46,7 +47,11 @@ _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
 def evidence_of(
-    index: SuiteIndex, changes: Sequence[ChangedFile], graph: ImportGraph | None = None
+    index: SuiteIndex,
+    changes: Sequence[ChangedFile],
+    graph: ImportGraph | None = None,
+    *,
+    progress: bool = False,
 ) -> dict[str, Array]:
     """Return the strength of each kind of evidence for each test, higher for likelier tests.
 
@@ -64,6 +69,8 @@ def evidence_of(
         Changed files.
     graph : ImportGraph, optional
         Imports of the project. None reads them.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Returns
     -------
@@ -78,7 +85,7 @@ def evidence_of(
     found = {
         "text": _z_scores(alike.get("characters", alike.get("identifiers"))),
         "meaning": _z_scores(alike.get("meaning")),
-        "names": _z_scores(_names(index.tests, changes, graph.root)),
+        "names": _z_scores(_names(index.tests, changes, graph.root, progress=progress)),
         "file name": np.array([float(path in named) for path in files]),
         "imports": _imports(files, changes, graph),
         "co-change": _z_scores(_co_change(files, changes, graph.root)),
@@ -108,7 +115,9 @@ def _z_scores(values: Array | None) -> Array | None:
     return np.asarray(centred / deviation if deviation > 0 else np.zeros(len(values)), np.float64)
 
 
-def _names(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile], root: Path) -> Array:
+def _names(
+    tests: Sequence[CollectedTest], changes: Sequence[ChangedFile], root: Path, *, progress: bool
+) -> Array:
     """Return BM25's score of each test for the names of the changed definitions.
 
     A name counts for more if few tests mention it, if a test mentions it often for its length, and
@@ -120,13 +129,15 @@ def _names(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile], root:
     words = [_joined_words(name) for name in changed]
     times = np.zeros((len(tests), len(changed)))
     lengths = np.zeros(len(tests))
-    for row, test in enumerate(tests):
-        direct, through = mentioned.directly(test), mentioned.through_fixtures(test)
-        lengths[row] = direct.total()
-        title = _joined_words(test.nodeid.partition("::")[2])
-        for column, (name, part) in enumerate(zip(changed, words, strict=True)):
-            times[row, column] = direct[name] or (name in through)
-            times[row, column] += _IN_TITLE * (part != "__" and part in title)
+    with progress_report("looking for names", show=progress) as advance:
+        for row, test in enumerate(tests):
+            advance(row, len(tests))
+            direct, through = mentioned.directly(test), mentioned.through_fixtures(test)
+            lengths[row] = direct.total()
+            title = _joined_words(test.nodeid.partition("::")[2])
+            for column, (name, part) in enumerate(zip(changed, words, strict=True)):
+                times[row, column] = direct[name] or (name in through)
+                times[row, column] += _IN_TITLE * (part != "__" and part in title)
     frequency = (times > 0).sum(axis=0)
     inverse = np.log(1 + (len(tests) - frequency + 0.5) / (frequency + 0.5))
     norms = _K1 * (1 - _B + _B * lengths / max(lengths.mean(), 1.0)) if len(tests) else lengths

@@ -20,10 +20,13 @@ _DIFF = (
     "--patch",
     "--no-color",
     "--no-ext-diff",
+    "--no-textconv",
     "--no-relative",
     "--submodule=short",
     "--end-of-options",
 )
+# Variables by which git tells its hooks where they run. The repository is that of the path.
+_OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"}
 # Compiled files and coverage databases, which no test depends on, although some repositories do not
 # ignore them.
 _PRODUCT = re.compile(r"(?:.*/)?(?:[^/]*\.pyc|\.coverage(?:\.[^/]*)?)")
@@ -103,23 +106,26 @@ class GitRepository:
                 changes.append(_added(path, file))
         return changes
 
-    def last_commit(self, revision: str, path: str) -> float:
+    def last_commit(self, revision: str, path: Path) -> float:
         """Return when the last commit up to the start of a change changed a file.
 
         Parameters
         ----------
         revision : str
             As of `changes_since`, which knows it.
-        path : str
-            Path of the file, relative to the root.
+        path : pathlib.Path
+            Absolute path of the file.
 
         Returns
         -------
         float
             Seconds since the epoch; 0 if no commit changed it.
         """
+        inside = self._inside(path)
+        if inside is None:
+            return 0.0
         log = ("log", "-1", "--format=%ct", "--end-of-options", self._start(revision), "--")
-        return float(self._checked(revision, *log, f":(top,literal){path}") or 0)
+        return float(self._checked(revision, *log, f":(top,literal){inside}") or 0)
 
     def content_at(self, revision: str, path: Path) -> bytes | None:
         """Return the content that a file of the working tree had at the start of a change.
@@ -136,12 +142,18 @@ class GitRepository:
         bytes or None
             The content with the line ends of the working tree; None if there was no such file.
         """
-        try:
-            inside = path.resolve().relative_to(self.root.resolve()).as_posix()
-        except ValueError:
+        inside = self._inside(path)
+        if inside is None:
             return None
         status, content, _ = self._run("cat-file", "--filters", f"{self._start(revision)}:{inside}")
         return None if status else content
+
+    def _inside(self, path: Path) -> str | None:
+        """Return a path relative to the root; None if it lies elsewhere."""
+        try:
+            return path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return None
 
     def _start(self, revision: str) -> str:
         """Return the commit at which a change begins."""
@@ -161,11 +173,12 @@ class GitRepository:
 
     def _run(self, *arguments: str) -> tuple[int, bytes, str]:
         """Return git's exit status, its output, and the first line of its complaint."""
+        environment = {key: value for key, value in os.environ.items() if key not in _OF_A_HOOK}
         done = subprocess.run(  # noqa: S603 - words of this module, and a revision after them.
             [self._git, *arguments],
             cwd=self.root,
             # Complaints are quoted in errors, which are English. Nothing in the repository changes.
-            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
             capture_output=True,
             check=False,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.module_imports import ModuleImports, read_imports
 from flashwasm.qe.suites.source_files import is_test_file, walk_program_files, walk_test_files
 
@@ -43,6 +44,8 @@ class ImportGraph:
         Files that pytest collects tests from.
     changed : iterable of pathlib.Path, default ()
         Files that a change names. Imports of those that it deletes or renames are followed too.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Attributes
     ----------
@@ -52,7 +55,14 @@ class ImportGraph:
         Python files of the project, those that the change deletes included.
     """
 
-    def __init__(self, root: Path, tests: Iterable[Path], changed: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        tests: Iterable[Path],
+        changed: Iterable[Path] = (),
+        *,
+        progress: bool = False,
+    ) -> None:
         self.root = root
         self._tests = set(tests)
         walked = [*walk_program_files(root, []), *walk_test_files(root, [])]
@@ -69,7 +79,8 @@ class ImportGraph:
         self._importers: dict[Path, set[Path]] = {}
         self._unfollowed: set[Path] = set()
         self._processes: set[Path] = set()
-        self._explore()
+        with progress_report("following imports", show=progress) as advance:
+            self._explore(advance)
 
     def dependents(self, file: Path) -> set[Path]:
         """Return a file, and the files that import it directly or through others."""
@@ -124,10 +135,11 @@ class ImportGraph:
                     waiting.append(importer)
         return reached
 
-    def _explore(self) -> None:
-        """Read the test files, and every file that one of them reaches."""
+    def _explore(self, advance: Callable[[int, int], None]) -> None:
+        """Read the test files, and every file that one of them reaches; report each."""
         seen, waiting = set(self._tests), list(self._tests)
         while waiting:
+            advance(len(seen) - len(waiting), len(seen))
             file = waiting.pop()
             imports = read_imports(file)
             beside = self.is_beside_tests(file)

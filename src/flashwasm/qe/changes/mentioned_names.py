@@ -46,7 +46,7 @@ class MentionedNames:
         self._above: dict[Path, list[_FileNames]] = {}
 
     def directly(self, test: CollectedTest) -> Counter[str]:
-        """Return how often each name stands in a test's own source, comments and strings included."""
+        """Return how often each name stands in a test's source, comments and strings included."""
         return Counter(_NAME.findall(test.source))
 
     def through_fixtures(self, test: CollectedTest) -> set[str]:
@@ -73,7 +73,7 @@ class MentionedNames:
         """Return what the ``conftest.py`` files of a folder and of those above it define."""
         if folder not in self._above:
             here = [self._file(folder / "conftest.py")]
-            up = folder != self._root and folder != folder.parent
+            up = folder not in {self._root, folder.parent}
             self._above[folder] = here + (self._conftests(folder.parent) if up else [])
         return self._above[folder]
 

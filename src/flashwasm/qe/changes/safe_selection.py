@@ -46,7 +46,8 @@ class SafeSelection:
     rest : list of SelectedTest
         Other tests, the most relevant first.
     unread : list of Skipped
-        Test files that the change touches and that cannot be read, such as by a syntax error.
+        Test files that the change touches and that cannot be read, such as by a syntax error, and
+        those that the change may reach and whose tests are not all listed.
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
@@ -75,7 +76,11 @@ class SafeSelection:
 
 
 def safe_selection(
-    index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None = None
+    index: SuiteIndex,
+    changes: Sequence[ChangedFile],
+    coverage: CoverageIndex | None = None,
+    *,
+    progress: bool = False,
 ) -> SafeSelection:
     """Part the tests of a suite into those that a change may reach and the others.
 
@@ -87,14 +92,16 @@ def safe_selection(
         Changed files, at least one.
     coverage : CoverageIndex, optional
         Lines that each test ran before the change.
+    progress : bool, default False
+        True to show progress on stderr.
 
     Raises
     ------
     ShapeError
         If there are no changed files.
     """
-    reach = _Reach(index, changes, coverage)
-    ranked = rank_tests(index, changes, coverage, reach.graph)
+    reach = _Reach(index, changes, coverage, progress=progress)
+    ranked = rank_tests(index, changes, coverage, reach.graph, progress=progress)
     for change in changes:
         reach.add_change(change)
     everything = reach.everything or changes_everything(
@@ -109,9 +116,16 @@ def safe_selection(
             rest.append(selected)
         else:
             better = selected.level <= _RUNS_CHANGED_LINES
-            sure.append(selected if better else replace(selected, reason=reason))
+            both = selected.reason if better else f"{reason}; {selected.reason}"
+            sure.append(replace(selected, reason=both))
     ends = tuple(f"/{change.path}" for change in changes)
-    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
+    reached = reach.hidden_tests(changes)
+    unread = [
+        one
+        for one in index.skipped
+        if one.path.as_posix().endswith(ends)
+        or (one.hides_tests and (everything is not None or one.path in reached))
+    ]
     return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)
 
 
@@ -126,6 +140,8 @@ class _Reach:
         All changed files.
     coverage : CoverageIndex or None
         Lines that each test ran before the change.
+    progress : bool
+        True to show progress on stderr.
 
     Attributes
     ----------
@@ -140,15 +156,23 @@ class _Reach:
     """
 
     def __init__(
-        self, index: SuiteIndex, changes: Sequence[ChangedFile], coverage: CoverageIndex | None
+        self,
+        index: SuiteIndex,
+        changes: Sequence[ChangedFile],
+        coverage: CoverageIndex | None,
+        *,
+        progress: bool,
     ) -> None:
         self._rootdir = index.root
         paths = {path for change in changes for path in (change.path, change.old_path)}
         root = project_root(index.root, sorted(paths))
         self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
         tests = {file for files in self._files.values() for file in files}
+        # Files that hold tests which only a run of the file makes.
+        self._hidden = {one.path for one in index.skipped if one.hides_tests}
+        tests |= self._hidden
         changed = {root / path for path in paths if path.endswith(".py")}
-        self.graph = ImportGraph(root, tests, changed)
+        self.graph = ImportGraph(root, tests, changed, progress=progress)
         self._evidence = None
         self.reasons: dict[str, str] = {}
         self.everything: str | None = None
@@ -199,6 +223,13 @@ class _Reach:
                 self.everything = change.path
             return
         self._add_measured(self._evidence, change, next(iter(old)), name)
+
+    def hidden_tests(self, changes: Sequence[ChangedFile]) -> set[Path]:
+        """Return the files that a change may reach, of those whose tests are not all listed."""
+        paths = {path for change in changes for path in (change.path, change.old_path)}
+        files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
+        reached = {one for file in files for one in self.graph.dependents(file)}
+        return self._hidden & reached
 
     def _add_measured(
         self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str

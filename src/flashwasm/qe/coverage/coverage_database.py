@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ Array = npt.NDArray[Any]
 _SCHEMA = 7
 # No source file has this many lines. A longer bit field is damage.
 MOST_LINES = 1 << 24
+# Rows of the database between two reports of progress.
+_ROWS_BETWEEN = 256
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,17 @@ class CoverageData:
         return [] if whole else [str(self.source)]
 
 
-def read_coverage(path: str | Path) -> CoverageData:
+def read_coverage(
+    path: str | Path, progress: Callable[[int, int], None] | None = None
+) -> CoverageData:
     """Read a database.
 
     Parameters
     ----------
     path : str or pathlib.Path
         Path of a file that coverage.py wrote, usually ``.coverage``.
+    progress : callable, optional
+        Function that is called with the number of rows read so far and the number of rows.
 
     Returns
     -------
@@ -89,7 +96,7 @@ def read_coverage(path: str | Path) -> CoverageData:
     try:
         uri = f"{file.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as database:
-            data = _read(database)
+            data = _read(database, progress or _ignored)
         return replace(data, source=file.resolve(), digest=sha256_of(file))
     except CorruptFileError as error:
         raise CorruptFileError(f"{file}: {error}") from error
@@ -103,7 +110,7 @@ def read_coverage(path: str | Path) -> CoverageData:
         raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
 
 
-def _read(database: sqlite3.Connection) -> CoverageData:
+def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) -> CoverageData:
     """Read all tables of a database."""
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
@@ -115,8 +122,14 @@ def _read(database: sqlite3.Connection) -> CoverageData:
     file_at = {number: i for i, number in enumerate(files)}
     context_at = {number: i for i, number in enumerate(contexts)}
     lines: dict[tuple[int, int], Array] = {}
+    (line_rows, arc_rows) = database.execute(
+        "select (select count(*) from line_bits), (select count(*) from arc)"
+    ).fetchone()
+    total = line_rows + arc_rows
     query = "select file_id, context_id, numbits from line_bits"
-    for file, context, bits in database.execute(query):
+    for done, (file, context, bits) in enumerate(database.execute(query)):
+        if done % _ROWS_BETWEEN == 0:
+            progress(done, total)
         raw = np.frombuffer(bits, np.uint8)
         if len(raw) > MOST_LINES // 8:
             raise CorruptFileError(
@@ -127,10 +140,15 @@ def _read(database: sqlite3.Connection) -> CoverageData:
     # If coverage.py measured branches, it recorded jumps from one line to another instead of lines.
     # A negative number stands for the entry or the exit of a piece of code.
     arcs: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for file, context, start, end in database.execute(
-        "select file_id, context_id, fromno, tono from arc"
-    ):
+    query = "select file_id, context_id, fromno, tono from arc"
+    for done, (file, context, start, end) in enumerate(database.execute(query), line_rows):
+        if done % _ROWS_BETWEEN == 0:
+            progress(done, total)
         arcs[file_at[file], context_at[context]].update(n for n in (start, end) if n > 0)
     for key, numbers_of_arcs in arcs.items():
         lines[key] = np.array(sorted(numbers_of_arcs), np.int64)
     return CoverageData(list(files.values()), list(contexts.values()), lines)
+
+
+def _ignored(_done: int, _total: int) -> None:
+    """Take no notice of progress, where the caller does not ask for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,15 @@ from flashwasm.storage.file_writing import write_container
 __all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
 
 
-def load_coverage(path: Path) -> CoverageData:
+def load_coverage(path: Path, progress: Callable[[int, int], None] | None = None) -> CoverageData:
     """Read a database of coverage.py, or a file that `write_coverage_file` wrote.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file.
+    progress : callable, optional
+        Function that is called with the number of rows of a database read so far and their number.
 
     Raises
     ------
@@ -31,7 +39,7 @@ def load_coverage(path: Path) -> CoverageData:
     CorruptFileError
         If it is damaged, or neither of the two.
     """
-    return read_coverage_file(path) if is_index(path) else read_coverage(path)
+    return read_coverage_file(path) if is_index(path) else read_coverage(path, progress)
 
 
 def write_coverage_file(path: Path, data: CoverageData) -> None:

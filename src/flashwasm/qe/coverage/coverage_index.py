@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
+from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
+from flashwasm.qe.coverage.coverage_match import CoverageMatch
 from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
-from flashwasm.qe.coverage.names_by_end import position_by_end, position_of_file, value_by_end
+from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
+from flashwasm.qe.suites.node_id_lookup import node_ids_named
+from flashwasm.summaries import counted, summary
 from flashwasm.validation import positive_int
 
 if TYPE_CHECKING:
@@ -24,25 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["CoverageIndex", "CoverageMatch"]
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class CoverageMatch:
-    """A test that runs some of the lines that another test runs.
-
-    Attributes
-    ----------
-    nodeid : str
-        Node id.
-    score : float
-        Cosine of the lines that the two tests run.
-    shared : int
-        Number of lines that both run.
-    """
-
-    nodeid: str
-    score: float
-    shared: int
 
 
 class CoverageIndex:
@@ -66,19 +50,24 @@ class CoverageIndex:
         self.files = data.files
         self._matrix = CoverageMatrix.of(data)
         self.tests = self._matrix.tests
+        self._places = {nodeid: at for at, nodeid in enumerate(self.tests)}
         self._own = InvertedIndex(self._matrix.own, self._matrix.width)
         self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
 
+    def __repr__(self) -> str:
+        return summary(self, counted(len(self.tests), "tests"), counted(len(self.files), "files"))
+
     @classmethod
-    def load(cls, path: str | Path) -> CoverageIndex:
+    def load(cls, path: str | Path, *, progress: bool = False) -> CoverageIndex:
         """Read a database that coverage.py recorded with contexts, or a file that `save` wrote.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            Path of the file, usually ``.coverage``, which
-            ``pytest --fw-record .coverage`` or ``pytest --cov=PKG --cov-context=test``
-            makes.
+            Path of the file, usually ``.coverage``. ``pytest --fw-record .coverage`` makes it, and
+            ``pytest --cov=PKG --cov-context=test`` does.
+        progress : bool, default False
+            True to show progress on stderr.
 
         Returns
         -------
@@ -91,7 +80,8 @@ class CoverageIndex:
         CorruptFileError
             If it is damaged, or neither of the two.
         """
-        index = cls(load_coverage(Path(path)))
+        with progress_report("reading coverage", show=progress) as advance:
+            index = cls(load_coverage(Path(path), advance))
         if not index.tests:
             raise ShapeError(f"{path} has no test contexts; record it with: pytest --fw-record DB")
         return index
@@ -205,7 +195,8 @@ class CoverageIndex:
             Node ids, or ends that only one test has.
         """
         starts = self._matrix.starts
-        columns = reduce(np.intersect1d, [self.row(self.find(nodeid)) for nodeid in nodeids])
+        rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
+        columns = reduce(np.intersect1d, rows)
         files = np.searchsorted(starts, columns, side="right") - 1
         return {
             self.files[file]: (columns[files == file] - starts[file]).tolist()
@@ -213,19 +204,33 @@ class CoverageIndex:
         }
 
     def find(self, nodeid: str) -> int:
-        """Return the position of the test that a node id names, or the end of one.
+        """Return the position of the test that a node id names; one of several cases needs a name.
 
         Parameters
         ----------
         nodeid : str
-            Node id of the test, or an end that only this one has.
+            Node id as for `positions`, whose errors are raised.
+        """
+        if len(found := self.positions(nodeid)) > 1:
+            raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")
+        return found[0]
+
+    def positions(self, nodeid: str) -> list[int]:
+        """Return the positions of the test that a node id names, or of all its cases.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id in any form that `SuiteIndex.similar` takes; without parameters, of all cases.
 
         Raises
         ------
         ShapeError
             If no test has this node id, or several have this end.
         """
-        return position_by_end(nodeid, self.tests, ("::", "/"), "test")
+        if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
+            raise ShapeError(f"no test {nodeid!r} in the coverage database")
+        return [self._places[name] for name in named]
 
     def nearest(self, nodeid: str, k: int = 10) -> list[CoverageMatch]:
         """Return the tests that run the most similar lines, by cosine, nearest first.
@@ -242,8 +247,8 @@ class CoverageIndex:
         list of CoverageMatch
         """
         positive_int(k, "k")
-        own = self.find(nodeid)
-        row = self.row(own)
+        own = self.positions(nodeid)
+        row = union([self.row(at) for at in own])
         shared = self._own.counts(row)
         shared[own] = 0
         # Most tests share no line with this one. The others are cut to those that reach the k-th

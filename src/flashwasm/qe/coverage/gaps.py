@@ -32,11 +32,17 @@ class Gap:
         Qualified name of the function.
     lines : list of int
         Lines on which those statements begin.
+    last_line : int
+        Line on which the last of them ends, without the statements inside it.
+    text : str
+        Source of these statements, without comments and formatting.
     nearest_test : str or None
         Test that runs most of the function. If no test runs any of it, the test that runs the
         nearest lines of the file.
     nearest_lines : list of int
         Lines that this test runs there.
+    untested : bool
+        True if no test runs any statement of the function.
     risk : float
         Product of the components.
     components : mapping of str to float
@@ -48,10 +54,19 @@ class Gap:
     path: str
     function: str
     lines: list[int]
+    last_line: int
+    text: str
     nearest_test: str | None
     nearest_lines: list[int]
+    untested: bool
     risk: float
     components: Mapping[str, float]
+
+    def summary(self) -> str:
+        """Return the gap in a sentence."""
+        extend = f"; extend {self.nearest_test}" if self.nearest_test else ""
+        lines = ", ".join(map(str, self.lines))
+        return f"{self.function}: no test runs lines {lines}{extend}."
 
 
 def find_gaps(
@@ -143,8 +158,11 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
                 path=path,
                 function=name,
                 lines=sorted({s.lineno for s in missed}),
+                last_line=max(_own_end(s) for s in missed),
+                text="\n".join(ast.unparse(s) for s in missed),
                 nearest_test=nearest_test,
                 nearest_lines=nearest_lines,
+                untested=not any(s.lineno in covered for s in statements),
                 risk=math.prod(components.values()),
                 components=components,
             )

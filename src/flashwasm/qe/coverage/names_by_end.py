@@ -66,6 +66,8 @@ def position_of_file(path: str, names: Sequence[str], root: Path | None = None) 
         If the path means none of the files, or may mean several.
     """
     wanted = path.replace("\\", "/").removeprefix("./")
+    if root is None and ".." in wanted.split("/"):
+        wanted = posixpath.normpath((Path.cwd() / wanted).as_posix())
     names = [name.replace("\\", "/") for name in names]
     meant = [name for name in names if name == wanted or _same_end(name, wanted)]
     if root is not None:

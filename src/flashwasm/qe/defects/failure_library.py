@@ -17,6 +17,7 @@ from flashwasm.qe.defects.library_file import (
     read_library,
 )
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.summaries import counted, summary
 
 if TYPE_CHECKING:
     from flashwasm.qe.defects.defect_verdict import DefectMatch
@@ -52,6 +53,10 @@ class FailureLibrary:
                 raise ShapeError(f"library {str(self.path)!r} does not exist or is not a file")
             create_library(self.path)
         self._known = KnownFailures(*read_library(self.path))
+
+    def __repr__(self) -> str:
+        held = counted(len(self), "defects"), counted(self.occurrences, "failures")
+        return summary(self, repr(str(self.path)), *held)
 
     def __len__(self) -> int:
         return len(self._known.defects)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from flashwasm.errors import CapabilityError
 from flashwasm.qe.defects.defect_verdict import Comparison, DefectMatch
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TEXT_END", "Defect", "KnownFailures", "Occurrence"]
 
+Array = npt.NDArray[Any]
 # Number of characters that are compared. The end of a traceback shows the failure, its beginning
 # only how the test was run.
 TEXT_END = 2000
@@ -99,15 +101,19 @@ class KnownFailures:
             return {i for key in keys for i in self._sharing.get(key, ())}.difference(without)
 
         positions = sharing(_close_keys(parts))
-        score_of = scores.__getitem__ if scores else lambda _: 0.0
         # A test file may have thousands of failures in the library, so that only one counts.
-        if far := sharing(_far_keys(parts)):
-            positions.add(max(sorted(far), key=score_of))
-        if scores:
-            counted = (i for i in range(len(scores)) if i not in without)
-            positions.add(max(counted, key=score_of))
+        if far := sorted(sharing(_far_keys(parts))):
+            positions.add(far[0] if scores is None else far[int(scores[far].argmax())])
+        if scores is not None:
+            counted = scores.copy()
+            counted[list(without)] = -1
+            positions.add(int(counted.argmax()))
         return {
-            i: Comparison(parts, self.occurrences[i].fingerprint, scores[i] if scores else None)
+            i: Comparison(
+                parts,
+                self.occurrences[i].fingerprint,
+                None if scores is None else float(scores[i]),
+            )
             for i in sorted(positions)
         }
 
@@ -122,7 +128,7 @@ class KnownFailures:
                     defect = self.occurrences[i].defect
                     failing.setdefault(defect, set()).add(_test_of(comparison.known))
         learnt = {defect: set(tests) for defect, tests in failing.items()}
-        for i, (defect, parts, _) in enumerate(self.occurrences):
+        for i, (defect, parts, _) in enumerate(self.occurrences if failing else ()):
             if defect in learnt and i not in without and not parts.raiser:
                 learnt[defect].add(_test_of(parts))
         return {defect: (len(tests), len(learnt[defect])) for defect, tests in failing.items()}
@@ -189,8 +195,8 @@ class KnownFailures:
             evidence_against=comparison.evidence_against,
         )
 
-    def _scores(self, failure: Failure) -> list[float]:
-        """Return the cosines with all occurrences; an empty list if texts cannot be compared."""
+    def _scores(self, failure: Failure) -> Array | None:
+        """Return the cosines with all occurrences; None if texts cannot be compared."""
         if self._terms is None and not self.missing:
             try:
                 texts = [occurrence.text for occurrence in self.occurrences]
@@ -198,10 +204,10 @@ class KnownFailures:
             except CapabilityError as error:
                 self.missing = [str(error)]
         if self._terms is None:
-            return []
+            return None
         # Rounding may lift the cosine of equal texts above one.
-        scores = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
-        return list(scores.tolist())
+        scores: Array = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
+        return scores
 
 
 def _close_keys(failure: Fingerprint) -> Iterator[Hashable]:

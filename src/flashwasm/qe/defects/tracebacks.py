@@ -7,7 +7,7 @@ Formats: https://docs.python.org/3/library/traceback.html, exception groups by P
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
 
@@ -100,7 +100,7 @@ class Failure:
     exception: str
     message: str
     frames: tuple[Frame, ...]
-    text: str
+    text: str = field(repr=False)
     causes: tuple[str, ...] = ()
 
     @property

@@ -11,13 +11,18 @@ import numpy as np
 
 from flashwasm.qe.duplicates.function_body import FunctionBody, read_bodies
 from flashwasm.qe.duplicates.parametrization import parametrized
+from flashwasm.qe.duplicates.same_meaning import meaning_of
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.duplicates.patches import Edit
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["DuplicateGroup", "find_duplicates"]
+__all__ = ["KINDS", "DuplicateGroup", "find_duplicates"]
+
+# Names of the tiers, the most certain first.
+KINDS = ("exact", "parametrize", "coverage")
 
 # Cosine of character tf-idf from which the texts of tests with the same coverage count as similar.
 _SIMILAR_TEXT = 0.6
@@ -37,19 +42,28 @@ class DuplicateGroup:
     ----------
     tier : int
         Certainty. 1: the bodies are the same. 2: they are the same except for literals. 3: the
-        tests run the same lines, and their texts are similar.
+        tests run the same lines, use the same names, and their texts are similar.
     tests : list of CollectedTest
         Two tests or more.
     reason : str
         Reason why they are a group, in words.
     suggestion : str or None
-        Source of the parametrised test that could replace them, in tier 2 only.
+        Source of the parametrised test that could replace them, in tier 2 only. None if it is not
+        proven that it would do the same.
+    edits : tuple of Edit
+        Lines of the file that change if the suggestion replaces the tests.
     """
 
     tier: int
     tests: list[CollectedTest]
     reason: str
     suggestion: str | None = None
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The tier's name: ``exact``, ``parametrize`` or ``coverage``."""
+        return KINDS[self.tier - 1]
 
 
 def find_duplicates(
@@ -87,14 +101,10 @@ def find_duplicates(
         if len(set(differing)) > _MOST_PARAMETERS:
             continue
         where = "literal differs" if len(differing) == 1 else "literals differ"
-        groups.append(
-            DuplicateGroup(
-                2,
-                [b.test for b in alike],
-                f"only {len(differing)} {where}",
-                parametrized(alike),
-            )
-        )
+        found = parametrized(alike)
+        suggestion, edits = (None, ()) if found is None else (found.text, found.edits)
+        reason = f"only {len(differing)} {where}"
+        groups.append(DuplicateGroup(2, [b.test for b in alike], reason, suggestion, edits))
     if coverage is not None:
         known = {frozenset(t.nodeid for t in group.tests) for group in groups}
         groups += [
@@ -117,8 +127,8 @@ def _grouped(
 
 def _differing(bodies: Sequence[FunctionBody]) -> list[tuple[str, ...]]:
     """Return, for each place where the literals of some bodies differ, the literals there."""
-    places = zip(*(body.literals for body in bodies), strict=True)
-    return [values for values in places if len(set(values)) > 1]
+    sources = [[literal.source for literal in body.literals] for body in bodies]
+    return [values for values in zip(*sources, strict=True) if len(set(values)) > 1]
 
 
 def _same_coverage(
@@ -148,9 +158,14 @@ def _same_coverage(
     groups = []
     for equal in sets:
         cosines = terms.between([at[test.nodeid] for test in equal])
+        meanings = [meaning_of(test.source) for test in equal]
         left = list(range(len(equal)))
         while left:
-            near = [i for i in left if cosines[left[0], i] >= _SIMILAR_TEXT]
+            near = [
+                i
+                for i in left
+                if cosines[left[0], i] >= _SIMILAR_TEXT and meanings[left[0]].agrees(meanings[i])
+            ]
             left = [i for i in left if i not in near and i != left[0]]
             if len(near) > 1:
                 least = float(np.min(cosines[near[0], near]))

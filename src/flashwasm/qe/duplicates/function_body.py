@@ -10,38 +10,21 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import TestCase
 
-from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
+from flashwasm.qe.duplicates.literal_marking import FunctionNode, Literal, mark_literals
+from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
 
 if TYPE_CHECKING:
+    from flashwasm.qe.duplicates.module_syntax import Scope
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["FunctionBody", "read_bodies"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# pytest's own fixtures, which mean the same in every file.
-_BUILTIN_FIXTURES = {
-    "cache",
-    "caplog",
-    "capfd",
-    "capfdbinary",
-    "capsys",
-    "capsysbinary",
-    "doctest_namespace",
-    "monkeypatch",
-    "pytestconfig",
-    "recwarn",
-    "request",
-    "tmp_path",
-    "tmp_path_factory",
-    "tmpdir",
-    "tmpdir_factory",
-}
 
 
 @dataclass(frozen=True)
@@ -59,18 +42,26 @@ class FunctionBody:
     shape : str
         Key of the body with a mark in place of each literal. Tests with the same shape differ in
         literals only.
-    literals : list of str
-        Source of each literal, in order.
-    is_unittest : bool
-        True if the class derives from a ``TestCase``, which pytest cannot parametrise.
+    literals : list of Literal
+        Literals, in order.
+    definition : ast.FunctionDef or ast.AsyncFunctionDef
+        Syntax tree of the function as it stands in the tree of the module.
+    module : ModuleSyntax
+        File of the function.
     """
 
     test: CollectedTest
     node: FunctionNode
     exact: str
     shape: str
-    literals: list[str]
-    is_unittest: bool
+    literals: list[Literal]
+    definition: FunctionNode
+    module: ModuleSyntax
+
+    @property
+    def scope(self) -> Scope | None:
+        """The module or class in whose body the function stands directly; None for any other."""
+        return self.module.scopes.get(self.definition)
 
 
 def read_bodies(tests: list[CollectedTest]) -> list[FunctionBody]:
@@ -85,12 +76,10 @@ def read_bodies(tests: list[CollectedTest]) -> list[FunctionBody]:
     bodies = []
     for path, own in by_file.items():
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(path.read_bytes())
+            syntax = ModuleSyntax(path)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        module = _ModuleScope(path, tree)
+        module = _ModuleScope(syntax)
         bodies += [body for test in own if (body := module.body(test)) is not None]
     return bodies
 
@@ -100,14 +89,14 @@ class _ModuleScope:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Path of the file.
-    tree : ast.Module
-        Syntax tree of the file.
+    syntax : ModuleSyntax
+        The file.
     """
 
-    def __init__(self, path: Path, tree: ast.Module) -> None:
-        self._path = path
+    def __init__(self, syntax: ModuleSyntax) -> None:
+        self._syntax = syntax
+        self._path = path = syntax.path
+        tree = syntax.tree
         self._functions: dict[int, tuple[FunctionNode, ast.ClassDef | None]] = {}
         self._find(tree, None)
         self._meanings: dict[str, str] = {}
@@ -124,10 +113,10 @@ class _ModuleScope:
 
     def body(self, test: CollectedTest) -> FunctionBody | None:
         """Return the body of a test of this file; None if there is none or it does nothing."""
-        node, owner = self._functions.get(test.line, (None, None))
-        if node is None:
+        definition, owner = self._functions.get(test.line, (None, None))
+        if definition is None:
             return None
-        node = copy.deepcopy(node)
+        node = copy.deepcopy(definition)
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
         if not any(isinstance(n, (ast.Call, ast.Assert, ast.Raise)) for n in _walk(node.body)):
@@ -138,10 +127,7 @@ class _ModuleScope:
         exact = head + "".join(ast.dump(statement) for statement in node.body)
         marked, literals = mark_literals(node)
         shape = head + "".join(ast.dump(statement) for statement in marked.body)
-        is_unittest = owner is not None and any(
-            ast.unparse(base).endswith("TestCase") for base in owner.bases
-        )
-        return FunctionBody(test, node, exact, shape, literals, is_unittest)
+        return FunctionBody(test, node, exact, shape, literals, definition, self._syntax)
 
     def _find(self, node: ast.AST, owner: ast.ClassDef | None) -> None:
         """Record the functions inside a node, each with the nearest class around it."""
@@ -176,7 +162,7 @@ class _ModuleScope:
         # attribute may differ between them.
         if owner is not None and not all(hasattr(TestCase, name) for name in own_attributes):
             context.append(f"self is {owner.name} of {self._path}")
-        fixtures = arguments - {"self", "cls"} - _BUILTIN_FIXTURES
+        fixtures = arguments - {"self", "cls"} - BUILTIN_FIXTURES
         parametrised = {
             name.strip()
             for decorator in node.decorator_list

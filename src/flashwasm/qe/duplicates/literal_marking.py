@@ -5,16 +5,58 @@ from __future__ import annotations
 import ast
 import copy
 
-__all__ = ["FunctionNode", "mark_literals"]
+__all__ = ["FunctionNode", "Literal", "mark_literals"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _LITERALS = (ast.Constant, ast.UnaryOp, ast.List, ast.Tuple, ast.Dict, ast.Set)
+_MUTABLE = (ast.List, ast.Dict, ast.Set)
+# What may run the code inside it more than once.
+_REPEATED = (ast.While, ast.comprehension, ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)
+_LOOPS = (ast.For, ast.AsyncFor)
+
+
+class Literal:
+    """A literal of a function.
+
+    Parameters
+    ----------
+    node : ast.expr
+        The literal, with its place in the file.
+    around : list of ast.AST
+        Nodes around it inside the function, the innermost last.
+
+    Attributes
+    ----------
+    source : str
+        The literal, written in the standard way.
+    is_statement : bool
+        True if it is a statement of its own, such as the docstring of an inner function. A name in
+        its place would mean something else.
+    is_mutable : bool
+        True if it is a list, set or dict, or holds one.
+    is_only_read : bool
+        True if it is only compared, or only iterated over by the code that stands there.
+    may_repeat : bool
+        True if it may be evaluated more than once in a call of the function.
+    """
+
+    def __init__(self, node: ast.expr, around: list[ast.AST]) -> None:
+        parent = around[-1] if around else None
+        self.node = node
+        self.source = ast.unparse(node)
+        self.is_statement = isinstance(parent, ast.Expr)
+        self.is_mutable = any(isinstance(inner, _MUTABLE) for inner in ast.walk(node))
+        iterates = (*_LOOPS, ast.comprehension)
+        self.is_only_read = isinstance(parent, ast.Compare) or (
+            isinstance(parent, iterates) and parent.iter is node
+        )
+        self.may_repeat = any(isinstance(n, (*_REPEATED, *_LOOPS)) for n in around)
 
 
 def mark_literals(
     node: FunctionNode, marks: list[ast.expr] | None = None
-) -> tuple[FunctionNode, list[str]]:
-    """Return a copy of a function with its literals replaced, and the literals as written.
+) -> tuple[FunctionNode, list[Literal]]:
+    """Return a copy of a function with its literals replaced, and the literals.
 
     Parameters
     ----------
@@ -25,8 +67,8 @@ def mark_literals(
 
     Returns
     -------
-    tuple of (ast.FunctionDef or ast.AsyncFunctionDef, list of str)
-        The copy, and the source of each literal, in order.
+    tuple of (ast.FunctionDef or ast.AsyncFunctionDef, list of Literal)
+        The copy, and the literals, in order.
     """
     marker = _Marker(marks)
     marked = copy.deepcopy(node)
@@ -45,19 +87,28 @@ class _Marker(ast.NodeTransformer):
 
     def __init__(self, marks: list[ast.expr] | None) -> None:
         self._marks = marks
-        self.literals: list[str] = []
+        self._around: list[ast.AST] = []
+        self.literals: list[Literal] = []
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Return a node's replacement if it is a literal; else visit the nodes inside it."""
         # Case patterns and f-strings stay: Python allows no name in the place of a pattern's value
         # or of an f-string's text.
-        if isinstance(node, (ast.pattern, ast.JoinedStr)):
+        if isinstance(node, (ast.pattern, ast.JoinedStr)) or self._is_annotation(node):
             return node
         if isinstance(node, _LITERALS) and _is_literal(node):
-            self.literals.append(ast.unparse(node))
+            self.literals.append(Literal(node, self._around))
             mark = self._marks[len(self.literals) - 1] if self._marks else None
             return ast.Name("_literal", ast.Load()) if mark is None else mark
-        return self.generic_visit(node)
+        self._around.append(node)
+        visited = self.generic_visit(node)
+        self._around.pop()
+        return visited
+
+    def _is_annotation(self, node: ast.AST) -> bool:
+        """Return True if a node is a type: a literal in a type is part of it, and no value."""
+        parent = self._around[-1] if self._around else None
+        return node in (getattr(parent, "annotation", None), getattr(parent, "returns", None))
 
 
 def _is_literal(node: ast.expr) -> bool:

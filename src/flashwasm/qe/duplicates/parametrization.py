@@ -3,93 +3,157 @@
 from __future__ import annotations
 
 import ast
+import copy
 import keyword
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import count
+from textwrap import dedent
+from typing import TYPE_CHECKING, NamedTuple
 
 from flashwasm.qe.duplicates.literal_marking import FunctionNode, mark_literals
+from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES, ModuleSyntax
+from flashwasm.qe.duplicates.parametrizable import can_be_one_test
+from flashwasm.qe.duplicates.parametrized_source import parametrized_lines, span_of
+from flashwasm.qe.duplicates.patches import Edit
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.function_body import FunctionBody
 
-__all__ = ["parametrized"]
+__all__ = ["Parametrized", "parametrized"]
+
+# Fixtures of widespread plugins: a parameter of such a name would take the place of the fixture.
+_PLUGIN_FIXTURES = {
+    "benchmark",
+    "client",
+    "db",
+    "event_loop",
+    "faker",
+    "loop",
+    "mocker",
+    "settings",
+}
 
 
-def parametrized(bodies: Sequence[FunctionBody]) -> str | None:
-    """Return the source of a parametrised test with a case for each of several tests.
+class Parametrized(NamedTuple):
+    """A parametrised test.
+
+    Parameters
+    ----------
+    text : str
+        Its source, after ``import pytest`` if the file does not have it.
+    edits : tuple of Edit
+        Lines of the file that change if it replaces the tests.
+    """
+
+    text: str
+    edits: tuple[Edit, ...]
+
+
+def parametrized(bodies: Sequence[FunctionBody]) -> Parametrized | None:
+    """Return a parametrised test with a case for each of several tests.
 
     Parameters
     ----------
     bodies : sequence of FunctionBody
-        Bodies of tests with the same shape.
+        Bodies of tests of one file with the same shape.
 
     Returns
     -------
-    str or None
-        Source, or None for methods of a unittest class, which pytest cannot parametrise.
+    Parametrized or None
+        The test; None if it is not proven that it does what the tests do, or if the source that was
+        written does not mean it.
     """
-    if bodies[0].is_unittest:
+    first, module = bodies[0], bodies[0].module
+    if not can_be_one_test(bodies) or first.scope is None:
         return None
-    columns = list(zip(*(body.literals for body in bodies), strict=True))
-    differing = [i for i, values in enumerate(columns) if len(set(values)) > 1]
-    taken = {n.id for n in ast.walk(bodies[0].node) if isinstance(n, ast.Name)}
-    taken |= {argument.arg for argument in bodies[0].node.args.args}
-    # Two places whose literals are equal in every test share one parameter.
-    parameters: dict[tuple[str, ...], str] = {}
-    names = _keywords(bodies[0].node)
-    for i in differing:
-        if columns[i] not in parameters:
-            parameters[columns[i]] = _fresh(names.get(i, "value"), taken)
-    marks: list[ast.expr] = []
-    for i, values in enumerate(columns):
-        literal = ast.parse(values[0], mode="eval").body
-        marks.append(ast.Name(parameters[values], ast.Load()) if i in differing else literal)
-    node, _ = mark_literals(bodies[0].node, marks)
-    node.name = _common_name([body.node.name for body in bodies])
-    node.args.args = [*node.args.args, *(ast.arg(name) for name in parameters.values())]
-    decorator = _decorator(list(parameters), list(parameters.values()), bodies)
-    node.decorator_list = [decorator, *node.decorator_list]
-    return ast.unparse(ast.fix_missing_locations(node))
+    imported = _import_of_pytest(module)
+    if imported is None:
+        return None
+    columns = _columns(bodies)
+    name = _name(bodies, set(module.bound(first.scope)) | _claimed(bodies))
+    lines = parametrized_lines(bodies, name, columns)
+    if lines is None or not _means(lines, _expected(first, name, columns)):
+        return None
+    module.claimed.add((first.scope, name))
+    start, end = span_of(first)
+    edits = [*imported, Edit(module.path, start, end, tuple(lines))]
+    edits += [_removal(body) for body in bodies[1:]]
+    text = dedent("\n".join(lines))
+    if imported:
+        text = f"import pytest\n\n\n{text}"
+    return Parametrized(text, tuple(edits))
 
 
-def _decorator(
-    columns: list[tuple[str, ...]], names: list[str], bodies: Sequence[FunctionBody]
-) -> ast.expr:
-    """Return ``pytest.mark.parametrize``, with the values in ``columns`` by parameter."""
-    rows = [
-        f"pytest.param({', '.join(values)}, id={body.node.name!r})"
-        for values, body in zip(zip(*columns, strict=True), bodies, strict=True)
-    ]
-    source = f"pytest.mark.parametrize({', '.join(names)!r}, [{', '.join(rows)}])"
-    return ast.parse(source, mode="eval").body
+def _columns(bodies: Sequence[FunctionBody]) -> dict[str, list[int]]:
+    """Return the parameters, each with the positions of the literals that it replaces.
+
+    Two places whose literals are equal in every test share a parameter, unless a list, set or dict
+    stands there: the two would then be one object.
+    """
+    first, module = bodies[0], bodies[0].module
+    taken = _names_in(first.definition) | set(module.bound(module.tree)) | set(module.fixtures)
+    taken |= BUILTIN_FIXTURES | _PLUGIN_FIXTURES | module.conftest_names | set(keyword.kwlist)
+    keywords = _keywords(first.node)
+    columns: dict[str, list[int]] = {}
+    known: dict[tuple[str, ...], str] = {}
+    for position, literals in enumerate(zip(*(body.literals for body in bodies), strict=True)):
+        values = tuple(literal.source for literal in literals)
+        if len(set(values)) == 1:
+            continue
+        if values in known and not any(literal.is_mutable for literal in literals):
+            columns[known[values]].append(position)
+            continue
+        known[values] = _fresh(keywords.get(position, "value"), taken)
+        columns[known[values]] = [position]
+    return columns
+
+
+def _names_in(node: FunctionNode) -> set[str]:
+    """Return every name that a function or anything inside it uses or binds."""
+    names: set[str] = set()
+    for one in ast.walk(node):
+        if isinstance(one, (ast.keyword, ast.Attribute)):
+            continue
+        for _, value in ast.iter_fields(one):
+            # A name is a text in the tree: of a variable, an argument, an import, a handler, a
+            # pattern, a definition. Declarations of global names have lists of texts.
+            texts = value if isinstance(value, list) else [value]
+            names.update(text for text in texts if isinstance(text, str) and text.isidentifier())
+    return names
 
 
 def _keywords(node: FunctionNode) -> dict[int, str]:
     """Return the keywords of literals by position, such as ``factor`` in ``f(factor=1)``."""
-    markers = {}
     _, literals = mark_literals(node)
     marks: list[ast.expr] = [ast.Name(f"_literal_{i}", ast.Load()) for i in range(len(literals))]
     marked, _ = mark_literals(node, marks)
+    keywords = {}
     for child in ast.walk(marked):
         if isinstance(child, ast.keyword) and child.arg and isinstance(child.value, ast.Name):
             position = child.value.id.removeprefix("_literal_")
             if position.isdigit():
-                markers[int(position)] = child.arg
-    return markers
+                keywords[int(position)] = child.arg
+    return keywords
 
 
 def _fresh(name: str, taken: set[str]) -> str:
     """Return a name that is not taken, with a number if need be, and add it to ``taken``."""
-    candidate, number = name, 1
-    while candidate in taken or keyword.iskeyword(candidate):
-        number += 1
-        candidate = f"{name}_{number}"
+    numbered = (f"{name}_{number}" for number in count(2))
+    candidate = name if name not in taken else next(one for one in numbered if one not in taken)
     taken.add(candidate)
     return candidate
 
 
-def _common_name(names: Sequence[str]) -> str:
-    """Return the words that all names begin with; the first name if these are no test's name."""
+def _claimed(bodies: Sequence[FunctionBody]) -> set[str]:
+    """Return the names in the tests' scope that other suggestions have taken."""
+    return {name for scope, name in bodies[0].module.claimed if scope is bodies[0].scope}
+
+
+def _name(bodies: Sequence[FunctionBody], taken: set[str]) -> str:
+    """Return the words that all names begin with; the first name if these are no free name."""
+    names = [body.node.name for body in bodies]
     words = [name.split("_") for name in names]
     shared = []
     for column in zip(*words, strict=False):
@@ -97,4 +161,119 @@ def _common_name(names: Sequence[str]) -> str:
             break
         shared.append(column[0])
     name = "_".join(shared)
-    return name if name.startswith("test") and name != "test" else names[0]
+    module = bodies[0].module
+    # The bases and the subclasses of a class may have a test of that name.
+    defined = {n.name for n in ast.walk(module.tree) if isinstance(n, ast.FunctionDef)}
+    known = taken | defined | set(module.identifiers)
+    is_free = name not in known and not bodies[0].test.also
+    return name if name.startswith("test_") and len(shared) > 1 and is_free else names[0]
+
+
+def _expected(first: FunctionBody, name: str, columns: Mapping[str, Sequence[int]]) -> FunctionNode:
+    """Return the tree of the parametrised test, without its new decorator and its docstring."""
+    parameters = {at: parameter for parameter, places in columns.items() for at in places}
+    marks: list[ast.expr] = [
+        ast.Name(parameters[i], ast.Load()) if i in parameters else copy.deepcopy(literal.node)
+        for i, literal in enumerate(first.literals)
+    ]
+    node, _ = mark_literals(first.node, marks)
+    node.name = name
+    node.args.args = [*node.args.args, *map(ast.arg, columns)]
+    return node
+
+
+def _means(lines: list[str], expected: FunctionNode) -> bool:
+    """Return True if source compiles, and means what is expected of it."""
+    text = "\n".join(["if 1:", *lines] if lines[0][:1].isspace() else lines)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<suggestion>", "exec", dont_inherit=True)
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    node = next(n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:]
+    node.decorator_list = node.decorator_list[1:]
+    return ast.dump(node) == ast.dump(expected)
+
+
+def _removal(body: FunctionBody) -> Edit:
+    """Return the edit that removes a test and the blank lines above it."""
+    first, last = span_of(body)
+    lines = body.module.lines or []
+    while first > 1 and not lines[first - 2].strip():
+        first -= 1
+    return Edit(body.module.path, first, last, ())
+
+
+def _import_of_pytest(module: ModuleSyntax) -> list[Edit] | None:
+    """Return the edit that imports pytest: none if it is imported, None if its name is taken."""
+    bindings = module.bound(module.tree)["pytest"]
+    plain = [
+        alias
+        for node in module.tree.body
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == "pytest" and alias.asname is None
+    ]
+    stored = any(
+        (isinstance(n, ast.Name) and n.id == "pytest" and not isinstance(n.ctx, ast.Load))
+        or (isinstance(n, ast.arg) and n.arg == "pytest")
+        for n in ast.walk(module.tree)
+    )
+    if stored or bindings != len(plain):
+        return None
+    return [] if plain else _new_import(module)
+
+
+def _new_import(module: ModuleSyntax) -> list[Edit]:
+    """Return the edit that writes ``import pytest`` where import sorters put it."""
+    body = module.tree.body
+    imports = []
+    for node in body[ast.get_docstring(module.tree, clean=False) is not None :]:
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            break
+        imports.append(node)
+    if not imports:
+        return [_first_import(module)]
+    own = _first_block([node for node in imports if not _is_standard(node)])
+    later = [n for n in own if isinstance(n, ast.ImportFrom) or n.names[0].name > "pytest"]
+    if later:
+        line = later[0].lineno
+        return [Edit(module.path, line, line - 1, ("import pytest",))]
+    line = ((own or imports)[-1].end_lineno or 1) + 1
+    return [Edit(module.path, line, line - 1, ("import pytest",) if own else ("", "import pytest"))]
+
+
+def _first_import(module: ModuleSyntax) -> Edit:
+    """Return the edit of a file without imports: below its docstring or its first comments."""
+    lines, first = module.lines or [], 0
+    if ast.get_docstring(module.tree, clean=False) is not None:
+        first = module.tree.body[0].end_lineno or 1
+    else:
+        head = next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
+        # Comments right above a test belong to the test.
+        first = head if not lines[head].strip() else 0
+    new = ("", "import pytest") if first else ("import pytest", "", "")
+    return Edit(module.path, first + 1, first, new)
+
+
+def _first_block(imports: list[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
+    """Return the imports before the first blank line between imports."""
+    block = imports[:1]
+    for node in imports[1:]:
+        if node.lineno > (block[-1].end_lineno or 0) + 1:
+            break
+        block.append(node)
+    return block
+
+
+def _is_standard(node: ast.Import | ast.ImportFrom) -> bool:
+    """Return True if an import is of the standard library."""
+    if isinstance(node, ast.ImportFrom):
+        name = "" if node.level else node.module or ""
+    else:
+        name = node.names[0].name
+    return name.partition(".")[0] in {*sys.stdlib_module_names, "__future__"}

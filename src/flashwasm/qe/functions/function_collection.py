@@ -5,14 +5,24 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flashwasm.errors import ShapeError
+from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_program_files
 
-__all__ = ["FunctionSource", "collect_functions", "program_files"]
+__all__ = [
+    "FunctionSource",
+    "collect_functions",
+    "program_files",
+    "some_descriptions",
+    "words_of_name",
+]
+
+# Number of descriptions whose embeddings are averaged. The mean hardly changes with more of them.
+_DESCRIPTIONS = 200
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class FunctionSource:
     name: str
     path: Path
     line: int
-    source: str
+    source: str = field(repr=False)
     description: str = ""
 
 
@@ -122,3 +132,14 @@ def _functions(file: Path, tree: ast.Module, lines: list[str]) -> Iterator[Funct
                 name = f"{scope}{child.name}"
                 yield FunctionSource(name, file, child.lineno, source, description)
             pending.append((child, inner))
+
+
+def words_of_name(function: FunctionSource) -> str:
+    """Return the words of a function's qualified name and of its module's name."""
+    return extract_words(f"{function.name} {function.path.stem}")
+
+
+def some_descriptions(functions: list[FunctionSource]) -> list[str]:
+    """Return up to 200 descriptions, from docstrings spread evenly over the program."""
+    found = [function.description for function in functions if function.description]
+    return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]

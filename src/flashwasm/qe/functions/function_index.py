@@ -16,6 +16,8 @@ from flashwasm.qe.functions.function_collection import (
     FunctionSource,
     collect_functions,
     program_files,
+    some_descriptions,
+    words_of_name,
 )
 from flashwasm.qe.functions.function_index_file import (
     FunctionScorerData,
@@ -24,8 +26,8 @@ from flashwasm.qe.functions.function_index_file import (
 )
 from flashwasm.qe.functions.function_match import FunctionMatch
 from flashwasm.qe.scoring.embedder import Embedder
-from flashwasm.qe.scoring.score_fusion import fused
-from flashwasm.qe.scoring.scorers import MeaningScorer, Scorer, TermScorer
+from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
+from flashwasm.qe.scoring.scorers import MeaningScorer, ScoredIndex, Scorer, TermScorer
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings
@@ -41,11 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["FunctionIndex"]
 
 Array = npt.NDArray[Any]
-# Number of descriptions whose embeddings are averaged. The mean hardly changes with more of them.
-_DESCRIPTIONS = 200
 
 
-class FunctionIndex:
+class FunctionIndex(ScoredIndex, items="functions"):
     """The functions of a program, ready to be searched. `build` and `load` make an index.
 
     Parameters
@@ -156,8 +156,8 @@ class FunctionIndex:
         sources = [function.source for function in functions]
         if not sources:
             return cls([], skipped, [], [], data)
-        names = [_words_of_name(function) for function in functions]
-        described = _descriptions(functions)
+        names = [words_of_name(function) for function in functions]
+        described = some_descriptions(functions)
         try:
             embedder = Embedder(model, cache=cache, words_only=False, runtime=runtime)
             with progress_report("embedding", show=progress) as advance:
@@ -166,7 +166,8 @@ class FunctionIndex:
             # The model may be installed, and a package that it needs may not.
             if model is not None:
                 raise
-            return cls.lexical(functions, skipped, [str(error)], data, cache=cache)
+            missing = [str(error)]
+            return cls.lexical(functions, skipped, missing, data, cache=cache, progress=progress)
         both = 2 * len(sources)
         centre = vectors[both:].mean(axis=0) if described else None
         embedded = StoredEmbeddings(vectors[:both], str(embedder.folder), embedder.settings)
@@ -183,14 +184,18 @@ class FunctionIndex:
         data: FunctionScorerData | None = None,
         *,
         cache: bool = True,
+        progress: bool = False,
     ) -> FunctionIndex:
         """Return an index that compares identifiers only.
 
         It searches ``functions``, at least one. ``skipped`` are the files that were not read,
         ``missing`` says why there are no embeddings, and ``data`` is the origin of the functions.
-        With ``cache``, the counts of terms are kept in the user's cache folder.
+        With ``cache``, the counts of terms are kept in the user's cache folder; ``progress`` shows
+        progress on stderr.
         """
-        terms = TfIdfMatrix("identifiers", [one.source for one in functions], cache=cache)
+        sources = [one.source for one in functions]
+        with progress_report("counting identifiers", show=progress) as advance:
+            terms = TfIdfMatrix("identifiers", sources, cache=cache, progress=advance)
         data = replace(data or FunctionScorerData(), terms={terms.key: terms.arrays})
         return cls(functions, skipped, [TermScorer("identifiers", terms)], missing, data)
 
@@ -279,7 +284,7 @@ class FunctionIndex:
         components = self.components(words)
         if not components:
             return []
-        scores = fused(components)
+        scores, shares = fused(components), shares_of_fused(components)
         asked = extract_words(words).split()
         order = np.argsort(-scores, kind="stable")[:k]
         return [
@@ -288,20 +293,10 @@ class FunctionIndex:
                 float(scores[i]),
                 {name: float(own[i]) for name, own in components.items()},
                 [word for word in asked if word in extract_words(self.functions[i].source).split()],
+                {name: float(own[i]) for name, own in shares.items()},
             )
             for i in order
         ]
-
-
-def _words_of_name(function: FunctionSource) -> str:
-    """Return the words of a function's qualified name and of its module's name."""
-    return extract_words(f"{function.name} {function.path.stem}")
-
-
-def _descriptions(functions: list[FunctionSource]) -> list[str]:
-    """Return up to 200 descriptions, from docstrings spread evenly over the program."""
-    found = [function.description for function in functions if function.description]
-    return found[:: max(1, len(found) // _DESCRIPTIONS)][:_DESCRIPTIONS]
 
 
 def _scorers(

@@ -27,9 +27,12 @@ class FunctionMatch:
         Cosine by scorer, in [-1, 1].
     shared_words : list of str
         Words of the description that the function's source has, also as parts of names.
+    shares : mapping of str to float
+        Share of each scorer in the score, in standard deviations. The shares add up to the score.
     """
 
     function: FunctionSource
     score: float
     components: Mapping[str, float] = field(default_factory=dict)
     shared_words: list[str] = field(default_factory=list)
+    shares: Mapping[str, float] = field(default_factory=dict)

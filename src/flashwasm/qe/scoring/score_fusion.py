@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fused"]
+__all__ = ["fused", "shares_of_fused"]
 
 Array = npt.NDArray[Any]
 # Weights of scorers, if not one. Most terms of "structure" are names of called functions, which
@@ -35,14 +35,38 @@ def fused(components: Mapping[str, Array], left_out: int | None = None) -> Array
         would distort them.
     """
     total = np.zeros(len(next(iter(components.values()))), np.float64)
-    others = np.ones(len(total), np.bool_)
-    if left_out is not None:
-        others[left_out] = False
     for name, scores in components.items():
-        if not others.any():
-            break
-        deviation = scores[others].std(dtype=np.float64)
-        if deviation > 0:
-            z_scores = (scores - scores[others].mean(dtype=np.float64)) / deviation
-            total += _WEIGHTS.get(name, 1.0) * z_scores
-    return total / sum(_WEIGHTS.get(name, 1.0) for name in components)
+        total += _weight(name) * _z_scores(scores, left_out)
+    return total / sum(map(_weight, components))
+
+
+def shares_of_fused(
+    components: Mapping[str, Array], left_out: int | None = None
+) -> dict[str, Array]:
+    """Return the share of each component in `fused`; the shares of all components add up to it.
+
+    Parameters
+    ----------
+    components, left_out
+        As for `fused`.
+    """
+    whole = sum(map(_weight, components))
+    return {
+        name: _weight(name) * _z_scores(scores, left_out) / whole
+        for name, scores in components.items()
+    }
+
+
+def _weight(name: str) -> float:
+    """Return the weight of a component."""
+    return _WEIGHTS.get(name, 1.0)
+
+
+def _z_scores(scores: Array, left_out: int | None) -> Array:
+    """Return the z-scores of a component; zeros if its scores are all equal."""
+    others = scores if left_out is None else np.delete(scores, left_out)
+    deviation = others.std(dtype=np.float64) if len(others) else 0.0
+    if deviation == 0:
+        return np.zeros(len(scores), np.float64)
+    z_scores: Array = (scores - others.mean(dtype=np.float64)) / deviation
+    return z_scores

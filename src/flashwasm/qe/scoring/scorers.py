@@ -11,13 +11,14 @@ from flashwasm.errors import OutOfMemoryError
 from flashwasm.ops import matmul
 from flashwasm.qe.scoring.embedding_whitening import whiten_collection
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.summaries import counted, summary
 
 if TYPE_CHECKING:
     from flashwasm.qe.scoring.inverted_index import RowSimilarity
     from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["CoverageScorer", "MeaningScorer", "Scorer", "TermScorer"]
+__all__ = ["CoverageScorer", "MeaningScorer", "ScoredIndex", "Scorer", "TermScorer"]
 
 Array = npt.NDArray[Any]
 
@@ -33,6 +34,23 @@ class Scorer(Protocol):
         The query is the position of a text in the collection, or another text. None means that
         this scorer cannot compare such a query: for example, free text has no coverage.
         """
+
+
+class ScoredIndex:
+    """Base of the indexes whose items scorers compare with a query.
+
+    A class states which of its attributes holds the items, as ``items="tests"``.
+    """
+
+    scorers: list[str]
+    _items: str
+
+    def __init_subclass__(cls, *, items: str) -> None:
+        cls._items = items
+
+    def __repr__(self) -> str:
+        held = counted(len(getattr(self, self._items)), self._items)
+        return summary(self, held, f"scorers: {', '.join(self.scorers) or 'none'}")
 
 
 class TermScorer:

@@ -32,6 +32,8 @@ class Match:
         Names and lines that the test shares with the query, if they were asked for.
     propensity : float
         Probability with which the test was shown: 1 unless it was drawn at random.
+    shares : mapping of str to float
+        Share of each scorer in the score, in standard deviations. The shares add up to the score.
     """
 
     nodeid: str
@@ -40,3 +42,4 @@ class Match:
     components: Mapping[str, float] = field(default_factory=dict)
     explanation: Explanation | None = None
     propensity: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from flashwasm.errors import ShapeError
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
-from flashwasm.qe.scoring.score_fusion import fused
-from flashwasm.qe.scoring.scorers import CoverageScorer, Scorer
+from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
+from flashwasm.qe.scoring.scorers import CoverageScorer, ScoredIndex, Scorer
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
 from flashwasm.qe.similarity.match import Match
@@ -44,7 +44,7 @@ __all__ = ["SuiteIndex"]
 Array = npt.NDArray[Any]
 
 
-class SuiteIndex:
+class SuiteIndex(ScoredIndex, items="tests"):
     """The tests of a suite, ready to be compared. `build` and `load` make an index.
 
     Parameters
@@ -89,7 +89,7 @@ class SuiteIndex:
         self._suite = suite
         self._data = SuiteScorerData() if data is None else data
         self._scorers = list(scorers)
-        self._nodeids = NodeIdLookup(suite.tests)
+        self._nodeids = NodeIdLookup(suite.tests, suite.root)
 
     @classmethod
     def build(
@@ -285,15 +285,12 @@ class SuiteIndex:
         explore: float = 0.0,
         seed: int | None = None,
     ) -> list[Match]:
-        """Return the k best tests, but none of the positions in ``left_out``.
-
-        The query is the test at position ``own``, or else the text.
-        """
+        """Return the k best tests for the test at ``own``, or else the text, but ``left_out``."""
         components = self.components(query if own is None else own)
         if not components:
             message = f"query {query[:80]!r} is not a test, and words have no structure to compare"
             raise ShapeError(message)
-        total = fused(components, own)
+        total, shares = fused(components, own), shares_of_fused(components, own)
         source = query if own is None else self.tests[own].source
         best = np.argsort(-total, kind="stable")
         order = best[~np.isin(best, left_out)].tolist()
@@ -305,6 +302,7 @@ class SuiteIndex:
                 {name: float(scores[i]) for name, scores in components.items()},
                 self._explainer.explain(source, test.source) if explain else None,
                 propensity,
+                {name: float(own_share[i]) for name, own_share in shares.items()},
             )
             for i, propensity in explore_ranking(order, k, explore, seed)
             for test in [self.tests[i]]

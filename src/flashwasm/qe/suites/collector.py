@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Collector"]
 
-# An import with one of these in its text may be that of a TestCase.
+# An imported name that holds one of these may be that of a TestCase.
 _LIKE_A_TEST = ("test", "case", "suite")
 
 
@@ -103,14 +103,24 @@ class Collector:
         if isinstance(binding, Alias):
             first = binding.target.partition(".")[0]
             return isinstance(module.outline.names.get(first), ClassName)
-        if not isinstance(binding, ImportedName):
-            return False
-        # An imported TestCase of any name is collected. Reading every imported file to find those
-        # would take long, so a hint is needed: a name, a use as a base, or the place of the file.
-        text = f"{binding.module} {name}".lower()
-        if name in bases or any(word in text for word in _LIKE_A_TEST):
+        return isinstance(binding, ImportedName) and self._is_import_followed(
+            module, name, binding, bases
+        )
+
+    def _is_import_followed(
+        self, module: ParsedModule, name: str, imported: ImportedName, bases: set[str]
+    ) -> bool:
+        """Return True if an imported name may be that of a TestCase, which may have any name.
+
+        Reading every imported file to find those would take long, so a hint is needed: the name, a
+        use as a base or none at all, or a file beside this one.
+        """
+        lower = name.lower()
+        if name in bases or any(word in lower for word in _LIKE_A_TEST):
             return True
-        path = self._modules.locate(module.path.parent, binding.module)
+        if module.text.count(name) == 1:
+            return True
+        path = self._modules.locate(module.path.parent, imported.module)
         return path is not None and path.parent == module.path.parent
 
     def _is_named(self, name: str) -> bool:
@@ -233,11 +243,10 @@ class Collector:
         if nodeid.startswith(self._settings.deselect):
             return
         ids = self._found.setdefault(definition.key, (definition, []))[1]
-        if nodeid in ids:
-            return
-        name = "::".join([*filter(None, definition.owner.split(".")), definition.outline.name])
-        # The first node id is that of the defining class, if pytest runs the test there.
-        if nodeid.endswith(f"{definition.module.path.name}::{name}"):
-            ids.insert(0, nodeid)
-        else:
+        if not ids:
             ids.append(nodeid)
+        elif nodeid not in ids:
+            name = "::".join([*filter(None, definition.owner.split(".")), definition.outline.name])
+            # The first node id is that of the defining class, if pytest runs the test there.
+            own = nodeid.endswith(f"{definition.module.path.name}::{name}")
+            ids.insert(0 if own else len(ids), nodeid)

@@ -8,6 +8,7 @@ import os
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -44,6 +45,11 @@ class ParsedModule:
     lines: list[str]
     outline: ModuleOutline
 
+    @cached_property
+    def text(self) -> str:
+        """Source of the file."""
+        return "\n".join(self.lines)
+
     def source(self, span: FunctionSpan) -> str:
         """Return a function's source, without the indentation of its first line."""
         text = "\n".join(self.lines[span.first - 1 : span.last])
@@ -77,7 +83,7 @@ class ModuleReader:
         self._root = root
         self._roots = [str(one) for one in roots]
         self._read: dict[Path, ParsedModule | str] = {}
-        self._located: dict[tuple[Path, str, tuple[str, ...]], Path | None] = {}
+        self._located: dict[tuple[str, str, tuple[str, ...]], Path | None] = {}
         self._starts: dict[Path, list[str]] = {}
         self.digests: dict[Path, str] = {}
 
@@ -115,7 +121,8 @@ class ModuleReader:
         parts : tuple of str, default ()
             Names of the packages and the module below it.
         """
-        key = (folder, module, parts)
+        # A text is compared faster than a path.
+        key = (str(folder), module, parts)
         if key not in self._located:
             self._located[key] = self._find_module(folder, module, parts)
         return self._located[key]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from flashwasm.qe.suites.foreign_classes import is_test_case
 from flashwasm.qe.suites.module_outline import (
@@ -25,8 +27,7 @@ __all__ = ["Definition", "Foreign", "Lineage", "Meaning", "NameResolver", "Open"
 _MAX_STEPS = 16
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """A function or class of the suite.
 
     Parameters
@@ -49,15 +50,13 @@ class Definition:
         return self.module, f"{self.owner}.{self.outline.name}", self.outline.line
 
 
-@dataclass(frozen=True)
-class Foreign:
+class Foreign(NamedTuple):
     """Something outside the suite, by its full dotted name, such as ``unittest.TestCase``."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Open:
+class Open(NamedTuple):
     """Something that only a run of the suite tells."""
 
     module: ParsedModule
@@ -85,7 +84,7 @@ class Lineage:
     foreign: list[str]
     unknown: list[tuple[Definition, str]]
 
-    @property
+    @cached_property
     def is_test_case(self) -> bool:
         """True if the class is a ``unittest.TestCase``, as far as the names of its bases tell."""
         names = [*self.foreign, *(base for _, base in self.unknown)]

@@ -1,8 +1,12 @@
-"""Lookup of tests by node ids, or by the ends of node ids that people type."""
+"""Lookup of tests by node ids, or by the forms of them that people type."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import posixpath
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
@@ -10,10 +14,98 @@ from flashwasm.errors import ShapeError
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["NodeIdLookup"]
+__all__ = ["NodeIdLookup", "node_ids_named", "without_parameters"]
 
 # Largest number of candidates that an error message names.
 _NAMED_AT_MOST = 10
+# The end of the node id of one case, without the file: test_add[1-2].
+_CASE = re.compile(r"\w+\[.*\]")
+
+
+def node_ids_named(query: str, nodeids: Collection[str], root: Path | None = None) -> list[str]:
+    """Return the node ids of the one test that a query names; several if it has several cases.
+
+    A query names a test by its node id; by a path that is absolute or starts at the working folder;
+    by an end of the node id that no other test has; or by its node id with a longer path, relative
+    to a folder above the root. If no node id has the query's parameters, or the query has none, all
+    cases of the function are meant.
+
+    Parameters
+    ----------
+    query : str
+        Text that was typed.
+    nodeids : collection of str
+        Node ids to choose from.
+    root : pathlib.Path, optional
+        Folder that the paths of the node ids start from; None if it is not known.
+
+    Returns
+    -------
+    list of str
+        Node ids, in their order; empty if the query names none.
+
+    Raises
+    ------
+    ShapeError
+        If the query is the end of the node ids of several tests.
+    """
+    asked = _forms(query, root)
+    bare = list(dict.fromkeys(map(without_parameters, asked)))
+    for names in (asked, bare):
+        if equal := [name for name in names if name in nodeids]:
+            return equal[:1]
+    if cases := [nodeid for nodeid in nodeids if without_parameters(nodeid) in bare]:
+        return cases
+    for names in (asked, bare):
+        ends = tuple(f"{separator}{name}" for name in names for separator in ("::", "/"))
+        found = [
+            nodeid
+            for nodeid in nodeids
+            if nodeid.endswith(ends)
+            or without_parameters(nodeid).endswith(ends)
+            or any(name.endswith(f"/{nodeid}") for name in names)
+            or any(name.endswith(f"/{without_parameters(nodeid)}") for name in names)
+        ]
+        if len({without_parameters(nodeid) for nodeid in found}) > 1:
+            listed = ", ".join(found[:_NAMED_AT_MOST])
+            more = ", ..." if len(found) > _NAMED_AT_MOST else ""
+            raise ShapeError(
+                f"query {query!r} is the end of {len(found)} node ids: {listed}{more}; "
+                "give more of the one that is meant"
+            )
+        if found:
+            return found
+    return []
+
+
+def without_parameters(nodeid: str) -> str:
+    """Return a node id, or the end of one, without the parameters of a case.
+
+    Examples
+    --------
+    >>> without_parameters("tests/test_a.py::test_add[1-2]"), without_parameters("test_add[1]")
+    ('tests/test_a.py::test_add', 'test_add')
+    """
+    path, separator, name = nodeid.partition("::")
+    if separator:
+        return f"{path}::{name.partition('[')[0]}"
+    return path.partition("[")[0] if _CASE.fullmatch(path) else path
+
+
+def _forms(query: str, root: Path | None) -> list[str]:
+    """Return the node ids that a query may be: as it was typed, and from the working folder."""
+    path, separator, name = query.partition("::")
+    if not separator or not path:
+        return [query.removeprefix("::")]
+    forms = [f"{posixpath.normpath(path.replace(os.sep, '/'))}::{name}"]
+    if root is not None:
+        try:
+            here = Path(os.path.relpath(path, root)).as_posix()
+        except ValueError:
+            # The two are on different drives of Windows.
+            return forms
+        forms.append(f"{here}::{name}")
+    return forms
 
 
 class NodeIdLookup:
@@ -23,9 +115,12 @@ class NodeIdLookup:
     ----------
     tests : sequence of CollectedTest
         Tests of a suite.
+    root : pathlib.Path, optional
+        The suite's root folder. If it is given, paths that start at the working folder are known.
     """
 
-    def __init__(self, tests: Sequence[CollectedTest]) -> None:
+    def __init__(self, tests: Sequence[CollectedTest], root: Path | None = None) -> None:
+        self._root = root
         self._positions = {
             nodeid: i for i, test in enumerate(tests) for nodeid in (test.nodeid, *test.also)
         }
@@ -37,32 +132,15 @@ class NodeIdLookup:
     def find(self, query: str) -> int | None:
         """Return the position of the test that a query names; None if the query is free text.
 
-        A query names a test by its node id, by an end of the node id that no other test has, or by
-        its node id with a longer path, relative to a folder above the suite's root.
+        The forms of a query are those of `node_ids_named`.
 
         Raises
         ------
         ShapeError
             If the query has the form of a node id that no test has, or is the end of several.
         """
-        # All cases of a parametrised test are one entry, so the parameters are cut off.
-        name = query.partition("[")[0] if "::" in query else query
-        if name in self._positions:
-            return self._positions[name]
-        named = {
-            i: nodeid
-            for nodeid, i in self._positions.items()
-            if nodeid.endswith(("::" + name, "/" + name)) or name.endswith("/" + nodeid)
-        }
-        if len(named) == 1:
-            return next(iter(named))
-        if named:
-            candidates = ", ".join(list(named.values())[:_NAMED_AT_MOST])
-            more = ", ..." if len(named) > _NAMED_AT_MOST else ""
-            raise ShapeError(
-                f"query {query!r} is the end of {len(named)} node ids: {candidates}{more}; "
-                "give more of the one that is meant"
-            )
+        if found := node_ids_named(query, self._positions, self._root):
+            return self._positions[found[0]]
         if "::" in query and not any(letter.isspace() for letter in query):
             raise ShapeError(f"query {query!r} has the form of a node id, but no test has it")
         return None

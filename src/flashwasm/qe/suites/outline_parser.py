@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from flashwasm.qe.suites.static_conditions import truth
 __all__ = ["parse_outline"]
 
 # Text without which no statement can bind names that it does not spell out.
-_MAY_BIND_MORE = re.compile(r"\b(?:globals|locals|vars|setattr|exec)\(|\bsys\.modules\[")
+_MAY_BIND_MORE = ("globals(", "locals(", "vars(", "setattr(", "exec(", "sys.modules[")
 _NAMESPACES = {"globals", "locals", "vars"}
 # Of two alternatives that a condition decides between, the one is kept that may be a test.
 _RANK: dict[type[Binding], int] = {
@@ -63,7 +62,7 @@ def parse_outline(text: str) -> ModuleOutline:
         # Python warns of invalid escapes in the source. They do not matter here.
         warnings.simplefilter("ignore")
         tree = ast.parse(text)
-    module = _Scope("", {}, may_bind_more=_MAY_BIND_MORE.search(text) is not None)
+    module = _Scope("", {}, may_bind_more=any(word in text for word in _MAY_BIND_MORE))
     module.read(tree.body)
     return ModuleOutline(
         names=module.names,
@@ -104,32 +103,20 @@ class _Scope:
         self.exported: list[str] | None = None
         self.is_test: bool | None = None
         self.unfollowed: list[Unfollowed] = []
-        self._readers: dict[type[ast.stmt], Callable[..., None]] = {
-            ast.AnnAssign: self._read_assignment,
-            ast.Assign: self._read_assignment,
-            ast.AsyncFunctionDef: self._read_function,
-            ast.AugAssign: self._read_assignment,
-            ast.ClassDef: self._read_class,
-            ast.Delete: self._read_deletion,
-            ast.FunctionDef: self._read_function,
-            ast.If: self._read_if,
-            ast.Import: self._read_import,
-            ast.ImportFrom: self._read_import,
-        }
 
     def read(self, body: Sequence[ast.stmt], *, conditional: bool = False) -> None:
         """Read statements. Conditional ones may not run, or run instead of others."""
         for node in body:
-            self._readers.get(type(node), self._read_block)(node, conditional=conditional)
+            _READERS.get(type(node), _Scope.read_block)(self, node, conditional=conditional)
 
-    def _read_function(
+    def read_function(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, conditional: bool
     ) -> None:
         """Read the ``def`` of a function."""
         self._note_condition(node.name, node.lineno, conditional=conditional)
         self._bind(node.name, self._function(node), conditional=conditional)
 
-    def _read_if(self, node: ast.If, *, conditional: bool) -> None:
+    def read_if(self, node: ast.If, *, conditional: bool) -> None:
         """Read the branches of an ``if`` that may run."""
         holds = truth(node.test)
         if holds is not False:
@@ -137,13 +124,13 @@ class _Scope:
         if holds is not True:
             self.read(node.orelse, conditional=conditional or holds is None)
 
-    def _read_deletion(self, node: ast.Delete, *, conditional: bool) -> None:
+    def read_deletion(self, node: ast.Delete, *, conditional: bool) -> None:
         """Read a ``del``. What stands above it may still use the names."""
         for target in node.targets:
             if isinstance(target, ast.Name) and not conditional:
                 self.deleted.add(target.id)
 
-    def _read_block(self, node: ast.stmt, *, conditional: bool) -> None:
+    def read_block(self, node: ast.stmt, *, conditional: bool) -> None:
         """Read the statements inside a ``try``, ``with`` or loop, and expressions."""
         if isinstance(node, ast.Expr):
             self._read_expression(node)
@@ -189,7 +176,7 @@ class _Scope:
         first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
         return FunctionSpan(node.name, node.lineno, first, node.end_lineno or node.lineno)
 
-    def _read_class(self, node: ast.ClassDef, *, conditional: bool) -> None:
+    def read_class(self, node: ast.ClassDef, *, conditional: bool) -> None:
         """Add the outline of a class, and of the classes inside it."""
         name = f"{self._prefix}{node.name}"
         self._note_condition(node.name, node.lineno, conditional=conditional)
@@ -215,7 +202,7 @@ class _Scope:
             unfollowed=inner.unfollowed,
         )
 
-    def _read_import(self, node: ast.Import | ast.ImportFrom, *, conditional: bool) -> None:
+    def read_import(self, node: ast.Import | ast.ImportFrom, *, conditional: bool) -> None:
         """Read the names that an import binds."""
         if isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
@@ -232,7 +219,7 @@ class _Scope:
             imported = ImportedName(alias.name if alias.asname else first, "")
             self._bind(alias.asname or first, imported, conditional=conditional)
 
-    def _read_assignment(
+    def read_assignment(
         self, node: ast.Assign | ast.AnnAssign | ast.AugAssign, *, conditional: bool
     ) -> None:
         """Read the names that an assignment binds, and the settings among them."""
@@ -307,3 +294,17 @@ class _Scope:
         """Note a statement that binds names through ``globals()``, ``vars()`` and the like."""
         if isinstance(owner, ast.Call) and (name := dotted_name(owner.func)) in _NAMESPACES:
             self.unfollowed.append(Unfollowed(line, f"{name}() binds names"))
+
+
+_READERS: dict[type[ast.stmt], Callable[..., None]] = {
+    ast.AnnAssign: _Scope.read_assignment,
+    ast.Assign: _Scope.read_assignment,
+    ast.AsyncFunctionDef: _Scope.read_function,
+    ast.AugAssign: _Scope.read_assignment,
+    ast.ClassDef: _Scope.read_class,
+    ast.Delete: _Scope.read_deletion,
+    ast.FunctionDef: _Scope.read_function,
+    ast.If: _Scope.read_if,
+    ast.Import: _Scope.read_import,
+    ast.ImportFrom: _Scope.read_import,
+}

@@ -42,6 +42,11 @@ class Skipped:
     path: Path
     reason: str
 
+    @property
+    def hides_tests(self) -> bool:
+        """True for a Python file that was read, and holds tests which are not listed."""
+        return self.path.suffix == ".py" and self.reason.endswith(" not listed")
+
 
 def absolute_path(path: str | Path) -> Path:
     """Return an absolute path without ``..``, in which links keep their names.

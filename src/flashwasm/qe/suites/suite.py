@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.pytest_settings import read_settings
 from flashwasm.qe.suites.suite_files import suite_files
+from flashwasm.summaries import counted, summary
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.source_files import Skipped
@@ -41,8 +43,22 @@ class CollectedTest:
     nodeid: str
     path: Path
     line: int
-    source: str
+    source: str = field(repr=False)
     also: tuple[str, ...] = ()
+
+    @property
+    def first_line(self) -> int:
+        """Line of the first decorator; that of the ``def`` if there is none."""
+        name = re.escape(self.nodeid.rpartition("::")[2])
+        # The text of a decorator may hold "def " as well, but seldom at a line's start and with
+        # this name.
+        found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", self.source, re.MULTILINE)
+        return self.line - (self.source.count("\n", 0, found.start()) if found else 0)
+
+    @property
+    def last_line(self) -> int:
+        """Last line of the function."""
+        return self.first_line + self.source.count("\n")
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,10 @@ class Suite:
     skipped: list[Skipped]
     path: Path = Path()
     digests: Mapping[Path, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        held = counted(len(self.tests), "tests"), f"{len(self.skipped)} skipped"
+        return summary(self, repr(str(self.root)), *held)
 
     def changes(self) -> list[str]:
         """Return the files that were changed, removed or added since the suite was collected."""

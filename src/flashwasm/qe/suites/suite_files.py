@@ -50,7 +50,8 @@ def _starts(path: Path, settings: PytestSettings) -> list[Path]:
         for pattern in settings.testpaths
         for name in sorted(glob.glob(pattern, root_dir=path, recursive=True))  # noqa: PTH207 - as pytest does.
     ]
-    return found or [path]
+    # What lies in a folder that is named too is collected with that folder.
+    return [one for one in found if not any(other in one.parents for other in found)] or [path]
 
 
 class _Filter:

@@ -69,15 +69,16 @@ class UnfollowedParts:
             if is_named:
                 self.add(meaning.module, meaning.binding.line, meaning.binding.reason)
             return
-        if not is_named and not self._makes_tests(meaning):
+        makes_tests = self._makes_tests(meaning)
+        if not is_named and not makes_tests:
             return
         # Data and helpers of such a name are used in the file. A test is only run by pytest.
-        if isinstance(meaning, Open) and _is_unused(meaning.module, name):
+        if isinstance(meaning, Open) and (makes_tests or _is_unused(meaning.module, name)):
             line = meaning.binding.line
             self.add(meaning.module, line, f"{name} is the result of a call")
         elif isinstance(meaning, Foreign) and _is_unused(module, name):
-            known = is_test_case(name) or adds_no_tests(meaning.name)
-            if not known:
+            is_known = self._settings.is_class(name) and adds_no_tests(meaning.name)
+            if not is_known and not is_test_case(name):
                 self.add(module, _line_of(module, name), f"{name} is not in the suite")
 
     def add_class(self, name: str, lineage: Lineage) -> None:
@@ -143,11 +144,10 @@ class UnfollowedParts:
 
 def _is_unused(module: ParsedModule, name: str) -> bool:
     """Return True if a file mentions a name once only, where it binds it."""
-    pattern = re.compile(rf"\b{re.escape(name)}\b")
-    return sum(len(pattern.findall(text)) for text in module.lines) == 1
+    return len(re.findall(rf"\b{re.escape(name)}\b", module.text)) == 1
 
 
 def _line_of(module: ParsedModule, name: str) -> int:
     """Return the first line of a file that mentions a name."""
-    pattern = re.compile(rf"\b{re.escape(name)}\b")
-    return next((i for i, text in enumerate(module.lines, 1) if pattern.search(text)), 1)
+    found = re.search(rf"\b{re.escape(name)}\b", module.text)
+    return module.text.count("\n", 0, found.start()) + 1 if found else 1

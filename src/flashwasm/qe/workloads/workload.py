@@ -15,6 +15,7 @@ from flashwasm.qe.workloads.configuration import (
 )
 from flashwasm.qe.workloads.metrics import Metrics, Recorder
 from flashwasm.runtime.runtime import Runtime
+from flashwasm.summaries import summary
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -76,6 +77,10 @@ class Workload:
     def dispose(self) -> None:
         """Close the sandbox. Every later use raises ClosedError, except a second `dispose`."""
         self._chunked.close()
+
+    def __repr__(self) -> str:
+        name, strategy = repr(self.workload), self._config.strategy
+        return summary(self, name, strategy=strategy, closed=self._runtime.closed)
 
     def __enter__(self) -> Self:
         self._check_open()

@@ -8,7 +8,7 @@ import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
-from flashwasm.peer_names import INDEX, SEARCH, knows_peers
+from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.flat.panel_search import PanelSearch
@@ -68,8 +68,8 @@ class FlatIndex(Index):
     >>> import numpy as np
     >>> import flashwasm as fw
     >>> index = fw.FlatIndex(2)
-    >>> index.add(np.float32([[0, 1], [1, 0], [1, 1]]), ids=["up", "right", "between"])
-    >>> scores, ids = index.search(np.float32([[2, 0]]), k=2)
+    >>> index.add(np.array([[0, 1], [1, 0], [1, 1]], np.float32), ids=["up", "right", "between"])
+    >>> scores, ids = index.search(np.array([[2, 0]], np.float32), k=2)
     >>> ids.tolist()
     [['right', 'between']]
     """
@@ -93,7 +93,7 @@ class FlatIndex(Index):
         )
 
     def __repr__(self) -> str:
-        return f"<FlatIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}>"
+        return self._summary()
 
     @property
     def nbytes(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_MAX_DIM, INDEX_MAX_EF, INDEX_MAX_LINKS
-from flashwasm.peer_names import INDEX, SEARCH, knows_peers
+from flashwasm.keyword_hints import INDEX, SEARCH, knows_peers
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.launch import Launch
 from flashwasm.search.hnsw.graph_file import graph_sections, read_graph
@@ -115,7 +115,7 @@ class HNSWIndex(Index):
         )
 
     def __repr__(self) -> str:
-        return f"<HNSWIndex of {len(self)} x {self.dim}, {self.metric}, {self.dtype}, m={self.m}>"
+        return self._summary(m=self.m, ef_construction=self.ef_construction)
 
     @property
     def nbytes(self) -> int:

@@ -11,7 +11,6 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.peer_names import ADD, knows_peers
 from flashwasm.runtime.deadline import Deadline, deadline
 from flashwasm.runtime.locks import held
 from flashwasm.runtime.not_copied import NotCopied
@@ -26,7 +25,7 @@ from flashwasm.search.sharded.shard_files import (
 )
 from flashwasm.search.sharded.shards import CLASSES, Shards, most_vectors
 from flashwasm.search.stored_vectors import LARGEST
-from flashwasm.validation import choice, positive_int
+from flashwasm.summaries import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,8 +63,8 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
     Raises
     ------
-    ShapeError, DTypeError
-        If an argument is out of range or of the wrong type.
+    ShapeError, DTypeError, CapabilityError, OutOfMemoryError
+        As by `FlatIndex`, `HNSWIndex` and `Runtime`.
 
     Examples
     --------
@@ -87,13 +86,12 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         threads: int | None = None,
         **options: Unpack[IndexOptions],
     ) -> None:
-        self.kind: IndexKind = choice(kind, "kind", tuple(CLASSES))
+        self.kind: IndexKind = validation.choice(kind, "kind", tuple(CLASSES))
         self._shards = Shards(kind, dim, threads, options)
         self.dim, self.metric, self.dtype = dim, self._shards[0].metric, self._shards[0].dtype
         most = most_vectors(self.dim, options) if shard_size is None else shard_size
-        self.shard_size = positive_int(most, "shard_size")
-        sizes = self.dim, self.shard_size
-        self._settings = ShardSettings(kind, *sizes, self.metric, self.dtype, options)
+        self.shard_size = validation.positive_int(most, "shard_size")
+        self._settings = ShardSettings(kind, dim, self.shard_size, self.metric, self.dtype, options)
         self._ids = IdTable()
         # Shard of each vector, by its number in the order of adding. The number is its id there.
         self._homes: Array = np.empty(0, np.int32)
@@ -108,7 +106,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
             return len(self._ids)
 
     def __repr__(self) -> str:
-        return f"<ShardedIndex of {len(self)} x {self.dim} in {self.shards} shards, {self.kind}>"
+        return summary(self, repr(self.kind), **self._shards.facts(), vectors=len(self._ids))
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -132,7 +130,6 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
         self._shards.close()
 
-    @knows_peers(ADD)
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:
@@ -282,7 +279,6 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         """
 
         def read(file: ShardFile) -> ShardedIndex:
-            """Return the index that a file describes."""
             size = file.shard_size
             try:
                 index = cls(file.kind, file.dim, shard_size=size, threads=threads, **file.options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
+from flashwasm.errors import DTypeError
 from flashwasm.runtime.runtime import Runtime
 from flashwasm.search.flat.flat_index import FlatIndex
 from flashwasm.search.hnsw.hnsw_index import HNSWIndex
@@ -74,6 +75,9 @@ class Shards:
     def __init__(
         self, kind: IndexKind, dim: int, threads: int | None, options: Mapping[str, Any]
     ) -> None:
+        if "runtime" in options:
+            message = "runtime: expected none, since each shard has a runtime of its own; threads=n"
+            raise DTypeError(message + " gives each n threads")
         self._class, self._threads = CLASSES[kind], threads
         self._make = partial(self._class, dim, **options)
         self._runtimes: list[Runtime] = []
@@ -88,6 +92,12 @@ class Shards:
 
     def __getitem__(self, number: int) -> Shard:
         return self._shards[number]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a summary of the index says of the shards."""
+        first = self._shards[0]
+        sizes = {"dim": first.dim, "metric": first.metric, "dtype": first.dtype}
+        return {**sizes, "shards": len(self), "closed": self.first_runtime.closed}
 
     @property
     def first_runtime(self) -> Runtime:

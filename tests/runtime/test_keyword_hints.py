@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
-from flashwasm import peer_names
+from flashwasm import keyword_hints
 
 Q = np.ones((2, 5, 8), np.float32)
 ROWS = np.ones((3, 8), np.float32)
@@ -104,7 +104,7 @@ def test_signature_and_help_are_those_of_the_function():
 
 
 def test_every_advice_has_a_form_that_the_error_can_show():
-    tables = {name: table for name, table in vars(peer_names).items() if isinstance(table, dict)}
+    tables = {name: table for name, table in vars(keyword_hints).items() if isinstance(table, dict)}
     for table in (x for name, x in tables.items() if name.isupper() and not name.startswith("_")):
         for name, advice in table.items():
             assert name.isidentifier()

@@ -1,0 +1,105 @@
+"""Choice of the weights of evidence, by leaving out one project after another.
+
+Weights of a grid are tried, and the mean of the best fifty is taken: many weights rank about as
+well as the best, which happen to suit a few changes. "text" always has the weight 1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.quality.change_ranking import RankedChange, measures_of, total
+from flashwasm.qe.changes.evidence import WEIGHTS
+
+if TYPE_CHECKING:
+    from flashwasm.benchmarks.report import Rows
+
+__all__ = ["WeightChoice"]
+
+Array = npt.NDArray[Any]
+_GRID: Mapping[str, Sequence[float]] = {
+    "text": (1.0,),
+    "meaning": (0.5, 0.75, 1.0, 1.25, 1.5),
+    "names": (0.25, 0.5, 0.75, 1.0),
+    "file name": (0.0, 0.25, 0.5, 1.0),
+    "imports": (0.0, 0.5, 1.0, 1.5),
+    "co-change": (0.25, 0.5, 0.75, 1.0),
+}
+_BEST = 50
+_METRICS = ("MRR", "recall@10", "recall at 10 %")
+
+
+class WeightChoice:
+    """The weights that suit past changes of several projects.
+
+    Parameters
+    ----------
+    changes : sequence of RankedChange
+        Changes with the strengths of their evidence, at least one.
+    advance : callable
+        Function that is called with the number of changes tried so far and their number.
+    """
+
+    def __init__(
+        self, changes: Sequence[RankedChange], advance: Callable[[int, int], None]
+    ) -> None:
+        self._changes = list(changes)
+        self._tried = [
+            dict(zip(_GRID, one, strict=True)) for one in itertools.product(*_GRID.values())
+        ]
+        # Mean of the metrics for each change and each of the weights.
+        self._found = np.zeros((len(changes), len(self._tried)))
+        for row, change in enumerate(changes):
+            for column, weights in enumerate(self._tried):
+                self._found[row, column] = np.mean(_measures(change, weights))
+            advance(row + 1, len(changes))
+
+    def weights(self, *, without: str | None = None) -> dict[str, float]:
+        """Return the weights that suit all projects best, or all but one. All count the same."""
+        projects = np.array([change.project for change in self._changes])
+        kept = [name for name in dict.fromkeys(projects.tolist()) if name != without]
+        means = np.mean([self._found[projects == name].mean(axis=0) for name in kept], axis=0)
+        best = np.argsort(-means, kind="stable")[:_BEST]
+        return {kind: float(np.mean([self._tried[i][kind] for i in best])) for kind in _GRID}
+
+    def section(self) -> tuple[str, Sequence[str], Rows]:
+        """Return a table of the weights without each project, and how they rank that project.
+
+        The last rows rank all changes: by the weights that were chosen without the project of each,
+        by those of all, and by those in use.
+        """
+        rows: Rows = []
+        projects = list(dict.fromkeys(change.project for change in self._changes))
+        left_out: list[Array] = []
+        for project in projects if len(projects) > 1 else []:
+            weights = self.weights(without=project)
+            own = [_measures(c, weights) for c in self._changes if c.project == project]
+            left_out += own
+            rows.append(_row(f"without {project}", weights, own))
+        if left_out:
+            rows.append(("each left out", *("" for _ in _GRID), *_means(left_out)))
+        for name, weights in (("of all", self.weights()), ("in use", dict(WEIGHTS))):
+            rows.append(_row(name, weights, [_measures(c, weights) for c in self._changes]))
+        title = "Weights, and how they rank the project that was left out"
+        return title, ("what", *_GRID, *_METRICS), rows
+
+
+def _measures(change: RankedChange, weights: Mapping[str, float]) -> Array:
+    """Return the metrics of one change by some weights."""
+    found = measures_of(total(change, weights), change.relevant)
+    return np.array([found[metric] for metric in _METRICS])
+
+
+def _row(name: str, weights: Mapping[str, float], found: Sequence[Array]) -> tuple[str, ...]:
+    """Return the cells of some weights, and of their measures."""
+    return (name, *(f"{weights[kind]:.2f}" for kind in _GRID), *_means(found))
+
+
+def _means(found: Sequence[Array]) -> tuple[str, ...]:
+    """Return the mean of each metric as text."""
+    return tuple(f"{mean:.3f}" for mean in np.mean(found, axis=0))

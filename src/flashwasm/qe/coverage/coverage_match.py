@@ -1,0 +1,26 @@
+"""A result of a search for tests with similar coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CoverageMatch"]
+
+
+@dataclass(frozen=True)
+class CoverageMatch:
+    """A test that runs some of the lines that another test runs.
+
+    Attributes
+    ----------
+    nodeid : str
+        Node id.
+    score : float
+        Cosine of the lines that the two tests run.
+    shared : int
+        Number of lines that both run.
+    """
+
+    nodeid: str
+    score: float
+    shared: int

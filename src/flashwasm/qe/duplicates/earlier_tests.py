@@ -1,0 +1,111 @@
+"""Tests as an earlier revision of a git repository has them, to tell which ones are new."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.qe.suites.fingerprints import normalized_source
+
+if TYPE_CHECKING:
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["EarlierTests"]
+
+
+class EarlierTests:
+    """The tests of a revision.
+
+    Parameters
+    ----------
+    revision : str
+        A revision of git, such as ``main`` or ``HEAD~3``.
+    folder : pathlib.Path
+        A folder of the repository.
+
+    Raises
+    ------
+    ShapeError
+        If git has no such revision, or the folder is in no repository.
+    CapabilityError
+        If git is not installed.
+    """
+
+    def __init__(self, revision: str, folder: Path) -> None:
+        self._root = Path(os.fsdecode(_git(folder, "rev-parse", "--show-toplevel")).rstrip("\n"))
+        wanted = ["--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+        self._commit = _git(self._root, "rev-parse", *wanted).decode().strip()
+        if not self._commit:
+            raise ShapeError(f"--since: {revision!r} is no revision of the repository {self._root}")
+        self._old_paths = self._renames()
+        self._files: dict[str, frozenset[tuple[str, str]]] = {}
+
+    def is_new(self, test: CollectedTest) -> bool:
+        """Return True if the revision does not have a test with the name and the code of a test.
+
+        Comments, docstrings and formatting do not count.
+        """
+        path = test.path.resolve()
+        if not path.is_relative_to(self._root.resolve()):
+            return True
+        name = path.relative_to(self._root.resolve()).as_posix()
+        name = self._old_paths.get(name, name)
+        if name not in self._files:
+            source = _git(self._root, "cat-file", "blob", f"{self._commit}:{name}")
+            self._files[name] = frozenset(_functions(source))
+        own = (test.nodeid.rpartition("::")[2], normalized_source(test.source))
+        return own not in self._files[name]
+
+    def _renames(self) -> dict[str, str]:
+        """Return the old paths of the files that were renamed or moved since, by the new ones."""
+        options = ["--no-ext-diff", "--name-status", "--find-renames", "-z"]
+        fields = iter(
+            os.fsdecode(_git(self._root, "diff", *options, self._commit, "--")).split("\0")
+        )
+        renames = {}
+        # Each status is followed by a path; that of a renamed or copied file by both of its paths.
+        for status in fields:
+            path = next(fields, "")
+            if status.startswith(("R", "C")):
+                renames[next(fields, "")] = path
+        return renames
+
+
+def _functions(source: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the name and the normalised source of each function of a file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, normalized_source(ast.unparse(node))
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """Return what git prints; nothing if there is no such object.
+
+    Raises ShapeError if the folder is in no repository, and CapabilityError if there is no git.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words, paths, and a revision that is no option.
+            ["git", *arguments],  # noqa: S607 - the user's own git.
+            cwd=folder,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+    except FileNotFoundError as error:
+        raise CapabilityError("--since needs git, which is not installed") from error
+    if done.returncode and ("diff" in arguments or "--show-toplevel" in arguments):
+        reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise ShapeError(f"--since: git says of {folder}: {reason}")
+    return b"" if done.returncode else done.stdout

@@ -1,0 +1,132 @@
+"""Groups of duplicates that need no report: known ones, old ones, and those that tests decline."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.errors import CorruptFileError
+from flashwasm.qe.suites.fingerprints import fingerprint, normalized_source, numbered
+from flashwasm.storage.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["group_fingerprints", "read_baseline", "wanted_tests", "write_groups"]
+
+_KIND = "flashwasm duplicates baseline"
+_VERSION = 1
+_IGNORE = re.compile(r"#\s*flashwasm:\s*ignore\[([\w\s,-]*)\]")
+_RULE = "duplicate"
+
+
+def group_fingerprints(groups: Sequence[DuplicateGroup]) -> list[str]:
+    """Return a fingerprint of each group, made of the names and the code of its tests.
+
+    It stays the same if the tests move in their files or to other files, and if comments,
+    docstrings or the formatting change.
+    """
+    return numbered(
+        fingerprint(
+            group.kind,
+            [f"{_name_in_file(test)}\n{normalized_source(test.source)}" for test in group.tests],
+        )
+        for group in groups
+    )
+
+
+def read_baseline(file: Path) -> frozenset[str]:
+    """Return the fingerprints of the groups that a file of `write_groups` holds.
+
+    Raises
+    ------
+    CorruptFileError
+        If it is another file.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        document = json.loads(file.read_bytes())
+        if (document["kind"], document["version"]) != (_KIND, _VERSION):
+            raise CorruptFileError(
+                f"{file} is {document['kind']!r} of version {document['version']!r}; "
+                f"expected {_KIND!r} of version {_VERSION}"
+            )
+        return frozenset(str(group["fingerprint"]) for group in document["groups"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise CorruptFileError(f"{file} is not a baseline of `flashwasm duplicates`") from error
+
+
+def write_groups(file: Path, groups: Sequence[DuplicateGroup]) -> None:
+    """Write the fingerprints of groups, each with its kind and node ids for people who read it."""
+    entries: list[dict[str, Any]] = [
+        {"fingerprint": one, "kind": group.kind, "tests": [test.nodeid for test in group.tests]}
+        for one, group in zip(group_fingerprints(groups), groups, strict=True)
+    ]
+    # In this order a new entry is one block of a diff, whatever comes before it in the suite.
+    entries.sort(key=lambda entry: entry["fingerprint"])
+    document = {"kind": _KIND, "version": _VERSION, "groups": entries}
+    write_atomically(file, [json.dumps(document, indent=2).encode(), b"\n"])
+
+
+def wanted_tests(tests: Iterable[CollectedTest], exclude: Sequence[str]) -> list[CollectedTest]:
+    """Return the tests that neither a pattern of files nor a comment leaves out.
+
+    Parameters
+    ----------
+    tests : iterable of CollectedTest
+        The tests.
+    exclude : sequence of str
+        Patterns, as the shell's, for the path below the suite's root of a file or of a folder
+        around it, or for the file's or folder's name.
+
+    Returns
+    -------
+    list of CollectedTest
+        The others. A test is left out, too, if ``# flashwasm: ignore[duplicate]`` stands on the
+        line of its ``def``, on the line above it, or above its first decorator.
+    """
+    lines: dict[Path, list[str]] = {}
+    wanted = []
+    for test in tests:
+        if _is_excluded(test.nodeid.partition("::")[0], exclude):
+            continue
+        if test.path not in lines:
+            lines[test.path] = _lines(test.path)
+        if not _is_ignored(test, lines[test.path]):
+            wanted.append(test)
+    return wanted
+
+
+def _name_in_file(test: CollectedTest) -> str:
+    """Return the part of a node id after the file."""
+    return test.nodeid.partition("::")[2]
+
+
+def _is_excluded(path: str, patterns: Sequence[str]) -> bool:
+    """Return True if a pattern names a file or a folder around it."""
+    parts = path.split("/")
+    names = {*parts, *("/".join(parts[:end]) for end in range(1, len(parts) + 1))}
+    return any(fnmatchcase(name, pattern.rstrip("/")) for name in names for pattern in patterns)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file; none if it cannot be read any more."""
+    try:
+        return path.read_text("utf-8", "replace").split("\n")
+    except OSError:
+        return []
+
+
+def _is_ignored(test: CollectedTest, lines: list[str]) -> bool:
+    """Return True if a comment on or above a test's ``def``, or above its decorators, says so."""
+    # Lines count from 1, and their positions in the list from 0.
+    places = {test.line - 1, test.line - 2, test.first_line - 2}
+    texts = [lines[place] for place in places if 0 <= place < len(lines)]
+    found = [match for text in texts if (match := _IGNORE.search(text))]
+    return any(_RULE in {name.strip() for name in match[1].split(",")} for match in found)

@@ -1,0 +1,226 @@
+"""A test file as text and as a tree, with the fixtures and strings of the conftest files above."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flashwasm.qe.duplicates.literal_marking import FunctionNode
+
+__all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope"]
+
+# pytest's own fixtures, which mean the same in every file.
+BUILTIN_FIXTURES = {
+    "cache",
+    "caplog",
+    "capfd",
+    "capfdbinary",
+    "capsys",
+    "capsysbinary",
+    "doctest_namespace",
+    "monkeypatch",
+    "pytestconfig",
+    "recwarn",
+    "request",
+    "tmp_path",
+    "tmp_path_factory",
+    "tmpdir",
+    "tmpdir_factory",
+}
+Scope = ast.Module | ast.ClassDef
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
+# Largest number of folders above a file in which conftest.py is looked for.
+_MOST_FOLDERS = 16
+_WORD = re.compile(r"\w+")
+_NAMES = re.compile(r"[\w.:/,\[\]-]{1,200}")
+
+
+class ModuleSyntax:
+    """A Python file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file.
+
+    Attributes
+    ----------
+    tree : ast.Module
+        Its syntax tree.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    SyntaxError, ValueError, RecursionError, MemoryError
+        If it cannot be parsed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._content = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.tree = ast.parse(self._content)
+        # New names of tests that suggestions for this file have taken already.
+        self.claimed: set[tuple[Scope, str]] = set()
+        self._bound: dict[Scope, Counter[str]] = {}
+
+    @cached_property
+    def lines(self) -> list[str] | None:
+        """Lines of the file as Python counts them; None if these may be others than an editor's.
+
+        So it is if the file is not UTF-8, begins with a byte order mark, or mixes line ends.
+        """
+        try:
+            text = self._content.decode()
+        except UnicodeDecodeError:
+            return None
+        plain = text.replace("\r\n", "\n") if "\r\n" in text else text
+        mixed = (
+            text[:1] == "\ufeff"
+            or "\r" in plain
+            or "\f" in plain
+            or ("\r\n" in text and re.search(r"(?<!\r)\n", text))
+        )
+        return None if mixed else plain.split("\n")
+
+    @property
+    def newline(self) -> str:
+        """The end of each line."""
+        return "\r\n" if b"\r\n" in self._content else "\n"
+
+    @cached_property
+    def scopes(self) -> dict[FunctionNode, Scope]:
+        """The module or class in whose body a function stands directly, by function."""
+        scopes: dict[FunctionNode, Scope] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.Module, ast.ClassDef)):
+                scopes.update((n, node) for n in node.body if isinstance(n, _FUNCTIONS))
+        return scopes
+
+    @cached_property
+    def classes(self) -> dict[str, ast.ClassDef]:
+        """Classes of the module's body, by name."""
+        return {node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}
+
+    def bound(self, scope: Scope) -> Counter[str]:
+        """Return how often each name is bound in the body of the module or of a class of it."""
+        if scope not in self._bound:
+            self._bound[scope] = _scope_names(scope)
+        return self._bound[scope]
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        """Meanings of the names that the module's body imports: ``mark`` is ``pytest.mark``."""
+        meanings = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    top = alias.name.partition(".")[0]
+                    meanings[alias.asname or top] = alias.name if alias.asname else top
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                for alias in node.names:
+                    meanings[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        return meanings
+
+    @cached_property
+    def identifiers(self) -> Counter[str]:
+        """Number of times that each name, attribute and string stands in the file.
+
+        The names of definitions do not count.
+        """
+        return _identifiers(self.tree)
+
+    @cached_property
+    def conftests(self) -> list[ast.Module]:
+        """Trees of the conftest.py files that pytest reads for this file."""
+        trees = []
+        for folder in self.path.parents[:_MOST_FOLDERS]:
+            file = folder / "conftest.py"
+            if file != self.path and file.is_file():
+                try:
+                    trees.append(ModuleSyntax(file).tree)
+                except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+                    continue
+        return trees
+
+    @cached_property
+    def conftest_names(self) -> set[str]:
+        """Names, attributes and strings of the conftest.py files."""
+        return {name for tree in self.conftests for name in _identifiers(tree)}
+
+    @cached_property
+    def fixtures(self) -> dict[str, list[FunctionNode]]:
+        """Functions of this file and the conftest.py files that define a fixture, by its name."""
+        fixtures: dict[str, list[FunctionNode]] = {}
+        for tree in (self.tree, *self.conftests):
+            for node in ast.walk(tree):
+                if isinstance(node, _FUNCTIONS):
+                    for name in _fixture_names(node):
+                        fixtures.setdefault(name, []).append(node)
+        return fixtures
+
+
+def _scope_names(scope: Scope) -> Counter[str]:
+    """Return the number of times that each name is bound in the body of a module or class."""
+    names: Counter[str] = Counter()
+    for node in _own_nodes(scope):
+        if isinstance(node, _DEFINITIONS):
+            names[node.name] += 1
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names[node.id] += 1
+        elif isinstance(node, ast.alias):
+            names[node.asname or node.name.partition(".")[0]] += 1
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names[node.name] += 1
+    return names
+
+
+def _own_nodes(scope: Scope) -> Iterator[ast.AST]:
+    """Yield the nodes of a module or class without those inside its functions and classes."""
+    waiting: list[ast.AST] = list(scope.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (*_DEFINITIONS, ast.Lambda)):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _identifiers(tree: ast.Module) -> Counter[str]:
+    """Return how often each name, attribute and string stands in a tree."""
+    names: Counter[str] = Counter()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            names[node.id] += 1
+        elif isinstance(node, ast.Attribute):
+            names[node.attr] += 1
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # The name of a test may stand in a list of names or of node ids, but not in a sentence.
+            names.update(_WORD.findall(node.value) if _NAMES.fullmatch(node.value) else [])
+        elif isinstance(node, ast.arg):
+            names[node.arg] += 1
+        elif isinstance(node, ast.alias):
+            names[node.asname or node.name] += 1
+    return names
+
+
+def _fixture_names(node: FunctionNode) -> Iterator[str]:
+    """Yield the names of the fixture that a function defines, if it defines one."""
+    for decorator in node.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        target = decorator if call is None else call.func
+        if not ast.unparse(target).endswith("fixture"):
+            continue
+        keywords = [] if call is None else call.keywords
+        values = [k.value for k in keywords if k.arg == "name"]
+        names = [v.value for v in values if isinstance(v, ast.Constant)]
+        yield str(names[0]) if names else node.name

@@ -1,0 +1,270 @@
+"""Proof that one parametrised test does what several tests do, from their text alone.
+
+Nothing is executed. So tests are refused as soon as something is not known: a decorator, a base
+class or a fixture of another file. A refused group is reported, but without a suggestion.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES
+
+if TYPE_CHECKING:
+    from flashwasm.qe.duplicates.function_body import FunctionBody
+    from flashwasm.qe.duplicates.literal_marking import FunctionNode
+    from flashwasm.qe.duplicates.module_syntax import ModuleSyntax, Scope
+
+__all__ = ["can_be_one_test", "parametrize_marks"]
+
+# Marks by which plugins find files that are named after the test, or order tests by name.
+_MARKS_BY_NAME = {
+    "array_compare",
+    "benchmark",
+    "default_cassette",
+    "dependency",
+    "image_comparison",
+    "mpl_image_compare",
+    "order",
+    "vcr",
+}
+# Functions that see the local variables of their caller, its code or its references.
+_INTROSPECTION = {
+    "_getframe",
+    "currentframe",
+    "dir",
+    "eval",
+    "exec",
+    "f_locals",
+    "findsource",
+    "getrefcount",
+    "getsource",
+    "getsourcelines",
+    "locals",
+    "vars",
+}
+_NAME_OF_TEST = {"name", "__name__", "nodeid", "originalname"}
+_SETUP = ("setup_method", "teardown_method", "setup_function", "teardown_function")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def can_be_one_test(bodies: Sequence[FunctionBody]) -> bool:
+    """Return True if it is proven that one parametrised test can take the place of some tests.
+
+    Parameters
+    ----------
+    bodies : sequence of FunctionBody
+        Bodies of tests of one file with the same shape and the same decorators.
+    """
+    first = bodies[0]
+    module = first.module
+    if module.lines is None or any(body.scope is not first.scope for body in bodies):
+        return False
+    scope = first.scope
+    return (
+        scope is not None
+        and "pytest_generate_tests" not in module.bound(module.tree)
+        and _is_plain_class(module, scope)
+        and _have_names_of_their_own(bodies, scope)
+        and _run_in_the_same_classes(bodies)
+        and _are_plain_functions(module, first.node)
+        and not _knows_the_name(module, scope, first.node)
+        and _literals_can_be_values(bodies)
+    )
+
+
+def parametrize_marks(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> bool:
+    """Return True if a test may have several cases already, by marks or by its fixtures."""
+    own = [*node.decorator_list, *getattr(scope, "decorator_list", [])]
+    marks = (ast.unparse(decorator) for decorator in own)
+    fixtures = _fixtures_of(module, node)
+    return (
+        any("parametrize" in mark for mark in marks)
+        or any("params" in ast.unparse(d) for f in fixtures for d in f.decorator_list)
+        or (module.identifiers["pytestmark"] > 0 and module.identifiers["parametrize"] > 0)
+        or module.identifiers["metafunc"] > 0
+        or "metafunc" in module.conftest_names
+    )
+
+
+def _is_plain_class(module: ModuleSyntax, scope: Scope) -> bool:
+    """Return True for the module, and for a class that only has plain classes of it as bases."""
+    waiting, seen = [scope], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, ast.Module) or one in seen:
+            continue
+        seen.add(one)
+        marked = all(_mark_name(module, decorator) for decorator in one.decorator_list)
+        bases = [ast.unparse(base) for base in one.bases]
+        if one.keywords or not marked:
+            return False
+        for base in bases:
+            if base == "object":
+                continue
+            if base not in module.classes or module.bound(module.tree)[base] != 1:
+                return False
+            waiting.append(module.classes[base])
+    return True
+
+
+def _have_names_of_their_own(bodies: Sequence[FunctionBody], scope: Scope) -> bool:
+    """Return True if each test is bound once, under its name, and nothing else names it."""
+    module = bodies[0].module
+    names = module.bound(scope)
+    return all(
+        names[name] == 1 and not module.identifiers[name] and name not in module.conftest_names
+        for name in (body.node.name for body in bodies)
+    )
+
+
+def _run_in_the_same_classes(bodies: Sequence[FunctionBody]) -> bool:
+    """Return True if pytest runs the tests in the same classes, and in no other file."""
+    places = []
+    for body in bodies:
+        ids = [body.test.nodeid, *body.test.also]
+        ends = {nodeid.rpartition("::") for nodeid in ids}
+        if {name for _, _, name in ends} != {body.node.name}:
+            return False
+        places.append({place for place, _, _ in ends})
+    files = {place.partition("::")[0] for place in places[0]}
+    return len(files) == 1 and all(place == places[0] for place in places)
+
+
+def _are_plain_functions(module: ModuleSyntax, node: FunctionNode) -> bool:
+    """Return True if a test has plain arguments, known decorators and known fixtures."""
+    given = node.args
+    if given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg or given.defaults:
+        return False
+    decorators = all(_is_known_decorator(module, decorator) for decorator in node.decorator_list)
+    own_nodes = list(_own(node))
+    generates = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in own_nodes)
+    return decorators and not generates and _fixtures_are_known(module, node)
+
+
+def _fixtures_are_known(module: ModuleSyntax, node: FunctionNode) -> bool:
+    """Return True if each fixture of a test is pytest's, of its file or of a conftest.py above."""
+    given = _marked_parameters(node)
+    names = {argument.arg for argument in node.args.args} - {"self", "cls"} - given
+    return all(name in BUILTIN_FIXTURES or name in module.fixtures for name in names)
+
+
+def _marked_parameters(node: FunctionNode) -> set[str]:
+    """Return the words in strings of the decorators: among them the parameters that they give."""
+    constants = [n for d in node.decorator_list for n in ast.walk(d) if isinstance(n, ast.Constant)]
+    texts = [c.value for c in constants if isinstance(c.value, str)]
+    return {name.strip() for text in texts for name in text.split(",")}
+
+
+def _fixtures_of(module: ModuleSyntax, node: FunctionNode) -> list[FunctionNode]:
+    """Return the functions of the fixtures that a test asks for, and of those that these ask for.
+
+    Fixtures that every test gets are among them.
+    """
+    waiting = [argument.arg for argument in node.args.args]
+    waiting += _marked_parameters(node)
+    every = [f for functions in module.fixtures.values() for f in functions if _is_autouse(f)]
+    found: list[FunctionNode] = list(every)
+    waiting += [argument.arg for f in every for argument in f.args.args]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            for function in module.fixtures.get(name, []):
+                found.append(function)
+                waiting += [argument.arg for argument in function.args.args]
+    return found
+
+
+def _is_autouse(node: FunctionNode) -> bool:
+    """Return True if a fixture is for every test."""
+    return any("autouse" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> bool:
+    """Return True if a test, its fixtures or its set-up may use the test's name or its code."""
+    setups = [
+        n
+        for n in (*ast.walk(scope), *module.tree.body)
+        if isinstance(n, _FUNCTIONS) and n.name in _SETUP
+    ]
+    for one in (node, *_fixtures_of(module, node), *setups):
+        words = set(_words(one))
+        # Fixtures and tests ask `request` for the test, and set-ups get it as an argument.
+        asks = "request" in words or one.name in _SETUP
+        if (asks and words & _NAME_OF_TEST) or "PYTEST_CURRENT_TEST" in words:
+            return True
+    return bool(set(_words(node)) & _INTROSPECTION)
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    """Yield the names, attributes, arguments and short strings inside a node."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Name):
+            yield one.id
+        elif isinstance(one, ast.Attribute):
+            yield one.attr
+        elif isinstance(one, ast.arg):
+            yield one.arg
+        elif isinstance(one, ast.Constant) and one.value == "PYTEST_CURRENT_TEST":
+            yield one.value
+
+
+def _literals_can_be_values(bodies: Sequence[FunctionBody]) -> bool:
+    """Return True if each literal that differs means the same as the value of a parameter.
+
+    A list that is written anew for each call, or for each round of a loop, is not the same as one
+    list that all of them share. So a mutable literal has to be evaluated once in each case, or to
+    be only read.
+    """
+    first = bodies[0]
+    shared = len(first.test.also) > 0
+    if first.scope is not None:
+        shared = shared or parametrize_marks(first.module, first.scope, first.node)
+    for column in zip(*(body.literals for body in bodies), strict=True):
+        if len({literal.source for literal in column}) == 1:
+            continue
+        for literal in column:
+            lasting = literal.may_repeat or shared
+            if literal.is_statement or (
+                literal.is_mutable and lasting and not literal.is_only_read
+            ):
+                return False
+    return True
+
+
+def _is_known_decorator(module: ModuleSyntax, decorator: ast.expr) -> bool:
+    """Return True for a mark of pytest that no plugin ties to a name."""
+    mark = _mark_name(module, decorator)
+    return mark is not None and mark not in _MARKS_BY_NAME
+
+
+def _mark_name(module: ModuleSyntax, decorator: ast.expr) -> str | None:
+    """Return the name of the mark that a decorator sets; None if it is no mark of pytest."""
+    head, _, rest = _meaning(module, decorator).partition("pytest.mark.")
+    return rest.partition(".")[0] if rest and not head else None
+
+
+def _meaning(module: ModuleSyntax, decorator: ast.expr) -> str:
+    """Return a decorator's dotted name with what the module has imported in the first place."""
+    target = decorator.func if isinstance(decorator, ast.Call) else decorator
+    parts = ast.unparse(target).split(".")
+    return ".".join([module.imports.get(parts[0], ""), *parts[1:]])
+
+
+def _own(node: FunctionNode) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body without those of the functions inside it."""
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if not isinstance(one, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
+            waiting.extend(_children(one))
+
+
+def _children(node: ast.AST) -> Iterable[ast.AST]:
+    """Return the nodes directly inside a node."""
+    return ast.iter_child_nodes(node)

@@ -1,0 +1,95 @@
+"""Edits of files, and the patch that makes them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Edit", "patch_of"]
+
+
+class Edit(NamedTuple):
+    """Lines that take the place of others.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File.
+    first, last : int
+        First and last line that go, counted from 1. If ``last`` is less than ``first``, the new
+        lines come before the line ``first``.
+    lines : tuple of str
+        New lines.
+    """
+
+    path: Path
+    first: int
+    last: int
+    lines: tuple[str, ...]
+
+
+def patch_of(edits: Iterable[Edit], root: Path) -> str:
+    """Return a unified diff that ``git apply`` takes.
+
+    Parameters
+    ----------
+    edits : iterable of Edit
+        Edits of different lines. Those that stand twice are made once.
+    root : pathlib.Path
+        Folder that the paths in the diff start at.
+
+    Returns
+    -------
+    str
+        The diff. A file whose edits give no Python is left out.
+    """
+    by_file: dict[Path, set[Edit]] = {}
+    for edit in edits:
+        by_file.setdefault(edit.path, set()).add(edit)
+    parts: list[str] = []
+    for path, own in sorted(by_file.items()):
+        old = path.read_bytes().decode().split("\n")
+        ending = "\r" if old[0].endswith("\r") else ""
+        new = list(old)
+        for edit in sorted(own, key=lambda edit: (edit.first, edit.last), reverse=True):
+            new[edit.first - 1 : edit.last] = [line + ending for line in edit.lines]
+        if _is_python("\n".join(new).encode()):
+            parts += _diff(old, new, Path(os.path.relpath(path, root)).as_posix())
+    return "".join(parts)
+
+
+def _is_python(source: bytes) -> bool:
+    """Return True if the content of a file compiles; nothing of it is executed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "<suggestion>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _diff(old: list[str], new: list[str], name: str) -> list[str]:
+    """Return the lines of a diff; the last entry of each list follows the last line's end."""
+    before, after = ([f"{t}\n" for t in ts[:-1]] + [ts[-1]] * bool(ts[-1]) for ts in (old, new))
+    shown = difflib.unified_diff(before, after, _quoted(f"a/{name}"), _quoted(f"b/{name}"))
+    return [
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shown
+    ]
+
+
+def _quoted(name: str) -> str:
+    """Return a file's name as git reads it in the head of a diff."""
+    data = os.fsencode(name)
+    if all(0x20 < byte < 0x7F and byte not in b'"\\' for byte in data):
+        return name
+    # git ends a name that is not quoted at a tab, and takes a blank as a part of it.
+    escaped = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\{byte:03o}"
+        for byte in data
+    )
+    return f'"{escaped}"'

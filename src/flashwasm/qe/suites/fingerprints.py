@@ -1,0 +1,77 @@
+"""Fingerprints of findings: they stay the same while the code says the same, wherever it moves."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+
+__all__ = ["fingerprint", "normalized_source", "numbered", "parsed_without_docstrings"]
+
+# Number of hexadecimal digits: 80 bits tell a billion findings apart.
+_DIGITS = 20
+
+
+def fingerprint(kind: str, texts: Iterable[str]) -> str:
+    """Return the fingerprint of a finding.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the finding.
+    texts : iterable of str
+        What the finding is about. Their order does not matter.
+
+    Returns
+    -------
+    str
+        A number in hexadecimal digits.
+    """
+    whole = "\0".join([kind, *sorted(texts)])
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+
+
+def numbered(fingerprints: Iterable[str]) -> list[str]:
+    """Return fingerprints with numbers, so that of two equal findings each has one of its own.
+
+    Examples
+    --------
+    >>> numbered(["a", "b", "a"])
+    ['a:1', 'b:1', 'a:2']
+    """
+    seen: Counter[str] = Counter()
+    result = []
+    for one in fingerprints:
+        seen[one] += 1
+        result.append(f"{one}:{seen[one]}")
+    return result
+
+
+def normalized_source(source: str) -> str:
+    r"""Return a function's source without comments, docstring and formatting.
+
+    Examples
+    --------
+    >>> normalized_source("def test_sum( ): # Adds.\n    '''Add.'''\n    assert sum([1,2])==3")
+    'def test_sum():\n    assert sum([1, 2]) == 3'
+    """
+    tree = parsed_without_docstrings(source)
+    return " ".join(source.split()) if tree is None else ast.unparse(tree)
+
+
+def parsed_without_docstrings(source: str) -> ast.Module | None:
+    """Return the tree of a function's source without docstrings; None if it cannot be parsed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            # A function needs a statement, so a docstring alone stays.
+            has_text = ast.get_docstring(node, clean=False) is not None and len(node.body) > 1
+            node.body = node.body[has_text:]
+    return tree
