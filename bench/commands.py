@@ -205,6 +205,7 @@ def quality(
     mutations: int,
     seed: int,
     minutes: float | None,
+    testmon: int | None,
     again: Path | None,
     model: str | None,
     outputs: Outputs,
@@ -235,7 +236,9 @@ def quality(
         from bench.quality.fault_report import report_faults  # noqa: PLC0415 - see above
         from bench.quality.faults import FaultOptions  # noqa: PLC0415 - see above
 
-        report_faults(paths, FaultOptions(mutations, seed, again=again), minutes, outputs)
+        report_faults(
+            paths, FaultOptions(mutations, seed, again=again, testmon=testmon), minutes, outputs
+        )
         return
     if history or releases:
         if coverage or failures or history != bool(paths):

@@ -73,6 +73,11 @@ def fault_options(command: F) -> F:
             help="Begin no mutation after so many minutes; each PATH has its share of them.",
         ),
         click.option(
+            "--testmon",
+            type=click.IntRange(min=0),
+            help="Mutations for which pytest-testmon runs too.  [default: all]",
+        ),
+        click.option(
             "--again",
             metavar="FILE",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),

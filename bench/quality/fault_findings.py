@@ -14,7 +14,7 @@ from bench.quality.project_copy import SuiteRun
 from flashwasm.errors import DTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from flashwasm.benchmarks.report import Rows
@@ -74,6 +74,12 @@ class MutationResult:
         edit = self.mutation
         return f"{edit.kind}, {edit.path}:{edit.line}: {edit.after.strip() or 'removed'}"
 
+    def left_out(self) -> Iterator[str]:
+        """Yield a line for each selection that left out a failing test."""
+        for name, choice in self.choices.items():
+            if choice.left_out:
+                yield f"{name} left out {len(choice.left_out)}: {self.where}"
+
     def run(self) -> SuiteRun:
         """Return the run of the whole suite, as far as it is kept."""
         failed = {name for name in self.failing if "::" in name}
@@ -124,23 +130,19 @@ class ProjectFaults:
 
     def _row(self, name: str) -> tuple[str, ...]:
         """Return the cells of one selection, in the order of the headings."""
-        choices = [result.choices[name] for result in self.results]
-        killing = [result.choices[name] for result in self.killed]
+        made = [result for result in self.results if name in result.choices]
+        choices = [result.choices[name] for result in made]
+        killing = [result.choices[name] for result in made if result.killed]
         places = [choice.place for choice in killing if choice.place is not None]
         shares = [choice.share for choice in choices]
         seconds = (mean(c.seconds for c in choices), mean(c.choosing for c in choices))
         return (
-            name,
+            name if len(made) == len(self.results) else f"{name}, {len(made)}",
             str(sum(bool(choice.left_out) for choice in killing)),
             f"{mean(shares):.0%} / {median(shares):.0%}",
             f"{seconds[0]:.2f} + {seconds[1]:.2f}",
-            f"{median(places):g} / {self.early(name):.2f}" if places else "",
+            f"{median(places):g} / {_early(killing):.2f}" if places else "",
         )
-
-    def early(self, name: str) -> float:
-        """Return the share of the killed mutations whose first failing test comes early."""
-        places = [result.choices[name].place for result in self.killed]
-        return sum(p is not None and p <= _EARLY for p in places) / max(len(places), 1)
 
     def notes(self) -> Iterator[str]:
         """Yield a line for each target with its figure, and for what the table does not hold."""
@@ -150,7 +152,7 @@ class ProjectFaults:
         for name in ("with coverage", "without"):
             missed = sum(bool(result.choices[name].left_out) for result in self.killed)
             yield f"{_verdict(missed == 0)}: {self.name}, {name}: {missed} left out, target 0"
-        early = self.early("without")
+        early = _early([result.choices["without"] for result in self.killed])
         yield (
             f"{_verdict(early >= _EARLY_SHARE)}: {self.name}, without: first failing test in the "
             f"first {_EARLY} for {early:.2f}, target {_EARLY_SHARE:.2f}"
@@ -175,6 +177,12 @@ class ProjectFaults:
             "notes": list(self.notes()),
             "mutations": [asdict(result) for result in self.results],
         }
+
+
+def _early(choices: Sequence[Choice]) -> float:
+    """Return the share of selections whose first failing test comes early."""
+    early = (choice.place is not None and choice.place <= _EARLY for choice in choices)
+    return sum(early) / max(len(choices), 1)
 
 
 def read_results(path: Path, project: str) -> list[MutationResult]:

@@ -10,6 +10,7 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os.path import commonpath
 from pathlib import Path
@@ -51,12 +52,15 @@ class FaultOptions:
     again : pathlib.Path, optional
         JSON of an earlier run, whose mutations, failing tests and figures of pytest-testmon are
         taken over.
+    testmon : int, optional
+        Number of mutations, the first ones, for which pytest-testmon runs too; None means all.
     """
 
     mutations: int = 200
     seed: int = 0
     deadline: float = float("inf")
     again: Path | None = None
+    testmon: int | None = None
 
 
 def measure_faults(
@@ -85,7 +89,7 @@ def measure_faults(
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         copy = ProjectCopy(project, Path(folder).resolve())
-        suite = _MutatedSuite(copy, testmon=options.again is None)
+        suite = _MutatedSuite(copy, testmon=options.again is None and options.testmon != 0)
         chosen: list[tuple[Mutation, MutationResult | None]]
         if options.again is None:
             chosen = [(one, None) for one in choose(suite.mutations(), options.seed)]
@@ -93,16 +97,18 @@ def measure_faults(
             chosen = [(one.mutation, one) for one in read_results(options.again, copy.root.name)]
         total = min(options.mutations, len(chosen))
         results: list[MutationResult] = []
-        for mutation, known in chosen:
-            if len(results) == total or time.monotonic() > options.deadline:
-                break
-            result = suite.measure(mutation, known)
-            if result is not None:
-                results.append(result)
-                for name, choice in result.choices.items():
-                    if choice.left_out:
-                        say(f"{name} left out {len(choice.left_out)}: {result.where}")
-            advance(len(results), total)
+        # Ctrl-C ends the mutations as the deadline does, and what is done is reported.
+        with suppress(KeyboardInterrupt):
+            for mutation, known in chosen:
+                if len(results) == total or time.monotonic() > options.deadline:
+                    break
+                testmon = options.testmon is None or len(results) < options.testmon
+                result = suite.measure(mutation, known, testmon=testmon)
+                if result is not None:
+                    results.append(result)
+                    for line in result.left_out():
+                        say(f"{len(results)} of {total}: {line}")
+                advance(len(results), total)
         return ProjectFaults(copy.root.name, len(suite.seconds), total, results)
 
 
@@ -151,7 +157,7 @@ class _MutatedSuite:
                 yield from mutations_of(path, source, ran, beside_tests=beside)
 
     def measure(
-        self, mutation: Mutation, known: MutationResult | None = None
+        self, mutation: Mutation, known: MutationResult | None = None, *, testmon: bool = True
     ) -> MutationResult | None:
         """Return what the selections and the whole suite say of a mutation; None if it is none.
 
@@ -161,6 +167,8 @@ class _MutatedSuite:
             The mutation.
         known : MutationResult, optional
             Earlier result, of which the failing tests are taken over.
+        testmon : bool
+            True to run pytest-testmon too, if it is installed.
         """
         source = (self._copy.root / mutation.path).read_bytes().decode("utf-8", "replace")
         if not mutation.compiles(source):
@@ -173,10 +181,10 @@ class _MutatedSuite:
             # The tests of the suite change only with the files beside them.
             same = mutation.kind not in {"fixture", "test helper"}
             index = self._index if same else SuiteIndex.build(self._tests)
-            choices: dict[str, Choice] = {
-                name: judge(selected, truth, self.seconds)
-                for name, selected in self._selections(index, diff)
-            }
+            selections = dict(self._selections(index, diff))
+            if self._testmon and testmon:
+                selections[TESTMON] = self._selection_of_testmon()
+            choices = {k: judge(one, truth, self.seconds) for k, one in selections.items()}
             if known is not None and TESTMON in known.choices:
                 choices[TESTMON] = known.choices[TESTMON]
             spread = self._spread_to(choices)
@@ -207,19 +215,18 @@ class _MutatedSuite:
             yield name, Selected(_names(selection.sure or likely), files, seconds)
             short = name.removesuffix(" coverage")
             yield f"--likely, {short}", Selected(_names(likely), [], seconds)
-        if self._testmon:
-            run = self._copy.run_testmon()
-            functions = dict.fromkeys(case.partition("[")[0] for case in run.ran)
-            yield (
-                TESTMON,
-                Selected(
-                    [{name} for name in functions],
-                    sorted(run.uncollected),
-                    run.seconds,
-                    set(run.ran),
-                    run.broken,
-                ),
-            )
+
+    def _selection_of_testmon(self) -> Selected:
+        """Return the tests that pytest-testmon runs."""
+        run = self._copy.run_testmon()
+        functions = dict.fromkeys(case.partition("[")[0] for case in run.ran)
+        return Selected(
+            functions=[{name} for name in functions],
+            files=sorted(run.uncollected),
+            choosing=run.seconds,
+            cases=set(run.ran),
+            broken=run.broken,
+        )
 
     def _spread_to(self, choices: Mapping[str, Choice]) -> set[str]:
         """Return the cases that were left out and pass alone, so that others made them fail."""

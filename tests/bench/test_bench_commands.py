@@ -25,7 +25,15 @@ OWN = {
 _SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss"}
 _PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss"}
 _HISTORY = {"--history", "--releases", "--commits", "--weights"}
-_FAULTS = {"--faults", "--mutations", "--seed", "--minutes", "--again", "--fail-on-miss"}
+_FAULTS = {
+    "--faults",
+    "--mutations",
+    "--seed",
+    "--minutes",
+    "--again",
+    "--testmon",
+    "--fail-on-miss",
+}
 COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},

@@ -19,9 +19,6 @@ from flashwasm.cli import main
 from git_repository import commit_all
 from small_project import change_project, record_coverage, write_project
 
-pytest.importorskip("sklearn")
-pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-
 TEXT = {"shop/text.py": ("text.lower()", "text.lower() + ''")}
 DEFECT = {"shop/text.py": ("text.lower()", "text.upper()")}
 COVERED = {"shop/orders.py": ("result = 0", "result = 0 + 0")}

@@ -16,8 +16,6 @@ from flashwasm.qe import FailureLibrary, read_failure
 from git_repository import commit_all
 from nested_pytest import IN_THIS_PROCESS
 
-pytest.importorskip("sklearn")
-
 pytest_plugins = "pytester"
 
 TESTS = """\

@@ -209,8 +209,9 @@ def gap(
 def _print_gap(one: Gap, *, explain: bool) -> None:
     """Print a gap: its risk with its parts, its lines, and the test to extend."""
     parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
-    lines = ",".join(map(str, one.lines))
-    click.echo(f"{one.risk:.2f}  {one.path}:{lines} in {one.function}\n    {parts}")
+    click.echo(f"{one.risk:.2f}  {one.path}:{one.lines[0]} in {one.function}")
+    echo_wrapped(f"    no test runs lines {format_lines(one.lines)}")
+    click.echo(f"    {parts}")
     click.echo(f"    extend: {one.nearest_test or 'no test is near'}")
     if explain and one.nearest_lines:
         click.echo(f"    it runs: {format_lines(one.nearest_lines)}")

@@ -15,8 +15,6 @@ from flashwasm.cli import main
 from nested_pytest import IN_THIS_PROCESS
 from small_project import PROJECT, change_project, record_coverage, write_project
 
-pytest.importorskip("sklearn")
-
 pytest_plugins = "pytester"
 
 CONSTANT = {"shop/limits.py": ("LIMIT = 999", "LIMIT = 9")}

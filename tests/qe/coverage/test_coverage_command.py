@@ -37,9 +37,10 @@ def test_commands_print_text_and_json():
         "    t.py::test_sign_again",
     ]
     lines = invoke("gap").stdout.splitlines()
-    assert lines[0].endswith("lib.py:8,9,10 in sign")
-    assert lines[1].strip() == "uncovered 0.60, size 1.39, branches 2.00"
-    assert lines[2].strip() == "extend: t.py::test_sign"
+    assert lines[0].endswith("lib.py:8 in sign")
+    assert lines[1].strip() == "no test runs lines 8-10"
+    assert lines[2].strip() == "uncovered 0.60, size 1.39, branches 2.00"
+    assert lines[3].strip() == "extend: t.py::test_sign"
     document = json.loads(invoke("gap", "--json", "-k", "1").stdout)
     assert [gap["function"] for gap in document["gaps"]] == ["sign"]
 
@@ -59,7 +60,7 @@ def test_commands_explain(database):
     assert f"    all run {lib}:6-7" in invoke("redundant", "--explain").stdout.splitlines()
     document = json.loads(invoke("redundant", "--explain", "--json").stdout)
     assert document["lines"] == [{lib: [6, 7]}]
-    assert invoke("gap", "--explain").stdout.splitlines()[3] == "    it runs: 6-7"
+    assert invoke("gap", "--explain").stdout.splitlines()[4] == "    it runs: 6-7"
 
 
 def test_gaps_of_the_lines_that_a_diff_adds(database, folder):

@@ -86,7 +86,6 @@ def test_a_report_may_be_piped_in(reports, report):
 
 
 def test_commands_explain(reports):
-    pytest.importorskip("sklearn")
     report = reports / "long.xml"
     lines = invoke("cluster", report, "--explain").stdout.splitlines()
     assert lines[4].startswith("    both have: ")

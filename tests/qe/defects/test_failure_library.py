@@ -42,7 +42,6 @@ def test_failures_are_new_known_or_regressed():
 
 
 def test_a_similar_text_in_another_frame_is_perhaps_the_same_defect():
-    pytest.importorskip("sklearn")
     library = FailureLibrary("defects.db", create=True)
     long = "numbers = [convert(part) for part in parts if part.strip()]; "
     library.learn("parts", [failure(extra=long, message="parts are empty")])
@@ -57,20 +56,6 @@ def test_a_similar_text_in_another_frame_is_perhaps_the_same_defect():
     assert (found.status, found.defect) == ("new", "parts")
     assert "the nearest text is of parts (" in found.evidence
     assert "another exception, ValueError" in found.evidence_against
-
-
-def test_where_texts_cannot_be_compared_the_rest_decides(monkeypatch):
-    def absent(*_, **__):
-        raise fw.CapabilityError("scikit-learn is not installed")
-
-    monkeypatch.setattr("flashwasm.qe.defects.known_failures.TfIdfMatrix", absent)
-    library = FailureLibrary("defects.db", create=True)
-    library.learn("bad numbers", [failure()])
-    assert library.match(failure()).score is None
-    assert library.match(failure()).status == "known"
-    assert library.match(failure(message="worse")).status == "perhaps"
-    assert library.match(failure("KeyError")).status == "new"
-    assert library.missing == ["scikit-learn is not installed"]
 
 
 def test_a_failure_learnt_without_its_test_gets_it_later(folder):
@@ -183,7 +168,6 @@ def test_libraries_that_are_refused(folder):
 
 
 def test_a_new_failure_names_the_most_similar_defect():
-    pytest.importorskip("sklearn")
     library = FailureLibrary("defects.db", create=True)
     library.learn("numbers", [failure()], note="see issue 12")
     found = library.match(failure("KeyError", "parse", "bad"))

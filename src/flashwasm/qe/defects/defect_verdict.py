@@ -32,7 +32,7 @@ class DefectMatch:
     evidence : str
         Sentence that says why.
     score : float or None
-        Cosine of the ends of both texts; None without scikit-learn.
+        Cosine of the ends of both texts; None if the library is empty.
     note : str
         Note of the library about the defect.
     components : mapping of str to float

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flashwasm.errors import CapabilityError
 from flashwasm.qe.defects.defect_verdict import Comparison, DefectMatch
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, fingerprint
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
@@ -50,17 +49,11 @@ class KnownFailures:
         The defects.
     occurrences : sequence of Occurrence
         Their failures.
-
-    Attributes
-    ----------
-    missing : list of str
-        Packages without which texts were not compared, each with the command that installs it.
     """
 
     def __init__(self, defects: Sequence[Defect], occurrences: Sequence[Occurrence]) -> None:
         self.defects = defects
         self.occurrences = occurrences
-        self.missing: list[str] = []
         self._terms: TfIdfMatrix | None = None
         # Positions of the occurrences that share something with a failure.
         self._sharing: dict[Hashable, list[int]] = {}
@@ -103,17 +96,12 @@ class KnownFailures:
         positions = sharing(_close_keys(parts))
         # A test file may have thousands of failures in the library, so that only one counts.
         if far := sorted(sharing(_far_keys(parts))):
-            positions.add(far[0] if scores is None else far[int(scores[far].argmax())])
-        if scores is not None:
-            counted = scores.copy()
-            counted[list(without)] = -1
-            positions.add(int(counted.argmax()))
+            positions.add(far[int(scores[far].argmax())])
+        counted = scores.copy()
+        counted[list(without)] = -1
+        positions.add(int(counted.argmax()))
         return {
-            i: Comparison(
-                parts,
-                self.occurrences[i].fingerprint,
-                None if scores is None else float(scores[i]),
-            )
+            i: Comparison(parts, self.occurrences[i].fingerprint, float(scores[i]))
             for i in sorted(positions)
         }
 
@@ -195,16 +183,11 @@ class KnownFailures:
             evidence_against=comparison.evidence_against,
         )
 
-    def _scores(self, failure: Failure) -> Array | None:
-        """Return the cosines with all occurrences; None if texts cannot be compared."""
-        if self._terms is None and not self.missing:
-            try:
-                texts = [occurrence.text for occurrence in self.occurrences]
-                self._terms = TfIdfMatrix("characters", texts)
-            except CapabilityError as error:
-                self.missing = [str(error)]
+    def _scores(self, failure: Failure) -> Array:
+        """Return the cosines with all occurrences."""
         if self._terms is None:
-            return None
+            texts = [occurrence.text for occurrence in self.occurrences]
+            self._terms = TfIdfMatrix("characters", texts)
         # Rounding may lift the cosine of equal texts above one.
         scores: Array = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
         return scores

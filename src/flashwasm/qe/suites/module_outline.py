@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 __all__ = [
+    "BINDING_RANK",
     "Alias",
     "Binding",
     "CallResult",
@@ -79,6 +80,17 @@ class Value(NamedTuple):
 
 
 Binding = FunctionSpan | ClassName | ImportedName | Alias | CallResult | Unfollowed | Value
+
+# Of two alternatives that a condition decides between, the one is kept that may be a test.
+BINDING_RANK: dict[type[Binding], int] = {
+    FunctionSpan: 3,
+    ClassName: 3,
+    ImportedName: 2,
+    Alias: 2,
+    CallResult: 1,
+    Unfollowed: 1,
+    Value: 0,
+}
 
 _KINDS: dict[str, type[Binding]] = {
     kind.__name__: kind

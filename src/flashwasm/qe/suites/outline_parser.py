@@ -10,9 +10,8 @@ from dataclasses import replace
 from flashwasm.qe.suites.decorators import constructs, decorator_name, function_decorators
 from flashwasm.qe.suites.expressions import assigned, base_names, dotted_name, unpacked_names
 from flashwasm.qe.suites.module_outline import (
-    Alias,
+    BINDING_RANK,
     Binding,
-    CallResult,
     ClassName,
     ClassOutline,
     FunctionSpan,
@@ -28,16 +27,6 @@ __all__ = ["parse_outline"]
 # Text without which no statement can bind names that it does not spell out.
 _MAY_BIND_MORE = ("globals(", "locals(", "vars(", "setattr(", "exec(", "sys.modules[")
 _NAMESPACES = {"globals", "locals", "vars"}
-# Of two alternatives that a condition decides between, the one is kept that may be a test.
-_RANK: dict[type[Binding], int] = {
-    FunctionSpan: 3,
-    ClassName: 3,
-    ImportedName: 2,
-    Alias: 2,
-    CallResult: 1,
-    Unfollowed: 1,
-    Value: 0,
-}
 
 
 def parse_outline(text: str) -> ModuleOutline:
@@ -148,8 +137,10 @@ class _Scope:
         """Bind a name. The later binding counts, unless a condition decides between the two."""
         old = self.names.get(name)
         if conditional and old is not None:
-            new_rank, old_rank = _RANK[type(binding)], _RANK[type(old)]
-            if new_rank < old_rank or (new_rank == old_rank and new_rank < _RANK[FunctionSpan]):
+            new_rank, old_rank = BINDING_RANK[type(binding)], BINDING_RANK[type(old)]
+            if new_rank < old_rank or (
+                new_rank == old_rank and new_rank < BINDING_RANK[FunctionSpan]
+            ):
                 return
         self.names[name] = binding
         self.deleted.discard(name)
@@ -183,6 +174,9 @@ class _Scope:
         self._bind(node.name, ClassName(name), conditional=conditional)
         if conditional and name in self.classes:
             return  # The first of two alternatives is as good as the other.
+        bases = [base for written in node.bases for base in base_names(written)]
+        if node.name in bases and (earlier := self.classes.get(name)) is not None:
+            bases = [self._set_aside(earlier) if one == node.name else one for one in bases]
         inner = _Scope(f"{name}.", self.classes, may_bind_more=self._may_bind_more)
         inner.read(node.body)
         decorators = [decorator_name(one) for one in node.decorator_list]
@@ -190,7 +184,7 @@ class _Scope:
         self.classes[name] = ClassOutline(
             name=name,
             line=node.lineno,
-            bases=[base for written in node.bases for base in base_names(written)],
+            bases=bases,
             metaclass="".join(base for written in metaclasses for base in base_names(written)),
             decorators=decorators,
             conditional=inner.conditional,
@@ -201,6 +195,18 @@ class _Scope:
             is_test=inner.is_test,
             unfollowed=inner.unfollowed,
         )
+
+    def _set_aside(self, earlier: ClassOutline) -> str:
+        """Return a name for a class that a later one of the same name inherits from.
+
+        No name of a program has this form, and pytest does not collect the class under it.
+        """
+        aside = replace(earlier, name=f"{earlier.name}@{earlier.line}")
+        self.classes[aside.name] = aside
+        name = aside.name.removeprefix(self._prefix)
+        self.names[name] = ClassName(aside.name)
+        self.deleted.add(name)
+        return name
 
     def read_import(self, node: ast.Import | ast.ImportFrom, *, conditional: bool) -> None:
         """Read the names that an import binds."""
