@@ -19,7 +19,7 @@ __all__ = ["OutlineCache"]
 
 _KIND, _SECTION = "outline-cache", "outlines"
 # Part of the cache file's name. Raise it when an outline is made or stored in another way.
-_VERSION = 3
+_VERSION = 4
 
 
 class OutlineCache:
