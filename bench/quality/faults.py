@@ -151,6 +151,9 @@ class _MutatedSuite:
             if file.is_relative_to(root) and file.suffix == ".py":
                 outside, _ = self._coverage.lines_outside_tests(name)
                 ran = outside | self._coverage.tested(name)
+                # A database may name files in an archive, such as "package.zip/module.py".
+                if not file.is_file():
+                    continue
                 source = file.read_bytes().decode("utf-8", "replace")
                 path = file.relative_to(root).as_posix()
                 beside = graph.is_beside_tests(file)
