@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from flashwasm.errors import CapabilityError
 
-__all__ = ["optional_module"]
+__all__ = ["check_modules", "optional_module"]
 
 
 def optional_module(name: str, package: str | None = None, *, extra: str = "qe") -> ModuleType:
@@ -34,3 +35,25 @@ def optional_module(name: str, package: str | None = None, *, extra: str = "qe")
             f"{package or name} cannot be imported ({error}); "
             f'get it with: pip install "flashwasm[{extra}]"'
         ) from error
+
+
+def check_modules(*names: str) -> None:
+    """Raise CapabilityError unless all modules can be found. None of them is imported.
+
+    Parameters
+    ----------
+    names : str
+        Names of modules, each of a package of the same name.
+
+    Raises
+    ------
+    CapabilityError
+        As by `optional_module`.
+    """
+    for name in names:
+        try:
+            found = find_spec(name) is not None
+        except ImportError:
+            found = False
+        if not found:
+            optional_module(name)

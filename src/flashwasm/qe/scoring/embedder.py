@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder import installed_models as models
 from flashwasm.host.modules import module_sha256
+from flashwasm.optional_packages import check_modules
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from flashwasm.qe.scoring.word_extraction import WORDS_VERSION, extract_words
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -60,7 +61,7 @@ class Embedder:
     Raises
     ------
     CapabilityError
-        If the model is not installed.
+        If the model is not installed, or a package that it needs.
     """
 
     def __init__(
@@ -73,6 +74,9 @@ class Embedder:
     ) -> None:
         self._encoder = model if isinstance(model, SentenceEncoder) else None
         self.folder = model.folder if isinstance(model, SentenceEncoder) else models.locate(model)
+        if self._encoder is None:
+            # Cached embeddings would do without, and then the first query would fail.
+            check_modules("safetensors", "tokenizers")
         self._runtime = checked_runtime(runtime)
         self._words_only = words_only
         fingerprint = models.fingerprint(self.folder)
