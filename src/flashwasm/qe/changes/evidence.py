@@ -30,16 +30,16 @@ __all__ = ["WEIGHTS", "change_text", "evidence_of", "weighted"]
 
 Array = npt.NDArray[Any]
 # Weights of the kinds of evidence, chosen by `bench/quality/evidence_weights.py` on the history of
-# six projects. docs/guide/test-suites.md says what they are worth on others.
+# six projects, and rounded. docs/guide/test-suites.md says what they are worth on others.
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
     "meaning": 1.0,
-    "words": 0.75,
-    "names": 0.4,
-    "file name": 0.25,
-    "imports": 1.0,
+    "words": 1.25,
+    "names": 1.0,
+    "file name": 0.5,
+    "imports": 0.75,
     "co-change": 0.5,
-    "history": 0.8,
+    "history": 1.0,
 }
 # Number of characters of a diff's text that are compared with tests. A longer text is about so many
 # things that it resembles no test in particular.
