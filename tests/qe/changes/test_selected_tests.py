@@ -79,7 +79,7 @@ def test_without_coverage_the_evidence_decides():
     assert names(ranked)[0] == "test_total_price"
     assert {one.level for one in ranked} == {2}
     assert re.fullmatch(
-        r"by evidence: text \+\d\.\d, words \+\d\.\d, names \+\d\.\d", ranked[0].reason
+        r"by evidence: words \+\d\.\d, text \+\d\.\d, names \+\d\.\d", ranked[0].reason
     )
 
 
