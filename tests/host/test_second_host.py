@@ -99,6 +99,8 @@ def calls_of_every_kernel(image):
     materialized_sizes = (75, 75, 20, 20, 0.25)
     calls = {
         "matmul_f32": (WORKSPACE, x, other, 0, image.room(37 * 29), 37, 29, 41, 41, 1, 29, 1, 29),
+        "matmul_i8": product_of_codes(image, x, 0),
+        "matmul_i8 with GELU": product_of_codes(image, x, 1),
         "vecadd_f32": (x, x, image.room(n), n),
         "softmax_f32": (x, image.room(n), 37, 41),
         "layer_norm_f32": (x, weight, bias, image.room(n), 37, 41, 1e-5),
@@ -128,6 +130,18 @@ def calls_of_every_kernel(image):
     }
     calls |= attention_calls(image, q, k, v)
     return calls | calls_of_indexes(image) | adapter_calls(image, x)
+
+
+def product_of_codes(image, x, activation):
+    """Return a call that multiplies 37 rows of 41 by codes of 29 columns, padded to 44 by 32."""
+    codes = np.arange(44 * 32, dtype=np.int64) * 73 % 255 - 127
+    codes = codes.astype(np.int8).reshape(11, 4, 4, 8)
+    codes.reshape(44, 32)[41:] = 0
+    sums = image.put(codes.reshape(44, 32).sum(axis=0, dtype=np.int32))
+    panels = image.put(np.ascontiguousarray(codes.transpose(2, 0, 3, 1)))
+    scales, bias = image.floats(32, seed=17), image.floats(29, seed=18)
+    operands = (x, panels, scales, sums, bias, image.room(37 * 29))
+    return (WORKSPACE, *operands, 37, 29, 41, 41, 29, activation)
 
 
 def attention_calls(image, q, k, v):

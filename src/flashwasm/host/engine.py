@@ -13,6 +13,7 @@ import wasmtime
 
 from flashwasm.errors import CapabilityError
 from flashwasm.host.compiled_cache import cached_module, keep_module
+from flashwasm.host.fused_multiply_add import fuses
 from flashwasm.host.modules import VARIANTS, module_bytes, module_sha256
 from flashwasm.validation import choice
 
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "wasm_simd": True,
     "wasm_relaxed_simd": True,
-    # A relaxed multiply-add is always fused: without this, a host could round twice instead.
-    "wasm_relaxed_simd_deterministic": True,
     "wasm_threads": True,
     "shared_memory": True,
     # In a forked process the engine's threads do not exist, and compiling would wait for them.
     "parallel_compilation": False,
 }
+_DETERMINISTIC = "wasm_relaxed_simd_deterministic"
 
 
 class _State:
@@ -43,6 +43,8 @@ class _State:
         # Another thread of the parent may have held the old lock at the fork.
         self.lock = threading.Lock()
         self.engine: wasmtime.Engine | None = None
+        # The engine's settings, as text.
+        self.settings = ""
         self.modules: dict[str, wasmtime.Module] = {}
 
 
@@ -51,18 +53,33 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_state.reset)
 
 
-def _configuration() -> wasmtime.Config:
-    """Return settings that make every host compute the same bits."""
+def make_engine(*, deterministic: bool) -> wasmtime.Engine:
+    """Return a new engine with our settings.
+
+    Parameters
+    ----------
+    deterministic : bool
+        True makes the engine compute each relaxed instruction in the one way that WebAssembly's
+        deterministic profile fixes, whatever that costs on this machine.
+    """
     config = wasmtime.Config()
-    for name, value in _SETTINGS.items():
+    for name, value in {**_SETTINGS, _DETERMINISTIC: deterministic}.items():
         setattr(config, name, value)
-    return config
+    return wasmtime.Engine(config)
 
 
 def _current_engine() -> wasmtime.Engine:
-    """Return the process's engine; the caller holds the lock."""
+    """Return the process's engine, by which every host computes the same bits.
+
+    The caller holds the lock. The modules have two kinds of relaxed instructions. The dot product
+    of bytes has one result everywhere, but is slow in the deterministic profile. The multiply-add
+    must round once; where the machine's own does, the profile is not needed.
+    """
     if _state.engine is None:
-        _state.engine = wasmtime.Engine(_configuration())
+        engine = make_engine(deterministic=False)
+        fused = fuses(engine)
+        _state.engine = engine if fused else make_engine(deterministic=True)
+        _state.settings = repr({**_SETTINGS, _DETERMINISTIC: not fused})
     return _state.engine
 
 
@@ -83,10 +100,11 @@ def compiled(variant: Variant) -> wasmtime.Module:
 def _compiled_or_cached(variant: Variant) -> wasmtime.Module:
     """Return a variant's module from the cache, or else compile it and keep it there."""
     content, digest = module_bytes(variant), module_sha256(variant)
-    module = cached_module(_current_engine(), digest, repr(_SETTINGS))
+    engine = _current_engine()
+    module = cached_module(engine, digest, _state.settings)
     if module is None:
-        module = wasmtime.Module(_current_engine(), content)
-        keep_module(module, digest, repr(_SETTINGS))
+        module = wasmtime.Module(engine, content)
+        keep_module(module, digest, _state.settings)
     return module
 
 
