@@ -51,3 +51,28 @@ def test_the_content_of_a_failure_is_read_whole(tmp_path):
     content = f'<testcase name="a">{rest}<testcase name="b">{rest}'
     found = read_failures(report(tmp_path / "x.xml", content))
     assert [one.failure.signature for one in found] == [("KeyError", "lib.py", "add")] * 2
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-7", "shift_jis", "gb18030", "big5", "euc_jp", "utf-32", "hex", "rot13", "idna", "no", ""],
+)
+def test_encodings_that_cannot_be_read_are_refused(tmp_path, encoding):
+    path = tmp_path / "x.xml"
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><testsuite/>')
+    with pytest.raises(fw.CorruptFileError, match="x.xml is not a whole JUnit report"):
+        read_failures(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1", "cp1252", "koi8-r"])
+def test_encodings_that_are_read(tmp_path, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding}"?><testsuite><testcase name="a"><failure>'
+    path = tmp_path / "x.xml"
+    path.write_bytes((text + "KeyError: 1</failure></testcase></testsuite>").encode(encoding))
+    assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]
+
+
+def test_elements_nested_deep(tmp_path):
+    deep = "<a>" * 100_000 + "KeyError: 1" + "</a>" * 100_000
+    path = report(tmp_path / "x.xml", f'<testcase name="a"><failure>{deep}</failure></testcase>')
+    assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]
