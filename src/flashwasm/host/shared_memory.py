@@ -48,7 +48,8 @@ class SharedMemory:
     Parameters
     ----------
     pages, max_pages : int
-        Pages of 64 KiB that exist at first, and that may exist at most.
+        Pages of 64 KiB that exist at first, and that may exist at most. The engine holds the memory
+        to the second number, which is part of the memory's type.
 
     Attributes
     ----------
@@ -61,7 +62,8 @@ class SharedMemory:
     """
 
     def __init__(self, pages: int, max_pages: int) -> None:
-        limits = wasmtime.MemoryType(wasmtime.Limits(pages, MAX_PAGES), shared=True)
+        most = max(pages, max_pages)
+        limits = wasmtime.MemoryType(wasmtime.Limits(pages, most), shared=True)
         try:
             self.memory = _LinkableMemory(engine(), limits)
         except wasmtime.WasmtimeError as error:
@@ -74,8 +76,8 @@ class SharedMemory:
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)
         # A search that reads vectors from all over memory has fewer TLB misses with large pages.
-        _advise(address, MAX_PAGES * PAGE_BYTES, _MADV_HUGEPAGE)
-        content: Any = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
+        _advise(address, most * PAGE_BYTES, _MADV_HUGEPAGE)
+        content: Any = (ctypes.c_ubyte * (most * PAGE_BYTES)).from_address(address)
         content.owner = self.memory
         self.content = content
         self.address = address
