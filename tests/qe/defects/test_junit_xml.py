@@ -72,3 +72,26 @@ def test_tests_are_named_by_the_node_ids_of_pytest(tmp_path, style):
     expected = re.findall(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     assert len(expected) == 3
     assert [one.test for one in read_failure_file(tmp_path / "x.xml").failures] == expected
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-7", "shift_jis", "gb18030", "big5", "euc_jp", "utf-32", "hex", "rot13", "idna", "no", ""],
+)
+def test_encodings_that_cannot_be_read_are_refused(tmp_path, encoding):
+    path = tmp_path / "x.xml"
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><testsuite/>')
+    with pytest.raises(fw.CorruptFileError, match="x.xml is not a whole JUnit report"):
+        read_failures(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1", "cp1252", "koi8-r"])
+def test_encodings_that_are_read(tmp_path, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding}"?><testsuite><testcase name="a"><failure>'
+    path = tmp_path / "x.xml"
+    path.write_bytes((text + "KeyError: 1</failure></testcase></testsuite>").encode(encoding))
+    assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]
+
+
+def test_elements_nested_deep(tmp_path):
+    deep = "<a>" * 100_000 + "KeyError: 1" + "</a>" * 100_000
+    path = report(tmp_path / "x.xml", f'<testcase name="a"><failure>{deep}</failure></testcase>')
+    assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]

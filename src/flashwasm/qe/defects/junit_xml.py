@@ -97,7 +97,8 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
             if opened and not inside_case:
                 # Without this, the suite would keep all its cases until the end of the file.
                 opened[-1].remove(element)
-    except ET.ParseError as error:
+    # ElementTree raises the last two for an encoding that it cannot read, or that nobody knows.
+    except (ET.ParseError, ValueError, LookupError) as error:
         raise CorruptFileError(f"{path} is not a whole JUnit report: {error}") from error
 
 
