@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
 from flashwasm.runtime.deadline import deadline
@@ -118,7 +119,7 @@ def _halves(
         return None
     # The parts are written to a new array, because `out` may overlap an operand that a later part
     # still reads.
-    result = np.empty(shape, np.float32)
+    result = new_array(shape)
     from_end, parts = axis - len(shape), []
     for index in halves_of(shape, axis):
         x = _along(left, from_end, index[-1])
