@@ -1,4 +1,4 @@
-"""Sources that Python parses, nested so deeply that code which walks their trees could not return."""
+"""Sources that Python parses, nested too deeply for code that walks their trees by recursion."""
 
 import ast
 import shutil
@@ -61,8 +61,9 @@ def suite(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.usefixtures("suite")
 @pytest.mark.parametrize("line", COMMANDS)
-def test_deep_sources_end_no_command(suite, line):
+def test_deep_sources_end_no_command(line):
     result = CliRunner().invoke(main, line.split())
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code in {0, 1}, result.output
