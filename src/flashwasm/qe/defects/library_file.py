@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flashwasm.errors import CorruptFileError
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fingerprint
 from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.storage.foreign_database import check_database
 
 __all__ = [
     "APPLICATION_ID",
@@ -102,11 +104,11 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             # All of what follows sees the file at one moment.
             database.execute("begin")
             version = _version(database, path, application=APPLICATION_ID)
+            check_database(database)
             if _seal(database) not in {None, _checksum(database)}:
                 raise CorruptFileError(f"{path} is not a whole library: its checksum differs")
-            defects = database.execute(
-                "select id, name, resolved, note from defect order by id"
-            ).fetchall()
+            query = "select id, resolved, name, note from defect order by id"
+            defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
@@ -115,7 +117,7 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
     if any(key not in at for key, *_ in rows):
         raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
     return (
-        [Defect(name, bool(resolved), note) for _, name, resolved, note in defects],
+        [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
         [Occurrence(at[key], parts, text) for key, parts, text in rows],
     )
 
@@ -249,9 +251,21 @@ def _occurrences(database: sqlite3.Connection, version: int) -> list[tuple[int, 
         rows = database.execute(
             "select defect, text, exception, path, function from occurrence order by id"
         )
-        return [(key, _from_version_1(text, *old), text) for key, text, *old in rows]
-    rows = database.execute(_SELECT)
-    return [(key, _parts(*columns), text) for key, text, *columns in rows]
+        checked = (_checked(row, 1) for row in rows)
+        return [(key, _from_version_1(text, *old), text) for key, text, *old in checked]
+    checked = (_checked(row, 1) for row in database.execute(_SELECT))
+    return [(key, _parts(*columns), text) for key, text, *columns in checked]
+
+
+def _checked(row: tuple[Any, ...], numbers: int) -> tuple[Any, ...]:
+    """Return a row that begins with so many integers, and holds texts after them.
+
+    SQLite keeps the type of each value, whatever type its column has.
+    """
+    wanted = [int] * numbers + [str] * (len(row) - numbers)
+    if list(map(type, row)) != wanted:
+        raise sqlite3.DatabaseError("a row holds a value of another type than its column")
+    return row
 
 
 def _upgrade(database: sqlite3.Connection) -> None:
