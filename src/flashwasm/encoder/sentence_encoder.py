@@ -303,6 +303,7 @@ class SentenceEncoder(NotCopied):
 def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
     """Read tokenizer.json with the package tokenizers."""
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        # The package opens no path that is not UTF-8.
+        return tokenizers.Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # The package raises nothing narrower.
         raise CapabilityError(f"{path} cannot be read as a tokenizer: {error}") from error

@@ -206,7 +206,7 @@ def read_shards(
         file = ShardFile(path, kinds)
         try:
             return read(file)
-        except CorruptFileError:
+        except (CorruptFileError, FileNotFoundError):
             if ShardFile(path, kinds).token == file.token:
                 raise
 
