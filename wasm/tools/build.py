@@ -133,9 +133,15 @@ def build_all(emcc: str) -> dict[str, bytes]:
             "link": " ".join([*LINK, STRIP]),
             "functions": " ".join(names),
         }
-    manifest = {"emcc": version, "modules": entries}
-    files["manifest.json"] = (json.dumps(manifest, indent=2) + "\n").encode()
+    files["manifest.json"] = manifest_of(version, entries)
     return files
+
+
+def manifest_of(version: str, entries: dict[str, dict[str, str]]) -> bytes:
+    """Return the manifest's text, whose second line states the SHA-256 of the lines after it."""
+    first, rest = json.dumps({"emcc": version, "modules": entries}, indent=2).split("\n", 1)
+    rest += "\n"
+    return f'{first}\n  "sha256": "{hashlib.sha256(rest.encode()).hexdigest()}",\n{rest}'.encode()
 
 
 def check(files: dict[str, bytes]) -> None:

@@ -23,6 +23,7 @@ from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers
 from flashwasm.optional_packages import optional_module
 from flashwasm.progress_bar import progress_report
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary
 from flashwasm.validation import positive_int
@@ -81,7 +82,7 @@ class SentenceEncoder(NotCopied):
             )
         self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
         # Each call changes the tokenizer's truncation and the model's buffers.
-        self._lock = threading.Lock()
+        self._lock = renewed_after_fork(self, threading.Lock)
 
     def __repr__(self) -> str:
         return summary(self, repr(self.name), dim=self.dim, closed=self._runtime.closed)
