@@ -66,7 +66,10 @@ def installed() -> list[InstalledModel]:
     >>> sorted(model.name for model in installed()) == [model.name for model in installed()]
     True
     """
-    folder = models_folder()
+    try:
+        folder = models_folder()
+    except CapabilityError:  # A user without a home folder has no installed models.
+        return []
     if not folder.is_dir():
         return []
     return [

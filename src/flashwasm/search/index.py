@@ -154,6 +154,8 @@ class Index(NotCopied, ABC):
         ------
         IndexRangeError
             If an id is not in the index. Nothing is removed then.
+        OutOfMemoryError
+            If linear memory is too full to move anything. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, ClosedError
         """
         launch = Launch(self._runtime, self._time_to_remove)
