@@ -288,7 +288,7 @@ def test_removing_and_adding_again_take_little_memory(kind):
 
 @pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
 def test_an_interruption_while_vectors_wait_in_the_hosts_memory(kind, monkeypatch):
-    """An array goes through the host's memory if there is no room for two; Ctrl-C may come there."""
+    """An array goes through the host's memory if two do not fit; Ctrl-C may come there."""
     with fw.Runtime(threads=1) as runtime:
         index = kind(24, runtime=runtime)
         index.add(ROWS)
