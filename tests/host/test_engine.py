@@ -5,11 +5,11 @@ import re
 
 import pytest
 import wasmtime
+from test_second_host import GOLDEN, laid_out, run_in_wasmtime
 
 from checkout import SOURCE
 from flashwasm.host import engine
 from flashwasm.host.fused_multiply_add import fuses
-from test_second_host import GOLDEN, laid_out, run_in_wasmtime
 
 # Instructions of relaxed SIMD begin with 0xfd and a number from 0x100 to 0x113, in LEB128.
 RELAXED = re.compile(rb"\xfd([\x80-\x93])\x02")
@@ -30,9 +30,9 @@ def test_both_settings_of_the_engine_give_the_golden_bytes(deterministic, monkey
     chosen = engine.make_engine(deterministic=deterministic)
     if not fuses(chosen):
         pytest.skip("this machine rounds a multiply-add twice")
-    state = engine._State()
+    state = engine.EngineState()
     state.engine, state.settings = chosen, f"deterministic={deterministic}"
-    monkeypatch.setattr(engine, "_state", state)
+    monkeypatch.setattr(engine, "process_state", state)
     for (variant, operands), digest in GOLDEN.items():
         memory = run_in_wasmtime(variant, *laid_out(operands))
         assert hashlib.sha256(memory).hexdigest() == digest, (variant, operands)
@@ -49,9 +49,9 @@ def test_a_machine_that_does_not_fuse_gets_the_deterministic_profile(monkeypatch
         asked.append(deterministic)
         return wasmtime.Engine()
 
-    monkeypatch.setattr(engine, "_state", engine._State())
+    monkeypatch.setattr(engine, "process_state", engine.EngineState())
     monkeypatch.setattr(engine, "make_engine", make)
     monkeypatch.setattr(engine, "fuses", lambda _: False)
     engine.engine()
     assert asked == [False, True]
-    assert "'wasm_relaxed_simd_deterministic': True" in engine._state.settings
+    assert "'wasm_relaxed_simd_deterministic': True" in engine.process_state.settings

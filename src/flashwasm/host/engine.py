@@ -32,7 +32,7 @@ _SETTINGS = {
 _DETERMINISTIC = "wasm_relaxed_simd_deterministic"
 
 
-class _State:
+class EngineState:
     """The lock, engine and compiled modules of this process."""
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class _State:
         self.modules: dict[str, wasmtime.Module] = {}
 
 
-_state = _State()
+process_state = EngineState()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.reset)
+    os.register_at_fork(after_in_child=process_state.reset)
 
 
 def make_engine(*, deterministic: bool) -> wasmtime.Engine:
@@ -75,36 +75,36 @@ def _current_engine() -> wasmtime.Engine:
     of bytes has one result everywhere, but is slow in the deterministic profile. The multiply-add
     must round once; where the machine's own does, the profile is not needed.
     """
-    if _state.engine is None:
+    if process_state.engine is None:
         engine = make_engine(deterministic=False)
         fused = fuses(engine)
-        _state.engine = engine if fused else make_engine(deterministic=True)
-        _state.settings = repr({**_SETTINGS, _DETERMINISTIC: not fused})
-    return _state.engine
+        process_state.engine = engine if fused else make_engine(deterministic=True)
+        process_state.settings = repr({**_SETTINGS, _DETERMINISTIC: not fused})
+    return process_state.engine
 
 
 def engine() -> wasmtime.Engine:
     """Return the process's engine."""
-    with _state.lock:
+    with process_state.lock:
         return _current_engine()
 
 
 def compiled(variant: Variant) -> wasmtime.Module:
     """Return a variant's module, compiled for this machine."""
-    with _state.lock:
-        if variant not in _state.modules:
-            _state.modules[variant] = _compiled_or_cached(variant)
-        return _state.modules[variant]
+    with process_state.lock:
+        if variant not in process_state.modules:
+            process_state.modules[variant] = _compiled_or_cached(variant)
+        return process_state.modules[variant]
 
 
 def _compiled_or_cached(variant: Variant) -> wasmtime.Module:
     """Return a variant's module from the cache, or else compile it and keep it there."""
     content, digest = module_bytes(variant), module_sha256(variant)
     engine = _current_engine()
-    module = cached_module(engine, digest, _state.settings)
+    module = cached_module(engine, digest, process_state.settings)
     if module is None:
         module = wasmtime.Module(engine, content)
-        keep_module(module, digest, _state.settings)
+        keep_module(module, digest, process_state.settings)
     return module
 
 
