@@ -11,12 +11,7 @@ import tiny_bert
 from flashwasm.cli import main
 from flashwasm.qe.scoring.embedder import Embedder
 
-TEXTS = ["test add edge", "remove node", "def test_path(graph): assert graph.add(1)", "weight " * 9]
-    "test add edge",
-    "remove node",
-    "def test_path(graph): assert graph.add(1)",
-    "weight " * 30,
-]
+TEXTS = ["test add edge", "remove node", "def test_path(graph): assert 1", "weight " * 30]
 
 
 @pytest.fixture
