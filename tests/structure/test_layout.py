@@ -19,6 +19,7 @@ TOP = {
 }
 # Folders of tests that mirror no folder of the package, and their subjects.
 OTHER_TESTS = {
+    "abuse": "bad input, crashes and interruptions across packages; tests/abuse/README.md",
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
     "helpers": "what several test files import",

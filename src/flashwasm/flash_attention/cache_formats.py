@@ -125,7 +125,9 @@ class Float32Panels(CacheArray):
         group, row = np.divmod(at, self._tiles.shape[3])
         tiles = self._tiles[:, :, group, row]
         groups, width = tiles.shape[3:]
-        return tiles.reshape(*tiles.shape[:3], groups * width)[..., : self._columns].astype(np.float32)
+        return tiles.reshape(*tiles.shape[:3], groups * width)[..., : self._columns].astype(
+            np.float32
+        )
 
 
 class Int8Panels(Float32Panels):

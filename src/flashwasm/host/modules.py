@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from flashwasm.errors import FlashWasmError
+from flashwasm.errors import CapabilityError, FlashWasmError
 
 _FOLDER = Path(__file__).parents[1] / "_wasm"
 
@@ -17,11 +17,19 @@ Variant: TypeAlias = Literal["relaxed", "simd128", "scalar"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
+def _content(name: str) -> bytes:
+    """Return the content of a file of the package, or raise CapabilityError without it."""
+    try:
+        return (_FOLDER / name).read_bytes()
+    except OSError as error:
+        message = f"{name} of the package cannot be read ({error}); reinstall flashwasm"
+        raise CapabilityError(message) from None
+
+
 @cache
 def manifest() -> dict[str, Any]:
     """Return the manifest of the built modules: the compiler's version and flags, and digests."""
-    text = (_FOLDER / "manifest.json").read_text("utf-8")
-    content: dict[str, Any] = json.loads(text)
+    content: dict[str, Any] = json.loads(_content("manifest.json"))
     return content
 
 
@@ -40,7 +48,7 @@ def module_bytes(variant: Variant) -> bytes:
     FlashWasmError
         If the digest of the file is not the one in the manifest.
     """
-    content = (_FOLDER / f"{variant}.wasm").read_bytes()
+    content = _content(f"{variant}.wasm")
     found, expected = hashlib.sha256(content).hexdigest(), module_sha256(variant)
     if found != expected:
         message = (

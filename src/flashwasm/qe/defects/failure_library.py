@@ -108,6 +108,11 @@ class FailureLibrary:
         -------
         int
             Number of failures that were added.
+
+        Raises
+        ------
+        ShapeError
+            If the name is empty.
         """
         if not name.strip():
             raise ShapeError("name is empty; expected a defect's name")
