@@ -1,12 +1,12 @@
 """Bad input of the operations: matmul, softmax, layer_norm and the rest."""
 
 import numpy as np
-
-import flashwasm as fw
 from array_rows import float_array, int_array, out_array, overlapping, virtual
 from option_rows import axis, count, flag, number, runtime_option, timeout_option, word
-from sample_arrays import normal
 from subject import Row, Subject, row
+
+import flashwasm as fw
+from sample_arrays import normal
 
 X = normal(3, 4)
 Y = normal(3, 4, seed=1)
@@ -25,7 +25,9 @@ EMPTY = np.zeros((2**31, 0), np.float32)
 
 def endless(*names, x=ENDLESS, raises=fw.OutOfMemoryError):
     """Return the row of operands of 2**60 elements that repeat one."""
-    return Row(f"endless {names[0]}", names[0], lambda: dict.fromkeys(names, x), raises, False)
+    return Row(
+        f"endless {names[0]}", names[0], lambda: dict.fromkeys(names, x), raises, named=False
+    )
 
 
 SUBJECTS = [
@@ -142,9 +144,7 @@ SUBJECTS = [
             *overlapping("table", X, X.shape),
             *EVERYWHERE,
             *(row(f"ids of {n}", "ids", [n, 0, 0], fw.IndexRangeError) for n in (3, -4)),
-            Row(
-                "table without rows", "ids", lambda: {"table": X[:0]}, fw.IndexRangeError
-            ),
+            Row("table without rows", "ids", lambda: {"table": X[:0]}, fw.IndexRangeError),
             endless("table", x=virtual(2**40, 4)),
             endless("ids", x=virtual(2**40, 2**10, dtype=np.int64)),
         ],
