@@ -98,6 +98,9 @@ x = np.ones((300, 300), np.float32)
 rt = fw.Runtime(threads=2)
 index = fw.ShardedIndex("flat", 64)
 index.add(x[:, :64])
+# A child that imports a module which the parent was importing at the fork waits for ever. That is
+# Python's own limit.
+fw.matmul(x, x), index.search(x[:3, :64], 2)
 
 def work():
     while True:
