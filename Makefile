@@ -73,7 +73,7 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 	test -z "$(TORCH)" || $(python) -m pip install --quiet $(TORCH) || \
 	    echo "no PyTorch for this Python: it is left out"
 	@if command -v npm >/dev/null; then \
-	    npm --prefix bench ci --ignore-scripts --no-audit --no-fund; \
+	    npm --prefix bench install --no-save --ignore-scripts --no-audit --no-fund; \
 	else \
 	    echo "no npm here: the libraries of Node are left out"; \
 	fi

@@ -63,4 +63,5 @@ def test_node_modules_come_at_one_version_with_a_digest():
             assert package["integrity"].startswith("sha512-"), path
     for name, version in wanted.items():
         assert lock[f"node_modules/{name}"]["version"] == version
-    assert "npm --prefix bench ci " in (ROOT / "Makefile").read_text()
+    # `npm ci` refuses the lock: packages for other systems that one of them names do not exist.
+    assert "npm --prefix bench install --no-save " in (ROOT / "Makefile").read_text()
