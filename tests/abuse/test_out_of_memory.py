@@ -284,3 +284,26 @@ def test_removing_and_adding_again_take_little_memory(kind):
             index.add(rows[at : at + 100])
         # The chunk that vectors go through takes up to 2 MiB, and a vector 832 bytes.
         assert arena.peak - held < (5 << 19 if kind is fw.FlatIndex else 200 << 10)
+
+
+@pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
+def test_an_interruption_while_vectors_wait_in_the_hosts_memory(kind, monkeypatch):
+    """An array goes through the host's memory if two do not fit; Ctrl-C may come there."""
+    with fw.Runtime(threads=1) as runtime:
+        index = kind(24, runtime=runtime)
+        index.add(ROWS)
+        expected = index.search(MORE[:5], 90)
+        errors = iter([fw.OutOfMemoryError(1, 1, 1), KeyboardInterrupt()])
+
+        def interrupted(*_):
+            raise next(errors)
+
+        array = index._store.vectors.rows if kind is fw.HNSWIndex else index._vectors.panels
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime.arena, "_take", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                array.reserve(1000)
+        assert_same(index.search(MORE[:5], 90), expected)
+        index.add(MORE)
+        assert len(index) == 160
+        audit_runtime(runtime)

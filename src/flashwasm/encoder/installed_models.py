@@ -67,16 +67,15 @@ def installed() -> list[InstalledModel]:
     True
     """
     try:
-        folder = models_folder()
-    except CapabilityError:  # A user without a home folder has no installed models.
-        return []
-    if not folder.is_dir():
+        paths = sorted(models_folder().iterdir())
+    except (CapabilityError, OSError):
+        # The user has no home folder, or one that is another's, or no model has been installed.
         return []
     return [
         InstalledModel(
             path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         )
-        for path in sorted(folder.iterdir())
+        for path in paths
         # A name that begins with a dot belongs to an installation that is under way.
         if not path.name.startswith(".") and not _missing_files(path)
     ]

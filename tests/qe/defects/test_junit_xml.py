@@ -79,7 +79,7 @@ def test_tests_are_named_by_the_node_ids_of_pytest(tmp_path, style):
 def test_encodings_that_cannot_be_read_are_refused(tmp_path, encoding):
     path = tmp_path / "x.xml"
     path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><testsuite/>')
-    with pytest.raises(fw.CorruptFileError, match="x.xml is not a whole JUnit report"):
+    with pytest.raises(fw.CorruptFileError, match=r"x\.xml is not a whole JUnit report"):
         read_failures(path)
 
 

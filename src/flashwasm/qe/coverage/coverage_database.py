@@ -162,7 +162,9 @@ def _names(database: sqlite3.Connection, query: str) -> dict[int, str]:
     names = dict(database.execute(query))
     for number, name in names.items():
         if type(number) is not int or not isinstance(name, str) or "\0" in name:
-            raise CorruptFileError(f"number {number!r:.40} has the name {name!r:.40}; expected text")
+            raise CorruptFileError(
+                f"number {number!r:.40} has the name {name!r:.40}; expected text"
+            )
     return names
 
 
