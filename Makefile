@@ -5,6 +5,7 @@
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
 # make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
+# make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ peers = $(VENV)/.peers
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance soak
+.PHONY: bench bench-peers performance sbom soak
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -88,6 +89,10 @@ performance: $(peers)
 # Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
 soak: $(installed)
 	$(python) -m bench reliability --minutes $(SOAK_MINUTES)
+
+# The bill of materials, in the format CycloneDX.
+sbom: $(installed)
+	$(python) .ci/sbom.py build/sbom.json
 
 # The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
 # them resolves.

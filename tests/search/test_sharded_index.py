@@ -2,6 +2,7 @@
 
 import os
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -215,6 +216,40 @@ def test_a_damaged_missing_or_foreign_shard_is_refused(make, tmp_path):
         changed = replace(content, parameters=content.parameters | {name: value})
         write_container(path, changed)
         refused(f"contradicts itself: .*{reason}")
+
+
+def test_what_a_file_states_takes_no_memory_of_that_size(make, tmp_path):
+    """A file of 704 bytes with right checksums could once ask for 8 GiB, or for a billion ids."""
+    path = tmp_path / "vectors.fw"
+    index = make(metric="l2")
+    index.add(VECTORS, ids=[f"v{i}" for i in range(95)])
+    index.remove([f"v{i}" for i in range(1, 95)])
+    index.save(path)
+    content = read_container(path, "sharded-index")
+    parameters = content.parameters | {"numbers": 1 << 40}
+    write_container(path, replace(content, parameters=parameters))
+    tracemalloc.start()
+    with fw.ShardedIndex.load(path, threads=1) as again:
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
+        assert again.search(VECTORS[:1], 2)[1].tolist() == [["v0", None]]
+        again.add(VECTORS[1:3], ids=["v1", "v2"])
+        again.remove(["v0"])
+        assert again.search(VECTORS[2:3], 1)[1].tolist() == [["v2"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dim", 3), ("option.metric", "dot"), ("option.dtype", "int8")]
+)
+def test_shards_of_another_kind_are_refused(make, tmp_path, name, value):
+    path = tmp_path / "vectors.fw"
+    index = make(metric="l2")
+    index.add(VECTORS)
+    index.save(path)
+    content = read_container(path, "sharded-index")
+    write_container(path, replace(content, parameters=content.parameters | {name: value}))
+    with pytest.raises(fw.CorruptFileError, match=r"contradicts itself: .*(dim|metric)"):
+        fw.ShardedIndex.load(path)
 
 
 def test_one_deadline_for_all_shards(monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +123,8 @@ class Float32Panels(CacheArray):
         """Return the rows at some positions, as float32."""
         group, row = np.divmod(at, self._tiles.shape[3])
         tiles = self._tiles[:, :, group, row]
-        columns = math.prod(tiles.shape[3:])
-        return tiles.reshape(*tiles.shape[:3], columns)[..., : self._columns].astype(np.float32)
+        groups, width = tiles.shape[3:]
+        return tiles.reshape(*tiles.shape[:3], groups * width)[..., : self._columns].astype(np.float32)
 
 
 class Int8Panels(Float32Panels):

@@ -171,6 +171,10 @@ class Index(NotCopied, ABC):
             self._unfinished(launch)
             self._unfinished = None
 
+    def _number_anew(self, ids: Array) -> None:
+        """Let each vector have its place in an ascending array of ids as its id."""
+        self._ids = self._ids.ranked(ids)
+
     def _checked(self, x: ArrayLike, name: str) -> Array:
         """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
         return validation.vectors(x, name, self.dim, LARGEST[self.metric])

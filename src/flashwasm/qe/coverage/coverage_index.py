@@ -158,7 +158,7 @@ class CoverageIndex:
         """
         columns = self._matrix.columns_of(self.find_file(file))
         seen = self._own.seen[columns] | self._fixtures.seen[columns]
-        return set(np.flatnonzero(seen).tolist())
+        return set(self._matrix.lines[columns][seen].tolist())
 
     def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
         """Return the lines of a file that ran outside all tests, and those that fixtures ran.
@@ -173,7 +173,8 @@ class CoverageIndex:
         for (own, context), lines in self._data.lines.items():
             if own == at and not self._data.contexts[context]:
                 outside.update(lines.tolist())
-        fixtures = np.flatnonzero(self._fixtures.seen[self._matrix.columns_of(at)])
+        columns = self._matrix.columns_of(at)
+        fixtures = self._matrix.lines[columns][self._fixtures.seen[columns]]
         return outside, set(fixtures.tolist())
 
     def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
@@ -194,12 +195,11 @@ class CoverageIndex:
         *nodeids : str
             Node ids, or ends that only one test has.
         """
-        starts = self._matrix.starts
         rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
         columns = reduce(np.intersect1d, rows)
-        files = np.searchsorted(starts, columns, side="right") - 1
+        files = np.searchsorted(self._matrix.starts, columns, side="right") - 1
         return {
-            self.files[file]: (columns[files == file] - starts[file]).tolist()
+            self.files[file]: self._matrix.lines[columns[files == file]].tolist()
             for file in np.unique(files)
         }
 

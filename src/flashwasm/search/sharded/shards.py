@@ -124,6 +124,11 @@ class Shards:
             self.begin()
         self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
 
+    def number_anew(self, ids: Array) -> None:
+        """Let each vector have its place in an ascending array of all ids as its id."""
+        for shard in self._shards:
+            shard._number_anew(ids)  # noqa: SLF001 - only ids that no user sees may change.
+
     def close(self) -> None:
         """Close the runtimes of all shards."""
         for runtime in self._runtimes:
