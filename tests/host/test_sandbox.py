@@ -13,7 +13,14 @@ import flashwasm as fw
 from checkout import SOURCE
 from flashwasm.host import engine, instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
-from flashwasm.kernel_table import ATTENTION, ATTENTION_BACKWARD, GELU, KERNELS, VECADD
+from flashwasm.kernel_table import (
+    ATTENTION,
+    ATTENTION_BACKWARD,
+    GELU,
+    KERNELS,
+    MATMUL_I8,
+    VECADD,
+)
 from pulley_host import IMPORTS, START, number, sections
 from sample_arrays import assert_same_bits, normal
 
@@ -104,6 +111,7 @@ ATTENTION_NUMBERS = [
 ]
 NUMBERS = {
     ATTENTION: ATTENTION_NUMBERS,
+    MATMUL_I8: [16] * 5 + [0],
     ATTENTION_BACKWARD: [*ATTENTION_NUMBERS, *[20] * 4, *[1500] * 4],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,9 @@ class Float32Panels(CacheArray):
         group, row = np.divmod(at, self._tiles.shape[3])
         tiles = self._tiles[:, :, group, row]
         groups, width = tiles.shape[3:]
-        return tiles.reshape(*tiles.shape[:3], groups * width)[..., : self._columns].astype(np.float32)
+        return tiles.reshape(*tiles.shape[:3], groups * width)[..., : self._columns].astype(
+            np.float32
+        )
 
 
 class Int8Panels(Float32Panels):
