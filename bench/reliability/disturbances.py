@@ -1,4 +1,4 @@
-"""What a process's main thread does to calls: signals, cancellations, closing, and asyncio."""
+"""Disturbances by a process's main thread: signals, cancellations, closing, and asyncio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process holds before and after many mixed calls."""
+"""A comparison of what a process holds before and after many mixed calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MOST_GROWTH = {
 
 
 class Holdings(NamedTuple):
-    """What the process holds at one moment.
+    """Memory, objects and files that the process holds at one moment.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Holdings(NamedTuple):
 
 
 class Flatness(NamedTuple):
-    """What was held before and after the calls, and how many results were wrong."""
+    """Holdings before and after the calls, and the number of wrong results."""
 
     calls: int
     wrong: int

@@ -26,7 +26,7 @@ _HEADINGS = ("what", "count")
 
 @dataclass
 class ReliabilityFindings:
-    """What a soak did, and what it found.
+    """Counts of what a soak did, and of what it found.
 
     Attributes
     ----------

@@ -4,7 +4,9 @@ import json
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from bench.commands import main
 from bench.reliability.flatness import Flatness, Holdings, measure_flatness
 from bench.reliability.report import ReliabilityFindings
 from bench.reliability.soak import FAILURES, run_shift, soak
@@ -62,6 +64,22 @@ def changed(self):
     return result
 Launch.finish = changed
 """
+
+
+def test_the_command_writes_a_report_and_a_log(tmp_path):
+    """The figures of docs/reliability.md come from this command."""
+    log, report = tmp_path / "log", tmp_path / "report.json"
+    arguments = ["reliability", "--minutes", "0.01", "--calls", "100", "--log", str(log)]
+    done = CliRunner().invoke(main, [*arguments, "--json", str(report)])
+    assert done.exit_code == 0, done.output
+    assert "failures" in done.stderr
+    assert "bytes leaked" in done.stdout
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(lines) >= 2
+    found = json.loads(report.read_text())
+    assert found["counts"] == lines[-1]["counts"]
+    assert found["grown"]["in_use"] == 0
+    assert not found["failures"]
 
 
 @pytest.mark.parametrize(
