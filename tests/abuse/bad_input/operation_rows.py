@@ -30,6 +30,16 @@ def endless(*names, x=ENDLESS, raises=fw.OutOfMemoryError):
     )
 
 
+def multiplied_by_codes(rt, **given):
+    """Multiply by the codes of SQUARE, unless a row gives another right operand."""
+    return fw.matmul_i8(**{"b": fw.Int8Matrix(SQUARE, runtime=rt), **given})
+
+
+def codes(rt, **given):
+    """Return the numbers that the codes of a matrix stand for."""
+    return fw.Int8Matrix(**{"runtime": rt, **given}).dequantize()
+
+
 SUBJECTS = [
     Subject(
         "vecadd",
@@ -88,6 +98,38 @@ SUBJECTS = [
                 named=False,
             ),
         ],
+    ),
+    Subject(
+        "matmul_i8",
+        {"a": X, "bias": SQUARE[0]},
+        [
+            *float_array("a", X, least_axes=1),
+            *float_array("bias", SQUARE[0], optional=True, most_axes=1),
+            *word("activation", "none"),
+            *out_array(X.shape),
+            *overlapping("a", X, X.shape),
+            *timeout_option(),
+            endless("a", x=virtual(2**40, 4)),
+            *(
+                row(f"b of {value!r:.20}", "b", value, fw.DTypeError)
+                for value in (SQUARE, None, 1, "b", [], fw.Int8Matrix)
+            ),
+            row("a of other columns", "a", X[:, :3], fw.ShapeError),
+            row("bias of other length", "bias", X[0, :3], fw.ShapeError),
+        ],
+        multiplied_by_codes,
+    ),
+    Subject(
+        "Int8Matrix",
+        {"b": SQUARE},
+        [
+            *float_array("b", SQUARE, least_axes=2, most_axes=2),
+            *runtime_option(),
+            *(row(f"b with {x}", "b", X * np.float32(x), fw.ShapeError) for x in (np.nan, np.inf)),
+            row("b of too many rows", "b", virtual(2**16 + 1, 2), fw.ShapeError),
+            row("b of 2**31 empty rows", "b", EMPTY, fw.ShapeError),
+        ],
+        codes,
     ),
     Subject(
         "softmax",

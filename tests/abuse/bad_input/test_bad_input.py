@@ -127,7 +127,7 @@ def test_deadlines_and_cancellation_are_documented_together():
 
 @pytest.mark.parametrize("file", ["manifest.json", "simd128.wasm"])
 def test_a_missing_file_of_the_package_says_what_to_do(file, tmp_path, monkeypatch):
-    for built in modules._FOLDER.iterdir():  # noqa: SLF001 - no public door leads to the files.
+    for built in modules._FOLDER.iterdir():
         if built.is_file() and built.name != file:
             (tmp_path / built.name).write_bytes(built.read_bytes())
     monkeypatch.setattr(modules, "_FOLDER", tmp_path)
