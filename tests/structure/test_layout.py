@@ -21,6 +21,7 @@ TOP = {
 OTHER_TESTS = {
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
+    "fuzz": "every reader of a file, with changed files",
     "helpers": "what several test files import",
     "structure": "the layout of the code, and what is shipped",
 }

@@ -222,10 +222,13 @@ class FeedbackLog:
                 "ORDER BY id",
                 (str(suite),),
             ).fetchall()
-        return [
-            Judgement(**dict(zip(names, row, strict=True)) | {"accepted": bool(row[2])})
-            for row in rows
-        ]
+        try:
+            return [
+                Judgement(**dict(zip(names, row, strict=True)) | {"accepted": bool(row[2])})
+                for row in rows
+            ]
+        except (ShapeError, DTypeError) as error:
+            raise CorruptFileError(f"{self.path}: this is no feedback log: {error}") from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -242,7 +245,7 @@ class FeedbackLog:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise OSError(f"{self.path}: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise CorruptFileError(f"{self.path}: this is no feedback log: {error}") from error
         finally:
             connection.close()

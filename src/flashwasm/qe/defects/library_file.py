@@ -79,7 +79,7 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             query = "select id, resolved, name, note from defect order by id"
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise CorruptFileError(f"{path} is not a whole library: {error}") from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
