@@ -4,6 +4,7 @@
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
+# make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
 # make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
@@ -11,6 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 PYTEST_ARGS ?= -n auto
+SOAK_MINUTES ?= 20
 # What pip installs of PyTorch. PyPI's build for Linux brings CUDA, which is gigabytes: TORCH may name an
 # index of builds without it before the version, or nothing at all.
 TORCH ?= torch==2.13.0
@@ -21,7 +23,7 @@ peers = $(VENV)/.peers
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance sbom
+.PHONY: bench bench-peers performance sbom soak
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -83,6 +85,10 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 performance: $(peers)
 	$(python) -m bench all --record
 	$(python) -m bench render
+
+# Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
+soak: $(installed)
+	$(python) -m bench reliability --minutes $(SOAK_MINUTES)
 
 # The bill of materials, in the format CycloneDX.
 sbom: $(installed)
