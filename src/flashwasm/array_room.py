@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,22 @@ def new_array(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[
 
     Raise OutOfMemoryError if the operating system does not give so much memory.
     """
+    itemsize = np.dtype(dtype).itemsize
+    # An operating system may promise more memory than there is, and end the process later.
+    if math.prod(shape) > _MANY and itemsize * math.prod(shape) > _physical_bytes():
+        raise no_room(shape, itemsize)
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError):
-        raise no_room(shape, np.dtype(dtype).itemsize) from None
+        raise no_room(shape, itemsize) from None
+
+
+def _physical_bytes() -> float:
+    """Return the bytes of memory that the machine has; infinity where nobody tells."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def check_room(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 from itertools import zip_longest
 from operator import index
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -209,7 +209,8 @@ def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     if not isinstance(value, str) or value not in choices:
         message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}"
         raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
-    return value
+    # One of the choices itself: the value may be of a subclass of str that shows itself otherwise.
+    return cast("Word", choices[choices.index(value)])
 
 
 def positive_int(value: int, name: str, most: int | None = None) -> int:

@@ -22,11 +22,11 @@ from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers
 from flashwasm.optional_packages import optional_module
 from flashwasm.progress_bar import progress_report
-from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary
-from flashwasm.validation import choice, positive_int
+from flashwasm.validation import choice, flag, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
@@ -134,6 +134,7 @@ class SentenceEncoder(NotCopied):
         CapabilityError
             If the model is not installed, if the kernels cannot run it, or if a package that
             loading needs is not installed. The message says how to get what is missing.
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
 
         Examples
         --------
@@ -141,7 +142,7 @@ class SentenceEncoder(NotCopied):
         >>> encoder.encode(["That is a happy person"]).shape  # doctest: +SKIP
         (1, 384)
         """
-        return cls(locate(model), default_runtime() if runtime is None else runtime, precision)
+        return cls(locate(model), checked_runtime(runtime), precision)
 
     @cached_property
     def digest(self) -> str:
@@ -256,6 +257,8 @@ class SentenceEncoder(NotCopied):
         """
         checked = checked_texts(texts)
         self._check_sizes(batch_tokens, max_length)
+        if not callable(progress):
+            flag(progress, "progress")
         results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
         bar = progress_report("embedding", show=progress is True)
         with self._lock, bar as advance:

@@ -223,7 +223,7 @@ class KVCache(NotCopied):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES

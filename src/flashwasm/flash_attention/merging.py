@@ -46,7 +46,7 @@ def merge_attention(
 
     Raises
     ------
-    ShapeError, DTypeError
+    ShapeError, DTypeError, OutOfMemoryError
 
     Notes
     -----

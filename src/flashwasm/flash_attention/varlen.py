@@ -118,7 +118,9 @@ def attention_varlen(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If the offsets of sequences do not rise from 0 to the number of rows.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----

@@ -71,7 +71,7 @@ def embedding(
     ------
     IndexRangeError
         If an id is outside the table.
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -178,7 +178,9 @@ def rotary_embedding(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If a position is outside ``cos``.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----

@@ -59,7 +59,9 @@ def mean_pool(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If the offsets do not rise from 0 to at most T.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------

@@ -82,7 +82,7 @@ def cosine_top_k(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------

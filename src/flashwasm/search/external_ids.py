@@ -140,6 +140,15 @@ class IdTable:
         """
         listed: ArrayLike = [*ids] if isinstance(ids, (set, frozenset)) else ids
         array = as_array(listed, "ids")
+        if array.ndim == 0:
+            message = f"ids: expected an array of integers or strings, got {type(ids).__name__}"
+            raise DTypeError(message)
+        if array.dtype.kind == "U" and isinstance(listed, (list, tuple)):
+            # NumPy would turn the integers of a mixed list into strings.
+            others = [one for one in listed if not isinstance(one, str)]
+            if others:
+                message = f"ids: expected integers or strings, got {others[0]!r} among strings"
+                raise DTypeError(message)
         if array.ndim != 1:
             message = f"ids: expected shape (n,), got {array.shape}"
             raise ShapeError(message)

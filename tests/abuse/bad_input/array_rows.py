@@ -7,9 +7,9 @@ array of another dtype, or something that is no array, is refused.
 import tempfile
 
 import numpy as np
+from subject import Row, row
 
 import flashwasm as fw
-from subject import Row, row
 
 
 class Subclass(np.ndarray):

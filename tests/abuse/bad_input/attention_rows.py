@@ -1,20 +1,19 @@
 """Bad input of attention and its relatives, and of the cache of keys and values."""
 
 import numpy as np
-
-import flashwasm as fw
 from array_rows import float_array, int_array, out_array, overlapping, virtual
 from option_rows import (
     BEYOND_FLOATS,
-    count,
     flag,
     number,
     runtime_option,
     timeout_option,
     word,
 )
-from sample_arrays import normal
 from subject import Row, Subject, row
+
+import flashwasm as fw
+from sample_arrays import normal
 
 Q = normal(2, 3, 4)
 K = normal(2, 3, 4, seed=1)
@@ -33,13 +32,23 @@ EVERYWHERE = [*runtime_option(), *timeout_option()]
 
 def endless(*names, x, raises=fw.OutOfMemoryError):
     """Return the row of operands that repeat one element."""
-    return Row(f"endless {names[0]}", names[0], lambda: dict.fromkeys(names, x), raises, False)
+    return Row(
+        f"endless {names[0]}", names[0], lambda: dict.fromkeys(names, x), raises, named=False
+    )
 
 
 def window_option():
     """Return the rows of ``window``."""
     pairs = [(-2, 0), (0, -(2**63)), (1, 2, 3), (1,), (), [1]]
-    wrong = [(1.0, 2), ("a", 1), (True, 1), (None, [1]), np.zeros(2), (np.array(1), 1), np.zeros((2, 2), int)]
+    wrong = [
+        (1.0, 2),
+        ("a", 1),
+        (True, 1),
+        (None, [1]),
+        np.zeros(2),
+        (np.array(1), 1),
+        np.zeros((2, 2), int),
+    ]
     scalars = [1, "12", b"12", np.array(1), {1, 2}, {1: 2, 2: 3}, object(), True, float("nan")]
     return [
         *(row(f"window of {value!r:.40}", "window", value, fw.ShapeError) for value in pairs),
@@ -306,15 +315,19 @@ SUBJECTS = [
             Row(
                 "no heads",
                 "q",
-                lambda: {n: normal(0, 3, 4) for n in ("dout", "q", "k", "v", "out")}
-                | {"lse": normal(0, 3)},
+                lambda: (
+                    {n: normal(0, 3, 4) for n in ("dout", "q", "k", "v", "out")}
+                    | {"lse": normal(0, 3)}
+                ),
                 gives=(np.zeros((0, 3, 4), np.float32),) * 3,
             ),
             Row(
                 "endless operands",
                 "q",
-                lambda: {n: virtual(2**40, 3, 4) for n in ("dout", "q", "k", "v", "out")}
-                | {"lse": virtual(2**40, 3)},
+                lambda: (
+                    {n: virtual(2**40, 3, 4) for n in ("dout", "q", "k", "v", "out")}
+                    | {"lse": virtual(2**40, 3)}
+                ),
                 fw.OutOfMemoryError,
                 named=False,
             ),

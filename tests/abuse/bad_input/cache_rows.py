@@ -1,13 +1,13 @@
 """Bad input of the cache of keys and values."""
 
 import numpy as np
-
-import flashwasm as fw
 from array_rows import float_array, out_array, overlapping, virtual
 from attention_rows import DROPOUT, LENGTHS, SCORES, K, Q, V, mask_option
 from option_rows import BEYOND_FLOATS, count, flag, runtime_option, timeout_option, word
+from subject import Row, Subject, row, unnamed
+
+import flashwasm as fw
 from sample_arrays import normal
-from subject import Row, Subject, row
 
 
 def made(rt, **given):
@@ -40,7 +40,7 @@ def truncated(rt, n):
 
 def endless_option(name):
     """Return the row of a size that no memory has room for."""
-    return Row(f"{name} of 2**31 - 1", name, lambda: {name: 2**31 - 1}, fw.OutOfMemoryError, False)
+    return unnamed(f"{name} of 2**31 - 1", name, 2**31 - 1, fw.OutOfMemoryError)
 
 
 SUBJECTS = [
@@ -107,13 +107,7 @@ SUBJECTS = [
                 for n in (1, 3)
             ),
             row("q of another dimension", "q", normal(2, 3, 5), fw.ShapeError),
-            Row(
-                "endless queries",
-                "q",
-                lambda: {"q": virtual(2, 2**50, 4)},
-                fw.OutOfMemoryError,
-                named=False,
-            ),
+            unnamed("endless queries", "q", virtual(2, 2**50, 4), fw.OutOfMemoryError),
         ],
         run=attended,
     ),

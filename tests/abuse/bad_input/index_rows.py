@@ -4,8 +4,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
-import flashwasm as fw
 from array_rows import float_array, int_array, virtual
 from option_rows import (
     BEYOND_FLOATS,
@@ -16,8 +14,10 @@ from option_rows import (
     timeout_option,
     word,
 )
+from subject import Row, Subject, row, unnamed
+
+import flashwasm as fw
 from sample_arrays import normal
-from subject import Row, Subject, row
 
 X = normal(5, 4)
 QUERIES = normal(2, 4, seed=1)
@@ -34,7 +34,7 @@ def vectors(name, x):
         row(f"{name} of no columns", name, normal(2, 0), fw.ShapeError),
         row(f"{name} with NaN", name, np.full((2, 4), np.nan, np.float32), fw.ShapeError),
         row(f"{name} with infinity", name, np.full((2, 4), -np.inf, np.float32), fw.ShapeError),
-        Row(f"{name} of 2**40 rows", name, lambda: {name: virtual(2**40, 4)}, fw.OutOfMemoryError, False),
+        unnamed(f"{name} of 2**40 rows", name, virtual(2**40, 4), fw.OutOfMemoryError),
         row(f"{name} of 2**40 columns", name, virtual(1, 2**40), fw.ShapeError),
     ]
 
@@ -45,6 +45,7 @@ def ids_option(*, optional):
     rows = [r for r in rows if "text" not in r.case and "bytes" not in r.case]
     rows += [
         row("ids of text among integers", "ids", ["a", "b", "c", "d", 1], fw.DTypeError),
+        row("ids of integers among text", "ids", (1, 2, 3, 4, "a"), fw.DTypeError),
         row("ids given twice", "ids", [1, 1, 2, 3, 4], fw.ShapeError),
         row("ids beyond int64", "ids", np.full(5, 2**64 - 1, np.uint64), fw.ShapeError),
         row("ids of mixed objects", "ids", np.array([1, "a"] * 2 + [None], object), fw.DTypeError),
@@ -126,7 +127,7 @@ def methods(name, searching):
                 row("ids as a set", "ids", set(IDS[:2].tolist())),
                 row("ids given twice", "ids", [7, 7], fw.ShapeError),
                 row("ids of text", "ids", ["7"], fw.DTypeError),
-                row("ids of a single text", "ids", "7", fw.ShapeError),
+                row("ids of a single text", "ids", "7", fw.DTypeError),
                 row("ids of lists in a set", "ids", {(1,), (2, 3)}, fw.DTypeError),
             ],
             remove,
@@ -145,11 +146,17 @@ def methods(name, searching):
                     normal(0, 4),
                     gives=(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64)),
                 ),
-                Row("k of 2**31 - 1", "k", lambda: {"k": 2**31 - 1}, fw.OutOfMemoryError, False),
+                Row(
+                    "k of 2**31 - 1 for many queries",
+                    "k",
+                    lambda: {"k": 2**31 - 1, "queries": np.ones((2**14, 4), np.float32)},
+                    fw.OutOfMemoryError,
+                    named=False,
+                ),
             ],
             search,
         ),
-        Subject(f"{name}.save", {"path": "saved"}, path_option("path"), save),
+        Subject(f"{name}.save", {"path": "saved"}, path_option("path", read=False), save),
         Subject(f"{name}.load", {"path": "saved"}, [*path_option("path"), *runtime_option()], load),
     ]
 
@@ -168,7 +175,7 @@ FILTERS = [
 ]
 GRAPH = [
     *(r for r in count("ef", 100, big=fw.ShapeError)),
-    *flag("exact", True, optional=True),
+    *flag("exact", good=True, optional=True),
 ]
 
 SUBJECTS = [
@@ -187,3 +194,18 @@ SUBJECTS = [
     *methods("FlatIndex", FILTERS),
     *methods("HNSWIndex", GRAPH),
 ]
+
+
+def reported(rt, **given):
+    """Return a report of a search."""
+    return filled("HNSWIndex", rt).search_report(**given)
+
+
+SUBJECTS.append(
+    Subject(
+        "HNSWIndex.search_report",
+        {"queries": QUERIES, "k": 3, "exact": True},
+        [*vectors("queries", QUERIES), *count("k", 3), *GRAPH],
+        reported,
+    )
+)

@@ -1,12 +1,12 @@
 """Bad input of the operations: matmul, softmax, layer_norm and the rest."""
 
 import numpy as np
-
-import flashwasm as fw
 from array_rows import float_array, int_array, out_array, overlapping, virtual
 from option_rows import axis, count, flag, number, runtime_option, timeout_option, word
-from sample_arrays import normal
 from subject import Row, Subject, row
+
+import flashwasm as fw
+from sample_arrays import normal
 
 X = normal(3, 4)
 Y = normal(3, 4, seed=1)
@@ -25,7 +25,19 @@ EMPTY = np.zeros((2**31, 0), np.float32)
 
 def endless(*names, x=ENDLESS, raises=fw.OutOfMemoryError):
     """Return the row of operands of 2**60 elements that repeat one."""
-    return Row(f"endless {names[0]}", names[0], lambda: dict.fromkeys(names, x), raises, False)
+    return Row(
+        f"endless {names[0]}", names[0], lambda: dict.fromkeys(names, x), raises, named=False
+    )
+
+
+def multiplied_by_codes(rt, **given):
+    """Multiply by the codes of SQUARE, unless a row gives another right operand."""
+    return fw.matmul_i8(**{"b": fw.Int8Matrix(SQUARE, runtime=rt), **given})
+
+
+def codes(rt, **given):
+    """Return the numbers that the codes of a matrix stand for."""
+    return fw.Int8Matrix(**{"runtime": rt, **given}).dequantize()
 
 
 SUBJECTS = [
@@ -88,6 +100,38 @@ SUBJECTS = [
         ],
     ),
     Subject(
+        "matmul_i8",
+        {"a": X, "bias": SQUARE[0]},
+        [
+            *float_array("a", X, least_axes=1),
+            *float_array("bias", SQUARE[0], optional=True, most_axes=1),
+            *word("activation", "none"),
+            *out_array(X.shape),
+            *overlapping("a", X, X.shape),
+            *timeout_option(),
+            endless("a", x=virtual(2**40, 4)),
+            *(
+                row(f"b of {value!r:.20}", "b", value, fw.DTypeError)
+                for value in (SQUARE, None, 1, "b", [], fw.Int8Matrix)
+            ),
+            row("a of other columns", "a", X[:, :3], fw.ShapeError),
+            row("bias of other length", "bias", X[0, :3], fw.ShapeError),
+        ],
+        multiplied_by_codes,
+    ),
+    Subject(
+        "Int8Matrix",
+        {"b": SQUARE},
+        [
+            *float_array("b", SQUARE, least_axes=2, most_axes=2),
+            *runtime_option(),
+            *(row(f"b with {x}", "b", X * np.float32(x), fw.ShapeError) for x in (np.nan, np.inf)),
+            row("b of too many rows", "b", virtual(2**16 + 1, 2), fw.ShapeError),
+            row("b of 2**31 empty rows", "b", EMPTY, fw.ShapeError),
+        ],
+        codes,
+    ),
+    Subject(
         "softmax",
         {"x": X},
         [
@@ -142,9 +186,7 @@ SUBJECTS = [
             *overlapping("table", X, X.shape),
             *EVERYWHERE,
             *(row(f"ids of {n}", "ids", [n, 0, 0], fw.IndexRangeError) for n in (3, -4)),
-            Row(
-                "table without rows", "ids", lambda: {"table": X[:0]}, fw.IndexRangeError
-            ),
+            Row("table without rows", "ids", lambda: {"table": X[:0]}, fw.IndexRangeError),
             endless("table", x=virtual(2**40, 4)),
             endless("ids", x=virtual(2**40, 2**10, dtype=np.int64)),
         ],

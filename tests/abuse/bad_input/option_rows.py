@@ -4,9 +4,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+from subject import Row, row, unnamed
 
 import flashwasm as fw
-from subject import Row, row
 
 # Beyond all floats, and of more digits than Python writes out: both raise errors of their own.
 BEYOND_FLOATS = 10**5000
@@ -34,7 +34,7 @@ def count(name, good, *, big=fw.ShapeError, zero=fw.ShapeError, optional=False):
         row(f"{name} of 0", name, 0, zero),
         *(row(f"{name} of {n!r:.20}", name, n, fw.DTypeError) for n in wrong),
         row(f"{name} of int64", name, np.int64(good)),
-        row(f"{name} of uint8", name, np.uint8(good)),
+        row(f"{name} of uint32", name, np.uint32(good)),
     ]
     for n in (2**31, 2**32 + good, 2**63, np.uint64(2**63), 10**30, BEYOND_FLOATS):
         error = None if big is None else big
@@ -80,7 +80,7 @@ def number(name, good, *, optional=False, least=None, huge=fw.ShapeError):
     return rows
 
 
-def flag(name, good=False, *, optional=False):  # noqa: FBT002 - it is the flag's own value.
+def flag(name, *, good=False, optional=False):
     """Return the rows of an option that is True or False."""
     wrong = ["no", "False", "", b"no", 0, 1, 1.0, [], [False], np.array(good), np.int64(1)]
     rows = [row(f"{name} of {value!r}", name, value, fw.DTypeError) for value in wrong]
@@ -123,7 +123,7 @@ def runtime_option():
     closed.close()
     return [
         *(row(f"runtime of {value!r:.30}", "runtime", value, fw.DTypeError) for value in wrong),
-        Row("runtime that is closed", "runtime", lambda: {"runtime": closed}, fw.ClosedError, False),
+        unnamed("runtime that is closed", "runtime", closed, fw.ClosedError),
     ]
 
 
@@ -141,18 +141,27 @@ def timeout_option(*, launches=True):
     if launches:
         short = {"timeout": 1e-9}
         rows.append(
-            Row("timeout of a nanosecond", "timeout", lambda: short, fw.DeadlineExceeded, False)
+            Row(
+                "timeout of a nanosecond",
+                "timeout",
+                lambda: short,
+                fw.DeadlineExceeded,
+                named=False,
+            )
         )
     return rows
 
 
-def path_option(name):
+def path_option(name, *, read=True):
     """Return the rows of an argument that is the path of a file to read or to write."""
     wrong = [1, 1.5, None, True, [], {}, object()]
-    return [
+    rows = [
         *(row(f"{name} of {value!r:.30}", name, value, fw.DTypeError) for value in wrong),
         row(f"{name} with a zero byte", name, "a\0b", fw.ShapeError),
-        Row(f"{name} in no folder", name, lambda: {name: "absent/file"}, OSError, False),
-        Row(f"{name} of a folder", name, lambda: {name: "."}, OSError, False),
-        Row(f"{name} of a long name", name, lambda: {name: "x" * 5000}, OSError, False),
+        row(f"{name} of half a character", name, "\ud800", fw.ShapeError),
+        unnamed(f"{name} of a folder", name, ".", OSError),
+        unnamed(f"{name} of a long name", name, "x" * 5000, OSError),
     ]
+    if read:
+        rows.append(unnamed(f"{name} of no file", name, "absent", OSError))
+    return rows

@@ -49,6 +49,11 @@ def row(
     return Row(case, argument, lambda: {argument: value}, raises, gives=gives)
 
 
+def unnamed(case: str, argument: str, value: Any, raises: type[Exception]) -> Row:
+    """Return the row of a value that leads to an error about no argument."""
+    return Row(case, argument, lambda: {argument: value}, raises, named=False)
+
+
 @dataclass(frozen=True)
 class Subject:
     """A public function, a plain call of it, and the rows that change the call.

@@ -140,7 +140,7 @@ class ShardFile(IndexFile):
 
     def __init__(self, path: str | PathLike[str], kinds: Sequence[str]) -> None:
         super().__init__(path, KIND)
-        self._own = Path(path)
+        self._own = self._path
         self.kind: IndexKind = cast("IndexKind", self.text("kind", "|".join(kinds)))
         self.dim = self.number("dim", 1, INDEX_MAX_DIM)
         self.shard_size = self.number("shard_size", 1, 2**63 - 1)
