@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flashwasm.errors import CorruptFileError, DTypeError, ShapeError
+from flashwasm.storage.foreign_database import one_line
 from flashwasm.storage.user_folders import data_folder
 from flashwasm.validation import finite_float, positive_int
 
@@ -228,7 +229,9 @@ class FeedbackLog:
                 for row in rows
             ]
         except (ShapeError, DTypeError) as error:
-            raise CorruptFileError(f"{self.path}: this is no feedback log: {error}") from error
+            raise CorruptFileError(
+                f"{self.path}: this is no feedback log: {one_line(error)}"
+            ) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -237,16 +240,18 @@ class FeedbackLog:
         try:
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
         except sqlite3.Error as error:
-            raise OSError(f"{self.path}: {error}") from error
+            raise OSError(f"{self.path}: {one_line(error)}") from error
         try:
             connection.executescript(_SCHEMA)
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise OSError(f"{self.path}: {error}") from error
+            raise OSError(f"{self.path}: {one_line(error)}") from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise CorruptFileError(f"{self.path}: this is no feedback log: {error}") from error
+            raise CorruptFileError(
+                f"{self.path}: this is no feedback log: {one_line(error)}"
+            ) from error
         finally:
             connection.close()
 
