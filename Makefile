@@ -5,12 +5,15 @@
 # make fuzz    the readers of files, fuzzed under atheris; FUZZ_SECONDS for each of them
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
+# make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
+# make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
 PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 PYTEST_ARGS ?= -n auto
+SOAK_MINUTES ?= 20
 # What pip installs of PyTorch. PyPI's build for Linux brings CUDA, which is gigabytes: TORCH may name an
 # index of builds without it before the version, or nothing at all.
 TORCH ?= torch==2.13.0
@@ -23,7 +26,7 @@ FUZZ_SECONDS ?= 60
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance fuzz fuzz-readers
+.PHONY: bench bench-peers performance sbom soak fuzz fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -96,6 +99,14 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 performance: $(peers)
 	$(python) -m bench all --record
 	$(python) -m bench render
+
+# Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
+soak: $(installed)
+	$(python) -m bench reliability --minutes $(SOAK_MINUTES)
+
+# The bill of materials, in the format CycloneDX.
+sbom: $(installed)
+	$(python) .ci/sbom.py build/sbom.json
 
 # The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
 # them resolves.

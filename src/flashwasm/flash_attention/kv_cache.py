@@ -18,7 +18,7 @@ from flashwasm.keyword_hints import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary
-from flashwasm.validation import choice, floats, positive_int
+from flashwasm.validation import INT32_MAX, choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -120,11 +120,11 @@ class KVCache(NotCopied):
         runtime: Runtime | None = None,
     ) -> None:
         self.runtime = checked_runtime(runtime)
-        self.heads = positive_int(heads, "heads")
+        self.heads = positive_int(heads, "heads", INT32_MAX)
         self.dim = positive_int(dim, "dim", ATTENTION_MAX_DIM)
         self.dv = self.dim if dv is None else positive_int(dv, "dv", ATTENTION_MAX_DIM)
-        self.capacity = positive_int(capacity, "capacity")
-        self.batch = positive_int(batch, "batch")
+        self.capacity = positive_int(capacity, "capacity", INT32_MAX)
+        self.batch = positive_int(batch, "batch", INT32_MAX)
         self.dtype: CacheDType = choice(dtype, "dtype", _DTYPES)
         dims = (self.dim, self.dv)
         self._k, self._v = cache_arrays(
@@ -223,7 +223,7 @@ class KVCache(NotCopied):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
@@ -255,10 +255,10 @@ class KVCache(NotCopied):
         ShapeError, DTypeError
         """
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            message = f"n: expected an integer, got {n!r}"
+            message = f"n: expected an integer, got {shown(n)}"
             raise DTypeError(message)
         if not 0 <= n <= self._length:
-            message = f"n: expected from 0 to {self._length}, the length, got {n}"
+            message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
             raise ShapeError(message)
         self._length = int(n)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
 from flashwasm.validation import as_array
 
@@ -52,10 +53,7 @@ class IdTable:
                 message = f"ids: {count} integers from {self.next} on leave the range of int64"
                 raise ShapeError(message)
             return self.next + np.arange(count, dtype=np.int64)
-        array = self._checked(ids)
-        if len(array) != count:
-            message = f"ids: expected {count}, one for each vector, got {len(array)}"
-            raise ShapeError(message)
+        array = self._checked(ids, count)
         seen: set[Any] = set()
         for one in array.tolist():
             if one in seen or one in self.positions:
@@ -135,13 +133,29 @@ class IdTable:
         """Return the ids at some positions; -1 or None where a position is -1."""
         return self._table[positions]
 
-    def _checked(self, ids: ArrayLike | set[int] | set[str]) -> Array:
-        """Return an argument as int64 ids, or as an array of str objects."""
+    def _checked(self, ids: ArrayLike | set[int] | set[str], count: int | None = None) -> Array:
+        """Return an argument as int64 ids, or as an array of str objects.
+
+        There must be as many as ``count``, unless that is None.
+        """
         listed: ArrayLike = [*ids] if isinstance(ids, (set, frozenset)) else ids
         array = as_array(listed, "ids")
+        if array.ndim == 0:
+            message = f"ids: expected an array of integers or strings, got {type(ids).__name__}"
+            raise DTypeError(message)
+        if array.dtype.kind == "U" and isinstance(listed, (list, tuple)):
+            # NumPy would turn the integers of a mixed list into strings.
+            others = [one for one in listed if not isinstance(one, str)]
+            if others:
+                message = f"ids: expected integers or strings, got {others[0]!r} among strings"
+                raise DTypeError(message)
         if array.ndim != 1:
             message = f"ids: expected shape (n,), got {array.shape}"
             raise ShapeError(message)
+        if count is not None and len(array) != count:
+            message = f"ids: expected {count}, one for each vector, got {len(array)}"
+            raise ShapeError(message)
+        check_room(array.shape, np.int64)
         if array.size == 0:
             return _empty(self.kind or "int", 0)
         kind = _kind(array)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
@@ -12,6 +11,7 @@ from flashwasm.errors import CorruptFileError
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_reading import read_container
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CheckedFile:
     """
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
-        self._path = Path(path)
+        self._path = checked_path(path)
         self._container: Container = read_container(self._path, kind)
 
     def refuse(self, reason: str) -> NoReturn:

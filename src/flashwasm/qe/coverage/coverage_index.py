@@ -149,25 +149,13 @@ class CoverageIndex:
         return {self.tests[test]: sorted(hits[test]) for test in order}
 
     def tested(self, file: str) -> set[int]:
-        """Return the lines of a file that any test or its fixtures run.
-
-        Parameters
-        ----------
-        file : str
-            Path of the file, or the end of it.
-        """
+        """Return the lines that any test or its fixtures run, of a file as `find_file` finds it."""
         columns = self._matrix.columns_of(self.find_file(file))
         seen = self._own.seen[columns] | self._fixtures.seen[columns]
         return set(self._matrix.lines[columns][seen].tolist())
 
     def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
-        """Return the lines of a file that ran outside all tests, and those that fixtures ran.
-
-        Parameters
-        ----------
-        file : str
-            Path of the file, or the end of it.
-        """
+        """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
         at = self.find_file(file)
         outside: set[int] = set()
         for (own, context), lines in self._data.lines.items():
@@ -209,7 +197,12 @@ class CoverageIndex:
         Parameters
         ----------
         nodeid : str
-            Node id as for `positions`, whose errors are raised.
+            Node id as for `positions`.
+
+        Raises
+        ------
+        ShapeError
+            If no test has this node id, or several have it.
         """
         if len(found := self.positions(nodeid)) > 1:
             raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")

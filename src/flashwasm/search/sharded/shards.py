@@ -106,6 +106,8 @@ class Shards:
 
     def begin(self) -> Shard:
         """Append an empty shard, and return it."""
+        if self._runtimes:
+            self.first_runtime.check_open()
         runtime = Runtime(self._threads)
         try:
             shard = self._make(runtime=runtime)
