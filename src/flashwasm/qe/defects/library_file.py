@@ -111,12 +111,8 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-<<<<<<< HEAD
         # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
         raise CorruptFileError(f"{path} is not a whole library: {one_line(error)}") from error
-=======
-        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
->>>>>>> w-crash
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
         raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
