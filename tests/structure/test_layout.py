@@ -23,6 +23,7 @@ OTHER_TESTS = {
     "abuse": "what crosses packages: short memory, ended calls, wrong arguments, damaged files",
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
+    "fuzz": "every reader of a file, with changed files",
     "helpers": "what several test files import",
     "structure": "the layout of the code, and what is shipped",
 }
