@@ -4,6 +4,7 @@
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
+# make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ peers = $(VENV)/.peers
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance
+.PHONY: bench bench-peers performance sbom
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -82,6 +83,10 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 performance: $(peers)
 	$(python) -m bench all --record
 	$(python) -m bench render
+
+# The bill of materials, in the format CycloneDX.
+sbom: $(installed)
+	$(python) .ci/sbom.py build/sbom.json
 
 # The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
 # them resolves.

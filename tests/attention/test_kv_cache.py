@@ -251,3 +251,9 @@ def test_a_closed_runtime_is_refused():
         cache.append(normal(1, 1, 8), normal(1, 1, 8))
     with pytest.raises(fw.ClosedError):
         cache.attention(normal(1, 1, 8))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_an_empty_cache_is_read(runtime, dtype):
+    cache = fw.KVCache(2, 9, 23, dv=5, dtype=dtype, runtime=runtime)
+    assert [x.shape for x in cache.numpy()] == [(1, 2, 0, 9), (1, 2, 0, 5)]

@@ -19,7 +19,7 @@ TOP = {
 }
 # Folders of tests that mirror no folder of the package, and their subjects.
 OTHER_TESTS = {
-    "abuse": "bad input, crashes and interruptions across packages; tests/abuse/README.md",
+    "abuse": "what crosses packages: short memory, ended calls, wrong arguments, damaged files",
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
     "helpers": "what several test files import",

@@ -67,14 +67,16 @@ def installed() -> list[InstalledModel]:
     >>> sorted(model.name for model in installed()) == [model.name for model in installed()]
     True
     """
-    folder = models_folder()
-    if not folder.is_dir():
+    try:
+        paths = sorted(models_folder().iterdir())
+    except (CapabilityError, OSError):
+        # The user has no home folder, or one that is another's, or no model has been installed.
         return []
     return [
         InstalledModel(
             path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         )
-        for path in sorted(folder.iterdir())
+        for path in paths
         # A name that begins with a dot belongs to an installation that is under way.
         if not path.name.startswith(".") and not _missing_files(path)
     ]

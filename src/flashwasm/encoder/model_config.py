@@ -12,6 +12,9 @@ from flashwasm.errors import CapabilityError
 
 __all__ = ["BertConfig", "Pooling", "read_pooling"]
 
+# Largest file of settings in bytes, some hundred times a usual one.
+_LARGEST_JSON = 1 << 20
+
 T = TypeVar("T", dict[str, Any], list[Any])
 Pooling = Literal["mean", "cls"]
 Approximate = Literal["none", "tanh"]
@@ -156,9 +159,11 @@ def read_pooling(folder: Path) -> Pooling:
 
 def _read_json(path: Path, kind: type[T]) -> T:
     """Return the object or the array that a JSON file holds."""
+    if (size := path.stat().st_size) > _LARGEST_JSON:
+        raise CapabilityError(f"{path} has {size} bytes; expected at most {_LARGEST_JSON}")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CapabilityError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, kind):
         raise CapabilityError(f"{path} is not a JSON {'object' if kind is dict else 'array'}")

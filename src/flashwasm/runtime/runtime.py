@@ -12,7 +12,7 @@ import numpy as np
 from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
-from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
+from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory, check_addresses
 from flashwasm.host.workers import Workers, available_cpus
 from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
@@ -85,6 +85,7 @@ class Runtime(NotCopied):
         _fast_calls: bool = True,
     ) -> None:
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
+        check_addresses()
         self.variant: Variant = checked_variant(variant)
         self.timeout = seconds(timeout, "timeout")
         limit = MAX_PAGES

@@ -121,6 +121,14 @@ class IdTable:
         table._table = np.append(ids, _empty(self.kind, 1))
         return table
 
+    def ranked(self, ids: Array) -> IdTable:
+        """Return the table in which each id is its place in ``ids``, ascending integers."""
+        table = IdTable()
+        own = np.fromiter(self.positions.keys(), np.int64, len(self))
+        positions = np.fromiter(self.positions.values(), np.int64, len(self))
+        table.assign(positions, np.searchsorted(ids, own))
+        return table
+
     def at(self, positions: Array) -> Array:
         """Return the ids at some positions; -1 or None where a position is -1."""
         return self._table[positions]

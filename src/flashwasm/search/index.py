@@ -156,7 +156,9 @@ class Index(NotCopied, ABC):
         ------
         IndexRangeError
             If an id is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
+        OutOfMemoryError
+            If linear memory is too full to move anything. Nothing is removed then.
+        ShapeError, DTypeError, DeadlineExceeded, Cancelled, ClosedError
         """
         launch = Launch(self._runtime, self._time_to_remove)
         with launch.lock, launch:
@@ -170,6 +172,10 @@ class Index(NotCopied, ABC):
         if self._unfinished is not None:
             self._unfinished(launch)
             self._unfinished = None
+
+    def _number_anew(self, ids: Array) -> None:
+        """Let each vector have its place in an ascending array of ids as its id."""
+        self._ids = self._ids.ranked(ids)
 
     def _checked(self, x: ArrayLike, name: str) -> Array:
         """Return an argument as float32 vectors, whose distances by the metric do not overflow."""

@@ -4,7 +4,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from option_rows import count, runtime_option
+from option_rows import count, runtime_option, word
 from subject import Row, Subject, row, unnamed
 
 import flashwasm as fw
@@ -63,6 +63,7 @@ SUBJECTS = [
             row("model with a zero byte", "model", "a\0b", fw.ShapeError),
             unnamed("model that is not there", "model", "absent", fw.CapabilityError),
             unnamed("model without a name", "model", "", fw.CapabilityError),
+            *word("precision", "float32"),
             *runtime_option(),
         ],
         loaded,

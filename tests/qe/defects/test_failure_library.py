@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -135,8 +136,9 @@ def test_a_library_of_version_1_is_read_and_rewritten_when_it_learns(version_1):
 def test_a_library_of_version_1_stays_whole_if_it_cannot_learn(version_1):
     content = version_1.read_bytes()
     library = FailureLibrary(version_1)
-    with pytest.raises(AttributeError):
-        library.learn("x", [failure(), None])
+    # A failure whose frames are lost gets through the check, and ends the writing.
+    with pytest.raises(TypeError):
+        library.learn("x", [failure(), replace(failure(message="lost"), frames=None)])
     assert version_1.read_bytes() == content
     check_old_failures(FailureLibrary(version_1))
 
@@ -165,6 +167,27 @@ def test_libraries_that_are_refused(folder):
     for name in ("foreign", "other.db", "truncated.db"):
         with pytest.raises(fw.CorruptFileError, match=r"is not a (whole )?library"):
             FailureLibrary(name)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "update defect set name = x'00'",
+        "update defect set resolved = 'no'",
+        "update occurrence set text = x'ff'",
+        "update occurrence set raiser = x'00'",
+        "update occurrence set text = cast(x'ff' as text)",
+        "create view more as select * from defect",
+        "create trigger t after insert on defect begin delete from defect; end",
+        "alter table defect add column more as (zeroblob(1000000000))",
+    ],
+)
+def test_libraries_with_foreign_values_are_refused(edit):
+    FailureLibrary("x.db", create=True).learn("numbers", [failure()])
+    with closing(sqlite3.connect("x.db")) as database, database:
+        database.execute(edit)
+    with pytest.raises(fw.CorruptFileError, match=r"x\.db is not a whole library: "):
+        FailureLibrary("x.db")
 
 
 def test_a_new_failure_names_the_most_similar_defect():

@@ -15,6 +15,7 @@ from flashwasm.qe.defects.pytest_output import PytestOutput, read_output
 from flashwasm.qe.defects.pytest_report_log import is_report_log, read_log_results, start_of
 from flashwasm.qe.defects.tracebacks import Failure, count_tracebacks, plain, read_failure
 from flashwasm.qe.defects.unittest_output import read_unittest
+from flashwasm.storage.file_paths import checked_path
 
 __all__ = ["FailureFile", "TestFailure", "read_failure_file", "read_failures"]
 
@@ -27,7 +28,6 @@ _PROGRESS_ENDS = re.compile(r"^(?:\S+ )?[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
 _PROGRESS_FAILS = re.compile(
     r"^(?:\S+ )?[.sxXRy,FEu-]*[FEu][.sxXRy,FEu-]*(?: *\[ *\d+%\])?$", re.MULTILINE
 )
-_UTF8_MARK = b"\xef\xbb\xbf"
 # PowerShell writes the output of a command in UTF-16.
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -89,6 +89,8 @@ def read_failures(path: str | Path) -> list[TestFailure]:
 
     Raises
     ------
+    DTypeError
+        If ``path`` is no path.
     ShapeError
         If there is no such file, or it is a text too large to be one failure.
     CorruptFileError
@@ -114,11 +116,13 @@ def read_failure_file(path: str | Path) -> FailureFile:
     -------
     FailureFile
     """
-    file = Path(path)
+    file = checked_path(path)
     if not file.is_file():
         raise ShapeError(f"{str(file)!r} does not exist or is not a file")
     start = start_of(file)
-    if start.removeprefix(_UTF8_MARK).lstrip().startswith(b"<"):
+    wide = start.startswith(_UTF16_MARKS)
+    shown = start.decode("utf-16" if wide else "utf-8-sig", errors="ignore")
+    if shown.lstrip().startswith("<"):
         failures, flaky = read_junit_results(file)
         return FailureFile([TestFailure(*one) for one in failures], flaky)
     if is_report_log(start):

@@ -159,7 +159,7 @@ def _pragma(file: Path, name: str) -> object:
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise CorruptFileError(f"{file} is not a whole database: {error}") from error
 
 

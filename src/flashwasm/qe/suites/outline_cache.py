@@ -13,7 +13,7 @@ import numpy as np
 from flashwasm.qe.suites.module_outline import ModuleOutline
 from flashwasm.qe.suites.outline_parser import parse_outline
 from flashwasm.storage.cache_file import read_cache, write_cache
-from flashwasm.storage.user_folders import cache_folder
+from flashwasm.storage.user_folders import usable_cache_folder
 
 __all__ = ["OutlineCache"]
 
@@ -38,7 +38,8 @@ class OutlineCache:
         python = f"{sys.platform} {sys.version_info[:3]}"
         name = f"{_VERSION} {python} {suite.resolve()}".encode("utf-8", "surrogateescape")
         file = f"{hashlib.sha256(name).hexdigest()[:32]}.bin"
-        self._path = cache_folder() / "suites" / file if enabled else None
+        folder = usable_cache_folder() if enabled else None
+        self._path = None if folder is None else folder / "suites" / file
         self._stored: dict[str, Any] = {}
         if self._path and (arrays := read_cache(self._path, _KIND)):
             self._stored = json.loads(arrays[_SECTION].tobytes())

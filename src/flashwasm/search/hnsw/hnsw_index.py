@@ -251,6 +251,8 @@ class HNSWIndex(Index):
     def _remove(self, launch: Launch, places: Array) -> None:
         """Remove the vectors at some positions, and repair the graph around them."""
         names = self._ids.at(places)
+        # Memory may end here, before anything has changed.
+        remove = self._store.removal(launch, places)
 
         def forget(_: Launch) -> None:
             self._ids.free(places, names)
@@ -258,7 +260,7 @@ class HNSWIndex(Index):
 
         self._unfinished = forget
         try:
-            self._store.repair_around(launch, places)
+            remove()
         finally:
             self._finish(launch)
 

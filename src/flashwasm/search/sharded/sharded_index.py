@@ -11,7 +11,7 @@ import numpy as np
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.runtime.deadline import Deadline, deadline
-from flashwasm.runtime.locks import held
+from flashwasm.runtime.locks import held, renewed_after_fork
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
@@ -96,7 +96,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         # Shard of each vector, by its number in the order of adding. The number is its id there.
         self._homes: Array = np.empty(0, np.int32)
         # Held by every call, so that a search never sees half of a change.
-        self._lock = threading.RLock()
+        self._lock = renewed_after_fork(self, threading.RLock)
         # The steps that are left of a change that was interrupted, as in `Index`.
         self._unfinished: Callable[[], None] | None = None
 
