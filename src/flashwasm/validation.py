@@ -58,9 +58,10 @@ def as_array(x: ArrayLike, name: str) -> Array:
     A masked array with masked elements is refused, because NumPy would drop the mask here and the
     operation would silently use these elements.
     """
-    # NumPy imports the module when it is first used. Before that there are no masked arrays.
-    ma = sys.modules.get("numpy.ma")
-    if ma is not None and ma.is_masked(x):
+    # NumPy imports the module when it is first used, which another thread may be doing at this
+    # moment. Before that there are no masked arrays.
+    is_masked = getattr(sys.modules.get("numpy.ma"), "is_masked", None)
+    if is_masked is not None and is_masked(x):
         message = f"{name}: expected an array without masked elements, got a masked array"
         raise DTypeError(message)
     try:
@@ -173,8 +174,8 @@ def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
     """Return ``out`` if it is None or can take a float32 result of the given shape."""
     if out is None:
         return None
-    ma = sys.modules.get("numpy.ma")
-    if not isinstance(out, np.ndarray) or (ma is not None and isinstance(out, ma.MaskedArray)):
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
+    if not isinstance(out, np.ndarray) or isinstance(out, masked):
         # The mask of a masked array would go on hiding elements of the result.
         message = f"out: expected a NumPy array, got {type(out).__name__}"
         raise DTypeError(message)

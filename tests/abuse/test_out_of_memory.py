@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+import tiny_bert
 from bench.reliability.allocation_faults import allocation_fails, growth_fails, numpy_fails
 from bench.reliability.arena_audit import audit_runtime
 from every_operation import OPERATIONS
@@ -103,6 +104,20 @@ class AdapterCase:
         return [self.adapter.apply(ROWS), self.adapter.a, self.adapter.b]
 
 
+class EncoderCase:
+    """A small encoder, which keeps its weights in linear memory."""
+
+    def __init__(self, folder, runtime):
+        tiny_bert.write(folder)
+        self.encoder = fw.SentenceEncoder.load(folder, runtime=runtime)
+
+    def run(self):
+        return [self.encoder.encode(["test edge", "add a node to the graph", "path"])]
+
+    def content(self):
+        return self.run()
+
+
 def as_tuple(x):
     return x if isinstance(x, tuple) else (x,)
 
@@ -168,13 +183,15 @@ def make_case(tmp_path):
     def make(name, runtime):
         if name in CALLS:
             return CALLS[name](runtime)
+        if name == "encoder":
+            return EncoderCase(tmp_path / "model", runtime)
         kind, dtype, use = name.split()
         return IndexCase(lambda rt: INDEXES[f"{kind} {dtype}"](runtime=rt), use, tmp_path, runtime)
 
     return make
 
 
-NAMES = [*CALLS, *(f"{index} {use}" for index in INDEXES for use in USES)]
+NAMES = [*CALLS, "encoder", *(f"{index} {use}" for index in INDEXES for use in USES)]
 
 
 def assert_same(actual, expected):

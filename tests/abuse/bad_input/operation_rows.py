@@ -30,10 +30,14 @@ def endless(*names, x=ENDLESS, raises=fw.OutOfMemoryError):
     )
 
 
-def multiplied_by_codes(rt, *, b, **given):
-    """Return a product with a matrix of codes; other things than arrays are passed as they are."""
-    matrix = fw.Int8Matrix(b, runtime=rt) if isinstance(b, np.ndarray) else b
-    return fw.matmul_i8(b=matrix, **given)
+def multiplied_by_codes(rt, **given):
+    """Multiply by the codes of SQUARE, unless a row gives another right operand."""
+    return fw.matmul_i8(**{"b": fw.Int8Matrix(SQUARE, runtime=rt), **given})
+
+
+def codes(rt, **given):
+    """Return the numbers that the codes of a matrix stand for."""
+    return fw.Int8Matrix(**{"runtime": rt, **given}).dequantize()
 
 
 SUBJECTS = [
@@ -96,36 +100,37 @@ SUBJECTS = [
         ],
     ),
     Subject(
+        "matmul_i8",
+        {"a": X, "bias": SQUARE[0]},
+        [
+            *float_array("a", X, least_axes=1),
+            *float_array("bias", SQUARE[0], optional=True, most_axes=1),
+            *word("activation", "none"),
+            *out_array(X.shape),
+            *overlapping("a", X, X.shape),
+            *timeout_option(),
+            endless("a", x=virtual(2**40, 4)),
+            *(
+                row(f"b of {value!r:.20}", "b", value, fw.DTypeError)
+                for value in (SQUARE, None, 1, "b", [], fw.Int8Matrix)
+            ),
+            row("a of other columns", "a", X[:, :3], fw.ShapeError),
+            row("bias of other length", "bias", X[0, :3], fw.ShapeError),
+        ],
+        multiplied_by_codes,
+    ),
+    Subject(
         "Int8Matrix",
         {"b": SQUARE},
         [
             *float_array("b", SQUARE, least_axes=2, most_axes=2),
             *runtime_option(),
-            row("b with NaN", "b", np.full((2, 2), np.nan, np.float32), fw.ShapeError),
-            row("b with infinity", "b", np.full((2, 2), np.inf), fw.ShapeError),
-            row("b of 2**31 rows", "b", virtual(2**31, 4), fw.ShapeError),
+            *(row(f"b with {x}", "b", X * np.float32(x), fw.ShapeError) for x in (np.nan, np.inf)),
+            row("b of too many rows", "b", virtual(2**16 + 1, 2), fw.ShapeError),
             row("b of 2**31 empty rows", "b", EMPTY, fw.ShapeError),
-            row("b of no rows", "b", SQUARE[:0], gives=SQUARE[:0]),
             endless("b", x=virtual(4, 2**50)),
         ],
-        run=lambda rt, **given: fw.Int8Matrix(**{"runtime": rt, **given}).dequantize(),
-    ),
-    Subject(
-        "matmul_i8",
-        {"a": X, "b": SQUARE, "bias": SQUARE[0]},
-        [
-            *float_array("a", X, least_axes=1),
-            *float_array("bias", SQUARE[0], optional=True, most_axes=1),
-            *(row(f"b of {b!r:.20}", "b", b, fw.DTypeError) for b in (None, 1, "odd", [[1.0]])),
-            *word("activation", "none"),
-            *out_array(X.shape),
-            *overlapping("a", X, X.shape),
-            *timeout_option(),
-            row("a of 5 columns", "a", normal(3, 5), fw.ShapeError),
-            row("a of no rows", "a", X[:0], gives=X[:0]),
-            endless("a", x=virtual(2**50, 4)),
-        ],
-        run=multiplied_by_codes,
+        codes,
     ),
     Subject(
         "softmax",

@@ -108,7 +108,7 @@ def read_coverage(
             raise DeadlineExceeded(f"{message}; try again when that has ended") from error
         raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
-        raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
+        raise CorruptFileError(f"{file} is a damaged coverage database: {error!s:.200}") from error
 
 
 def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) -> CoverageData:
@@ -117,7 +117,7 @@ def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) ->
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
         raise CorruptFileError(
-            f"the schema is version {version}; this release reads version {_SCHEMA}"
+            f"the schema is version {version!r:.40}; this release reads version {_SCHEMA}"
         )
     files = _names(database, "select id, path from file order by path")
     contexts = _names(database, "select id, context from context order by id")

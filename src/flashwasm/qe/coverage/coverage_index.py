@@ -289,7 +289,7 @@ class CoverageIndex:
             union([part for name in own for part in value_by_end(name, cases) or []])
             for own in names
         ]
-        return RowSimilarity(rows, self._matrix.width)
+        return RowSimilarity(rows)
 
     def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
         """Return groups of tests that run the same lines, at least one.

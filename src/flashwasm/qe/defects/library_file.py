@@ -111,7 +111,6 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
         raise CorruptFileError(f"{path} is not a whole library: {error}") from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
