@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import (
     ACTIVATION_GELU,
@@ -82,10 +83,12 @@ class Int8Matrix(NotCopied):
 
     def __init__(self, b: ArrayLike, *, runtime: Runtime | None = None) -> None:
         self.runtime = checked_runtime(runtime)
-        matrix = np.asarray(floats(b, "b", ndim=2), np.float32)
-        k, n = self.shape = matrix.shape
+        given = floats(b, "b", ndim=2)
+        k, n = self.shape = given.shape
         if k > MATMUL_I8_MAX_DEPTH:
             raise ShapeError(f"b: expected at most {MATMUL_I8_MAX_DEPTH} rows, got {k}")
+        check_room((k, n))
+        matrix = np.asarray(given, np.float32)
         if not np.isfinite(matrix).all():
             raise ShapeError("b: expected finite numbers, got NaN or infinity")
         scales = np.abs(matrix).max(axis=0, initial=0) / np.float32(_GREATEST_CODE)

@@ -63,6 +63,8 @@ class Runtime(NotCopied):
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
         If ``max_memory`` is too small even for the threads' stacks and workspaces.
+    FlashWasmError
+        If a file of the package is missing or damaged.
 
     Examples
     --------
