@@ -159,14 +159,14 @@ class KVCache(NotCopied):
         if values.shape[2] != count:
             message = f"v: expected {count} rows, as many as k has, got shape {values.shape}"
             raise ShapeError(message)
-        if self._length + count > self.capacity:
-            message = (
-                f"k: expected at most {self.capacity - self._length} keys, since the cache holds "
-                f"{self._length} of {self.capacity}, got {count}"
-            )
-            raise ShapeError(message)
         with self.runtime.lock:
             self.runtime.check_open()
+            if self._length + count > self.capacity:
+                message = (
+                    f"k: expected at most {self.capacity - self._length} keys, since the cache "
+                    f"holds {self._length} of {self.capacity}, got {count}"
+                )
+                raise ShapeError(message)
             at = np.arange(self._length, self._length + count)
             self._k.write(at, keys)
             self._v.write(at, values)
@@ -231,7 +231,9 @@ class KVCache(NotCopied):
         if lead not in self._views:
             self._views[lead] = self._view(lead)
         k, v, storage = self._views[lead]
-        k, v = k[..., : self._length, :], v[..., : self._length, :]
+        # Another thread may append meanwhile.
+        length = self._length
+        k, v = k[..., :length, :], v[..., :length, :]
         if not options and self._decoding and self._decoding.shape == queries.shape:
             inputs = self._decoding.with_arrays(queries, k, v)
         else:
@@ -257,10 +259,11 @@ class KVCache(NotCopied):
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
             message = f"n: expected an integer, got {shown(n)}"
             raise DTypeError(message)
-        if not 0 <= n <= self._length:
-            message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
-            raise ShapeError(message)
-        self._length = int(n)
+        with self.runtime.lock:
+            if not 0 <= n <= self._length:
+                message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
+                raise ShapeError(message)
+            self._length = int(n)
 
     def numpy(self) -> tuple[Array, Array]:
         """Return copies of keys and values, as they were rounded for storage.
@@ -272,8 +275,9 @@ class KVCache(NotCopied):
         v : numpy.ndarray of float32, shape (batch, Hk, len, Dv)
             Values.
         """
-        at = np.arange(self._length)
-        return self._k.read(at), self._v.read(at)
+        with self.runtime.lock:
+            at = np.arange(self._length)
+            return self._k.read(at), self._v.read(at)
 
     def __len__(self) -> int:
         return self._length

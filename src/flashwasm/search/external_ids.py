@@ -22,6 +22,11 @@ _MOST = 2**63 - 1
 class IdTable:
     """Ids by position, and positions by id. Either all ids are integers, or all are strings.
 
+    Parameters
+    ----------
+    kind : {"int", "str", ""}, default ""
+        Type of the ids; "" if the first id decides.
+
     Attributes
     ----------
     kind : {"int", "str", ""}
@@ -32,13 +37,13 @@ class IdTable:
         Position of each id.
     """
 
-    def __init__(self) -> None:
-        self.kind = ""
+    def __init__(self, kind: str = "") -> None:
+        self.kind = kind
         self.next = 0
         self.positions: dict[Any, int] = {}
         # Ids by position. The last entry stands for no vector, and is what position -1 leads to: a
         # search returns -1 where it found nothing.
-        self._table: Array = np.full(1, -1, np.int64)
+        self._table: Array = _empty(kind or "int", 1)
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -108,9 +108,9 @@ class IndexFile(CheckedFile):
 
     def ids(self, positions: Array) -> IdTable:
         """Return the ids in the file as those of the vectors at these positions, in this order."""
-        table = IdTable()
-        count = len(positions)
-        if "id_text" in self._container.sections:
+        count, text = len(positions), "id_text" in self._container.sections
+        table = IdTable("str" if text else "")
+        if text:
             ids = self._strings(count)
         else:
             ids = self.section("ids", "<i8", (count,)).astype(np.int64)
@@ -127,7 +127,7 @@ class IndexFile(CheckedFile):
         """
         text = self.section("id_text", "|u1", (None,)).tobytes()
         ends = self.section("id_ends", "<i8", (count,))
-        starts = np.concatenate([[0], ends[:-1]])
+        starts = np.concatenate([[0], ends])[:-1]
         if count and (ends[-1] != len(text) or (ends < starts).any()):
             self.refuse("the ids do not end where they should")
         ids = np.empty(count, object)
