@@ -289,8 +289,14 @@ class SentenceEncoder(NotCopied):
         # tokenizer.json may bring its own truncation and padding, which were set for other uses.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(min(max_length, self._max_positions))
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        try:
+            ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        except Exception as error:  # As in `_read_tokenizer`: a vocabulary may lack a token.
+            raise CapabilityError(f"{self.folder / TOKENIZER} cannot be used: {error}") from error
         for i, row in enumerate(ids):
+            if max(row, default=0) >= (words := self._bert.config.vocab_size):
+                where = self.folder / TOKENIZER
+                raise CapabilityError(f"{where} has token {max(row)}; the model has {words} tokens")
             if not row:
                 raise ShapeError(f"texts[{i}] has no token: the tokenizer adds no special tokens")
         return ids
