@@ -23,6 +23,7 @@ OTHER_TESTS = {
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
     "helpers": "what several test files import",
+    "sanitizers": "wasm/, compiled for this machine",
     "structure": "the layout of the code, and what is shipped",
 }
 # Folders of the package without a folder of tests, and the tests that cover them.
