@@ -41,6 +41,7 @@ class Kernel:
 
 
 MATMUL = Kernel("matmul_f32", "ppppiiiiiiii", workspace=True)
+MATMUL_I8 = Kernel("matmul_i8", "ppppppiiiiii", workspace=True)
 VECADD = Kernel("vecadd_f32", "pppi")
 SOFTMAX = Kernel("softmax_f32", "ppii")
 LAYER_NORM = Kernel("layer_norm_f32", "ppppiif")
@@ -75,6 +76,7 @@ LORA_FISHER = Kernel("lora_fisher_f32", "pppf", workspace=True)
 
 KERNELS = (
     MATMUL,
+    MATMUL_I8,
     VECADD,
     SOFTMAX,
     LAYER_NORM,
@@ -108,6 +110,7 @@ ATTENTION_KEY_RUN = 512
 ATTENTION_PANEL = 16
 ATTENTION_OPEN = 1 << 29
 ATTENTION_QUERY_BLOCK = 128
+MATMUL_I8_MAX_DEPTH = 1 << 16
 TOP_K_MAX_DIM = 16384
 INDEX_MAX_DIM = 16384
 INDEX_MAX_EF = 4096
@@ -124,4 +127,5 @@ Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 METRICS: dict[Metric, int] = {"cosine": 0, "dot": 1, "l2": 2}
 MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2
 STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3
+ACTIVATION_NONE, ACTIVATION_GELU, ACTIVATION_GELU_TANH = 0, 1, 2
 LORA_REGRESSION, LORA_CONTRASTIVE, LORA_FEEDBACK = 0, 1, 2

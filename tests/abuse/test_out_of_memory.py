@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+import tiny_bert
 from bench.reliability.allocation_faults import allocation_fails, growth_fails, numpy_fails
 from bench.reliability.arena_audit import audit_runtime
 from every_operation import OPERATIONS
@@ -103,6 +104,20 @@ class AdapterCase:
         return [self.adapter.apply(ROWS), self.adapter.a, self.adapter.b]
 
 
+class EncoderCase:
+    """A small encoder, which keeps its weights in linear memory."""
+
+    def __init__(self, folder, runtime):
+        tiny_bert.write(folder)
+        self.encoder = fw.SentenceEncoder.load(folder, runtime=runtime)
+
+    def run(self):
+        return [self.encoder.encode(["test edge", "add a node to the graph", "path"])]
+
+    def content(self):
+        return self.run()
+
+
 def as_tuple(x):
     return x if isinstance(x, tuple) else (x,)
 
@@ -168,13 +183,15 @@ def make_case(tmp_path):
     def make(name, runtime):
         if name in CALLS:
             return CALLS[name](runtime)
+        if name == "encoder":
+            return EncoderCase(tmp_path / "model", runtime)
         kind, dtype, use = name.split()
         return IndexCase(lambda rt: INDEXES[f"{kind} {dtype}"](runtime=rt), use, tmp_path, runtime)
 
     return make
 
 
-NAMES = [*CALLS, *(f"{index} {use}" for index in INDEXES for use in USES)]
+NAMES = [*CALLS, "encoder", *(f"{index} {use}" for index in INDEXES for use in USES)]
 
 
 def assert_same(actual, expected):
@@ -284,3 +301,26 @@ def test_removing_and_adding_again_take_little_memory(kind):
             index.add(rows[at : at + 100])
         # The chunk that vectors go through takes up to 2 MiB, and a vector 832 bytes.
         assert arena.peak - held < (5 << 19 if kind is fw.FlatIndex else 200 << 10)
+
+
+@pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
+def test_an_interruption_while_vectors_wait_in_the_hosts_memory(kind, monkeypatch):
+    """An array goes through the host's memory if two do not fit; Ctrl-C may come there."""
+    with fw.Runtime(threads=1) as runtime:
+        index = kind(24, runtime=runtime)
+        index.add(ROWS)
+        expected = index.search(MORE[:5], 90)
+        errors = iter([fw.OutOfMemoryError(1, 1, 1), KeyboardInterrupt()])
+
+        def interrupted(*_):
+            raise next(errors)
+
+        array = index._store.vectors.rows if kind is fw.HNSWIndex else index._vectors.panels
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime.arena, "_take", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                array.reserve(1000)
+        assert_same(index.search(MORE[:5], 90), expected)
+        index.add(MORE)
+        assert len(index) == 160
+        audit_runtime(runtime)

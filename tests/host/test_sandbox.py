@@ -4,6 +4,7 @@ import ctypes
 import json
 import mmap
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ import flashwasm as fw
 from checkout import SOURCE
 from flashwasm.host import engine, instance
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
-from flashwasm.kernel_table import ATTENTION, ATTENTION_BACKWARD, GELU, KERNELS, VECADD
+from flashwasm.kernel_table import (
+    ATTENTION,
+    ATTENTION_BACKWARD,
+    GELU,
+    KERNELS,
+    MATMUL_I8,
+    VECADD,
+)
 from pulley_host import IMPORTS, START, number, sections
 from sample_arrays import assert_same_bits, normal
 
@@ -104,6 +112,7 @@ ATTENTION_NUMBERS = [
 ]
 NUMBERS = {
     ATTENTION: ATTENTION_NUMBERS,
+    MATMUL_I8: [16] * 5 + [0],
     ATTENTION_BACKWARD: [*ATTENTION_NUMBERS, *[20] * 4, *[1500] * 4],
 }
 
@@ -198,20 +207,27 @@ def neighbours(address):
     """Map a page before and a page after what the engine reserved, and fill them with a pattern."""
     if sys.platform != "linux":
         return []
-    begin = end = address
-    regions = []
-    with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123 - not a file on a disk.
-        for line in file:
-            first, last = (int(at, 16) for at in line.split()[0].split("-"))
-            regions.append((first, last))
-    for first, last in regions:
-        if first <= end < last:
-            end = last
-    for first, last in reversed(regions):
-        if first < begin <= last:
-            begin = first
-    pages = [page(end), page(begin - mmap.PAGESIZE)]
-    return [canary for canary in pages if canary is not None]
+    found = []
+    for side in range(2):
+        # Python itself may map a page there between the look and the call: then look again.
+        canaries = (page((begin - mmap.PAGESIZE, end)[side]) for begin, end in reserved(address))
+        found.append(next(canary for canary in canaries if canary is not None))
+    return found
+
+
+def reserved(address):
+    """Yield, as it is at each moment, where the mappings around an address begin and end."""
+    for _ in range(100):
+        begin = end = address
+        text = Path("/proc/self/maps").read_text("utf-8")
+        regions = [[int(at, 16) for at in line.split()[0].split("-")] for line in text.splitlines()]
+        for first, last in regions:
+            if first <= end < last:
+                end = last
+        for first, last in reversed(regions):
+            if first < begin <= last:
+                begin = first
+        yield begin, end
 
 
 def page(address):

@@ -17,7 +17,7 @@ def test_parts_are_written_in_order_and_the_folder_is_made(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("raised", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("raised", [OSError(5, "Input/output error"), KeyboardInterrupt()])
 def test_a_write_that_fails_leaves_the_old_content(tmp_path, raised):
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -26,7 +26,7 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path, raised):
         yield b"new"
         raise raised
 
-    with pytest.raises(raised):
+    with pytest.raises(type(raised)):
         write_atomically(path, parts())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -85,5 +85,5 @@ def test_an_error_names_the_file_that_was_to_be_written(tmp_path, obstacle):
         path.symlink_to("/dev/full")
     with pytest.raises(OSError, match=re.escape(repr(str(path)))) as raised:
         write_atomically(path, [b"new"])
-    assert "flashwasm-tmp" not in str(raised.value)
+    assert str(raised.value).endswith(f": {str(path)!r}")
     assert len(list(tmp_path.iterdir())) == 1

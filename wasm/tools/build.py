@@ -134,6 +134,7 @@ def build_all(emcc: str) -> dict[str, bytes]:
             "functions": " ".join(names),
         }
     files["manifest.json"] = manifest_of(version, entries)
+    files["modules.cdx.json"] = bill_of_materials(version, entries)
     return files
 
 
@@ -142,6 +143,32 @@ def manifest_of(version: str, entries: dict[str, dict[str, str]]) -> bytes:
     first, rest = json.dumps({"emcc": version, "modules": entries}, indent=2).split("\n", 1)
     rest += "\n"
     return f'{first}\n  "sha256": "{hashlib.sha256(rest.encode()).hexdigest()}",\n{rest}'.encode()
+
+
+def bill_of_materials(version: str, entries: dict[str, dict[str, str]]) -> bytes:
+    """Return the modules and the compiler in the format CycloneDX, which goes into the wheel."""
+    modules = [
+        {
+            "type": "file",
+            "bom-ref": f"flashwasm/_wasm/{name}.wasm",
+            "name": f"flashwasm/_wasm/{name}.wasm",
+            "mime-type": "application/wasm",
+            "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}],
+            "licenses": [{"license": {"id": "MIT"}}],
+        }
+        for name, entry in entries.items()
+    ]
+    compiler = {"type": "application", "name": "emcc", "version": version}
+    package = {"type": "library", "bom-ref": "flashwasm", "name": "flashwasm"}
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": package, "tools": {"components": [compiler]}},
+        "components": modules,
+        "dependencies": [{"ref": "flashwasm", "dependsOn": [m["bom-ref"] for m in modules]}],
+    }
+    return (json.dumps(bill, indent=2) + "\n").encode()
 
 
 def check(files: dict[str, bytes]) -> None:

@@ -114,6 +114,10 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
         for name in model.sha256:
             flush(fresh / name)
         replace_with(fresh, target)
+    except OSError as error:
+        # A full disk's error names no file.
+        error.filename = error.filename or str(target)
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -40,7 +40,7 @@ def check_addresses() -> None:
     CapabilityError
         If there is such a limit, and if it leaves too few addresses.
     """
-    if sys.platform == "win32":
+    if sys.platform != "linux":  # Other systems have no such limit, or do not enforce it.
         return
     # Most processes need neither of these two modules.
     resource = importlib.import_module("resource")

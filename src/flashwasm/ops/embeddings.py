@@ -16,7 +16,7 @@ from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
-from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped
+from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -71,7 +71,7 @@ def embedding(
     ------
     IndexRangeError
         If an id is outside the table.
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -178,7 +178,9 @@ def rotary_embedding(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If a position is outside ``cos``.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -199,7 +201,7 @@ def rotary_embedding(
     batch, length, heads, dim = _sizes(array, num_heads)
     turned = _given(rotary_dim, "rotary_dim") or dim
     if turned > dim or turned % 2:
-        message = f"rotary_dim: expected an even number of at most {dim}, got {turned}"
+        message = f"rotary_dim: expected an even number of at most {dim}, got {shown(turned)}"
         raise ShapeError(message)
     angles = _angles(cos, sin, position_ids, (batch, length, turned // 2))
     packed = array.ndim == 3
@@ -220,7 +222,7 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
     if x.ndim == 4:
         batch, heads, length, dim = x.shape
         if _given(num_heads, "num_heads") not in {0, heads}:
-            message = f"num_heads: x of shape {x.shape} has {heads} heads, got {num_heads}"
+            message = f"num_heads: x of shape {x.shape} has {heads} heads, got {shown(num_heads)}"
             raise ShapeError(message)
         return batch, length, heads, dim
     if x.ndim != 3:
@@ -231,7 +233,7 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
         raise ShapeError(message)
     heads = positive_int(num_heads, "num_heads")
     if x.shape[2] % heads:
-        message = f"num_heads: {heads} does not divide the last axis of x, shape {x.shape}"
+        message = f"num_heads: {shown(heads)} does not divide the last axis of x, shape {x.shape}"
         raise ShapeError(message)
     return x.shape[0], x.shape[1], heads, x.shape[2] // heads
 

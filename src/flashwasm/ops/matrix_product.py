@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
-from flashwasm.runtime.tasks import wanted_calls
+from flashwasm.runtime.tasks import product_tiles
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
-
-# Rows and columns of the tiles that the kernel computes: struct tile of wasm/tile.h.
-_TILE_ROWS, _TILE_COLUMNS = 4, 8
 
 
 def matmul(
@@ -63,7 +61,7 @@ def matmul(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------
@@ -121,7 +119,7 @@ def _halves(
         return None
     # The parts are written to a new array, because `out` may overlap an operand that a later part
     # still reads.
-    result = np.empty(shape, np.float32)
+    result = new_array(shape)
     from_end, parts = axis - len(shape), []
     for index in halves_of(shape, axis):
         x = _along(left, from_end, index[-1])
@@ -154,7 +152,7 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         add = 0 if bias is None else launch.place(bias)
         c = launch.place_result(shape, out)
         sizes = (k, *a_strides[-2:], *b_strides[-2:], n)
-        tiles = _tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
+        tiles = product_tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
         tasks: list[list[tuple[int, ...]]] = []
         for at, index in enumerate(np.ndindex(*batch)):
             a_at = a + 4 * _offset(index, left.shape, a_strides)
@@ -180,33 +178,3 @@ def _offset(index: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, 
         for i, size, stride in zip(own, shape[:-2], strides[:-2], strict=True)
         if size > 1
     )
-
-
-def _tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int, int]]:
-    """Cut an m x n result into pieces (first row, rows, first column, columns) of bounded work.
-
-    Parameters
-    ----------
-    m, n, k : int
-        Sizes of the product.
-    most : int
-        Number of pieces that are enough to keep all threads busy.
-    """
-    wanted = wanted_calls(m * n * max(k, 1), most)
-    # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
-    # side is halved, which keeps both small.
-    down = across = 1
-    while down * across < wanted:
-        if m / down >= n / across and m / down > _TILE_ROWS:
-            down *= 2
-        elif n / across > _TILE_COLUMNS:
-            across *= 2
-        else:
-            break
-    row_step = -(-m // (down * _TILE_ROWS)) * _TILE_ROWS or 1
-    column_step = -(-n // (across * _TILE_COLUMNS)) * _TILE_COLUMNS or 1
-    return [
-        (i, min(row_step, m - i), j, min(column_step, n - j))
-        for i in range(0, m, row_step)
-        for j in range(0, n, column_step)
-    ]

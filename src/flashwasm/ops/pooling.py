@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.kernel_table import MEAN_POOL
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -58,7 +59,9 @@ def mean_pool(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If the offsets do not rise from 0 to at most T.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------
@@ -117,7 +120,7 @@ def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
         return None
     # The parts are written to a new array, because `out` may overlap rows that a later part still
     # reads.
-    result = np.empty((count, rows.shape[1]), np.float32)
+    result = new_array((count, rows.shape[1]))
     parts = []
     for first, last in ((0, count // 2), (count // 2, count)):
         begin, end = int(offsets[first]), int(offsets[last])

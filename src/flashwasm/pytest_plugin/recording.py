@@ -76,6 +76,7 @@ class Recording:
         self._target = config.invocation_params.dir / database
         self._parts: list[Path] = []
         self._lost = 0
+        self._failed = False
         self._warnings: list[str] = []
         self._parts_folder = os.environ.pop(_PARTS, None)
         if self._target.is_dir():
@@ -139,6 +140,8 @@ class Recording:
 
     def _finish(self, exitstatus: int) -> None:
         """Stop measuring. Write a worker's part; elsewhere join the parts and replace the file."""
+        if self._failed:  # A line of the summary says so already.
+            return
         with self._collected_warnings():
             self._coverage.stop()
             self._coverage.save()
@@ -201,11 +204,19 @@ class Recording:
     @contextmanager
     def _context(self, name: str) -> Iterator[None]:
         """Give what runs meanwhile a context of its own."""
-        self._coverage.switch_context(name)
+        self._switch(name)
         try:
             yield
         finally:
-            self._coverage.switch_context("")
+            self._switch("")
+
+    def _switch(self, name: str) -> None:
+        """Begin a context, which writes the last one. If the disk is full, record no more."""
+        if not self._failed:
+            self._failed = not self._summary.guarded(
+                f"record the coverage in {self._name}",
+                lambda: self._coverage.switch_context(name),
+            )
 
     @contextmanager
     def _collected_warnings(self) -> Iterator[None]:

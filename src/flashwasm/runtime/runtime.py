@@ -20,7 +20,7 @@ from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.stats import Stats
 from flashwasm.summaries import summary
-from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
+from flashwasm.validation import as_array, flag, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,8 +232,13 @@ class Runtime(NotCopied):
         ----------
         cancel : bool, default False
             True to end the calls that run now, as `cancel` does. False waits for them.
+
+        Raises
+        ------
+        DTypeError
+            If ``cancel`` is neither True nor False.
         """
-        if cancel:
+        if flag(cancel, "cancel"):
             self.cancel()
         with self.lock:
             if not self.closed_because:

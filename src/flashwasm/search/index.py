@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm import validation
+from flashwasm.array_room import check_room
 from flashwasm.kernel_table import METRICS
 from flashwasm.keyword_hints import ADD, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
@@ -19,6 +19,7 @@ from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_writing import write_container
 from flashwasm.summaries import summary
 from flashwasm.validation import choice
@@ -66,6 +67,7 @@ class Index(NotCopied, ABC):
         self.metric: Metric = choice(metric, "metric", tuple(METRICS))
         self.dtype: IndexDType = choice(dtype, "dtype", DTYPES)
         self._runtime = checked_runtime(runtime)
+        self._runtime.check_open()
         self._ids = IdTable()
         # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
         # Then the next method that uses the index does what is left, before anything else. The
@@ -130,7 +132,7 @@ class Index(NotCopied, ABC):
         ------
         ShapeError
             If an id is given twice or is in the index already. Nothing is added then.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         rows = self._checked(vectors, "vectors")
         launch = Launch(self._runtime, timeout)
@@ -156,7 +158,7 @@ class Index(NotCopied, ABC):
             If an id is not in the index. Nothing is removed then.
         OutOfMemoryError
             If linear memory is too full to move anything. Nothing is removed then.
-        ShapeError, DTypeError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, DeadlineExceeded, Cancelled, ClosedError
         """
         launch = Launch(self._runtime, self._time_to_remove)
         with launch.lock, launch:
@@ -170,6 +172,10 @@ class Index(NotCopied, ABC):
         if self._unfinished is not None:
             self._unfinished(launch)
             self._unfinished = None
+
+    def _number_anew(self, ids: Array) -> None:
+        """Let each vector have its place in an ascending array of ids as its id."""
+        self._ids = self._ids.ranked(ids)
 
     def _checked(self, x: ArrayLike, name: str) -> Array:
         """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
@@ -185,12 +191,13 @@ class Index(NotCopied, ABC):
 
         Raises
         ------
-        OSError, ClosedError
+        ShapeError, DTypeError, OSError, ClosedError
         """
+        at = checked_path(path)
         launch = Launch(self._runtime, None)
         with launch.lock, launch:
             self._finish(launch)
-            write_container(Path(path), self._contents())
+            write_container(at, self._contents())
 
     def _search_by(
         self,
@@ -225,7 +232,9 @@ class Index(NotCopied, ABC):
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
-        return in_halves(self._checked(queries, "queries"), search_part, _halves)
+        rows = self._checked(queries, "queries")
+        check_room((len(rows), k), np.int64)
+        return in_halves(rows, search_part, _halves)
 
     @abstractmethod
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:

@@ -68,8 +68,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             raise
     except OSError as error:
         # A full disk's error names no file, and others name the scratch file.
-        error.filename, error.filename2 = str(path), None
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def replace_with(scratch: Path, target: Path) -> None:

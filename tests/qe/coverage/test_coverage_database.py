@@ -114,7 +114,7 @@ def test_pages_that_are_used_again_and_again_are_refused(database):
 
 def test_a_far_line_takes_no_more_memory_than_a_near_one(database):
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(f"insert into arc values (1, 2, -1, {MOST_LINES})")
+        connection.execute("insert into arc values (1, 2, -1, ?)", [MOST_LINES])
     tracemalloc.start()
     index = CoverageIndex.load(database)
     assert tracemalloc.get_traced_memory()[1] < 8 << 20

@@ -180,7 +180,7 @@ def test_libraries_that_are_refused(folder):
         "alter table defect add column more as (zeroblob(1000000000))",
     ],
 )
-def test_libraries_with_foreign_values_are_refused(folder, edit):
+def test_libraries_with_foreign_values_are_refused(edit):
     FailureLibrary("x.db", create=True).learn("numbers", [failure()])
     with closing(sqlite3.connect("x.db")) as database, database:
         database.execute(edit)

@@ -72,6 +72,8 @@ def test_tests_are_named_by_the_node_ids_of_pytest(tmp_path, style):
     expected = re.findall(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     assert len(expected) == 3
     assert [one.test for one in read_failure_file(tmp_path / "x.xml").failures] == expected
+
+
 @pytest.mark.parametrize(
     "encoding",
     ["utf-7", "shift_jis", "gb18030", "big5", "euc_jp", "utf-32", "hex", "rot13", "idna", "no", ""],
@@ -79,7 +81,7 @@ def test_tests_are_named_by_the_node_ids_of_pytest(tmp_path, style):
 def test_encodings_that_cannot_be_read_are_refused(tmp_path, encoding):
     path = tmp_path / "x.xml"
     path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><testsuite/>')
-    with pytest.raises(fw.CorruptFileError, match="x.xml is not a whole JUnit report"):
+    with pytest.raises(fw.CorruptFileError, match=r"x\.xml is not a whole JUnit report"):
         read_failures(path)
 
 

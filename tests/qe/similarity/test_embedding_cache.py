@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import tiny_bert
 from flashwasm.qe.scoring import embedder as embedder_module
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 from small_suite import FILES
 
 
@@ -68,6 +71,14 @@ def foreign(folders):
     return (folders / "other").read_bytes()
 
 
+def container(**sections):
+    """Return a file of embeddings with these sections."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x")
+        write_container(path, Container("embedding-cache", sections=sections))
+        return path.read_bytes()
+
+
 DAMAGES = {
     "empty": (lambda *_: b"", "not a flashwasm file"),
     "no header": (lambda content, _: content[:20], "truncated"),
@@ -79,6 +90,13 @@ DAMAGES = {
     ),
     "another format": (lambda content, _: b"PK\3\4" + content, "not a flashwasm file"),
     "an earlier version's": (lambda *_: b"FWEMBED1" + bytes(64), "not a flashwasm file"),
+    "no embeddings": (lambda *_: container(vectors=np.ones((2, 3), np.float32)), "no embeddings"),
+    "fewer digests": (
+        lambda *_: container(
+            digests=np.zeros((1, 32), np.uint8), vectors=np.ones((2, 3), np.float32)
+        ),
+        "no embeddings",
+    ),
     "another model's": (lambda _, folders: foreign(folders), None),
 }
 

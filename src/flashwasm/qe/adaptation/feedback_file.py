@@ -155,7 +155,7 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
             return []
         if (table,) not in tables:
             raise CorruptFileError(f"{path}: this is no feedback log, or its tables are damaged")
-        expected, rows = _rows(connection, table, size // _LEAST_ROW_BYTES)
+        expected, rows, intact = _rows(connection, table, size // _LEAST_ROW_BYTES)
     made = {}
     for number, (checksum, *values) in rows.items():
         if checksum is None or checksum == _checksum(values):
@@ -163,30 +163,42 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
                 made[number] = make(dict(zip(_TABLES[table], values, strict=True)))
             except FlashWasmError:
                 continue
-    if len(made) < expected:
-        lost = [n for n in range(1, expected + 1) if n not in made]
-        shown = ", ".join(map(str, lost[:_NUMBERS_NAMED]))
-        shown += f" and {len(lost) - _NUMBERS_NAMED} more" if len(lost) > _NUMBERS_NAMED else ""
-        message = f"{path} is damaged: {len(made)} of {expected} rows could be read; lost: {shown}"
+    if len(made) < expected or not intact:
+        known = f"{expected}" if intact else f"{expected} or more"
+        lost = _listed([number for number in range(1, expected + 1) if number not in made])
+        message = f"{path} is damaged: {len(made)} of {known} rows could be read; lost: {lost}"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     return list(made.values())
 
 
+def _listed(numbers: list[int]) -> str:
+    """Return the first numbers of a list, and how many there are besides."""
+    shown = ", ".join(map(str, numbers[:_NUMBERS_NAMED])) or "unknown"
+    more = len(numbers) - _NUMBERS_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
 def _rows(
     connection: sqlite3.Connection, table: str, most: int
-) -> tuple[int, dict[int, tuple[Any, ...]]]:
-    """Return the number of rows that were written, at most ``most``, and those found, by number."""
+) -> tuple[int, dict[int, tuple[Any, ...]], bool]:
+    """Return the number of rows that were written, at most ``most``, and those found, by number.
+
+    The third value is False if SQLite met damage, so that more rows may have been written.
+    """
     selection = f"{_selection(connection, table)} NOT INDEXED"
     rows: dict[int, tuple[Any, ...]] = {}
-    written = 0
+    written, intact = 0, True
     try:
         # SQLite keeps the largest number that it has ever given to a row.
         last = "SELECT max(seq) FROM sqlite_sequence WHERE name = ?"
         written = int(connection.execute(last, (table,)).fetchone()[0] or 0)
+    except (*_DAMAGE, TypeError, ValueError):
+        intact = False
+    try:
         for number, *row in connection.execute(f"{selection} ORDER BY id"):
             rows[number] = tuple(row)
-    except (*_DAMAGE, TypeError, ValueError):
-        pass
+    except _DAMAGE:
+        intact = False
     # Rows are never removed, so a number that is missing is lost, or hidden by damage beside it.
     written = min(max([written, *rows]), most)
     for number in set(range(1, written + 1)).difference(rows):
@@ -196,7 +208,8 @@ def _rows(
             continue
         if found and found[0] == number:
             rows[number] = found[1:]
-    return written, {number: rows[number] for number in sorted(rows) if 0 < number <= written}
+    found = {number: rows[number] for number in sorted(rows) if 0 < number <= written}
+    return written, found, intact
 
 
 def _selection(connection: sqlite3.Connection, table: str) -> str:

@@ -37,6 +37,11 @@ class Judgement:
         Name of the program that recorded the verdict.
     time, user : str
         Time in UTC, and name of the user. `FeedbackLog.add` fills in both.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If a value is not valid for its field.
     """
 
     query: str

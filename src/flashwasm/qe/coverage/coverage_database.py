@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
 from flashwasm.storage.digests import sha256_of
-from flashwasm.storage.foreign_database import check_database
+from flashwasm.storage.foreign_database import check_database, one_line
 
 __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
@@ -106,9 +106,13 @@ def read_coverage(
             # SQLite waited for some seconds. Another program has the file open for writing.
             message = f"{file} is locked: another program writes it, such as a run of tests"
             raise DeadlineExceeded(f"{message}; try again when that has ended") from error
-        raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
+        raise CorruptFileError(
+            f"{file} is not a whole coverage database: {one_line(error)}"
+        ) from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
-        raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
+        raise CorruptFileError(
+            f"{file} is a damaged coverage database: {one_line(error)}"
+        ) from error
 
 
 def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) -> CoverageData:
@@ -117,7 +121,7 @@ def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) ->
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
         raise CorruptFileError(
-            f"the schema is version {version}; this release reads version {_SCHEMA}"
+            f"the schema is version {version!r:.40}; this release reads version {_SCHEMA}"
         )
     files = _names(database, "select id, path from file order by path")
     contexts = _names(database, "select id, context from context order by id")
@@ -162,7 +166,9 @@ def _names(database: sqlite3.Connection, query: str) -> dict[int, str]:
     names = dict(database.execute(query))
     for number, name in names.items():
         if type(number) is not int or not isinstance(name, str) or "\0" in name:
-            raise CorruptFileError(f"number {number!r:.40} has the name {name!r:.40}; expected text")
+            raise CorruptFileError(
+                f"number {number!r:.40} has the name {name!r:.40}; expected text"
+            )
     return names
 
 

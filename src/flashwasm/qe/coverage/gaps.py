@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.qe.suites.expressions import source_of
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
@@ -161,7 +162,7 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
                 function=name,
                 lines=sorted({s.lineno for s in missed}),
                 last_line=max(_own_end(s) for s in missed),
-                text="\n".join(ast.unparse(s) for s in missed),
+                text="\n".join(source_of(s) for s in missed),
                 nearest_test=nearest_test,
                 nearest_lines=nearest_lines,
                 untested=not any(s.lineno in covered for s in statements),

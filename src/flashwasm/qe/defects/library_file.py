@@ -7,7 +7,6 @@ transaction that adds to it.
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -17,8 +16,9 @@ from typing import Any
 from flashwasm.errors import CorruptFileError
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fingerprint
 from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
+from flashwasm.qe.defects.library_seal import is_sealed, write_seal
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.storage.foreign_database import check_database
+from flashwasm.storage.foreign_database import check_database, one_line
 
 __all__ = [
     "APPLICATION_ID",
@@ -76,7 +76,7 @@ def create_library(path: Path) -> None:
         if _version(database, path, application=0) == 0:
             database.execute(_DEFECTS)
             database.execute(_OCCURRENCES)
-            _write_seal(database)
+            write_seal(database)
             database.execute(f"pragma application_id = {APPLICATION_ID}")
             database.execute(f"pragma user_version = {VERSION}")
 
@@ -105,14 +105,14 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             database.execute("begin")
             version = _version(database, path, application=APPLICATION_ID)
             check_database(database)
-            if _seal(database) not in {None, _checksum(database)}:
+            if not is_sealed(database):
                 raise CorruptFileError(f"{path} is not a whole library: its checksum differs")
             query = "select id, resolved, name, note from defect order by id"
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
-        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
+        raise CorruptFileError(f"{path} is not a whole library: {one_line(error)}") from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
         raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
@@ -160,7 +160,7 @@ def add_failures(
             (key,) = row.fetchone()
             for test, failure in failures:
                 added += _add(database, key, fingerprint(failure, test), failure.text[-TEXT_END:])
-        _write_seal(database)
+        write_seal(database)
     return added
 
 
@@ -175,30 +175,6 @@ def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: st
         if known.rowcount:
             return 0
     return database.execute(_INSERT, (None, defect, *_row(parts), text)).rowcount
-
-
-def _write_seal(database: sqlite3.Connection) -> None:
-    """Write the checksum of all rows, at the end of a transaction."""
-    database.execute("create table if not exists seal (checksum integer not null)")
-    database.execute("delete from seal")
-    database.execute("insert into seal values (?)", (_checksum(database),))
-
-
-def _seal(database: sqlite3.Connection) -> object:
-    """Return the checksum that the file states; None if it was written without one."""
-    if not database.execute("select 1 from sqlite_master where name = 'seal'").fetchall():
-        return None
-    ((checksum,), *_) = database.execute("select checksum from seal").fetchall() or ((-1,),)
-    return checksum
-
-
-def _checksum(database: sqlite3.Connection) -> int:
-    """Return a checksum of all rows. SQLite has none, and reads a row that lost a bit as it is."""
-    checksum = 0
-    for query in ("select * from defect order by id", "select * from occurrence order by id"):
-        for row in database.execute(query):
-            checksum = zlib.crc32(repr(row).encode("utf-8", "backslashreplace"), checksum)
-    return checksum
 
 
 def _connect(path: Path) -> sqlite3.Connection:

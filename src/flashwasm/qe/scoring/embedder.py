@@ -81,10 +81,11 @@ class Embedder:
         self._words_only = words_only
         fingerprint = models.fingerprint(self.folder)
         variant = self._runtime.variant if self._encoder is None else self._encoder.variant
+        precision = "float32" if self._encoder is None else self._encoder.precision
         version = WORDS_VERSION if words_only else "raw"
         self._model_settings = f"{fingerprint}:{version}:{_MAX_LENGTH}:"
         # The kernels are part of the settings, so that embeddings of a faulty build are not reused.
-        self._settings = f"{module_sha256(variant)}:{self._model_settings}"
+        self._settings = f"{module_sha256(variant)}:{precision}:{self._model_settings}"
         name = f"{fingerprint[:32]}.bin"
         folder = usable_cache_folder() if cache else None
         self._cache = EmbeddingCache(None if folder is None else folder / "embeddings" / name)
@@ -99,7 +100,7 @@ class Embedder:
 
     @property
     def identity(self) -> str:
-        """Digest of the model and of how texts are given to it, without the kernels."""
+        """Digest of the model and of how texts are given to it, without kernels and precision."""
         return hashlib.sha256(self._model_settings.encode()).hexdigest()
 
     def embed(

@@ -99,9 +99,19 @@ def _read(path: Path | None) -> dict[bytes, Floats]:
     arrays = {} if path is None else read_cache(path, _KIND)
     if not arrays:
         return {}
-    digests, vectors = arrays["digests"].tobytes(), arrays["vectors"]
-    starts = range(0, len(digests), _DIGEST_BYTES)
-    return {digests[i : i + _DIGEST_BYTES]: row for i, row in zip(starts, vectors, strict=True)}
+    digests, vectors = arrays.get("digests"), arrays.get("vectors")
+    if (
+        digests is None
+        or vectors is None
+        or digests.shape != (len(vectors), _DIGEST_BYTES)
+        or digests.dtype != np.uint8
+        or vectors.dtype != np.float32
+        or vectors.ndim != 2
+    ):
+        message = f"ignoring the damaged cache {path}: it holds no embeddings"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return {}
+    return {digest.tobytes(): row for digest, row in zip(digests, vectors, strict=True)}
 
 
 def _write(path: Path, rows: dict[bytes, Floats]) -> None:

@@ -62,6 +62,8 @@ class FlatIndex(Index):
     ------
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
+    ClosedError
+        If the runtime is closed.
 
     Examples
     --------
@@ -145,7 +147,7 @@ class FlatIndex(Index):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         count, until = checked_k(k), deadline(self._runtime, timeout)
 
@@ -236,7 +238,7 @@ class FlatIndex(Index):
         ------
         CorruptFileError
             If a byte of the file was changed, or if it holds something other than a FlatIndex.
-        OSError, OutOfMemoryError, ClosedError
+        ShapeError, DTypeError, OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)
         index = cls(

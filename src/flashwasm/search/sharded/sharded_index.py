@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from flashwasm.search.sharded.shard_files import (
 )
 from flashwasm.search.sharded.shards import CLASSES, Shards, most_vectors
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.summaries import summary
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ------
         ShapeError
             If an id is given twice or is in the index already. Nothing is added then.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         until = deadline(self._shards.first_runtime, timeout)
@@ -197,7 +197,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         count, until = checked_k(k), deadline(self._shards.first_runtime, timeout)
         with held(self._lock, until):
@@ -221,7 +221,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ------
         IndexRangeError
             If an id is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         with self._lock:
             self._finish()
@@ -250,11 +250,11 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
         Raises
         ------
-        OSError, ClosedError
+        ShapeError, DTypeError, OSError, ClosedError
         """
         with self._lock:
             self._finish()
-            save_shards(Path(path), self._settings, self._shards, self._homes, self._ids)
+            save_shards(checked_path(path), self._settings, self._shards, self._homes, self._ids)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:
@@ -275,8 +275,9 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ------
         CorruptFileError
             If one of the files is changed or missing, or holds something else.
-        OSError, OutOfMemoryError
+        ShapeError, DTypeError, OSError, OutOfMemoryError
         """
+        validation.positive_int(1 if threads is None else threads, "threads")
 
         def read(file: ShardFile) -> ShardedIndex:
             size = file.shard_size
