@@ -1,6 +1,7 @@
 # make test    everything the project promises, as .ci/run does it
 # make check   lint, the fast tests, the hot loops and, where an emcc is found, the modules' bytes
 # make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
+# make sanitize   the tests of operations on native kernels under sanitizers:  make sanitize CLANG="$(.ci/setup-clang)"
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
 # make fuzz    the readers of files, fuzzed under atheris; FUZZ_SECONDS for each of them
 # make bench   how fast it is on this machine
@@ -12,6 +13,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
+CLANG ?= clang
 PYTEST_ARGS ?= -n auto
 SOAK_MINUTES ?= 20
 # What pip installs of PyTorch. PyPI's build for Linux brings CUDA, which is gigabytes: TORCH may name an
@@ -23,10 +25,10 @@ installed = $(VENV)/.installed
 peers = $(VENV)/.peers
 fuzzers = $(VENV)/.fuzzers
 FUZZ_SECONDS ?= 60
-c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
+c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance sbom soak fuzz fuzz-readers
+.PHONY: bench bench-peers performance sbom soak sanitize fuzz fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -62,6 +64,10 @@ wasm-check-if-emcc:
 # Does a hot loop keep its vectors in registers? It says so where it cannot look.
 hot-loops: $(installed)
 	$(python) wasm/tools/hot_loops.py
+
+# The kernels as native code under AddressSanitizer and UndefinedBehaviorSanitizer, on the tests of all operations.
+sanitize: $(installed)
+	$(python) tests/sanitizers/native_suite.py --clang "$(CLANG)" $(PYTEST_ARGS)
 
 tune: $(installed)
 	$(python) wasm/tools/tune.py --emcc "$(EMCC)"

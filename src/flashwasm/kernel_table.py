@@ -2,8 +2,8 @@
 
 Each row is an export of the modules in ``_wasm``. The host packs arguments by this table and tests
 walk through it; ``wasm/README.md`` says in words what the arguments are. Letters of a signature:
-``p`` is an address in linear memory or another unsigned 32-bit number, ``i`` a 32-bit count, stride
-or flag, ``f`` a float.
+``p`` is an address in linear memory, ``u`` another unsigned 32-bit number, ``i`` a 32-bit count,
+stride or flag, ``f`` a float.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiiiii")
 MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
 COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
 ATTENTION = Kernel(
-    "attention_f32", "p" * 11 + "i" * 30 + "p" * 6 + "fff", workspace=True, in_memory=True
+    "attention_f32", "p" * 11 + "i" * 30 + "u" * 6 + "fff", workspace=True, in_memory=True
 )
 ATTENTION_BACKWARD = Kernel(
     "attention_backward_f32",

@@ -25,6 +25,7 @@ OTHER_TESTS = {
     "docs": "docs/ and README.md",
     "fuzz": "every reader of a file, with changed files",
     "helpers": "what several test files import",
+    "sanitizers": "wasm/, compiled for this machine",
     "structure": "the layout of the code, and what is shipped",
 }
 # Folders of the package without a folder of tests, and the tests that cover them.

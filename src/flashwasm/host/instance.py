@@ -29,7 +29,7 @@ ARGUMENT_BYTES = 1 << 8
 INSTANCE_BYTES = STACK_BYTES + ARGUMENT_BYTES + WORKSPACE_BYTES
 
 # Codes of the struct module by the letters of a kernel's signature.
-_CODES = {"p": "I", "i": "i", "f": "f"}
+_CODES = {"p": "I", "u": "I", "i": "i", "f": "f"}
 # Size of wasmtime_val_raw_t, which holds one argument of any type.
 _VALUE_BYTES = 16
 

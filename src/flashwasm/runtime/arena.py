@@ -32,6 +32,11 @@ _GROW_PAGES = 16
 _MOST_KEPT = 1 << 26
 
 
+def room(size: int) -> int:
+    """Return the bytes of linear memory that a block of ``size`` bytes takes."""
+    return -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+
+
 class Block(weakref.ref["NDArray[Any]"]):
     """A weak reference to an array over a block of linear memory.
 
@@ -102,10 +107,8 @@ class Arena:
         # exception came in between; the next call takes them back.
         self._unborn: list[tuple[int, int]] = []
         self.blocks: dict[int, Block] = {}
-        self.in_use = 0
-        self.peak = 0
-        self.address = memory.address
-        self.content = memory.content
+        self.in_use = self.peak = 0
+        self.address, self.content = memory.address, memory.content
 
     @property
     def reserved(self) -> int:
@@ -143,9 +146,8 @@ class Arena:
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32) -> tuple[Array, int]:
         """Return a new array in linear memory, its contents undefined, and its offset."""
-        size = math.prod(shape) * dtype.itemsize
         with self._lock:
-            offset = self._take(size, self._unborn)
+            offset = self._take(math.prod(shape) * dtype.itemsize, self._unborn)
             try:
                 array: Array = np.ndarray(shape, dtype, self.content, offset)
             except ValueError as error:  # NumPy refuses empty arrays with axes that are too long.
@@ -189,11 +191,10 @@ class Arena:
         for x in arrays:
             if x is None:
                 offsets.append(0)
-                continue
-            block = self.blocks.get(id(x))
-            if block is None or block() is not x or x.dtype is not dtype:
+            elif (block := self.blocks.get(id(x))) and block() is x and x.dtype is dtype:
+                offsets.append(block.offset)
+            else:
                 return None
-            offsets.append(block.offset)
         return offsets
 
     def settle(self) -> None:
@@ -206,7 +207,7 @@ class Arena:
         """Move ``size`` free bytes to an owner's list, and return their offset."""
         if self._dead or self._unborn:
             self._take_back_dead()
-        whole = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+        whole = room(size)
         kept = self._kept.get(whole)
         if kept:
             # One step.
@@ -229,7 +230,7 @@ class Arena:
         """Keep the blocks of an owner's list for the next requests of their sizes."""
         while owner:
             offset, size = owner[-1]
-            whole = -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+            whole = room(size)
             kept = self._kept.setdefault(whole, [])
             # One step.
             kept += (offset,)
@@ -245,7 +246,7 @@ class Arena:
             if not getattr(block, "owned", False):  # Its memory was among the unborn.
                 del self._dead[0]
                 continue
-            whole = -(-block.size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
+            whole = room(block.size)
             kept = self._kept.setdefault(whole, [])
             # A newer array may have the id of one that is gone.
             listed = self.blocks.get(block.key) is block
@@ -315,6 +316,5 @@ class Arena:
     def _return_to_system(self) -> None:
         """Give the pages of freed blocks back to the system if they add up to many bytes."""
         if self._kept_bytes > _MOST_KEPT and self._merge_kept():
-            unused = [*self._free, (self._end, self.reserved - self._end)]
-            for offset, size in unused:
+            for offset, size in [*self._free, (self._end, self.reserved - self._end)]:
                 self._memory.discard(offset, size)
