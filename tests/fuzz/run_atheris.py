@@ -84,7 +84,8 @@ def _run(name, given):
     _say(f"{name}: {runs[1] if runs else 'no'} runs, {'a fault' if ran.returncode else 'no fault'}")
     if ran.returncode:
         (faults / f"{name}.log").write_text(output)
-        _say("\n".join(output.splitlines()[-40:]))
+        shown = (line for line in output.splitlines() if not line.startswith("INFO: "))
+        _say("\n".join([*shown][:40]))
     return ran.returncode == 0
 
 

@@ -59,7 +59,7 @@ def sharded_ids(index):
 
 def write_suite_index(folder, number):
     suite = Suite(Path(f"/{number}"), [], [], Path("x" * 9000))
-    write_suite(folder / "suite", suite, [], SuiteScorerData())
+    write_suite(folder / "suite", suite, ["structure"], SuiteScorerData())
 
 
 def read_suite_index(path):

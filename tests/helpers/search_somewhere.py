@@ -32,7 +32,8 @@ def other_user():
     prepare(place)
     # The interpreter and its packages may be in a folder that the other user cannot read.
     search(place, cache=False)
-    engine._state.modules.clear()  # noqa: SLF001 - so that the cache is asked once more.
+    # So that the cache is asked once more.
+    engine.process_state.modules.clear()
     os.setgid(NOBODY)
     os.setuid(NOBODY)
     return place if os.access(SOURCE / "_wasm" / "manifest.json", os.R_OK) else None

@@ -38,7 +38,7 @@ _MOST_PREPARED = 256
 
 
 class _Prepared(NamedTuple):
-    """Facts of a call that follow from the shapes of its operands.
+    """The facts of a call that follow from the shapes of its operands.
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["check_database"]
+__all__ = ["check_database", "one_line"]
 
 
 def check_database(database: sqlite3.Connection) -> None:
@@ -42,5 +42,12 @@ def check_database(database: sqlite3.Connection) -> None:
     (found,) = database.execute("pragma quick_check(1)").fetchone() or ("ok",)
     database.execute("pragma ignore_check_constraints = off")
     if found != "ok":
-        # SQLite names the table and the page in several lines.
-        raise sqlite3.DatabaseError(f"it is damaged: {' '.join(str(found).split())}")
+        raise sqlite3.DatabaseError(f"it is damaged: {found}")
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error in one line of at most 200 characters.
+
+    SQLite quotes what it cannot read, and names the damage of a page in several lines.
+    """
+    return " ".join(str(error).split())[:200]

@@ -72,6 +72,8 @@ def test_tests_are_named_by_the_node_ids_of_pytest(tmp_path, style):
     expected = re.findall(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     assert len(expected) == 3
     assert [one.test for one in read_failure_file(tmp_path / "x.xml").failures] == expected
+
+
 @pytest.mark.parametrize(
     "encoding",
     ["utf-7", "shift_jis", "gb18030", "big5", "euc_jp", "utf-32", "hex", "rot13", "idna", "no", ""],

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
 from flashwasm.storage.digests import sha256_of
-from flashwasm.storage.foreign_database import check_database
+from flashwasm.storage.foreign_database import check_database, one_line
 
 __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
@@ -106,9 +106,13 @@ def read_coverage(
             # SQLite waited for some seconds. Another program has the file open for writing.
             message = f"{file} is locked: another program writes it, such as a run of tests"
             raise DeadlineExceeded(f"{message}; try again when that has ended") from error
-        raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
+        raise CorruptFileError(
+            f"{file} is not a whole coverage database: {one_line(error)}"
+        ) from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
-        raise CorruptFileError(f"{file} is a damaged coverage database: {error!s:.200}") from error
+        raise CorruptFileError(
+            f"{file} is a damaged coverage database: {one_line(error)}"
+        ) from error
 
 
 def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) -> CoverageData:

@@ -18,7 +18,7 @@ from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fing
 from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
 from flashwasm.qe.defects.library_seal import is_sealed, write_seal
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.storage.foreign_database import check_database
+from flashwasm.storage.foreign_database import check_database, one_line
 
 __all__ = [
     "APPLICATION_ID",
@@ -111,7 +111,8 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
+        # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
+        raise CorruptFileError(f"{path} is not a whole library: {one_line(error)}") from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
         raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
