@@ -15,15 +15,19 @@ from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
 from flashwasm.runtime.tasks import wanted_calls
+from flashwasm.runtime.work_limits import LONGEST_CHAIN, MOST_PRODUCTS, SHORTEST_SIDE
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
+    _Call = tuple[int, ...]
 
 # Rows and columns of the tiles that the kernel computes: struct tile of wasm/tile.h.
 _TILE_ROWS, _TILE_COLUMNS = 4, 8
@@ -153,18 +157,28 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         b, b_strides = launch.place_strided(right)
         add = 0 if bias is None else launch.place(bias)
         c = launch.place_result(shape, out)
-        sizes = (k, *a_strides[-2:], *b_strides[-2:], n)
+        strides = (*a_strides[-2:], *b_strides[-2:], n)
         tiles = _tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
-        tasks: list[list[tuple[int, ...]]] = []
-        for at, index in enumerate(np.ndindex(*batch)):
-            a_at = a + 4 * _offset(index, left.shape, a_strides)
-            b_at = b + 4 * _offset(index, right.shape, b_strides)
-            c_at = c + 4 * at * m * n
-            for i, rows, j, columns in tiles:
-                x, y = a_at + 4 * i * a_strides[-2], b_at + 4 * j * b_strides[-1]
-                z = c_at + 4 * (i * n + j)
-                tasks.append([(x, y, add and add + 4 * j, z, rows, columns, *sizes)])
-        launch.run_tasks(MATMUL, tasks)
+
+        def calls(x: int, y: int, added: int, z: int, rows: int, columns: int) -> Iterator[_Call]:
+            """Make the calls of a tile. A long sum goes on in the next call, where c is added."""
+            step = LONGEST_CHAIN if k > LONGEST_CHAIN else max(k, 1)
+            for i in range(0, max(k, 1), step):
+                x_at, y_at = x + 4 * i * a_strides[-1], y + 4 * i * b_strides[-2]
+                yield (x_at, y_at, z if i else added, z, rows, columns, min(step, k - i), *strides)
+
+        def tasks() -> Iterator[Iterator[_Call]]:
+            """Make the tasks, one for each tile of each matrix."""
+            for at, index in enumerate(np.ndindex(*batch)):
+                a_at = a + 4 * _offset(index, left.shape, a_strides)
+                b_at = b + 4 * _offset(index, right.shape, b_strides)
+                c_at = c + 4 * at * m * n
+                for i, rows, j, columns in tiles:
+                    x, y = a_at + 4 * i * a_strides[-2], b_at + 4 * j * b_strides[-1]
+                    z = c_at + 4 * (i * n + j)
+                    yield calls(x, y, add and add + 4 * j, z, rows, columns)
+
+        launch.run_tasks(MATMUL, tasks())
         return launch.finish()
 
 
@@ -192,7 +206,9 @@ def _tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int, int]]
     most : int
         Number of pieces that are enough to keep all threads busy.
     """
-    wanted = wanted_calls(m * n * max(k, 1), most)
+    chain = min(k, LONGEST_CHAIN)
+    counted = math.prod(max(side, SHORTEST_SIDE) for side in (m, n, chain))
+    wanted = max(wanted_calls(m * n * max(chain, 1), most), -(-counted // MOST_PRODUCTS))
     # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
     # side is halved, which keeps both small.
     down = across = 1

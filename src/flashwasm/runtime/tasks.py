@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from flashwasm.runtime.work_limits import (
     FEWEST_ELEMENTS,
     FEWEST_PRODUCTS,
+    HEAP_LEVEL,
     MOST_ELEMENTS,
     MOST_PRODUCTS,
+    SHORTEST_ROW,
 )
 
 
@@ -38,6 +42,35 @@ def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
     # Narrow rows are cut in groups of 16, so that each piece is aligned in memory as the first is.
     step = max(1, step if columns >= 16 else step // 16 * 16)
     return [(i, min(step, rows - i)) for i in range(0, rows, step)]
+
+
+def counted_columns(row: tuple[int, ...]) -> int:
+    """Return the elements that a row counts as.
+
+    Parameters
+    ----------
+    row : tuple of int
+        Shape of a row. It is empty if the rows are single elements, and nothing is done for a row.
+    """
+    return max(math.prod(row), SHORTEST_ROW) if row else 1
+
+
+def score_products(dim: int, k: int, rows: int) -> int:
+    """Return the multiply-adds that the score of a row counts as.
+
+    A row that is among the k best so far moves through a heap; with a large k, most rows do.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a row.
+    k : int
+        Number of the best rows that the heap keeps.
+    rows : int
+        Number of rows that go through the heap.
+    """
+    share = min(1.0, 8 * k / max(rows, 1))
+    return max(dim, 1) + int(HEAP_LEVEL * math.log2(max(min(k, rows), 1)) * share)
 
 
 def wanted_calls(products: int, most: int) -> int:
