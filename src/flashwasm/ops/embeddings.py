@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import EMBEDDING, ROTARY_EMBEDDING, STATUS_OK
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
@@ -92,8 +92,9 @@ def embedding(
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
     rt = checked_runtime(runtime)
-    compute = partial(_embedding, rt, deadline(rt, timeout), rows)
-    return in_parts(compute, (numbers,), shape, numbers.ndim, out)
+    until = deadline(rt, timeout)
+    compute = partial(_embedding, rt, until, rows)
+    return in_parts(compute, (numbers,), shape, numbers.ndim, out, checker(rt, until))
 
 
 def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> Array:
@@ -219,8 +220,9 @@ def rotary_embedding(
         row_stride=heads * dim if packed else dim,
         head_stride=dim if packed else length * dim,
     )
-    compute = partial(_rotary_embedding, rt, deadline(rt, timeout), layout)
-    return in_parts(compute, (array, *angles), array.shape, 1, out)
+    until = deadline(rt, timeout)
+    compute = partial(_rotary_embedding, rt, until, layout)
+    return in_parts(compute, (array, *angles), array.shape, 1, out, checker(rt, until))
 
 
 def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:

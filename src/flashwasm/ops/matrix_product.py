@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
@@ -19,7 +19,7 @@ from flashwasm.runtime.work_limits import LONGEST_CHAIN, MOST_PRODUCTS, SHORTEST
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -100,7 +100,7 @@ def matmul(
     result = in_halves(
         _Product(left, right, (*batch, m, n), target),
         partial(_multiply, rt, until, added),
-        _halves,
+        partial(_halves, checker(rt, until)),
     )
     return result.reshape(shape) if out is None else out
 
@@ -116,6 +116,7 @@ class _Product(NamedTuple):
 
 
 def _halves(
+    between: Callable[[], None],
     product: _Product,
 ) -> Halves[_Product, Array] | None:
     """Split along the batch or, if that is a single matrix, between two rows."""
@@ -132,7 +133,7 @@ def _halves(
         # All rows of the result share the right operand.
         y = right if from_end == -2 else _along(right, from_end, index[-1])
         parts.append(_Product(x, y, result[index].shape, result[index]))
-    return parts, lambda _: copied_to(out, result)
+    return parts, lambda _: copied_to(out, result, between)
 
 
 def _along(x: Array, axis: int, part: slice) -> Array:

@@ -16,7 +16,8 @@ from flashwasm.kernel_table import (
     MEAN_POOL_PIECE,
 )
 from flashwasm.ops.long_rows import column_pieces
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.copies import copy_in_pieces
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import copied_to, in_halves
@@ -25,7 +26,7 @@ from flashwasm.runtime.work_limits import FEWEST_ELEMENTS, MOST_ELEMENTS, SHORTE
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -87,7 +88,7 @@ def mean_pool(
     return in_halves(
         _Sequences(rows, offsets, out),
         partial(_mean_pool, rt, until, unit=unit),
-        _halves,
+        partial(_halves, checker(rt, until)),
     )
 
 
@@ -108,7 +109,7 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
     with launch.lock, launch:
         source = launch.place(rows)
         at, table = launch.scratch(offsets.shape, np.int32)
-        launch.copy(table, offsets)
+        copy_in_pieces(table, offsets, launch.check)
         to = launch.place_result((count, columns), out)
         width = max(columns, SHORTEST_ROW)
         if (int(offsets[-1]) + count) * width <= most_in_one_call(rt.threads):
@@ -186,7 +187,7 @@ def _calls(
         yield (x, out + 4 * j, state, 0, n, columns, length, MEAN_POOL_NORMALIZE)
 
 
-def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
+def _halves(between: Callable[[], None], sequences: _Sequences) -> Halves[_Sequences, Array] | None:
     """Split between two sequences in the middle; one sequence cannot be split."""
     rows, offsets, out = sequences
     count = len(offsets) - 1
@@ -200,4 +201,4 @@ def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
         begin, end = int(offsets[first]), int(offsets[last])
         part = offsets[first : last + 1] - offsets[first]
         parts.append(_Sequences(rows[begin:end], part, result[first:last]))
-    return parts, lambda _: copied_to(out, result)
+    return parts, lambda _: copied_to(out, result, between)

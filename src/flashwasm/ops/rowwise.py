@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.host.workers import check_status
 from flashwasm.ops.long_rows import run_long_rows
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
@@ -80,7 +80,7 @@ def run_rowwise(
             return result
     until = deadline(rt, timeout)
     compute = partial(_compute, rt, until, kernel, shared, sizes, shape[axes:], axes)
-    return in_parts(compute, operands, shape, axes, out)
+    return in_parts(compute, operands, shape, axes, out, checker(rt, until))
 
 
 def _run_resident(

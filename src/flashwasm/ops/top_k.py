@@ -200,6 +200,7 @@ def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int
     most_queries = max(MOST_PRODUCTS // max(fewest_rows * pair, 1), 1)
     query_step = max(-(-queries // calls), min(_QUERIES, queries, most_queries), 1)
     pieces = -(-calls // -(-queries // query_step)) if queries else 1
+    most_rows = min(most_rows, MOST_PRODUCTS // (query_step * pair))
     return query_step, max(min(-(-rows // pieces), most_rows), fewest_rows, 1)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from flashwasm.errors import Cancelled, DeadlineExceeded
 from flashwasm.validation import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flashwasm.runtime.runtime import Runtime
 
 
@@ -25,6 +29,53 @@ class Deadline(float):
     """
 
     cancellations: int
+
+
+def check_time(
+    runtime: Runtime, until: float, cancellations: int, operation: str = "the operation"
+) -> None:
+    """Raise an error if a call may not go on.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The runtime that the call uses.
+    until : float
+        Time by ``monotonic`` at which the call has to end.
+    cancellations : int
+        Number of times that `Runtime.cancel` had been called when the call began.
+    operation : str, default "the operation"
+        Name of the operation, for the error.
+
+    Raises
+    ------
+    DeadlineExceeded
+        If the time is up.
+    Cancelled
+        If `Runtime.cancel` was called since the call began.
+    """
+    if runtime.cancellations != cancellations:
+        message = f"{operation} was cancelled"
+        raise Cancelled(message)
+    if monotonic() > until:
+        message = f"{operation} did not finish within its timeout"
+        raise DeadlineExceeded(message)
+
+
+def checker(
+    runtime: Runtime, timeout: float | None, operation: str = "the operation"
+) -> Callable[[], None]:
+    """Return a function that raises an error if a call that begins now may not go on.
+
+    Parameters
+    ----------
+    runtime, timeout
+        As in `deadline`.
+    operation : str, default "the operation"
+        Name of the operation, for the error.
+    """
+    until = deadline(runtime, timeout)
+    return partial(check_time, runtime, until, until.cancellations, operation)
 
 
 def deadline(runtime: Runtime, timeout: float | None) -> Deadline:

@@ -11,6 +11,7 @@ import numpy as np
 from flashwasm import validation
 from flashwasm.kernel_table import METRICS
 from flashwasm.keyword_hints import ADD, knows_peers
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
@@ -132,8 +133,9 @@ class Index(NotCopied, ABC):
             If an id is given twice or is in the index already. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        rows = self._checked(vectors, "vectors")
-        launch = Launch(self._runtime, timeout)
+        until = deadline(self._runtime, timeout)
+        rows = self._checked(vectors, "vectors", until)
+        launch = Launch(self._runtime, until)
         with launch.lock, launch:
             self._finish(launch)
             self._add(launch, rows, self._ids.new(ids, len(rows)))
@@ -169,9 +171,10 @@ class Index(NotCopied, ABC):
             self._unfinished(launch)
             self._unfinished = None
 
-    def _checked(self, x: ArrayLike, name: str) -> Array:
+    def _checked(self, x: ArrayLike, name: str, until: Deadline | None) -> Array:
         """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
-        return validation.vectors(x, name, self.dim, LARGEST[self.metric])
+        check = checker(self._runtime, until)
+        return validation.vectors(x, name, self.dim, LARGEST[self.metric], check)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, which is replaced as a whole or not at all.
@@ -223,7 +226,7 @@ class Index(NotCopied, ABC):
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
-        return in_halves(self._checked(queries, "queries"), search_part, _halves)
+        return in_halves(self._checked(queries, "queries", until), search_part, _halves)
 
     @abstractmethod
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.runtime.deadline import Deadline, deadline
+from flashwasm.runtime.deadline import Deadline, checker, deadline
 from flashwasm.runtime.locks import held
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.search.external_ids import IdTable
@@ -152,8 +152,9 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
             If an id is given twice or is in the index already. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
-        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         until = deadline(self._shards.first_runtime, timeout)
+        check = checker(self._shards.first_runtime, until)
+        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric], check)
         with held(self._lock, until):
             self._finish()
             names = self._ids.new(ids, len(rows))
