@@ -2,14 +2,18 @@
 # make check   lint, the fast tests, the hot loops and, where an emcc is found, the modules' bytes
 # make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
+# make fuzz    the readers of files, fuzzed under atheris; FUZZ_SECONDS for each of them
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
+# make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
+# make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
 PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 PYTEST_ARGS ?= -n auto
+SOAK_MINUTES ?= 20
 # What pip installs of PyTorch. PyPI's build for Linux brings CUDA, which is gigabytes: TORCH may name an
 # index of builds without it before the version, or nothing at all.
 TORCH ?= torch==2.13.0
@@ -17,10 +21,12 @@ TORCH ?= torch==2.13.0
 python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 peers = $(VENV)/.peers
+fuzzers = $(VENV)/.fuzzers
+FUZZ_SECONDS ?= 60
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance
+.PHONY: bench bench-peers performance sbom soak fuzz fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -60,6 +66,17 @@ hot-loops: $(installed)
 tune: $(installed)
 	$(python) wasm/tools/tune.py --emcc "$(EMCC)"
 
+# tests/fuzz/README.md says what this is. What it finds is kept in build/fuzz/.
+fuzz: fuzz-readers
+
+fuzz-readers: $(fuzzers)
+	$(python) tests/fuzz/run_atheris.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# atheris has wheels for Linux.
+$(fuzzers): $(installed)
+	$(python) -m pip install --quiet "atheris>=3,<4"
+	touch $@
+
 # Measure on this machine, without other libraries.
 bench: $(installed)
 	$(VENV)/bin/flashwasm bench all
@@ -82,6 +99,14 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 performance: $(peers)
 	$(python) -m bench all --record
 	$(python) -m bench render
+
+# Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
+soak: $(installed)
+	$(python) -m bench reliability --minutes $(SOAK_MINUTES)
+
+# The bill of materials, in the format CycloneDX.
+sbom: $(installed)
+	$(python) .ci/sbom.py build/sbom.json
 
 # The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
 # them resolves.

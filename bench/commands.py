@@ -18,6 +18,7 @@ from bench.options import (
     refuse_plot,
     searched_options,
 )
+from bench.reliability.command import reliability
 from flashwasm.cli import ErrorsInOneLine
 from flashwasm.cli.bench_options import (
     Outputs,
@@ -40,6 +41,9 @@ def main() -> None:
     Libraries that are not installed are listed with the command that installs them; `make
     bench-peers` installs all.
     """
+
+
+main.add_command(reliability)
 
 
 @main.command()

@@ -46,6 +46,16 @@ def modules_folder() -> Path:
     return folder
 
 
+def packaged_node() -> str | None:
+    """Return the path of the Node that comes with the packages; None if it is not installed."""
+    return next(map(str, modules_folder().glob("node-*/bin/node")), None)
+
+
+def node_program() -> str | None:
+    """Return the path of Node, that of the packages or the system's; None if there is none."""
+    return packaged_node() or shutil.which("node")
+
+
 def package_version(package: str) -> str:
     """Return the version of one of Node's packages.
 
@@ -59,7 +69,7 @@ def package_version(package: str) -> str:
     CapabilityError
         If Node or the package is not installed.
     """
-    if shutil.which("node") is None:
+    if node_program() is None:
         raise CapabilityError("node is not on the path; see https://nodejs.org")
     folder = modules_folder()
     try:
@@ -85,7 +95,7 @@ class NodeProcess:
     """
 
     def __init__(self, script: str) -> None:
-        node = shutil.which("node")
+        node = node_program()
         if node is None:
             raise CapabilityError("node is not on the path; see https://nodejs.org")
         self._folder = tempfile.TemporaryDirectory(prefix="flashwasm-bench-")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.findings import Comparison
 from bench.processor import kind_of, this_processor
+from flashwasm.errors import CorruptFileError
 from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["PICTURE", "TABLES", "picture_of", "read_results", "record_result", "tables_of"]
@@ -51,11 +52,21 @@ def read_results(folder: Path = _RESULTS) -> dict[str, Comparison]:
     ----------
     folder : pathlib.Path
         Folder of the JSON files.
+
+    Raises
+    ------
+    CorruptFileError
+        If one of them holds something else.
     """
-    return {
-        path.stem: Comparison.from_dict(json.loads(path.read_text("utf-8")))
-        for path in sorted(folder.glob("*.json"))
-    }
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+
+
+def _read(path: Path) -> Comparison:
+    """Return the result that a file holds, or raise CorruptFileError."""
+    try:
+        return Comparison.from_dict(json.loads(path.read_text("utf-8")))
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CorruptFileError(f"{path} holds no recorded result: {error}") from error
 
 
 def tables_of(results: dict[str, Comparison]) -> str:

@@ -21,13 +21,14 @@ enum status {
 };
 
 enum limits {
-    WORKSPACE_BYTES = 1 << 20,   /* The size of the workspace of a call. */
-    ATTENTION_MAX_DIM = 256,     /* The largest head dimension, of keys and of values. */
-    ATTENTION_KEY_BLOCK = 64,    /* Keys of one step of the online softmax. This number and the next decide in */
-    ATTENTION_KEY_RUN = 512,     /* which order sums are taken, so changing them changes the bits of results. */
-    ATTENTION_PANEL = 16,        /* Keys, or columns of values, that lie side by side in a panel. */
-    ATTENTION_OPEN = 1 << 29,    /* For `before` and `after`: a query sees to the end on that side. */
-    ATTENTION_QUERY_BLOCK = 128, /* Queries that share one packing of keys and values. */
+    WORKSPACE_BYTES = 1 << 20,     /* The size of the workspace of a call. */
+    ATTENTION_MAX_DIM = 256,       /* The largest head dimension, of keys and of values. */
+    ATTENTION_KEY_BLOCK = 64,      /* Keys of one step of the online softmax. This number and the next decide in */
+    ATTENTION_KEY_RUN = 512,       /* which order sums are taken, so changing them changes the bits of results. */
+    ATTENTION_PANEL = 16,          /* Keys, or columns of values, that lie side by side in a panel. */
+    ATTENTION_OPEN = 1 << 29,      /* For `before` and `after`: a query sees to the end on that side. */
+    ATTENTION_QUERY_BLOCK = 128,   /* Queries that share one packing of keys and values. */
+    MATMUL_I8_MAX_DEPTH = 1 << 16, /* The largest k of matmul_i8; sums of 127 * 127 * k then fit 32 bits. */
     TOP_K_MAX_DIM = 16384,
     INDEX_MAX_DIM = 16384,
     INDEX_MAX_EF = 4096,   /* The most nodes that a search of the graph keeps. */
@@ -37,6 +38,7 @@ enum limits {
     LORA_MAX_CANDIDATES = 1024, /* The most candidates of one sample. */
 };
 
+enum activation { ACTIVATION_NONE = 0, ACTIVATION_GELU = 1, ACTIVATION_GELU_TANH = 2 };
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
 enum mask_kind { MASK_NONE = 0, MASK_BOOLEAN = 1, MASK_ADDITIVE = 2 };
 
@@ -194,28 +196,27 @@ struct lora_sample {
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
                    int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
                    int32_t b_column_stride, int32_t c_row_stride);
+int32_t matmul_i8(void *workspace, const float *a, const int8_t *b, const float *b_scales, const int32_t *b_sums,
+                  const float *bias, float *c, int32_t m, int32_t n, int32_t k, int32_t a_row_stride,
+                  int32_t c_row_stride, int32_t activation);
 int32_t vecadd_f32(const float *a, const float *b, float *out, int32_t n);
 int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns);
 int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out, int32_t rows,
                        int32_t columns, float eps);
 int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns, float eps);
 /* Calls on the pieces of a row, pass after pass, get the bits of one call on the row. Pieces begin at multiples of 4096
- * elements. Each row has a state. That of softmax_piece_f32 is the greatest element, minus infinity at first, and the sum, zero at first. */
+ * elements. Each row has a state. That of softmax is the greatest element, at first -inf, and the sum, at first 0. */
 enum softmax_pass { SOFTMAX_MAX = 0, SOFTMAX_EXPONENTIALS = 1, SOFTMAX_DIVIDE = 2 };
 int32_t softmax_piece_f32(const float *x, float *out, float *state, int32_t n, int32_t pass);
-
 /* The state is the sum of the row and of the squares of its differences from the mean, both zero at first. RMS norm has
  * neither the first pass nor a bias, and a last pass of its own. `columns` counts the whole row. */
 enum norm_pass { NORM_SUM = 0, NORM_SQUARES = 1, NORM_WRITE = 2, NORM_WRITE_RMS = 3 };
 int32_t norm_piece_f32(const float *x, const float *weight, const float *bias, float *out, float *state, int32_t n,
                        int32_t columns, float eps, int32_t pass);
-
-/* x [rows][n] are rows of `columns` elements, or parts of them. `length` counts the rows of the whole segment. The
- * state is the squared length of the mean, zero at first. */
+/* x [rows][n] are parts of rows of `columns` elements. `length` counts all rows. The state is the squared length. */
 enum mean_pool_pass { MEAN_POOL_CLEAR = 0, MEAN_POOL_ADD = 1, MEAN_POOL_MEAN = 2, MEAN_POOL_NORMALIZE = 3 };
 int32_t mean_pool_piece_f32(const float *x, float *out, float *state, int32_t rows, int32_t n, int32_t columns,
                             int32_t length, int32_t pass);
-
 int32_t gelu_f32(const float *x, float *out, int32_t n);
 int32_t gelu_tanh_f32(const float *x, float *out, int32_t n);
 int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows, int32_t columns);

@@ -1,12 +1,11 @@
 """Choice of the weights of evidence, by leaving out one project after another.
 
-Weights of a grid are tried, and the mean of the best fifty is taken: many weights rank about as
+Weights are drawn at random, and the mean of the best fifty is taken: many weights rank about as
 well as the best, which happen to suit a few changes. "text" always has the weight 1.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["WeightChoice"]
 
 Array = npt.NDArray[Any]
-_GRID: Mapping[str, Sequence[float]] = {
-    "text": (1.0,),
-    "meaning": (0.5, 0.75, 1.0, 1.25, 1.5),
-    "names": (0.25, 0.5, 0.75, 1.0),
-    "file name": (0.0, 0.25, 0.5, 1.0),
-    "imports": (0.0, 0.5, 1.0, 1.5),
-    "co-change": (0.25, 0.5, 0.75, 1.0),
+# Smallest and largest weight that is tried of each kind.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "text": (1.0, 1.0),
+    "meaning": (0.5, 2.0),
+    "words": (0.0, 2.0),
+    "names": (0.0, 1.0),
+    "file name": (0.0, 1.0),
+    "imports": (0.0, 1.5),
+    "co-change": (0.0, 1.0),
+    "history": (0.25, 1.5),
 }
+_DRAWN = 1000
 _BEST = 50
 _METRICS = ("MRR", "recall@10", "recall at 10 %")
 
@@ -49,9 +52,9 @@ class WeightChoice:
         self, changes: Sequence[RankedChange], advance: Callable[[int, int], None]
     ) -> None:
         self._changes = list(changes)
-        self._tried = [
-            dict(zip(_GRID, one, strict=True)) for one in itertools.product(*_GRID.values())
-        ]
+        low, high = np.array(list(_RANGES.values())).T
+        drawn = np.random.default_rng(0).uniform(low, high, size=(_DRAWN, len(_RANGES)))
+        self._tried = [dict(zip(_RANGES, one.tolist(), strict=True)) for one in drawn]
         # Mean of the metrics for each change and each of the weights.
         self._found = np.zeros((len(changes), len(self._tried)))
         for row, change in enumerate(changes):
@@ -65,7 +68,7 @@ class WeightChoice:
         kept = [name for name in dict.fromkeys(projects.tolist()) if name != without]
         means = np.mean([self._found[projects == name].mean(axis=0) for name in kept], axis=0)
         best = np.argsort(-means, kind="stable")[:_BEST]
-        return {kind: float(np.mean([self._tried[i][kind] for i in best])) for kind in _GRID}
+        return {kind: float(np.mean([self._tried[i][kind] for i in best])) for kind in _RANGES}
 
     def section(self) -> tuple[str, Sequence[str], Rows]:
         """Return a table of the weights without each project, and how they rank that project.
@@ -82,11 +85,11 @@ class WeightChoice:
             left_out += own
             rows.append(_row(f"without {project}", weights, own))
         if left_out:
-            rows.append(("each left out", *("" for _ in _GRID), *_means(left_out)))
+            rows.append(("each left out", *("" for _ in _RANGES), *_means(left_out)))
         for name, weights in (("of all", self.weights()), ("in use", dict(WEIGHTS))):
             rows.append(_row(name, weights, [_measures(c, weights) for c in self._changes]))
         title = "Weights, and how they rank the project that was left out"
-        return title, ("what", *_GRID, *_METRICS), rows
+        return title, ("what", *_RANGES, *_METRICS), rows
 
 
 def _measures(change: RankedChange, weights: Mapping[str, float]) -> Array:
@@ -97,7 +100,7 @@ def _measures(change: RankedChange, weights: Mapping[str, float]) -> Array:
 
 def _row(name: str, weights: Mapping[str, float], found: Sequence[Array]) -> tuple[str, ...]:
     """Return the cells of some weights, and of their measures."""
-    return (name, *(f"{weights[kind]:.2f}" for kind in _GRID), *_means(found))
+    return (name, *(f"{weights[kind]:.2f}" for kind in _RANGES), *_means(found))
 
 
 def _means(found: Sequence[Array]) -> tuple[str, ...]:

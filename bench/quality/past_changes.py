@@ -74,21 +74,94 @@ def suite_folder(root: Path) -> Path:
 
 
 def same_code(one: str | None, other: str | None) -> bool:
-    """Return True if two sources differ in comments and layout only; None is no source at all."""
+    """Return True if two sources do the same by their syntax; None is no source at all.
+
+    Comments, layout, docstrings, annotations of functions and variables, imports, and the marks of
+    pytest that skip a test make no difference: no test could tell the one from the other.
+    """
     return one == other or (None not in (one, other) and _code(one or "") == _code(other or ""))
 
 
 def changed_tests(before: Sequence[CollectedTest], after: Sequence[CollectedTest]) -> set[str]:
-    """Return the node ids of the tests whose code changes, and of those that are removed."""
+    """Return the node ids of the tests whose code changes, and of those that are removed.
+
+    A test that moves to another file or class with the same code does not change.
+    """
     sources = {test.nodeid: test.source for test in after}
-    return {t.nodeid for t in before if not same_code(t.source, sources.get(t.nodeid))}
+    known = {test.nodeid for test in before}
+    added = {_code(test.source) for test in after if test.nodeid not in known}
+    return {
+        test.nodeid
+        for test in before
+        if not same_code(test.source, sources.get(test.nodeid))
+        and (test.nodeid in sources or _code(test.source) not in added)
+    }
 
 
 def _code(source: str) -> str:
-    """Return a source without comments and layout; the source itself if it is not Python."""
+    """Return what a source does, as a text; the source itself if it is not Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.dump(ast.parse(textwrap.dedent(source)))
+            return ast.dump(_Essence().visit(ast.parse(textwrap.dedent(source))))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return source
+
+
+class _Essence(ast.NodeTransformer):
+    """Takes out of a syntax tree what makes no difference to a test."""
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        """Leave out the docstring."""
+        return self._without_docstring(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Leave out the docstring, and marks that skip the tests of the class."""
+        node.decorator_list = [one for one in node.decorator_list if not _skips(one)]
+        return self._without_docstring(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Leave out the docstring, annotations, and marks that skip the test."""
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        """Leave out the same as of other functions."""
+        return self._function(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        """Leave out the annotation."""
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        """Leave out the annotation of a variable that is set. Others declare something."""
+        self.generic_visit(node)
+        if node.value is None:
+            return node
+        return ast.Assign(targets=[node.target], value=node.value)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        """Leave out the import: what is done with the name stands elsewhere."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """Leave out the import."""
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        """Leave out what makes no difference of a function."""
+        node.returns = None
+        node.decorator_list = [one for one in node.decorator_list if not _skips(one)]
+        return self._without_docstring(node)
+
+    def _without_docstring(
+        self, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    ) -> ast.AST:
+        """Leave out the docstring, and what makes no difference inside."""
+        if ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+        return self.generic_visit(node)
+
+
+def _skips(decorator: ast.expr) -> bool:
+    """Return True if a decorator is a mark of pytest, or of unittest, that skips a test."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return ast.unparse(called).rpartition(".")[2] in {"skip", "skipif", "skipIf", "skipUnless"}

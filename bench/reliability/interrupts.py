@@ -81,8 +81,8 @@ def measured_interrupts(
     """
     code = _CHILD.format(threads=threads, operand=_OPERANDS[operand])
     found = Latencies(f"attention {operand}, {threads} threads", LIMIT)
-    moments = random.Random(seed)  # noqa: S311 - nothing secret is drawn.
-    with subprocess.Popen(  # noqa: S603 - the code above.
+    moments = random.Random(seed)
+    with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         to, answers = child.stdin, child.stdout

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm import validation as arrays
-from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.errors import CapabilityError, CorruptFileError, DTypeError, ShapeError
+from flashwasm.storage.npy_file import read_npy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,8 +129,8 @@ def stored(path: Path) -> SearchCase:
         If the file does not hold floats of shape (n, dim), or holds a vector of zeros.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError):
+        array = read_npy(path)
+    except CorruptFileError:
         message = f"{path}: expected a .npy file of floats, got something else"
         raise DTypeError(message) from None
     vectors = arrays.vectors(array, str(path), array.shape[-1] if array.ndim else 0, np.inf)

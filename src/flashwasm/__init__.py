@@ -23,7 +23,6 @@ _HOMES = {
     "flashwasm.encoder": ["SentenceEncoder"],
     "flashwasm.errors": [
         "Cancelled",
-        "Cancelled",
         "CapabilityError",
         "ClosedError",
         "CorruptFileError",
@@ -37,11 +36,13 @@ _HOMES = {
         "ShapeError",
     ],
     "flashwasm.ops": [
+        "Int8Matrix",
         "cosine_top_k",
         "embedding",
         "gelu",
         "layer_norm",
         "matmul",
+        "matmul_i8",
         "mean_pool",
         "rms_norm",
         "rotary_embedding",
@@ -79,11 +80,13 @@ if TYPE_CHECKING:
     from flashwasm.flash_attention.options import AttentionOptions as AttentionOptions
     from flashwasm.flash_attention.scores import attention_scores as attention_scores
     from flashwasm.flash_attention.varlen import attention_varlen as attention_varlen
+    from flashwasm.ops import Int8Matrix as Int8Matrix
     from flashwasm.ops import cosine_top_k as cosine_top_k
     from flashwasm.ops import embedding as embedding
     from flashwasm.ops import gelu as gelu
     from flashwasm.ops import layer_norm as layer_norm
     from flashwasm.ops import matmul as matmul
+    from flashwasm.ops import matmul_i8 as matmul_i8
     from flashwasm.ops import mean_pool as mean_pool
     from flashwasm.ops import rms_norm as rms_norm
     from flashwasm.ops import rotary_embedding as rotary_embedding

@@ -16,6 +16,7 @@ from flashwasm.host.workers import available_cpus
 from flashwasm.kernel_table import KERNELS
 from flashwasm.ops import matmul
 from flashwasm.runtime.runtime import Runtime
+from flashwasm.validation import flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,11 @@ def capabilities(*, measure: bool = False) -> Capabilities:
     -------
     Capabilities
 
+    Raises
+    ------
+    DTypeError
+        If ``measure`` is neither True nor False.
+
     Examples
     --------
     >>> import flashwasm as fw
@@ -102,7 +108,7 @@ def capabilities(*, measure: bool = False) -> Capabilities:
         operations=tuple(kernel.operation for kernel in KERNELS),
         wasmtime_version=wasmtime_version(),
         module_sha256=module_sha256(variant),
-        measured_speedup=_measured_speedup(variant) if measure else None,
+        measured_speedup=_measured_speedup(variant) if flag(measure, "measure") else None,
     )
 
 

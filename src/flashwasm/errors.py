@@ -20,30 +20,34 @@ class DTypeError(FlashWasmError, TypeError):
 
 
 class OutOfMemoryError(FlashWasmError, MemoryError):
-    """Linear memory is too small for the operation.
+    """Linear memory is too small for the operation, or the process's own memory for its result.
 
     Attributes
     ----------
     requested, in_use, allowed : int
-        Bytes asked for, bytes in use at that time, and the most that the runtime may have.
+        Bytes asked for, bytes in use at that time, and the most that the runtime may have. The last
+        two are 0 for memory outside the runtime, of which only the operating system knows them.
     """
 
-    def __init__(self, requested: int, in_use: int, allowed: int) -> None:
+    def __init__(
+        self, requested: int, in_use: int = 0, allowed: int = 0, message: str | None = None
+    ) -> None:
         super().__init__(
-            f"linear memory is full: {requested} bytes asked for, {in_use} in use, "
+            message
+            or f"linear memory is full: {requested} bytes asked for, {in_use} in use, "
             f"{allowed} allowed (max_memory)"
         )
         self.requested = requested
         self.in_use = in_use
         self.allowed = allowed
 
-    def __reduce__(self) -> tuple[type[OutOfMemoryError], tuple[int, int, int]]:
-        """Tell pickle to make the error again from its three numbers.
+    def __reduce__(self) -> tuple[type[OutOfMemoryError], tuple[int, int, int, str]]:
+        """Tell pickle to make the error again from its numbers and its message.
 
         By default, pickle would call the class with the message as its only argument. That fails in
         the parent process of a pool, which would then wait for ever.
         """
-        return type(self), (self.requested, self.in_use, self.allowed)
+        return type(self), (self.requested, self.in_use, self.allowed, str(self))
 
 
 class DeadlineExceeded(FlashWasmError, TimeoutError):  # noqa: N818 - the public name stays.

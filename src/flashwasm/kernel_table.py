@@ -41,6 +41,7 @@ class Kernel:
 
 
 MATMUL = Kernel("matmul_f32", "ppppiiiiiiii", workspace=True)
+MATMUL_I8 = Kernel("matmul_i8", "ppppppiiiiii", workspace=True)
 VECADD = Kernel("vecadd_f32", "pppi")
 SOFTMAX = Kernel("softmax_f32", "ppii")
 SOFTMAX_PIECE = Kernel("softmax_piece_f32", "pppii")
@@ -78,6 +79,7 @@ LORA_FISHER = Kernel("lora_fisher_f32", "pppf", workspace=True)
 
 KERNELS = (
     MATMUL,
+    MATMUL_I8,
     VECADD,
     SOFTMAX,
     SOFTMAX_PIECE,
@@ -114,6 +116,7 @@ ATTENTION_KEY_RUN = 512
 ATTENTION_PANEL = 16
 ATTENTION_OPEN = 1 << 29
 ATTENTION_QUERY_BLOCK = 128
+MATMUL_I8_MAX_DEPTH = 1 << 16
 TOP_K_MAX_DIM = 16384
 INDEX_MAX_DIM = 16384
 INDEX_MAX_EF = 4096
@@ -133,4 +136,5 @@ STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3
 # Passes over a row that is too long for one call, in their order.
 SOFTMAX_PASSES, LAYER_NORM_PASSES, RMS_NORM_PASSES = (0, 1, 2), (0, 1, 2), (1, 3)
 MEAN_POOL_CLEAR, MEAN_POOL_ADD, MEAN_POOL_MEAN, MEAN_POOL_NORMALIZE = 0, 1, 2, 3
+ACTIVATION_NONE, ACTIVATION_GELU, ACTIVATION_GELU_TANH = 0, 1, 2
 LORA_REGRESSION, LORA_CONTRASTIVE, LORA_FEEDBACK = 0, 1, 2

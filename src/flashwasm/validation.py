@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from itertools import zip_longest
 from operator import index
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from flashwasm.array_room import check_room, no_room
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
@@ -34,6 +36,17 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 INT32_MAX = 2**31 - 1
 # Numbers that are compared at once: timeouts and Ctrl-C are looked at in between.
 _MOST_AT_ONCE = 1 << 20
+# Characters of a value that a message shows.
+_LONGEST_SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """Return a value as the messages of errors show it, cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits.
+        text = "an integer of thousands of digits"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
@@ -49,9 +62,10 @@ def as_array(x: ArrayLike, name: str) -> Array:
     A masked array with masked elements is refused, because NumPy would drop the mask here and the
     operation would silently use these elements.
     """
-    # NumPy imports the module when it is first used. Before that there are no masked arrays.
-    ma = sys.modules.get("numpy.ma")
-    if ma is not None and ma.is_masked(x):
+    # NumPy imports the module when it is first used, which another thread may be doing at this
+    # moment. Before that there are no masked arrays.
+    is_masked = getattr(sys.modules.get("numpy.ma"), "is_masked", None)
+    if is_masked is not None and is_masked(x):
         message = f"{name}: expected an array without masked elements, got a masked array"
         raise DTypeError(message)
     try:
@@ -96,6 +110,7 @@ def indices(ids: ArrayLike, name: str, count: int) -> Array:
         raise DTypeError(message)
     if array.size == 0:
         return array
+    check_room(array.shape)
     lowest, highest = int(array.min()), int(array.max())
     if lowest < -count or highest >= count:
         outside = highest if highest >= count else lowest
@@ -107,10 +122,10 @@ def indices(ids: ArrayLike, name: str, count: int) -> Array:
 def axis_index(axis: int, ndim: int) -> int:
     """Return the number of an axis, counted from the first."""
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        message = f"axis: expected an integer, got {axis!r}"
+        message = f"axis: expected an integer, got {shown(axis)}"
         raise DTypeError(message)
     if not -ndim <= axis < ndim:
-        message = f"axis: {axis} is out of range for an array of {ndim} axes"
+        message = f"axis: {shown(axis)} is out of range for an array of {ndim} axes"
         raise ShapeError(message)
     return int(axis) % ndim
 
@@ -123,6 +138,11 @@ def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tu
     try:
         return np.broadcast_shapes(*shapes.values())
     except ValueError:
+        axes = zip_longest(*(shape[::-1] for shape in shapes.values()), fillvalue=1)
+        lengths_found = [set(axis) - {1} for axis in axes]
+        if all(len(found) <= 1 for found in lengths_found):
+            # They agree, but NumPy refuses so many elements.
+            raise no_room(tuple([*found, 1][0] for found in lengths_found[::-1])) from None
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         message = f"{meaning} do not broadcast together: {listed}"
         raise ShapeError(message) from None
@@ -133,10 +153,10 @@ def lengths(shape: Any, name: str) -> tuple[int, ...]:
     try:
         sizes = (index(shape),) if np.ndim(shape) == 0 else tuple(index(n) for n in shape)
     except (TypeError, ValueError):
-        message = f"{name}: expected an integer or integers, got {shape!r}"
+        message = f"{name}: expected an integer or integers, got {shown(shape)}"
         raise DTypeError(message) from None
     if min(sizes, default=0) < 0:
-        message = f"{name}: expected integers of at least 0, got {shape!r}"
+        message = f"{name}: expected integers of at least 0, got {shown(shape)}"
         raise ShapeError(message)
     return sizes
 
@@ -146,7 +166,7 @@ def plain_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
     try:
         kind = np.dtype(dtype)
     except (TypeError, ValueError) as error:
-        message = f"{name}: expected a NumPy dtype, got {dtype!r} ({error})"
+        message = f"{name}: expected a NumPy dtype, got {shown(dtype)} ({error})"
         raise DTypeError(message) from None
     if kind.hasobject:
         message = f"{name}: expected a dtype without Python objects, got {kind}"
@@ -158,7 +178,9 @@ def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
     """Return ``out`` if it is None or can take a float32 result of the given shape."""
     if out is None:
         return None
-    if not isinstance(out, np.ndarray):
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
+    if not isinstance(out, np.ndarray) or isinstance(out, masked):
+        # The mask of a masked array would go on hiding elements of the result.
         message = f"out: expected a NumPy array, got {type(out).__name__}"
         raise DTypeError(message)
     if out.dtype is not _FLOAT32 and out.dtype != _FLOAT32:
@@ -170,27 +192,41 @@ def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
     if not out.flags.writeable:
         message = "out: expected a writeable array, got a read-only one"
         raise ShapeError(message)
+    if not out.flags.c_contiguous and _elements_overlap(out):
+        message = f"out: expected elements that share no memory, got strides {out.strides}"
+        raise ShapeError(message)
     return out
+
+
+def _elements_overlap(x: Array) -> bool:
+    """Return True if elements of a strided array may lie at the same address."""
+    extent = x.itemsize
+    for stride, size in sorted(zip(map(abs, x.strides), x.shape, strict=True)):
+        if size > 1 and stride < extent:
+            return x.size > 0
+        extent += stride * max(size - 1, 0)
+    return False
 
 
 def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     """Return ``value`` if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
-        message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}"
+        message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}"
         raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
-    return value
+    # One of the choices itself: the value may be of a subclass of str that shows itself otherwise.
+    return cast("Word", choices[choices.index(value)])
 
 
 def positive_int(value: int, name: str, most: int | None = None) -> int:
     """Return ``value`` if it is an integer of at least one, and of at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        message = f"{name}: expected an integer, got {value!r}"
+        message = f"{name}: expected an integer, got {shown(value)}"
         raise DTypeError(message)
     if value < 1:
-        message = f"{name}: expected at least 1, got {value}"
+        message = f"{name}: expected at least 1, got {shown(value)}"
         raise ShapeError(message)
     if most is not None and value > most:
-        message = f"{name}: expected at most {most}, got {value}"
+        message = f"{name}: expected at most {most}, got {shown(value)}"
         raise ShapeError(message)
     return int(value)
 
@@ -198,7 +234,7 @@ def positive_int(value: int, name: str, most: int | None = None) -> int:
 def flag(value: object, name: str) -> bool:
     """Return ``value`` if it is True or False, of Python or NumPy."""
     if not isinstance(value, (bool, np.bool_)):
-        message = f"{name}: expected True or False, got {value!r}"
+        message = f"{name}: expected True or False, got {shown(value)}"
         raise DTypeError(message)
     return bool(value)
 
@@ -206,19 +242,28 @@ def flag(value: object, name: str) -> bool:
 def finite_float(value: float, name: str) -> float:
     """Return ``value`` as a float if it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, _REAL):
-        message = f"{name}: expected a number, got {value!r}"
+        message = f"{name}: expected a number, got {shown(value)}"
         raise DTypeError(message)
-    if not math.isfinite(value):
-        message = f"{name}: expected a finite number, got {value}"
+    number = _as_float(value)
+    if not math.isfinite(number):
+        message = f"{name}: expected a finite number, got {number}"
         raise ShapeError(message)
-    return float(value)
+    return number
+
+
+def _as_float(value: float) -> float:
+    """Return a number as a float; an integer beyond all floats becomes infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def kernel_float(value: float, name: str) -> float:
     """Return ``value`` as a float if it is finite in float32, the type that kernels take."""
     number = finite_float(value, name)
     if abs(number) > _FLOAT32_MAX:
-        message = f"{name}: expected a number that is finite in float32, got {value}"
+        message = f"{name}: expected a number that is finite in float32, got {shown(value)}"
         raise ShapeError(message)
     return number
 
@@ -228,13 +273,13 @@ def seconds(value: float | None, name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, _REAL):
-        message = f"{name}: expected seconds or None, got {value!r}"
+        message = f"{name}: expected seconds or None, got {shown(value)}"
         raise DTypeError(message)
     if not value > 0:
-        message = f"{name}: expected more than 0 seconds, got {value}"
+        message = f"{name}: expected more than 0 seconds, got {_as_float(value)}"
         raise ShapeError(message)
     # A lock cannot wait longer than this, which is some 290 years.
-    return min(float(value), threading.TIMEOUT_MAX)
+    return min(_as_float(value), threading.TIMEOUT_MAX)
 
 
 def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
@@ -246,6 +291,7 @@ def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
     if offsets.ndim != 1 or len(offsets) == 0:
         message = f"{name}: expected shape (n + 1,), got {offsets.shape}"
         raise ShapeError(message)
+    check_room(offsets.shape)
     if offsets[0] != 0 or offsets[-1] > total or (offsets[1:] < offsets[:-1]).any():
         message = f"{name}: expected offsets that rise from 0 to at most {total}, got {offsets}"
         raise IndexRangeError(message)
@@ -255,14 +301,12 @@ def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
 def vectors(
     x: ArrayLike, name: str, dim: int, below: float, between: Callable[[], None] | None = None
 ) -> Array:
-    """Return ``x`` as rows of ``dim`` finite floats whose magnitude is less than ``below``.
-
-    ``between``, if given, is called now and then. An exception that it raises ends the check.
-    """
+    """Return ``x`` as rows of ``dim`` floats of magnitude below ``below``; call ``between``."""
     array = floats(x, name)
     if array.ndim != 2 or array.shape[1] != dim:
         message = f"{name}: expected shape (n, {dim}), got {array.shape}"
         raise ShapeError(message)
+    check_room(array.shape)
     step = max(_MOST_AT_ONCE // max(dim, 1), 1)
     for i in range(0, len(array) if dim else 0, step):
         if between is not None:

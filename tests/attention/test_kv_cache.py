@@ -1,5 +1,9 @@
 """KVCache: the numbers it stores, the bits of attention on it, and the input it refuses."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -251,3 +255,36 @@ def test_a_closed_runtime_is_refused():
         cache.append(normal(1, 1, 8), normal(1, 1, 8))
     with pytest.raises(fw.ClosedError):
         cache.attention(normal(1, 1, 8))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_an_empty_cache_is_read(runtime, dtype):
+    cache = fw.KVCache(2, 9, 23, dv=5, dtype=dtype, runtime=runtime)
+    assert [x.shape for x in cache.numpy()] == [(1, 2, 0, 9), (1, 2, 0, 5)]
+
+
+def test_threads_append_at_once(one_thread):
+    """Two threads wait for the runtime; the one that comes second finds no room any more."""
+    cache = fw.KVCache(1, 4, 3, runtime=one_thread)
+    begun = threading.Barrier(3)
+
+    def append(number):
+        begun.wait()
+        try:
+            cache.append(np.full((1, 2, 4), number), np.full((1, 2, 4), -number))
+        except fw.ShapeError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        with one_thread.lock:
+            found = [pool.submit(append, number) for number in (1.0, 2.0)]
+            begun.wait()
+            # Long enough for both to come to the lock.
+            time.sleep(0.2)
+        messages = sorted(one.result() for one in found)
+    assert messages[0] == ""
+    assert "the cache holds 2 of 3, got 2" in messages[1]
+    keys, values = cache.numpy()
+    assert keys.shape == (1, 1, 2, 4)
+    assert_same_bits(keys, -values)

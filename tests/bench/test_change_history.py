@@ -201,6 +201,22 @@ def test_what_counts_as_product_and_as_changed():
     assert not same_code("x = 1", "x = 2")
     assert not same_code("x = 1", None)
     assert not same_code("def", "def f")
+    # No test can tell these from each other.
+    plain = "class A:\n    def f(self, x=1):\n        y = x\n        return y"
+    dressed = (
+        "from a import b\n@pytest.mark.skipif(b, reason='c')\nclass A:\n    'Says what it is.'\n"
+        "    @unittest.skip('c')\n    def f(self, x: int = 1) -> int:\n        'Likewise.'\n"
+        "        y: int = x\n        return y"
+    )
+    assert same_code(plain, dressed)
+    assert same_code("async def f(): 1", "async def f() -> int: 1")
+    for other in (
+        plain.replace("x=1", "x=2"),
+        plain.replace("def f", "@mark.xfail\n    def f"),
+        plain.replace("    y = x", "    y: x"),
+        plain.replace("    return", "    'no docstring'\n        return"),
+    ):
+        assert not same_code(plain, other)
 
     def test(name, source):
         return CollectedTest(name, Path("t.py"), 1, source)
@@ -208,6 +224,8 @@ def test_what_counts_as_product_and_as_changed():
     before = [test("a", "def a(): 1"), test("b", "def b(): 1"), test("c", "def c(): 1")]
     after = [test("a", "def a():  1"), test("b", "def b(): 2"), test("d", "def d(): 1")]
     assert changed_tests(before, after) == {"b", "c"}
+    # A test that moves is the same test.
+    assert changed_tests(before, [test("x.py::c", "def c():  1"), *after]) == {"b"}
 
 
 def test_weights_follow_the_evidence_that_finds_the_tests(shop):
@@ -225,7 +243,7 @@ def test_weights_follow_the_evidence_that_finds_the_tests(shop):
     assert weights["text"] == 1.0
     assert weights["names"] > 0.8
     _, headings, rows = choice.section()
-    assert headings[1:7] == tuple(WEIGHTS)
+    assert headings[1:9] == tuple(WEIGHTS)
     assert [row[0] for row in rows] == [
         "without a",
         "without b",

@@ -1,12 +1,11 @@
 """Peers: each one that is installed computes the case; absent, wrong and failing ones are named."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bench.node_process import NodeError, modules_folder
+from bench.node_process import NodeError, modules_folder, node_program
 from bench.peers import node, onnx_models
 from bench.peers.cases import PEER_CASES
 from bench.peers.in_process import NumPy, NumPyByHeads, PyTorch
@@ -41,7 +40,7 @@ SMALL = [
 IN_NODE = [*SMALL[1:3], *(pytest.param(case, marks=pytest.mark.slow) for case in SMALL[3:])]
 IN_NODE += [pytest.param(SMALL[0], marks=pytest.mark.slow)]
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+needs_node = pytest.mark.skipif(node_program() is None, reason="no node")
 
 
 def case_id(case):

@@ -9,6 +9,7 @@ import pytest
 from bench import recorded
 from bench.findings import Comparison
 from bench.processor import Processor, kind_of, this_processor
+from flashwasm.errors import CorruptFileError
 
 RESULTS = recorded.read_results()
 
@@ -72,3 +73,12 @@ def test_the_first_processor_of_cpuinfo_is_read(tmp_path):
     expected = Processor("GenuineIntel", 6, 143, "Xeon", has_amx=True)
     assert this_processor(tmp_path / "cpuinfo") == expected
     assert this_processor(tmp_path / "absent").name
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"machine": {}, "peers": [{"name": 1}]}', "[" * 9999]
+)
+def test_a_file_without_results_is_refused(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(CorruptFileError, match=r"x\.json holds no recorded result"):
+        recorded.read_results(tmp_path)

@@ -437,6 +437,40 @@ def test_a_test_that_leaves_its_folder_does_not_change_what_is_imported(project,
     assert "1 passed" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("options", [[], ["-p", "xdist", "-n1"]], ids=["", "xdist"])
+def test_a_test_that_pytest_does_not_know_widens_the_choice_to_its_file(project, capfd, options):
+    """A list made without running the file may be wrong; the run must not stop, nor miss a test."""
+    odd = "import os\nif os.environ.get('NEVER_SET'):\n    def test_even(): ...\n"
+    odd += "def test_odd(): ...\n"
+    (project / "tests" / "test_odd.py").write_text(odd)
+    listed, _ = ids("--since", "HEAD")
+    assert "tests/test_odd.py::test_even" in listed
+    change_project(project, TEXT)
+    assert invoke("tests", "--since", "HEAD", "--", *options).exit_code == 0
+    printed = capfd.readouterr().out
+    assert "pytest does not know tests/test_odd.py::test_even: every test of its file" in printed
+    assert "3 passed" in printed
+
+
+def test_a_file_that_pytest_skips_is_no_unknown_test(project, capfd):
+    skipping = "import pytest\npytest.skip('not here', allow_module_level=True)\n"
+    (project / "tests" / "test_new.py").write_text(f"{skipping}def test_new(): ...\n")
+    change_project(project, TEXT)
+    assert invoke("tests", "--since", "HEAD").exit_code == 0
+    printed = capfd.readouterr().out
+    assert "2 passed, 1 skipped" in printed
+    assert "does not know" not in printed
+
+
+def test_the_tests_run_in_the_order_of_the_choice(project, capfd):
+    change_project(project, DEFECT)
+    order, _ = ids("--since", "HEAD")
+    invoke("tests", "--since", "HEAD", "--", "-v", "-p", "no:randomly")
+    printed = capfd.readouterr().out
+    ran = [line.split(" ")[0] for line in printed.splitlines() if "::" in line and "%]" in line]
+    assert ran == order
+
+
 # The budget.
 
 

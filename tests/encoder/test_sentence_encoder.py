@@ -266,13 +266,21 @@ def test_a_tensor_of_another_shape_is_named(tmp_path):
         fw.SentenceEncoder.load(tmp_path)
 
 
+# A header with the shape of a tensor that has no elements, one of whose axes leaves int64.
+_HEADER = b'{"a":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]}}'
+EMPTY_BUT_LONG = len(_HEADER).to_bytes(8, "little") + _HEADER
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
         ("config.json", b"{", "config.json is not JSON"),
         ("config.json", b"[]", "config.json is not a JSON object"),
         ("config.json", b"\xff", "config.json is not JSON"),
+        ("config.json", b"[" * 100_000, "config.json is not JSON"),
+        ("config.json", b" " * (1 << 20) + b"{}", "1048578 bytes; expected at most 1048576"),
         ("model.safetensors", b"nothing", "not a safetensors file"),
+        ("model.safetensors", EMPTY_BUT_LONG, "not a safetensors file"),
         ("tokenizer.json", b"{}", "cannot be read as a tokenizer"),
     ],
 )

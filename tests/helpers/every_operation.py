@@ -30,8 +30,11 @@ OPERATIONS = {
 WITH_OUT = sorted(OPERATIONS.keys() - {"attention_backward", "cosine_top_k"})
 
 
-def in_child(code, *, timeout=60, **environment):
-    """Run code in a new interpreter, and return its output; fail if it dies or hangs."""
+def in_child(code, *, timeout=60, status=0, **environment):
+    """Run code in a new interpreter, and return its output; fail if it dies or hangs.
+
+    It must end with the status that is given, which is 0 unless the code ends otherwise on purpose.
+    """
     prelude = "import numpy as np\nimport flashwasm as fw\n"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", prelude + code],
@@ -41,5 +44,5 @@ def in_child(code, *, timeout=60, **environment):
         check=False,
         env={**os.environ, **environment},
     )
-    assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode == status, f"status {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -7,7 +7,8 @@ from pathlib import Path
 from checkout import ROOT, SOURCE
 
 PACKAGE = sorted(SOURCE.rglob("*.py"))
-BENCH = sorted((ROOT / "bench").rglob("*.py"))
+# Packages of Node are not ours, and may hold Python.
+BENCH = sorted(p for p in (ROOT / "bench").rglob("*.py") if "node_modules" not in p.parts)
 WASM_TOOLS = sorted((ROOT / "wasm").rglob("*.py"))
 C_FILES = sorted((ROOT / "wasm").rglob("*.c"))
 C_HEADERS = sorted((ROOT / "wasm").rglob("*.h"))

@@ -1,6 +1,6 @@
 // A second host of the modules: loads a memory image, makes the calls it is told, writes memory back.
 //
-//   node --experimental-wasm-relaxed-simd second_host.mjs request.json
+//   node second_host.mjs request.json
 //
 // The request names the module, the image, where the image lies, the top of the stack, the calls
 // [export, [arguments]] and the file for what memory holds afterwards.

@@ -231,7 +231,7 @@ def test_fork():
 
 
 @pytest.mark.parametrize(
-    "method", sorted({"fork", "spawn"} & set(multiprocessing.get_all_start_methods()))
+    "method", sorted({"fork", "spawn", "forkserver"} & set(multiprocessing.get_all_start_methods()))
 )
 def test_process_pool(method):
     code = f"""

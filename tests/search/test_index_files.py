@@ -51,6 +51,20 @@ def test_an_index_comes_back(runtime, tmp_path, kind, metric, dtype):
 
 
 @pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("ids", [None, [f"test {i}" for i in range(60)]])
+def test_an_index_whose_vectors_were_all_removed_comes_back(runtime, tmp_path, kind, ids):
+    index = example(kind, runtime, ids=ids)
+    index.remove(index.ids)
+    index.save(tmp_path / "index")
+    read = CLASSES[kind].load(tmp_path / "index", runtime=runtime)
+    assert len(read) == 0
+    assert read.search(normal(1, 7), 2)[1].tolist() == index.search(normal(1, 7), 2)[1].tolist()
+    for one in (index, read):
+        one.add(normal(3, 7), ids=ids and ids[:3])
+    assert read.ids.tolist() == index.ids.tolist()
+
+
+@pytest.mark.parametrize("kind", CLASSES)
 def test_an_empty_index_comes_back(runtime, tmp_path, kind):
     CLASSES[kind](3, runtime=runtime).save(tmp_path / "index")
     read = CLASSES[kind].load(tmp_path / "index", runtime=runtime)

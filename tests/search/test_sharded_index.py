@@ -2,6 +2,7 @@
 
 import os
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -217,6 +218,40 @@ def test_a_damaged_missing_or_foreign_shard_is_refused(make, tmp_path):
         refused(f"contradicts itself: .*{reason}")
 
 
+def test_what_a_file_states_takes_no_memory_of_that_size(make, tmp_path):
+    """A file of 704 bytes with right checksums could once ask for 8 GiB, or for a billion ids."""
+    path = tmp_path / "vectors.fw"
+    index = make(metric="l2")
+    index.add(VECTORS, ids=[f"v{i}" for i in range(95)])
+    index.remove([f"v{i}" for i in range(1, 95)])
+    index.save(path)
+    content = read_container(path, "sharded-index")
+    parameters = content.parameters | {"numbers": 1 << 40}
+    write_container(path, replace(content, parameters=parameters))
+    tracemalloc.start()
+    with fw.ShardedIndex.load(path, threads=1) as again:
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
+        assert again.search(VECTORS[:1], 2)[1].tolist() == [["v0", None]]
+        again.add(VECTORS[1:3], ids=["v1", "v2"])
+        again.remove(["v0"])
+        assert again.search(VECTORS[2:3], 1)[1].tolist() == [["v2"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dim", 3), ("option.metric", "dot"), ("option.dtype", "int8")]
+)
+def test_shards_of_another_kind_are_refused(make, tmp_path, name, value):
+    path = tmp_path / "vectors.fw"
+    index = make(metric="l2")
+    index.add(VECTORS)
+    index.save(path)
+    content = read_container(path, "sharded-index")
+    write_container(path, replace(content, parameters=content.parameters | {name: value}))
+    with pytest.raises(fw.CorruptFileError, match=r"contradicts itself: .*(dim|metric)"):
+        fw.ShardedIndex.load(path)
+
+
 def test_one_deadline_for_all_shards(monkeypatch):
     """All shards get the same deadline, so the timeout limits the whole search."""
     seen = []
@@ -317,3 +352,12 @@ def test_a_runtime_is_refused_because_each_shard_has_its_own(one_thread):
     """It was dropped without a word, and its memory limit with it."""
     with pytest.raises(fw.DTypeError, match=r"^runtime: expected none, since each shard has"):
         fw.ShardedIndex("flat", 4, runtime=one_thread)
+
+
+def test_a_closed_index_begins_no_shard():
+    index = fw.ShardedIndex("flat", 2, shard_size=1, threads=1)
+    index.add([[0.0, 1.0]])
+    index.close()
+    with pytest.raises(fw.ClosedError):
+        index.add([[1.0, 0.0]])
+    assert index.shards == 1

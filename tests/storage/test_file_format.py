@@ -108,6 +108,24 @@ def with_table(content, change):
     return head + crc + bytes(table) + content[64 + len(table) :]
 
 
+@pytest.mark.parametrize("shape", [(2**40, 0), (0, 2**63), (0, 2**62, 2**62), (1 << 21, 0, 1)])
+def test_an_empty_array_that_is_long_is_refused(tmp_path, shape):
+    """An array without elements takes no bytes of the file, so these cannot bound its axes."""
+    path = tmp_path / "empty"
+    write_container(path, Container("test", sections={"x": np.zeros((0, 16_384), np.float32)}))
+    assert read_container(path, "test").sections["x"].shape == (0, 16_384)
+    lie = struct.pack("<I3Q", len(shape), *shape, *[0] * (3 - len(shape)))
+    names = [bytes(path.read_bytes()[64 + 64 * i :][:16]) for i in range(2)]
+    at = 64 * names.index(b"x".ljust(16, b"\0")) + 20
+
+    def change(table):
+        table[at : at + len(lie)] = lie
+
+    path.write_bytes(with_table(path.read_bytes(), change))
+    with pytest.raises(fw.CorruptFileError, match="'x' is not within the file"):
+        read_container(path, "test")
+
+
 @pytest.mark.parametrize(
     ("format_", "at", "value"),
     [

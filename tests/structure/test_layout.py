@@ -10,6 +10,7 @@ TOP = {
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "bench",
     "docs",
     "pyproject.toml",
@@ -19,8 +20,10 @@ TOP = {
 }
 # Folders of tests that mirror no folder of the package, and their subjects.
 OTHER_TESTS = {
+    "abuse": "what crosses packages: short memory, ended calls, wrong arguments, damaged files",
     "bench": "bench/ and flashwasm.benchmarks",
     "docs": "docs/ and README.md",
+    "fuzz": "every reader of a file, with changed files",
     "helpers": "what several test files import",
     "structure": "the layout of the code, and what is shipped",
 }
@@ -69,3 +72,12 @@ def test_the_paths_that_the_architecture_names_exist():
         assert paths, question
         for path in paths:
             assert list(ROOT.glob(path.rstrip("/"))), f"{question} {path}"
+
+
+def test_the_files_that_the_pages_of_promises_name_exist():
+    """SECURITY.md and docs/reliability.md name the tests that hold each promise."""
+    for page in (ROOT / "SECURITY.md", ROOT / "docs" / "reliability.md"):
+        paths = re.findall(r"`([\w.-]+(?:/[\w.-]+)+)`", page.read_text("utf-8"))
+        assert len(paths) >= 5
+        missing = [path for path in paths if not (ROOT / path).exists()]
+        assert not missing, f"{page.name} names {missing}"

@@ -1,15 +1,19 @@
-"""The wheel: it fits every platform, holds the modules, and is the same if built from the sdist."""
+"""The wheel: it fits every platform, holds the modules, and is the same wherever it is built."""
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from checkout import ROOT, SOURCE
 
@@ -17,11 +21,11 @@ MODULES = SOURCE / "_wasm"
 VARIANTS = ["relaxed", "scalar", "simd128"]
 
 
-def build(kind, source, folder):
+def build(kind, source, folder, **environment):
     """Build a wheel or an sdist from a folder of sources; return the path of the one file."""
     options = ["--no-isolation", f"--{kind}", "--outdir", folder]
     command = [sys.executable, "-m", "build", *options, source]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
     (built,) = folder.iterdir()
     return built
 
@@ -95,3 +99,82 @@ def test_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):
     ):
         assert (source / needed).is_file(), needed
     assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_wheel_is_the_same_wherever_and_whenever_it_is_built(wheel, tmp_path):
+    """Another folder, other times and permissions, another time zone and order of sets."""
+    copy = tmp_path / "elsewhere" / "source"
+    copy.mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(SOURCE, copy / "src" / "flashwasm")
+    for number, path in enumerate(sorted(copy.rglob("*"), reverse=True)):
+        if path.is_file():
+            path.chmod(0o600 if number % 2 else 0o664)
+        os.utime(path, (1e9 + number, 1e9 + number))
+    where = {"TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7", "LC_ALL": "C"}
+    again = build("wheel", copy, tmp_path / "wheel", **where)
+    assert (
+        hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(wheel.read_bytes()).digest()
+    )
+
+
+# The bills of materials, in the format CycloneDX.
+
+
+def digests(components):
+    """Return the SHA-256 of each component that is a file, by its name."""
+    files = [component for component in components if component["type"] == "file"]
+    return {file["name"]: file["hashes"] for file in files}
+
+
+MODULE_DIGESTS = {
+    f"flashwasm/_wasm/{variant}.wasm": [
+        {
+            "alg": "SHA-256",
+            "content": hashlib.sha256((MODULES / f"{variant}.wasm").read_bytes()).hexdigest(),
+        }
+    ]
+    for variant in VARIANTS
+}
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_a_bill_of_its_modules(wheel):
+    """It lies where PEP 770 says, and only there."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".cdx.json"))
+        content = archive.read(name)
+    assert re.fullmatch(r"flashwasm-[\w.]+\.dist-info/sboms/modules\.cdx\.json", name)
+    bill = json.loads(content)
+    assert digests(bill["components"]) == MODULE_DIGESTS
+    (compiler,) = bill["metadata"]["tools"]["components"]
+    manifest = json.loads((MODULES / "manifest.json").read_text())
+    assert compiler == {"type": "application", "name": "emcc", "version": manifest["emcc"]}
+
+
+def test_the_bill_of_materials_names_the_dependencies_and_the_modules(tmp_path):
+    """`make sbom` lists what the wheel needs, no more and no less, at the versions found here."""
+    pytest.importorskip("cyclonedx_py", reason="the bill is written by cyclonedx-bom")
+    path = tmp_path / "sbom.json"
+    subprocess.run(
+        [sys.executable, ROOT / ".ci" / "sbom.py", path], check=True, capture_output=True
+    )
+    bill = json.loads(path.read_text())
+    assert digests(bill["components"]) == MODULE_DIGESTS
+    packages = {c["name"]: c["version"] for c in bill["components"] if c["type"] == "library"}
+    asked = {Requirement(line) for line in metadata.requires("flashwasm")}
+    direct = {r.name for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
+    assert {"numpy", "wasmtime", "click"} <= direct <= packages.keys()
+    assert packages == {name: metadata.version(name) for name in packages}
+    edges = {entry["ref"]: set(entry["dependsOn"]) for entry in bill["dependencies"]}
+    root = bill["metadata"]["component"]["bom-ref"]
+    assert edges[root] == {f"{name}=={packages[name]}" for name in direct} | MODULE_DIGESTS.keys()
+    # Each package is there because the wheel needs it, directly or through another.
+    reached = set()
+    left = {root}
+    while left:
+        reached |= left
+        left = set().union(*(edges.get(ref, set()) for ref in left)) - reached
+    assert reached == {root} | {component["bom-ref"] for component in bill["components"]}

@@ -33,6 +33,20 @@ INLINE f32x4 fma_f32x4(f32x4 a, f32x4 b, f32x4 c) {
 #endif
 }
 
+/* Each lane of 32 bits: sum + the four products of the bytes of w, from -127 to 127, and of a, from 0 to 127.
+ *
+ * Relaxed SIMD lets an engine choose what the dot product does with bytes of a above 127, and with sums of two products
+ * that do not fit 16 bits. Here there are none: 2 * 127 * 127 = 32258. So every engine computes the same. */
+INLINE v128_t add_products_i8x16(v128_t w, v128_t a, v128_t sum) {
+#ifdef __wasm_relaxed_simd__
+    return __builtin_wasm_relaxed_dot_i8x16_i7x16_add_s_i32x4(w, a, sum);
+#else
+    v128_t even = wasm_i16x8_mul(wasm_i16x8_shr(wasm_i16x8_shl(w, 8), 8), wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8));
+    v128_t odd = wasm_i16x8_mul(wasm_i16x8_shr(w, 8), wasm_i16x8_shr(a, 8));
+    return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_add(even, odd)));
+#endif
+}
+
 /* sum + (a - b)^2 */
 INLINE f32x4 add_square_of_difference(f32x4 sum, f32x4 a, f32x4 b) {
     f32x4 difference = sub_f32x4(a, b);

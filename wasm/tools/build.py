@@ -133,9 +133,42 @@ def build_all(emcc: str) -> dict[str, bytes]:
             "link": " ".join([*LINK, STRIP]),
             "functions": " ".join(names),
         }
-    manifest = {"emcc": version, "modules": entries}
-    files["manifest.json"] = (json.dumps(manifest, indent=2) + "\n").encode()
+    files["manifest.json"] = manifest_of(version, entries)
+    files["modules.cdx.json"] = bill_of_materials(version, entries)
     return files
+
+
+def manifest_of(version: str, entries: dict[str, dict[str, str]]) -> bytes:
+    """Return the manifest's text, whose second line states the SHA-256 of the lines after it."""
+    first, rest = json.dumps({"emcc": version, "modules": entries}, indent=2).split("\n", 1)
+    rest += "\n"
+    return f'{first}\n  "sha256": "{hashlib.sha256(rest.encode()).hexdigest()}",\n{rest}'.encode()
+
+
+def bill_of_materials(version: str, entries: dict[str, dict[str, str]]) -> bytes:
+    """Return the modules and the compiler in the format CycloneDX, which goes into the wheel."""
+    modules = [
+        {
+            "type": "file",
+            "bom-ref": f"flashwasm/_wasm/{name}.wasm",
+            "name": f"flashwasm/_wasm/{name}.wasm",
+            "mime-type": "application/wasm",
+            "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}],
+            "licenses": [{"license": {"id": "MIT"}}],
+        }
+        for name, entry in entries.items()
+    ]
+    compiler = {"type": "application", "name": "emcc", "version": version}
+    package = {"type": "library", "bom-ref": "flashwasm", "name": "flashwasm"}
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": package, "tools": {"components": [compiler]}},
+        "components": modules,
+        "dependencies": [{"ref": "flashwasm", "dependsOn": [m["bom-ref"] for m in modules]}],
+    }
+    return (json.dumps(bill, indent=2) + "\n").encode()
 
 
 def check(files: dict[str, bytes]) -> None:

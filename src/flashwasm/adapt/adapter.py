@@ -29,7 +29,7 @@ from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import row_tasks
 from flashwasm.summaries import summary
-from flashwasm.validation import checked_out, choice, floats, positive_int
+from flashwasm.validation import INT32_MAX, checked_out, choice, floats, positive_int
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -86,7 +86,7 @@ class Adapter(NotCopied):
         self.optimizer: Literal["adam", "sgd"] = choice(optimizer, "optimizer", ("adam", "sgd"))
         self.weight_decay = bounded(weight_decay, "weight_decay", 0.0)
         self.ewc_lambda = bounded(ewc_lambda, "ewc_lambda", 0.0)
-        self.ewc_samples = positive_int(ewc_samples, "ewc_samples")
+        self.ewc_samples = positive_int(ewc_samples, "ewc_samples", INT32_MAX)
         self.seed = checked_seed(seed)
         self.updates = 0
         # Adam's betas to the power of the steps taken, by which a step corrects its moments.
@@ -129,7 +129,7 @@ class Adapter(NotCopied):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         array = floats(x, "x", at_least=1)
         if array.shape[-1] != self.in_dim:
@@ -170,7 +170,7 @@ class Adapter(NotCopied):
         ShapeError
             If ``ewc_lambda`` is 0, so that the call could have no effect, or if the penalty would
             be too large for float32.
-        OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
         Notes
         -----

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flashwasm.adapt.adapter import Adapter
@@ -17,6 +16,7 @@ from flashwasm.kernel_table import (
     LORA_REGRESSION,
     METRICS,
 )
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.validation import choice, flag
 
 if TYPE_CHECKING:
@@ -263,9 +263,11 @@ class LoRAAdapter(Adapter):
         ------
         OSError
             If the file cannot be written. A file that was there before stays as it was.
+        ShapeError, DTypeError
+            If ``path`` is no path.
         """
         with self.runtime.lock:
-            write_adapter(Path(path), self)
+            write_adapter(checked_path(path), self)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> LoRAAdapter:
@@ -286,9 +288,9 @@ class LoRAAdapter(Adapter):
         ------
         CorruptFileError
             If the file is truncated or changed, holds something else, or has a later version.
-        DTypeError, OutOfMemoryError, ClosedError, OSError
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError, OSError
         """
-        return read_adapter(cls, Path(path), runtime)
+        return read_adapter(cls, checked_path(path), runtime)
 
 
 def _checked_reward(reward: float) -> float:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.adapt.argument_checks import bounded, narrowed
 from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.ops import matmul, vecadd
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.launch import Launch
 from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 from flashwasm.summaries import summary
-from flashwasm.validation import floats
+from flashwasm.validation import floats, shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -50,6 +53,11 @@ class Whitening:
     power : float
         Power that was given to `fit`.
 
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is out of range or of the wrong type.
+
     Notes
     -----
     Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018: this is their ZCA form.
@@ -68,10 +76,11 @@ class Whitening:
     """
 
     def __init__(self, mean: Array, matrix: Array, shrinkage: float, power: float) -> None:
-        self.mean = mean
-        self.matrix = matrix
-        self.shrinkage = shrinkage
-        self.power = power
+        self.mean = narrowed(floats(mean, "mean", ndim=1))
+        size = len(self.mean)
+        self.matrix = narrowed(shaped(matrix, "matrix", (size, size), "the mean's length, twice"))
+        self.shrinkage = bounded(shrinkage, "shrinkage", 0.0, 1.0)
+        self.power = bounded(power, "power", 0.0, 1.0)
 
     @classmethod
     def fit(
@@ -88,8 +97,8 @@ class Whitening:
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            Corpus of n vectors, at least 2. It is read twice, 4,096 rows at a time, so the array
-            may be mapped from a file that is larger than memory.
+            Corpus of n vectors, at least 2, of at most 16,384 numbers. It is read twice, 4,096 rows
+            at a time, so the array may be mapped from a file that is larger than memory.
         shrinkage : float, default 0.1
             Share of the same variance in all directions that is mixed into the covariance, from 0
             to 1. 0 keeps the covariance as it is.
@@ -110,19 +119,23 @@ class Whitening:
         ShapeError
             If a vector is not finite, or if the covariance has no inverse. With a shrinkage of 0,
             it has none unless there are at least ``dim + 1`` vectors.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         strength = bounded(shrinkage, "shrinkage", 0.0, 1.0)
         exponent = bounded(power, "power", 0.0, 1.0)
         rt = checked_runtime(runtime)
         rt.check_open()
         corpus = floats(vectors, "vectors", ndim=2)
-        if len(corpus) < 2 or not corpus.shape[1]:
-            message = f"vectors: expected shape (n, dim), n at least 2, got {corpus.shape}"
+        if len(corpus) < 2 or not 1 <= corpus.shape[1] <= INDEX_MAX_DIM:
+            message = (
+                f"vectors: expected shape (n, dim), n at least 2 and dim at most {INDEX_MAX_DIM}, "
+                f"got {corpus.shape}"
+            )
             raise ShapeError(message)
         with np.errstate(all="ignore"):
-            mean = _mean(corpus)
-            covariance = _covariance(corpus, mean, rt, deadline(rt, timeout))
+            until = deadline(rt, timeout)
+            mean = _mean(corpus, rt, until)
+            covariance = _covariance(corpus, mean, rt, until)
         if not np.isfinite(covariance).all():
             message = "vectors: expected finite numbers whose squares are finite in float32"
             raise ShapeError(message)
@@ -161,7 +174,7 @@ class Whitening:
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         array = floats(x, "x", at_least=1)
         if array.shape[-1] != self.dim:
@@ -187,10 +200,12 @@ class Whitening:
         ------
         OSError
             If the file cannot be written. A file that was there before stays as it was.
+        ShapeError, DTypeError
+            If ``path`` is no path.
         """
         parameters = {"shrinkage": self.shrinkage, "power": self.power}
         sections = {"mean": self.mean, "matrix": self.matrix}
-        write_container(Path(path), Container(_KIND, "", "float32", parameters, sections))
+        write_container(checked_path(path), Container(_KIND, "", "float32", parameters, sections))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Whitening:
@@ -211,40 +226,42 @@ class Whitening:
             If the file is truncated or changed, holds something else, or has a later version.
         OSError
             If the file cannot be read.
+        ShapeError, DTypeError
+            If ``path`` is no path.
         """
-        container = read_container(Path(path), _KIND)
+        container = read_container(checked_path(path), _KIND)
         try:
             mean, matrix = (container.sections.pop(name) for name in ("mean", "matrix"))
-            shrinkage, power = (
-                bounded(container.parameters.pop(name), name, 0.0, 1.0)
-                for name in ("shrinkage", "power")
-            )
-            whole = mean.dtype == matrix.dtype == np.float32 and mean.ndim == 1 and len(mean)
-            if not whole or matrix.shape != (len(mean),) * 2:
-                message = f"a mean of {mean.shape}, a matrix of {matrix.shape}"
+            shrinkage, power = (container.parameters.pop(name) for name in ("shrinkage", "power"))
+            if not mean.dtype == matrix.dtype == np.float32 or not len(mean):
+                message = f"a mean of {mean.dtype}, a matrix of {matrix.dtype}"
                 raise ShapeError(message)
+            return cls(mean, matrix, shrinkage, power)
         except (KeyError, TypeError, ValueError) as error:
             message = f"{path}: the file does not hold a whitening: {error}"
             raise CorruptFileError(message) from None
-        return cls(mean, matrix, shrinkage, power)
 
 
-def _chunks(corpus: Array) -> list[slice]:
-    """Return the slices of rows by which a corpus is read."""
-    return [slice(i, i + _CHUNK) for i in range(0, len(corpus), _CHUNK)]
+def _chunks(corpus: Array) -> Iterator[Array]:
+    """Yield the rows of a corpus, a chunk at a time."""
+    return (corpus[i : i + _CHUNK] for i in range(0, len(corpus), _CHUNK))
 
 
-def _mean(corpus: Array) -> Array:
+def _mean(corpus: Array, rt: Runtime, timeout: float | None) -> Array:
     """Return the mean of the rows, summed in float64."""
-    total = sum(corpus[rows].sum(axis=0, dtype=np.float64) for rows in _chunks(corpus))
-    return narrowed(np.asarray(total / len(corpus)))
+    launch = Launch(rt, timeout)
+    total = np.zeros(corpus.shape[1])
+    for rows in _chunks(corpus):
+        launch.check("Whitening.fit")
+        total += rows.sum(axis=0, dtype=np.float64)
+    return narrowed(total / len(corpus))
 
 
 def _covariance(corpus: Array, mean: Array, rt: Runtime, timeout: float | None) -> Array:
     """Return the covariance: a kernel computes the product of each chunk; the sum is float64."""
     total = np.zeros((corpus.shape[1],) * 2)
     for rows in _chunks(corpus):
-        centred = vecadd(corpus[rows], -mean, runtime=rt, timeout=timeout)
+        centred = vecadd(rows, -mean, runtime=rt, timeout=timeout)
         total += matmul(centred.T, centred, runtime=rt, timeout=timeout)
     return total / len(corpus)
 

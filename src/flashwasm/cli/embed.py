@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from flashwasm.cli.embedding_options import model_option, runtime_for, threads_option
+from flashwasm.cli.embedding_options import (
+    model_option,
+    precision_option,
+    runtime_for,
+    threads_option,
+)
 from flashwasm.cli.input import exists, read_stdin
 from flashwasm.cli.options import FILE, json_option
 from flashwasm.cli.output import echo_json, note, nothing_found
@@ -20,6 +25,8 @@ from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from flashwasm.encoder.bert import Precision
 
 __all__ = ["embed"]
 
@@ -46,12 +53,14 @@ _MOST_BYTES = 64 << 20
 )
 @json_option
 @model_option
+@precision_option
 @threads_option
 def embed(
     inputs: tuple[str, ...],
     output: Path | None,
     max_length: int,
     model: str | None,
+    precision: Precision,
     threads: int | None,
     *,
     tokens: bool,
@@ -70,10 +79,15 @@ def embed(
     named = [pair for argument in inputs for pair in _read(argument)]
     if not named:
         nothing_found("no text on stdin")
-    encoder = SentenceEncoder.load(model, runtime=runtime_for(threads))
+    encoder = SentenceEncoder.load(model, precision=precision, runtime=runtime_for(threads))
     run = encoder.encode_tokens if tokens else encoder.encode
     results = list(run([text for _, text in named], max_length=max_length, progress=True))
-    about = {"model": encoder.name, "digest": encoder.digest, "dim": encoder.dim}
+    about = {
+        "model": encoder.name,
+        "digest": encoder.digest,
+        "precision": encoder.precision,
+        "dim": encoder.dim,
+    }
     if output is not None:
         write_atomically(output, [_numpy_file(results, tokens=tokens)])
         note(

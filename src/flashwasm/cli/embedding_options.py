@@ -1,13 +1,15 @@
-"""Options of the commands that embed texts: the model, the threads, and the cache."""
+"""Options of the commands that embed texts: the model, its precision, threads and the cache."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, get_args
 
 import click
 
+from flashwasm.encoder import SentenceEncoder
+from flashwasm.encoder.bert import Precision
 from flashwasm.encoder.known_models import DEFAULT_MODEL
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.runtime.runtime import Runtime
@@ -17,6 +19,7 @@ __all__ = [
     "cache_option",
     "embedding_options",
     "model_option",
+    "precision_option",
     "runtime_for",
     "threads_option",
 ]
@@ -29,6 +32,14 @@ model_option = click.option(
     help="Name of an installed model, or folder of a BERT-family model.  "
     f"[default: {DEFAULT_MODEL}]",
 )
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="float32",
+    show_default=True,
+    help="Numbers in which the model's layers multiply: int8 is faster and embeds a little "
+    "differently.",
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -40,24 +51,34 @@ cache_option = click.option("--no-cache", is_flag=True, help="Neither read nor w
 class Embedding(TypedDict):
     """Keyword arguments with which the library's functions embed texts."""
 
-    model: str | None
+    model: str | SentenceEncoder | None
     runtime: Runtime
     cache: bool
     progress: bool
 
 
 def embedding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--model``, ``--threads`` and ``--no-cache``, and pass all on as ``embedding``."""
+    """Add the options of embedding texts, and pass all on as ``embedding``."""
 
     @model_option
+    @precision_option
     @threads_option
     @cache_option
     @wraps(command)
-    def gathered(*, model: str | None, threads: int | None, no_cache: bool, **given: Any) -> None:
-        """Call the command with the three options in one argument."""
-        embedding = Embedding(
-            model=model, runtime=runtime_for(threads), cache=not no_cache, progress=True
-        )
+    def gathered(
+        *,
+        model: str | None,
+        precision: Precision,
+        threads: int | None,
+        no_cache: bool,
+        **given: Any,
+    ) -> None:
+        """Call the command with these options in one argument."""
+        runtime = runtime_for(threads)
+        chosen: str | SentenceEncoder | None = model
+        if precision != "float32":
+            chosen = SentenceEncoder.load(model, precision=precision, runtime=runtime)
+        embedding = Embedding(model=chosen, runtime=runtime, cache=not no_cache, progress=True)
         command(**given, embedding=embedding)
 
     return gathered

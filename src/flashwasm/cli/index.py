@@ -25,7 +25,7 @@ from flashwasm.cli.output import (
     progress_bar,
 )
 from flashwasm.cli.path_or_index import note_changes
-from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.defects.failure_library import FailureLibrary
@@ -33,6 +33,7 @@ from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.inspection.file_inspection import FileReport, inspect_file, verify_file
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.search import FlatIndex, HNSWIndex
+from flashwasm.storage.npy_file import read_npy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -223,11 +224,8 @@ def _json(file: Path, report: FileReport) -> dict[str, object]:
 
 def _rows(path: Path) -> npt.NDArray[np.float32]:
     """Return the vectors of a .npy file as float32, one a row."""
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise CorruptFileError(f"{path} is not a complete .npy file: {error}") from error
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
+    rows = read_npy(path)
+    if rows.ndim != 2 or rows.dtype.kind != "f":
         raise ShapeError(f"{path}: expected one array of floats with two axes")
     return np.asarray(rows, np.float32)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,30 +22,39 @@ if TYPE_CHECKING:
     from flashwasm.encoder.model_config import BertConfig
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["Bert"]
+__all__ = ["Bert", "Precision"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
+Precision: TypeAlias = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
-class Affine:
-    """Weight and bias of a dense layer, ``(out, in)`` and ``(out,)``, or of a layer norm."""
+class Norm:
+    """Weight and bias of a layer norm."""
 
     weight: Floats
     bias: Floats
 
 
 @dataclass(frozen=True)
-class Layer:
-    """Weights of one layer, where query, key and value are one ``(3 * hidden, hidden)`` matrix."""
+class Dense:
+    """Weight ``(in, out)`` and bias ``(out,)`` of a dense layer."""
 
-    query_key_value: Affine
-    attention_output: Affine
-    attention_norm: Affine
-    intermediate: Affine
-    output: Affine
-    output_norm: Affine
+    weight: Floats | ops.Int8Matrix
+    bias: Floats
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Weights of one layer, where query, key and value are one ``(hidden, 3 * hidden)`` matrix."""
+
+    query_key_value: Dense
+    attention_output: Dense
+    attention_norm: Norm
+    intermediate: Dense
+    output: Dense
+    output_norm: Norm
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ class Bert:
         The weights by name, float32. The names may have the prefix ``bert.``.
     runtime : Runtime
         Runtime that holds the weights and runs the kernels.
+    precision : {"float32", "int8"}, default "float32"
+        Numbers in which the dense layers multiply. All else is float32.
 
     Raises
     ------
@@ -81,12 +92,16 @@ class Bert:
     """
 
     def __init__(
-        self, config: BertConfig, tensors: Mapping[str, npt.NDArray[Any]], runtime: Runtime
+        self,
+        config: BertConfig,
+        tensors: Mapping[str, npt.NDArray[Any]],
+        runtime: Runtime,
+        precision: Precision = "float32",
     ) -> None:
         self.config = config
         self._runtime = runtime
         self._buffers: Buffers | None = None
-        self._load(_Tensors(tensors))
+        self._load(_Tensors(tensors), precision)
 
     def forward(self, ids: Integers, cu_seqlens: Integers) -> Floats:
         """Return the hidden states of the last layer.
@@ -126,8 +141,7 @@ class Bert:
             self._attend(layer, hidden, residual, buffers, cu_seqlens)
             self._add_and_normalize(hidden, residual, layer.attention_norm)
             intermediate = buffers.intermediate[:tokens]
-            self._dense(hidden, layer.intermediate, intermediate)
-            ops.gelu(intermediate, self.config.approximate, out=intermediate, runtime=runtime)
+            self._dense(hidden, layer.intermediate, intermediate, gelu=True)
             self._dense(intermediate, layer.output, residual)
             self._add_and_normalize(hidden, residual, layer.output_norm)
         return hidden
@@ -148,11 +162,20 @@ class Bert:
         )
         self._dense(context, layer.attention_output, out)
 
-    def _dense(self, x: Floats, layer: Affine, out: Floats) -> None:
-        """Write x W^T + b to ``out``; the checkpoint stores W with the shape ``(out, in)``."""
-        ops.matmul(x, layer.weight.T, bias=layer.bias, out=out, runtime=self._runtime)
+    def _dense(self, x: Floats, layer: Dense, out: Floats, *, gelu: bool = False) -> None:
+        """Write x W + b to ``out``, or GELU of that."""
+        weight, approximate = layer.weight, self.config.approximate
+        if isinstance(weight, ops.Int8Matrix):
+            kind: Literal["none", "gelu", "gelu_tanh"] = "none"
+            if gelu:
+                kind = "gelu" if approximate == "none" else "gelu_tanh"
+            ops.matmul_i8(x, weight, bias=layer.bias, activation=kind, out=out)
+            return
+        ops.matmul(x, weight, bias=layer.bias, out=out, runtime=self._runtime)
+        if gelu:
+            ops.gelu(out, approximate, out=out, runtime=self._runtime)
 
-    def _add_and_normalize(self, hidden: Floats, residual: Floats, norm: Affine) -> None:
+    def _add_and_normalize(self, hidden: Floats, residual: Floats, norm: Norm) -> None:
         """Replace ``hidden`` by the layer norm of ``hidden + residual``."""
         ops.vecadd(hidden, residual, out=hidden, runtime=self._runtime)
         ops.layer_norm(
@@ -179,22 +202,24 @@ class Bert:
             )
         return self._buffers
 
-    def _load(self, tensors: _Tensors) -> None:
+    def _load(self, tensors: _Tensors, precision: Precision) -> None:
         """Copy the weights into linear memory."""
         config, resident = self.config, self._runtime.asarray
         width, inner = config.hidden_size, config.intermediate_size
 
-        def affine(name: str, *shape: int) -> Affine:
-            """Load a dense layer or a layer norm."""
-            weight = tensors.take(f"{name}.weight", *shape)
-            return Affine(resident(weight), resident(tensors.take(f"{name}.bias", shape[0])))
+        def normalization(name: str) -> Norm:
+            """Load a layer norm."""
+            weight, bias = (tensors.take(f"{name}.{part}", width) for part in ("weight", "bias"))
+            return Norm(resident(weight), resident(bias))
 
-        def fused(prefix: str) -> Affine:
-            """Load the layers of query, key and value as one."""
-            parts = [f"{prefix}.{part}" for part in ("query", "key", "value")]
-            weights = [tensors.take(f"{part}.weight", width, width) for part in parts]
-            biases = [tensors.take(f"{part}.bias", width) for part in parts]
-            return Affine(resident(np.concatenate(weights)), resident(np.concatenate(biases)))
+        def dense(inputs: int, outputs: int, *names: str) -> Dense:
+            """Load dense layers with the same input as one; the checkpoint has ``(out, in)``."""
+            matrix = np.concatenate([tensors.take(f"{n}.weight", outputs, inputs) for n in names])
+            bias = np.concatenate([tensors.take(f"{n}.bias", outputs) for n in names])
+            if precision == "int8":
+                return Dense(ops.Int8Matrix(matrix.T, runtime=self._runtime), resident(bias))
+            # A transposed view is multiplied where it lies.
+            return Dense(resident(matrix).T, resident(bias))
 
         def table(name: str, rows: int) -> Floats:
             """Return an embedding table, which is not in linear memory yet."""
@@ -205,17 +230,19 @@ class Bert:
         types = table("token_type_embeddings", config.type_vocab_size)
         positions = table("position_embeddings", config.max_position_embeddings)
         self._positions = resident(positions + types[0])
-        self._embedding_norm = affine("embeddings.LayerNorm", width)
+        self._embedding_norm = normalization("embeddings.LayerNorm")
         self._layers = [
             Layer(
-                query_key_value=fused(f"{prefix}.attention.self"),
-                attention_output=affine(f"{prefix}.attention.output.dense", width, width),
-                attention_norm=affine(f"{prefix}.attention.output.LayerNorm", width),
-                intermediate=affine(f"{prefix}.intermediate.dense", inner, width),
-                output=affine(f"{prefix}.output.dense", width, inner),
-                output_norm=affine(f"{prefix}.output.LayerNorm", width),
+                query_key_value=dense(
+                    width, width, *(f"{at}.attention.self.{x}" for x in ("query", "key", "value"))
+                ),
+                attention_output=dense(width, width, f"{at}.attention.output.dense"),
+                attention_norm=normalization(f"{at}.attention.output.LayerNorm"),
+                intermediate=dense(width, inner, f"{at}.intermediate.dense"),
+                output=dense(inner, width, f"{at}.output.dense"),
+                output_norm=normalization(f"{at}.output.LayerNorm"),
             )
-            for prefix in (f"encoder.layer.{i}" for i in range(config.num_hidden_layers))
+            for at in (f"encoder.layer.{i}" for i in range(config.num_hidden_layers))
         ]
 
 

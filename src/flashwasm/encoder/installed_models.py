@@ -15,6 +15,7 @@ from flashwasm.encoder.known_models import DEFAULT_MODEL, KNOWN_MODELS
 from flashwasm.encoder.model_files import OPTIONAL_FILES, REQUIRED_FILES, WEIGHTS
 from flashwasm.errors import CapabilityError
 from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.user_folders import data_folder
 
 __all__ = [
@@ -66,14 +67,16 @@ def installed() -> list[InstalledModel]:
     >>> sorted(model.name for model in installed()) == [model.name for model in installed()]
     True
     """
-    folder = models_folder()
-    if not folder.is_dir():
+    try:
+        paths = sorted(models_folder().iterdir())
+    except (CapabilityError, OSError):
+        # The user has no home folder, or one that is another's, or no model has been installed.
         return []
     return [
         InstalledModel(
             path.name, path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         )
-        for path in sorted(folder.iterdir())
+        for path in paths
         # A name that begins with a dot belongs to an installation that is under way.
         if not path.name.startswith(".") and not _missing_files(path)
     ]
@@ -96,8 +99,11 @@ def locate(model: str | Path | None = None) -> Path:
     ------
     CapabilityError
         If there is no such model, or if its folder lacks a file. The message says how to get one.
+    ShapeError, DTypeError
+        If ``model`` can be neither a name nor a path.
     """
     model = DEFAULT_MODEL if model is None else model
+    checked_path(model, "model")
     named = {found.name: found.path for found in installed()}
     folder = named.get(str(model)) or Path(model).expanduser()
     if not folder.is_dir():

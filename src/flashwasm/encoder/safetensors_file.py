@@ -42,13 +42,14 @@ def read_weights(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     safetensors = optional_module("safetensors")
     try:
         entries: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(path.read_bytes())
-    except safetensors.SafetensorError as error:
+        return {
+            name: _float32(entry["data"], entry["dtype"]).reshape(entry["shape"])
+            for name, entry in entries
+            if entry["dtype"] in _NUMPY_DTYPES
+        }
+    # NumPy refuses the shape of a tensor without elements one of whose axes leaves 64 bits.
+    except (safetensors.SafetensorError, ValueError, OverflowError) as error:
         raise CapabilityError(f"{path} is not a safetensors file: {error}") from error
-    return {
-        name: _float32(entry["data"], entry["dtype"]).reshape(entry["shape"])
-        for name, entry in entries
-        if entry["dtype"] in _NUMPY_DTYPES
-    }
 
 
 def _float32(data: bytes, dtype: str) -> npt.NDArray[np.float32]:

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from flashwasm import ops
-from flashwasm.encoder.bert import Bert
+from flashwasm.encoder.bert import Bert, Precision
 from flashwasm.encoder.installed_models import locate, weights_digest
 from flashwasm.encoder.model_config import BertConfig, Pooling, read_pooling
 from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
@@ -22,10 +22,11 @@ from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.keyword_hints import ENCODE, ENCODER, knows_peers
 from flashwasm.optional_packages import optional_module
 from flashwasm.progress_bar import progress_report
-from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary
-from flashwasm.validation import positive_int
+from flashwasm.validation import choice, flag, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
@@ -50,6 +51,8 @@ class SentenceEncoder(NotCopied):
         The model's folder.
     runtime : Runtime
         Runtime that holds the weights and runs the kernels.
+    precision : {"float32", "int8"}, default "float32"
+        Numbers in which the dense layers multiply.
 
     Attributes
     ----------
@@ -59,11 +62,14 @@ class SentenceEncoder(NotCopied):
         The model's folder.
     dim : int
         Number of components of an embedding.
+    precision : {"float32", "int8"}
+        Numbers in which the dense layers multiply.
     variant : str
         Variant of the kernels that runs the model, such as ``"relaxed"``.
     """
 
-    def __init__(self, folder: Path, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, runtime: Runtime, precision: Precision = "float32") -> None:
+        self.precision = choice(precision, "precision", get_args(Precision))
         tokenizers = optional_module("tokenizers")
         config = BertConfig.read(folder / CONFIG)
         self.name = folder.name
@@ -79,17 +85,27 @@ class SentenceEncoder(NotCopied):
             raise CapabilityError(
                 f"{folder}: the tokenizer has {words} tokens, the model {config.vocab_size}"
             )
-        self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime)
+        self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime, precision)
         # Each call changes the tokenizer's truncation and the model's buffers.
-        self._lock = threading.Lock()
+        self._lock = renewed_after_fork(self, threading.Lock)
 
     def __repr__(self) -> str:
-        return summary(self, repr(self.name), dim=self.dim, closed=self._runtime.closed)
+        return summary(
+            self,
+            repr(self.name),
+            dim=self.dim,
+            precision=self.precision,
+            closed=self._runtime.closed,
+        )
 
     @classmethod
     @knows_peers(ENCODER)
     def load(
-        cls, model: str | Path | None = None, *, runtime: Runtime | None = None
+        cls,
+        model: str | Path | None = None,
+        *,
+        precision: Precision = "float32",
+        runtime: Runtime | None = None,
     ) -> SentenceEncoder:
         """Load a model.
 
@@ -99,6 +115,10 @@ class SentenceEncoder(NotCopied):
             The name of an installed model, or the folder of any model of the BERT family that has
             ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None loads the default
             model, all-MiniLM-L6-v2.
+        precision : {"float32", "int8"}, default "float32"
+            Numbers in which the dense layers multiply. "int8" rounds the weights to 8 bits when
+            they are loaded, and the activations to 7 bits a row; attention and norms stay float32.
+            It is faster, and the embeddings differ a little.
         runtime : Runtime, optional
             Runtime to run in. None uses the default runtime of the process.
 
@@ -109,9 +129,12 @@ class SentenceEncoder(NotCopied):
 
         Raises
         ------
+        ShapeError
+            If `precision` is none of these.
         CapabilityError
             If the model is not installed, if the kernels cannot run it, or if a package that
             loading needs is not installed. The message says how to get what is missing.
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
 
         Examples
         --------
@@ -119,7 +142,7 @@ class SentenceEncoder(NotCopied):
         >>> encoder.encode(["That is a happy person"]).shape  # doctest: +SKIP
         (1, 384)
         """
-        return cls(locate(model), default_runtime() if runtime is None else runtime)
+        return cls(locate(model), checked_runtime(runtime), precision)
 
     @cached_property
     def digest(self) -> str:
@@ -234,6 +257,8 @@ class SentenceEncoder(NotCopied):
         """
         checked = checked_texts(texts)
         self._check_sizes(batch_tokens, max_length)
+        if not callable(progress):
+            flag(progress, "progress")
         results: list[Floats] = [np.empty(0, np.float32)] * len(checked)
         bar = progress_report("embedding", show=progress is True)
         with self._lock, bar as advance:
@@ -281,6 +306,7 @@ class SentenceEncoder(NotCopied):
 def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
     """Read tokenizer.json with the package tokenizers."""
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        # The package opens no path that is not UTF-8.
+        return tokenizers.Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # The package raises nothing narrower.
         raise CapabilityError(f"{path} cannot be read as a tokenizer: {error}") from error

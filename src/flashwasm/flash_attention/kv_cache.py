@@ -18,7 +18,7 @@ from flashwasm.keyword_hints import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import summary
-from flashwasm.validation import choice, floats, positive_int
+from flashwasm.validation import INT32_MAX, choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -120,11 +120,11 @@ class KVCache(NotCopied):
         runtime: Runtime | None = None,
     ) -> None:
         self.runtime = checked_runtime(runtime)
-        self.heads = positive_int(heads, "heads")
+        self.heads = positive_int(heads, "heads", INT32_MAX)
         self.dim = positive_int(dim, "dim", ATTENTION_MAX_DIM)
         self.dv = self.dim if dv is None else positive_int(dv, "dv", ATTENTION_MAX_DIM)
-        self.capacity = positive_int(capacity, "capacity")
-        self.batch = positive_int(batch, "batch")
+        self.capacity = positive_int(capacity, "capacity", INT32_MAX)
+        self.batch = positive_int(batch, "batch", INT32_MAX)
         self.dtype: CacheDType = choice(dtype, "dtype", _DTYPES)
         dims = (self.dim, self.dv)
         self._k, self._v = cache_arrays(
@@ -159,14 +159,14 @@ class KVCache(NotCopied):
         if values.shape[2] != count:
             message = f"v: expected {count} rows, as many as k has, got shape {values.shape}"
             raise ShapeError(message)
-        if self._length + count > self.capacity:
-            message = (
-                f"k: expected at most {self.capacity - self._length} keys, since the cache holds "
-                f"{self._length} of {self.capacity}, got {count}"
-            )
-            raise ShapeError(message)
         with self.runtime.lock:
             self.runtime.check_open()
+            if self._length + count > self.capacity:
+                message = (
+                    f"k: expected at most {self.capacity - self._length} keys, since the cache "
+                    f"holds {self._length} of {self.capacity}, got {count}"
+                )
+                raise ShapeError(message)
             at = np.arange(self._length, self._length + count)
             self._k.write(at, keys)
             self._v.write(at, values)
@@ -223,7 +223,7 @@ class KVCache(NotCopied):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
@@ -231,7 +231,9 @@ class KVCache(NotCopied):
         if lead not in self._views:
             self._views[lead] = self._view(lead)
         k, v, storage = self._views[lead]
-        k, v = k[..., : self._length, :], v[..., : self._length, :]
+        # Another thread may append meanwhile.
+        length = self._length
+        k, v = k[..., :length, :], v[..., :length, :]
         if not options and self._decoding and self._decoding.shape == queries.shape:
             inputs = self._decoding.with_arrays(queries, k, v)
         else:
@@ -255,12 +257,13 @@ class KVCache(NotCopied):
         ShapeError, DTypeError
         """
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            message = f"n: expected an integer, got {n!r}"
+            message = f"n: expected an integer, got {shown(n)}"
             raise DTypeError(message)
-        if not 0 <= n <= self._length:
-            message = f"n: expected from 0 to {self._length}, the length, got {n}"
-            raise ShapeError(message)
-        self._length = int(n)
+        with self.runtime.lock:
+            if not 0 <= n <= self._length:
+                message = f"n: expected from 0 to {self._length}, the length, got {shown(n)}"
+                raise ShapeError(message)
+            self._length = int(n)
 
     def numpy(self) -> tuple[Array, Array]:
         """Return copies of keys and values, as they were rounded for storage.
@@ -272,8 +275,9 @@ class KVCache(NotCopied):
         v : numpy.ndarray of float32, shape (batch, Hk, len, Dv)
             Values.
         """
-        at = np.arange(self._length)
-        return self._k.read(at), self._v.read(at)
+        with self.runtime.lock:
+            at = np.arange(self._length)
+            return self._k.read(at), self._v.read(at)
 
     def __len__(self) -> int:
         return self._length

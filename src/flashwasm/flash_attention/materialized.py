@@ -63,7 +63,7 @@ def materialized_attention(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
     """
     rt = checked_runtime(runtime)
     inputs = checked_inputs(q, k, v, {**DEFAULTS, "scale": scale})

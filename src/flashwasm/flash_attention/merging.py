@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.validation import floats
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
+
+# Most results to merge. An array without elements may be a sequence of any length.
+_MOST_SETS = 1 << 20
 
 
 def merge_attention(
@@ -41,7 +46,7 @@ def merge_attention(
 
     Raises
     ------
-    ShapeError, DTypeError
+    ShapeError, DTypeError, OutOfMemoryError
 
     Notes
     -----
@@ -70,6 +75,7 @@ def merge_attention(
         if w.shape != x.shape[:-1]:
             message = f"lses[{i}]: expected shape {x.shape[:-1]}, that of its out, got {w.shape}"
             raise ShapeError(message)
+    check_room((len(weights), *values[0].shape), np.float64)
     with np.errstate(all="ignore"):
         return _merged(values, np.stack([w.astype(np.float64) for w in weights]))
 
@@ -95,7 +101,11 @@ def _merged(values: list[Array], weights: Array) -> tuple[Array, Array]:
 def _sequence(arrays: Sequence[ArrayLike], name: str) -> list[ArrayLike]:
     """Return a sequence of arrays as a list."""
     try:
-        return list(arrays)
+        listed = list(islice(arrays, _MOST_SETS + 1))
     except TypeError:
         message = f"{name}: expected a sequence of arrays, got {type(arrays).__name__}"
         raise DTypeError(message) from None
+    if len(listed) > _MOST_SETS:
+        message = f"{name}: expected at most {_MOST_SETS} results, got more"
+        raise ShapeError(message)
+    return listed

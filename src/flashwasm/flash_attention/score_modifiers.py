@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import ATTENTION_OPEN
-from flashwasm.validation import as_array, finite_float, floats, kernel_float
+from flashwasm.validation import as_array, finite_float, floats, kernel_float, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -133,20 +134,25 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
             return np.zeros(lengths.shape, np.int64)
         if causal == "bottom_right":
             return np.asarray(lengths - queries)
-        message = f"causal: expected one of {_CHOICES}, got {causal!r}"
+        message = f"causal: expected one of {_CHOICES}, got {shown(causal)}"
         raise ShapeError(message)
-    return _checked_offsets(causal, lengths.shape)
+    return _checked_offsets(causal, lengths.shape, ATTENTION_OPEN - queries)
 
 
-def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...]) -> Array:
-    """Return offsets that the user gave, one for each leading index."""
+def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...], most: int) -> Array:
+    """Return offsets that the user gave, one for each leading index, from -``most`` to ``most``.
+
+    Queries and keys that fit linear memory together are fewer than ATTENTION_OPEN. So an offset
+    beyond ATTENTION_OPEN - Lq means the same as that number, and it could overflow when a position
+    is added. A diagonal further to the right would leave the first keys out of an open window,
+    which the kernel takes as one of ATTENTION_OPEN keys.
+    """
     offsets = as_array(causal, "causal")
     if offsets.dtype.kind not in "iu":
         message = f"causal: expected one of {_CHOICES}, got {offsets.dtype}"
         raise DTypeError(message)
-    # ATTENTION_OPEN is past any sequence that fits linear memory. An offset beyond it means the
-    # same, and could overflow when a position is added.
-    clipped = np.clip(offsets, -ATTENTION_OPEN, ATTENTION_OPEN).astype(np.int64)
+    check_room(lead, np.int64)
+    clipped = np.clip(offsets, -most, most).astype(np.int64)
     try:
         return np.broadcast_to(clipped, lead)
     except ValueError:
@@ -162,20 +168,20 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
         return ATTENTION_OPEN, ATTENTION_OPEN
     sequence = isinstance(window, (tuple, list)) or (isinstance(window, np.ndarray) and window.ndim)
     if not sequence or len(window) != 2:
-        message = f"window: expected (left, right), got {window!r}"
+        message = f"window: expected (left, right), got {shown(window)}"
         raise ShapeError(message)
     sides = []
     for side in window:
         if side is None:
             sides.append(ATTENTION_OPEN)
         elif isinstance(side, bool) or not isinstance(side, (int, np.integer)):
-            message = f"window: expected integers or None, got {window!r}"
+            message = f"window: expected integers or None, got {shown(window)}"
             raise DTypeError(message)
         elif side == -1:
             sides.append(ATTENTION_OPEN)
         elif side < 0:
             message = (
-                f"window: expected sides of at least 0, or -1 or None for open, got {window!r}"
+                f"window: expected sides of at least 0, or -1 or None for open, got {shown(window)}"
             )
             raise ShapeError(message)
         else:
@@ -194,10 +200,10 @@ def _checked_dropout(probability: float, seed: int | None) -> Dropout:
     if seed is None:
         seed = int.from_bytes(os.urandom(8), "little")
     elif isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        message = f"seed: expected an integer or None, got {seed!r}"
+        message = f"seed: expected an integer or None, got {shown(seed)}"
         raise DTypeError(message)
     elif not 0 <= seed < 1 << 64:
-        message = f"seed: expected at least 0 and less than 2**64, got {seed}"
+        message = f"seed: expected at least 0 and less than 2**64, got {shown(seed)}"
         raise ShapeError(message)
     # A random number of 32 bits is below the threshold with probability p, to within 2**-32.
     threshold = min(round(p * 2**32), 2**32 - 1)

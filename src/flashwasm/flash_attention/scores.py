@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.options import ScoreOptions, completed, shows_options
 from flashwasm.ops import matmul
@@ -65,7 +66,7 @@ def attention_scores(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------
@@ -80,6 +81,7 @@ def attention_scores(
     inputs = checked_inputs(q, k, k, completed(options, ScoreOptions, attention_scores))
     heads, queries, dim = inputs.q.shape[-3:]
     key_heads, keys = inputs.k.shape[-3:-1]
+    check_room((*inputs.lead, heads, queries, keys))
     # The query heads of a key head are more rows of one product.
     rows = inputs.q.reshape(*inputs.q.shape[:-3], key_heads, inputs.group * queries, dim)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -118,7 +118,9 @@ def attention_varlen(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If the offsets of sequences do not rise from 0 to the number of rows.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -192,7 +194,7 @@ def _attend(
         to = launch.place_result((rows, heads, value_dim), out)
         lse_at, lse = launch.scratch((heads, rows)) if with_lse else (0, None)
         parameters = KernelParameters(
-            group=heads // max(key_heads, 1),
+            group=max(heads // max(key_heads, 1), 1),
             dims=(dim, value_dim),
             row_strides=(q.strides[0], k.strides[0], v.strides[0], heads * value_dim),
             head_strides=(q.strides[1], k.strides[1], v.strides[1], value_dim, rows),
@@ -230,4 +232,5 @@ def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
         return checked_diagonals(causal, queries, keys, lengths_k)
     if isinstance(causal, str) and causal == "bottom_right":
         return lengths_k - lengths_q
-    return checked_diagonals(causal, 0, 0, lengths_k)
+    longest = int(lengths_q.max(initial=0))
+    return checked_diagonals(causal, longest, longest, lengths_k)

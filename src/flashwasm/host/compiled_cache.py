@@ -10,9 +10,9 @@ from pathlib import Path
 
 import wasmtime
 
-from flashwasm.errors import CapabilityError
 from flashwasm.storage.atomic_files import write_atomically
-from flashwasm.storage.user_folders import cache_folder
+from flashwasm.storage.cache_file import keep_newest
+from flashwasm.storage.user_folders import usable_cache_folder
 
 __all__ = ["cached_module", "keep_module"]
 
@@ -69,9 +69,7 @@ def keep_module(module: wasmtime.Module, digest: str, settings: str) -> None:
     code = bytes(module.serialize())
     try:
         write_atomically(folder / _name(digest, settings), [hashlib.sha256(code).digest(), code])
-        files = [path for path in folder.iterdir() if path.suffix == ".code"]
-        for path in sorted(files, key=_last_written)[:-_MOST_FILES]:
-            path.unlink(missing_ok=True)
+        keep_newest(folder, ".code", _MOST_FILES)
     except OSError:
         return
 
@@ -83,10 +81,12 @@ def _trusted_folder() -> Path | None:
     that only this user can write to.
     """
     try:
-        folder = cache_folder() / "compiled"
+        if (caches := usable_cache_folder()) is None:
+            return None
+        folder = caches / "compiled"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
-    except (OSError, ValueError, CapabilityError):
+    except (OSError, ValueError):
         return None
     owned = not hasattr(os, "getuid") or state.st_uid == os.getuid()
     if not owned or (os.name == "posix" and state.st_mode & 0o022):
@@ -115,11 +115,3 @@ def _processor_flags() -> str:
         return platform.processor()
     lines = first.splitlines()
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-
-
-def _last_written(path: Path) -> float:
-    """Return the time at which a file was written; 0 if it is gone."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -13,6 +13,7 @@ import wasmtime
 
 from flashwasm.errors import CapabilityError
 from flashwasm.host.compiled_cache import cached_module, keep_module
+from flashwasm.host.fused_multiply_add import fuses
 from flashwasm.host.modules import VARIANTS, module_bytes, module_sha256
 from flashwasm.validation import choice
 
@@ -23,16 +24,15 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "wasm_simd": True,
     "wasm_relaxed_simd": True,
-    # A relaxed multiply-add is always fused: without this, a host could round twice instead.
-    "wasm_relaxed_simd_deterministic": True,
     "wasm_threads": True,
     "shared_memory": True,
     # In a forked process the engine's threads do not exist, and compiling would wait for them.
     "parallel_compilation": False,
 }
+_DETERMINISTIC = "wasm_relaxed_simd_deterministic"
 
 
-class _State:
+class EngineState:
     """The lock, engine and compiled modules of this process."""
 
     def __init__(self) -> None:
@@ -43,50 +43,68 @@ class _State:
         # Another thread of the parent may have held the old lock at the fork.
         self.lock = threading.Lock()
         self.engine: wasmtime.Engine | None = None
+        # The engine's settings, as text.
+        self.settings = ""
         self.modules: dict[str, wasmtime.Module] = {}
 
 
-_state = _State()
+process_state = EngineState()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.reset)
+    os.register_at_fork(after_in_child=process_state.reset)
 
 
-def _configuration() -> wasmtime.Config:
-    """Return settings that make every host compute the same bits."""
+def make_engine(*, deterministic: bool) -> wasmtime.Engine:
+    """Return a new engine with our settings.
+
+    Parameters
+    ----------
+    deterministic : bool
+        True makes the engine compute each relaxed instruction in the one way that WebAssembly's
+        deterministic profile fixes, whatever that costs on this machine.
+    """
     config = wasmtime.Config()
-    for name, value in _SETTINGS.items():
+    for name, value in {**_SETTINGS, _DETERMINISTIC: deterministic}.items():
         setattr(config, name, value)
-    return config
+    return wasmtime.Engine(config)
 
 
 def _current_engine() -> wasmtime.Engine:
-    """Return the process's engine; the caller holds the lock."""
-    if _state.engine is None:
-        _state.engine = wasmtime.Engine(_configuration())
-    return _state.engine
+    """Return the process's engine, by which every host computes the same bits.
+
+    The caller holds the lock. The modules have two kinds of relaxed instructions. The dot product
+    of bytes has one result everywhere, but is slow in the deterministic profile. The multiply-add
+    must round once; where the machine's own does, the profile is not needed.
+    """
+    if process_state.engine is None:
+        engine = make_engine(deterministic=False)
+        fused = fuses(engine)
+        process_state.engine = engine if fused else make_engine(deterministic=True)
+        process_state.settings = repr({**_SETTINGS, _DETERMINISTIC: not fused})
+    return process_state.engine
 
 
 def engine() -> wasmtime.Engine:
     """Return the process's engine."""
-    with _state.lock:
+    with process_state.lock:
         return _current_engine()
 
 
 def compiled(variant: Variant) -> wasmtime.Module:
     """Return a variant's module, compiled for this machine."""
-    with _state.lock:
-        if variant not in _state.modules:
-            _state.modules[variant] = _compiled_or_cached(variant)
-        return _state.modules[variant]
+    with process_state.lock:
+        if variant not in process_state.modules:
+            process_state.modules[variant] = _compiled_or_cached(variant)
+        return process_state.modules[variant]
 
 
 def _compiled_or_cached(variant: Variant) -> wasmtime.Module:
     """Return a variant's module from the cache, or else compile it and keep it there."""
     content, digest = module_bytes(variant), module_sha256(variant)
-    module = cached_module(_current_engine(), digest, repr(_SETTINGS))
+    engine = _current_engine()
+    module = cached_module(engine, digest, process_state.settings)
     if module is None:
-        module = wasmtime.Module(_current_engine(), content)
-        keep_module(module, digest, repr(_SETTINGS))
+        module = wasmtime.Module(engine, content)
+        keep_module(module, digest, process_state.settings)
     return module
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import sys
 from typing import Any
 
@@ -18,6 +19,38 @@ MAX_PAGES = 1 << 16
 # memory, which is zero when it is used again. Importing the module mmap for them would take 2 ms.
 _MADV_HUGEPAGE = 14
 _MADV_DONTNEED = 4
+_TOO_FEW_ADDRESSES = (
+    "a runtime needs 4 GiB of addresses, which this process was refused: raise its limit "
+    "(ulimit -v) or close other runtimes ({})"
+)
+# What the engine reserves for a memory: 4 GiB, and 32 MiB on either side.
+_RESERVED_BYTES = MAX_PAGES * PAGE_BYTES + (64 << 20)
+# Room for the machine code, the workers' threads and the engine's own data.
+_ROOM_BYTES = 96 << 20
+
+
+def check_addresses() -> None:
+    """Raise an error if the limit of this process leaves too few addresses for another runtime.
+
+    This comes before anything is loaded. The engine ends the process if it gets no memory in the
+    middle of its work, for example while it loads a module.
+
+    Raises
+    ------
+    CapabilityError
+        If there is such a limit, and if it leaves too few addresses.
+    """
+    if sys.platform != "linux":  # Other systems have no such limit, or do not enforce it.
+        return
+    # Most processes need neither of these two modules.
+    resource = importlib.import_module("resource")
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    mmap = importlib.import_module("mmap")
+    try:
+        mmap.mmap(-1, _RESERVED_BYTES + _ROOM_BYTES, flags=mmap.MAP_PRIVATE, prot=0).close()
+    except OSError as error:
+        raise CapabilityError(_TOO_FEW_ADDRESSES.format(error.strerror)) from error
 
 
 class _LinkableMemory(wasmtime.SharedMemory):
@@ -48,7 +81,8 @@ class SharedMemory:
     Parameters
     ----------
     pages, max_pages : int
-        Pages of 64 KiB that exist at first, and that may exist at most.
+        Pages of 64 KiB that exist at first, and that may exist at most. The engine holds the memory
+        to the second number, which is part of the memory's type.
 
     Attributes
     ----------
@@ -61,21 +95,19 @@ class SharedMemory:
     """
 
     def __init__(self, pages: int, max_pages: int) -> None:
-        limits = wasmtime.MemoryType(wasmtime.Limits(pages, MAX_PAGES), shared=True)
+        most = max(pages, max_pages)
+        limits = wasmtime.MemoryType(wasmtime.Limits(pages, most), shared=True)
         try:
             self.memory = _LinkableMemory(engine(), limits)
         except wasmtime.WasmtimeError as error:
-            message = (
-                "a runtime needs 4 GiB of addresses, which this process was refused: raise its "
-                f"limit (ulimit -v) or close other runtimes ({str(error).splitlines()[0]})"
-            )
+            message = _TOO_FEW_ADDRESSES.format(str(error).splitlines()[0])
             raise CapabilityError(message) from error
         self.max_pages = max_pages
         self.pages = pages
         address = ctypes.addressof(self.memory.data_ptr().contents)
         # A search that reads vectors from all over memory has fewer TLB misses with large pages.
-        _advise(address, MAX_PAGES * PAGE_BYTES, _MADV_HUGEPAGE)
-        content: Any = (ctypes.c_ubyte * (MAX_PAGES * PAGE_BYTES)).from_address(address)
+        _advise(address, most * PAGE_BYTES, _MADV_HUGEPAGE)
+        content: Any = (ctypes.c_ubyte * (most * PAGE_BYTES)).from_address(address)
         content.owner = self.memory
         self.content = content
         self.address = address

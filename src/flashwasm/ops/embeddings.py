@@ -17,7 +17,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.runtime.work_limits import MOST_ELEMENTS, SHORTEST_ROW
-from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped
+from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -72,7 +72,7 @@ def embedding(
     ------
     IndexRangeError
         If an id is outside the table.
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -187,7 +187,9 @@ def rotary_embedding(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If a position is outside ``cos``.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
@@ -208,7 +210,7 @@ def rotary_embedding(
     batch, length, heads, dim = _sizes(array, num_heads)
     turned = _given(rotary_dim, "rotary_dim") or dim
     if turned > dim or turned % 2:
-        message = f"rotary_dim: expected an even number of at most {dim}, got {turned}"
+        message = f"rotary_dim: expected an even number of at most {dim}, got {shown(turned)}"
         raise ShapeError(message)
     angles = _angles(cos, sin, position_ids, (batch, length, turned // 2))
     packed = array.ndim == 3
@@ -230,7 +232,7 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
     if x.ndim == 4:
         batch, heads, length, dim = x.shape
         if _given(num_heads, "num_heads") not in {0, heads}:
-            message = f"num_heads: x of shape {x.shape} has {heads} heads, got {num_heads}"
+            message = f"num_heads: x of shape {x.shape} has {heads} heads, got {shown(num_heads)}"
             raise ShapeError(message)
         return batch, length, heads, dim
     if x.ndim != 3:
@@ -241,7 +243,7 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
         raise ShapeError(message)
     heads = positive_int(num_heads, "num_heads")
     if x.shape[2] % heads:
-        message = f"num_heads: {heads} does not divide the last axis of x, shape {x.shape}"
+        message = f"num_heads: {shown(heads)} does not divide the last axis of x, shape {x.shape}"
         raise ShapeError(message)
     return x.shape[0], x.shape[1], heads, x.shape[2] // heads
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
 from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
-from flashwasm.runtime.tasks import wanted_calls
-from flashwasm.runtime.work_limits import LONGEST_CHAIN, MOST_PRODUCTS, SHORTEST_SIDE
+from flashwasm.runtime.tasks import product_tiles
+from flashwasm.runtime.work_limits import LONGEST_CHAIN
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     _Call = tuple[int, ...]
-
-# Rows and columns of the tiles that the kernel computes: struct tile of wasm/tile.h.
-_TILE_ROWS, _TILE_COLUMNS = 4, 8
 
 
 def matmul(
@@ -67,7 +65,7 @@ def matmul(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------
@@ -126,7 +124,7 @@ def _halves(
         return None
     # The parts are written to a new array, because `out` may overlap an operand that a later part
     # still reads.
-    result = np.empty(shape, np.float32)
+    result = new_array(shape)
     from_end, parts = axis - len(shape), []
     for index in halves_of(shape, axis):
         x = _along(left, from_end, index[-1])
@@ -159,7 +157,7 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         add = 0 if bias is None else launch.place(bias)
         c = launch.place_result(shape, out)
         strides = (*a_strides[-2:], *b_strides[-2:], n)
-        tiles = _tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
+        tiles = product_tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
 
         def calls(x: int, y: int, added: int, z: int, rows: int, columns: int) -> Iterator[_Call]:
             """Make the calls of a tile. A long sum goes on in the next call, where c is added."""
@@ -195,35 +193,3 @@ def _offset(index: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, 
         for i, size, stride in zip(own, shape[:-2], strides[:-2], strict=True)
         if size > 1
     )
-
-
-def _tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int, int]]:
-    """Cut an m x n result into pieces (first row, rows, first column, columns) of bounded work.
-
-    Parameters
-    ----------
-    m, n, k : int
-        Sizes of the product.
-    most : int
-        Number of pieces that are enough to keep all threads busy.
-    """
-    chain = min(k, LONGEST_CHAIN)
-    counted = math.prod(max(side, SHORTEST_SIDE) for side in (m, n, chain))
-    wanted = max(wanted_calls(m * n * max(chain, 1), most), -(-counted // MOST_PRODUCTS))
-    # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
-    # side is halved, which keeps both small.
-    down = across = 1
-    while down * across < wanted:
-        if m / down >= n / across and m / down > _TILE_ROWS:
-            down *= 2
-        elif n / across > _TILE_COLUMNS:
-            across *= 2
-        else:
-            break
-    row_step = -(-m // (down * _TILE_ROWS)) * _TILE_ROWS or 1
-    column_step = -(-n // (across * _TILE_COLUMNS)) * _TILE_COLUMNS or 1
-    return [
-        (i, min(row_step, m - i), j, min(column_step, n - j))
-        for i in range(0, m, row_step)
-        for j in range(0, n, column_step)
-    ]

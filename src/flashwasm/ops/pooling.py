@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.array_room import new_array
 from flashwasm.kernel_table import (
     MEAN_POOL,
     MEAN_POOL_ADD,
@@ -70,7 +71,9 @@ def mean_pool(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    IndexRangeError
+        If the offsets do not rise from 0 to at most T.
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------
@@ -195,7 +198,7 @@ def _halves(between: Callable[[], None], sequences: _Sequences) -> Halves[_Seque
         return None
     # The parts are written to a new array, because `out` may overlap rows that a later part still
     # reads.
-    result = np.empty((count, rows.shape[1]), np.float32)
+    result = new_array((count, rows.shape[1]))
     parts = []
     for first, last in ((0, count // 2), (count // 2, count)):
         begin, end = int(offsets[first]), int(offsets[last])

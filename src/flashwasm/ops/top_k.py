@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.array_room import check_room, new_array
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
 from flashwasm.keyword_hints import TOP_K, knows_peers
@@ -16,7 +17,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.runtime.tasks import score_products, wanted_calls
 from flashwasm.runtime.work_limits import MOST_ELEMENTS, MOST_PRODUCTS, MOST_READ
-from flashwasm.validation import choice, floats, positive_int
+from flashwasm.validation import choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ def cosine_top_k(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
     --------
@@ -105,8 +106,9 @@ def cosine_top_k(
         message = f"corpus: expected at most {_MOST_ROWS} rows, got shape {rows.shape}"
         raise ShapeError(message)
     if count > rows.shape[0]:
-        message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {k}"
+        message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {shown(k)}"
         raise ShapeError(message)
+    check_room((len(wanted), count), np.int64)
     until = deadline(rt, timeout)
     return in_halves(
         _Search(wanted, rows, count, METRICS[metric]),
@@ -152,7 +154,7 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
     """Search pieces of the corpus on all threads, then merge the best of each piece."""
     queries, corpus, k, metric, first = search
     n, dim = queries.shape
-    scores, indices = np.empty((n, k), np.float32), np.empty((n, k), np.int64)
+    scores, indices = new_array((n, k)), new_array((n, k), np.int64)
     launch = Launch(rt, timeout)
     with launch.lock, launch:
         q, c = launch.place(queries), launch.place(corpus)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from flashwasm.errors import CapabilityError
 from flashwasm.optional_packages import optional_module
 from flashwasm.pytest_plugin.measured_sources import measured_sources
 from flashwasm.qe.coverage.source_digests import digest_of, write_digests
+from flashwasm.storage.atomic_files import replace_with
+from flashwasm.storage.scratch_files import scratch_folder
 
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
@@ -75,6 +76,7 @@ class Recording:
         self._target = config.invocation_params.dir / database
         self._parts: list[Path] = []
         self._lost = 0
+        self._failed = False
         self._warnings: list[str] = []
         self._parts_folder = os.environ.pop(_PARTS, None)
         if self._target.is_dir():
@@ -138,6 +140,8 @@ class Recording:
 
     def _finish(self, exitstatus: int) -> None:
         """Stop measuring. Write a worker's part; elsewhere join the parts and replace the file."""
+        if self._failed:  # A line of the summary says so already.
+            return
         with self._collected_warnings():
             self._coverage.stop()
             self._coverage.save()
@@ -156,7 +160,7 @@ class Recording:
             lines.append(f"{self._name} was not written, because no test ran")
             return
         write_digests(self._own, self._digests(files))
-        self._own.replace(self._target)
+        replace_with(self._own, self._target)
         lines.append(f"recorded the lines that each of {tests} tests runs: {self._name}")
         if self._lost:
             lines.append(f"tests that ran in {self._lost} workers that crashed are not in it")
@@ -200,11 +204,19 @@ class Recording:
     @contextmanager
     def _context(self, name: str) -> Iterator[None]:
         """Give what runs meanwhile a context of its own."""
-        self._coverage.switch_context(name)
+        self._switch(name)
         try:
             yield
         finally:
-            self._coverage.switch_context("")
+            self._switch("")
+
+    def _switch(self, name: str) -> None:
+        """Begin a context, which writes the last one. If the disk is full, record no more."""
+        if not self._failed:
+            self._failed = not self._summary.guarded(
+                f"record the coverage in {self._name}",
+                lambda: self._coverage.switch_context(name),
+            )
 
     @contextmanager
     def _collected_warnings(self) -> Iterator[None]:
@@ -264,8 +276,7 @@ def _close(data: CoverageData) -> None:
 
 def _scratch_folder(target: Path) -> Path:
     """Return a new folder beside the database, from which a rename replaces it at once."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    folder = scratch_folder(target.parent)
     # The files in it are no part of a change that --fw-diff asks git for.
     (folder / ".gitignore").write_text("*\n", "utf-8")
     return folder

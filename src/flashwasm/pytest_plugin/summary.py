@@ -28,13 +28,15 @@ class Summary:
         self._config = config
         self.lines: list[str] = []
 
-    def guarded(self, what: str, work: Callable[[], None]) -> None:
-        """Do some work; turn an error into a line of the summary."""
+    def guarded(self, what: str, work: Callable[[], object]) -> bool:
+        """Do some work; turn an error into a line of the summary, and return False then."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - no error of this plugin may fail the run.
             reason = " ".join(str(error).split()) or type(error).__name__
             self.lines.append(f"could not {what}: {reason}")
+            return False
+        return True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

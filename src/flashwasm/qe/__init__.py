@@ -52,13 +52,14 @@ _HOMES = {
         "SonaConfig",
         "TargetSpeedup",
         "get_optimal_block_config",
-        "get_qe_flash_attention_config",
     ],
     "flashwasm.qe.workloads.coverage_analysis": ["CoverageRows"],
     "flashwasm.qe.workloads.defect_matching": ["PatternMatch"],
     "flashwasm.qe.workloads.metrics": ["Metrics"],
     "flashwasm.qe.workloads.pattern_adaptation": ["PatternAdaptation"],
-    "flashwasm.qe.workloads.qe_flash_attention": ["QEFlashAttention", "create_qe_flash_attention"],
+    "flashwasm.qe.workloads.creation": ["create_qe_flash_attention"],
+    "flashwasm.qe.workloads.qe_flash_attention": ["QEFlashAttention"],
+    "flashwasm.qe.workloads.setting_changes": ["get_qe_flash_attention_config"],
     "flashwasm.qe.workloads.similarity": ["VectorMatch"],
 }
 
@@ -118,16 +119,16 @@ if TYPE_CHECKING:
     from flashwasm.qe.workloads.configuration import (
         get_optimal_block_config as get_optimal_block_config,
     )
-    from flashwasm.qe.workloads.configuration import (
-        get_qe_flash_attention_config as get_qe_flash_attention_config,
-    )
     from flashwasm.qe.workloads.coverage_analysis import CoverageRows as CoverageRows
+    from flashwasm.qe.workloads.creation import (
+        create_qe_flash_attention as create_qe_flash_attention,
+    )
     from flashwasm.qe.workloads.defect_matching import PatternMatch as PatternMatch
     from flashwasm.qe.workloads.metrics import Metrics as Metrics
     from flashwasm.qe.workloads.pattern_adaptation import PatternAdaptation as PatternAdaptation
     from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention as QEFlashAttention
-    from flashwasm.qe.workloads.qe_flash_attention import (
-        create_qe_flash_attention as create_qe_flash_attention,
+    from flashwasm.qe.workloads.setting_changes import (
+        get_qe_flash_attention_config as get_qe_flash_attention_config,
     )
     from flashwasm.qe.workloads.similarity import VectorMatch as VectorMatch
 else:

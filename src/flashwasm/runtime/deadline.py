@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flashwasm.errors import Cancelled, DeadlineExceeded
 from flashwasm.validation import seconds
@@ -13,7 +13,12 @@ from flashwasm.validation import seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flashwasm.runtime.runtime import Runtime
+
+class Limited(Protocol):
+    """A runtime, as far as deadlines are concerned."""
+
+    timeout: float | None
+    cancellations: int
 
 
 class Deadline(float):
@@ -32,7 +37,7 @@ class Deadline(float):
 
 
 def check_time(
-    runtime: Runtime, until: float, cancellations: int, operation: str = "the operation"
+    runtime: Limited, until: float, cancellations: int, operation: str = "the operation"
 ) -> None:
     """Raise an error if a call may not go on.
 
@@ -63,7 +68,7 @@ def check_time(
 
 
 def checker(
-    runtime: Runtime, timeout: float | None, operation: str = "the operation"
+    runtime: Limited, timeout: float | None, operation: str = "the operation"
 ) -> Callable[[], None]:
     """Return a function that raises an error if a call that begins now may not go on.
 
@@ -78,7 +83,7 @@ def checker(
     return partial(check_time, runtime, until, until.cancellations, operation)
 
 
-def deadline(runtime: Runtime, timeout: float | None) -> Deadline:
+def deadline(runtime: Limited, timeout: float | None) -> Deadline:
     """Return the deadline of a call that begins now.
 
     Parameters

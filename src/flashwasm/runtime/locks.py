@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import weakref
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import DeadlineExceeded
 
@@ -13,8 +15,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
+    from typing import TypeVar
 
-__all__ = ["TimedLock", "held", "owns"]
+    Lock = TypeVar("Lock")
+
+__all__ = ["TimedLock", "held", "owns", "renewed_after_fork"]
+
+# Objects with an attribute `_lock`, and the functions that make their locks.
+_owners: weakref.WeakKeyDictionary[Any, Callable[[], Any]] = weakref.WeakKeyDictionary()
+
+
+def renewed_after_fork(owner: object, make: Callable[[], Lock]) -> Lock:
+    """Return a new lock for an object's attribute ``_lock``; a forked child gets another new one.
+
+    Another thread of the parent may hold the lock at the fork. That thread does not exist in the
+    child, where the lock would be held for ever.
+
+    Parameters
+    ----------
+    owner : object
+        The object.
+    make : callable
+        Function that makes a lock.
+    """
+    _owners[owner] = make
+    return make()
+
+
+def _after_fork() -> None:
+    """Give all objects new locks, in a forked child process."""
+    for owner, make in list(_owners.items()):
+        owner._lock = make()  # noqa: SLF001 - `renewed_after_fork` says so to the owner.
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def held(lock: RLock, until: float) -> AbstractContextManager[object]:

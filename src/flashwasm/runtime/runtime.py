@@ -12,7 +12,7 @@ import numpy as np
 from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
-from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory
+from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES, SharedMemory, check_addresses
 from flashwasm.host.workers import Workers, available_cpus
 from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
@@ -21,7 +21,7 @@ from flashwasm.runtime.deadline import checker
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.stats import Stats
 from flashwasm.summaries import summary
-from flashwasm.validation import as_array, lengths, plain_dtype, positive_int, seconds
+from flashwasm.validation import as_array, flag, lengths, plain_dtype, positive_int, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,6 +86,7 @@ class Runtime(NotCopied):
         _fast_calls: bool = True,
     ) -> None:
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
+        check_addresses()
         self.variant: Variant = checked_variant(variant)
         self.timeout = seconds(timeout, "timeout")
         limit = MAX_PAGES
@@ -233,8 +234,13 @@ class Runtime(NotCopied):
         ----------
         cancel : bool, default False
             True to end the calls that run now, as `cancel` does. False waits for them.
+
+        Raises
+        ------
+        DTypeError
+            If ``cancel`` is neither True nor False.
         """
-        if cancel:
+        if flag(cancel, "cancel"):
             self.cancel()
         with self.lock:
             if not self.closed_because:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import numpy as np
-
+from flashwasm.array_room import new_array
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.runtime.copies import copy_in_pieces
 
@@ -98,7 +97,7 @@ def in_parts(
             return None
         # The parts are written to a new array, because `out` may overlap an operand that a later
         # part still reads.
-        result = np.empty(size, np.float32)
+        result = new_array(size)
         halves: list[Part] = [
             (tuple(x[i] for x in arrays), result[i]) for i in halves_of(size, axis)
         ]

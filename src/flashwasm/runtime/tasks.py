@@ -8,10 +8,15 @@ from flashwasm.runtime.work_limits import (
     FEWEST_ELEMENTS,
     FEWEST_PRODUCTS,
     HEAP_LEVEL,
+    LONGEST_CHAIN,
     MOST_ELEMENTS,
     MOST_PRODUCTS,
     SHORTEST_ROW,
+    SHORTEST_SIDE,
 )
+
+# Rows and columns of the tiles that the kernels of products compute: struct tile of wasm/tile.h.
+_TILE_ROWS, _TILE_COLUMNS = 4, 8
 
 
 def most_in_one_call(threads: int) -> int:
@@ -85,3 +90,36 @@ def wanted_calls(products: int, most: int) -> int:
         would become too small, and larger if they would become too large.
     """
     return max(min(most, products // FEWEST_PRODUCTS), -(-products // MOST_PRODUCTS), 1)
+
+
+def product_tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int, int]]:
+    """Cut an m x n result into pieces (first row, rows, first column, columns) of bounded work.
+
+    Parameters
+    ----------
+    m, n, k : int
+        Sizes of the product. Calls of more than `LONGEST_CHAIN` of k are cut along k, too, by the
+        caller.
+    most : int
+        Number of pieces that are enough to keep all threads busy.
+    """
+    chain = min(k, LONGEST_CHAIN)
+    counted = math.prod(max(side, SHORTEST_SIDE) for side in (m, n, chain))
+    wanted = max(wanted_calls(m * n * max(chain, 1), most), -(-counted // MOST_PRODUCTS))
+    # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
+    # side is halved, which keeps both small.
+    down = across = 1
+    while down * across < wanted:
+        if m / down >= n / across and m / down > _TILE_ROWS:
+            down *= 2
+        elif n / across > _TILE_COLUMNS:
+            across *= 2
+        else:
+            break
+    row_step = -(-m // (down * _TILE_ROWS)) * _TILE_ROWS or 1
+    column_step = -(-n // (across * _TILE_COLUMNS)) * _TILE_COLUMNS or 1
+    return [
+        (i, min(row_step, m - i), j, min(column_step, n - j))
+        for i in range(0, m, row_step)
+        for j in range(0, n, column_step)
+    ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
 from flashwasm.validation import as_array
 
@@ -21,6 +22,11 @@ _MOST = 2**63 - 1
 class IdTable:
     """Ids by position, and positions by id. Either all ids are integers, or all are strings.
 
+    Parameters
+    ----------
+    kind : {"int", "str", ""}, default ""
+        Type of the ids; "" if the first id decides.
+
     Attributes
     ----------
     kind : {"int", "str", ""}
@@ -31,13 +37,13 @@ class IdTable:
         Position of each id.
     """
 
-    def __init__(self) -> None:
-        self.kind = ""
+    def __init__(self, kind: str = "") -> None:
+        self.kind = kind
         self.next = 0
         self.positions: dict[Any, int] = {}
         # Ids by position. The last entry stands for no vector, and is what position -1 leads to: a
         # search returns -1 where it found nothing.
-        self._table: Array = np.full(1, -1, np.int64)
+        self._table: Array = _empty(kind or "int", 1)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -52,10 +58,7 @@ class IdTable:
                 message = f"ids: {count} integers from {self.next} on leave the range of int64"
                 raise ShapeError(message)
             return self.next + np.arange(count, dtype=np.int64)
-        array = self._checked(ids)
-        if len(array) != count:
-            message = f"ids: expected {count}, one for each vector, got {len(array)}"
-            raise ShapeError(message)
+        array = self._checked(ids, count)
         seen: set[Any] = set()
         for one in array.tolist():
             if one in seen or one in self.positions:
@@ -123,17 +126,41 @@ class IdTable:
         table._table = np.append(ids, _empty(self.kind, 1))
         return table
 
+    def ranked(self, ids: Array) -> IdTable:
+        """Return the table in which each id is its place in ``ids``, ascending integers."""
+        table = IdTable()
+        own = np.fromiter(self.positions.keys(), np.int64, len(self))
+        positions = np.fromiter(self.positions.values(), np.int64, len(self))
+        table.assign(positions, np.searchsorted(ids, own))
+        return table
+
     def at(self, positions: Array) -> Array:
         """Return the ids at some positions; -1 or None where a position is -1."""
         return self._table[positions]
 
-    def _checked(self, ids: ArrayLike | set[int] | set[str]) -> Array:
-        """Return an argument as int64 ids, or as an array of str objects."""
+    def _checked(self, ids: ArrayLike | set[int] | set[str], count: int | None = None) -> Array:
+        """Return an argument as int64 ids, or as an array of str objects.
+
+        There must be as many as ``count``, unless that is None.
+        """
         listed: ArrayLike = [*ids] if isinstance(ids, (set, frozenset)) else ids
         array = as_array(listed, "ids")
+        if array.ndim == 0:
+            message = f"ids: expected an array of integers or strings, got {type(ids).__name__}"
+            raise DTypeError(message)
+        if array.dtype.kind == "U" and isinstance(listed, (list, tuple)):
+            # NumPy would turn the integers of a mixed list into strings.
+            others = [one for one in listed if not isinstance(one, str)]
+            if others:
+                message = f"ids: expected integers or strings, got {others[0]!r} among strings"
+                raise DTypeError(message)
         if array.ndim != 1:
             message = f"ids: expected shape (n,), got {array.shape}"
             raise ShapeError(message)
+        if count is not None and len(array) != count:
+            message = f"ids: expected {count}, one for each vector, got {len(array)}"
+            raise ShapeError(message)
+        check_room(array.shape, np.int64)
         if array.size == 0:
             return _empty(self.kind or "int", 0)
         kind = _kind(array)

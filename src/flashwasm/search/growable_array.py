@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _FEWEST_ROWS = 64
+# Stands for the address of rows that wait in the host's memory.
+_IN_HOST = -1
 
 
 class GrowableArray:
@@ -44,7 +46,13 @@ class GrowableArray:
 
     @property
     def address(self) -> int:
-        """Address of the first row in linear memory."""
+        """Address of the first row in linear memory.
+
+        Rows that wait in the host's memory, because a call that moved them was ended, are moved
+        back first. Nothing else may use the runtime meanwhile.
+        """
+        if self._place[1] == _IN_HOST:
+            self._move_to(len(self.all))
         return self._place[1]
 
     def reserve(self, rows: int) -> None:
@@ -77,14 +85,14 @@ class GrowableArray:
 
     def _move_through_the_host(self, rows: int) -> None:
         """Copy the rows out of linear memory, release the old array, then allocate the larger."""
-        kept = self.all.copy()
-        self._place = kept, 0
+        if len(self.all):
+            self._place = self.all.copy(), _IN_HOST
         try:
             self._move_to(rows)
-        except BaseException as error:
-            # The memory of the old array was just released, so it can be allocated again. Ctrl-C
-            # must not leave the array outside linear memory either.
-            self._move_to(len(kept))
+        except OutOfMemoryError as error:
+            if self._place[1] == _IN_HOST:
+                # The memory of the old array was just released, so it can be allocated again.
+                self._move_to(len(self.all))
             raise error from None
 
     @property

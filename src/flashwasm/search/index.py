@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm import validation
+from flashwasm.array_room import check_room
 from flashwasm.kernel_table import METRICS
 from flashwasm.keyword_hints import ADD, knows_peers
 from flashwasm.runtime.deadline import checker, deadline
@@ -20,6 +20,7 @@ from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES, checked_dim
 from flashwasm.search.result_keys import decoded
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_writing import write_container
 from flashwasm.summaries import summary
 from flashwasm.validation import choice
@@ -67,6 +68,7 @@ class Index(NotCopied, ABC):
         self.metric: Metric = choice(metric, "metric", tuple(METRICS))
         self.dtype: IndexDType = choice(dtype, "dtype", DTYPES)
         self._runtime = checked_runtime(runtime)
+        self._runtime.check_open()
         self._ids = IdTable()
         # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
         # Then the next method that uses the index does what is left, before anything else. The
@@ -131,7 +133,7 @@ class Index(NotCopied, ABC):
         ------
         ShapeError
             If an id is given twice or is in the index already. Nothing is added then.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         until = deadline(self._runtime, timeout)
         rows = self._checked(vectors, "vectors", until)
@@ -156,7 +158,9 @@ class Index(NotCopied, ABC):
         ------
         IndexRangeError
             If an id is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, DeadlineExceeded, ClosedError
+        OutOfMemoryError
+            If linear memory is too full to move anything. Nothing is removed then.
+        ShapeError, DTypeError, DeadlineExceeded, Cancelled, ClosedError
         """
         launch = Launch(self._runtime, self._time_to_remove)
         with launch.lock, launch:
@@ -170,6 +174,10 @@ class Index(NotCopied, ABC):
         if self._unfinished is not None:
             self._unfinished(launch)
             self._unfinished = None
+
+    def _number_anew(self, ids: Array) -> None:
+        """Let each vector have its place in an ascending array of ids as its id."""
+        self._ids = self._ids.ranked(ids)
 
     def _checked(self, x: ArrayLike, name: str, until: Deadline | None) -> Array:
         """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
@@ -186,12 +194,13 @@ class Index(NotCopied, ABC):
 
         Raises
         ------
-        OSError, ClosedError
+        ShapeError, DTypeError, OSError, ClosedError
         """
+        at = checked_path(path)
         launch = Launch(self._runtime, None)
         with launch.lock, launch:
             self._finish(launch)
-            write_container(Path(path), self._contents())
+            write_container(at, self._contents())
 
     def _search_by(
         self,
@@ -226,7 +235,9 @@ class Index(NotCopied, ABC):
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
-        return in_halves(self._checked(queries, "queries", until), search_part, _halves)
+        rows = self._checked(queries, "queries", until)
+        check_room((len(rows), k), np.int64)
+        return in_halves(rows, search_part, _halves)
 
     @abstractmethod
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:

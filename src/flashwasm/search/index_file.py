@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
@@ -12,6 +11,7 @@ from flashwasm.errors import CorruptFileError
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import DTYPES
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.file_reading import read_container
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CheckedFile:
     """
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
-        self._path = Path(path)
+        self._path = checked_path(path)
         self._container: Container = read_container(self._path, kind)
 
     def refuse(self, reason: str) -> NoReturn:
@@ -108,9 +108,9 @@ class IndexFile(CheckedFile):
 
     def ids(self, positions: Array) -> IdTable:
         """Return the ids in the file as those of the vectors at these positions, in this order."""
-        table = IdTable()
-        count = len(positions)
-        if "id_text" in self._container.sections:
+        count, text = len(positions), "id_text" in self._container.sections
+        table = IdTable("str" if text else "")
+        if text:
             ids = self._strings(count)
         else:
             ids = self.section("ids", "<i8", (count,)).astype(np.int64)
@@ -127,7 +127,7 @@ class IndexFile(CheckedFile):
         """
         text = self.section("id_text", "|u1", (None,)).tobytes()
         ends = self.section("id_ends", "<i8", (count,))
-        starts = np.concatenate([[0], ends[:-1]])
+        starts = np.concatenate([[0], ends])[:-1]
         if count and (ends[-1] != len(text) or (ends < starts).any()):
             self.refuse("the ids do not end where they should")
         ids = np.empty(count, object)

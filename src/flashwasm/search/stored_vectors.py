@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
+    # Address and array of temporary memory for some vectors.
+    Room = tuple[int, Array]
 
 # Number of vectors of a panel.
 PANEL = 8
@@ -84,13 +86,36 @@ class StoredVectors:
         for column in self._by_eight:
             column.reserve(-(-count // PANEL))
 
-    def put(self, launch: Launch, x: Array, first: int, *, prepared: bool = False) -> None:
-        """Write vectors to the positions from ``first`` on, for which room was made.
+    def room(self, launch: Launch, count: int) -> Room:
+        """Return memory through which `put` writes up to ``count`` vectors at a time."""
+        return launch.scratch((max(1, min(_MOST_NUMBERS // self.dim, count)), self.dim))
 
-        Prepared vectors, as `take` returns them, are written as they are.
+    def put(
+        self,
+        launch: Launch,
+        x: Array,
+        first: int,
+        *,
+        prepared: bool = False,
+        room: Room | None = None,
+    ) -> None:
+        """Write vectors to the positions from ``first`` on, for which `reserve` made room.
+
+        Parameters
+        ----------
+        launch : Launch
+            Launch to run in.
+        x : numpy.ndarray of float32, shape (n, dim)
+            Vectors.
+        first : int
+            Position of the first of them.
+        prepared : bool, default False
+            True for vectors as `take` returns them, which are written as they are.
+        room : (int, numpy.ndarray), optional
+            What `room` returned in this launch. None takes new memory, until the launch ends.
         """
-        step = max(1, min(_MOST_NUMBERS // self.dim, len(x)))
-        address, chunk = launch.scratch((step, self.dim))
+        address, chunk = self.room(launch, len(x)) if room is None else room
+        step = len(chunk)
         arguments = StoreArguments(
             x=address,
             rows=self.rows.address,

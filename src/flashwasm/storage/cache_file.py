@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[Any]]
 
-__all__ = ["read_cache", "write_cache"]
+__all__ = ["keep_newest", "read_cache", "write_cache"]
 
 
 def read_cache(path: Path, kind: str) -> Arrays:
@@ -62,3 +62,33 @@ def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
         warnings.warn(f"cannot write {path}: {error}", RuntimeWarning, stacklevel=3)
         return False
     return True
+
+
+def keep_newest(folder: Path, suffix: str, count: int) -> None:
+    """Remove all but the files of a cache that were written last.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the cache.
+    suffix : str
+        Ending of the names of the files that count, with its dot.
+    count : int
+        Number of files to keep.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read or changed.
+    """
+    files = [path for path in folder.iterdir() if path.suffix == suffix]
+    for path in sorted(files, key=_last_written)[:-count]:
+        path.unlink(missing_ok=True)
+
+
+def _last_written(path: Path) -> float:
+    """Return the time at which a file was written; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["container_kind", "container_sections", "read_container"]
 
 _MOST_SECTIONS = 64
+# Longest axis of an array without elements. The file has no bytes that would bound it, and NumPy
+# cannot make any longer ones.
+_LONGEST_EMPTY = 1 << 20
 _DTYPES = ("|u1", "|i1", "<u4", "<i4", "<i8", "<f4")
 
 
@@ -166,6 +169,7 @@ def _entries(table: bytes, length: int) -> list[Section]:
     for name, dtype, axes, *shape, offset, crc in SECTION.iter_unpack(table):
         entry = Section(_text(name), _text(dtype), tuple(shape[:axes]), offset, crc)
         valid = axes <= MOST_AXES and not any(shape[axes:]) and entry.dtype in _DTYPES
+        valid = valid and (0 not in entry.shape or max(entry.shape) <= _LONGEST_EMPTY)
         if not valid or offset != aligned(end) or offset + entry.nbytes > length:
             message = f"section {entry.name!r} is not within the file"
             raise _DamageError(message)

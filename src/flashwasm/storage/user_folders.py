@@ -58,6 +58,14 @@ def cache_folder() -> Path:
     return _folder(_CACHE)
 
 
+def usable_cache_folder() -> Path | None:
+    """Return the folder for caches; None if this user has none, and works without caches then."""
+    try:
+        return cache_folder()
+    except CapabilityError:
+        return None
+
+
 def _folder(places: _Places) -> Path:
     """Return the folder that an environment variable names, or else the system's usual one."""
     if named := os.environ.get(places.own):

@@ -22,7 +22,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHWASM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path / "cache"))
     quick = SimpleNamespace(**vars(sqlite3) | {"connect": connect_quickly})
-    monkeypatch.setattr("flashwasm.qe.adaptation.feedback_log.sqlite3", quick)
+    monkeypatch.setattr("flashwasm.qe.adaptation.feedback_file.sqlite3", quick)
     folder = tmp_path / "suite"
     folder.mkdir()
     (folder / "pytest.ini").write_text("")

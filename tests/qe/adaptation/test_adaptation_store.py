@@ -98,7 +98,9 @@ def test_a_half_written_version_is_ignored(store, adaptation):
     assert store.add(adaptation, "model", {}).number == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 0]", b'["1"]', b"[true]", b"[7]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1, 0]", b'["1"]', b"[true]", b"[7]", b"[" * 999]
+)
 def test_a_damaged_list_of_active_versions_is_refused(store, adaptation, content):
     store.add(adaptation, "model", {})
     (store.folder / "active").write_bytes(content)

@@ -9,7 +9,7 @@ import pytest
 
 import tiny_bert
 from flashwasm.qe import ChangedFile, SuiteIndex
-from flashwasm.qe.changes.changed_definitions import changed_definitions
+from flashwasm.qe.changes.changed_definitions import changed_definitions, changed_functions
 from flashwasm.qe.changes.co_change import CoChange
 from flashwasm.qe.changes.evidence import WEIGHTS, evidence_of, weighted
 from flashwasm.qe.changes.mentioned_names import MentionedNames
@@ -156,6 +156,48 @@ def test_tests_that_mention_a_changed_definition_come_first(folder):
     assert set(strengths(change(new_lines={13}))["names"].values()) == {0.0}
 
 
+# Words.
+
+
+def lines(*added, first=1):
+    """Return added lines as a diff shows them."""
+    return [(None, first + i, text) for i, text in enumerate(added)]
+
+
+def test_the_place_of_a_change_that_a_test_resembles_most_decides(folder):
+    (folder / "test_none.py").write_text(
+        "def test_price(): round_price(discount)\n\ndef test_colour(): paint(red_hue)\n\n"
+        "def test_other(): assert 1\n"
+    )
+    apart = [*lines("round_price(discount)"), *lines("paint(red_hue)", first=90)]
+    words = strengths(change(lines=apart))["words"]
+    assert min(words["test_price"], words["test_colour"]) > max(
+        words[name] for name in ("test_one", "test_two", "test_other")
+    )
+    # Unchanged lines do not count, and parts of names do.
+    shown = [(1, 1, "paint(red_hue)"), (None, 2, "price = 1")]
+    words = strengths(change(lines=shown))["words"]
+    assert max(words, key=lambda name: words[name]) == "test_price"
+    assert set(strengths(change("nothing.py"))["words"].values()) == {0.0}
+
+
+def test_the_functions_around_changed_lines_are_a_place_too(folder):
+    body = "def total(self):\n        subtotal = sum(self.items)\n        return subtotal"
+    decorated = f"    @property\n    {body}"
+    assert changed_functions([change(new_lines={11, 12})], folder) == decorated
+    both = [
+        change(new_lines={1, 3, 10, 13}),
+        change("test_cart.py", new_lines={1}),
+        change("no.py"),
+    ]
+    assert changed_functions(both, folder) == f"LIMIT = 10\n{decorated}"
+    (folder / "test_none.py").write_text(
+        "def test_items(): sum(subtotal)\n\ndef test_other(): assert 1\n"
+    )
+    words = strengths(change(new_lines={12}, lines=lines("        return None", first=12)))["words"]
+    assert max(words, key=lambda name: words[name]) == "test_items"
+
+
 # Files.
 
 
@@ -211,6 +253,40 @@ def test_files_that_changed_together(folder):
     )
 
 
+def written_together():
+    """Commit a product and tests whose lines were written in three commits."""
+    git("init")
+    commit()
+    commit(cart="def added(): return 11\n", test_shop="def test_added(): assert added() == 11\n")
+    commit(cart="def other(): return 22\n", test_none="def test_other(): assert other() == 22\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_tests_that_were_written_with_the_changed_lines():
+    written_together()
+    count = len(Path("cart.py").read_text().splitlines())
+    for number, name, text in (
+        (count - 1, "test_added", "def added(): return 11"),
+        (count, "test_other", "def other(): return 22"),
+    ):
+        edit = change(old_lines={number}, lines=[(number, None, text), (None, number, "x")])
+        found = strengths(edit)["history"]
+        assert max(found, key=lambda one: found[one]) == name
+        # The same where the change and a later one are part of the log already.
+        for content in (Path("cart.py").read_text().replace(text, "x"), "#\n#\n"):
+            Path("cart.py").write_text(content)
+            git("commit", "-am", "x")
+        assert strengths(edit)["history"] == found
+        git("reset", "--hard", "HEAD~2")
+    # Lines that the file never had, new files, and test files were written by no commit.
+    for none in (
+        change(old_lines={1}, lines=[(1, None, "never there")]),
+        change("new.py"),
+        change("test_shop.py", old_lines={3}),
+    ):
+        assert set(strengths(none)["history"].values()) == {0.0}
+
+
 def test_a_commit_of_many_files_is_no_evidence(folder):
     git("init")
     commit(**{f"file_{i}": "#\n" for i in range(31)})
@@ -239,15 +315,21 @@ def test_without_a_log_there_is_no_evidence_and_no_fault(folder, monkeypatch, br
         git("init", "..")
         git("-C", "..", "commit", "--allow-empty", "-m", "x")
         (folder / ".git").write_text("gitdir: nowhere\n")
-    assert set(strengths()["co-change"].values()) == {0.0}
+    found = strengths(change(old_lines={1}, text="x"))
+    assert set(found["co-change"].values()) == set(found["history"].values()) == {0.0}
 
 
 def test_git_starts_no_program_that_the_repository_names(folder):
     git("init")
+    (folder / ".gitattributes").write_text("*.py diff=own\n")
     commit(cart="#\n")
+    commit(cart="def added(): return 11\n", test_shop="def test_added(): assert added() == 11\n")
     for name in ("core.pager", "core.fsmonitor", "gpg.program", "diff.external"):
         git("config", name, f"touch {folder}/started; false")
+    git("config", "diff.own.textconv", f"touch {folder}/started; cat")
     git("config", "log.showSignature", "true")
+    edit = change(old_lines={17}, lines=[(17, None, "def added(): return 11")])
+    assert strengths(edit)["history"]["test_added"] > 0
     assert CoChange(folder).likeness({"cart.py"}, {"shop.py"})["shop.py"] > 0
     assert not (folder / "started").exists()
 
@@ -270,7 +352,7 @@ def test_evidence_that_all_tests_have_alike_counts_for_none(folder):
     git("init")
     commit(cart="#\n")
     found = strengths(change(new_lines={15}))
-    for kind in ("names", "co-change"):
+    for kind in ("words", "names", "co-change", "history"):
         assert set(found[kind].values()) == {0.0}
 
 

@@ -4,12 +4,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
+from contextlib import closing
 
 import pytest
 
 import flashwasm as fw
 from coverage_data import LIBRARY
 from flashwasm.qe import CoverageIndex
+from flashwasm.qe.coverage.coverage_database import MOST_LINES
 
 
 def test_a_database_that_coverage_wrote_is_read(database):
@@ -55,6 +58,68 @@ def test_databases_that_are_refused(database, folder):
             CoverageIndex.load(name)
     with pytest.raises(fw.ShapeError, match="does not exist"):
         CoverageIndex.load("no")
+
+
+ENDLESS = """
+drop table line_bits;
+create view line_bits as with recursive t(file_id, context_id, numbits) as
+    (select 1, 2, x'06' union all select 1, 2, x'06' from t) select * from t
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("update file set path = null", "has the name None; expected text"),
+        ("update file set path = char(0)", "expected text"),
+        ("update context set context = null", "expected text"),
+        ("update context set context = x'00' where id = 1", "expected text"),
+        ("update context set context = cast(x'ff' as text) where id = 1", "decode"),
+        ("update line_bits set numbits = null", "damaged"),
+        ("update line_bits set numbits = zeroblob(3000000)", "24000000 lines; expected at most"),
+        ("insert into arc values (1, 2, 1099511627776, 3)", "from line 1099511627776 to 3"),
+        ("insert into arc values (1, 2, 3, 4611686018427387904)", "expected integers of at most"),
+        ("insert into arc values (1, 2, 1.5, 'x')", "expected integers"),
+        (ENDLESS, "it holds the view 'line_bits'; expected plain tables"),
+        ("create view more as select 1", "expected plain tables"),
+        ("alter table line_bits add column x as (zeroblob(1000000000))", "computes a column"),
+        ("create virtual table x using fts5(y)", "virtual table 'x'"),
+    ],
+)
+def test_databases_with_foreign_values_are_refused(database, edit, message):
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(edit)
+    with pytest.raises(fw.CorruptFileError, match=message) as caught:
+        CoverageIndex.load(database)
+    assert str(database) in str(caught.value)
+
+
+def test_pages_that_are_used_again_and_again_are_refused(database):
+    """Each page of a tree that names the same page below it twice doubles the number of rows."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        rows = [(1, 2, i, i + 1) for i in range(1, 20_000)]
+        connection.executemany("insert into arc values (?, ?, ?, ?)", rows)
+        query = "select rootpage from sqlite_master where name = 'arc'"
+        (root,) = connection.execute(query).fetchone()
+        (size,) = connection.execute("pragma page_size").fetchone()
+    content = bytearray(database.read_bytes())
+    page = (root - 1) * size
+    assert content[page] == 5  # An inner page of a table: its cells begin with numbers of pages.
+    first, second = (int.from_bytes(content[page + i : page + i + 2], "big") for i in (12, 14))
+    content[page + second : page + second + 4] = content[page + first : page + first + 4]
+    database.write_bytes(content)
+    with pytest.raises(fw.CorruptFileError, match="it is damaged"):
+        CoverageIndex.load(database)
+
+
+def test_a_far_line_takes_no_more_memory_than_a_near_one(database):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("insert into arc values (1, 2, -1, ?)", [MOST_LINES])
+    tracemalloc.start()
+    index = CoverageIndex.load(database)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    assert MOST_LINES in set().union(*index.lines_outside_tests("lib.py"), index.tested("lib.py"))
 
 
 def test_a_locked_database_is_no_broken_one(database, monkeypatch):

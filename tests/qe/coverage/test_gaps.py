@@ -16,6 +16,8 @@ def test_gaps_have_their_lines_risk_and_nearest_test(database, folder):
         "sign": [8, 9, 10],
         "Box.fill": [17],
     }
+    # The database has the file's absolute path.
+    assert {gap.path for gap in gaps} == {"lib.py"}
     first = gaps[0]
     assert first.function == "sign"
     assert first.nearest_test == "t.py::test_sign"
@@ -45,9 +47,9 @@ def test_lines_of_a_diff_are_those_of_one_file(folder):
     for names in (files, absolute):
         index = index_of({"t.py::small": {name: [2] for name in names}}, files=names)
 
-        def changed(path, names=names, index=index):
+        def changed(path, index=index):
             gaps, _ = find_gaps(index, folder, only={path: [6]})
-            return [files[names.index(gap.path)] for gap in gaps]
+            return [gap.path for gap in gaps]
 
         assert changed("utils.py") == ["utils.py"]
         assert changed("web/utils.py") == ["web/utils.py"]

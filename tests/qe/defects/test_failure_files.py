@@ -98,3 +98,11 @@ def test_a_text_that_is_too_large_is_refused(folder):
         file.truncate(1 << 30)
     with pytest.raises(fw.ShapeError, match="expected a traceback of at most"):
         read_failures("x.log")
+
+
+@pytest.mark.parametrize("piece", [b" ", b"\t", b"1", b"=", b"-", b"\x1b[1m"])
+def test_a_text_of_one_line_of_a_megabyte_is_refused(tmp_path, piece):
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"x" + piece * ((1 << 20) // len(piece)))
+    with pytest.raises(fw.CorruptFileError, match=r"x\.txt is no report"):
+        read_failures(path)

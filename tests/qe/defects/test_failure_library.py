@@ -167,6 +167,27 @@ def test_libraries_that_are_refused(folder):
             FailureLibrary(name)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "update defect set name = x'00'",
+        "update defect set resolved = 'no'",
+        "update occurrence set text = x'ff'",
+        "update occurrence set raiser = x'00'",
+        "update occurrence set text = cast(x'ff' as text)",
+        "create view more as select * from defect",
+        "create trigger t after insert on defect begin delete from defect; end",
+        "alter table defect add column more as (zeroblob(1000000000))",
+    ],
+)
+def test_libraries_with_foreign_values_are_refused(edit):
+    FailureLibrary("x.db", create=True).learn("numbers", [failure()])
+    with closing(sqlite3.connect("x.db")) as database, database:
+        database.execute(edit)
+    with pytest.raises(fw.CorruptFileError, match=r"x\.db is not a whole library: "):
+        FailureLibrary("x.db")
+
+
 def test_a_new_failure_names_the_most_similar_defect():
     library = FailureLibrary("defects.db", create=True)
     library.learn("numbers", [failure()], note="see issue 12")

@@ -42,7 +42,7 @@ def read_xml(folder, *suites):
 def test_the_last_attempt_in_junit_xml_counts(folder, suites, failures, flaky):
     found, passed = read_xml(folder, *suites)
     assert (len(found), len(passed)) == (failures, flaky)
-    assert set(passed) <= {"test_x::test_a"}
+    assert set(passed) <= {"test_x.py::test_a"}
 
 
 def log(folder, *reports):

@@ -1,11 +1,15 @@
 """JUnit XML of any size and origin: memory stays small, and entities neither grow nor fetch."""
 
+import re
+import subprocess
+import sys
 import tracemalloc
 
 import pytest
 
 import flashwasm as fw
 from flashwasm.qe import read_failures
+from flashwasm.qe.defects.failure_files import read_failure_file
 from flashwasm.qe.defects.junit_xml import read_junit_cases
 
 # Nine levels of ten references each: 10^9 times the text of the first.
@@ -51,3 +55,45 @@ def test_the_content_of_a_failure_is_read_whole(tmp_path):
     content = f'<testcase name="a">{rest}<testcase name="b">{rest}'
     found = read_failures(report(tmp_path / "x.xml", content))
     assert [one.failure.signature for one in found] == [("KeyError", "lib.py", "add")] * 2
+
+
+@pytest.mark.parametrize("style", ["auto", "long", "short", "line", "native"])
+def test_tests_are_named_by_the_node_ids_of_pytest(tmp_path, style):
+    folder = tmp_path / "tests" / "Deep"
+    folder.mkdir(parents=True)
+    (folder / "test_a.py").write_text(
+        "import pytest\n"
+        "class TestOuter:\n    class TestInner:\n        def test_b(self): assert 0\n"
+        "@pytest.mark.parametrize('x', ['a.b', 'c::d'])\ndef test_c(x): raise KeyError(x)\n"
+    )
+    options = ["-q", f"--tb={style}", f"--rootdir={tmp_path}", "--junit-xml=x.xml"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    expected = re.findall(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    assert len(expected) == 3
+    assert [one.test for one in read_failure_file(tmp_path / "x.xml").failures] == expected
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-7", "shift_jis", "gb18030", "big5", "euc_jp", "utf-32", "hex", "rot13", "idna", "no", ""],
+)
+def test_encodings_that_cannot_be_read_are_refused(tmp_path, encoding):
+    path = tmp_path / "x.xml"
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><testsuite/>')
+    with pytest.raises(fw.CorruptFileError, match=r"x\.xml is not a whole JUnit report"):
+        read_failures(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1", "cp1252", "koi8-r"])
+def test_encodings_that_are_read(tmp_path, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding}"?><testsuite><testcase name="a"><failure>'
+    path = tmp_path / "x.xml"
+    path.write_bytes((text + "KeyError: 1</failure></testcase></testsuite>").encode(encoding))
+    assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]
+
+
+def test_elements_nested_deep(tmp_path):
+    deep = "<a>" * 100_000 + "KeyError: 1" + "</a>" * 100_000
+    path = report(tmp_path / "x.xml", f'<testcase name="a"><failure>{deep}</failure></testcase>')
+    assert [one.failure.exception for one in read_failures(path)] == ["KeyError"]

@@ -6,7 +6,7 @@ import pytest
 
 from failures import caught, raised
 from flashwasm.qe import read_failure
-from flashwasm.qe.defects.tracebacks import Frame
+from flashwasm.qe.defects.tracebacks import Frame, plain
 
 
 def chained():
@@ -79,3 +79,12 @@ def test_texts_without_a_traceback_have_no_exception(text):
     failure = read_failure(text)
     assert (failure.exception, failure.frames, failure.place) == ("", (), None)
     assert len(failure.text) <= 1 << 16
+
+
+@pytest.mark.parametrize("piece", [" ", "\t", "1", "=", "_", "a.", "\x1b[1m", "a:1: in b "])
+def test_a_line_of_a_megabyte_is_no_line_of_a_traceback(piece):
+    """Its beginning is enough to know that; to compare all of it would take minutes."""
+    failure = "lib.py:7: in add\n    x.y\nE   AttributeError: no y"
+    found = read_failure(f"{piece * (1 << 20)}\n{failure}")
+    assert found.signature == ("AttributeError", "lib.py", "add")
+    assert len(plain("a" * 5000 + "\nb")) == 4002

@@ -1,11 +1,15 @@
 """The parts of an index file: what was stored comes back, and contradictions are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import flashwasm as fw
+from flashwasm.qe import CoverageIndex, SuiteIndex
+from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.index_files.stored_index import (
     COVERAGE_KIND,
     SUITE_KIND,
@@ -15,6 +19,7 @@ from flashwasm.qe.index_files.stored_index import (
     row_sections,
 )
 from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
 
 WIDTH = 50
@@ -92,3 +97,32 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         StoredIndex(path, COVERAGE_KIND)
     path.write_bytes(b"no index")
     assert not is_index(path)
+
+
+def test_a_suite_index_takes_no_memory_that_its_file_only_states(tmp_path):
+    """The number of columns of coverage stands in the file, which may state any."""
+    (tmp_path / "test_x.py").write_text("def test_a(): assert 1\ndef test_b(): assert 2\n")
+    lines = {(0, i): np.array([1, 2 + i]) for i in range(2)}
+    contexts = ["test_x.py::test_a", "test_x.py::test_b"]
+    coverage = CoverageIndex(CoverageData(["lib.py"], contexts, lines))
+    options = {"scorers": ["structure"], "adapted": False, "cache": False}
+    index = SuiteIndex.build(tmp_path, coverage=coverage, **options)
+    path = tmp_path / "suite.fw"
+    index.save(path)
+    content = read_container(path, SUITE_KIND)
+    assert content.parameters["width"] == 3
+    write_container(path, replace(content, parameters=content.parameters | {"width": 2**62}))
+    read = SuiteIndex.load(path, adapted=False)
+    assert read.similar("test_a") == index.similar("test_a")
+
+
+@pytest.mark.parametrize("scorers", [[], ["x"], ["coverage", "x"]])
+def test_a_suite_index_with_unknown_scorers_is_refused(tmp_path, scorers):
+    (tmp_path / "test_x.py").write_text("def test_a(): assert 1\n")
+    options = {"scorers": ["structure"], "adapted": False, "cache": False}
+    path = tmp_path / "suite.fw"
+    SuiteIndex.build(tmp_path, **options).save(path)
+    content = read_container(path, SUITE_KIND)
+    write_container(path, replace(content, parameters=content.parameters | {"scorers": scorers}))
+    with pytest.raises(fw.CorruptFileError, match="scorers is"):
+        SuiteIndex.load(path)

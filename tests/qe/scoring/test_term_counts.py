@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flashwasm.qe.scoring.term_analyzers import ANALYZERS, characters
 from flashwasm.qe.scoring.term_counts import FEATURES, count_terms
+from flashwasm.qe.scoring.term_hashing import hash_terms
 
 TEXTS = st.lists(st.text(st.sampled_from("abX _1\n\u00e9\U0001f600"), max_size=20), min_size=1)
 
@@ -57,3 +58,12 @@ def test_texts_are_asked_for_one_after_another():
 
     found = count_terms(texts(), analyze, at_once=2)
     assert (len(found.columns), sorted(found.owners.tolist())) == (4, [0, 0, 1, 2])
+
+
+def test_long_words_and_texts_count_by_their_beginnings():
+    """A literal of megabytes would take minutes and gigabytes as terms."""
+    word, text = "ab" * 500, "word " * (1 << 16)
+    assert characters(word + "x" * 1_000_000) == characters(word)
+    assert len(characters(text)) == len(characters(text[: 1 << 18])) > 1 << 18
+    assert characters("x " + word) == characters("x") + characters(word)
+    assert hash_terms([word + "x" * 1_000_000]) == hash_terms([word]) != hash_terms([word[:-1]])

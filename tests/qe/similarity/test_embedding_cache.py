@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import tiny_bert
 from flashwasm.qe.scoring import embedder as embedder_module
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 from small_suite import FILES
 
 
@@ -68,6 +71,14 @@ def foreign(folders):
     return (folders / "other").read_bytes()
 
 
+def container(**sections):
+    """Return a file of embeddings with these sections."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x")
+        write_container(path, Container("embedding-cache", sections=sections))
+        return path.read_bytes()
+
+
 DAMAGES = {
     "empty": (lambda *_: b"", "not a flashwasm file"),
     "no header": (lambda content, _: content[:20], "truncated"),
@@ -79,6 +90,13 @@ DAMAGES = {
     ),
     "another format": (lambda content, _: b"PK\3\4" + content, "not a flashwasm file"),
     "an earlier version's": (lambda *_: b"FWEMBED1" + bytes(64), "not a flashwasm file"),
+    "no embeddings": (lambda *_: container(vectors=np.ones((2, 3), np.float32)), "no embeddings"),
+    "fewer digests": (
+        lambda *_: container(
+            digests=np.zeros((1, 32), np.uint8), vectors=np.ones((2, 3), np.float32)
+        ),
+        "no embeddings",
+    ),
     "another model's": (lambda _, folders: foreign(folders), None),
 }
 
@@ -206,10 +224,10 @@ for i in keys:
 """
 
 
-def test_processes_that_write_one_file_leave_it_whole(folders):
+def test_processes_that_write_one_file_lose_nothing(folders):
     file = folders / "shared.bin"
     path = [str(Path(__file__).parent), *sys.path]
-    codes = [WRITER.format(path=path, writer=writer, file=str(file)) for writer in (1, 2)]
+    codes = [WRITER.format(path=path, writer=writer, file=str(file)) for writer in (1, 2, 3)]
     with contextlib.ExitStack() as running:
         writers = [
             running.enter_context(subprocess.Popen([sys.executable, "-c", code])) for code in codes
@@ -217,17 +235,12 @@ def test_processes_that_write_one_file_leave_it_whole(folders):
         while any(writer.poll() is None for writer in writers):
             # A damaged file would cause a warning, and pytest turns warnings into errors here.
             EmbeddingCache(file)
-    assert [writer.returncode for writer in writers] == [0, 0]
-    keys = {writer: [key(writer, i) for i in range(20)] for writer in (1, 2)}
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    keys = [key(writer, i) for writer in (1, 2, 3) for i in range(20)]
     cache = EmbeddingCache(file)
-    missing = {writer: cache.missing(keys[writer]) for writer in (1, 2)}
-    # The file holds all vectors of the process that saved last, and those of the other process that
-    # the file held when the last one read it.
-    assert [] in missing.values()
-    for writer in (1, 2):
-        kept = [i for i in keys[writer] if i not in missing[writer]]
-        assert np.array_equal(cache.vectors(kept), [vector(i) for i in kept])
-    assert list(folders.glob(".shared*")) == []
+    assert cache.missing(keys) == []
+    assert np.array_equal(cache.vectors(keys), [vector(i) for i in keys])
+    assert list(folders.glob(".*")) == []
 
 
 def test_queries_are_cached_in_a_file_of_their_own(folders, build, monkeypatch, embedded):

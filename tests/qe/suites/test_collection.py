@@ -1,17 +1,21 @@
 """Collection of a suite by parsing: the same tests as pytest collects, without any import."""
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
 from textwrap import dedent
 
+import numpy as np
 import pytest
 
 from flashwasm.errors import ShapeError
 from flashwasm.qe import collect
 from flashwasm.qe.suites import outline_cache
 from flashwasm.qe.suites.outline_parser import parse_outline
+from flashwasm.storage.file_format import Container
+from flashwasm.storage.file_writing import write_container
 
 
 @pytest.fixture(autouse=True)
@@ -419,6 +423,17 @@ def test_a_damaged_cache_is_ignored_with_a_warning(folders, damage):
     with pytest.warns(RuntimeWarning, match="damaged cache"):
         assert collected(folders) == ["test_x.py::test_x"]
     assert collected(folders) == ["test_x.py::test_x"]  # The damaged file was replaced.
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"{", b"[" * 9999, b'{"%s": {}}', b'{"%s": [1]}'])
+def test_a_cache_that_holds_no_outlines_is_ignored(folders, text):
+    write(folders, {"test_x.py": "def test_x(): ..."})
+    collect(folders)
+    (cache,) = (folders.parent / "cache" / "suites").iterdir()
+    digest = hashlib.sha256((folders / "test_x.py").read_bytes()).hexdigest().encode()
+    section = np.frombuffer(text.replace(b"%s", digest), np.uint8)
+    write_container(cache, Container("outline-cache", sections={"outlines": section}))
+    assert collected(folders) == ["test_x.py::test_x"]
 
 
 def test_a_cache_of_another_version_is_ignored(folders, monkeypatch):

@@ -175,6 +175,10 @@ def test_a_path_below_the_rootdir_is_collected_as_pytest_collects_it(project, na
         ({"pytest.ini": "[pytest]\ntestpaths 'unit"}, "pytest.ini not read as pytest's settings"),
         ({"pyproject.toml": "[tool.pytest]\nx ="}, "pyproject.toml not read as pytest's settings"),
         (
+            {"pyproject.toml": "[tool.pytest.ini_options]\naddopts = 7"},
+            "pyproject.toml not read as pytest's settings",
+        ),
+        (
             {"conftest.py": "collect_ignore = []\nif input:\n    collect_ignore += ['unit']"},
             "conftest.py line 3: only a run tells all of collect_ignore",
         ),

@@ -100,10 +100,10 @@ def test_overrides_merge():
         ({"strategy": "fast"}, "strategy: expected one of"),
         ({"dropout_rate": 1.0}, "dropout_rate: expected 0 <= rate < 1"),
         ({"dropout_rate": "x"}, "dropout_rate: expected a number"),
-        ({"use_causal_mask": 1}, "use_causal_mask: expected a bool"),
+        ({"use_causal_mask": 1}, "use_causal_mask: expected True or False"),
         ({"target_speedup": 2}, "target_speedup: expected"),
         ({"target_speedup": (3, 2)}, "0 < min <= max"),
-        ("blocks", "overrides: expected a mapping"),
+        ("blocks", "(overrides|updates): expected a mapping"),
     ],
 )
 def test_settings_that_are_refused(make, overrides, message):

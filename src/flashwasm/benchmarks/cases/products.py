@@ -1,8 +1,9 @@
-"""Cases of products: matmul, and exact search, which is a product and a selection."""
+"""Cases of products: matmul in floats and in codes, and exact search: a product, a selection."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from flashwasm.oracles import bounds, reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
 
@@ -29,6 +32,29 @@ def matmul_case(m: int, k: int, n: int) -> Case:
         work=2.0 * m * k * n,
         unit="GFLOP/s",
         baseline_name="numpy.matmul (its BLAS)",
+    )
+
+
+def matmul_i8_case(m: int, k: int, n: int) -> Case:
+    """Return a case of the product of a matrix (m, k) and one of codes (k, n), which is kept."""
+    matrices: WeakKeyDictionary[Runtime, ops.Int8Matrix] = WeakKeyDictionary()
+
+    def run(a: Array, b: Array, *, runtime: Runtime, out: Array | None = None) -> Array:
+        if runtime not in matrices:
+            matrices[runtime] = ops.Int8Matrix(b, runtime=runtime)
+        return ops.matmul_i8(a, matrices[runtime], out=out)
+
+    return Case(
+        operation="matmul_i8",
+        size=f"{m}x{k} @ {k}x{n}",
+        make=normal((m, k), (k, n)),
+        run=run,
+        baseline=np.matmul,
+        oracle=reference.matmul_i8,
+        bound=bounds.matmul_i8,
+        work=2.0 * m * k * n,
+        unit="GFLOP/s",
+        baseline_name="numpy.matmul of float32",
     )
 
 

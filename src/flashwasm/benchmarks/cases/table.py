@@ -14,7 +14,7 @@ from flashwasm.benchmarks.cases.elementwise import (
 )
 from flashwasm.benchmarks.cases.kv_cache import DECODING
 from flashwasm.benchmarks.cases.lora import ADAPTER
-from flashwasm.benchmarks.cases.products import matmul_case, top_k_case
+from flashwasm.benchmarks.cases.products import matmul_case, matmul_i8_case, top_k_case
 from flashwasm.benchmarks.cases.rows import (
     layer_norm_case,
     mean_pool_case,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CASES: tuple[Case, ...] = (
     matmul_case(512, 512, 512),
     matmul_case(512, 384, 1536),
+    matmul_i8_case(512, 384, 1536),
     vecadd_case(1 << 20),
     vecadd_case(4096),
     softmax_case(512, 512),

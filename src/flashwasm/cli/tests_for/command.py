@@ -39,8 +39,8 @@ _RUNNING_NONE = ("ids", "json")
 @click.option(
     "--history",
     is_flag=True,
-    help="Require git's log, which says what files changed together. Where there is one, it counts "
-    "for the order without this option, too.",
+    help="Require git's log, which says what files and lines changed together. Where there is one, "
+    "it counts for the order without this option, too.",
 )
 @click.option(
     "--budget",

@@ -81,5 +81,9 @@ def _escaped(text: str) -> str:
 def _append(variable: str, text: str) -> None:
     """Append a text to the file that an environment variable names, if there is one."""
     if name := os.environ.get(variable):
-        with Path(name).open("a", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            with Path(name).open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            # A full disk's error names no file.
+            raise OSError(error.errno, error.strerror, name) from error

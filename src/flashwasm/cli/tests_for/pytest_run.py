@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -20,17 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PytestRun"]
 
-# The program that runs pytest. It reads the node ids from a file, since a command line may be too
-# short for them; pytest itself reads such a file since version 8.2 only. As with ``-m pytest``, the
-# working folder is the first to import from, even if a test changes to another folder.
-_PROGRAM = """\
-import os, sys, pytest
-if sys.path[:1] == [""]:
-    sys.path[0] = os.getcwd()
-with open(sys.argv[1], encoding="utf-8") as file:
-    names = file.read().split("\\n")
-sys.exit(pytest.main([*names, *sys.argv[2:]]))
-"""
+# The script that runs pytest; the interpreter of the user's project executes it. It reads the names
+# from a file, since a command line may be too short for them.
+_SCRIPT = Path(__file__).parent / "inside_pytest" / "flashwasm_chosen_tests.py"
 # Number of the open file that is stderr.
 _STDERR = 2
 
@@ -90,10 +83,11 @@ class PytestRun:
         """Run the chosen tests and files; what pytest prints goes to stdout, or to another file."""
         with tempfile.TemporaryDirectory() as folder:
             names = Path(folder, "tests.txt")
-            names.write_text("\n".join([*choice.nodeids, *map(str, choice.files)]), "utf-8")
+            files = (Path(os.path.relpath(file, choice.root)).as_posix() for file in choice.files)
+            names.write_text("\n".join([*choice.nodeids, *files]), "utf-8")
             # A file that cannot be read fails the run, and the other tests run nevertheless.
             more = ["--continue-on-collection-errors"] if choice.files else []
-            command = ["-c", _PROGRAM, str(names), f"--rootdir={choice.root}", *more]
+            command = [str(_SCRIPT), str(names), f"--rootdir={choice.root}", *more]
             done = self._call(
                 [*command, *self._arguments, *options], cwd=choice.root, stdout=output
             )

@@ -33,6 +33,25 @@ def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
     return error
 
 
+def matmul_i8(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
+    """Bound a product of rounded operands, whose sums are exact.
+
+    Each number of a row of a is off by half of a 127th of the row's range, with 0 in it; each of a
+    column of b by half of a 127th of its greatest magnitude. The rest is a few roundings of floats.
+    """
+    a, b = float64(a), magnitudes(b)
+    low, high = (getattr(a, end)(axis=-1, keepdims=True, initial=0) for end in ("min", "max"))
+    half = 0.5 + 256 * UNIT_ROUNDOFF
+    a_error = half * (high - low) / 127 + SMALLEST_NORMAL * 2**32
+    b_error = half * b.max(axis=0, initial=0) / 127 + SMALLEST_NORMAL
+    k = a.shape[-1]
+    products = np.abs(a) @ b + a_error * b.sum(axis=0)
+    products += np.abs(a).sum(axis=-1, keepdims=True) * b_error + k * a_error * b_error
+    terms = np.abs(a) @ b if bias is None else np.abs(a) @ b + magnitudes(bias)
+    error: Array = products - np.abs(a) @ b + gamma(6) * (products + terms)
+    return error
+
+
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Bound softmax.
 

@@ -27,6 +27,11 @@ def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
     return product if bias is None else product + float64(bias)
 
 
+def matmul_i8(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
+    """Return the matrix product, which the product of rounded operands approximates."""
+    return matmul(a, b, bias)
+
+
 @np.errstate(all="ignore")
 def vecadd(a: ArrayLike, b: ArrayLike) -> Array:
     """Return the sum, rounded once to float32. A correct result has the same bits."""

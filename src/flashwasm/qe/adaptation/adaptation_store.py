@@ -3,9 +3,10 @@
 Each suite has a folder. It holds a folder for each version, ``0001``, ``0002``, ..., and the file
 ``active``, which lists the active version after those that were active before it.
 
-The file ``facts.json`` of a version is written last, and a version without it is ignored. The file
-``active`` is replaced as a whole. So whenever the process is killed, either the old version is
-active or the new one.
+A version is written to a scratch folder, flushed to the disk, and moved to its number. The file
+``active`` is replaced as a whole, by one process at a time. So whenever the process is killed or
+the power fails, either the old version is active or the new one, and a version that `add` or
+`activate` has returned is there.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from flashwasm.errors import CorruptFileError, ShapeError
+from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.qe.adaptation.embedding_adaptation import Adaptation
-from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.storage.atomic_files import replace_with, write_atomically
+from flashwasm.storage.folder_lock import locked
+from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.storage.user_folders import data_folder
 
 if TYPE_CHECKING:
@@ -84,21 +88,18 @@ class AdaptationStore:
         -------
         Version
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        number = max([*self._numbers(), 0])
-        while True:
-            number += 1
-            folder = self._folder(number)
-            try:
-                # Another process may make the same folder at this moment.
-                folder.mkdir()
-                break
-            except FileExistsError:
-                continue
-        adaptation.save(folder)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         facts = {"created": created, "model": model, "verdict": verdict}
-        write_atomically(folder / _FACTS, [json.dumps(facts, indent=2).encode()])
+        scratch = scratch_folder(self.folder)
+        try:
+            adaptation.save(scratch)
+            write_atomically(scratch / _FACTS, [json.dumps(facts, indent=2).encode()])
+            with locked(self.folder):
+                number = max([*self._numbers(), 0]) + 1
+                replace_with(scratch, self._folder(number))
+        except BaseException:
+            rmtree(scratch, ignore_errors=True)
+            raise
         return Version(number, created, model, verdict)
 
     def load(self, version: Version, runtime: Runtime | None = None) -> Adaptation:
@@ -135,7 +136,8 @@ class AdaptationStore:
         version : Version
             One of `history`.
         """
-        self._write([*self._stack(), version.number])
+        with locked(self.folder):
+            self._write([*self._stack(), version.number])
 
     def rollback(self) -> Version | None:
         """Make the version active again that was active before; return it, or None without one.
@@ -145,11 +147,13 @@ class AdaptationStore:
         ShapeError
             If no version is active.
         """
-        stack = self._stack()
-        if not stack:
+        if not self._stack():
             raise ShapeError("no adaptation is active, so there is none to roll back")
-        before = self._version(stack[-2]) if len(stack) > 1 else None
-        self._write(stack[:-1])
+        with locked(self.folder):
+            # Another process may have rolled it back in the meantime.
+            stack = self._stack()
+            before = self._version(stack[-2]) if len(stack) > 1 else None
+            self._write(stack[:-1])
         return before
 
     def _folder(self, number: int) -> Path:
@@ -203,7 +207,10 @@ def active_adaptation(
     runtime : Runtime
         Runtime whose linear memory is to hold the adapter.
     """
-    store = AdaptationStore(root)
+    try:
+        store = AdaptationStore(root)
+    except CapabilityError:  # A user without a home folder has no adaptations.
+        return None, None, []
     try:
         version = store.active()
         if version is None:
@@ -222,5 +229,5 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path}: {error}") from None

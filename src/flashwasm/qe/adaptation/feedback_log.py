@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import getpass
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from flashwasm.errors import CorruptFileError, DTypeError, ShapeError
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.qe.adaptation.feedback_file import insert, last_row, read_rows, transaction
 from flashwasm.storage.user_folders import data_folder
 from flashwasm.validation import finite_float, positive_int
 
 __all__ = ["FeedbackLog", "Judgement", "Shown"]
-
-# Seconds to wait for another process that writes.
-_PATIENCE = 30.0
-
-# `judgement` holds verdicts; `shown` holds the tests that a search showed, with the probability of
-# each. Triggers refuse every change of a row. SQLite's REPLACE deletes a row without the trigger
-# for deletions, so a trigger for insertions refuses an id that exists.
-_TABLES = {
-    "judgement": (
-        "accepted INTEGER NOT NULL, query TEXT NOT NULL, test TEXT NOT NULL, asked TEXT NOT NULL, "
-        "rank INTEGER, propensity REAL, source TEXT NOT NULL"
-    ),
-    "shown": (
-        "query TEXT NOT NULL, test TEXT NOT NULL, asked TEXT NOT NULL, "
-        "rank INTEGER NOT NULL, propensity REAL NOT NULL"
-    ),
-}
-_SCHEMA = "".join(
-    f"""
-CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL,
-    user TEXT NOT NULL, suite TEXT NOT NULL, {columns});
-CREATE INDEX IF NOT EXISTS {table}_suite ON {table} (suite, query, test);
-CREATE TRIGGER IF NOT EXISTS {table}_update BEFORE UPDATE ON {table}
-    BEGIN SELECT RAISE(ABORT, 'the feedback log only grows'); END;
-CREATE TRIGGER IF NOT EXISTS {table}_delete BEFORE DELETE ON {table}
-    BEGIN SELECT RAISE(ABORT, 'the feedback log only grows'); END;
-CREATE TRIGGER IF NOT EXISTS {table}_insert BEFORE INSERT ON {table}
-    WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)
-    BEGIN SELECT RAISE(ABORT, 'the feedback log only grows'); END;
-"""  # noqa: S608 - the names of tables and columns are those above, never a user's.
-    for table, columns in _TABLES.items()
-)
 
 
 @dataclass(frozen=True)
@@ -70,6 +37,11 @@ class Judgement:
         Name of the program that recorded the verdict.
     time, user : str
         Time in UTC, and name of the user. `FeedbackLog.add` fills in both.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If a value is not valid for its field.
     """
 
     query: str
@@ -123,7 +95,8 @@ class Shown:
 class FeedbackLog:
     """Judgements and the tests that were shown, in a SQLite file whose rows cannot be changed.
 
-    Several processes may write to it.
+    Several processes may write to it. What was added survives the end of the process and a loss of
+    power. If the file is damaged, what is whole is read, and a warning names the rest.
 
     Parameters
     ----------
@@ -134,7 +107,7 @@ class FeedbackLog:
     Raises
     ------
     CorruptFileError
-        By every method, if the file is not a feedback log.
+        By every method, if the file is not a feedback log, or nothing in it can be found.
 
     Examples
     --------
@@ -166,18 +139,15 @@ class FeedbackLog:
         -------
         Judgement
         """
-        with self._open() as connection:
-            seen = connection.execute(
-                "SELECT rank, propensity, asked FROM shown WHERE suite = ? AND query = ? "
-                "AND test = ? ORDER BY id DESC",
-                (str(suite), judgement.query, judgement.test),
-            ).fetchone()
-            rank, propensity, asked = seen or (None, None, judgement.query)
-            if judgement.rank is not None or judgement.propensity is not None:
-                rank, propensity = judgement.rank, judgement.propensity
+        suite = _suite(suite)
+        asked_about = {"suite": suite, "query": judgement.query, "test": judgement.test}
+        with transaction(self.path) as connection:
+            seen = last_row(connection, "shown", asked_about) or {}
             row = judgement.as_dict() | {"time": _now(), "user": _user()}
-            row |= {"rank": rank, "propensity": propensity, "asked": judgement.asked or asked}
-            connection.execute(*_insertion("judgement", row | {"suite": str(suite)}))
+            if judgement.rank is None and judgement.propensity is None:
+                row |= {name: seen.get(name) for name in ("rank", "propensity")}
+            row["asked"] = judgement.asked or seen.get("asked") or judgement.query
+            insert(connection, "judgement", row | {"suite": suite})
         return Judgement(**row)
 
     def add_shown(self, suite: str | Path, query: str, asked: str, shown: Sequence[Shown]) -> None:
@@ -194,11 +164,10 @@ class FeedbackLog:
         shown : sequence of Shown
             The tests.
         """
-        common = {"time": _now(), "user": _user(), "suite": str(suite)}
-        with self._open() as connection:
+        common = {"time": _now(), "user": _user(), "suite": _suite(suite)}
+        with transaction(self.path) as connection:
             for one in shown:
-                row = common | {"query": query, "asked": asked} | asdict(one)
-                connection.execute(*_insertion("shown", row))
+                insert(connection, "shown", common | {"query": query, "asked": asked} | asdict(one))
 
     def judgements(self, suite: str | Path) -> list[Judgement]:
         """Return the last judgement of each pair of tests, the oldest first.
@@ -211,47 +180,28 @@ class FeedbackLog:
         Returns
         -------
         list of Judgement
+            A RuntimeWarning says so if some of them are damaged or lost.
         """
-        if not self.path.exists():
-            return []
-        names = [field.name for field in fields(Judgement)]
-        with self._open() as connection:
-            rows = connection.execute(
-                f"SELECT {', '.join(names)} FROM judgement "  # noqa: S608 - names of fields.
-                "WHERE id IN (SELECT max(id) FROM judgement WHERE suite = ? GROUP BY query, test) "
-                "ORDER BY id",
-                (str(suite),),
-            ).fetchall()
-        return [
-            Judgement(**dict(zip(names, row, strict=True)) | {"accepted": bool(row[2])})
-            for row in rows
-        ]
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction, of which all changes are written or none."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
-        except sqlite3.Error as error:
-            raise OSError(f"{self.path}: {error}") from error
-        try:
-            connection.executescript(_SCHEMA)
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise OSError(f"{self.path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise CorruptFileError(f"{self.path}: this is no feedback log: {error}") from error
-        finally:
-            connection.close()
+        wanted = _suite(suite)
+        last: dict[tuple[str, str], Judgement] = {}
+        for suite_of, judgement in read_rows(self.path, "judgement", _judgement):
+            if suite_of == wanted:
+                pair = judgement.query, judgement.test
+                # The last verdict takes its place in the order of time.
+                last.pop(pair, None)
+                last[pair] = judgement
+        return list(last.values())
 
 
-def _insertion(table: str, row: dict[str, Any]) -> tuple[str, list[Any]]:
-    """Return an INSERT statement and its values."""
-    marks = ", ".join("?" * len(row))
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values())  # noqa: S608 - names of fields.
+def _judgement(row: dict[str, Any]) -> tuple[str, Judgement]:
+    """Return the suite and the judgement of a row, or raise ShapeError or DTypeError."""
+    suite = row.pop("suite")
+    return suite, Judgement(**row | {"accepted": bool(row["accepted"])})
+
+
+def _suite(suite: str | Path) -> str:
+    """Return a suite's folder as text. Bytes of its name that are not UTF-8 are spelled out."""
+    return str(suite).encode("utf-8", "backslashreplace").decode()
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Names of the functions, classes and constants that a change is about."""
+"""The functions, classes and constants that a change is about: their names and their text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flashwasm.qe.suites.source_files import is_test_file
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
 
-__all__ = ["assigned_names", "changed_definitions", "inner_statements"]
+__all__ = ["assigned_names", "changed_definitions", "changed_functions", "inner_statements"]
 
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Lines of a diff that begin a definition, or set a constant of a module.
@@ -28,6 +28,7 @@ class _Span(NamedTuple):
     first: int
     last: int
     names: tuple[str, ...]
+    is_class: bool = False
 
 
 def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
@@ -44,11 +45,32 @@ def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
         Folder that their paths are relative to. It holds the files after the change.
     """
     found: set[str] = set()
-    for change in changes:
-        if change.path.endswith(".py") and not is_test_file(Path(change.path)):
-            # The diff knows removed definitions, and those of a file that is not there.
-            found.update(_names_in_text(change.text), _names_in_file(root / change.path, change))
+    for change in _product(changes):
+        # The diff knows removed definitions, and those of a file that is not there.
+        found.update(_names_in_text(change.text))
+        for span in _innermost(root / change.path, change):
+            found.update(span.names)
     return {name for name in found if not (name.startswith("__") and name.endswith("__"))}
+
+
+def changed_functions(changes: Sequence[ChangedFile], root: Path) -> str:
+    """Return the text of the functions and constants with added or edited lines, after the change.
+
+    Parameters
+    ----------
+    changes : sequence of ChangedFile
+        Changed files. Test files among them are left out.
+    root : pathlib.Path
+        Folder that their paths are relative to. It holds the files after the change.
+    """
+    texts: list[str] = []
+    for change in _product(changes):
+        file = root / change.path
+        spans = {span for span in _innermost(file, change) if not span.is_class}
+        if spans:
+            lines = file.read_text("utf-8", "replace").split("\n")
+            texts += ("\n".join(lines[span.first - 1 : span.last]) for span in sorted(spans))
+    return "\n".join(texts)
 
 
 def inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
@@ -81,18 +103,21 @@ def _names_in_text(text: str) -> set[str]:
     return {head[1] for head in heads if head}
 
 
-def _names_in_file(file: Path, change: ChangedFile) -> set[str]:
-    """Return the names of the innermost definition around each added or edited line."""
+def _product(changes: Sequence[ChangedFile]) -> Iterator[ChangedFile]:
+    """Yield the Python files among the changed files that are no test files."""
+    for change in changes:
+        if change.path.endswith(".py") and not is_test_file(Path(change.path)):
+            yield change
+
+
+def _innermost(file: Path, change: ChangedFile) -> Iterator[_Span]:
+    """Yield the innermost definition around each added or edited line that has one."""
     tree = parse_file(file)
-    if tree is None:
-        return set()
-    spans = list(_spans(tree.body, ()))
-    found: set[str] = set()
+    spans = [] if tree is None else list(_spans(tree.body, ()))
     for line in change.new_lines:
-        around = [span.names for span in spans if span.first <= line <= span.last]
-        innermost: tuple[str, ...] = max(around, key=len, default=())
-        found.update(innermost)
-    return found
+        around = [span for span in spans if span.first <= line <= span.last]
+        if around:
+            yield max(around, key=lambda span: len(span.names))
 
 
 def _spans(body: list[ast.stmt], scope: tuple[str, ...]) -> Iterator[_Span]:
@@ -102,7 +127,8 @@ def _spans(body: list[ast.stmt], scope: tuple[str, ...]) -> Iterator[_Span]:
         if isinstance(node, _DEFINITION):
             names = (*scope, node.name)
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-            yield _Span(first, last, names)
+            is_class = isinstance(node, ast.ClassDef)
+            yield _Span(first, last, names, is_class)
             if isinstance(node, ast.ClassDef):
                 yield from _spans(node.body, names)
         else:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from flashwasm.qe.changes.git_output import git_output
 from flashwasm.qe.scoring.array_cache import cached_arrays
 
 __all__ = ["CoChange"]
 
-# Number of commits that are read, the latest ones, and seconds after which git is stopped.
+# Number of commits that are read, the latest ones.
 _COMMITS = 2000
-_PATIENCE = 20
 # A commit of more files, such as a change of their layout, says nothing about any two of them.
 _MOST_FILES = 30
 # Number of commits without the other file that each count begins with. A pair of files that was
@@ -26,11 +24,8 @@ _MOST_FILES = 30
 _PRIOR = 2
 # Character that git writes before each commit.
 _MARK = "\x01"
-# git reads objects only. Neither the settings of the repository nor a missing object may start a
-# program or reach a network.
 _LOG = (
-    *("git", "--no-pager", "--no-optional-locks", "-c", "log.showSignature=false"),
-    *("-c", "protocol.allow=never", "log", "--name-only", "--no-renames", "--no-merges", "-z"),
+    *("log", "--name-only", "--no-renames", "--no-merges", "-z"),
     *(f"-n{_COMMITS}", "--format=%x01", "--no-ext-diff", "--no-textconv"),
 )
 
@@ -77,13 +72,13 @@ class CoChange:
 
 def _commits(root: Path, *, cache: bool) -> Iterator[set[str]]:
     """Yield the files of each of the latest commits, without those that changed many files."""
-    head = _git_output(root, ("git", "rev-parse", "--verify", "HEAD"))
+    head = git_output(root, "rev-parse", "--verify", "HEAD")
     if not head:
         return
     key = hashlib.sha256(f"{root} {_LOG}".encode() + head).hexdigest()
 
     def read() -> dict[str, np.ndarray]:
-        return {"log": np.frombuffer(_git_output(root, _LOG), np.uint8)}
+        return {"log": np.frombuffer(git_output(root, *_LOG), np.uint8)}
 
     text = (
         cached_arrays("git-log", key, read, cache=cache)["log"].tobytes().decode("utf-8", "replace")
@@ -92,21 +87,3 @@ def _commits(root: Path, *, cache: bool) -> Iterator[set[str]]:
         files = {name.strip("\n") for name in commit.split("\0")} - {""}
         if len(files) <= _MOST_FILES:
             yield files
-
-
-def _git_output(root: Path, command: tuple[str, ...]) -> bytes:
-    """Return what a command of git prints; nothing if it fails, for any reason."""
-    # git must not look for a repository above the folder.
-    limits = {"GIT_CEILING_DIRECTORIES": str(root.parent), "GIT_NO_LAZY_FETCH": "1"}
-    try:
-        done = subprocess.run(  # noqa: S603 - the words of the command are fixed.
-            command,
-            cwd=root,
-            env={**os.environ, **limits},
-            capture_output=True,
-            check=False,
-            timeout=_PATIENCE,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return b""
-    return b"" if done.returncode else done.stdout

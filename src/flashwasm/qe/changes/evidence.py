@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.progress_bar import progress_report
+from flashwasm.qe.changes.bm25 import Bm25
 from flashwasm.qe.changes.changed_definitions import changed_definitions
+from flashwasm.qe.changes.changed_words import shared_words
 from flashwasm.qe.changes.co_change import CoChange
 from flashwasm.qe.changes.import_graph import graph_of
+from flashwasm.qe.changes.line_history import shared_commits
 from flashwasm.qe.changes.mentioned_names import MentionedNames
 from flashwasm.qe.suites.source_files import is_test_file
 
@@ -27,22 +30,22 @@ __all__ = ["WEIGHTS", "change_text", "evidence_of", "weighted"]
 
 Array = npt.NDArray[Any]
 # Weights of the kinds of evidence, chosen by `bench/quality/evidence_weights.py` on the history of
-# six projects. docs/guide/test-suites.md says what they are worth on others.
+# six projects, and rounded. docs/guide/test-suites.md says what they are worth on others.
 WEIGHTS: Mapping[str, float] = {
     "text": 1.0,
     "meaning": 1.0,
-    "names": 0.6,
-    "file name": 0.25,
-    "imports": 1.0,
+    "words": 1.25,
+    "names": 1.0,
+    "file name": 0.5,
+    "imports": 0.75,
     "co-change": 0.5,
+    "history": 1.0,
 }
 # Number of characters of a diff's text that are compared with tests. A longer text is about so many
 # things that it resembles no test in particular.
 _LONGEST_TEXT = 20_000
 # A changed name in a test's own name counts as so many mentions of it.
 _IN_TITLE = 2
-# BM25's constants. Tests are short, so their lengths count for less than those of documents.
-_K1, _B = 1.2, 0.4
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
@@ -55,11 +58,13 @@ def evidence_of(
 ) -> dict[str, Array]:
     """Return the strength of each kind of evidence for each test, higher for likelier tests.
 
-    "text" is the likeness of a test's text and the change's, "meaning" that of their embeddings.
+    "text" is the likeness of a test's text and the change's, "meaning" that of their embeddings,
+    "words" says how many words a test has of that place of the change which it has most of.
     "names" says that a test mentions a changed definition, itself or by its fixtures, "file name"
     that its file is named after a changed file, "imports" in how few steps its file imports one,
-    and "co-change" how often the two files changed together. A kind that is not known, such as
-    co-change without git, is absent or zero.
+    "co-change" how often the two files changed together, and "history" how much of the test was
+    written by the commits that wrote the changed lines. A kind that is not known, such as the last
+    two without git, is absent or zero.
 
     Parameters
     ----------
@@ -82,15 +87,19 @@ def evidence_of(
     alike = index.components(text) if index.tests and text.strip() else {}
     files = [test.path for test in index.tests]
     named = _named_after(files, changes)
-    found = {
-        "text": _z_scores(alike.get("characters", alike.get("identifiers"))),
-        "meaning": _z_scores(alike.get("meaning")),
-        "names": _z_scores(_names(index.tests, changes, graph.root, progress=progress)),
-        "file name": np.array([float(path in named) for path in files]),
-        "imports": _imports(files, changes, graph),
-        "co-change": _z_scores(_co_change(files, changes, graph.root)),
+    # Of different units, and so compared by their deviations.
+    scores = {
+        "text": alike.get("characters", alike.get("identifiers")),
+        "meaning": alike.get("meaning"),
+        "words": _words(index.tests, changes, graph.root),
+        "names": _names(index.tests, changes, graph.root, progress=progress),
+        "co-change": _co_change(files, changes, graph.root),
+        "history": shared_commits(index.tests, changes, graph.root),
     }
-    return {kind: strength for kind, strength in found.items() if strength is not None}
+    found = {kind: _z_scores(values) for kind, values in scores.items() if values is not None}
+    found["file name"] = np.array([float(path in named) for path in files])
+    found["imports"] = _imports(files, changes, graph)
+    return {kind: found[kind] for kind in WEIGHTS if kind in found}
 
 
 def weighted(strengths: Mapping[str, Array]) -> dict[str, Array]:
@@ -103,18 +112,22 @@ def change_text(changes: Sequence[ChangedFile]) -> str:
     return "\n".join(f"{PurePosixPath(c.path).stem} {c.text}" for c in changes)[:_LONGEST_TEXT]
 
 
-def _z_scores(values: Array | None) -> Array | None:
+def _z_scores(values: Array) -> Array:
     """Return by how many standard deviations each value is above the mean; zeros if all are equal.
 
-    So kinds of evidence of different units can be added. None stays None.
+    So kinds of evidence of different units can be added.
     """
-    if values is None or not len(values):
-        return values
     # Of equal values even the rounding of their mean would count as a deviation.
-    if np.ptp(values) == 0:
+    if not len(values) or np.ptp(values) == 0:
         return np.zeros(len(values))
     centred = values - values.mean(dtype=np.float64)
     return np.asarray(centred / values.std(dtype=np.float64), np.float64)
+
+
+def _words(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile], root: Path) -> Array:
+    """Return for each test the highest z-score among those for the places of the change."""
+    scores = [_z_scores(one) for one in shared_words(tests, changes, root)]
+    return np.asarray(np.max(scores, axis=0))
 
 
 def _names(
@@ -123,27 +136,24 @@ def _names(
     """Return BM25's score of each test for the names of the changed definitions.
 
     A name counts for more if few tests mention it, if a test mentions it often for its length, and
-    if the words of the name stand in the test's own name: Robertson & Zaragoza, "The probabilistic
-    relevance framework", 2009.
+    if the words of the name stand in the test's own name.
     """
-    changed = sorted(changed_definitions(changes, root))
+    words = {name: _joined_words(name) for name in sorted(changed_definitions(changes, root))}
     mentioned = MentionedNames(root)
-    words = [_joined_words(name) for name in changed]
-    times = np.zeros((len(tests), len(changed)))
-    lengths = np.zeros(len(tests))
+    found, lengths = [], []
     with progress_report("looking for names", show=progress) as advance:
         for row, test in enumerate(tests):
             advance(row, len(tests))
             direct, through = mentioned.directly(test), mentioned.through_fixtures(test)
-            lengths[row] = direct.total()
             title = _joined_words(test.nodeid.partition("::")[2])
-            for column, (name, part) in enumerate(zip(changed, words, strict=True)):
-                times[row, column] = direct[name] or (name in through)
-                times[row, column] += _IN_TITLE * (part != "__" and part in title)
-    frequency = (times > 0).sum(axis=0)
-    inverse = np.log(1 + (len(tests) - frequency + 0.5) / (frequency + 0.5))
-    norms = _K1 * (1 - _B + _B * lengths / max(lengths.mean(), 1.0)) if len(tests) else lengths
-    return np.asarray((times * (_K1 + 1) / (times + norms[:, None])) @ inverse)
+            times = {
+                name: (direct[name] or name in through)
+                + _IN_TITLE * (part != "__" and part in title)
+                for name, part in words.items()
+            }
+            found.append({name: number for name, number in times.items() if number})
+            lengths.append(direct.total())
+    return Bm25(found, lengths).scores(dict.fromkeys(words, 1.0))
 
 
 def _joined_words(name: str) -> str:

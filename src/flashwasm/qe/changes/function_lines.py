@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from flashwasm.qe.changes.module_imports import mentioned_name, parse_file
+from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["FunctionLines", "function_lines", "function_lines_of"]
 
@@ -78,7 +79,7 @@ def _lines_of(tree: ast.Module) -> FunctionLines:
             lines = _body(node)
             bodies |= lines
             functions.append(lines)
-            if any("cache" in ast.unparse(d).lower() for d in node.decorator_list):
+            if any("cache" in source_of(d).lower() for d in node.decorator_list):
                 cached.append(lines)
             elif any(_keeps_results(inner) for inner in ast.walk(node)):
                 lazy.append(lines)

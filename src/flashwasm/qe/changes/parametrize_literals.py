@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flashwasm.qe.suites.expressions import source_of
+
 __all__ = ["literal_cases"]
 
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -80,7 +82,7 @@ def _product(marks: Sequence[ast.expr], lists: dict[str, ast.expr]) -> int | Non
     """Return the number of cases that marks give together; None if one is not known."""
     product = 1
     for mark in marks:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("parametrize"):
+        if isinstance(mark, ast.Call) and source_of(mark.func).endswith("parametrize"):
             count = _length(_values(mark), lists)
             if count is None:
                 return None

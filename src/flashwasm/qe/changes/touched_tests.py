@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.file_versions import file_versions
+from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _inside(
             decorators = getattr(node, "decorator_list", [])
             first = min([node.lineno, *(one.lineno for one in decorators)])
             text = "\n".join(lines[first - 1 : last])
-            autouse = any("autouse" in ast.unparse(one) for one in decorators)
+            autouse = any("autouse" in source_of(one) for one in decorators)
             for_all = autouse or name.startswith(_FOR_ALL_TESTS)
             # What pytest uses for all tests of a class stands for the class.
             own = scope if scope and for_all else (*scope, name)

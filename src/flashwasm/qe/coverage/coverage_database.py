@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from flashwasm.errors import CorruptFileError, DeadlineExceeded, ShapeError
 from flashwasm.storage.digests import sha256_of
+from flashwasm.storage.foreign_database import check_database, one_line
 
 __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
@@ -105,20 +106,25 @@ def read_coverage(
             # SQLite waited for some seconds. Another program has the file open for writing.
             message = f"{file} is locked: another program writes it, such as a run of tests"
             raise DeadlineExceeded(f"{message}; try again when that has ended") from error
-        raise CorruptFileError(f"{file} is not a whole coverage database: {error}") from error
+        raise CorruptFileError(
+            f"{file} is not a whole coverage database: {one_line(error)}"
+        ) from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
-        raise CorruptFileError(f"{file} is a damaged coverage database: {error}") from error
+        raise CorruptFileError(
+            f"{file} is a damaged coverage database: {one_line(error)}"
+        ) from error
 
 
 def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) -> CoverageData:
     """Read all tables of a database."""
+    check_database(database)
     (version,) = database.execute("select version from coverage_schema").fetchone() or (None,)
     if version != _SCHEMA:
         raise CorruptFileError(
-            f"the schema is version {version}; this release reads version {_SCHEMA}"
+            f"the schema is version {version!r:.40}; this release reads version {_SCHEMA}"
         )
-    files = dict(database.execute("select id, path from file order by path"))
-    contexts = dict(database.execute("select id, context from context order by id"))
+    files = _names(database, "select id, path from file order by path")
+    contexts = _names(database, "select id, context from context order by id")
     file_at = {number: i for i, number in enumerate(files)}
     context_at = {number: i for i, number in enumerate(contexts)}
     lines: dict[tuple[int, int], Array] = {}
@@ -144,10 +150,26 @@ def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) ->
     for done, (file, context, start, end) in enumerate(database.execute(query), line_rows):
         if done % _ROWS_BETWEEN == 0:
             progress(done, total)
+        if type(start) is not int or type(end) is not int or max(start, end) > MOST_LINES:
+            raise CorruptFileError(
+                f"a jump leads from line {start!r:.40} to {end!r:.40}; "
+                f"expected integers of at most {MOST_LINES}"
+            )
         arcs[file_at[file], context_at[context]].update(n for n in (start, end) if n > 0)
     for key, numbers_of_arcs in arcs.items():
         lines[key] = np.array(sorted(numbers_of_arcs), np.int64)
     return CoverageData(list(files.values()), list(contexts.values()), lines)
+
+
+def _names(database: sqlite3.Connection, query: str) -> dict[int, str]:
+    """Return the rows of a query as a dict from numbers to names."""
+    names = dict(database.execute(query))
+    for number, name in names.items():
+        if type(number) is not int or not isinstance(name, str) or "\0" in name:
+            raise CorruptFileError(
+                f"number {number!r:.40} has the name {name!r:.40}; expected text"
+            )
+    return names
 
 
 def _ignored(_done: int, _total: int) -> None:

@@ -149,31 +149,20 @@ class CoverageIndex:
         return {self.tests[test]: sorted(hits[test]) for test in order}
 
     def tested(self, file: str) -> set[int]:
-        """Return the lines of a file that any test or its fixtures run.
-
-        Parameters
-        ----------
-        file : str
-            Path of the file, or the end of it.
-        """
+        """Return the lines that any test or its fixtures run, of a file as `find_file` finds it."""
         columns = self._matrix.columns_of(self.find_file(file))
         seen = self._own.seen[columns] | self._fixtures.seen[columns]
-        return set(np.flatnonzero(seen).tolist())
+        return set(self._matrix.lines[columns][seen].tolist())
 
     def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
-        """Return the lines of a file that ran outside all tests, and those that fixtures ran.
-
-        Parameters
-        ----------
-        file : str
-            Path of the file, or the end of it.
-        """
+        """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
         at = self.find_file(file)
         outside: set[int] = set()
         for (own, context), lines in self._data.lines.items():
             if own == at and not self._data.contexts[context]:
                 outside.update(lines.tolist())
-        fixtures = np.flatnonzero(self._fixtures.seen[self._matrix.columns_of(at)])
+        columns = self._matrix.columns_of(at)
+        fixtures = self._matrix.lines[columns][self._fixtures.seen[columns]]
         return outside, set(fixtures.tolist())
 
     def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
@@ -194,12 +183,11 @@ class CoverageIndex:
         *nodeids : str
             Node ids, or ends that only one test has.
         """
-        starts = self._matrix.starts
         rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
         columns = reduce(np.intersect1d, rows)
-        files = np.searchsorted(starts, columns, side="right") - 1
+        files = np.searchsorted(self._matrix.starts, columns, side="right") - 1
         return {
-            self.files[file]: (columns[files == file] - starts[file]).tolist()
+            self.files[file]: self._matrix.lines[columns[files == file]].tolist()
             for file in np.unique(files)
         }
 
@@ -209,7 +197,12 @@ class CoverageIndex:
         Parameters
         ----------
         nodeid : str
-            Node id as for `positions`, whose errors are raised.
+            Node id as for `positions`.
+
+        Raises
+        ------
+        ShapeError
+            If no test has this node id, or several have it.
         """
         if len(found := self.positions(nodeid)) > 1:
             raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")
@@ -291,7 +284,7 @@ class CoverageIndex:
             union([part for name in own for part in value_by_end(name, cases) or []])
             for own in names
         ]
-        return RowSimilarity(rows, self._matrix.width)
+        return RowSimilarity(rows)
 
     def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
         """Return groups of tests that run the same lines, at least one.

@@ -20,7 +20,7 @@ _FIXTURE_PHASES = ("setup", "teardown")
 
 @dataclass(frozen=True)
 class CoverageMatrix:
-    """Columns of each row. Line n of file f is column ``starts[f] + n``.
+    """Columns of each row. A column stands for a line that ran in any context.
 
     Attributes
     ----------
@@ -28,6 +28,8 @@ class CoverageMatrix:
         Node id of each row.
     starts : numpy.ndarray of int64, shape (files + 1,)
         First column of each file, and at the end the number of columns.
+    lines : numpy.ndarray of int64, shape (columns,)
+        Number of the line of each column, ascending within a file.
     own : list of numpy.ndarray
         For each test, the columns of the lines that the test itself runs, ascending.
     fixtures : list of numpy.ndarray
@@ -36,6 +38,7 @@ class CoverageMatrix:
 
     tests: list[str]
     starts: Array
+    lines: Array
     own: list[Array]
     fixtures: list[Array]
 
@@ -45,33 +48,41 @@ class CoverageMatrix:
         named = [_test_and_phase(context) for context in data.contexts]
         tests = sorted({test for test, _ in named if test})
         at = {test: i for i, test in enumerate(tests)}
-        lengths = [0] * len(data.files)
+        parts: list[list[Array]] = [[] for _ in data.files]
         for (file, _), lines in data.lines.items():
-            if len(lines):
-                lengths[file] = max(lengths[file], int(lines[-1]) + 1)
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            parts[file].append(lines)
+        of_file = [union(some) for some in parts]
+        starts = np.concatenate([[0], np.cumsum([len(lines) for lines in of_file])])
         own: list[list[Array]] = [[] for _ in tests]
         fixtures: list[list[Array]] = [[] for _ in tests]
         for (file, context), lines in data.lines.items():
             test, phase = named[context]
             if test:
                 rows = fixtures if phase in _FIXTURE_PHASES else own
-                rows[at[test]].append(starts[file] + lines)
-        return cls(tests, starts, [union(parts) for parts in own], [union(p) for p in fixtures])
+                rows[at[test]].append(starts[file] + np.searchsorted(of_file[file], lines))
+        return cls(
+            tests,
+            starts.astype(np.int64),
+            np.concatenate([np.zeros(0, np.int64), *of_file]),
+            [union(some) for some in own],
+            [union(some) for some in fixtures],
+        )
 
     @property
     def width(self) -> int:
         """Number of columns."""
-        return int(self.starts[-1])
+        return len(self.lines)
 
     def columns_of(self, file: int) -> slice:
         """Return the columns of a file."""
         return slice(int(self.starts[file]), int(self.starts[file + 1]))
 
     def column(self, file: int, line: int) -> int | None:
-        """Return the column of a line; None if no line as far down in the file ever ran."""
-        column = int(self.starts[file]) + line
-        return column if line > 0 and column < self.starts[file + 1] else None
+        """Return the column of a line; None if the line never ran."""
+        lines = self.lines[self.columns_of(file)]
+        at = int(np.searchsorted(lines, line))
+        found = line > 0 and at < len(lines) and lines[at] == line
+        return int(self.starts[file]) + at if found else None
 
 
 def union(parts: list[Array]) -> Array:

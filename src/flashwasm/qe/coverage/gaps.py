@@ -6,11 +6,12 @@ import ast
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.qe.suites.expressions import source_of
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
@@ -27,7 +28,7 @@ class Gap:
     Parameters
     ----------
     path : str
-        Path of the file as the database has it.
+        Path of the file from the root folder, or as the database has it if it lies outside.
     function : str
         Qualified name of the function.
     lines : list of int
@@ -96,7 +97,8 @@ def find_gaps(
         Paths of the files that cannot be read.
     """
     wanted = None if only is None else _lines_by_file(index, root, only)
-    gaps, absent = [], []
+    gaps: list[Gap] = []
+    absent = []
     for position, path in enumerate(index.files):
         lines = None if wanted is None else wanted.get(position, set())
         if lines is not None and not lines:
@@ -109,7 +111,8 @@ def find_gaps(
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             absent.append(path)
             continue
-        gaps += _gaps_of(index, path, tree, lines)
+        shown = source.relative_to(root) if source.is_relative_to(root) else Path(path)
+        gaps += (replace(gap, path=str(shown)) for gap in _gaps_of(index, path, tree, lines))
     return sorted(gaps, key=lambda gap: (-gap.risk, gap.path, gap.lines)), absent
 
 
@@ -159,7 +162,7 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
                 function=name,
                 lines=sorted({s.lineno for s in missed}),
                 last_line=max(_own_end(s) for s in missed),
-                text="\n".join(ast.unparse(s) for s in missed),
+                text="\n".join(source_of(s) for s in missed),
                 nearest_test=nearest_test,
                 nearest_lines=nearest_lines,
                 untested=not any(s.lineno in covered for s in statements),

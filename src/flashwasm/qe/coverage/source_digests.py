@@ -54,5 +54,5 @@ def read_digests(database: Path) -> dict[str, str] | None:
         uri = f"{database.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             return dict(connection.execute(f"select path, digest from {_TABLE}"))  # noqa: S608 - as above.
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return None

@@ -27,7 +27,6 @@ _PROGRESS_ENDS = re.compile(r"^(?:\S+ )?[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
 _PROGRESS_FAILS = re.compile(
     r"^(?:\S+ )?[.sxXRy,FEu-]*[FEu][.sxXRy,FEu-]*(?: *\[ *\d+%\])?$", re.MULTILINE
 )
-_UTF8_MARK = b"\xef\xbb\xbf"
 # PowerShell writes the output of a command in UTF-16.
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -118,7 +117,9 @@ def read_failure_file(path: str | Path) -> FailureFile:
     if not file.is_file():
         raise ShapeError(f"{str(file)!r} does not exist or is not a file")
     start = start_of(file)
-    if start.removeprefix(_UTF8_MARK).lstrip().startswith(b"<"):
+    wide = start.startswith(_UTF16_MARKS)
+    shown = start.decode("utf-16" if wide else "utf-8-sig", errors="ignore")
+    if shown.lstrip().startswith("<"):
         failures, flaky = read_junit_results(file)
         return FailureFile([TestFailure(*one) for one in failures], flaky)
     if is_report_log(start):

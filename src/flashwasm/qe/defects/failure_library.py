@@ -14,6 +14,7 @@ from flashwasm.qe.defects.library_file import (
     VERSION,
     add_failures,
     create_library,
+    is_empty,
     read_library,
 )
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
@@ -51,6 +52,8 @@ class FailureLibrary:
         if not self.path.is_file():
             if self.path.exists() or not create:
                 raise ShapeError(f"library {str(self.path)!r} does not exist or is not a file")
+            create_library(self.path)
+        elif create and is_empty(self.path):
             create_library(self.path)
         self._known = KnownFailures(*read_library(self.path))
 
@@ -107,7 +110,15 @@ class FailureLibrary:
         Returns
         -------
         int
-            Number of failures that were added.
+            Number of failures that were added. They survive the end of the process and a loss of
+            power.
+
+        Raises
+        ------
+        ShapeError
+            If the name is empty.
+        OSError
+            If the file cannot be written. It is as before then.
         """
         if not name.strip():
             raise ShapeError("name is empty; expected a defect's name")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ __all__ = ["case_nodeid", "case_seconds", "read_junit_cases", "read_junit_result
 
 # Maven Surefire writes these for attempts that failed before one that passed.
 _FLAKY = {"flakyFailure", "flakyError"}
+_TEST_MODULE = re.compile(r"test_\w+|[a-z0-9_]+_test")
 
 
 def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]]:
@@ -51,8 +52,10 @@ def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]
             flaky.pop(test, None)
         elif "skipped" not in kinds and (failed.pop(test, []) or _FLAKY.intersection(kinds)):
             flaky[test] = None
-    failures = [(_name(test), failure) for test, found in failed.items() for failure in found]
-    return failures, [_name(test) for test in flaky]
+    failures = [
+        (_name(test, found), failure) for test, found in failed.items() for failure in found
+    ]
+    return failures, [_name(test, []) for test in flaky]
 
 
 def read_junit_cases(path: Path) -> Iterator[ET.Element]:
@@ -94,7 +97,8 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
             if opened and not inside_case:
                 # Without this, the suite would keep all its cases until the end of the file.
                 opened[-1].remove(element)
-    except ET.ParseError as error:
+    # ElementTree raises the last two for an encoding that it cannot read, or that nobody knows.
+    except (ET.ParseError, ValueError, LookupError) as error:
         raise CorruptFileError(f"{path} is not a whole JUnit report: {error}") from error
 
 
@@ -119,9 +123,22 @@ def case_seconds(case: ET.Element) -> float | None:
         return None
 
 
-def _name(test: tuple[str, ...]) -> str:
-    """Return the name of a test, from its suite, its class's name and its own."""
-    _, owner, name, *_ = test
+def _name(test: tuple[str, ...], failures: Sequence[Failure]) -> str:
+    """Return the name of a test, from its suite, its class's name and its own.
+
+    pytest writes the file and the classes as one dotted name. The file's name ends at a part that
+    is named as modules of tests are, or where a frame or the attribute for the file says so.
+    """
+    _, owner, name, file, _ = test
+    paths = [file, *(frame.path for failure in failures for frame in failure.frames)]
+    files = {"/" + path.replace("\\", "/") for path in paths}
+    parts = owner.split(".")
+    for count in range(len(parts), 0, -1):
+        module, classes = "/".join(parts[:count]) + ".py", parts[count:]
+        named_as_tests = _TEST_MODULE.fullmatch(parts[count - 1])
+        certain = any(path.endswith("/" + module) for path in files)
+        if certain or (named_as_tests and all(part[:1].isupper() for part in classes)):
+            return "::".join([module, *classes, name])
     return f"{owner}::{name}" if owner else name
 
 

@@ -11,13 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flashwasm.errors import CorruptFileError
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, Function, fingerprint
 from flashwasm.qe.defects.known_failures import TEXT_END, Defect, Occurrence
+from flashwasm.qe.defects.library_seal import is_sealed, write_seal
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.storage.foreign_database import check_database, one_line
 
-__all__ = ["APPLICATION_ID", "VERSION", "add_failures", "create_library", "read_library"]
+__all__ = [
+    "APPLICATION_ID",
+    "VERSION",
+    "add_failures",
+    "create_library",
+    "is_empty",
+    "read_library",
+]
 
 # SQLite writes this number, "FWDL" in ASCII, into the file's header, to mark the file's type.
 APPLICATION_ID = 0x4657444C
@@ -51,15 +61,33 @@ _INSERT = (
 
 
 def create_library(path: Path) -> None:
-    """Write an empty library."""
+    """Write an empty library.
+
+    Raises
+    ------
+    CorruptFileError
+        If there is another file at the path.
+    OSError
+        If it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _transaction(path) as database:
         # Another process may have made it in the meantime.
         if _version(database, path, application=0) == 0:
             database.execute(_DEFECTS)
             database.execute(_OCCURRENCES)
+            write_seal(database)
             database.execute(f"pragma application_id = {APPLICATION_ID}")
             database.execute(f"pragma user_version = {VERSION}")
+
+
+def is_empty(path: Path) -> bool:
+    """Return True if a file has no tables, since the process that made it was killed too early."""
+    try:
+        with closing(_connect(path)) as database:
+            return not database.execute("select 1 from sqlite_master").fetchall()
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
 
 
 def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
@@ -68,22 +96,28 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
     Raises
     ------
     CorruptFileError
-        If the file is damaged, is no library, or was written by a later release.
+        If any byte of what it holds was changed, if it is no library, or if it was written by a
+        later release.
     """
     try:
         with closing(_connect(path)) as database:
+            # All of what follows sees the file at one moment.
+            database.execute("begin")
             version = _version(database, path, application=APPLICATION_ID)
-            defects = database.execute(
-                "select id, name, resolved, note from defect order by id"
-            ).fetchall()
+            check_database(database)
+            if not is_sealed(database):
+                raise CorruptFileError(f"{path} is not a whole library: its checksum differs")
+            query = "select id, resolved, name, note from defect order by id"
+            defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
-    except sqlite3.Error as error:
-        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
+        raise CorruptFileError(f"{path} is not a whole library: {one_line(error)}") from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
         raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
     return (
-        [Defect(name, bool(resolved), note) for _, name, resolved, note in defects],
+        [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
         [Occurrence(at[key], parts, text) for key, parts, text in rows],
     )
 
@@ -126,6 +160,7 @@ def add_failures(
             (key,) = row.fetchone()
             for test, failure in failures:
                 added += _add(database, key, fingerprint(failure, test), failure.text[-TEXT_END:])
+        write_seal(database)
     return added
 
 
@@ -149,15 +184,28 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file and write all of what follows, or nothing of it after an error."""
-    with closing(_connect(path)) as database:
-        database.execute("begin immediate")
-        try:
+    """Open the file and write all of what follows, or nothing of it after an error.
+
+    SQLite has flushed to the disk what was written when the block ends: it survives the end of the
+    process and a loss of power.
+
+    Raises
+    ------
+    CorruptFileError
+        If the file is damaged, or no library.
+    OSError
+        If it cannot be written.
+    """
+    try:
+        with closing(_connect(path)) as database:
+            database.execute("begin immediate")
             yield database
-        except BaseException:
-            database.execute("rollback")
-            raise
-        database.execute("commit")
+            # Without this, as after an error, closing takes everything back.
+            database.execute("commit")
+    except sqlite3.OperationalError as error:
+        raise OSError(f"{path}: {error}") from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
 
 
 def _version(database: sqlite3.Connection, path: Path, *, application: int) -> int:
@@ -179,9 +227,21 @@ def _occurrences(database: sqlite3.Connection, version: int) -> list[tuple[int, 
         rows = database.execute(
             "select defect, text, exception, path, function from occurrence order by id"
         )
-        return [(key, _from_version_1(text, *old), text) for key, text, *old in rows]
-    rows = database.execute(_SELECT)
-    return [(key, _parts(*columns), text) for key, text, *columns in rows]
+        checked = (_checked(row, 1) for row in rows)
+        return [(key, _from_version_1(text, *old), text) for key, text, *old in checked]
+    checked = (_checked(row, 1) for row in database.execute(_SELECT))
+    return [(key, _parts(*columns), text) for key, text, *columns in checked]
+
+
+def _checked(row: tuple[Any, ...], numbers: int) -> tuple[Any, ...]:
+    """Return a row that begins with so many integers, and holds texts after them.
+
+    SQLite keeps the type of each value, whatever type its column has.
+    """
+    wanted = [int] * numbers + [str] * (len(row) - numbers)
+    if list(map(type, row)) != wanted:
+        raise sqlite3.DatabaseError("a row holds a value of another type than its column")
+    return row
 
 
 def _upgrade(database: sqlite3.Connection) -> None:

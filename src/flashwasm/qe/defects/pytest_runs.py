@@ -6,7 +6,7 @@ Line numbers begin at 0, and a range of lines does not include its end.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from flashwasm.qe.defects.pytest_lines import (
@@ -76,7 +76,7 @@ class PytestText:
             elif line.startswith("-") and CAPTURED.match(line):
                 self.captured.append(i)
         starts = [i for i, title in self.titles.items() if title == _START]
-        self._bounds = sorted([*starts, *self.finals])
+        self._begins = _matched(sorted([*starts, *self.finals]), self.finals)
         self._marks = sorted([*self.titles, *self.headings, *self.finals, *self.captured])
 
     def marks(self, begin: int, end: int) -> list[int]:
@@ -155,15 +155,7 @@ class PytestText:
 
     def _begin(self, final: int) -> int:
         """Return the line where the run starts that ends with the line ``final``; else 0."""
-        depth = 0
-        for i in reversed(self._bounds[: bisect_left(self._bounds, final)]):
-            if i in self.finals:
-                depth += 1
-            elif depth == 0:
-                return i
-            else:
-                depth -= 1
-        return 0
+        return self._begins[final]
 
     def _is_captured(self, final: int) -> bool:
         """Return True if the run that ends with the line ``final`` begins in captured output."""
@@ -183,3 +175,15 @@ class PytestText:
             if i in self.finals or title == _START or title in ABOVE_HEADINGS:
                 break  # Any summary above belongs to a run inside captured output.
         return stop
+
+
+def _matched(bounds: Sequence[int], ends: Collection[int]) -> dict[int, int]:
+    """Return for each end the start that it closes, as brackets do; 0 where all are closed."""
+    begins: dict[int, int] = {}
+    opened: list[int] = []
+    for i in bounds:
+        if i in ends:
+            begins[i] = opened.pop() if opened else 0
+        else:
+            opened.append(i)
+    return begins

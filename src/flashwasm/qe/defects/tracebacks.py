@@ -15,6 +15,7 @@ __all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
 # frames thousands of times, and the end of the text says what was raised.
 _KEPT = 1 << 16
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_LONG_LINE = re.compile(r"^(.{4000}).+", re.MULTILINE)
 # Python draws these margins before each line of an exception group, and between its members.
 _GROUP_MARGIN = re.compile(r"^(?:E  )?\s*(?:[|+] ?)+(?:-[+-]*)?")
 _GROUP_MEMBER = re.compile(r"\+-+ (?:\d+|\.\.\.) -+|^E?\s*\|?\s*\+?-*\+-{4,} \d+ -+")
@@ -135,8 +136,13 @@ class _Part:
 
 
 def plain(text: str) -> str:
-    """Return a text without colours and other terminal commands, lines ended by newlines."""
-    return _ANSI.sub("", text).replace("\r\n", "\n")
+    """Return a text without colours and other terminal commands, lines ended by newlines.
+
+    Of a line, the first 4,000 characters are kept. The time of the patterns that lines are compared
+    with grows with the square of a line's length.
+    """
+    clean = _ANSI.sub("", text).replace("\r\n", "\n")
+    return _LONG_LINE.sub(r"\1", clean)
 
 
 def count_tracebacks(text: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.qe.suites.expressions import source_of
 from flashwasm.qe.suites.fingerprints import normalized_source
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _functions(source: bytes) -> Iterator[tuple[str, str]]:
         return
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield node.name, normalized_source(ast.unparse(node))
+            yield node.name, normalized_source(source_of(node))
 
 
 def _git(folder: Path, *arguments: str) -> bytes:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["FunctionBody", "read_bodies"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# Deepest nesting of nodes that is compared. Copying a node takes six calls inside one another for
+# each level, of the thousand that Python allows.
+_DEEPEST = 120
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,9 @@ def read_bodies(
 ) -> list[FunctionBody]:
     """Return the bodies of tests.
 
-    Tests that call, assert and raise nothing are left out, and so are tests of files that cannot be
-    parsed or have changed since the tests were collected. ``progress`` is called with the number of
+    Tests that call, assert and raise nothing are left out, and so are tests that are nested too
+    deeply, and tests of files that cannot be parsed or have changed since the tests were collected.
+    ``progress`` is called with the number of
     files read so far and the number of files.
     """
     by_file: dict[Path, list[CollectedTest]] = {}
@@ -104,7 +108,7 @@ class _ModuleScope:
         self._path = path = syntax.path
         tree = syntax.tree
         self._functions: dict[int, tuple[FunctionNode, ast.ClassDef | None]] = {}
-        self._find(tree, None)
+        self._find(tree)
         self._meanings: dict[str, str] = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
@@ -120,7 +124,7 @@ class _ModuleScope:
     def body(self, test: CollectedTest) -> FunctionBody | None:
         """Return the body of a test of this file; None if there is none or it does nothing."""
         definition, owner = self._functions.get(test.line, (None, None))
-        if definition is None:
+        if definition is None or _depth(definition) > _DEEPEST:
             return None
         node = copy.deepcopy(definition)
         if ast.get_docstring(node, clean=False) is not None:
@@ -135,12 +139,15 @@ class _ModuleScope:
         shape = head + "".join(ast.dump(statement) for statement in marked.body)
         return FunctionBody(test, node, exact, shape, literals, definition, self._syntax)
 
-    def _find(self, node: ast.AST, owner: ast.ClassDef | None) -> None:
-        """Record the functions inside a node, each with the nearest class around it."""
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, _FUNCTIONS):
-                self._functions[child.lineno] = (child, owner)
-            self._find(child, child if isinstance(child, ast.ClassDef) else owner)
+    def _find(self, tree: ast.Module) -> None:
+        """Record the functions of the file, each with the nearest class around it."""
+        waiting: list[tuple[ast.AST, ast.ClassDef | None]] = [(tree, None)]
+        while waiting:
+            node, owner = waiting.pop()
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, _FUNCTIONS):
+                    self._functions[child.lineno] = (child, owner)
+                waiting.append((child, child if isinstance(child, ast.ClassDef) else owner))
 
     def _context(self, node: FunctionNode, owner: ast.ClassDef | None) -> list[str]:
         """Return the meanings of the free names of a function, one line each."""
@@ -180,6 +187,15 @@ class _ModuleScope:
             where = f"{owner.name} of " if owner is not None else ""
             context.append(f"fixtures are of {where}{self._path}")
         return context
+
+
+def _depth(node: ast.AST) -> int:
+    """Return the number of levels of nodes inside a node, itself included."""
+    depth, level = 0, [node]
+    while level:
+        depth += 1
+        level = [child for one in level for child in ast.iter_child_nodes(one)]
+    return depth
 
 
 def _walk(statements: list[ast.stmt]) -> list[ast.AST]:

@@ -54,7 +54,7 @@ def read_baseline(file: Path) -> frozenset[str]:
         document = json.loads(file.read_bytes())
         if (document["kind"], document["version"]) != (_KIND, _VERSION):
             raise CorruptFileError(
-                f"{file} is {document['kind']!r} of version {document['version']!r}; "
+                f"{file} is {document['kind']!r:.80} of version {document['version']!r:.80}; "
                 f"expected {_KIND!r} of version {_VERSION}"
             )
         return frozenset(str(group["fingerprint"]) for group in document["groups"])

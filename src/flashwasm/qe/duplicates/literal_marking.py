@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 
+from flashwasm.qe.suites.expressions import source_of
+
 __all__ = ["FunctionNode", "Literal", "mark_literals"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -43,7 +45,7 @@ class Literal:
     def __init__(self, node: ast.expr, around: list[ast.AST]) -> None:
         parent = around[-1] if around else None
         self.node = node
-        self.source = ast.unparse(node)
+        self.source = source_of(node)
         self.is_statement = isinstance(parent, ast.Expr)
         self.is_mutable = any(isinstance(inner, _MUTABLE) for inner in ast.walk(node))
         iterates = (*_LOOPS, ast.comprehension)

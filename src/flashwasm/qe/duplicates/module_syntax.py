@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.qe.suites.expressions import source_of
+
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.literal_marking import FunctionNode
 
@@ -218,7 +220,7 @@ def _fixture_names(node: FunctionNode) -> Iterator[str]:
     for decorator in node.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else None
         target = decorator if call is None else call.func
-        if not ast.unparse(target).endswith("fixture"):
+        if not source_of(target).endswith("fixture"):
             continue
         keywords = [] if call is None else call.keywords
         values = [k.value for k in keywords if k.arg == "name"]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.duplicates.module_syntax import BUILTIN_FIXTURES
+from flashwasm.qe.suites.expressions import source_of
 
 if TYPE_CHECKING:
     from flashwasm.qe.duplicates.function_body import FunctionBody
@@ -78,11 +79,11 @@ def can_be_one_test(bodies: Sequence[FunctionBody]) -> bool:
 def parametrize_marks(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> bool:
     """Return True if a test may have several cases already, by marks or by its fixtures."""
     own = [*node.decorator_list, *getattr(scope, "decorator_list", [])]
-    marks = (ast.unparse(decorator) for decorator in own)
+    marks = (source_of(decorator) for decorator in own)
     fixtures = _fixtures_of(module, node)
     return (
         any("parametrize" in mark for mark in marks)
-        or any("params" in ast.unparse(d) for f in fixtures for d in f.decorator_list)
+        or any("params" in source_of(d) for f in fixtures for d in f.decorator_list)
         or (module.identifiers["pytestmark"] > 0 and module.identifiers["parametrize"] > 0)
         or module.identifiers["metafunc"] > 0
         or "metafunc" in module.conftest_names
@@ -98,7 +99,7 @@ def _is_plain_class(module: ModuleSyntax, scope: Scope) -> bool:
             continue
         seen.add(one)
         marked = all(_mark_name(module, decorator) for decorator in one.decorator_list)
-        bases = [ast.unparse(base) for base in one.bases]
+        bases = [source_of(base) for base in one.bases]
         if one.keywords or not marked:
             return False
         for base in bases:
@@ -181,7 +182,7 @@ def _fixtures_of(module: ModuleSyntax, node: FunctionNode) -> list[FunctionNode]
 
 def _is_autouse(node: FunctionNode) -> bool:
     """Return True if a fixture is for every test."""
-    return any("autouse" in ast.unparse(decorator) for decorator in node.decorator_list)
+    return any("autouse" in source_of(decorator) for decorator in node.decorator_list)
 
 
 def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> bool:
@@ -251,7 +252,7 @@ def _mark_name(module: ModuleSyntax, decorator: ast.expr) -> str | None:
 def _meaning(module: ModuleSyntax, decorator: ast.expr) -> str:
     """Return a decorator's dotted name with what the module has imported in the first place."""
     target = decorator.func if isinstance(decorator, ast.Call) else decorator
-    parts = ast.unparse(target).split(".")
+    parts = source_of(target).split(".")
     return ".".join([module.imports.get(parts[0], ""), *parts[1:]])
 
 

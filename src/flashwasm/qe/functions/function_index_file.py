@@ -89,7 +89,7 @@ def read_functions(path: Path) -> tuple[list[FunctionSource], list[Skipped], Fun
         [place] = file.strings("the path", [document["path"]])
         skipped = file.pairs("skipped", document["skipped"])
         digests = file.pairs("digests", document["digests"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         file.refuse(f"section 'functions' holds no functions: {error}")
     embeddings, centre = read_embeddings(file, 2 * len(functions)), None
     if embeddings is not None and file.has("centre"):

@@ -21,6 +21,7 @@ from flashwasm.search import FlatIndex, HNSWIndex, ShardedIndex
 from flashwasm.storage.digests import sha256_of
 from flashwasm.storage.file_format import VERSION, Section
 from flashwasm.storage.file_reading import container_kind, container_sections, read_container
+from flashwasm.storage.foreign_database import one_line
 
 __all__ = ["FileReport", "inspect_file", "verify_file"]
 
@@ -159,8 +160,8 @@ def _pragma(file: Path, name: str) -> object:
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
-    except sqlite3.Error as error:
-        raise CorruptFileError(f"{file} is not a whole database: {error}") from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{file} is not a whole database: {one_line(error)}") from error
 
 
 def _check_shards(file: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy.typing as npt
 
-from flashwasm.storage.cache_file import read_cache, write_cache
-from flashwasm.storage.user_folders import cache_folder
+from flashwasm.storage.cache_file import keep_newest, read_cache, write_cache
+from flashwasm.storage.user_folders import usable_cache_folder
 
 __all__ = ["cached_arrays"]
 
@@ -38,14 +39,15 @@ def cached_arrays(folder: str, key: str, make: Callable[[], Arrays], *, cache: b
     mapping of str to numpy.ndarray
         Arrays by name. A damaged cache file causes a warning and is written anew.
     """
-    if not cache:
+    caches = usable_cache_folder() if cache else None
+    if caches is None:
         return make()
-    path = cache_folder() / folder / f"{key[:40]}{_SUFFIX}"
+    path = caches / folder / f"{key[:40]}{_SUFFIX}"
     if found := read_cache(path, _KIND):
         return found
     arrays = make()
     if write_cache(path, _KIND, arrays):
-        files = sorted(path.parent.glob(f"*{_SUFFIX}"), key=lambda file: -file.stat().st_mtime)
-        for file in files[_FILES_KEPT:]:
-            file.unlink(missing_ok=True)
+        # Another process may remove the same files, or the user the folder.
+        with suppress(OSError):
+            keep_newest(path.parent, _SUFFIX, _FILES_KEPT)
     return arrays

@@ -15,7 +15,7 @@ from flashwasm.optional_packages import check_modules
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from flashwasm.qe.scoring.word_extraction import WORDS_VERSION, extract_words
 from flashwasm.runtime.default_runtime import checked_runtime
-from flashwasm.storage.user_folders import cache_folder
+from flashwasm.storage.user_folders import usable_cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,14 +81,16 @@ class Embedder:
         self._words_only = words_only
         fingerprint = models.fingerprint(self.folder)
         variant = self._runtime.variant if self._encoder is None else self._encoder.variant
+        precision = "float32" if self._encoder is None else self._encoder.precision
         version = WORDS_VERSION if words_only else "raw"
         self._model_settings = f"{fingerprint}:{version}:{_MAX_LENGTH}:"
         # The kernels are part of the settings, so that embeddings of a faulty build are not reused.
-        self._settings = f"{module_sha256(variant)}:{self._model_settings}"
+        self._settings = f"{module_sha256(variant)}:{precision}:{self._model_settings}"
         name = f"{fingerprint[:32]}.bin"
-        self._cache = EmbeddingCache(cache_folder() / "embeddings" / name if cache else None)
+        folder = usable_cache_folder() if cache else None
+        self._cache = EmbeddingCache(None if folder is None else folder / "embeddings" / name)
         # Queries have a file of their own: a save writes the whole file, and each query saves.
-        queries = cache_folder() / "queries" / name if cache else None
+        queries = None if folder is None else folder / "queries" / name
         self._queries = EmbeddingCache(queries, _MOST_QUERIES)
 
     @property
@@ -98,7 +100,7 @@ class Embedder:
 
     @property
     def identity(self) -> str:
-        """Digest of the model and of how texts are given to it, without the kernels."""
+        """Digest of the model and of how texts are given to it, without kernels and precision."""
         return hashlib.sha256(self._model_settings.encode()).hexdigest()
 
     def embed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.storage.cache_file import read_cache, write_cache
+from flashwasm.storage.folder_lock import locked
 
 __all__ = ["EmbeddingCache"]
 
@@ -25,8 +27,10 @@ class EmbeddingCache:
     """Vectors by the 32-byte digest of the inputs that they were computed from.
 
     A damaged file is ignored with a warning and written anew. Several processes may use one file.
-    A reader sees the file before or after a write, never in between. A process that saves first
-    reads the file again, and so keeps what others have saved since.
+    A reader sees the file before or after a write, never in between. A process that saves locks
+    the folder, reads the file again, and so keeps what others have saved since.
+
+    What was saved is in the file if the process is killed. A loss of power may cost the last save.
 
     Parameters
     ----------
@@ -69,17 +73,25 @@ class EmbeddingCache:
         """Write the added vectors to the file; warn if the file cannot be written."""
         if self._path is None or not self._added:
             return
+        try:
+            with locked(self._path.parent):
+                _write(self._path, self._merged(self._path))
+        except OSError as error:
+            warnings.warn(f"cannot write {self._path}: {error}", RuntimeWarning, stacklevel=2)
+        self._added.clear()
+
+    def _merged(self, path: Path) -> dict[bytes, Floats]:
+        """Return the vectors that the file is to hold: those that it holds now, and our own."""
         (dim,) = next(iter(self._added.values())).shape
         # Vectors of another length come from another model, whose file was copied to this path.
-        rows = {key: row for key, row in _read(self._path).items() if len(row) == dim}
+        rows = {key: row for key, row in _read(path).items() if len(row) == dim}
         # A row that is taken out and put in again becomes the most recently used one.
         for key in (*self._used, *self._added):
             if key in self._vectors:
                 rows.pop(key, None)
                 rows[key] = self._vectors[key]
         keep = max(self._most, len(self._used))
-        _write(self._path, dict(list(rows.items())[-keep:]))
-        self._added.clear()
+        return dict(list(rows.items())[-keep:])
 
 
 def _read(path: Path | None) -> dict[bytes, Floats]:
@@ -87,9 +99,19 @@ def _read(path: Path | None) -> dict[bytes, Floats]:
     arrays = {} if path is None else read_cache(path, _KIND)
     if not arrays:
         return {}
-    digests, vectors = arrays["digests"].tobytes(), arrays["vectors"]
-    starts = range(0, len(digests), _DIGEST_BYTES)
-    return {digests[i : i + _DIGEST_BYTES]: row for i, row in zip(starts, vectors, strict=True)}
+    digests, vectors = arrays.get("digests"), arrays.get("vectors")
+    if (
+        digests is None
+        or vectors is None
+        or digests.shape != (len(vectors), _DIGEST_BYTES)
+        or digests.dtype != np.uint8
+        or vectors.dtype != np.float32
+        or vectors.ndim != 2
+    ):
+        message = f"ignoring the damaged cache {path}: it holds no embeddings"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return {}
+    return {digest.tobytes(): row for digest, row in zip(digests, vectors, strict=True)}
 
 
 def _write(path: Path, rows: dict[bytes, Floats]) -> None:

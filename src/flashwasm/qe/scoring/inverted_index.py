@@ -71,14 +71,20 @@ class RowSimilarity:
     ----------
     rows : list of numpy.ndarray of int64
         Columns of each row, ascending.
+
+    Attributes
+    ----------
+    rows : list of numpy.ndarray of int64
+        The rows, whose columns are numbered anew without those that no row has.
     width : int
-        Number of columns.
+        Number of columns that a row has.
     """
 
-    def __init__(self, rows: list[Array], width: int) -> None:
-        self.rows = rows
-        self.width = width
-        self._index = InvertedIndex(rows, width)
+    def __init__(self, rows: list[Array]) -> None:
+        columns = np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
+        self.rows = [np.searchsorted(columns, row) for row in rows]
+        self.width = len(columns)
+        self._index = InvertedIndex(self.rows, self.width)
 
     def scores(self, position: int) -> Array:
         """Return the cosine of each row with the row at a position."""

@@ -15,19 +15,26 @@ __all__ = ["ANALYZERS", "characters", "identifiers", "structure"]
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _SHORTEST, _LONGEST = 3, 5
+# Most characters of a word that count. A longer one is data, such as an image in base64.
+_MOST_OF_A_WORD = 1000
+# Most characters of a text that count, some 6,000 lines of source. A longer test holds data, which
+# would take gigabytes as terms.
+_MOST_OF_A_TEXT = 1 << 18
 
 
 def characters(text: str) -> list[str]:
     """Return the runs of 3 to 5 characters of each word, with a blank before and after the word.
 
-    This is scikit-learn's analyzer "char_wb".
+    This is scikit-learn's analyzer "char_wb", but of a word only the first 1,000 characters count,
+    and of a text the first 262,144.
 
     Examples
     --------
     >>> characters("a Node")
     [' a ', ' no', 'nod', 'ode', 'de ', ' nod', 'node', 'ode ', ' node', 'node ']
     """
-    return [run for word in text.lower().split() for run in _runs(word)]
+    words = text[:_MOST_OF_A_TEXT].lower().split()
+    return [run for word in words for run in _runs(word[:_MOST_OF_A_WORD])]
 
 
 @lru_cache(1 << 14)
@@ -42,13 +49,15 @@ def _runs(word: str) -> list[str]:
 def identifiers(source: str) -> list[str]:
     """Return the identifiers of a source in lower case, and the words that they consist of.
 
+    Of the source, the first 262,144 characters count.
+
     Examples
     --------
     >>> identifiers("graph.addEdge(1)")
     ['graph', 'addedge', 'add', 'edge']
     """
     terms = []
-    for name in _IDENTIFIER.findall(source):
+    for name in _IDENTIFIER.findall(source[:_MOST_OF_A_TEXT]):
         terms.append(name.lower())
         words = extract_words(name).split()
         if len(words) > 1:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 __all__ = ["hash_terms"]
 
 Array = npt.NDArray[Any]
+# Most characters of a term that are hashed: the time of a hash is that of its longest term.
+_MOST_CHARACTERS = 1000
 
 
 def hash_terms(terms: Sequence[str]) -> Array:
@@ -23,13 +25,13 @@ def hash_terms(terms: Sequence[str]) -> Array:
     Parameters
     ----------
     terms : sequence of str
-        Terms of any length.
+        Terms of any length. Terms that agree in their first 1,000 characters get the same number.
 
     Returns
     -------
     numpy.ndarray of int64, shape (len(terms),)
     """
-    encoded = [term.encode() for term in terms]
+    encoded = [term[:_MOST_CHARACTERS].encode() for term in terms]
     lengths = np.array([len(data) for data in encoded], np.int64)
     states = np.zeros(len(encoded), np.uint32)
     # All terms of one length are hashed at once, as rows of 4-byte words padded with zeros.

@@ -25,7 +25,7 @@ __all__ = ["TfIdfMatrix"]
 
 Array = npt.NDArray[Any]
 # Part of the key of the cached arrays. Raise it when terms or weights are computed in another way.
-_VERSION = 3
+_VERSION = 4
 
 
 class TfIdfMatrix:

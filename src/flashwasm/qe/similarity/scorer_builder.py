@@ -109,7 +109,7 @@ class ScorerBuilder:
                     raise
                 lacking[str(error)] = None
         if self.data.rows is not None:
-            built.append(CoverageScorer(RowSimilarity(self.data.rows, self.data.width)))
+            built.append(CoverageScorer(RowSimilarity(self.data.rows)))
         if not built:
             raise CapabilityError("; ".join(lacking))
         return built, list(lacking)

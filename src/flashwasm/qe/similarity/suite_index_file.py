@@ -11,6 +11,8 @@ from flashwasm.qe.index_files.stored_index import (
     json_section,
     row_sections,
 )
+from flashwasm.qe.scoring.scorers import CoverageScorer
+from flashwasm.qe.similarity.scorer_builder import ALL_SCORERS
 from flashwasm.qe.similarity.stored_scorers import (
     SuiteScorerData,
     read_embeddings,
@@ -61,7 +63,10 @@ def read_suite(path: Path) -> tuple[Suite, list[str], SuiteScorerData]:
     if file.has("coverage"):
         data.width = file.number("width", 0, 2**62)
         data.rows = file.rows("coverage", count, data.width)
-    return suite, file.strings("scorers", file.parameters.get("scorers")), data
+    scorers = file.strings("scorers", file.parameters.get("scorers"))
+    if not scorers or set(scorers).difference(ALL_SCORERS, [CoverageScorer.name]):
+        file.refuse(f"scorers is {scorers!r:.80}")
+    return suite, scorers, data
 
 
 def _suite(file: StoredIndex) -> Suite:
@@ -76,7 +81,7 @@ def _suite(file: StoredIndex) -> Suite:
         root, path = file.strings("the suite", [document["root"], document["path"]])
         skipped = file.pairs("skipped", document["skipped"])
         digests = file.pairs("digests", document["digests"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         file.refuse(f"section 'suite' does not describe a suite: {error}")
     return Suite(
         Path(root),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from flashwasm.qe.suites.module_outline import Alias, Binding, CallResult, FunctionSpan, Value
 
-__all__ = ["assigned", "base_names", "dotted_name", "unpacked_names"]
+__all__ = ["assigned", "base_names", "dotted_name", "source_of", "unpacked_names"]
 
 
 def dotted_name(node: ast.expr) -> str:
@@ -18,11 +18,27 @@ def dotted_name(node: ast.expr) -> str:
     >>> dotted_name(ast.parse("a.b", mode="eval").body)
     'a.b'
     """
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (owner := dotted_name(node.value)):
-        return f"{owner}.{node.attr}"
-    return ""
+    attributes = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(attributes)]) if isinstance(node, ast.Name) else ""
+
+
+def source_of(node: ast.AST) -> str:
+    """Return the source of a node, written in the standard way; "..." if it is nested too deeply.
+
+    Python parses expressions that are nested deeper than it can write them.
+
+    Examples
+    --------
+    >>> source_of(ast.parse("f( 1,2 )", mode="eval"))
+    'f(1, 2)'
+    """
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "..."
 
 
 def assigned(name: str, value: ast.expr) -> Binding:
@@ -57,4 +73,4 @@ def base_names(node: ast.expr) -> Iterator[str]:
         for argument in node.args:
             yield from base_names(argument)
     else:
-        yield dotted_name(node) or f"({ast.unparse(node)})"
+        yield dotted_name(node) or f"({source_of(node)})"

@@ -8,6 +8,8 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 
+from flashwasm.qe.suites.expressions import source_of
+
 __all__ = ["fingerprint", "normalized_source", "numbered", "parsed_without_docstrings"]
 
 # Number of hexadecimal digits: 80 bits tell a billion findings apart.
@@ -58,7 +60,7 @@ def normalized_source(source: str) -> str:
     'def test_sum():\n    assert sum([1, 2]) == 3'
     """
     tree = parsed_without_docstrings(source)
-    return " ".join(source.split()) if tree is None else ast.unparse(tree)
+    return " ".join(source.split()) if tree is None else source_of(tree)
 
 
 def parsed_without_docstrings(source: str) -> ast.Module | None:

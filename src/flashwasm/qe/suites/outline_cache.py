@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flashwasm.qe.suites.module_outline import ModuleOutline
 from flashwasm.qe.suites.outline_parser import parse_outline
 from flashwasm.storage.cache_file import read_cache, write_cache
-from flashwasm.storage.user_folders import cache_folder
+from flashwasm.storage.user_folders import usable_cache_folder
 
 __all__ = ["OutlineCache"]
 
@@ -38,10 +40,11 @@ class OutlineCache:
         python = f"{sys.platform} {sys.version_info[:3]}"
         name = f"{_VERSION} {python} {suite.resolve()}".encode("utf-8", "surrogateescape")
         file = f"{hashlib.sha256(name).hexdigest()[:32]}.bin"
-        self._path = cache_folder() / "suites" / file if enabled else None
+        folder = usable_cache_folder() if enabled else None
+        self._path = None if folder is None else folder / "suites" / file
         self._stored: dict[str, Any] = {}
         if self._path and (arrays := read_cache(self._path, _KIND)):
-            self._stored = json.loads(arrays[_SECTION].tobytes())
+            self._stored = _outlines(arrays)
         # Outlines that were made now are turned into JSON only if they are written.
         self._used: dict[str, Any] = {}
 
@@ -51,8 +54,14 @@ class OutlineCache:
         The errors are those of `parse_outline`.
         """
         stored = self._stored.get(digest)
-        outline = parse_outline(text) if stored is None else ModuleOutline.from_json(stored)
-        self._used[digest] = outline if stored is None else stored
+        if stored is not None:
+            try:
+                outline = ModuleOutline.from_json(stored)
+            except (LookupError, TypeError, ValueError, AttributeError):
+                stored = None  # The file is damaged, and has checksums that fit.
+        if stored is None:
+            outline = stored = parse_outline(text)
+        self._used[digest] = stored
         return outline
 
     def save(self) -> None:
@@ -60,3 +69,12 @@ class OutlineCache:
         if self._path is not None and self._used.keys() != self._stored.keys():
             document = json.dumps(self._used, default=ModuleOutline.to_json).encode()
             write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)})
+
+
+def _outlines(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Return the outlines in a cache file by digest; none if the file holds something else."""
+    try:
+        document = json.loads(arrays[_SECTION].tobytes())
+    except (LookupError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

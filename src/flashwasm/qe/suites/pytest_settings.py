@@ -121,7 +121,15 @@ def read_settings(path: Path) -> PytestSettings:
             if name in table
         }
         pythonpath = tuple(_path(root, folder) for folder in _words(table.get("pythonpath", ())))
-    except (OSError, ValueError, configparser.Error, RecursionError) as error:
+    # A setting of another type than pytest takes causes a TypeError or an AttributeError.
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        configparser.Error,
+        RecursionError,
+    ) as error:
         reason = " ".join(f"not read as pytest's settings: {error}".split())
         return PytestSettings(root, skipped=(Skipped(file, reason),))
     given: dict[str, list[str]] = {}

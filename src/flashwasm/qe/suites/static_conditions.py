@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from flashwasm.qe.suites.expressions import source_of
+
 __all__ = ["truth"]
 
 # Values of the interpreter that runs this program. A suite is taken to run on the same.
@@ -52,7 +54,7 @@ def truth(condition: ast.expr) -> bool | None:
         return _joined(condition)
     if isinstance(condition, ast.Compare):
         return _compared(condition)
-    if isinstance(condition, ast.Call) and ast.unparse(condition.func) == "sys.platform.startswith":
+    if isinstance(condition, ast.Call) and source_of(condition.func) == "sys.platform.startswith":
         start = _known(condition.args[0]) if condition.args else None
         return sys.platform.startswith(start) if isinstance(start, str) else None
     value = _known(condition)
@@ -70,7 +72,7 @@ def _joined(condition: ast.BoolOp) -> bool | None:
 
 def _compared(condition: ast.Compare) -> bool | None:
     """Return the truth of a comparison; None if it is not known."""
-    if ast.unparse(condition.left) == "__name__":
+    if source_of(condition.left) == "__name__":
         # pytest imports a file, so it is never the program that runs.
         return isinstance(condition.ops[0], ast.NotEq)
     compare = _COMPARE.get(type(condition.ops[0]))
@@ -87,5 +89,5 @@ def _known(node: ast.expr) -> object | None:
     """Return the value of an expression; None if it is not known."""
     try:
         return ast.literal_eval(node)  # type: ignore[no-any-return]
-    except (ValueError, TypeError):
-        return _KNOWN.get(ast.unparse(node))
+    except (ValueError, TypeError, RecursionError):
+        return _KNOWN.get(source_of(node))

@@ -94,6 +94,11 @@ class WASMSIMDBackend:
         Returns
         -------
         OperationTiming
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            If there is no such operation, or if ``iterations`` is no positive integer.
         """
         case = representative(choice(op, "op", get_args(OperationName)))
         count = positive_int(iterations, "iterations")

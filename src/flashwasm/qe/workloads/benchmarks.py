@@ -20,8 +20,8 @@ from flashwasm.qe.workloads.configuration import (
     WORKLOADS,
     WorkloadName,
 )
+from flashwasm.qe.workloads.creation import create_qe_flash_attention
 from flashwasm.qe.workloads.metrics import BASELINE_NAME
-from flashwasm.qe.workloads.qe_flash_attention import create_qe_flash_attention
 from flashwasm.validation import choice
 
 __all__ = [
@@ -152,6 +152,8 @@ def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
     ------
     FlashWasmError
         If a result is wrong, because its time would then mean nothing.
+    ShapeError, DTypeError
+        If there is no such workload.
     """
     choice(name, "name", WORKLOADS)
     config = QE_FLASH_ATTENTION_CONFIG[name]

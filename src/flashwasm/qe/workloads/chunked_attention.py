@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.attention import attention
 from flashwasm.flash_attention.merging import merge_attention
 from flashwasm.ops import matmul, softmax
 from flashwasm.runtime.runtime import Runtime
+from flashwasm.validation import broadcast
 
 if TYPE_CHECKING:
     from flashwasm.qe.workloads.configuration import BlockConfig, FlashAttentionConfig
@@ -86,10 +88,10 @@ def checked_operands(q: Array, k: Array, v: Array, *, causal: bool = False) -> O
             raise ShapeError(f"{name}: expected at least 2 axes, got shape {array.shape}")
     given = f"{k.shape}, {v.shape}"
     arrays = [x[None] if x.ndim == 2 else x for x in (q, k, v)]
-    try:
-        lead = np.broadcast_shapes(*(x.shape[:-3] for x in arrays))
-    except ValueError as error:
-        raise ShapeError(f"leading axes of q, k and v do not broadcast: {error}") from None
+    leading = {name: x.shape[:-3] for name, x in zip("qkv", arrays, strict=True)}
+    lead = broadcast(leading, "leading axes")
+    for x in arrays:
+        check_room((*lead, *x.shape[-3:]))
     q, k, v = (
         np.broadcast_to(x, (*lead, *x.shape[-3:])).reshape(math.prod(lead), *x.shape[-3:])
         for x in arrays

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.ops import matmul, softmax
 from flashwasm.qe.workloads.chunked_attention import checked_operands
@@ -46,6 +47,9 @@ def checked_tokens(
         raise ShapeError(
             f"position_embeddings: expected ({dim},) or {(length, dim)}, got {positions.shape}"
         )
+    check_room(tokens.shape)
+    if not tokens.size:
+        raise ShapeError(f"code_tokens: expected at least one number, got shape {tokens.shape}")
     return (tokens + positions).astype(np.float32), _token_mask(mask, length)
 
 

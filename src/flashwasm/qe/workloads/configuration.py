@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from flashwasm.errors import CapabilityError, DTypeError, ShapeError
-from flashwasm.validation import choice, finite_float, positive_int
+from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.validation import choice, finite_float, flag, positive_int
 
 __all__ = [
     "BLOCK_SIZE_PRESETS",
@@ -22,7 +22,6 @@ __all__ = [
     "SonaConfig",
     "TargetSpeedup",
     "get_optimal_block_config",
-    "get_qe_flash_attention_config",
 ]
 
 Backend: TypeAlias = Literal["wasm-simd", "native", "gpu", "hybrid"]
@@ -63,6 +62,11 @@ class BlockConfig:
         Queries of one piece, and keys that one call of the kernel sees.
     matmul_block_size : int
         Rows of one matrix product, if the scores are stored.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If a size is no positive integer.
     """
 
     heads_per_block: int
@@ -99,6 +103,11 @@ class FlashAttentionConfig:
         True if a backward pass is to recompute the scores.
     target_speedup : (float, float)
         Speed-up over the materialised baseline: the target, and the largest claim.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If a value is not valid for its field.
     """
 
     backend: Backend = "wasm-simd"
@@ -111,15 +120,14 @@ class FlashAttentionConfig:
     target_speedup: TargetSpeedup = _CLAIMED
 
     def __post_init__(self) -> None:
-        choice(self.backend, "backend", BACKENDS)
-        choice(self.strategy, "strategy", STRATEGIES)
+        object.__setattr__(self, "backend", choice(self.backend, "backend", BACKENDS))
+        object.__setattr__(self, "strategy", choice(self.strategy, "strategy", STRATEGIES))
         if not isinstance(self.blocks, BlockConfig):
             raise DTypeError(f"blocks: expected a BlockConfig, got {type(self.blocks).__name__}")
         if not 0 <= finite_float(self.dropout_rate, "dropout_rate") < 1:
             raise ShapeError(f"dropout_rate: expected 0 <= rate < 1, got {self.dropout_rate}")
         for name in ("use_causal_mask", "fused_softmax", "enable_checkpointing"):
-            if not isinstance(getattr(self, name), bool):
-                raise DTypeError(f"{name}: expected a bool, got {getattr(self, name)!r}")
+            object.__setattr__(self, name, flag(getattr(self, name), name))
         object.__setattr__(self, "target_speedup", _speedup(self.target_speedup))
 
 
@@ -239,6 +247,11 @@ def get_optimal_block_config(seq_len: int) -> BlockConfig:
     -------
     BlockConfig
 
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the length is no positive integer.
+
     Examples
     --------
     >>> get_optimal_block_config(300).kv_chunk_size
@@ -247,71 +260,3 @@ def get_optimal_block_config(seq_len: int) -> BlockConfig:
     length = positive_int(seq_len, "seq_len")
     longest = max(BLOCK_SIZE_PRESETS)
     return BLOCK_SIZE_PRESETS[next((n for n in BLOCK_SIZE_PRESETS if n >= length), longest)]
-
-
-def get_qe_flash_attention_config(
-    workload: WorkloadName, overrides: Mapping[str, Any] | None = None
-) -> FlashAttentionConfig:
-    """Return a workload's settings, with some of them replaced.
-
-    Parameters
-    ----------
-    workload : str
-        One of `WORKLOADS`.
-    overrides : mapping, optional
-        Fields by name. ``blocks`` may be a mapping of some of its own fields.
-
-    Returns
-    -------
-    FlashAttentionConfig
-
-    Raises
-    ------
-    ShapeError, DTypeError
-        If a name is unknown, or a value is not valid for its field.
-
-    Examples
-    --------
-    >>> config = get_qe_flash_attention_config("test-similarity", {"blocks": {"kv_chunk_size": 64}})
-    >>> config.blocks
-    BlockConfig(heads_per_block=8, query_chunk_size=512, kv_chunk_size=64, matmul_block_size=128)
-    """
-    choice(workload, "workload", WORKLOADS)
-    return merged(QE_FLASH_ATTENTION_CONFIG[workload], overrides or {})
-
-
-def merged(config: FlashAttentionConfig, overrides: Mapping[str, Any]) -> FlashAttentionConfig:
-    """Return settings with some of them replaced. ``blocks`` is merged field by field."""
-    changes = dict(_known(overrides, "overrides", config))
-    blocks = changes.get("blocks")
-    if blocks is not None and not isinstance(blocks, BlockConfig):
-        changes["blocks"] = replace(config.blocks, **_known(blocks, "blocks", config.blocks))
-    return replace(config, **changes)
-
-
-def _known(changes: Any, name: str, target: Any) -> Mapping[str, Any]:
-    """Return a mapping after a check that it names only fields of ``target``, a dataclass."""
-    if not isinstance(changes, Mapping):
-        raise DTypeError(f"{name}: expected a mapping of fields, got {type(changes).__name__}")
-    names = [f.name for f in fields(target)]
-    for key in changes:
-        if key not in names:
-            raise ShapeError(f"{name}: no field {key!r}; expected {', '.join(names)}")
-    return changes
-
-
-def check_runnable(config: FlashAttentionConfig) -> None:
-    """Raise CapabilityError if settings are valid, but not implemented."""
-    if config.backend != "wasm-simd":
-        raise CapabilityError(
-            f"backend {config.backend!r} does not exist yet; 'wasm-simd' runs everywhere"
-        )
-    if config.enable_checkpointing:
-        raise CapabilityError(
-            "enable_checkpointing: these workloads have no backward pass that could recompute "
-            "its scores; leave it False"
-        )
-    if config.dropout_rate and not config.fused_softmax:
-        raise CapabilityError(
-            "dropout_rate: dropout is part of the fused kernel; set fused_softmax to True"
-        )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.array_room import check_room
+from flashwasm.errors import OutOfMemoryError, ShapeError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.qe.workloads.similarity import VectorMatch, rank_rows
 from flashwasm.search import HNSWIndex
@@ -49,6 +51,10 @@ class CoverageRows:
 
     def __init__(self, coverage_rows: ArrayLike, runtime: Runtime) -> None:
         rows = _checked_rows(coverage_rows)
+        size, limit = 4 * rows.size, runtime.arena.limit
+        if size > limit:
+            # The rows are to lie in linear memory. They are looked at one by one before.
+            raise OutOfMemoryError(size, runtime.arena.in_use, limit)
         self.dim = rows.shape[1]
         self._runtime = runtime
         positions: dict[bytes, list[int]] = {}
@@ -112,10 +118,14 @@ def search_rows(
 
 def _checked_rows(rows: ArrayLike) -> Array:
     """Return coverage rows as an array ``(N, D)`` of floats."""
-    return floats(_counts_as_floats(rows, "coverage_rows"), "coverage_rows", ndim=2)
+    array = floats(_counts_as_floats(rows, "coverage_rows"), "coverage_rows", ndim=2)
+    if not array.shape[1]:
+        raise ShapeError(f"coverage_rows: expected at least one column, got shape {array.shape}")
+    return array
 
 
 def _counts_as_floats(values: ArrayLike, name: str) -> Array:
     """Return integers and booleans as float32. Other dtypes stay, for `floats` to check."""
     array = as_array(values, name)
+    check_room(array.shape)
     return array.astype(np.float32) if array.dtype.kind in "biu" else array

@@ -67,10 +67,16 @@ def _library_vectors(
     library: Mapping[str, ArrayLike] | Sequence[tuple[str, ArrayLike]], dim: int
 ) -> tuple[list[str], Array]:
     """Return the names and the vectors ``(n, dim)`` of a library."""
-    pairs = list(library.items()) if isinstance(library, Mapping) else list(library)
+    if not isinstance(library, Mapping) and not isinstance(library, Sequence):
+        raise DTypeError(
+            f"pattern_library: expected a mapping or a sequence, got {type(library).__name__}"
+        )
+    pairs = list(library.items() if isinstance(library, Mapping) else library)
     for i, pair in enumerate(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise DTypeError(f"pattern_library[{i}]: expected (name, vector), got {pair!r:.80}")
+        if not isinstance(pair[0], str):
+            raise DTypeError(f"pattern_library[{i}]: expected a name, got {pair[0]!r:.80}")
     rows = [vector for _, vector in pairs]
     if rows and all(_is_float32_row(row, dim) for row in rows):
         # One call joins all rows. Checking each row, as below, would take longer than the search.

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from flashwasm.runtime.locks import renewed_after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -79,7 +81,7 @@ class Recorder:
     """Times and counts of calls, which `metrics` returns."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = renewed_after_fork(self, threading.Lock)
         self.reset([])
 
     def reset(self, runtimes: Sequence[Runtime]) -> None:

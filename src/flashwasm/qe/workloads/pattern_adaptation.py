@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from flashwasm.adapt import LoRAAdapter
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.kernel_table import LORA_MAX_DIM
 from flashwasm.validation import floats, shaped
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class PatternAdapter:
 
     def _adapter_for(self, dim: int) -> LoRAAdapter:
         """Return the adapter, made at the first call; its dimension must be ``dim``."""
+        if not 1 <= dim <= LORA_MAX_DIM:
+            raise ShapeError(f"pattern: expected 1 to {LORA_MAX_DIM} numbers, got {dim}")
         if self._adapter is None:
             self._adapter = LoRAAdapter(dim, dim, rank=self._sona.rank, runtime=self._runtime)
         if self._adapter.in_dim != dim:

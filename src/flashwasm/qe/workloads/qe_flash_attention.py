@@ -15,11 +15,7 @@ from flashwasm.qe.workloads.code_embedding import (
     embed_tokens,
     token_digest,
 )
-from flashwasm.qe.workloads.configuration import (
-    QE_SONA_CONFIG,
-    FlashAttentionConfig,
-    get_qe_flash_attention_config,
-)
+from flashwasm.qe.workloads.configuration import QE_SONA_CONFIG
 from flashwasm.qe.workloads.coverage_analysis import CoverageRows, search_rows
 from flashwasm.qe.workloads.defect_matching import PatternMatch, rank_patterns
 from flashwasm.qe.workloads.pattern_adaptation import PatternAdaptation, PatternAdapter
@@ -32,40 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from flashwasm.qe.workloads.code_embedding import Pooling
-    from flashwasm.qe.workloads.configuration import WorkloadName
+    from flashwasm.qe.workloads.configuration import FlashAttentionConfig, WorkloadName
 
-__all__ = ["QEFlashAttention", "create_qe_flash_attention"]
+__all__ = ["QEFlashAttention"]
 
 Array = npt.NDArray[Any]
-
-
-def create_qe_flash_attention(
-    workload: WorkloadName, config: FlashAttentionConfig | Mapping[str, Any] | None = None
-) -> QEFlashAttention:
-    """Make the object that runs one workload.
-
-    Parameters
-    ----------
-    workload : str
-        "test-similarity", "code-embedding", "defect-matching", "coverage-analysis" or
-        "pattern-adaptation".
-    config : FlashAttentionConfig or mapping, optional
-        All settings, or a mapping of those that replace the workload's own.
-
-    Returns
-    -------
-    QEFlashAttention
-
-    Examples
-    --------
-    >>> with create_qe_flash_attention("test-similarity") as attention:
-    ...     attention.compute_test_similarity([1.0, 0.0], [[0.0, 2.0], [3.0, 0.0]], 1)[0].index
-    1
-    """
-    if isinstance(config, FlashAttentionConfig):
-        get_qe_flash_attention_config(workload)  # Raises ShapeError for an unknown workload.
-        return QEFlashAttention(workload, config)
-    return QEFlashAttention(workload, get_qe_flash_attention_config(workload, config))
 
 
 class QEFlashAttention(Workload):
@@ -84,8 +51,8 @@ class QEFlashAttention(Workload):
     ------
     CapabilityError
         If the settings ask for something that is not implemented.
-    ShapeError, DTypeError, OutOfMemoryError, ClosedError
-        By methods; ClosedError after `dispose`.
+    ShapeError, DTypeError
+        If there is no such workload, or the settings are no FlashAttentionConfig.
     """
 
     def __init__(self, workload: WorkloadName, config: FlashAttentionConfig) -> None:
@@ -107,6 +74,10 @@ class QEFlashAttention(Workload):
         Returns
         -------
         numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         o, shape = self._operands(q, k, v)
         shapes = (o.q.shape, o.k.shape, o.v.shape)
@@ -125,6 +96,10 @@ class QEFlashAttention(Workload):
         Returns
         -------
         numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError, CapabilityError
         """
         o, shape = self._operands(q, k, v)
         if self._config.dropout_rate:
@@ -151,6 +126,10 @@ class QEFlashAttention(Workload):
         list of VectorMatch
             Highest score first. ``weight`` is the softmax of sqrt(D) times the cosine over the
             whole corpus: the attention between vectors that are scaled to length sqrt(D).
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
         with self._recorder.call():
@@ -171,6 +150,10 @@ class QEFlashAttention(Workload):
         -------
         CoverageRows
             The rows in linear memory, with a graph over them if there are many.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
         return CoverageRows(coverage_rows, self._runtime)
@@ -194,6 +177,10 @@ class QEFlashAttention(Workload):
         Returns
         -------
         list of VectorMatch
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
         with self._recorder.call():
@@ -226,6 +213,10 @@ class QEFlashAttention(Workload):
         -------
         list of PatternMatch
             Highest score first, with attention weights over the whole library.
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
         with self._recorder.call():
@@ -256,6 +247,10 @@ class QEFlashAttention(Workload):
         Returns
         -------
         numpy.ndarray of float32, shape (D,)
+
+        Raises
+        ------
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
         choice(pooling, "pooling", POOLINGS)
@@ -302,6 +297,7 @@ class QEFlashAttention(Workload):
         ------
         CapabilityError
             If the workload's row of `QE_SONA_CONFIG` has adaptation disabled.
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
         with self._recorder.call():

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.benchmarks.timing import Effort, Times, interleaved, timer
 from flashwasm.errors import FlashWasmError
-from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention, create_qe_flash_attention
+from flashwasm.qe.workloads.creation import create_qe_flash_attention
+
+if TYPE_CHECKING:
+    from flashwasm.qe.workloads.qe_flash_attention import QEFlashAttention
 
 __all__ = ["STRATEGIES", "StrategyResult", "run_strategies"]
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flashwasm.errors import ClosedError
+from flashwasm.errors import ClosedError, DTypeError
 from flashwasm.qe.workloads.chunked_attention import ChunkedAttention
 from flashwasm.qe.workloads.configuration import (
+    WORKLOADS,
     FlashAttentionConfig,
     WorkloadName,
-    check_runnable,
-    merged,
 )
 from flashwasm.qe.workloads.metrics import Metrics, Recorder
+from flashwasm.qe.workloads.setting_changes import check_runnable, merged
 from flashwasm.runtime.runtime import Runtime
 from flashwasm.summaries import summary
+from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,8 +36,12 @@ class Workload:
     """
 
     def __init__(self, workload: WorkloadName, config: FlashAttentionConfig) -> None:
+        if not isinstance(config, FlashAttentionConfig):
+            raise DTypeError(
+                f"config: expected a FlashAttentionConfig, got {type(config).__name__}"
+            )
         check_runnable(config)
-        self.workload: WorkloadName = workload
+        self.workload: WorkloadName = choice(workload, "workload", WORKLOADS)
         self._config = config
         self._runtime = Runtime()
         self._chunked = ChunkedAttention(self._runtime)
@@ -67,9 +72,16 @@ class Workload:
         Returns
         -------
         FlashAttentionConfig
+
+        Raises
+        ------
+        ShapeError, DTypeError, CapabilityError
+            As by `create_qe_flash_attention`.
+        ClosedError
+            After `dispose`.
         """
         self._check_open()
-        config = merged(self._config, updates)
+        config = merged(self._config, updates, "updates")
         check_runnable(config)
         self._config = config
         return config

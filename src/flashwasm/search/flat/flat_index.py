@@ -62,6 +62,8 @@ class FlatIndex(Index):
     ------
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
+    ClosedError
+        If the runtime is closed.
 
     Examples
     --------
@@ -145,7 +147,7 @@ class FlatIndex(Index):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         count, until = checked_k(k), deadline(self._runtime, timeout)
 
@@ -187,9 +189,12 @@ class FlatIndex(Index):
         names = self._ids.compacted(kept)
         # The position to write next, and the vectors to write there, once they were read.
         progress: tuple[int, Array | None] = int(positions.min()), None
+        # Memory may end here, before anything has changed.
+        begun, room = launch, self._vectors.room(launch, min(len(kept), _MOVED))
 
         def move_forward(launch: Launch) -> None:
             nonlocal progress
+            through = room if launch is begun else self._vectors.room(launch, len(room[1]))
             self._ids = names
             at, rows = progress
             while at < len(kept):
@@ -200,7 +205,7 @@ class FlatIndex(Index):
                     begin = int(some[0])
                     rows = self._vectors.take(begin, int(some[-1]) + 1)[some - begin]
                     progress = at, rows
-                self._vectors.put(launch, rows, at, prepared=True)
+                self._vectors.put(launch, rows, at, prepared=True, room=through)
                 at, rows = progress = at + _MOVED, None
 
         self._unfinished = move_forward
@@ -233,7 +238,7 @@ class FlatIndex(Index):
         ------
         CorruptFileError
             If a byte of the file was changed, or if it holds something other than a FlatIndex.
-        OSError, OutOfMemoryError, ClosedError
+        ShapeError, DTypeError, OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)
         index = cls(

@@ -14,6 +14,8 @@ from flashwasm.search.result_keys import NO_POSITION
 from flashwasm.search.stored_vectors import StoredVectors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from flashwasm.kernel_table import Kernel, Metric
@@ -72,15 +74,16 @@ class VectorGraph:
         nodes = first + len(rows) - filled
         self.vectors.reserve(nodes)
         graph.reserve(nodes)
+        one = self.vectors.room(launch, 1)
         for i, place in enumerate(places.tolist()):
-            self.vectors.put(launch, rows[i : i + 1], place)
+            self.vectors.put(launch, rows[i : i + 1], place, room=one)
         if filled < len(rows):
             self.vectors.put(launch, rows[filled:], first)
         return np.concatenate([places, np.arange(first, nodes)])
 
     def insert(self, launch: Launch, places: Array) -> None:
         """Link nodes whose vectors are written, one after another."""
-        self._change(launch, HNSW_INSERT, places)
+        self._change(launch, HNSW_INSERT, places)()
 
     def mark_inserted(self, places: Array, before: int) -> int:
         """Mark the nodes that an interrupted `insert` has linked as live, and count them.
@@ -96,29 +99,41 @@ class VectorGraph:
         self.graph.live.all[places[:done]] = 1
         return done
 
-    def repair_around(self, launch: Launch, places: Array) -> None:
-        """Link the neighbours of the nodes at these places anew, without these nodes."""
-        gone = self._out(places)
-        self._change(launch, HNSW_REPAIR, self.graph.beside(gone), gone)
+    def removal(self, launch: Launch, places: Array) -> Callable[[], None]:
+        """Take the memory to remove nodes, and return the function that does it.
+
+        The function marks the nodes at these places as removed, and links their neighbours anew,
+        without these nodes.
+        """
+        gone = self._marks(places)
+        repair = self._change(launch, HNSW_REPAIR, self.graph.beside(gone), gone)
+
+        def remove() -> None:
+            self._take_out(places, gone)
+            repair()
+
+        return remove
 
     def cut_off(self, places: Array) -> None:
         """Clear all links to and from the nodes at these places.
 
-        The graph is sound afterwards even if `repair_around` was interrupted.
+        The graph is sound afterwards even if their removal was interrupted.
         """
-        self.graph.isolate(self._out(places))
+        gone = self._marks(places)
+        self._take_out(places, gone)
+        self.graph.isolate(gone)
 
-    def _out(self, places: Array) -> Array:
-        """Mark nodes as removed, so that no search begins at them or returns them.
-
-        Returns an array of a byte for each node, 1 for these nodes.
-        """
+    def _marks(self, places: Array) -> Array:
+        """Return a byte for each node: 1 for the nodes at these places, else 0."""
         gone = np.zeros(self.graph.nodes, np.uint8)
         gone[places] = 1
+        return gone
+
+    def _take_out(self, places: Array, gone: Array) -> None:
+        """Mark nodes as removed, so that no search begins at them or returns them."""
         self.graph.live.all[places] = 0
         if self.graph.entry != NO_POSITION and gone[self.graph.entry]:
             self.graph.choose_entry()
-        return gone
 
     def search(self, launch: Launch, queries: Array, k: int, ef: int) -> Array:
         """Return the keys (n, k) that the graph finds for each query (n, dim), in order."""
@@ -148,8 +163,11 @@ class VectorGraph:
 
     def _change(
         self, launch: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None
-    ) -> None:
-        """Insert or repair nodes, one after another, in calls of bounded work."""
+    ) -> Callable[[], None]:
+        """Take the memory to insert or repair nodes, and return the function that does it.
+
+        The function takes one node after another, in calls of bounded work.
+        """
         at, items = launch.scratch(nodes.shape, np.uint32)
         items[...] = nodes
         visited_at, visited = launch.scratch((-(-self.graph.nodes // 32),), np.uint32)
@@ -160,10 +178,14 @@ class VectorGraph:
             ef=self._ef_construction,
         )
         step = self._step(2 * self._ef_construction)
-        for i in range(0, len(nodes), step):
-            launch.check()
-            count = min(step, len(nodes) - i)
-            launch.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
+
+        def change() -> None:
+            for i in range(0, len(nodes), step):
+                launch.check()
+                count = min(step, len(nodes) - i)
+                launch.run_once(kernel, whole._replace(items=at + 4 * i, item_count=count))
+
+        return change
 
     def _step(self, ef: int) -> int:
         """Return the number of searches that one call makes."""

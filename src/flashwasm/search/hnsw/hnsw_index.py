@@ -71,6 +71,8 @@ class HNSWIndex(Index):
     ------
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
+    ClosedError
+        If the runtime is closed.
 
     References
     ----------
@@ -178,7 +180,7 @@ class HNSWIndex(Index):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         count, width = checked_k(k), checked_ef(ef, "ef")
         until = deadline(self._runtime, timeout)
@@ -216,7 +218,7 @@ class HNSWIndex(Index):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         wanted = self._checked(queries, "queries", None)
         count, width = checked_k(k), checked_ef(ef, "ef")
@@ -249,6 +251,8 @@ class HNSWIndex(Index):
     def _remove(self, launch: Launch, places: Array) -> None:
         """Remove the vectors at some positions, and repair the graph around them."""
         names = self._ids.at(places)
+        # Memory may end here, before anything has changed.
+        remove = self._store.removal(launch, places)
 
         def forget(_: Launch) -> None:
             self._ids.free(places, names)
@@ -256,7 +260,7 @@ class HNSWIndex(Index):
 
         self._unfinished = forget
         try:
-            self._store.repair_around(launch, places)
+            remove()
         finally:
             self._finish(launch)
 
@@ -293,7 +297,7 @@ class HNSWIndex(Index):
         ------
         CorruptFileError
             If a byte of the file was changed, or if it holds something other than an HNSWIndex.
-        OSError, OutOfMemoryError, ClosedError
+        ShapeError, DTypeError, OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)
         index = cls(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -13,10 +14,10 @@ import numpy as np
 from flashwasm.errors import CorruptFileError
 from flashwasm.kernel_table import INDEX_MAX_DIM
 from flashwasm.search.index_file import IndexFile, id_sections
-from flashwasm.storage.atomic_files import is_stale
 from flashwasm.storage.file_format import Container
 from flashwasm.storage.file_reading import read_container
 from flashwasm.storage.file_writing import write_container
+from flashwasm.storage.scratch_files import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,8 +95,25 @@ def save_shards(
         Id of each vector, by the vector's number.
     """
     before, token = _token_in(own), os.urandom(8).hex()
-    for number, shard in enumerate(shards):
-        shard.save(_shard_path(own, token, number))
+    try:
+        for number, shard in enumerate(shards):
+            shard.save(_shard_path(own, token, number))
+        write_container(own, _contents(token, settings, shards, homes, ids))
+    except BaseException:
+        # An interruption may come when the index's own file names the new shards already.
+        if _token_in(own) != token:
+            for number in range(len(shards)):
+                _shard_path(own, token, number).unlink(missing_ok=True)
+        raise
+    # The index is saved: a folder that cannot be listed is no error.
+    with suppress(OSError):
+        _remove_others(own, before)
+
+
+def _contents(
+    token: str, settings: ShardSettings, shards: Shards, homes: Array, ids: IdTable
+) -> Container:
+    """Return the contents of the index's own file, which names the shards by their token."""
     taken = np.flatnonzero(homes != GONE)
     parameters: dict[str, Any] = {
         "kind": settings.kind,
@@ -106,8 +124,7 @@ def save_shards(
     parameters |= {"numbers": len(homes), "next_id": ids.next}
     parameters |= {_OPTION + name: value for name, value in settings.options.items()}
     sections = {"taken": taken, "homes": homes[taken]} | id_sections(ids, taken)
-    write_container(own, Container(KIND, settings.metric, settings.dtype, parameters, sections))
-    _remove_others(own, before)
+    return Container(KIND, settings.metric, settings.dtype, parameters, sections)
 
 
 class ShardFile(IndexFile):
@@ -123,13 +140,16 @@ class ShardFile(IndexFile):
 
     def __init__(self, path: str | PathLike[str], kinds: Sequence[str]) -> None:
         super().__init__(path, KIND)
-        self._own = Path(path)
+        self._own = self._path
         self.kind: IndexKind = cast("IndexKind", self.text("kind", "|".join(kinds)))
         self.dim = self.number("dim", 1, INDEX_MAX_DIM)
         self.shard_size = self.number("shard_size", 1, 2**63 - 1)
         self.token = self.text("token", "[0-9a-f]{16}")
         options = (name for name in self.parameters if name.startswith(_OPTION))
         self.options = {name.removeprefix(_OPTION): self.parameters[name] for name in options}
+        given = self.options.get("metric", "cosine"), self.options.get("dtype", "float32")
+        if given != (self.metric, self.dtype):
+            self.refuse(f"its shards are of metric {given[0]!r:.40} and dtype {given[1]!r:.40}")
 
     def shard_paths(self) -> Iterator[Path]:
         """Yield the path of each shard's file, or raise CorruptFileError if it is missing."""
@@ -140,20 +160,26 @@ class ShardFile(IndexFile):
             yield path
 
     def homes(self, shards: Shards) -> tuple[Array, IdTable]:
-        """Return the shard and the id of each vector, checked against the vectors in the shards."""
+        """Return the shard and the id of each vector, checked against the vectors in the shards.
+
+        The vectors are numbered anew, without the numbers of those that were removed. So the file
+        cannot ask for more memory than its own vectors take.
+        """
+        expected = (self.dim, self.metric, self.dtype)
         taken: Array = self.section("taken", "<i8", (None,))
         held = self.section("homes", "<i4", taken.shape)
         count = self.number("numbers", 0, _MOST_NUMBERS)
         if len(taken) and (taken[0] < 0 or taken[-1] >= count or (np.diff(taken) <= 0).any()):
             self.refuse("its vectors are not in order")
         for number, shard in enumerate(shards):
+            if (shard.dim, shard.metric, shard.dtype) != expected:
+                self.refuse(f"shard {number} has another dim, metric or dtype")
             if not np.array_equal(np.sort(shard.ids), taken[held == number]):
                 self.refuse(f"shard {number} holds other vectors")
         if len(taken) != sum(map(len, shards)):
             self.refuse("it names a shard that is not there")
-        homes = np.full(count, GONE, np.int32)
-        homes[taken] = held
-        return homes, self.ids(taken)
+        shards.number_anew(taken)
+        return held.astype(np.int32), self.ids(np.arange(len(taken)))
 
 
 def read_shards(
@@ -180,7 +206,7 @@ def read_shards(
         file = ShardFile(path, kinds)
         try:
             return read(file)
-        except CorruptFileError:
+        except (CorruptFileError, FileNotFoundError):
             if ShardFile(path, kinds).token == file.token:
                 raise
 

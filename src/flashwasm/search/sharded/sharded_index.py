@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm import validation
 from flashwasm.errors import DTypeError, ShapeError
-from flashwasm.runtime.deadline import Deadline, checker, deadline
-from flashwasm.runtime.locks import held
+from flashwasm.runtime.deadline import Deadline, deadline
+from flashwasm.runtime.locks import held, renewed_after_fork
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
@@ -25,6 +24,7 @@ from flashwasm.search.sharded.shard_files import (
 )
 from flashwasm.search.sharded.shards import CLASSES, Shards, most_vectors
 from flashwasm.search.stored_vectors import LARGEST
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.summaries import summary
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         # Shard of each vector, by its number in the order of adding. The number is its id there.
         self._homes: Array = np.empty(0, np.int32)
         # Held by every call, so that a search never sees half of a change.
-        self._lock = threading.RLock()
+        self._lock = renewed_after_fork(self, threading.RLock)
         # The steps that are left of a change that was interrupted, as in `Index`.
         self._unfinished: Callable[[], None] | None = None
 
@@ -150,11 +150,10 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ------
         ShapeError
             If an id is given twice or is in the index already. Nothing is added then.
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         until = deadline(self._shards.first_runtime, timeout)
-        check = checker(self._shards.first_runtime, until)
-        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric], check)
+        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         with held(self._lock, until):
             self._finish()
             names = self._ids.new(ids, len(rows))
@@ -198,7 +197,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
         Raises
         ------
-        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         count, until = checked_k(k), deadline(self._shards.first_runtime, timeout)
         with held(self._lock, until):
@@ -222,7 +221,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ------
         IndexRangeError
             If an id is not in the index. Nothing is removed then.
-        ShapeError, DTypeError, ClosedError
+        ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         with self._lock:
             self._finish()
@@ -251,11 +250,11 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
         Raises
         ------
-        OSError, ClosedError
+        ShapeError, DTypeError, OSError, ClosedError
         """
         with self._lock:
             self._finish()
-            save_shards(Path(path), self._settings, self._shards, self._homes, self._ids)
+            save_shards(checked_path(path), self._settings, self._shards, self._homes, self._ids)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, threads: int | None = None) -> ShardedIndex:
@@ -276,8 +275,9 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ------
         CorruptFileError
             If one of the files is changed or missing, or holds something else.
-        OSError, OutOfMemoryError
+        ShapeError, DTypeError, OSError, OutOfMemoryError
         """
+        validation.positive_int(1 if threads is None else threads, "threads")
 
         def read(file: ShardFile) -> ShardedIndex:
             size = file.shard_size

@@ -106,6 +106,8 @@ class Shards:
 
     def begin(self) -> Shard:
         """Append an empty shard, and return it."""
+        if self._runtimes:
+            self.first_runtime.check_open()
         runtime = Runtime(self._threads)
         try:
             shard = self._make(runtime=runtime)
@@ -121,6 +123,11 @@ class Shards:
         while number >= len(self._shards):
             self.begin()
         self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
+
+    def number_anew(self, ids: Array) -> None:
+        """Let each vector have its place in an ascending array of all ids as its id."""
+        for shard in self._shards:
+            shard._number_anew(ids)  # noqa: SLF001 - only ids that no user sees may change.
 
     def close(self) -> None:
         """Close the runtimes of all shards."""

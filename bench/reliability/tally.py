@@ -1,0 +1,55 @@
+"""Counts of what a soak did and found."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Tally"]
+
+# Most messages of failures that are kept: the first ones say enough.
+_MOST_MESSAGES = 20
+
+
+class Tally:
+    """Counts by name, and the first failures. Several threads may add to it.
+
+    Attributes
+    ----------
+    counts : collections.Counter of str
+        Counts by name.
+    failures : list of str
+        What went wrong, in the order in which it did.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+
+    def add(self, name: str, times: int = 1) -> None:
+        """Count something."""
+        with self._lock:
+            self.counts[name] += times
+
+    def fail(self, name: str, message: str, times: int = 1) -> None:
+        """Count a failure, and keep its message."""
+        with self._lock:
+            self.counts[name] += times
+            if len(self.failures) < _MOST_MESSAGES:
+                self.failures.append(f"{name}: {message}")
+
+    def take(self, other: Mapping[str, Any]) -> None:
+        """Add what `as_dict` returned in another process."""
+        with self._lock:
+            self.counts.update(other["counts"])
+            self.failures += other["failures"][: _MOST_MESSAGES - len(self.failures)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts and the failures, for JSON."""
+        with self._lock:
+            return {"counts": dict(self.counts), "failures": list(self.failures)}

@@ -1,0 +1,116 @@
+"""Run pytest on chosen tests: a script, and the plugin of pytest that the script loads.
+
+The interpreter of the user's project runs this file. flashwasm may be missing there, so the file
+imports pytest only. The folder holds no other module, since it becomes a place to import from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Variable of the environment that tells the plugin, in every process of a run, where the names are.
+_VARIABLE = "FLASHWASM_CHOSEN_TESTS"
+_MODULE = "flashwasm_chosen_tests"
+# Key under which a worker process of xdist hands the unknown names to the main process.
+_UNKNOWN = "flashwasm_unknown_tests"
+
+
+class ChosenTests:
+    """Hooks that keep the chosen tests, in their order, and name those that pytest does not know.
+
+    The files are collected whole, since pytest refuses to run anything if it does not know one of
+    the node ids of its command line.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Node ids without parameters, and files that run whole.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._place = {name: place for place, name in enumerate(names)}
+        self._unknown: dict[str, int] = {}
+        self._unread: set[str] = set()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember the files that pytest skips or cannot import; it reports them itself."""
+        if not report.passed:
+            self._unread.add(report.nodeid.partition("::")[0])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Keep the chosen tests; of a file with a name that pytest does not know, keep all."""
+        known = {name for item in items for name in _names(item)}
+        self._unknown = {
+            name: place
+            for name, place in self._place.items()
+            if name not in known and name.partition("::")[0] not in self._unread
+        }
+        files = {name.partition("::")[0]: place for name, place in self._unknown.items()}
+        place = {**files, **self._place}
+        chosen = []
+        left_out = []
+        for item in items:
+            places = [place[name] for name in _names(item) if name in place]
+            if places:
+                chosen.append((max(places), item))
+            else:
+                left_out.append(item)
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+        # The order of tests with the same place is pytest's.
+        items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand the unknown names to the main process, if this is a worker of xdist."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[_UNKNOWN] = list(self._unknown)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take the unknown names of a worker of xdist that has ended."""
+        output = getattr(node, "workeroutput", None) or {}
+        self._unknown.update(dict.fromkeys(output.get(_UNKNOWN, ()), 0))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Name the tests that pytest does not know."""
+        for name in self._unknown:
+            terminalreporter.write_line(
+                f"flashwasm: pytest does not know {name}: every test of its file was chosen instead"
+            )
+
+
+def _names(item: pytest.Item) -> list[str]:
+    """Return the names that choose a test: its file, its classes and itself, without its case."""
+    parts = item.nodeid.partition("[")[0].split("::")
+    return ["::".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the hooks, with the names that the script was given."""
+    names = Path(os.environ[_VARIABLE]).read_text("utf-8").split("\n")
+    config.pluginmanager.register(ChosenTests(names), _MODULE + "-hooks")
+
+
+def _main(names_path: str, *arguments: str) -> int:
+    """Run pytest on the files of the chosen tests, in the order of their first tests."""
+    # As with ``-m pytest``, the working folder is the first to import from, even if a test changes
+    # to another folder. The plugin is found last.
+    sys.path[0] = str(Path.cwd())
+    sys.path.append(str(Path(__file__).resolve().parent))
+    os.environ[_VARIABLE] = names_path
+    names = Path(names_path).read_text("utf-8").split("\n")
+    files = dict.fromkeys(name.partition("::")[0] for name in names)
+    return pytest.main(["-p", _MODULE, *files, *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(_main(*sys.argv[1:]))

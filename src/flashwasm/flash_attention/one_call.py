@@ -1,0 +1,114 @@
+"""Attention of small resident arrays, by one call of the kernel and without a launch.
+
+Checks, schedules and records of a launch take several times as long as the kernel does for a few
+rows. So the kernel's arguments are kept by the operands' shapes; only the addresses are new.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flashwasm.errors import OutOfMemoryError
+from flashwasm.flash_attention.inputs import checked_inputs
+from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
+from flashwasm.flash_attention.operands import Operands, contiguous
+from flashwasm.flash_attention.options import AttentionOptions, completed
+from flashwasm.flash_attention.schedule import ROW_QUERIES, Tile
+from flashwasm.host.workers import check_status
+from flashwasm.kernel_table import ATTENTION, ATTENTION_KEY_BLOCK
+from flashwasm.runtime.kernel_calls import run_at_once
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from flashwasm.runtime.runtime import Runtime
+
+    Array = NDArray[Any]
+
+__all__ = ["attend_at_once"]
+
+# The options whose values are part of a prepared call's key.
+_OPTIONS = {"causal"}
+# Number of prepared calls that are kept.
+_MOST_PREPARED = 256
+
+
+class _Prepared(NamedTuple):
+    """Facts of a call that the shapes of its operands decide.
+
+    Attributes
+    ----------
+    products : float
+        Number of multiply-adds; infinity if the call needs a launch.
+    shape : tuple of int
+        Shape of the output.
+    rest : tuple of float
+        The kernel's arguments after the addresses of q, k, v and the output.
+    """
+
+    products: float
+    shape: tuple[int, ...]
+    rest: tuple[float, ...]
+
+
+_prepared: dict[tuple[object, ...], _Prepared] = {}
+
+
+def attend_at_once(
+    rt: Runtime, q: Any, k: Any, v: Any, out: Array | None, options: Mapping[str, Any]
+) -> Array | None:
+    """Return the output; or None, with nothing done, if the call needs a launch.
+
+    It needs one unless the operands are whole resident arrays, not views, the work is small, and
+    there is no other option than ``causal``.
+    """
+    causal = options.get("causal", False)
+    if rt.timeout is not None or not options.keys() <= _OPTIONS or type(causal) not in {bool, str}:
+        return None
+    given = (q, k, v) if out is None else (q, k, v, out)
+    offsets = rt.arena.whole_arrays(given)
+    if offsets is None:
+        return None
+    key = (q.shape, k.shape, v.shape, causal)
+    call = _prepared.get(key)
+    if call is None:
+        if len(_prepared) >= _MOST_PREPARED:
+            _prepared.clear()
+        call = _prepared[key] = _prepare(q, k, v, causal=causal)
+    # With one thread there is nobody to share the work with.
+    if call.products > (MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS):
+        return None
+    if out is None:
+        try:
+            out, offset = rt.arena.array(call.shape)
+        except OutOfMemoryError:
+            return None
+        offsets.append(offset)
+    elif out.shape != call.shape or not out.flags.writeable or offsets[3] in offsets[:3]:
+        return None
+    check_status(ATTENTION, run_at_once(rt, ATTENTION, (*offsets, *call.rest)))
+    return out
+
+
+def _prepare(q: Array, k: Array, v: Array, *, causal: bool | str) -> _Prepared:
+    """Check the shapes, and return the call for them."""
+    options = completed({"causal": causal}, AttentionOptions, attend_at_once)
+    inputs = checked_inputs(q, k, v, options)
+    heads, queries, dim = inputs.q.shape[-3:]
+    keys, value_dim = inputs.v.shape[-2:]
+    # One query after another is faster for a few queries of many keys, and needs more memory.
+    one_by_one = queries <= ROW_QUERIES and keys > ATTENTION_KEY_BLOCK
+    if math.prod(inputs.lead) != 1 or one_by_one:
+        return _Prepared(math.inf, (), ())
+    shapes = (inputs.q.shape, inputs.k.shape, inputs.v.shape, inputs.shape)
+    operands = Operands(*(contiguous(0, shape) for shape in shapes))
+    parameters = KernelParameters.of(inputs, operands)
+    entry = BatchEntry.of(inputs, operands, (0,) * len(inputs.lead))
+    tile = Tile((0, heads), (0, queries), (0, entry.keys))
+    ((arguments,),) = parameters.tasks(entry, [[tile]])
+    products = float(heads * queries * keys * (dim + value_dim))
+    return _Prepared(products, inputs.result_shape, arguments[4:])

@@ -1,0 +1,267 @@
+"""The SQLite file of the feedback log: rows that nobody can change, each with a checksum.
+
+A row is *acknowledged* when the transaction that adds it has ended. SQLite has flushed it to the
+disk then, so it survives the end of the process and a loss of power.
+
+Reading does not trust the file. A row whose checksum differs, and a number that no row has, count
+as lost: a warning names them, and the other rows are returned.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flashwasm.errors import CorruptFileError, FlashWasmError
+
+__all__ = ["insert", "last_row", "read_rows", "transaction"]
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+# Seconds to wait for another process that writes.
+_PATIENCE = 30.0
+# `judgement` holds verdicts; `shown` holds the tests that a search showed, with the probability of
+# each. The first columns are those of both tables.
+_COMMON = dict.fromkeys(("time", "user", "suite"), "TEXT NOT NULL")
+_TABLES = {
+    "judgement": _COMMON
+    | {
+        "accepted": "INTEGER NOT NULL",
+        "query": "TEXT NOT NULL",
+        "test": "TEXT NOT NULL",
+        "asked": "TEXT NOT NULL",
+        "rank": "INTEGER",
+        "propensity": "REAL",
+        "source": "TEXT NOT NULL",
+    },
+    "shown": _COMMON
+    | {
+        "query": "TEXT NOT NULL",
+        "test": "TEXT NOT NULL",
+        "asked": "TEXT NOT NULL",
+        "rank": "INTEGER NOT NULL",
+        "propensity": "REAL NOT NULL",
+    },
+}
+# Triggers refuse every change of a row. SQLite's REPLACE deletes a row without the trigger for
+# deletions, so a trigger for insertions refuses an id that exists.
+_TRIGGERS = {
+    "update": "BEFORE UPDATE ON {table}",
+    "delete": "BEFORE DELETE ON {table}",
+    "insert": "BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)",
+}
+_REFUSAL = "BEGIN SELECT RAISE(ABORT, 'the feedback log only grows'); END"
+# The fewest bytes that a row takes: a damaged file may state any number of rows.
+_LEAST_ROW_BYTES = 16
+_NUMBERS_NAMED = 5
+# Python's module decodes SQLite's message as UTF-8, and it may quote damaged bytes.
+_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
+@contextmanager
+def transaction(path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection in a transaction, of which all changes are written or none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the log, which is made if there is none.
+
+    Raises
+    ------
+    CorruptFileError
+        If the file is no feedback log, or too damaged to be written to.
+    OSError
+        If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        # The tables belong to the transaction: a process that is killed leaves all or none.
+        for table, columns in _TABLES.items():
+            _make(connection, table, columns)
+        yield connection
+        connection.execute("COMMIT")
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Row) -> None:
+    """Add a row to a table.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Connection of a `transaction`.
+    table : str
+        "judgement" or "shown".
+    row : dict
+        Values by the names of all columns.
+    """
+    values = [_stored(row[name], kind) for name, kind in _TABLES[table].items()]
+    marks = ", ".join("?" * (len(values) + 1))
+    names = ", ".join(_TABLES[table])
+    statement = f"INSERT INTO {table} ({names}, checksum) VALUES ({marks})"  # noqa: S608 - own names.
+    connection.execute(statement, (*values, _checksum(values)))
+
+
+def last_row(connection: sqlite3.Connection, table: str, values: Row) -> Row | None:
+    """Return the last row with some values that is whole; None if there is none."""
+    where = " AND ".join(f"{name} = ?" for name in values)
+    statement = f"{_selection(connection, table)} WHERE {where} ORDER BY id DESC"
+    try:
+        for number, checksum, *found in connection.execute(statement, tuple(values.values())):
+            if number and checksum in {None, _checksum(found)}:
+                return dict(zip(_TABLES[table], found, strict=True))
+    except _DAMAGE:
+        # The part that holds it is damaged. What is to be written need not wait for a repair.
+        return None
+    return None
+
+
+def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
+    """Return what ``make`` makes of each row, the oldest first.
+
+    A RuntimeWarning names the rows that are damaged or lost, and says how many were read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the log, which need not exist.
+    table : str
+        "judgement" or "shown".
+    make : callable
+        Function of a row, as a dictionary. The row counts as damaged if it raises an error of
+        flashwasm.
+
+    Raises
+    ------
+    CorruptFileError
+        If the file is no feedback log, or its tables cannot be found.
+    OSError
+        If it cannot be read.
+    """
+    if not path.exists():
+        return []
+    with _opened(path) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        size = path.stat().st_size
+        if not size:  # The process that made it was killed before it wrote anything.
+            return []
+        if (table,) not in tables:
+            raise CorruptFileError(f"{path}: this is no feedback log, or its tables are damaged")
+        expected, rows, intact = _rows(connection, table, size // _LEAST_ROW_BYTES)
+    made = {}
+    for number, (checksum, *values) in rows.items():
+        if checksum is None or checksum == _checksum(values):
+            try:
+                made[number] = make(dict(zip(_TABLES[table], values, strict=True)))
+            except FlashWasmError:
+                continue
+    if len(made) < expected or not intact:
+        known = f"{expected}" if intact else f"{expected} or more"
+        lost = _listed([number for number in range(1, expected + 1) if number not in made])
+        message = f"{path} is damaged: {len(made)} of {known} rows could be read; lost: {lost}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return list(made.values())
+
+
+def _listed(numbers: list[int]) -> str:
+    """Return the first numbers of a list, and how many there are besides."""
+    shown = ", ".join(map(str, numbers[:_NUMBERS_NAMED])) or "unknown"
+    more = len(numbers) - _NUMBERS_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _rows(
+    connection: sqlite3.Connection, table: str, most: int
+) -> tuple[int, dict[int, tuple[Any, ...]], bool]:
+    """Return the number of rows that were written, at most ``most``, and those found, by number.
+
+    The third value is False if SQLite met damage, so that more rows may have been written.
+    """
+    selection = f"{_selection(connection, table)} NOT INDEXED"
+    rows: dict[int, tuple[Any, ...]] = {}
+    written, intact = 0, True
+    try:
+        # SQLite keeps the largest number that it has ever given to a row.
+        last = "SELECT max(seq) FROM sqlite_sequence WHERE name = ?"
+        written = int(connection.execute(last, (table,)).fetchone()[0] or 0)
+    except (*_DAMAGE, TypeError, ValueError):
+        intact = False
+    try:
+        for number, *row in connection.execute(f"{selection} ORDER BY id"):
+            rows[number] = tuple(row)
+    except _DAMAGE:
+        intact = False
+    # Rows are never removed, so a number that is missing is lost, or hidden by damage beside it.
+    written = min(max([written, *rows]), most)
+    for number in set(range(1, written + 1)).difference(rows):
+        try:
+            found = connection.execute(f"{selection} WHERE id = ?", (number,)).fetchone()
+        except _DAMAGE:
+            continue
+        if found and found[0] == number:
+            rows[number] = found[1:]
+    found = {number: rows[number] for number in sorted(rows) if 0 < number <= written}
+    return written, found, intact
+
+
+def _selection(connection: sqlite3.Connection, table: str) -> str:
+    """Return a query for number, checksum and values of all rows; an old log has no checksums."""
+    checksum = "checksum" if _has_checksums(connection, table) else "NULL"
+    return f"SELECT id, {checksum}, {', '.join(_TABLES[table])} FROM {table}"  # noqa: S608 - own names.
+
+
+def _has_checksums(connection: sqlite3.Connection, table: str) -> bool:
+    """Return True if a table has the column of checksums."""
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    return any(name == "checksum" for _, name, *_ in columns)
+
+
+def _make(connection: sqlite3.Connection, table: str, columns: dict[str, str]) -> None:
+    """Make a table, its index and its triggers, unless they exist."""
+    names = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, {names}, "
+        "checksum INTEGER)"
+    )
+    if not _has_checksums(connection, table):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
+    index = f"CREATE INDEX IF NOT EXISTS {table}_suite ON {table} (suite, query, test)"
+    connection.execute(index)
+    for name, when in _TRIGGERS.items():
+        trigger = f"{table}_{name} {when.format(table=table)}"
+        connection.execute(f"CREATE TRIGGER IF NOT EXISTS {trigger} {_REFUSAL}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a log, and turn SQLite's errors into those of the system and of flashwasm."""
+    try:
+        with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as connection:
+            # A damaged text must not end the reading of the others.
+            connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
+            yield connection
+    except sqlite3.OperationalError as error:
+        raise OSError(f"{path}: {error}") from error
+    except _DAMAGE as error:
+        message = f"{path}: this is no feedback log, or it is damaged: {error}"
+        raise CorruptFileError(message) from error
+
+
+def _stored(value: Any, kind: str) -> Any:
+    """Return a value as SQLite gives it back from a column of a kind."""
+    if value is None or kind.startswith("TEXT"):
+        return value
+    return int(value) if kind.startswith("INTEGER") else float(value)
+
+
+def _checksum(values: list[Any]) -> int:
+    """Return the checksum of a row's values, in the order of the columns."""
+    return zlib.crc32(json.dumps(values, default=repr).encode())

@@ -1,0 +1,43 @@
+"""The check of an argument that is the path of a file or a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+def checked_path(path: str | PathLike[str], name: str = "path") -> Path:
+    """Return an argument as a path that the operating system can be asked about.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The argument.
+    name : str, default "path"
+        Its name, for the error.
+
+    Raises
+    ------
+    DTypeError
+        If it is neither text nor a path.
+    ShapeError
+        If no file can have that name.
+    """
+    try:
+        checked = Path(path)
+        if b"\0" in os.fsencode(checked):
+            message = f"{name}: expected a path without a zero byte, got {str(checked)!r}"
+            raise ShapeError(message)
+    except TypeError:
+        message = f"{name}: expected a str or os.PathLike, got {type(path).__name__}"
+        raise DTypeError(message) from None
+    except UnicodeEncodeError:
+        message = f"{name}: expected text that can be the name of a file, got {path!r}"
+        raise ShapeError(message) from None
+    return checked

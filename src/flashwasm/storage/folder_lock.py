@@ -1,0 +1,76 @@
+"""A lock on a folder, for a process that reads a file, changes it and writes it again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has other locks, and none for folders.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["locked"]
+
+# Seconds between two attempts.
+_PAUSE = 0.01
+# Answers of a system that has no locks for this folder.
+_NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+@contextmanager
+def locked(folder: Path, patience: float = 30.0) -> Iterator[None]:
+    """Keep all others who lock a folder waiting, threads of this process too, while a block runs.
+
+    The lock goes with its process, so a killed process leaves none. On Windows and on network
+    drives without locks the block runs unlocked.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder to lock. It is made if need be.
+    patience : float, default 30
+        Seconds to wait for another process.
+
+    Raises
+    ------
+    TimeoutError
+        If another process holds the lock all that time. It is an OSError.
+    OSError
+        If there is no such folder and it cannot be made, or if it cannot be opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _lock(number, folder, time.monotonic() + patience)
+        yield
+    finally:
+        # Closing the folder gives up the lock.
+        os.close(number)
+
+
+def _lock(number: int, folder: Path, until: float) -> None:
+    """Lock an open folder, or return without a lock where the system has none."""
+    while not _is_locked(number):
+        if time.monotonic() > until:
+            raise TimeoutError(errno.ETIMEDOUT, "another process writes", str(folder))
+        time.sleep(_PAUSE)
+
+
+def _is_locked(number: int) -> bool:
+    """Try to lock an open folder. Return False if another process holds the lock."""
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
