@@ -17,7 +17,7 @@ from flashwasm.kernel_table import (
     MATMUL_I8,
     MATMUL_I8_MAX_DEPTH,
 )
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
@@ -195,7 +195,7 @@ def matmul_i8(
     checked_out(out, shape)
     until = deadline(b.runtime, timeout)
     compute = partial(_multiply, b, until, added, _ACTIVATIONS[activation])
-    return in_parts(compute, (left,), shape, left.ndim - 1, out)
+    return in_parts(compute, (left,), shape, left.ndim - 1, out, checker(b.runtime, until))
 
 
 def _multiply(
