@@ -14,7 +14,7 @@ from flashwasm.search.result_keys import NO_POSITION
 from flashwasm.search.stored_vectors import StoredVectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -146,18 +146,19 @@ class VectorGraph:
         visited_at, visited = launch.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
         visited[...] = 0
         whole = self._arguments(launch.place(queries))._replace(k=k, ef=ef)
-        tasks = [
-            [
-                whole._replace(
+
+        def calls(number: int, start: int) -> Iterator[GraphArguments]:
+            """Make the calls of a task, one after another."""
+            end = min(start + share, count)
+            for i in range(start, end, step):
+                yield whole._replace(
                     items=whole.items + 4 * i * dim,
                     keys=keys_at + 8 * i * k,
                     visited=visited_at + number * visited[0].nbytes,
-                    item_count=min(step, start + share - i, count - i),
+                    item_count=min(step, end - i),
                 )
-                for i in range(start, min(start + share, count), step)
-            ]
-            for number, start in enumerate(starts)
-        ]
+
+        tasks = (calls(number, start) for number, start in enumerate(starts))
         launch.run_tasks(HNSW_SEARCH, tasks)
         return keys.copy()
 
