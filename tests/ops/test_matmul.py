@@ -202,3 +202,37 @@ def test_wrong_operands(arguments, error, message):
 def test_wrong_options(options, error, message):
     with pytest.raises(error, match=message):
         fw.matmul(normal(2, 3), normal(3, 5), **options)
+
+
+# Small resident matrices, which take one call of the kernel.
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [*SIZES, (0, 3, 2), (3, 0, 2), (3, 2, 0)])
+def test_one_call_has_the_bits_of_a_launch(runtime, m, n, k):
+    a, b, bias = (runtime.asarray(x) for x in (normal(m, k), normal(k, n), normal(n)))
+    for added in (None, bias):
+        # A timeout asks for a launch.
+        expected = np.array(fw.matmul(a, b, bias=added, timeout=60, runtime=runtime))
+        result = fw.matmul(a, b, bias=added, runtime=runtime)
+        assert runtime.holds(result)
+        assert_same_bits(result, expected)
+        out = runtime.empty((m, n))
+        assert fw.matmul(a, b, bias=added, out=out, runtime=runtime) is out
+        assert_same_bits(out, expected)
+
+
+def test_what_one_call_cannot_do_is_left_to_a_launch(runtime):
+    a, b = runtime.asarray(normal(9, 9)), runtime.asarray(normal(9, 9))
+    expected = fw.matmul(np.array(a), np.array(b), runtime=runtime)
+    before = runtime.stats().calls
+    assert_same_bits(fw.matmul(a[:, :], b.T, runtime=runtime), check(a, b.T, runtime=runtime))
+    assert_same_bits(fw.matmul(a, b, out=a, runtime=runtime), expected)
+    assert runtime.stats().calls > before
+    with pytest.raises(fw.ShapeError, match="b: expected 9 rows"):
+        fw.matmul(a, runtime.asarray(normal(8, 9)), runtime=runtime)
+    with pytest.raises(fw.ShapeError, match="bias"):
+        fw.matmul(a, b, bias=runtime.asarray(normal(8)), runtime=runtime)
+    with pytest.raises(fw.ShapeError, match="out"):
+        fw.matmul(a, b, out=runtime.empty((9, 8)), runtime=runtime)
+    with pytest.raises(fw.DTypeError):
+        fw.matmul(None, b, runtime=runtime)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flashwasm.errors import OutOfMemoryError
 from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
 from flashwasm.flash_attention.operands import Operands, contiguous
@@ -17,7 +16,7 @@ from flashwasm.flash_attention.options import AttentionOptions, completed
 from flashwasm.flash_attention.schedule import ROW_QUERIES, Tile
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import ATTENTION, ATTENTION_KEY_BLOCK
-from flashwasm.runtime.kernel_calls import run_at_once
+from flashwasm.runtime.kernel_calls import resident_result, run_at_once
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
 
 if TYPE_CHECKING:
@@ -82,16 +81,11 @@ def attend_at_once(
     # With one thread there is nobody to share the work with.
     if call.products > (MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS):
         return None
-    if out is None:
-        try:
-            out, offset = rt.arena.array(call.shape)
-        except OutOfMemoryError:
-            return None
-        offsets.append(offset)
-    elif out.shape != call.shape or not out.flags.writeable or offsets[3] in offsets[:3]:
+    result = resident_result(rt, offsets, out, call.shape)
+    if result is None:
         return None
     check_status(ATTENTION, run_at_once(rt, ATTENTION, (*offsets, *call.rest)))
-    return out
+    return result
 
 
 def _prepare(q: Array, k: Array, v: Array, *, causal: bool | str) -> _Prepared:

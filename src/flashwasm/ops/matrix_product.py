@@ -10,13 +10,15 @@ import numpy as np
 
 from flashwasm.array_room import new_array
 from flashwasm.errors import ShapeError
+from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import MATMUL
 from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.kernel_calls import resident_result, run_at_once
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
 from flashwasm.runtime.tasks import product_tiles
-from flashwasm.runtime.work_limits import LONGEST_CHAIN
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, LONGEST_CHAIN, MOST_PRODUCTS
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
@@ -75,6 +77,10 @@ def matmul(
     [[11.0]]
     """
     rt = checked_runtime(runtime)
+    if timeout is None:
+        result = _multiply_at_once(rt, a, b, bias, out)
+        if result is not None:
+            return result
     left, right = floats(a, "a", at_least=1), floats(b, "b", at_least=1)
     rows_wanted, columns_wanted = left.ndim > 1, right.ndim > 1
     left = left if rows_wanted else left[None, :]
@@ -101,6 +107,29 @@ def matmul(
         partial(_halves, checker(rt, until)),
     )
     return result.reshape(shape) if out is None else out
+
+
+def _multiply_at_once(rt: Runtime, a: Any, b: Any, bias: Any, out: Array | None) -> Array | None:
+    """Multiply small resident matrices by one call, without a launch.
+
+    Return None, and do nothing, unless all arrays are whole resident arrays, not views.
+    """
+    operands = (a, b, bias) if out is None else (a, b, bias, out)
+    offsets = rt.arena.whole_arrays(operands)
+    if offsets is None or rt.timeout is not None or a is None or b is None:
+        return None
+    if a.ndim != 2 or b.ndim != 2:
+        return None
+    (m, k), (rows, n) = a.shape, b.shape
+    most = MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS
+    if rows != k or m * n * k > most or k > LONGEST_CHAIN:
+        return None
+    if bias is not None and bias.shape != (n,):
+        return None
+    result = resident_result(rt, offsets, out, (m, n))
+    if result is not None:
+        check_status(MATMUL, run_at_once(rt, MATMUL, (*offsets, m, n, k, k, 1, n, 1, n)))
+    return result
 
 
 class _Product(NamedTuple):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flashwasm.errors import ClosedError
+from flashwasm.errors import ClosedError, OutOfMemoryError
 from flashwasm.runtime.locks import owns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["end_launches", "run_at_once", "timed_call"]
+    Array = NDArray[Any]
+
+__all__ = ["end_launches", "resident_result", "run_at_once", "timed_call"]
 
 
 def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
@@ -26,6 +30,33 @@ def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) ->
         if runtime.closed_because:
             raise ClosedError(runtime.closed_because)
         return timed_call(runtime, kernel, arguments)
+
+
+def resident_result(
+    runtime: Runtime, offsets: list[int], out: Array | None, shape: tuple[int, ...]
+) -> Array | None:
+    """Return the array for a result that a single call writes; None if that needs a launch.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The runtime.
+    offsets : list of int
+        Offsets of the operands. That of ``out`` is the last of them; a new array's is appended.
+    out : numpy.ndarray, optional
+        A resident array to write to. None means a new one.
+    shape : tuple of int
+        Shape of the result.
+    """
+    if out is not None:
+        overlaps = offsets[-1] in offsets[:-1]
+        return None if overlaps or out.shape != shape or not out.flags.writeable else out
+    try:
+        result, offset = runtime.arena.array(shape)
+    except OutOfMemoryError:
+        return None
+    offsets.append(offset)
+    return result
 
 
 def timed_call(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
