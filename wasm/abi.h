@@ -204,6 +204,19 @@ int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns);
 int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out, int32_t rows,
                        int32_t columns, float eps);
 int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t rows, int32_t columns, float eps);
+/* Calls on the pieces of a row, pass after pass, get the bits of one call on the row. Pieces begin at multiples of 4096
+ * elements. Each row has a state. That of softmax is the greatest element, at first -inf, and the sum, at first 0. */
+enum softmax_pass { SOFTMAX_MAX = 0, SOFTMAX_EXPONENTIALS = 1, SOFTMAX_DIVIDE = 2 };
+int32_t softmax_piece_f32(const float *x, float *out, float *state, int32_t n, int32_t pass);
+/* The state is the sum of the row and of the squares of its differences from the mean, both zero at first. RMS norm has
+ * neither the first pass nor a bias, and a last pass of its own. `columns` counts the whole row. */
+enum norm_pass { NORM_SUM = 0, NORM_SQUARES = 1, NORM_WRITE = 2, NORM_WRITE_RMS = 3 };
+int32_t norm_piece_f32(const float *x, const float *weight, const float *bias, float *out, float *state, int32_t n,
+                       int32_t columns, float eps, int32_t pass);
+/* x [rows][n] are parts of rows of `columns` elements. `length` counts all rows. The state is the squared length. */
+enum mean_pool_pass { MEAN_POOL_CLEAR = 0, MEAN_POOL_ADD = 1, MEAN_POOL_MEAN = 2, MEAN_POOL_NORMALIZE = 3 };
+int32_t mean_pool_piece_f32(const float *x, float *out, float *state, int32_t rows, int32_t n, int32_t columns,
+                            int32_t length, int32_t pass);
 int32_t gelu_f32(const float *x, float *out, int32_t n);
 int32_t gelu_tanh_f32(const float *x, float *out, int32_t n);
 int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_t n, int32_t rows, int32_t columns);

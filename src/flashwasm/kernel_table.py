@@ -44,13 +44,16 @@ MATMUL = Kernel("matmul_f32", "ppppiiiiiiii", workspace=True)
 MATMUL_I8 = Kernel("matmul_i8", "ppppppiiiiii", workspace=True)
 VECADD = Kernel("vecadd_f32", "pppi")
 SOFTMAX = Kernel("softmax_f32", "ppii")
+SOFTMAX_PIECE = Kernel("softmax_piece_f32", "pppii")
 LAYER_NORM = Kernel("layer_norm_f32", "ppppiif")
 RMS_NORM = Kernel("rms_norm_f32", "pppiif")
+NORM_PIECE = Kernel("norm_piece_f32", "pppppiifi")
 GELU = Kernel("gelu_f32", "ppi")
 GELU_TANH = Kernel("gelu_tanh_f32", "ppi")
 EMBEDDING = Kernel("embedding_f32", "pppiii")
 ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiiiii")
 MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
+MEAN_POOL_PIECE = Kernel("mean_pool_piece_f32", "pppiiiii")
 COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
 ATTENTION = Kernel(
     "attention_f32", "p" * 11 + "i" * 30 + "u" * 6 + "fff", workspace=True, in_memory=True
@@ -79,13 +82,16 @@ KERNELS = (
     MATMUL_I8,
     VECADD,
     SOFTMAX,
+    SOFTMAX_PIECE,
     LAYER_NORM,
     RMS_NORM,
+    NORM_PIECE,
     GELU,
     GELU_TANH,
     EMBEDDING,
     ROTARY_EMBEDDING,
     MEAN_POOL,
+    MEAN_POOL_PIECE,
     COSINE_TOP_K,
     ATTENTION,
     ATTENTION_BACKWARD,
@@ -127,5 +133,8 @@ Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 METRICS: dict[Metric, int] = {"cosine": 0, "dot": 1, "l2": 2}
 MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2
 STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3
+# Passes over a row that is too long for one call, in their order.
+SOFTMAX_PASSES, LAYER_NORM_PASSES, RMS_NORM_PASSES = (0, 1, 2), (0, 1, 2), (1, 3)
+MEAN_POOL_CLEAR, MEAN_POOL_ADD, MEAN_POOL_MEAN, MEAN_POOL_NORMALIZE = 0, 1, 2, 3
 ACTIVATION_NONE, ACTIVATION_GELU, ACTIVATION_GELU_TANH = 0, 1, 2
 LORA_REGRESSION, LORA_CONTRASTIVE, LORA_FEEDBACK = 0, 1, 2

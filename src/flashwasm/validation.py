@@ -20,6 +20,8 @@ from flashwasm.array_room import check_room, no_room
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Array = NDArray[Any]
@@ -32,6 +34,8 @@ _FLOAT_SIZES = (2, 4, 8)
 _REAL = (int, float, np.integer, np.floating)
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 INT32_MAX = 2**31 - 1
+# Numbers that are compared at once: timeouts and Ctrl-C are looked at in between.
+_MOST_AT_ONCE = 1 << 20
 # Characters of a value that a message shows.
 _LONGEST_SHOWN = 200
 
@@ -294,15 +298,22 @@ def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
     return offsets
 
 
-def vectors(x: ArrayLike, name: str, dim: int, below: float) -> Array:
-    """Return ``x`` as rows of ``dim`` finite floats whose magnitude is less than ``below``."""
+def vectors(
+    x: ArrayLike, name: str, dim: int, below: float, between: Callable[[], None] | None = None
+) -> Array:
+    """Return ``x`` as rows of ``dim`` floats of magnitude below ``below``; call ``between``."""
     array = floats(x, name)
     if array.ndim != 2 or array.shape[1] != dim:
         message = f"{name}: expected shape (n, {dim}), got {array.shape}"
         raise ShapeError(message)
     check_room(array.shape)
-    # Comparisons with NaN are False, so the `not` makes an array that holds NaN fail.
-    if array.size and not (array.max() < below and array.min() > -below):
-        message = f"{name}: expected finite numbers of magnitude below {below:.3g}"
-        raise ShapeError(message)
+    step = max(_MOST_AT_ONCE // max(dim, 1), 1)
+    for i in range(0, len(array) if dim else 0, step):
+        if between is not None:
+            between()
+        some = array[i : i + step]
+        # Comparisons with NaN are False, so the `not` makes an array that holds NaN fail.
+        if not (some.max() < below and some.min() > -below):
+            message = f"{name}: expected finite numbers of magnitude below {below:.3g}"
+            raise ShapeError(message)
     return array

@@ -290,6 +290,25 @@ def test_damaged_files_are_named(tiny, file, content, message):
         fw.SentenceEncoder.load(tiny[0])
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((b'"[UNK]": 1', b'"[UNX]": 1'), "cannot be used: .*UNK"),
+        ((b'"test": 4', b'"test": 4000000000'), "has token 4000000000; the model has 86 tokens"),
+        ((b'"test": 4', b'"test": 86'), "has token 86; the model has 86 tokens"),
+    ],
+)
+def test_a_tokenizer_that_fails_at_a_text_is_named(tiny, change, message):
+    """Reading it shows neither a token that is missing nor a number that is too large."""
+    path = tiny[0] / "tokenizer.json"
+    compact = path.read_bytes().replace(b'": ', b'":').replace(b'":', b'": ')
+    assert change[0] in compact
+    path.write_bytes(compact.replace(*change))
+    encoder = fw.SentenceEncoder.load(tiny[0])
+    with pytest.raises(fw.CapabilityError, match=rf"tokenizer\.json {message}"):
+        encoder.encode(["test", "\u2603"])
+
+
 def test_pooling_and_modules_that_are_unsupported_are_named(tiny):
     folder = tiny[0]
     (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')

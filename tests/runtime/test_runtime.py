@@ -360,7 +360,6 @@ PARTS = normal(48, 700, 64)
 def test_a_timeout_is_for_all_parts_together(monkeypatch, call):
     """The clock stands still, except that a second passes at the beginning of each part."""
     now = [0.0]
-    monkeypatch.setattr("flashwasm.runtime.launch.monotonic", lambda: now[0])
     monkeypatch.setattr("flashwasm.runtime.deadline.monotonic", lambda: now[0])
     monkeypatch.setattr("flashwasm.runtime.locks.monotonic", lambda: now[0])
     enter = Launch.__enter__

@@ -22,6 +22,9 @@ HEADER = (ROOT / "wasm" / "abi.h").read_text("utf-8")
 # Kernels without a public function of the same name, and the code that calls them.
 NOT_PUBLIC = {
     "gelu_tanh": "gelu(approximate='tanh')",
+    "softmax_piece": "softmax of long rows",
+    "norm_piece": "layer_norm and rms_norm of long rows",
+    "mean_pool_piece": "mean_pool of long sequences",
     "attention_materialized": "the baseline that benchmarks compare with",
 }
 # Kernels that methods of a class call, and the class.

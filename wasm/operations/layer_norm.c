@@ -8,7 +8,9 @@
  * Normalization", 2016; Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
  *
  * Layer norm takes three passes: the mean, the squared differences from it, and the result. Computing the variance
- * from differences keeps it accurate for data whose mean is far from zero. */
+ * from differences keeps it accurate for data whose mean is far from zero.
+ *
+ * norm_piece_f32 makes one of these passes over a piece of a row that is too long for one call. */
 #include "../abi.h"
 #include "../shared/row_sums.h"
 
@@ -16,7 +18,7 @@ INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 b
     return canonical_f32x4(fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias));
 }
 
-static void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,
+INLINE void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,
                           float factor) {
     f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor);
     f32x4 w = splat_f32x4(1.0f), b = splat_f32x4(0.0f);
@@ -57,6 +59,23 @@ int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t ro
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
         float mean_square = sum_row(x, columns, 0.0f, add_square_of_difference) / (float)columns;
         normalize_row(x, weight, 0, out, columns, 0.0f, 1.0f / sqrt_f32(mean_square + eps));
+    }
+    return STATUS_OK;
+}
+
+EXPORT(norm_piece_f32)
+int32_t norm_piece_f32(const float *x, const float *weight, const float *bias, float *out, float *state, int32_t n,
+                       int32_t columns, float eps, int32_t pass) {
+    if (n < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    float mean = state[0] / (float)columns;
+    if (pass == NORM_SUM) {
+        state[0] = canonical_f32(sum_row_from(state[0], x, n, 0.0f, add_value));
+    } else if (pass == NORM_SQUARES) {
+        state[1] = canonical_f32(sum_row_from(state[1], x, n, mean, add_square_of_difference));
+    } else if (pass == NORM_WRITE || pass == NORM_WRITE_RMS) {
+        normalize_row(x, weight, bias, out, n, mean, 1.0f / sqrt_f32(state[1] / (float)columns + eps));
+    } else {
+        return STATUS_BAD_ARGUMENT;
     }
     return STATUS_OK;
 }

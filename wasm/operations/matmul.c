@@ -1,6 +1,7 @@
 /* C[m][n] = A[m][k] B[k][n] + bias[n]
  *
- * A and B may have any strides; bias may be null. The output must not overlap an input.
+ * A and B may have any strides; bias may be null. The output must not overlap an input. If bias is c itself, the
+ * product is added to what C holds: so a sum over a long k goes on in the next call.
  *
  * The loops are, from the outside: blocks of k, blocks of rows of A (each packed once), and panels of eight columns
  * of B (packed when they are reached). A panel of B stays in the L1 cache while the packed rows of A come from L2.
@@ -80,9 +81,10 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
                    int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
                    int32_t b_column_stride, int32_t c_row_stride) {
     if (m < 0 || n < 0 || k < 0) return STATUS_BAD_ARGUMENT;
-    if (k == 0) fill_rows(c, c_row_stride, m, n, bias);
+    int32_t fill = bias != c;
+    if (k == 0 && fill) fill_rows(c, c_row_stride, m, n, bias);
     if (m < TILE_ROWS && b_column_stride == 1) {
-        fill_rows(c, c_row_stride, m, n, bias);
+        if (fill) fill_rows(c, c_row_stride, m, n, bias);
         for (int32_t r = 0; r < m; r++) {
             add_row(c + r * c_row_stride, a + r * a_row_stride, a_column_stride, b, b_row_stride, n, k);
         }
@@ -100,7 +102,7 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
             for (int32_t j = 0; j < n; j += TILE_COLUMNS) {
                 int32_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
                 float *c_block = c + r * c_row_stride + j;
-                if (kk == 0) fill_panel(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
+                if (kk == 0 && fill) fill_panel(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
                 pack_strided_f32(b_panel, b + kk * b_row_stride + j * b_column_stride, b_column_stride, b_row_stride,
                                  columns, depth, TILE_COLUMNS);
                 add_panel(c_block, c_row_stride, rows, columns, a_block, b_panel, depth);

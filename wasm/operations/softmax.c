@@ -1,7 +1,9 @@
 /* out = exp(x - max(x)) / sum(exp(x - max(x))) for each row of x [rows][columns]. The output may be the input.
  *
  * A row that contains NaN or +inf, or only -inf, gives NaN, as the formula does. The exponentials are computed with
- * a factor of 2^24, which the division removes; otherwise subnormal results would become zero. */
+ * a factor of 2^24, which the division removes; otherwise subnormal results would become zero.
+ *
+ * softmax_piece_f32 makes one of the three passes over a piece of a row that is too long for one call. */
 #include "../abi.h"
 #include "../shared/row_sums.h"
 #include "../shared/vector_math.h"
@@ -9,7 +11,7 @@
 enum { EXPONENT_SCALE = 24 };
 
 /* Returns the greatest element, ignoring NaN: the exponential of a NaN makes the sum NaN anyway. */
-static float max_row(const float *x, int32_t n) {
+INLINE float max_row(const float *x, int32_t n) {
     f32x4 m0 = splat_f32x4(MINUS_INFINITY), m1 = m0, m2 = m0, m3 = m0;
     int32_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -29,7 +31,7 @@ INLINE f32x4 exponential(const float *x, f32x4 max) {
 }
 
 /* Writes the exponentials to out and returns their sum. */
-static float exponentials(const float *x, float *out, int32_t n, float max_value) {
+INLINE float exponentials(const float *x, float *out, int32_t n, float max_value) {
     f32x4 max = splat_f32x4(max_value), s0 = splat_f32x4(0), s1 = s0;
     int32_t i = 0;
     for (; i + 8 <= n; i += 8) {
@@ -53,22 +55,46 @@ static float exponentials(const float *x, float *out, int32_t n, float max_value
     return sum_f32x4(add_f32x4(s0, s1));
 }
 
+/* Writes the exponentials to out and returns `total` plus their sum. */
+INLINE float add_exponentials(float total, const float *x, float *out, int32_t n, float max) {
+    for (int32_t i = 0; i < n; i += SUM_PIECE) {
+        int32_t piece = n - i < SUM_PIECE ? n - i : SUM_PIECE;
+        total += exponentials(x + i, out + i, piece, max);
+    }
+    return total;
+}
+
+INLINE void multiply(float *out, int32_t n, float factor) {
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        store_f32x4(out + i, canonical_f32x4(mul_f32x4(load_f32x4(out + i), splat_f32x4(factor))));
+    }
+    for (; i < n; i++) out[i] = canonical_f32(out[i] * factor);
+}
+
 EXPORT(softmax_f32)
 int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
         float max = max_row(x, columns);
-        float total = 0.0f;
-        for (int32_t i = 0; i < columns; i += SUM_PIECE) {
-            int32_t piece = columns - i < SUM_PIECE ? columns - i : SUM_PIECE;
-            total += exponentials(x + i, out + i, piece, max);
-        }
-        float factor = 1.0f / total;
-        int32_t i = 0;
-        for (; i + 4 <= columns; i += 4) {
-            store_f32x4(out + i, canonical_f32x4(mul_f32x4(load_f32x4(out + i), splat_f32x4(factor))));
-        }
-        for (; i < columns; i++) out[i] = canonical_f32(out[i] * factor);
+        float total = add_exponentials(0.0f, x, out, columns, max);
+        multiply(out, columns, 1.0f / total);
+    }
+    return STATUS_OK;
+}
+
+EXPORT(softmax_piece_f32)
+int32_t softmax_piece_f32(const float *x, float *out, float *state, int32_t n, int32_t pass) {
+    if (n < 0) return STATUS_BAD_ARGUMENT;
+    if (pass == SOFTMAX_MAX) {
+        float max = max_row(x, n);
+        if (max > state[0]) state[0] = max;
+    } else if (pass == SOFTMAX_EXPONENTIALS) {
+        state[1] = canonical_f32(add_exponentials(state[1], x, out, n, state[0]));
+    } else if (pass == SOFTMAX_DIVIDE) {
+        multiply(out, n, 1.0f / state[1]);
+    } else {
+        return STATUS_BAD_ARGUMENT;
     }
     return STATUS_OK;
 }

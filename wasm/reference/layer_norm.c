@@ -33,3 +33,24 @@ int32_t rms_norm_f32(const float *x, const float *weight, float *out, int32_t ro
     }
     return STATUS_OK;
 }
+
+EXPORT(norm_piece_f32)
+int32_t norm_piece_f32(const float *x, const float *weight, const float *bias, float *out, float *state, int32_t n,
+                       int32_t columns, float eps, int32_t pass) {
+    if (n < 0 || columns < 0 || pass < NORM_SUM || pass > NORM_WRITE_RMS) return STATUS_BAD_ARGUMENT;
+    float mean = state[0] / (float)columns;
+    float factor = 1.0f / __builtin_sqrtf(state[1] / (float)columns + eps);
+    for (int32_t j = 0; j < n; j++) {
+        if (pass == NORM_SUM) {
+            state[0] = canonical_f32(state[0] + x[j]);
+        } else if (pass == NORM_SQUARES) {
+            state[1] = canonical_f32(state[1] + (x[j] - mean) * (x[j] - mean));
+        } else {
+            float y = (x[j] - mean) * factor * (weight ? weight[j] : 1.0f);
+            /* The obvious RMS norm adds nothing: minus zero plus zero would be plus zero. */
+            if (pass == NORM_WRITE) y += bias ? bias[j] : 0.0f;
+            out[j] = canonical_f32(y);
+        }
+    }
+    return STATUS_OK;
+}

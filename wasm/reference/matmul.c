@@ -11,7 +11,7 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
     if (m < 0 || n < 0 || k < 0) return STATUS_BAD_ARGUMENT;
     for (int32_t i = 0; i < m; i++) {
         float *row = c + i * c_row_stride;
-        for (int32_t j = 0; j < n; j++) row[j] = bias ? bias[j] : 0.0f;
+        for (int32_t j = 0; j < n && bias != c; j++) row[j] = bias ? bias[j] : 0.0f;
         for (int32_t p = 0; p < k; p++) {
             float factor = a[i * a_row_stride + p * a_column_stride];
             for (int32_t j = 0; j < n; j++) row[j] += factor * b[p * b_row_stride + j * b_column_stride];

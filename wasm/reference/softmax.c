@@ -16,3 +16,19 @@ int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns) {
     }
     return STATUS_OK;
 }
+
+EXPORT(softmax_piece_f32)
+int32_t softmax_piece_f32(const float *x, float *out, float *state, int32_t n, int32_t pass) {
+    if (n < 0 || pass < SOFTMAX_MAX || pass > SOFTMAX_DIVIDE) return STATUS_BAD_ARGUMENT;
+    for (int32_t j = 0; j < n; j++) {
+        if (pass == SOFTMAX_MAX) {
+            state[0] = x[j] > state[0] ? x[j] : state[0];
+        } else if (pass == SOFTMAX_EXPONENTIALS) {
+            out[j] = scaled_exp_f32(x[j] - state[0], 24);
+            state[1] = canonical_f32(state[1] + out[j]);
+        } else {
+            out[j] = canonical_f32(out[j] / state[1]);
+        }
+    }
+    return STATUS_OK;
+}

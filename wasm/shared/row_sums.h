@@ -35,13 +35,17 @@ INLINE float sum_piece(const float *x, int32_t n, f32x4 centre, add_term_f32x4 a
     return sum_f32x4(add_f32x4(add_f32x4(s0, s1), add_f32x4(s2, s3)));
 }
 
-INLINE float sum_row(const float *x, int32_t n, float centre, add_term_f32x4 add) {
-    float total = 0.0f;
+/* Returns `total` plus the sum of a row, or of a part of a row that begins at a multiple of SUM_PIECE. */
+INLINE float sum_row_from(float total, const float *x, int32_t n, float centre, add_term_f32x4 add) {
     for (int32_t i = 0; i < n; i += SUM_PIECE) {
         int32_t piece = n - i < SUM_PIECE ? n - i : SUM_PIECE;
         total += sum_piece(x + i, piece, splat_f32x4(centre), add);
     }
     return total;
+}
+
+INLINE float sum_row(const float *x, int32_t n, float centre, add_term_f32x4 add) {
+    return sum_row_from(0.0f, x, n, centre, add);
 }
 
 INLINE float sqrt_f32(float x) { return __builtin_sqrtf(x); }

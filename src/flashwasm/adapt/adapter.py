@@ -21,7 +21,7 @@ from flashwasm.kernel_table import (
     LORA_UPDATE,
 )
 from flashwasm.keyword_hints import ADAPTER, knows_peers
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
@@ -147,6 +147,7 @@ class Adapter(NotCopied):
             shape,
             array.ndim - 1,
             out,
+            checker(self.runtime, until),
         )
 
     def consolidate(self, *, timeout: float | None = None) -> None:

@@ -50,7 +50,7 @@ def read_settings(file: Path) -> dict[str, Any] | None:
             return None
         table = table[part]
         if not isinstance(table, dict):
-            raise DTypeError(f"{file}: {_TABLE} is {table!r}; expected a table")
+            raise DTypeError(f"{file}: {_TABLE} is {table!r:.80}; expected a table")
     return table
 
 

@@ -289,8 +289,16 @@ class SentenceEncoder(NotCopied):
         # tokenizer.json may bring its own truncation and padding, which were set for other uses.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(min(max_length, self._max_positions))
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        try:
+            ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        except Exception as error:  # As in `_read_tokenizer`: a vocabulary may lack a token.
+            raise CapabilityError(
+                f"{self.folder / TOKENIZER} cannot be used: {error!s:.200}"
+            ) from error
         for i, row in enumerate(ids):
+            if max(row, default=0) >= (words := self._bert.config.vocab_size):
+                where = self.folder / TOKENIZER
+                raise CapabilityError(f"{where} has token {max(row)}; the model has {words} tokens")
             if not row:
                 raise ShapeError(f"texts[{i}] has no token: the tokenizer adds no special tokens")
         return ids
@@ -309,4 +317,4 @@ def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
         # The package opens no path that is not UTF-8.
         return tokenizers.Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # The package raises nothing narrower.
-        raise CapabilityError(f"{path} cannot be read as a tokenizer: {error}") from error
+        raise CapabilityError(f"{path} cannot be read as a tokenizer: {error!s:.200}") from error

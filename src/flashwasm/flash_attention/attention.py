@@ -25,14 +25,14 @@ from flashwasm.flash_attention.operands import (
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.flash_attention.schedule import Workload, choose_schedule
 from flashwasm.kernel_table import ATTENTION, STORED_INT8
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import copied_to, in_halves
 from flashwasm.validation import checked_out, flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
@@ -168,14 +168,14 @@ def attend(
     if out is not None and not np.may_share_memory(target, out):
         # The reshape had to copy. The result is then copied from a new array to `out`.
         target = None
-    compute = partial(
-        _attend_whole, rt, deadline(rt, timeout), schedule, with_lse=flag(with_lse, "return_lse")
-    )
-    result, lse = in_halves(_Part(inputs, target), compute, _halved)
+    until = deadline(rt, timeout)
+    between = checker(rt, until, "attention")
+    compute = partial(_attend_whole, rt, until, schedule, with_lse=flag(with_lse, "return_lse"))
+    result, lse = in_halves(_Part(inputs, target), compute, partial(_halved, between))
     result = result.reshape(shape)
     if out is not None:
         if target is None:
-            copied_to(out, result)
+            copied_to(out, result, between)
         result = out
     return result if lse is None else (result, lse.reshape(shape[:-1]))
 
@@ -187,7 +187,7 @@ class _Part(NamedTuple):
     out: Array | None
 
 
-def _halved(part: _Part) -> Halves[_Part, Result] | None:
+def _halved(between: Callable[[], None], part: _Part) -> Halves[_Part, Result] | None:
     """Return the halves of a part, and a function that joins their results; or None."""
     halves = list(part.inputs.halves())
     if not halves:
@@ -203,7 +203,7 @@ def _halved(part: _Part) -> Halves[_Part, Result] | None:
             if some is not None:
                 lse = np.empty(result.shape[:-1], np.float32) if lse is None else lse
                 lse[index] = some
-        return copied_to(part.out, result), lse
+        return copied_to(part.out, result, between), lse
 
     return [_Part(half, result[index]) for index, half in halves], join
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from flashwasm.flash_attention.options import DEFAULTS
 from flashwasm.kernel_table import ATTENTION_MATERIALIZED
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
+from flashwasm.runtime.work_limits import MOST_PRODUCTS
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
@@ -76,14 +78,15 @@ def materialized_attention(
         q_at, k_at, v_at = (launch.place(x) for x in (inputs.q, inputs.k, inputs.v))
         scores, _ = launch.scratch((length, keys))
         to = launch.place_result(inputs.shape, out)
-        for h in range(heads):
+        step = max(MOST_PRODUCTS // max(keys * max(dim, value_dim), 1), 1)
+        for h, i in product(range(heads), range(0, length, step)):
             arguments = (
-                q_at + 4 * h * length * dim,
+                q_at + 4 * (h * length + i) * dim,
                 k_at + 4 * h * keys * dim,
                 v_at + 4 * h * keys * value_dim,
                 scores,
-                to + 4 * h * length * value_dim,
-                length,
+                to + 4 * (h * length + i) * value_dim,
+                min(step, length - i),
                 keys,
                 dim,
                 value_dim,

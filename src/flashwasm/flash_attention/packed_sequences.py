@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, joined_tasks
-from flashwasm.flash_attention.schedule import Plan, Workload, choose_schedule
+from flashwasm.flash_attention.schedule import Workload, choose_schedule
 from flashwasm.kernel_table import ATTENTION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flashwasm.flash_attention.kernel_parameters import Addresses, Call, KernelParameters
-    from flashwasm.flash_attention.schedule import Tile
+    from flashwasm.flash_attention.schedule import Plan, Tile
     from flashwasm.runtime.launch import Launch
 
     Array = NDArray[Any]
 
 # Sequences whose tasks are made at once. There may be millions, whose tasks would fill memory.
-_SEQUENCES = 1 << 10
+_SEQUENCES = 1 << 8
+# Multiply-adds from which on the tasks of a sequence are made one by one, while others run.
+_LONG = 1 << 5 << 26
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,13 @@ def attend_sequences(
         Addresses of row 0.
     """
     count = len(packed.starts_q) - 1
-    for start in range(0, count, _SEQUENCES):
-        numbers = range(start, min(start + _SEQUENCES, count))
-        _attend_some(launch, packed, numbers, parameters, first)
+    pairs = np.diff(packed.starts_q).astype(np.float64) * np.diff(packed.starts_k)
+    long = pairs * (packed.q.shape[1] * sum(parameters.dims)) > _LONG
+    alone = np.flatnonzero(long)
+    cuts = {*range(0, count, _SEQUENCES), *alone.tolist(), *(alone + 1).tolist(), count}
+    for start, end in pairwise(sorted(cuts)):
+        launch.check("attention_varlen")
+        _attend_some(launch, packed, range(start, end), parameters, first, lazily=long[start])
 
 
 def _attend_some(
@@ -73,8 +81,13 @@ def _attend_some(
     numbers: range,
     parameters: KernelParameters,
     first: Addresses,
+    *,
+    lazily: bool,
 ) -> None:
-    """Compute attention within some sequences; ``first`` has the addresses of row 0."""
+    """Compute attention within some sequences; ``first`` has the addresses of row 0.
+
+    The tasks of a single sequence can be made lazily, one after another.
+    """
     q_stride, k_stride, v_stride, out_stride = (4 * x for x in parameters.row_strides)
     sequences = _sequences(packed, numbers, parameters.group, launch.threads)
     partials, _ = launch.scratch((sum(x.partial_floats for x in sequences),))
@@ -92,8 +105,12 @@ def _attend_some(
         )
         partials += 4 * x.partial_floats
         entry = BatchEntry(addresses, x.queries, x.keys, int(packed.diagonals[number]), number)
-        tiles += x.plan.tasks
-        tasks += parameters.tasks(entry, x.plan.tasks)
+        if lazily:
+            launch.run_tasks(ATTENTION, parameters.tasks(entry, x.plan.tasks))
+        else:
+            of_sequence = list(x.plan.tasks)
+            tiles += of_sequence
+            tasks += parameters.tasks(entry, of_sequence)
         if x.plan.merge is not None:
             merging += parameters.tasks(entry, [[x.plan.merge]])
     launch.run_tasks(ATTENTION, joined_tasks(tasks, tiles, sum(parameters.dims)))
@@ -138,7 +155,6 @@ def _sequences(
             )
         )
         partials = schedule.partial_floats(heads, queries, keys, value_dim)
-        tasks, merge = schedule.plan(heads, queries, keys)
-        plan = Plan(list(tasks), merge)
+        plan = schedule.plan(heads, queries, keys)
         sequences.append(_Sequence(row, queries, key, keys, plan, partials))
     return sequences

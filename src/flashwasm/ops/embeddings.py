@@ -10,12 +10,13 @@ import numpy as np
 
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import EMBEDDING, ROTARY_EMBEDDING, STATUS_OK
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
+from flashwasm.runtime.work_limits import MOST_ELEMENTS, SHORTEST_ROW
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped, shown
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def embedding(
     shape = numbers.shape + rows.shape[1:]
     checked_out(out, shape)
     rt = checked_runtime(runtime)
-    compute = partial(_embedding, rt, deadline(rt, timeout), rows)
-    return in_parts(compute, (numbers,), shape, numbers.ndim, out)
+    until = deadline(rt, timeout)
+    compute = partial(_embedding, rt, until, rows)
+    return in_parts(compute, (numbers,), shape, numbers.ndim, out, checker(rt, until))
 
 
 def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> Array:
@@ -104,11 +106,18 @@ def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> 
         source = launch.place(table)
         at = launch.place_parameter(ids, _INT32)
         to = launch.place_result(ids.shape + table.shape[1:], out)
+        if columns > MOST_ELEMENTS:
+            # A call would take a whole row at least.
+            rows = rt.arena.view(source, (table.shape[0], columns))
+            gathered = rt.arena.view(to, (ids.size, columns))
+            for i, number in enumerate(ids.flat):
+                launch.copy(gathered[i], rows[number])
+            return launch.finish()
         sizes = (table.shape[0], columns)
-        tasks = [
+        tasks = (
             [(at + 4 * i, source, to + 4 * i * columns, n, *sizes)]
-            for i, n in row_tasks(ids.size, columns, rt.threads)
-        ]
+            for i, n in row_tasks(ids.size, max(columns, SHORTEST_ROW), rt.threads)
+        )
         launch.run_tasks(EMBEDDING, tasks)
         return launch.finish()
 
@@ -213,8 +222,9 @@ def rotary_embedding(
         row_stride=heads * dim if packed else dim,
         head_stride=dim if packed else length * dim,
     )
-    compute = partial(_rotary_embedding, rt, deadline(rt, timeout), layout)
-    return in_parts(compute, (array, *angles), array.shape, 1, out)
+    until = deadline(rt, timeout)
+    compute = partial(_rotary_embedding, rt, until, layout)
+    return in_parts(compute, (array, *angles), array.shape, 1, out, checker(rt, until))
 
 
 def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
@@ -252,12 +262,21 @@ def _rotary_embedding(rt: Runtime, timeout: float | None, layout: _Heads, part: 
     with launch.lock, launch:
         source, c, s = launch.place(x), launch.place(cosines), launch.place(sines)
         to = launch.place_result(x.shape, out, in_place=True)
-        tasks = []
-        for b in range(batch):
-            for i, n in row_tasks(length, width, rt.threads):
-                values = 4 * (b * length * width + i * layout.row_stride)
-                angles = 2 * (b * length + i) * layout.turned
-                tasks.append([(source + values, c + angles, s + angles, to + values, n, *layout)])
+        # Heads of one call: more than this in one position are too many for a call.
+        step = max(MOST_ELEMENTS // max(layout.dim, SHORTEST_ROW), 1)
+        tasks = (
+            [
+                (source + values, c + angles, s + angles, to + values, n, heads, *layout[1:])
+                for h in range(0, layout.heads, step)
+                for heads in (min(step, layout.heads - h),)
+                for values in (
+                    4 * (b * length * width + i * layout.row_stride + h * layout.head_stride),
+                )
+            ]
+            for b in range(batch)
+            for i, n in row_tasks(length, max(width, SHORTEST_ROW), rt.threads)
+            for angles in (2 * (b * length + i) * layout.turned,)
+        )
         launch.run_tasks(ROTARY_EMBEDDING, tasks)
         return launch.finish()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.kernel_table import (
     ACTIVATION_GELU,
@@ -16,7 +17,7 @@ from flashwasm.kernel_table import (
     MATMUL_I8,
     MATMUL_I8_MAX_DEPTH,
 )
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
@@ -82,10 +83,12 @@ class Int8Matrix(NotCopied):
 
     def __init__(self, b: ArrayLike, *, runtime: Runtime | None = None) -> None:
         self.runtime = checked_runtime(runtime)
-        matrix = np.asarray(floats(b, "b", ndim=2), np.float32)
-        k, n = self.shape = matrix.shape
+        given = floats(b, "b", ndim=2)
+        k, n = self.shape = given.shape
         if k > MATMUL_I8_MAX_DEPTH:
             raise ShapeError(f"b: expected at most {MATMUL_I8_MAX_DEPTH} rows, got {k}")
+        check_room((k, n))
+        matrix = np.asarray(given, np.float32)
         if not np.isfinite(matrix).all():
             raise ShapeError("b: expected finite numbers, got NaN or infinity")
         scales = np.abs(matrix).max(axis=0, initial=0) / np.float32(_GREATEST_CODE)
@@ -192,7 +195,7 @@ def matmul_i8(
     checked_out(out, shape)
     until = deadline(b.runtime, timeout)
     compute = partial(_multiply, b, until, added, _ACTIVATIONS[activation])
-    return in_parts(compute, (left,), shape, left.ndim - 1, out)
+    return in_parts(compute, (left,), shape, left.ndim - 1, out, checker(b.runtime, until))
 
 
 def _multiply(

@@ -11,20 +11,24 @@ import numpy as np
 from flashwasm.array_room import new_array
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import MATMUL
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
 from flashwasm.runtime.tasks import product_tiles
+from flashwasm.runtime.work_limits import LONGEST_CHAIN
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
+    _Call = tuple[int, ...]
 
 
 def matmul(
@@ -94,7 +98,7 @@ def matmul(
     result = in_halves(
         _Product(left, right, (*batch, m, n), target),
         partial(_multiply, rt, until, added),
-        _halves,
+        partial(_halves, checker(rt, until)),
     )
     return result.reshape(shape) if out is None else out
 
@@ -110,6 +114,7 @@ class _Product(NamedTuple):
 
 
 def _halves(
+    between: Callable[[], None],
     product: _Product,
 ) -> Halves[_Product, Array] | None:
     """Split along the batch or, if that is a single matrix, between two rows."""
@@ -126,7 +131,7 @@ def _halves(
         # All rows of the result share the right operand.
         y = right if from_end == -2 else _along(right, from_end, index[-1])
         parts.append(_Product(x, y, result[index].shape, result[index]))
-    return parts, lambda _: copied_to(out, result)
+    return parts, lambda _: copied_to(out, result, between)
 
 
 def _along(x: Array, axis: int, part: slice) -> Array:
@@ -151,18 +156,28 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         b, b_strides = launch.place_strided(right)
         add = 0 if bias is None else launch.place(bias)
         c = launch.place_result(shape, out)
-        sizes = (k, *a_strides[-2:], *b_strides[-2:], n)
+        strides = (*a_strides[-2:], *b_strides[-2:], n)
         tiles = product_tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
-        tasks: list[list[tuple[int, ...]]] = []
-        for at, index in enumerate(np.ndindex(*batch)):
-            a_at = a + 4 * _offset(index, left.shape, a_strides)
-            b_at = b + 4 * _offset(index, right.shape, b_strides)
-            c_at = c + 4 * at * m * n
-            for i, rows, j, columns in tiles:
-                x, y = a_at + 4 * i * a_strides[-2], b_at + 4 * j * b_strides[-1]
-                z = c_at + 4 * (i * n + j)
-                tasks.append([(x, y, add and add + 4 * j, z, rows, columns, *sizes)])
-        launch.run_tasks(MATMUL, tasks)
+
+        def calls(x: int, y: int, added: int, z: int, rows: int, columns: int) -> Iterator[_Call]:
+            """Make the calls of a tile. A long sum goes on in the next call, where c is added."""
+            step = LONGEST_CHAIN if k > LONGEST_CHAIN else max(k, 1)
+            for i in range(0, max(k, 1), step):
+                x_at, y_at = x + 4 * i * a_strides[-1], y + 4 * i * b_strides[-2]
+                yield (x_at, y_at, z if i else added, z, rows, columns, min(step, k - i), *strides)
+
+        def tasks() -> Iterator[Iterator[_Call]]:
+            """Make the tasks, one for each tile of each matrix."""
+            for at, index in enumerate(np.ndindex(*batch)):
+                a_at = a + 4 * _offset(index, left.shape, a_strides)
+                b_at = b + 4 * _offset(index, right.shape, b_strides)
+                c_at = c + 4 * at * m * n
+                for i, rows, j, columns in tiles:
+                    x, y = a_at + 4 * i * a_strides[-2], b_at + 4 * j * b_strides[-1]
+                    z = c_at + 4 * (i * n + j)
+                    yield calls(x, y, add and add + 4 * j, z, rows, columns)
+
+        launch.run_tasks(MATMUL, tasks())
         return launch.finish()
 
 

@@ -8,15 +8,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import new_array
-from flashwasm.kernel_table import MEAN_POOL
-from flashwasm.runtime.deadline import deadline
+from flashwasm.kernel_table import (
+    MEAN_POOL,
+    MEAN_POOL_ADD,
+    MEAN_POOL_CLEAR,
+    MEAN_POOL_MEAN,
+    MEAN_POOL_NORMALIZE,
+    MEAN_POOL_PIECE,
+)
+from flashwasm.ops.long_rows import column_pieces
+from flashwasm.runtime.copies import copy_in_pieces
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import copied_to, in_halves
-from flashwasm.runtime.tasks import row_tasks
+from flashwasm.runtime.tasks import most_in_one_call
+from flashwasm.runtime.work_limits import FEWEST_ELEMENTS, MOST_ELEMENTS, SHORTEST_ROW
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from flashwasm.runtime.runtime import Runtime
@@ -79,7 +91,7 @@ def mean_pool(
     return in_halves(
         _Sequences(rows, offsets, out),
         partial(_mean_pool, rt, until, unit=unit),
-        _halves,
+        partial(_halves, checker(rt, until)),
     )
 
 
@@ -93,26 +105,92 @@ class _Sequences(NamedTuple):
 
 
 def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, unit: bool) -> Array:
-    """Compute the means; each task takes some of the sequences."""
+    """Compute the means; each task takes some of the sequences, or one that is long."""
     rows, offsets, out = sequences
     count, columns = len(offsets) - 1, rows.shape[1]
     launch = Launch(rt, timeout)
     with launch.lock, launch:
         source = launch.place(rows)
         at, table = launch.scratch(offsets.shape, np.int32)
-        table[:] = offsets
+        copy_in_pieces(table, offsets, launch.check)
         to = launch.place_result((count, columns), out)
-        # Tasks are cut as if all sequences had the same length.
-        elements = -(-rows.size // max(count, 1))
-        tasks = [
+        width = max(columns, SHORTEST_ROW)
+        if (int(offsets[-1]) + count) * width <= most_in_one_call(rt.threads):
+            launch.run_once(MEAN_POOL, (source, at, to, count, columns, unit))
+            return launch.finish()
+        # The elements of each sequence, with those of its mean.
+        work = (np.diff(offsets) + 1).astype(np.int64) * width
+        tasks = (
             [(source, at + 4 * i, to + 4 * i * columns, n, columns, unit)]
-            for i, n in row_tasks(count, elements, rt.threads)
-        ]
+            for i, n in _groups(work, rt.threads)
+        )
         launch.run_tasks(MEAN_POOL, tasks)
+        long = np.flatnonzero(work > MOST_ELEMENTS)
+        states, zeros = launch.scratch(long.shape)
+        zeros[:] = 0
+        long_tasks = (
+            _calls(
+                source + 4 * int(offsets[i]) * columns,
+                to + 4 * int(i) * columns,
+                states + 4 * number,
+                int(offsets[i + 1] - offsets[i]),
+                columns,
+                unit=unit,
+            )
+            for number, i in enumerate(long)
+        )
+        launch.run_tasks(MEAN_POOL_PIECE, long_tasks)
         return launch.finish()
 
 
-def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
+def _groups(work: Array, threads: int) -> list[tuple[int, int]]:
+    """Cut sequences into groups (first sequence, number of sequences), without the long ones.
+
+    Parameters
+    ----------
+    work : numpy.ndarray of int64
+        Elements of each sequence.
+    threads : int
+        Number of threads that share the groups.
+    """
+    most = max(FEWEST_ELEMENTS, min(int(work.sum()) // (2 * threads), MOST_ELEMENTS))
+    long = work > MOST_ELEMENTS
+    begins = long.copy()
+    begins[1:] |= long[:-1]
+    # A group ends where the sum of the elements before has grown by `most`.
+    begins |= np.diff(np.cumsum(np.where(long, 0, work)) // most, prepend=-1) > 0
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], len(work))
+    return [(int(i), int(end - i)) for i, end in zip(starts, ends, strict=True) if not long[i]]
+
+
+def _calls(
+    x: int, out: int, state: int, length: int, columns: int, *, unit: bool
+) -> Iterator[tuple[int, ...]]:
+    """Make the arguments of one call after another on a long sequence.
+
+    Parameters
+    ----------
+    x, out, state : int
+        Addresses of the sequence's first row, of its mean, and of a zero.
+    length, columns : int
+        Numbers of its rows and columns.
+    unit : bool
+        True to scale the mean to unit length.
+    """
+    for j, n in column_pieces(columns):
+        yield (x, out + 4 * j, state, 0, n, columns, length, MEAN_POOL_CLEAR)
+        step = max(MOST_ELEMENTS // max(n, SHORTEST_ROW), 1)
+        for i in range(0, length, step):
+            at, rows = x + 4 * (i * columns + j), min(step, length - i)
+            yield (at, out + 4 * j, state, rows, n, columns, length, MEAN_POOL_ADD)
+        if length:
+            yield (x, out + 4 * j, state, 0, n, columns, length, MEAN_POOL_MEAN)
+    for j, n in column_pieces(columns if unit and length else 0):
+        yield (x, out + 4 * j, state, 0, n, columns, length, MEAN_POOL_NORMALIZE)
+
+
+def _halves(between: Callable[[], None], sequences: _Sequences) -> Halves[_Sequences, Array] | None:
     """Split between two sequences in the middle; one sequence cannot be split."""
     rows, offsets, out = sequences
     count = len(offsets) - 1
@@ -126,4 +204,4 @@ def _halves(sequences: _Sequences) -> Halves[_Sequences, Array] | None:
         begin, end = int(offsets[first]), int(offsets[last])
         part = offsets[first : last + 1] - offsets[first]
         parts.append(_Sequences(rows[begin:end], part, result[first:last]))
-    return parts, lambda _: copied_to(out, result)
+    return parts, lambda _: copied_to(out, result, between)

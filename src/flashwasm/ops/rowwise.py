@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import OutOfMemoryError
 from flashwasm.host.workers import check_status
-from flashwasm.runtime.deadline import deadline
+from flashwasm.ops.long_rows import run_long_rows
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import run_at_once
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
-from flashwasm.runtime.tasks import most_in_one_call, row_tasks
+from flashwasm.runtime.tasks import counted_columns, most_in_one_call, row_tasks
+from flashwasm.runtime.work_limits import MOST_ELEMENTS
 from flashwasm.validation import checked_out
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def run_rowwise(
             return result
     until = deadline(rt, timeout)
     compute = partial(_compute, rt, until, kernel, shared, sizes, shape[axes:], axes)
-    return in_parts(compute, operands, shape, axes, out)
+    return in_parts(compute, operands, shape, axes, out, checker(rt, until))
 
 
 def _run_resident(
@@ -98,7 +100,9 @@ def _run_resident(
     """
     size = math.prod(shape)
     arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
-    offsets = rt.arena.whole_arrays(arrays) if size <= most_in_one_call(rt.threads) else None
+    count = math.prod(shape[:axes])
+    small = count * counted_columns(shape[axes:]) <= most_in_one_call(rt.threads)
+    offsets = rt.arena.whole_arrays(arrays) if small else None
     if offsets is None:
         return None
     if out is None:
@@ -107,7 +111,7 @@ def _run_resident(
         except OutOfMemoryError:
             return None
         offsets.append(offset)
-    rows = math.prod(shape[:axes]) if size else 0
+    rows = count if size else 0
     check_status(kernel, run_at_once(rt, kernel, (*offsets, rows, *sizes)))
     return out
 
@@ -132,14 +136,26 @@ def _compute(
         at = [launch.place(x) for x in operands]
         fixed = [0 if x is None else launch.place(x) for x in shared] if shared else ()
         to = launch.place_result(shape, out, in_place=True)
-        if rows * columns <= most_in_one_call(rt.threads):
+        if columns > MOST_ELEMENTS and rows:
+            run_long_rows(launch, kernel, (*at, *fixed, to), rows, sizes)
+            return launch.finish()
+        counted = counted_columns(row)
+        if rows * counted <= most_in_one_call(rt.threads):
             launch.run_once(kernel, (*at, *fixed, to, rows, *sizes))
             return launch.finish()
         # Bytes from one row to the next, in each of the operands.
         steps = [4 * math.prod(x.shape[axes:]) for x in operands]
-        tasks = []
-        for i, n in row_tasks(rows, columns, rt.threads):
-            starts = (a + i * step for a, step in zip(at, steps, strict=True))
-            tasks.append([(*starts, *fixed, to + 4 * i * columns, n, *sizes)])
+        tasks = (
+            [
+                (
+                    *(a + i * step for a, step in zip(at, steps, strict=True)),
+                    *fixed,
+                    to + 4 * i * columns,
+                    n,
+                    *sizes,
+                )
+            ]
+            for i, n in row_tasks(rows, counted, rt.threads)
+        )
         launch.run_tasks(kernel, tasks)
         return launch.finish()

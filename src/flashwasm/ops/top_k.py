@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +15,8 @@ from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_halves
-from flashwasm.runtime.tasks import wanted_calls
-from flashwasm.runtime.work_limits import MOST_ELEMENTS, MOST_PRODUCTS
+from flashwasm.runtime.tasks import score_products, wanted_calls
+from flashwasm.runtime.work_limits import MOST_ELEMENTS, MOST_PRODUCTS, MOST_READ
 from flashwasm.validation import choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 _QUERIES = 256
 # Largest heap of one call. More results are found by pieces of the corpus that are sorted whole.
 _LONGEST_HEAP = 1 << 12
-# Time that a row takes in one level of a heap, in multiply-adds.
-_HEAP_LEVEL = 100
 # The number of a row is kept in 31 bits.
 _MOST_ROWS = (1 << 31) - 1
 _SIGN = np.uint32(1 << 31)
@@ -198,15 +195,15 @@ def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int
     """Return the numbers of queries and of rows of one call."""
     # Each piece of the corpus finds up to k rows. A piece of fewer than 4 k rows would save little
     # over storing all scores.
-    fewest_rows = min(4 * min(k, _LONGEST_HEAP), rows)
-    # A row that is among the best so far moves through the heap; with a large k, most rows do.
-    share = min(1.0, 8 * k / max(rows, 1))
-    pair = dim + int(_HEAP_LEVEL * math.log2(max(min(k, fewest_rows), 1)) * share)
+    most_rows = max(MOST_READ // dim, 1)
+    fewest_rows = min(4 * min(k, _LONGEST_HEAP), rows, most_rows)
+    pair = score_products(dim, min(k, fewest_rows), fewest_rows if 8 * k > rows else rows)
     calls = wanted_calls(queries * rows * pair, threads)
     most_queries = max(MOST_PRODUCTS // max(fewest_rows * pair, 1), 1)
     query_step = max(-(-queries // calls), min(_QUERIES, queries, most_queries), 1)
     pieces = -(-calls // -(-queries // query_step)) if queries else 1
-    return query_step, max(-(-rows // pieces), fewest_rows, 1)
+    most_rows = min(most_rows, MOST_PRODUCTS // (query_step * pair))
+    return query_step, max(min(-(-rows // pieces), most_rows), fewest_rows, 1)
 
 
 def merged(

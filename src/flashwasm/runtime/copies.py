@@ -27,28 +27,34 @@ def copy_in_pieces(target: Array, source: Array, between: Callable[[], None] | N
         Array to write to. float64 is narrowed to float32: numbers that are too large become
         infinite.
     source : numpy.ndarray
-        Array of the same shape.
+        Array of the same shape, or one that is broadcast to it.
     between : callable, optional
         Function that is called before each piece. An exception that it raises ends the copy.
     """
-    if target.size <= MOST_ELEMENTS and target.dtype == source.dtype:
+    most = _most_elements(target)
+    if target.size <= most and target.dtype == source.dtype:
         target[...] = source
         return
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for to, piece in _pieces(target, source):
+        for to, piece in _pieces(target, np.broadcast_to(source, target.shape), most):
             if between is not None:
                 between()
             np.copyto(to, piece, casting="unsafe")
 
 
-def _pieces(target: Array, source: Array) -> Iterator[tuple[Array, Array]]:
-    """Yield pieces of at most `MOST_ELEMENTS` elements of two arrays of the same shape."""
-    if target.size <= MOST_ELEMENTS:
+def _most_elements(target: Array) -> int:
+    """Return the number of elements of a piece, fewer if they are longer than a float32."""
+    return max(4 * MOST_ELEMENTS // max(target.itemsize, 4), 1)
+
+
+def _pieces(target: Array, source: Array, most: int) -> Iterator[tuple[Array, Array]]:
+    """Yield pieces of at most ``most`` elements of two arrays of the same shape."""
+    if target.size <= most:
         yield target, source
         return
     axis = next(i for i, size in enumerate(target.shape) if size > 1)
     before = (slice(None),) * axis
-    step = max(1, MOST_ELEMENTS * target.shape[axis] // target.size)
+    step = max(1, most * target.shape[axis] // target.size)
     for begin in range(0, target.shape[axis], step):
         index = (*before, slice(begin, begin + step))
-        yield from _pieces(target[index], source[index])
+        yield from _pieces(target[index], source[index], most)

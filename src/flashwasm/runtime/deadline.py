@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from flashwasm.errors import Cancelled, DeadlineExceeded
 from flashwasm.validation import seconds
 
 if TYPE_CHECKING:
-    from flashwasm.runtime.runtime import Runtime
+    from collections.abc import Callable
+
+
+class Limited(Protocol):
+    """A runtime, as far as deadlines are concerned."""
+
+    timeout: float | None
+    cancellations: int
 
 
 class Deadline(float):
@@ -27,7 +36,54 @@ class Deadline(float):
     cancellations: int
 
 
-def deadline(runtime: Runtime, timeout: float | None) -> Deadline:
+def check_time(
+    runtime: Limited, until: float, cancellations: int, operation: str = "the operation"
+) -> None:
+    """Raise an error if a call may not go on.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The runtime that the call uses.
+    until : float
+        Time by ``monotonic`` at which the call has to end.
+    cancellations : int
+        Number of times that `Runtime.cancel` had been called when the call began.
+    operation : str, default "the operation"
+        Name of the operation, for the error.
+
+    Raises
+    ------
+    DeadlineExceeded
+        If the time is up.
+    Cancelled
+        If `Runtime.cancel` was called since the call began.
+    """
+    if runtime.cancellations != cancellations:
+        message = f"{operation} was cancelled"
+        raise Cancelled(message)
+    if monotonic() > until:
+        message = f"{operation} did not finish within its timeout"
+        raise DeadlineExceeded(message)
+
+
+def checker(
+    runtime: Limited, timeout: float | None, operation: str = "the operation"
+) -> Callable[[], None]:
+    """Return a function that raises an error if a call that begins now may not go on.
+
+    Parameters
+    ----------
+    runtime, timeout
+        As in `deadline`.
+    operation : str, default "the operation"
+        Name of the operation, for the error.
+    """
+    until = deadline(runtime, timeout)
+    return partial(check_time, runtime, until, until.cancellations, operation)
+
+
+def deadline(runtime: Limited, timeout: float | None) -> Deadline:
     """Return the deadline of a call that begins now.
 
     Parameters

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.errors import Cancelled, ClosedError, DeadlineExceeded
+from flashwasm.errors import ClosedError
 from flashwasm.host.workers import check_status
-from flashwasm.runtime.deadline import deadline
+from flashwasm.runtime.deadline import check_time, deadline
 from flashwasm.runtime.kernel_calls import end_launches, timed_call
 from flashwasm.runtime.locks import held, owns
 
@@ -304,12 +304,7 @@ class Launch:
         Cancelled
             If `Runtime.cancel` was called since the call began.
         """
-        if self.runtime.cancellations != self._cancellations:
-            message = f"{operation} was cancelled"
-            raise Cancelled(message)
-        if monotonic() > self._deadline:
-            message = f"{operation} did not finish within its timeout"
-            raise DeadlineExceeded(message)
+        check_time(self.runtime, self._deadline, self._cancellations, operation)
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

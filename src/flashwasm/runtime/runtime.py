@@ -17,6 +17,7 @@ from flashwasm.host.workers import Workers, available_cpus
 from flashwasm.keyword_hints import RUNTIME, knows_peers
 from flashwasm.runtime.arena import Arena
 from flashwasm.runtime.copies import copy_in_pieces
+from flashwasm.runtime.deadline import checker
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.stats import Stats
 from flashwasm.summaries import summary
@@ -63,6 +64,8 @@ class Runtime(NotCopied):
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
         If ``max_memory`` is too small even for the threads' stacks and workspaces.
+    FlashWasmError
+        If a file of the package is missing or damaged.
 
     Examples
     --------
@@ -174,15 +177,16 @@ class Runtime(NotCopied):
 
         Raises
         ------
-        DTypeError, OutOfMemoryError, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
         """
         self.check_open()
         source = as_array(a, "a")
         kind = plain_dtype(source.dtype, "a") if dtype is None else plain_dtype(dtype, "dtype")
         if source.dtype == kind and self.holds(source):
             return source
+        check = checker(self, None, "asarray")
         copy = self.empty(source.shape, kind)
-        self.copy(copy, source)
+        self.copy(copy, source, check)
         return copy
 
     def holds(self, x: Array) -> bool:

@@ -66,6 +66,7 @@ def in_parts(
     shape: tuple[int, ...],
     axes: int,
     out: Array | None,
+    between: Callable[[], None],
 ) -> Array:
     """Compute an array whole or, if linear memory is too small for it, in halves of an axis.
 
@@ -82,6 +83,9 @@ def in_parts(
         Number of the result's first axes that may be split.
     out : numpy.ndarray, optional
         The array to write the result to. None means a new array.
+    between : callable
+        Function that is called between two pieces of a copy. An exception that it raises ends the
+        call.
     """
 
     def halve(part: Part) -> Halves[Part, Array] | None:
@@ -97,7 +101,7 @@ def in_parts(
         halves: list[Part] = [
             (tuple(x[i] for x in arrays), result[i]) for i in halves_of(size, axis)
         ]
-        return halves, lambda _: copied_to(target, result)
+        return halves, lambda _: copied_to(target, result, between)
 
     return in_halves((operands, out), compute, halve)
 
@@ -117,9 +121,12 @@ def halves_of(shape: tuple[int, ...], axis: int) -> list[tuple[slice, ...]]:
     return [(*before, slice(0, middle)), (*before, slice(middle, shape[axis]))]
 
 
-def copied_to(out: Array | None, result: Array) -> Array:
-    """Return the result, copied to ``out`` if that is given."""
+def copied_to(out: Array | None, result: Array, between: Callable[[], None]) -> Array:
+    """Return the result, copied to ``out`` if that is given.
+
+    ``between`` is called between two pieces of the copy, as in `in_parts`.
+    """
     if out is None:
         return result
-    copy_in_pieces(out, result)
+    copy_in_pieces(out, result, between)
     return out

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from flashwasm.runtime.work_limits import (
     FEWEST_ELEMENTS,
     FEWEST_PRODUCTS,
+    HEAP_LEVEL,
+    LONGEST_CHAIN,
     MOST_ELEMENTS,
     MOST_PRODUCTS,
+    SHORTEST_ROW,
+    SHORTEST_SIDE,
 )
 
 # Rows and columns of the tiles that the kernels of products compute: struct tile of wasm/tile.h.
@@ -43,6 +49,35 @@ def row_tasks(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:
     return [(i, min(step, rows - i)) for i in range(0, rows, step)]
 
 
+def counted_columns(row: tuple[int, ...]) -> int:
+    """Return the elements that a row counts as.
+
+    Parameters
+    ----------
+    row : tuple of int
+        Shape of a row. It is empty if the rows are single elements, and nothing is done for a row.
+    """
+    return max(math.prod(row), SHORTEST_ROW) if row else 1
+
+
+def score_products(dim: int, k: int, rows: int) -> int:
+    """Return the multiply-adds that the score of a row counts as.
+
+    A row that is among the k best so far moves through a heap; with a large k, most rows do.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a row.
+    k : int
+        Number of the best rows that the heap keeps.
+    rows : int
+        Number of rows that go through the heap.
+    """
+    share = min(1.0, 8 * k / max(rows, 1))
+    return max(dim, 1) + int(HEAP_LEVEL * math.log2(max(min(k, rows), 1)) * share)
+
+
 def wanted_calls(products: int, most: int) -> int:
     """Return the number of calls to cut multiply-adds into.
 
@@ -63,11 +98,14 @@ def product_tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int
     Parameters
     ----------
     m, n, k : int
-        Sizes of the product.
+        Sizes of the product. Calls of more than `LONGEST_CHAIN` of k are cut along k, too, by the
+        caller.
     most : int
         Number of pieces that are enough to keep all threads busy.
     """
-    wanted = wanted_calls(m * n * max(k, 1), most)
+    chain = min(k, LONGEST_CHAIN)
+    counted = math.prod(max(side, SHORTEST_SIDE) for side in (m, n, chain))
+    wanted = max(wanted_calls(m * n * max(chain, 1), most), -(-counted // MOST_PRODUCTS))
     # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
     # side is halved, which keeps both small.
     down = across = 1

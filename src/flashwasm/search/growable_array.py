@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.errors import OutOfMemoryError
+from flashwasm.runtime.copies import copy_in_pieces
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -77,8 +78,9 @@ class GrowableArray:
     def _move_to(self, rows: int) -> None:
         """Copy the rows to a larger array, which exists beside the old one for a moment."""
         larger, address = self._arena.array((rows, *self.all.shape[1:]), self.all.dtype)
-        larger[: len(self.all)] = self.all
-        larger[len(self.all) :] = 0
+        have = len(self.all)
+        copy_in_pieces(larger[:have], self.all)
+        copy_in_pieces(larger[have:], np.zeros((), larger.dtype))
         self._place = larger, address
 
     def _move_through_the_host(self, rows: int) -> None:

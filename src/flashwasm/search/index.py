@@ -11,6 +11,7 @@ from flashwasm import validation
 from flashwasm.array_room import check_room
 from flashwasm.kernel_table import METRICS
 from flashwasm.keyword_hints import ADD, knows_peers
+from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
@@ -134,8 +135,9 @@ class Index(NotCopied, ABC):
             If an id is given twice or is in the index already. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
-        rows = self._checked(vectors, "vectors")
-        launch = Launch(self._runtime, timeout)
+        until = deadline(self._runtime, timeout)
+        rows = self._checked(vectors, "vectors", until)
+        launch = Launch(self._runtime, until)
         with launch.lock, launch:
             self._finish(launch)
             self._add(launch, rows, self._ids.new(ids, len(rows)))
@@ -177,9 +179,10 @@ class Index(NotCopied, ABC):
         """Let each vector have its place in an ascending array of ids as its id."""
         self._ids = self._ids.ranked(ids)
 
-    def _checked(self, x: ArrayLike, name: str) -> Array:
+    def _checked(self, x: ArrayLike, name: str, until: Deadline | None) -> Array:
         """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
-        return validation.vectors(x, name, self.dim, LARGEST[self.metric])
+        check = checker(self._runtime, until)
+        return validation.vectors(x, name, self.dim, LARGEST[self.metric], check)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, which is replaced as a whole or not at all.
@@ -232,7 +235,7 @@ class Index(NotCopied, ABC):
                 scores, positions = decoded(search(launch, part), k)
                 return scores, self._ids.at(positions)
 
-        rows = self._checked(queries, "queries")
+        rows = self._checked(queries, "queries", until)
         check_room((len(rows), k), np.int64)
         return in_halves(rows, search_part, _halves)
 

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.runtime.work_limits import MOST_ELEMENTS
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -21,11 +25,28 @@ NO_POSITION = 0xFFFFFFFF
 _SIGN = np.uint32(1 << 31)
 
 
-def best(keys: Array, k: int) -> Array:
-    """Return the k least keys of each row, in order."""
-    if keys.shape[1] > 4 * k:
-        keys = np.partition(keys, k - 1, axis=1)[:, :k]
-    return np.sort(keys, axis=1)[:, :k]
+def best(keys: Array, k: int, between: Callable[[], None]) -> Array:
+    """Return the k least keys of each row, in order.
+
+    Parameters
+    ----------
+    keys : numpy.ndarray of uint64, shape (n, pieces, k)
+        Keys of each row.
+    k : int
+        Number of keys to return.
+    between : callable
+        Function that is called now and then. An exception that it raises ends the work.
+    """
+    count, pieces, each = keys.shape
+    found = np.empty((count, min(k, pieces * each)), np.uint64)
+    step = max(1, MOST_ELEMENTS // max(16 * pieces * each, 1))
+    for i in range(0, count, step):
+        between()
+        some = keys[i : i + step].reshape(-1, pieces * each)
+        if some.shape[1] > 4 * k:
+            some = np.partition(some, k - 1, axis=1)[:, :k]
+        found[i : i + step] = np.sort(some, axis=1)[:, :k]
+    return found
 
 
 def distances(keys: Array) -> Array:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.kernel_table import INDEX_SCORE
-from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
+from flashwasm.runtime.tasks import score_products
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS, MOST_READ
 from flashwasm.search.kernel_arguments import RowSearchArguments
 from flashwasm.search.result_keys import NO_KEY, best
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from flashwasm.kernel_table import Kernel
@@ -49,30 +52,40 @@ def search_rows(
         found. The default is above every key.
     """
     queries, rows, dim, k = whole.query_count, whole.end, whole.dim, whole.k
-    block = min(_QUERIES, max(queries, 1))
+    block = min(_QUERIES, max(queries, 1), max(MOST_PRODUCTS // (_ROWS * dim), 1))
     pieces = max(1, min(launch.threads, block * rows * dim // FEWEST_PRODUCTS))
     piece = -(-rows // (pieces * _ROWS)) * _ROWS
-    step = max(MOST_PRODUCTS // (block * dim) // _ROWS, 1) * _ROWS
-    starts = range(0, rows, piece)
-    at, heaps = launch.scratch((len(starts), queries, k), np.uint64)
-    heaps[...] = least
-    # A task is one block of queries and one piece of the rows, in calls of bounded work.
-    tasks = [
-        [
-            whole._replace(
+    step = _rows_of_a_call(block, dim, k)
+    parts = -(-rows // piece)
+    at, heaps = launch.scratch((parts, queries, k), np.uint64)
+    for some in heaps:
+        launch.copy(some, np.broadcast_to(np.asarray(least, np.uint64), some.shape))
+
+    def calls(number: int, first: int) -> Iterator[RowSearchArguments | PanelSearchArguments]:
+        """Make the calls of a task: one block of queries, and one piece of the rows."""
+        end = min((number + 1) * piece, rows)
+        for begin in range(number * piece, end, step):
+            yield whole._replace(
                 queries=whole.queries + 4 * first * dim,
                 keys=at + 8 * k * (number * queries + first),
                 query_count=min(block, queries - first),
                 begin=begin,
-                end=min(begin + step, start + piece, rows),
+                end=min(begin + step, end),
             )
-            for begin in range(start, min(start + piece, rows), step)
-        ]
-        for number, start in enumerate(starts)
-        for first in range(0, queries, block)
-    ]
+
+    blocks = range(0, queries, block)
+    tasks = (calls(number, first) for number in range(parts) for first in blocks)
     launch.run_tasks(kernel, tasks)
-    return best(heaps.transpose(1, 0, 2).reshape(queries, -1), k)
+    return best(heaps.transpose(1, 0, 2), k, launch.check)
+
+
+def _rows_of_a_call(queries: int, dim: int, k: int) -> int:
+    """Return the number of rows that one call compares with some queries."""
+    most = min(MOST_PRODUCTS // (queries * dim), MOST_READ // dim)
+    # The fewer rows a call has, the more of them are among the best so far when it begins.
+    for _ in range(2):
+        most = min(most, MOST_PRODUCTS // (queries * score_products(dim, k, most)))
+    return max(most // _ROWS, 1) * _ROWS
 
 
 def scan(

@@ -128,6 +128,7 @@ SUBJECTS = [
             *(row(f"b with {x}", "b", X * np.float32(x), fw.ShapeError) for x in (np.nan, np.inf)),
             row("b of too many rows", "b", virtual(2**16 + 1, 2), fw.ShapeError),
             row("b of 2**31 empty rows", "b", EMPTY, fw.ShapeError),
+            endless("b", x=virtual(4, 2**50)),
         ],
         codes,
     ),

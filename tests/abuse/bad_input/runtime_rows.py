@@ -56,7 +56,7 @@ SUBJECTS = [
             *timeout_option(launches=False),
         ],
         made,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "Runtime.empty",
@@ -108,12 +108,12 @@ SUBJECTS = [
         ],
         lambda rt, x: rt.holds(x),
     ),
-    Subject("Runtime.close", {}, flag("cancel"), closed, own_runtime=True),
+    Subject("Runtime.close", {}, flag("cancel"), closed, once=True),
     Subject(
         "capabilities",
         {},
         flag("measure"),
         lambda _, **given: fw.capabilities(**given).supported,
-        own_runtime=True,
+        once=True,
     ),
 ]

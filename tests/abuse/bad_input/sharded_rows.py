@@ -78,14 +78,14 @@ SUBJECTS = [
             row("an option that is unknown", "options", {}, TypeError),
         ],
         made,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "ShardedIndex.add",
         {"vectors": X, "ids": IDS},
         [*vectors("vectors", X), *ids_option(optional=True), *timeout_option()],
         added,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "ShardedIndex.remove",
@@ -99,7 +99,7 @@ SUBJECTS = [
             unnamed("ids without end", "ids", np.broadcast_to(1, 2**50), fw.OutOfMemoryError),
         ],
         removed,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "ShardedIndex.search",
@@ -114,14 +114,14 @@ SUBJECTS = [
             row("an option that is unknown", "options", {}, TypeError),
         ],
         searched,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "ShardedIndex.save",
         {"path": "saved"},
         path_option("path", read=False),
         saved,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "ShardedIndex.load",
@@ -132,6 +132,6 @@ SUBJECTS = [
             *(row(f"threads of {n}", "threads", n, fw.ShapeError) for n in (0, -1)),
         ],
         loaded,
-        own_runtime=True,
+        once=True,
     ),
 ]

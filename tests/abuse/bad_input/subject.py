@@ -70,16 +70,16 @@ class Subject:
         Takes a runtime and the arguments, and returns the result. None calls the function itself
         with ``runtime=``. A method's `run` makes its object first, so that each row finds a new
         one.
-    own_runtime : bool
-        True if the function makes a runtime of its own, whose variant nobody can choose. Its rows
-        are walked once, not once for each variant.
+    once : bool
+        True to walk the rows on one variant only: of a function that makes a runtime of its own,
+        whose variant nobody can choose, or that runs no kernel.
     """
 
     name: str
     arguments: Mapping[str, Any]
     rows: list[Row] = field(default_factory=list)
     run: Callable[..., Any] | None = None
-    own_runtime: bool = False
+    once: bool = False
 
     @property
     def function(self) -> Any:

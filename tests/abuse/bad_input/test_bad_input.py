@@ -7,12 +7,11 @@ import re
 import textwrap
 
 import pytest
-from table import LEFT_OUT, READERS_OF_SUITES, SUBJECTS
+from table import LEFT_OUT, SUBJECTS
 from walker import Walk
 
 import flashwasm as fw
 from flashwasm import qe
-from flashwasm.host import modules
 
 # Names of subjects, in their order, numbered where a function has several plain calls.
 IDS = [subject.name for subject in SUBJECTS]
@@ -23,8 +22,8 @@ RAISED = {name: {row.raises for s in SUBJECTS if s.name == name for row in s.row
 @pytest.mark.parametrize("number", range(len(SUBJECTS)), ids=IDS)
 def test_each_row_has_its_outcome(number, runtime):
     subject = SUBJECTS[number]
-    if subject.own_runtime and runtime.variant != "relaxed":
-        return  # It makes its own runtime, which is the same for each variant of this one.
+    if subject.once and runtime.variant != "relaxed":
+        return
     walk = Walk(subject, runtime).go()
     assert not walk.faults, "\n" + "\n".join(walk.faults)
 
@@ -60,9 +59,7 @@ def public_functions():
 
 
 FUNCTIONS = {
-    name: function
-    for name, function in public_functions().items()
-    if name not in LEFT_OUT and not name.startswith(tuple(READERS_OF_SUITES))
+    name: function for name, function in public_functions().items() if name not in LEFT_OUT
 }
 
 
@@ -80,14 +77,27 @@ def test_each_argument_of_each_public_function_has_a_row():
     assert not missing, "\n" + "\n".join(missing)
 
 
-def documented(function):
+def errors_in(docstring):
     """Return the names of the errors in the section "Raises" of a docstring."""
     section = re.search(
         r"^Raises\n-+\n(.*?)(?=^\w+\n---|\Z)",
-        inspect.getdoc(function) or "",
+        inspect.cleandoc(docstring or ""),
         re.MULTILINE | re.DOTALL,
     )
     return set(re.findall(r"\b[A-Z]\w+", section[1])) if section else set()
+
+
+def documented(name):
+    """Return the errors that a docstring names, or that its class names for every method."""
+    found = errors_in(FUNCTIONS[name].__doc__)
+    owner = fw
+    for part in name.split(".")[:-1]:
+        owner = qe if part == "qe" else getattr(owner, part)
+    if inspect.isclass(owner):
+        for kind in owner.__mro__[:-1]:
+            if "By every method" in (kind.__doc__ or ""):
+                found |= errors_in(kind.__doc__)
+    return found
 
 
 def raised_directly(function):
@@ -113,30 +123,11 @@ def test_a_docstring_names_the_errors(name):
     expected = raised | {n for n in raised_directly(function) if hasattr(fw, n)}
     if "timeout" in parameters(function) and not inspect.isclass(function):
         expected |= {"DeadlineExceeded", "Cancelled"}
-    assert not expected - {"TypeError"} - documented(function)
+    assert not expected - {"TypeError"} - documented(name)
 
 
 def test_deadlines_and_cancellation_are_documented_together():
     apart = [
-        name
-        for name, function in FUNCTIONS.items()
-        if len({"DeadlineExceeded", "Cancelled"} & documented(function)) == 1
+        name for name in FUNCTIONS if len({"DeadlineExceeded", "Cancelled"} & documented(name)) == 1
     ]
     assert not apart
-
-
-@pytest.mark.parametrize("file", ["manifest.json", "simd128.wasm"])
-def test_a_missing_file_of_the_package_says_what_to_do(file, tmp_path, monkeypatch):
-    for built in modules._FOLDER.iterdir():
-        if built.is_file() and built.name != file:
-            (tmp_path / built.name).write_bytes(built.read_bytes())
-    monkeypatch.setattr(modules, "_FOLDER", tmp_path)
-    functions = (modules.manifest, modules.module_bytes)
-    for function in functions:
-        function.cache_clear()
-    try:
-        with pytest.raises(fw.CapabilityError, match=rf"{file}.*reinstall"):
-            modules.module_bytes("simd128")
-    finally:
-        for function in functions:
-            function.cache_clear()

@@ -168,7 +168,7 @@ SUBJECTS = [
             unnamed("config of no backend", "config", {"backend": "gpu"}, fw.CapabilityError),
         ],
         created,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention",
@@ -179,7 +179,7 @@ SUBJECTS = [
             row("config of None", "config", None, fw.DTypeError),
         ],
         lambda _, **given: disposed(qe.QEFlashAttention(**given)),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.update_config",
@@ -190,21 +190,21 @@ SUBJECTS = [
             row("updates of an unknown field", "updates", {"odd": 1}, fw.ShapeError),
         ],
         updated,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.compute_flash_attention",
         {"q": Q, "k": K, "v": V},
         operands(),
         method("test-similarity", "compute_flash_attention"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.compute_baseline_attention",
         {"q": Q, "k": K, "v": V},
         operands(),
         method("test-similarity", "compute_baseline_attention"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.compute_test_similarity",
@@ -217,7 +217,7 @@ SUBJECTS = [
             unnamed("endless corpus", "corpus_embeddings", virtual(2**50, 4), fw.OutOfMemoryError),
         ],
         method("test-similarity", "compute_test_similarity"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.index_coverage",
@@ -238,7 +238,7 @@ SUBJECTS = [
             ),
         ],
         indexed,
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.search_coverage",
@@ -254,7 +254,7 @@ SUBJECTS = [
             ),
         ],
         method("coverage-analysis", "search_coverage"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.match_defect_pattern",
@@ -280,7 +280,7 @@ SUBJECTS = [
             row("pattern_library of none", "pattern_library", {}, gives=[]),
         ],
         method("defect-matching", "match_defect_pattern"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.generate_code_embedding",
@@ -305,7 +305,7 @@ SUBJECTS = [
             unnamed("endless code_tokens", "code_tokens", virtual(2**50, 4), fw.OutOfMemoryError),
         ],
         method("code-embedding", "generate_code_embedding"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.QEFlashAttention.adapt_pattern",
@@ -321,7 +321,7 @@ SUBJECTS = [
             row("target of 5 numbers", "target", normal(5), fw.ShapeError),
         ],
         method("pattern-adaptation", "adapt_pattern"),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.benchmark_workload",
@@ -329,7 +329,7 @@ SUBJECTS = [
         [r for r in word("name", "test-similarity", optional=True) if r.raises],
         # A measurement takes seconds, so the plain call is none.
         lambda _, name: name if name is None else qe.benchmark_workload(name),
-        own_runtime=True,
+        once=True,
     ),
     Subject(
         "qe.WASMSIMDBackend.benchmark_operation",
@@ -340,7 +340,7 @@ SUBJECTS = [
             *(r for r in count("iterations", 1) if r.raises is fw.DTypeError),
         ],
         lambda _, **given: qe.get_wasm_simd_backend().benchmark_operation(**given).operation,
-        own_runtime=True,
+        once=True,
     ),
 ]
 

@@ -20,8 +20,10 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
+from flashwasm.object_checks import checked_text, instance_of
 from flashwasm.qe.adaptation.embedding_adaptation import Adaptation
 from flashwasm.storage.atomic_files import replace_with, write_atomically
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.folder_lock import locked
 from flashwasm.storage.scratch_files import scratch_folder
 from flashwasm.storage.user_folders import data_folder
@@ -69,8 +71,13 @@ class AdaptationStore:
     """
 
     def __init__(self, suite: str | Path, folder: Path | None = None) -> None:
+        checked_path(suite, "suite")
         name = hashlib.sha256(str(suite).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        self.folder = data_folder() / "adaptations" / name if folder is None else folder
+        self.folder = (
+            data_folder() / "adaptations" / name
+            if folder is None
+            else checked_path(folder, "folder")
+        )
 
     def add(self, adaptation: Adaptation, model: str, verdict: dict[str, Any]) -> Version:
         """Write a new version, which is not active yet.
@@ -88,6 +95,9 @@ class AdaptationStore:
         -------
         Version
         """
+        instance_of(adaptation, Adaptation, "adaptation")
+        checked_text(model, "model")
+        instance_of(verdict, dict, "verdict")
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         facts = {"created": created, "model": model, "verdict": verdict}
         scratch = scratch_folder(self.folder)
@@ -116,7 +126,9 @@ class AdaptationStore:
         -------
         Adaptation
         """
-        return Adaptation.load(self._folder(version.number), runtime)
+        return Adaptation.load(
+            self._folder(instance_of(version, Version, "version").number), runtime
+        )
 
     def history(self) -> list[Version]:
         """Return the versions that were written completely, the oldest first."""
@@ -137,7 +149,7 @@ class AdaptationStore:
             One of `history`.
         """
         with locked(self.folder):
-            self._write([*self._stack(), version.number])
+            self._write([*self._stack(), instance_of(version, Version, "version").number])
 
     def rollback(self) -> Version | None:
         """Make the version active again that was active before; return it, or None without one.

@@ -9,10 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_text, instance_of
 from flashwasm.qe.adaptation.feedback_file import insert, last_row, read_rows, transaction
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.user_folders import data_folder
-from flashwasm.validation import finite_float, positive_int
+from flashwasm.validation import finite_float, flag, positive_int
 
 __all__ = ["FeedbackLog", "Judgement", "Shown"]
 
@@ -55,12 +57,13 @@ class Judgement:
     user: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.accepted, bool):
-            raise DTypeError(f"accepted: expected True or False, got {self.accepted!r}")
+        object.__setattr__(self, "accepted", flag(self.accepted, "accepted"))
         for name in ("query", "test", "source"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
+            if not checked_text(value, name).strip():
                 raise ShapeError(f"{name}: expected a text that is not empty, got {value!r}")
+        for name in ("asked", "time", "user"):
+            checked_text(getattr(self, name), name)
         if self.query == self.test:
             raise ShapeError(f"test: expected another test than the query, got {self.test!r} twice")
         if self.rank is not None:
@@ -106,6 +109,8 @@ class FeedbackLog:
 
     Raises
     ------
+    DTypeError, ShapeError
+        By every method, if an argument is out of range or of the wrong type.
     CorruptFileError
         By every method, if the file is not a feedback log, or nothing in it can be found.
 
@@ -120,7 +125,7 @@ class FeedbackLog:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = data_folder() / "feedback.sqlite" if path is None else path
+        self.path = data_folder() / "feedback.sqlite" if path is None else checked_path(path)
 
     def add(self, suite: str | Path, judgement: Judgement) -> Judgement:
         """Add a judgement, and return it as it was written.
@@ -139,6 +144,7 @@ class FeedbackLog:
         -------
         Judgement
         """
+        instance_of(judgement, Judgement, "judgement")
         suite = _suite(suite)
         asked_about = {"suite": suite, "query": judgement.query, "test": judgement.test}
         with transaction(self.path) as connection:
@@ -164,6 +170,10 @@ class FeedbackLog:
         shown : sequence of Shown
             The tests.
         """
+        for name, value in (("query", query), ("asked", asked)):
+            checked_text(value, name)
+        for one in shown:
+            instance_of(one, Shown, "shown")
         common = {"time": _now(), "user": _user(), "suite": _suite(suite)}
         with transaction(self.path) as connection:
             for one in shown:
@@ -201,6 +211,7 @@ def _judgement(row: dict[str, Any]) -> tuple[str, Judgement]:
 
 def _suite(suite: str | Path) -> str:
     """Return a suite's folder as text. Bytes of its name that are not UTF-8 are spelled out."""
+    checked_path(suite, "suite")
     return str(suite).encode("utf-8", "backslashreplace").decode()
 
 

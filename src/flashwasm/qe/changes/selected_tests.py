@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import instance_of
 from flashwasm.qe.changes.evidence import evidence_of, weighted
+from flashwasm.qe.changes.import_graph import ImportGraph
 from flashwasm.qe.changes.touched_tests import touched_tests
+from flashwasm.qe.changes.unified_diff import ChangedFile
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.names_by_end import value_by_end
+from flashwasm.qe.similarity.suite_index import SuiteIndex
+from flashwasm.validation import flag
 
 if TYPE_CHECKING:
-    from flashwasm.qe.changes.import_graph import ImportGraph
-    from flashwasm.qe.changes.unified_diff import ChangedFile
-    from flashwasm.qe.coverage.coverage_index import CoverageIndex
-    from flashwasm.qe.similarity.suite_index import SuiteIndex
     from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["SelectedTest", "changes_everything", "rank_tests"]
@@ -85,9 +88,17 @@ def rank_tests(
 
     Raises
     ------
+    DTypeError
+        If an argument is of the wrong type.
     ShapeError
         If there are no changed files.
     """
+    instance_of(index, SuiteIndex, "index")
+    for change in changes:
+        instance_of(change, ChangedFile, "changes")
+    instance_of(coverage, (CoverageIndex, NoneType), "coverage")
+    instance_of(graph, (ImportGraph, NoneType), "graph")
+    flag(progress, "progress")
     if not changes:
         raise ShapeError("diff: it changes nothing")
     shares = weighted(evidence_of(index, changes, graph, progress=progress))

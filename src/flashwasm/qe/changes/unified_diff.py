@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from flashwasm.errors import DTypeError
+from flashwasm.object_checks import checked_text
 from flashwasm.qe.changes.file_names import HEADER_LINE, names_of
 
 __all__ = ["ChangedFile", "read_diff"]
@@ -90,6 +91,7 @@ def read_diff(text: str) -> list[ChangedFile]:
     DTypeError
         If the text is not a unified diff.
     """
+    checked_text(text, "text")
     try:
         files = [_changed_file(section) for section in _sections(_lines(text))]
     except ValueError as error:

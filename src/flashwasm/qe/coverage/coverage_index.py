@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_integers, checked_text, instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.coverage.coverage_file import load_coverage, write_coverage_file
 from flashwasm.qe.coverage.coverage_match import CoverageMatch
@@ -18,8 +19,9 @@ from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
 from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
 from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
 from flashwasm.qe.suites.node_id_lookup import node_ids_named
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.summaries import counted, summary
-from flashwasm.validation import positive_int
+from flashwasm.validation import flag, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_database import CoverageData
@@ -43,6 +45,13 @@ class CoverageIndex:
         Node ids of the tests with a context.
     files : list of str
         Paths as coverage.py recorded them.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        By every method, if an argument is out of range or of the wrong type.
+    OSError
+        By `save`, if the file cannot be written.
     """
 
     def __init__(self, data: CoverageData) -> None:
@@ -80,8 +89,8 @@ class CoverageIndex:
         CorruptFileError
             If it is damaged, or neither of the two.
         """
-        with progress_report("reading coverage", show=progress) as advance:
-            index = cls(load_coverage(Path(path), advance))
+        with progress_report("reading coverage", show=flag(progress, "progress")) as advance:
+            index = cls(load_coverage(checked_path(path), advance))
         if not index.tests:
             raise ShapeError(f"{path} has no test contexts; record it with: pytest --fw-record DB")
         return index
@@ -94,7 +103,7 @@ class CoverageIndex:
         path : str or pathlib.Path
             Path of the file to write.
         """
-        write_coverage_file(Path(path), self._data)
+        write_coverage_file(checked_path(path), self._data)
 
     def changes(self) -> list[str]:
         """Return the database's path in a list if it was changed or removed since it was read."""
@@ -139,7 +148,7 @@ class CoverageIndex:
         """
         at = self.find_file(file)
         hits: dict[int, set[int]] = {}
-        for line in set(lines):
+        for line in checked_integers(lines, "lines"):
             column = self._matrix.column(at, line)
             if column is not None:
                 for index in (self._own, self._fixtures):
@@ -184,7 +193,7 @@ class CoverageIndex:
             Node ids, or ends that only one test has.
         """
         rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
-        columns = reduce(np.intersect1d, rows)
+        columns = reduce(np.intersect1d, rows) if rows else np.empty(0, np.int64)
         files = np.searchsorted(self._matrix.starts, columns, side="right") - 1
         return {
             self.files[file]: self._matrix.lines[columns[files == file]].tolist()
@@ -197,12 +206,7 @@ class CoverageIndex:
         Parameters
         ----------
         nodeid : str
-            Node id as for `positions`.
-
-        Raises
-        ------
-        ShapeError
-            If no test has this node id, or several have it.
+            Node id as for `positions`, whose errors are raised.
         """
         if len(found := self.positions(nodeid)) > 1:
             raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")
@@ -221,6 +225,7 @@ class CoverageIndex:
         ShapeError
             If no test has this node id, or several have this end.
         """
+        checked_text(nodeid, "nodeid")
         if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
             raise ShapeError(f"no test {nodeid!r} in the coverage database")
         return [self._places[name] for name in named]
@@ -299,7 +304,8 @@ class CoverageIndex:
         list of list of str
             Node ids of two or more tests a group, the group with the most lines first.
         """
-        ends = tuple(name.replace("\\", "/") for name in without)
+        instance_of(without, (list, tuple, set, frozenset), "without")
+        ends = tuple(checked_text(name, "without").replace("\\", "/") for name in without)
         left_out = np.zeros(self._matrix.width, np.bool_)
         for i, name in enumerate(self.files):
             if ends and name.replace("\\", "/").endswith(ends):

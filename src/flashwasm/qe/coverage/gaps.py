@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import NoneType
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import instance_of
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.suites.expressions import source_of
-
-if TYPE_CHECKING:
-    from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.storage.file_paths import checked_path
 
 __all__ = ["Gap", "find_gaps", "measured_file"]
 
@@ -95,7 +95,15 @@ def find_gaps(
         The gaps.
     absent : list of str
         Paths of the files that cannot be read.
+
+    Raises
+    ------
+    DTypeError
+        If an argument is of the wrong type.
     """
+    instance_of(index, CoverageIndex, "index")
+    root = checked_path(root, "root")
+    instance_of(only, (Mapping, NoneType), "only")
     wanted = None if only is None else _lines_by_file(index, root, only)
     gaps: list[Gap] = []
     absent = []

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_text
 
 __all__ = ["position_by_end", "position_of_file", "value_by_end"]
 
@@ -65,7 +66,7 @@ def position_of_file(path: str, names: Sequence[str], root: Path | None = None) 
     ShapeError
         If the path means none of the files, or may mean several.
     """
-    wanted = path.replace("\\", "/").removeprefix("./")
+    wanted = checked_text(path, "path").replace("\\", "/").removeprefix("./")
     if root is None and ".." in wanted.split("/"):
         wanted = posixpath.normpath((Path.cwd() / wanted).as_posix())
     names = [name.replace("\\", "/") for name in names]

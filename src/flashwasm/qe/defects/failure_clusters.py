@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flashwasm.qe.defects.tracebacks import Failure
+from flashwasm.object_checks import instance_of
+from flashwasm.qe.defects.tracebacks import Failure
 
 __all__ = ["FailureCluster", "cluster_failures", "signature_in_words"]
 
@@ -42,9 +41,15 @@ def cluster_failures(failures: Sequence[Failure]) -> list[FailureCluster]:
     Returns
     -------
     list of FailureCluster
+
+    Raises
+    ------
+    DTypeError
+        If one of them is no `Failure`.
     """
     groups: dict[tuple[str, str, str], list[int]] = {}
     for i, failure in enumerate(failures):
+        instance_of(failure, Failure, f"failures[{i}]")
         groups.setdefault(failure.signature, []).append(i)
     return [
         FailureCluster(signature, members, signature_in_words(failures[members[0]]))

@@ -15,6 +15,7 @@ from flashwasm.qe.defects.pytest_output import PytestOutput, read_output
 from flashwasm.qe.defects.pytest_report_log import is_report_log, read_log_results, start_of
 from flashwasm.qe.defects.tracebacks import Failure, count_tracebacks, plain, read_failure
 from flashwasm.qe.defects.unittest_output import read_unittest
+from flashwasm.storage.file_paths import checked_path
 
 __all__ = ["FailureFile", "TestFailure", "read_failure_file", "read_failures"]
 
@@ -88,6 +89,8 @@ def read_failures(path: str | Path) -> list[TestFailure]:
 
     Raises
     ------
+    DTypeError
+        If ``path`` is no path.
     ShapeError
         If there is no such file, or it is a text too large to be one failure.
     CorruptFileError
@@ -113,7 +116,7 @@ def read_failure_file(path: str | Path) -> FailureFile:
     -------
     FailureFile
     """
-    file = Path(path)
+    file = checked_path(path)
     if not file.is_file():
         raise ShapeError(f"{str(file)!r} does not exist or is not a file")
     start = start_of(file)

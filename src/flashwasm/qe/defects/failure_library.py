@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_text, instance_of
 from flashwasm.qe.defects.failure_files import TestFailure
 from flashwasm.qe.defects.known_failures import KnownFailures
 from flashwasm.qe.defects.library_file import (
@@ -18,7 +19,9 @@ from flashwasm.qe.defects.library_file import (
     read_library,
 )
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
+from flashwasm.storage.file_paths import checked_path
 from flashwasm.summaries import counted, summary
+from flashwasm.validation import flag
 
 if TYPE_CHECKING:
     from flashwasm.qe.defects.defect_verdict import DefectMatch
@@ -40,6 +43,8 @@ class FailureLibrary:
     ------
     ShapeError
         If there is no such file.
+    ShapeError, DTypeError
+        By every method, if an argument is out of range or of the wrong type.
     CorruptFileError
         If the file is damaged, or not such a library.
     """
@@ -48,7 +53,8 @@ class FailureLibrary:
     VERSION = VERSION
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
-        self.path = Path(path)
+        self.path = checked_path(path)
+        flag(create, "create")
         if not self.path.is_file():
             if self.path.exists() or not create:
                 raise ShapeError(f"library {str(self.path)!r} does not exist or is not a file")
@@ -120,7 +126,9 @@ class FailureLibrary:
         OSError
             If the file cannot be written. It is as before then.
         """
-        if not name.strip():
+        resolved = flag(resolved, "resolved")
+        checked_text(note, "note")
+        if not checked_text(name, "name").strip():
             raise ShapeError("name is empty; expected a defect's name")
         added = add_failures(
             self.path, {name: list(map(_with_test, failures))}, resolved=resolved, note=note
@@ -136,6 +144,9 @@ class FailureLibrary:
         defects : mapping of str to sequence of Failure or TestFailure
             Failures by the name of their defect.
         """
+        instance_of(defects, Mapping, "defects")
+        for name in defects:
+            checked_text(name, "name")
         named = {name: list(map(_with_test, failures)) for name, failures in defects.items()}
         add_failures(self.path, named)
         self._known = KnownFailures(*read_library(self.path))
@@ -154,6 +165,7 @@ class FailureLibrary:
         -------
         DefectMatch
         """
+        checked_text(test, "test")
         if isinstance(failure, str):
             failure = read_failure(failure)
         known_test, alone = _with_test(failure)
@@ -181,6 +193,7 @@ class FailureLibrary:
 
 def _with_test(failure: Failure | TestFailure) -> tuple[str, Failure]:
     """Return the node id of a failure's test, or "", and the failure."""
+    instance_of(failure, (TestFailure, Failure), "failure")
     if isinstance(failure, TestFailure):
         return failure.test, failure.failure
     return "", failure

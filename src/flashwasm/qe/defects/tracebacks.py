@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from flashwasm.object_checks import checked_text
+
 __all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
 
 # Number of characters that are kept, from the end of a text. An endless recursion repeats its
@@ -181,12 +183,17 @@ def read_failure(text: str) -> Failure:
     Failure
         Without exception and frames if the text is no traceback.
 
+    Raises
+    ------
+    DTypeError
+        If ``text`` is no text.
+
     Examples
     --------
     >>> read_failure("lib.py:7: in add\n    x.y\nE   AttributeError: no y").signature
     ('AttributeError', 'lib.py', 'add')
     """
-    clean = plain(text)[-_KEPT:]
+    clean = plain(checked_text(text, "text"))[-_KEPT:]
     parts, members = [_Part([])], False
     function = ""
     for line in clean.split("\n"):

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flashwasm.object_checks import instance_of
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.function_body import FunctionBody, read_bodies
 from flashwasm.qe.duplicates.parametrization import parametrized
 from flashwasm.qe.duplicates.same_meaning import meaning_of
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
+from flashwasm.qe.suites.suite import CollectedTest
 
 if TYPE_CHECKING:
-    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.duplicates.patches import Edit
-    from flashwasm.qe.suites.suite import CollectedTest
 
 __all__ = ["KINDS", "DuplicateGroup", "find_duplicates"]
 
@@ -88,7 +90,16 @@ def find_duplicates(
     -------
     list of DuplicateGroup
         Groups of tier 1, then of tier 2, then of tier 3.
+
+    Raises
+    ------
+    DTypeError
+        If an argument is of the wrong type.
     """
+    for test in tests:
+        instance_of(test, CollectedTest, "tests")
+    instance_of(coverage, (CoverageIndex, NoneType), "coverage")
+    instance_of(progress, (Callable, NoneType), "progress")
     bodies = read_bodies(list(tests), progress)
     groups = []
     for alike in _grouped(bodies, lambda body: body.exact):

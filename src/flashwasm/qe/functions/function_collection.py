@@ -12,6 +12,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import Skipped, absolute_path, walk_program_files
+from flashwasm.storage.file_paths import checked_path
 
 __all__ = [
     "FunctionSource",
@@ -81,7 +82,7 @@ def collect_functions(
     ShapeError
         If there is no such file or folder.
     """
-    if not Path(path).exists():
+    if not checked_path(path).exists():
         raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
     skipped: list[Skipped] = []
     files = program_files(path, skipped)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.object_checks import checked_text, instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.functions.function_collection import (
     FunctionSource,
@@ -33,12 +35,13 @@ from flashwasm.qe.scoring.word_extraction import extract_words
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings
 from flashwasm.qe.suites.file_digests import file_digest
 from flashwasm.qe.suites.source_files import absolute_path
-from flashwasm.validation import positive_int
+from flashwasm.runtime.runtime import Runtime
+from flashwasm.storage.file_paths import checked_path
+from flashwasm.validation import flag, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
     from flashwasm.qe.suites.source_files import Skipped
-    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["FunctionIndex"]
 
@@ -113,8 +116,10 @@ class FunctionIndex(ScoredIndex, items="functions"):
         ShapeError
             If there is no such path.
         """
-        digests = {file: file_digest(file) for file in program_files(path, [])}
-        with progress_report("reading", show=progress) as advance:
+        flag(cache, "cache")
+        instance_of(runtime, (Runtime, NoneType), "runtime")
+        digests = {file: file_digest(file) for file in program_files(checked_path(path), [])}
+        with progress_report("reading", show=flag(progress, "progress")) as advance:
             functions, skipped = collect_functions(path, progress=advance)
         return cls.of(
             functions,
@@ -227,7 +232,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         OSError
             If the file cannot be read.
         """
-        functions, skipped, data = read_functions(Path(path))
+        functions, skipped, data = read_functions(checked_path(path))
         scorers: list[Scorer] = []
         if data.embeddings is not None:
             known = data.embeddings
@@ -247,7 +252,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
 
     def save(self, path: str | Path) -> None:
         """Write the functions and the data of the scorers to one file, whole or not at all."""
-        write_functions(Path(path), self.functions, self.skipped, self._data)
+        write_functions(checked_path(path), self.functions, self.skipped, self._data)
 
     def changes(self) -> list[str]:
         """Return the files that were changed, removed or added since they were read."""
@@ -279,7 +284,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
             If there are no words, or ``k`` is not positive.
         """
         positive_int(k, "k")
-        if not words.strip():
+        if not checked_text(words, "words").strip():
             raise ShapeError("words are empty; expected a description")
         components = self.components(words)
         if not components:

@@ -40,6 +40,13 @@ class ScoredIndex:
     """Base of the indexes whose items scorers compare with a query.
 
     A class states which of its attributes holds the items, as ``items="tests"``.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        By every method, if an argument is out of range or of the wrong type.
+    OSError
+        By `save`, if the file cannot be written.
     """
 
     scorers: list[str]

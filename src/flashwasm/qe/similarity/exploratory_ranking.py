@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flashwasm.errors import ShapeError
+from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.validation import finite_float
+from flashwasm.validation import shown as shown_value
 
 __all__ = ["explore_ranking"]
 
@@ -52,6 +53,10 @@ def explore_ranking(
     """
     if not 0 <= finite_float(share, "explore") <= 1:
         raise ShapeError(f"explore: expected a share from 0 to 1, got {share}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+        raise DTypeError(f"seed: expected an integer or None, got {shown_value(seed)}")
+    if seed is not None and seed < 0:
+        raise ShapeError(f"seed: expected at least 0, got {shown_value(seed)}")
     drawn = max(1, round(share * k)) if share else 0
     kept, below = list(order[: k - drawn]), list(order[k - drawn : max(_LAST_RANK, k)])
     if not drawn or len(below) <= drawn:

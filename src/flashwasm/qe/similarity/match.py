@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from flashwasm.qe.similarity.explanation import Explanation
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["Match"]
+    Array = NDArray[Any]
+
+__all__ = ["Match", "match_at"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,16 @@ class Match:
     explanation: Explanation | None = None
     propensity: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
+
+
+def match_at(
+    at: int,
+    test: CollectedTest,
+    total: Array,
+    parts: tuple[Mapping[str, Array], Mapping[str, Array]],
+    explanation: Explanation | None,
+    propensity: float,
+) -> Match:
+    """Return the match of the test at a position; ``parts`` are scores and shares by scorer."""
+    scores, shares = ({name: float(x[at]) for name, x in part.items()} for part in parts)
+    return Match(test.nodeid, float(total[at]), test, scores, explanation, propensity, shares)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.storage.file_paths import checked_path
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
@@ -27,6 +28,7 @@ def read_query(path: Path) -> str:
     OSError
         If the file cannot be read.
     """
+    path = checked_path(path, "query")
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise ShapeError(f"query {path} has {size} bytes; expected at most {_MOST_BYTES}")
     text = path.read_bytes().decode("utf-8-sig", "replace")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
 from flashwasm.errors import CapabilityError
+from flashwasm.object_checks import instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.adaptation_store import active_adaptation
 from flashwasm.qe.scoring.embedder import Embedder
@@ -18,10 +20,10 @@ from flashwasm.qe.scoring.scorers import CoverageScorer, MeaningScorer, Scorer, 
 from flashwasm.qe.scoring.tfidf_matrix import TfIdfMatrix
 from flashwasm.qe.similarity.stored_scorers import StoredEmbeddings, SuiteScorerData
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.runtime.runtime import Runtime
 
 __all__ = ["ALL_SCORERS", "DEFAULT_SCORERS", "ScorerBuilder", "embedder_in_background"]
 
@@ -71,7 +73,7 @@ class ScorerBuilder:
     ) -> None:
         self._sources = sources
         self._model = model
-        self._runtime = runtime
+        self._runtime: Runtime | None = instance_of(runtime, (Runtime, NoneType), "runtime")
         self._root = root
         self._embedder = embedder
         self.data = data

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.adaptation.adaptation_store import AdaptationStore, Version
 from flashwasm.qe.adaptation.adapter_training import train
@@ -22,6 +24,8 @@ from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
 from flashwasm.runtime.default_runtime import checked_runtime
+from flashwasm.storage.file_paths import checked_path
+from flashwasm.validation import flag
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
@@ -96,6 +100,8 @@ def adapt_suite(
 
     Raises
     ------
+    DTypeError
+        If an argument is of the wrong type.
     CapabilityError
         If the model is not installed.
     ShapeError
@@ -104,6 +110,12 @@ def adapt_suite(
         If the log or the store is damaged.
     """
     rt = checked_runtime(runtime)
+    checked_path(path)
+    instance_of(log, (FeedbackLog, NoneType), "log")
+    instance_of(store, (AdaptationStore, NoneType), "store")
+    instance_of(seed, int, "seed")
+    flag(progress, "progress")
+    flag(cache, "cache")
     embedder = Embedder(model, cache=cache, runtime=rt)
     index = SuiteIndex.build(
         path, model=model, adapted=False, progress=progress, cache=cache, runtime=rt

@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_text, instance_of
 from flashwasm.progress_bar import progress_report
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
 from flashwasm.qe.scoring.scorers import CoverageScorer, ScoredIndex, Scorer
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.exploratory_ranking import explore_ranking
-from flashwasm.qe.similarity.match import Match
+from flashwasm.qe.similarity.match import Match, match_at
 from flashwasm.qe.similarity.query_file import read_query, tests_of
 from flashwasm.qe.similarity.scorer_builder import (
     ALL_SCORERS,
@@ -29,11 +31,11 @@ from flashwasm.qe.similarity.stored_scorers import SuiteScorerData
 from flashwasm.qe.similarity.suite_index_file import read_suite, write_suite
 from flashwasm.qe.suites.collection import collect
 from flashwasm.qe.suites.node_id_lookup import NodeIdLookup
-from flashwasm.validation import choice, positive_int
+from flashwasm.storage.file_paths import checked_path
+from flashwasm.validation import choice, flag, positive_int
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
-    from flashwasm.qe.coverage.coverage_index import CoverageIndex
     from flashwasm.qe.similarity.scorer_builder import ScorerName
     from flashwasm.qe.suites.source_files import Skipped
     from flashwasm.qe.suites.suite import CollectedTest, Suite
@@ -146,12 +148,17 @@ class SuiteIndex(ScoredIndex, items="tests"):
         names = scorers or DEFAULT_SCORERS
         # The model's files are digested while the suite is read.
         opened = embedder_in_background(model, runtime, cache=cache) if "meaning" in names else None
-        with progress_report("reading the suite", show=progress) as advance:
+        with progress_report("reading the suite", show=flag(progress, "progress")) as advance:
             suite = collect(path, cache=cache, progress=advance)
-        root, sources = suite.root if adapted else None, [test.source for test in suite.tests]
+        root, sources = (
+            suite.root if flag(adapted, "adapted") else None,
+            [test.source for test in suite.tests],
+        )
         data = SuiteScorerData()
         if coverage is not None and suite.tests:
-            likeness = coverage.likeness([(test.nodeid, *test.also) for test in suite.tests])
+            likeness = instance_of(coverage, CoverageIndex, "coverage").likeness(
+                [(test.nodeid, *test.also) for test in suite.tests]
+            )
             data.rows, data.width = likeness.rows, likeness.width
         builder = ScorerBuilder(sources, model, runtime, data, root, opened)
         needed = scorers or (["meaning"] if model is not None else [])
@@ -188,16 +195,17 @@ class SuiteIndex(ScoredIndex, items="tests"):
         ------
         CorruptFileError, CapabilityError, OSError
         """
-        suite, names, data = read_suite(Path(path))
-        root = suite.root if adapted else None
+        suite, names, data = read_suite(checked_path(path))
+        root = suite.root if flag(adapted, "adapted") else None
         builder = ScorerBuilder([test.source for test in suite.tests], model, runtime, data, root)
         names = [name for name in names if name != CoverageScorer.name]
-        built, _ = builder.scorers(names, needed=names, progress=progress, cache=True)
+        shown = flag(progress, "progress")
+        built, _ = builder.scorers(names, needed=names, progress=shown, cache=True)
         return cls(suite, built, builder.notes, data, builder.adaptation)
 
     def save(self, path: str | Path) -> None:
         """Write the tests and the data of the scorers to one file, whole or not at all."""
-        write_suite(Path(path), self._suite, self.scorers, self._data)
+        write_suite(checked_path(path), self._suite, self.scorers, self._data)
 
     def changes(self) -> list[str]:
         """Return the files of the suite that were changed, removed or added since it was read."""
@@ -266,7 +274,7 @@ class SuiteIndex(ScoredIndex, items="tests"):
 
     def similar_to_text(self, text: str) -> list[Match]:
         """Return all tests, those most similar to a text first; it is never taken for a node id."""
-        if not self.tests or not text.strip():
+        if not checked_text(text, "text").strip() or not self.tests:
             return []
         return self._ranked(text, None, len(self.tests), explain=False)
 
@@ -294,19 +302,13 @@ class SuiteIndex(ScoredIndex, items="tests"):
         source = query if own is None else self.tests[own].source
         best = np.argsort(-total, kind="stable")
         order = best[~np.isin(best, left_out)].tolist()
-        return [
-            Match(
-                test.nodeid,
-                float(total[i]),
-                test,
-                {name: float(scores[i]) for name, scores in components.items()},
-                self._explainer.explain(source, test.source) if explain else None,
-                propensity,
-                {name: float(own_share[i]) for name, own_share in shares.items()},
-            )
-            for i, propensity in explore_ranking(order, k, explore, seed)
-            for test in [self.tests[i]]
-        ]
+        matches = []
+        for i, propensity in explore_ranking(order, k, explore, seed):
+            test, why = self.tests[i], None
+            if flag(explain, "explain"):
+                why = self._explainer.explain(source, test.source)
+            matches.append(match_at(i, test, total, (components, shares), why, propensity))
+        return matches
 
     def explain(self, text: str, test: CollectedTest) -> Explanation:
         """Return the names and lines that text and test share, the rarest names first."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import instance_of
 from flashwasm.qe.suites.collector import Collector
 from flashwasm.qe.suites.module_reader import ModuleReader
 from flashwasm.qe.suites.pytest_settings import read_settings
 from flashwasm.qe.suites.source_files import Skipped, absolute_path
 from flashwasm.qe.suites.suite import Suite
 from flashwasm.qe.suites.suite_files import suite_files
+from flashwasm.storage.file_paths import checked_path
+from flashwasm.validation import flag
 
 __all__ = ["collect"]
 
@@ -45,6 +49,8 @@ def collect(
 
     Raises
     ------
+    DTypeError
+        If an argument is of the wrong type.
     ShapeError
         If there is no such file or folder.
 
@@ -57,7 +63,9 @@ def collect(
     ...     [test.nodeid for test in collect(folder, cache=False).tests]
     ['test_sum.py::test_one']
     """
-    if not Path(path).exists():
+    flag(cache, "cache")
+    instance_of(progress, (Callable, NoneType), "progress")
+    if not checked_path(path).exists():
         raise ShapeError(f"path {str(path)!r} does not exist; expected a folder or a file")
     path = absolute_path(path)
     settings = read_settings(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_text
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import CollectedTest
@@ -49,7 +50,7 @@ def node_ids_named(query: str, nodeids: Collection[str], root: Path | None = Non
     ShapeError
         If the query is the end of the node ids of several tests.
     """
-    asked = _forms(query, root)
+    asked = _forms(checked_text(query, "query"), root)
     bare = list(dict.fromkeys(map(without_parameters, asked)))
     for names in (asked, bare):
         if equal := [name for name in names if name in nodeids]:

@@ -155,7 +155,7 @@ class PanelSearch:
             for i in range(0, count, step)
         ]
         self.launch.run_tasks(FLAT_SEARCH, tasks)
-        return best(heaps, self.k)
+        return best(heaps[:, None], self.k, self.launch.check)
 
 
 def _is_open(keys: Array, bounds: Array) -> Array:

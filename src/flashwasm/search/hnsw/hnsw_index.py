@@ -220,7 +220,7 @@ class HNSWIndex(Index):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
-        wanted = self._checked(queries, "queries")
+        wanted = self._checked(queries, "queries", None)
         count, width = checked_k(k), checked_ef(ef, "ef")
         self._runtime.check_open()
         by_scan, reason = plan(len(self), max(count, width), exact=exact)

@@ -152,8 +152,8 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
             If an id is given twice or is in the index already. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
-        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         until = deadline(self._shards.first_runtime, timeout)
+        rows = validation.vectors(vectors, "vectors", self.dim, LARGEST[self.metric])
         with held(self._lock, until):
             self._finish()
             names = self._ids.new(ids, len(rows))
