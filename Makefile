@@ -3,7 +3,8 @@
 # make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
 # make sanitize   the tests of operations on native kernels under sanitizers:  make sanitize CLANG="$(.ci/setup-clang)"
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
-# make fuzz    the readers of files, fuzzed under atheris; FUZZ_SECONDS for each of them
+# make fuzz    the readers of files under atheris, the kernels of operations under libFuzzer (CLANG as for sanitize);
+#              FUZZ_SECONDS for each target
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
 # make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
@@ -28,7 +29,7 @@ FUZZ_SECONDS ?= 60
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/*/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance sbom soak sanitize fuzz fuzz-readers
+.PHONY: bench bench-peers performance sbom soak sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -73,7 +74,11 @@ tune: $(installed)
 	$(python) wasm/tools/tune.py --emcc "$(EMCC)"
 
 # tests/fuzz/README.md says what this is. What it finds is kept in build/fuzz/.
-fuzz: fuzz-readers
+fuzz: fuzz-kernels fuzz-readers
+
+# What it finds is kept in wasm/build/native/.
+fuzz-kernels: $(installed)
+	$(python) tests/sanitizers/fuzz_kernels.py --clang "$(CLANG)" --seconds $(FUZZ_SECONDS)
 
 fuzz-readers: $(fuzzers)
 	$(python) tests/fuzz/run_atheris.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)

@@ -43,7 +43,9 @@ def asan_runtime(clang):
 
 def symbolizer(clang):
     """Return the path of the program that gives the sanitizer the names of functions."""
-    return run(clang, "-print-prog-name=llvm-symbolizer")
+    # .ci/setup-emscripten has one there that finds its libraries.
+    beside = Path(clang).with_name("bin") / "llvm-symbolizer"
+    return str(beside) if beside.exists() else run(clang, "-print-prog-name=llvm-symbolizer")
 
 
 def objects(clang, variant, folder, sanitize):
@@ -70,3 +72,14 @@ def build_library(clang, variant, folder):
     parts = objects(clang, variant, folder / variant, SANITIZE)
     run(clang, *SANITIZE, "-shared", "-shared-libasan", *parts, "-o", library)
     return library
+
+
+def build_fuzzer(clang, variant, target, folder):
+    """Build the target fuzz/<target>.c with the kernels of a variant, and return its path."""
+    program = folder / f"{target}-{variant}"
+    parts = objects(
+        clang, variant, folder / f"fuzz-{variant}", [*SANITIZE, "-fsanitize=fuzzer-no-link"]
+    )
+    source = HERE / "fuzz" / f"{target}.c"
+    run(clang, *COMPILE, *SANITIZE, "-fsanitize=fuzzer", source, *parts, "-o", program)
+    return program

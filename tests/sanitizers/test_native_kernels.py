@@ -9,6 +9,7 @@ import re
 import subprocess
 
 import pytest
+from fuzz_kernels import fuzz
 from native_build import build_library
 from native_suite import FOLDERS, run_tests
 
@@ -58,3 +59,8 @@ def test_sanitizers_find_planted_faults_and_none_in_the_kernels(tmp_path):
     status, printed = outcome(*FOLDERS, "-m", "not slow", FLASHWASM_NATIVE_EVERY=str(EVERY))
     assert status == 0, printed[-8000:]
     assert re.search(r"native calls: [1-9]\d\d", printed), printed[-800:]
+
+
+def test_random_sizes_and_strides_find_no_fault(tmp_path):
+    limits = ("-runs=2000", "-seed=1")
+    assert fuzz(clang(), "relaxed", "operations", tmp_path, *limits) == 0
