@@ -20,6 +20,8 @@ from flashwasm.kernel_table import (
     GELU,
     KERNELS,
     MATMUL_I8,
+    MEAN_POOL_PIECE,
+    SOFTMAX_PIECE,
     VECADD,
 )
 from pulley_host import IMPORTS, START, number, sections
@@ -109,10 +111,14 @@ ATTENTION_NUMBERS = [
     *(0, 0),
     *(20, 20, 20, 20, 1500, 1500, 1500, 1500, 75),
     *(0, 0, 75, 1, 1, 60, 0),
+    # No dropout.
+    *[0] * 6,
 ]
 NUMBERS = {
     ATTENTION: ATTENTION_NUMBERS,
     MATMUL_I8: [16] * 5 + [0],
+    SOFTMAX_PIECE: [16, 1],
+    MEAN_POOL_PIECE: [16] * 4 + [1],
     ATTENTION_BACKWARD: [*ATTENTION_NUMBERS, *[20] * 4, *[1500] * 4],
 }
 
@@ -123,7 +129,7 @@ def wild_calls(kernel, wild, inside):
     The other pointers are at an address inside linear memory.
     """
     letters = kernel.signature
-    numbers = iter(NUMBERS.get(kernel, [16] * letters.count("i")))
+    numbers = iter(NUMBERS.get(kernel, [16] * (letters.count("i") + letters.count("u"))))
     plain = [{"p": inside, "f": 0.5}.get(c) or next(numbers) for c in letters]
     pointers = [at for at, letter in enumerate(letters) if letter == "p"]
     for places in [*([at] for at in pointers), pointers]:

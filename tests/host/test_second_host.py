@@ -246,7 +246,7 @@ def attention_calls(image, q, k, v):
 
 def structure_format(kernel):
     """Return the format of a kernel's structure of arguments, which begins with the workspace."""
-    return "<I" + kernel.signature.replace("p", "I")
+    return "<I" + kernel.signature.translate({ord("p"): "I", ord("u"): "I"})
 
 
 def calls_of_indexes(image):

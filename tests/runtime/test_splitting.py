@@ -61,7 +61,7 @@ def test_arrays_are_split_along_the_first_axis_that_can_be(shape, with_out):
         return target
 
     out = np.empty(shape, np.float32) if with_out else None
-    result = in_parts(compute, (x,), shape, 3, out)
+    result = in_parts(compute, (x,), shape, 3, out, lambda: None)
     assert (result is out) == with_out
     assert_same_bits(result, 2 * x)
     assert sum(sizes) == x.size
@@ -69,7 +69,7 @@ def test_arrays_are_split_along_the_first_axis_that_can_be(shape, with_out):
 
 def test_axes_of_a_row_are_not_split():
     with pytest.raises(fw.OutOfMemoryError):
-        in_parts(lambda _: too_large(), (normal(1, 8),), (1, 8), 1, None)
+        in_parts(lambda _: too_large(), (normal(1, 8),), (1, 8), 1, None, lambda: None)
     assert axis_to_split(()) is None
     assert axis_to_split((1, 0, 1)) is None
     assert axis_to_split((1, 3, 9)) == 1

@@ -69,7 +69,7 @@ IN_A_RUNTIME = [
     ),
     (cache, "KVCache(5 of 1,000 keys, heads=2, dim=4, dv=3, batch=1, dtype='int8')"),
     (adapter, "LoRAAdapter(in_dim=4, out_dim=2, rank=1, updates=1)"),
-    (encoder, "SentenceEncoder('tiny', dim=32)"),
+    (encoder, "SentenceEncoder('tiny', dim=32, precision='float32')"),
 ]
 
 

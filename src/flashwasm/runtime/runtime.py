@@ -177,7 +177,7 @@ class Runtime(NotCopied):
 
         Raises
         ------
-        DTypeError, OutOfMemoryError, DeadlineExceeded, ClosedError
+        DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         self.check_open()
         source = as_array(a, "a")

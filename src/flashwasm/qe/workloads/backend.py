@@ -26,6 +26,7 @@ OperationName: TypeAlias = Literal[
     "layer_norm",
     "LoRAAdapter",
     "matmul",
+    "matmul_i8",
     "mean_pool",
     "rms_norm",
     "rotary_embedding",
