@@ -21,6 +21,7 @@ from flashwasm.kernel_table import (
     KERNELS,
     MATMUL_I8,
     MEAN_POOL_PIECE,
+    NORM_PIECE,
     SOFTMAX_PIECE,
     VECADD,
 )
@@ -118,6 +119,7 @@ NUMBERS = {
     ATTENTION: ATTENTION_NUMBERS,
     MATMUL_I8: [16] * 5 + [0],
     SOFTMAX_PIECE: [16, 1],
+    NORM_PIECE: [16, 16, 0],
     MEAN_POOL_PIECE: [16] * 4 + [1],
     ATTENTION_BACKWARD: [*ATTENTION_NUMBERS, *[20] * 4, *[1500] * 4],
 }

@@ -21,7 +21,7 @@ FAULTS = {
     "freed": "use-after-poison",
     "misaligned": "misaligned address",
 }
-EVERY = 24  # One test of so many runs here.
+EVERY = 96  # One test of so many runs here.
 
 pytestmark = pytest.mark.slow
 
