@@ -52,8 +52,8 @@ def packaged_node() -> str | None:
 
 
 def node_program() -> str | None:
-    """Return the path of Node, that of the packages or the system's; None if there is none."""
-    return packaged_node() or shutil.which("node")
+    """Return the path of Node, the system's or that of the packages; None if there is none."""
+    return shutil.which("node") or packaged_node()
 
 
 def package_version(package: str) -> str:

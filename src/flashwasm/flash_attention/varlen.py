@@ -13,6 +13,7 @@ from flashwasm.flash_attention.operands import place_rows, place_vector
 from flashwasm.flash_attention.options import PackedOptions, completed, shows_options
 from flashwasm.flash_attention.packed_sequences import PackedSequences, attend_sequences
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, checked_modifiers
+from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.validation import checked_out, flag, floats, sequence_offsets
@@ -136,13 +137,15 @@ def attention_varlen(
     (7, 2, 8)
     """
     rt = checked_runtime(runtime)
+    # Checking the offsets of very many sequences takes its own time.
+    until = deadline(rt, timeout)
     given = completed(options, PackedOptions, attention_varlen)
     packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
     modifiers = checked_modifiers(packed.q.shape[1], packed.q.shape[2], given)
     checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))
     flag(return_lse, "return_lse")
     result, lse = _attend(
-        rt, packed, modifiers, out, timeout, with_lse=flag(return_lse, "return_lse")
+        rt, packed, modifiers, out, until, with_lse=flag(return_lse, "return_lse")
     )
     return result if lse is None else (result, lse)
 
