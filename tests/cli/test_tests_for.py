@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shlex
 import shutil
 import sqlite3
@@ -10,12 +11,14 @@ import sys
 import xml.etree.ElementTree as ET
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 import flashwasm
 from flashwasm.cli import main
+from flashwasm.cli.tests_for import pytest_run
 from git_repository import commit_all
 from small_project import change_project, record_coverage, write_project
 
@@ -450,6 +453,26 @@ def test_a_test_that_pytest_does_not_know_widens_the_choice_to_its_file(project,
     printed = capfd.readouterr().out
     assert "pytest does not know tests/test_odd.py::test_even: every test of its file" in printed
     assert "3 passed" in printed
+
+
+def test_a_file_in_which_pytest_finds_no_test_is_said(project, capfd):
+    odd = "import os\nif os.environ.get('NEVER_SET'):\n    def test_even(): ...\n"
+    (project / "tests" / "test_odd.py").write_text(odd)
+    change_project(project, TEXT)
+    assert invoke("tests", "--since", "HEAD").exit_code == 0
+    printed = capfd.readouterr().out
+    assert "know tests/test_odd.py::test_even: it found no test in that file, so none" in printed
+    assert "2 passed" in printed
+
+
+def test_names_of_tests_with_brackets_and_colons():
+    script = Path(pytest_run.__file__).parent / "inside_pytest" / "flashwasm_chosen_tests.py"
+    module = runpy.run_path(str(script))
+    for nodeid, names in (
+        ("a/t.py::test_x[b::c[d]]", ["a/t.py", "a/t.py::test_x"]),
+        ("a[1]/t.py::A::test_x[2]", ["a[1]/t.py", "a[1]/t.py::A", "a[1]/t.py::A::test_x"]),
+    ):
+        assert module["_names"](SimpleNamespace(nodeid=nodeid)) == names
 
 
 def test_a_file_that_pytest_skips_is_no_unknown_test(project, capfd):

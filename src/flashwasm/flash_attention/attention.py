@@ -163,14 +163,14 @@ def attend(
     """Compute attention of checked inputs, in halves where linear memory is too small."""
     shape = inputs.result_shape
     checked_out(out, shape)
-    flag(with_lse, "return_lse")
+    with_lse = flag(with_lse, "return_lse")
     target = None if out is None else out.reshape(inputs.shape)
     if out is not None and not np.may_share_memory(target, out):
         # The reshape had to copy. The result is then copied from a new array to `out`.
         target = None
     until = deadline(rt, timeout)
     between = checker(rt, until, "attention")
-    compute = partial(_attend_whole, rt, until, schedule, with_lse=flag(with_lse, "return_lse"))
+    compute = partial(_attend_whole, rt, until, schedule, with_lse=with_lse)
     result, lse = in_halves(_Part(inputs, target), compute, partial(_halved, between))
     result = result.reshape(shape)
     if out is not None:

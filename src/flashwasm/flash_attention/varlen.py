@@ -143,10 +143,8 @@ def attention_varlen(
     packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
     modifiers = checked_modifiers(packed.q.shape[1], packed.q.shape[2], given)
     checked_out(out, (*packed.q.shape[:2], packed.v.shape[2]))
-    flag(return_lse, "return_lse")
-    result, lse = _attend(
-        rt, packed, modifiers, out, until, with_lse=flag(return_lse, "return_lse")
-    )
+    with_lse = flag(return_lse, "return_lse")
+    result, lse = _attend(rt, packed, modifiers, out, until, with_lse=with_lse)
     return result if lse is None else (result, lse)
 
 

@@ -76,9 +76,9 @@ def _current_engine() -> wasmtime.Engine:
     must round once; where the machine's own does, the profile is not needed.
     """
     if process_state.engine is None:
-        engine = make_engine(deterministic=False)
-        fused = fuses(engine)
-        process_state.engine = engine if fused else make_engine(deterministic=True)
+        relaxed = make_engine(deterministic=False)
+        fused = fuses(relaxed)
+        process_state.engine = relaxed if fused else make_engine(deterministic=True)
         process_state.settings = repr({**_SETTINGS, _DETERMINISTIC: not fused})
     return process_state.engine
 
@@ -100,10 +100,10 @@ def compiled(variant: Variant) -> wasmtime.Module:
 def _compiled_or_cached(variant: Variant) -> wasmtime.Module:
     """Return a variant's module from the cache, or else compile it and keep it there."""
     content, digest = module_bytes(variant), module_sha256(variant)
-    engine = _current_engine()
-    module = cached_module(engine, digest, process_state.settings)
+    current = _current_engine()
+    module = cached_module(current, digest, process_state.settings)
     if module is None:
-        module = wasmtime.Module(engine, content)
+        module = wasmtime.Module(current, content)
         keep_module(module, digest, process_state.settings)
     return module
 

@@ -225,7 +225,12 @@ def _multiply(
                     sums + 4 * j,
                     add and add + 4 * j,
                     c + 4 * (i * n + j),
-                    *(rows, columns, k, a_stride, n, activation),
+                    rows,
+                    columns,
+                    k,
+                    a_stride,
+                    n,
+                    activation,
                 )
             ]
             for i, rows, j, columns in product_tiles(

@@ -17,7 +17,7 @@ from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import resident_result, run_at_once
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
-from flashwasm.runtime.tasks import product_tiles
+from flashwasm.runtime.tasks import counted_products, product_tiles
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, LONGEST_CHAIN, MOST_PRODUCTS
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
@@ -121,8 +121,8 @@ def _multiply_at_once(rt: Runtime, a: Any, b: Any, bias: Any, out: Array | None)
     if a.ndim != 2 or b.ndim != 2:
         return None
     (m, k), (rows, n) = a.shape, b.shape
-    most = MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS
-    if rows != k or m * n * k > most or k > LONGEST_CHAIN:
+    shared = rt.threads > 1 and m * n * k > FEWEST_PRODUCTS
+    if rows != k or shared or counted_products(m, n, k) > MOST_PRODUCTS:
         return None
     if bias is not None and bias.shape != (n,):
         return None

@@ -92,6 +92,11 @@ def wanted_calls(products: int, most: int) -> int:
     return max(min(most, products // FEWEST_PRODUCTS), -(-products // MOST_PRODUCTS), 1)
 
 
+def counted_products(m: int, n: int, k: int) -> int:
+    """Return the multiply-adds that a product of (m, k) and (k, n) counts as, by its time."""
+    return math.prod(max(side, SHORTEST_SIDE) for side in (m, n, k))
+
+
 def product_tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int, int]]:
     """Cut an m x n result into pieces (first row, rows, first column, columns) of bounded work.
 
@@ -104,8 +109,8 @@ def product_tiles(m: int, n: int, k: int, most: int) -> list[tuple[int, int, int
         Number of pieces that are enough to keep all threads busy.
     """
     chain = min(k, LONGEST_CHAIN)
-    counted = math.prod(max(side, SHORTEST_SIDE) for side in (m, n, chain))
-    wanted = max(wanted_calls(m * n * max(chain, 1), most), -(-counted // MOST_PRODUCTS))
+    at_least = -(-counted_products(m, n, chain) // MOST_PRODUCTS)
+    wanted = max(wanted_calls(m * n * max(chain, 1), most), at_least)
     # A call packs its operands first, which costs 1 / rows and 1 / columns of its work. The longer
     # side is halved, which keeps both small.
     down = across = 1

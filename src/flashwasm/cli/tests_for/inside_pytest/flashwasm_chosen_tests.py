@@ -18,6 +18,8 @@ _VARIABLE = "FLASHWASM_CHOSEN_TESTS"
 _MODULE = "flashwasm_chosen_tests"
 # Key under which a worker process of xdist hands the unknown names to the main process.
 _UNKNOWN = "flashwasm_unknown_tests"
+_ALL_RAN = "every test of its file was chosen instead"
+_NONE_FOUND = "it found no test in that file, so none of it ran"
 
 
 class ChosenTests:
@@ -34,13 +36,14 @@ class ChosenTests:
 
     def __init__(self, names: list[str]) -> None:
         self._place = {name: place for place, name in enumerate(names)}
-        self._unknown: dict[str, int] = {}
+        # Each unknown name, and what happened to the other tests of its file.
+        self._unknown: dict[str, str] = {}
         self._unread: set[str] = set()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember the files that pytest skips or cannot import; it reports them itself."""
         if not report.passed:
-            self._unread.add(report.nodeid.partition("::")[0])
+            self._unread.add(_file(report.nodeid))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
@@ -48,17 +51,17 @@ class ChosenTests:
     ) -> None:
         """Keep the chosen tests; of a file with a name that pytest does not know, keep all."""
         known = {name for item in items for name in _names(item)}
-        self._unknown = {
-            name: place
-            for name, place in self._place.items()
-            if name not in known and name.partition("::")[0] not in self._unread
-        }
-        files = {name.partition("::")[0]: place for name, place in self._unknown.items()}
-        place = {**files, **self._place}
+        whole = {}
+        for name, place in self._place.items():
+            file = _file(name)
+            if name not in known and file not in self._unread:
+                whole[file] = place
+                self._unknown[name] = _ALL_RAN if file in known else _NONE_FOUND
+        place_of = {**whole, **self._place}
         chosen = []
         left_out = []
         for item in items:
-            places = [place[name] for name in _names(item) if name in place]
+            places = [place_of[name] for name in _names(item) if name in place_of]
             if places:
                 chosen.append((max(places), item))
             else:
@@ -72,26 +75,31 @@ class ChosenTests:
         """Hand the unknown names to the main process, if this is a worker of xdist."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output[_UNKNOWN] = list(self._unknown)
+            output[_UNKNOWN] = self._unknown
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take the unknown names of a worker of xdist that has ended."""
         output = getattr(node, "workeroutput", None) or {}
-        self._unknown.update(dict.fromkeys(output.get(_UNKNOWN, ()), 0))
+        self._unknown.update(output.get(_UNKNOWN, {}))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Name the tests that pytest does not know."""
-        for name in self._unknown:
-            terminalreporter.write_line(
-                f"flashwasm: pytest does not know {name}: every test of its file was chosen instead"
-            )
+        for name, others in self._unknown.items():
+            terminalreporter.write_line(f"flashwasm: pytest does not know {name}: {others}")
 
 
 def _names(item: pytest.Item) -> list[str]:
     """Return the names that choose a test: its file, its classes and itself, without its case."""
-    parts = item.nodeid.partition("[")[0].split("::")
+    file, _, rest = item.nodeid.partition("::")
+    # A case may hold "::", and the name of a folder may hold "[".
+    parts = [file, *rest.partition("[")[0].split("::")]
     return ["::".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _file(name: str) -> str:
+    """Return the file of a node id."""
+    return name.partition("::")[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -108,7 +116,7 @@ def _main(names_path: str, *arguments: str) -> int:
     sys.path.append(str(Path(__file__).resolve().parent))
     os.environ[_VARIABLE] = names_path
     names = Path(names_path).read_text("utf-8").split("\n")
-    files = dict.fromkeys(name.partition("::")[0] for name in names)
+    files = dict.fromkeys(map(_file, names))
     return pytest.main(["-p", _MODULE, *files, *arguments])
 
 
