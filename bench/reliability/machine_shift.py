@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import gc
 import itertools
-import json
 import sys
 import time
 import traceback
@@ -55,8 +54,7 @@ def main(seed: int, seconds: float) -> None:
             tally.fail("unexpected errors", f"{name}: {traceback.format_exc(limit=-3)}")
         tally.add("sequences of calls", _EXAMPLES)
         done = time.monotonic() >= end
-        sys.stdout.write(json.dumps({"done": done, **tally.as_dict()}) + "\n")
-        sys.stdout.flush()
+        tally.report(done=done)
         if done:
             return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from flashwasm.benchmarks.cases.elementwise import (
     rotary_case,
     vecadd_case,
 )
-from flashwasm.benchmarks.cases.products import matmul_case, top_k_case
+from flashwasm.benchmarks.cases.products import matmul_case, matmul_i8_case, top_k_case
 from flashwasm.benchmarks.cases.rows import (
     layer_norm_case,
     mean_pool_case,
@@ -23,6 +23,7 @@ from flashwasm.benchmarks.cases.rows import (
     softmax_case,
 )
 from flashwasm.benchmarks.expectation import Expectation
+from flashwasm.ops import Int8Matrix, matmul_i8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +39,21 @@ if TYPE_CHECKING:
 
 __all__ = ["PreparedCall", "prepared_calls"]
 
+
+def _product_of_codes(m: int, k: int, n: int) -> Case:
+    """Return the case of a product by codes that are made for each call."""
+
+    def run(a: Array, b: Array, *, runtime: fw.Runtime, timeout: float | None = None) -> Array:
+        matrix = Int8Matrix(b, runtime=runtime)
+        return matmul_i8(a, matrix, timeout=timeout)
+
+    return replace(matmul_i8_case(m, k, n), run=run)
+
+
 # Each operation with three sizes. The cases are those that benchmarks time.
 _CASES: tuple[Callable[[int, int, int], Case], ...] = (
     matmul_case,
+    _product_of_codes,
     lambda a, b, _: softmax_case(a, b),
     lambda a, b, _: layer_norm_case(a, b),
     lambda a, b, _: rms_norm_case(a, b),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import gc
-import json
 import sys
 import threading
 import time
@@ -153,7 +152,7 @@ class Shift:
                 self.tally.add("signals")
             except BaseException:  # noqa: BLE001 - as in `Caller.run`.
                 self.tally.fail("unexpected errors", traceback.format_exc(limit=-4))
-            self.report()
+            self.tally.report(done=False)
         self.over.set()
         for caller in callers:
             caller.join()
@@ -174,12 +173,6 @@ class Shift:
             self.tally.fail("bytes leaked", f"with {runtime.threads} threads", lost)
         runtime.close()
 
-    def report(self, *, done: bool = False) -> None:
-        """Print the counts so far as a line of JSON."""
-        line = json.dumps({"done": done, **self.tally.as_dict()})
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
 
 def main(seed: int, seconds: float) -> None:
     """Run a shift in this process, and print its counts as it goes.
@@ -194,7 +187,7 @@ def main(seed: int, seconds: float) -> None:
     faulthandler.enable()
     shift = Shift(seed)
     shift.run(seconds)
-    shift.report(done=True)
+    shift.tally.report(done=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -48,6 +50,11 @@ class Tally:
         with self._lock:
             self.counts.update(other["counts"])
             self.failures += other["failures"][: _MOST_MESSAGES - len(self.failures)]
+
+    def report(self, *, done: bool) -> None:
+        """Print the counts as a line of JSON, which the process that started this one reads."""
+        sys.stdout.write(json.dumps({"done": done, **self.as_dict()}) + "\n")
+        sys.stdout.flush()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts and the failures, for JSON."""

@@ -11,8 +11,16 @@ from sample_arrays import normal
 
 TABLE, IDS = normal(50, 24), np.arange(12) * 4
 ANGLES = np.cos(normal(1, 12, 4)), np.sin(normal(1, 12, 4))
+
+
+def product_of_codes(*, runtime=None, **options):
+    """Call matmul_i8 with a matrix of codes that is made for the call."""
+    return fw.matmul_i8(normal(12, 30), fw.Int8Matrix(normal(30, 24), runtime=runtime), **options)
+
+
 OPERATIONS = {
     "matmul": lambda **o: fw.matmul(normal(12, 30), normal(30, 24), **o),
+    "matmul_i8": product_of_codes,
     "vecadd": lambda **o: fw.vecadd(normal(12, 24), normal(12, 24, seed=1), **o),
     "softmax": lambda **o: fw.softmax(normal(12, 24), **o),
     "layer_norm": lambda **o: fw.layer_norm(normal(12, 24), **o),
