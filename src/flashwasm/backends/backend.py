@@ -58,7 +58,7 @@ class AttentionWork:
     diagonals, lengths : numpy.ndarray of int64, shape (B,)
         Offsets of the diagonals, and numbers of keys that count.
     before, after : int
-        Most keys that a query sees before and after its diagonal. 2**30 and more means all. The
+        Most keys that a query sees before and after its diagonal. 2**29 and more means all. The
         causal rule makes ``after`` 0.
     scale, softcap : float
         Factor of the scores, and their bound; a softcap of 0 is none.
@@ -136,7 +136,10 @@ class Backend(ABC):
 
     @abstractmethod
     def matmul(self, a: Array, b: Array, bias: Array | None, limits: Limits) -> Array:
-        """Return a (..., m, k) times b (..., k, n), plus a bias (n,); leading axes broadcast."""
+        """Return a (..., m, k) times b (..., k, n), plus a bias (n,); leading axes broadcast.
+
+        The operands may have any strides: a transposed view is not copied before.
+        """
 
     @abstractmethod
     def softmax(self, x: Array, limits: Limits) -> Array:
