@@ -34,6 +34,7 @@ COMMANDS = {
     "embed": "Embed texts as unit vectors.",
     "feedback": "Record whether test B was a good answer for test A.",
     "index": "Write suites, coverage, failures and vectors to index files, and check such files.",
+    "mcp": "Serve these commands to a coding agent, by the Model Context Protocol.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",
     "search": "Find the functions that words describe.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -57,6 +59,8 @@ def print_json(choice: Choice) -> None:
     echo_json(
         {
             "tests": [_test_json(choice, selected, shared) for selected, shared in found],
+            # Like the node ids, their paths begin at pytest's rootdir.
+            "files": [Path(os.path.relpath(file, choice.root)).as_posix() for file in choice.files],
             "ran": False,
             "exit_status": None,
             "coverage": None if choice.coverage is None else str(choice.coverage),
