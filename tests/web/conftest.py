@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.node_process import packaged_node
-from checkout import ROOT
+from checkout import ROOT, SOURCE
 from web_site import served
 
 IN_CI = os.environ.get("CI") == "true"
@@ -45,9 +45,14 @@ def tsc():
 def package(npm, tmp_path_factory):
     """Pack the package as npm would publish it; return where it lies under a node_modules."""
     folder = tmp_path_factory.mktemp("site")
+    # A copy is packed: another process of the tests may pack too, and npm first copies the modules.
+    copy = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "web", copy / "web", ignore=shutil.ignore_patterns("node_modules"))
+    shutil.copytree(SOURCE / "_wasm", copy / "src" / "flashwasm" / "_wasm")
+    shutil.copy(ROOT / "LICENSE", copy)
     command = [npm, "pack", "--silent", "--pack-destination", folder]
     packed = subprocess.run(
-        command, cwd=ROOT / "web", check=True, capture_output=True, text=True
+        command, cwd=copy / "web", check=True, capture_output=True, text=True
     ).stdout.split()[-1]
     modules = folder / "node_modules"
     with tarfile.open(folder / packed) as archive:

@@ -137,22 +137,22 @@ test("workers and the calling thread get the same bytes, on any schedule", async
     x.data.forEach((_, i) => (x.data[i] = Math.sin(i * i)));
     return x;
   };
-  const four = await load({ threads: 4, variant: fw.variant });
-  assert.equal(four.threads, 4);
-  const corpus = numbers(9000, 150);
+  const several = await load({ threads: 3, variant: fw.variant });
+  assert.equal(several.threads, 3);
+  const corpus = numbers(5000, 150);
   for (const [name, ...operands] of [
     ["attention", numbers(2, 4, 260, 40), numbers(2, 2, 700, 40), numbers(2, 2, 700, 24), { causal: "bottom_right" }],
-    ["attention", numbers(3, 2, 40), numbers(1, 9000, 40), numbers(1, 9000, 40)],
+    ["attention", numbers(3, 2, 40), numbers(1, 6000, 40), numbers(1, 6000, 40)],
     ["matmul", numbers(300, 400), numbers(400, 500)],
   ]) {
-    const results = await Promise.all([fw, four].map(async (one) => fw.digest(await one[name](...operands))));
+    const results = await Promise.all([fw, several].map(async (one) => fw.digest(await one[name](...operands))));
     assert.equal(results[0], results[1], name);
   }
   for (const metric of ["cosine", "dot", "l2"]) {
-    const [one, many] = await Promise.all([fw, four].map((x) => x.topK(numbers(3, 150), corpus, 20, { metric })));
+    const [one, many] = await Promise.all([fw, several].map((x) => x.topK(numbers(3, 150), corpus, 20, { metric })));
     assert.deepEqual(one, many);
     const found = await Promise.all(
-      [fw, four].map(async (x) => {
+      [fw, several].map(async (x) => {
         const index = new x.FlatIndex(150, { metric });
         await index.add(corpus);
         const result = await index.search(numbers(3, 150), 20);
@@ -163,7 +163,7 @@ test("workers and the calling thread get the same bytes, on any schedule", async
     assert.deepEqual(found[0], found[1]);
     assert.deepEqual(found[0].ids.data, [...one.indices.data]);
   }
-  await four.close();
+  await several.close();
 });
 
 test("every variant is loaded by name, and its digest is the manifest's", async () => {
