@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.findings import Comparison
-from bench.processor import kind_of, this_processor
+from flashwasm.benchmarks.processor import kind_of, this_processor
 from flashwasm.errors import CorruptFileError
 from flashwasm.storage.atomic_files import write_atomically
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench import recorded
 from bench.findings import Comparison
-from bench.processor import Processor, kind_of, this_processor
+from flashwasm.benchmarks.processor import Processor, kind_of, this_processor
 from flashwasm.errors import CorruptFileError
 
 RESULTS = recorded.read_results()
@@ -53,8 +53,8 @@ def test_the_picture_is_of_the_latest_result():
     [
         (Processor("GenuineIntel", 6, 143, "Intel(R) Xeon(R) Platinum"), "intel-sapphire-rapids"),
         (Processor("GenuineIntel", 6, 167, "Intel Xeon E-2300"), "intel-rocket-lake"),
-        (Processor("GenuineIntel", 6, 167, "Xeon", has_amx=True), "intel-sapphire-rapids"),
-        (Processor("GenuineIntel", 6, 173, "Xeon 6", has_amx=True), "intel-granite-rapids"),
+        (Processor("GenuineIntel", 6, 167, "Xeon", ("amx_tile",)), "intel-sapphire-rapids"),
+        (Processor("GenuineIntel", 6, 173, "Xeon 6", ("amx_tile",)), "intel-granite-rapids"),
         (Processor("AuthenticAMD", 25, 1, "AMD EPYC 7763"), "amd-zen-3"),
         (Processor("AuthenticAMD", 25, 17, "AMD EPYC 9004"), "amd-zen-4"),
         (Processor("GenuineIntel", 6, 999, "Intel(R) Foo(TM) CPU 7 @ 2.00GHz"), "intel-foo-7"),
@@ -68,10 +68,11 @@ def test_kinds_of_processors_have_plain_names(processor, kind):
 
 def test_the_first_processor_of_cpuinfo_is_read(tmp_path):
     text = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\n"
-    text += "model name\t: Xeon\nflags\t: fma amx_tile\n\nprocessor\t: 1\nmodel\t: 5\n"
+    text += "model name\t: Xeon\nflags\t: fpu fma avx512f amx_tile\n\nprocessor\t: 1\nmodel\t: 5\n"
     (tmp_path / "cpuinfo").write_text(text)
-    expected = Processor("GenuineIntel", 6, 143, "Xeon", has_amx=True)
+    expected = Processor("GenuineIntel", 6, 143, "Xeon", ("fpu", "fma", "avx512f", "amx_tile"))
     assert this_processor(tmp_path / "cpuinfo") == expected
+    assert expected.arithmetic == "fma avx512f amx_tile"
     assert this_processor(tmp_path / "absent").name
 
 
