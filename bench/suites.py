@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,8 @@ def plan(request: Request) -> Plan:
     notes: list[str] = []
     settings: dict[str, Any] = {**found.facts, "command": request.suite}
     settings |= {"--op": list(request.operations), "--quick": request.quick}
+    if hasattr(os, "getloadavg"):
+        found.facts["load_before"] = f"{os.getloadavg()[0]:.1f}"
     if request.suite == "all":
         steps += own_steps("all", request.operations, request.threads, quick=request.quick)
     if request.has("search"):

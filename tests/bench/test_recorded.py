@@ -25,6 +25,17 @@ def test_a_result_is_read_back_whole(kind):
     assert RESULTS[kind].as_dict() == json.loads(path.read_text("utf-8"))
 
 
+def test_a_recorded_file_has_a_record_a_line():
+    found = next(iter(RESULTS.values()))
+    text = recorded.document_text(found.as_dict())
+    path = recorded.TABLES.parent.parent / "bench" / "results" / f"{next(iter(RESULTS))}.json"
+    assert path.read_text("utf-8") == text
+    assert sum(line.startswith("  {") for line in text.splitlines()) == sum(
+        len(value) for value in found.as_dict().values() if isinstance(value, list)
+    )
+    assert '"best": 0.012346,' in recorded.document_text({"a": [{"best": 0.0123456, "b": 1}]})
+
+
 def test_nan_is_kept():
     found = next(iter(RESULTS.values()))
     lengths = [replace(found.lengths[0], scalar=math.nan)]
