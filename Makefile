@@ -121,9 +121,9 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 	fi
 	touch $@
 
-# About a quarter of an hour on a machine that does nothing else.
+# About a quarter of an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
 performance: $(peers)
-	$(python) -m bench all --record
+	$(python) -m bench all --record $(RESUME)
 	$(python) -m bench render
 
 # Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
