@@ -138,7 +138,7 @@ def test_a_map_of_few_or_equal_tests(count):
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm fetches the libraries")
 def test_the_libraries_of_charts_are_those_of_npm(tmp_path):
-    """What is committed is byte for byte what the lock file names."""
+    """The committed bytes are those that the lock file names."""
     vendor = ROOT / "src" / "flashwasm" / "qe" / "reports" / "vendor"
     for name in ("package.json", "package-lock.json"):
         shutil.copy(vendor / name, tmp_path)
