@@ -14,7 +14,7 @@ from flashwasm.backends.hybrid.measuring import measured
 from flashwasm.backends.registry import SANDBOX
 from sample_arrays import assert_same_bits, normal
 
-A = normal(120, 90)
+A = normal(400, 90)
 
 
 @pytest.fixture
@@ -64,14 +64,14 @@ def test_calls_of_about_the_same_size_are_of_one_kind(taken):
     _, asked = taken
     with fw.Runtime(threads=1, backend="hybrid") as rt:
         for columns in (200, 202, 210):
-            fw.softmax(normal(60, columns), runtime=rt)
+            fw.softmax(normal(300, columns), runtime=rt)
         assert len(asked) == 1
-        fw.softmax(normal(60, 300), runtime=rt)
-        fw.softmax(rt.asarray(normal(60, 200)), runtime=rt)
-        fw.softmax(normal(60, 200), 0, runtime=rt)
+        fw.softmax(normal(300, 300), runtime=rt)
+        fw.softmax(rt.asarray(normal(300, 200)), runtime=rt)
+        fw.softmax(normal(300, 200), 0, runtime=rt)
         assert len(asked) == 4
     with fw.Runtime(threads=2, backend="hybrid") as rt:
-        fw.softmax(normal(60, 200), runtime=rt)
+        fw.softmax(normal(300, 200), runtime=rt)
         assert len(asked) == 5
 
 

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from flashwasm.backends.calling_runtime import CallingRuntime
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["limits_of", "may_leave", "other_backend", "record"]
+__all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "record"]
 
 _counting = threading.Lock()
-# Elements of the largest array of a call that hybrid does not choose for: in the sandbox it takes
-# some ten microseconds, and the overhead of another backend is more than that.
-_SMALL = 1 << 13
+# Elements of the largest array of a call that hybrid does not choose for. In the sandbox it takes
+# some ten microseconds. The choice takes one or two, and the overhead of another backend many more.
+SMALL = 1 << 13
+# The same for operations that do little with each element.
+SMALL_ROWS = 1 << 15
 
 
 def other_backend(
@@ -65,7 +67,10 @@ def other_backend(
 
 
 def may_leave(
-    runtime: CallingRuntime, backend: BackendName | None, operands: tuple[Any, ...]
+    runtime: CallingRuntime,
+    backend: BackendName | None,
+    operands: tuple[Any, ...],
+    small: int = SMALL,
 ) -> bool:
     """Return True if a call may leave the sandbox; `other_backend` then says for which backend.
 
@@ -75,17 +80,19 @@ def may_leave(
         As in `other_backend`. The name is checked.
     operands : tuple
         The arrays of the call, as the caller gave them.
+    small : int, optional
+        Elements of the largest array of a call that hybrid leaves in the sandbox.
     """
     name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
     if name == "hybrid":
-        return not (runtime.deterministic or _is_small(operands))
+        return not (runtime.deterministic or _is_small(operands, small))
     return name != SANDBOX
 
 
-def _is_small(operands: tuple[Any, ...]) -> bool:
-    """Return True if all arrays of a call are so small that hybrid leaves it in the sandbox."""
+def _is_small(operands: tuple[Any, ...], small: int) -> bool:
+    """Return True if no array of a call has more elements."""
     for x in operands:  # noqa: SIM110 - a generator would take as long as all the rest.
-        if type(x) is np.ndarray and x.size > _SMALL:
+        if type(x) is np.ndarray and x.size > small:
             return False
     return True
 

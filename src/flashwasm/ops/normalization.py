@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.backends.choice import may_leave, other_backend
+from flashwasm.backends.choice import SMALL_ROWS, may_leave, other_backend
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
 from flashwasm.keyword_hints import NORM, knows_peers
@@ -89,7 +89,7 @@ def softmax(
     rt = runtime
     if backend is not None or getattr(runtime, "other_backend", None) is not None:
         rt = checked_runtime(runtime)
-        if may_leave(rt, backend, (moved,)):
+        if may_leave(rt, backend, (moved,), SMALL_ROWS):
             call = partial(softmax, x, axis, runtime=rt, timeout=timeout)
             other = other_backend(rt, backend, "softmax", (moved,), call)
     if rt is not None and other is not None:
@@ -169,7 +169,7 @@ def layer_norm(
     other = None
     if backend is not None or getattr(runtime, "other_backend", None) is not None:
         rt = checked_runtime(runtime)
-        if may_leave(rt, backend, (x,)):
+        if may_leave(rt, backend, (x,), SMALL_ROWS):
             call = partial(layer_norm, x, weight, bias, eps, axis=axis, runtime=rt, timeout=timeout)
             other = other_backend(rt, backend, "layer_norm", (x, weight, bias), call)
     return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout, other)
