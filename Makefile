@@ -8,6 +8,7 @@
 # make web     pack the npm package, in build/
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
+# make charts   fetch the libraries that draw the charts of HTML reports again
 # make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
 # make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
@@ -32,7 +33,7 @@ c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
 .PHONY: web web-tools
-.PHONY: bench bench-peers performance sbom soak sanitize fuzz fuzz-kernels fuzz-readers
+.PHONY: bench bench-peers charts performance sbom soak sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -121,9 +122,18 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 	fi
 	touch $@
 
-# About a quarter of an hour on a machine that does nothing else.
+# Fetch the libraries that draw the charts of HTML reports; see the README beside them.
+vendored = src/flashwasm/qe/reports/vendor
+charts:
+	mkdir -p build/charts
+	cp $(vendored)/package.json $(vendored)/package-lock.json build/charts
+	npm --prefix build/charts ci --ignore-scripts --no-audit --no-fund
+	cp build/charts/node_modules/chart.js/dist/chart.umd.min.js $(vendored)
+	cp build/charts/node_modules/chartjs-plugin-zoom/dist/chartjs-plugin-zoom.min.js $(vendored)
+
+# About a quarter of an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
 performance: $(peers)
-	$(python) -m bench all --record
+	$(python) -m bench all --record $(RESUME)
 	$(python) -m bench render
 
 # Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.

@@ -37,6 +37,7 @@ COMMANDS = {
     "mcp": "Serve these commands to a coding agent, by the Model Context Protocol.",
     "models": "Install, list, locate and remove models.",
     "probe": "Say what the sandbox supports on this machine.",
+    "report": "Write one HTML file about a suite: map, duplicates, gaps, failures.",
     "search": "Find the functions that words describe.",
     "similar": "Find the tests that resemble a test or a description.",
     "tests-for": "Run every test that a change may reach, the most relevant first.",
