@@ -5,16 +5,17 @@ import { LIMITS, MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE } from "./kernel_table.j
 import { chooseSchedule } from "./schedule.js";
 
 const { ATTENTION_MAX_DIM: MAX_DIM, ATTENTION_OPEN: OPEN } = LIMITS;
-const OPTIONS = ["causal", "scale", "window", "softcap", "mask", "alibiSlopes", "sinks", "returnLse"];
+const OPTIONS = [
+  ...["causal", "scale", "window", "softcap", "mask", "kvLengths", "alibiSlopes", "sinks"],
+  ...["dropout", "seed", "returnLse"],
+];
 
 /** Check operands and options, and return what the kernel's arguments are made from. */
 export function checkedAttention(q, k, v, options) {
   for (const [name, value] of Object.entries({ q, k, v })) floats(value, name, [2, Infinity]);
-  const { causal = false, scale, window, softcap, mask, alibiSlopes, sinks, returnLse = false } = checkedOptions(
-    options,
-    "options",
-    OPTIONS,
-  );
+  const given = checkedOptions(options, "options", OPTIONS);
+  const { causal = false, scale, window, softcap, mask, kvLengths, alibiSlopes, sinks } = given;
+  const { dropout = 0, seed, returnLse = false } = given;
   flag(returnLse, "returnLse");
   const [lead, heads, queries, dim] = divided(q.shape);
   const [keyLead, keyHeads, keys, keyDim] = divided(k.shape);
@@ -31,7 +32,8 @@ export function checkedAttention(q, k, v, options) {
   for (const [name, x, size] of [["q", q, dim], ["v", v, valueDim]]) {
     if (size > MAX_DIM) throw mismatch(name, `a head dimension of at most ${MAX_DIM}`, x);
   }
-  const rule = checkedCausal(causal, queries, keys);
+  const lengths = checkedLengths(kvLengths, keys, sizeOf(lead));
+  const rule = checkedCausal(causal, queries, keys, lengths);
   const [before, after] = checkedWindow(window);
   const cap = softcap === undefined || softcap === null ? 0 : finite(softcap, "softcap");
   if (cap < 0) throw new ShapeError(`softcap: expected a positive number, or 0 for none, got ${softcap}`);
@@ -48,7 +50,8 @@ export function checkedAttention(q, k, v, options) {
     dim,
     valueDim,
     outShape: [...q.shape.slice(0, -1), valueDim],
-    diagonal: rule.offset,
+    lengths,
+    diagonals: rule.offsets,
     before,
     after: rule.causal ? Math.min(after, 0) : after,
     scale: scale === undefined || scale === null ? 1 / Math.sqrt(Math.max(dim, 1)) : finite(scale, "scale"),
@@ -56,6 +59,7 @@ export function checkedAttention(q, k, v, options) {
     mask: mask === undefined || mask === null ? undefined : checkedMask(mask, [...lead, heads, queries, keys]),
     alibi: alibiSlopes ? vector(alibiSlopes, "alibiSlopes", heads, "query heads") : undefined,
     sinks: sinks ? vector(sinks, "sinks", heads, "query heads") : undefined,
+    dropout: checkedDropout(dropout, seed),
     returnLse,
   };
 }
@@ -69,7 +73,51 @@ function mismatch(name, expected, { shape }) {
   return new ShapeError(`${name}: expected ${expected}, got shape ${shapeText(shape)}`);
 }
 
-function checkedCausal(causal, queries, keys) {
+/** Return the number of keys that count, for each batch entry. */
+function checkedLengths(kvLengths, keys, entries) {
+  if (kvLengths === undefined || kvLengths === null) return Array(entries).fill(keys);
+  if (!(Array.isArray(kvLengths) || kvLengths instanceof Int32Array) || kvLengths.length !== entries) {
+    throw new ShapeError(`kvLengths: expected ${entries} whole numbers, one for each batch entry, got ${shown(kvLengths)}`);
+  }
+  for (const length of kvLengths) {
+    if (!(Number.isInteger(length) && length >= 0 && length <= keys)) {
+      throw new ShapeError(`kvLengths: expected whole numbers from 0 to ${keys}, the keys, got ${shown(length)}`);
+    }
+  }
+  return [...kvLengths];
+}
+
+/** Return dropout as the kernel takes it. Without a seed, one is drawn. */
+function checkedDropout(probability, seed) {
+  const p = finite(probability, "dropout");
+  if (p < 0 || p >= 1) throw new ShapeError(`dropout: expected a probability from 0 to less than 1, got ${p}`);
+  let bits = seed;
+  if (seed === undefined || seed === null) {
+    [bits] = crypto.getRandomValues(new BigUint64Array(1));
+  } else if (typeof seed === "number" && Number.isSafeInteger(seed)) {
+    bits = BigInt(seed);
+  } else if (typeof seed !== "bigint") {
+    throw new DTypeError(`seed: expected a whole number or a bigint, got ${shown(seed)}`);
+  }
+  if (bits < 0n || bits >= 1n << 64n) throw new ShapeError(`seed: expected at least 0 and less than 2 ** 64, got ${seed}`);
+  return {
+    low: Number(bits & 0xffffffffn),
+    high: Number(bits >> 32n),
+    threshold: Math.min(roundedHalfToEven(p * 2 ** 32), 2 ** 32 - 1),
+    keptScale: 1 / (1 - p),
+  };
+}
+
+/** Round as Python does: a half goes to the even neighbour. */
+function roundedHalfToEven(x) {
+  const below = Math.floor(x);
+  if (x - below !== 0.5) return Math.round(x);
+  return below % 2 === 0 ? below : below + 1;
+}
+
+/** Return if there is a causal rule, and the offset of each batch entry's diagonal. */
+function checkedCausal(causal, queries, keys, lengths) {
+  const all = (offset) => lengths.map(() => offset);
   if (typeof causal === "boolean") {
     if (causal && queries !== keys) {
       throw new ShapeError(
@@ -77,16 +125,16 @@ function checkedCausal(causal, queries, keys) {
           "whole number",
       );
     }
-    return { causal, offset: 0 };
+    return { causal, offsets: all(0) };
   }
   if (typeof causal === "number") {
     if (!Number.isInteger(causal)) throw new DTypeError(`causal: expected a whole number, got ${causal}`);
     // Beyond this, an offset means the same and could overflow when a position is added.
     const most = OPEN - queries;
-    return { causal: true, offset: Math.min(Math.max(causal, -most), most) };
+    return { causal: true, offsets: all(Math.min(Math.max(causal, -most), most)) };
   }
   choice(causal, "causal", [false, true, "top_left", "bottom_right"]);
-  return { causal: true, offset: causal === "bottom_right" ? keys - queries : 0 };
+  return { causal: true, offsets: lengths.map((length) => (causal === "bottom_right" ? length - queries : 0)) };
 }
 
 function checkedWindow(window) {
@@ -137,7 +185,7 @@ export async function attend(launch, work) {
     threads: launch.threads,
   });
   const partials = schedule.partialFloats ? launch.room(4 * schedule.partialFloats * entries) : 0;
-  const sizes = [queries, keys, dim, valueDim, 0, 0];
+  const { low, high, threshold, keptScale } = work.dropout;
   const rowStrides = [dim, dim, valueDim, valueDim];
   const headStrides = [queries * dim, keys * dim, keys * valueDim, queries * valueDim, queries];
   const maskItem = work.mask?.data.BYTES_PER_ELEMENT;
@@ -173,14 +221,15 @@ export async function attend(launch, work) {
       ...tile.queries,
       ...tile.keys,
       tile.finish ? 1 : 0,
-      ...sizes,
+      ...[queries, work.lengths[entry], dim, valueDim, 0, 0],
       ...rowStrides,
       ...headStrides,
       maskKind,
       ...maskStrides,
-      ...[work.diagonal, work.before, work.after],
-      // No dropout: seed, batch entry, first head, first query, threshold, scale of what is kept.
-      ...[0, 0, entry, 0, 0, 0, 1],
+      ...[work.diagonals[entry], work.before, work.after],
+      // Random numbers depend on the seed, the batch entry, the first head and the first query.
+      ...[low, high, entry, 0, 0],
+      ...[threshold, keptScale],
       work.scale,
       work.softcap,
     ];
@@ -188,15 +237,18 @@ export async function attend(launch, work) {
 
   function* tasks() {
     for (let entry = 0; entry < entries; entry++) {
-      for (const tiles of schedule.tasks()) yield tiles.map((tile) => argumentsOf(entry, tile));
+      for (const tiles of schedule.tasks(work.lengths[entry])) yield tiles.map((tile) => argumentsOf(entry, tile));
     }
   }
 
   function* merging() {
-    for (let entry = 0; entry < entries; entry++) yield [argumentsOf(entry, schedule.merge)];
+    for (let entry = 0; entry < entries; entry++) {
+      if (schedule.splits(work.lengths[entry])) yield [argumentsOf(entry, schedule.merge)];
+    }
   }
 
   await launch.run("attention_f32", tasks());
+  // These calls read partial results, so all tasks have to be done before.
   if (schedule.merge) await launch.run("attention_f32", merging());
   return {
     out: { data: launch.copy(Float32Array, out, outSize), shape: work.outShape },
