@@ -40,6 +40,7 @@ test("wrong arguments are refused with the name, what it was and what was expect
     [() => fw.attention(x, x, x, { window: [1, -2] }), "ShapeError: window: expected sides of at least 0, or null for"],
     [() => fw.attention(x, x, x, { window: [1, 0.5] }), "DTypeError: window: expected whole numbers or null, got [1,0.5]"],
     [() => fw.attention(x, x, x, { sinks: [1] }), "ShapeError: sinks: expected 2 numbers, one for each of the query heads"],
+    [() => fw.attention(x, x, x, { sinks: 0 }), "DTypeError: sinks: expected a Float32Array or an array of numbers, got 0"],
     [() => fw.attention(x, x, x, { alibiSlopes: ["1"] }), "DTypeError: alibiSlopes: expected a Float32Array or an array"],
     [() => fw.attention(x, x, x, { mask: zeros(3, 4) }), "ShapeError: mask: expected a shape that broadcasts to (2, 4, 4)"],
     [() => fw.attention(x, x, x, { returnLse: 1 }), "DTypeError: returnLse: expected true or false, got 1"],

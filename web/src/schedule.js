@@ -48,6 +48,7 @@ function byBlocks(work) {
   }
   return {
     partialFloats: 0,
+    splits: () => false,
     *tasks(length) {
       const split = steps.keys < length;
       const keyRanges = split ? [...ranges(length, steps.keys)] : [[0, length]];
