@@ -79,6 +79,16 @@ def test_workers_get_the_same_bytes_on_an_isolated_page(site, open_page):
     assert digests == golden_cases.read()["digests"]["relaxed"]
 
 
+def test_a_worker_that_does_not_start_is_an_error(site, open_page):
+    page = open_page(site("node_modules/flashwasm/package.json", isolated=True))
+    page.route("**/worker.js", lambda route: route.fulfill(body="throw new Error('no')"))
+    code = """async () => {
+        const { load } = await import("/isolated/node_modules/flashwasm/src/index.js");
+        return load({ threads: 2 }).then(() => "", (error) => `${error.name}: ${error.message}`);
+    }"""
+    assert page.evaluate(code).startswith("FlashWasmError: a worker did not start or ended")
+
+
 def test_threads_on_another_page_are_refused_with_a_warning(site, open_page):
     """Shared memory is there without isolation; only workers are not. One thread computes all."""
     warnings = []
