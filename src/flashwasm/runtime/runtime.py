@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Scalar = TypeVar("Scalar", bound=np.generic)
     DType: TypeAlias = type[Scalar] | np.dtype[Scalar]
 
-# Address above the modules' own stack and data; see the memory map in wasm/README.md.
+# Address above the modules' own stack and data; see the memory map in docs/abi.md.
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
