@@ -1,0 +1,200 @@
+"""The device: buffers that are reused, pipelines that are compiled once, and shaders that run."""
+
+from __future__ import annotations
+
+import math
+import struct
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from flashwasm.backends.gpu.adapter import find_adapter
+from flashwasm.errors import FlashWasmError, OutOfMemoryError
+from flashwasm.optional_packages import optional_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Array = NDArray[Any]
+
+__all__ = ["MOST_WORKGROUPS", "Binding", "Device", "constants"]
+
+# Workgroups along one dimension of a grid, in every implementation of WebGPU.
+MOST_WORKGROUPS = 65535
+# What every implementation lets a shader bind of a buffer. A device may offer more.
+_MOST_BYTES = 128 << 20
+_LEAST_BYTES = 256
+# Room of the parameters of a shader, which are at most 64 numbers.
+_PARAMETER_BYTES = 256
+_SHADERS = Path(__file__).parent / "shaders"
+
+
+class Binding(NamedTuple):
+    """The part of a buffer, from its beginning, that a shader reads or writes."""
+
+    buffer: Any
+    size: int
+
+
+class Device:
+    """One device of an adapter. One thread at a time may use it.
+
+    Attributes
+    ----------
+    most_bytes : int
+        Most bytes of an operand in one buffer. What is larger comes in parts.
+    """
+
+    def __init__(self) -> None:
+        adapter = find_adapter()
+        self._wgpu: Any = optional_module("wgpu", extra="gpu")
+        self.info: Any = adapter.info
+        with self.failures():
+            self._device = adapter.request_device_sync()
+        self._pipelines: dict[str, Any] = {}
+        self._buffers: dict[str, Any] = {}
+        self.most_bytes = _MOST_BYTES
+        usage = self._wgpu.BufferUsage
+        self._usage = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
+        self._usage_of_parameters = usage.UNIFORM | usage.COPY_DST
+        self._usage_of_reading = usage.MAP_READ | usage.COPY_DST
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Raise what the driver reports as an error of this package."""
+        try:
+            yield
+        except (MemoryError, self._wgpu.GPUError, RuntimeError) as error:
+            if isinstance(error, FlashWasmError):
+                raise
+            raise _translated(error) from error
+
+    def close(self) -> None:
+        """Give back the device and all that it holds."""
+        for buffer in self._buffers.values():
+            buffer.destroy()
+        self._buffers.clear()
+        self._pipelines.clear()
+        self._device.destroy()
+
+    def room(self, name: str, size: int) -> Binding:
+        """Return at least ``size`` bytes under a name. Their values are those of an earlier use."""
+        return Binding(self._buffer(name, size, self._usage), _padded(size))
+
+    def write(self, name: str, array: Array) -> Binding:
+        """Copy an array into the buffer of a name."""
+        binding = self.room(name, array.nbytes)
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        if flat.size % 4:
+            flat = np.concatenate([flat, np.zeros(-flat.size % 4, np.uint8)])
+        if flat.size:
+            self._device.queue.write_buffer(binding.buffer, 0, flat)
+        return binding
+
+    def read(self, binding: Binding, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return what a buffer holds, once the shaders before have run."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        staging = self._buffer("reading", size, self._usage_of_reading)
+        encoder = self._device.create_command_encoder()
+        encoder.copy_buffer_to_buffer(binding.buffer, 0, staging, 0, _padded(size))
+        self._device.queue.submit([encoder.finish()])
+        staging.map_sync("READ", 0, _padded(size))
+        try:
+            view = staging.read_mapped(0, _padded(size), copy=False)
+            return np.frombuffer(view, np.uint8, size).view(dtype).reshape(shape).copy()
+        finally:
+            staging.unmap()
+
+    def wait(self) -> None:
+        """Wait until all that was submitted has run."""
+        self._device.queue.on_submitted_work_done_sync()
+
+    def run(
+        self,
+        source: str,
+        parameters: Sequence[int | float],
+        operands: Sequence[Binding],
+        workgroups: int,
+    ) -> None:
+        """Submit a shader.
+
+        Parameters
+        ----------
+        source : str
+            Text of the shader, as `shader` returns it.
+        parameters : sequence of int or float
+            Values of the fields of its ``Params`` after the first, ``workgroups``.
+        operands : sequence of Binding
+            What it finds at its bindings from 1 on.
+        workgroups : int
+            Number of workgroups.
+        """
+        if workgroups == 0:
+            return
+        pipeline = self._pipeline(source)
+        given = self._buffer("parameters", _PARAMETER_BYTES, self._usage_of_parameters)
+        packed = b"".join(
+            struct.pack("<f" if isinstance(x, float) else "<I", x) for x in (workgroups, *parameters)
+        )
+        self._device.queue.write_buffer(given, 0, packed)
+        entries = [
+            {"binding": i, "resource": {"buffer": x.buffer, "offset": 0, "size": x.size}}
+            for i, x in enumerate((Binding(given, _PARAMETER_BYTES), *operands))
+        ]
+        group = self._device.create_bind_group(
+            layout=pipeline.get_bind_group_layout(0), entries=entries
+        )
+        across = min(workgroups, MOST_WORKGROUPS)
+        encoder = self._device.create_command_encoder()
+        encoding = encoder.begin_compute_pass()
+        encoding.set_pipeline(pipeline)
+        encoding.set_bind_group(0, group)
+        encoding.dispatch_workgroups(across, -(-workgroups // across))
+        encoding.end()
+        self._device.queue.submit([encoder.finish()])
+
+    def _pipeline(self, source: str) -> Any:
+        """Return the compiled form of a shader."""
+        pipeline = self._pipelines.get(source)
+        if pipeline is None:
+            module = self._device.create_shader_module(code=source)
+            pipeline = self._device.create_compute_pipeline(
+                layout="auto", compute={"module": module, "entry_point": "main"}
+            )
+            self._pipelines[source] = pipeline
+        return pipeline
+
+    def _buffer(self, name: str, size: int, usage: int) -> Any:
+        """Return the buffer of a name, which is made anew if it is too small."""
+        found = self._buffers.get(name)
+        if found is not None and found.size >= size:
+            return found
+        if found is not None:
+            # The old one goes first, so that both need not fit together.
+            del self._buffers[name]
+            found.destroy()
+        capacity = max(1 << max(size - 1, 1).bit_length(), _LEAST_BYTES)
+        buffer = self._device.create_buffer(size=capacity, usage=usage)
+        self._buffers[name] = buffer
+        return buffer
+
+
+def shader(*names: str, **values: bool | int) -> str:
+    """Return the text of a shader: its constants, then the files of these names.
+
+    Parameters
+    ----------
+    *names : str
+        Names of files of the folder ``shaders``, without their suffix.
+    **values : bool or int
+        Constants that the files expect.
+    """
+    lines = [
+        f"const {name}: {'bool' if isinstance(x, bool) else 'u32'} = {str(x).lower()};"
+        for name, x in values.items()
+    ]
+    return "\n".join(lines + [_file(name) for name in names])
