@@ -5,31 +5,34 @@ from __future__ import annotations
 import math
 import struct
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flashwasm.backends.gpu.adapter import find_adapter
-from flashwasm.errors import FlashWasmError, OutOfMemoryError
+from flashwasm.errors import DeviceError, FlashWasmError, OutOfMemoryError
 from flashwasm.optional_packages import optional_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
     Array = NDArray[Any]
 
-__all__ = ["MOST_WORKGROUPS", "Binding", "Device", "constants"]
+__all__ = ["Binding", "Device", "shader"]
 
 # Workgroups along one dimension of a grid, in every implementation of WebGPU.
-MOST_WORKGROUPS = 65535
+_MOST_WORKGROUPS = 65535
 # What every implementation lets a shader bind of a buffer. A device may offer more.
 _MOST_BYTES = 128 << 20
 _LEAST_BYTES = 256
 # Room of the parameters of a shader, which are at most 64 numbers.
 _PARAMETER_BYTES = 256
+# What the driver says in place of an error of its own kind.
+_SIGNS_OF_NO_MEMORY = ("out of memory", "outofmemory", "not enough memory", "maximum buffer size")
 _SHADERS = Path(__file__).parent / "shaders"
 
 
@@ -55,8 +58,9 @@ class Device:
         self.info: Any = adapter.info
         with self.failures():
             self._device = adapter.request_device_sync()
-        self._pipelines: dict[str, Any] = {}
+        self._pipelines: dict[str, tuple[Any, Any]] = {}
         self._buffers: dict[str, Any] = {}
+        self._running = False
         self.most_bytes = _MOST_BYTES
         usage = self._wgpu.BufferUsage
         self._usage = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
@@ -103,6 +107,7 @@ class Device:
         encoder.copy_buffer_to_buffer(binding.buffer, 0, staging, 0, _padded(size))
         self._device.queue.submit([encoder.finish()])
         staging.map_sync("READ", 0, _padded(size))
+        self._running = False
         try:
             view = staging.read_mapped(0, _padded(size), copy=False)
             return np.frombuffer(view, np.uint8, size).view(dtype).reshape(shape).copy()
@@ -111,7 +116,10 @@ class Device:
 
     def wait(self) -> None:
         """Wait until all that was submitted has run."""
-        self._device.queue.on_submitted_work_done_sync()
+        if self._running:
+            # Submissions run in order, so what is read after them comes last. The call that WebGPU
+            # has for this fails in wgpu 0.32.
+            self.read(self.room("fence", 0), (1,), np.uint32)
 
     def run(
         self,
@@ -119,6 +127,8 @@ class Device:
         parameters: Sequence[int | float],
         operands: Sequence[Binding],
         workgroups: int,
+        *,
+        written: int = 1,
     ) -> None:
         """Submit a shader.
 
@@ -132,23 +142,24 @@ class Device:
             What it finds at its bindings from 1 on.
         workgroups : int
             Number of workgroups.
+        written : int, default 1
+            Number of operands, the last ones, that it writes to.
         """
         if workgroups == 0:
             return
-        pipeline = self._pipeline(source)
+        layout, pipeline = self._pipeline(source, len(operands), written)
         given = self._buffer("parameters", _PARAMETER_BYTES, self._usage_of_parameters)
         packed = b"".join(
-            struct.pack("<f" if isinstance(x, float) else "<I", x) for x in (workgroups, *parameters)
+            struct.pack("<f" if isinstance(x, float) else "<I", x)
+            for x in (workgroups, *parameters)
         )
         self._device.queue.write_buffer(given, 0, packed)
         entries = [
             {"binding": i, "resource": {"buffer": x.buffer, "offset": 0, "size": x.size}}
             for i, x in enumerate((Binding(given, _PARAMETER_BYTES), *operands))
         ]
-        group = self._device.create_bind_group(
-            layout=pipeline.get_bind_group_layout(0), entries=entries
-        )
-        across = min(workgroups, MOST_WORKGROUPS)
+        group = self._device.create_bind_group(layout=layout, entries=entries)
+        across = min(workgroups, _MOST_WORKGROUPS)
         encoder = self._device.create_command_encoder()
         encoding = encoder.begin_compute_pass()
         encoding.set_pipeline(pipeline)
@@ -156,17 +167,31 @@ class Device:
         encoding.dispatch_workgroups(across, -(-workgroups // across))
         encoding.end()
         self._device.queue.submit([encoder.finish()])
+        self._running = True
 
-    def _pipeline(self, source: str) -> Any:
-        """Return the compiled form of a shader."""
-        pipeline = self._pipelines.get(source)
-        if pipeline is None:
-            module = self._device.create_shader_module(code=source)
-            pipeline = self._device.create_compute_pipeline(
-                layout="auto", compute={"module": module, "entry_point": "main"}
-            )
-            self._pipelines[source] = pipeline
-        return pipeline
+    def _pipeline(self, source: str, operands: int, written: int) -> tuple[Any, Any]:
+        """Return the layout of a shader's bindings and its compiled form."""
+        found = self._pipelines.get(source)
+        if found is not None:
+            return found
+        kinds = ["uniform", *["read-only-storage"] * (operands - written), *["storage"] * written]
+        stage = self._wgpu.ShaderStage.COMPUTE
+        layout = self._device.create_bind_group_layout(
+            entries=[
+                {"binding": i, "visibility": stage, "buffer": {"type": kind}}
+                for i, kind in enumerate(kinds)
+            ]
+        )
+        # A layout that is derived from a shader leaves out bindings that its variant does not use.
+        pipeline = self._device.create_compute_pipeline(
+            layout=self._device.create_pipeline_layout(bind_group_layouts=[layout]),
+            compute={
+                "module": self._device.create_shader_module(code=source),
+                "entry_point": "main",
+            },
+        )
+        self._pipelines[source] = layout, pipeline
+        return layout, pipeline
 
     def _buffer(self, name: str, size: int, usage: int) -> Any:
         """Return the buffer of a name, which is made anew if it is too small."""
@@ -198,3 +223,22 @@ def shader(*names: str, **values: bool | int) -> str:
         for name, x in values.items()
     ]
     return "\n".join(lines + [_file(name) for name in names])
+
+
+@cache
+def _file(name: str) -> str:
+    """Return the text of a file of shaders."""
+    return (_SHADERS / f"{name}.wgsl").read_text(encoding="utf-8")
+
+
+def _padded(size: int) -> int:
+    """Return a number of bytes that a shader can bind: whole elements of any of their types."""
+    return max(-(-size // 16), 1) * 16
+
+
+def _translated(error: Exception) -> FlashWasmError:
+    """Return the error of this package for an error of the driver or of NumPy."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _SIGNS_OF_NO_MEMORY):
+        return OutOfMemoryError(0, message=f"the GPU or this process is out of memory: {text}")
+    return DeviceError(f"the GPU failed; the next call opens it again: {text}")
