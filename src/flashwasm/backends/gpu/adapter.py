@@ -17,6 +17,8 @@ __all__ = ["check_not_forked", "find_adapter"]
 
 # What the driver's container runtime calls the capability that brings Vulkan into a container.
 _GRAPHICS = "graphics"
+# Where the driver's devices appear.
+_DEVICES = Path("/dev")
 
 
 class _Touched:
@@ -93,7 +95,7 @@ def _missing_adapter(reason: str) -> str:
 
 def _has_cuda() -> bool:
     """Return True if this machine or container shows signs of an NVIDIA GPU."""
-    devices = any(Path("/dev").glob("nvidia[0-9]*"))
+    devices = any(_DEVICES.glob("nvidia[0-9]*"))
     return devices or ctypes.util.find_library("cuda") is not None
 
 

@@ -153,7 +153,7 @@ def _write_rows(device: Device, work: AttentionWork, part: _Part) -> _Rows:
         bounds=device.write("bounds", _bounds(work, part)),
         slopes=device.write("slopes", slopes),
         state=device.write("state", state),
-        result=device.room("result", 4 * q[..., 0].size * work.v.shape[3]),
+        result=device.room("result", 2 * state.size * work.v.shape[3]),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from flashwasm.backends.backend import Backend
 from flashwasm.backends.gpu.adapter import check_not_forked
 from flashwasm.backends.gpu.attention import attention
-from flashwasm.backends.gpu.device import Device
+from flashwasm.backends.gpu.device import MOST_BYTES, Device
 from flashwasm.backends.gpu.products import matmul
 from flashwasm.backends.gpu.rows import layer_norm, softmax
 from flashwasm.backends.gpu.top_k import top_k
@@ -63,6 +63,9 @@ class GpuBackend(Backend):
     """
 
     name: ClassVar[str] = "gpu"
+    # Most bytes of an operand in one buffer, where a test wants small parts. None means as many as
+    # every device can bind.
+    most_bytes: int | None = None
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,6 +122,7 @@ class GpuBackend(Backend):
         with self._lock:
             if self._device is None:
                 self._device = Device()
+            self._device.most_bytes = self.most_bytes or MOST_BYTES
             try:
                 with self._device.failures():
                     return compute(self._device)

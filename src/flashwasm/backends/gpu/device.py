@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Binding", "Device", "shader"]
+__all__ = ["MOST_BYTES", "Binding", "Device", "shader"]
 
 # Workgroups along one dimension of a grid, in every implementation of WebGPU.
 _MOST_WORKGROUPS = 65535
 # What every implementation lets a shader bind of a buffer. A device may offer more.
-_MOST_BYTES = 128 << 20
+MOST_BYTES = 128 << 20
 _LEAST_BYTES = 256
 # Room of the parameters of a shader, which are at most 64 numbers.
 _PARAMETER_BYTES = 256
@@ -61,7 +61,7 @@ class Device:
         self._pipelines: dict[str, tuple[Any, Any]] = {}
         self._buffers: dict[str, Any] = {}
         self._running = False
-        self.most_bytes = _MOST_BYTES
+        self.most_bytes = MOST_BYTES
         usage = self._wgpu.BufferUsage
         self._usage = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
         self._usage_of_parameters = usage.UNIFORM | usage.COPY_DST
