@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from bench.reliability.gpu_calls import measure_gpu_flatness
+from every_operation import in_child
 from flashwasm.backends.gpu import adapter, device
 from flashwasm.backends.gpu.backend import GpuBackend
 from gpu_calls import UNLIMITED
@@ -21,19 +22,6 @@ SHADERS = sorted(Path(device.__file__).parent.glob("shaders/*.wgsl"))
 # though what it does is undefined.
 MOST_SHARED = 16384
 TYPES = {"f32": 4, "u32": 4, "Bounds": 16}
-
-
-def _run(code, **environment):
-    """Return what a new process prints, with the package's own environment and some more."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("path", SHADERS, ids=lambda path: path.stem)
@@ -79,6 +67,34 @@ def test_no_memory_is_an_error_and_the_next_call_works(gpu, monkeypatch):
         with pytest.raises(fw.OutOfMemoryError, match="the GPU or this process is out of memory"):
             gpu.softmax(x, UNLIMITED)
     assert_same_bits(gpu.softmax(x, UNLIMITED), expected)
+
+
+OUT_OF_MEMORY = """
+import re, resource, warnings
+from pathlib import Path
+from flashwasm.backends.backend import Limits
+from flashwasm.backends.gpu.backend import GpuBackend
+gpu, limits = GpuBackend(), Limits(1, lambda: None)
+small, large = np.ones((4, 4), np.float32), np.ones((30, 1 << 20), np.float32)
+gpu.softmax(small, limits)
+used = 1024 * int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+for more in (50, 200, 400):
+    resource.setrlimit(resource.RLIMIT_AS, (used + (more << 20), -1))
+    try:
+        gpu.softmax(large, limits)
+    except fw.OutOfMemoryError:
+        print(more)
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    assert (gpu.softmax(small, limits) == 0.25).all()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the process's memory is read from /proc")
+def test_a_driver_without_memory_is_an_error_and_the_next_call_works(gpu):
+    """A driver on the CPU takes its memory from the process: here it fails at three places."""
+    if gpu._info["adapter_type"] != "CPU":
+        pytest.skip("the adapter is a GPU, whose memory no process can bound")
+    assert in_child(OUT_OF_MEMORY).split() == ["50", "200", "400"]
 
 
 def test_a_call_that_is_ended_leaves_the_device_usable(gpu):
@@ -131,6 +147,7 @@ NO_ADAPTER = """
 import sys
 from pathlib import Path
 import flashwasm as fw
+from bench.reliability.gpu_calls import measure_gpu_flatness
 from flashwasm.backends.gpu import adapter
 for devices in sys.argv[1:]:
     adapter._DEVICES = Path(devices)
@@ -151,7 +168,7 @@ def test_reasons_for_no_adapter_are_told_apart(tmp_path):
     (cuda / "nvidia0").touch()
     arguments = f"import sys; sys.argv[1:] = {[str(nothing), str(cuda)]!r}"
     hidden = dict.fromkeys(("VK_DRIVER_FILES", "VK_ICD_FILENAMES"), str(nothing / "no.json"))
-    found = _run(
+    found = in_child(
         arguments + NO_ADAPTER,
         WGPU_BACKEND_TYPE="Vulkan",
         NVIDIA_DRIVER_CAPABILITIES="compute,utility",
@@ -166,6 +183,7 @@ FORKED = """
 import os, warnings
 import numpy as np
 import flashwasm as fw
+from bench.reliability.gpu_calls import measure_gpu_flatness
 from flashwasm.backends.backend import Limits
 from flashwasm.backends.gpu.backend import GpuBackend
 warnings.simplefilter("ignore")
@@ -186,6 +204,13 @@ assert gpu.softmax(x, limits) == 1
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.usefixtures("gpu")
 def test_a_forked_child_is_told_not_to_use_it():
-    found = _run(FORKED).splitlines()
+    found = in_child(FORKED).splitlines()
     assert len(found) == 2
     assert all("was used before this process was forked" in line for line in found)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_mixed_calls_leave_the_process_as_it_was():
+    """`make soak-gpu` makes 5,000 of these calls."""
+    found = measure_gpu_flatness(40)
+    assert not found.failures()

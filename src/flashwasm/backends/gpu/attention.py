@@ -103,7 +103,7 @@ def attention(device: Device, work: AttentionWork, limits: Limits) -> tuple[Arra
 
 
 class _Rows(NamedTuple):
-    """What the shader reads and writes for queries."""
+    """Operands that belong to the queries of a part."""
 
     q: Binding
     bounds: Binding

@@ -126,7 +126,12 @@ class GpuBackend(Backend):
             try:
                 with self._device.failures():
                     return compute(self._device)
-            except (DeviceError, OutOfMemoryError):
+            except OutOfMemoryError:
+                self._device.drop_buffers()
+                if not self._device.answers():
+                    self._give_up()
+                raise
+            except DeviceError:
                 self._give_up()
                 raise
 

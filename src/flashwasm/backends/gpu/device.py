@@ -79,11 +79,23 @@ class Device:
 
     def close(self) -> None:
         """Give back the device and all that it holds."""
+        self.drop_buffers()
+        self._pipelines.clear()
+        self._device.destroy()
+
+    def drop_buffers(self) -> None:
+        """Give back the memory of all buffers. They are made again when they are used."""
         for buffer in self._buffers.values():
             buffer.destroy()
         self._buffers.clear()
-        self._pipelines.clear()
-        self._device.destroy()
+
+    def answers(self) -> bool:
+        """Return True if the device still works. Some drivers lose it when memory runs out."""
+        try:
+            self.read(self.room("fence", 0), (1,), np.uint32)
+        except (MemoryError, self._wgpu.GPUError, RuntimeError):
+            return False
+        return True
 
     def room(self, name: str, size: int) -> Binding:
         """Return at least ``size`` bytes under a name. Their values are those of an earlier use."""

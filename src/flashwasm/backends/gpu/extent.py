@@ -1,4 +1,4 @@
-"""How much of a call of attention one submission computes."""
+"""The extent of attention that one submission computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How arrays that do not fit a buffer are cut."""
+"""Parts of arrays that do not fit a buffer."""
 
 from __future__ import annotations
 
