@@ -50,6 +50,9 @@ class Device:
     ----------
     most_bytes : int
         Most bytes of an operand in one buffer. What is larger comes in parts.
+    most_products : int
+        Most products of one submission, which takes some tenths of a second with as many. Between
+        two, a call can be ended. A driver may end a longer one itself, to keep a screen alive.
     """
 
     def __init__(self) -> None:
@@ -62,6 +65,7 @@ class Device:
         self._buffers: dict[str, Any] = {}
         self._running = False
         self.most_bytes = MOST_BYTES
+        self.most_products = 1 << (25 if adapter.info["adapter_type"] == "CPU" else 32)
         usage = self._wgpu.BufferUsage
         self._usage = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
         self._usage_of_parameters = usage.UNIFORM | usage.COPY_DST

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flashwasm.backends.gpu.parts import MOST_PRODUCTS
-
 if TYPE_CHECKING:
     from flashwasm.backends.backend import AttentionWork
 
@@ -28,8 +26,8 @@ class Extent:
     keys: int
 
 
-def largest_extent(work: AttentionWork, most_bytes: int) -> Extent:
-    """Return the largest extent of which each operand fits ``most_bytes``.
+def largest_extent(work: AttentionWork, most_bytes: int, most_products: int) -> Extent:
+    """Return the largest extent of which each operand fits ``most_bytes``, and the work a limit.
 
     Batch entries and heads are taken apart first. Queries and keys are cut between blocks, where a
     cut does not change the order of additions.
@@ -38,7 +36,7 @@ def largest_extent(work: AttentionWork, most_bytes: int) -> Extent:
     extent = Extent(batch, key_heads, work.q.shape[2], keys)
     while True:
         rows, columns, mask, products = _sizes(work, extent)
-        if max(rows, columns, mask) <= most_bytes and products <= MOST_PRODUCTS:
+        if max(rows, columns, mask) <= most_bytes and products <= most_products:
             return extent
         if extent.batch > 1:
             extent = replace(extent, batch=-(-extent.batch // 2))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["MOST_PRODUCTS", "halved_until", "slices"]
-
-# Products of one submission. A driver may end a longer one, to keep a screen alive.
-MOST_PRODUCTS = 1 << 34
+__all__ = ["halved_until", "slices"]
 
 
 def slices(count: int, step: int) -> list[slice]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.backends.gpu.device import shader
-from flashwasm.backends.gpu.parts import MOST_PRODUCTS, halved_until, slices
+from flashwasm.backends.gpu.parts import halved_until, slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +45,7 @@ def matmul(device: Device, a: Array, b: Array, bias: Array | None, limits: Limit
         batch, rows, columns, inner = sizes
         most = max(rows * inner, inner * columns, rows * columns)
         return 4 * batch * most <= device.most_bytes and (
-            batch * rows * columns * inner <= MOST_PRODUCTS
+            batch * rows * columns * inner <= device.most_products
         )
 
     steps = halved_until(fits, [len(out), m, n, k], (1, _BLOCK, _BLOCK, _SLICE))

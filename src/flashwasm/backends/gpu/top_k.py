@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flashwasm.backends.gpu.device import shader
-from flashwasm.backends.gpu.parts import MOST_PRODUCTS, halved_until, slices
+from flashwasm.backends.gpu.parts import halved_until, slices
 from flashwasm.backends.gpu.products import run_scores
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ __all__ = ["top_k"]
 _BLOCK = 1024
 # Queries of a block of scores, as in product.wgsl.
 _QUERIES = 64
+# To sort a score takes about as long as this many products.
+_SORTING = 64
 _SIGN = np.uint32(1 << 31)
 _KEY_OF_NAN = np.uint32(0xFFFFFFFE)
 
@@ -43,8 +45,8 @@ def top_k(
         some, rows = sizes
         blocks = -(-rows // _BLOCK)
         most = max(some * dim, rows * dim, some * rows, 2 * some * blocks * min(k, _BLOCK))
-        products: int = some * rows * max(dim, 1)
-        return 4 * most <= device.most_bytes and products <= MOST_PRODUCTS
+        products: int = some * rows * (dim + _SORTING)
+        return 4 * most <= device.most_bytes and products <= device.most_products
 
     step, rows = halved_until(fits, [n, count], (_QUERIES, _BLOCK))
     for part in slices(count, rows):

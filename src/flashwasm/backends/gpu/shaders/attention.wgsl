@@ -79,6 +79,7 @@ struct Place {
     head: u32,            // in the batch entry
     first_row: u32,       // of the block
     row: u32,             // the first row of the thread, in the block
+    rows: u32,            // 4, or 0 if the thread's rows are beyond the last query
     column: u32,          // the first column of the thread
     first_query: u32,     // the numbers of the head's first query and key in the buffers
     first_key: u32,
@@ -143,7 +144,7 @@ fn multiply(place: Place, first: u32) {
         fill_with_queries(place, start);
         fill_with_keys(place, first, start);
         workgroupBarrier();
-        let count = min(SLICE, params.dim - start);
+        let count = select(0u, min(SLICE, params.dim - start), place.rows > 0u);
         for (var d = 0u; d < count; d++) {
             let keys = four_of_right(place.column * STRIDE + d, 8u * STRIDE);
             let at = place.row * STRIDE + d;
@@ -201,12 +202,14 @@ fn main(
     let block_of_queries = number % params.blocks;
     let head = number / params.blocks;
     let batch = head / params.heads;
+    let row = 4u * (thread / 8u);
     let place = Place(
         thread,
         batch,
         head % params.heads,
         block_of_queries * ROWS,
-        4u * (thread / 8u),
+        row,
+        select(0u, 4u, block_of_queries * ROWS + row < params.queries),
         thread % 8u,
         head * params.queries,
         head / params.group * params.keys,
@@ -240,7 +243,7 @@ fn main(
     let end = min(u32(max(reach.high - i32(params.first_key), 0)), params.keys);
     for (var first = begin; first < end; first += KEYS) {
         multiply(place, first);
-        for (var i = 0u; i < 4u; i++) {
+        for (var i = 0u; i < place.rows; i++) {
             let row = place.row + i;
             var most = LOWEST;
             for (var key = place.column; key < KEYS; key += 8u) {
@@ -264,7 +267,7 @@ fn main(
         }
         workgroupBarrier();
 
-        for (var i = 0u; i < 4u; i++) {
+        for (var i = 0u; i < place.rows; i++) {
             let row = place.row + i;
             var sum = 0.0;
             for (var key = place.column; key < KEYS; key += 8u) {
@@ -288,7 +291,7 @@ fn main(
             }
             total[thread] = total[thread] * shrink[thread] + sum;
         }
-        let count = min(KEYS, params.keys - first);
+        let count = select(0u, min(KEYS, params.keys - first), place.rows > 0u);
         for (var slice = 0u; slice < VALUE_SLICES; slice++) {
             fill_with_values(place, first, slice * SLICE);
             workgroupBarrier();

@@ -105,8 +105,8 @@ fn main(
         fill_a(thread, batch * params.batch_a, first_row, first);
         fill_b(thread, batch * params.batch_b, first_column, first);
         workgroupBarrier();
-        // Zeros beyond the inner dimension would make NaN of an infinity.
-        let count = min(SLICE, params.inner - first);
+        // Zeros beyond the inner dimension would make NaN of an infinity. A thread without rows has nothing to add.
+        let count = select(0u, min(SLICE, params.inner - first), first_row + row < params.rows);
         for (var d = 0u; d < count; d++) {
             let at = d * STRIDE_B + column;
             let y = vec4<f32>(slice_b[at], slice_b[at + 16u], slice_b[at + 32u], slice_b[at + 48u]);
