@@ -149,6 +149,14 @@ def test_the_lowest_float_in_a_mask_takes_part(gpu):
     assert_same_bits(out, attend(gpu, *operands, scale=0.0)[0])
 
 
+def test_many_keys(gpu):
+    """A driver on the CPU leaves loops after 65,535 iterations: see `Device.most_iterations`."""
+    q, k = np.zeros((1, 1, 1, 256), np.float32), np.zeros((1, 1, 4000, 256), np.float32)
+    out, lse = attend(gpu, q, k, k + 1)
+    np.testing.assert_allclose(out, 1, rtol=1e-5)
+    np.testing.assert_allclose(lse, np.log(4000), rtol=1e-6)
+
+
 def test_empty_operands(gpu):
     q, k, v = qkv(leading=(1,), queries=0, keys=5)
     out, lse = attend(gpu, q, k, v)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import flashwasm as fw
 from flashwasm.oracles import bounds, reference
 from gpu_calls import UNLIMITED, layer_norm_bound, softmax_bound
 from sample_arrays import assert_same_bits, normal
@@ -90,8 +91,24 @@ def test_more_rows_than_one_dimension_of_a_grid_has_workgroups(gpu):
 
 def test_a_row_that_no_buffer_holds_is_refused(gpu):
     gpu.most_bytes = 2000
-    with pytest.raises(Exception, match=r"softmax: the backend 'gpu' takes rows of at most 500"):
+    with pytest.raises(
+        fw.CapabilityError, match="takes rows of at most 500 elements"
+    ):
         gpu.softmax(normal(2, 501), UNLIMITED)
+
+
+def test_a_long_inner_dimension(gpu):
+    """A driver on the CPU leaves loops after 65,535 iterations: see `Device.most_iterations`."""
+    ones = np.ones((1, 50_000), np.float32)
+    assert gpu.matmul(ones, ones.T, None, UNLIMITED) == 50_000
+
+
+def test_a_long_row(gpu):
+    x = np.zeros((1, 1_280_000), np.float32)
+    np.testing.assert_allclose(gpu.softmax(x, UNLIMITED), 1 / x.size, rtol=1e-6)
+    if gpu.description().count("CPU"):
+        with pytest.raises(fw.CapabilityError, match="rows of at most 1280000 elements on this"):
+            gpu.softmax(np.zeros((1, 1_280_001), np.float32), UNLIMITED)
 
 
 def test_empty_rows(gpu):

@@ -67,7 +67,7 @@ def attention(device: Device, work: AttentionWork, limits: Limits) -> tuple[Arra
     lse = np.empty(out.shape[:3], np.float32)
     if lse.size == 0:
         return out, lse if work.with_lse else None
-    extent = largest_extent(work, device.most_bytes, device.most_products)
+    extent = largest_extent(work, device)
     source = _source(work)
     held: tuple[int, ...] = ()
     for part in _parts(work, extent):

@@ -53,6 +53,9 @@ class Device:
     most_products : int
         Most products of one submission, which takes some tenths of a second with as many. Between
         two, a call can be ended. A driver may end a longer one itself, to keep a screen alive.
+    most_iterations : int
+        Most iterations of all loops of a shader together. Mesa's driver for the CPU leaves a loop
+        after 65,535 of them, without an error.
     """
 
     def __init__(self) -> None:
@@ -65,7 +68,9 @@ class Device:
         self._buffers: dict[str, Any] = {}
         self._running = False
         self.most_bytes = MOST_BYTES
-        self.most_products = 1 << (25 if adapter.info["adapter_type"] == "CPU" else 32)
+        on_cpu = adapter.info["adapter_type"] == "CPU"
+        self.most_products = 1 << (25 if on_cpu else 32)
+        self.most_iterations = 60_000 if on_cpu else 1 << 40
         usage = self._wgpu.BufferUsage
         self._usage = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
         self._usage_of_parameters = usage.UNIFORM | usage.COPY_DST

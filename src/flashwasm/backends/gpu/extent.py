@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flashwasm.backends.backend import AttentionWork
+    from flashwasm.backends.gpu.device import Device
 
 __all__ = ["BLOCK", "Extent", "largest_extent"]
 
@@ -26,17 +27,21 @@ class Extent:
     keys: int
 
 
-def largest_extent(work: AttentionWork, most_bytes: int, most_products: int) -> Extent:
-    """Return the largest extent of which each operand fits ``most_bytes``, and the work a limit.
+def largest_extent(work: AttentionWork, device: Device) -> Extent:
+    """Return the largest extent that keeps the limits of a device.
 
     Batch entries and heads are taken apart first. Queries and keys are cut between blocks, where a
     cut does not change the order of additions.
     """
-    batch, key_heads, keys, _ = work.k.shape
+    batch, key_heads, keys, dim = work.k.shape
+    most_bytes = device.most_bytes
+    # Iterations of the shader's loops for a block of keys.
+    iterations = 68 * -(-dim // BLOCK) + 51 * -(-work.v.shape[3] // BLOCK) + 72
+    keys = min(keys, device.most_iterations // iterations * BLOCK)
     extent = Extent(batch, key_heads, work.q.shape[2], keys)
     while True:
         rows, columns, mask, products = _sizes(work, extent)
-        if max(rows, columns, mask) <= most_bytes and products <= most_products:
+        if max(rows, columns, mask) <= most_bytes and products <= device.most_products:
             return extent
         if extent.batch > 1:
             extent = replace(extent, batch=-(-extent.batch // 2))

@@ -24,6 +24,8 @@ __all__ = ["matmul", "run_scores"]
 # Rows and columns of a block, and the inner dimension of a slice, as in product.wgsl.
 _BLOCK = 64
 _SLICE = 16
+# Iterations of the shader's loops for a slice.
+_ITERATIONS = 28
 _METRICS: dict[Metric, int] = {"dot": 0, "cosine": 1, "l2": 2}
 
 
@@ -48,7 +50,8 @@ def matmul(device: Device, a: Array, b: Array, bias: Array | None, limits: Limit
             batch * rows * columns * inner <= device.most_products
         )
 
-    steps = halved_until(fits, [len(out), m, n, k], (1, _BLOCK, _BLOCK, _SLICE))
+    longest = min(k, device.most_iterations // _ITERATIONS * _SLICE)
+    steps = halved_until(fits, [len(out), m, n, longest], (1, _BLOCK, _BLOCK, _SLICE))
     cuts = [slices(size, step) for size, step in zip((len(out), m, n), steps, strict=False)]
     for entries, rows, columns in product(*cuts):
         shape = out[entries, rows, columns].shape

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["layer_norm", "softmax"]
 
+# Threads that share a row, and how often they go over it.
+_THREADS = 64
+_PASSES = 3
+
 
 def softmax(device: Device, x: Array, limits: Limits) -> Array:
     """Return the softmax along the rows of x (rows, columns)."""
@@ -76,10 +80,11 @@ def _in_parts(
     if out.size == 0:
         return out
     bytes_of_row = 4 * x.shape[1]
-    if bytes_of_row > device.most_bytes:
+    longest = min(device.most_bytes // 4, device.most_iterations // _PASSES * _THREADS)
+    if x.shape[1] > longest:
         raise CapabilityError(
-            f"{operation}: the backend 'gpu' takes rows of at most {device.most_bytes // 4} "
-            f"elements, got {x.shape[1]}; 'wasm-simd' takes longer ones"
+            f"{operation}: the backend 'gpu' takes rows of at most {longest} elements on this "
+            f"device, got {x.shape[1]}; 'wasm-simd' takes longer ones"
         )
     for some in slices(len(x), device.most_bytes // bytes_of_row):
         limits.check()
