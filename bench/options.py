@@ -10,6 +10,7 @@ import click
 
 __all__ = [
     "DEFAULT_VECTORS",
+    "LOGS",
     "embedding_model_option",
     "fault_options",
     "history_options",
@@ -19,6 +20,8 @@ __all__ = [
     "searched_options",
 ]
 
+# The folder in which runs keep their results as they come.
+LOGS = Path("build", "bench")
 DEFAULT_VECTORS = 20_000
 QUICK_VECTORS = 2_000
 

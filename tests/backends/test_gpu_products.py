@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import flashwasm as fw
+from backend_bounds import layer_norm, softmax
 from flashwasm.oracles import bounds, reference
-from gpu_calls import UNLIMITED, layer_norm_bound, softmax_bound
+from gpu_calls import UNLIMITED
 from sample_arrays import assert_same_bits, normal
 
 
@@ -58,12 +59,12 @@ def test_products_of_infinities_and_nan(gpu):
 @pytest.mark.parametrize("columns", [1, 2, 63, 64, 65, 1000])
 def test_rows(gpu, columns):
     x, weight, bias = normal(5, columns), normal(columns), normal(columns, seed=1)
-    bounds.assert_close(gpu.softmax(x, UNLIMITED), reference.softmax(x), softmax_bound(x))
+    bounds.assert_close(gpu.softmax(x, UNLIMITED), reference.softmax(x), softmax("gpu", x))
     for w, b in ((None, None), (weight, None), (None, bias), (weight, bias)):
         bounds.assert_close(
             gpu.layer_norm(x, w, b, 1e-5, UNLIMITED),
             reference.layer_norm(x, w, b),
-            layer_norm_bound(x, w, b),
+            layer_norm("gpu", x, w, b),
         )
 
 
@@ -71,7 +72,7 @@ def test_softmax_of_special_values(gpu):
     x = normal(4, 70)
     x[0, 5], x[1, 6], x[2, 7], x[3] = -np.inf, np.inf, np.nan, -np.inf
     weights = gpu.softmax(x, UNLIMITED)
-    bounds.assert_close(weights[:1], reference.softmax(x[:1]), softmax_bound(x[:1]))
+    bounds.assert_close(weights[:1], reference.softmax(x[:1]), softmax("gpu", x[:1]))
     assert weights[0, 5] == 0
     assert np.isnan(weights[1:]).all()
 
@@ -86,14 +87,12 @@ def test_rows_in_parts_have_the_bits_of_the_whole(gpu):
 
 def test_more_rows_than_one_dimension_of_a_grid_has_workgroups(gpu):
     x = normal(66_000, 1)
-    bounds.assert_close(gpu.softmax(x, UNLIMITED), reference.softmax(x), softmax_bound(x))
+    bounds.assert_close(gpu.softmax(x, UNLIMITED), reference.softmax(x), softmax("gpu", x))
 
 
 def test_a_row_that_no_buffer_holds_is_refused(gpu):
     gpu.most_bytes = 2000
-    with pytest.raises(
-        fw.CapabilityError, match="takes rows of at most 500 elements"
-    ):
+    with pytest.raises(fw.CapabilityError, match="takes rows of at most 500 elements"):
         gpu.softmax(normal(2, 501), UNLIMITED)
 
 

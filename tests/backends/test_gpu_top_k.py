@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from backend_bounds import similarity
 from flashwasm.oracles import bounds, reference
-from gpu_calls import UNLIMITED, similarity_bound
+from gpu_calls import UNLIMITED
 from sample_arrays import assert_same_bits, normal
 
 
@@ -12,7 +13,7 @@ def _check_search(gpu, queries, corpus, k, metric):
     """Fail unless scores are right, in order, and those of the rows found."""
     scores, rows = gpu.top_k(queries, corpus, k, metric, UNLIMITED)
     assert rows.dtype == np.int64
-    bound = similarity_bound(queries, corpus, metric)
+    bound = similarity("gpu", queries, corpus, metric)
     every = reference.similarity(queries, corpus, metric)
     found = np.take_along_axis(every, rows, axis=1)
     bounds.assert_close(scores, found, np.take_along_axis(bound, rows, axis=1))

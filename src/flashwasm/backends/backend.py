@@ -58,7 +58,7 @@ class AttentionWork:
     diagonals, lengths : numpy.ndarray of int64, shape (B,)
         Offsets of the diagonals, and numbers of keys that count.
     before, after : int
-        Most keys that a query sees before and after its diagonal. 2**30 and more means all. The
+        Most keys that a query sees before and after its diagonal. 2**29 and more means all. The
         causal rule makes ``after`` 0.
     scale, softcap : float
         Factor of the scores, and their bound; a softcap of 0 is none.
@@ -102,10 +102,14 @@ class Backend(ABC):
         Name that ``backend=`` takes.
     bits_promised : bool
         True if equal operands give equal bits on every machine, as the sandbox promises.
+    emulated : bool
+        True if what computes only imitates a device, far more slowly than the sandbox computes.
+        Hybrid leaves it out.
     """
 
     name: ClassVar[str]
     bits_promised: ClassVar[bool] = False
+    emulated: bool = False
 
     @abstractmethod
     def description(self) -> str:
@@ -136,7 +140,10 @@ class Backend(ABC):
 
     @abstractmethod
     def matmul(self, a: Array, b: Array, bias: Array | None, limits: Limits) -> Array:
-        """Return a (..., m, k) times b (..., k, n), plus a bias (n,); leading axes broadcast."""
+        """Return a (..., m, k) times b (..., k, n), plus a bias (n,); leading axes broadcast.
+
+        The operands may have any strides: a transposed view is not copied before.
+        """
 
     @abstractmethod
     def softmax(self, x: Array, limits: Limits) -> Array:

@@ -8,13 +8,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from flashwasm.errors import CapabilityError
+from flashwasm.validation import choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flashwasm.backends.backend import Backend, Operation
 
-__all__ = ["BACKENDS", "OTHER_BACKENDS", "SANDBOX", "BackendName", "backend_named", "check_options"]
+__all__ = [
+    "BACKENDS",
+    "OTHER_BACKENDS",
+    "SANDBOX",
+    "BackendName",
+    "backend_named",
+    "check_options",
+    "checked_backend",
+    "checked_name",
+]
 
 BackendName: TypeAlias = Literal["wasm-simd", "native", "gpu", "hybrid"]
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
@@ -70,6 +80,45 @@ def backend_named(name: str) -> Backend:
                 ) from error
             _made.backends[name] = made()
         return _made.backends[name]
+
+
+def checked_name(name: BackendName, *, deterministic: bool) -> BackendName:
+    """Return a backend's name, if it is one that can run on this machine.
+
+    Parameters
+    ----------
+    name, deterministic
+        As in `checked_backend`.
+    """
+    checked = choice(name, "backend", BACKENDS)
+    checked_backend(checked, deterministic=deterministic)
+    return checked
+
+
+def checked_backend(name: BackendName, *, deterministic: bool) -> Backend | None:
+    """Return the backend of a name, or None for the sandbox and for "hybrid".
+
+    Parameters
+    ----------
+    name : str
+        One of `BACKENDS`.
+    deterministic : bool
+        True if only promised bits are wanted.
+
+    Raises
+    ------
+    CapabilityError
+        If the backend cannot run on this machine, or promises no bits where they are wanted.
+    """
+    if name not in _CLASSES:
+        return None
+    backend = backend_named(name)
+    if deterministic and not backend.bits_promised:
+        raise CapabilityError(
+            f"deterministic: the backend {name!r} promises no bits; "
+            "expected 'wasm-simd', or 'hybrid', which then runs in the sandbox"
+        )
+    return backend
 
 
 def check_options(backend: Backend, operation: Operation, used: Iterable[str]) -> None:

@@ -8,17 +8,22 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from flashwasm.storage.atomic_files import write_atomically
 
+if TYPE_CHECKING:
+    from flashwasm.benchmarks.run_log import RunLog
+
 __all__ = [
+    "LogChoice",
     "Outputs",
     "bench_threads_option",
     "check_operations",
     "limit_numpy",
+    "log_options",
     "operation_option",
     "output_options",
 ]
@@ -67,6 +72,69 @@ class Outputs(NamedTuple):
         """Exit with status 1 if a target was missed and the caller asked for that."""
         if self.fail_on_miss and missed:
             sys.exit(1)
+
+
+class LogChoice(NamedTuple):
+    """The file that keeps each result as it comes, and whether an earlier run goes on."""
+
+    file: Path | None = None
+    resume: bool = False
+
+    def open(self, settings: Mapping[str, Any], steps: int) -> RunLog | None:
+        """Return the log of a run; None if none is kept.
+
+        Parameters
+        ----------
+        settings : mapping of str
+            Everything that the results depend on.
+        steps : int
+            Number of steps of the run.
+        """
+        if self.file is None:
+            return None
+        from flashwasm.benchmarks.run_log import RunLog  # noqa: PLC0415 - help need not load it.
+
+        if self.resume:
+            log = RunLog.resume(self.file, settings)
+            click.echo(f"{self.file} has {log.steps} of {steps} steps of this run", err=True)
+            return log
+        click.echo(f"each result goes to {self.file}; --resume goes on after a stop", err=True)
+        return RunLog.begin(self.file, settings)
+
+
+def log_options(
+    default: Path | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds ``--log`` and ``--resume``, passed on as ``log``.
+
+    Parameters
+    ----------
+    default : pathlib.Path, optional
+        The file that ``--log`` stands for if it is not given; None keeps no log then.
+    """
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option(
+            "--resume", is_flag=True, help="Go on with the run that the log holds, after a stop."
+        )
+        @click.option(
+            "--log",
+            "log_file",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            default=default,
+            show_default=default is not None,
+            help="Write each result to FILE as it comes, as JSON lines.",
+        )
+        @wraps(command)
+        def gathered(*, log_file: Path | None, resume: bool, **given: Any) -> None:
+            if resume and log_file is None:
+                raise click.UsageError("--resume goes on with a log: name it by --log FILE")
+            command(**given, log=LogChoice(log_file, resume))
+
+        return gathered
+
+    return add
 
 
 def output_options(

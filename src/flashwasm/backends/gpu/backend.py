@@ -71,11 +71,12 @@ class GpuBackend(Backend):
         self._lock = threading.Lock()
         self._device: Device | None = Device()
         self._info: Any = self._device.info
+        self.emulated = self._info["adapter_type"] == "CPU"
 
     def description(self) -> str:
         """Return the adapter's name, the interface that drives it, and the driver."""
         info = self._info
-        kind = "CPU, " if info["adapter_type"] == "CPU" else ""
+        kind = "CPU, " if self.emulated else ""
         return f"{info['device']} ({kind}{info['backend_type']}, {info['description']})"
 
     def versions(self) -> str:
