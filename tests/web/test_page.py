@@ -1,4 +1,4 @@
-"""The page in Chromium gets the bytes that Python gets, with threads and without."""
+"""Pages in Chromium get the bytes that Python gets, with threads and without."""
 
 import pytest
 
@@ -29,6 +29,19 @@ LOADED = """async () => {
     const fw = await load();
     const x = { data: Float32Array.of(1, 2, 3, 4), shape: [2, 2] };
     const product = [...(await fw.matmul(x, x)).data];
+"""
+IMPORTING = """<!doctype html>
+<link rel="icon" href="data:,">
+<script type="importmap">
+  {"imports": {"flashwasm": "./node_modules/flashwasm/src/index.js"}}
+</script>
+<script type="module">
+  import { load } from "flashwasm";
+  import { digestOf } from "./node_modules/flashwasm/page/golden_cases.js";
+  const { cases } = await (await fetch("./node_modules/flashwasm/page/golden.json")).json();
+  const fw = await load();
+  document.body.textContent = await digestOf(fw, cases[0]);
+</script>
 """
 
 
@@ -110,3 +123,12 @@ def test_a_page_that_is_no_secure_context_computes_but_has_no_digest(site, open_
     secure, product, refused = page.evaluate(LOADED + ask)
     assert (secure, product) == (False, [7, 10, 15, 22])
     assert refused.startswith("CapabilityError: digests need a secure context")
+
+
+def test_a_page_imports_the_packed_package(package, site, open_page):
+    (package.parents[1] / "importing.html").write_text(IMPORTING)
+    page = open_page(site("importing.html"))
+    page.wait_for_function("document.body?.textContent.length === 64")
+    golden = golden_cases.read()
+    name = golden["cases"][0]["name"]
+    assert page.text_content("body") == golden["digests"]["relaxed"][name]
