@@ -47,7 +47,7 @@ ALLOWED = {
 
 # Functions that must have such a loop. If one is missing, this tool looks at the wrong code.
 HOT = {
-    *("product_tile", "add_tile", "square_distance_tile", "dot_tile"),
+    *("product_tile", "sum_tile", "square_distance_tile", "dot_tile"),
     *("multiply_tile_i8", "value_tile", "weigh", "score_panel", "add_columns"),
     *("softmax_f32", "layer_norm_f32", "gelu_f32"),
 }
