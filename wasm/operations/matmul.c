@@ -55,10 +55,28 @@ static void sum_panel(float *c, int32_t c_stride, const float *start, int32_t st
     }
 }
 
+/* 32 elements of one row of C, in the accumulators of a tile: as many chains as keep the multipliers busy. */
+static NOINLINE void add_thirty_two(float *c, const float *a, int32_t a_column_stride, const float *b,
+                                    int32_t b_row_stride, int32_t k) {
+    struct tile t = load_tile(c, TILE_COLUMNS);
+    for (int32_t i = 0; i < k; i++) {
+        f32x4 factor = splat_f32x4(*a);
+        for (int r = 0; r < TILE_ROWS; r++) {
+            t.low[r] = fma_f32x4(load_f32x4(b + r * TILE_COLUMNS), factor, t.low[r]);
+            t.high[r] = fma_f32x4(load_f32x4(b + r * TILE_COLUMNS + 4), factor, t.high[r]);
+        }
+        a += a_column_stride;
+        b += b_row_stride;
+    }
+    t = canonical_tile(t);
+    store_tile(c, TILE_COLUMNS, &t);
+}
+
 /* One row of C, for a product of so few rows that packing B would not pay: reads the rows of B in place. */
 static NOINLINE void add_row(float *c, const float *a, int32_t a_column_stride, const float *b, int32_t b_row_stride,
                              int32_t n, int32_t k) {
     int32_t j = 0;
+    for (; j + 32 <= n; j += 32) add_thirty_two(c + j, a, a_column_stride, b + j, b_row_stride, k);
     for (; j + 16 <= n; j += 16) {
         f32x4 c0 = load_f32x4(c + j), c1 = load_f32x4(c + j + 4);
         f32x4 c2 = load_f32x4(c + j + 8), c3 = load_f32x4(c + j + 12);
