@@ -9,8 +9,8 @@ import flashwasm as fw
 from flashwasm.oracles import bounds, reference
 from sample_arrays import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
 
-# Sizes below, at and above the 4 x 8 tile, the 128 rows, 512 terms and 384 columns of a block, the 32
-# columns of a block where all rows are one, and 16 columns.
+# Sizes below, at and above the 4 x 8 tile, the 128 rows, 512 terms and 384 columns of a block, the
+# 32 columns of a block where all rows are one block, and 16 columns.
 SIZES = [
     (1, 1, 1),
     (1, 17, 9),

@@ -15,7 +15,6 @@
 
 /* A panel of B takes 16 KiB, half of a usual L1 cache; a block of A 256 KiB, half of a usual L2. */
 enum { K_BLOCK = 512, ROW_BLOCK = 128 };
-_Static_assert((ROW_BLOCK + TILE_COLUMNS) * K_BLOCK * sizeof(float) <= WORKSPACE_BYTES, "the workspace is too small");
 
 /* The columns of a block of B where all rows of A are one block. Then B is used only once, and is read sooner after it
  * was packed if the block is small. */
