@@ -4,11 +4,14 @@
  *
  *   queries [query_count][dim], corpus [row_count][dim], scores and indices [query_count][k], k <= row_count
  *
- * Eight rows of the corpus are packed at a time, for cosine scaled to unit length. Tiles of four queries by eight
- * rows are scored, and each query's scores are offered to its heap immediately, so the matrix of scores is never
- * stored. `scores` and `indices` hold the heaps until they are sorted. NaN ranks below every other score.
+ * The best of `seen` rows that earlier calls searched are in scores and indices already; k <= seen + row_count.
  *
- * Workspace: packed queries, then one packed panel of the corpus.
+ * A score is one chain of multiply-adds over vectors in panels, for cosine of unit length. But most rows are only
+ * looked at (top_k_screen.h), where they lie: a look costs less than packing a row, and less than an l2 score. Those
+ * that may enter what four queries have found wait until there are eight, which are then scored. `scores` and `indices`
+ * hold the heaps until they are sorted. NaN ranks below every other score.
+ *
+ * Workspace: queries packed for the scores, queries packed for the looks, one packed panel of the corpus.
  */
 #include "../abi.h"
 #include "../shared/pack.h"
@@ -22,7 +25,7 @@ enum { QUERY_FLOATS = WORKSPACE_BYTES / 4 / sizeof(float) };
 _Static_assert(TOP_K_MAX_DIM *TILE_COLUMNS <= 2 * QUERY_FLOATS, "a panel must fit half the workspace");
 _Static_assert(TOP_K_MAX_DIM *TILE_ROWS <= QUERY_FLOATS, "four queries must fit a quarter of the workspace");
 
-/* When to look at rows before they are scored. A row that enters takes as long as COST looks. */
+/* Rules for looking at rows before they are scored. A row that enters takes as long as COST looks. */
 enum { FEWEST_COLUMNS = 32, COST = 6, CREDIT = 256, PAUSE = 1024 };
 
 /* 1 / |x|, or 0 for a zero vector. It is computed in double, where squares of floats neither overflow nor vanish. */
@@ -97,7 +100,7 @@ struct rows {
     int32_t count;
 };
 
-/* What one call searches for, and with which queries. */
+/* A block of queries, and the corpus that is searched for them. */
 struct search {
     const float *corpus, *query_panels;
     float *panel, *scores;

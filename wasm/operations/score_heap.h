@@ -41,7 +41,7 @@ static inline void rise(float *scores, int32_t *indices, int32_t at, float score
 }
 
 /* Offers one score to a heap that holds `held` of k entries. */
-static NOINLINE __attribute__((unused)) void offer(float *scores, int32_t *indices, int32_t held, int32_t k, float score, int32_t index) {
+static NOINLINE void offer(float *scores, int32_t *indices, int32_t held, int32_t k, float score, int32_t index) {
     if (held < k) {
         rise(scores, indices, held, score, index);
     } else if (ranks_below(scores[0], indices[0], score, index)) {

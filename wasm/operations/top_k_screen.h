@@ -18,7 +18,7 @@ struct screen {
     float squares[SCREEN_QUERIES]; /* The squared lengths of the queries. NaN where the bounds do not hold. */
     float bases[SCREEN_QUERIES];   /* A row of size y is refused if its product is at most base + slope y. */
     float slopes[SCREEN_QUERIES];
-    float sizes[TILE_COLUMNS];    /* y of eight rows: the length, for l2 its square. NaN where the bounds do not hold. */
+    float sizes[TILE_COLUMNS]; /* y of eight rows: the length, for l2 its square. NaN where the bounds do not hold. */
     float products[TILE_COLUMNS]; /* Their products with the query, if there is only one. */
 };
 
