@@ -2,7 +2,7 @@
  *
  *   cosine: q.c / (|q| |c|), 0 if a vector is zero     dot: q.c     l2: -|q - c|^2
  *
- *   queries [query_count][dim], corpus [row_count][dim], scores and indices [query_count][k], k <= row_count
+ *   queries [query_count][dim], corpus [row_count][dim], scores and indices [query_count][k]
  *
  * The best of `seen` rows that earlier calls searched are in scores and indices already; k <= seen + row_count.
  *
