@@ -1,7 +1,7 @@
 /* A look at eight rows of a corpus: may one of them enter what a query has found?
  *
  * The rows are read where they lie, and their products with the queries are added in lanes instead of one chain. Such a
- * product is not the score that cosine_top_k returns, but near to it. docs/decisions/NNNN-looks-before-scores.md derives how near, so that a
+ * product is not the score that cosine_top_k returns, but near to it. docs/decisions/0017 derives how near, so that a
  * row that is refused here would have been refused by its score too.
  */
 #ifndef FLASHWASM_TOP_K_SCREEN_H
