@@ -227,7 +227,7 @@ int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_
                       int32_t normalize);
 int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores, int32_t *indices,
                          int32_t query_count, int32_t row_count, int32_t dim, int32_t k, int32_t first_index,
-                         int32_t metric);
+                         int32_t metric, int32_t seen);
 int32_t attention_f32(const struct attention_f32_arguments *arguments);
 int32_t attention_backward_f32(const struct attention_backward_f32_arguments *arguments);
 int32_t attention_materialized_f32(void *workspace, const float *q, const float *k, const float *v, float *scores,
