@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flashwasm.errors import DTypeError, ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
 
@@ -41,3 +42,29 @@ def checked_path(path: str | PathLike[str], name: str = "path") -> Path:
         message = f"{name}: expected text that can be the name of a file, got {path!r}"
         raise ShapeError(message) from None
     return checked
+
+
+def checked_paths(paths: Sequence[str | PathLike[str]], name: str) -> list[Path]:
+    """Return an argument that is a sequence of paths, at least one.
+
+    Parameters
+    ----------
+    paths : sequence of str or os.PathLike
+        The argument.
+    name : str
+        Its name, for the error.
+
+    Raises
+    ------
+    DTypeError
+        If it is no list or tuple of paths.
+    ShapeError
+        If it is empty, or if no file can have one of the names.
+    """
+    if not isinstance(paths, (list, tuple)):
+        message = f"{name}: expected a list or tuple of paths, got {type(paths).__name__}"
+        raise DTypeError(message)
+    if not paths:
+        message = f"{name}: expected at least one path, got none"
+        raise ShapeError(message)
+    return [checked_path(path, f"{name}[{i}]") for i, path in enumerate(paths)]

@@ -168,6 +168,47 @@ def loaded_index(rt, path="saved", **given):
         return nodeids(qe.SuiteIndex.load(at(folder, path), **{"runtime": rt, **given}).tests)
 
 
+def paths_option(name, good):
+    """Return the rows of an argument that is a list of paths, where ``good`` is one of them."""
+    wrong = [None, 1, good, {good}, {good: 1}, iter([good])]
+    return [
+        *(row(f"{name} of {value!r:.20}", name, value, fw.DTypeError) for value in wrong),
+        row(f"{name} of none", name, [], fw.ShapeError),
+        row(f"{name} of a number", name, [good, 1], fw.DTypeError),
+        row(f"{name} with a zero byte", name, ["a\0b"], fw.ShapeError),
+        row(f"{name} as a tuple", name, (good,)),
+        row(f"{name} of one twice", name, [good, good]),
+    ]
+
+
+def inside(folder, paths):
+    """Return a list or tuple of paths inside a folder; other things are passed as they are."""
+    listed = isinstance(paths, (list, tuple))
+    return type(paths)(at(folder, path) for path in paths) if listed else paths
+
+
+def merged_indexes(rt, paths=("saved",), **given):
+    """Return the tests of indexes that were saved and merged."""
+    with tempfile.TemporaryDirectory() as folder:
+        index(rt).save(Path(folder, "saved"))
+        options = {"runtime": rt, **given}
+        return nodeids(qe.SuiteIndex.merge(inside(folder, paths), **options).tests)
+
+
+def merged_coverage(_, paths=("saved",), **given):
+    """Return the tests of coverage that was saved and merged."""
+    with tempfile.TemporaryDirectory() as folder:
+        COVERAGE.save(Path(folder, "saved"))
+        return qe.CoverageIndex.merge(inside(folder, paths), **given).tests
+
+
+def merged_libraries(_, path="merged", libraries=("library",)):
+    """Return the defects of libraries that were merged."""
+    with tempfile.TemporaryDirectory() as folder:
+        library(folder)
+        return qe.FailureLibrary.merge(at(folder, path), inside(folder, libraries)).defects
+
+
 def ranked(_, changes, index="shared", **given):
     """Return "nothing", since there is no change."""
     try:
@@ -280,6 +321,41 @@ SUBJECTS = [
             row("model of a name", "model", "absent"),
         ],
         loaded_index,
+    ),
+    Subject(
+        "qe.SuiteIndex.merge",
+        {},
+        [
+            *paths_option("paths", "saved"),
+            unnamed("paths of no file", "paths", ["absent"], OSError),
+            *(r for r in made_by("coverage")),
+            *flag("adapted", good=True),
+            *flag("progress"),
+            *(r for r in runtime_option() if r.raises is fw.DTypeError),
+            # The index was built without a model, so that none is looked for.
+            row("model of a name", "model", "absent"),
+        ],
+        merged_indexes,
+    ),
+    Subject(
+        "qe.CoverageIndex.merge",
+        {},
+        [
+            *paths_option("paths", "saved"),
+            unnamed("paths of no file", "paths", ["absent"], fw.ShapeError),
+            *flag("progress"),
+        ],
+        merged_coverage,
+    ),
+    Subject(
+        "qe.FailureLibrary.merge",
+        {},
+        [
+            *path_option("path", read=False),
+            *paths_option("libraries", "library"),
+            row("libraries of no file", "libraries", ["absent"], fw.ShapeError),
+        ],
+        merged_libraries,
     ),
     Subject(
         "qe.FunctionIndex.search",

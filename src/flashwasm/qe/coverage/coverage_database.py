@@ -51,6 +51,8 @@ class CoverageData:
         SHA-256 of the database when it was read.
     schema : int
         Version of its schema.
+    others : tuple of (pathlib.Path, str)
+        Paths and digests of further databases, if the content is that of several.
     """
 
     files: list[str]
@@ -59,11 +61,20 @@ class CoverageData:
     source: Path = Path()
     digest: str = ""
     schema: int = _SCHEMA
+    others: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def sources(self) -> list[tuple[Path, str]]:
+        """Path and digest of each database that the content is of."""
+        return [(self.source, self.digest), *self.others]
 
     def changes(self) -> list[str]:
-        """Return the database's path in a list, or an empty list if the file has not changed."""
-        whole = self.source.is_file() and sha256_of(self.source) == self.digest
-        return [] if whole else [str(self.source)]
+        """Return the paths of the databases that were changed or removed since they were read."""
+        return [
+            str(path)
+            for path, digest in self.sources
+            if not path.is_file() or sha256_of(path) != digest
+        ]
 
 
 def read_coverage(

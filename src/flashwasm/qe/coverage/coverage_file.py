@@ -48,6 +48,7 @@ def write_coverage_file(path: Path, data: CoverageData) -> None:
         "files": data.files,
         "contexts": data.contexts,
         "source": [str(data.source), data.digest],
+        "others": [[str(path), digest] for path, digest in data.others],
     }
     sections = {
         "coverage": json_section(document),
@@ -66,7 +67,9 @@ def read_coverage_file(path: Path) -> CoverageData:
         files = file.strings("files", document["files"])
         contexts = file.strings("contexts", document["contexts"])
         [(source, digest)] = file.pairs("source", [document["source"]])
-    except (KeyError, TypeError) as error:
+        # Files that earlier versions wrote are of one database.
+        others = file.pairs("others", document.get("others", []))
+    except (AttributeError, KeyError, TypeError) as error:
         file.refuse(f"section 'coverage' is no coverage: {error}")
     owners = file.section("owners", "<i8", (None, 2))
     if len(owners) and (owners.min() < 0 or (owners.max(0) >= [len(files), len(contexts)]).any()):
@@ -74,4 +77,5 @@ def read_coverage_file(path: Path) -> CoverageData:
     rows = file.rows("lines", len(owners), MOST_LINES)
     lines = {(int(f), int(c)): row for (f, c), row in zip(owners, rows, strict=True)}
     data = CoverageData(files, contexts, lines)
-    return replace(data, source=Path(source), digest=digest)
+    more = tuple((Path(path), digest) for path, digest in others)
+    return replace(data, source=Path(source), digest=digest, others=more)

@@ -18,8 +18,9 @@ from flashwasm.qe.defects.library_file import (
     is_empty,
     read_library,
 )
+from flashwasm.qe.defects.library_merging import merge_libraries
 from flashwasm.qe.defects.tracebacks import Failure, read_failure
-from flashwasm.storage.file_paths import checked_path
+from flashwasm.storage.file_paths import checked_path, checked_paths
 from flashwasm.summaries import counted, summary
 from flashwasm.validation import flag
 
@@ -62,6 +63,34 @@ class FailureLibrary:
         elif create and is_empty(self.path):
             create_library(self.path)
         self._known = KnownFailures(*read_library(self.path))
+
+    @classmethod
+    def merge(cls, path: str | Path, libraries: Sequence[str | Path]) -> FailureLibrary:
+        """Write the union of several libraries to one file, and return it.
+
+        Defects of one name become one, which knows the failures of all. It is open if it is open in
+        any library. Its note is that of the first library that has one.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Path of the file to write, which is replaced. It may be one of the libraries.
+        libraries : sequence of str or pathlib.Path
+            Paths of the libraries, at least one.
+
+        Raises
+        ------
+        ShapeError
+            If there is no library, or no such file.
+        OSError
+            If the file cannot be written. It is as before then.
+        """
+        target, files = checked_path(path), checked_paths(libraries, "libraries")
+        for file in files:
+            if not file.is_file():
+                raise ShapeError(f"libraries: {str(file)!r} does not exist or is not a file")
+        merge_libraries(target, files)
+        return cls(target)
 
     def __repr__(self) -> str:
         held = counted(len(self), "defects"), counted(self.occurrences, "failures")

@@ -27,6 +27,7 @@ __all__ = [
     "create_library",
     "is_empty",
     "read_library",
+    "write_library",
 ]
 
 # SQLite writes this number, "FWDL" in ASCII, into the file's header, to mark the file's type.
@@ -162,6 +163,17 @@ def add_failures(
                 added += _add(database, key, fingerprint(failure, test), failure.text[-TEXT_END:])
         write_seal(database)
     return added
+
+
+def write_library(path: Path, defects: Sequence[Defect], occurrences: Sequence[Occurrence]) -> None:
+    """Write a library of these defects, in their order, to a path where there is no file."""
+    create_library(path)
+    with _transaction(path) as database:
+        for key, defect in enumerate(defects, 1):
+            database.execute("insert into defect values (?, ?, ?, ?)", (key, *defect))
+        for at, parts, text in occurrences:
+            _add(database, at + 1, parts, text)
+        write_seal(database)
 
 
 def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: str) -> int:

@@ -23,10 +23,18 @@ from flashwasm.storage.file_format import VERSION, Section
 from flashwasm.storage.file_reading import container_kind, container_sections, read_container
 from flashwasm.storage.foreign_database import one_line
 
-__all__ = ["FileReport", "inspect_file", "verify_file"]
+__all__ = [
+    "COVERAGE_DATABASE",
+    "FAILURE_LIBRARY",
+    "FileReport",
+    "inspect_file",
+    "kind_of",
+    "verify_file",
+]
 
 _SQLITE = b"SQLite format 3\0"
-_FAILURES, _COVERAGE = "failure-library", "coverage-database"
+# Kinds of files that are databases of SQLite.
+FAILURE_LIBRARY, COVERAGE_DATABASE = "failure-library", "coverage-database"
 
 
 @dataclass(frozen=True)
@@ -79,16 +87,16 @@ def inspect_file(path: str | Path) -> FileReport:
     file = Path(path)
     if not file.is_file():
         raise ShapeError(f"{str(file)!r} does not exist or is not a file")
-    kind = container_kind(file)
-    if kind is not None:
+    kind = kind_of(file)
+    sections: list[Section] = []
+    if kind not in {FAILURE_LIBRARY, COVERAGE_DATABASE}:
         content = read_container(file, kind)
         facts = dict(content.parameters)
         facts |= {"metric": content.metric} if content.metric else {}
         facts |= {"dtype": content.dtype} if content.dtype else {}
         version, sections = VERSION, container_sections(file)
     else:
-        kind, version, facts = _database(file)
-        sections = []
+        version, facts = _database(file, kind)
     return FileReport(
         kind=kind,
         version=version,
@@ -132,8 +140,8 @@ def verify_file(path: str | Path) -> list[str]:
         "sharded-index": _check_shards,
         "lora-adapter": LoRAAdapter.load,
         "whitening": Whitening.load,
-        _FAILURES: _check_pages,
-        _COVERAGE: _check_pages,
+        FAILURE_LIBRARY: _check_pages,
+        COVERAGE_DATABASE: _check_pages,
     }
     if kind not in loaders:
         raise CorruptFileError(f"{file}: this release knows no file of kind {kind}")
@@ -141,18 +149,31 @@ def verify_file(path: str | Path) -> list[str]:
     return []
 
 
-def _database(file: Path) -> tuple[str, int, dict[str, Any]]:
-    """Return the kind, the version and counts of a SQLite file."""
-    with file.open("rb") as content:
+def kind_of(path: Path) -> str:
+    """Return the kind of a file, as in `FileReport`, by its first bytes.
+
+    Raises
+    ------
+    CorruptFileError
+        If it is neither a file of flashwasm nor a database.
+    """
+    if (kind := container_kind(path)) is not None:
+        return kind
+    with path.open("rb") as content:
         if content.read(len(_SQLITE)) != _SQLITE:
-            raise CorruptFileError(f"{file} is neither a file of flashwasm nor a database")
-    if _pragma(file, "application_id") == FailureLibrary.APPLICATION_ID:
+            raise CorruptFileError(f"{path} is neither a file of flashwasm nor a database")
+    is_library = _pragma(path, "application_id") == FailureLibrary.APPLICATION_ID
+    return FAILURE_LIBRARY if is_library else COVERAGE_DATABASE
+
+
+def _database(file: Path, kind: str) -> tuple[int, dict[str, Any]]:
+    """Return the version and counts of a SQLite file."""
+    if kind == FAILURE_LIBRARY:
         library = FailureLibrary(file)
-        facts = {"defects": len(library), "occurrences": library.occurrences}
-        return _FAILURES, library.VERSION, facts
+        return library.VERSION, {"defects": len(library), "occurrences": library.occurrences}
     data = read_coverage(file)
     counts = {"files": len(data.files), "contexts": len(data.contexts), "rows": len(data.lines)}
-    return _COVERAGE, data.schema, counts
+    return data.schema, counts
 
 
 def _pragma(file: Path, name: str) -> object:

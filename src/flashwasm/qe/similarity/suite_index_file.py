@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def write_suite(path: Path, suite: Suite, scorers: list[str], data: SuiteScorerD
         "root": str(suite.root),
         "path": str(suite.path),
         "tests": [[t.nodeid, str(t.path), t.source, t.line, list(t.also)] for t in suite.tests],
+        "names": [test.name for test in suite.tests],
         "skipped": [[str(one.path), one.reason] for one in suite.skipped],
         "digests": [[str(file), digest] for file, digest in suite.digests.items()],
     }
@@ -78,10 +80,13 @@ def _suite(file: StoredIndex) -> Suite:
             for (*texts, line, also) in document["tests"]
             for nodeid, path, source, *also in [file.strings("a test", [*texts, *also])]
         ]
+        # Files that earlier versions wrote hold no names.
+        names = file.strings("names", document.get("names", [""] * len(tests)))
+        tests = [replace(test, name=name) for test, name in zip(tests, names, strict=True)]
         root, path = file.strings("the suite", [document["root"], document["path"]])
         skipped = file.pairs("skipped", document["skipped"])
         digests = file.pairs("digests", document["digests"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         file.refuse(f"section 'suite' does not describe a suite: {error}")
     return Suite(
         Path(root),

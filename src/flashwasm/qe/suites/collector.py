@@ -24,7 +24,7 @@ from flashwasm.qe.suites.name_resolution import (
     Meaning,
     NameResolver,
 )
-from flashwasm.qe.suites.suite import CollectedTest
+from flashwasm.qe.suites.suite import CollectedTest, add_node_id
 from flashwasm.qe.suites.unfollowed_parts import UnfollowedParts
 
 if TYPE_CHECKING:
@@ -81,8 +81,10 @@ class Collector:
             span, module = definition.outline, definition.module
             if isinstance(span, FunctionSpan):
                 source = module.source(span)
+                first, *also = ids
+                name = _name_of(definition)
                 entries.append(
-                    CollectedTest(ids[0], module.path, span.line, source, tuple(ids[1:]))
+                    CollectedTest(first, module.path, span.line, source, tuple(also), name)
                 )
         return entries
 
@@ -244,10 +246,9 @@ class Collector:
         if nodeid.startswith(self._settings.deselect):
             return
         ids = self._found.setdefault(definition.key, (definition, []))[1]
-        if not ids:
-            ids.append(nodeid)
-        elif nodeid not in ids:
-            name = "::".join([*filter(None, definition.owner.split(".")), definition.outline.name])
-            # The first node id is that of the defining class, if pytest runs the test there.
-            own = nodeid.endswith(f"{definition.module.path.name}::{name}")
-            ids.insert(0 if own else len(ids), nodeid)
+        add_node_id(ids, nodeid, definition.module.path, _name_of(definition))
+
+
+def _name_of(definition: Definition) -> str:
+    """Return the name of a function in its file, with the classes around it."""
+    return "::".join([*filter(None, definition.owner.split(".")), definition.outline.name])

@@ -16,7 +16,7 @@ from flashwasm.summaries import counted, summary
 if TYPE_CHECKING:
     from flashwasm.qe.suites.source_files import Skipped
 
-__all__ = ["CollectedTest", "Suite"]
+__all__ = ["CollectedTest", "Suite", "add_node_id"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class CollectedTest:
         Source with decorators, without the indentation of its first line.
     also : tuple of str
         Other node ids under which pytest runs the test, for classes that inherit it.
+    name : str, default ""
+        Name of the function in its file, with the classes around it: ``TestA::test_b``.
     """
 
     nodeid: str
@@ -45,6 +47,7 @@ class CollectedTest:
     line: int
     source: str = field(repr=False)
     also: tuple[str, ...] = ()
+    name: str = field(default="", repr=False)
 
     @property
     def first_line(self) -> int:
@@ -59,6 +62,28 @@ class CollectedTest:
     def last_line(self) -> int:
         """Last line of the function."""
         return self.first_line + self.source.count("\n")
+
+
+def add_node_id(ids: list[str], nodeid: str, path: Path, name: str) -> None:
+    """Add another node id to those of a test.
+
+    The first node id is that of the defining class, if pytest runs the test there. The others stand
+    in the order in which they are added.
+
+    Parameters
+    ----------
+    ids : list of str
+        Node ids of the test so far.
+    nodeid : str
+        Node id to add.
+    path : pathlib.Path
+        File that defines the test.
+    name : str
+        Name of the test's function, as in `CollectedTest`.
+    """
+    if nodeid not in ids:
+        own = bool(ids) and nodeid.endswith(f"{path.name}::{name}")
+        ids.insert(0 if own else len(ids), nodeid)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``flashwasm index``: files that hold suites, functions, coverage, failures and vectors."""
+"""``flashwasm index build``: files of suites, functions, coverage, failures and vectors."""
 
 from __future__ import annotations
 
@@ -15,22 +15,19 @@ from flashwasm.cli.embedding_options import (
     threads_option,
 )
 from flashwasm.cli.failure_reports import failure_files_argument, read_reports
+from flashwasm.cli.index.group import index, report_written
 from flashwasm.cli.options import EXISTING_PATH, coverage_option, json_option, output_option
 from flashwasm.cli.output import (
-    echo_json,
     note_missing,
     note_skipped,
     nothing_found,
-    print_table,
     progress_bar,
 )
-from flashwasm.cli.path_or_index import note_changes
 from flashwasm.errors import ShapeError
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.defects.failure_clusters import cluster_failures
 from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.functions.function_index import FunctionIndex
-from flashwasm.qe.inspection.file_inspection import FileReport, inspect_file, verify_file
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.search import FlatIndex, HNSWIndex
 from flashwasm.storage.npy_file import read_npy
@@ -40,16 +37,10 @@ if TYPE_CHECKING:
 
     from flashwasm.kernel_table import Metric
 
-__all__ = ["index"]
+__all__ = ["build"]
 
 # Vectors that are added before progress is reported. The index is the same for any number.
 _ROWS_AT_ONCE = 1024
-_file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
-
-
-@click.group()
-def index() -> None:
-    """Write suites, coverage, failures and vectors to index files, and check such files."""
 
 
 @index.group()
@@ -73,7 +64,7 @@ def suite(
     note_skipped(made.skipped)
     _refuse_empty(len(made.tests), f"no tests in {path}")
     made.save(output)
-    _report(output, "tests", len(made.tests), as_json=as_json)
+    report_written(output, "tests", len(made.tests), as_json=as_json)
 
 
 @build.command()
@@ -88,7 +79,7 @@ def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) 
     note_skipped(made.skipped)
     _refuse_empty(len(made.functions), f"no functions in {path}")
     made.save(output)
-    _report(output, "functions", len(made.functions), as_json=as_json)
+    report_written(output, "functions", len(made.functions), as_json=as_json)
 
 
 @build.command()
@@ -99,7 +90,7 @@ def coverage(path: Path, output: Path, *, as_json: bool) -> None:
     """Copy a coverage.py database to a file with checksums, for the option --coverage."""
     made = CoverageIndex.load(path, progress=True)
     made.save(output)
-    _report(output, "tests", len(made.tests), as_json=as_json)
+    report_written(output, "tests", len(made.tests), as_json=as_json)
 
 
 @build.command()
@@ -123,7 +114,7 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
             for group in cluster_failures([one.failure for one in found])
         }
     )
-    _report(output, "defects", len(library), as_json=as_json)
+    report_written(output, "defects", len(library), as_json=as_json)
 
 
 @build.command()
@@ -158,68 +149,7 @@ def vectors(
             made.add(part)
             advance(len(part))
     made.save(output)
-    _report(output, "vectors", len(rows), as_json=as_json)
-
-
-@index.command()
-@_file_argument
-@json_option
-def info(file: Path, *, as_json: bool) -> None:
-    """Show the kind, version, sizes and digests of an index file."""
-    report = inspect_file(file)
-    if as_json:
-        echo_json(_json(file, report))
-        return
-    lines = [
-        ("kind", report.kind),
-        ("version", str(report.version)),
-        ("bytes", str(report.nbytes)),
-        ("sha256", report.sha256),
-        *((name, str(value)) for name, value in report.facts.items()),
-    ]
-    for section in report.sections:
-        shape = " x ".join(map(str, section.shape))
-        text = f"{section.dtype} {shape}, {section.nbytes} bytes, crc32 {section.crc:08x}"
-        lines.append((f"section {section.name}", text))
-    print_table(("what", "value"), lines, prose=("value",))
-
-
-@index.command()
-@_file_argument
-@json_option
-def verify(file: Path, *, as_json: bool) -> None:
-    """Check every byte of an index file, and say if its sources have changed since.
-
-    Exit status: 2 if the file is damaged. A file whose sources have changed is not damaged.
-    """
-    changes = verify_file(file)
-    if as_json:
-        echo_json({"file": str(file), "whole": True, "changed": changes})
-    else:
-        click.echo(f"{file} is whole")
-        note_changes(changes, file)
-
-
-def _json(file: Path, report: FileReport) -> dict[str, object]:
-    """Return the report on a file for JSON."""
-    return {
-        "file": str(file),
-        "kind": report.kind,
-        "version": report.version,
-        "bytes": report.nbytes,
-        "sha256": report.sha256,
-        **report.facts,
-        "sections": [
-            {
-                "name": section.name,
-                "dtype": section.dtype,
-                "shape": section.shape,
-                "bytes": section.nbytes,
-                "crc32": f"{section.crc:08x}",
-            }
-            for section in report.sections
-        ],
-    }
+    report_written(output, "vectors", len(rows), as_json=as_json)
 
 
 def _rows(path: Path) -> npt.NDArray[np.float32]:
@@ -234,12 +164,3 @@ def _refuse_empty(count: int, reason: str) -> None:
     """End the command if there is nothing to write to a file."""
     if not count:
         nothing_found(reason)
-
-
-def _report(output: Path, what: str, count: int, *, as_json: bool) -> None:
-    """Print the number of items in the file that was written, and its size."""
-    size = output.stat().st_size
-    if as_json:
-        echo_json({"file": str(output), what: count, "bytes": size})
-    else:
-        click.echo(f"{count} {what} are in {output} ({size} bytes)")

@@ -1,0 +1,78 @@
+"""``flashwasm index info`` and ``verify``: what a file holds, and whether it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flashwasm.cli.index.group import index
+from flashwasm.cli.options import EXISTING_PATH, json_option
+from flashwasm.cli.output import echo_json, print_table
+from flashwasm.cli.path_or_index import note_changes
+from flashwasm.qe.inspection.file_inspection import FileReport, inspect_file, verify_file
+
+__all__ = ["info", "verify"]
+
+_file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
+
+
+@index.command()
+@_file_argument
+@json_option
+def info(file: Path, *, as_json: bool) -> None:
+    """Show the kind, version, sizes and digests of an index file."""
+    report = inspect_file(file)
+    if as_json:
+        echo_json(_json(file, report))
+        return
+    lines = [
+        ("kind", report.kind),
+        ("version", str(report.version)),
+        ("bytes", str(report.nbytes)),
+        ("sha256", report.sha256),
+        *((name, str(value)) for name, value in report.facts.items()),
+    ]
+    for section in report.sections:
+        shape = " x ".join(map(str, section.shape))
+        text = f"{section.dtype} {shape}, {section.nbytes} bytes, crc32 {section.crc:08x}"
+        lines.append((f"section {section.name}", text))
+    print_table(("what", "value"), lines, prose=("value",))
+
+
+@index.command()
+@_file_argument
+@json_option
+def verify(file: Path, *, as_json: bool) -> None:
+    """Check every byte of an index file, and say if its sources have changed since.
+
+    Exit status: 2 if the file is damaged. A file whose sources have changed is not damaged.
+    """
+    changes = verify_file(file)
+    if as_json:
+        echo_json({"file": str(file), "whole": True, "changed": changes})
+    else:
+        click.echo(f"{file} is whole")
+        note_changes(changes, file)
+
+
+def _json(file: Path, report: FileReport) -> dict[str, object]:
+    """Return the report on a file for JSON."""
+    return {
+        "file": str(file),
+        "kind": report.kind,
+        "version": report.version,
+        "bytes": report.nbytes,
+        "sha256": report.sha256,
+        **report.facts,
+        "sections": [
+            {
+                "name": section.name,
+                "dtype": section.dtype,
+                "shape": section.shape,
+                "bytes": section.nbytes,
+                "crc32": f"{section.crc:08x}",
+            }
+            for section in report.sections
+        ],
+    }

@@ -1,0 +1,259 @@
+"""Look-ups in coverage: the tests that run a line, and tests with similar lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.errors import ShapeError
+from flashwasm.object_checks import checked_integers, checked_text, instance_of
+from flashwasm.qe.coverage.coverage_match import CoverageMatch
+from flashwasm.qe.coverage.coverage_matrix import CoverageMatrix, union
+from flashwasm.qe.coverage.names_by_end import position_of_file, value_by_end
+from flashwasm.qe.scoring.inverted_index import InvertedIndex, RowSimilarity
+from flashwasm.qe.suites.node_id_lookup import node_ids_named
+from flashwasm.summaries import counted, summary
+from flashwasm.validation import positive_int
+
+if TYPE_CHECKING:
+    from flashwasm.qe.coverage.coverage_database import CoverageData
+
+__all__ = ["CoverageLookup"]
+
+Array = npt.NDArray[Any]
+
+
+class CoverageLookup:
+    """Look-ups in coverage, which `CoverageIndex` inherits.
+
+    Parameters
+    ----------
+    data : CoverageData
+        Coverage with a context for each test.
+    """
+
+    def __init__(self, data: CoverageData) -> None:
+        self._data = data
+        self.files = data.files
+        self._matrix = CoverageMatrix.of(data)
+        self.tests = self._matrix.tests
+        self._places = {nodeid: at for at, nodeid in enumerate(self.tests)}
+        self._own = InvertedIndex(self._matrix.own, self._matrix.width)
+        self._fixtures = InvertedIndex(self._matrix.fixtures, self._matrix.width)
+
+    def __repr__(self) -> str:
+        return summary(self, counted(len(self.tests), "tests"), counted(len(self.files), "files"))
+
+    def find_file(self, path: str, root: Path | None = None) -> int:
+        """Return the position of the file that a path names, or the end of a path.
+
+        Parameters
+        ----------
+        path : str
+            Path of the file, or the end of it. If several files have this end, the one that lies in
+            the folder of all files is meant.
+        root : pathlib.Path, optional
+            Folder from which relative paths of the database start. If it is given, the path is one
+            of a diff. It starts in this folder or one above it, so that it means no file deeper in
+            the tree that only has the same end.
+
+        Raises
+        ------
+        ShapeError
+            If no file has this path, or several have.
+        """
+        return position_of_file(path, self.files, root)
+
+    def who(self, file: str, lines: Iterable[int]) -> dict[str, list[int]]:
+        """Return the tests that run at least one of some lines, each with the lines that it runs.
+
+        Lines that a fixture runs count for each test that uses it.
+
+        Parameters
+        ----------
+        file : str
+            Path of the file, or the end of it.
+        lines : iterable of int
+            Line numbers, from 1.
+
+        Returns
+        -------
+        dict of str to list of int
+            Lines by node id, the test with the most lines first.
+        """
+        at = self.find_file(file)
+        hits: dict[int, set[int]] = {}
+        for line in checked_integers(lines, "lines"):
+            column = self._matrix.column(at, line)
+            if column is not None:
+                for index in (self._own, self._fixtures):
+                    for test in index.rows_with(column):
+                        hits.setdefault(int(test), set()).add(line)
+        order = sorted(hits, key=lambda test: (-len(hits[test]), self.tests[test]))
+        return {self.tests[test]: sorted(hits[test]) for test in order}
+
+    def tested(self, file: str) -> set[int]:
+        """Return the lines that any test or its fixtures run, of a file as `find_file` finds it."""
+        columns = self._matrix.columns_of(self.find_file(file))
+        seen = self._own.seen[columns] | self._fixtures.seen[columns]
+        return set(self._matrix.lines[columns][seen].tolist())
+
+    def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
+        """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
+        at = self.find_file(file)
+        outside: set[int] = set()
+        for (own, context), lines in self._data.lines.items():
+            if own == at and not self._data.contexts[context]:
+                outside.update(lines.tolist())
+        columns = self._matrix.columns_of(at)
+        fixtures = self._matrix.lines[columns][self._fixtures.seen[columns]]
+        return outside, set(fixtures.tolist())
+
+    def lines_of(self, nodeid: str) -> list[tuple[str, int]]:
+        """Return (file, line) of each line that a test runs, without its fixtures.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id of the test, or an end that only this one has.
+        """
+        return [(file, line) for file, lines in self.shared_lines(nodeid).items() for line in lines]
+
+    def shared_lines(self, *nodeids: str) -> dict[str, list[int]]:
+        """Return the lines, by file, that all of some tests run, without their fixtures.
+
+        Parameters
+        ----------
+        *nodeids : str
+            Node ids, or ends that only one test has.
+        """
+        rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
+        columns = reduce(np.intersect1d, rows) if rows else np.empty(0, np.int64)
+        files = np.searchsorted(self._matrix.starts, columns, side="right") - 1
+        return {
+            self.files[file]: self._matrix.lines[columns[files == file]].tolist()
+            for file in np.unique(files)
+        }
+
+    def find(self, nodeid: str) -> int:
+        """Return the position of the test that a node id names; one of several cases needs a name.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id as for `positions`, whose errors are raised.
+        """
+        if len(found := self.positions(nodeid)) > 1:
+            raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")
+        return found[0]
+
+    def positions(self, nodeid: str) -> list[int]:
+        """Return the positions of the test that a node id names, or of all its cases.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id in any form that `SuiteIndex.similar` takes; without parameters, of all cases.
+
+        Raises
+        ------
+        ShapeError
+            If no test has this node id, or several have this end.
+        """
+        checked_text(nodeid, "nodeid")
+        if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
+            raise ShapeError(f"no test {nodeid!r} in the coverage database")
+        return [self._places[name] for name in named]
+
+    def nearest(self, nodeid: str, k: int = 10) -> list[CoverageMatch]:
+        """Return the tests that run the most similar lines, by cosine, nearest first.
+
+        Parameters
+        ----------
+        nodeid : str
+            Node id of a test, or an end that only this one has.
+        k : int, default 10
+            Largest number of tests. A test that shares no line is never among them.
+
+        Returns
+        -------
+        list of CoverageMatch
+        """
+        positive_int(k, "k")
+        own = self.positions(nodeid)
+        row = union([self.row(at) for at in own])
+        shared = self._own.counts(row)
+        shared[own] = 0
+        # Most tests share no line with this one. The others are cut to those that reach the k-th
+        # best score before they are sorted, because that is quicker than sorting all.
+        near = np.flatnonzero(shared > 0)
+        scores = shared[near] / np.sqrt(self._own.lengths[near] * float(max(len(row), 1)))
+        if k < len(near):
+            # The scores are negated because NumPy's selection takes ten times as long near the high
+            # end of an array.
+            reached = scores >= -np.partition(-scores, k - 1)[k - 1]
+            near, scores = near[reached], scores[reached]
+        return [
+            CoverageMatch(self.tests[near[i]], float(scores[i]), int(shared[near[i]]))
+            for i in np.argsort(-scores, kind="stable")[:k]
+        ]
+
+    def row(self, test: int) -> Array:
+        """Return the columns of the lines that a test runs, without its fixtures.
+
+        Parameters
+        ----------
+        test : int
+            Position of the test.
+        """
+        return self._matrix.own[test]
+
+    def likeness(self, names: Sequence[Sequence[str]]) -> RowSimilarity:
+        """Return a scorer of tests by the lines that they run, the cases of a test together.
+
+        Parameters
+        ----------
+        names : sequence of sequence of str
+            For each test, its node ids without parameters. The paths in the database may be
+            shorter, if it was recorded in a folder below the suite's root.
+        """
+        cases: dict[str, list[Array]] = {}
+        for test, row in zip(self.tests, self._matrix.own, strict=True):
+            cases.setdefault(test.partition("[")[0], []).append(row)
+        rows = [
+            union([part for name in own for part in value_by_end(name, cases) or []])
+            for own in names
+        ]
+        return RowSimilarity(rows)
+
+    def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
+        """Return groups of tests that run the same lines, at least one.
+
+        Parameters
+        ----------
+        without : sequence of str
+            Files to ignore, such as those of the tests: their paths, or ends of the paths.
+
+        Returns
+        -------
+        list of list of str
+            Node ids of two or more tests a group, the group with the most lines first.
+        """
+        instance_of(without, (list, tuple, set, frozenset), "without")
+        ends = tuple(checked_text(name, "without").replace("\\", "/") for name in without)
+        left_out = np.zeros(self._matrix.width, np.bool_)
+        for i, name in enumerate(self.files):
+            if ends and name.replace("\\", "/").endswith(ends):
+                left_out[self._matrix.columns_of(i)] = True
+        groups: dict[bytes, list[int]] = {}
+        for i, row in enumerate(self._matrix.own):
+            kept = row[~left_out[row]]
+            if len(kept):
+                groups.setdefault(kept.tobytes(), []).append(i)
+        alike = [(len(key), tests) for key, tests in groups.items() if len(tests) > 1]
+        return [[self.tests[i] for i in tests] for _, tests in sorted(alike, key=lambda g: -g[0])]

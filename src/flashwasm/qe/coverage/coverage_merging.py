@@ -1,0 +1,42 @@
+"""The union of coverage that several runs recorded, such as the jobs of a CI run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flashwasm.qe.coverage.coverage_database import CoverageData
+from flashwasm.qe.coverage.coverage_matrix import union
+
+__all__ = ["merge_coverage"]
+
+
+def merge_coverage(parts: Sequence[CoverageData]) -> CoverageData:
+    """Return the union of coverage data, as ``coverage combine`` makes it of databases.
+
+    Parameters
+    ----------
+    parts : sequence of CoverageData
+        Data of the runs, at least one. A line that a context ran in any of them is one that it ran.
+    """
+    files = sorted({file for part in parts for file in part.files})
+    contexts = list(dict.fromkeys(context for part in parts for context in part.contexts))
+    file_at = {file: i for i, file in enumerate(files)}
+    context_at = {context: i for i, context in enumerate(contexts)}
+    found: dict[tuple[int, int], list[int]] = {}
+    lines = [
+        ((file_at[part.files[file]], context_at[part.contexts[context]]), numbers)
+        for part in parts
+        for (file, context), numbers in part.lines.items()
+    ]
+    for i, (key, _) in enumerate(lines):
+        found.setdefault(key, []).append(i)
+    sources = dict.fromkeys(source for part in parts for source in part.sources)
+    (first, *others) = sources
+    return CoverageData(
+        files,
+        contexts,
+        {key: union([lines[i][1] for i in which]) for key, which in sorted(found.items())},
+        source=first[0],
+        digest=first[1],
+        others=tuple(others),
+    )
