@@ -43,13 +43,13 @@ ALLOWED = {
     "multiply_panel": (5, "int8 keys: waits for memory"),
     "add_values_int8": (3, "int8 values: waits for memory"),
     "offer_tile": (6, "only runs for the few tiles that have a sum above a threshold"),
-    "visit_run_of_row": (2, "looks for a NaN among the sums; only runs with a mask"),
 }
 
 # Functions that must have such a loop. If one is missing, this tool looks at the wrong code.
 HOT = {
     *("product_tile", "sum_tile", "square_distance_tile", "dot_tile"),
-    *("multiply_tile_i8", "value_tile", "weigh", "score_panel", "add_columns"),
+    *("multiply_tile_i8", "value_tile", "weigh", "score_panel", "add_sixteen"),
+    *("score_panel_halves", "add_sixteen_halves"),
     *("add_exponentials", "layer_norm_f32", "normalize_and_sum", "gelu_f32"),
 }
 
