@@ -6,8 +6,9 @@ import types
 import pytest
 
 import flashwasm as fw
+from backend_somewhere import backend_or_skip
 from flashwasm.backends.hybrid import chooser, measuring
-from flashwasm.backends.registry import BACKENDS, backend_named
+from flashwasm.backends.registry import BACKENDS
 
 OPERATIONS = ("attention", "matmul", "softmax", "layer_norm", "cosine_top_k")
 
@@ -26,10 +27,7 @@ def own_timings(tmp_path_factory, monkeypatch):
 def backend(request):
     """Return the name of each backend that can run here."""
     if request.param not in {"wasm-simd", "hybrid"}:
-        try:
-            backend_named(request.param)
-        except fw.CapabilityError as error:
-            pytest.skip(str(error))
+        backend_or_skip(request.param)
     return request.param
 
 
@@ -41,3 +39,11 @@ def operations(backend, one_thread):
         for name in OPERATIONS
     }
     return types.SimpleNamespace(name=backend, **bound)
+
+
+@pytest.fixture
+def gpu():
+    """Return the backend "gpu", whose parts are as large as the device takes."""
+    backend = backend_or_skip("gpu")
+    yield backend
+    backend.most_bytes = None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import backend_bounds
 import flashwasm as fw
 from flashwasm.oracles import bounds, reference
 from sample_arrays import assert_same_bits
@@ -50,7 +51,7 @@ def check_top_k(queries, corpus, k, metric="cosine", **options):
     assert scores.shape == indices.shape == (len(queries), k)
     assert np.issubdtype(indices.dtype, np.integer)
     truth = reference.similarity(queries, corpus, metric)
-    bound = bounds.similarity(queries, corpus, metric)
+    bound = backend_bounds.similarity(options.get("backend"), queries, corpus, metric)
     bounds.assert_close(
         scores,
         np.take_along_axis(truth, indices, axis=1),

@@ -102,10 +102,14 @@ class Backend(ABC):
         Name that ``backend=`` takes.
     bits_promised : bool
         True if equal operands give equal bits on every machine, as the sandbox promises.
+    emulated : bool
+        True if what computes only imitates a device, far more slowly than the sandbox computes.
+        Hybrid leaves it out.
     """
 
     name: ClassVar[str]
     bits_promised: ClassVar[bool] = False
+    emulated: bool = False
 
     @abstractmethod
     def description(self) -> str:

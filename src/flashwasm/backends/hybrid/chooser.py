@@ -146,10 +146,11 @@ def _candidates() -> list[BackendName]:
             with warnings.catch_warnings():
                 # A backend may warn that it is slow. Timings tell whether it is.
                 warnings.simplefilter("ignore")
-                backend_named(name)
+                backend = backend_named(name)
         except CapabilityError:
             continue
-        names.append(name)  # type: ignore[arg-type]
+        if not backend.emulated:
+            names.append(name)  # type: ignore[arg-type]
     return names
 
 
