@@ -1,4 +1,4 @@
-"""What all executors have in common: order, few calls at once, errors, and lost workers."""
+"""Executors of every kind: order of results, few calls at once, errors, and lost workers."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 

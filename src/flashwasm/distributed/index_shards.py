@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +91,11 @@ def build_index(
     if "runtime" in options:
         raise DTypeError("runtime: expected none, since each worker has a runtime of its own")
     # An empty index checks the options before any worker gets to see them.
-    empty = partial(CLASSES[kind], dim, **options)(runtime=default_runtime())
+    given: Mapping[str, Any] = options
+    empty = CLASSES[kind](dim, runtime=default_runtime(), **given)
     most = most_vectors(dim, options) if shard_size is None else shard_size
-    size = positive_int(most, "shard_size")
+    # A file holds no number beyond int64.
+    size = min(positive_int(most, "shard_size"), 2**63 - 1)
     numbers, table = np.arange(count), IdTable()
     table.assign(numbers, table.new(ids, count))
     setup = WorkerSetup.of(workers)

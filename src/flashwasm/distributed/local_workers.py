@@ -16,6 +16,10 @@ from flashwasm.validation import positive_int
 __all__ = ["LocalWorkers"]
 
 
+# Most processes, and most threads of one: far more than a machine has CPUs.
+_MOST = 1024
+
+
 class LocalWorkers(Executor):
     """An executor of processes that goes on if one of them is killed.
 
@@ -32,7 +36,7 @@ class LocalWorkers(Executor):
     Raises
     ------
     ShapeError, DTypeError
-        If an argument is no positive integer.
+        If an argument is no integer from 1 to 1024.
 
     Notes
     -----
@@ -48,9 +52,10 @@ class LocalWorkers(Executor):
     """
 
     def __init__(self, workers: int | None = None, *, threads: int | None = None) -> None:
-        self.workers = available_cpus() if workers is None else positive_int(workers, "workers")
+        count = available_cpus() if workers is None else workers
+        self.workers = positive_int(count, "workers", _MOST)
         shared = max(available_cpus() // self.workers, 1)
-        self.threads = shared if threads is None else positive_int(threads, "threads")
+        self.threads = positive_int(shared if threads is None else threads, "threads", _MOST)
         self._lock = threading.Lock()
         self._pool = self._new_pool()
 
