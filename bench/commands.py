@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.distributed.command import distributed
 from bench.options import (
     DEFAULT_VECTORS,
     QUICK_VECTORS,
@@ -43,6 +44,7 @@ def main() -> None:
     """
 
 
+main.add_command(distributed)
 main.add_command(reliability)
 
 
