@@ -60,10 +60,11 @@ def run_top_k(rows: int, note: Callable[[str], None]) -> list[TopKRun]:
         note(f"writing {rows} vectors")
         queries = _write_corpus(path, rows)
         note("one search in the whole corpus")
-        expected = fw.cosine_top_k(queries, np.load(path, mmap_mode="r"), _K)
+        expected: tuple[Array, Array] = fw.cosine_top_k(queries, np.load(path, mmap_mode="r"), _K)
         for workers in (1, 2):
             note(f"{workers} workers")
-            times, results = [], expected
+            times: list[float] = []
+            results = expected
             with LocalWorkers(workers, threads=1) as executor:
                 # The first search loads the kernels and reads the file.
                 for _ in range(_REPEATS + 1):
