@@ -5,9 +5,12 @@
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
 # make fuzz    the readers of files under atheris, the kernels of operations under libFuzzer (CLANG as for sanitize);
 #              FUZZ_SECONDS for each target
+# make web     pack the npm package, in build/
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
+# make charts   fetch the libraries that draw the charts of HTML reports again
 # make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
+# make soak-gpu   5,000 calls of the backend "gpu"
 # make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
 # make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
 
@@ -25,11 +28,13 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 peers = $(VENV)/.peers
 fuzzers = $(VENV)/.fuzzers
+web_tools = web/node_modules/.installed
 FUZZ_SECONDS ?= 60
-c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/*/*.[ch])
+c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/*/*.[ch] hosts/c/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: bench bench-peers performance sbom soak sanitize fuzz fuzz-kernels fuzz-readers
+.PHONY: web web-tools
+.PHONY: bench bench-peers charts performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -88,6 +93,18 @@ $(fuzzers): $(installed)
 	$(python) -m pip install --quiet "atheris>=3,<4"
 	touch $@
 
+# The package for browsers. npm copies the modules into it.
+web:
+	mkdir -p build
+	cd web && npm pack --pack-destination ../build
+
+# TypeScript, by which tests compile a program against the package's types.
+web-tools: $(web_tools)
+
+$(web_tools): web/package-lock.json
+	npm --prefix web ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 # Measure on this machine, without other libraries.
 bench: $(installed)
 	$(VENV)/bin/flashwasm bench all
@@ -106,14 +123,27 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 	fi
 	touch $@
 
-# About a quarter of an hour on a machine that does nothing else.
+# Fetch the libraries that draw the charts of HTML reports; see the README beside them.
+vendored = src/flashwasm/qe/reports/vendor
+charts:
+	mkdir -p build/charts
+	cp $(vendored)/package.json $(vendored)/package-lock.json build/charts
+	npm --prefix build/charts ci --ignore-scripts --no-audit --no-fund
+	cp build/charts/node_modules/chart.js/dist/chart.umd.min.js $(vendored)
+	cp build/charts/node_modules/chartjs-plugin-zoom/dist/chartjs-plugin-zoom.min.js $(vendored)
+
+# About a quarter of an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
 performance: $(peers)
-	$(python) -m bench all --record
+	$(python) -m bench all --record $(RESUME)
 	$(python) -m bench render
 
 # Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
 soak: $(installed)
 	$(python) -m bench reliability --minutes $(SOAK_MINUTES)
+
+# 5,000 calls of the backend "gpu", which leave the process as it was.
+soak-gpu: $(installed)
+	$(python) -m bench.reliability.gpu_calls 5000
 
 # The bill of materials, in the format CycloneDX.
 sbom: $(installed)
@@ -130,5 +160,5 @@ $(installed): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) bench/node_modules build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/node_modules web/node_modules web/_wasm web/LICENSE build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

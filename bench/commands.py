@@ -8,24 +8,25 @@ from pathlib import Path
 import click
 
 from bench.distributed.command import distributed
+from bench.measuring import measure
 from bench.options import (
-    DEFAULT_VECTORS,
-    QUICK_VECTORS,
+    LOGS,
     embedding_model_option,
     fault_options,
     history_options,
     plot_option,
+    precision_options,
     quick_option,
-    refuse_plot,
     searched_options,
 )
 from bench.reliability.command import reliability
 from flashwasm.cli import ErrorsInOneLine
 from flashwasm.cli.bench_options import (
+    LogChoice,
     Outputs,
     bench_threads_option,
-    check_operations,
     limit_numpy,
+    log_options,
     operation_option,
     output_options,
 )
@@ -53,12 +54,14 @@ main.add_command(reliability)
 @quick_option
 @bench_threads_option()
 @plot_option
+@log_options(LOGS / "peers.jsonl")
 @output_options(targets=True)
 def peers(
     operations: tuple[str, ...],
     threads: int,
     outputs: Outputs,
     plot_file: str | None,
+    log: LogChoice,
     *,
     quick: bool,
 ) -> None:
@@ -67,7 +70,7 @@ def peers(
     Libraries that compute in WebAssembly, in Node, are among them. Figures are held against
     targets.
     """
-    _measure("peers", outputs, threads, plot_file, operations=operations, quick=quick)
+    measure("peers", outputs, log, threads, plot_file, operations=operations, quick=quick)
 
 
 @main.command()
@@ -75,6 +78,7 @@ def peers(
 @quick_option
 @bench_threads_option()
 @plot_option
+@log_options(LOGS / "search.jsonl")
 @output_options(targets=True)
 def search(
     vectors: int | None,
@@ -82,6 +86,7 @@ def search(
     threads: int,
     outputs: Outputs,
     plot_file: str | None,
+    log: LogChoice,
     *,
     quick: bool,
 ) -> None:
@@ -90,7 +95,7 @@ def search(
     Figures are held against targets, which are for 100,000 vectors.
     """
     searched = (vectors, embeddings)
-    _measure("search", outputs, threads, plot_file, searched=searched, quick=quick)
+    measure("search", outputs, log, threads, plot_file, searched=searched, quick=quick)
 
 
 @main.command("all")
@@ -100,6 +105,7 @@ def search(
 @click.option("--record", is_flag=True, help="Write JSON to bench/results/, for `render`.")
 @bench_threads_option()
 @plot_option
+@log_options(LOGS / "all.jsonl")
 @output_options(targets=True)
 def everything(
     operations: tuple[str, ...],
@@ -108,6 +114,7 @@ def everything(
     threads: int,
     outputs: Outputs,
     plot_file: str | None,
+    log: LogChoice,
     *,
     quick: bool,
     record: bool,
@@ -116,9 +123,10 @@ def everything(
     if record and (quick or operations):
         raise click.UsageError("--record keeps whole results: leave out --quick and --op")
     searched = (vectors, embeddings)
-    _measure(
+    measure(
         "all",
         outputs,
+        log,
         threads,
         plot_file,
         operations=operations,
@@ -200,6 +208,7 @@ def adaptation(
 )
 @history_options
 @fault_options
+@precision_options
 @embedding_model_option
 @output_options(targets=True)
 def quality(
@@ -213,6 +222,8 @@ def quality(
     minutes: float | None,
     testmon: int | None,
     again: Path | None,
+    precision: str | None,
+    queries: int,
     model: str | None,
     outputs: Outputs,
     *,
@@ -231,11 +242,24 @@ def quality(
     past commits, and those are looked for that the commits change. --releases does the same with
     the difference of two releases. Figures are held against targets.
 
+    With --precision int8 the similar tests of each PATH are found by embeddings by 8-bit codes
+    and in float32, on the same queries. MRR and cosines are held against targets.
+
     With --faults each PATH is a project whose suite runs with this Python. Lines of a copy are
     changed, and the tests that `tests-for` selects are held against those that fail, with
     coverage and without, beside pytest-testmon.
     """
     # These modules load NumPy and rich, which `--help` should not.
+    if precision:
+        if coverage or failures or history or releases or faults or not paths:
+            raise click.UsageError("--precision takes one PATH or more, and no other data")
+        from bench.quality.precision import measure_precision  # noqa: PLC0415 - see above
+
+        kept = measure_precision(paths, model, queries)
+        outputs.write(kept.as_dict(), kept.markdown())
+        outputs.show(kept.tables())
+        outputs.end(missed=kept.missed)
+        return
     if faults:
         if coverage or failures or history or releases or not paths:
             raise click.UsageError("--faults takes one PATH or more, and no other data")
@@ -266,46 +290,3 @@ def quality(
         note("what was given holds nothing to measure")
         sys.exit(1)
     outputs.end(missed=any(row.is_missed for row in found.known))
-
-
-def _measure(
-    suite: str,
-    outputs: Outputs,
-    threads: int,
-    plot_file: str | None,
-    *,
-    operations: tuple[str, ...] = (),
-    searched: tuple[int | None, Path | None] = (None, None),
-    quick: bool,
-    record: bool = False,
-) -> None:
-    """Run a command's measurements with a progress bar, and report them."""
-    # This comes before the imports below, because they load NumPy.
-    numpy_threads = limit_numpy(threads)
-    refuse_plot(plot_file)
-    from bench import suites  # noqa: PLC0415 - it loads NumPy.
-    from bench.recorded import record_result  # noqa: PLC0415 - it loads NumPy.
-    from flashwasm.cli.output import progress_bar  # noqa: PLC0415 - it loads NumPy.
-
-    check_operations(operations, suites.known_operations(suite))
-    vectors, embeddings = searched
-    request = suites.Request(
-        suite=suite,
-        operations=operations,
-        threads=threads,
-        numpy_threads=numpy_threads,
-        vectors=vectors or (QUICK_VECTORS if quick else DEFAULT_VECTORS),
-        embeddings=embeddings,
-        quick=quick,
-    )
-    with progress_bar("measuring", total=suites.steps(request)) as advance:
-        found = suites.run(request, advance)
-    if record:
-        click.echo(f"wrote {record_result(found)}", err=True)
-    outputs.write(found.as_dict(), found.markdown())
-    if plot_file is not None:
-        from bench.plots import picture  # noqa: PLC0415 - it loads matplotlib.
-
-        write_atomically(Path(plot_file), [picture(found, plot_file)])
-    outputs.show(found.tables(), found.notes())
-    outputs.end(missed=found.missed)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bench.machine import PEAK_IS
 from bench.peers import tables
 from bench.peers.runner import Measurement, Row
 from bench.peers.table import Presence
+from bench.scaling import Scaling
 from bench.search.runner import SEARCH_HEADINGS, SearchResult, search_cells
+from bench.smallest import Overheads
 from bench.targets import Target, Verdict
-from flashwasm.benchmarks.lengths import Length
-from flashwasm.benchmarks.measurement import Result
-from flashwasm.cli.bench_report import Findings
-from flashwasm.qe import MeasuredOperation, WorkloadBenchmark
-from flashwasm.qe.workloads.strategies import StrategyResult
+from flashwasm.benchmarks.records import record_of
+from flashwasm.cli.bench_report import INNER, Findings
 
 if TYPE_CHECKING:
     from flashwasm.cli.bench_report import Section
 
 _RATES = ("peak_flops", "read_bytes_per_second")
+# The dataclasses that lie in fields of others, as in `flashwasm.cli.bench_report`.
+_INNER = INNER | {(Measurement, "rows"): Row, (Verdict, "target"): Target}
 
 T = TypeVar("T")
 
@@ -44,6 +44,10 @@ class Comparison(Findings):
         Targets, and whether they were met.
     encoder : str
         The reason why the encoder was not measured; empty if it was or nobody asked for it.
+    overheads : list of Overheads
+        Times that do not grow with the work: one, if they were measured.
+    scaling : dict of str to Scaling
+        Gain of a second thread, by the name of the case.
     """
 
     command: ClassVar[str] = "python -m bench"
@@ -54,6 +58,8 @@ class Comparison(Findings):
     measurements: list[Measurement] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     encoder: str = ""
+    overheads: list[Overheads] = field(default_factory=list)
+    scaling: dict[str, Scaling] = field(default_factory=dict)
 
     def _document(self) -> dict[str, Any]:
         """Return everything by name."""
@@ -64,7 +70,12 @@ class Comparison(Findings):
         if self.measurements:
             document["peers"] = [asdict(p) for p in self.presences]
             document["measurements"] = [asdict(m) for m in self.measurements]
+        if self.measurements or self.encoder:
             document["encoder_not_measured"] = self.encoder
+        if self.overheads:
+            document["overheads"] = [asdict(found) for found in self.overheads]
+        if self.scaling:
+            document["two_threads"] = {name: asdict(one) for name, one in self.scaling.items()}
         if self.verdicts:
             document["targets"] = [asdict(v) for v in self.verdicts]
         return document
@@ -74,20 +85,22 @@ class Comparison(Findings):
         """Return the findings that `as_dict` returned as a document."""
 
         def listed(name: str, kind: type[T]) -> list[T]:
-            return [_record(kind, found) for found in document.get(name, ())]
+            return [record_of(kind, found, _INNER) for found in document.get(name, ())]
 
         return cls(
-            facts=document["machine"],
-            results=listed("results", Result),
-            lengths=listed("lengths", Length),
-            workloads=listed("workloads", WorkloadBenchmark),
-            strategies=listed("strategies", StrategyResult),
+            document["machine"],
+            **cls.lists_of(document),
             searches=listed("search", SearchResult),
             absent=document.get("absent", []),
             presences=listed("peers", Presence),
             measurements=listed("measurements", Measurement),
             verdicts=listed("targets", Verdict),
             encoder=document.get("encoder_not_measured", ""),
+            overheads=listed("overheads", Overheads),
+            scaling={
+                name: record_of(Scaling, found)
+                for name, found in document.get("two_threads", {}).items()
+            },
         )
 
     @property
@@ -120,29 +133,3 @@ class Comparison(Findings):
         if self.encoder:
             lines.append(f"the encoder was not measured: {self.encoder}")
         return lines
-
-
-# The dataclasses that lie in fields of others: for a list of them, the class of an element.
-_INNER: dict[tuple[type, str], type] = {
-    (Measurement, "rows"): Row,
-    (WorkloadBenchmark, "operations"): MeasuredOperation,
-    (Verdict, "target"): Target,
-}
-
-
-def _record(kind: type[T], document: dict[str, Any]) -> T:
-    """Return a dataclass from its fields by name. None in a field of type float was NaN."""
-    values: dict[str, Any] = {}
-    for one in fields(kind):  # type: ignore[arg-type]
-        if one.name not in document:
-            # The field is newer than the file, and has a default.
-            continue
-        value, inner = document[one.name], _INNER.get((kind, one.name))
-        if inner is not None and isinstance(value, list):
-            value = tuple(_record(inner, element) for element in value)
-        elif inner is not None:
-            value = _record(inner, value)
-        elif value is None and one.type == "float":
-            value = math.nan
-        values[one.name] = value
-    return kind(**values)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from bench.findings import Comparison
-from bench.processor import kind_of, this_processor
+from flashwasm.benchmarks.processor import kind_of, this_processor
 from flashwasm.errors import CorruptFileError
 from flashwasm.storage.atomic_files import write_atomically
 
@@ -41,8 +42,35 @@ def record_result(found: Comparison) -> Path:
     }
     path = _RESULTS / f"{kind_of(processor)}.json"
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, [(json.dumps(found.as_dict(), indent=1) + "\n").encode()])
+    write_atomically(path, [document_text(found.as_dict()).encode()])
     return path
+
+
+def document_text(document: dict[str, Any]) -> str:
+    """Return a document as JSON with one record a line, and numbers of five digits.
+
+    Parameters
+    ----------
+    document : dict
+        Findings, as `Findings.as_dict` returns them.
+    """
+    parts = []
+    for name, value in _rounded(document).items():
+        if isinstance(value, list) and value:
+            lines = ",\n  ".join(json.dumps(record, ensure_ascii=False) for record in value)
+            parts.append(f"{json.dumps(name)}: [\n  {lines}\n ]")
+        else:
+            parts.append(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Return a document whose numbers have five significant digits."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def read_results(folder: Path = _RESULTS) -> dict[str, Comparison]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from bench.findings import Comparison
 from bench.machine import peak_rate, read_rate
@@ -14,21 +16,24 @@ from bench.peers.table import PEERS, presences
 from bench.scaling import SCALED, two_threads
 from bench.search import runner as search_runner
 from bench.search.cases import SEARCH_CASES, stored
+from bench.search.peers import versions
 from bench.search.runner import absent, run_search
 from bench.search.targets import judge_searches
 from bench.smallest import measure_overheads
 from bench.targets import judge
 from flashwasm.benchmarks.cases.table import CASES
 from flashwasm.benchmarks.report import machine
-from flashwasm.cli import bench_report
+from flashwasm.cli.bench_steps import Step, own_steps, run_steps
+from flashwasm.encoder.installed_models import fingerprint, locate
 from flashwasm.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bench.scaling import Scaling
+    from bench.search.cases import SearchCase
     from flashwasm.benchmarks.case import Case
+    from flashwasm.benchmarks.run_log import RunLog
 
 
 @dataclass(frozen=True)
@@ -83,79 +88,142 @@ def known_operations(suite: str) -> set[str]:
     return {case.operation for case in cases}
 
 
-def steps(request: Request) -> int:
-    """Return the number of steps of a run, for its progress bar."""
-    count = 0
-    if request.suite == "all":
-        count += bench_report.steps("all", request.operations, quick=request.quick)
-    if request.has("search"):
-        count += len(SEARCH_CASES)
-    if request.has("peers"):
-        count += len(request.peer_cases) + 2 * request.also_overheads
-    return count
+@dataclass(frozen=True)
+class Plan:
+    """A run that is ready to begin.
+
+    Attributes
+    ----------
+    found : Comparison
+        Findings of the run, which hold the facts of the machine and the libraries so far.
+    steps : list of Step
+        Measurements to make, in their order.
+    settings : dict
+        Everything that the results depend on, for the run's log.
+    notes : list of str
+        Lines on what will not be measured, each with what to do about it.
+    """
+
+    found: Comparison
+    steps: list[Step]
+    settings: dict[str, Any]
+    notes: list[str]
 
 
-def run(request: Request, advance: Callable[[int], None]) -> Comparison:
-    """Make the measurements of a suite.
+def plan(request: Request) -> Plan:
+    """Look at the machine and the libraries, and return the run that was asked for.
 
     Parameters
     ----------
     request : Request
         The measurements to make.
-    advance : callable
-        Function that is called with 1 after each step.
+    """
+    found = Comparison(machine(request.threads, request.numpy_threads))
+    steps: list[Step] = []
+    notes: list[str] = []
+    settings: dict[str, Any] = {**found.facts, "command": request.suite}
+    settings |= {"--op": list(request.operations), "--quick": request.quick}
+    if hasattr(os, "getloadavg"):
+        found.facts["load_before"] = f"{os.getloadavg()[0]:.1f}"
+    if request.suite == "all":
+        steps += own_steps("all", request.operations, request.threads, quick=request.quick)
+    if request.has("search"):
+        # A file that cannot be searched is refused here, before anything is measured.
+        steps += _search_steps(request)
+        found.absent = absent(SEARCH_CASES)
+        notes += found.absent
+        settings |= {"--vectors": request.vectors, "--embeddings": str(request.embeddings or "")}
+        settings |= {f"version of {name}": version for name, version in versions().items()}
+    if request.has("peers"):
+        found.presences = presences(PEERS, request.threads)
+        notes += [f"{p.name} is left out: {p.missing}" for p in found.presences if p.missing]
+        settings |= {f"version of {p.name}": p.version for p in found.presences}
+        if request.also_overheads:
+            try:
+                settings["model"] = fingerprint(locate())
+            except CapabilityError as error:
+                found.encoder = str(error)
+                notes.append(f"the encoder will not be measured: {error}")
+        steps += _peer_steps(request, found)
+    return Plan(found, steps, settings, notes)
+
+
+def _search_steps(request: Request) -> list[Step]:
+    """Return a step for each case of the searches."""
+    cases = list(SEARCH_CASES)
+    if request.embeddings is not None:
+        cases[-1] = stored(request.embeddings)
+    effort = search_runner.QUICK_EFFORT if request.quick else search_runner.EFFORT
+
+    def measured(case: SearchCase) -> Comparison:
+        results = run_search(case, request.vectors, request.threads, effort)
+        return Comparison({}, searches=list(results))
+
+    return [Step(f"{case.operation}, {case.data}", partial(measured, case)) for case in cases]
+
+
+def _peer_steps(request: Request, found: Comparison) -> list[Step]:
+    """Return a step for each case that is compared with the libraries that are installed."""
+    threads = request.threads
+    missing = {p.name for p in found.presences if p.missing}
+    here = [peer for peer in PEERS if peer.name not in missing]
+    effort = QUICK_EFFORT if request.quick else EFFORT
+
+    def rates() -> Comparison:
+        return Comparison({"peak_flops": peak_rate(), "read_bytes_per_second": read_rate()})
+
+    def compared(case: Case) -> Comparison:
+        return Comparison({}, measurements=list(run_peers([case], here, threads, effort)))
+
+    def encoder() -> Comparison:
+        names = [peer.name for peer in here]
+        return Comparison({}, measurements=[run_encoder(names, threads)])
+
+    def scaled(case: Case) -> Comparison:
+        gain = two_threads(case)
+        return Comparison({}, scaling={} if gain is None else {case.name: gain})
+
+    steps = [Step("rates of the machine", rates)]
+    steps += [
+        Step(f"{case.name}, beside other libraries", partial(compared, case))
+        for case in request.peer_cases
+    ]
+    if request.also_overheads:
+        if not found.encoder:
+            steps.append(Step("encoder", encoder))
+        steps += [Step(f"{case.name}, two threads", partial(scaled, case)) for case in SCALED]
+        steps.append(Step("overheads", lambda: Comparison({}, overheads=[measure_overheads()])))
+    return steps
+
+
+def run(
+    ready: Plan, request: Request, log: RunLog | None, begin: Callable[[str], None]
+) -> Comparison:
+    """Make the measurements of a run, and judge them.
+
+    Parameters
+    ----------
+    ready : Plan
+        The run.
+    request : Request
+        The measurements that were asked for.
+    log : RunLog or None
+        Log that keeps the results as they come, if one is kept.
+    begin : callable
+        Function that is called with the name of each step before it.
 
     Returns
     -------
     Comparison
     """
-    search_cases = list(SEARCH_CASES)
-    if request.embeddings is not None:
-        # A file that cannot be searched is refused here, before anything is measured.
-        search_cases[-1] = stored(request.embeddings)
-    found = Comparison(machine(request.threads, request.numpy_threads))
-    if request.suite == "all":
-        threading = (request.threads, request.numpy_threads)
-        own = bench_report.run("all", request.operations, threading, advance, quick=request.quick)
-        found.results, found.lengths = own.results, own.lengths
-        found.workloads, found.strategies = own.workloads, own.strategies
-    if request.has("search"):
-        search_effort = search_runner.QUICK_EFFORT if request.quick else search_runner.EFFORT
-        for case in search_cases:
-            results = run_search(case, request.vectors, request.threads, search_effort)
-            found.searches.extend(results)
-            advance(1)
-        found.absent = absent(SEARCH_CASES)
-        if not request.quick:
-            found.verdicts += judge_searches(found.searches)
-    if request.has("peers"):
-        _run_peers(found, request, advance)
-    return found
-
-
-def _run_peers(found: Comparison, request: Request, advance: Callable[[int], None]) -> None:
-    """Compare operations with the libraries that are installed, and judge the results."""
-    threads = request.threads
-    found.facts["peak_flops"] = peak_rate()
-    found.facts["read_bytes_per_second"] = read_rate()
-    found.presences = presences(PEERS, threads)
-    missing = {p.name for p in found.presences if p.missing}
-    here = [peer for peer in PEERS if peer.name not in missing]
-    effort = QUICK_EFFORT if request.quick else EFFORT
-    for measurement in run_peers(request.peer_cases, here, threads, effort):
-        found.measurements.append(measurement)
-        advance(1)
-    overheads = None
-    scaling: dict[str, Scaling | None] = {}
-    if request.also_overheads:
-        try:
-            found.measurements.append(run_encoder([peer.name for peer in here], threads))
-        except CapabilityError as error:
-            found.encoder = str(error)
-        advance(1)
-        scaling = {case.name: two_threads(case) for case in SCALED}
-        overheads = measure_overheads()
-        advance(1)
+    found = ready.found
+    run_steps(ready.steps, found, log, begin)
     # The targets are for the cases of a whole run.
-    if not request.quick:
-        found.verdicts += judge(found.measurements, found.presences, overheads, scaling, threads)
+    if request.has("search") and not request.quick:
+        found.verdicts += judge_searches(found.searches)
+    if request.has("peers") and not request.quick:
+        overheads = next(iter(found.overheads), None)
+        found.verdicts += judge(
+            found.measurements, found.presences, overheads, found.scaling, request.threads
+        )
+    return found

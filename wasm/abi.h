@@ -1,5 +1,5 @@
-/* The interface between kernels and host: exports, status codes, limits and structures of arguments. README.md
- * beside this file describes it in words.
+/* The interface between kernels and host: exports, status codes, limits and structures of arguments. docs/abi.md
+ * describes it for whoever writes a host.
  *
  * Every argument is a 32-bit integer (an address in linear memory, a count, a stride, a flag) or a float. Strides and
  * counts are in elements. Addresses of floats and structures are multiples of 4; multiples of 64 are faster. A kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 from bench.node_process import package_version
@@ -77,3 +78,17 @@ PEERS = {
         Peer("hnswlib-wasm", HnswlibWasm, ("hnswlib-wasm",), in_node=True),
     ),
 }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the Python packages that are installed, by the package's name."""
+    names = {
+        package
+        for peers in PEERS.values()
+        for peer in peers
+        if not (peer.in_node or peer.absent)
+        for package in peer.packages
+    }
+    # Distributions of faiss have another name than its module.
+    known = packages_distributions()
+    return {name: version(known.get(name, [name])[0]) for name in sorted(names)}

@@ -28,6 +28,7 @@ _HOMES = {
         "CorruptFileError",
         "CorruptIndexError",
         "DTypeError",
+        "DeviceError",
         "DeadlineExceeded",
         "FlashWasmError",
         "IndexRangeError",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from flashwasm.errors import CorruptFileError as CorruptFileError
     from flashwasm.errors import CorruptIndexError as CorruptIndexError
     from flashwasm.errors import DeadlineExceeded as DeadlineExceeded
+    from flashwasm.errors import DeviceError as DeviceError
     from flashwasm.errors import DTypeError as DTypeError
     from flashwasm.errors import FlashWasmError as FlashWasmError
     from flashwasm.errors import IndexRangeError as IndexRangeError

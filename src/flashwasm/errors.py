@@ -62,6 +62,10 @@ class KernelTrap(FlashWasmError):  # noqa: N818 - "trap" is WebAssembly's own wo
     """A kernel was stopped by the sandbox. The runtime stays usable."""
 
 
+class DeviceError(FlashWasmError):
+    """A GPU failed or was lost while it computed a call. The next call opens it again."""
+
+
 class ClosedError(FlashWasmError):
     """The runtime was closed, or belongs to the process that this one was forked from."""
 

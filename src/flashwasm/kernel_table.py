@@ -1,7 +1,7 @@
 """The table of kernels: the name and the signature of each.
 
 Each row is an export of the modules in ``_wasm``. The host packs arguments by this table and tests
-walk through it; ``wasm/README.md`` says in words what the arguments are. Letters of a signature:
+walk through it; ``docs/abi.md`` says in words what the arguments are. Letters of a signature:
 ``p`` is an address in linear memory, ``u`` another unsigned 32-bit number, ``i`` a 32-bit count,
 stride or flag, ``f`` a float.
 """

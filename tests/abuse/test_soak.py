@@ -88,7 +88,7 @@ def test_the_command_writes_a_report_and_a_log(tmp_path):
 def test_a_fault_of_the_package_is_found(fault, counted):
     """A shift counts the bytes that a runtime loses, and results whose bits differ."""
     begin = "from bench.reliability.shift import Shift\nshift = Shift(3, 6)\n"
-    found = run_shift(["-c", f"{begin}{fault}\nshift.run(0.5)\nshift.report(done=True)"], 60)
+    found = run_shift(["-c", f"{begin}{fault}\nshift.run(0.5)\nshift.tally.report(done=True)"], 60)
     assert found["counts"][counted]
 
 

@@ -47,6 +47,10 @@ NOT_TAKEN = {
     (fw.attention_varlen, "kv_lengths"): "cu_seqlens_k has the lengths",
     (fw.attention_backward, "return_lse"): "it takes the log-sum-exp",
     (fw.KVCache.attention, "runtime"): "the cache lies in the memory of its own runtime",
+    (fw.attention_scores, "backend"): "it is for inspection of what the sandbox computes",
+    (fw.attention_varlen, "backend"): "other backends take arrays with a head axis",
+    (fw.attention_backward, "backend"): "other backends have no gradient",
+    (fw.KVCache.attention, "backend"): "the cache lies in linear memory, in the kernel's formats",
 }
 OPTIONS = [
     x.name
@@ -61,7 +65,7 @@ def entry_point(request):
 
 
 def test_options_of_attention():
-    assert [*DEFAULTS, "return_lse", "out", "runtime", "timeout"] == OPTIONS
+    assert [*DEFAULTS, "return_lse", "out", "runtime", "timeout", "backend"] == OPTIONS
     assert DEFAULTS.keys() == AttentionOptions.__annotations__.keys()
 
 

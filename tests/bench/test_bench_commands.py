@@ -11,19 +11,20 @@ from bench import suites
 from bench.commands import main as comparisons
 from bench.findings import Comparison
 from checkout import ROOT
-from flashwasm.cli import bench_report, main
+from flashwasm.cli import bench_steps, main
 from flashwasm.cli.bench import bench
 
 OUTPUTS = {"--json", "--markdown"}
+_LOG = {"--log", "--resume"}
 # The options of each command of the package, and of the repository.
 OWN = {
-    "ops": {"--op", "--threads", *OUTPUTS},
-    "attention": {*OUTPUTS},
-    "workloads": {"--threads", "--fail-on-miss", *OUTPUTS},
-    "all": {"--op", "--threads", "--fail-on-miss", *OUTPUTS},
+    "ops": {"--op", "--threads", *_LOG, *OUTPUTS},
+    "attention": {*_LOG, *OUTPUTS},
+    "workloads": {"--threads", "--fail-on-miss", *_LOG, *OUTPUTS},
+    "all": {"--op", "--threads", "--fail-on-miss", *_LOG, *OUTPUTS},
 }
-_SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss"}
-_PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss"}
+_SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss", *_LOG}
+_PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss", *_LOG}
 _HISTORY = {"--history", "--releases", "--commits", "--weights"}
 _FAULTS = {
     "--faults",
@@ -34,12 +35,13 @@ _FAULTS = {
     "--testmon",
     "--fail-on-miss",
 }
+_PRECISION = {"--precision", "--queries"}
 COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},
     "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
-    "quality": {"--coverage", "--failures", "--model", *_HISTORY, *_FAULTS, *OUTPUTS},
+    "quality": {"--coverage", "--failures", "--model", *_PRECISION, *_HISTORY, *_FAULTS, *OUTPUTS},
     "render": set(),
     "distributed": {"--keys", "--rows", "--memory", *OUTPUTS},
     "reliability": {"--minutes", "--calls", "--seed", "--log", *OUTPUTS},
@@ -57,16 +59,22 @@ def compare(*arguments):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(monkeypatch, tmp_path):
     """Measure nothing; return the arguments of each run."""
+    monkeypatch.chdir(tmp_path)
     asked = []
 
-    def run(*request, **_):
-        asked.append(request[:-1])
-        return Comparison({"threads": 1})
+    def no_steps(*request, **_):
+        asked.append(request)
+        return []
 
-    monkeypatch.setattr(bench_report, "run", run)
-    monkeypatch.setattr(suites, "run", run)
+    def no_plan(request):
+        asked.append((request,))
+        return suites.Plan(Comparison({"threads": 1}), [], {}, [])
+
+    monkeypatch.setattr(bench_steps, "own_steps", no_steps)
+    monkeypatch.setattr(suites, "plan", no_plan)
+    monkeypatch.setattr(suites, "judge", lambda *_: [])
     return asked
 
 
@@ -115,8 +123,7 @@ def test_comparisons_are_in_a_checkout(name):
 def test_the_package_measures_as_asked(asked, arguments, expected):
     done = invoke(*arguments)
     assert done.exit_code == 0, done.output
-    ((suite, operations, threading),) = asked
-    assert (suite, operations, threading[0]) == expected
+    assert asked == [expected]
 
 
 @pytest.mark.parametrize(
@@ -149,6 +156,7 @@ def test_comparisons_are_made_as_asked(asked, arguments, expected):
         (compare, ["search", "--vectors", "99"], "--vectors"),
         (compare, ["search", "--op", "matmul"], "No such option"),
         (compare, ["all", "--quick", "--record"], "--record keeps whole results"),
+        (invoke, ["ops", "--resume"], "--resume goes on with a log: name it by --log FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -8,7 +8,7 @@ import pytest
 
 from bench import recorded
 from bench.findings import Comparison
-from bench.processor import Processor, kind_of, this_processor
+from flashwasm.benchmarks.processor import Processor, kind_of, this_processor
 from flashwasm.errors import CorruptFileError
 
 RESULTS = recorded.read_results()
@@ -23,6 +23,17 @@ def test_the_committed_tables_are_what_the_committed_results_render_to():
 def test_a_result_is_read_back_whole(kind):
     path = recorded.TABLES.parent.parent / "bench" / "results" / f"{kind}.json"
     assert RESULTS[kind].as_dict() == json.loads(path.read_text("utf-8"))
+
+
+def test_a_recorded_file_has_a_record_a_line():
+    found = next(iter(RESULTS.values()))
+    text = recorded.document_text(found.as_dict())
+    path = recorded.TABLES.parent.parent / "bench" / "results" / f"{next(iter(RESULTS))}.json"
+    assert path.read_text("utf-8") == text
+    assert sum(line.startswith("  {") for line in text.splitlines()) == sum(
+        len(value) for value in found.as_dict().values() if isinstance(value, list)
+    )
+    assert '"best": 0.012346,' in recorded.document_text({"a": [{"best": 0.0123456, "b": 1}]})
 
 
 def test_nan_is_kept():
@@ -53,8 +64,8 @@ def test_the_picture_is_of_the_latest_result():
     [
         (Processor("GenuineIntel", 6, 143, "Intel(R) Xeon(R) Platinum"), "intel-sapphire-rapids"),
         (Processor("GenuineIntel", 6, 167, "Intel Xeon E-2300"), "intel-rocket-lake"),
-        (Processor("GenuineIntel", 6, 167, "Xeon", has_amx=True), "intel-sapphire-rapids"),
-        (Processor("GenuineIntel", 6, 173, "Xeon 6", has_amx=True), "intel-granite-rapids"),
+        (Processor("GenuineIntel", 6, 167, "Xeon", ("amx_tile",)), "intel-sapphire-rapids"),
+        (Processor("GenuineIntel", 6, 173, "Xeon 6", ("amx_tile",)), "intel-granite-rapids"),
         (Processor("AuthenticAMD", 25, 1, "AMD EPYC 7763"), "amd-zen-3"),
         (Processor("AuthenticAMD", 25, 17, "AMD EPYC 9004"), "amd-zen-4"),
         (Processor("GenuineIntel", 6, 999, "Intel(R) Foo(TM) CPU 7 @ 2.00GHz"), "intel-foo-7"),
@@ -68,10 +79,11 @@ def test_kinds_of_processors_have_plain_names(processor, kind):
 
 def test_the_first_processor_of_cpuinfo_is_read(tmp_path):
     text = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\n"
-    text += "model name\t: Xeon\nflags\t: fma amx_tile\n\nprocessor\t: 1\nmodel\t: 5\n"
+    text += "model name\t: Xeon\nflags\t: fpu fma avx512f amx_tile\n\nprocessor\t: 1\nmodel\t: 5\n"
     (tmp_path / "cpuinfo").write_text(text)
-    expected = Processor("GenuineIntel", 6, 143, "Xeon", has_amx=True)
+    expected = Processor("GenuineIntel", 6, 143, "Xeon", ("fpu", "fma", "avx512f", "amx_tile"))
     assert this_processor(tmp_path / "cpuinfo") == expected
+    assert expected.arithmetic == "fma avx512f amx_tile"
     assert this_processor(tmp_path / "absent").name
 
 

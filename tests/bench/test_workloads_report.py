@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from flashwasm.cli import bench_report, main
+from flashwasm.cli import bench_steps, main
 from flashwasm.qe import MeasuredOperation, WorkloadBenchmark
 from flashwasm.qe.workloads.strategies import StrategyResult
 
@@ -25,12 +25,12 @@ def benchmark(speedup, warm_ms):
 @pytest.fixture
 def bench(monkeypatch):
     def run(speedup, warm_ms, *options):
-        monkeypatch.setattr(bench_report, "WORKLOADS", ["coverage-analysis"])
+        monkeypatch.setattr(bench_steps, "WORKLOADS", ["coverage-analysis"])
         monkeypatch.setattr(
-            bench_report, "benchmark_workload", lambda _: benchmark(speedup, warm_ms)
+            bench_steps, "benchmark_workload", lambda _: benchmark(speedup, warm_ms)
         )
         strategies = [StrategyResult("latency-optimized", 1.0, 8.0, 2.0, 32.0)]
-        monkeypatch.setattr(bench_report, "run_strategies", lambda: strategies)
+        monkeypatch.setattr(bench_steps, "run_strategies", lambda: strategies)
         return CliRunner().invoke(main, ["bench", "workloads", *options])
 
     return run

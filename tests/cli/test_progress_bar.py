@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import tiny_bert
 from flashwasm import progress_bar
-from flashwasm.cli import bench_report, main
+from flashwasm.cli import bench_steps, main
 from flashwasm.progress_bar import progress_report
 from measured_findings import findings
 from small_project import record_coverage, write_project
@@ -150,14 +150,9 @@ def test_commands_show_progress(project, monkeypatch, tmp_path, arguments, descr
     monkeypatch.setenv("FLASHWASM_CACHE", str(tmp_path))
     monkeypatch.setenv("FLASHWASM_DATA", str(project / "data"))
     monkeypatch.setattr(progress_bar, "_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr(bench_report, "run", measure)
+    steps = [bench_steps.Step("everything", lambda: findings("ops"))]
+    monkeypatch.setattr(bench_steps, "own_steps", lambda *_: steps)
     result = CliRunner().invoke(main, arguments.split())
     assert result.exit_code in {0, 1}, result.output
     for work in described:
         assert f"\n{work}: " in f"\n{result.stderr}", (work, result.stderr)
-
-
-def measure(suite, _operations, _threads, advance, **_):
-    """Report one step, in place of measurements that take seconds."""
-    advance(1)
-    return findings(suite)

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 import tiny_bert
 from flashwasm.adapt import LoRAAdapter, Whitening
-from flashwasm.cli import bench_report, main, output
+from flashwasm.cli import bench_steps, main, output
 from flashwasm.qe.adaptation.adaptation_store import AdaptationStore
 from flashwasm.qe.adaptation.embedding_adaptation import Adaptation
 from measured_findings import findings
@@ -126,7 +126,8 @@ def test_adaptations_fit(run, project, width, command):
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("suite", ["ops", "attention", "workloads", "all"])
 def test_measurements_fit_and_show_their_spread(run, monkeypatch, suite, width):
-    monkeypatch.setattr(bench_report, "run", lambda *_, **__: findings(suite))
+    steps = [bench_steps.Step("everything", lambda: findings(suite))]
+    monkeypatch.setattr(bench_steps, "own_steps", lambda *_: steps)
     text = run(f"bench {suite}", width).stdout
     assert_fits(text, width)
     words = {

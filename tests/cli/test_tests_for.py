@@ -332,6 +332,8 @@ def test_a_file_whose_tests_are_made_at_run_time_runs_whole_if_it_is_reached(
     assert set(found) <= {*OF_TEXT, "tests/test_made.py"}
     assert "runs as a whole: " in notes
     assert "globals() binds names" in notes
+    document = json.loads(invoke("tests", "--since", "HEAD", *options, "--json").stdout)
+    assert document["files"] == ["tests/test_made.py"]
 
 
 def test_json_says_that_nothing_ran(project, capfd):

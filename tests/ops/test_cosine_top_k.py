@@ -9,32 +9,9 @@ import flashwasm as fw
 from flashwasm.ops import top_k
 from flashwasm.oracles import bounds, reference
 from sample_arrays import FLOAT_TYPES, assert_same_bits, layouts, normal
+from search_checks import check_top_k as check
 
 METRICS = ["cosine", "dot", "l2"]
-
-
-def check(queries, corpus, k, metric="cosine", **options):
-    """Compare scores and order with float64, but for an order that only rounding decides.
-
-    Each score must be that of its row, scores must not rise, no row may come twice, and no row that
-    was left out may be better than the last one returned by more than the bound.
-    """
-    scores, indices = fw.cosine_top_k(queries, corpus, k, metric=metric, **options)
-    assert scores.shape == indices.shape == (len(queries), k)
-    assert np.issubdtype(indices.dtype, np.integer)
-    truth = reference.similarity(queries, corpus, metric)
-    bound = bounds.similarity(queries, corpus, metric)
-    bounds.assert_close(
-        scores,
-        np.take_along_axis(truth, indices, axis=1),
-        np.take_along_axis(bound, indices, axis=1),
-    )
-    assert (scores[:, 1:] <= scores[:, :-1]).all()
-    for row in range(len(queries)):
-        assert len(set(indices[row])) == k
-        left_out = np.delete(np.arange(len(corpus)), indices[row])
-        assert ((truth - bound)[row, left_out] <= scores[row, -1]).all()
-    return scores, indices
 
 
 @pytest.mark.parametrize("metric", METRICS)

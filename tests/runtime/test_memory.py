@@ -93,7 +93,7 @@ def test_operands_of_many_sizes_leave_little_behind():
         assert rt.stats().bytes_reserved < 96 * MIB
 
 
-# matmul_i8 has no argument `runtime`: its matrix has one. tests/ops/test_matmul_i8.py does the same for it.
+# matmul_i8 has no argument `runtime`, since its matrix has one: see tests/ops/test_matmul_i8.py.
 WITH_RUNTIME = sorted(set(WITH_OUT) - {"matmul_i8"})
 OPERANDS = {
     "matmul": (normal(12, 30), normal(30, 24)),

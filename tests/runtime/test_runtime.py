@@ -428,6 +428,7 @@ def test_each_error_is_flashwasms_own_and_a_builtin_one():
         "OutOfMemoryError": MemoryError,
         "DeadlineExceeded": TimeoutError,
         "KernelTrap": Exception,
+        "DeviceError": Exception,
         "ClosedError": Exception,
         "CorruptFileError": Exception,
         "CapabilityError": Exception,

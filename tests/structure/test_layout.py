@@ -13,10 +13,12 @@ TOP = {
     "SECURITY.md",
     "bench",
     "docs",
+    "hosts",
     "pyproject.toml",
     "src",
     "tests",
     "wasm",
+    "web",
 }
 # Folders of tests that mirror no folder of the package, and their subjects.
 OTHER_TESTS = {
@@ -27,6 +29,7 @@ OTHER_TESTS = {
     "helpers": "what several test files import",
     "sanitizers": "wasm/, compiled for this machine",
     "structure": "the layout of the code, and what is shipped",
+    "web": "web/ in Chromium and in Node, and hosts/",
 }
 # Folders of the package without a folder of tests, and the tests that cover them.
 COVERED_ELSEWHERE = {

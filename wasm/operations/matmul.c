@@ -17,6 +17,7 @@
 
 /* A panel of B takes 16 KiB, half of a usual L1 cache; a block of A 256 KiB, half of a usual L2. */
 enum { K_BLOCK = 512, ROW_BLOCK = 128 };
+_Static_assert((ROW_BLOCK + TILE_COLUMNS) * K_BLOCK * sizeof(float) <= WORKSPACE_BYTES, "the workspace is too small");
 
 static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
     for (int32_t r = 0; r < rows; r++) {

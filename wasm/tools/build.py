@@ -65,9 +65,11 @@ LINK = [
 STRIP = "--strip-all"
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, folder: Path | None = None) -> str:
     """Run a command and return what it prints; exit with its output if it fails."""
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, check=False, cwd=folder
+    )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
@@ -103,10 +105,11 @@ def build_variant(
     The module is linked twice, with names and without, since the one that is shipped has none. No
     path of this machine gets into it.
     """
-    objects = []
-    for number, source in enumerate(sources):
-        objects.append(folder / f"{number}-{source.stem}.o")
-        run(emcc, *COMPILE, *flags, f"-ffile-prefix-map={WASM}=.", source, "-o", objects[-1])
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    if len(set(objects)) < len(objects):
+        sys.exit("two C files of one module have the same name")
+    # One call compiles all files, because each start of emcc takes as long as a file.
+    run(emcc, *COMPILE, *flags, f"-ffile-prefix-map={WASM}=.", *sources, folder=folder)
     module = folder / "module.wasm"
     run(linker, *LINK, *objects, "-o", module)
     named = module.read_bytes()

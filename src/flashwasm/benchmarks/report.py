@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.benchmarks.processor import kind_of, this_processor
 from flashwasm.host.engine import wasmtime_version
+from flashwasm.host.modules import VARIANTS, module_sha256
 from flashwasm.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -183,12 +185,16 @@ def machine(threads: int, numpy_threads: str) -> dict[str, Any]:
     numpy_threads : str
         Number of threads that NumPy's BLAS was told to use.
     """
+    processor = this_processor()
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor.name,
+        "kind": kind_of(processor),
+        "flags": processor.arithmetic,
         "system": platform.system(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "wasmtime": wasmtime_version(),
+        "kernels": module_sha256(VARIANTS[0])[:12],
         "threads": threads,
         "numpy_threads": numpy_threads,
     }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from flashwasm.cli.bench_options import (
+    LogChoice,
     Outputs,
     bench_threads_option,
     check_operations,
     limit_numpy,
+    log_options,
     operation_option,
     output_options,
 )
@@ -65,60 +67,71 @@ def bench() -> None:
 @bench.command(_OPS)
 @operation_option
 @bench_threads_option()
-@output_options()
-def ops(operations: tuple[str, ...], threads: int, outputs: Outputs) -> None:
+@log_options()
+@output_options(html=True)
+def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Time every operation beside NumPy and the scalar build.
 
     "best" and "median" are of calls on arrays in linear memory; "with copies" starts and ends in
     NumPy's memory.
     """
-    _measure("ops", outputs, threads, operations)
+    _measure("ops", outputs, log, threads, operations)
 
 
 @bench.command()
-@output_options()
-def attention(outputs: Outputs) -> None:
+@log_options()
+@output_options(html=True)
+def attention(outputs: Outputs, log: LogChoice) -> None:
     """Measure attention at several lengths, beside attention that stores its scores.
 
     The figures are the speed, and the memory needed beyond the operands and the result.
     """
-    _measure("attention", outputs)
+    _measure("attention", outputs, log)
 
 
 @bench.command()
 @bench_threads_option("Threads of NumPy.")
-@output_options(targets=True)
-def workloads(threads: int, outputs: Outputs) -> None:
+@log_options()
+@output_options(targets=True, html=True)
+def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Time the operations of quality engineering, with all threads.
 
     Figures are compared with the targets of the specification.
     """
-    _measure("workloads", outputs, threads)
+    _measure("workloads", outputs, log, threads)
 
 
 @bench.command("all")
 @operation_option
 @bench_threads_option()
-@output_options(targets=True)
-def everything(operations: tuple[str, ...], threads: int, outputs: Outputs) -> None:
+@log_options()
+@output_options(targets=True, html=True)
+def everything(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Run ops, attention and workloads."""
-    _measure("all", outputs, threads, operations)
+    _measure("all", outputs, log, threads, operations)
 
 
 def _measure(
-    suite: str, outputs: Outputs, threads: int = 1, operations: tuple[str, ...] = ()
+    suite: str,
+    outputs: Outputs,
+    log: LogChoice,
+    threads: int = 1,
+    operations: tuple[str, ...] = (),
 ) -> None:
-    """Run a command's measurements with a progress bar, and report them."""
+    """Run a command's measurements, show how far they are, and report them."""
     # This comes before the imports below, because they load NumPy.
     numpy_threads = limit_numpy(threads)
-    from flashwasm.cli import bench_report  # noqa: PLC0415 - it loads NumPy.
-    from flashwasm.cli.output import progress_bar  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.benchmarks.report import machine  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.cli import bench_steps  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.cli.bench_report import SPREAD_NOTE, Findings  # noqa: PLC0415 - as above.
 
-    check_operations(operations, bench_report.known_operations())
-    steps = bench_report.steps(suite, operations)
-    with progress_bar("measuring", total=steps) as advance:
-        found = bench_report.run(suite, operations, (threads, numpy_threads), advance)
+    check_operations(operations, bench_steps.known_operations())
+    steps = bench_steps.own_steps(suite, operations, threads)
+    found = Findings(machine(threads, numpy_threads))
+    options = {"command": suite, "--op": list(operations)}
+    with bench_steps.shown(len(steps)) as begin:
+        bench_steps.run_steps(steps, found, log.open({**found.facts, **options}, len(steps)), begin)
     outputs.write(found.as_dict(), found.markdown())
-    notes = [bench_report.SPREAD_NOTE] if suite == _OPS else found.notes()
+    notes = [SPREAD_NOTE] if suite == _OPS else found.notes()
     outputs.show(found.tables(), notes)
     outputs.end(missed=found.missed)

@@ -8,17 +8,23 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from flashwasm.optional_packages import check_modules
 from flashwasm.storage.atomic_files import write_atomically
 
+if TYPE_CHECKING:
+    from flashwasm.benchmarks.run_log import RunLog
+
 __all__ = [
+    "LogChoice",
     "Outputs",
     "bench_threads_option",
     "check_operations",
     "limit_numpy",
+    "log_options",
     "operation_option",
     "output_options",
 ]
@@ -32,6 +38,9 @@ _JSON = click.option(
 _MARKDOWN = click.option(
     "--markdown", "markdown_file", metavar="FILE", help="Write Markdown to FILE, or - for stdout."
 )
+_HTML = click.option(
+    "--html", "html_file", metavar="FILE", help="Write a page of charts and tables to FILE."
+)
 _FAIL = click.option(
     "--fail-on-miss", is_flag=True, help="Exit with status 1 if a target is missed."
 )
@@ -44,12 +53,17 @@ class Outputs(NamedTuple):
 
     json_file: str | None = None
     markdown_file: str | None = None
+    html_file: str | None = None
     fail_on_miss: bool = False
 
     def write(self, document: Mapping[str, Any], markdown: str) -> None:
         """Write the report in the forms that were asked for."""
         _write(self.json_file, json.dumps(document, indent=2) + "\n")
         _write(self.markdown_file, markdown)
+        if self.html_file is not None:
+            from flashwasm.qe.reports.html_pages import benchmarks_page  # noqa: PLC0415 - NumPy.
+
+            _write(self.html_file, benchmarks_page(document))
 
     def show(self, tables: Iterable[Any], notes: Iterable[str] = ()) -> None:
         """Print tables and lines, unless stdout receives a report."""
@@ -69,8 +83,71 @@ class Outputs(NamedTuple):
             sys.exit(1)
 
 
+class LogChoice(NamedTuple):
+    """The file that keeps each result as it comes, and whether an earlier run goes on."""
+
+    file: Path | None = None
+    resume: bool = False
+
+    def open(self, settings: Mapping[str, Any], steps: int) -> RunLog | None:
+        """Return the log of a run; None if none is kept.
+
+        Parameters
+        ----------
+        settings : mapping of str
+            Everything that the results depend on.
+        steps : int
+            Number of steps of the run.
+        """
+        if self.file is None:
+            return None
+        from flashwasm.benchmarks.run_log import RunLog  # noqa: PLC0415 - help need not load it.
+
+        if self.resume:
+            log = RunLog.resume(self.file, settings)
+            click.echo(f"{self.file} has {log.steps} of {steps} steps of this run", err=True)
+            return log
+        click.echo(f"each result goes to {self.file}; --resume goes on after a stop", err=True)
+        return RunLog.begin(self.file, settings)
+
+
+def log_options(
+    default: Path | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds ``--log`` and ``--resume``, passed on as ``log``.
+
+    Parameters
+    ----------
+    default : pathlib.Path, optional
+        The file that ``--log`` stands for if it is not given; None keeps no log then.
+    """
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option(
+            "--resume", is_flag=True, help="Go on with the run that the log holds, after a stop."
+        )
+        @click.option(
+            "--log",
+            "log_file",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            default=default,
+            show_default=default is not None,
+            help="Write each result to FILE as it comes, as JSON lines.",
+        )
+        @wraps(command)
+        def gathered(*, log_file: Path | None, resume: bool, **given: Any) -> None:
+            if resume and log_file is None:
+                raise click.UsageError("--resume goes on with a log: name it by --log FILE")
+            command(**given, log=LogChoice(log_file, resume))
+
+        return gathered
+
+    return add
+
+
 def output_options(
-    *, targets: bool = False
+    *, targets: bool = False, html: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds options for a report and passes them on as ``outputs``.
 
@@ -78,12 +155,17 @@ def output_options(
     ----------
     targets : bool, default False
         True adds ``--fail-on-miss``, for commands that compare figures with targets.
+    html : bool, default False
+        True adds ``--html``, for commands whose results have charts.
     """
-    options = [*[_FAIL] * targets, _MARKDOWN, _JSON]
+    options = [*[_FAIL] * targets, *[_HTML] * html, _MARKDOWN, _JSON]
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def gathered(**given: Any) -> None:
+            if given.get("html_file") is not None:
+                # It is missed now, and not after minutes of measuring.
+                check_modules("jinja2")
             chosen = {name: given.pop(name) for name in Outputs._fields if name in given}
             command(**given, outputs=Outputs(**chosen))
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flashwasm.benchmarks.cases.table import CASES
-from flashwasm.benchmarks.lengths import LENGTHS, Length, run_lengths
-from flashwasm.benchmarks.measurement import Result, run_cases
+from flashwasm.benchmarks.lengths import Length
+from flashwasm.benchmarks.measurement import Result
+from flashwasm.benchmarks.records import record_of
 from flashwasm.benchmarks.report import (
     LENGTH_HEADINGS,
     OPERATION_HEADINGS,
     length_row,
-    machine,
     markdown_table,
     milliseconds,
     operations_markdown,
@@ -21,18 +20,19 @@ from flashwasm.benchmarks.report import (
     terminal_table,
     threads_title,
 )
-from flashwasm.benchmarks.timing import Effort
-from flashwasm.qe import WORKLOADS, WorkloadBenchmark, benchmark_workload
-from flashwasm.qe.workloads.strategies import StrategyResult, run_strategies
+from flashwasm.qe import MeasuredOperation, WorkloadBenchmark
+from flashwasm.qe.workloads.strategies import StrategyResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
 
     from flashwasm.benchmarks.report import Rows
 
     Section = tuple[str, Sequence[str], Rows]
 
-__all__ = ["SPREAD_NOTE", "Findings", "known_operations", "run", "steps"]
+__all__ = ["INNER", "SPREAD_NOTE", "Findings"]
 
 # The line below tables of times.
 SPREAD_NOTE = "in parentheses: the first and the third quartile of the calls' times"
@@ -54,9 +54,15 @@ _STRATEGY_HEADINGS = (
     "32 of length 64, ms",
     "peak memory, MB",
 )
-_EFFORT = Effort()
-_QUICK_EFFORT = Effort(seconds=0.05, least_rounds=2)
-_QUICK_LENGTHS = (128, 512)
+# The dataclasses that lie in fields of others: for a list of them, the class of an element.
+INNER: dict[tuple[type, str], type] = {(WorkloadBenchmark, "operations"): MeasuredOperation}
+# The classes of the records in the lists of `Findings`.
+_LISTS = {
+    "results": Result,
+    "lengths": Length,
+    "workloads": WorkloadBenchmark,
+    "strategies": StrategyResult,
+}
 
 
 @dataclass
@@ -99,8 +105,33 @@ class Findings:
             document["lengths"] = [asdict(found) for found in self.lengths]
         if self.workloads:
             document["workloads"] = [found.as_dict() for found in self.workloads]
+        if self.strategies:
             document["strategies"] = [found.as_dict() for found in self.strategies]
         return document
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        """Return the findings that `as_dict` returned as a document."""
+        return cls(document["machine"], **cls.lists_of(document))
+
+    @classmethod
+    def lists_of(cls, document: dict[str, Any]) -> dict[str, list[Any]]:
+        """Return the fields of the class that hold lists, by name, from a document."""
+        return {
+            name: [record_of(kind, found, INNER) for found in document.get(name, ())]
+            for name, kind in _LISTS.items()
+        }
+
+    def add(self, part: Findings) -> None:
+        """Add the findings of a part of the run."""
+        for one in fields(part):
+            own, more = getattr(self, one.name), getattr(part, one.name)
+            if isinstance(own, list):
+                own.extend(more)
+            elif isinstance(own, dict):
+                own.update(more)
+            elif more:
+                setattr(self, one.name, more)
 
     @property
     def missed(self) -> bool:
@@ -148,81 +179,6 @@ class Findings:
     def notes(self) -> list[str]:
         """Return the facts that the tables do not show, a line each."""
         return [*(f"{name}: {value}" for name, value in self.facts.items()), SPREAD_NOTE]
-
-
-def known_operations() -> set[str]:
-    """Return the names that ``--op`` may choose from."""
-    return {case.operation for case in CASES}
-
-
-def steps(suite: str, operations: Sequence[str], *, quick: bool = False) -> int:
-    """Return the number of steps of a command, for its progress bar.
-
-    Parameters
-    ----------
-    suite : {"ops", "attention", "workloads", "all"}
-        Name of the command.
-    operations : sequence of str
-        Operations to measure; all if it is empty.
-    quick : bool, default False
-        The value that `run` will be given.
-    """
-    count = 0
-    if suite in {"ops", "all"}:
-        count += sum(not operations or case.operation in operations for case in CASES)
-    if suite in {"attention", "all"}:
-        count += 2 * len(_QUICK_LENGTHS if quick else LENGTHS)
-    if suite in {"workloads", "all"} and not quick:
-        count += len(WORKLOADS) + 1
-    return count
-
-
-def run(
-    suite: str,
-    operations: Sequence[str],
-    threading: tuple[int, str],
-    advance: Callable[[int], None],
-    *,
-    quick: bool = False,
-) -> Findings:
-    """Run the measurements of a command.
-
-    Parameters
-    ----------
-    suite : {"ops", "attention", "workloads", "all"}
-        Name of the command.
-    operations : sequence of str
-        Operations to measure; all if it is empty.
-    threading : (int, str)
-        Threads of the runtimes, and of NumPy's BLAS as `limit_numpy` returns it.
-    advance : callable
-        Function that is called with 1 after each step.
-    quick : bool, default False
-        True measures for a short time, at small lengths, and leaves out the workloads.
-
-    Returns
-    -------
-    Findings
-    """
-    threads, numpy_threads = threading
-    found = Findings(machine(threads, numpy_threads))
-    if suite in {"ops", "all"}:
-        chosen = [c for c in CASES if not operations or c.operation in operations]
-        for result in run_cases(chosen, threads, effort=_QUICK_EFFORT if quick else _EFFORT):
-            found.results.append(result)
-            advance(1)
-    if suite in {"attention", "all"}:
-        lengths = run_lengths(_QUICK_LENGTHS, _QUICK_EFFORT) if quick else run_lengths()
-        for length in lengths:
-            found.lengths.append(length)
-            advance(1)
-    if suite in {"workloads", "all"} and not quick:
-        for name in WORKLOADS:
-            found.workloads.append(benchmark_workload(name))
-            advance(1)
-        found.strategies = run_strategies()
-        advance(1)
-    return found
 
 
 def without_nan(value: Any) -> Any:

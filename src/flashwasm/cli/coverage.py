@@ -32,7 +32,8 @@ from flashwasm.cli.output import (
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import Gap, find_gaps, measured_file
-from flashwasm.qe.reports.html_pages import gaps_page, write_page
+from flashwasm.qe.reports.html_pages import gaps_page
+from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.sarif import gaps_sarif
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ from flashwasm.cli.output import (
 from flashwasm.qe.defects.defect_verdict import DefectMatch, Status
 from flashwasm.qe.defects.failure_clusters import FailureCluster, cluster_failures
 from flashwasm.qe.defects.failure_library import FailureLibrary
-from flashwasm.qe.reports.html_pages import clusters_page, write_page
+from flashwasm.qe.reports.html_pages import clusters_page
+from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 
 if TYPE_CHECKING:

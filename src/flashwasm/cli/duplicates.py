@@ -44,7 +44,8 @@ from flashwasm.qe.duplicates.known_groups import (
     write_groups,
 )
 from flashwasm.qe.duplicates.patches import patch_of
-from flashwasm.qe.reports.html_pages import duplicates_page, write_page
+from flashwasm.qe.reports.html_pages import duplicates_page
+from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.sarif import duplicates_sarif
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.suite_index_file import read_suite

@@ -14,6 +14,7 @@ from flashwasm.cli.options import (
     count_option,
     coverage_option,
     explain_option,
+    html_option,
     index_option,
     json_option,
 )
@@ -31,6 +32,8 @@ from flashwasm.cli.output import (
 from flashwasm.cli.path_or_index import Source, changed_json, path_or_index
 from flashwasm.qe.adaptation.feedback_log import FeedbackLog, Shown
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.reports.html_pages import similar_page
+from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ __all__ = ["similar"]
     "feedback records the results shown.",
 )
 @click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
+@html_option
 @json_option
 @distributed_embedding_options
 def similar(
@@ -66,6 +70,7 @@ def similar(
     count: int,
     database: Path | None,
     explore: float,
+    html: Path | None,
     embedding: Embedding,
     *,
     no_adaptation: bool,
@@ -86,9 +91,11 @@ def similar(
     changed = changed_json(index, source)
     file = Path(query)
     asked = file if exists(file) and file.is_file() else query
-    matches = index.similar(asked, count, explain=explain, explore=explore)
+    matches = index.similar(asked, count, explain=explain or html is not None, explore=explore)
     if explore:
         _log(index, asked, matches)
+    if html is not None:
+        write_page(html, similar_page(matches, query, _source(index, asked)))
     if as_json:
         document = {
             "query": query,
@@ -97,7 +104,7 @@ def similar(
             "missing": index.missing,
             **changed,
             "adaptation": index.adaptation,
-            "matches": [_json(match) for match in matches],
+            "matches": [_json(match, explain=explain) for match in matches],
             "skipped": skipped_json(index.skipped),
         }
         echo_json(document)
@@ -131,6 +138,14 @@ def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
     FeedbackLog().add_shown(index.root, nodeid, str(query), shown)
 
 
+def _source(index: SuiteIndex, query: str | Path) -> str | None:
+    """Return the source that a query names; None for free text."""
+    if isinstance(query, Path):
+        return query.read_text("utf-8", "replace")
+    own = index.find(query)
+    return None if own is None else index.tests[own].source
+
+
 def _print(matches: list[Match], *, explain: bool) -> None:
     """Print a line for each match and, with ``--explain``, its score's parts and explanation."""
     if not explain:
@@ -141,7 +156,7 @@ def _print(matches: list[Match], *, explain: bool) -> None:
         print_explanation(match.shares, match.explanation)
 
 
-def _json(match: Match) -> dict[str, Any]:
+def _json(match: Match, *, explain: bool) -> dict[str, Any]:
     """Return a match for JSON, with its explanation if it has one."""
     document = {
         "nodeid": match.nodeid,
@@ -153,4 +168,6 @@ def _json(match: Match) -> dict[str, Any]:
         "path": str(match.test.path),
         "line": match.test.line,
     }
-    return document if match.explanation is None else document | shared_json(match.explanation)
+    if not explain or match.explanation is None:
+        return document
+    return document | shared_json(match.explanation)

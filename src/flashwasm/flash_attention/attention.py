@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 import numpy as np
 
 from flashwasm.array_room import new_array
+from flashwasm.backends.choice import other_backend
+from flashwasm.backends.registry import SANDBOX
+from flashwasm.flash_attention import elsewhere
 from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
 from flashwasm.flash_attention.one_call import attend_at_once
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.flash_attention.kernel_parameters import Call
     from flashwasm.flash_attention.options import AttentionCall
     from flashwasm.flash_attention.schedule import Plan, Schedule
@@ -86,6 +90,7 @@ def attention(
     out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    backend: BackendName | None = None,
     **options: Unpack[AttentionOptions],
 ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
@@ -111,20 +116,24 @@ def attention(
         Runtime that computes it. None means the default one.
     timeout : float, optional
         Most seconds that the call may take. None means the runtime's own limit.
+    backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
+        Backend that computes. None means the runtime's own.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
         The output. A row whose query sees no key is zeros. A key or value that a query does not see
         never reaches its row, whatever it holds, and NaN in what it does see gives NaN. The bits of
-        a row do not depend on the rows, heads or batch entries beside it, nor on threads.
+        a row do not depend on the rows, heads or batch entries beside it, nor on threads. This
+        last sentence holds in the sandbox; other backends promise no bits.
     lse : numpy.ndarray of float32, shape (..., Hq, Lq)
         Only with ``return_lse``: the natural logarithm of the sum of exponentials, with those of
         sinks; -inf for a row with nothing to sum.
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError,
+    CapabilityError
 
     Notes
     -----
@@ -143,11 +152,19 @@ def attention(
     True
     """
     rt = checked_runtime(runtime)
-    if timeout is None and return_lse is False:
+    other = None
+    if backend is not None or rt.backend != SANDBOX:
+        same: Any = {"return_lse": return_lse, "runtime": rt, "timeout": timeout, **options}
+        kind = elsewhere.call_kind((q, k, v), options, with_lse=return_lse)
+        other = other_backend(rt, backend, "attention", kind, partial(attention, q, k, v, **same))
+    if timeout is None and return_lse is False and other is None:
         result = attend_at_once(rt, q, k, v, out, options)
         if result is not None:
             return result
     inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention))
+    if other is not None:
+        used = elsewhere.used_options(options, with_lse=return_lse)
+        return elsewhere.attend(other, rt, inputs, used, out, timeout)
     return attend(rt, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
 

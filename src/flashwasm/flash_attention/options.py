@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.runtime.runtime import Runtime
 
     # Offsets of the diagonal are integers, one or an array of them. They are not `ArrayLike`, which
@@ -130,6 +131,8 @@ class _Placed(_Result, total=False):
 
 class AttentionCall(AttentionOptions, _Placed, total=False):
     """Keyword arguments of `attention`, without ``return_lse``."""
+
+    backend: BackendName | None
 
 
 class PackedCall(PackedOptions, _Placed, total=False):

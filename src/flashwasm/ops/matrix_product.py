@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import new_array
+from flashwasm.backends.choice import other_backend
+from flashwasm.backends.registry import SANDBOX
 from flashwasm.errors import ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import MATMUL
+from flashwasm.ops import elsewhere
 from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.kernel_calls import resident_result, run_at_once
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
 
@@ -41,6 +45,7 @@ def matmul(
     out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    backend: BackendName | None = None,
 ) -> NDArray[np.float32]:
     """Multiply matrices, with NumPy's rules for axes and broadcasting.
 
@@ -58,16 +63,20 @@ def matmul(
         Runtime to use. None means the process's own.
     timeout : float, optional
         Seconds that the call may take. None means the runtime's own timeout.
+    backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
+        Backend that computes. None means the runtime's own.
 
     Returns
     -------
     numpy.ndarray of float32, shape (..., m, n)
         The product. Each element is a sum over k, added in order; in the relaxed variant, each step
-        rounds once. So its bits depend only on its row of ``a`` and its column of ``b``.
+        rounds once. So its bits depend only on its row of ``a`` and its column of ``b``. Other
+        backends than the sandbox add in orders of their own.
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError,
+    CapabilityError
 
     Examples
     --------
@@ -77,7 +86,11 @@ def matmul(
     [[11.0]]
     """
     rt = checked_runtime(runtime)
-    if timeout is None:
+    other = None
+    if backend is not None or rt.backend != SANDBOX:
+        call = partial(matmul, a, b, bias=bias, runtime=rt, timeout=timeout)
+        other = other_backend(rt, backend, "matmul", (a, b, bias), call)
+    if timeout is None and other is None:
         result = _multiply_at_once(rt, a, b, bias, out)
         if result is not None:
             return result
@@ -96,6 +109,8 @@ def matmul(
     added = None if bias is None else shaped(bias, "bias", (n,), "columns of b")
     shape = batch + ((m,) if rows_wanted else ()) + ((n,) if columns_wanted else ())
     checked_out(out, shape)
+    if other is not None:
+        return elsewhere.multiply(other, rt, (left, right, added), shape, out, timeout)
     target = out
     if target is not None:
         target = target if rows_wanted else target[..., None, :]

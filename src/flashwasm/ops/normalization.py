@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flashwasm.backends.choice import other_backend
+from flashwasm.backends.registry import SANDBOX
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
 from flashwasm.keyword_hints import NORM, knows_peers
+from flashwasm.ops import elsewhere
 from flashwasm.ops.rowwise import run_rowwise
+from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.runtime import Runtime
 
@@ -30,6 +38,7 @@ def softmax(
     out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    backend: BackendName | None = None,
 ) -> NDArray[np.float32]:
     """Divide the exponentials along an axis by their sum.
 
@@ -45,6 +54,8 @@ def softmax(
         Runtime to use. None means the process's own.
     timeout : float, optional
         Seconds that the call may take. None means the runtime's own timeout.
+    backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
+        Backend that computes. None means the runtime's own.
 
     Returns
     -------
@@ -53,7 +64,8 @@ def softmax(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError,
+    CapabilityError
 
     Notes
     -----
@@ -75,16 +87,23 @@ def softmax(
         moved = np.moveaxis(array, at, last)
         checked_out(out, array.shape)
         target = None if out is None else np.moveaxis(out, at, last)
-    result = run_rowwise(
-        SOFTMAX,
-        (moved,),
-        sizes=(moved.shape[-1],),
-        shape=moved.shape,
-        axes=last,
-        out=target,
-        runtime=runtime,
-        timeout=timeout,
-    )
+    rt, other = checked_runtime(runtime), None
+    if backend is not None or rt.backend != SANDBOX:
+        call = partial(softmax, x, axis, runtime=rt, timeout=timeout)
+        other = other_backend(rt, backend, "softmax", (moved,), call)
+    if other is not None:
+        result = elsewhere.softmax(other, rt, moved, target, timeout)
+    else:
+        result = run_rowwise(
+            SOFTMAX,
+            (moved,),
+            sizes=(moved.shape[-1],),
+            shape=moved.shape,
+            axes=last,
+            out=target,
+            runtime=rt,
+            timeout=timeout,
+        )
     if out is not None:
         return out
     return result if at == last else np.moveaxis(result, last, at)
@@ -101,6 +120,7 @@ def layer_norm(
     out: NDArray[np.float32] | None = None,
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    backend: BackendName | None = None,
 ) -> NDArray[np.float32]:
     """Normalise to zero mean and unit variance over the last axes.
 
@@ -121,6 +141,8 @@ def layer_norm(
         Runtime to use. None means the process's own.
     timeout : float, optional
         Seconds that the call may take. None means the runtime's own timeout.
+    backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
+        Backend that computes. None means the runtime's own.
 
     Returns
     -------
@@ -129,7 +151,8 @@ def layer_norm(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError,
+    CapabilityError
 
     Notes
     -----
@@ -142,7 +165,12 @@ def layer_norm(
     >>> fw.layer_norm(np.array([[-1, 1], [3, 5]], np.float32), eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout)
+    rt = checked_runtime(runtime)
+    call = None
+    if backend is not None or rt.backend != SANDBOX:
+        same = partial(layer_norm, x, weight, bias, eps, axis=axis, runtime=rt, timeout=timeout)
+        call = _Elsewhere(backend, same)
+    return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, rt, timeout, call)
 
 
 @knows_peers(NORM)
@@ -198,6 +226,13 @@ def rms_norm(
     return _normalize(RMS_NORM, x, (weight,), eps, axis, out, runtime, timeout)
 
 
+class _Elsewhere(NamedTuple):
+    """The backend that a call names, and the same call for "hybrid" to measure."""
+
+    backend: BackendName | None
+    call: Callable[..., object]
+
+
 def _normalize(
     kernel: Kernel,
     x: ArrayLike,
@@ -207,6 +242,7 @@ def _normalize(
     out: Array | None,
     runtime: Runtime | None,
     timeout: float | None,
+    may_leave: _Elsewhere | None = None,
 ) -> Array:
     """Check the arguments of layer_norm or rms_norm, and run its kernel."""
     array = floats(x, "x", at_least=1)
@@ -220,6 +256,13 @@ def _normalize(
         None if p is None else shaped(p, name, normalised, "that of the normalised axes")
         for p, name in zip(parameters, ("weight", "bias"), strict=False)
     )
+    if may_leave is not None:
+        rt = checked_runtime(runtime)
+        backend, call = may_leave
+        other = other_backend(rt, backend, "layer_norm", (array, *shared), call)
+        if other is not None:
+            columns = math.prod(normalised)
+            return elsewhere.layer_norm(other, rt, array, shared, columns, small, out, timeout)
     return run_rowwise(
         kernel,
         (array,),

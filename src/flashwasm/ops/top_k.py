@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import check_room, new_array
+from flashwasm.backends.choice import other_backend
+from flashwasm.backends.registry import SANDBOX
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
 from flashwasm.keyword_hints import TOP_K, knows_peers
+from flashwasm.ops import elsewhere
 from flashwasm.runtime.deadline import deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
     from flashwasm.runtime.splitting import Halves
@@ -51,6 +55,7 @@ def cosine_top_k(
     metric: Metric = "cosine",
     runtime: Runtime | None = None,
     timeout: float | None = None,
+    backend: BackendName | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the k rows of a corpus that score highest with each query.
 
@@ -69,6 +74,8 @@ def cosine_top_k(
         Runtime to use. None means the process's own.
     timeout : float, optional
         Seconds that the call may take. None means the runtime's own timeout.
+    backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
+        Backend that computes. None means the runtime's own.
 
     Returns
     -------
@@ -79,7 +86,8 @@ def cosine_top_k(
 
     Raises
     ------
-    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
+    ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError,
+    CapabilityError
 
     Examples
     --------
@@ -109,6 +117,12 @@ def cosine_top_k(
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {shown(k)}"
         raise ShapeError(message)
     check_room((len(wanted), count), np.int64)
+    if backend is not None or rt.backend != SANDBOX:
+        call = partial(cosine_top_k, queries, corpus, k, metric=metric, runtime=rt, timeout=timeout)
+        kind = (wanted, rows, count, metric)
+        other = other_backend(rt, backend, "cosine_top_k", kind, call)
+        if other is not None:
+            return elsewhere.search(other, rt, (wanted, rows), count, metric, timeout)
     until = deadline(rt, timeout)
     return in_halves(
         _Search(wanted, rows, count, METRICS[metric]),

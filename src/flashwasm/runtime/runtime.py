@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from flashwasm.backends.registry import SANDBOX, checked_name
 from flashwasm.errors import ClosedError
 from flashwasm.host.engine import checked_variant
 from flashwasm.host.instance import INSTANCE_BYTES, Instance
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.host.modules import Variant
 
     Array = NDArray[Any]
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     Scalar = TypeVar("Scalar", bound=np.generic)
     DType: TypeAlias = type[Scalar] | np.dtype[Scalar]
 
-# Address above the modules' own stack and data; see the memory map in wasm/README.md.
+# Address above the modules' own stack and data; see the memory map in docs/abi.md.
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
@@ -54,12 +56,18 @@ class Runtime(NotCopied):
         Bytes that linear memory may grow to. None means 4 GiB, which is the most possible.
     timeout : float, optional
         Seconds that a call may take. None means no limit.
+    backend : {"wasm-simd", "native", "gpu", "hybrid"}, default "wasm-simd"
+        Backend of the operations that take ``backend=``, where a call names none. All others run
+        in the sandbox.
+    deterministic : bool, default False
+        True to let no call run on a backend whose bits are not promised. Only the sandbox's are.
 
     Raises
     ------
     CapabilityError
         If the engine does not accept the variant, or if the process may not reserve 4 GiB of
-        addresses. A linear memory always takes that many, however little of it is used.
+        addresses. A linear memory always takes that many, however little of it is used. Also if the
+        backend cannot run on this machine, or not with ``deterministic``.
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
@@ -85,8 +93,12 @@ class Runtime(NotCopied):
         max_memory: int | None = None,
         timeout: float | None = None,
         *,
+        backend: BackendName = SANDBOX,
+        deterministic: bool = False,
         _fast_calls: bool = True,
     ) -> None:
+        self.deterministic = flag(deterministic, "deterministic")
+        self.backend: BackendName = checked_name(backend, deterministic=self.deterministic)
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
         check_addresses()
         self.variant: Variant = checked_variant(variant)
@@ -113,6 +125,8 @@ class Runtime(NotCopied):
         self.cancellations = 0
         self.closed_because = ""
         self.calls = 0
+        # Calls that backends outside the sandbox have computed, by the name of the backend.
+        self.backend_calls: dict[str, int] = {}
         self.kernel_seconds = 0.0
         self.copy_seconds = 0.0
         all_runtimes.add(self)
@@ -214,6 +228,7 @@ class Runtime(NotCopied):
             bytes_peak=self.arena.peak,
             bytes_workspace=self._workspace_bytes,
             calls=self.calls,
+            backend_calls=dict(self.backend_calls),
             kernel_seconds=self.kernel_seconds,
             copy_seconds=self.copy_seconds,
         )

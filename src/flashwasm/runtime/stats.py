@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Stats:
     kernel_seconds, copy_seconds : float
         Wall-clock seconds spent in kernels, and in copying between NumPy's memory and linear
         memory.
+    backend_calls : mapping of str to int
+        Number of calls that other backends have computed in place of the sandbox, by their name.
     """
 
     bytes_reserved: int
@@ -32,3 +35,4 @@ class Stats:
     calls: int
     kernel_seconds: float
     copy_seconds: float
+    backend_calls: Mapping[str, int] = field(default_factory=dict)

@@ -4,6 +4,7 @@ import numpy as np
 from array_rows import float_array, int_array, out_array, overlapping, virtual
 from option_rows import (
     BEYOND_FLOATS,
+    backend_option,
     flag,
     number,
     runtime_option,
@@ -191,6 +192,7 @@ SUBJECTS = [
             *overlapping("k", K, Q.shape),
             *overlapping("v", V, Q.shape),
             *EVERYWHERE,
+            *backend_option(),
             *shapes_that_disagree(),
             nothing(2, 0, 4),
             row("q without heads", "q", normal(0, 1, 4), gives=np.zeros((0, 1, 4), np.float32)),

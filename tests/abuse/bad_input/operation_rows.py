@@ -2,7 +2,16 @@
 
 import numpy as np
 from array_rows import float_array, int_array, out_array, overlapping, virtual
-from option_rows import axis, count, flag, number, runtime_option, timeout_option, word
+from option_rows import (
+    axis,
+    backend_option,
+    count,
+    flag,
+    number,
+    runtime_option,
+    timeout_option,
+    word,
+)
 from subject import Row, Subject, row
 
 import flashwasm as fw
@@ -80,6 +89,7 @@ SUBJECTS = [
             *overlapping("a", X, X.shape),
             *overlapping("b", SQUARE, X.shape),
             *EVERYWHERE,
+            *backend_option(),
             endless("a", x=virtual(2**40, 4)),
             row("b of other rows", "b", X, fw.ShapeError),
             row("b of no rows", "b", np.zeros((0, 4), np.float32), fw.ShapeError),
@@ -141,6 +151,7 @@ SUBJECTS = [
             *out_array(X.shape),
             *overlapping("x", X, X.shape),
             *EVERYWHERE,
+            *backend_option(),
             endless("x"),
             endless("x", x=virtual(2, 2**40)),
         ],
@@ -157,6 +168,7 @@ SUBJECTS = [
             *out_array(X.shape),
             *overlapping("x", X, X.shape),
             *EVERYWHERE,
+            *backend_option(),
             endless("x", x=virtual(2**40, 4)),
             row("weight of other length", "weight", Y[0, :3], fw.ShapeError),
             row("bias that is endless", "bias", virtual(2**40), fw.ShapeError),
@@ -265,6 +277,7 @@ SUBJECTS = [
             *count("k", 2),
             *word("metric", "cosine"),
             *EVERYWHERE,
+            *backend_option(),
             row("k of more than the corpus", "k", 4, fw.ShapeError),
             row("corpus without rows", "corpus", Y[:0], fw.ShapeError),
             row("corpus of other columns", "corpus", Y[:, :3], fw.ShapeError),

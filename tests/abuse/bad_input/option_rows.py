@@ -116,6 +116,11 @@ def axis(axes):
     ]
 
 
+def backend_option():
+    """Return the rows of ``backend`` of an operation."""
+    return word("backend", "wasm-simd", optional=True)
+
+
 def runtime_option():
     """Return the rows of ``runtime``."""
     wrong = ["relaxed", 1, True, object(), fw.Runtime, {}]

@@ -3,7 +3,7 @@
 import numpy as np
 from array_rows import LAYOUTS, virtual
 from option_rows import count, flag, timeout_option, word
-from subject import Subject, row, unnamed
+from subject import Row, Subject, row, unnamed
 
 import flashwasm as fw
 from sample_arrays import normal
@@ -51,6 +51,15 @@ SUBJECTS = [
         [
             *count("threads", 1, big=fw.OutOfMemoryError, optional=True),
             *word("variant", "auto"),
+            *word("backend", "wasm-simd"),
+            row("backend native", "backend", "native"),
+            *flag("deterministic"),
+            Row(
+                "deterministic on native",
+                "deterministic",
+                lambda: {"deterministic": True, "backend": "native"},
+                fw.CapabilityError,
+            ),
             *count("max_memory", 1 << 27, big=None, zero=fw.ShapeError, optional=True),
             unnamed("max_memory of a page", "max_memory", 1 << 16, fw.OutOfMemoryError),
             *timeout_option(launches=False),

@@ -1,4 +1,4 @@
-"""HTML files of findings: one file, no scripts, nothing loaded, every text escaped."""
+"""HTML files of findings: one file, nothing loaded, every text escaped."""
 
 import sys
 from html.parser import HTMLParser
@@ -13,6 +13,7 @@ from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, collect, find_duplicates
 from flashwasm.qe.coverage.coverage_database import CoverageData
 from flashwasm.qe.reports.html_pages import duplicates_page
+from git_repository import commit_all, git
 
 pytest.importorskip("jinja2")
 
@@ -33,32 +34,42 @@ def folder(tmp_path, monkeypatch):
 
 
 class Reader(HTMLParser):
-    """Reads a page; checks that tags are closed in order, and that none loads or runs anything."""
+    """Reads a page; checks that tags are closed in order, and that none loads anything.
 
-    def __init__(self, page):
+    Only a page with charts may have scripts.
+    """
+
+    def __init__(self, page, *, charts=False):
         super().__init__()
         self.open, self.tags, self.text = [], [], ""
+        self.charts, self.data = charts, []
         self.feed(page)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
-        assert tag not in {"script", "link", "img", "iframe", "object"}
-        assert not [name for name, _ in attributes if name in {"src", "href"} or name[:2] == "on"]
+        assert tag not in {"link", "img", "iframe", "object"}
+        assert tag != "script" or self.charts
+        loads = {name: value for name, value in attributes if name in {"src", "href"}}
+        assert all(name == "href" and value.startswith("#") for name, value in loads.items())
+        assert not [name for name, _ in attributes if name[:2] == "on"]
         self.tags.append(tag)
-        if tag != "meta":
+        if tag not in {"meta", "br"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data
+        if self.open[-1:] == ["script"]:
+            self.data.append(data)
+        else:
+            self.text += data
 
 
-def page_of(*arguments):
+def page_of(*arguments, status=1):
     result = CliRunner().invoke(main, [*map(str, arguments), "--html", "page.html"])
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == status, result.output
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     return Reader(page)
@@ -92,7 +103,36 @@ def test_the_page_of_gaps(folder):
     page = page_of("coverage", "gap", "--coverage", "coverage.fw")
     assert "lib.py: f" in page.text
     assert "t.py::test" in page.text
-    assert page.tags.count("tr") == 2
+    assert page.tags.count("details") == 1
+    assert "return '<'" in page.text
+
+
+def test_the_page_of_similar_tests_shows_both_sides(folder):
+    page = page_of("similar", folder, "--query", "test_x.py::test_a", status=0)
+    assert "2 tests that resemble test_x.py::test_a" in page.text
+    assert page.text.count('f("<script>alert(1)</script>", 2)') == 2
+    assert page.tags.count("table") == 2
+    words = page_of("similar", folder, "--query", "alert", status=0)
+    assert "free text" in words.text
+    assert words.tags.count("table") == 0
+
+
+def test_json_is_the_same_beside_a_page(folder):
+    asked = ["similar", str(folder), "--query", "alert", "--json"]
+    alone = CliRunner().invoke(main, asked).stdout
+    assert CliRunner().invoke(main, [*asked, "--html", "page.html"]).stdout == alone
+
+
+def test_the_page_of_tests_for_a_change(folder):
+    git(folder, "init", "-q")
+    (folder / "lib.py").write_text("def f(text, number):\n    return number\n")
+    (folder / "test_x.py").write_text("from lib import f\n" + SUITE)
+    commit_all(folder)
+    (folder / "lib.py").write_text("def f(text, number):\n    return number + 1\n")
+    page = page_of("tests-for", folder, "--since", "HEAD", "--dry-run", status=0)
+    assert "3 tests for a change" in page.text
+    assert page.tags.count("tr") == 4
+    assert "its file depends on lib.py" in page.text
 
 
 def test_without_jinja2_a_command_says_how_to_get_it_before_it_searches(folder, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +78,11 @@ class Choice:
     def nodeids(self) -> list[str]:
         """Node ids of the chosen tests, in their order, without parameters."""
         return [name for one in self.chosen for name in (one.test.nodeid, *one.test.also)]
+
+    @property
+    def files_from_root(self) -> list[str]:
+        """Paths of the files that run whole; like node ids, they begin at pytest's rootdir."""
+        return [Path(os.path.relpath(file, self.root)).as_posix() for file in self.files]
 
     @property
     def left_out(self) -> int:

@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from flashwasm.cli.embedding_options import Embedding, embedding_options
-from flashwasm.cli.options import EXISTING_PATH, FILE, explain_option, json_option
+from flashwasm.cli.options import (
+    EXISTING_PATH,
+    FILE,
+    explain_option,
+    html_option,
+    json_option,
+)
 from flashwasm.cli.output import note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
@@ -16,7 +22,7 @@ from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_opt
 from flashwasm.cli.tests_for.github import annotate, annotate_nothing, write_status
 from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arguments
 from flashwasm.cli.tests_for.pytest_run import PytestRun
-from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests
+from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests, write_html
 from flashwasm.qe.changes.case_counts import case_counts
 from flashwasm.qe.changes.evidence import change_text
 from flashwasm.qe.changes.git_changes import GitRepository
@@ -79,6 +85,7 @@ _RUNNING_NONE = ("ids", "json")
     help="Interpreter of the environment whose pytest runs the tests.  [default: flashwasm's own]",
 )
 @explain_option
+@html_option
 @json_option
 @embedding_options
 def tests_for(
@@ -89,6 +96,7 @@ def tests_for(
     times: Path | None,
     output_format: str | None,
     python: str | None,
+    html: Path | None,
     embedding: Embedding,
     *,
     history: bool,
@@ -149,6 +157,8 @@ def tests_for(
         coverage=None if database is None else database[0],
         counts=counts,
     )
+    if html is not None:
+        write_html(html, choice)
     _report(choice, form, dry_run=dry_run)
     status = None
     if pytest is not None and (choice.chosen or choice.files):

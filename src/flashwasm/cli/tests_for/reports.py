@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,13 +15,15 @@ from flashwasm.cli.output import (
     shared_json,
     skipped_json,
 )
+from flashwasm.qe.reports.html_pages import tests_for_page
+from flashwasm.qe.reports.page_template import write_page
 
 if TYPE_CHECKING:
     from flashwasm.cli.tests_for.choice import Choice
     from flashwasm.qe.changes.selected_tests import SelectedTest
     from flashwasm.qe.similarity.explanation import Explanation
 
-__all__ = ["names_from_here", "print_ids", "print_json", "print_tests"]
+__all__ = ["names_from_here", "print_ids", "print_json", "print_tests", "write_html"]
 
 # Names of the levels of `SelectedTest`.
 _LEVELS = ("touched", "runs changed lines", "evidence")
@@ -57,6 +60,7 @@ def print_json(choice: Choice) -> None:
     echo_json(
         {
             "tests": [_test_json(choice, selected, shared) for selected, shared in found],
+            "files": choice.files_from_root,
             "ran": False,
             "exit_status": None,
             "coverage": None if choice.coverage is None else str(choice.coverage),
@@ -71,6 +75,18 @@ def print_json(choice: Choice) -> None:
             "skipped": skipped_json(choice.skipped),
         }
     )
+
+
+def write_html(file: Path, choice: Choice) -> None:
+    """Write a page of the tests, and of what was left out and why."""
+    page = tests_for_page(
+        choice.chosen,
+        choice.left_out,
+        choice.notes(),
+        choice.files_from_root,
+        choice.selection.uncovered,
+    )
+    write_page(file, page)
 
 
 def _test_json(

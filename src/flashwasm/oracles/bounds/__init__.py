@@ -20,9 +20,10 @@ from flashwasm.oracles.bounds.operations import (
     similarity,
     softmax,
 )
-from flashwasm.oracles.bounds.rounding import gamma
+from flashwasm.oracles.bounds.rounding import Exponential, gamma
 
 __all__ = [
+    "Exponential",
     "assert_close",
     "attention",
     "attention_backward",

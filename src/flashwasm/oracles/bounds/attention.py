@@ -10,6 +10,7 @@ from flashwasm.oracles import reference
 from flashwasm.oracles.arrays import float64, magnitudes
 from flashwasm.oracles.bounds.rounding import (
     EXPONENTIAL,
+    OF_KERNELS,
     SMALLEST_NORMAL,
     SMALLEST_SUBNORMAL,
     TANH,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from flashwasm.oracles.arrays import Array
+    from flashwasm.oracles.bounds.rounding import Exponential
 
     Options = Mapping[str, Any]
 
@@ -61,9 +63,10 @@ def attention(
     *,
     sinks: ArrayLike | None = None,
     kept: Array | None = None,
+    exponential: Exponential = OF_KERNELS,
     **options: Any,
 ) -> tuple[Array, Array]:
-    """Bound the output and the log-sum-exp.
+    """Bound the output and the log-sum-exp, computed with an exponential of some error.
 
     If a score is off by d, its weight is off by a factor of exp(d). The sum of the weights and
     their product with v are chains over the keys.
@@ -79,18 +82,18 @@ def attention(
     weights = np.where(seen, np.exp(-depth), 0)
     total = weights.sum(axis=-1, keepdims=True) + np.exp(extra - top)
     p = weights / np.where(total == 0, 1, total)
-    exponent = score_error + 2 * UNIT_ROUNDOFF * depth + EXPONENTIAL
+    exponent = score_error + exponential.error(depth)
     term = np.where(seen, np.expm1(exponent), 0)
     mean = (p * term).sum(axis=-1, keepdims=True)
     if sinks is not None:
         # A sink has an exponential too, whose error grows with the sink's depth below the maximum.
         sink_depth = np.where(np.isfinite(top - extra), top - extra, 0)
-        mean = mean + EXPONENTIAL + 2 * UNIT_ROUNDOFF * sink_depth
+        mean = mean + exponential.error(sink_depth)
     absolute_v = magnitudes(v)
     if np.ndim(q) > 2:
         absolute_v = np.repeat(absolute_v, scores.shape[-3] // absolute_v.shape[-3], axis=-3)
     # For each block of keys, the sums so far are multiplied by an exponential: another chain.
-    chain = gamma(2 * scores.shape[-1] + 4) + EXPONENTIAL
+    chain = gamma(2 * scores.shape[-1] + 4) + exponential.relative
     # Dropout multiplies each weight once, with a factor that was rounded.
     roundings = chain if kept is None else chain + gamma(2)
     out = ((p if kept is None else p * kept) * (term + mean + roundings)) @ absolute_v

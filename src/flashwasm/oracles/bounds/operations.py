@@ -9,7 +9,7 @@ import numpy as np
 from flashwasm.oracles import reference
 from flashwasm.oracles.arrays import float64, magnitudes, normalized_axes
 from flashwasm.oracles.bounds.rounding import (
-    EXPONENTIAL,
+    OF_KERNELS,
     SMALLEST_NORMAL,
     SMALLEST_SUBNORMAL,
     UNIT_ROUNDOFF,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from flashwasm.oracles.arrays import Array
+    from flashwasm.oracles.bounds.rounding import Exponential
 
 
 def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
@@ -52,7 +53,7 @@ def matmul_i8(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Arra
     return error
 
 
-def softmax(x: ArrayLike, axis: int = -1) -> Array:
+def softmax(x: ArrayLike, axis: int = -1, *, exponential: Exponential = OF_KERNELS) -> Array:
     """Bound softmax.
 
     Subtracting the maximum and changing the base each cost a rounding of the exponent. Then come
@@ -61,7 +62,7 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
     x = float64(x)
     p = reference.softmax(x, axis)
     depth = x.max(axis=axis, keepdims=True, initial=-np.inf) - x
-    term = np.where(p > 0, 2 * UNIT_ROUNDOFF * depth + EXPONENTIAL, 0)
+    term = np.where(p > 0, exponential.error(depth), 0)
     mean = (p * term).sum(axis=axis, keepdims=True)
     error: Array = p * (term + mean + gamma(x.shape[axis] + 2)) + 2 * SMALLEST_SUBNORMAL
     return error

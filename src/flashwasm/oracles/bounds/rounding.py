@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from flashwasm.oracles.arrays import Array
+
 UNIT_ROUNDOFF = 2.0**-24
 SMALLEST_SUBNORMAL = 2.0**-149
 SMALLEST_NORMAL = 2.0**-126
@@ -11,6 +16,30 @@ EXPONENTIAL = 4 * UNIT_ROUNDOFF
 # The kernels compute tanh as a quotient of such exponentials, of an argument that was rounded
 # twice. Near zero, where the quotient would lose digits, they use a polynomial.
 TANH = 16 * UNIT_ROUNDOFF
+
+
+class Exponential(NamedTuple):
+    """Relative error of exp(-depth), as softmax takes it of a score below the greatest one.
+
+    Attributes
+    ----------
+    relative : float
+        The part that every exponential has.
+    of_depth : float
+        The part that grows with the depth, for each unit of it. The subtraction rounds once.
+    """
+
+    relative: float
+    of_depth: float
+
+    def error(self, depth: Array) -> Array:
+        """Return the error at some depths."""
+        total: Array = self.of_depth * depth + self.relative
+        return total
+
+
+# The kernels' exponential rounds its argument once more, to change the base.
+OF_KERNELS = Exponential(EXPONENTIAL, 2 * UNIT_ROUNDOFF)
 
 
 def gamma(n: float) -> float:

@@ -1,29 +1,90 @@
-"""Findings as one HTML file: no scripts, nothing loaded from elsewhere, every text escaped.
+"""Findings of one command as one HTML file that loads nothing, every text escaped.
 
 The pages are Jinja2 templates in the folder ``templates``; all extend ``layout.html``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flashwasm import __version__
-from flashwasm.optional_packages import optional_module
-from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.qe.reports.benchmark_charts import benchmark_charts
+from flashwasm.qe.reports.line_pairs import LinePair, pair_lines
+from flashwasm.qe.reports.page_template import fill_template
 
 if TYPE_CHECKING:
+    from flashwasm.qe.changes.selected_tests import SelectedTest
     from flashwasm.qe.coverage.gaps import Gap
     from flashwasm.qe.defects.failure_clusters import FailureCluster
     from flashwasm.qe.defects.failure_files import TestFailure
     from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
+    from flashwasm.qe.similarity.match import Match
 
-__all__ = ["clusters_page", "duplicates_page", "gaps_page", "write_page"]
+__all__ = [
+    "benchmarks_page",
+    "clusters_page",
+    "duplicates_page",
+    "failure_groups",
+    "gaps_page",
+    "groups_by_tier",
+    "similar_page",
+    "tests_for_page",
+]
 
 _TIERS = ("the same body", "the same but for literals", "the same coverage, and similar text")
 # Characters of a traceback that a page shows.
 _TEXT_END = 2000
+
+
+def similar_page(matches: Sequence[Match], query: str, source: str | None) -> str:
+    """Return a page of tests that resemble a query, each beside it.
+
+    Parameters
+    ----------
+    matches : sequence of Match
+        The tests, the nearest first.
+    query : str
+        The query as it was given.
+    source : str or None
+        Source that the query names; None if the query is free text.
+    """
+    paired = [(match, pair_lines(source or "", match.test.source)) for match in matches]
+    title = f"{len(matches)} tests that resemble {query}"
+    return fill_template("similar.html", title=title, query=query, source=source, matches=paired)
+
+
+def tests_for_page(
+    chosen: Sequence[SelectedTest],
+    left_out: int,
+    notes: Sequence[Any],
+    files: Sequence[str],
+    uncovered: Mapping[str, Sequence[int]],
+) -> str:
+    """Return a page of the tests to run for a change, with the reasons.
+
+    Parameters
+    ----------
+    chosen : sequence of SelectedTest
+        Tests to run, in their order.
+    left_out : int
+        Number of the other tests.
+    notes : sequence of Note
+        Remarks about the choice.
+    files : sequence of str
+        Test files that cannot be read, and run whole.
+    uncovered : mapping of str to sequence of int
+        Changed lines that no test runs, by file.
+    """
+    return fill_template(
+        "tests_for.html",
+        title=f"{len(chosen)} tests for a change",
+        chosen=chosen,
+        left_out=left_out,
+        notes=notes,
+        files=files,
+        uncovered=uncovered,
+    )
 
 
 def duplicates_page(groups: Sequence[DuplicateGroup], place: Path) -> str:
@@ -36,12 +97,8 @@ def duplicates_page(groups: Sequence[DuplicateGroup], place: Path) -> str:
     place : pathlib.Path
         Folder or file whose tests were compared.
     """
-    by_tier = [
-        (name, [group for group in groups if group.tier == tier])
-        for tier, name in enumerate(_TIERS, 1)
-    ]
-    tiers = [(name, own) for name, own in by_tier if own]
-    return _render("duplicates.html", title=f"Duplicates in {place}", tiers=tiers)
+    tiers = groups_by_tier(groups)
+    return fill_template("duplicates.html", title=f"Duplicates in {place}", tiers=tiers)
 
 
 def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]) -> str:
@@ -54,12 +111,9 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     failures : sequence of TestFailure
         The failures, to which the members of the groups refer by position.
     """
-    shown = []
-    for cluster in clusters:
-        members = [failures[i] for i in cluster.members]
-        shown.append((cluster.reason, members, members[0].failure.text[-_TEXT_END:]))
     title = f"{len(failures)} failures in {len(clusters)} groups"
-    return _render("clusters.html", title=title, clusters=shown)
+    shown = failure_groups(clusters, failures)
+    return fill_template("clusters.html", title=title, clusters=shown)
 
 
 def gaps_page(gaps: Sequence[Gap]) -> str:
@@ -71,40 +125,44 @@ def gaps_page(gaps: Sequence[Gap]) -> str:
         The gaps.
     """
     title = f"{len(gaps)} functions with lines that no test runs"
-    return _render("gaps.html", title=title, gaps=gaps)
+    return fill_template("gaps.html", title=title, gaps=gaps)
 
 
-def write_page(path: Path, page: str) -> None:
-    """Write a page, whole or not at all.
+def benchmarks_page(document: Mapping[str, Any]) -> str:
+    """Return a page of charts and tables of a benchmark.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Path of the file to write.
-    page : str
-        The page.
+    document : mapping
+        What ``flashwasm bench --json`` writes.
     """
-    write_atomically(path, [page.encode("utf-8", "backslashreplace")])
+    benchmarks = benchmark_charts(document)
+    return fill_template("bench.html", charts=True, title="Benchmarks", benchmarks=benchmarks)
 
 
-def _render(template: str, **values: Any) -> str:
-    """Fill in a template. Raise CapabilityError if Jinja2 is not installed."""
-    jinja2 = optional_module("jinja2", "Jinja2")
+def groups_by_tier(
+    groups: Sequence[DuplicateGroup],
+) -> list[tuple[str, list[tuple[DuplicateGroup, list[LinePair]]]]]:
+    """Return the tiers that have groups, and each group with its first two tests side by side."""
+    by_tier = [
+        (name, [_beside(group) for group in groups if group.tier == tier])
+        for tier, name in enumerate(_TIERS, 1)
+    ]
+    return [(name, own) for name, own in by_tier if own]
 
-    def printable(value: Any) -> Any:
-        """Replace control characters, which HTML cannot hold. Leave Jinja2's markup as it is."""
-        if isinstance(value, str) and not hasattr(value, "__html__"):
-            return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
-        return value
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=printable,
-    )
-    page: str = environment.get_template(template).render(version=__version__, **values)
-    return page
+def failure_groups(
+    clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]
+) -> list[tuple[str, list[TestFailure], str]]:
+    """Return for each group its reason, its failures, and the end of the first one's text."""
+    shown = []
+    for cluster in clusters:
+        members = [failures[i] for i in cluster.members]
+        shown.append((cluster.reason, members, members[0].failure.text[-_TEXT_END:]))
+    return shown
+
+
+def _beside(group: DuplicateGroup) -> tuple[DuplicateGroup, list[LinePair]]:
+    """Return a group with the lines of its first two tests."""
+    first, second = group.tests[:2]
+    return group, pair_lines(first.source, second.source)

@@ -1,4 +1,4 @@
-"""The kind of processor that results were measured on, as a plain name for a file."""
+"""The processor that results were measured on: its model, its kind and what it can compute."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ class Processor(NamedTuple):
         Numbers of the family and the model; 0 if they are not known.
     name : str
         Name of the model for people.
-    has_amx : bool
-        True if it has instructions for tiles of matrices (AMX).
+    flags : tuple of str
+        Names of its instruction sets, as the operating system has them.
     """
 
     vendor: str
     family: int
     model: int
     name: str
-    has_amx: bool = False
+    flags: tuple[str, ...] = ()
+
+    @property
+    def arithmetic(self) -> str:
+        """Names of the instruction sets that speed depends on, with blanks between them."""
+        return " ".join(flag for flag in self.flags if _ARITHMETIC.fullmatch(flag))
 
 
+# Multiply-adds, vectors and products of 8-bit numbers, of x86-64 and of Arm.
+_ARITHMETIC = re.compile(r"(avx|amx)\w*|fma\w*|f16c|sse4_[12]|asimd\w*|i8mm|bf16|sve\w*")
 # Vendor, family, and first and last model of the kinds that have been measured or are common. The
 # numbers are those that Linux prints in /proc/cpuinfo.
 _KINDS = (
@@ -61,9 +68,10 @@ def kind_of(processor: Processor) -> str:
     lower case with hyphens. Virtual machines may state the number of an older model than the
     instructions belong to; a processor with AMX is taken for the first kind that has it.
     """
+    has_amx = "amx_tile" in processor.flags
     for vendor, family, models, kind in _KINDS:
         if (vendor, family) == processor[:2] and processor.model in models:
-            return _WITH_AMX[0] if processor.has_amx and kind not in _WITH_AMX else kind
+            return _WITH_AMX[0] if has_amx and kind not in _WITH_AMX else kind
     words = re.sub(r"\((r|tm)\)|\bcpu\b|@.*", " ", processor.name.lower())
     return re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "unknown"
 
@@ -88,5 +96,5 @@ def this_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
         family=int(fields.get("cpu family", 0)),
         model=int(fields.get("model", 0)),
         name=fields.get("model name") or platform.processor() or platform.machine(),
-        has_amx="amx_tile" in fields.get("flags", "").split(),
+        flags=tuple((fields.get("flags") or fields.get("Features", "")).split()),
     )

@@ -1,0 +1,1 @@
+"""The backend "gpu": compute shaders in WGSL, through the package `wgpu`."""

@@ -1,0 +1,265 @@
+"""The device: buffers that are reused, pipelines that are compiled once, and shaders that run."""
+
+from __future__ import annotations
+
+import math
+import struct
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from flashwasm.backends.gpu.adapter import find_adapter
+from flashwasm.errors import DeviceError, FlashWasmError, OutOfMemoryError
+from flashwasm.optional_packages import optional_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Array = NDArray[Any]
+
+__all__ = ["MOST_BYTES", "Binding", "Device", "shader"]
+
+# Workgroups along one dimension of a grid, in every implementation of WebGPU.
+_MOST_WORKGROUPS = 65535
+# What every implementation lets a shader bind of a buffer. A device may offer more.
+MOST_BYTES = 128 << 20
+_LEAST_BYTES = 256
+# Room of the parameters of a shader, which are at most 64 numbers.
+_PARAMETER_BYTES = 256
+# What the driver says in place of an error of its own kind.
+_SIGNS_OF_NO_MEMORY = ("out of memory", "outofmemory", "not enough memory", "maximum buffer size")
+_SHADERS = Path(__file__).parent / "shaders"
+
+
+class Binding(NamedTuple):
+    """The part of a buffer, from its beginning, that a shader reads or writes."""
+
+    buffer: Any
+    size: int
+
+
+class Device:
+    """One device of an adapter. One thread at a time may use it.
+
+    Attributes
+    ----------
+    most_bytes : int
+        Most bytes of an operand in one buffer. What is larger comes in parts.
+    most_products : int
+        Most products of one submission, which takes some tenths of a second with as many. Between
+        two, a call can be ended. A driver may end a longer one itself, to keep a screen alive.
+    most_iterations : int
+        Most iterations of all loops of a shader together. Mesa's driver for the CPU leaves a loop
+        after 65,535 of them, without an error.
+    """
+
+    def __init__(self) -> None:
+        adapter = find_adapter()
+        self._wgpu: Any = optional_module("wgpu", extra="gpu")
+        self.info: Any = adapter.info
+        with self.failures():
+            self._device = adapter.request_device_sync()
+        self._pipelines: dict[str, tuple[Any, Any]] = {}
+        self._buffers: dict[str, Any] = {}
+        self._running = False
+        self.most_bytes = MOST_BYTES
+        on_cpu = adapter.info["adapter_type"] == "CPU"
+        self.most_products = 1 << (25 if on_cpu else 32)
+        self.most_iterations = 60_000 if on_cpu else 1 << 40
+        usage = self._wgpu.BufferUsage
+        self._usage = usage.STORAGE | usage.COPY_DST | usage.COPY_SRC
+        self._usage_of_parameters = usage.UNIFORM | usage.COPY_DST
+        self._usage_of_reading = usage.MAP_READ | usage.COPY_DST
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Raise what the driver reports as an error of this package."""
+        try:
+            yield
+        except (MemoryError, self._wgpu.GPUError, RuntimeError) as error:
+            if isinstance(error, FlashWasmError):
+                raise
+            raise _translated(error) from error
+
+    def close(self) -> None:
+        """Give back the device and all that it holds."""
+        self.drop_buffers()
+        self._pipelines.clear()
+        self._device.destroy()
+
+    def drop_buffers(self) -> None:
+        """Give back the memory of all buffers. They are made again when they are used."""
+        for buffer in self._buffers.values():
+            buffer.destroy()
+        self._buffers.clear()
+
+    def answers(self) -> bool:
+        """Return True if the device still works. Some drivers lose it when memory runs out."""
+        try:
+            self.read(self.room("fence", 0), (1,), np.uint32)
+        except (MemoryError, self._wgpu.GPUError, RuntimeError):
+            return False
+        return True
+
+    def room(self, name: str, size: int) -> Binding:
+        """Return at least ``size`` bytes under a name. Their values are those of an earlier use."""
+        return Binding(self._buffer(name, size, self._usage), _padded(size))
+
+    def write(self, name: str, array: Array) -> Binding:
+        """Copy an array into the buffer of a name."""
+        binding = self.room(name, array.nbytes)
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        if flat.size % 4:
+            flat = np.concatenate([flat, np.zeros(-flat.size % 4, np.uint8)])
+        if flat.size:
+            self._device.queue.write_buffer(binding.buffer, 0, flat)
+        return binding
+
+    def read(self, binding: Binding, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return what a buffer holds, once the shaders before have run."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        staging = self._buffer("reading", size, self._usage_of_reading)
+        encoder = self._device.create_command_encoder()
+        encoder.copy_buffer_to_buffer(binding.buffer, 0, staging, 0, _padded(size))
+        self._device.queue.submit([encoder.finish()])
+        staging.map_sync("READ", 0, _padded(size))
+        self._running = False
+        try:
+            view = staging.read_mapped(0, _padded(size), copy=False)
+            return np.frombuffer(view, np.uint8, size).view(dtype).reshape(shape).copy()
+        finally:
+            staging.unmap()
+
+    def wait(self) -> None:
+        """Wait until all that was submitted has run."""
+        if self._running:
+            # Submissions run in order, so what is read after them comes last. The call that WebGPU
+            # has for this fails in wgpu 0.32.
+            self.read(self.room("fence", 0), (1,), np.uint32)
+
+    def run(
+        self,
+        source: str,
+        parameters: Sequence[int | float],
+        operands: Sequence[Binding],
+        workgroups: int,
+        *,
+        written: int = 1,
+    ) -> None:
+        """Submit a shader.
+
+        Parameters
+        ----------
+        source : str
+            Text of the shader, as `shader` returns it.
+        parameters : sequence of int or float
+            Values of the fields of its ``Params`` after the first, ``workgroups``.
+        operands : sequence of Binding
+            What it finds at its bindings from 1 on.
+        workgroups : int
+            Number of workgroups.
+        written : int, default 1
+            Number of operands, the last ones, that it writes to.
+        """
+        if workgroups == 0:
+            return
+        layout, pipeline = self._pipeline(source, len(operands), written)
+        given = self._buffer("parameters", _PARAMETER_BYTES, self._usage_of_parameters)
+        packed = b"".join(
+            struct.pack("<f" if isinstance(x, float) else "<I", x)
+            for x in (workgroups, *parameters)
+        )
+        self._device.queue.write_buffer(given, 0, packed)
+        entries = [
+            {"binding": i, "resource": {"buffer": x.buffer, "offset": 0, "size": x.size}}
+            for i, x in enumerate((Binding(given, _PARAMETER_BYTES), *operands))
+        ]
+        group = self._device.create_bind_group(layout=layout, entries=entries)
+        across = min(workgroups, _MOST_WORKGROUPS)
+        encoder = self._device.create_command_encoder()
+        encoding = encoder.begin_compute_pass()
+        encoding.set_pipeline(pipeline)
+        encoding.set_bind_group(0, group)
+        encoding.dispatch_workgroups(across, -(-workgroups // across))
+        encoding.end()
+        self._device.queue.submit([encoder.finish()])
+        self._running = True
+
+    def _pipeline(self, source: str, operands: int, written: int) -> tuple[Any, Any]:
+        """Return the layout of a shader's bindings and its compiled form."""
+        found = self._pipelines.get(source)
+        if found is not None:
+            return found
+        kinds = ["uniform", *["read-only-storage"] * (operands - written), *["storage"] * written]
+        stage = self._wgpu.ShaderStage.COMPUTE
+        layout = self._device.create_bind_group_layout(
+            entries=[
+                {"binding": i, "visibility": stage, "buffer": {"type": kind}}
+                for i, kind in enumerate(kinds)
+            ]
+        )
+        # A layout that is derived from a shader leaves out bindings that its variant does not use.
+        pipeline = self._device.create_compute_pipeline(
+            layout=self._device.create_pipeline_layout(bind_group_layouts=[layout]),
+            compute={
+                "module": self._device.create_shader_module(code=source),
+                "entry_point": "main",
+            },
+        )
+        self._pipelines[source] = layout, pipeline
+        return layout, pipeline
+
+    def _buffer(self, name: str, size: int, usage: int) -> Any:
+        """Return the buffer of a name, which is made anew if it is too small."""
+        found = self._buffers.get(name)
+        if found is not None and found.size >= size:
+            return found
+        if found is not None:
+            # The old one goes first, so that both need not fit together.
+            del self._buffers[name]
+            found.destroy()
+        capacity = max(1 << max(size - 1, 1).bit_length(), _LEAST_BYTES)
+        buffer = self._device.create_buffer(size=capacity, usage=usage)
+        self._buffers[name] = buffer
+        return buffer
+
+
+def shader(*names: str, **values: bool | int) -> str:
+    """Return the text of a shader: its constants, then the files of these names.
+
+    Parameters
+    ----------
+    *names : str
+        Names of files of the folder ``shaders``, without their suffix.
+    **values : bool or int
+        Constants that the files expect.
+    """
+    lines = [
+        f"const {name}: {'bool' if isinstance(x, bool) else 'u32'} = {str(x).lower()};"
+        for name, x in values.items()
+    ]
+    return "\n".join(lines + [_file(name) for name in names])
+
+
+@cache
+def _file(name: str) -> str:
+    """Return the text of a file of shaders."""
+    return (_SHADERS / f"{name}.wgsl").read_text(encoding="utf-8")
+
+
+def _padded(size: int) -> int:
+    """Return a number of bytes that a shader can bind: whole elements of any of their types."""
+    return max(-(-size // 16), 1) * 16
+
+
+def _translated(error: Exception) -> FlashWasmError:
+    """Return the error of this package for an error of the driver or of NumPy."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _SIGNS_OF_NO_MEMORY):
+        return OutOfMemoryError(0, message=f"the GPU or this process is out of memory: {text}")
+    return DeviceError(f"the GPU failed; the next call opens it again: {text}")

@@ -1,0 +1,157 @@
+"""The choice of `hybrid`: which backend computes a call, from timings of such calls."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.backends.hybrid.call_kind import exact_kind, kind_name
+from flashwasm.backends.hybrid.measuring import measured
+from flashwasm.backends.hybrid.timings import Timings
+from flashwasm.backends.registry import OTHER_BACKENDS, SANDBOX, backend_named
+from flashwasm.errors import CapabilityError
+from flashwasm.host.modules import module_sha256
+from flashwasm.validation import choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flashwasm.backends.backend import Operation
+    from flashwasm.backends.calling_runtime import CallingRuntime
+    from flashwasm.backends.hybrid.timings import Seconds
+    from flashwasm.backends.registry import BackendName
+
+__all__ = ["chosen_backend", "fastest", "forget", "known_timings"]
+
+# Environment variable that takes the choice away: a backend, or operation=backend, with commas.
+VARIABLE = "FLASHWASM_HYBRID"
+_OPERATIONS = ("attention", "matmul", "softmax", "layer_norm", "cosine_top_k")
+# Another backend has to be faster than the sandbox by this factor. Timings of a busy machine differ
+# by less, and a call is then at most so much slower than on the best backend.
+_MARGIN = 1.08
+# Choices that are kept, by the exact kind of the call.
+_MOST_CHOICES = 1024
+
+
+class _Chooser:
+    """The choices made so far, and the timings that they come from."""
+
+    def __init__(self) -> None:
+        self.choices: dict[tuple[Any, ...], BackendName] = {}
+        self.timings: Timings | None = None
+        self.lock = threading.Lock()
+
+
+_chooser = _Chooser()
+
+
+def chosen_backend(
+    runtime: CallingRuntime,
+    operation: Operation,
+    operands: tuple[Any, ...],
+    on: Callable[..., object],
+) -> BackendName:
+    """Return the name of the backend that computes a call; it is measured if no such call was.
+
+    Parameters
+    ----------
+    runtime, operation, operands, on
+        As in `flashwasm.backends.choice.other_backend`.
+
+    Raises
+    ------
+    ShapeError
+        If the environment variable ``FLASHWASM_HYBRID`` names no backend.
+    FlashWasmError
+        If the call is measured and fails.
+    """
+    if runtime.deterministic:
+        return SANDBOX
+    kind = exact_kind(runtime, operation, operands)
+    found = _chooser.choices.get(kind)
+    if found is not None:
+        return found
+    forced = _forced(os.environ.get(VARIABLE, "")).get(operation)
+    if forced is not None:
+        return forced
+    with _chooser.lock:
+        timings = _timings()
+        name = kind_name(kind)
+        seconds = timings.get(name)
+        if seconds is None:
+            seconds = measured(_candidates(), on)
+            timings.put(name, seconds)
+        if len(_chooser.choices) >= _MOST_CHOICES:
+            _chooser.choices.clear()
+        chosen = _chooser.choices[kind] = fastest(seconds)
+    return chosen
+
+
+def fastest(seconds: Seconds) -> BackendName:
+    """Return the backend to choose for a kind of calls: the sandbox unless another is faster.
+
+    Parameters
+    ----------
+    seconds : dict of str to float
+        Seconds of a call by the name of the backend.
+    """
+    best: Any = min(seconds, key=lambda name: seconds[name])
+    if SANDBOX in seconds and seconds[SANDBOX] <= _MARGIN * seconds[best]:
+        return SANDBOX
+    name: BackendName = best
+    return name
+
+
+def known_timings() -> Mapping[str, Seconds]:
+    """Return all timings that this machine has, by the name of the kind of call."""
+    with _chooser.lock:
+        return dict(_timings().all())
+
+
+def forget() -> None:
+    """Forget the choices and what was read of the file; the file stays."""
+    with _chooser.lock:
+        _chooser.choices.clear()
+        _chooser.timings = None
+
+
+def _timings() -> Timings:
+    """Return the timings of this machine with these versions. The lock is held."""
+    if _chooser.timings is None:
+        from flashwasm import __version__  # noqa: PLC0415 - the package imports this module lazily.
+
+        versions = [backend_named(name).versions() for name in _candidates() if name != SANDBOX]
+        digests = [module_sha256(variant) for variant in ("relaxed", "simd128", "scalar")]
+        _chooser.timings = Timings([f"flashwasm {__version__}", *digests, *versions])
+    return _chooser.timings
+
+
+def _candidates() -> list[BackendName]:
+    """Return the names of the backends that can run on this machine."""
+    names: list[BackendName] = [SANDBOX]
+    for name in OTHER_BACKENDS:
+        try:
+            with warnings.catch_warnings():
+                # A backend may warn that it is slow. Timings tell whether it is.
+                warnings.simplefilter("ignore")
+                backend = backend_named(name)
+        except CapabilityError:
+            continue
+        if not backend.emulated:
+            names.append(name)  # type: ignore[arg-type]
+    return names
+
+
+@cache
+def _forced(text: str) -> Mapping[str, BackendName]:
+    """Return the backend that the environment variable names for each operation."""
+    forced: dict[str, BackendName] = {}
+    for part in filter(None, text.replace(" ", "").split(",")):
+        operation, equals, name = part.rpartition("=")
+        backend: Any = choice(name, VARIABLE, (SANDBOX, *OTHER_BACKENDS))
+        operations = (choice(operation, VARIABLE, _OPERATIONS),) if equals else _OPERATIONS
+        forced.update(dict.fromkeys(operations, backend))
+    return forced

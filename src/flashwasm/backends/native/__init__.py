@@ -1,0 +1,1 @@
+"""The backend `native`: NumPy and its BLAS, outside the sandbox."""

@@ -1,0 +1,81 @@
+"""Matrix products by NumPy's BLAS, in pieces of some milliseconds."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flashwasm.array_room import new_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from flashwasm.backends.backend import Limits
+    from flashwasm.backends.native.threads import Threads
+
+    Array = NDArray[Any]
+
+__all__ = ["multiply"]
+
+# Multiply-adds of one piece: about a millisecond of one thread.
+_PRODUCTS = 1 << 26
+# Fewest rows or columns of a piece. BLAS packs the other operand again for each piece.
+_FEWEST = 64
+
+
+def multiply(a: Array, b: Array, bias: Array | None, threads: Threads, limits: Limits) -> Array:
+    """Multiply as `flashwasm.backends.backend.Backend.matmul` says."""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    out = new_array((*batch, m, n))
+    rows = math.prod((*batch, m))
+    if b.ndim == 2 and a.flags.c_contiguous:
+        # All matrices of the batch share the right operand, so they form one matrix of more rows.
+        pieces = _pieces(a.reshape(rows, k), b, out.reshape(rows, n))
+    else:
+        count = math.prod(batch)
+        x = np.broadcast_to(a, (*batch, m, k)).reshape(count, m, k)
+        y = np.broadcast_to(b, (*batch, k, n)).reshape(count, k, n)
+        pieces = _batch_pieces(x, y, out.reshape(count, m, n))
+    tasks: list[Callable[[], None]] = [partial(_multiply, *piece, bias) for piece in pieces]
+    threads.run(tasks, limits)
+    return out
+
+
+def _batch_pieces(a: Array, b: Array, out: Array) -> Iterator[tuple[Array, Array, Array, slice]]:
+    """Yield whole matrices, as many as one piece has work for, or the pieces of each of them."""
+    count, m, n = out.shape
+    step = _PRODUCTS // max(m * n * a.shape[-1], 1)
+    if step < 2:
+        for i in range(count):
+            yield from _pieces(a[i], b[i], out[i])
+        return
+    for i in range(0, count, step):
+        some = slice(i, i + step)
+        yield a[some], b[some], out[some], slice(None)
+
+
+def _pieces(a: Array, b: Array, out: Array) -> Iterator[tuple[Array, Array, Array, slice]]:
+    """Yield pieces of two matrices and of their product: some rows, or some columns."""
+    (m, k), n = a.shape, b.shape[1]
+    by_rows = m >= n
+    line = (n if by_rows else m) * k
+    step = max(_PRODUCTS // max(line, 1), _FEWEST)
+    for i in range(0, m if by_rows else n, step):
+        some = slice(i, i + step)
+        if by_rows:
+            yield a[some], b, out[some], slice(None)
+        else:
+            yield a, b[:, some], out[:, some], some
+
+
+def _multiply(a: Array, b: Array, out: Array, columns: slice, bias: Array | None) -> None:
+    """Multiply a piece, and add the bias of its columns."""
+    np.matmul(a, b, out=out)
+    if bias is not None:
+        out += bias[columns]

@@ -1,0 +1,123 @@
+"""The log of a run: each step's results as they come, so that a run that was stopped can go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flashwasm.errors import CorruptFileError, FlashWasmError
+from flashwasm.storage.atomic_files import write_atomically
+
+__all__ = ["RunLog"]
+
+
+class RunLog:
+    """A file of JSON lines: the settings of a run, then the results of each step that is done.
+
+    The file is written anew for each step, so that it is whole at every moment.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file.
+    settings : mapping of str
+        Everything that the results depend on: machine, versions and options, as JSON has them.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path = path
+        self._settings = dict(settings)
+        self._steps: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def begin(cls, path: Path, settings: Mapping[str, Any]) -> RunLog:
+        """Return the log of a new run, whose file replaces that of an earlier one.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            Path of the file. Its folder is made if need be.
+        settings : mapping of str
+            Settings of the run.
+        """
+        log = cls(path, settings)
+        log._write()
+        return log
+
+    @classmethod
+    def resume(cls, path: Path, settings: Mapping[str, Any]) -> RunLog:
+        """Return the log of a run that goes on.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            Path of the file.
+        settings : mapping of str
+            Settings of the run, which must be those that it began with.
+
+        Raises
+        ------
+        FlashWasmError
+            If there is no such file, or if it was begun with other settings.
+        CorruptFileError
+            If the file holds something else.
+        """
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            message = f"--resume: there is no {path}; leave out --resume to begin a run"
+            raise FlashWasmError(message) from None
+        log = cls(path, settings)
+        try:
+            begun = json.loads(lines[0])["settings"]
+            differences = [
+                f"{name} was {begun.get(name)!r} and is {log._settings.get(name)!r}"
+                for name in {**begun, **log._settings}
+                if begun.get(name) != log._settings.get(name)
+            ]
+            for step in map(json.loads, lines[1:]):
+                log._steps[step["step"]] = step["found"]
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise CorruptFileError(f"{path} is no log of a run: {error!r}") from error
+        if differences:
+            raise FlashWasmError(
+                f"--resume: {path} was begun with other settings: {'; '.join(differences)}; "
+                "leave out --resume to begin a new run"
+            )
+        return log
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that are done."""
+        return len(self._steps)
+
+    def found(self, step: str) -> dict[str, Any] | None:
+        """Return the results of a step, or None if it is not done.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+        """
+        return self._steps.get(step)
+
+    def add(self, step: str, found: dict[str, Any]) -> None:
+        """Keep the results of a step.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+        found : dict
+            Its results, as JSON has them.
+        """
+        self._steps[step] = found
+        self._write()
+
+    def _write(self) -> None:
+        """Write the file."""
+        lines: list[dict[str, Any]] = [{"settings": self._settings}]
+        lines += [{"step": name, "found": found} for name, found in self._steps.items()]
+        write_atomically(self._path, [(json.dumps(line) + "\n").encode() for line in lines])

@@ -1,0 +1,147 @@
+"""``flashwasm report``: one HTML file about a suite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.failure_reports import read_reports
+from flashwasm.cli.options import EXISTING_PATH, FILE, coverage_option
+from flashwasm.cli.output import note, note_missing, note_skipped
+from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
+from flashwasm.optional_packages import check_modules
+from flashwasm.progress_bar import progress_report
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.defects.failure_clusters import cluster_failures
+from flashwasm.qe.duplicates.duplicate_groups import find_duplicates
+from flashwasm.qe.reports.page_template import write_page
+from flashwasm.qe.reports.suite_map import draw_map, vectors_of_terms
+from flashwasm.qe.reports.suite_report import SuiteReport
+from flashwasm.qe.scoring.embedder import Embedder
+from flashwasm.qe.suites.collection import collect
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.argument("path", type=EXISTING_PATH)
+@click.option(
+    "--output",
+    "-o",
+    metavar="F",
+    type=FILE,
+    default="flashwasm-report.html",
+    show_default=True,
+    help="File to write.",
+)
+@coverage_option(", for the lines that no test runs")
+@click.option(
+    "--root",
+    default=".",
+    show_default=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that relative paths in the coverage database start from.",
+)
+@click.option(
+    "--failures",
+    metavar="REPORT",
+    multiple=True,
+    type=EXISTING_PATH,
+    help="JUnit XML or pytest's output of a run, for the failures by cause. May be repeated.",
+)
+@click.option(
+    "--bench",
+    "benchmark",
+    metavar="F",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON of `flashwasm bench --json`, for its charts.",
+)
+@embedding_options
+def report(
+    path: Path,
+    output: Path,
+    database: Path | None,
+    root: Path,
+    failures: tuple[Path, ...],
+    benchmark: Path | None,
+    embedding: Embedding,
+) -> None:
+    r"""Write one HTML file about a suite: a map of its tests, duplicates, gaps and failures.
+
+    PATH is a folder of pytest tests or one file; nothing in it is imported. The file holds all that
+    it needs, and can be opened without a network. For example:
+
+    \b
+        pytest --fw-record .coverage --junitxml run.xml
+        flashwasm report tests --coverage .coverage --failures run.xml
+    """
+    check_modules("jinja2")
+    with progress_report("reading the suite") as advance:
+        suite = collect(path, cache=embedding["cache"], progress=advance)
+    note_skipped(suite.skipped)
+    if not suite.tests:
+        raise ShapeError(f"no tests in {path}")
+    sources = [test.source for test in suite.tests]
+    compared, vectors, missing = _vectors(sources, embedding)
+    note_missing(missing)
+    index = None if database is None else CoverageIndex.load(database, progress=True)
+    with progress_report("comparing") as advance:
+        duplicates = find_duplicates(suite.tests, coverage=index, progress=advance)
+    gaps, absent = (None, []) if index is None else find_gaps(index, root.resolve())
+    read = read_reports(failures) if failures else None
+    found = SuiteReport(
+        suite,
+        draw_map(vectors, sources),
+        compared,
+        duplicates,
+        gaps=gaps,
+        failures=None if read is None else read.failures,
+        clusters=[] if read is None else cluster_failures([one.failure for one in read.failures]),
+        benchmark=None if benchmark is None else _read_benchmark(benchmark),
+        notes=_notes(missing, absent),
+    )
+    write_page(output, found.page())
+    note(f"the report is in {output}")
+
+
+def _vectors(
+    sources: list[str], embedding: Embedding
+) -> tuple[str, npt.NDArray[np.float32], list[str]]:
+    """Return what tests are compared by, a vector of each, and what better vectors would need."""
+    model, cache = embedding["model"], embedding["cache"]
+    try:
+        embedder = Embedder(model, cache=cache, runtime=embedding["runtime"])
+    except CapabilityError as error:
+        if model is not None:
+            raise
+        return "words", vectors_of_terms(sources, cache=cache), [str(error)]
+    with progress_report("embedding") as advance:
+        return "meanings", embedder.embed(sources, progress=advance), []
+
+
+def _read_benchmark(path: Path) -> dict[str, Any]:
+    """Return the document of a file of `flashwasm bench --json`."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CorruptFileError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ShapeError(f"{path}: expected an object of JSON, got {type(document).__name__}")
+    return document
+
+
+def _notes(missing: list[str], absent: list[Any]) -> list[str]:
+    """Return remarks about what the report lacks."""
+    notes = [f"The map compares words only: {reason}" for reason in missing]
+    if absent:
+        notes.append(f"{len(absent)} files of the coverage database cannot be read: {absent[0]}")
+    return notes

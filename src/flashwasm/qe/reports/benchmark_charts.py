@@ -1,0 +1,166 @@
+"""Charts of a benchmark's JSON: what they show, as data that a page draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from flashwasm.errors import ShapeError
+
+__all__ = ["BenchmarkChart", "benchmark_charts"]
+
+_OPERATION_HEADINGS = (
+    "operation",
+    "size",
+    "best, ms",
+    "with copies, ms",
+    "NumPy, ms",
+    "over NumPy",
+    "over the scalar build",
+)
+
+
+class BenchmarkChart(NamedTuple):
+    """A chart, and the same figures as a table.
+
+    Parameters
+    ----------
+    kind : {"bars", "lines"}
+        Kind of chart.
+    heading : str
+        Heading, which says what is measured.
+    data : mapping
+        Data that ``scripts/charts.js`` draws.
+    headings : sequence of str
+        Headings of the table.
+    rows : sequence of sequence of str
+        Rows of the table.
+    """
+
+    kind: str
+    heading: str
+    data: Mapping[str, Any]
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the charts of a benchmark, and facts about the machine.
+
+    Parameters
+    ----------
+    document : mapping
+        What ``flashwasm bench --json`` writes.
+
+    Raises
+    ------
+    ShapeError
+        If the document has no results that a chart can show.
+    """
+    try:
+        charts = [
+            *([_operations(document["results"])] if document.get("results") else []),
+            *(_lengths(document["lengths"]) if document.get("lengths") else []),
+            *([_workloads(document["workloads"])] if document.get("workloads") else []),
+        ]
+        machine = {str(name): str(value) for name, value in document["machine"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"expected the JSON of `flashwasm bench --json`, but it lacks {error}"
+        raise ShapeError(message) from error
+    if not charts:
+        raise ShapeError("the benchmark holds no operations, lengths of attention or workloads")
+    return {"machine": machine, "charts": charts}
+
+
+def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
+    """Return bars of the operations' speed beside NumPy's, the fastest first."""
+    ordered = sorted(results, key=lambda found: -found["speedup_over_numpy"])
+    data = {
+        "unit": "times as fast as NumPy (1 is equal)",
+        "labels": [f"{found['operation']} {found['size']}" for found in ordered],
+        "series": [
+            {
+                "name": "flashwasm, on arrays in the sandbox",
+                "values": [found["speedup_over_numpy"] for found in ordered],
+            },
+            {
+                "name": "flashwasm, with copies in and out",
+                "values": [found["numpy"] / found["with_copies"] for found in ordered],
+            },
+        ],
+    }
+    rows = [
+        (
+            found["operation"],
+            found["size"],
+            _milliseconds(found["best"]),
+            _milliseconds(found["with_copies"]),
+            _milliseconds(found["numpy"]),
+            f"{found['speedup_over_numpy']:.2f}",
+            f"{found['speedup_over_scalar']:.2f}",
+        )
+        for found in ordered
+    ]
+    return BenchmarkChart("bars", "Operations beside NumPy", data, _OPERATION_HEADINGS, rows)
+
+
+def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
+    """Return lines of attention's time against its length, without a mask and causal."""
+    names = {
+        "flash": "flash attention",
+        "materialized": "with stored scores",
+        "scalar": "the scalar build",
+    }
+    charts = []
+    for causal in (False, True):
+        own = [found for found in lengths if found["causal"] is causal]
+        if not own:
+            continue
+        series = [
+            {"name": shown, "points": [(one["length"], one[name] * 1e3) for one in measured]}
+            for name, shown in names.items()
+            if (measured := [one for one in own if _is_number(one[name])])
+        ]
+        rows = [(str(one["length"]), *(_milliseconds(one[name]) for name in names)) for one in own]
+        heading = f"Attention against its length, {'causal' if causal else 'without a mask'}"
+        data = {"x": "length", "unit": "milliseconds a call", "series": series}
+        headings = ("length", *(f"{shown}, ms" for shown in names.values()))
+        charts.append(BenchmarkChart("lines", heading, data, headings, rows))
+    return charts
+
+
+def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
+    """Return bars of each workload's attention, beside attention that stores its scores."""
+    names = {"flash_ms": "flash attention", "baseline_ms": "with stored scores"}
+    data = {
+        "unit": "milliseconds a call",
+        "labels": [f"{found['workload']} {found['shape']}" for found in workloads],
+        "series": [
+            {"name": shown, "values": [found[name] for found in workloads]}
+            for name, shown in names.items()
+        ],
+    }
+    rows = [
+        (
+            found["workload"],
+            found["shape"],
+            *(f"{found[name]:.3g}" for name in names),
+            f"{found['speedup']:.2f} (target {found['target_speedup']:.2f})",
+            f"{found['latency_ms']:.3g} (target {found['target_latency_ms']:.3g})",
+        )
+        for found in workloads
+    ]
+    headings = ("workload", "heads x length x dim", *(f"{shown}, ms" for shown in names.values()))
+    headings = (*headings, "speed-up", "first operation, ms")
+    return BenchmarkChart("bars", "Attention of the workloads", data, headings, rows)
+
+
+def _is_number(value: Any) -> bool:
+    """Return True for a measured time; one that was not measured is None or NaN."""
+    return value is not None and not math.isnan(value)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    """Return a time in milliseconds with three digits, or a dash if it was not measured."""
+    return f"{seconds * 1e3:.3g}" if seconds is not None and _is_number(seconds) else "-"

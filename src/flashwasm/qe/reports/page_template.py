@@ -1,0 +1,77 @@
+"""Templates filled in: one HTML file that loads nothing, in which every text is escaped."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from flashwasm import __version__
+from flashwasm.optional_packages import optional_module
+from flashwasm.storage.atomic_files import write_atomically
+
+__all__ = ["fill_template", "write_page"]
+
+# Libraries that draw charts, in the order in which a page runs them. vendor/README.md says where
+# they come from.
+_CHART_SCRIPTS = ("chart.umd.min.js", "chartjs-plugin-zoom.min.js", "charts.js")
+
+
+def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
+    """Fill in a template of the folder ``templates``.
+
+    Parameters
+    ----------
+    template : str
+        Name of the template.
+    charts : bool, default False
+        True to put the scripts that draw charts into the page. Other pages have no script.
+    values : object
+        Values that the template shows.
+
+    Raises
+    ------
+    CapabilityError
+        If Jinja2 is not installed.
+    """
+    jinja2 = optional_module("jinja2", "Jinja2")
+
+    def printable(value: Any) -> Any:
+        """Replace control characters, which HTML cannot hold. Leave Jinja2's markup as it is."""
+        if isinstance(value, str) and not hasattr(value, "__html__"):
+            return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
+        return value
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=printable,
+    )
+    environment.globals["scripts"] = [_script(name) for name in _CHART_SCRIPTS] if charts else []
+    page: str = environment.get_template(template).render(version=__version__, **values)
+    return page
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page, whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file to write.
+    page : str
+        The page.
+    """
+    write_atomically(path, [page.encode("utf-8", "backslashreplace")])
+
+
+def _script(name: str) -> str:
+    """Return a script of ours, or of a library."""
+    folder = files(__package__).joinpath("scripts" if name == "charts.js" else "vendor")
+    lines = folder.joinpath(name).read_text("utf-8").splitlines(keepends=True)
+    # A page has no file beside it that a browser's tools could look for.
+    return "".join(line for line in lines if not line.startswith("//# sourceMappingURL="))

@@ -1,0 +1,124 @@
+"""A report of a whole suite: its map, its duplicates, and what else is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flashwasm.qe.reports.benchmark_charts import benchmark_charts
+from flashwasm.qe.reports.html_pages import failure_groups, groups_by_tier
+from flashwasm.qe.reports.page_template import fill_template
+
+if TYPE_CHECKING:
+    from flashwasm.qe.coverage.gaps import Gap
+    from flashwasm.qe.defects.failure_clusters import FailureCluster
+    from flashwasm.qe.defects.failure_files import TestFailure
+    from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
+    from flashwasm.qe.reports.suite_map import SuiteMap
+    from flashwasm.qe.suites.suite import Suite
+
+__all__ = ["SuiteReport"]
+
+# Digits of a point's place, which are more than a screen shows.
+_DIGITS = 4
+
+
+@dataclass
+class SuiteReport:
+    """The parts of a report.
+
+    Parameters
+    ----------
+    suite : Suite
+        The tests.
+    map : SuiteMap
+        Places of the tests on a plane.
+    compared : str
+        What the map compares: "meanings" of embedded tests, or "words".
+    duplicates : sequence of DuplicateGroup
+        Tests that do the same.
+    gaps : sequence of Gap, optional
+        Lines that no test runs; None without a coverage database.
+    failures : sequence of TestFailure, optional
+        Failures; None if no report of a run was given.
+    clusters : sequence of FailureCluster, default ()
+        The failures in groups.
+    benchmark : mapping, optional
+        What ``flashwasm bench --json`` wrote.
+    notes : sequence of str, default ()
+        Remarks about what the report lacks.
+    """
+
+    suite: Suite
+    map: SuiteMap
+    compared: str
+    duplicates: Sequence[DuplicateGroup]
+    gaps: Sequence[Gap] | None = None
+    failures: Sequence[TestFailure] | None = None
+    clusters: Sequence[FailureCluster] = ()
+    benchmark: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
+
+    def page(self) -> str:
+        """Return the report as one HTML file.
+
+        Raises
+        ------
+        CapabilityError
+            If Jinja2 is not installed.
+        ShapeError
+            If the benchmark holds nothing that a chart can show.
+        """
+        failures, known = self.failures, self.benchmark
+        clusters = None if failures is None else failure_groups(self.clusters, failures)
+        return fill_template(
+            "report.html",
+            charts=True,
+            title=f"Report on {self.suite.path}",
+            parts_shown=self._headings(),
+            facts=self._facts(),
+            notes=self.notes,
+            compared=self.compared,
+            map={"clusters": self._map_clusters()},
+            tiers=groups_by_tier(self.duplicates),
+            gaps=self.gaps,
+            clusters=clusters,
+            benchmarks=None if known is None else benchmark_charts(known),
+        )
+
+    def _headings(self) -> list[tuple[str, str]]:
+        """Return the anchor and the name of each part that the page has."""
+        parts = [
+            ("map", "Map", bool(self.suite.tests)),
+            ("duplicates", "Duplicates", True),
+            ("gaps", "Gaps", self.gaps is not None),
+            ("failures", "Failures", self.failures is not None),
+            ("benchmarks", "Benchmarks", self.benchmark is not None),
+        ]
+        return [(anchor, name) for anchor, name, shown in parts if shown]
+
+    def _facts(self) -> list[tuple[str, int]]:
+        """Return the numbers at the head of the page."""
+        tests = self.suite.tests
+        facts = [
+            ("tests", len(tests)),
+            ("test files", len({test.path for test in tests})),
+            ("groups of duplicates", len(self.duplicates)),
+        ]
+        if self.gaps is not None:
+            facts.append(("functions with gaps", len(self.gaps)))
+        if self.failures is not None:
+            facts += [("failures", len(self.failures)), ("causes", len(self.clusters))]
+        if self.suite.skipped:
+            facts.append(("files not read", len(self.suite.skipped)))
+        return facts
+
+    def _map_clusters(self) -> list[dict[str, Any]]:
+        """Return the name and the points of each cluster, a point as x, y and node id."""
+        clusters: list[dict[str, Any]] = [{"name": name, "points": []} for name in self.map.names]
+        places = self.map.points.astype(float).round(_DIGITS).tolist()
+        numbers = self.map.clusters.tolist()
+        for test, (x, y), number in zip(self.suite.tests, places, numbers, strict=True):
+            clusters[number]["points"].append((x, y, test.nodeid))
+        return [cluster for cluster in clusters if cluster["points"]]

@@ -1,0 +1,4 @@
+// The names that the package exports beside `load`.
+export { digest } from "./digest.js";
+export * from "./errors.js";
+export { VARIANTS } from "./variants.js";
