@@ -14,6 +14,7 @@ from bench.options import (
     fault_options,
     history_options,
     plot_option,
+    precision_options,
     quick_option,
     searched_options,
 )
@@ -205,6 +206,7 @@ def adaptation(
 )
 @history_options
 @fault_options
+@precision_options
 @embedding_model_option
 @output_options(targets=True)
 def quality(
@@ -218,6 +220,8 @@ def quality(
     minutes: float | None,
     testmon: int | None,
     again: Path | None,
+    precision: str | None,
+    queries: int,
     model: str | None,
     outputs: Outputs,
     *,
@@ -236,11 +240,24 @@ def quality(
     past commits, and those are looked for that the commits change. --releases does the same with
     the difference of two releases. Figures are held against targets.
 
+    With --precision int8 the similar tests of each PATH are found by embeddings by 8-bit codes
+    and in float32, on the same queries. MRR and cosines are held against targets.
+
     With --faults each PATH is a project whose suite runs with this Python. Lines of a copy are
     changed, and the tests that `tests-for` selects are held against those that fail, with
     coverage and without, beside pytest-testmon.
     """
     # These modules load NumPy and rich, which `--help` should not.
+    if precision:
+        if coverage or failures or history or releases or faults or not paths:
+            raise click.UsageError("--precision takes one PATH or more, and no other data")
+        from bench.quality.precision import measure_precision  # noqa: PLC0415 - see above
+
+        kept = measure_precision(paths, model, queries)
+        outputs.write(kept.as_dict(), kept.markdown())
+        outputs.show(kept.tables())
+        outputs.end(missed=kept.missed)
+        return
     if faults:
         if coverage or failures or history or releases or not paths:
             raise click.UsageError("--faults takes one PATH or more, and no other data")

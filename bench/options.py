@@ -15,6 +15,7 @@ __all__ = [
     "fault_options",
     "history_options",
     "plot_option",
+    "precision_options",
     "quick_option",
     "refuse_plot",
     "searched_options",
@@ -127,6 +128,22 @@ def history_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def precision_options(command: F) -> F:
+    """Add ``--precision`` and ``--queries``."""
+    command = click.option(
+        "--queries",
+        type=click.IntRange(min=1),
+        default=1500,
+        show_default=True,
+        help="Most queries of each PATH, for --precision.",
+    )(command)
+    return click.option(
+        "--precision",
+        type=click.Choice(["int8"]),
+        help="Compare what embeddings of this precision find with what those in float32 find.",
+    )(command)
 
 
 def refuse_plot(name: str | None) -> None:

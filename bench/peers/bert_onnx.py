@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.peers.onnx_models import codes_of
 from bench.peers.peer import installed_module
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ class _Graph:
         Sizes of the model.
     weights : dict of str to numpy.ndarray
         Weights by their names, without "bert." before them.
+    codes : bool
+        True stores the matrices of dense layers as 8-bit codes.
     """
 
-    def __init__(self, config: BertConfig, weights: dict[str, Array]) -> None:
+    def __init__(self, config: BertConfig, weights: dict[str, Array], *, codes: bool) -> None:
         self._helper: Any = installed_module("onnx.helper")
         self._weights = weights
+        self._codes = codes
         self.epsilon = {"epsilon": config.layer_norm_eps}
         self.constants: dict[str, Array] = {}
         self.nodes: list[Any] = []
@@ -50,6 +54,14 @@ class _Graph:
         """Add a constant, and return its name."""
         self.constants[name] = np.ascontiguousarray(x)
         return name
+
+    def put_matrix(self, name: str, x: Array) -> str:
+        """Add the matrix of a dense layer, and return its name."""
+        if not self._codes:
+            return self.put(name, x)
+        codes, scales = codes_of(x)
+        inputs = [self.put(f"{name}.codes", codes), self.put(f"{name}.scales", scales)]
+        return self.add("DequantizeLinear", inputs, name, axis=1)
 
     def norm(self, name: str) -> list[str]:
         """Add the weight and the bias of a layer norm, and return their names."""
@@ -63,7 +75,7 @@ class _Graph:
 
     def dense(self, name: str, source: str, residual: str) -> str:
         """Add a dense layer of ``source``, the addition of the residual, and a layer norm."""
-        matrix = self.put(f"{name}.matrix", self._weights[f"{name}.dense.weight"].T)
+        matrix = self.put_matrix(f"{name}.matrix", self._weights[f"{name}.dense.weight"].T)
         product = self.add("MatMul", [source, matrix], f"{name}.product")
         shift = self.put(f"{name}.shift", self._weights[f"{name}.dense.bias"])
         inputs = [product, residual, *self.norm(f"{name}.LayerNorm"), shift]
@@ -71,7 +83,7 @@ class _Graph:
         return self.add(operator, inputs, f"{name}.out", **self.epsilon, **_FUSED)
 
 
-def bert_model(config: BertConfig, weights: Weights) -> bytes:
+def bert_model(config: BertConfig, weights: Weights, *, codes: bool = False) -> bytes:
     """Return an ONNX model that takes token ids and gives hidden states.
 
     ONNX Runtime has an optimizer that replaces the operators of a BERT by fused ones. The model is
@@ -84,9 +96,11 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
         Sizes of the model.
     weights : mapping of str to numpy.ndarray
         Weights by their names in the checkpoint.
+    codes : bool, default False
+        True stores the matrices of dense layers as 8-bit codes with a scale for each column.
     """
     w = _without_prefix(weights)
-    graph = _Graph(config, w)
+    graph = _Graph(config, w, codes=codes)
     types = w["embeddings.token_type_embeddings.weight"]
     words = graph.put("words", w["embeddings.word_embeddings.weight"])
     # All tokens have type 0, so that its row can be added to every position in advance.
@@ -99,12 +113,12 @@ def bert_model(config: BertConfig, weights: Weights) -> bytes:
     for i in range(config.num_hidden_layers):
         at = f"encoder.layer.{i}"
         names = [f"{at}.attention.self.{part}" for part in ("query", "key", "value")]
-        joined = graph.put(f"qkv{i}", np.concatenate([w[f"{n}.weight"] for n in names]).T)
+        joined = graph.put_matrix(f"qkv{i}", np.concatenate([w[f"{n}.weight"] for n in names]).T)
         bias = graph.put(f"qkv_bias{i}", np.concatenate([w[f"{n}.bias"] for n in names]))
         inputs = [x, joined, bias, "mask"]
         context = graph.add("Attention", inputs, f"context{i}", **heads, **_FUSED)
         x = graph.dense(f"{at}.attention.output", context, x)
-        inner = graph.put(f"inner{i}", w[f"{at}.intermediate.dense.weight"].T)
+        inner = graph.put_matrix(f"inner{i}", w[f"{at}.intermediate.dense.weight"].T)
         shift = graph.put(f"inner_bias{i}", w[f"{at}.intermediate.dense.bias"])
         wide = graph.add("MatMul", [x, inner], f"wide{i}")
         x = graph.dense(f"{at}.output", graph.add(gelu, [wide, shift], f"active{i}", **_FUSED), x)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flashwasm.benchmarks.cases.attention import attention_case
 from flashwasm.benchmarks.cases.elementwise import embedding_case, vecadd_case
-from flashwasm.benchmarks.cases.products import matmul_case
+from flashwasm.benchmarks.cases.products import matmul_case, matmul_i8_case
 from flashwasm.benchmarks.cases.rows import layer_norm_case, softmax_case
 
 PEER_CASES = (
     matmul_case(512, 512, 512),
     matmul_case(512, 384, 1536),
+    matmul_i8_case(512, 384, 1536),
     attention_case(12, 512, 64),
     attention_case(12, 512, 64, causal=True),
     attention_case(12, 2048, 64),
@@ -25,6 +26,7 @@ PEER_CASES = (
 # One small case of each operation, for a run that only shows that everything works.
 QUICK_CASES = (
     matmul_case(128, 128, 128),
+    matmul_i8_case(128, 128, 128),
     attention_case(4, 128, 64),
     attention_case(4, 128, 64, causal=True),
     softmax_case(128, 128),

@@ -1,16 +1,27 @@
-"""The encoder on texts of mixed length, compared with ONNX Runtime on the same weights."""
+"""The encoder on texts of mixed length, compared with other runtimes on the same weights."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.peers.bert_onnx import bert_float64, bert_model
-from bench.peers.onnx_runtime import OnnxRuntime, session
+from bench.peers.bert_onnx import bert_float64
+from bench.peers.node import OnnxRuntimeWeb
+from bench.peers.onnx_runtime import OnnxRuntime
+from bench.peers.openvino import OpenVino
+from bench.peers.padded_bert import (
+    BATCH_TOKENS,
+    contender,
+    in_node,
+    onnx_float32,
+    onnx_int8,
+    openvino_int8,
+)
 from bench.peers.peer import Contender
-from bench.peers.runner import OURS, Measurement, timed
+from bench.peers.runner import OURS, Measurement, failed, timed
 from flashwasm.benchmarks.expectation import WrongResultError
 from flashwasm.benchmarks.timing import Effort, timer
 from flashwasm.encoder import SentenceEncoder
@@ -21,19 +32,26 @@ from flashwasm.optional_packages import optional_module
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from bench.peers.padded_bert import Model
 
     Array = NDArray[Any]
 
 TEXTS = 256
 _LONGEST = 200
 _MAX_LENGTH = 256
-_BATCH_TOKENS = 2048
 _CHECKED = 8
 # Six layers in float32 give unit vectors, whose components are about 0.05.
 _TOLERANCE = 2e-5
+# The cosine of a vector by 8-bit codes with the exact one. The quality of searches is measured by
+# `python -m bench quality --precision int8`.
+_LEAST_COSINE = 0.98
+_INT8 = " int8"
+OURS_INT8 = f"{OURS}{_INT8}"
 _EFFORT = Effort(seconds=10.0, least_rounds=3, most_rounds=20)
 _WORDS = (
     "test the graph node edge remove add weight path value returns error when given empty list "
@@ -56,7 +74,7 @@ def mixed_texts(count: int = TEXTS) -> list[str]:
 
 
 class Checkpoint:
-    """Weights and tokenizer of a model, for both contenders and the oracle.
+    """Weights and tokenizer of a model, for all contenders and the oracle.
 
     Parameters
     ----------
@@ -94,52 +112,11 @@ class Checkpoint:
         return np.stack([row / np.linalg.norm(row) for row in rows])
 
 
-class PaddedBert:
-    """ONNX Runtime on a checkpoint.
-
-    Texts of similar length make a batch and are padded; the mean of a text's tokens is its vector.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Weights and tokenizer.
-    threads : int
-        Threads of the runtime.
-    """
-
-    def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
-        self._checkpoint = checkpoint
-        model = bert_model(checkpoint.config, checkpoint.weights)
-        self._session = session(model, threads)
-
-    def encode(self, texts: list[str]) -> Array:
-        """Return a unit vector for each text.
-
-        Parameters
-        ----------
-        texts : list of str
-            The texts.
-        """
-        ids = self._checkpoint.ids(texts)
-        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        result = np.empty((len(ids), self._checkpoint.config.hidden_size), np.float32)
-        while order:
-            longest = len(ids[order[0]])
-            batch = order[: max(1, _BATCH_TOKENS // longest)]
-            order = order[len(batch) :]
-            padded = np.zeros((len(batch), longest), np.int32)
-            mask = np.zeros_like(padded)
-            for row, i in enumerate(batch):
-                padded[row, : len(ids[i])] = ids[i]
-                mask[row, : len(ids[i])] = 1
-            hidden = self._session.run(None, {"ids": padded, "mask": mask})[0]
-            sums = np.einsum("btd,bt->bd", hidden, mask.astype(np.float32))
-            result[batch] = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-        return result
-
-
 def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Measurement:
-    """Measure the installed model.
+    """Measure the installed model, in float32 and by 8-bit codes.
+
+    Results are compared with a model in float64. In float32 the largest difference must not exceed
+    2e-5. By codes the cosine of each text's two vectors must be at least 0.98.
 
     Parameters
     ----------
@@ -158,28 +135,70 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
         If the encoder's result differs from the oracle's.
     """
     texts = mixed_texts()
-    with Runtime(threads) as runtime:
+    with ExitStack() as stack:
+        runtime = stack.enter_context(Runtime(threads))
         encoder = SentenceEncoder.load(runtime=runtime)
         checkpoint = Checkpoint(encoder.folder)
         expected = checkpoint.expected(texts[:_CHECKED])
-        ours = partial(encoder.encode, texts, max_length=_MAX_LENGTH, batch_tokens=_BATCH_TOKENS)
-        contenders = {OURS: Contender(ours, timer(ours))}
-        if OnnxRuntime.name in peers:
-            theirs = partial(PaddedBert(checkpoint, threads).encode, texts)
-            note = "fused operators of a BERT, padded batches"
-            contenders[OnnxRuntime.name] = Contender(theirs, timer(theirs), note=note)
-        errors = {
-            name: float(np.abs(contender.result()[:_CHECKED] - expected).max())
-            for name, contender in contenders.items()
-        }
-        if not errors[OURS] <= _TOLERANCE:
-            raise WrongResultError(f"encoder: error {errors[OURS]:g}, allowed {_TOLERANCE:g}")
-        failures = {
-            name: f"wrong: error {error:.1e}, not timed"
-            for name, error in errors.items()
-            if not error <= _TOLERANCE
-        }
+        contenders = {OURS: _ours(encoder, texts)}
+        codes = SentenceEncoder.load(runtime=runtime, precision="int8")
+        contenders[OURS_INT8] = _ours(codes, texts)
+        failures: dict[str, str] = {}
+        for name, make in _others(checkpoint, texts, threads).items():
+            if name.removesuffix(_INT8) in peers:
+                try:
+                    contenders[name] = make()
+                    stack.callback(contenders[name].close)
+                except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+                    failures[name] = failed(error)
+        errors = {}
+        for name, one in contenders.items():
+            errors[name], wrong = checked(name, one.result()[:_CHECKED], expected)
+            if wrong:
+                failures[name] = f"wrong: {wrong}, not timed"
+        for name in (OURS, OURS_INT8):
+            if name in failures:
+                raise WrongResultError(f"encoder, {name}: {failures[name]}")
         right = {name: c for name, c in contenders.items() if name not in failures}
         # `timed` divides rates by 1e9, because most count floating-point operations.
-        subject = ("encoder", f"{TEXTS} texts", "texts/s")
-        return timed(subject, TEXTS * 1e9, right, errors, failures, effort)
+        subject = ("encoder", f"{len(texts)} texts", "texts/s")
+        return timed(subject, len(texts) * 1e9, right, errors, failures, effort)
+
+
+def _ours(encoder: SentenceEncoder, texts: list[str]) -> Contender:
+    """Return the package's encoder as a contender."""
+    run = partial(encoder.encode, texts, max_length=_MAX_LENGTH, batch_tokens=BATCH_TOKENS)
+    return Contender(run, timer(run))
+
+
+def _others(
+    checkpoint: Checkpoint, texts: list[str], threads: int
+) -> dict[str, Callable[[], Contender]]:
+    """Return a function for each contender of the peers, by its name, that prepares it."""
+
+    def made(build: Callable[[Checkpoint, int], Model], note: str) -> Callable[[], Contender]:
+        return lambda: contender(checkpoint, build(checkpoint, threads), texts, note)
+
+    return {
+        OnnxRuntime.name: made(onnx_float32, "fused operators, padded batches"),
+        f"{OnnxRuntime.name}{_INT8}": made(onnx_int8, "quantize_dynamic of the same"),
+        f"{OpenVino.name}{_INT8}": made(openvino_int8, "weights by column, rows in each call"),
+        OnnxRuntimeWeb.name: lambda: in_node(checkpoint, texts),
+    }
+
+
+def checked(name: str, found: Array, expected: Array) -> tuple[float, str]:
+    """Return the largest error of vectors, and what is wrong with them, or "" if nothing is.
+
+    Parameters
+    ----------
+    name : str
+        Name of the contender, which ends in "int8" if it computes by 8-bit codes.
+    found, expected : numpy.ndarray, shape (texts, dim)
+        Its unit vectors, and the exact ones.
+    """
+    error = float(np.abs(found - expected).max())
+    if not name.endswith(_INT8):
+        return error, "" if error <= _TOLERANCE else f"error {error:.1e}"
+    cosine = float((found * expected).sum(axis=1).min())
+    return error, "" if cosine >= _LEAST_COSINE else f"cosine {cosine:.4f}"

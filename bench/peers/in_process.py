@@ -64,7 +64,12 @@ class PyTorch(Peer):
         return module_version("torch")
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
-        """Return a contender that runs PyTorch's operation of the same name."""
+        """Return a contender that runs PyTorch's operation of the same name.
+
+        It returns None for products of 8-bit codes, which PyTorch has as layers only.
+        """
+        if case.operation == "matmul_i8":
+            return None
         torch: Any = installed_module("torch")
         torch.set_num_threads(threads)
         call = self._operation(torch, case, [torch.from_numpy(x) for x in inputs])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.node_process import NodeError, NodeProcess, package_version
-from bench.peers.onnx_models import models
+from bench.peers.onnx_models import fed, models
 from bench.peers.peer import Contender, Peer, module_version
 
 if TYPE_CHECKING:
@@ -110,6 +110,12 @@ class TensorFlowJs(NodePeer):
     packages = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm")
     wasm = True
 
+    def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
+        """Return a contender, and None for products of 8-bit codes, which tfjs does not have."""
+        if case.operation == "matmul_i8":
+            return None
+        return super().prepare(case, inputs, threads)
+
 
 class OnnxRuntimeWeb(NodePeer):
     """ONNX Runtime's WebAssembly build, whose calls copy the inputs in and the output out."""
@@ -128,8 +134,7 @@ class OnnxRuntimeWeb(NodePeer):
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
         """Return a contender for the first form of the case that the runtime can run."""
         del threads
-        attends = case.operation == "attention"
-        feeds = tuple(x[None] for x in inputs) if attends else inputs
+        feeds = fed(case, inputs)
         failure: NodeError | None = None
         for form, model in models(case, inputs):
             try:

@@ -30,11 +30,28 @@ def input_names(inputs: Inputs) -> list[str]:
     return [f"x{i}" for i in range(len(inputs))]
 
 
+def fed(case: Case, inputs: Inputs) -> Inputs:
+    """Return the arrays that a case's models take in each call.
+
+    Those of attention get a batch axis. The matrix of codes of matmul_i8 is part of its models.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    inputs : tuple of numpy.ndarray
+        Its inputs.
+    """
+    if case.operation == "attention":
+        return tuple(x[None] for x in inputs)
+    return inputs[:1] if case.operation == "matmul_i8" else inputs
+
+
 def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
     """Return the forms of a case, the fastest first: a few words on each, and its model.
 
     The first form of attention is the operator of that name. The second one is a product, a softmax
-    and a product, for a runtime that cannot run the first. Inputs of attention get a batch axis.
+    and a product, for a runtime that cannot run the first. The models take what `fed` returns.
 
     Parameters
     ----------
@@ -44,13 +61,15 @@ def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
         Its inputs, whose shapes the models have.
     """
     helper = installed_module("onnx.helper")
+    if case.operation == "matmul_i8":
+        return [("DynamicQuantizeLinear, MatMulInteger", _dynamic_product(helper, inputs))]
     names = input_names(inputs)
     if case.operation != "attention":
         operator, order, attributes = _SINGLE[case.operation]
         node = helper.make_node(operator, [names[i] for i in order], ["y"], **attributes)
         return [(operator, _model(helper, [node], inputs, {}))]
     causal = int(case.options["causal"])
-    batch = tuple(x[None] for x in inputs)
+    batch = fed(case, inputs)
     fused = [helper.make_node("Attention", names, ["y"], is_causal=causal)]
     return [
         ("Attention", _model(helper, fused, batch, {})),
@@ -76,6 +95,57 @@ def nearest_model(vectors: Array) -> bytes:
     k = helper.make_tensor_value_info("k", 7, [1])
     output = helper.make_tensor_value_info("ids", 7, None)
     return _serialized(helper, nodes, [x0, k], output, {"columns": columns})
+
+
+def codes_of(matrix: Array) -> tuple[Array, Array]:
+    """Return 8-bit codes of a matrix and the scale of each column, as symmetric codes have them.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray of float32, shape (k, n)
+        The matrix.
+    """
+    scales = (np.abs(matrix).max(axis=0) / 127).astype(np.float32)
+    return np.rint(matrix / np.where(scales == 0, 1, scales)).astype(np.int8), scales
+
+
+def _dynamic_product(helper: Any, inputs: Inputs) -> bytes:
+    """Return a model that rounds its input by the range of each call, and multiplies by codes."""
+    codes, scales = codes_of(inputs[1])
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x0"], ["a", "scale", "zero"]),
+        helper.make_node("MatMulInteger", ["a", "codes", "zero"], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["floats"], to=1),
+        helper.make_node("Mul", ["scale", "scales"], ["both"]),
+        helper.make_node("Mul", ["floats", "both"], ["y"]),
+    ]
+    return _model(helper, nodes, inputs[:1], {"codes": codes, "scales": scales})
+
+
+def static_product(inputs: Inputs) -> bytes:
+    """Return a model of a product of 8-bit codes whose input is rounded by its known range.
+
+    This is the form of models that were calibrated: QuantizeLinear and DequantizeLinear around a
+    product of floats.
+
+    Parameters
+    ----------
+    inputs : tuple of numpy.ndarray
+        The two matrices.
+    """
+    helper = installed_module("onnx.helper")
+    codes, scales = codes_of(inputs[1])
+    low, high = min(inputs[0].min(), 0.0), max(inputs[0].max(), 0.0)
+    scale = np.float32((high - low) / 255)
+    constants = {"codes": codes, "scales": scales, "scale": scale}
+    constants["zero"] = np.uint8(np.rint(-low / scale))
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x0", "scale", "zero"], ["a"]),
+        helper.make_node("DequantizeLinear", ["a", "scale", "zero"], ["rounded"]),
+        helper.make_node("DequantizeLinear", ["codes", "scales"], ["matrix"], axis=1),
+        helper.make_node("MatMul", ["rounded", "matrix"], ["y"]),
+    ]
+    return _model(helper, nodes, inputs[:1], constants)
 
 
 def _decomposed(helper: Any, names: list[str], inputs: Inputs, *, causal: bool) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.peers.onnx_models import input_names, models
+from bench.peers.onnx_models import fed, input_names, models
 from bench.peers.peer import Contender, Peer, installed_module, module_version
 from flashwasm.benchmarks.timing import timer
 
@@ -48,8 +48,8 @@ class OnnxRuntime(Peer):
         form, model = models(case, inputs)[0]
         ready = session(model, threads)
         attends = case.operation == "attention"
-        feeds = [x[None] if attends else x for x in inputs]
-        names = input_names(inputs)
+        feeds = fed(case, inputs)
+        names = input_names(feeds)
         first = ready.run(None, dict(zip(names, feeds, strict=True)))[0]
         out = np.empty_like(first)
         binding = ready.io_binding()

@@ -173,7 +173,7 @@ def run_peers(
                         continue
                     contenders[peer.name] = contender
                 except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
-                    failures[peer.name] = _failed(error)
+                    failures[peer.name] = failed(error)
             beyond = _bytes_beyond(case, inputs, expected.values[0].shape, threads)
             subject = (case.operation, case.size, case.unit)
             measured = timed(subject, case.work, contenders, errors, failures, effort)
@@ -181,8 +181,14 @@ def run_peers(
         yield replace(measured, bytes_beyond=beyond, flops=flops, traffic=traffic)
 
 
-def _failed(error: Exception) -> str:
-    """Return an error as a note of one line."""
+def failed(error: Exception) -> str:
+    """Return an error as a note of one line.
+
+    Parameters
+    ----------
+    error : Exception
+        The error.
+    """
     return f"failed: {' '.join(str(error).split())[:120]}"
 
 
@@ -194,7 +200,7 @@ def _guarded(name: str, contender: Contender, failures: dict[str, str]) -> Timer
             try:
                 return contender.seconds(loops)
             except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
-                failures[name] = _failed(error)
+                failures[name] = failed(error)
         return float("inf")
 
     return seconds

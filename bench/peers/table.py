@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench.peers.in_process import NumPy, NumPyByHeads, PyTorch
 from bench.peers.node import OnnxRuntimeWeb, RuVector, TensorFlowJs
 from bench.peers.onnx_runtime import OnnxRuntime
+from bench.peers.openvino import OpenVino
 from flashwasm.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ PEERS: tuple[Peer, ...] = (
     NumPyByHeads(),
     PyTorch(),
     OnnxRuntime(),
+    OpenVino(),
     OnnxRuntimeWeb(),
     TensorFlowJs(),
     RuVector(),

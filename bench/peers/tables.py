@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bench.peers.peer import INSTALL
-from bench.peers.runner import COPIES, OURS
+from bench.peers.runner import OURS
 from bench.targets import BEYOND, PEAK, SHORT
 from flashwasm.benchmarks.report import duration
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PEERS = ("peer", "version", "threads", "what is run")
 CASES = ("case", "library", "best", "median", "rate", "of peak", "flashwasm is", "error", "note")
 TARGETS = ("what", "figure", "target", "measured", "status")
+
+# The one operation of peers that have one, and the peers without products of 8-bit codes.
+_ONLY = {"@ruvector/attention": "attention", "OpenVINO": "matmul_i8"}
+_WITHOUT_CODES = {"PyTorch", "tfjs"}
 
 
 def peer_rows(presences: Sequence[Presence]) -> Rows:
@@ -51,11 +55,11 @@ def case_rows(measurements: Sequence[Measurement], presences: Sequence[Presence]
 
 def _would_run(presence: Presence, measurement: Measurement) -> bool:
     """Return True if an absent peer would take part in a case if it were installed."""
-    attends = measurement.operation == "attention"
-    return not (
-        measurement.operation == "encoder"
-        or (presence.name == "@ruvector/attention" and not attends)
-    )
+    operation = measurement.operation
+    only = _ONLY.get(presence.name)
+    if operation == "encoder" or (only is not None and operation != only):
+        return False
+    return operation != "matmul_i8" or presence.name not in _WITHOUT_CODES
 
 
 def _case_cells(measurement: Measurement, row: Row) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ def _case_cells(measurement: Measurement, row: Row) -> tuple[str, ...]:
         duration(row.median),
         f"{row.rate:.1f} {measurement.unit}",
         "" if math.isnan(share) else f"{share:.0%}",
-        "" if row.name in {OURS, COPIES} else f"{ratio:.2f}x",
+        "" if row.name.startswith(OURS) else f"{ratio:.2f}x",
         f"{row.error:.1e}",
         row.note,
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.similarity.suite_index import SuiteIndex
     from flashwasm.qe.suites.suite import CollectedTest
 
-__all__ = ["QUERIES", "SuiteQuality"]
+__all__ = ["QUERIES", "SuiteQuality", "labelled_queries"]
 
 Array = npt.NDArray[Any]
 # The queries are drawn with a seed, so that every run has the same.
@@ -53,10 +53,7 @@ class SuiteQuality:
     def __init__(self, name: str, index: SuiteIndex, coverage: CoverageIndex | None = None) -> None:
         self._name = name
         self._index = index
-        labels, self._what = _labels(index.tests)
-        sizes = Counter(labels)
-        self._codes = np.unique(np.array(labels), return_inverse=True)[1]
-        self._labelled = _sample([i for i, name in enumerate(labels) if name and sizes[name] > 1])
+        self._labelled, self._codes, self._what = labelled_queries(index.tests)
         self._gains = {} if coverage is None else _gains(index.tests, coverage)
         self._covered = _sample(list(self._gains))
         self._queries = sorted({*self._labelled, *self._covered})
@@ -145,8 +142,32 @@ def _labels(tests: Sequence[CollectedTest]) -> tuple[list[str], str]:
     return [test.nodeid.partition("::")[0] for test in tests], "file"
 
 
-def _sample(eligible: Sequence[int]) -> list[int]:
+def labelled_queries(
+    tests: Sequence[CollectedTest], most: int = QUERIES
+) -> tuple[list[int], Array, str]:
+    """Return queries that have other tests to find.
+
+    Parameters
+    ----------
+    tests : sequence of CollectedTest
+        Tests of a suite.
+    most : int
+        Largest number of queries.
+
+    Returns
+    -------
+    (list of int, numpy.ndarray of int, str)
+        Positions of the queries, the number of each test's class or file, and the word for which
+        of the two it is.
+    """
+    labels, what = _labels(tests)
+    sizes = Counter(labels)
+    eligible = [i for i, name in enumerate(labels) if name and sizes[name] > 1]
+    return _sample(eligible, most), np.unique(np.array(labels), return_inverse=True)[1], what
+
+
+def _sample(eligible: Sequence[int], most: int = QUERIES) -> list[int]:
     """Return a seeded choice of queries."""
     rng = np.random.default_rng(_SEED)
-    chosen = rng.permutation(len(eligible))[:QUERIES]
+    chosen = rng.permutation(len(eligible))[:most]
     return [eligible[i] for i in chosen]

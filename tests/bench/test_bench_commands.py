@@ -35,12 +35,13 @@ _FAULTS = {
     "--testmon",
     "--fail-on-miss",
 }
+_PRECISION = {"--precision", "--queries"}
 COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},
     "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
-    "quality": {"--coverage", "--failures", "--model", *_HISTORY, *_FAULTS, *OUTPUTS},
+    "quality": {"--coverage", "--failures", "--model", *_PRECISION, *_HISTORY, *_FAULTS, *OUTPUTS},
     "render": set(),
     "reliability": {"--minutes", "--calls", "--seed", "--log", *OUTPUTS},
 }

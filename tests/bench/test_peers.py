@@ -11,6 +11,7 @@ from bench.peers.cases import PEER_CASES
 from bench.peers.in_process import NumPy, NumPyByHeads, PyTorch
 from bench.peers.node import OnnxRuntimeWeb, RuVector, TensorFlowJs
 from bench.peers.onnx_runtime import OnnxRuntime
+from bench.peers.openvino import OpenVino
 from bench.peers.peer import Contender, Peer
 from bench.peers.runner import COPIES, OURS, run_peers
 from bench.peers.table import PEERS, presences
@@ -18,7 +19,7 @@ from bench.peers.tables import PEERS as PEER_HEADINGS
 from bench.peers.tables import case_rows, peer_rows
 from flashwasm.benchmarks.cases.attention import attention_case
 from flashwasm.benchmarks.cases.elementwise import embedding_case, vecadd_case
-from flashwasm.benchmarks.cases.products import matmul_case
+from flashwasm.benchmarks.cases.products import matmul_case, matmul_i8_case
 from flashwasm.benchmarks.cases.rows import layer_norm_case, softmax_case
 from flashwasm.benchmarks.expectation import Expectation, WrongResultError
 from flashwasm.benchmarks.timing import Effort
@@ -34,10 +35,11 @@ SMALL = [
     layer_norm_case(4, 12),
     vecadd_case(33),
     embedding_case(5, 11, 6),
+    matmul_i8_case(5, 24, 9),
 ]
 
 # A process of Node takes seconds to compile a library, so only two cases are not marked as slow.
-IN_NODE = [*SMALL[1:3], *(pytest.param(case, marks=pytest.mark.slow) for case in SMALL[3:])]
+IN_NODE = [*SMALL[1:3], *(pytest.param(case, marks=pytest.mark.slow) for case in SMALL[3:-1])]
 IN_NODE += [pytest.param(SMALL[0], marks=pytest.mark.slow)]
 
 needs_node = pytest.mark.skipif(node_program() is None, reason="no node")
@@ -68,10 +70,27 @@ def check(peer, case):
     return contender.note
 
 
-@pytest.mark.parametrize("peer", [NumPy(), PyTorch(), OnnxRuntime()], ids=lambda p: p.name)
-@pytest.mark.parametrize("case", SMALL, ids=case_id)
+@pytest.mark.parametrize(
+    ("peer", "case"),
+    [
+        *((peer, case) for peer in (NumPy(), OnnxRuntime()) for case in SMALL),
+        *((PyTorch(), case) for case in SMALL[:-1]),
+    ],
+    ids=case_id,
+)
 def test_peers_of_this_process_compute_the_case(peer, case):
     check(available(peer), case)
+
+
+def test_openvino_is_for_products_of_codes():
+    peer = OpenVino()
+    assert check(available(peer), SMALL[-1]) == "calibrated: one scale for all rows"
+    assert peer.prepare(SMALL[0], (), 1) is None
+
+
+def test_peers_without_products_of_codes_take_no_part():
+    assert PyTorch().prepare(SMALL[-1], (), 1) is None
+    assert TensorFlowJs().prepare(SMALL[-1], (), 1) is None
 
 
 def test_numpy_by_heads_is_for_attention():
@@ -82,10 +101,16 @@ def test_numpy_by_heads_is_for_attention():
 
 
 @needs_node
-@pytest.mark.parametrize("peer", [OnnxRuntimeWeb(), TensorFlowJs()], ids=lambda p: p.name)
+@pytest.mark.parametrize("peer", [OnnxRuntimeWeb(), TensorFlowJs()], ids=case_id)
 @pytest.mark.parametrize("case", IN_NODE, ids=case_id)
 def test_node_peers_compute_the_case(peer, case):
     check(available(peer), case)
+
+
+@needs_node
+@pytest.mark.slow
+def test_onnxruntime_web_computes_products_of_codes():
+    assert check(available(OnnxRuntimeWeb()), SMALL[-1]).startswith("DynamicQuantizeLinear")
 
 
 @needs_node

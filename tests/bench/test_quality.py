@@ -23,6 +23,7 @@ from bench.quality.measures import (
     ranked,
     reciprocal_rank,
 )
+from bench.quality.precision import PrecisionRow
 
 pytest.importorskip("sklearn")
 
@@ -118,6 +119,33 @@ def test_a_suite_with_a_model(shop):
     result = invoke(shop, "--model", "model", "--markdown", "-")
     assert result.exit_code == 0, result.output
     assert "| similar tests | shop, same class, 4 tests | 4 | flashwasm | MRR |" in result.stdout
+
+
+def test_codes_are_held_against_float32(shop):
+    tiny_bert.write(shop.parent.parent / "model")
+    arguments = [shop, "--precision", "int8", "--model", "model", "--queries", "3"]
+    result = invoke(*arguments, "--json", "-")
+    assert result.exit_code == 0, result.output
+    whole, alone = json.loads(result.stdout)["precision"]
+    assert (whole["ranked_by"], alone["ranked_by"]) == ("all scorers", "embeddings")
+    assert whole["suite"] == "shop, same class, 4 tests"
+    assert whole["queries"] == 3
+    assert 0.9 < whole["lowest_cosine"] <= whole["median_cosine"] < 1.00001
+    assert whole["over"] == pytest.approx(whole["int8"] - whole["float32"])
+    assert whole["low"] <= whole["over"] <= whole["high"]
+    row = PrecisionRow(**whole | {"median_cosine": 0.99, "over": 0.004})
+    assert row.cells()[-1] == "met"
+    assert replace(row, over=-0.006).is_missed
+    assert replace(row, median_cosine=0.97).is_missed
+    assert not replace(row, over=-0.006, ranked_by="embeddings").is_missed
+    assert "median cosine" in invoke(*arguments, "--markdown", "-").stdout
+
+
+def test_precisions_are_compared_on_suites_only(shop):
+    for arguments in ([], [shop, "--faults"]):
+        refused = invoke(*arguments, "--precision", "int8")
+        assert refused.exit_code == 2
+        assert "--precision takes one PATH or more" in refused.stderr
 
 
 def test_failures(tmp_path):

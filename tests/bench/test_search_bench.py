@@ -205,7 +205,7 @@ def test_libraries_that_are_not_there_are_named(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_the_command_measures_indexes(tmp_path):
     json_file, markdown_file = tmp_path / "r.json", tmp_path / "r.md"
-    arguments = ["search", "--quick", "--json", str(json_file)]
+    arguments = ["search", "--quick", "--log", str(tmp_path / "log"), "--json", str(json_file)]
     done = CliRunner().invoke(main, [*arguments, "--markdown", str(markdown_file)])
     assert done.exit_code == 0, done.output
     document = json.loads(json_file.read_text())

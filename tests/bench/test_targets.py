@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +16,7 @@ from bench.commands import main
 from bench.findings import Comparison
 from bench.machine import peak_rate, read_rate
 from bench.peers import encoding
+from bench.peers.node import OnnxRuntimeWeb
 from bench.peers.runner import OURS, Measurement, Row
 from bench.peers.table import Presence
 from bench.peers.tables import TARGETS as HEADINGS
@@ -171,15 +173,49 @@ def model(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("model")
-@pytest.mark.parametrize("peers", [[], ["ONNX Runtime"]])
-def test_the_encoder_is_measured_beside_the_same_weights(peers, monkeypatch):
-    for name in peers and ("onnx", "onnxruntime"):
+@pytest.mark.parametrize(
+    ("packages", "peers"),
+    [
+        ([], []),
+        (["onnx", "onnxruntime"], ["ONNX Runtime", "ONNX Runtime int8"]),
+        (["onnx", "openvino"], ["OpenVINO int8"]),
+    ],
+    ids=["alone", "ONNX Runtime", "OpenVINO"],
+)
+def test_the_encoder_is_measured_beside_the_same_weights(packages, peers, monkeypatch):
+    for name in packages:
         pytest.importorskip(name)
     texts = encoding.mixed_texts
     monkeypatch.setattr(encoding, "mixed_texts", lambda: texts(24))
-    found = encoding.run_encoder(peers, 1, Effort(seconds=0, least_rounds=1))
-    assert [r.name for r in found.rows] == [OURS, *peers]
-    assert all(r.timed and r.error < 1e-5 for r in found.rows)
+    names = [name.removesuffix(" int8") for name in peers]
+    found = encoding.run_encoder(names, 1, Effort(seconds=0, least_rounds=1))
+    assert [r.name for r in found.rows] == [OURS, f"{OURS} int8", *peers]
+    assert all(r.timed for r in found.rows), found.rows
+    assert all(r.error < (0.1 if "int8" in r.name else 1e-5) for r in found.rows)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("model")
+def test_the_encoder_is_measured_beside_onnxruntime_web(monkeypatch):
+    pytest.importorskip("onnx")
+    try:
+        OnnxRuntimeWeb().version()
+    except CapabilityError as error:
+        pytest.skip(str(error))
+    texts = encoding.mixed_texts
+    monkeypatch.setattr(encoding, "mixed_texts", lambda: texts(24))
+    found = encoding.run_encoder(["onnxruntime-web"], 1, Effort(seconds=0, least_rounds=1))
+    row = found.row("onnxruntime-web")
+    assert row.timed, row
+    assert row.error < 1e-5
+
+
+def test_wrong_codes_are_told_by_their_cosine():
+    exact = np.eye(2)
+    turned = np.array([[1.0, 0.1], [0.3, 1.0]]) / np.sqrt([[1.01], [1.09]])
+    assert encoding.checked("x int8", exact[:1] + 1e-3, exact[:1])[1] == ""
+    assert encoding.checked("x int8", turned, exact)[1] == "cosine 0.9578"
+    assert encoding.checked("x", turned, exact)[1] == "error 2.9e-01"
 
 
 def test_texts_are_of_mixed_length_and_always_the_same():
@@ -200,8 +236,9 @@ def test_without_a_model_the_report_says_so(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def found(monkeypatch):
+def found(monkeypatch, tmp_path):
     """Let the command report a run that is made up."""
+    monkeypatch.chdir(tmp_path)
     made = Comparison({"threads": 1, "peak_flops": 6e10, "read_bytes_per_second": 2e10})
     made.presences = [presence(name) for name in PEERS] + [presence("absent", "no module")]
     made.measurements = measurements({OURS: 1.0, "NumPy": 0.5, "tfjs": math.nan})
@@ -280,7 +317,8 @@ def test_without_matplotlib_the_extra_is_named():
 
 
 @pytest.mark.slow
-def test_peers_run_for_one_operation(tmp_path):
+def test_peers_run_for_one_operation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     document = tmp_path / "r.json"
     done = bench("peers", "--op", "softmax", "--json", document)
     assert done.exit_code == 0, done.output

@@ -40,10 +40,16 @@ test("wrong arguments are refused with the name, what it was and what was expect
     [() => fw.attention(x, x, x, { window: [1, -2] }), "ShapeError: window: expected sides of at least 0, or null for"],
     [() => fw.attention(x, x, x, { window: [1, 0.5] }), "DTypeError: window: expected whole numbers or null, got [1,0.5]"],
     [() => fw.attention(x, x, x, { sinks: [1] }), "ShapeError: sinks: expected 2 numbers, one for each of the query heads"],
+    [() => fw.attention(x, x, x, { sinks: 0 }), "DTypeError: sinks: expected a Float32Array or an array of numbers, got 0"],
     [() => fw.attention(x, x, x, { alibiSlopes: ["1"] }), "DTypeError: alibiSlopes: expected a Float32Array or an array"],
     [() => fw.attention(x, x, x, { mask: zeros(3, 4) }), "ShapeError: mask: expected a shape that broadcasts to (2, 4, 4)"],
     [() => fw.attention(x, x, x, { returnLse: 1 }), "DTypeError: returnLse: expected true or false, got 1"],
-    [() => fw.attention(x, x, x, { dropout: 0.1 }), 'DTypeError: options: unknown option "dropout"; expected one of causal'],
+    [() => fw.attention(x, x, x, { is_causal: true }), 'DTypeError: options: unknown option "is_causal"; expected one of'],
+    [() => fw.attention(x, x, x, { dropout: 1 }), "ShapeError: dropout: expected a probability from 0 to less than 1, got 1"],
+    [() => fw.attention(x, x, x, { seed: 0.5 }), "DTypeError: seed: expected a whole number or a bigint, got 0.5"],
+    [() => fw.attention(x, x, x, { seed: -1n }), "ShapeError: seed: expected at least 0 and less than 2 ** 64, got -1"],
+    [() => fw.attention(x, x, x, { kvLengths: [1, 2] }), "ShapeError: kvLengths: expected 1 whole numbers, one for each"],
+    [() => fw.attention(x, x, x, { kvLengths: [5] }), "ShapeError: kvLengths: expected whole numbers from 0 to 4, the keys"],
     [() => fw.matmul(zeros(2, 3), zeros(2, 3)), "ShapeError: b: expected 3 rows, the columns of a, got shapes (2, 3)"],
     [() => fw.matmul(zeros(2, 1, 3), zeros(3, 3, 1)), "ShapeError: leading axes: a has (2), b has (3), which do not"],
     [() => fw.matmul(zeros(2, 3), zeros(3, 1), { bias: [1, 2] }), "ShapeError: bias: expected 1 numbers, one for each of"],
@@ -143,6 +149,7 @@ test("workers and the calling thread get the same bytes, on any schedule", async
   for (const [name, ...operands] of [
     ["attention", numbers(2, 4, 260, 40), numbers(2, 2, 700, 40), numbers(2, 2, 700, 24), { causal: "bottom_right" }],
     ["attention", numbers(3, 2, 40), numbers(1, 6000, 40), numbers(1, 6000, 40)],
+    ["attention", numbers(2, 3, 2, 40), numbers(2, 1, 6000, 40), numbers(2, 1, 6000, 40), { kvLengths: [6000, 9] }],
     ["matmul", numbers(300, 400), numbers(400, 500)],
   ]) {
     const results = await Promise.all([fw, several].map(async (one) => fw.digest(await one[name](...operands))));

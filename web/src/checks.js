@@ -108,6 +108,11 @@ export function choice(value, name, choices) {
   return value;
 }
 
+/** Return what a check returns for a value, or undefined where the value was left out. */
+export function optional(value, check) {
+  return value === undefined || value === null ? undefined : check(value);
+}
+
 /** Return a boolean. */
 export function flag(value, name) {
   if (typeof value !== "boolean") throw new DTypeError(`${name}: expected true or false, got ${shown(value)}`);

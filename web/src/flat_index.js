@@ -1,5 +1,6 @@
 // The flat index: a search compares every query with every vector.
-import { checkedArray, checkedOptions, checkMagnitudes, choice, floats, shapeText, shown, wholeNumber } from "./checks.js";
+import { checkedArray, checkedOptions, checkMagnitudes, choice, floats } from "./checks.js";
+import { optional, shapeText, shown, wholeNumber } from "./checks.js";
 import { ClosedError, DTypeError, ShapeError } from "./errors.js";
 import { LIMITS, METRICS } from "./kernel_table.js";
 import { FEWEST_PRODUCTS, MOST_PRODUCTS, MOST_READ, ranges, scoreProducts } from "./work_limits.js";
@@ -94,7 +95,7 @@ export class BoundFlatIndex {
     const count = wholeNumber(k, "k", 1);
     const { filter } = checkedOptions(options, "options", ["filter"]);
     return this.#run(async (launch) => {
-      const mask = filter === undefined || filter === null ? undefined : this.#mask(filter);
+      const mask = optional(filter, (wanted) => this.#mask(wanted));
       const n = rows.shape[0];
       const scores = new Float32Array(n * count).fill(-Infinity);
       const ids = Array(n * count).fill(typeof this.#ids[0] === "string" ? null : -1);

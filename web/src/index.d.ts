@@ -38,6 +38,12 @@ export interface AttentionOptions {
   softcap?: number | null;
   /** Bytes, of which 0 hides a key, or floats that are added to the scores; it broadcasts to (..., Hq, Lq, Lk). */
   mask?: NDArray<Uint8Array> | Floats | null;
+  /** Number of keys that count, for each batch entry: the indices into the axes before the head axis, in C order. */
+  kvLengths?: Int32Array | number[] | null;
+  /** Probability that a weight is dropped, from 0, the default, to less than 1. */
+  dropout?: number;
+  /** Seed of dropout, from 0 to 2 ** 64 - 1; drawn at random by default. */
+  seed?: number | bigint | null;
   /** Slope of each query head: slope times the distance from the diagonal is subtracted from the score. */
   alibiSlopes?: Float32Array | number[] | null;
   /** One more logit for each query head, which takes weight but has no value. */

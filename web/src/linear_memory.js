@@ -34,6 +34,8 @@ export class LinearMemory {
     this.free = [];
     /** Bytes of each block that is in use, by its address. */
     this.used = new Map();
+    /** Bytes of the blocks that belong to instances, for as long as the memory exists. */
+    this.instanceBytes = 0;
   }
 
   /** Bytes of all blocks in use. */

@@ -1,5 +1,5 @@
 // The matrix product.
-import { checkedOptions, floats, shapeText, sizeOf, vector } from "./checks.js";
+import { checkedOptions, floats, optional, shapeText, sizeOf, vector } from "./checks.js";
 import { ShapeError } from "./errors.js";
 import { LONGEST_CHAIN, productTiles } from "./work_limits.js";
 
@@ -17,7 +17,7 @@ export function checkedProduct(a, b, options) {
   return {
     a: a.data,
     b: b.data,
-    bias: bias === undefined || bias === null ? undefined : vector(bias, "bias", n, "columns of b"),
+    bias: optional(bias, (x) => vector(x, "bias", n, "columns of b")),
     m,
     n,
     k,

@@ -1,5 +1,6 @@
 // A runtime: one linear memory, a crew that runs kernels on it, and the operations.
-import { attend, checkedAttention } from "./attention.js";
+import { attend } from "./attention.js";
+import { checkedAttention } from "./attention_options.js";
 import { digest } from "./digest.js";
 import { ClosedError } from "./errors.js";
 import { BoundFlatIndex } from "./flat_index.js";

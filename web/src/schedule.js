@@ -16,8 +16,8 @@ const STATE_FLOATS = 8;
  *   entries, heads, group, queries, keys: their numbers; width: D + Dv; valueDim: Dv; threads
  * @returns {object}
  *   partialFloats: room that the partial results of a batch entry take;
- *   tasks(): the tiles { heads, queries, keys, finish } of each task of a batch entry;
- *   merge: a tile that runs after all tasks, or undefined
+ *   tasks(length): the tiles { heads, queries, keys, finish } of each task of a batch entry with so many keys;
+ *   splits(length): true if `merge`, one more tile, merges the partial results of such an entry after all tasks
  */
 export function chooseSchedule(work) {
   return work.queries > 0 && work.queries <= ROW_QUERIES ? byRows(work) : byBlocks(work);
@@ -46,13 +46,15 @@ function byBlocks(work) {
       steps = { heads: Math.max(1, most), queries: Math.max(queries, 1), keys };
     }
   }
-  const keyRanges = steps.keys < keys ? [...ranges(keys, steps.keys)] : [[0, keys]];
   return {
     partialFloats: 0,
-    *tasks() {
-      for (const h of ranges(heads, steps.heads)) {
-        for (const i of ranges(queries, steps.queries)) {
-          yield keyRanges.map((j) => ({ heads: h, queries: i, keys: j, finish: j[1] === keys }));
+    splits: () => false,
+    *tasks(length) {
+      const split = steps.keys < length;
+      const keyRanges = split ? [...ranges(length, steps.keys)] : [[0, length]];
+      for (const h of ranges(heads, split ? 1 : steps.heads)) {
+        for (const i of ranges(queries, split ? Math.min(steps.queries, QUERY_BLOCK) : steps.queries)) {
+          yield keyRanges.map((j) => ({ heads: h, queries: i, keys: j, finish: j[1] === length }));
         }
       }
     },
@@ -78,18 +80,20 @@ function byRows(work) {
     const runs = Math.max(1, Math.floor(wanted / Math.max(group * width * KEY_RUN, 1)));
     steps = { heads: group, queries, keys: runs * KEY_RUN };
   }
-  const split = steps.keys < keys;
-  const keyRanges = split ? [...ranges(keys, steps.keys)] : [[0, keys]];
-  const runs = split ? Math.ceil(keys / KEY_RUN) : 1;
+  const splits = (length) => steps.keys < length;
+  const runs = splits(keys) ? Math.ceil(keys / KEY_RUN) : 1;
   return {
     partialFloats: heads * queries * runs * (STATE_FLOATS + Math.ceil(valueDim / 4) * 4),
-    *tasks() {
+    *tasks(length) {
+      const split = splits(length);
+      const keyRanges = split ? [...ranges(length, steps.keys)] : [[0, length]];
       for (const h of ranges(heads, steps.heads)) {
         for (const i of ranges(queries, steps.queries)) {
           for (const j of keyRanges) yield [{ heads: h, queries: i, keys: j, finish: !split }];
         }
       }
     },
-    merge: split ? { heads: [0, heads], queries: [0, queries], keys: [0, 0], finish: true } : undefined,
+    splits,
+    merge: splits(keys) ? { heads: [0, heads], queries: [0, queries], keys: [0, 0], finish: true } : undefined,
   };
 }

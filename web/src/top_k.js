@@ -81,7 +81,7 @@ function merged(found, n, k) {
       }),
     );
     all.sort(([x, i], [y, j]) => {
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y) || i - j;
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || i - j;
       return y > x ? 1 : y < x ? -1 : i - j;
     });
     for (let i = 0; i < k; i++) [scores[query * k + i], indices[query * k + i]] = all[i];

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Timer = Callable[[int], float]
 
 
+# Seconds of a call before which the caches need not be filled.
+_LONG_CALL = 0.2
+
+
 @dataclass(frozen=True)
 class Effort:
     """Limits of how long to measure.
@@ -134,7 +138,8 @@ def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]
     """Time contenders in turn, round after round.
 
     After a contender's turn, its data fill the processor's caches. If there are several contenders,
-    each measurement therefore follows a call of the same contender that is not timed.
+    each measurement therefore follows a call of the same contender that is not timed. A call that
+    takes a good part of a second fills the caches itself, so that nothing comes before it.
 
     Parameters
     ----------
@@ -147,22 +152,22 @@ def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]
     -------
     dict of str to Times
     """
-    loops = {name: loops_for(seconds, effort) for name, seconds in timers.items()}
+    once = {name: seconds(1) for name, seconds in timers.items()}
+    loops = {name: _loops_for(once[name], seconds, effort) for name, seconds in timers.items()}
     runs: dict[str, list[float]] = {name: [] for name in timers}
     end = perf_counter() + effort.seconds
     rounds = 0
     while rounds < effort.least_rounds or (perf_counter() < end and rounds < effort.most_rounds):
         for name, seconds in timers.items():
-            if len(timers) > 1:
+            if len(timers) > 1 and once[name] < _LONG_CALL:
                 seconds(1)
             runs[name].append(seconds(loops[name]) / loops[name])
         rounds += 1
     return {name: Times(tuple(taken)) for name, taken in runs.items()}
 
 
-def loops_for(seconds: Timer, effort: Effort) -> int:
+def _loops_for(once: float, seconds: Timer, effort: Effort) -> int:
     """Return how many calls one measurement needs to last long enough."""
-    once = seconds(1)
     if once > effort.least_measurement:
         return 1
     return max(1, int(effort.least_measurement / min(once, seconds(1), seconds(1))))

@@ -68,7 +68,7 @@ def bench() -> None:
 @operation_option
 @bench_threads_option()
 @log_options()
-@output_options()
+@output_options(html=True)
 def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Time every operation beside NumPy and the scalar build.
 
@@ -80,7 +80,7 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogCho
 
 @bench.command()
 @log_options()
-@output_options()
+@output_options(html=True)
 def attention(outputs: Outputs, log: LogChoice) -> None:
     """Measure attention at several lengths, beside attention that stores its scores.
 
@@ -92,7 +92,7 @@ def attention(outputs: Outputs, log: LogChoice) -> None:
 @bench.command()
 @bench_threads_option("Threads of NumPy.")
 @log_options()
-@output_options(targets=True)
+@output_options(targets=True, html=True)
 def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Time the operations of quality engineering, with all threads.
 
@@ -105,7 +105,7 @@ def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
 @operation_option
 @bench_threads_option()
 @log_options()
-@output_options(targets=True)
+@output_options(targets=True, html=True)
 def everything(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Run ops, attention and workloads."""
     _measure("all", outputs, log, threads, operations)

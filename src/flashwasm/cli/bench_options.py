@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from flashwasm.optional_packages import check_modules
 from flashwasm.storage.atomic_files import write_atomically
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ _JSON = click.option(
 _MARKDOWN = click.option(
     "--markdown", "markdown_file", metavar="FILE", help="Write Markdown to FILE, or - for stdout."
 )
+_HTML = click.option(
+    "--html", "html_file", metavar="FILE", help="Write a page of charts and tables to FILE."
+)
 _FAIL = click.option(
     "--fail-on-miss", is_flag=True, help="Exit with status 1 if a target is missed."
 )
@@ -49,12 +53,17 @@ class Outputs(NamedTuple):
 
     json_file: str | None = None
     markdown_file: str | None = None
+    html_file: str | None = None
     fail_on_miss: bool = False
 
     def write(self, document: Mapping[str, Any], markdown: str) -> None:
         """Write the report in the forms that were asked for."""
         _write(self.json_file, json.dumps(document, indent=2) + "\n")
         _write(self.markdown_file, markdown)
+        if self.html_file is not None:
+            from flashwasm.qe.reports.html_pages import benchmarks_page  # noqa: PLC0415 - NumPy.
+
+            _write(self.html_file, benchmarks_page(document))
 
     def show(self, tables: Iterable[Any], notes: Iterable[str] = ()) -> None:
         """Print tables and lines, unless stdout receives a report."""
@@ -138,7 +147,7 @@ def log_options(
 
 
 def output_options(
-    *, targets: bool = False
+    *, targets: bool = False, html: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds options for a report and passes them on as ``outputs``.
 
@@ -146,12 +155,17 @@ def output_options(
     ----------
     targets : bool, default False
         True adds ``--fail-on-miss``, for commands that compare figures with targets.
+    html : bool, default False
+        True adds ``--html``, for commands whose results have charts.
     """
-    options = [*[_FAIL] * targets, _MARKDOWN, _JSON]
+    options = [*[_FAIL] * targets, *[_HTML] * html, _MARKDOWN, _JSON]
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def gathered(**given: Any) -> None:
+            if given.get("html_file") is not None:
+                # It is missed now, and not after minutes of measuring.
+                check_modules("jinja2")
             chosen = {name: given.pop(name) for name in Outputs._fields if name in given}
             command(**given, outputs=Outputs(**chosen))
 

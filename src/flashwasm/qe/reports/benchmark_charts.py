@@ -62,13 +62,14 @@ def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
         charts = [
             *([_operations(document["results"])] if document.get("results") else []),
             *(_lengths(document["lengths"]) if document.get("lengths") else []),
+            *([_workloads(document["workloads"])] if document.get("workloads") else []),
         ]
         machine = {str(name): str(value) for name, value in document["machine"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         message = f"expected the JSON of `flashwasm bench --json`, but it lacks {error}"
         raise ShapeError(message) from error
     if not charts:
-        raise ShapeError("the benchmark holds neither operations nor lengths of attention")
+        raise ShapeError("the benchmark holds no operations, lengths of attention or workloads")
     return {"machine": machine, "charts": charts}
 
 
@@ -127,6 +128,32 @@ def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
         headings = ("length", *(f"{shown}, ms" for shown in names.values()))
         charts.append(BenchmarkChart("lines", heading, data, headings, rows))
     return charts
+
+
+def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
+    """Return bars of each workload's attention, beside attention that stores its scores."""
+    names = {"flash_ms": "flash attention", "baseline_ms": "with stored scores"}
+    data = {
+        "unit": "milliseconds a call",
+        "labels": [f"{found['workload']} {found['shape']}" for found in workloads],
+        "series": [
+            {"name": shown, "values": [found[name] for found in workloads]}
+            for name, shown in names.items()
+        ],
+    }
+    rows = [
+        (
+            found["workload"],
+            found["shape"],
+            *(f"{found[name]:.3g}" for name in names),
+            f"{found['speedup']:.2f} (target {found['target_speedup']:.2f})",
+            f"{found['latency_ms']:.3g} (target {found['target_latency_ms']:.3g})",
+        )
+        for found in workloads
+    ]
+    headings = ("workload", "heads x length x dim", *(f"{shown}, ms" for shown in names.values()))
+    headings = (*headings, "speed-up", "first operation, ms")
+    return BenchmarkChart("bars", "Attention of the workloads", data, headings, rows)
 
 
 def _is_number(value: Any) -> bool:
