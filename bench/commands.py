@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.distributed.command import distributed
 from bench.measuring import measure
 from bench.options import (
     LOGS,
@@ -44,6 +45,7 @@ def main() -> None:
     """
 
 
+main.add_command(distributed)
 main.add_command(reliability)
 
 

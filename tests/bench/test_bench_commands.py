@@ -44,6 +44,7 @@ COMPARED = {
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
     "quality": {"--coverage", "--failures", "--model", *_PRECISION, *_HISTORY, *_FAULTS, *OUTPUTS},
     "render": set(),
+    "distributed": {"--keys", "--rows", "--memory", *OUTPUTS},
     "reliability": {"--minutes", "--calls", "--seed", "--log", *OUTPUTS},
 }
 GROUPS = [(bench, OWN), (comparisons, COMPARED)]
