@@ -14,7 +14,7 @@ from flashwasm.backends.hybrid.measuring import measured
 from flashwasm.backends.registry import SANDBOX
 from sample_arrays import assert_same_bits, normal
 
-A = normal(40, 30)
+A = normal(400, 90)
 
 
 @pytest.fixture
@@ -63,16 +63,29 @@ def test_deterministic_measures_nothing(taken):
 def test_calls_of_about_the_same_size_are_of_one_kind(taken):
     _, asked = taken
     with fw.Runtime(threads=1, backend="hybrid") as rt:
-        for columns in (100, 101, 105):
-            fw.softmax(normal(60, columns), runtime=rt)
+        for columns in (200, 202, 210):
+            fw.softmax(normal(300, columns), runtime=rt)
         assert len(asked) == 1
-        fw.softmax(normal(60, 150), runtime=rt)
-        fw.softmax(rt.asarray(normal(60, 100)), runtime=rt)
-        fw.softmax(normal(60, 100), 0, runtime=rt)
+        fw.softmax(normal(300, 300), runtime=rt)
+        fw.softmax(rt.asarray(normal(300, 200)), runtime=rt)
+        fw.softmax(normal(300, 200), 0, runtime=rt)
         assert len(asked) == 4
     with fw.Runtime(threads=2, backend="hybrid") as rt:
-        fw.softmax(normal(60, 100), runtime=rt)
+        fw.softmax(normal(300, 200), runtime=rt)
         assert len(asked) == 5
+
+
+def test_small_calls_stay_in_the_sandbox(taken):
+    _, asked = taken
+    small = normal(16, 16)
+    with fw.Runtime(threads=1, backend="hybrid") as rt:
+        fw.matmul(small, small, runtime=rt)
+        fw.attention(small, small, small, runtime=rt)
+        fw.softmax(small, runtime=rt)
+        fw.layer_norm(small, runtime=rt)
+        fw.cosine_top_k(small, small, 2, runtime=rt)
+        assert rt.stats().backend_calls == {}
+    assert not asked
 
 
 def test_options_make_kinds_of_their_own(taken):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.array_room import check_room
-from flashwasm.backends.registry import OTHER_BACKENDS
+from flashwasm.backends.registry import OTHER_BACKENDS, SANDBOX
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.attention import attention
 from flashwasm.flash_attention.merging import merge_attention
@@ -144,7 +144,7 @@ class ChunkedAttention:
     def use_backend(self, name: BackendName) -> None:
         """Let all runtimes compute by a backend from now on."""
         for runtime in self.runtimes:
-            runtime.backend = name
+            runtime.other_backend = None if name == SANDBOX else name
 
     def attend(self, o: Operands, config: FlashAttentionConfig) -> Array:
         """Compute attention ``(B, Hq, Lq, Dv)`` as the settings say."""
