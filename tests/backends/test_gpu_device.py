@@ -115,6 +115,14 @@ def test_a_call_that_is_ended_leaves_the_device_usable(gpu):
     assert_same_bits(gpu.softmax(x, UNLIMITED), expected)
 
 
+def test_an_error_of_a_users_signal_handler_stays_what_it_is(gpu):
+    def check():
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match=r"^stop$"):
+        gpu.softmax(normal(2, 2), UNLIMITED._replace(check=check))
+
+
 def test_a_closed_backend_opens_again(gpu):
     gpu.close()
     assert gpu.softmax(normal(1, 1), UNLIMITED) == 1

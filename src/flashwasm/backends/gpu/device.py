@@ -82,9 +82,19 @@ class Device:
         try:
             yield
         except (MemoryError, self._wgpu.GPUError, RuntimeError) as error:
-            if isinstance(error, FlashWasmError):
+            if isinstance(error, FlashWasmError) or not self._is_drivers(error):
                 raise
             raise _translated(error) from error
+
+    def _is_drivers(self, error: Exception) -> bool:
+        """Return False for an error that a user's handler of a signal has raised in between."""
+        if isinstance(error, (MemoryError, self._wgpu.GPUError)):
+            return True
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        module: str = "" if place is None else place.tb_frame.f_globals.get("__name__", "")
+        return module.partition(".")[0] == "wgpu"
 
     def close(self) -> None:
         """Give back the device and all that it holds."""
