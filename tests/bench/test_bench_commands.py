@@ -40,6 +40,7 @@ COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},
     "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
+    "backends": {"--quick", "--threads", "--fail-on-miss", *OUTPUTS},
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
     "quality": {"--coverage", "--failures", "--model", *_PRECISION, *_HISTORY, *_FAULTS, *OUTPUTS},
     "render": set(),
