@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from flashwasm import __version__
 from flashwasm.cli.exit_status import without_broken_pipes
@@ -42,6 +43,15 @@ COMMANDS = {
     "similar": "Find the tests that resemble a test or a description.",
     "tests-for": "Run every test that a change may reach, the most relevant first.",
 }
+
+# The lines of `flashwasm --help` that say how a shell learns to complete commands and options.
+_COMPLETION = """\b
+To complete commands and options with the Tab key, add one line to a file:
+  ~/.bashrc    eval "$(_FLASHWASM_COMPLETE=bash_source flashwasm)"
+  ~/.zshrc     eval "$(_FLASHWASM_COMPLETE=zsh_source flashwasm)"
+  ~/.config/fish/completions/flashwasm.fish
+               _FLASHWASM_COMPLETE=fish_source flashwasm | source
+"""
 
 # Exit status of a command that was interrupted: 128 and the number of SIGINT, as shells expect.
 _INTERRUPTED = 130
@@ -114,6 +124,14 @@ class LazyGroup(ErrorsInOneLine):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with a text, without importing a command."""
+        items = COMMANDS.items()
+        found = [
+            CompletionItem(name, help=line) for name, line in items if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 def _interrupted() -> NoReturn:
     """End with the exit status that shells expect of an interrupted command."""
@@ -134,7 +152,11 @@ def _show_warning(
     click.echo(f"warning: {message}", err=True)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Each command's help has an example: flashwasm COMMAND --help\n\n" + _COMPLETION,
+)
 @click.version_option(__version__, prog_name="flashwasm")
 @click.option(
     "--config",
@@ -151,6 +173,10 @@ def main(ctx: click.Context, file: Path | None, *, no_config: bool) -> None:
 
     Exit status: 0 done, 1 nothing found, 2 bad usage or bad input. Commands that look for faults
     (duplicates, coverage gap, defects match and cluster): 0 nothing found, 1 findings.
+
+    \b
+    Example:
+      flashwasm similar tests -q "a user logs in with a wrong password"
     """
     if file is not None and no_config:
         raise click.UsageError("--config and --no-config exclude each other")

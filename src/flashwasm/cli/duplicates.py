@@ -127,6 +127,10 @@ def duplicates(
 
     Exit status: 0 nothing found, 1 duplicates, 2 bad usage or bad input. The kinds of --fail-on are
     the three tiers.
+
+    \b
+    Example:
+      flashwasm duplicates tests --html duplicates.html
     """
     source = path_or_index(path, index_file)
     known = frozenset() if baseline is None else read_baseline(baseline)

@@ -72,6 +72,10 @@ def embed(
     Any other argument is itself the text. The vectors go to stdout, one JSON array for each text.
     The .npz file of --tokens holds `tokens`, the vectors of all texts in order, and `offsets`, the
     position in `tokens` at which each text begins.
+
+    \b
+    Example:
+      flashwasm embed "add an item to the cart" README.md -o vectors.npy
     """
     suffix = ".npz" if tokens else ".npy"
     if output is not None and output.suffix != suffix:

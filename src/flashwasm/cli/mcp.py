@@ -19,6 +19,10 @@ def mcp() -> None:
     agent's settings name it as the command "flashwasm" with the argument "mcp". Each tool runs the
     command of its name, and returns what that prints with --json. No tool runs or imports the code
     of a project, and none writes to it.
+
+    \b
+    Example:
+      flashwasm mcp
     """
     optional_module("mcp", extra="mcp")
     import_module("flashwasm.mcp_server.tools").SERVER.run("stdio")

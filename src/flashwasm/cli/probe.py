@@ -19,7 +19,12 @@ __all__ = ["probe"]
 )
 @json_option
 def probe(*, measure: bool, as_json: bool) -> None:
-    """Say what the sandbox supports on this machine."""
+    """Say what the sandbox supports on this machine.
+
+    \b
+    Example:
+      flashwasm probe --measure
+    """
     fields = asdict(capabilities(measure=measure))
     if as_json:
         echo_json(fields)

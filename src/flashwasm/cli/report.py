@@ -75,14 +75,15 @@ def report(
     benchmark: Path | None,
     embedding: Embedding,
 ) -> None:
-    r"""Write one HTML file about a suite: a map of its tests, duplicates, gaps and failures.
+    """Write one HTML file about a suite: a map of its tests, duplicates, gaps and failures.
 
     PATH is a folder of pytest tests or one file; nothing in it is imported. The file holds all that
-    it needs, and can be opened without a network. For example:
+    it needs, and can be opened without a network.
 
     \b
-        pytest --fw-record .coverage --junitxml run.xml
-        flashwasm report tests --coverage .coverage --failures run.xml
+    Example:
+      pytest --fw-record .coverage --junitxml run.xml
+      flashwasm report tests --coverage .coverage --failures run.xml
     """
     check_modules("jinja2")
     with progress_report("reading the suite") as advance:

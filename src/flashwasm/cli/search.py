@@ -50,6 +50,10 @@ def search(
 
     PATH is a folder, a Python file or an index file. Tests in it are left out, and nothing in it is
     imported.
+
+    \b
+    Example:
+      flashwasm search src "parse a date" -k 5
     """
     *paths, words = inputs
     if len(paths) > 1:

@@ -84,6 +84,10 @@ def similar(
     the file's own tests are left out. A score is a number of standard deviations above the average
     similarity. Parsed tests and embeddings are kept in a cache, so that later runs embed only tests
     that changed.
+
+    \b
+    Example:
+      flashwasm similar tests -q "a user logs in with a wrong password" --explain
     """
     source = path_or_index(path, index_file)
     index = _read(source, database, embedding, adapted=not no_adaptation)

@@ -115,6 +115,10 @@ def tests_for(
     changed definitions, names of files, imports, and files that changed together in git's log.
     What follows -- is handed to pytest. Exit status: that of pytest. With --dry-run, or a format
     that runs no test: 0 done, 1 nothing found.
+
+    \b
+    Example:
+      flashwasm tests-for tests --since main --budget 60s -- -x
     """
     if likely and conservative:
         raise click.UsageError("--likely and --conservative exclude each other")
