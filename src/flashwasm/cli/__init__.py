@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 import warnings
@@ -37,7 +38,7 @@ COMMANDS = {
     "index": "Write suites, coverage, failures and vectors to index files, and check such files.",
     "mcp": "Serve these commands to a coding agent, by the Model Context Protocol.",
     "models": "Install, list, locate and remove models.",
-    "probe": "Say what the sandbox supports on this machine.",
+    "probe": "Say what the sandbox supports on this machine, and which other backends it has.",
     "report": "Write one HTML file about a suite: map, duplicates, gaps, failures.",
     "search": "Find the functions that words describe.",
     "similar": "Find the tests that resemble a test or a description.",
@@ -62,6 +63,18 @@ _COLLECT_AFTER = 100_000
 # Largest number of characters that an error message quotes of a text.
 _SHOWN = 80
 
+# What a line about an error of the system adds, by the error's number.
+_REMEDIES = {
+    errno.ENOENT: "correct the path",
+    errno.ENOTDIR: "correct the path",
+    errno.EISDIR: "give a file",
+    errno.EACCES: "give a path that you may use, or change its permissions",
+    errno.EPERM: "give a path that you may use, or change its permissions",
+    errno.EROFS: "give a path that can be written",
+    errno.ENOSPC: "free some room on the disk, or give a path on another",
+    errno.EDQUOT: "free some room on the disk, or give a path on another",
+}
+
 
 class BadInput(click.ClickException):
     """An error of the library or the system, shown as one line on stderr."""
@@ -69,7 +82,9 @@ class BadInput(click.ClickException):
     exit_code = 2
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(" ".join(str(error).split()) or type(error).__name__)
+        message = " ".join(str(error).split()) or type(error).__name__
+        remedy = _REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+        super().__init__(f"{message}; {remedy}" if remedy else message)
 
 
 class ErrorsInOneLine(click.Group):
@@ -95,7 +110,7 @@ class ErrorsInOneLine(click.Group):
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
             # An argument, or the name of a file, is not in the terminal's encoding.
-            message = f"not valid Unicode: {error.object[:_SHOWN]!r}"
+            message = f"not valid Unicode: {error.object[:_SHOWN]!r}; expected a name in UTF-8"
             raise BadInput(ShapeError(message)) from error
         except KeyboardInterrupt:
             _interrupted()
@@ -179,10 +194,12 @@ def main(ctx: click.Context, file: Path | None, *, no_config: bool) -> None:
       flashwasm similar tests -q "a user logs in with a wrong password"
     """
     if file is not None and no_config:
-        raise click.UsageError("--config and --no-config exclude each other")
+        raise click.UsageError("--config and --no-config exclude each other; give one of them")
     found = None if no_config else (file or nearest_settings())
     settings = None if found is None else read_settings(found)
     if file is not None and settings is None:
-        raise ShapeError(f"--config: {file} has no table [tool.flashwasm]")
+        raise ShapeError(
+            f"--config: {file} has no table [tool.flashwasm]; add it, or give no --config"
+        )
     if found is not None and settings is not None:
         ctx.default_map = command_defaults(settings, found, main, COMMANDS, ctx.invoked_subcommand)

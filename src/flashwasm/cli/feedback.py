@@ -67,7 +67,8 @@ def feedback(
     for name, position in zip((query, test), found, strict=True):
         if position is None:
             raise ShapeError(
-                f"{name!r} is not a test in {path}; expected a node id or the end of one"
+                f"{name!r} is not a test in {path}; expected a node id or the end of one, "
+                "as `pytest --collect-only -q` prints it"
             )
     a, b = (suite.tests[position].nodeid for position in found if position is not None)
     judgement = Judgement(

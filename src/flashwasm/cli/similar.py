@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.embedding_options import Embedding, distributed_embedding_options
 from flashwasm.cli.input import exists
 from flashwasm.cli.options import (
     EXISTING_PATH,
@@ -21,6 +21,7 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import (
     echo_json,
     echo_named,
+    no_tests,
     note_missing,
     note_skipped,
     nothing_found,
@@ -62,7 +63,7 @@ __all__ = ["similar"]
 @click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
 @html_option
 @json_option
-@embedding_options
+@distributed_embedding_options
 def similar(
     path: Path | None,
     index_file: Path | None,
@@ -116,7 +117,7 @@ def similar(
         note_skipped(index.skipped)
         _print(matches, explain=explain)
     if not matches:
-        nothing_found(f"no {'other test' if index.tests else 'tests'} in {source.path}")
+        nothing_found(f"no other test in {source.path}" if index.tests else no_tests(source.path))
 
 
 def _read(
@@ -127,7 +128,9 @@ def _read(
         coverage = None if database is None else CoverageIndex.load(database, progress=True)
         return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
     if database is not None:
-        raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
+        raise click.UsageError(
+            "an index file holds its coverage; give --coverage to `flashwasm index build suite`"
+        )
     model, runtime = embedding["model"], embedding["runtime"]
     return SuiteIndex.load(
         source.path, model=model, adapted=adapted, progress=True, runtime=runtime

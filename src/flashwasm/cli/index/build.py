@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.cli.embedding_options import (
     Embedding,
-    embedding_options,
+    distributed_embedding_options,
     runtime_for,
     threads_option,
 )
@@ -18,6 +18,7 @@ from flashwasm.cli.failure_reports import failure_files_argument, read_reports
 from flashwasm.cli.index.group import index, report_written
 from flashwasm.cli.options import EXISTING_PATH, coverage_option, json_option, output_option
 from flashwasm.cli.output import (
+    no_tests,
     note_missing,
     note_skipped,
     nothing_found,
@@ -58,7 +59,7 @@ def build() -> None:
 @output_option
 @coverage_option(", to compare the lines that tests run, too")
 @json_option
-@embedding_options
+@distributed_embedding_options
 def suite(
     path: Path, output: Path, database: Path | None, embedding: Embedding, *, as_json: bool
 ) -> None:
@@ -72,7 +73,7 @@ def suite(
     made = SuiteIndex.build(path, coverage=coverage, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
-    _refuse_empty(len(made.tests), f"no tests in {path}")
+    _refuse_empty(len(made.tests), no_tests(path))
     made.save(output)
     report_written(output, "tests", len(made.tests), as_json=as_json)
 
@@ -81,7 +82,7 @@ def suite(
 @click.argument("path", type=EXISTING_PATH)
 @output_option
 @json_option
-@embedding_options
+@distributed_embedding_options
 def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) -> None:
     """Read and embed the functions below PATH, for `search`.
 
@@ -92,7 +93,9 @@ def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) 
     made = FunctionIndex.build(path, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
-    _refuse_empty(len(made.functions), f"no functions in {path}")
+    _refuse_empty(
+        len(made.functions), f"no functions in {path}; expected a folder or a file of Python code"
+    )
     made.save(output)
     report_written(output, "functions", len(made.functions), as_json=as_json)
 
@@ -184,7 +187,10 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
     """Return the vectors of a .npy file as float32, one a row."""
     rows = read_npy(path)
     if rows.ndim != 2 or rows.dtype.kind != "f":
-        raise ShapeError(f"{path}: expected one array of floats with two axes")
+        raise ShapeError(
+            f"{path}: expected one array of floats with two axes, as "
+            "`flashwasm embed -o FILE.npy` writes it"
+        )
     return np.asarray(rows, np.float32)
 
 

@@ -56,7 +56,7 @@ def merge(output: Path, files: tuple[Path, ...], database: Path | None, *, as_js
         suite.save(output)
         what, count = "tests", len(suite.tests)
     elif database is not None:
-        raise click.UsageError("--coverage is for files of suites")
+        raise click.UsageError("--coverage is for files of suites; leave it out")
     elif content == "coverage":
         merged = CoverageIndex.merge(files, progress=True)
         merged.save(output)
