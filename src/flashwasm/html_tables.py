@@ -39,7 +39,7 @@ def _text(value: Any) -> str:
         pairs = [f"{_text(key)}: {_text(item)}" for key, item in _first(value.items())]
         return _listed(pairs, value)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return _listed([_text(item) for item in _first(value)], value)
+        return _listed([_inner(item) for item in _first(value)], value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -47,6 +47,11 @@ def _text(value: Any) -> str:
     # A test stands for itself by its name; its source would fill the page.
     nodeid = getattr(value, "nodeid", None)
     return _cut(nodeid if isinstance(nodeid, str) else "" if value is None else str(value))
+
+
+def _inner(value: Any) -> str:
+    """Return an item of a list as text; a list in a list gets brackets."""
+    return f"[{_text(value)}]" if isinstance(value, (list, tuple)) else _text(value)
 
 
 def _first(items: Collection[Any]) -> list[Any]:

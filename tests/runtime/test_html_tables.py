@@ -61,6 +61,7 @@ def shown(value):
         ({"<words>": 0.5, "lines": 0.25}, "<words>: 0.5, lines: 0.25"),
         (list(range(1200)), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 1,190 more"),
         ([], ""),
+        ([(1, 2), ("<i>",)], "[1, 2], [<i>]"),
         ([Named(), Named("t.py::b")], "test_a.py::test_<b>, t.py::b"),
     ],
 )
