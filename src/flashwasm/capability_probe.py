@@ -16,6 +16,7 @@ from flashwasm.host.engine import best_variant, validates, wasmtime_version
 from flashwasm.host.modules import module_sha256
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
 from flashwasm.host.workers import available_cpus
+from flashwasm.html_tables import html_table
 from flashwasm.kernel_table import KERNELS
 from flashwasm.ops import cosine_top_k, layer_norm, matmul, softmax
 from flashwasm.runtime.runtime import Runtime
@@ -71,6 +72,8 @@ class Capabilities:
     wasmtime_version: str
     module_sha256: str
     measured_speedup: float | None
+
+    _repr_html_ = html_table
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""

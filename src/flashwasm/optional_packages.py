@@ -11,8 +11,10 @@ from flashwasm.errors import CapabilityError
 __all__ = ["check_modules", "optional_module"]
 
 
-def optional_module(name: str, package: str | None = None, *, extra: str = "qe") -> ModuleType:
-    """Import a module of a package that is installed only with an extra of flashwasm.
+def optional_module(
+    name: str, package: str | None = None, *, extra: str | None = "qe"
+) -> ModuleType:
+    """Import a module of a package that only some operations need.
 
     Parameters
     ----------
@@ -20,8 +22,9 @@ def optional_module(name: str, package: str | None = None, *, extra: str = "qe")
         Name of the module, such as ``jinja2``.
     package : str, optional
         Name of the package in the error message; None is the module's name.
-    extra : str, default "qe"
-        Name of the extra that installs the package.
+    extra : str or None, default "qe"
+        Name of the extra that installs the package. None is for a package that flashwasm always
+        requires, and that has been removed or is broken.
 
     Raises
     ------
@@ -31,10 +34,11 @@ def optional_module(name: str, package: str | None = None, *, extra: str = "qe")
     try:
         return import_module(name)
     except ImportError as error:
-        raise CapabilityError(
-            f"{package or name} cannot be imported ({error}); "
-            f'get it with: pip install "flashwasm[{extra}]"'
-        ) from error
+        get_it = f'get it with: pip install "flashwasm[{extra}]"'
+        if extra is None:
+            get_it = f"install it again with: pip install --force-reinstall {name}"
+        message = f"{package or name} cannot be imported ({error}); {get_it}"
+        raise CapabilityError(message) from error
 
 
 def check_modules(*names: str) -> None:

@@ -43,6 +43,8 @@ LINES = {
     "duplicates": ["duplicates {}", "duplicates --index {}", "duplicates suite --coverage {}"],
     "embed": ["embed {}", "embed {} -o out.npy"],
     "index": [
+        "index merge merged.fw {}",
+        "index merge merged.fw good.fw {}",
         "index info {}",
         "index verify {}",
         "index build suite {} -o out.fw",
@@ -60,6 +62,12 @@ LINES = {
         "similar suite -q words --coverage {}",
         "similar suite -q words --model {}",
     ],
+    "report": [
+        "report {} -o report.html",
+        "report suite -o report.html --coverage {}",
+        "report suite -o report.html --failures {}",
+        "report suite -o report.html --bench {}",
+    ],
     "tests-for": [
         "tests-for {} --diff good.diff --dry-run",
         "tests-for suite --diff {} --dry-run",
@@ -68,7 +76,7 @@ LINES = {
     ],
 }
 # Commands that only other test files test, because they read no file that the user names.
-NOT_HERE = {"adapt", "feedback"}
+NOT_HERE = {"adapt", "feedback", "mcp"}
 CASES = [line for lines in LINES.values() for line in lines]
 
 

@@ -62,7 +62,8 @@ def test_a_file_may_be_named(project):
     write(project / "other.toml", "[tool]\n")
     result = invoke("--config", "other.toml", "duplicates", "tests")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "Error: --config: other.toml has no table [tool.flashwasm]\n"
+    message = "other.toml has no table [tool.flashwasm]; add it, or give no --config"
+    assert result.stderr == f"Error: --config: {message}\n"
     for arguments in (["--config", "no.toml"], ["--config", "other.toml", "--no-config"]):
         assert invoke(*arguments, "duplicates", "tests").exit_code == 2
 

@@ -5,13 +5,13 @@ import inspect
 import re
 import shlex
 
-import click
 import pytest
 
 import bench.commands
 import flashwasm as fw
 import flashwasm.cli
 from checkout import ROOT
+from command_lines import parse
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("[bw]*/*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -124,26 +124,6 @@ def test_commands_exist(page):
                 parse(flashwasm.cli.main, words)
             if words[:3] == ["python", "-m", "bench"]:
                 parse(bench.commands.main, words[2:])
-
-
-def parse(command, words):
-    """Let click read a command line without running it; a group hands the rest to its command."""
-    context = command.make_context(words[0], words[1:], resilient_parsing=True)
-    if isinstance(command, click.Group):
-        name = next(word for word in words[1:] if not word.startswith("-"))
-        inner = command.get_command(context, name)
-        default = getattr(command, "default_command", None)
-        if inner is None and default is not None:
-            words = [default, *words[1:]]
-            name, inner = default, command.get_command(context, default)
-        assert inner is not None, f"no command {name}"
-        parse(inner, words[words.index(name) :])
-        return
-    options = {option for parameter in command.params for option in parameter.opts}
-    # What follows two dashes is for another program.
-    words = words[: words.index("--")] if "--" in words else words
-    assert {word.split("=")[0] for word in words if word.startswith("-")} <= options, words
-    assert not context.args, words
 
 
 def test_continuous_integration_runs_the_readmes_test_command():

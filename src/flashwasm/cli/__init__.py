@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from flashwasm import __version__
 from flashwasm.cli.exit_status import without_broken_pipes
@@ -36,12 +38,21 @@ COMMANDS = {
     "index": "Write suites, coverage, failures and vectors to index files, and check such files.",
     "mcp": "Serve these commands to a coding agent, by the Model Context Protocol.",
     "models": "Install, list, locate and remove models.",
-    "probe": "Say what the sandbox supports on this machine.",
+    "probe": "Say what the sandbox supports on this machine, and which other backends it has.",
     "report": "Write one HTML file about a suite: map, duplicates, gaps, failures.",
     "search": "Find the functions that words describe.",
     "similar": "Find the tests that resemble a test or a description.",
     "tests-for": "Run every test that a change may reach, the most relevant first.",
 }
+
+# The lines of `flashwasm --help` that say how a shell learns to complete commands and options.
+_COMPLETION = """\b
+To complete commands and options with the Tab key, add one line to a file:
+  ~/.bashrc    eval "$(_FLASHWASM_COMPLETE=bash_source flashwasm)"
+  ~/.zshrc     eval "$(_FLASHWASM_COMPLETE=zsh_source flashwasm)"
+  ~/.config/fish/completions/flashwasm.fish
+               _FLASHWASM_COMPLETE=fish_source flashwasm | source
+"""
 
 # Exit status of a command that was interrupted: 128 and the number of SIGINT, as shells expect.
 _INTERRUPTED = 130
@@ -52,6 +63,18 @@ _COLLECT_AFTER = 100_000
 # Largest number of characters that an error message quotes of a text.
 _SHOWN = 80
 
+# What a line about an error of the system adds, by the error's number.
+_REMEDIES = {
+    errno.ENOENT: "correct the path",
+    errno.ENOTDIR: "correct the path",
+    errno.EISDIR: "give a file",
+    errno.EACCES: "give a path that you may use, or change its permissions",
+    errno.EPERM: "give a path that you may use, or change its permissions",
+    errno.EROFS: "give a path that can be written",
+    errno.ENOSPC: "free some room on the disk, or give a path on another",
+    errno.EDQUOT: "free some room on the disk, or give a path on another",
+}
+
 
 class BadInput(click.ClickException):
     """An error of the library or the system, shown as one line on stderr."""
@@ -59,7 +82,9 @@ class BadInput(click.ClickException):
     exit_code = 2
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(" ".join(str(error).split()) or type(error).__name__)
+        message = " ".join(str(error).split()) or type(error).__name__
+        remedy = _REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+        super().__init__(f"{message}; {remedy}" if remedy else message)
 
 
 class ErrorsInOneLine(click.Group):
@@ -85,7 +110,7 @@ class ErrorsInOneLine(click.Group):
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
             # An argument, or the name of a file, is not in the terminal's encoding.
-            message = f"not valid Unicode: {error.object[:_SHOWN]!r}"
+            message = f"not valid Unicode: {error.object[:_SHOWN]!r}; expected a name in UTF-8"
             raise BadInput(ShapeError(message)) from error
         except KeyboardInterrupt:
             _interrupted()
@@ -114,6 +139,14 @@ class LazyGroup(ErrorsInOneLine):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with a text, without importing a command."""
+        items = COMMANDS.items()
+        found = [
+            CompletionItem(name, help=line) for name, line in items if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 def _interrupted() -> NoReturn:
     """End with the exit status that shells expect of an interrupted command."""
@@ -134,7 +167,11 @@ def _show_warning(
     click.echo(f"warning: {message}", err=True)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Each command's help has an example: flashwasm COMMAND --help\n\n" + _COMPLETION,
+)
 @click.version_option(__version__, prog_name="flashwasm")
 @click.option(
     "--config",
@@ -151,12 +188,18 @@ def main(ctx: click.Context, file: Path | None, *, no_config: bool) -> None:
 
     Exit status: 0 done, 1 nothing found, 2 bad usage or bad input. Commands that look for faults
     (duplicates, coverage gap, defects match and cluster): 0 nothing found, 1 findings.
+
+    \b
+    Example:
+      flashwasm similar tests -q "a user logs in with a wrong password"
     """
     if file is not None and no_config:
-        raise click.UsageError("--config and --no-config exclude each other")
+        raise click.UsageError("--config and --no-config exclude each other; give one of them")
     found = None if no_config else (file or nearest_settings())
     settings = None if found is None else read_settings(found)
     if file is not None and settings is None:
-        raise ShapeError(f"--config: {file} has no table [tool.flashwasm]")
+        raise ShapeError(
+            f"--config: {file} has no table [tool.flashwasm]; add it, or give no --config"
+        )
     if found is not None and settings is not None:
         ctx.default_map = command_defaults(settings, found, main, COMMANDS, ctx.invoked_subcommand)

@@ -41,6 +41,10 @@ def adapt() -> None:
     """Learn from feedback, if that is shown to help.
 
     `flashwasm adapt PATH` is short for `flashwasm adapt train PATH`.
+
+    \b
+    Example:
+      flashwasm adapt tests --report
     """
 
 
@@ -71,6 +75,10 @@ def train(
     Five-fold cross-validation by file measures the mean reciprocal rank (MRR) of accepted tests in
     files that training did not see. The adaptation helps if the 95 % interval of the rise of the
     MRR, by the bootstrap, lies above zero. Otherwise nothing changes.
+
+    \b
+    Example:
+      flashwasm adapt train tests --report
     """
     from flashwasm.qe.similarity.suite_adaptation import adapt_suite
 
@@ -95,7 +103,12 @@ def train(
 @_path_argument
 @json_option
 def status(path: Path, *, as_json: bool) -> None:
-    """Show the adaptation that is active; exit with status 1 if there is none."""
+    """Show the adaptation that is active; exit with status 1 if there is none.
+
+    \b
+    Example:
+      flashwasm adapt status tests
+    """
     active = _store(path).active()
     _print_active(active, as_json=as_json)
     if active is None:
@@ -106,7 +119,12 @@ def status(path: Path, *, as_json: bool) -> None:
 @_path_argument
 @json_option
 def rollback(path: Path, *, as_json: bool) -> None:
-    """Go back to the adaptation that was active before, or to none."""
+    """Go back to the adaptation that was active before, or to none.
+
+    \b
+    Example:
+      flashwasm adapt rollback tests
+    """
     _print_active(_store(path).rollback(), as_json=as_json)
 
 
@@ -114,7 +132,12 @@ def rollback(path: Path, *, as_json: bool) -> None:
 @_path_argument
 @json_option
 def history(path: Path, *, as_json: bool) -> None:
-    """List all adaptations of a suite that were activated."""
+    """List all adaptations of a suite that were activated.
+
+    \b
+    Example:
+      flashwasm adapt history tests
+    """
     store = _store(path)
     active, versions = store.active(), store.history()
     number = None if active is None else active.number

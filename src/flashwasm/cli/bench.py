@@ -61,6 +61,10 @@ def bench() -> None:
 
     Results are checked before anything is timed. flashwasm and NumPy use one thread unless a
     command says otherwise.
+
+    \b
+    Example:
+      flashwasm bench attention --html attention.html
     """
 
 
@@ -74,6 +78,10 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogCho
 
     "best" and "median" are of calls on arrays in linear memory; "with copies" starts and ends in
     NumPy's memory.
+
+    \b
+    Example:
+      flashwasm bench ops --op matmul --op softmax
     """
     _measure("ops", outputs, log, threads, operations)
 
@@ -85,6 +93,10 @@ def attention(outputs: Outputs, log: LogChoice) -> None:
     """Measure attention at several lengths, beside attention that stores its scores.
 
     The figures are the speed, and the memory needed beyond the operands and the result.
+
+    \b
+    Example:
+      flashwasm bench attention --html attention.html
     """
     _measure("attention", outputs, log)
 
@@ -97,6 +109,10 @@ def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
     """Time the operations of quality engineering, with all threads.
 
     Figures are compared with the targets of the specification.
+
+    \b
+    Example:
+      flashwasm bench workloads --json workloads.json
     """
     _measure("workloads", outputs, log, threads)
 
@@ -107,7 +123,12 @@ def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
 @log_options()
 @output_options(targets=True, html=True)
 def everything(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
-    """Run ops, attention and workloads."""
+    """Run ops, attention and workloads.
+
+    \b
+    Example:
+      flashwasm bench all --log run.jsonl --markdown speed.md
+    """
     _measure("all", outputs, log, threads, operations)
 
 

@@ -48,7 +48,12 @@ _database_option = coverage_option("", default=".coverage")
 def coverage() -> None:
     """Ask a coverage.py database which test runs which lines.
 
-    Make the database with: pytest --fw-record .coverage
+    The option --fw-record of pytest makes the database.
+
+    \b
+    Example:
+      pytest --fw-record .coverage
+      flashwasm coverage gap
     """
 
 
@@ -62,6 +67,10 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
 
     LINES are line numbers and ranges, separated by commas, as in lib.py:10-20,31. With --explain,
     the lines that a test runs itself are listed apart from those that its fixtures run.
+
+    \b
+    Example:
+      flashwasm coverage who src/cart.py:10-20,31
     """
     file, lines = parse_place(place)
     index = CoverageIndex.load(database, progress=True)
@@ -89,7 +98,12 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
 @explain_option
 @json_option
 def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: bool) -> None:
-    """Name the tests that run most of the same lines as a test; --explain lists these lines."""
+    """Name the tests that run most of the same lines as a test; --explain lists these lines.
+
+    \b
+    Example:
+      flashwasm coverage nearest tests/test_cart.py::test_add -k 5
+    """
     index = CoverageIndex.load(database, progress=True)
     matches = index.nearest(nodeid, count)
     if as_json:
@@ -120,6 +134,10 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
 
     Such tests may check different things. `flashwasm duplicates --coverage` compares their texts,
     too.
+
+    \b
+    Example:
+      flashwasm coverage redundant --explain
     """
     index = CoverageIndex.load(database, progress=True)
     groups = index.identical()
@@ -176,6 +194,10 @@ def gap(
 
     Exit status: 0 no gap, 1 gaps, 2 bad usage or bad input. The kinds of --fail-on: of an untested
     function no statement is run, of a partial one some are.
+
+    \b
+    Example:
+      git diff main | flashwasm coverage gap --diff - --fail-on untested
     """
     only: dict[str, set[int]] | None = None
     if diff is not None:

@@ -57,7 +57,11 @@ _library_option = click.option(
 def defects() -> None:
     """Match failures with known defects, group them, and learn new ones.
 
-    Each command takes files, or - for stdin, as in: pytest | flashwasm defects cluster -
+    Each command takes files, or - for stdin.
+
+    \b
+    Example:
+      pytest | flashwasm defects cluster -
     """
 
 
@@ -80,6 +84,11 @@ def match(
 
     Exit status: 0 no failure, 1 failures, 2 bad usage or bad input. The kinds of --fail-on are
     statuses: with --fail-on new,regressed,perhaps, failures of known defects are let pass.
+
+    \b
+    Example:
+      pytest --junitxml run.xml
+      flashwasm defects match run.xml --library known.db
     """
     known = FailureLibrary(library)
     read = read_reports(files)
@@ -131,6 +140,10 @@ def cluster(
     """Group failures that seem to have the same cause, the largest group first.
 
     Exit status: 0 no failure, 1 failures, 2 bad usage or bad input.
+
+    \b
+    Example:
+      pytest | flashwasm defects cluster -
     """
     read = read_reports(files)
     failures = read.failures
@@ -188,7 +201,12 @@ def learn(
     resolved: bool,
     as_json: bool,
 ) -> None:
-    """Add failures to a defect of the library; make the library if it does not exist."""
+    """Add failures to a defect of the library; make the library if it does not exist.
+
+    \b
+    Example:
+      flashwasm defects learn run.xml --library known.db --name "cart total"
+    """
     read = read_reports(files)
     failures = read.failures
     if not failures:

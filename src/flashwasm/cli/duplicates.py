@@ -25,6 +25,7 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import (
     echo_json,
     echo_wrapped,
+    no_tests,
     note,
     note_skipped,
     print_explanation,
@@ -127,6 +128,10 @@ def duplicates(
 
     Exit status: 0 nothing found, 1 duplicates, 2 bad usage or bad input. The kinds of --fail-on are
     the three tiers.
+
+    \b
+    Example:
+      flashwasm duplicates tests --html duplicates.html
     """
     source = path_or_index(path, index_file)
     known = frozenset() if baseline is None else read_baseline(baseline)
@@ -185,7 +190,7 @@ def _read(source: Source, *, cache: bool) -> Suite:
     if not suite.tests:
         # A wrong path must not look like a suite without duplicates.
         note_skipped(suite.skipped)
-        raise ShapeError(f"no tests in {source.path}")
+        raise ShapeError(no_tests(source.path))
     return suite
 
 

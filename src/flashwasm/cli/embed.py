@@ -76,13 +76,17 @@ def embed(
     Any other argument is itself the text. The vectors go to stdout, one JSON array for each text.
     The .npz file of --tokens holds `tokens`, the vectors of all texts in order, and `offsets`, the
     position in `tokens` at which each text begins.
+
+    \b
+    Example:
+      flashwasm embed "add an item to the cart" README.md -o vectors.npy
     """
     suffix = ".npz" if tokens else ".npy"
     if output is not None and output.suffix != suffix:
         raise click.BadParameter(f"{output} does not end in {suffix}", param_hint="--output")
     named = [pair for argument in inputs for pair in _read(argument)]
     if not named:
-        nothing_found("no text on stdin")
+        nothing_found("no text on stdin; expected a text on each line")
     if executor is not None:
         encoder: SentenceEncoder = WorkersEncoder(executor, model, precision=precision)
     else:
@@ -143,7 +147,7 @@ def _decode(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DTypeError(f"{name} is not UTF-8 text: {error}") from error
+        raise DTypeError(f"{name} is not UTF-8 text: {error}; save it as UTF-8") from error
 
 
 def _numbers(result: npt.NDArray[np.float32]) -> list[object]:

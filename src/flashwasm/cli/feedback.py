@@ -56,6 +56,10 @@ def feedback(
     A and B are node ids, or ends of node ids that only one test has. The verdict is appended to a
     log, from which `flashwasm adapt` learns. Of several verdicts on the same pair, the last counts.
     If `flashwasm similar --explore` showed B, the log has its rank and propensity already.
+
+    \b
+    Example:
+      flashwasm feedback accept test_cart.py::test_add test_cart.py::test_remove
     """
     suite = collect(path)
     names = NodeIdLookup(suite.tests, suite.root)
@@ -63,7 +67,8 @@ def feedback(
     for name, position in zip((query, test), found, strict=True):
         if position is None:
             raise ShapeError(
-                f"{name!r} is not a test in {path}; expected a node id or the end of one"
+                f"{name!r} is not a test in {path}; expected a node id or the end of one, "
+                "as `pytest --collect-only -q` prints it"
             )
     a, b = (suite.tests[position].nodeid for position in found if position is not None)
     judgement = Judgement(

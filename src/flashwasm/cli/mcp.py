@@ -13,12 +13,17 @@ __all__ = ["mcp"]
 
 @click.command()
 def mcp() -> None:
-    """Serve similar, duplicates, tests_for, defects_match and coverage_gap to a coding agent.
+    """Serve these commands to a coding agent, by the Model Context Protocol.
 
-    The server speaks the Model Context Protocol on stdin and stdout, until stdin is closed. An
+    The tools are similar, duplicates, tests_for, defects_match and coverage_gap. The server speaks
+    the protocol on stdin and stdout, until stdin is closed. An
     agent's settings name it as the command "flashwasm" with the argument "mcp". Each tool runs the
     command of its name, and returns what that prints with --json. No tool runs or imports the code
     of a project, and none writes to it.
+
+    \b
+    Example:
+      flashwasm mcp
     """
     optional_module("mcp", extra="mcp")
     import_module("flashwasm.mcp_server.tools").SERVER.run("stdio")

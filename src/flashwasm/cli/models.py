@@ -18,7 +18,12 @@ _MEGABYTE = 1e6
 
 @click.group()
 def models() -> None:
-    """Install, list, locate and remove models."""
+    """Install, list, locate and remove models.
+
+    \b
+    Example:
+      flashwasm models install
+    """
 
 
 @models.command()
@@ -29,6 +34,10 @@ def install(name: str, *, as_json: bool) -> None:
 
     NAME is all-MiniLM-L6-v2 if it is left out. If a run is interrupted after its download, the next
     run uses the downloaded file.
+
+    \b
+    Example:
+      flashwasm models install
     """
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     path = model_installation.install(name, report=note, show_download=on_terminal)
@@ -41,7 +50,12 @@ def install(name: str, *, as_json: bool) -> None:
 @models.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
-    """List the installed models with their sizes and folders."""
+    """List the installed models with their sizes and folders.
+
+    \b
+    Example:
+      flashwasm models list
+    """
     found = installed_models.installed()
     if as_json:
         echo_json([{"name": m.name, "path": str(m.path), "bytes": m.size} for m in found])
@@ -56,7 +70,12 @@ def list_models(*, as_json: bool) -> None:
 @click.argument("name", default=DEFAULT_MODEL)
 @json_option
 def path(name: str, *, as_json: bool) -> None:
-    """Print the folder of an installed model, all-MiniLM-L6-v2 if NAME is left out."""
+    """Print the folder of an installed model, all-MiniLM-L6-v2 if NAME is left out.
+
+    \b
+    Example:
+      flashwasm models path
+    """
     folder = installed_models.locate(name)
     if as_json:
         echo_json({"name": name, "path": str(folder)})
@@ -68,7 +87,12 @@ def path(name: str, *, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def remove(name: str, *, as_json: bool) -> None:
-    """Delete an installed model."""
+    """Delete an installed model.
+
+    \b
+    Example:
+      flashwasm models remove all-MiniLM-L6-v2
+    """
     folder = installed_models.remove(name)
     if as_json:
         echo_json({"name": name, "path": str(folder), "removed": True})

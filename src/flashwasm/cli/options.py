@@ -66,7 +66,9 @@ def format_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
             if as_json and form != _JSON and source("form") is ParameterSource.COMMANDLINE:
                 # The option on the command line wins over the one in the settings.
                 if source("as_json") is ParameterSource.COMMANDLINE:
-                    raise click.UsageError(f"--json and --format {form} exclude each other")
+                    raise click.UsageError(
+                        f"--json and --format {form} exclude each other; give one of them"
+                    )
                 as_json = False
             command(**given, form=_JSON if as_json else form)
 

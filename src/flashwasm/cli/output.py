@@ -26,6 +26,7 @@ __all__ = [
     "echo_named",
     "echo_wrapped",
     "from_here",
+    "no_tests",
     "note",
     "note_missing",
     "note_skipped",
@@ -60,6 +61,11 @@ def note_skipped(skipped: Sequence[Skipped]) -> None:
         note(f"skipped {one.path}: {one.reason}")
     if (more := len(skipped) - _NAMED_AT_MOST) > 0:
         note(f"skipped {more} more (--json names them)")
+
+
+def no_tests(path: Path) -> str:
+    """Return the line for a path without tests, which says how to see the tests that pytest has."""
+    return f"no tests in {path}; expected a path for which `pytest --collect-only PATH` lists tests"
 
 
 def nothing_found(reason: str) -> NoReturn:

@@ -26,7 +26,12 @@ __all__ = ["probe"]
 )
 @json_option
 def probe(*, measure: bool, as_json: bool) -> None:
-    """Say what the sandbox supports on this machine, and which other backends it has."""
+    """Say what the sandbox supports on this machine, and which other backends it has.
+
+    \b
+    Example:
+      flashwasm probe --measure
+    """
     fields = asdict(capabilities(measure=measure))
     found = backends()
     timings = hybrid_timings() if measure else None

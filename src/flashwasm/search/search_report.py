@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flashwasm.html_tables import html_table
 from flashwasm.validation import flag
 
 # With so many vectors for each candidate that a search keeps, comparing with all vectors takes as
@@ -32,6 +33,8 @@ class SearchReport:
     reason: str
     recall: float
     sampled: int
+
+    _repr_html_ = html_table
 
 
 def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:

@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         try:
             yield file
         except _DamageError as damage:
-            message = f"{path}: {damage}"
+            message = f"{path}: {damage}; make the file again, or restore a copy"
             raise CorruptFileError(message) from None
 
 

@@ -60,7 +60,9 @@ def _lock(number: int, folder: Path, until: float) -> None:
     """Lock an open folder, or return without a lock where the system has none."""
     while not _is_locked(number):
         if time.monotonic() > until:
-            raise TimeoutError(errno.ETIMEDOUT, "another process writes", str(folder))
+            raise TimeoutError(
+                errno.ETIMEDOUT, "another process writes; try again when it has ended", str(folder)
+            )
         time.sleep(_PAUSE)
 
 

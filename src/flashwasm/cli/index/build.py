@@ -18,6 +18,7 @@ from flashwasm.cli.failure_reports import failure_files_argument, read_reports
 from flashwasm.cli.index.group import index, report_written
 from flashwasm.cli.options import EXISTING_PATH, coverage_option, json_option, output_option
 from flashwasm.cli.output import (
+    no_tests,
     note_missing,
     note_skipped,
     nothing_found,
@@ -45,7 +46,12 @@ _ROWS_AT_ONCE = 1024
 
 @index.group()
 def build() -> None:
-    """Write an index file, which commands can read instead of its sources."""
+    """Write an index file, which commands can read instead of its sources.
+
+    \b
+    Example:
+      flashwasm index build suite tests -o tests.suite
+    """
 
 
 @build.command()
@@ -57,12 +63,17 @@ def build() -> None:
 def suite(
     path: Path, output: Path, database: Path | None, embedding: Embedding, *, as_json: bool
 ) -> None:
-    """Read and embed the tests below PATH, for `similar` and `duplicates`."""
+    """Read and embed the tests below PATH, for `similar` and `duplicates`.
+
+    \b
+    Example:
+      flashwasm index build suite tests -o tests.suite
+    """
     coverage = None if database is None else CoverageIndex.load(database, progress=True)
     made = SuiteIndex.build(path, coverage=coverage, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
-    _refuse_empty(len(made.tests), f"no tests in {path}")
+    _refuse_empty(len(made.tests), no_tests(path))
     made.save(output)
     report_written(output, "tests", len(made.tests), as_json=as_json)
 
@@ -73,11 +84,18 @@ def suite(
 @json_option
 @distributed_embedding_options
 def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) -> None:
-    """Read and embed the functions below PATH, for `search`."""
+    """Read and embed the functions below PATH, for `search`.
+
+    \b
+    Example:
+      flashwasm index build functions src -o src.functions
+    """
     made = FunctionIndex.build(path, **embedding)
     note_missing(made.missing)
     note_skipped(made.skipped)
-    _refuse_empty(len(made.functions), f"no functions in {path}")
+    _refuse_empty(
+        len(made.functions), f"no functions in {path}; expected a folder or a file of Python code"
+    )
     made.save(output)
     report_written(output, "functions", len(made.functions), as_json=as_json)
 
@@ -87,7 +105,12 @@ def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) 
 @output_option
 @json_option
 def coverage(path: Path, output: Path, *, as_json: bool) -> None:
-    """Copy a coverage.py database to a file with checksums, for the option --coverage."""
+    """Copy a coverage.py database to a file with checksums, for the option --coverage.
+
+    \b
+    Example:
+      flashwasm index build coverage .coverage -o tests.coverage
+    """
     made = CoverageIndex.load(path, progress=True)
     made.save(output)
     report_written(output, "tests", len(made.tests), as_json=as_json)
@@ -102,6 +125,10 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
 
     Each group of failures with the same signature becomes a defect. If the library exists, the
     defects are added to it.
+
+    \b
+    Example:
+      flashwasm index build failures run.xml -o known.db
     """
     found = read_reports(files).failures
     _refuse_empty(len(found), f"no failure in {', '.join(map(str, files))}")
@@ -138,6 +165,10 @@ def vectors(
     """Index the rows of a NumPy file, for `FlatIndex.load` or `HNSWIndex.load`.
 
     The id of a vector is the number of its row. `flashwasm embed -o FILE.npy` writes such a file.
+
+    \b
+    Example:
+      flashwasm index build vectors vectors.npy -o vectors.index --graph
     """
     rows = _rows(path)
     _refuse_empty(len(rows), f"no vectors in {path}")
@@ -156,7 +187,10 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
     """Return the vectors of a .npy file as float32, one a row."""
     rows = read_npy(path)
     if rows.ndim != 2 or rows.dtype.kind != "f":
-        raise ShapeError(f"{path}: expected one array of floats with two axes")
+        raise ShapeError(
+            f"{path}: expected one array of floats with two axes, as "
+            "`flashwasm embed -o FILE.npy` writes it"
+        )
     return np.asarray(rows, np.float32)
 
 

@@ -13,7 +13,13 @@ __all__ = ["index", "report_written"]
 
 @click.group()
 def index() -> None:
-    """Write suites, coverage, failures and vectors to index files, and check such files."""
+    """Write suites, coverage, failures and vectors to index files, and check such files.
+
+    \b
+    Example:
+      flashwasm index build suite tests -o tests.suite
+      flashwasm similar tests.suite -q "empty cart"
+    """
 
 
 def report_written(output: Path, what: str, count: int, *, as_json: bool) -> None:

@@ -21,7 +21,12 @@ _file_argument = click.argument("file", metavar="F", type=EXISTING_PATH)
 @_file_argument
 @json_option
 def info(file: Path, *, as_json: bool) -> None:
-    """Show the kind, version, sizes and digests of an index file."""
+    """Show the kind, version, sizes and digests of an index file.
+
+    \b
+    Example:
+      flashwasm index info tests.suite
+    """
     report = inspect_file(file)
     if as_json:
         echo_json(_json(file, report))
@@ -47,6 +52,10 @@ def verify(file: Path, *, as_json: bool) -> None:
     """Check every byte of an index file, and say if its sources have changed since.
 
     Exit status: 2 if the file is damaged. A file whose sources have changed is not damaged.
+
+    \b
+    Example:
+      flashwasm index verify tests.suite
     """
     changes = verify_file(file)
     if as_json:

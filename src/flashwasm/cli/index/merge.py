@@ -43,6 +43,10 @@ def merge(output: Path, files: tuple[Path, ...], database: Path | None, *, as_js
 
     FILES are suites, failures or coverage, as `flashwasm index build` writes them, or databases of
     coverage.py. OUT then equals the file of the whole suite. It may be one of FILES.
+
+    \b
+    Example:
+      flashwasm index merge tests.suite job1.suite job2.suite
     """
     content = _content(files)
     if content == "suite":
@@ -52,7 +56,7 @@ def merge(output: Path, files: tuple[Path, ...], database: Path | None, *, as_js
         suite.save(output)
         what, count = "tests", len(suite.tests)
     elif database is not None:
-        raise click.UsageError("--coverage is for files of suites")
+        raise click.UsageError("--coverage is for files of suites; leave it out")
     elif content == "coverage":
         merged = CoverageIndex.merge(files, progress=True)
         merged.save(output)

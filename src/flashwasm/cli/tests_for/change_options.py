@@ -63,7 +63,7 @@ def change_options(command: Callable[..., None]) -> Callable[..., None]:
     def gathered(*, diff: str | None, since: str | None, **given: Any) -> None:
         """Call the command with the two options in one argument."""
         if diff is not None and since is not None:
-            raise click.UsageError("--diff and --since exclude each other")
+            raise click.UsageError("--diff and --since exclude each other; give one of them")
         if diff is None and since is None:
             raise click.UsageError("give the change: --diff FILE, --diff - or --since REV")
         command(**given, change=ChangeSource(diff, since))

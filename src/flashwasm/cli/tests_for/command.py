@@ -115,9 +115,13 @@ def tests_for(
     changed definitions, names of files, imports, and files that changed together in git's log.
     What follows -- is handed to pytest. Exit status: that of pytest. With --dry-run, or a format
     that runs no test: 0 done, 1 nothing found.
+
+    \b
+    Example:
+      flashwasm tests-for tests --since main --budget 60s -- -x
     """
     if likely and conservative:
-        raise click.UsageError("--likely and --conservative exclude each other")
+        raise click.UsageError("--likely and --conservative exclude each other; give one of them")
     form = _format(output_format, as_json=as_json, dry_run=dry_run)
     limit = parse_budget(budget) if budget else None
     runs = not dry_run and form not in _RUNNING_NONE
@@ -171,9 +175,13 @@ def tests_for(
 def _format(output_format: str | None, *, as_json: bool, dry_run: bool) -> str:
     """Return the name of the format that the options ask for."""
     if as_json and output_format not in {None, "json"}:
-        raise click.UsageError(f"--json and --format {output_format} exclude each other")
+        raise click.UsageError(
+            f"--json and --format {output_format} exclude each other; give one of them"
+        )
     if output_format == "junit" and dry_run:
-        raise click.UsageError("--format junit is the report of a run, which --dry-run leaves out")
+        raise click.UsageError(
+            "--format junit is the report of a run, which --dry-run leaves out; give one of them"
+        )
     return "json" if as_json else output_format or "text"
 
 

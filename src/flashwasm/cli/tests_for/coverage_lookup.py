@@ -111,7 +111,9 @@ def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
     def gathered(*, database: Path | None, no_coverage: bool, **given: Any) -> None:
         """Call the command with the two options in one argument."""
         if database is not None and no_coverage:
-            raise click.UsageError("--coverage and --no-coverage exclude each other")
+            raise click.UsageError(
+                "--coverage and --no-coverage exclude each other; give one of them"
+            )
         command(**given, lookup=CoverageLookup(database, off=no_coverage))
 
     return gathered
@@ -120,7 +122,7 @@ def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
 def _configured(root: Path) -> str:
     """Return the path of the database by coverage.py's settings, relative to the rootdir."""
     try:
-        coverage = optional_module("coverage")
+        coverage = optional_module("coverage", extra=None)
     except CapabilityError:
         return _DEFAULT
     for settings in (root / name for name in _SETTINGS):

@@ -58,13 +58,19 @@ class PytestRun:
             return
         found = shutil.which(python)
         if found is None:
-            raise ShapeError(f"--python {python!r}: there is no such program")
+            raise ShapeError(
+                f"--python {python!r}: there is no such program; expected a path such as "
+                ".venv/bin/python"
+            )
         # The path must stay that of the environment, which may be a link to another interpreter.
         self._python = str(Path(found).absolute())
         done = self._call(["-c", "import pytest"], capture_output=True)
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise CapabilityError(f"--python {python!r} cannot import pytest: {reason}")
+            raise CapabilityError(
+                f"--python {python!r} cannot import pytest: {reason}; "
+                "install pytest there, or only name the tests with --dry-run"
+            )
 
     def run(self, choice: Choice) -> int:
         """Run the chosen tests in their order, and return pytest's exit status."""

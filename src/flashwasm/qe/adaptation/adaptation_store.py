@@ -79,6 +79,11 @@ class AdaptationStore:
             else checked_path(folder, "folder")
         )
 
+    @property
+    def _remedy(self) -> str:
+        """End of an error about damaged files of the store: how to begin anew."""
+        return f"delete {self.folder}, and learn again with: flashwasm adapt PATH"
+
     def add(self, adaptation: Adaptation, model: str, verdict: dict[str, Any]) -> Version:
         """Write a new version, which is not active yet.
 
@@ -160,7 +165,7 @@ class AdaptationStore:
             If no version is active.
         """
         if not self._stack():
-            raise ShapeError("no adaptation is active, so there is none to roll back")
+            raise ShapeError("no adaptation is active; `flashwasm adapt PATH` makes one")
         with locked(self.folder):
             # Another process may have rolled it back in the meantime.
             stack = self._stack()
@@ -181,11 +186,15 @@ class AdaptationStore:
         path = self._folder(number) / _FACTS
         facts = _read(path)
         if facts is None:
-            raise CorruptFileError(f"{path} is missing, though its version is active")
+            raise CorruptFileError(
+                f"{path} is missing, though its version is active; {self._remedy}"
+            )
         try:
             return Version(number, facts["created"], facts["model"], dict(facts["verdict"]))
         except (KeyError, TypeError, ValueError):
-            raise CorruptFileError(f"{path} does not describe an adaptation") from None
+            raise CorruptFileError(
+                f"{path} does not describe an adaptation; {self._remedy}"
+            ) from None
 
     def _stack(self) -> list[int]:
         """Return the numbers of the versions that were active, the active one last."""
@@ -194,7 +203,7 @@ class AdaptationStore:
         if stack is None:
             return []
         if not isinstance(stack, list) or not all(type(n) is int and n > 0 for n in stack):
-            raise CorruptFileError(f"{path} is not a list of version numbers")
+            raise CorruptFileError(f"{path} is not a list of version numbers; {self._remedy}")
         return stack
 
     def _write(self, stack: list[int]) -> None:
@@ -242,4 +251,7 @@ def _read(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
-        raise CorruptFileError(f"{path}: {error}") from None
+        message = (
+            f"{path}: {error}; delete {path.parent}, and learn again with: flashwasm adapt PATH"
+        )
+        raise CorruptFileError(message) from None

@@ -27,6 +27,8 @@ Row = dict[str, Any]
 
 # Seconds to wait for another process that writes.
 _PATIENCE = 30.0
+# What an error adds about a log that is damaged.
+_REMEDY = "restore a copy, or move it away, and a new one begins"
 # `judgement` holds verdicts; `shown` holds the tests that a search showed, with the probability of
 # each. The first columns are those of both tables.
 _COMMON = dict.fromkeys(("time", "user", "suite"), "TEXT NOT NULL")
@@ -154,7 +156,9 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
         if not size:  # The process that made it was killed before it wrote anything.
             return []
         if (table,) not in tables:
-            raise CorruptFileError(f"{path}: this is no feedback log, or its tables are damaged")
+            raise CorruptFileError(
+                f"{path}: this is no feedback log, or its tables are damaged; {_REMEDY}"
+            )
         expected, rows, intact = _rows(connection, table, size // _LEAST_ROW_BYTES)
     made = {}
     for number, (checksum, *values) in rows.items():
@@ -251,7 +255,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         raise OSError(f"{path}: {error}") from error
     except _DAMAGE as error:
-        message = f"{path}: this is no feedback log, or it is damaged: {error}"
+        message = f"{path}: this is no feedback log, or it is damaged: {error}; {_REMEDY}"
         raise CorruptFileError(message) from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flashwasm.errors import ShapeError
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import checked_text, instance_of
 from flashwasm.qe.adaptation.feedback_file import insert, last_row, read_rows, transaction
 from flashwasm.storage.file_paths import checked_path
@@ -55,6 +56,8 @@ class Judgement:
     source: str = "python"
     time: str = ""
     user: str = ""
+
+    _repr_html_ = html_table
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accepted", flag(self.accepted, "accepted"))

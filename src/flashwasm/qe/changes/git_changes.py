@@ -60,12 +60,14 @@ class GitRepository:
     def __init__(self, path: Path) -> None:
         git = shutil.which("git")
         if git is None:
-            raise CapabilityError("git is not installed; give the change as a file")
+            raise CapabilityError("git is not installed; give the change as a diff")
         self._git = git
         self.root = (path if path.is_dir() else path.parent).absolute()
         status, top, reason = self._run("rev-parse", "--show-toplevel")
         if status:
-            raise ShapeError(f"{path} lies in no working tree of git: {reason}")
+            raise ShapeError(
+                f"{path} lies in no working tree of git: {reason}; give the change as a diff"
+            )
         self.root = Path(os.fsdecode(top.rstrip(b"\r\n")))
 
     def changes_since(
@@ -168,7 +170,10 @@ class GitRepository:
         """Return the output of git, or raise ShapeError with what git says of a revision."""
         status, output, reason = self._run(*arguments)
         if status:
-            raise ShapeError(f"{revision!r} is no revision that git knows; git says: {reason}")
+            raise ShapeError(
+                f"{revision!r} is no revision that git knows; git says: {reason}; "
+                "expected a branch, a tag or a commit, which a shallow clone may have to fetch"
+            )
         return output
 
     def _run(self, *arguments: str) -> tuple[int, bytes, str]:

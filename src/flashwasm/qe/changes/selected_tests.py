@@ -9,6 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from flashwasm.errors import ShapeError
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.changes.evidence import evidence_of, weighted
 from flashwasm.qe.changes.import_graph import ImportGraph
@@ -58,6 +59,8 @@ class SelectedTest:
     score: float
     reason: str
     components: Mapping[str, float] = field(default_factory=dict)
+
+    _repr_html_ = html_table
 
 
 def rank_tests(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from flashwasm.errors import DTypeError
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import checked_text
 from flashwasm.qe.changes.file_names import HEADER_LINE, names_of
 
@@ -58,6 +59,8 @@ class ChangedFile:
     text: str = ""
     lines: list[tuple[int | None, int | None, str]] = field(default_factory=list, repr=False)
 
+    _repr_html_ = html_table
+
     @property
     def removed(self) -> dict[int, str]:
         """Text of each line that is removed or changed, by its number before the change."""
@@ -95,9 +98,9 @@ def read_diff(text: str) -> list[ChangedFile]:
     try:
         files = [_changed_file(section) for section in _sections(_lines(text))]
     except ValueError as error:
-        raise DTypeError(f"diff: not a unified diff: {error}") from error
+        raise DTypeError(f"diff: not a unified diff: {error}; `git diff` makes one") from error
     if not files and text.strip():
-        raise DTypeError("diff: not a unified diff: it names no file")
+        raise DTypeError("diff: not a unified diff: it names no file; `git diff` makes one")
     return files
 
 

@@ -26,6 +26,8 @@ __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
 Array = npt.NDArray[Any]
 _SCHEMA = 7
+# What an error adds about a database that is missing or damaged.
+_REMEDY = "record it with: pytest --fw-record DB"
 # No source file has this many lines. A longer bit field is damage.
 MOST_LINES = 1 << 24
 # Rows of the database between two reports of progress.
@@ -104,25 +106,27 @@ def read_coverage(
     """
     file = Path(path)
     if not file.is_file():
-        raise ShapeError(f"coverage database {str(file)!r} does not exist or is not a file")
+        raise ShapeError(
+            f"coverage database {str(file)!r} does not exist or is not a file; {_REMEDY}"
+        )
     try:
         uri = f"{file.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as database:
             data = _read(database, progress or _ignored)
         return replace(data, source=file.resolve(), digest=sha256_of(file))
     except CorruptFileError as error:
-        raise CorruptFileError(f"{file}: {error}") from error
+        raise CorruptFileError(f"{file}: {error}; {_REMEDY}") from error
     except sqlite3.Error as error:
         if "locked" in str(error):
             # SQLite waited for some seconds. Another program has the file open for writing.
             message = f"{file} is locked: another program writes it, such as a run of tests"
             raise DeadlineExceeded(f"{message}; try again when that has ended") from error
         raise CorruptFileError(
-            f"{file} is not a whole coverage database: {one_line(error)}"
+            f"{file} is not a whole coverage database: {one_line(error)}; {_REMEDY}"
         ) from error
     except (UnicodeDecodeError, OverflowError, TypeError, ValueError, KeyError) as error:
         raise CorruptFileError(
-            f"{file} is a damaged coverage database: {one_line(error)}"
+            f"{file} is a damaged coverage database: {one_line(error)}; {_REMEDY}"
         ) from error
 
 

@@ -167,7 +167,10 @@ class CoverageLookup:
         """
         checked_text(nodeid, "nodeid")
         if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
-            raise ShapeError(f"no test {nodeid!r} in the coverage database")
+            raise ShapeError(
+                f"no test {nodeid!r} in the coverage database; correct the node id, or record the "
+                "database again with: pytest --fw-record DB"
+            )
         return [self._places[name] for name in named]
 
     def nearest(self, nodeid: str, k: int = 10) -> list[CoverageMatch]:

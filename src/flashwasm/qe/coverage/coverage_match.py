@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flashwasm.html_tables import html_table
+
 __all__ = ["CoverageMatch"]
 
 
@@ -24,3 +26,5 @@ class CoverageMatch:
     nodeid: str
     score: float
     shared: int
+
+    _repr_html_ = html_table

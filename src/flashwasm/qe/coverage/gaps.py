@@ -11,6 +11,7 @@ from pathlib import Path
 from types import NoneType
 
 from flashwasm.errors import ShapeError
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.suites.expressions import source_of
@@ -62,6 +63,8 @@ class Gap:
     untested: bool
     risk: float
     components: Mapping[str, float]
+
+    _repr_html_ = html_table
 
     def summary(self) -> str:
         """Return the gap in a sentence."""

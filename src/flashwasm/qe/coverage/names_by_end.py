@@ -36,7 +36,10 @@ def position_by_end(
     if found:
         listed = ", ".join(names[i] for i in found[:10])
         raise ShapeError(f"{wanted!r} may be {listed}; give more of its path")
-    raise ShapeError(f"no {kind} {wanted!r} in the coverage database")
+    raise ShapeError(
+        f"no {kind} {wanted!r} in the coverage database; correct the name, or record the database "
+        "again with: pytest --fw-record DB"
+    )
 
 
 def _same_end(name: str, wanted: str, separators: tuple[str, ...] = ("/",)) -> bool:

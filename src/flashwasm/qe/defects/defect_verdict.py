@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flashwasm.html_tables import html_table
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, masked, same_test_name
 
 __all__ = ["Comparison", "DefectMatch", "Status"]
@@ -56,6 +57,8 @@ class DefectMatch:
     evidence_for: tuple[str, ...] = ()
     evidence_against: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+
+    _repr_html_ = html_table
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.defects.tracebacks import Failure
 
@@ -28,6 +29,8 @@ class FailureCluster:
     signature: tuple[str, str, str]
     members: list[int]
     reason: str
+
+    _repr_html_ = html_table
 
 
 def cluster_failures(failures: Sequence[Failure]) -> list[FailureCluster]:

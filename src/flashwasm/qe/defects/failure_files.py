@@ -118,7 +118,9 @@ def read_failure_file(path: str | Path) -> FailureFile:
     """
     file = checked_path(path)
     if not file.is_file():
-        raise ShapeError(f"{str(file)!r} does not exist or is not a file")
+        raise ShapeError(
+            f"{str(file)!r} does not exist or is not a file; expected a report or a traceback"
+        )
     start = start_of(file)
     wide = start.startswith(_UTF16_MARKS)
     shown = start.decode("utf-16" if wide else "utf-8-sig", errors="ignore")
@@ -137,7 +139,7 @@ def _read_text(file: Path, whole: str) -> FailureFile:
     if text is None:
         raise CorruptFileError(
             f"{file} cannot be read: something stands before the lines of the report, "
-            "which is not the same on each line"
+            "which is not the same on each line; give the report without it"
         )
     if (output := _read_output(text)) is not None:
         if not output.parts and output.notes and (output.counted or output.counted is None):
@@ -159,7 +161,8 @@ def _read_text(file: Path, whole: str) -> FailureFile:
     if passed or not text.strip():
         return FailureFile([])
     raise CorruptFileError(
-        f"{file} is no report, no output of pytest or unittest, and no traceback"
+        f"{file} is no report, no output of pytest or unittest, and no traceback; "
+        "`pytest --junitxml FILE` writes a report"
     )
 
 

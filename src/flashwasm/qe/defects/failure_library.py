@@ -58,7 +58,10 @@ class FailureLibrary:
         flag(create, "create")
         if not self.path.is_file():
             if self.path.exists() or not create:
-                raise ShapeError(f"library {str(self.path)!r} does not exist or is not a file")
+                raise ShapeError(
+                    f"library {str(self.path)!r} does not exist or is not a file; "
+                    "`flashwasm defects learn` makes one"
+                )
             create_library(self.path)
         elif create and is_empty(self.path):
             create_library(self.path)
@@ -88,7 +91,9 @@ class FailureLibrary:
         target, files = checked_path(path), checked_paths(libraries, "libraries")
         for file in files:
             if not file.is_file():
-                raise ShapeError(f"libraries: {str(file)!r} does not exist or is not a file")
+                raise ShapeError(
+                    f"libraries: {str(file)!r} does not exist or is not a file; expected a library"
+                )
         merge_libraries(target, files)
         return cls(target)
 

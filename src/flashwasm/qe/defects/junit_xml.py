@@ -74,7 +74,7 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
 def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
     """Yield the number of the suite and the element of each test case."""
     if not path.is_file():
-        raise ShapeError(f"{str(path)!r} does not exist or is not a file")
+        raise ShapeError(f"{str(path)!r} does not exist or is not a file; expected JUnit XML")
     opened: list[ET.Element] = []  # Elements that have begun but not ended, outermost first.
     inside_case, suites = False, 0
     try:
@@ -85,7 +85,10 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
             name = _local_name(element)
             if event == "start":
                 if not opened and name not in {"testsuites", "testsuite", "testcase"}:
-                    raise CorruptFileError(f"{path} is XML, but no JUnit report: <{name}>")
+                    raise CorruptFileError(
+                        f"{path} is XML, but no JUnit report: <{name}>; "
+                        "`pytest --junitxml FILE` writes one"
+                    )
                 opened.append(element)
                 suites += name == "testsuite"
                 inside_case = inside_case or name == "testcase"
@@ -99,7 +102,9 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
                 opened[-1].remove(element)
     # ElementTree raises the last two for an encoding that it cannot read, or that nobody knows.
     except (ET.ParseError, ValueError, LookupError) as error:
-        raise CorruptFileError(f"{path} is not a whole JUnit report: {error}") from error
+        raise CorruptFileError(
+            f"{path} is not a whole JUnit report: {error}; run the tests again"
+        ) from error
 
 
 def case_nodeid(case: ET.Element) -> str:

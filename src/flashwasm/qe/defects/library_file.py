@@ -107,16 +107,16 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             version = _version(database, path, application=APPLICATION_ID)
             check_database(database)
             if not is_sealed(database):
-                raise CorruptFileError(f"{path} is not a whole library: its checksum differs")
+                raise _damaged(path, "its checksum differs")
             query = "select id, resolved, name, note from defect order by id"
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
-        raise CorruptFileError(f"{path} is not a whole library: {one_line(error)}") from error
+        raise _damaged(path, one_line(error)) from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
-        raise CorruptFileError(f"{path} is not a whole library: a failure has no defect")
+        raise _damaged(path, "a failure has no defect")
     return (
         [Defect(name, bool(resolved), note) for _, resolved, name, note in defects],
         [Occurrence(at[key], parts, text) for key, parts, text in rows],
@@ -198,8 +198,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the file and write all of what follows, or nothing of it after an error.
 
-    SQLite has flushed to the disk what was written when the block ends: it survives the end of the
-    process and a loss of power.
+    SQLite has flushed it to the disk when the block ends, so that it survives a loss of power.
 
     Raises
     ------
@@ -217,7 +216,12 @@ def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         raise OSError(f"{path}: {error}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise CorruptFileError(f"{path} is not a whole library: {error}") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, reason: object) -> CorruptFileError:
+    """Return the error for a damaged library, which says how to get a whole one."""
+    return CorruptFileError(f"{path} is not a whole library: {reason}; restore a copy of it")
 
 
 def _version(database: sqlite3.Connection, path: Path, *, application: int) -> int:
@@ -225,11 +229,10 @@ def _version(database: sqlite3.Connection, path: Path, *, application: int) -> i
     (found,) = database.execute("pragma application_id").fetchone()
     (version,) = database.execute("pragma user_version").fetchone()
     if found not in {application, APPLICATION_ID}:
-        raise CorruptFileError(f"{path} is not a library of defects")
+        raise CorruptFileError(f"{path} is not a library of `flashwasm defects learn`")
     if version > VERSION or (found and version < 1):
-        raise CorruptFileError(
-            f"{path} is a library of version {version}; this release reads versions 1 to {VERSION}"
-        )
+        reads = f"this release reads versions 1 to {VERSION}"
+        raise CorruptFileError(f"{path} is a library of version {version}; {reads}")
     return int(version)
 
 

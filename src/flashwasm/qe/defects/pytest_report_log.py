@@ -73,7 +73,7 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
                 }
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise CorruptFileError(
-                    f"{path} is not a whole report log: line {number}: {error}"
+                    f"{path} is not a whole report log: line {number}: {error}; run the tests again"
                 ) from error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import checked_text
 
 __all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
@@ -105,6 +106,8 @@ class Failure:
     frames: tuple[Frame, ...]
     text: str = field(repr=False)
     causes: tuple[str, ...] = ()
+
+    _repr_html_ = html_table
 
     @property
     def place(self) -> Frame | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.duplicates.function_body import FunctionBody, read_bodies
@@ -61,6 +62,8 @@ class DuplicateGroup:
     reason: str
     suggestion: str | None = None
     edits: tuple[Edit, ...] = ()
+
+    _repr_html_ = html_table
 
     @property
     def kind(self) -> str:

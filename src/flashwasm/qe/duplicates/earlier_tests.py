@@ -43,7 +43,10 @@ class EarlierTests:
         wanted = ["--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
         self._commit = _git(self._root, "rev-parse", *wanted).decode().strip()
         if not self._commit:
-            raise ShapeError(f"--since: {revision!r} is no revision of the repository {self._root}")
+            raise ShapeError(
+                f"--since: {revision!r} is no revision of the repository {self._root}; "
+                "expected a branch, a tag or a commit"
+            )
         self._old_paths = self._renames()
         self._files: dict[str, frozenset[tuple[str, str]]] = {}
 
@@ -105,7 +108,9 @@ def _git(folder: Path, *arguments: str) -> bytes:
             timeout=60,
         )
     except FileNotFoundError as error:
-        raise CapabilityError("--since needs git, which is not installed") from error
+        raise CapabilityError(
+            "--since needs git, which is not installed; install it, or leave --since out"
+        ) from error
     if done.returncode and ("diff" in arguments or "--show-toplevel" in arguments):
         reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise ShapeError(f"--since: git says of {folder}: {reason}")

@@ -55,11 +55,13 @@ def read_baseline(file: Path) -> frozenset[str]:
         if (document["kind"], document["version"]) != (_KIND, _VERSION):
             raise CorruptFileError(
                 f"{file} is {document['kind']!r:.80} of version {document['version']!r:.80}; "
-                f"expected {_KIND!r} of version {_VERSION}"
+                f"expected {_KIND!r} of version {_VERSION}, as --write-baseline writes it"
             )
         return frozenset(str(group["fingerprint"]) for group in document["groups"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise CorruptFileError(f"{file} is not a baseline of `flashwasm duplicates`") from error
+        raise CorruptFileError(
+            f"{file} is not a baseline of `flashwasm duplicates`; make one with --write-baseline"
+        ) from error
 
 
 def write_groups(file: Path, groups: Sequence[DuplicateGroup]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flashwasm.html_tables import html_table
+
 if TYPE_CHECKING:
     from flashwasm.qe.functions.function_collection import FunctionSource
 
@@ -36,3 +38,5 @@ class FunctionMatch:
     components: Mapping[str, float] = field(default_factory=dict)
     shared_words: list[str] = field(default_factory=list)
     shares: Mapping[str, float] = field(default_factory=dict)
+
+    _repr_html_ = html_table

@@ -86,7 +86,7 @@ def inspect_file(path: str | Path) -> FileReport:
     """
     file = Path(path)
     if not file.is_file():
-        raise ShapeError(f"{str(file)!r} does not exist or is not a file")
+        raise ShapeError(f"{str(file)!r} does not exist or is not a file; expected an index file")
     kind = kind_of(file)
     sections: list[Section] = []
     if kind not in {FAILURE_LIBRARY, COVERAGE_DATABASE}:
@@ -144,7 +144,9 @@ def verify_file(path: str | Path) -> list[str]:
         COVERAGE_DATABASE: _check_pages,
     }
     if kind not in loaders:
-        raise CorruptFileError(f"{file}: this release knows no file of kind {kind}")
+        raise CorruptFileError(
+            f"{file}: this release knows no file of kind {kind}; use the release that wrote it"
+        )
     loaders[kind](file)
     return []
 
@@ -161,7 +163,10 @@ def kind_of(path: Path) -> str:
         return kind
     with path.open("rb") as content:
         if content.read(len(_SQLITE)) != _SQLITE:
-            raise CorruptFileError(f"{path} is neither a file of flashwasm nor a database")
+            raise CorruptFileError(
+                f"{path} is neither a file of flashwasm nor a database; "
+                "`flashwasm index build` writes such files"
+            )
     is_library = _pragma(path, "application_id") == FailureLibrary.APPLICATION_ID
     return FAILURE_LIBRARY if is_library else COVERAGE_DATABASE
 
@@ -182,7 +187,9 @@ def _pragma(file: Path, name: str) -> object:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise CorruptFileError(f"{file} is not a whole database: {one_line(error)}") from error
+        raise CorruptFileError(
+            f"{file} is not a whole database: {one_line(error)}; make it again"
+        ) from error
 
 
 def _check_shards(file: Path) -> None:

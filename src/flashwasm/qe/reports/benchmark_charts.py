@@ -69,7 +69,10 @@ def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
         message = f"expected the JSON of `flashwasm bench --json`, but it lacks {error}"
         raise ShapeError(message) from error
     if not charts:
-        raise ShapeError("the benchmark holds no operations, lengths of attention or workloads")
+        raise ShapeError(
+            "the benchmark holds no operations, lengths of attention or workloads; "
+            "expected the JSON of `flashwasm bench --json`"
+        )
     return {"machine": machine, "charts": charts}
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flashwasm.html_tables import html_table
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -47,6 +49,8 @@ class Match:
     explanation: Explanation | None = None
     propensity: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
+
+    _repr_html_ = html_table
 
 
 def match_at(

@@ -146,7 +146,10 @@ class SuiteSearch(ScoredIndex, items="tests"):
         """Return the k best tests for the test at ``own``, or else the text, but ``left_out``."""
         components = self.components(query if own is None else own)
         if not components:
-            message = f"query {query[:80]!r} is not a test, and words have no structure to compare"
+            message = (
+                f"query {query[:80]!r} is not a test, and words have no structure to compare; "
+                "expected a node id"
+            )
             raise ShapeError(message)
         total, shares = fused(components, own), shares_of_fused(components, own)
         source = query if own is None else self.tests[own].source

@@ -143,5 +143,8 @@ class NodeIdLookup:
         if found := node_ids_named(query, self._positions, self._root):
             return self._positions[found[0]]
         if "::" in query and not any(letter.isspace() for letter in query):
-            raise ShapeError(f"query {query!r} has the form of a node id, but no test has it")
+            raise ShapeError(
+                f"query {query!r} has the form of a node id, but no test has it; "
+                "`pytest --collect-only -q` prints the node ids"
+            )
         return None

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from flashwasm.html_tables import html_table
+
 __all__ = [
     "NO_RECURSION",
     "TEST_FILES",
@@ -41,6 +43,8 @@ class Skipped:
 
     path: Path
     reason: str
+
+    _repr_html_ = html_table
 
     @property
     def hides_tests(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.html_tables import html_table
 from flashwasm.qe.suites.file_digests import changed_files
 from flashwasm.qe.suites.pytest_settings import read_settings
 from flashwasm.qe.suites.suite_files import suite_files
@@ -48,6 +49,8 @@ class CollectedTest:
     source: str = field(repr=False)
     also: tuple[str, ...] = ()
     name: str = field(default="", repr=False)
+
+    _repr_html_ = html_table
 
     @property
     def first_line(self) -> int:
@@ -109,6 +112,8 @@ class Suite:
     skipped: list[Skipped]
     path: Path = Path()
     digests: Mapping[Path, str] = field(default_factory=dict)
+
+    _repr_html_ = html_table
 
     def __repr__(self) -> str:
         held = counted(len(self.tests), "tests"), f"{len(self.skipped)} skipped"

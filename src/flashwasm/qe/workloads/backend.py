@@ -11,6 +11,7 @@ from flashwasm.benchmarks.cases.table import representative
 from flashwasm.benchmarks.measurement import resident
 from flashwasm.benchmarks.timing import Effort, interleaved, timer
 from flashwasm.capability_probe import Capabilities, capabilities
+from flashwasm.html_tables import html_table
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.validation import choice, positive_int
 
@@ -62,6 +63,8 @@ class OperationTiming:
     ops_per_second: float
     gflops: float | None
     gb_per_s: float | None
+
+    _repr_html_ = html_table
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""

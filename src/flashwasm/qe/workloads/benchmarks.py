@@ -13,6 +13,7 @@ from flashwasm.benchmarks.cases.attention import attention_case
 from flashwasm.benchmarks.expectation import Expectation
 from flashwasm.benchmarks.timing import Effort, Times, interleaved, timer
 from flashwasm.errors import FlashWasmError
+from flashwasm.html_tables import html_table
 from flashwasm.qe.workloads.benchmark_operations import OPERATIONS, TimedOperation
 from flashwasm.qe.workloads.configuration import (
     QE_FLASH_ATTENTION_CONFIG,
@@ -73,6 +74,8 @@ class MeasuredOperation:
     missing: str = ""
     quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
+    _repr_html_ = html_table
+
 
 @dataclass(frozen=True)
 class WorkloadBenchmark:
@@ -120,6 +123,8 @@ class WorkloadBenchmark:
     meets_latency: bool
     meets_target: bool
     quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    _repr_html_ = html_table
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""

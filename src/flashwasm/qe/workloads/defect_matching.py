@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import DTypeError
+from flashwasm.html_tables import html_table
 from flashwasm.qe.workloads.similarity import rank_rows
 from flashwasm.validation import finite_float, floats, positive_int, shaped
 
@@ -42,6 +43,8 @@ class PatternMatch:
     pattern: str
     score: float
     weight: float | None
+
+    _repr_html_ = html_table
 
 
 def rank_patterns(

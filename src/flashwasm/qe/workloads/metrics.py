@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.backends.registry import SANDBOX
+from flashwasm.html_tables import html_table
 from flashwasm.runtime.locks import renewed_after_fork
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Metrics:
     coverage_search: str | None
     backend: str
     backend_calls: Mapping[str, int]
+
+    _repr_html_ = html_table
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from flashwasm.adapt import LoRAAdapter
 from flashwasm.errors import CapabilityError, ShapeError
+from flashwasm.html_tables import html_table
 from flashwasm.kernel_table import LORA_MAX_DIM
 from flashwasm.validation import floats, shaped
 
@@ -51,6 +52,8 @@ class PatternAdaptation:
     loss: float | None
     time_ms: float
     within_target: bool
+
+    _repr_html_ = html_table
 
 
 class PatternAdapter:

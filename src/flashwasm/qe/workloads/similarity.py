@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flashwasm.html_tables import html_table
 from flashwasm.ops import cosine_top_k, softmax
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class VectorMatch:
     index: int
     score: float
     weight: float | None
+
+    _repr_html_ = html_table
 
 
 def rank_rows(query: Array, corpus: Array, count: int, runtime: Runtime) -> list[VectorMatch]:
