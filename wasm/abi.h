@@ -42,11 +42,11 @@ enum activation { ACTIVATION_NONE = 0, ACTIVATION_GELU = 1, ACTIVATION_GELU_TANH
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
 enum mask_kind { MASK_NONE = 0, MASK_BOOLEAN = 1, MASK_ADDITIVE = 2 };
 
-/* The layout of keys and values: rows of floats, rows of half-precision floats, or the panels of a KVCache, which one
- * query reads from beginning to end. In these, key j lies in a panel of 16 keys, and column c of the values in a panel
- * of 16 columns:
+/* The layout of keys and values: rows of floats, or the panels of a KVCache, which one query reads from beginning to
+ * end. In these, key j lies in a panel of 16 keys, and column c of the values in a panel of 16 columns:
  *
  *   PANELS: keys [j / 16][dim][16], values [c / 16][capacity][16], floats
+ *   HALVES: the same in half precision
  *   INT8:   keys [j / 16][dim / 2][16][2], values [c / 16][capacity / 2][16][2]; the number x of key j stands for
  *           x * scales[j]; dim is padded with zeros to a multiple of eight
  *
@@ -227,7 +227,7 @@ int32_t mean_pool_f32(const float *x, const int32_t *offsets, float *out, int32_
                       int32_t normalize);
 int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores, int32_t *indices,
                          int32_t query_count, int32_t row_count, int32_t dim, int32_t k, int32_t first_index,
-                         int32_t metric);
+                         int32_t metric, int32_t seen);
 int32_t attention_f32(const struct attention_f32_arguments *arguments);
 int32_t attention_backward_f32(const struct attention_backward_f32_arguments *arguments);
 int32_t attention_materialized_f32(void *workspace, const float *q, const float *k, const float *v, float *scores,

@@ -54,7 +54,7 @@ EMBEDDING = Kernel("embedding_f32", "pppiii")
 ROTARY_EMBEDDING = Kernel("rotary_embedding_f32", "ppppiiiiiii")
 MEAN_POOL = Kernel("mean_pool_f32", "pppiii")
 MEAN_POOL_PIECE = Kernel("mean_pool_piece_f32", "pppiiiii")
-COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiii", workspace=True)
+COSINE_TOP_K = Kernel("cosine_top_k_f32", "ppppiiiiiii", workspace=True)
 ATTENTION = Kernel(
     "attention_f32", "p" * 11 + "i" * 30 + "u" * 6 + "fff", workspace=True, in_memory=True
 )

@@ -91,7 +91,7 @@ def calls_of_every_kernel(image):
     offsets = image.put(np.int32([0, 5, 5, 37]))
     n = 37 * 41
     # Queries, rows, dim, k, number of the first row, metric.
-    top_k_sizes = (37, 37, 41, 5, 0, 0)
+    top_k_sizes = (37, 37, 41, 5, 0, 0, 0)
     # Queries, keys, dim, value dim, scale.
     materialized_sizes = (75, 75, 20, 20, 0.25)
     calls = {

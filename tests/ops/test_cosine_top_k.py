@@ -127,6 +127,42 @@ def test_bits_do_not_depend_on_the_queries_or_rows_beside(runtime, metric):
     assert_same_bits(some, np.take_along_axis(by_row[:, 100:150], some_indices, axis=1))
 
 
+def hard_corpora():
+    """Yield corpora whose rows can hardly be refused by a look, and names for them."""
+    rng = np.random.default_rng(0)
+    x = normal(400, 37)
+    yield "random", x
+    yield "equal rows", np.repeat(x[:1], 400, axis=0)
+    yield "near rows", x[:1] + np.float32(1e-4) * x
+    yield "far from zero", x + np.float32(1000)
+    yield "better and better", np.linspace(-1, 1, 400, dtype=np.float32)[:, None] * x[:1]
+    yield "all lengths", x * np.float32(10.0) ** rng.integers(-38, 38, (400, 1)).astype(np.float32)
+    yield "mostly zeros", x * (rng.random((400, 1)) < 0.1)
+    special = np.float32([np.nan, np.inf, -np.inf, 3e38, 1e-45, -0.0])
+    yield "special", np.where(rng.random(x.shape) < 0.005, rng.choice(special, x.shape), x)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", [name for name, _ in hard_corpora()])
+def test_rows_that_are_only_looked_at_would_not_have_been_found(runtime, name, metric):
+    """With k = 400 every row is scored. With k = 3 most are refused before they are scored."""
+    corpus = dict(hard_corpora())[name].astype(np.float32)
+    queries = np.concatenate([corpus[[7, 399]], normal(7, 37, seed=5), -corpus[:1], corpus[:1] * 0])
+    scores, indices = fw.cosine_top_k(queries, corpus, 400, metric=metric, runtime=runtime)
+    for begin, end in ((0, 1), (8, 9), (0, 2), (0, 4), (2, 11)):
+        found = fw.cosine_top_k(queries[begin:end], corpus, 3, metric=metric, runtime=runtime)
+        assert_same_bits(found[0], scores[begin:end, :3])
+        np.testing.assert_array_equal(found[1], indices[begin:end, :3])
+
+
+@pytest.mark.parametrize("dim", [31, 32, 33, 63, 66])
+@pytest.mark.parametrize("metric", METRICS)
+def test_any_number_of_columns_can_be_looked_at(runtime, dim, metric):
+    queries, corpus = normal(5, dim), normal(300, dim, seed=1)
+    check(queries, corpus, 2, metric, runtime=runtime)
+    check(queries[:1], corpus, 2, metric, runtime=runtime)
+
+
 def test_no_queries(runtime):
     scores, indices = fw.cosine_top_k(normal(0, 5), normal(7, 5), 3, runtime=runtime)
     assert scores.shape == indices.shape == (0, 3)
@@ -185,3 +221,15 @@ def test_results_in_pieces_are_those_in_one(one_thread, monkeypatch):
     assert one_thread.calls > calls + 20
     assert_same_bits(in_pieces[0], whole[0])
     np.testing.assert_array_equal(in_pieces[1], whole[1])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_call_goes_on_with_what_calls_before_it_found(one_thread, monkeypatch, metric):
+    queries, corpus = normal(9, 40), normal(900, 40, seed=1)
+    whole = fw.cosine_top_k(queries, corpus, 30, metric=metric, runtime=one_thread)
+    monkeypatch.setattr(top_k, "MOST_READ", 130 * 40)
+    calls = one_thread.calls
+    in_parts = fw.cosine_top_k(queries, corpus, 30, metric=metric, runtime=one_thread)
+    assert one_thread.calls >= calls + 7
+    assert_same_bits(in_parts[0], whole[0])
+    np.testing.assert_array_equal(in_parts[1], whole[1])

@@ -111,7 +111,7 @@ def test_top_k(large, queries, rows, dim, k):
     k = min(k, rows)
     fw.cosine_top_k(rt.empty((queries, dim)), rt.empty((rows, dim)), k, runtime=rt)
     done = 0
-    for kernel, (*_, some, of_rows, width, _, _, _) in calls:
+    for kernel, (*_, some, of_rows, width, _, _, _, _) in calls:
         assert kernel is COSINE_TOP_K
         assert some * of_rows * width <= MOST_PRODUCTS
         assert of_rows * width <= MOST_READ

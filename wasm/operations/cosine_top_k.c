@@ -2,76 +2,31 @@
  *
  *   cosine: q.c / (|q| |c|), 0 if a vector is zero     dot: q.c     l2: -|q - c|^2
  *
- *   queries [query_count][dim], corpus [row_count][dim], scores and indices [query_count][k], k <= row_count
+ *   queries [query_count][dim], corpus [row_count][dim], scores and indices [query_count][k]
  *
- * Eight rows of the corpus are packed at a time, for cosine scaled to unit length. Tiles of four queries by eight
- * rows are scored, and each query's scores are offered to its heap immediately, so the matrix of scores is never
- * stored. `scores` and `indices` hold the heaps until they are sorted. NaN ranks below every other score.
+ * The best of `seen` rows that earlier calls searched are in scores and indices already; k <= seen + row_count.
  *
- * Workspace: packed queries, then one packed panel of the corpus.
+ * A score is one chain of multiply-adds over vectors in panels, for cosine of unit length. But most rows are only
+ * looked at (top_k_screen.h), where they lie: a look costs less than packing a row, and less than an l2 score. Those
+ * that may enter what four queries have found wait until there are eight, which are then scored. `scores` and `indices`
+ * hold the heaps until they are sorted. NaN ranks below every other score.
+ *
+ * Workspace: queries packed for the scores, queries packed for the looks, one packed panel of the corpus.
  */
 #include "../abi.h"
 #include "../shared/pack.h"
 #include "../shared/tile.h"
+#include "score_heap.h"
+#include "top_k_screen.h"
 
-/* Packed queries take at most half of the workspace; the panel of the corpus takes the other half. */
-enum { QUERY_FLOATS = WORKSPACE_BYTES / 2 / sizeof(float) };
-_Static_assert(TOP_K_MAX_DIM *TILE_COLUMNS <= QUERY_FLOATS, "a panel must fit half the workspace");
+/* Queries, packed for the scores and packed for a look at rows, take a quarter of the workspace each; the panel of the
+ * corpus takes the other half. */
+enum { QUERY_FLOATS = WORKSPACE_BYTES / 4 / sizeof(float) };
+_Static_assert(TOP_K_MAX_DIM *TILE_COLUMNS <= 2 * QUERY_FLOATS, "a panel must fit half the workspace");
+_Static_assert(TOP_K_MAX_DIM *TILE_ROWS <= QUERY_FLOATS, "four queries must fit a quarter of the workspace");
 
-/* Returns 1 if (score a, index i) ranks below (score b, index j). */
-INLINE int ranks_below(float a, int32_t i, float b, int32_t j) {
-    if (a < b) return 1;
-    if (a > b) return 0;
-    int a_is_nan = a != a, b_is_nan = b != b;
-    if (a_is_nan != b_is_nan) return a_is_nan;
-    return i > j;
-}
-
-INLINE void put(float *scores, int32_t *indices, int32_t at, float score, int32_t index) {
-    scores[at] = score;
-    indices[at] = index;
-}
-
-/* Replaces the root of a heap of n, whose root ranks lowest, and lets (score, index) sink to its place. */
-static void sink(float *scores, int32_t *indices, int32_t n, float score, int32_t index) {
-    int32_t at = 0;
-    for (int32_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && ranks_below(scores[child + 1], indices[child + 1], scores[child], indices[child])) child++;
-        if (!ranks_below(scores[child], indices[child], score, index)) break;
-        put(scores, indices, at, scores[child], indices[child]);
-    }
-    put(scores, indices, at, score, index);
-}
-
-/* Appends (score, index) to a heap at place `at` and lets it rise to its place. */
-static void rise(float *scores, int32_t *indices, int32_t at, float score, int32_t index) {
-    while (at > 0) {
-        int32_t parent = (at - 1) / 2;
-        if (!ranks_below(score, index, scores[parent], indices[parent])) break;
-        put(scores, indices, at, scores[parent], indices[parent]);
-        at = parent;
-    }
-    put(scores, indices, at, score, index);
-}
-
-/* Offers one score to a heap that holds `held` of k entries. */
-static NOINLINE void offer(float *scores, int32_t *indices, int32_t held, int32_t k, float score, int32_t index) {
-    if (held < k) {
-        rise(scores, indices, held, score, index);
-    } else if (ranks_below(scores[0], indices[0], score, index)) {
-        sink(scores, indices, k, score, index);
-    }
-}
-
-/* Sorts a heap, best first. */
-static void sort_heap(float *scores, int32_t *indices, int32_t k) {
-    for (int32_t n = k - 1; n > 0; n--) {
-        float score = scores[n];
-        int32_t index = indices[n];
-        put(scores, indices, n, scores[0], indices[0]);
-        sink(scores, indices, n, score, index);
-    }
-}
+/* Rules for looking at rows before they are scored. A row that enters takes as long as COST looks. */
+enum { FEWEST_COLUMNS = 32, COST = 6, CREDIT = 256, PAUSE = 1024 };
 
 /* 1 / |x|, or 0 for a zero vector. It is computed in double, where squares of floats neither overflow nor vanish. */
 static double inverse_length(const float *x, int32_t n) {
@@ -90,86 +45,201 @@ static double inverse_length(const float *x, int32_t n) {
     return square == 0 ? 0 : 1 / __builtin_sqrt(square);
 }
 
-/* Packs up to `width` rows; for cosine each is scaled to unit length. */
+/* Scales vectors, four side by side in a panel of any width, to unit length. Their first `rows` exist. */
+static void scale_four(float *panel, const float *const x[4], int32_t rows, int32_t dim, int32_t width) {
+    double inverse[4] = {0};
+    for (int32_t r = 0; r < rows; r++) inverse[r] = inverse_length(x[r], dim);
+    v128_t low = wasm_v128_load(inverse), high = wasm_v128_load(inverse + 2);
+    for (int32_t j = 0; j < dim; j++) {
+        f32x4 v = load_f32x4(panel + j * width);
+        v128_t a = wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(v), low);
+        v128_t b = wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(wasm_i32x4_shuffle(v, v, 2, 3, 2, 3)), high);
+        f32x4 scaled = wasm_i64x2_shuffle(wasm_f32x4_demote_f64x2_zero(a), wasm_f32x4_demote_f64x2_zero(b), 0, 2);
+        store_f32x4(panel + j * width, scaled);
+    }
+}
+
+/* Packs up to `width` rows that lie one after another; for cosine each is scaled to unit length. */
 static void pack_vectors(float *panel, const float *x, int32_t rows, int32_t dim, int32_t width, int32_t metric) {
     pack_rows_f32(panel, x, dim, rows, dim, width, 1.0f);
     if (metric != METRIC_COSINE) return;
     for (int32_t group = 0; group < width; group += 4) {
-        double inverse[4] = {0};
-        for (int32_t r = 0; r < 4 && group + r < rows; r++) inverse[r] = inverse_length(x + (group + r) * dim, dim);
-        v128_t low = wasm_v128_load(inverse), high = wasm_v128_load(inverse + 2);
-        for (int32_t j = 0; j < dim; j++) {
-            f32x4 v = load_f32x4(panel + j * width + group);
-            v128_t a = wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(v), low);
-            v128_t b = wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(wasm_i32x4_shuffle(v, v, 2, 3, 2, 3)), high);
-            f32x4 scaled = wasm_i64x2_shuffle(wasm_f32x4_demote_f64x2_zero(a), wasm_f32x4_demote_f64x2_zero(b), 0, 2);
-            store_f32x4(panel + j * width + group, scaled);
+        const float *first = x + group * dim, *four[4] = {first, first + dim, first + 2 * dim, first + 3 * dim};
+        int32_t left = rows - group;
+        scale_four(panel + group, four, left < 0 ? 0 : left < 4 ? left : 4, dim, width);
+    }
+}
+
+/* Packs eight rows that lie anywhere, as pack_vectors does. */
+static void pack_scattered(float *panel, const float *const x[TILE_COLUMNS], int32_t dim, int32_t metric) {
+    for (int32_t group = 0; group < TILE_COLUMNS; group += 4) {
+        const float *const *four = x + group;
+        int32_t j = 0;
+        for (; j + 4 <= dim; j += 4) {
+            f32x4 a = load_f32x4(four[0] + j), b = load_f32x4(four[1] + j);
+            f32x4 c = load_f32x4(four[2] + j), d = load_f32x4(four[3] + j);
+            transpose_f32x4(&a, &b, &c, &d);
+            store_f32x4(panel + (j + 0) * TILE_COLUMNS + group, a);
+            store_f32x4(panel + (j + 1) * TILE_COLUMNS + group, b);
+            store_f32x4(panel + (j + 2) * TILE_COLUMNS + group, c);
+            store_f32x4(panel + (j + 3) * TILE_COLUMNS + group, d);
         }
+        for (; j < dim; j++) {
+            for (int32_t r = 0; r < 4; r++) panel[j * TILE_COLUMNS + group + r] = four[r][j];
+        }
+        if (metric == METRIC_COSINE) scale_four(panel + group, four, 4, dim, TILE_COLUMNS);
     }
 }
 
 /* Rounding may make a cosine greater than 1. */
 INLINE f32x4 bounded_cosine(f32x4 x) { return pmax_f32x4(pmin_f32x4(x, splat_f32x4(1.0f)), splat_f32x4(-1.0f)); }
 
-/* Offers one query's eight scores, of which the first `rows` exist. Usually one comparison rejects all eight. */
-static void offer_eight(float *tile_row, float *scores, int32_t *indices, int32_t first, int32_t rows, int32_t seen,
-                        int32_t k, int32_t metric) {
+/* Some rows of the corpus, at most eight, whose scores are about to be offered. */
+struct rows {
+    int32_t indices[TILE_COLUMNS];
+    int32_t count;
+};
+
+/* A block of queries, and the corpus that is searched for them. */
+struct search {
+    const float *corpus, *query_panels;
+    float *panel, *scores;
+    int32_t *indices;
+    int32_t queries, dim, k, first_index, metric;
+    struct screen screen;
+    struct rows waiting[SCREEN_QUERIES / TILE_ROWS]; /* Rows that a look has not refused, for four queries each. */
+};
+
+/* Offers one query's scores of some rows. Usually one comparison rejects all of them. */
+static void offer_rows(float *tile_row, float *scores, int32_t *indices, const struct rows *rows, int32_t seen,
+                       const struct search *s) {
     f32x4 low = load_f32x4(tile_row), high = load_f32x4(tile_row + 4);
-    if (metric != METRIC_DOT) {
-        low = metric == METRIC_L2 ? wasm_f32x4_neg(low) : bounded_cosine(low);
-        high = metric == METRIC_L2 ? wasm_f32x4_neg(high) : bounded_cosine(high);
+    if (s->metric != METRIC_DOT) {
+        low = s->metric == METRIC_L2 ? wasm_f32x4_neg(low) : bounded_cosine(low);
+        high = s->metric == METRIC_L2 ? wasm_f32x4_neg(high) : bounded_cosine(high);
         store_f32x4(tile_row, low);
         store_f32x4(tile_row + 4, high);
     }
+    int32_t k = s->k;
     if (seen >= k) {
         f32x4 lowest = splat_f32x4(scores[0]);
         v128_t refused = wasm_v128_and(wasm_f32x4_le(low, lowest), wasm_f32x4_le(high, lowest));
         if (wasm_i32x4_all_true(refused)) return;
     }
-    for (int32_t j = 0; j < rows; j++) {
-        offer(scores, indices, seen + j < k ? seen + j : k, k, canonical_f32(tile_row[j]), first + j);
+    for (int32_t j = 0; j < rows->count; j++) {
+        int32_t held = seen < k - j ? seen + j : k;
+        offer(scores, indices, held, k, canonical_f32(tile_row[j]), s->first_index + rows->indices[j]);
     }
 }
 
-/* Scores four packed queries, of which the first `queries` exist, with one packed panel of the corpus. */
-static void score_panel_of_corpus(const float *query_panel, const float *corpus_panel, float *scores, int32_t *indices,
-                                  int32_t queries, int32_t dim, int32_t first, int32_t rows, int32_t seen, int32_t k,
-                                  int32_t metric) {
+/* Scores the rows in the panel with four queries, from `first`. `seen` rows were offered to them before. */
+static void score_panel_of_corpus(struct search *s, int32_t first, const struct rows *rows, int32_t seen) {
     float tile[TILE_ROWS * TILE_COLUMNS];
-    if (metric == METRIC_L2) {
-        square_distance_tile(tile, query_panel, corpus_panel, dim);
+    const float *queries = s->query_panels + first * s->dim;
+    if (s->metric == METRIC_L2) {
+        square_distance_tile(tile, queries, s->panel, s->dim);
     } else {
-        product_tile(tile, query_panel, corpus_panel, dim);
+        product_tile(tile, queries, s->panel, s->dim);
     }
-    for (int32_t r = 0; r < queries; r++) {
-        offer_eight(tile + r * TILE_COLUMNS, scores + r * k, indices + r * k, first, rows, seen, k, metric);
+    for (int32_t r = 0; r < TILE_ROWS && first + r < s->queries; r++) {
+        int32_t at = (first + r) * s->k;
+        offer_rows(tile + r * TILE_COLUMNS, s->scores + at, s->indices + at, rows, seen, s);
     }
+}
+
+/* Scores the rows that wait for four queries. */
+static NOINLINE void score_waiting(struct search *s, int32_t first) {
+    struct rows *rows = s->waiting + first / TILE_ROWS;
+    if (rows->count == 0) return;
+    const float *x[TILE_COLUMNS];
+    for (int32_t r = 0; r < TILE_COLUMNS; r++) {
+        x[r] = s->corpus + rows->indices[r < rows->count ? r : 0] * s->dim;
+    }
+    pack_scattered(s->panel, x, s->dim, s->metric);
+    score_panel_of_corpus(s, first, rows, s->k);
+    rows->count = 0;
+    set_limits(&s->screen, first, s->scores, s->k);
+}
+
+static void score_all_waiting(struct search *s) {
+    for (int32_t i = 0; i < s->queries; i += TILE_ROWS) score_waiting(s, i);
+}
+
+/* Scores up to eight rows, from `row`, with all queries. */
+static void score_rows(struct search *s, int32_t row, int32_t count, int32_t seen) {
+    struct rows rows = {{0}, count};
+    for (int32_t r = 0; r < count; r++) rows.indices[r] = row + r;
+    pack_vectors(s->panel, s->corpus + row * s->dim, count, s->dim, TILE_COLUMNS, s->metric);
+    for (int32_t i = 0; i < s->queries; i += TILE_ROWS) score_panel_of_corpus(s, i, &rows, seen);
+}
+
+/* Looks at eight rows, from `row`, and lets those wait that may enter. Returns how many, for all queries. */
+static int32_t look_at_rows(struct search *s, int32_t row) {
+    int32_t entered = 0;
+    screen_rows(&s->screen, s->corpus + row * s->dim);
+    for (int32_t i = 0; i < s->queries; i += TILE_ROWS) {
+        struct rows *rows = s->waiting + i / TILE_ROWS;
+        for (uint32_t left = may_enter(&s->screen, i, s->corpus + row * s->dim); left; left &= left - 1) {
+            rows->indices[rows->count++] = row + __builtin_ctz(left);
+            entered++;
+            if (rows->count == TILE_COLUMNS) score_waiting(s, i);
+        }
+    }
+    return entered;
+}
+
+/* Searches all rows for a block of packed queries. `seen` rows were offered to their heaps before.
+ *
+ * A look at rows only pays if few of them are scored in the end. So the first rows are scored at once, and if too many
+ * enter later, a number of rows is. */
+static void search_rows(struct search *s, int32_t row_count, int32_t seen) {
+    int32_t groups = (s->queries + TILE_ROWS - 1) / TILE_ROWS, credit = 0, looked = 0;
+    int64_t look_from = s->dim < FEWEST_COLUMNS ? row_count : 8 * (int64_t)s->k - seen;
+    for (int32_t row = 0; row < row_count; row += TILE_COLUMNS) {
+        int32_t count = row_count - row < TILE_COLUMNS ? row_count - row : TILE_COLUMNS;
+        if (row < look_from || count < TILE_COLUMNS) {
+            if (looked) score_all_waiting(s);
+            looked = 0;
+            score_rows(s, row, count, seen + row);
+            continue;
+        }
+        if (!looked) {
+            for (int32_t i = 0; i < s->queries; i += TILE_ROWS) set_limits(&s->screen, i, s->scores, s->k);
+            looked = 1, credit = CREDIT;
+        }
+        credit += groups * TILE_COLUMNS - COST * look_at_rows(s, row);
+        if (credit > CREDIT * groups) credit = CREDIT * groups;
+        if (credit < 0) look_from = row + PAUSE;
+    }
+    if (looked) score_all_waiting(s);
 }
 
 EXPORT(cosine_top_k_f32)
 int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores, int32_t *indices,
                          int32_t query_count, int32_t row_count, int32_t dim, int32_t k, int32_t first_index,
-                         int32_t metric) {
-    if (dim < 0 || dim > TOP_K_MAX_DIM || k < 0 || k > row_count || query_count < 0) return STATUS_BAD_ARGUMENT;
+                         int32_t metric, int32_t seen) {
+    if (dim < 0 || dim > TOP_K_MAX_DIM || k < 0 || query_count < 0 || row_count < 0) return STATUS_BAD_ARGUMENT;
+    if (seen < 0 || k > seen + (int64_t)row_count) return STATUS_BAD_ARGUMENT;
     if (k == 0) return STATUS_OK;
-    float *query_panels = workspace, *corpus_panel = query_panels + QUERY_FLOATS;
-    int32_t panels = dim == 0 ? query_count : QUERY_FLOATS / (dim * TILE_ROWS);
-    int32_t block = panels > query_count / TILE_ROWS ? query_count + TILE_ROWS : panels * TILE_ROWS;
+    float *query_panels = workspace, *screened = query_panels + QUERY_FLOATS;
+    int32_t block = dim == 0 ? SCREEN_QUERIES : QUERY_FLOATS / screened_floats(dim) * TILE_ROWS;
+    if (block > SCREEN_QUERIES) block = SCREEN_QUERIES;
+    struct search s;
+    s.corpus = corpus, s.query_panels = query_panels, s.panel = screened + QUERY_FLOATS;
+    s.dim = dim, s.k = k, s.first_index = first_index, s.metric = metric;
     for (int32_t q = 0; q < query_count; q += block) {
-        int32_t count = query_count - q < block ? query_count - q : block;
-        for (int32_t i = 0; i < count; i += TILE_ROWS) {
-            pack_vectors(query_panels + i * dim, queries + (q + i) * dim, count - i, dim, TILE_ROWS, metric);
+        s.queries = query_count - q < block ? query_count - q : block;
+        s.scores = scores + q * k, s.indices = indices + q * k;
+        for (int32_t i = 0; i < s.queries; i += TILE_ROWS) {
+            const float *four = queries + (q + i) * dim;
+            pack_vectors(query_panels + i * dim, four, s.queries - i, dim, TILE_ROWS, metric);
+            s.waiting[i / TILE_ROWS].count = 0;
         }
-        for (int32_t row = 0; row < row_count; row += TILE_COLUMNS) {
-            int32_t rows = row_count - row < TILE_COLUMNS ? row_count - row : TILE_COLUMNS;
-            pack_vectors(corpus_panel, corpus + row * dim, rows, dim, TILE_COLUMNS, metric);
-            for (int32_t i = 0; i < count; i += TILE_ROWS) {
-                score_panel_of_corpus(query_panels + i * dim, corpus_panel, scores + (q + i) * k, indices + (q + i) * k,
-                                      count - i < TILE_ROWS ? count - i : TILE_ROWS, dim, first_index + row, rows, row,
-                                      k, metric);
-            }
-        }
-        for (int32_t i = q; i < q + count; i++) sort_heap(scores + i * k, indices + i * k, k);
+        screen_queries(&s.screen, screened, queries + q * dim, s.queries, dim, metric);
+        int32_t held = seen < k ? seen : k;
+        for (int32_t i = 0; i < s.queries; i++) reverse_heap(s.scores + i * k, s.indices + i * k, held);
+        search_rows(&s, row_count, seen);
+        for (int32_t i = 0; i < s.queries; i++) sort_heap(s.scores + i * k, s.indices + i * k, k);
     }
     return STATUS_OK;
 }

@@ -31,15 +31,16 @@ static int overtakes(float score, float other) { return score > other || (other 
 EXPORT(cosine_top_k_f32)
 int32_t cosine_top_k_f32(void *workspace, const float *queries, const float *corpus, float *scores, int32_t *indices,
                          int32_t query_count, int32_t row_count, int32_t dim, int32_t k, int32_t first_index,
-                         int32_t metric) {
+                         int32_t metric, int32_t seen) {
     (void)workspace;
-    if (dim < 0 || dim > TOP_K_MAX_DIM || k < 0 || k > row_count || query_count < 0) return STATUS_BAD_ARGUMENT;
+    if (dim < 0 || dim > TOP_K_MAX_DIM || k < 0 || query_count < 0 || row_count < 0) return STATUS_BAD_ARGUMENT;
+    if (seen < 0 || k > seen + (int64_t)row_count) return STATUS_BAD_ARGUMENT;
     for (int32_t i = 0; i < query_count; i++, queries += dim, scores += k, indices += k) {
         double q_length = length(queries, dim);
         for (int32_t row = 0; row < row_count; row++) {
             const float *c = corpus + row * dim;
             float score = canonical_f32(score_of(queries, c, dim, metric, q_length, length(c, dim)));
-            int32_t at = row < k ? row : k;
+            int32_t at = seen + (int64_t)row < k ? seen + row : k;
             for (; at > 0 && overtakes(score, scores[at - 1]); at--) {
                 if (at < k) scores[at] = scores[at - 1], indices[at] = indices[at - 1];
             }

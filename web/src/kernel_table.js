@@ -5,7 +5,7 @@
 
 export const KERNELS = {
   matmul_f32: { signature: "ppppiiiiiiii", workspace: true, inMemory: false },
-  cosine_top_k_f32: { signature: "ppppiiiiii", workspace: true, inMemory: false },
+  cosine_top_k_f32: { signature: "ppppiiiiiii", workspace: true, inMemory: false },
   attention_f32: {
     signature: "p".repeat(11) + "i".repeat(30) + "u".repeat(6) + "fff",
     workspace: true,

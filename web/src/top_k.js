@@ -41,7 +41,7 @@ export async function searchRows(launch, { queries, corpus, n, rows, dim, k, met
     for (const { begin, size, each, scores, indices } of pieces) {
       for (const [i, end] of ranges(n, queryStep)) {
         const [at, place] = [q + 4 * i * dim, 4 * i * each];
-        yield [[at, c + 4 * begin * dim, scores + place, indices + place, end - i, size, dim, each, begin, metric]];
+        yield [[at, c + 4 * begin * dim, scores + place, indices + place, end - i, size, dim, each, begin, metric, 0]];
       }
     }
   }
@@ -56,7 +56,7 @@ export async function searchRows(launch, { queries, corpus, n, rows, dim, k, met
   return { scores: { data: best.scores, shape: [n, k] }, indices: { data: best.indices, shape: [n, k] } };
 }
 
-/** Return the numbers of queries and of rows of one call, as `_steps` of src/flashwasm/ops/top_k.py does. */
+/** Return the numbers of queries and of rows of one call, as `_steps` of src/flashwasm/ops/top_k.py does if each call is a task. */
 function stepsOf(queries, rows, dim, k, threads) {
   let mostRows = Math.max(Math.floor(MOST_READ / dim), 1);
   const fewestRows = Math.min(4 * Math.min(k, LONGEST_HEAP), rows, mostRows);

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import check_room, new_array
-from flashwasm.backends.choice import other_backend
-from flashwasm.backends.registry import SANDBOX
+from flashwasm.backends.choice import may_leave, other_backend
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
 from flashwasm.keyword_hints import TOP_K, knows_peers
@@ -19,7 +18,7 @@ from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.runtime.tasks import score_products, wanted_calls
-from flashwasm.runtime.work_limits import MOST_ELEMENTS, MOST_PRODUCTS, MOST_READ
+from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_ELEMENTS, MOST_PRODUCTS, MOST_READ
 from flashwasm.validation import choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
@@ -117,7 +116,8 @@ def cosine_top_k(
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {shown(k)}"
         raise ShapeError(message)
     check_room((len(wanted), count), np.int64)
-    if backend is not None or rt.backend != SANDBOX:
+    leaves = backend is not None or rt.other_backend is not None
+    if leaves and may_leave(rt, backend, (wanted, rows)):
         call = partial(cosine_top_k, queries, corpus, k, metric=metric, runtime=rt, timeout=timeout)
         kind = (wanted, rows, count, metric)
         other = other_backend(rt, backend, "cosine_top_k", kind, call)
@@ -172,8 +172,8 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
     launch = Launch(rt, timeout)
     with launch.lock, launch:
         q, c = launch.place(queries), launch.place(corpus)
-        query_step, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
-        pieces = [(i, min(step, len(corpus) - i)) for i in range(0, len(corpus), step)]
+        query_step, piece, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
+        pieces = [(i, min(piece, len(corpus) - i)) for i in range(0, len(corpus), piece)]
         # Queries are searched in groups, whose results in all pieces take a bounded memory.
         group = max(_MOST_RESULTS // max(sum(min(k, size) for _, size in pieces), 1), 1)
         group = min(-(-group // query_step) * query_step, n)
@@ -185,16 +185,18 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
                 [
                     (
                         q + 4 * (begin + i) * dim,
-                        c + 4 * start * dim,
+                        c + 4 * (start + seen) * dim,
                         scores_at + 4 * i * best.shape[1],
                         indices_at + 4 * i * best.shape[1],
                         min(query_step, count - i),
-                        *(size, dim, best.shape[1], start, metric),
+                        *(size, dim, best.shape[1], start + seen, metric, seen),
                     )
+                    for seen, size in calls
                 ]
-                for (start, size), (scores_at, best), (indices_at, _) in zip(
+                for (start, whole), (scores_at, best), (indices_at, _) in zip(
                     pieces, kept, numbers, strict=True
                 )
+                for calls in [_calls(whole, step, best.shape[1])]
                 for i in range(0, count, query_step)
             )
             launch.run_tasks(COSINE_TOP_K, tasks)
@@ -205,19 +207,37 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
     return scores, indices
 
 
-def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int, int]:
-    """Return the numbers of queries and of rows of one call."""
+def _calls(rows: int, step: int, k: int) -> list[tuple[int, int]]:
+    """Cut a piece of the corpus into calls: the rows seen before, and the rows of the call.
+
+    The first call sees at least the k rows that each query must have.
+    """
+    first = min(max(step, k), rows)
+    return [(0, first), *((i, min(step, rows - i)) for i in range(first, rows, step))]
+
+
+def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int, int, int]:
+    """Return the numbers of queries and of rows of one task, and of the rows of one call.
+
+    The calls of a task go on with the results of those before. If k is too large for a heap, each
+    call is a task of its own.
+    """
     # Each piece of the corpus finds up to k rows. A piece of fewer than 4 k rows would save little
     # over storing all scores.
     most_rows = max(MOST_READ // dim, 1)
     fewest_rows = min(4 * min(k, _LONGEST_HEAP), rows, most_rows)
     pair = score_products(dim, min(k, fewest_rows), fewest_rows if 8 * k > rows else rows)
-    calls = wanted_calls(queries * rows * pair, threads)
+    products = queries * rows * pair
+    calls = wanted_calls(products, threads)
     most_queries = max(MOST_PRODUCTS // max(fewest_rows * pair, 1), 1)
     query_step = max(-(-queries // calls), min(_QUERIES, queries, most_queries), 1)
-    pieces = -(-calls // -(-queries // query_step)) if queries else 1
+    blocks = -(-queries // query_step) if queries else 1
     most_rows = min(most_rows, MOST_PRODUCTS // (query_step * pair))
-    return query_step, max(min(-(-rows // pieces), most_rows), fewest_rows, 1)
+    step = max(min(-(-rows // -(-calls // blocks)), most_rows), fewest_rows, 1)
+    if k > _LONGEST_HEAP:
+        return query_step, step, step
+    pieces = max(min(-(-threads // blocks), products // FEWEST_PRODUCTS), 1)
+    return query_step, max(-(-rows // pieces), fewest_rows, 1), step
 
 
 def merged(

@@ -71,9 +71,13 @@ static void fuzz_embedding(void) {
 
 static void fuzz_top_k(void) {
     int32_t queries = number(1, 20), rows = number(1, MOST), dim = number(1, MOST), k = number(1, rows);
-    int32_t metric = number(METRIC_COSINE, METRIC_L2);
-    cosine_top_k_f32(workspace(), floats(queries * dim), floats(rows * dim), floats(queries * k),
-                     integers(queries * k, 1), queries, rows, dim, k, 0, metric);
+    int32_t metric = number(METRIC_COSINE, METRIC_L2), first = number(0, rows);
+    float *q = floats(queries * dim), *corpus = floats(rows * dim), *scores = floats(queries * k);
+    int32_t *indices = integers(queries * k, 1);
+    if (first >= k) cosine_top_k_f32(workspace(), q, corpus, scores, indices, queries, first, dim, k, 0, metric, 0);
+    int32_t seen = first >= k ? first : 0;
+    cosine_top_k_f32(workspace(), q, corpus + seen * dim, scores, indices, queries, rows - seen, dim, k, seen, metric,
+                     seen);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
