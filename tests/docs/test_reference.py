@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import flashwasm as fw
 from checkout import ROOT
-from flashwasm import qe
+from flashwasm import distributed, qe
 from flashwasm.cli import main
 
 COMMANDS = ROOT / "docs" / "reference" / "commands.md"
@@ -59,9 +59,9 @@ def test_every_public_name_is_on_the_page_of_python():
     shown = set(re.findall(r"^::: (\S+)$", PYTHON.read_text("utf-8"), re.MULTILINE))
     public = {
         f"{package.__name__}.{name}"
-        for package in (fw, qe)
+        for package in (fw, qe, distributed)
         for name in package.__all__
-        if name not in {"__version__", "qe"} and callable(getattr(package, name))
+        if name not in {"__version__", "distributed", "qe"} and callable(getattr(package, name))
     }
     assert public == shown
 
