@@ -78,7 +78,7 @@ def _run(
     queries: Array, keys: int, exact: Array, cluster: tuple[int, str], *, killed: bool
 ) -> AttentionRun:
     """Attend on a cluster of its own."""
-    module = optional_module("distributed", extra="dask")
+    module = optional_module("dask.distributed", extra="dask")
     workers, memory = cluster
     lost = keys // CHUNK // 2 if killed else -1
     with (

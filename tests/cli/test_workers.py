@@ -51,14 +51,14 @@ def test_without_a_model_workers_change_nothing():
 def test_a_cluster_that_cannot_be_used_ends_with_one_line(monkeypatch):
     text = ["embed", "text", "--model", "model", "--cluster"]
     assert "exclude each other" in run(*text, "tcp://x:1", "--workers", 2, status=2)
-    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
     output = run(*text, "tcp://127.0.0.1:1", status=2)
     assert 'pip install "flashwasm[dask]"' in output
     assert "Traceback" not in output
 
 
 def test_a_cluster_prints_what_none_prints(monkeypatch):
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("dask.distributed")
     monkeypatch.setattr("flashwasm.distributed.dask_cluster._PATIENCE", 1)
     output = run("embed", "text", "--model", "model", "--cluster", "tcp://127.0.0.1:1", status=2)
     assert "no dask scheduler answers" in output

@@ -17,7 +17,7 @@ def local_workers():
 @pytest.fixture(scope="session")
 def dask_client():
     """Return the client of a cluster of two processes, each with a bounded memory."""
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("dask.distributed")
     with contextlib.ExitStack() as stack:
         cluster = distributed.LocalCluster(
             n_workers=2,

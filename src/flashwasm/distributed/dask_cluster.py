@@ -21,7 +21,7 @@ def connected(address: str) -> Any:
     CapabilityError
         If the package distributed is not installed, or no scheduler answers.
     """
-    module = optional_module("distributed", extra="dask")
+    module = optional_module("dask.distributed", extra="dask")
     try:
         return module.Client(address, timeout=_PATIENCE)
     except (OSError, ValueError, TypeError) as error:
