@@ -21,8 +21,8 @@ PYTHON = ROOT / "docs" / "reference" / "python.md"
 HEAD = """\
 # Commands
 
-The help of every command, as `flashwasm COMMAND --help` prints it. [The guide](../guide/test-suites.md) says what they
-are for.
+The help of every command, as `flashwasm COMMAND --help` prints it. [The guide](../guide/test-suites.md)
+says what they are for.
 """
 
 
@@ -30,7 +30,7 @@ def commands(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[st
     """Yield the words of a command and of its subcommands."""
     yield path
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **main.context_settings)
         for name in sorted(command.list_commands(context)):
             yield from commands((*path, name), command.get_command(context, name))
 
