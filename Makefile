@@ -5,6 +5,7 @@
 # make tune    how matmul and attention fare at other block sizes; needs an emcc as well
 # make fuzz    the readers of files under atheris, the kernels of operations under libFuzzer (CLANG as for sanitize);
 #              FUZZ_SECONDS for each target
+# make docs    check every example and link, and build the site:  build/site/index.html
 # make web     pack the npm package, in build/
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
@@ -28,12 +29,13 @@ python = $(VENV)/bin/python
 installed = $(VENV)/.installed
 peers = $(VENV)/.peers
 fuzzers = $(VENV)/.fuzzers
+site_tools = $(VENV)/.site-tools
 web_tools = web/node_modules/.installed
 FUZZ_SECONDS ?= 60
 c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/*/*.[ch] hosts/c/*.[ch])
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
-.PHONY: web web-tools
+.PHONY: web web-tools site
 .PHONY: bench bench-peers charts performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
@@ -154,8 +156,16 @@ sbom: $(installed)
 
 # The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
 # them resolves.
-docs: $(installed)
+docs: site $(installed)
 	$(python) -m pytest tests/docs
+
+# The documentation site, in build/site. A broken link ends it.
+site: $(site_tools)
+	$(VENV)/bin/zensical build --strict
+
+$(site_tools): pyproject.toml $(installed)
+	$(python) -m pip install --quiet --editable ".[docs]"
+	touch $@
 
 $(installed): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)

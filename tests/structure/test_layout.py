@@ -10,6 +10,7 @@ TOP = {
     "LICENSE",
     "Makefile",
     "README.md",
+    "mkdocs.yml",
     "SECURITY.md",
     "bench",
     "docs",

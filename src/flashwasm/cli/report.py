@@ -90,12 +90,13 @@ def report(
     check_modules("jinja2")
     with progress_report("reading the suite") as advance:
         suite = collect(path, cache=embedding["cache"], progress=advance)
-    note_skipped(suite.skipped)
     if not suite.tests:
+        note_skipped(suite.skipped)
         raise ShapeError(no_tests(path))
     sources = [test.source for test in suite.tests]
     compared, vectors, missing = _vectors(sources, embedding)
     note_missing(missing)
+    note_skipped(suite.skipped)
     index = None if database is None else CoverageIndex.load(database, progress=True)
     with progress_report("comparing") as advance:
         duplicates = find_duplicates(suite.tests, coverage=index, progress=advance)
