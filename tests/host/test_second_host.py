@@ -260,7 +260,7 @@ def calls_of_indexes(image):
         return (image.put(np.frombuffer(packed, np.uint8)),)
 
     rows, panels = image.room(n * stride), image.room(40 * dim)
-    codes, code_panels = image.room(n * stride), image.room(40 * stride)
+    codes, code_panels = image.room(n * stride), image.room(40 * (stride + 4))
     scales, squares, errors = (image.room(40) for _ in range(3))
     heaps = [image.put(np.full(n * k, NO_KEY, np.uint64)) for _ in range(6)]
     nodes, entry = np.arange(n, dtype=np.uint32), image.put(np.uint32([0xFFFFFFFF, 0]))
