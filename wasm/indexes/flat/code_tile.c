@@ -79,3 +79,31 @@ void code_row(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *pa
     wasm_v128_store(sums, low);
     wasm_v128_store(sums + 4, high);
 }
+
+/* Four panels at a time are four streams from memory, which processors read more quickly than one. */
+void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panels, int32_t stride) {
+    size_t bytes = code_panel_bytes(stride);
+    struct tile t;
+    for (int r = 0; r < 4; r++) {
+        t.low[r] = less_zero(panels + r * bytes, zero);
+        t.high[r] = less_zero(panels + r * bytes + 16, zero);
+    }
+    const int8_t *a = panels + CODE_SUMS, *b = a + bytes, *c = b + bytes, *d = c + bytes;
+    for (int32_t left = stride; left > 0; left -= CODE_STEP) {
+        v128_t q = wasm_v128_load32_splat(query);
+        t.low[0] = add_products_i8x16(wasm_v128_load(a), q, t.low[0]);
+        t.high[0] = add_products_i8x16(wasm_v128_load(a + 16), q, t.high[0]);
+        t.low[1] = add_products_i8x16(wasm_v128_load(b), q, t.low[1]);
+        t.high[1] = add_products_i8x16(wasm_v128_load(b + 16), q, t.high[1]);
+        t.low[2] = add_products_i8x16(wasm_v128_load(c), q, t.low[2]);
+        t.high[2] = add_products_i8x16(wasm_v128_load(c + 16), q, t.high[2]);
+        t.low[3] = add_products_i8x16(wasm_v128_load(d), q, t.low[3]);
+        t.high[3] = add_products_i8x16(wasm_v128_load(d + 16), q, t.high[3]);
+        query += TILE_ROWS * CODE_STEP;
+        a += TILE_COLUMNS * CODE_STEP;
+        b += TILE_COLUMNS * CODE_STEP;
+        c += TILE_COLUMNS * CODE_STEP;
+        d += TILE_COLUMNS * CODE_STEP;
+    }
+    store_tile((float *)sums, TILE_COLUMNS, &t);
+}

@@ -19,4 +19,7 @@ int code_tile(int32_t *sums, const int8_t *queries, const int8_t *panel, int32_t
 /* sums[8] = the products of one of four packed queries with a panel. */
 void code_row(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panel, int32_t stride);
 
+/* sums[4][8] = the products of one of four packed queries with four panels, one after another. */
+void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panels, int32_t stride);
+
 #endif

@@ -186,16 +186,29 @@ static NOINLINE void offer_tile(const struct flat_search_arguments *args, struct
     }
 }
 
+/* Offers a single query the panel at `position`. */
+INLINE void offer_panel(const struct flat_search_arguments *args, struct code_workspace *w, int32_t *sums,
+                        int32_t query, int32_t position) {
+    struct coded x[2] = {four_vectors(args, position), four_vectors(args, position + 4)};
+    offer_sums(args, w, x, sums, query, 0, position);
+}
+
 /* Searches for a single query. */
 static void search_one(const struct flat_search_arguments *args, struct code_workspace *w, int32_t query) {
-    int32_t stride = row_stride(args->dim), sums[TILE_COLUMNS];
-    const int8_t *panels = args->panels;
-    for (int32_t position = args->begin; position < args->end; position += TILE_COLUMNS) {
-        if (panel_is_masked(args->mask, position, args->end)) continue;
-        const int8_t *panel = panels + (size_t)(position / TILE_COLUMNS) * code_panel_bytes(stride);
-        code_row(sums, w->high, HIGH_ZERO, panel, stride);
-        struct coded x[2] = {four_vectors(args, position), four_vectors(args, position + 4)};
-        offer_sums(args, w, x, sums, query, 0, position);
+    int32_t stride = row_stride(args->dim), sums[4 * TILE_COLUMNS];
+    for (int32_t position = args->begin; position < args->end;) {
+        const int8_t *panel =
+            (const int8_t *)args->panels + (size_t)(position / TILE_COLUMNS) * code_panel_bytes(stride);
+        int32_t panels = position + 4 * TILE_COLUMNS <= args->end ? 4 : 1;
+        if (panels == 4) {
+            code_four_panels(sums, w->high, HIGH_ZERO, panel, stride);
+        } else {
+            code_row(sums, w->high, HIGH_ZERO, panel, stride);
+        }
+        for (int32_t i = 0; i < panels; i++, position += TILE_COLUMNS) {
+            if (panel_is_masked(args->mask, position, args->end)) continue;
+            offer_panel(args, w, sums + i * TILE_COLUMNS, query, position);
+        }
     }
 }
 
