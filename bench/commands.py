@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.distributed.command import distributed
 from bench.measuring import measure
 from bench.options import (
     LOGS,
@@ -44,6 +45,7 @@ def main() -> None:
     """
 
 
+main.add_command(distributed)
 main.add_command(reliability)
 
 
@@ -94,6 +96,30 @@ def search(
     """
     searched = (vectors, embeddings)
     measure("search", outputs, log, threads, plot_file, searched=searched, quick=quick)
+
+
+@main.command()
+@quick_option
+@bench_threads_option()
+@output_options(targets=True)
+def backends(threads: int, outputs: Outputs, *, quick: bool) -> None:
+    """Compare the backend hybrid with each backend that it chooses among.
+
+    Target: within 10 % of the best one in nine cases of ten, and never slower than the sandbox by
+    more than 5 %.
+    """
+    limit_numpy(threads)
+    from bench.backends import report, run_backends  # noqa: PLC0415 - it loads NumPy.
+    from flashwasm.cli.output import note  # noqa: PLC0415 - it loads rich.
+
+    found = []
+    for times in run_backends(threads, seconds=0.02 if quick else 1.0):
+        note(f"{times.case}: {times.over_best:.2f} of the best")
+        found.append(times)
+    made = report(found)
+    outputs.write(made.document, made.markdown)
+    outputs.show([made.table], [made.verdict])
+    outputs.end(missed=not made.met)
 
 
 @main.command("all")

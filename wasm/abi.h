@@ -42,11 +42,11 @@ enum activation { ACTIVATION_NONE = 0, ACTIVATION_GELU = 1, ACTIVATION_GELU_TANH
 enum metric { METRIC_COSINE = 0, METRIC_DOT = 1, METRIC_L2 = 2 };
 enum mask_kind { MASK_NONE = 0, MASK_BOOLEAN = 1, MASK_ADDITIVE = 2 };
 
-/* The layout of keys and values: rows of floats, rows of half-precision floats, or the panels of a KVCache, which one
- * query reads from beginning to end. In these, key j lies in a panel of 16 keys, and column c of the values in a panel
- * of 16 columns:
+/* The layout of keys and values: rows of floats, or the panels of a KVCache, which one query reads from beginning to
+ * end. In these, key j lies in a panel of 16 keys, and column c of the values in a panel of 16 columns:
  *
  *   PANELS: keys [j / 16][dim][16], values [c / 16][capacity][16], floats
+ *   HALVES: the same in half precision
  *   INT8:   keys [j / 16][dim / 2][16][2], values [c / 16][capacity / 2][16][2]; the number x of key j stands for
  *           x * scales[j]; dim is padded with zeros to a multiple of eight
  *

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.peers.bert_onnx import bert_float64
+from bench.peers.checkpoint import MAX_LENGTH, Checkpoint
 from bench.peers.node import OnnxRuntimeWeb
 from bench.peers.onnx_runtime import OnnxRuntime
 from bench.peers.openvino import OpenVino
@@ -25,15 +25,10 @@ from bench.peers.runner import OURS, Measurement, failed, timed
 from flashwasm.benchmarks.expectation import WrongResultError
 from flashwasm.benchmarks.timing import Effort, timer
 from flashwasm.encoder import SentenceEncoder
-from flashwasm.encoder.model_config import BertConfig
-from flashwasm.encoder.model_files import CONFIG, TOKENIZER, WEIGHTS
-from flashwasm.encoder.safetensors_file import read_weights
-from flashwasm.optional_packages import optional_module
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -43,7 +38,6 @@ if TYPE_CHECKING:
 
 TEXTS = 256
 _LONGEST = 200
-_MAX_LENGTH = 256
 _CHECKED = 8
 # Six layers in float32 give unit vectors, whose components are about 0.05.
 _TOLERANCE = 2e-5
@@ -71,45 +65,6 @@ def mixed_texts(count: int = TEXTS) -> list[str]:
     words = _WORDS.split()
     lengths = np.exp(rng.uniform(np.log(3), np.log(_LONGEST), count)).astype(int)
     return [" ".join(rng.choice(words, length)) for length in lengths]
-
-
-class Checkpoint:
-    """Weights and tokenizer of a model, for all contenders and the oracle.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Folder of the model.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.config = BertConfig.read(folder / CONFIG)
-        self.weights = read_weights(folder / WEIGHTS)
-        tokenizers = optional_module("tokenizers")
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(min(_MAX_LENGTH, self.config.max_position_embeddings))
-
-    def ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of each text.
-
-        Parameters
-        ----------
-        texts : list of str
-            The texts.
-        """
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
-
-    def expected(self, texts: list[str]) -> Array:
-        """Return a unit vector for each text, computed in float64.
-
-        Parameters
-        ----------
-        texts : list of str
-            The texts.
-        """
-        rows = [bert_float64(self.config, self.weights, ids).mean(0) for ids in self.ids(texts)]
-        return np.stack([row / np.linalg.norm(row) for row in rows])
 
 
 def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Measurement:
@@ -167,7 +122,7 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
 
 def _ours(encoder: SentenceEncoder, texts: list[str]) -> Contender:
     """Return the package's encoder as a contender."""
-    run = partial(encoder.encode, texts, max_length=_MAX_LENGTH, batch_tokens=BATCH_TOKENS)
+    run = partial(encoder.encode, texts, max_length=MAX_LENGTH, batch_tokens=BATCH_TOKENS)
     return Contender(run, timer(run))
 
 

@@ -18,7 +18,7 @@ from flashwasm.benchmarks.timing import timer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.peers.encoding import Checkpoint
+    from bench.peers.checkpoint import Checkpoint
     from flashwasm.benchmarks.case import Array
 
     # A function that takes ids and mask of a batch, and returns its hidden states.

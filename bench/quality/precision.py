@@ -175,8 +175,16 @@ def measure_precision(
             over, low, high = interval(after - before)
             rows.append(
                 PrecisionRow(
-                    *(name, ranked_by, len(queries), float(before.mean()), float(after.mean())),
-                    *(over, low, high, float(np.median(cosines)), float(cosines.min())),
+                    suite=name,
+                    ranked_by=ranked_by,
+                    queries=len(queries),
+                    float32=float(before.mean()),
+                    int8=float(after.mean()),
+                    over=over,
+                    low=low,
+                    high=high,
+                    median_cosine=float(np.median(cosines)),
+                    lowest_cosine=float(cosines.min()),
                 )
             )
     return PrecisionFindings(rows)

@@ -56,6 +56,7 @@ _HOMES = {
     "flashwasm.runtime.stats": ["Stats"],
 }
 if TYPE_CHECKING:
+    from flashwasm import distributed as distributed
     from flashwasm import qe as qe
     from flashwasm.adapt import LoRAAdapter as LoRAAdapter
     from flashwasm.adapt import Whitening as Whitening
@@ -103,7 +104,7 @@ if TYPE_CHECKING:
     from flashwasm.search import ShardedIndex as ShardedIndex
 else:
     # A type checker that saw `__getattr__` would accept every name.
-    __getattr__, __dir__, _NAMES = attach(__name__, _HOMES, packages=["qe"])
+    __getattr__, __dir__, _NAMES = attach(__name__, _HOMES, packages=["distributed", "qe"])
     __all__ = [  # noqa: PLE0604 - the names stand once, in the table above.
         "__version__",
         *_NAMES,

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.backends.hybrid.chooser import known_timings
+from flashwasm.backends.report import backend_statuses
+from flashwasm.flash_attention.attention import attention
 from flashwasm.host.engine import best_variant, validates, wasmtime_version
 from flashwasm.host.modules import module_sha256
 from flashwasm.host.shared_memory import MAX_PAGES, PAGE_BYTES
 from flashwasm.host.workers import available_cpus
 from flashwasm.kernel_table import KERNELS
-from flashwasm.ops import matmul
+from flashwasm.ops import cosine_top_k, layer_norm, matmul, softmax
 from flashwasm.runtime.runtime import Runtime
 from flashwasm.validation import flag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from flashwasm.backends.hybrid.timings import Seconds
+    from flashwasm.backends.report import BackendStatus
     from flashwasm.host.modules import Variant
 
 
@@ -155,3 +160,27 @@ def _seconds(work: Callable[[], None]) -> float:
     start = perf_counter()
     work()
     return perf_counter() - start
+
+
+def backends() -> list[BackendStatus]:
+    """Return what each backend computes with on this machine, or what it is missing."""
+    return backend_statuses(f"wasmtime {wasmtime_version()}, variant {best_variant()}")
+
+
+def hybrid_timings() -> Mapping[str, Seconds]:
+    """Measure some common calls for "hybrid", and return all timings that this machine has.
+
+    What was measured before is not measured again.
+    """
+    rng = np.random.default_rng(0)
+    square, rows = rng.standard_normal((2, 512, 512), np.float32)
+    heads = rng.standard_normal((8, 512, 64), np.float32)
+    corpus = rng.standard_normal((10_000, 384), np.float32)
+    matmul(square, rows, backend="hybrid")
+    softmax(rows, backend="hybrid")
+    layer_norm(rows, square[0], square[1], backend="hybrid")
+    for causal in (False, True):
+        attention(heads, heads, heads, causal=causal, backend="hybrid")
+    for count in (1, 64):
+        cosine_top_k(corpus[:count], corpus, 10, backend="hybrid")
+    return known_timings()

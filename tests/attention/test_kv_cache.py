@@ -86,6 +86,50 @@ def test_bits_are_those_of_attention_on_arrays(runtime, dtype, queries):
     )
 
 
+@pytest.mark.parametrize("queries", [1, 3])
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan, 6e-8, -0.0, 65504.0])
+@pytest.mark.parametrize("operand", ["k", "v"])
+def test_halves_of_every_kind_have_the_bits_of_floats(runtime, operand, special, queries):
+    """Infinity, NaN, the smallest number, a negative zero and the greatest number of float16."""
+    arrays = {"k": normal(2, 150, 24), "v": normal(2, 150, 40, seed=1)}
+    arrays[operand][:, 97, 3] = special
+    cache = filled(runtime, "float16", arrays["k"], arrays["v"])
+    held_k, held_v = (x[0] for x in cache.numpy())
+    q = normal(4, queries, 24, seed=2)
+    for options in ({}, {"causal": 90}, {"mask": normal(1, 1, 150, seed=4) > 0}):
+        expected = fw.attention(q, held_k, held_v, runtime=runtime, **options)
+        assert_same_bits(cache.attention(q, **options), expected)
+
+
+@pytest.mark.parametrize("options", [{"scale": 3e30}, {"dropout": 0.9999999, "seed": 3}])
+def test_halves_with_great_factors_have_the_bits_of_floats(runtime, options):
+    """Numbers that overflow if they are multiplied by 2^112, as other queries and weights are."""
+    k, v, q = normal(2, 150, 16), normal(2, 150, 32, seed=1), normal(4, 1, 16, seed=2)
+    cache = filled(runtime, "float16", k, v)
+    held_k, held_v = (x[0] for x in cache.numpy())
+    expected = fw.attention(q, held_k, held_v, runtime=runtime, **options)
+    assert_same_bits(cache.attention(q, **options), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("queries", [1, 2])
+def test_decoding_of_resident_queries_has_the_bits_of_a_launch(runtime, dtype, queries):
+    """The second call takes the prepared one, and goes on when keys are appended or removed."""
+    k, v, q = normal(2, 700, 24), normal(2, 700, 40, seed=1), normal(4, queries, 24, seed=2)
+    cache = filled(runtime, dtype, k[:, :640], v[:, :640], capacity=700)
+    resident, out = runtime.asarray(q), runtime.empty((4, queries, 40))
+    for length in (640, 640, 641, 700, 3, 0):
+        cache.append(k[:, len(cache) : length], v[:, len(cache) : length])
+        cache.truncate(length)
+        expected = cache.attention(q, timeout=60)
+        assert_same_bits(cache.attention(resident), expected)
+        assert cache.attention(resident, out=out) is out
+        assert_same_bits(out, expected)
+        assert_same_bits(cache.attention(resident, causal=False), expected)
+    with pytest.raises(fw.ShapeError, match="out"):
+        cache.attention(resident, out=out[:1])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_decoding_gives_the_bits_of_prefill(runtime, dtype):
     """One query at a time, while the cache grows, has the bits of all queries at the end."""

@@ -18,10 +18,10 @@ OUTPUTS = {"--json", "--markdown"}
 _LOG = {"--log", "--resume"}
 # The options of each command of the package, and of the repository.
 OWN = {
-    "ops": {"--op", "--threads", *_LOG, *OUTPUTS},
-    "attention": {*_LOG, *OUTPUTS},
-    "workloads": {"--threads", "--fail-on-miss", *_LOG, *OUTPUTS},
-    "all": {"--op", "--threads", "--fail-on-miss", *_LOG, *OUTPUTS},
+    "ops": {"--op", "--threads", "--html", *_LOG, *OUTPUTS},
+    "attention": {"--html", *_LOG, *OUTPUTS},
+    "workloads": {"--threads", "--fail-on-miss", "--html", *_LOG, *OUTPUTS},
+    "all": {"--op", "--threads", "--fail-on-miss", "--html", *_LOG, *OUTPUTS},
 }
 _SEARCH = {"--vectors", "--embeddings", "--quick", "--threads", "--plot", "--fail-on-miss", *_LOG}
 _PEERS = {"--op", "--quick", "--threads", "--plot", "--fail-on-miss", *_LOG}
@@ -40,9 +40,11 @@ COMPARED = {
     "search": {*_SEARCH, *OUTPUTS},
     "peers": {*_PEERS, *OUTPUTS},
     "all": {*_SEARCH, *_PEERS, "--record", *OUTPUTS},
+    "backends": {"--quick", "--threads", "--fail-on-miss", *OUTPUTS},
     "adaptation": {"--suite", "--seeds", "--model", "--threads", "--fail-on-miss", *OUTPUTS},
     "quality": {"--coverage", "--failures", "--model", *_PRECISION, *_HISTORY, *_FAULTS, *OUTPUTS},
     "render": set(),
+    "distributed": {"--keys", "--rows", "--memory", *OUTPUTS},
     "reliability": {"--minutes", "--calls", "--seed", "--log", *OUTPUTS},
 }
 GROUPS = [(bench, OWN), (comparisons, COMPARED)]

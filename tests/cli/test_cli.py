@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
@@ -256,20 +255,6 @@ def test_a_pipe_to_another_program_that_breaks_is_an_error(monkeypatch):
 
     monkeypatch.setattr("flashwasm.cli.probe.capabilities", fail)
     assert_refused(invoke("probe"), "Broken pipe")
-
-
-# flashwasm probe
-
-
-def test_probe():
-    names = [field.name for field in fields(fw.Capabilities)]
-    document = json.loads(invoke("probe", "--json").stdout)
-    assert list(document) == names
-    assert document["supported"] is True
-    assert document["measured_speedup"] is None
-    lines = invoke("probe").stdout.splitlines()
-    assert [line.split("\t")[0] for line in lines] == names
-    assert "supported\tyes" in lines
 
 
 # flashwasm embed

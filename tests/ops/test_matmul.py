@@ -9,7 +9,8 @@ import flashwasm as fw
 from flashwasm.oracles import bounds, reference
 from sample_arrays import FLOAT_TYPES, SPECIAL, assert_same_bits, layouts, normal
 
-# Sizes below, at and above the 4 x 8 tile, the 256 rows or terms of a block, and 16 columns.
+# Sizes below, at and above the 4 x 8 tile, the 128 rows, 512 terms and 384 columns of a block, the
+# 32 columns of a block where all rows are one block, and 16 columns.
 SIZES = [
     (1, 1, 1),
     (1, 17, 9),
@@ -26,6 +27,9 @@ SIZES = [
     (257, 9, 6),
     (64, 1, 64),
     (1, 384, 512),
+    (100, 45, 520),
+    (128, 33, 512),
+    (129, 385, 513),
 ]
 
 
@@ -39,6 +43,16 @@ def check(a, b, bias=None, **options):
 def test_sizes(runtime, m, n, k):
     check(normal(m, k), normal(k, n), runtime=runtime)
     check(normal(m, k), normal(k, n), normal(n), runtime=runtime)
+
+
+def test_blocks_do_not_show_in_the_bits(runtime):
+    a, b, bias = normal(129, 513), normal(513, 385), normal(385)
+    whole = fw.matmul(a, b, bias=bias, runtime=runtime)
+    for row in (0, 127, 128):
+        assert_same_bits(fw.matmul(a[row], b, bias=bias, runtime=runtime), whole[row])
+    columns = slice(376, 385)
+    part = fw.matmul(a, b[:, columns], bias=bias[columns], runtime=runtime)
+    assert_same_bits(part, whole[:, columns])
 
 
 @pytest.mark.parametrize(

@@ -58,13 +58,13 @@ def test_each_fault_is_named_with_its_function(tools):
     loop = tools.machine_code.Loop
     fine = [(name, loop(16, 40, 8, 0)) for name in sorted(hot | allowed.keys())]
     assert faults(fine, allowed) == []
-    spilled = [*fine, ("add_tile", loop(32, 40, 8, 1))]
-    assert [line.split(",")[0] for line in faults(spilled, allowed)] == ["add_tile"]
+    spilled = [*fine, ("sum_tile", loop(32, 40, 8, 1))]
+    assert [line.split(",")[0] for line in faults(spilled, allowed)] == ["sum_tile"]
     most, _ = allowed["weigh"]
     assert faults([*fine, ("weigh", loop(32, 40, 8, most))], allowed) == []
     assert "allowed" in faults([*fine, ("weigh", loop(32, 40, 8, most + 1))], allowed)[0]
-    assert faults([f for f in fine if f[0] != "add_tile"], allowed) == [
-        "add_tile: no loop with multiply-adds was found"
+    assert faults([f for f in fine if f[0] != "sum_tile"], allowed) == [
+        "sum_tile: no loop with multiply-adds was found"
     ]
     assert faults(fine, {**allowed, "gone": (1, "why")}) == [
         "gone: is listed in ALLOWED but has no such loop"

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 import flashwasm as fw
-from flashwasm import qe
+from flashwasm import distributed, qe
 from flashwasm.cli import main
 
 RECORD = Path(__file__).with_name("public_face.txt")
@@ -20,7 +20,11 @@ RECORD = Path(__file__).with_name("public_face.txt")
 
 def public_face() -> list[str]:
     """Return each public name, each command with its arguments, and each option, a line each."""
-    names = [f"{package.__name__}.{name}" for package in (fw, qe) for name in package.__all__]
+    names = [
+        f"{package.__name__}.{name}"
+        for package in (fw, distributed, qe)
+        for name in package.__all__
+    ]
     return [*sorted(names), *command_lines("flashwasm", main)]
 
 

@@ -85,14 +85,15 @@ def chromium():
     return needed(found, "there is no chromium on the path (see .ci/setup-chromium)")
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread. It ends before the tests of another file.
+@pytest.fixture(scope="module")
 def playwright():
     driver = pytest.importorskip("playwright.sync_api")
     with driver.sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch(playwright, chromium):
     """Return a function that starts Chromium with further flags, once for the same flags."""
     started = {}

@@ -6,25 +6,11 @@ import shutil
 import subprocess
 
 import flashwasm as fw
-import golden_cases
 from checkout import ROOT, SOURCE, TESTS
 from flashwasm import kernel_table
 from flashwasm.kernel_table import KERNELS
 
 HERE = TESTS / "web"
-IMPORTING = """<!doctype html>
-<link rel="icon" href="data:,">
-<script type="importmap">
-  {"imports": {"flashwasm": "./node_modules/flashwasm/src/index.js"}}
-</script>
-<script type="module">
-  import { load } from "flashwasm";
-  import { digestOf } from "./node_modules/flashwasm/page/golden_cases.js";
-  const { cases } = await (await fetch("./node_modules/flashwasm/page/golden.json")).json();
-  const fw = await load();
-  document.body.textContent = await digestOf(fw, cases[0]);
-</script>
-"""
 
 
 def run(*command, folder):
@@ -50,15 +36,6 @@ def test_the_package_holds_the_modules_and_nothing_else_is_needed(package):
     }
     sources = {path.name for path in (ROOT / "web" / "src").iterdir()}
     assert {path.name for path in (package / "src").iterdir()} == sources
-
-
-def test_a_page_imports_the_packed_package(package, site, open_page):
-    (package.parents[1] / "importing.html").write_text(IMPORTING)
-    page = open_page(site("importing.html"))
-    page.wait_for_function("document.body?.textContent.length === 64")
-    golden = golden_cases.read()
-    name = golden["cases"][0]["name"]
-    assert page.text_content("body") == golden["digests"]["relaxed"][name]
 
 
 def test_the_package_in_node(package, node):

@@ -1,4 +1,4 @@
-"""The page in Chromium gets the bytes that Python gets, with threads and without."""
+"""Pages in Chromium get the bytes that Python gets, with threads and without."""
 
 import pytest
 
@@ -29,6 +29,19 @@ LOADED = """async () => {
     const fw = await load();
     const x = { data: Float32Array.of(1, 2, 3, 4), shape: [2, 2] };
     const product = [...(await fw.matmul(x, x)).data];
+"""
+IMPORTING = """<!doctype html>
+<link rel="icon" href="data:,">
+<script type="importmap">
+  {"imports": {"flashwasm": "./node_modules/flashwasm/src/index.js"}}
+</script>
+<script type="module">
+  import { load } from "flashwasm";
+  import { digestOf } from "./node_modules/flashwasm/page/golden_cases.js";
+  const { cases } = await (await fetch("./node_modules/flashwasm/page/golden.json")).json();
+  const fw = await load();
+  document.body.textContent = await digestOf(fw, cases[0]);
+</script>
 """
 
 
@@ -79,6 +92,16 @@ def test_workers_get_the_same_bytes_on_an_isolated_page(site, open_page):
     assert digests == golden_cases.read()["digests"]["relaxed"]
 
 
+def test_a_worker_that_does_not_start_is_an_error(site, open_page):
+    page = open_page(site("node_modules/flashwasm/package.json", isolated=True))
+    page.route("**/worker.js", lambda route: route.fulfill(body="throw new Error('no')"))
+    code = """async () => {
+        const { load } = await import("/isolated/node_modules/flashwasm/src/index.js");
+        return load({ threads: 2 }).then(() => "", (error) => `${error.name}: ${error.message}`);
+    }"""
+    assert page.evaluate(code).startswith("FlashWasmError: a worker did not start or ended")
+
+
 def test_threads_on_another_page_are_refused_with_a_warning(site, open_page):
     """Shared memory is there without isolation; only workers are not. One thread computes all."""
     warnings = []
@@ -100,3 +123,12 @@ def test_a_page_that_is_no_secure_context_computes_but_has_no_digest(site, open_
     secure, product, refused = page.evaluate(LOADED + ask)
     assert (secure, product) == (False, [7, 10, 15, 22])
     assert refused.startswith("CapabilityError: digests need a secure context")
+
+
+def test_a_page_imports_the_packed_package(package, site, open_page):
+    (package.parents[1] / "importing.html").write_text(IMPORTING)
+    page = open_page(site("importing.html"))
+    page.wait_for_function("document.body?.textContent.length === 64")
+    golden = golden_cases.read()
+    name = golden["cases"][0]["name"]
+    assert page.text_content("body") == golden["digests"]["relaxed"][name]

@@ -12,8 +12,10 @@
 #include "dropout.h"
 #include "finish.h"
 #include "mask.h"
+#include "one_query_halves.h"
 #include "one_query_int8.h"
 #include "one_query_products.h"
+#include "storage.h"
 
 /* Returns 1 if a call takes all keys and finishes. */
 static int is_whole(const struct attention_f32_arguments *args) {
@@ -50,6 +52,43 @@ static NOINLINE f32x4 weigh_row(float *scores, struct row_state *state, int32_t 
     return shrink;
 }
 
+/* w->scores[j] = w->q . key j of the block */
+static void score_row(struct row_workspace *w, const struct attention_f32_arguments *args, struct attention_place at,
+                      const struct stored_block *block) {
+    int32_t stored = at.head / args->group * args->k_head_stride + at.key * args->k_stride;
+    if (args->storage == STORED_ROWS) {
+        score_rows(w->scores, w->q, block->k, block->k_stride, args->dim, at.keys);
+    } else if (args->storage == STORED_HALVES) {
+        score_halves(w->scores, w->q, (const int16_t *)args->k + stored, args->dim, at.keys, row_room(args));
+    } else if (args->storage == STORED_INT8) {
+        score_row_int8(w, args, at);
+    } else {
+        for (int32_t j = 0; j < at.keys; j += ATTENTION_PANEL) {
+            score_panel(w->scores + j, w->q, (const float *)args->k + stored + j * args->k_stride, args->dim);
+        }
+    }
+}
+
+/* out = out * shrink + sum of w->scores[j] * value j */
+static void add_values(float *out, struct row_workspace *w, const struct attention_f32_arguments *args,
+                       struct attention_place at, const struct stored_block *block, f32x4 shrink) {
+    if (args->storage == STORED_ROWS) {
+        add_columns(out, w->scores, block->v, block->v_stride, at.keys, shrink, args->value_dim);
+        return;
+    }
+    int32_t stored = at.head / args->group * args->v_head_stride + at.key * ATTENTION_PANEL;
+    float most = args->dropout ? args->kept_scale : 1.0f; /* The greatest weight that there can be. */
+    for (int32_t c = 0; c < args->value_dim; c += ATTENTION_PANEL, stored += args->capacity * ATTENTION_PANEL) {
+        int32_t left = args->value_dim - c, columns = left < ATTENTION_PANEL ? left : ATTENTION_PANEL;
+        if (args->storage == STORED_HALVES) {
+            const int16_t *v = (const int16_t *)args->v + stored;
+            add_halves(out + c, w->scores, v, at.keys, shrink, columns, most, row_room(args));
+        } else {
+            add_columns(out + c, w->scores, (const float *)args->v + stored, ATTENTION_PANEL, at.keys, shrink, columns);
+        }
+    }
+}
+
 /* Returns 1 if any of the accumulated values is infinite or NaN. */
 static int is_marred(const float *out, int32_t value_dim) {
     f32x4 zeros = splat_f32x4(0.0f);
@@ -79,14 +118,10 @@ static NOINLINE void add_careful_row(struct row_workspace *w, const struct atten
 /* Updates one query's state with one block of keys. */
 static void meet_block(const struct attention_f32_arguments *args, struct attention_place at, struct row_state *state) {
     struct row_workspace *w = row_workspace(args);
-    int int8 = args->storage == STORED_INT8, panels = args->storage == STORED_PANELS;
+    int int8 = args->storage == STORED_INT8, rows = args->storage == STORED_ROWS;
     struct stored_block block = {0};
-    if (!int8 && !panels) block = load_block(args->workspace, args, at.head / args->group, at.key, at.keys);
-    if (int8) {
-        score_row_int8(w, args, at);
-    } else {
-        score_row(w, args, at, &block);
-    }
+    if (rows) block = load_block(args->workspace, args, at.head / args->group, at.key, at.keys);
+    score_row(w, args, at, &block);
     int32_t padded = (at.keys + 3) / 4 * 4;
     if (args->softcap != 0.0f) cap_scores(w->scores, args->softcap, padded);
     int masked = may_hide(args, at);
@@ -101,7 +136,7 @@ static void meet_block(const struct attention_f32_arguments *args, struct attent
     for (int32_t c = 0; masked && c < args->value_dim; c += 4) store_f32x4(w->before + c, load_f32x4(state->out + c));
     add_values(state->out, w, args, at, &block, shrink);
     if (masked && is_marred(state->out, args->value_dim)) {
-        if (panels) block = load_block(args->workspace, args, at.head / args->group, at.key, at.keys);
+        if (!rows) block = load_block(args->workspace, args, at.head / args->group, at.key, at.keys);
         add_careful_row(w, args, at, state, &block, shrink);
     }
 }

@@ -1,34 +1,10 @@
 /* The two products of attention for one query, with float keys and values: see one_query_products.h.
  *
  * In the first product a vector holds four keys, in the second four columns of values. Each score is one chain of
- * multiply-adds over the dimensions, and each output one over the keys, as in tile.h. PIN_FOUR does what PIN there
- * does. */
+ * multiply-adds over the dimensions, and each output one over the keys, as in tile.h. */
 #include "one_query_products.h"
 
-struct four {
-    f32x4 x[4];
-};
-
-INLINE struct four load_four(const float *p) {
-    return (struct four){{load_f32x4(p), load_f32x4(p + 4), load_f32x4(p + 8), load_f32x4(p + 12)}};
-}
-
-INLINE void store_four(float *p, const struct four *f) {
-    for (int i = 0; i < 4; i++) store_f32x4(p + 4 * i, f->x[i]);
-}
-
-#define PIN_FOUR(f, pointer, never)                                 \
-    do {                                                            \
-        if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \
-            (f) = load_four((const float *)(never));                \
-        }                                                           \
-    } while (0)
-
-/* Four vectors, each holding one float of x in all lanes. */
-INLINE struct four splat_four(f32x4 x) {
-    return (struct four){
-        {splat_lane_f32x4(x, 0), splat_lane_f32x4(x, 1), splat_lane_f32x4(x, 2), splat_lane_f32x4(x, 3)}};
-}
+#include "four_vectors.h"
 
 /* Adds to s the products of four dimensions of q with four keys, which are rows. */
 INLINE f32x4 score_four(f32x4 s, const float *row, int32_t stride, const struct four *q) {
@@ -79,8 +55,7 @@ static void score_few(float *scores, const float *q, const float *k, int32_t str
     store_f32x4(scores, s);
 }
 
-/* Scores the sixteen keys of a panel, [dim][16]. */
-static NOINLINE void score_panel(float *scores, const float *q, const float *k, int32_t dim) {
+NOINLINE void score_panel(float *scores, const float *q, const float *k, int32_t dim) {
     const uintptr_t never = never_an_address;
     struct four s = {{splat_f32x4(0), splat_f32x4(0), splat_f32x4(0), splat_f32x4(0)}};
     int32_t left = dim;
@@ -99,22 +74,14 @@ static NOINLINE void score_panel(float *scores, const float *q, const float *k, 
     store_four(scores, &s);
 }
 
-void score_row(struct row_workspace *w, const struct attention_f32_arguments *args, struct attention_place at,
-               const struct stored_block *block) {
-    int32_t j = 0, stride = block->k_stride;
-    const float *panels =
-        (const float *)args->k + at.head / args->group * args->k_head_stride + at.key * args->k_stride;
-    for (; args->storage == STORED_PANELS && j < at.keys; j += ATTENTION_PANEL) {
-        score_panel(w->scores + j, w->q, panels + j * args->k_stride, args->dim);
-    }
-    for (; j + 16 <= at.keys; j += 16) score_sixteen(w->scores + j, w->q, block->k + j * stride, stride, args->dim);
-    for (; j < at.keys; j += 4) {
-        score_few(w->scores + j, w->q, block->k + j * stride, stride, args->dim, at.keys - j);
-    }
+void score_rows(float *scores, const float *q, const float *k, int32_t stride, int32_t dim, int32_t keys) {
+    int32_t j = 0;
+    for (; j + 16 <= keys; j += 16) score_sixteen(scores + j, q, k + j * stride, stride, dim);
+    for (; j < keys; j += 4) score_few(scores + j, q, k + j * stride, stride, dim, keys - j);
 }
 
 /* Adds the weighted values of sixteen columns. */
-static NOINLINE void add_columns(float *out, const float *weights, const float *v, int32_t stride, int32_t keys,
+static NOINLINE void add_sixteen(float *out, const float *weights, const float *v, int32_t stride, int32_t keys,
                                  f32x4 shrink) {
     const uintptr_t never = never_an_address;
     struct four sum = load_four(out);
@@ -137,8 +104,8 @@ static NOINLINE void add_columns(float *out, const float *weights, const float *
 }
 
 /* Adds the weighted values of up to four columns. */
-static void add_few_columns(float *out, const float *weights, const float *v, int32_t stride, int32_t keys,
-                            f32x4 shrink, int32_t columns) {
+static void add_few(float *out, const float *weights, const float *v, int32_t stride, int32_t keys, f32x4 shrink,
+                    int32_t columns) {
     f32x4 sum = mul_f32x4(load_f32x4(out), shrink);
     for (int32_t j = 0; j < keys; j++, v += stride) {
         sum = fma_f32x4(load_at_most_f32x4(v, columns), splat_f32x4(weights[j]), sum);
@@ -146,24 +113,11 @@ static void add_few_columns(float *out, const float *weights, const float *v, in
     store_f32x4(out, sum);
 }
 
-void add_values(float *out, struct row_workspace *w, const struct attention_f32_arguments *args,
-                struct attention_place at, const struct stored_block *block, f32x4 shrink) {
-    int32_t c = 0, columns = args->value_dim, stride = block->v_stride;
-    if (args->storage == STORED_PANELS) {
-        const float *v =
-            (const float *)args->v + at.head / args->group * args->v_head_stride + at.key * ATTENTION_PANEL;
-        int32_t next = args->capacity * ATTENTION_PANEL;
-        for (; c + ATTENTION_PANEL <= columns; c += ATTENTION_PANEL, v += next) {
-            add_columns(out + c, w->scores, v, ATTENTION_PANEL, at.keys, shrink);
-        }
-        for (int32_t i = 0; c < columns; c += 4, i += 4) {
-            add_few_columns(out + c, w->scores, v + i, ATTENTION_PANEL, at.keys, shrink, columns - c);
-        }
-        return;
+void add_columns(float *out, const float *weights, const float *v, int32_t stride, int32_t keys, f32x4 shrink,
+                 int32_t columns) {
+    int32_t c = 0;
+    for (; c + ATTENTION_PANEL <= columns; c += ATTENTION_PANEL) {
+        add_sixteen(out + c, weights, v + c, stride, keys, shrink);
     }
-    for (; c + ATTENTION_PANEL <= columns; c += ATTENTION_PANEL)
-        add_columns(out + c, w->scores, block->v + c, stride, at.keys, shrink);
-    for (; c < columns; c += 4) {
-        add_few_columns(out + c, w->scores, block->v + c, stride, at.keys, shrink, columns - c);
-    }
+    for (; c < columns; c += 4) add_few(out + c, weights, v + c, stride, keys, shrink, columns - c);
 }

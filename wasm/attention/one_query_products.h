@@ -3,14 +3,15 @@
 #define FLASHWASM_ATTENTION_ONE_QUERY_PRODUCTS_H
 
 #include "one_query_workspace.h"
-#include "storage.h"
 
-/* w->scores[j] = w->q . key j of the block */
-void score_row(struct row_workspace *w, const struct attention_f32_arguments *args, struct attention_place at,
-               const struct stored_block *block);
+/* scores[j] = q . key j of keys that are rows `stride` floats apart */
+void score_rows(float *scores, const float *q, const float *k, int32_t stride, int32_t dim, int32_t keys);
 
-/* out = out * shrink + sum of w->scores[j] * value j */
-void add_values(float *out, struct row_workspace *w, const struct attention_f32_arguments *args,
-                struct attention_place at, const struct stored_block *block, f32x4 shrink);
+/* scores[j] = q . key j of a panel of sixteen keys, [dim][16] */
+void score_panel(float *scores, const float *q, const float *k, int32_t dim);
+
+/* out = out * shrink + sum of weights[j] * value j, with values that are rows `stride` floats apart */
+void add_columns(float *out, const float *weights, const float *v, int32_t stride, int32_t keys, f32x4 shrink,
+                 int32_t columns);
 
 #endif

@@ -28,4 +28,9 @@ INLINE struct row_workspace *row_workspace(const struct attention_f32_arguments 
     return (struct row_workspace *)((struct attention_workspace *)args->workspace)->q;
 }
 
+/* Room for a block of keys, or for sixteen columns of a block of values, that are converted to floats. */
+INLINE float *row_room(const struct attention_f32_arguments *args) {
+    return ((struct attention_workspace *)args->workspace)->k_rows;
+}
+
 #endif

@@ -12,60 +12,59 @@ INLINE f32x4 halves_f32x4(v128_t x) {
     return wasm_v128_or(number, wasm_v128_and(special, wasm_u32x4_const_splat(0x7f800000)));
 }
 
-static void load_halves(float *rows, const int16_t *x, int32_t stride, int32_t count, int32_t columns) {
-    for (int32_t j = 0; j < count; j++) {
-        int32_t c = 0;
-        for (; c + 4 <= columns; c += 4) {
-            store_f32x4(rows + j * ATTENTION_MAX_DIM + c, halves_f32x4(wasm_i32x4_load16x4(x + j * stride + c)));
-        }
-        int16_t last[4] = {0, 0, 0, 0};
-        for (int32_t i = 0; c + i < columns; i++) last[i] = x[j * stride + c + i];
-        if (c < columns) store_f32x4(rows + j * ATTENTION_MAX_DIM + c, halves_f32x4(wasm_i32x4_load16x4(last)));
-    }
+void widen_halves(float *to, const int16_t *x, int32_t count) {
+    for (int32_t i = 0; i < count; i += 4) store_f32x4(to + i, halves_f32x4(wasm_i32x4_load16x4(x + i)));
 }
 
-/* Turns panels of sixteen keys, [dim][16], into rows. */
-static void load_panels(float *rows, const float *x, int32_t count, int32_t columns) {
+/* Loads four numbers of a panel, floats or halves, from the i-th on. */
+INLINE f32x4 load_stored(const void *x, int32_t i, int halves) {
+    return halves ? halves_f32x4(wasm_i32x4_load16x4((const int16_t *)x + i)) : load_f32x4((const float *)x + i);
+}
+
+/* Turns panels of sixteen keys, [dim][16], into rows, from the `at`-th number on. */
+INLINE void load_panels(float *rows, const void *x, int32_t at, int32_t count, int32_t columns, int halves) {
     for (int32_t j = 0; j < count; j += 4) {
-        const float *panel = x + j / ATTENTION_PANEL * ATTENTION_PANEL * columns + j % ATTENTION_PANEL;
-        int32_t c = 0;
-        for (; c + 4 <= columns; c += 4) {
+        int32_t panel = at + j / ATTENTION_PANEL * ATTENTION_PANEL * columns + j % ATTENTION_PANEL;
+        for (int32_t c = 0; c < columns; c += 4) {
             f32x4 four[4];
-            for (int32_t i = 0; i < 4; i++) four[i] = load_f32x4(panel + (c + i) * ATTENTION_PANEL);
+            for (int32_t i = 0; i < 4; i++) {
+                int32_t d = c + i < columns ? c + i : columns - 1;
+                four[i] = load_stored(x, panel + d * ATTENTION_PANEL, halves);
+            }
             transpose_f32x4(&four[0], &four[1], &four[2], &four[3]);
             for (int32_t i = 0; i < 4; i++) store_f32x4(rows + (j + i) * ATTENTION_MAX_DIM + c, four[i]);
         }
-        for (; c < columns; c++) {
-            for (int32_t i = 0; i < 4; i++) rows[(j + i) * ATTENTION_MAX_DIM + c] = panel[c * ATTENTION_PANEL + i];
-        }
     }
 }
 
-/* Turns panels of sixteen columns, [capacity][16], into rows; `next` floats lie from one panel to the next. */
-static void load_value_panels(float *rows, const float *x, int32_t next, int32_t count, int32_t columns) {
+/* Turns panels of sixteen columns, [capacity][16], into rows; `next` numbers lie from one panel to the next. */
+INLINE void load_value_panels(float *rows, const void *x, int32_t at, int32_t next, int32_t count, int32_t columns,
+                              int halves) {
     for (int32_t c = 0; c < columns; c += 4) {
-        const float *panel = x + c / ATTENTION_PANEL * next + c % ATTENTION_PANEL;
+        int32_t panel = at + c / ATTENTION_PANEL * next + c % ATTENTION_PANEL;
         for (int32_t j = 0; j < count; j++) {
-            store_f32x4(rows + j * ATTENTION_MAX_DIM + c, load_f32x4(panel + j * ATTENTION_PANEL));
+            store_f32x4(rows + j * ATTENTION_MAX_DIM + c, load_stored(x, panel + j * ATTENTION_PANEL, halves));
         }
     }
 }
 
 struct stored_block load_block(struct attention_workspace *w, const struct attention_f32_arguments *args,
                                int32_t key_head, int32_t key, int32_t keys) {
-    int32_t k_at = key_head * args->k_head_stride + key * args->k_stride;
-    int32_t v_at = key_head * args->v_head_stride + key * args->v_stride;
-    const float *k = args->k, *v = args->v;
+    int32_t k_at = key_head * args->k_head_stride + key * args->k_stride, dim = args->dim;
+    int32_t v_at = key_head * args->v_head_stride, value_dim = args->value_dim;
     if (args->storage == STORED_ROWS) {
-        return (struct stored_block){k + k_at, v + v_at, args->k_stride, args->v_stride};
+        v_at += key * args->v_stride;
+        return (struct stored_block){(const float *)args->k + k_at, (const float *)args->v + v_at, args->k_stride,
+                                     args->v_stride};
     }
-    if (args->storage == STORED_PANELS) {
-        v += key_head * args->v_head_stride + key * ATTENTION_PANEL;
-        load_panels(w->k_rows, k + k_at, keys, args->dim);
-        load_value_panels(w->v_rows, v, args->capacity * ATTENTION_PANEL, keys, args->value_dim);
-        return (struct stored_block){w->k_rows, w->v_rows, ATTENTION_MAX_DIM, ATTENTION_MAX_DIM};
+    int32_t next = args->capacity * ATTENTION_PANEL;
+    v_at += key * ATTENTION_PANEL;
+    if (args->storage == STORED_HALVES) {
+        load_panels(w->k_rows, args->k, k_at, keys, dim, 1);
+        load_value_panels(w->v_rows, args->v, v_at, next, keys, value_dim, 1);
+    } else {
+        load_panels(w->k_rows, args->k, k_at, keys, dim, 0);
+        load_value_panels(w->v_rows, args->v, v_at, next, keys, value_dim, 0);
     }
-    load_halves(w->k_rows, (const int16_t *)args->k + k_at, args->k_stride, keys, args->dim);
-    load_halves(w->v_rows, (const int16_t *)args->v + v_at, args->v_stride, keys, args->value_dim);
     return (struct stored_block){w->k_rows, w->v_rows, ATTENTION_MAX_DIM, ATTENTION_MAX_DIM};
 }

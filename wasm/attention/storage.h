@@ -15,4 +15,7 @@ struct stored_block {
 struct stored_block load_block(struct attention_workspace *w, const struct attention_f32_arguments *args,
                                int32_t key_head, int32_t key, int32_t keys);
 
+/* Converts `count` halves, a multiple of four, to floats. */
+void widen_halves(float *to, const int16_t *x, int32_t count);
+
 #endif

@@ -7,8 +7,9 @@
  * columns, without Bessel's correction. The output may be the input. Sources: Ba, Kiros & Hinton, "Layer
  * Normalization", 2016; Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
  *
- * Layer norm takes three passes: the mean, the squared differences from it, and the result. Computing the variance
- * from differences keeps it accurate for data whose mean is far from zero.
+ * Layer norm needs the mean, the squared differences from it, and the result. Computing the variance from differences
+ * keeps it accurate for data whose mean is far from zero. A row takes two passes, since its sum is taken while the row
+ * before it is written.
  *
  * norm_piece_f32 makes one of these passes over a piece of a row that is too long for one call. */
 #include "../abi.h"
@@ -18,18 +19,10 @@ INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 b
     return canonical_f32x4(fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias));
 }
 
-INLINE void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,
-                          float factor) {
-    f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor);
+/* Writes the elements from i to n. */
+INLINE void normalize_rest(const float *x, const float *weight, const float *bias, float *out, int32_t i, int32_t n,
+                           f32x4 means, f32x4 factors) {
     f32x4 w = splat_f32x4(1.0f), b = splat_f32x4(0.0f);
-    int32_t i = 0;
-    for (; weight && bias && i + 8 <= n; i += 8) {
-        f32x4 x0 = load_f32x4(x + i), x1 = load_f32x4(x + i + 4);
-        f32x4 y0 = normalized(x0, means, factors, load_f32x4(weight + i), load_f32x4(bias + i));
-        f32x4 y1 = normalized(x1, means, factors, load_f32x4(weight + i + 4), load_f32x4(bias + i + 4));
-        store_f32x4(out + i, y0);
-        store_f32x4(out + i + 4, y1);
-    }
     for (; i + 4 <= n; i += 4) {
         if (weight) w = load_f32x4(weight + i);
         if (bias) b = load_f32x4(bias + i);
@@ -41,14 +34,53 @@ INLINE void normalize_row(const float *x, const float *weight, const float *bias
     store_tail_f32x4(out + i, left, normalized(load_tail_f32x4(x + i, left, 0.0f), means, factors, w, b));
 }
 
+INLINE void normalize_row(const float *x, const float *weight, const float *bias, float *out, int32_t n, float mean,
+                          float factor) {
+    normalize_rest(x, weight, bias, out, 0, n, splat_f32x4(mean), splat_f32x4(factor));
+}
+
+/* Writes four elements. */
+INLINE void normalize_four(const float *x, const float *weight, const float *bias, float *out, f32x4 mean,
+                           f32x4 factor) {
+    store_f32x4(out, normalized(load_f32x4(x), mean, factor, load_f32x4(weight), load_f32x4(bias)));
+}
+
+/* Writes a row that has a weight and a bias, and returns the sum of the next row, as sum_row does. */
+static NOINLINE float normalize_and_sum(const float *x, const float *weight, const float *bias, float *out, int32_t n,
+                                        float mean, float factor, const float *next) {
+    f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor), zero = splat_f32x4(0.0f);
+    float total = 0.0f;
+    for (int32_t start = 0; start < n; start += SUM_PIECE) {
+        int32_t end = n - start < SUM_PIECE ? n : start + SUM_PIECE, i = start;
+        struct running_sums sums = {0};
+        for (; i + 16 <= end; i += 16) {
+            add_sixteen(&sums, next + i, zero, add_value);
+            for (int32_t j = i; j < i + 16; j += 4) {
+                normalize_four(x + j, weight + j, bias + j, out + j, means, factors);
+            }
+        }
+        total += whole_sum(sums, next, i, end, zero, add_value);
+        normalize_rest(x, weight, bias, out, i, end, means, factors);
+    }
+    return total;
+}
+
 EXPORT(layer_norm_f32)
 int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, float *out, int32_t rows,
                        int32_t columns, float eps) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    float sum = rows > 0 ? sum_row(x, columns, 0.0f, add_value) : 0.0f;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
-        float mean = sum_row(x, columns, 0.0f, add_value) / (float)columns;
+        const float *next = r + 1 < rows ? x + columns : x;
+        float mean = sum / (float)columns;
         float variance = sum_row(x, columns, mean, add_square_of_difference) / (float)columns;
-        normalize_row(x, weight, bias, out, columns, mean, 1.0f / sqrt_f32(variance + eps));
+        float factor = 1.0f / sqrt_f32(variance + eps);
+        if (weight && bias) {
+            sum = normalize_and_sum(x, weight, bias, out, columns, mean, factor, next);
+        } else {
+            normalize_row(x, weight, bias, out, columns, mean, factor);
+            sum = sum_row(next, columns, 0.0f, add_value);
+        }
     }
     return STATUS_OK;
 }

@@ -3,13 +3,11 @@
  * A and B may have any strides; bias may be null. The output must not overlap an input. If bias is c itself, the
  * product is added to what C holds: so a sum over a long k goes on in the next call.
  *
- * The loops are, from the outside: blocks of k, blocks of rows of A (each packed once), and panels of eight columns
- * of B (packed when they are reached). A panel of B stays in the L1 cache while the packed rows of A come from L2.
- * The micro-kernel is add_tile of shared/tile.h. C carries the sums from one block of k to the next, so each element
- * is one chain of multiply-adds over k. This is the order of loops of Goto & van de Geijn, "Anatomy of
- * High-Performance Matrix Multiplication", 2008, and of BLIS.
- *
- * Workspace: the packed block of A, then one panel of B.
+ * The loops are, from the outside: blocks of k; blocks of columns of B, each packed once; blocks of rows of A, packed
+ * once for each block of columns; and panels of eight columns. A panel of B stays in the L1 cache while the packed rows
+ * of A come from L2. The micro-kernel is sum_tile of shared/tile.h. It begins from the bias in the first block of k,
+ * and from C in the others, so each element is one chain of multiply-adds over k. This is the order of loops of Goto &
+ * van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, and of BLIS.
  */
 #include "../abi.h"
 #include "../shared/pack.h"
@@ -17,7 +15,21 @@
 
 /* A panel of B takes 16 KiB, half of a usual L1 cache; a block of A 256 KiB, half of a usual L2. */
 enum { K_BLOCK = 512, ROW_BLOCK = 128 };
-_Static_assert((ROW_BLOCK + TILE_COLUMNS) * K_BLOCK * sizeof(float) <= WORKSPACE_BYTES, "the workspace is too small");
+
+/* The columns of a block of B where all rows of A are one block. Then B is used only once, and is read sooner after it
+ * was packed if the block is small. */
+enum { FEW_COLUMNS = 32 };
+
+/* The workspace. The block of B has as many columns as fit. */
+struct matmul_workspace {
+    float a[ROW_BLOCK * K_BLOCK]; /* [rows / 4][k][4] */
+    float b[];                    /* [columns / 8][k][8] */
+};
+enum { B_ROOM = ((int32_t)WORKSPACE_BYTES - (int32_t)sizeof(struct matmul_workspace)) / (int32_t)sizeof(float) };
+_Static_assert(B_ROOM >= K_BLOCK * FEW_COLUMNS, "the workspace is too small");
+
+/* Sums begin from these where there is no bias. */
+static const float zeros[TILE_COLUMNS];
 
 static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
     for (int32_t r = 0; r < rows; r++) {
@@ -25,32 +37,46 @@ static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns,
     }
 }
 
-/* The same for a panel of at most eight columns. */
-static void fill_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
-    if (columns < TILE_COLUMNS) {
-        fill_rows(c, c_stride, rows, columns, bias);
-        return;
-    }
-    f32x4 low = canonical_f32x4(bias ? load_f32x4(bias) : splat_f32x4(0.0f));
-    f32x4 high = canonical_f32x4(bias ? load_f32x4(bias + 4) : splat_f32x4(0.0f));
-    for (int32_t r = 0; r < rows; r++) {
-        store_f32x4(c + r * c_stride, low);
-        store_f32x4(c + r * c_stride + 4, high);
+/* Packs a block of A in panels of four rows. */
+static void pack_rows_of_a(float *panels, const float *a, int32_t row_stride, int32_t column_stride, int32_t rows,
+                           int32_t depth) {
+    for (int32_t i = 0; i < rows; i += TILE_ROWS) {
+        pack_strided_f32(panels + i * depth, a + i * row_stride, row_stride, column_stride, rows - i, depth, TILE_ROWS);
     }
 }
 
-/* C[rows][columns <= 8] += packed rows of A x one panel of B */
-static void add_panel(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *a, const float *b,
-                      int32_t k) {
+/* C[rows][columns <= 8] = start + packed rows of A x one panel of B. `start` is C, or one row for all of C; then
+ * start_stride is 0. */
+static void sum_panel(float *c, int32_t c_stride, const float *start, int32_t start_stride, int32_t rows,
+                      int32_t columns, const float *a, const float *b, int32_t k) {
     for (int32_t r = 0; r < rows; r += TILE_ROWS) {
-        add_tile_within(c + r * c_stride, c_stride, rows - r, columns, a + r * k, b, k);
+        sum_tile_within(c + r * c_stride, c_stride, start + r * start_stride, start_stride, rows - r, columns,
+                        a + r * k, b, k);
     }
+}
+
+/* 32 elements of one row of C, in the accumulators of a tile: as many chains as keep the multipliers busy. */
+static NOINLINE void add_thirty_two(float *c, const float *a, int32_t a_column_stride, const float *b,
+                                    int32_t b_row_stride, int32_t k) {
+    struct tile t = load_tile(c, TILE_COLUMNS);
+    for (int32_t i = 0; i < k; i++) {
+        f32x4 factor = splat_f32x4(*a);
+        for (int r = 0; r < TILE_ROWS; r++) {
+            t.low[r] = fma_f32x4(load_f32x4(b + r * TILE_COLUMNS), factor, t.low[r]);
+            t.high[r] = fma_f32x4(load_f32x4(b + r * TILE_COLUMNS + 4), factor, t.high[r]);
+        }
+        a += a_column_stride;
+        b += b_row_stride;
+    }
+    t = canonical_tile(t);
+    store_tile(c, TILE_COLUMNS, &t);
 }
 
 /* One row of C, for a product of so few rows that packing B would not pay: reads the rows of B in place. */
 static NOINLINE void add_row(float *c, const float *a, int32_t a_column_stride, const float *b, int32_t b_row_stride,
                              int32_t n, int32_t k) {
     int32_t j = 0;
+    for (; j + 32 <= n; j += 32) add_thirty_two(c + j, a, a_column_stride, b + j, b_row_stride, k);
     for (; j + 16 <= n; j += 16) {
         f32x4 c0 = load_f32x4(c + j), c1 = load_f32x4(c + j + 4);
         f32x4 c2 = load_f32x4(c + j + 8), c3 = load_f32x4(c + j + 12);
@@ -91,22 +117,30 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
         }
         return STATUS_OK;
     }
-    float *a_block = workspace, *b_panel = a_block + ROW_BLOCK * K_BLOCK;
+    struct matmul_workspace *w = workspace;
     for (int32_t kk = 0; kk < k; kk += K_BLOCK) {
         int32_t depth = k - kk < K_BLOCK ? k - kk : K_BLOCK;
-        for (int32_t r = 0; r < m; r += ROW_BLOCK) {
-            int32_t rows = m - r < ROW_BLOCK ? m - r : ROW_BLOCK;
-            for (int32_t i = 0; i < rows; i += TILE_ROWS) {
-                pack_strided_f32(a_block + i * depth, a + (r + i) * a_row_stride + kk * a_column_stride, a_row_stride,
-                                 a_column_stride, rows - i, depth, TILE_ROWS);
-            }
-            for (int32_t j = 0; j < n; j += TILE_COLUMNS) {
-                int32_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
-                float *c_block = c + r * c_row_stride + j;
-                if (kk == 0 && fill) fill_panel(c_block, c_row_stride, rows, columns, bias ? bias + j : 0);
-                pack_strided_f32(b_panel, b + kk * b_row_stride + j * b_column_stride, b_column_stride, b_row_stride,
-                                 columns, depth, TILE_COLUMNS);
-                add_panel(c_block, c_row_stride, rows, columns, a_block, b_panel, depth);
+        int32_t from_c = kk > 0 || !fill, start_stride = from_c ? c_row_stride : 0;
+        int32_t block = m <= ROW_BLOCK ? FEW_COLUMNS : B_ROOM / depth / TILE_COLUMNS * TILE_COLUMNS;
+        for (int32_t jj = 0; jj < n; jj += block) {
+            int32_t end = n - jj < block ? n : jj + block;
+            pack_panels_f32(w->b, b + kk * b_row_stride + jj * b_column_stride, b_column_stride, b_row_stride, end - jj,
+                            depth);
+            for (int32_t r = 0; r < m; r += ROW_BLOCK) {
+                int32_t rows = m - r < ROW_BLOCK ? m - r : ROW_BLOCK;
+                /* A block that holds all rows is there already after the first columns. */
+                if (jj == 0 || m > ROW_BLOCK) {
+                    pack_rows_of_a(w->a, a + r * a_row_stride + kk * a_column_stride, a_row_stride, a_column_stride,
+                                   rows, depth);
+                }
+                for (int32_t j = jj; j < end; j += TILE_COLUMNS) {
+                    float *c_block = c + r * c_row_stride + j;
+                    sum_panel(c_block, c_row_stride,
+                              from_c ? c_block
+                              : bias ? bias + j
+                                     : zeros,
+                              start_stride, rows, n - j, w->a, w->b + (j - jj) * depth, depth);
+                }
             }
         }
     }

@@ -3,6 +3,9 @@
  * A row that contains NaN or +inf, or only -inf, gives NaN, as the formula does. The exponentials are computed with
  * a factor of 2^24, which the division removes; otherwise subnormal results would become zero.
  *
+ * A row takes two passes: its exponentials and their sum, then the division. While the exponentials of a row keep the
+ * arithmetic busy, the next row is loaded and its maximum taken, so that it comes from the cache afterwards.
+ *
  * softmax_piece_f32 makes one of the three passes over a piece of a row that is too long for one call. */
 #include "../abi.h"
 #include "../shared/row_sums.h"
@@ -30,12 +33,14 @@ INLINE f32x4 exponential(const float *x, f32x4 max) {
     return scaled_exp_f32x4(sub_f32x4(load_f32x4(x), max), EXPONENT_SCALE);
 }
 
-/* Writes the exponentials to out and returns their sum. */
-INLINE float exponentials(const float *x, float *out, int32_t n, float max_value) {
-    f32x4 max = splat_f32x4(max_value), s0 = splat_f32x4(0), s1 = s0;
+/* Writes the exponentials of n elements to out and returns their sum. `next_max` holds four maxima, which those of the
+ * n elements of `next` join. */
+INLINE float exponentials(const float *x, float *out, int32_t n, float max_value, const float *next, f32x4 *next_max) {
+    f32x4 max = splat_f32x4(max_value), s0 = splat_f32x4(0), s1 = s0, m = *next_max;
     int32_t i = 0;
     for (; i + 8 <= n; i += 8) {
         f32x4 e0 = exponential(x + i, max), e1 = exponential(x + i + 4, max);
+        m = pmax_f32x4(pmax_f32x4(m, load_f32x4(next + i)), load_f32x4(next + i + 4));
         store_f32x4(out + i, e0);
         store_f32x4(out + i + 4, e1);
         s0 = add_f32x4(s0, e0);
@@ -44,6 +49,8 @@ INLINE float exponentials(const float *x, float *out, int32_t n, float max_value
     for (; i < n; i += 4) {
         int32_t left = n - i < 4 ? n - i : 4;
         float few[4] = {MINUS_INFINITY, MINUS_INFINITY, MINUS_INFINITY, MINUS_INFINITY};
+        for (int32_t j = 0; j < left; j++) few[j] = next[i + j];
+        m = pmax_f32x4(m, load_f32x4(few));
         for (int32_t j = 0; j < left; j++) few[j] = x[i + j];
         f32x4 e = exponential(few, max);
         store_f32x4(few, e);
@@ -52,33 +59,47 @@ INLINE float exponentials(const float *x, float *out, int32_t n, float max_value
         for (int32_t j = left; j < 4; j++) few[j] = 0.0f;
         s0 = add_f32x4(s0, load_f32x4(few));
     }
+    *next_max = m;
     return sum_f32x4(add_f32x4(s0, s1));
 }
 
-/* Writes the exponentials to out and returns `total` plus their sum. */
-INLINE float add_exponentials(float total, const float *x, float *out, int32_t n, float max) {
+/* A sum of exponentials, and the greatest element of the row after theirs. */
+struct total_and_max {
+    float total, next_max;
+};
+
+/* Writes the exponentials to out. The result's total is `total` plus their sum. */
+static NOINLINE struct total_and_max add_exponentials(float total, const float *x, float *out, int32_t n, float max,
+                                                      const float *next) {
+    f32x4 next_max = splat_f32x4(MINUS_INFINITY);
     for (int32_t i = 0; i < n; i += SUM_PIECE) {
         int32_t piece = n - i < SUM_PIECE ? n - i : SUM_PIECE;
-        total += exponentials(x + i, out + i, piece, max);
+        total += exponentials(x + i, out + i, piece, max, next + i, &next_max);
     }
-    return total;
+    return (struct total_and_max){total, wasm_f32x4_extract_lane(greatest_f32x4(next_max), 0)};
 }
 
-INLINE void multiply(float *out, int32_t n, float factor) {
+/* Divides a row by its total. An element is NaN only if the total is, and then all are. */
+INLINE void divide(float *out, int32_t n, float total) {
     int32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        store_f32x4(out + i, canonical_f32x4(mul_f32x4(load_f32x4(out + i), splat_f32x4(factor))));
+    if (total != total) {
+        for (; i < n; i++) out[i] = CANONICAL_NAN;
+        return;
     }
-    for (; i < n; i++) out[i] = canonical_f32(out[i] * factor);
+    float factor = 1.0f / total;
+    for (; i + 4 <= n; i += 4) store_f32x4(out + i, mul_f32x4(load_f32x4(out + i), splat_f32x4(factor)));
+    for (; i < n; i++) out[i] *= factor;
 }
 
 EXPORT(softmax_f32)
 int32_t softmax_f32(const float *x, float *out, int32_t rows, int32_t columns) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
+    float max = rows > 0 ? max_row(x, columns) : 0.0f;
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
-        float max = max_row(x, columns);
-        float total = add_exponentials(0.0f, x, out, columns, max);
-        multiply(out, columns, 1.0f / total);
+        const float *next = r + 1 < rows ? x + columns : x;
+        struct total_and_max found = add_exponentials(0.0f, x, out, columns, max, next);
+        divide(out, columns, found.total);
+        max = found.next_max;
     }
     return STATUS_OK;
 }
@@ -90,9 +111,9 @@ int32_t softmax_piece_f32(const float *x, float *out, float *state, int32_t n, i
         float max = max_row(x, n);
         if (max > state[0]) state[0] = max;
     } else if (pass == SOFTMAX_EXPONENTIALS) {
-        state[1] = canonical_f32(add_exponentials(state[1], x, out, n, state[0]));
+        state[1] = canonical_f32(add_exponentials(state[1], x, out, n, state[0], x).total);
     } else if (pass == SOFTMAX_DIVIDE) {
-        multiply(out, n, 1.0f / state[1]);
+        divide(out, n, state[1]);
     } else {
         return STATUS_BAD_ARGUMENT;
     }

@@ -27,8 +27,9 @@ static float key_at(const arguments *args, int32_t key_head, int32_t j, int32_t 
     int32_t head = key_head * args->k_head_stride, at = head + j * args->k_stride + d;
     int32_t panel = head + j / ATTENTION_PANEL * ATTENTION_PANEL * args->k_stride, i = j % ATTENTION_PANEL;
     if (args->storage == STORED_ROWS) return ((const float *)args->k)[at];
-    if (args->storage == STORED_HALVES) return half_to_f32(((const uint16_t *)args->k)[at]);
-    if (args->storage == STORED_PANELS) return ((const float *)args->k)[panel + d * ATTENTION_PANEL + i];
+    int32_t in_panel = panel + d * ATTENTION_PANEL + i;
+    if (args->storage == STORED_PANELS) return ((const float *)args->k)[in_panel];
+    if (args->storage == STORED_HALVES) return half_to_f32(((const uint16_t *)args->k)[in_panel]);
     return (float)((const int8_t *)args->k)[panel + d / 2 * 2 * ATTENTION_PANEL + i * 2 + d % 2];
 }
 
@@ -37,8 +38,9 @@ static float value_at(const arguments *args, int32_t key_head, int32_t j, int32_
     int32_t head = key_head * args->v_head_stride, at = head + j * args->v_stride + c;
     int32_t panel = head + c / ATTENTION_PANEL * ATTENTION_PANEL * args->capacity, i = c % ATTENTION_PANEL;
     if (args->storage == STORED_ROWS) return ((const float *)args->v)[at];
-    if (args->storage == STORED_HALVES) return half_to_f32(((const uint16_t *)args->v)[at]);
-    if (args->storage == STORED_PANELS) return ((const float *)args->v)[panel + j * ATTENTION_PANEL + i];
+    int32_t in_panel = panel + j * ATTENTION_PANEL + i;
+    if (args->storage == STORED_PANELS) return ((const float *)args->v)[in_panel];
+    if (args->storage == STORED_HALVES) return half_to_f32(((const uint16_t *)args->v)[in_panel]);
     return (float)((const int8_t *)args->v)[panel + j / 2 * 2 * ATTENTION_PANEL + i * 2 + j % 2];
 }
 

@@ -68,3 +68,29 @@ void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t 
         }
     }
 }
+
+/* A panel's width, and how many panels are written at once: together they read whole cache lines of 64 bytes. */
+enum { PANEL = 8, PANELS = 4 };
+
+/* Packs PANELS panels of a matrix that lies column by column. */
+static void pack_whole_lines(float *panels, const float *x, int32_t column_stride, int32_t columns) {
+    for (int32_t j = 0; j < columns; j++) {
+        for (int32_t p = 0; p < PANELS; p++) {
+            float *to = panels + (p * columns + j) * PANEL;
+            store_f32x4(to, load_f32x4(x + p * PANEL));
+            store_f32x4(to + 4, load_f32x4(x + p * PANEL + 4));
+        }
+        x += column_stride;
+    }
+}
+
+void pack_panels_f32(float *panels, const float *x, int32_t row_stride, int32_t column_stride, int32_t rows,
+                     int32_t columns) {
+    int32_t r = 0;
+    for (; row_stride == 1 && r + PANELS * PANEL <= rows; r += PANELS * PANEL) {
+        pack_whole_lines(panels + r * columns, x + r, column_stride, columns);
+    }
+    for (; r < rows; r += PANEL) {
+        pack_strided_f32(panels + r * columns, x + r * row_stride, row_stride, column_stride, rows - r, columns, PANEL);
+    }
+}

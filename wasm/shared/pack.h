@@ -13,4 +13,8 @@ void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t row
 void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t column_stride, int32_t rows,
                       int32_t columns, int32_t width);
 
+/* The same for all rows of x: panels of eight rows, one after another. */
+void pack_panels_f32(float *panels, const float *x, int32_t row_stride, int32_t column_stride, int32_t rows,
+                     int32_t columns);
+
 #endif

@@ -16,23 +16,35 @@ INLINE f32x4 add_value(f32x4 sum, f32x4 x, f32x4 centre) {
     return add_f32x4(sum, x);
 }
 
-/* Adds four vectors at a time, each to a running sum of its own. The last vector is filled up with `centre`, so
- * that missing elements add nothing: their squared difference is zero. With add_value it must be zero. */
-INLINE float sum_piece(const float *x, int32_t n, f32x4 centre, add_term_f32x4 add) {
-    f32x4 s0 = splat_f32x4(0), s1 = s0, s2 = s0, s3 = s0;
-    int32_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        s0 = add(s0, load_f32x4(x + i), centre);
-        s1 = add(s1, load_f32x4(x + i + 4), centre);
-        s2 = add(s2, load_f32x4(x + i + 8), centre);
-        s3 = add(s3, load_f32x4(x + i + 12), centre);
-    }
-    for (; i + 4 <= n; i += 4) s0 = add(s0, load_f32x4(x + i), centre);
+/* The four running sums of a piece of a row. */
+struct running_sums {
+    f32x4 s0, s1, s2, s3;
+};
+
+/* Adds 16 elements, a vector to each sum. */
+INLINE void add_sixteen(struct running_sums *s, const float *x, f32x4 centre, add_term_f32x4 add) {
+    s->s0 = add(s->s0, load_f32x4(x), centre);
+    s->s1 = add(s->s1, load_f32x4(x + 4), centre);
+    s->s2 = add(s->s2, load_f32x4(x + 8), centre);
+    s->s3 = add(s->s3, load_f32x4(x + 12), centre);
+}
+
+/* Adds the elements from i to n, fewer than 16, and returns the whole sum. The last vector is filled up with `centre`,
+ * so that missing elements add nothing: their squared difference is zero. With add_value it must be zero. */
+INLINE float whole_sum(struct running_sums s, const float *x, int32_t i, int32_t n, f32x4 centre, add_term_f32x4 add) {
+    for (; i + 4 <= n; i += 4) s.s0 = add(s.s0, load_f32x4(x + i), centre);
     if (i < n) {
         float pad = wasm_f32x4_extract_lane(centre, 0);
-        s1 = add(s1, load_tail_f32x4(x + i, n - i, pad), centre);
+        s.s1 = add(s.s1, load_tail_f32x4(x + i, n - i, pad), centre);
     }
-    return sum_f32x4(add_f32x4(add_f32x4(s0, s1), add_f32x4(s2, s3)));
+    return sum_f32x4(add_f32x4(add_f32x4(s.s0, s.s1), add_f32x4(s.s2, s.s3)));
+}
+
+INLINE float sum_piece(const float *x, int32_t n, f32x4 centre, add_term_f32x4 add) {
+    struct running_sums s = {0};
+    int32_t i = 0;
+    for (; i + 16 <= n; i += 16) add_sixteen(&s, x + i, centre, add);
+    return whole_sum(s, x, i, n, centre, add);
 }
 
 /* Returns `total` plus the sum of a row, or of a part of a row that begins at a multiple of SUM_PIECE. */

@@ -9,19 +9,21 @@ void product_tile(float *c, const float *a, const float *b, int32_t k) {
     store_tile(c, TILE_COLUMNS, &t);
 }
 
-void NOINLINE add_tile(float *c, int32_t stride, const float *a, const float *b, int32_t k) {
-    struct tile t = load_tile(c, stride);
+void NOINLINE sum_tile(float *c, int32_t stride, const float *start, int32_t start_stride, const float *a,
+                       const float *b, int32_t k) {
+    struct tile t = load_tile(start, start_stride);
     sweep_tile(&t, a, b, k);
     t = canonical_tile(t);
     store_tile(c, stride, &t);
 }
 
-void add_edge_tile(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b, int32_t k) {
+void sum_edge_tile(float *c, int32_t stride, const float *start, int32_t start_stride, int32_t rows, int32_t columns,
+                   const float *a, const float *b, int32_t k) {
     float whole[TILE_ROWS * TILE_COLUMNS] = {0};
     for (int32_t r = 0; r < rows; r++) {
-        for (int32_t j = 0; j < columns; j++) whole[r * TILE_COLUMNS + j] = c[r * stride + j];
+        for (int32_t j = 0; j < columns; j++) whole[r * TILE_COLUMNS + j] = start[r * start_stride + j];
     }
-    add_tile(whole, TILE_COLUMNS, a, b, k);
+    sum_tile(whole, TILE_COLUMNS, whole, TILE_COLUMNS, a, b, k);
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t j = 0; j < columns; j++) c[r * stride + j] = whole[r * TILE_COLUMNS + j];
     }

@@ -60,19 +60,21 @@ extern const volatile uintptr_t never_an_address;
         }                                                           \
     } while (0)
 
+/* One step of k. The engine makes a register of the first factor the sum's, and so copies that factor first. Copying
+ * what was loaded is faster than copying what was just shuffled: see docs/decisions/0005. */
 INLINE void tile_step(struct tile *t, const float *a, const float *b) {
     f32x4 column = load_f32x4(a);
     f32x4 low = load_f32x4(b), high = load_f32x4(b + 4);
     f32x4 a0 = splat_lane_f32x4(column, 0), a1 = splat_lane_f32x4(column, 1);
     f32x4 a2 = splat_lane_f32x4(column, 2), a3 = splat_lane_f32x4(column, 3);
-    t->low[0] = fma_f32x4(a0, low, t->low[0]);
-    t->high[0] = fma_f32x4(a0, high, t->high[0]);
-    t->low[1] = fma_f32x4(a1, low, t->low[1]);
-    t->high[1] = fma_f32x4(a1, high, t->high[1]);
-    t->low[2] = fma_f32x4(a2, low, t->low[2]);
-    t->high[2] = fma_f32x4(a2, high, t->high[2]);
-    t->low[3] = fma_f32x4(a3, low, t->low[3]);
-    t->high[3] = fma_f32x4(a3, high, t->high[3]);
+    t->low[0] = fma_f32x4(low, a0, t->low[0]);
+    t->high[0] = fma_f32x4(high, a0, t->high[0]);
+    t->low[1] = fma_f32x4(low, a1, t->low[1]);
+    t->high[1] = fma_f32x4(high, a1, t->high[1]);
+    t->low[2] = fma_f32x4(low, a2, t->low[2]);
+    t->high[2] = fma_f32x4(high, a2, t->high[2]);
+    t->low[3] = fma_f32x4(low, a3, t->low[3]);
+    t->high[3] = fma_f32x4(high, a3, t->high[3]);
 }
 
 /* t += left panel x right panel, over k steps. */
@@ -103,21 +105,35 @@ INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k
 /* c[4][8] = left panel x right panel */
 void product_tile(float *c, const float *a, const float *b, int32_t k);
 
-/* c[4][8] += left panel x right panel, stored for the last time; rows of c are `stride` floats apart. */
-void add_tile(float *c, int32_t stride, const float *a, const float *b, int32_t k);
+/* c[4][8] = start[4][8] + left panel x right panel, stored for the last time. Rows of c are `stride` floats apart,
+ * those of `start` are `start_stride`, which is 0 if all four begin alike. `start` may be c. */
+void sum_tile(float *c, int32_t stride, const float *start, int32_t start_stride, const float *a, const float *b,
+              int32_t k);
 
-/* The same for a tile of which only the first rows <= 4 by columns <= 8 elements lie inside c. */
-void add_edge_tile(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b, int32_t k);
+/* The same for a tile of which only the first rows <= 4 by columns <= 8 elements lie inside c and `start`. */
+void sum_edge_tile(float *c, int32_t stride, const float *start, int32_t start_stride, int32_t rows, int32_t columns,
+                   const float *a, const float *b, int32_t k);
 
 /* The same where `rows` by `columns` elements are left of c, which may be more than the tile. */
+INLINE void sum_tile_within(float *c, int32_t stride, const float *start, int32_t start_stride, int32_t rows,
+                            int32_t columns, const float *a, const float *b, int32_t k) {
+    if (rows >= TILE_ROWS && columns >= TILE_COLUMNS) {
+        sum_tile(c, stride, start, start_stride, a, b, k);
+    } else {
+        sum_edge_tile(c, stride, start, start_stride, rows < TILE_ROWS ? rows : TILE_ROWS,
+                      columns < TILE_COLUMNS ? columns : TILE_COLUMNS, a, b, k);
+    }
+}
+
+/* c[4][8] += left panel x right panel */
+INLINE void add_tile(float *c, int32_t stride, const float *a, const float *b, int32_t k) {
+    sum_tile(c, stride, c, stride, a, b, k);
+}
+
+/* The same where `rows` by `columns` elements are left of c. */
 INLINE void add_tile_within(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b,
                             int32_t k) {
-    if (rows >= TILE_ROWS && columns >= TILE_COLUMNS) {
-        add_tile(c, stride, a, b, k);
-    } else {
-        add_edge_tile(c, stride, rows < TILE_ROWS ? rows : TILE_ROWS, columns < TILE_COLUMNS ? columns : TILE_COLUMNS,
-                      a, b, k);
-    }
+    sum_tile_within(c, stride, c, stride, rows, columns, a, b, k);
 }
 
 /* c[r][j] = |row r of the left panel - column j of the right panel|^2, over k dimensions. */

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any]
 
 __all__ = ["AttentionWork", "Backend", "Limits", "Metric", "Operation"]
 
-Array: TypeAlias = NDArray[Any]
 Operation: TypeAlias = Literal["attention", "matmul", "softmax", "layer_norm", "cosine_top_k"]
 Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 
@@ -37,8 +38,7 @@ class Limits(NamedTuple):
     check: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class AttentionWork:
+class AttentionWork(NamedTuple):
     """Operands and options of one call of attention. All arrays are C-contiguous.
 
     Query i of batch entry b sees key j if all of these hold: ``j < lengths[b]``;

@@ -21,11 +21,14 @@ class CallingRuntime(Protocol):
         Calls that other backends have computed, by the backend's name.
     """
 
-    backend: BackendName
     deterministic: bool
     threads: int
     variant: Any
     backend_calls: dict[str, int]
+
+    @property
+    def backend(self) -> BackendName:
+        """Name of the backend of calls that name none."""
 
     def holds(self, x: Any) -> bool:
         """Return True if an array lies in the runtime's linear memory."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flashwasm.backends.backend import Limits
 from flashwasm.backends.hybrid.chooser import chosen_backend
-from flashwasm.backends.registry import BACKENDS, check_options, checked_backend
+from flashwasm.backends.registry import BACKENDS, SANDBOX, check_options, checked_backend
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
@@ -17,9 +19,14 @@ if TYPE_CHECKING:
     from flashwasm.backends.calling_runtime import CallingRuntime
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["limits_of", "other_backend", "record"]
+__all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "record"]
 
 _counting = threading.Lock()
+# Elements of the largest array of a call that hybrid does not choose for. In the sandbox it takes
+# some ten microseconds. The choice takes one or two, and the overhead of another backend many more.
+SMALL = 1 << 13
+# The same for operations that do little with each element.
+SMALL_ROWS = 1 << 15
 
 
 def other_backend(
@@ -36,7 +43,7 @@ def other_backend(
     runtime : Runtime
         The runtime of the call.
     backend : str, optional
-        The backend that the call names. None means the runtime's.
+        The backend that the call names, which `may_leave` has checked. None means the runtime's.
     operation : str
         Name of the operation.
     operands : tuple
@@ -50,11 +57,44 @@ def other_backend(
     ------
     ShapeError, DTypeError, CapabilityError, ClosedError
     """
-    name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
-    runtime.check_open()
+    name = runtime.backend if backend is None else backend
     if name == "hybrid":
         name = chosen_backend(runtime, operation, operands, on)
+    if name == SANDBOX:
+        return None
+    runtime.check_open()
     return checked_backend(name, deterministic=runtime.deterministic)
+
+
+def may_leave(
+    runtime: CallingRuntime,
+    backend: BackendName | None,
+    operands: tuple[Any, ...],
+    small: int = SMALL,
+) -> bool:
+    """Return True if a call may leave the sandbox; `other_backend` then says for which backend.
+
+    Parameters
+    ----------
+    runtime, backend
+        As in `other_backend`. The name is checked.
+    operands : tuple
+        The arrays of the call, as the caller gave them.
+    small : int, optional
+        Elements of the largest array of a call that hybrid leaves in the sandbox.
+    """
+    name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
+    if name == "hybrid":
+        return not (runtime.deterministic or _is_small(operands, small))
+    return name != SANDBOX
+
+
+def _is_small(operands: tuple[Any, ...], small: int) -> bool:
+    """Return True if no array of a call has more elements."""
+    for x in operands:  # noqa: SIM110 - a generator would take as long as all the rest.
+        if type(x) is np.ndarray and x.size > small:
+            return False
+    return True
 
 
 def limits_of(runtime: CallingRuntime, check: Callable[[], None]) -> Limits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -14,10 +14,12 @@ from flashwasm.cli.embedding_options import (
     precision_option,
     runtime_for,
     threads_option,
+    workers_options,
 )
 from flashwasm.cli.input import exists, read_stdin
 from flashwasm.cli.options import FILE, json_option
 from flashwasm.cli.output import echo_json, note, nothing_found
+from flashwasm.distributed.embedding import WorkersEncoder
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.sentence_encoder import DEFAULT_MAX_LENGTH
 from flashwasm.errors import DTypeError, ShapeError
@@ -55,6 +57,7 @@ _MOST_BYTES = 64 << 20
 @model_option
 @precision_option
 @threads_option
+@workers_options
 def embed(
     inputs: tuple[str, ...],
     output: Path | None,
@@ -62,6 +65,7 @@ def embed(
     model: str | None,
     precision: Precision,
     threads: int | None,
+    executor: Any,
     *,
     tokens: bool,
     as_json: bool,
@@ -79,7 +83,10 @@ def embed(
     named = [pair for argument in inputs for pair in _read(argument)]
     if not named:
         nothing_found("no text on stdin")
-    encoder = SentenceEncoder.load(model, precision=precision, runtime=runtime_for(threads))
+    if executor is not None:
+        encoder: SentenceEncoder = WorkersEncoder(executor, model, precision=precision)
+    else:
+        encoder = SentenceEncoder.load(model, precision=precision, runtime=runtime_for(threads))
     run = encoder.encode_tokens if tokens else encoder.encode
     results = list(run([text for _, text in named], max_length=max_length, progress=True))
     about = {

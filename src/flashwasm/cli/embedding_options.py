@@ -1,4 +1,4 @@
-"""Options of the commands that embed texts: the model, its precision, threads and the cache."""
+"""Options of the commands that embed texts: model, precision, threads, workers and cache."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from typing import Any, TypedDict, TypeVar, get_args
 
 import click
 
+from flashwasm.distributed.dask_cluster import connected
+from flashwasm.distributed.embedding import WorkersEncoder
+from flashwasm.distributed.local_workers import LocalWorkers
 from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.bert import Precision
 from flashwasm.encoder.known_models import DEFAULT_MODEL
+from flashwasm.errors import CapabilityError
 from flashwasm.runtime.default_runtime import default_runtime
 from flashwasm.runtime.runtime import Runtime
 
 __all__ = [
     "Embedding",
     "cache_option",
+    "distributed_embedding_options",
     "embedding_options",
     "model_option",
     "precision_option",
     "runtime_for",
     "threads_option",
+    "workers_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +61,60 @@ class Embedding(TypedDict):
     runtime: Runtime
     cache: bool
     progress: bool
+
+
+def workers_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--workers`` and ``--cluster``, and pass their executor, or None, on as ``executor``."""
+
+    @click.option(
+        "--workers",
+        type=click.IntRange(1, 1024),
+        help="Embed in this number of processes on this machine.",
+    )
+    @click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Embed on the cluster of this dask scheduler, such as tcp://host:8786.",
+    )
+    @wraps(command)
+    def gathered(*, workers: int | None, cluster: str | None, **given: Any) -> None:
+        """Call the command with the executor that these options name, which ends with it."""
+        if workers is not None and cluster is not None:
+            raise click.UsageError("--workers and --cluster exclude each other")
+        context = click.get_current_context()
+        executor: Any = None
+        if workers is not None:
+            executor = context.with_resource(LocalWorkers(workers, threads=given.get("threads")))
+        elif cluster is not None:
+            executor = context.with_resource(connected(cluster))
+        command(**given, executor=executor)
+
+    return gathered
+
+
+def distributed_embedding_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `embedding_options` and of `workers_options`, as ``embedding``."""
+
+    @wraps(command)
+    def gathered(*, executor: Any, embedding: Embedding, **given: Any) -> None:
+        """Call the command with an encoder of the workers, if there are any."""
+        if executor is not None:
+            embedding["model"] = _encoder(executor, embedding["model"])
+        command(**given, embedding=embedding)
+
+    return workers_options(embedding_options(gathered))
+
+
+def _encoder(executor: Any, model: str | SentenceEncoder | None) -> str | SentenceEncoder | None:
+    """Return the encoder of workers; None if no model is asked for and none is installed."""
+    name = model.folder if isinstance(model, SentenceEncoder) else model
+    precision = model.precision if isinstance(model, SentenceEncoder) else "float32"
+    try:
+        return WorkersEncoder(executor, name, precision=precision)
+    except CapabilityError:
+        if model is None:
+            return None
+        raise
 
 
 def embedding_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,31 +1,55 @@
-"""``flashwasm probe``: what the sandbox supports."""
+"""``flashwasm probe``: what the sandbox supports, and which other backends this machine has."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from flashwasm.capability_probe import capabilities
+from flashwasm.backends.hybrid.chooser import fastest
+from flashwasm.capability_probe import backends, capabilities, hybrid_timings
 from flashwasm.cli.options import json_option
 from flashwasm.cli.output import echo_json, print_table
+
+if TYPE_CHECKING:
+    from flashwasm.backends.hybrid.timings import Seconds
 
 __all__ = ["probe"]
 
 
 @click.command()
 @click.option(
-    "--measure", is_flag=True, help="Also measure how much faster SIMD is than scalar code."
+    "--measure",
+    is_flag=True,
+    help="Also measure how much faster SIMD is than scalar code, and calls on each backend.",
 )
 @json_option
 def probe(*, measure: bool, as_json: bool) -> None:
-    """Say what the sandbox supports on this machine."""
+    """Say what the sandbox supports on this machine, and which other backends it has."""
     fields = asdict(capabilities(measure=measure))
+    found = backends()
+    timings = hybrid_timings() if measure else None
     if as_json:
-        echo_json(fields)
-    else:
-        rows = [(name, _text(fields[name])) for name in fields]
-        print_table(("capability", "value"), rows, prose=("value",))
+        echo_json({**fields, "backends": [asdict(b) for b in found], "timings": timings})
+        return
+    rows = [(name, _text(fields[name])) for name in fields]
+    rows += [
+        (f"backend {b.name}", b.description if b.available else f"no: {b.description}")
+        for b in found
+    ]
+    print_table(("capability", "value"), rows, prose=("value",))
+    if timings is not None:
+        print_table(
+            ("call", "hybrid takes", "milliseconds"),
+            [(kind, fastest(seconds), _times(seconds)) for kind, seconds in timings.items()],
+            prose=("call", "milliseconds"),
+        )
+
+
+def _times(seconds: Seconds) -> str:
+    """Return the timings of one kind of calls."""
+    return ", ".join(f"{name} {1e3 * value:.3g}" for name, value in seconds.items())
 
 
 def _text(value: object) -> str:

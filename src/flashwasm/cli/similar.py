@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flashwasm.cli.embedding_options import Embedding, embedding_options
+from flashwasm.cli.embedding_options import Embedding, distributed_embedding_options
 from flashwasm.cli.input import exists
 from flashwasm.cli.options import (
     EXISTING_PATH,
@@ -62,7 +62,7 @@ __all__ = ["similar"]
 @click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
 @html_option
 @json_option
-@embedding_options
+@distributed_embedding_options
 def similar(
     path: Path | None,
     index_file: Path | None,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 import numpy as np
 
 from flashwasm.array_room import new_array
-from flashwasm.backends.choice import other_backend
-from flashwasm.backends.registry import SANDBOX
+from flashwasm.backends.choice import may_leave, other_backend
 from flashwasm.flash_attention import elsewhere
 from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
 from flashwasm.flash_attention.kernel_parameters import BatchEntry, KernelParameters
@@ -153,7 +152,8 @@ def attention(
     """
     rt = checked_runtime(runtime)
     other = None
-    if backend is not None or rt.backend != SANDBOX:
+    leaves = backend is not None or rt.other_backend is not None
+    if leaves and may_leave(rt, backend, (q, k, v)):
         same: Any = {"return_lse": return_lse, "runtime": rt, "timeout": timeout, **options}
         kind = elsewhere.call_kind((q, k, v), options, with_lse=return_lse)
         other = other_backend(rt, backend, "attention", kind, partial(attention, q, k, v, **same))

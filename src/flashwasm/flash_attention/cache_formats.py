@@ -62,23 +62,6 @@ class CacheArray(ABC):
         return math.prod(self.rows.strides[:1] + self.rows.shape[:1]) + scales
 
 
-class Float16Rows(CacheArray):
-    """Rows of float16."""
-
-    kind = STORED_HALVES
-
-    def __init__(self, runtime: Runtime, shape: tuple[int, ...]) -> None:
-        self.rows = runtime.empty(shape, np.float16)
-
-    def write(self, at: Array, x: Array) -> None:
-        """Store rows, rounded to float16."""
-        self.rows[:, :, at] = x
-
-    def read(self, at: Array) -> Array:
-        """Return the rows at some positions, as float32."""
-        return self.rows[:, :, at].astype(np.float32)
-
-
 class Float32Panels(CacheArray):
     """Rows of float32 in panels, the order in which the kernel multiplies them.
 
@@ -130,6 +113,13 @@ class Float32Panels(CacheArray):
         )
 
 
+class Float16Panels(Float32Panels):
+    """Rows of float16 in panels; what is stored is rounded."""
+
+    kind = STORED_HALVES
+    dtype = np.float16
+
+
 class Int8Panels(Float32Panels):
     """Rows of int8 in panels, each row with a factor.
 
@@ -163,15 +153,16 @@ class Int8Panels(Float32Panels):
         return super().read(at) * self.scales[:, :, at][..., None]
 
 
+_FORMATS = {"float32": Float32Panels, "float16": Float16Panels, "int8": Int8Panels}
+
+
 def cache_arrays(
     runtime: Runtime, dtype: str, batch: int, heads: int, capacity: int, dims: tuple[int, int]
 ) -> tuple[CacheArray, CacheArray]:
     """Return the arrays for the keys and for the values of a cache."""
     rows = math.ceil(capacity / ATTENTION_PANEL) * ATTENTION_PANEL
     keys, values = ((batch, heads, rows, columns) for columns in dims)
-    if dtype == "float16":
-        return Float16Rows(runtime, keys), Float16Rows(runtime, values)
-    panels = Float32Panels if dtype == "float32" else Int8Panels
+    panels = _FORMATS[dtype]
     return panels(runtime, keys, values=False), panels(runtime, values, values=True)
 
 

@@ -33,6 +33,8 @@ def call_kind(
     operands: tuple[Any, Any, Any], options: Mapping[str, Any], *, with_lse: bool
 ) -> tuple[Any, ...]:
     """Return what decides how long a call takes: its operands, its options, and its window."""
+    if not options and with_lse is False:
+        return operands
     window = options.get("window")
     narrow = isinstance(window, (tuple, list)) and len(window) == 2
     sides = (f"window={window[0]},{window[1]}",) if window is not None and narrow else ()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.flash_attention.attention import attend
 from flashwasm.flash_attention.cache_formats import cache_arrays, check_range
-from flashwasm.flash_attention.inputs import AttentionInputs, checked_inputs
+from flashwasm.flash_attention.decoding import CheckedQueries, DecodingCall
+from flashwasm.flash_attention.inputs import checked_inputs
 from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
@@ -33,34 +33,6 @@ CacheDType: TypeAlias = Literal["float32", "float16", "int8"]
 _DTYPES = get_args(CacheDType)
 # Number of axes of the stored arrays: batch, heads, keys, columns.
 _AXES = 4
-# Stands for operands in inputs that are kept, so that these keep no array alive.
-_NOTHING = np.empty(0, np.float32)
-
-
-class _Decoding(NamedTuple):
-    """The checked inputs of the last call without options, except for its operands.
-
-    Decoding attends again and again with queries of the same shape, each time to one more key. Such
-    a call takes these inputs instead of checking its own.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Shape of the queries as the user gave them.
-    with_axes : tuple of int
-        Their shape with all leading axes and the head axis.
-    inputs : AttentionInputs
-        The inputs.
-    """
-
-    shape: tuple[int, ...]
-    with_axes: tuple[int, ...]
-    inputs: AttentionInputs
-
-    def with_arrays(self, q: Array, k: Array, v: Array) -> AttentionInputs:
-        """Return the inputs for other queries of the shape, and for the keys so far."""
-        lengths = np.full(self.inputs.lead, k.shape[-2])
-        return replace(self.inputs, q=q.reshape(self.with_axes), k=k, v=v, lengths=lengths)
 
 
 class KVCache(NotCopied):
@@ -132,7 +104,8 @@ class KVCache(NotCopied):
         )
         self._length = 0
         self._views: dict[tuple[int, ...], tuple[Array, Array, KVStorage]] = {}
-        self._decoding: _Decoding | None = None
+        self._decoding: CheckedQueries | None = None
+        self._at_once: DecodingCall | None = None
 
     def append(self, k: ArrayLike, v: ArrayLike) -> None:
         """Add keys and their values at the end.
@@ -225,6 +198,10 @@ class KVCache(NotCopied):
         ------
         ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
+        if self._at_once and not options and return_lse is False and timeout is None:
+            result = self._at_once.attend(self.runtime, q, out, self._length)
+            if result is not None:
+                return result
         queries = floats(q, "q", at_least=2)
         missing = queries.ndim - _AXES
         lead = (self.batch,) if missing == 0 or self.batch > 1 else (1,) * (missing + 1)
@@ -240,8 +217,8 @@ class KVCache(NotCopied):
             given = completed(options, AttentionOptions, KVCache.attention)
             inputs = checked_inputs(queries, k, v, given, storage)
             if not options:
-                bare = replace(inputs, q=_NOTHING, k=_NOTHING, v=_NOTHING)
-                self._decoding = _Decoding(queries.shape, inputs.q.shape, bare)
+                self._decoding = CheckedQueries.of(queries, inputs)
+                self._at_once = DecodingCall(self.runtime, queries, k, v, storage)
         return attend(self.runtime, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
     def truncate(self, n: int) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flashwasm.backends.choice import other_backend
-from flashwasm.backends.registry import SANDBOX
+from flashwasm.backends.choice import SMALL_ROWS, may_leave, other_backend
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import LAYER_NORM, RMS_NORM, SOFTMAX
 from flashwasm.keyword_hints import NORM, knows_peers
@@ -19,10 +18,9 @@ from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.validation import axis_index, checked_out, floats, kernel_float, shaped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
+    from flashwasm.backends.backend import Backend
     from flashwasm.backends.registry import BackendName
     from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.runtime import Runtime
@@ -87,11 +85,14 @@ def softmax(
         moved = np.moveaxis(array, at, last)
         checked_out(out, array.shape)
         target = None if out is None else np.moveaxis(out, at, last)
-    rt, other = checked_runtime(runtime), None
-    if backend is not None or rt.backend != SANDBOX:
-        call = partial(softmax, x, axis, runtime=rt, timeout=timeout)
-        other = other_backend(rt, backend, "softmax", (moved,), call)
-    if other is not None:
+    other = None
+    rt = runtime
+    if backend is not None or getattr(runtime, "other_backend", None) is not None:
+        rt = checked_runtime(runtime)
+        if may_leave(rt, backend, (moved,), SMALL_ROWS):
+            call = partial(softmax, x, axis, runtime=rt, timeout=timeout)
+            other = other_backend(rt, backend, "softmax", (moved,), call)
+    if rt is not None and other is not None:
         result = elsewhere.softmax(other, rt, moved, target, timeout)
     else:
         result = run_rowwise(
@@ -165,12 +166,13 @@ def layer_norm(
     >>> fw.layer_norm(np.array([[-1, 1], [3, 5]], np.float32), eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    rt = checked_runtime(runtime)
-    call = None
-    if backend is not None or rt.backend != SANDBOX:
-        same = partial(layer_norm, x, weight, bias, eps, axis=axis, runtime=rt, timeout=timeout)
-        call = _Elsewhere(backend, same)
-    return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, rt, timeout, call)
+    other = None
+    if backend is not None or getattr(runtime, "other_backend", None) is not None:
+        rt = checked_runtime(runtime)
+        if may_leave(rt, backend, (x,), SMALL_ROWS):
+            call = partial(layer_norm, x, weight, bias, eps, axis=axis, runtime=rt, timeout=timeout)
+            other = other_backend(rt, backend, "layer_norm", (x, weight, bias), call)
+    return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout, other)
 
 
 @knows_peers(NORM)
@@ -226,13 +228,6 @@ def rms_norm(
     return _normalize(RMS_NORM, x, (weight,), eps, axis, out, runtime, timeout)
 
 
-class _Elsewhere(NamedTuple):
-    """The backend that a call names, and the same call for "hybrid" to measure."""
-
-    backend: BackendName | None
-    call: Callable[..., object]
-
-
 def _normalize(
     kernel: Kernel,
     x: ArrayLike,
@@ -242,7 +237,7 @@ def _normalize(
     out: Array | None,
     runtime: Runtime | None,
     timeout: float | None,
-    may_leave: _Elsewhere | None = None,
+    other: Backend | None = None,
 ) -> Array:
     """Check the arguments of layer_norm or rms_norm, and run its kernel."""
     array = floats(x, "x", at_least=1)
@@ -256,13 +251,9 @@ def _normalize(
         None if p is None else shaped(p, name, normalised, "that of the normalised axes")
         for p, name in zip(parameters, ("weight", "bias"), strict=False)
     )
-    if may_leave is not None:
-        rt = checked_runtime(runtime)
-        backend, call = may_leave
-        other = other_backend(rt, backend, "layer_norm", (array, *shared), call)
-        if other is not None:
-            columns = math.prod(normalised)
-            return elsewhere.layer_norm(other, rt, array, shared, columns, small, out, timeout)
+    if other is not None:
+        rt, columns = checked_runtime(runtime), math.prod(normalised)
+        return elsewhere.layer_norm(other, rt, array, shared, columns, small, out, timeout)
     return run_rowwise(
         kernel,
         (array,),

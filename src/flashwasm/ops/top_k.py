@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import check_room, new_array
-from flashwasm.backends.choice import other_backend
-from flashwasm.backends.registry import SANDBOX
+from flashwasm.backends.choice import may_leave, other_backend
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import COSINE_TOP_K, METRICS, TOP_K_MAX_DIM
 from flashwasm.keyword_hints import TOP_K, knows_peers
@@ -117,7 +116,8 @@ def cosine_top_k(
         message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {shown(k)}"
         raise ShapeError(message)
     check_room((len(wanted), count), np.int64)
-    if backend is not None or rt.backend != SANDBOX:
+    leaves = backend is not None or rt.other_backend is not None
+    if leaves and may_leave(rt, backend, (wanted, rows)):
         call = partial(cosine_top_k, queries, corpus, k, metric=metric, runtime=rt, timeout=timeout)
         kind = (wanted, rows, count, metric)
         other = other_backend(rt, backend, "cosine_top_k", kind, call)

@@ -66,8 +66,7 @@ class Runtime(NotCopied):
     ------
     CapabilityError
         If the engine does not accept the variant, or if the process may not reserve 4 GiB of
-        addresses. A linear memory always takes that many, however little of it is used. Also if the
-        backend cannot run on this machine, or not with ``deterministic``.
+        addresses: a linear memory always takes that many. Or if the backend cannot run here.
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
@@ -98,7 +97,9 @@ class Runtime(NotCopied):
         _fast_calls: bool = True,
     ) -> None:
         self.deterministic = flag(deterministic, "deterministic")
-        self.backend: BackendName = checked_name(backend, deterministic=self.deterministic)
+        name = checked_name(backend, deterministic=self.deterministic)
+        # The backend that calls leave the sandbox for; None where they stay.
+        self.other_backend: BackendName | None = None if name == SANDBOX else name
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
         check_addresses()
         self.variant: Variant = checked_variant(variant)
@@ -276,6 +277,11 @@ class Runtime(NotCopied):
     def __repr__(self) -> str:
         held = {"threads": self.threads, "bytes_in_use": self.arena.in_use}
         return summary(self, variant=self.variant, **held, closed=self.closed)
+
+    @property
+    def backend(self) -> BackendName:
+        """Name of the backend of calls that name none."""
+        return self.other_backend or SANDBOX
 
     @property
     def closed(self) -> bool:

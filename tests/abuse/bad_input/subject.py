@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import flashwasm as fw
-from flashwasm import qe
+from flashwasm import distributed, qe
+
+# Public packages inside the package, by their names.
+PACKAGES = {"distributed": distributed, "qe": qe}
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Subject:
         """The public function, method or class."""
         found = fw
         for part in self.name.split("."):
-            found = qe if part == "qe" else getattr(found, part)
+            found = PACKAGES.get(part) or getattr(found, part)
         return found
 
     def call(self, runtime: fw.Runtime, given: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import adapter_rows
 import attention_rows
 import cache_rows
+import distributed_rows
 import encoder_rows
 import index_rows
 import operation_rows
@@ -24,6 +25,7 @@ SUBJECTS = [
     *encoder_rows.SUBJECTS,
     *workload_rows.SUBJECTS,
     *(replace(subject, once=True) for subject in suite_rows.SUBJECTS),
+    *(replace(subject, once=True) for subject in distributed_rows.SUBJECTS),
 ]
 
 # Public functions and methods that the table leaves out, and the reasons.
@@ -31,6 +33,10 @@ LEFT_OUT = {
     "Runtime.copy": "it is called with checked arrays only",
     "LoRAAdapter.restore": "`load` calls it with a state that was checked",
     "SentenceEncoder": "`load` makes it",
+    "distributed.LocalWorkers.map": "it is of `concurrent.futures.Executor`",
+    "distributed.LocalWorkers.shutdown": "it is as of `concurrent.futures.Executor`",
+    "distributed.LocalWorkers.submit": "it takes what the function takes that it is given",
+    "distributed.WorkersEncoder.load": "it raises CapabilityError whatever it is given",
     "qe.CoverageIndex": "`load` makes it",
     "qe.CoverageIndex.likeness": "`SuiteIndex.build` calls it with the node ids of a suite",
     "qe.CoverageIndex.row": "it takes a position that `find` returned",

@@ -7,11 +7,11 @@ import re
 import textwrap
 
 import pytest
+from subject import PACKAGES
 from table import LEFT_OUT, SUBJECTS
 from walker import Walk
 
 import flashwasm as fw
-from flashwasm import qe
 
 # Names of subjects, in their order, numbered where a function has several plain calls.
 IDS = [subject.name for subject in SUBJECTS]
@@ -43,7 +43,7 @@ def parameters(function):
 def public_functions():
     """Return the public functions, classes and methods that take arguments, by name."""
     found = {}
-    for package, prefix in ((fw, ""), (qe, "qe.")):
+    for package, prefix in ((fw, ""), *((one, f"{name}.") for name, one in PACKAGES.items())):
         for name in package.__all__:
             thing = getattr(package, name)
             if inspect.isfunction(thing):
@@ -92,7 +92,7 @@ def documented(name):
     found = errors_in(FUNCTIONS[name].__doc__)
     owner = fw
     for part in name.split(".")[:-1]:
-        owner = qe if part == "qe" else getattr(owner, part)
+        owner = PACKAGES.get(part) or getattr(owner, part)
     if inspect.isclass(owner):
         for kind in owner.__mro__[:-1]:
             if "By every method" in (kind.__doc__ or ""):

@@ -165,7 +165,12 @@ SUBJECTS = [
             *word("workload", "test-similarity"),
             *(r for r in overrides("config") if r.argument != "config"),
             row("config of text", "config", "odd", fw.DTypeError),
-            unnamed("config of no backend", "config", {"backend": "gpu"}, fw.CapabilityError),
+            Row(
+                "config of dropout on native",
+                "dropout_rate",
+                lambda: {"config": {"backend": "native", "dropout_rate": 0.1}},
+                fw.CapabilityError,
+            ),
         ],
         created,
         once=True,

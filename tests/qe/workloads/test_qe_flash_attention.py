@@ -142,11 +142,16 @@ def pieces(make, called, **sizes):
 
 def show_backend(make, called):
     del called
-    for name in ("native", "gpu", "hybrid"):
-        with pytest.raises(fw.CapabilityError, match=f"backend '{name}' does not exist yet"):
-            make(backend=name)
-        with pytest.raises(fw.CapabilityError):
-            make().update_config({"backend": name})
+    attention = make(backend="native")
+    attention.compute_flash_attention(Q, K, V)
+    assert attention.get_metrics().backend_calls == {"native": 1}
+    attention.update_config({"backend": "wasm-simd"})
+    attention.reset_metrics()
+    attention.compute_flash_attention(Q, K, V)
+    assert attention.get_metrics().backend_calls == {}
+    with pytest.raises(fw.CapabilityError, match="dropout_rate: the backend 'native' has no drop"):
+        attention.update_config({"backend": "native", "dropout_rate": 0.5})
+    assert attention.get_config().backend == "wasm-simd"
 
 
 def show_strategy(make, called):

@@ -10,6 +10,7 @@ import numpy as np
 from flashwasm.backends.gpu.device import shader
 from flashwasm.backends.gpu.extent import BLOCK, largest_extent
 from flashwasm.backends.gpu.parts import slices
+from flashwasm.kernel_table import ATTENTION_OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,6 @@ __all__ = ["attention"]
 
 _LOWEST = np.finfo(np.float32).min
 _GREATEST = float(np.finfo(np.float32).max)
-# From this on, a window has no bound on its side.
-_OPEN = 1 << 30
 _NO_KEY = np.iinfo(np.int32).max
 
 
@@ -68,7 +67,7 @@ def attention(device: Device, work: AttentionWork, limits: Limits) -> tuple[Arra
     if lse.size == 0:
         return out, lse if work.with_lse else None
     extent = largest_extent(work, device)
-    source = _source(work)
+    source, careful = _source(work), _has_special_values(work.v)
     held: tuple[int, ...] = ()
     for part in _parts(work, extent):
         rows = _write_rows(device, work, part)
@@ -82,7 +81,7 @@ def attention(device: Device, work: AttentionWork, limits: Limits) -> tuple[Arra
                 v = device.write("v", work.v[part.batch, part.key_heads, keys])
                 held = wanted
             mask, strides = _write_mask(device, work, part, keys)
-            parameters = _parameters(work, part, keys, strides)
+            parameters = _parameters(work, part, keys, strides, careful=careful)
             operands = (
                 rows.q,
                 k,
@@ -113,15 +112,22 @@ class _Rows(NamedTuple):
 
 
 def _source(work: AttentionWork) -> str:
-    """Return the shader for the values of a call."""
+    """Return the shader for the dimension of values: for as many slices, or the next power of two.
+
+    A shader takes a second to compile on some devices, so there are few of them.
+    """
+    needed = max(-(-work.v.shape[3] // BLOCK), 1)
+    slices_of_values = 1 << (needed - 1).bit_length()
+    return shader("workgroups", "elementary", "attention", VALUE_SLICES=slices_of_values)
+
+
+def _has_special_values(x: Array) -> bool:
+    """Return True if an array holds infinities or NaN, or numbers so large that it may be taken to.
+
+    The sum is finite only if all numbers are, and no array of booleans is made for it.
+    """
     with np.errstate(all="ignore"):
-        # The sum is finite only if all values are, so that no array of booleans is made. If it
-        # overflows, the careful shader computes the same bits more slowly.
-        careful = not np.isfinite(work.v.sum())
-    slices_of_values = max(-(-work.v.shape[3] // BLOCK), 1)
-    return shader(
-        "workgroups", "elementary", "attention", VALUE_SLICES=slices_of_values, CAREFUL=careful
-    )
+        return not np.isfinite(x.sum())
 
 
 def _parts(work: AttentionWork, extent: Extent) -> Iterator[_Part]:
@@ -163,9 +169,9 @@ def _bounds(work: AttentionWork, part: _Part) -> Array:
     diagonals = np.arange(part.queries.start, part.queries.stop) + work.diagonals[part.batch, None]
     high = np.broadcast_to(work.lengths[part.batch, None], diagonals.shape)
     low = np.zeros_like(diagonals)
-    if work.before < _OPEN:
+    if work.before < ATTENTION_OPEN:
         low = np.clip(diagonals - work.before, 0, keys)
-    if work.after < _OPEN:
+    if work.after < ATTENTION_OPEN:
         high = np.clip(diagonals + work.after + 1, 0, high)
     low = np.where(low < high, low, _NO_KEY)
     high = np.where(low < high, high, 0)
@@ -203,7 +209,7 @@ def _write_mask(
 
 
 def _parameters(
-    work: AttentionWork, part: _Part, keys: slice, strides: list[int]
+    work: AttentionWork, part: _Part, keys: slice, strides: list[int], *, careful: bool
 ) -> tuple[int | float, ...]:
     """Return the fields of ``Params`` of attention.wgsl after the first."""
     heads = part.heads.stop - part.heads.start
@@ -222,6 +228,7 @@ def _parameters(
         *strides,
         0 if work.mask is None else 1 if work.mask.dtype == np.bool_ else 2,
         int(work.alibi is not None),
+        int(careful),
         float(work.scale),
         softcap,
         min(1 / softcap, _GREATEST) if softcap else 0.0,

@@ -27,11 +27,13 @@ def exact_kind(
     operands : tuple
         Arrays, and other values of the call, as `flashwasm.backends.choice.other_backend` has them.
     """
-    described = [
-        (x.shape, x.dtype.char, runtime.holds(x)) if type(x) is np.ndarray else _plain(x)
-        for x in operands
-    ]
-    return (operation, runtime.threads, runtime.variant, *described)
+    kind: list[Any] = [operation, runtime.threads, runtime.variant]
+    for x in operands:
+        if type(x) is np.ndarray:
+            kind.append((x.shape, x.base is not None and runtime.holds(x)))
+        else:
+            kind.append(_plain(x))
+    return tuple(kind)
 
 
 def _plain(x: Any) -> Any:
@@ -65,7 +67,7 @@ def _word(x: Any) -> str:
         return f"k={_near(x)}"
     if not isinstance(x, tuple):
         return str(x)
-    shape, resident = (x[0], x[2]) if x and isinstance(x[0], tuple) else (x, False)
+    shape, resident = (x[0], x[1]) if x and isinstance(x[0], tuple) else (x, False)
     lengths = "x".join(str(_near(length)) for length in shape) or "1"
     return lengths + ("" if resident else "*")
 

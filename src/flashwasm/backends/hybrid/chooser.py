@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flashwasm.backends.hybrid.timings import Seconds
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["chosen_backend", "fastest", "forget", "known_timings"]
+__all__ = ["choice_in_words", "chosen_backend", "fastest", "forget", "known_timings"]
 
 # Environment variable that takes the choice away: a backend, or operation=backend, with commas.
 VARIABLE = "FLASHWASM_HYBRID"
@@ -68,8 +68,6 @@ def chosen_backend(
     FlashWasmError
         If the call is measured and fails.
     """
-    if runtime.deterministic:
-        return SANDBOX
     kind = exact_kind(runtime, operation, operands)
     found = _chooser.choices.get(kind)
     if found is not None:
@@ -109,6 +107,17 @@ def known_timings() -> Mapping[str, Seconds]:
     """Return all timings that this machine has, by the name of the kind of call."""
     with _chooser.lock:
         return dict(_timings().all())
+
+
+def choice_in_words() -> str:
+    """Return one line that says what the choice comes from."""
+    forced = os.environ.get(VARIABLE, "")
+    if forced:
+        return f"{VARIABLE}={forced} chooses"
+    with _chooser.lock:
+        timings = _timings()
+        place = "in memory" if timings.path is None else f"in {timings.path}"
+        return f"chooses by the timings of {len(timings.all())} kinds of calls, {place}"
 
 
 def forget() -> None:

@@ -77,17 +77,20 @@ def _best(scores: Array, numbers: Array, k: int) -> Found:
     """
     k = min(k, scores.shape[1])
     # The sort puts NaN last, and the least number first.
-    least_first = -scores
-    worst = np.partition(least_first, k - 1, axis=1)[:, k - 1] if k < scores.shape[1] else None
-    chosen = np.empty((len(scores), k), np.intp)
-    for row, values in enumerate(least_first):
-        if worst is None or np.isnan(worst[row]):
-            chosen[row] = np.argsort(values, kind="stable")[:k]
-        else:
-            candidates = np.flatnonzero(values <= worst[row])
-            order = np.argsort(values[candidates], kind="stable")[:k]
-            chosen[row] = candidates[order]
-    return np.take_along_axis(scores, chosen, 1), np.take_along_axis(numbers, chosen, 1)
+    values = -scores
+    if k < scores.shape[1]:
+        worst = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+        among = values <= worst
+        alone = among.sum(axis=1) == k
+        chosen = np.empty((len(scores), k), np.intp)
+        chosen[alone] = np.nonzero(among[alone])[1].reshape(-1, k)
+        for row in np.flatnonzero(~alone):
+            # More rows have the score of the last place, or it is NaN.
+            chosen[row] = np.sort(np.argsort(values[row], kind="stable")[:k])
+        values = np.take_along_axis(values, chosen, 1)
+        scores, numbers = (np.take_along_axis(x, chosen, 1) for x in (scores, numbers))
+    order = np.argsort(values, axis=1, kind="stable")
+    return np.take_along_axis(scores, order, 1), np.take_along_axis(numbers, order, 1)
 
 
 def _dot(queries: Array, corpus: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from flashwasm.cli.embedding_options import (
     Embedding,
-    embedding_options,
+    distributed_embedding_options,
     runtime_for,
     threads_option,
 )
@@ -53,7 +53,7 @@ def build() -> None:
 @output_option
 @coverage_option(", to compare the lines that tests run, too")
 @json_option
-@embedding_options
+@distributed_embedding_options
 def suite(
     path: Path, output: Path, database: Path | None, embedding: Embedding, *, as_json: bool
 ) -> None:
@@ -71,7 +71,7 @@ def suite(
 @click.argument("path", type=EXISTING_PATH)
 @output_option
 @json_option
-@embedding_options
+@distributed_embedding_options
 def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) -> None:
     """Read and embed the functions below PATH, for `search`."""
     made = FunctionIndex.build(path, **embedding)

@@ -21,7 +21,7 @@ from flashwasm.qe.workloads.configuration import (
     WorkloadName,
 )
 from flashwasm.qe.workloads.creation import create_qe_flash_attention
-from flashwasm.qe.workloads.metrics import BASELINE_NAME
+from flashwasm.qe.workloads.metrics import baseline_name
 from flashwasm.validation import choice
 
 __all__ = [
@@ -181,7 +181,7 @@ def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
     return WorkloadBenchmark(
         workload=name,
         shape=f"{heads} x {length} x {_HEAD_DIM}",
-        baseline=BASELINE_NAME,
+        baseline=baseline_name(),
         baseline_ms=baseline.median * 1e3,
         flash_ms=attention.median * 1e3,
         speedup=speedup,

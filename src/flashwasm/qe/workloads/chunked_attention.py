@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.array_room import check_room
+from flashwasm.backends.registry import OTHER_BACKENDS, SANDBOX
 from flashwasm.errors import ShapeError
 from flashwasm.flash_attention.attention import attention
 from flashwasm.flash_attention.merging import merge_attention
@@ -21,6 +22,7 @@ from flashwasm.runtime.runtime import Runtime
 from flashwasm.validation import broadcast
 
 if TYPE_CHECKING:
+    from flashwasm.backends.registry import BackendName
     from flashwasm.qe.workloads.configuration import BlockConfig, FlashAttentionConfig
 
 __all__ = ["ChunkedAttention", "Operands", "checked_operands", "result_shape"]
@@ -139,6 +141,11 @@ class ChunkedAttention:
             runtime.close()
         self._pool.clear()
 
+    def use_backend(self, name: BackendName) -> None:
+        """Let all runtimes compute by a backend from now on."""
+        for runtime in self.runtimes:
+            runtime.other_backend = None if name == SANDBOX else name
+
     def attend(self, o: Operands, config: FlashAttentionConfig) -> Array:
         """Compute attention ``(B, Hq, Lq, Dv)`` as the settings say."""
         # Each piece draws its dropout from a seed of its own: this one plus the piece's number.
@@ -148,13 +155,15 @@ class ChunkedAttention:
         out = np.zeros(o.shape, np.float32)
         pieces = list(_pieces(o, config.blocks, each_batch_entry=throughput or little_memory))
         if throughput and not self._pool:
-            self._pool = [Runtime(threads=1) for _ in range(self.runtime.threads)]
+            self._pool = [
+                Runtime(threads=1, backend=config.backend) for _ in range(self.runtime.threads)
+            ]
         # With fewer than two pieces a thread, some threads would have nothing to do while others
         # still compute. The pieces are then computed in order, each by all threads together.
         if throughput and len(pieces) >= 2 * len(self._pool):
             self._attend_side_by_side(o, pieces, config, out, seed)
             return out
-        if not little_memory:
+        if not little_memory and config.backend not in OTHER_BACKENDS:
             # All pieces read the same operands, so these are copied into linear memory only once.
             q, k, v = (self.runtime.asarray(x, np.float32) for x in (o.q, o.k, o.v))
             o = Operands(q, k, v, o.causal)

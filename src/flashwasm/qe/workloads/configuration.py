@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from flashwasm.backends.registry import BACKENDS, BackendName
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.validation import choice, finite_float, flag, positive_int
 
@@ -24,8 +25,6 @@ __all__ = [
     "get_optimal_block_config",
 ]
 
-Backend: TypeAlias = Literal["wasm-simd", "native", "gpu", "hybrid"]
-BACKENDS = get_args(Backend)
 Strategy: TypeAlias = Literal["memory-efficient", "latency-optimized", "throughput-optimized"]
 STRATEGIES = get_args(Strategy)
 WorkloadName: TypeAlias = Literal[
@@ -86,7 +85,8 @@ class FlashAttentionConfig:
     Parameters
     ----------
     backend : {"wasm-simd", "native", "gpu", "hybrid"}
-        Name of the backend that computes.
+        Name of the backend that computes attention, products and searches. Steps of adaptation and
+        searches of a graph run in the sandbox with each of them.
     strategy : {"memory-efficient", "latency-optimized", "throughput-optimized"}
         "memory-efficient" copies the operands of one piece at a time, so that little linear memory
         is held. "latency-optimized" lets all threads work on one piece. "throughput-optimized" lets
@@ -110,7 +110,7 @@ class FlashAttentionConfig:
         If a value is not valid for its field.
     """
 
-    backend: Backend = "wasm-simd"
+    backend: BackendName = "wasm-simd"
     strategy: Strategy = "latency-optimized"
     blocks: BlockConfig = field(default_factory=lambda: BLOCK_SIZE_PRESETS[512])
     dropout_rate: float = 0.0

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from flashwasm.backends.registry import SANDBOX
 from flashwasm.runtime.locks import renewed_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flashwasm.backends.registry import BackendName
     from flashwasm.runtime.runtime import Runtime
 
-__all__ = ["Metrics", "Recorder"]
+__all__ = ["Metrics", "Recorder", "baseline_name"]
 
-BASELINE_NAME = "compute_baseline_attention: materialised scores, same sandbox, same shapes"
 _MEGABYTE = 1 << 20
 
 
@@ -55,6 +57,11 @@ class Metrics:
     coverage_search : str or None
         Description of the last search for coverage, "exact" or "graph" with the reason. None before
         the first search.
+    backend : str
+        The backend of the settings.
+    backend_calls : mapping of str to int
+        Number of operations that backends outside the sandbox computed, by their name. All others
+        ran in the sandbox.
     """
 
     calls: int
@@ -71,6 +78,8 @@ class Metrics:
     meets_target: bool | None
     cache_hit_rate: float | None
     coverage_search: str | None
+    backend: str
+    backend_calls: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -94,6 +103,7 @@ class Recorder:
         self.hits = self.lookups = 0
         self.coverage_search: str | None = None
         self._kernel, self._copy = _counters(runtimes)
+        self._backend_calls = _backend_calls(runtimes)
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -136,6 +146,7 @@ class Recorder:
         flash = self.best.get((self.shapes, False))
         baseline = self.best.get((self.shapes, True))
         speedup = baseline / flash if flash and baseline else None
+        backend = runtimes[0].backend
         return Metrics(
             calls=self.calls,
             time_ms=self.last * 1e3,
@@ -147,11 +158,33 @@ class Recorder:
             memory_mb=sum(s.bytes_in_use for s in stats) / _MEGABYTE,
             peak_memory_mb=sum(s.bytes_peak for s in stats) / _MEGABYTE,
             speedup=speedup,
-            baseline=BASELINE_NAME if speedup else None,
+            baseline=baseline_name(backend) if speedup else None,
             meets_target=speedup >= least_speedup if speedup else None,
             cache_hit_rate=self.hits / self.lookups if self.lookups else None,
             coverage_search=self.coverage_search,
+            backend=backend,
+            backend_calls=dict(_backend_calls(runtimes) - self._backend_calls),
         )
+
+
+def baseline_name(backend: BackendName = SANDBOX) -> str:
+    """Return the description of the baseline, which runs on the same backend.
+
+    Parameters
+    ----------
+    backend : str, default "wasm-simd"
+        Name of the backend.
+    """
+    same = "same sandbox" if backend == SANDBOX else f"same backend ({backend})"
+    return f"compute_baseline_attention: materialised scores, {same}, same shapes"
+
+
+def _backend_calls(runtimes: Sequence[Runtime]) -> Counter[str]:
+    """Return the calls that other backends have computed for runtimes, by the backend's name."""
+    counts: Counter[str] = Counter()
+    for runtime in runtimes:
+        counts.update(runtime.stats().backend_calls)
+    return counts
 
 
 def _counters(runtimes: Sequence[Runtime]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from flashwasm.backends.registry import checked_backend
 from flashwasm.errors import CapabilityError, DTypeError, ShapeError
 from flashwasm.qe.workloads.configuration import (
     QE_FLASH_ATTENTION_CONFIG,
@@ -80,10 +81,11 @@ def _known(changes: Any, name: str, target: Any) -> Mapping[str, Any]:
 
 
 def check_runnable(config: FlashAttentionConfig) -> None:
-    """Raise CapabilityError if settings are valid, but not implemented."""
-    if config.backend != "wasm-simd":
+    """Raise CapabilityError if settings are valid, but not implemented, or not on this machine."""
+    backend = checked_backend(config.backend, deterministic=False)
+    if config.dropout_rate and backend and "dropout" not in backend.options("attention"):
         raise CapabilityError(
-            f"backend {config.backend!r} does not exist yet; 'wasm-simd' runs everywhere"
+            f"dropout_rate: the backend {backend.name!r} has no dropout; 'wasm-simd' has"
         )
     if config.enable_checkpointing:
         raise CapabilityError(

@@ -43,7 +43,7 @@ class Workload:
         check_runnable(config)
         self.workload: WorkloadName = choice(workload, "workload", WORKLOADS)
         self._config = config
-        self._runtime = Runtime()
+        self._runtime = Runtime(backend=config.backend)
         self._chunked = ChunkedAttention(self._runtime)
         self._recorder = Recorder()
 
@@ -84,6 +84,7 @@ class Workload:
         config = merged(self._config, updates, "updates")
         check_runnable(config)
         self._config = config
+        self._chunked.use_backend(config.backend)
         return config
 
     def dispose(self) -> None:

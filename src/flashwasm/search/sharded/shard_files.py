@@ -76,6 +76,31 @@ def save_shards(
     homes: Array,
     ids: IdTable,
 ) -> None:
+    """Write shards and the index's own file, as `save_files` does.
+
+    Parameters
+    ----------
+    own, settings, homes, ids
+        As for `save_files`.
+    shards : Shards
+        The shards, in order.
+    """
+
+    def write(paths: Sequence[Path]) -> None:
+        for shard, path in zip(shards, paths, strict=True):
+            shard.save(path)
+
+    save_files(own, settings, len(shards), homes, ids, write)
+
+
+def save_files(
+    own: Path,
+    settings: ShardSettings,
+    count: int,
+    homes: Array,
+    ids: IdTable,
+    write: Callable[[Sequence[Path]], None],
+) -> None:
     """Write the shards to files of new names, then the index's own file; remove the old shards.
 
     Other processes may save an index to the same path meanwhile. The last to finish wins; shards of
@@ -87,23 +112,25 @@ def save_shards(
         Path of the index's own file.
     settings : ShardSettings
         Arguments that ``load`` makes the index with.
-    shards : Shards
-        The shards, in order.
+    count : int
+        Number of shards.
     homes : numpy.ndarray of int32, shape (n,)
         Number of the shard of each vector, or ``GONE``, by the vector's number.
     ids : IdTable
         Id of each vector, by the vector's number.
+    write : callable
+        Function that writes the shards to the paths that it is given.
     """
     before, token = _token_in(own), os.urandom(8).hex()
+    paths = [_shard_path(own, token, number) for number in range(count)]
     try:
-        for number, shard in enumerate(shards):
-            shard.save(_shard_path(own, token, number))
-        write_container(own, _contents(token, settings, shards, homes, ids))
+        write(paths)
+        write_container(own, _contents(token, settings, count, homes, ids))
     except BaseException:
         # An interruption may come when the index's own file names the new shards already.
         if _token_in(own) != token:
-            for number in range(len(shards)):
-                _shard_path(own, token, number).unlink(missing_ok=True)
+            for path in paths:
+                path.unlink(missing_ok=True)
         raise
     # The index is saved: a folder that cannot be listed is no error.
     with suppress(OSError):
@@ -111,7 +138,7 @@ def save_shards(
 
 
 def _contents(
-    token: str, settings: ShardSettings, shards: Shards, homes: Array, ids: IdTable
+    token: str, settings: ShardSettings, count: int, homes: Array, ids: IdTable
 ) -> Container:
     """Return the contents of the index's own file, which names the shards by their token."""
     taken = np.flatnonzero(homes != GONE)
@@ -120,7 +147,7 @@ def _contents(
         "dim": settings.dim,
         "shard_size": settings.shard_size,
     }
-    parameters |= {"token": token, "shards": len(shards)}
+    parameters |= {"token": token, "shards": count}
     parameters |= {"numbers": len(homes), "next_id": ids.next}
     parameters |= {_OPTION + name: value for name, value in settings.options.items()}
     sections = {"taken": taken, "homes": homes[taken]} | id_sections(ids, taken)
@@ -166,11 +193,8 @@ class ShardFile(IndexFile):
         cannot ask for more memory than its own vectors take.
         """
         expected = (self.dim, self.metric, self.dtype)
-        taken: Array = self.section("taken", "<i8", (None,))
+        taken, ids = self.numbers()
         held = self.section("homes", "<i4", taken.shape)
-        count = self.number("numbers", 0, _MOST_NUMBERS)
-        if len(taken) and (taken[0] < 0 or taken[-1] >= count or (np.diff(taken) <= 0).any()):
-            self.refuse("its vectors are not in order")
         for number, shard in enumerate(shards):
             if (shard.dim, shard.metric, shard.dtype) != expected:
                 self.refuse(f"shard {number} has another dim, metric or dtype")
@@ -179,7 +203,15 @@ class ShardFile(IndexFile):
         if len(taken) != sum(map(len, shards)):
             self.refuse("it names a shard that is not there")
         shards.number_anew(taken)
-        return held.astype(np.int32), self.ids(np.arange(len(taken)))
+        return held.astype(np.int32), ids
+
+    def numbers(self) -> tuple[Array, IdTable]:
+        """Return the number of each vector in its shard, ascending, and the ids in this order."""
+        taken: Array = self.section("taken", "<i8", (None,))
+        count = self.number("numbers", 0, _MOST_NUMBERS)
+        if len(taken) and (taken[0] < 0 or taken[-1] >= count or (np.diff(taken) <= 0).any()):
+            self.refuse("its vectors are not in order")
+        return taken, self.ids(np.arange(len(taken)))
 
 
 def read_shards(

@@ -13,7 +13,7 @@ from flashwasm.search.flat.flat_index import FlatIndex
 from flashwasm.search.hnsw.hnsw_index import HNSWIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -148,9 +148,22 @@ class Shards:
             where fewer were found.
         """
         found = [shard.search(queries, k, timeout=until, **options) for shard in self._shards]
-        scores = np.concatenate([scores for scores, _ in found], axis=1)
-        ids = np.concatenate([ids for _, ids in found], axis=1)
-        # A result that was not found has the score -inf. Among equal scores it comes last.
-        order = np.where(ids < 0, np.iinfo(np.int64).max, ids)
-        best = np.lexsort((order, -scores), axis=1)[:, :k]
-        return np.take_along_axis(scores, best, axis=1), np.take_along_axis(ids, best, axis=1)
+        return best_results(found, k)
+
+
+def best_results(found: Sequence[tuple[Array, Array]], k: int) -> tuple[Array, Array]:
+    """Return the k best results of each query out of those of several shards.
+
+    Parameters
+    ----------
+    found : sequence of (numpy.ndarray, numpy.ndarray)
+        Scores and ids from each shard; the id -1 stands for no result.
+    k : int
+        Number of results, which every shard returned.
+    """
+    scores = np.concatenate([scores for scores, _ in found], axis=1)
+    ids = np.concatenate([ids for _, ids in found], axis=1)
+    # A result that was not found has the score -inf. Among equal scores it comes last.
+    order = np.where(ids < 0, np.iinfo(np.int64).max, ids)
+    best = np.lexsort((order, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, best, axis=1), np.take_along_axis(ids, best, axis=1)

@@ -8,8 +8,7 @@
 // would take seconds over it. A variable that is declared in a loop has its value written out, because some compilers
 // set it to zero only once.
 //
-// Constants written before this text: VALUE_SLICES, the slices of a value; CAREFUL, true if a value may be infinite or
-// NaN.
+// A constant is written before this text: VALUE_SLICES, the slices of a value.
 
 const ROWS = 32u;
 const KEYS = 32u;
@@ -40,6 +39,7 @@ struct Params {
     mask_key: u32,
     mask_kind: u32,       // 0 for none, 1 for booleans, 2 for floats
     has_slopes: u32,
+    careful: u32,         // 1 if a value may be infinite or NaN
     scale: f32,
     softcap: f32,         // 0 for none
     softcap_inverse: f32,
@@ -276,7 +276,7 @@ fn main(
                 let weight = select(exp_nonpositive(bitcast<f32>(bits) - greatest[row]), 0.0, bits == UNSEEN);
                 sum += weight;
                 block[at] = bitcast<u32>(weight);
-                if CAREFUL && bits == UNSEEN {
+                if params.careful == 1u && bits == UNSEEN {
                     block[at] = NO_WEIGHT;
                 }
             }
@@ -302,10 +302,17 @@ fn main(
             for (var key = 0u; key < count; key++) {
                 let values = four_of_right(key * STRIDE + place.column, 8u);
                 let at = place.row * STRIDE + key;
-                a0 += weighted(block[at], values);
-                a1 += weighted(block[at + STRIDE], values);
-                a2 += weighted(block[at + 2u * STRIDE], values);
-                a3 += weighted(block[at + 3u * STRIDE], values);
+                if params.careful == 1u {
+                    a0 += weighted(block[at], values);
+                    a1 += weighted(block[at + STRIDE], values);
+                    a2 += weighted(block[at + 2u * STRIDE], values);
+                    a3 += weighted(block[at + 3u * STRIDE], values);
+                } else {
+                    a0 += bitcast<f32>(block[at]) * values;
+                    a1 += bitcast<f32>(block[at + STRIDE]) * values;
+                    a2 += bitcast<f32>(block[at + 2u * STRIDE]) * values;
+                    a3 += bitcast<f32>(block[at + 3u * STRIDE]) * values;
+                }
             }
             let at = 4u * slice;
             sums[at] = sums[at] * shrink[place.row] + a0;
@@ -340,11 +347,7 @@ fn main(
 
 // The products of a weight and values. A key that is not seen adds nothing, whatever its value holds.
 fn weighted(bits: u32, values: vec4<f32>) -> vec4<f32> {
-    let products = bitcast<f32>(bits) * values;
-    if CAREFUL {
-        return select(products, vec4<f32>(0.0), bits == NO_WEIGHT);
-    }
-    return products;
+    return select(bitcast<f32>(bits) * values, vec4<f32>(0.0), bits == NO_WEIGHT);
 }
 
 // Four columns of the result that an earlier part of the keys left.

@@ -1,0 +1,240 @@
+"""Exact attention whose keys and values are dealt out to workers in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashwasm.distributed.array_sources import ArraySource, loaded, source_of
+from flashwasm.distributed.executors import Call, results_in_order, workers_of
+from flashwasm.distributed.worker_runtime import WorkerSetup
+from flashwasm.errors import CapabilityError, DTypeError, ShapeError
+from flashwasm.flash_attention.attention import attention as attention_here
+from flashwasm.flash_attention.merging import merge_attention
+from flashwasm.flash_attention.options import AttentionOptions, completed
+from flashwasm.flash_attention.score_modifiers import checked_diagonals, is_causal
+from flashwasm.validation import as_array, flag, floats, positive_int
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike
+    from typing_extensions import Unpack
+
+__all__ = ["attention"]
+
+Array = npt.NDArray[Any]
+Result = tuple[Array, Array]
+
+# Bytes that the keys and values of a part take by default, in float32. The number of parts decides
+# the order of merging and so the last bits: it must not depend on the workers.
+_PART_BYTES = 32 << 20
+
+
+def attention(
+    executor: Any,
+    q: ArrayLike,
+    k: ArrayLike | str | PathLike[str],
+    v: ArrayLike | str | PathLike[str],
+    *,
+    part_keys: int | None = None,
+    return_lse: bool = False,
+    **options: Unpack[AttentionOptions],
+) -> Array | Result:
+    """Compute exact attention over keys and values that are larger than a worker's memory.
+
+    Each worker attends to a part of the keys. The results are merged in pairs, in an order that
+    depends on the number of parts alone: the bits are the same whatever the workers.
+
+    Parameters
+    ----------
+    executor : object
+        Executor of the workers: `LocalWorkers`, a pool of `concurrent.futures`, or a
+        ``dask.distributed.Client``.
+    q : array_like of float, shape (..., Hq, Lq, D)
+        Queries, as for `flashwasm.attention`.
+    k : array_like of float, shape (..., Hk, Lk, D)
+        Keys: an array, the path of a .npy file that the workers can read, or an array of dask.
+    v : array_like of float, shape (..., Hk, Lk, Dv)
+        Values, in one of the same forms.
+    part_keys : int, optional
+        Number of keys of a part. None is as many as take 32 MiB with their values.
+    return_lse : bool, default False
+        True to return the logarithm of each row's sum of exponentials too.
+    **options : AttentionOptions
+        The options of `flashwasm.attention` but for dropout. ``window`` and ``alibi_slopes`` need
+        ``causal``, such as "top_left": a part knows where its diagonal is from that.
+
+    Returns
+    -------
+    out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
+        Output.
+    lse : numpy.ndarray of float32, shape (..., Hq, Lq)
+        Log-sum-exp, if ``return_lse``.
+
+    Raises
+    ------
+    CapabilityError
+        If an option is not supported, or if the workers of a part were lost several times.
+    ShapeError, DTypeError, CorruptFileError, OutOfMemoryError, OSError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from flashwasm import distributed
+    >>> q, k, v = np.random.default_rng(0).standard_normal((3, 4, 50, 8), np.float32)
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     distributed.attention(pool, q, k, v, part_keys=20).shape
+    (4, 50, 8)
+    """
+    workers = workers_of(executor)
+    queries = floats(q, "q", at_least=2)
+    keys, values = source_of(k, "k", -2), source_of(v, "v", -2)
+    if keys.length != values.length or not keys.length:
+        raise ShapeError(
+            f"v: expected as many values as keys, at least one, got shapes {keys.shape} "
+            f"and {values.shape}"
+        )
+    step = _part_keys(keys, values) if part_keys is None else positive_int(part_keys, "part_keys")
+    flag(return_lse, "return_lse")
+    cutter = _OptionCutter(
+        queries, keys, dict(completed(options, AttentionOptions, attention_here))
+    )
+    setup = WorkerSetup.of(workers)
+
+    def calls() -> Iterator[Call]:
+        for start in range(0, keys.length, step):
+            stop = min(start + step, keys.length)
+            parts = keys.part(start, stop), values.part(start, stop)
+            yield Call(_attend, (setup, queries, *parts, cutter.between(start, stop)))
+
+    out, lse = _merged_in_pairs(results_in_order(workers, calls()))
+    if cutter.sinks is not None:
+        # The sinks take weight once, like a set of keys of their own whose values are zeros.
+        own = np.broadcast_to(cutter.sinks[:, None], lse.shape).astype(np.float32)
+        out, lse = merge_attention([out, np.zeros_like(out)], [lse, own])
+    return (out, lse) if return_lse else out
+
+
+def _attend(setup: WorkerSetup, q: Array, k: Any, v: Any, options: AttentionOptions) -> Result:
+    """Attend to a part of the keys, in a worker."""
+    return attention_here(
+        q, loaded(k), loaded(v), return_lse=True, runtime=setup.runtime(), **options
+    )
+
+
+def _merged_in_pairs(results: Iterable[Result]) -> Result:
+    """Merge the results of parts in the order of a fixed tree, and keep only a few at a time.
+
+    Neighbours are merged first, then neighbours of these pairs, and so on. What is left over at the
+    end is merged from the last part towards the first.
+    """
+    # Results of complete subtrees, each with the number of its parts. Each number is a power of two
+    # that is less than the one before.
+    trees: list[tuple[int, Result]] = []
+    for result in results:
+        size, merged = 1, result
+        while trees and trees[-1][0] == size:
+            merged = _merged(trees.pop()[1], merged)
+            size *= 2
+        trees.append((size, merged))
+    _, whole = trees.pop()
+    while trees:
+        whole = _merged(trees.pop()[1], whole)
+    return whole
+
+
+def _merged(first: Result, second: Result) -> Result:
+    """Merge the results of two sets of keys."""
+    return merge_attention([first[0], second[0]], [first[1], second[1]])
+
+
+def _part_keys(keys: ArraySource, values: ArraySource) -> int:
+    """Return the number of keys of a part if the user names none."""
+    elements = (np.prod(keys.shape) + np.prod(values.shape)) / keys.length
+    return max(int(_PART_BYTES / (4 * max(elements, 1))), 1)
+
+
+class _OptionCutter:
+    """Options of attention to all keys, and what becomes of them for a part of the keys.
+
+    Parameters
+    ----------
+    queries : numpy.ndarray
+        The queries.
+    keys : ArraySource
+        All keys.
+    options : dict
+        All options of `attention`.
+    """
+
+    def __init__(self, queries: Array, keys: ArraySource, options: dict[str, Any]) -> None:
+        if options["dropout"]:
+            raise CapabilityError(
+                "dropout: not supported by flashwasm.distributed, which cuts the keys into parts"
+            )
+        causal = is_causal(options["causal"])
+        for name in ("window", "alibi_slopes"):
+            if options[name] is not None and not causal:
+                raise CapabilityError(
+                    f'{name}: flashwasm.distributed takes it with causal only, such as "top_left"'
+                )
+        self._keys = keys.length
+        sinks, mask = options.pop("sinks"), options.pop("mask")
+        self._mask = None if mask is None else as_array(mask, "mask")
+        if self._mask is not None and (
+            self._mask.ndim == 0 or self._mask.shape[-1] not in {1, self._keys}
+        ):
+            raise ShapeError(
+                f"mask: expected {self._keys} columns, one for each key, or 1, got shape "
+                f"{self._mask.shape}"
+            )
+        self._lengths = _checked_lengths(options.pop("kv_lengths"), self._keys)
+        lengths = np.array(self._keys) if self._lengths is None else self._lengths
+        diagonal = options.pop("causal")
+        self._diagonals: Array | None = None
+        if causal:
+            lead = np.broadcast_shapes(lengths.shape, *_lead_of(diagonal))
+            self._diagonals = checked_diagonals(
+                diagonal, queries.shape[-2], self._keys, np.broadcast_to(lengths, lead)
+            )
+        heads = queries.shape[-3] if queries.ndim > 2 else 1
+        self.sinks = None if sinks is None else floats(sinks, "sinks", 1)
+        if self.sinks is not None and self.sinks.shape != (heads,):
+            raise ShapeError(f"sinks: expected shape ({heads},), got {self.sinks.shape}")
+        if self.sinks is not None and queries.ndim == 2:
+            raise ShapeError("sinks: expected q with a head axis, got two axes")
+        self._others = options
+
+    def between(self, start: int, stop: int) -> dict[str, Any]:
+        """Return the options for the keys from one position to another."""
+        cut = dict(self._others)
+        if self._mask is not None:
+            cut["mask"] = self._mask[..., start:stop] if self._mask.shape[-1] > 1 else self._mask
+        if self._lengths is not None:
+            cut["kv_lengths"] = np.clip(self._lengths - start, 0, stop - start)
+        if self._diagonals is not None:
+            moved = self._diagonals - start
+            cut["causal"] = moved if moved.ndim else int(moved)
+        return cut
+
+
+def _lead_of(causal: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the shape of an array of offsets, as the only entry; nothing for other rules."""
+    return () if isinstance(causal, (bool, str, np.bool_)) else (np.shape(causal),)
+
+
+def _checked_lengths(kv_lengths: ArrayLike | None, keys: int) -> Array | None:
+    """Return the numbers of keys that count as int64; None if all do."""
+    if kv_lengths is None:
+        return None
+    lengths = as_array(kv_lengths, "kv_lengths")
+    if lengths.dtype.kind not in "iu":
+        raise DTypeError(f"kv_lengths: expected integers, got {lengths.dtype}")
+    if lengths.size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= keys:
+        raise ShapeError(f"kv_lengths: expected lengths from 0 to {keys}, got {lengths}")
+    return lengths.astype(np.int64)

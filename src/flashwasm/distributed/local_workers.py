@@ -1,0 +1,97 @@
+"""Worker processes on this machine, of which a lost one is replaced."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from flashwasm.host.workers import available_cpus
+from flashwasm.summaries import summary
+from flashwasm.validation import positive_int
+
+__all__ = ["LocalWorkers"]
+
+
+# Most processes, and most threads of one: far more than a machine has CPUs.
+_MOST = 1024
+
+
+class LocalWorkers(Executor):
+    """An executor of processes that goes on if one of them is killed.
+
+    A pool of `concurrent.futures` takes no more work when one of its processes ends. This one
+    starts new processes then. It is a context manager, which ends the processes.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Number of processes. None is the number of CPUs that this process may use.
+    threads : int, optional
+        Number of threads of each worker's runtime. None shares the CPUs out among the workers.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If an argument is no integer from 1 to 1024.
+
+    Notes
+    -----
+    The processes are started anew, not forked. So a script that uses them must guard its own work
+    with ``if __name__ == "__main__"``.
+
+    Examples
+    --------
+    >>> from flashwasm.distributed import LocalWorkers
+    >>> with LocalWorkers(2) as workers:  # doctest: +SKIP
+    ...     workers.submit(sum, [1, 2]).result()
+    3
+    """
+
+    def __init__(self, workers: int | None = None, *, threads: int | None = None) -> None:
+        count = available_cpus() if workers is None else workers
+        self.workers = positive_int(count, "workers", _MOST)
+        shared = max(available_cpus() // self.workers, 1)
+        self.threads = positive_int(shared if threads is None else threads, "threads", _MOST)
+        self._lock = threading.Lock()
+        self._pool = self._new_pool()
+
+    def __repr__(self) -> str:
+        return summary(self, workers=self.workers, threads=self.threads)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Let a process call a function, and return the future of its result.
+
+        Parameters
+        ----------
+        fn : callable
+            Function that can be pickled.
+        *args, **kwargs
+            Its arguments.
+        """
+        with self._lock:
+            try:
+                return self._pool.submit(fn, *args, **kwargs)
+            except BrokenProcessPool:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool = self._new_pool()
+                return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as of the base class.
+        """End the processes.
+
+        Parameters
+        ----------
+        wait : bool, default True
+            True to wait until they have ended.
+        cancel_futures : bool, default False
+            True to cancel the calls that have not begun.
+        """
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        """Return a pool of new processes. A fork would copy locks that other threads hold."""
+        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))

@@ -1,0 +1,66 @@
+"""The runtime of a worker process, which is made once and kept between calls."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flashwasm.errors import CapabilityError
+from flashwasm.host.modules import module_sha256
+from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from flashwasm.distributed.executors import Workers
+    from flashwasm.host.modules import Variant
+
+__all__ = ["WorkerSetup"]
+
+# Runtimes of this process by their setup. A fork closes them, so each is made again where needed.
+_runtimes: dict[WorkerSetup, Runtime] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """Properties of the runtime that a part is computed in. They decide the bits of the result.
+
+    Parameters
+    ----------
+    threads : int
+        Number of its threads.
+    variant : str
+        Variant of the kernels.
+    digest : str
+        SHA-256 of that variant's module.
+    """
+
+    threads: int
+    variant: Variant
+    digest: str
+
+    @classmethod
+    def of(cls, workers: Workers) -> WorkerSetup:
+        """Return the setup by which workers compute what this process would compute itself."""
+        variant = default_runtime().variant
+        return cls(workers.threads, variant, module_sha256(variant))
+
+    def runtime(self) -> Runtime:
+        """Return this process's runtime of this setup, which is made by the first call.
+
+        Raises
+        ------
+        CapabilityError
+            If this process has other kernels, or cannot run the variant.
+        """
+        if module_sha256(self.variant) != self.digest:
+            raise CapabilityError(
+                "a worker has other kernels than the process that sends it work; install the same "
+                "release of flashwasm on all workers"
+            )
+        with _lock:
+            known = _runtimes.get(self)
+            if known is None or known.closed:
+                known = _runtimes[self] = Runtime(self.threads, variant=self.variant)
+            return known

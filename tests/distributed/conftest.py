@@ -1,0 +1,29 @@
+"""Fixtures of the tests of distributed work: executors of real processes, and a real cluster."""
+
+import contextlib
+
+import pytest
+
+from flashwasm.distributed import LocalWorkers
+
+
+@pytest.fixture(scope="session")
+def local_workers():
+    """Return two worker processes."""
+    with LocalWorkers(2) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="session")
+def dask_client():
+    """Return the client of a cluster of two processes, each with a bounded memory."""
+    distributed = pytest.importorskip("distributed")
+    with contextlib.ExitStack() as stack:
+        cluster = distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit="700MB",
+            dashboard_address=None,
+        )
+        stack.enter_context(cluster)
+        yield stack.enter_context(distributed.Client(cluster))
