@@ -89,12 +89,15 @@ void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const in
         t.high[r] = less_zero(panels + r * bytes + 16, zero);
     }
     const int8_t *a = panels + CODE_SUMS, *b = a + bytes, *c = b + bytes, *d = c + bytes;
+    const uintptr_t never = never_an_address;
     for (int32_t left = stride; left > 0; left -= CODE_STEP) {
+        PIN(t, query, never);
         v128_t q = wasm_v128_load32_splat(query);
         t.low[0] = add_products_i8x16(wasm_v128_load(a), q, t.low[0]);
         t.high[0] = add_products_i8x16(wasm_v128_load(a + 16), q, t.high[0]);
         t.low[1] = add_products_i8x16(wasm_v128_load(b), q, t.low[1]);
         t.high[1] = add_products_i8x16(wasm_v128_load(b + 16), q, t.high[1]);
+        PIN(t, query, never);
         t.low[2] = add_products_i8x16(wasm_v128_load(c), q, t.low[2]);
         t.high[2] = add_products_i8x16(wasm_v128_load(c + 16), q, t.high[2]);
         t.low[3] = add_products_i8x16(wasm_v128_load(d), q, t.low[3]);

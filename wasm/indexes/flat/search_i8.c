@@ -172,8 +172,9 @@ static NOINLINE void offer_both_digits(const struct flat_search_arguments *args,
 }
 
 /* Offers a query eight vectors, unless their products with its high digits show that none can enter the heap. */
-INLINE void offer_sums(const struct flat_search_arguments *args, struct code_workspace *w, const struct coded x[2],
-                       int32_t *sums, int32_t first, int32_t query, int32_t position) {
+static NOINLINE void offer_sums(const struct flat_search_arguments *args, struct code_workspace *w,
+                                const struct coded x[2], int32_t *sums, int32_t first, int32_t query,
+                                int32_t position) {
     f32x4 low = lowest_bounds(args, w, query, x, sums), high = lowest_bounds(args, w, query, x + 1, sums + 4);
     if (any_below(low, high, w->bounds[query])) offer_both_digits(args, w, x, sums, first, query, position);
 }
