@@ -7,7 +7,7 @@
 #include "../../shared/tile.h"
 #include "../store.h"
 
-/* What the sums of a panel's first or last four vectors begin with. */
+/* The beginning of the sums of a panel's first or last four vectors. */
 INLINE v128_t less_zero(const int8_t *sums, int32_t zero) {
     return wasm_i32x4_mul(wasm_v128_load(sums), wasm_i32x4_splat(-zero));
 }
@@ -34,6 +34,19 @@ INLINE int any_above(const struct tile *t, v128_t thresholds) {
     v128_t two = wasm_i32x4_gt(wasm_i32x4_max(t->low[2], t->high[2]), splat_lane_f32x4(thresholds, 2));
     v128_t three = wasm_i32x4_gt(wasm_i32x4_max(t->low[3], t->high[3]), splat_lane_f32x4(thresholds, 3));
     return wasm_v128_any_true(wasm_v128_or(wasm_v128_or(zero, one), wasm_v128_or(two, three)));
+}
+
+double pack_digits(int8_t *high, int8_t *low, const int16_t *codes, int32_t stride) {
+    int32_t bits = low_digit_bits(stride), half = 1 << (bits - 1);
+    int64_t square = 0;
+    for (int32_t i = 0; i < stride; i++) {
+        int32_t code = codes[i] + half, digit = (code & (2 * half - 1)) - half;
+        int32_t place = i / CODE_STEP * TILE_ROWS * CODE_STEP + i % CODE_STEP;
+        high[place] = (int8_t)((code >> bits) + HIGH_ZERO);
+        low[place] = (int8_t)(digit + half);
+        square += digit * digit;
+    }
+    return __builtin_sqrt((double)square);
 }
 
 int code_tile(int32_t *sums, const int8_t *queries, const int8_t *panel, int32_t stride, v128_t thresholds) {

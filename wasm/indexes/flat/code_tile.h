@@ -12,6 +12,10 @@ enum {
     HIGH_ZERO = 64, /* The zero point of the digits that code_tile takes. */
 };
 
+/* Splits a query's codes into digits, and packs them as one of four queries. Returns the length of the low digits, as
+ * numbers around 0. */
+double pack_digits(int8_t *high, int8_t *low, const int16_t *codes, int32_t stride);
+
 /* sums[4][8] = the products of four packed queries with a panel. Returns 1 and stores the sums if one of them is above
  * its query's threshold, else returns 0. */
 int code_tile(int32_t *sums, const int8_t *queries, const int8_t *panel, int32_t stride, v128_t thresholds);

@@ -38,21 +38,9 @@ _Static_assert(sizeof(struct code_workspace) <= WORKSPACE_BYTES, "the workspace 
 /* An upper bound of the rounding error of a sum of dim products, relative to the product of the lengths. */
 static float rounding(int32_t dim) { return (float)(dim + 64) * 0x1p-24f; }
 
-/* Splits a query's codes into digits, and packs those beside the digits of other queries. */
-static void pack_digits(struct code_workspace *w, int32_t at, int32_t stride, float rounding_of_products) {
-    int32_t bits = low_digit_bits(stride), half = 1 << (bits - 1);
-    size_t lane = (size_t)(at - at % TILE_ROWS) * stride + at % TILE_ROWS * CODE_STEP;
-    int64_t square = 0;
-    for (int32_t i = 0; i < stride; i++) {
-        int32_t code = w->codes[i] + half, low = (code & (2 * half - 1)) - half;
-        size_t place = lane + i / CODE_STEP * TILE_ROWS * CODE_STEP + i % CODE_STEP;
-        w->high[place] = (int8_t)((code >> bits) + HIGH_ZERO);
-        w->low[place] = (int8_t)(low + half);
-        square += low * low;
-    }
-    w->high_scales[at] = w->scales[at] * (float)(2 * half);
-    double length = __builtin_sqrt((double)square) * w->scales[at];
-    w->low_lengths[at] = (float)(length * (1 + 0x1p-18)) + rounding_of_products;
+/* Returns the place of a query's first digit among the packed ones. */
+INLINE size_t first_digit(int32_t query, int32_t stride) {
+    return (size_t)(query - query % TILE_ROWS) * stride + query % TILE_ROWS * CODE_STEP;
 }
 
 static void pack_query(const struct flat_search_arguments *args, struct code_workspace *w, int32_t query, int32_t at) {
@@ -65,7 +53,11 @@ static void pack_query(const struct flat_search_arguments *args, struct code_wor
     w->errors[at] = code_error(w->row, w->codes, w->scales[at], stride);
     if (args->metric != METRIC_L2) w->errors[at] += length * rounding(dim);
     w->bounds[at] = flat_bound(args, query);
-    pack_digits(w, at, stride, length * 0x1p-19f);
+    w->high_scales[at] = w->scales[at] * (float)(1 << low_digit_bits(stride));
+    size_t lane = first_digit(at, stride);
+    double low_length = pack_digits(w->high + lane, w->low + lane, w->codes, stride) * w->scales[at];
+    /* The addend exceeds what rounding can take away from products of the digits. */
+    w->low_lengths[at] = (float)(low_length * (1 + 0x1p-18)) + length * 0x1p-19f;
 }
 
 /* Packs queries. Places after the last query, up to a multiple of four, get a bound that no distance is below. */
@@ -156,8 +148,7 @@ static NOINLINE void offer_both_digits(const struct flat_search_arguments *args,
                                        int32_t position) {
     int32_t stride = row_stride(args->dim), bits = low_digit_bits(stride), low_sums[TILE_COLUMNS];
     const int8_t *panel = (const int8_t *)args->panels + (size_t)(position / TILE_COLUMNS) * code_panel_bytes(stride);
-    size_t lane = (size_t)(query - query % TILE_ROWS) * stride + query % TILE_ROWS * CODE_STEP;
-    code_row(low_sums, w->low + lane, 1 << (bits - 1), panel, stride);
+    code_row(low_sums, w->low + first_digit(query, stride), 1 << (bits - 1), panel, stride);
     for (int32_t i = 0; i < TILE_COLUMNS; i += 4) {
         v128_t high = wasm_i32x4_shl(wasm_v128_load(sums + i), (uint32_t)bits);
         wasm_v128_store(sums + i, wasm_i32x4_add(high, wasm_v128_load(low_sums + i)));
