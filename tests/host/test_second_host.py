@@ -41,12 +41,12 @@ SPECIAL = np.array(
 # are the same on every host, so this machine must get those of the machine that first computed
 # them. They change only if the modules or the calls change.
 GOLDEN = {
-    ("relaxed", "plain"): "14139d77ed7575f1659e9b9d71d9a229516a80feb9429cfab2a7e85212a008b2",
-    ("relaxed", "special"): "1d9d73574bc6b8d5699c8f9df739ad9b32aa248f74796794c6e68ff1e06be99d",
-    ("simd128", "plain"): "1ed389d1a59479149308c229572cf4c526cb9053ad0d4de375fbbcb69f8f8ebd",
-    ("simd128", "special"): "f7ce6b3410f9b7a722633f4dd7e028fa2dd4870cc0107d44663ab8983e64a219",
-    ("scalar", "plain"): "63a342493684d6a3d9b2107474990c0b79e4de4e6802ccd25be4173e57bb26d9",
-    ("scalar", "special"): "392e7c6551e1cb6ee132d0aa63a6458052f5df439c505a4ba85fe658d19a8174",
+    ("relaxed", "plain"): "19ea8caee160fd66f9c1844c375b4cd948efd556e57c65d5a0a5358380e7c56d",
+    ("relaxed", "special"): "3ef96c782f109f1786ac1876a715595a37ccdc48d7e281a9a426c18fb9e5e534",
+    ("simd128", "plain"): "0dd945227ea1116346c0778494fab65779bd317c9f5d49e69bc95031753ee128",
+    ("simd128", "special"): "e4eaea430eb589d24537829480841e46115ca49e8f53748a28be9468cfd14ada",
+    ("scalar", "plain"): "c9e6f6428646917e7dc16beb168de05bcf2664cafd664ad86f11b5b1fe22e5d3",
+    ("scalar", "special"): "e04487b4a93c1e3da5af61f1f546f501d30b212a1f2b377fb32554f8d46ba042",
 }
 
 
@@ -260,7 +260,7 @@ def calls_of_indexes(image):
         return (image.put(np.frombuffer(packed, np.uint8)),)
 
     rows, panels = image.room(n * stride), image.room(40 * dim)
-    codes, code_panels = image.room(n * stride), image.room(40 * stride)
+    codes, code_panels = image.room(n * stride), image.room(40 * (stride + 4))
     scales, squares, errors = (image.room(40) for _ in range(3))
     heaps = [image.put(np.full(n * k, NO_KEY, np.uint64)) for _ in range(6)]
     nodes, entry = np.arange(n, dtype=np.uint32), image.put(np.uint32([0xFFFFFFFF, 0]))

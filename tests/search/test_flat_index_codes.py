@@ -17,6 +17,8 @@ from sample_arrays import normal
 from search_checks import METRICS, assert_same_results
 
 DIMS = [1, 3, 15, 16, 17, 384, 4096]
+# The lower digit of a query's code loses a bit from each of these to the next.
+DIMS_OF_DIGITS = [2080, 2081, 4160, 4161, 8320, 8321, 16384]
 
 
 def cluster(scale):
@@ -35,7 +37,33 @@ def of_all_sizes(rng, n, dim):
     return np.clip(rng.standard_normal((n, dim)), -2, 2) * sizes
 
 
+def near_ties(rng, n, dim):
+    """Return n copies of one vector, in each of which one component differs in its last bit."""
+    x = np.tile(rng.standard_normal(dim).astype(np.float32), (n, 1))
+    place = np.arange(n), rng.integers(0, dim, n)
+    x[place] = np.nextafter(x[place], np.float32(9))
+    return x
+
+
+def one_wild_row(rng, n, dim):
+    """Return vectors of which one has components that differ by 36 orders of magnitude."""
+    x = rng.standard_normal((n, dim))
+    x[n // 2] = np.geomspace(1e-20, 1e16, dim)
+    return x
+
+
+def half_zeros(rng, n, dim):
+    """Return vectors that are zero, those that have few components, and full ones."""
+    x = rng.standard_normal((n, dim)) * (rng.random((n, dim)) < rng.random((n, 1)))
+    x[rng.random(n) < 0.5] = 0
+    return x
+
+
 KINDS = {
+    "near ties": near_ties,
+    "one wild row": one_wild_row,
+    "half zeros": half_zeros,
+    "all positive": lambda rng, n, dim: rng.random((n, dim)),
     "normal": lambda rng, n, dim: rng.standard_normal((n, dim)),
     "duplicates": duplicates,
     "cluster of 1e-2": cluster(1e-2),
@@ -147,6 +175,41 @@ def test_no_bound_is_above_the_distance(runtime, metric, kind):
         ]
         assert np.isfinite(by_position).all()
         assert (by_position[0] <= by_position[1]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+def test_high_digits_leave_out_no_candidate(runtime, metric, kind):
+    """Few candidates are the first of all vectors by their bounds, for one query and for many.
+
+    Where all vectors are candidates, the low digits of every query are multiplied with all of them.
+    """
+    for dim in (3, 17, 384, 2081):
+        vectors = made(kind, dim, 150 if dim < 2000 else 40, dim)
+        asked = np.concatenate([made(other, dim + 1, 1, dim) for other in KINDS])
+        asked = np.concatenate([vectors[:2], made(kind, dim + 2, 3, dim), asked])
+        with Launch(runtime, None) as launch:
+            search = search_among(launch, vectors, metric)
+            whole = search.candidates(asked, len(vectors), NO_KEY)
+            few = search.candidates(asked, 5, NO_KEY)
+            alone = [search.candidates(q[None], 5, NO_KEY) for q in asked]
+        np.testing.assert_array_equal(few, whole[:, :5])
+        np.testing.assert_array_equal(np.concatenate(alone), few)
+
+
+@pytest.mark.parametrize("dim", DIMS_OF_DIGITS)
+def test_the_longest_sums_fit(runtime, dim):
+    """All codes are the largest, so that the sums of their products are too."""
+    signs = np.sign(normal(3, dim, seed=3))
+    vectors = np.concatenate([np.ones((5, dim)), -np.ones((5, dim)), signs]).astype(np.float32)
+    asked = np.concatenate([vectors[[0, 5, 10, 11]], normal(2, dim)])
+    with Launch(runtime, None) as launch:
+        search = search_among(launch, vectors, "dot")
+        bounds = distances(search.candidates(asked, len(vectors), NO_KEY))
+        truth = distances(search.by_vectors(asked))
+    assert (bounds <= truth).all()
+    # The codes of ones are exact.
+    np.testing.assert_allclose(bounds[:4], truth[:4], rtol=0, atol=dim * (dim + 200) * 2.0**-23)
 
 
 @pytest.mark.parametrize("metric", METRICS)

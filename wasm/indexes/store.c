@@ -2,7 +2,9 @@
  *
  *   x     [count][dim]
  *   rows  [n][stride]              panels  [n / 8][dim][8]
- *   codes [n][stride], int8        code panels [n / 8][stride / 2][8][2], int8
+ *   codes [n][stride], int8        code panels [n / 8], each int32 sums[8] and int8 codes[stride / 4][8][4]
+ *
+ * The sums of a code panel are those of each vector's codes.
  *
  * For cosine the vectors are scaled to unit length. The codes of a vector are its components divided by its scale and
  * rounded; the component of greatest magnitude gets the code 127 or -127.
@@ -73,11 +75,14 @@ static void store_codes(const struct index_store_f32_arguments *args, const int1
         for (int32_t i = 0; i < stride; i++) args->codes[(size_t)position * stride + i] = (int8_t)codes[i];
     }
     if (args->code_panels) {
-        int8_t *lane = args->code_panels + (size_t)(position / 8) * 8 * stride + position % 8 * 2;
-        for (int32_t i = 0; i < stride; i += 2) {
-            lane[8 * i] = (int8_t)codes[i];
-            lane[8 * i + 1] = (int8_t)codes[i + 1];
+        int8_t *panel = args->code_panels + (size_t)(position / 8) * code_panel_bytes(stride),
+               *lane = panel + CODE_SUMS;
+        int32_t sum = 0;
+        for (int32_t i = 0; i < stride; i++) {
+            lane[i / 4 * 32 + position % 8 * 4 + i % 4] = (int8_t)codes[i];
+            sum += codes[i];
         }
+        ((int32_t *)panel)[position % 8] = sum;
     }
 }
 

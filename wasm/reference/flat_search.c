@@ -22,7 +22,7 @@ static float row_distance(const struct flat_search_arguments *args, const float 
 
 static float product_of_codes(const int16_t *q, const int8_t *lane, int32_t stride, float unit) {
     int32_t sum = 0;
-    for (int32_t i = 0; i < stride; i += 2) sum += q[i] * lane[8 * i] + q[i + 1] * lane[8 * i + 1];
+    for (int32_t i = 0; i < stride; i++) sum += q[i] * lane[i / 4 * 32 + i % 4];
     return (float)sum * unit;
 }
 
@@ -33,7 +33,7 @@ struct coded_query {
 static struct coded_query coded(const struct flat_search_arguments *args, struct flat_workspace *w) {
     struct coded_query q;
     int32_t stride = row_stride(args->dim);
-    quantize_row(w->codes, &q.scale, &q.square, w->row, stride, largest_query_code(stride), args->metric);
+    quantize_row(w->codes, &q.scale, &q.square, w->row, stride, largest_two_digits(stride), args->metric);
     q.length = code_error(w->row, w->codes, 0, stride);
     q.error = code_error(w->row, w->codes, q.scale, stride);
     return q;
@@ -43,7 +43,8 @@ static struct coded_query coded(const struct flat_search_arguments *args, struct
 static float lower_bound(const struct flat_search_arguments *args, const struct coded_query *q, const int16_t *codes,
                          int32_t position) {
     int32_t stride = row_stride(args->dim);
-    const int8_t *lane = (const int8_t *)args->panels + (size_t)(position / 8) * 8 * stride + position % 8 * 2;
+    const int8_t *panel = (const int8_t *)args->panels + (size_t)(position / 8) * code_panel_bytes(stride);
+    const int8_t *lane = panel + CODE_SUMS + position % 8 * 4;
     float product = product_of_codes(codes, lane, stride, args->scales[position] * q->scale);
     float square = args->squares[position], error = args->errors[position];
     float rounding = (float)(args->dim + 64) * 0x1p-24f;

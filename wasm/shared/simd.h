@@ -41,9 +41,10 @@ INLINE v128_t add_products_i8x16(v128_t w, v128_t a, v128_t sum) {
 #ifdef __wasm_relaxed_simd__
     return __builtin_wasm_relaxed_dot_i8x16_i7x16_add_s_i32x4(w, a, sum);
 #else
-    v128_t even = wasm_i16x8_mul(wasm_i16x8_shr(wasm_i16x8_shl(w, 8), 8), wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8));
-    v128_t odd = wasm_i16x8_mul(wasm_i16x8_shr(w, 8), wasm_i16x8_shr(a, 8));
-    return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_add(even, odd)));
+    v128_t even =
+        wasm_i32x4_dot_i16x8(wasm_i16x8_shr(wasm_i16x8_shl(w, 8), 8), wasm_v128_and(a, wasm_i16x8_splat(255)));
+    v128_t odd = wasm_i32x4_dot_i16x8(wasm_i16x8_shr(w, 8), wasm_u16x8_shr(a, 8));
+    return wasm_i32x4_add(wasm_i32x4_add(sum, even), odd);
 #endif
 }
 

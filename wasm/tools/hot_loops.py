@@ -42,7 +42,6 @@ ALLOWED = {
     "score_sixteen": (25, "scores sixteen keys at once: waits for memory, not for these moves"),
     "multiply_panel": (5, "int8 keys: waits for memory"),
     "add_values_int8": (3, "int8 values: waits for memory"),
-    "offer_tile": (6, "only runs for the few tiles that have a sum above a threshold"),
 }
 
 # Functions that must have such a loop. If one is missing, this tool looks at the wrong code.

@@ -68,7 +68,8 @@ class StoredVectors:
         self.rows = GrowableArray(arena, (stride,), np.float32)
         self.panels = GrowableArray(arena, (dim, PANEL), np.float32)
         self.codes = GrowableArray(arena, (stride,), np.int8)
-        self.code_panels = GrowableArray(arena, (stride // 2, PANEL, 2), np.int8)
+        # A panel of codes begins with the sum of each vector's codes, in four bytes each.
+        self.code_panels = GrowableArray(arena, (1 + stride // 4, PANEL, 4), np.int8)
         self.scales = GrowableArray(arena, (PANEL,), np.float32)
         self.squares = GrowableArray(arena, (PANEL,), np.float32)
         self.errors = GrowableArray(arena, (PANEL,), np.float32)

@@ -1,16 +1,29 @@
-/* Products of a query's codes with those of a panel of eight vectors. */
+/* Products of queries' digits with the codes of a panel of eight vectors: int32 sums[8], then codes[stride / 4][8][4].
+ *
+ * The digits are bytes from 0 to 127, packed as [stride / 4][4 queries][4]. A byte stands for itself less a zero
+ * point. */
 #ifndef FLASHWASM_INDEXES_FLAT_CODE_TILE_H
 #define FLASHWASM_INDEXES_FLAT_CODE_TILE_H
 
 #include "../../shared/simd.h"
 
-enum { CODE_PAIR = 2 }; /* Dimensions whose products one instruction adds. */
+enum {
+    CODE_STEP = 4,  /* Dimensions whose products one instruction adds. */
+    HIGH_ZERO = 64, /* The zero point of the digits that code_tile takes. */
+};
 
-/* sums[4][8] = the products of four queries, packed as [stride / 2][4][2], with a panel, [stride / 2][8][2]. Returns
- * 1 and stores the sums if one of them is above its query's threshold, else returns 0. */
-int code_tile(int32_t *sums, const int16_t *queries, const int8_t *panel, int32_t stride, v128_t thresholds);
+/* Splits a query's codes into digits, and packs them as one of four queries. Returns the length of the low digits, as
+ * numbers around 0. */
+double pack_digits(int8_t *high, int8_t *low, const int16_t *codes, int32_t stride);
 
-/* sums[8] = the products of one query, whose codes lie one after another, with a panel. */
-void code_row(int32_t *sums, const int16_t *query, const int8_t *panel, int32_t stride);
+/* sums[4][8] = the products of four packed queries with a panel. Returns 1 and stores the sums if one of them is above
+ * its query's threshold, else returns 0. */
+int code_tile(int32_t *sums, const int8_t *queries, const int8_t *panel, int32_t stride, v128_t thresholds);
+
+/* sums[8] = the products of one of four packed queries with a panel. */
+void code_row(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panel, int32_t stride);
+
+/* sums[4][8] = the products of one of four packed queries with four panels, one after another. */
+void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panels, int32_t stride);
 
 #endif
