@@ -43,7 +43,9 @@ def lazy_rows(seed: int, count: int, marker: Path | None = None, lost: int = -1)
 
     full, rest = divmod(count, CHUNK)
     sizes = (*[CHUNK] * full, *[rest] * bool(rest))
-    return da.map_blocks(
+    # dask has no types for this function.
+    map_blocks: Any = da.map_blocks
+    return map_blocks(
         _chunk, seed, str(marker), lost, chunks=(sizes, (DIM,)), dtype=np.float32, name=False
     )
 

@@ -21,8 +21,8 @@ PYTHON = ROOT / "docs" / "reference" / "python.md"
 HEAD = """\
 # Commands
 
-The help of every command, as `flashwasm COMMAND --help` prints it. [The guide](../guide/test-suites.md)
-says what they are for.
+The help of every command, as `flashwasm COMMAND --help` prints it.
+[The guide](../guide/test-suites.md) says what they are for.
 """
 
 

@@ -62,8 +62,7 @@ def replayed(session, shown, stderr):
     printed = []
     for command in re.findall(r"^\$ (.*)$", shown, re.MULTILINE):
         done = subprocess.run(
-            command,
-            shell=True,
+            ["/bin/sh", "-c", command],
             cwd=project,
             env=environment,
             stdout=subprocess.PIPE,
