@@ -42,6 +42,14 @@ def tsc():
 
 
 @pytest.fixture(scope="session")
+def axe():
+    """Return the source of axe-core, which checks whether everybody can read a page."""
+    script = TOOLS.parent / "axe-core" / "axe.min.js"
+    how = "`make web-tools` installs axe-core"
+    return Path(needed(script if script.exists() else None, how)).read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
 def package(npm, tmp_path_factory):
     """Pack the package as npm would publish it; return where it lies under a node_modules."""
     folder = tmp_path_factory.mktemp("site")
