@@ -271,7 +271,8 @@ print(fw.vecadd([1.0], [2.0], runtime=rt)[0])
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError])
 def test_no_helper_works_on_after_an_interruption(monkeypatch, raised):
     """A signal's handler raises an exception just after a helper thread has begun its work."""
-    x = normal(1024, 1024)
+    # So much work that a helper which went on would still be at it after the pause below.
+    x = normal(1600, 1600)
     with fw.Runtime(threads=2) as rt:
         right = fw.matmul(x, x, runtime=rt)
         operand, out = rt.asarray(x), rt.empty(x.shape)

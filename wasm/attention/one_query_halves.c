@@ -23,13 +23,13 @@ INLINE f32x4 moved_f32x4(const int16_t *x) {
 /* Returns 1 if any of `count` halves, a multiple of sixteen, is infinite or NaN: then all bits of its exponent are set.
  */
 static NOINLINE int has_special(const int16_t *x, int32_t count) {
-    v128_t most = wasm_i16x8_const_splat(0), magnitude = wasm_i16x8_const_splat(0x7fff);
+    v128_t most = wasm_i16x8_splat(0), magnitude = wasm_i16x8_splat(0x7fff);
     for (int32_t i = 0; i < count; i += 16) {
         v128_t a = wasm_v128_and(wasm_v128_load(x + i), magnitude);
         v128_t b = wasm_v128_and(wasm_v128_load(x + i + 8), magnitude);
         most = wasm_i16x8_max(most, wasm_i16x8_max(a, b));
     }
-    return wasm_v128_any_true(wasm_i16x8_ge(most, wasm_i16x8_const_splat(0x7c00)));
+    return wasm_v128_any_true(wasm_i16x8_ge(most, wasm_i16x8_splat(0x7c00)));
 }
 
 /* Returns 1 if all of n floats can be multiplied by SHIFT. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "record"]
 
-_counting = threading.Lock()
+
+class _Counting:
+    """The lock of the counts of calls."""
+
+    lock = threading.Lock()
+
+
 # Elements of the largest array of a call that hybrid does not choose for. In the sandbox it takes
 # some ten microseconds. The choice takes one or two, and the overhead of another backend many more.
 SMALL = 1 << 13
@@ -107,6 +114,15 @@ def record(
 ) -> None:
     """Check the options that a call uses, and count the call in the runtime's statistics."""
     check_options(backend, operation, used)
-    with _counting:
+    with _Counting.lock:
         counts = runtime.backend_calls
         counts[backend.name] = counts.get(backend.name, 0) + 1
+
+
+def _after_fork() -> None:
+    """Make a new lock in a forked child, where the thread that held it does not exist."""
+    _Counting.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

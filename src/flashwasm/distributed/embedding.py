@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ from flashwasm.encoder.sentence_encoder import (
 from flashwasm.encoder.texts import checked_texts
 from flashwasm.errors import CapabilityError
 from flashwasm.progress_bar import progress_report
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.summaries import summary
 from flashwasm.validation import choice, flag, positive_int
 
@@ -40,7 +42,7 @@ _TEXTS = 128
 
 # Encoders of this process. Each is loaded once and kept, until its runtime is closed.
 _encoders: dict[tuple[WorkerSetup, str, Precision], tuple[Runtime, SentenceEncoder]] = {}
-_lock = threading.Lock()
+_lock = renewed_after_fork(sys.modules[__name__], threading.Lock)
 
 
 class WorkersEncoder(SentenceEncoder):

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from flashwasm.host.workers import available_cpus
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.summaries import summary
 from flashwasm.validation import positive_int
 
@@ -56,7 +57,7 @@ class LocalWorkers(Executor):
         self.workers = positive_int(count, "workers", _MOST)
         shared = max(available_cpus() // self.workers, 1)
         self.threads = positive_int(shared if threads is None else threads, "threads", _MOST)
-        self._lock = threading.Lock()
+        self._lock = renewed_after_fork(self, threading.Lock)
         self._pool = self._new_pool()
 
     def __repr__(self) -> str:

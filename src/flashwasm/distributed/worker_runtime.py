@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from flashwasm.errors import CapabilityError
 from flashwasm.host.modules import module_sha256
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ __all__ = ["WorkerSetup"]
 
 # Runtimes of this process by their setup. A fork closes them, so each is made again where needed.
 _runtimes: dict[WorkerSetup, Runtime] = {}
-_lock = threading.Lock()
+_lock = renewed_after_fork(sys.modules[__name__], threading.Lock)
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,14 @@ def test_memory_does_not_grow_with_the_report(tmp_path):
     peaks = []
     for count in (2_000, 20_000):
         path = report(tmp_path / "x.xml", case * count)
-        tracemalloc.start()
-        assert sum(1 for _ in read_junit_cases(path)) == count
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        tried = []
+        # Threads that earlier tests left behind may allocate now and then, too.
+        for _ in range(3):
+            tracemalloc.start()
+            assert sum(1 for _ in read_junit_cases(path)) == count
+            tried.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        peaks.append(min(tried))
     assert peaks[1] < 1.5 * peaks[0]
 
 

@@ -91,5 +91,6 @@ def test_command_prints_functions_and_explains_them(folder):
     )
     (folder / "empty").mkdir()
     result = invoke("search", "empty", "x")
-    assert (result.exit_code, result.stderr) == (1, "no functions in empty\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("no functions in empty")
     assert invoke("search", ".", " ").exit_code == 2
