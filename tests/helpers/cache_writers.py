@@ -20,7 +20,7 @@ from flashwasm.host import compiled_cache, engine
 from flashwasm.qe import FailureLibrary, FeedbackLog, Judgement
 from flashwasm.qe.defects.tracebacks import read_failure
 from flashwasm.qe.duplicates.known_groups import group_fingerprints, read_baseline, write_groups
-from flashwasm.qe.reports.html_pages import write_page
+from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.scoring.array_cache import cached_arrays
 from flashwasm.qe.scoring.embedding_cache import EmbeddingCache
 from flashwasm.qe.suites.outline_cache import OutlineCache
