@@ -223,13 +223,19 @@ CACHE_WRITERS = (
     ),
     Writer(
         "HTML page",
-        ("qe/reports/html_pages.py",),
+        ("qe/reports/page_template.py",),
         lambda folder, number: write_page(folder / "page", f"{number} " * WORDS),
         if_there("page", read_text),
     ),
     Writer(
-        "SARIF log, vectors and figures of a command",
-        ("cli/duplicates.py", "cli/embed.py", "cli/bench_options.py"),
+        "SARIF log, vectors, figures and timings of a command",
+        (
+            "cli/duplicates.py",
+            "cli/embed.py",
+            "cli/bench_options.py",
+            "benchmarks/run_log.py",
+            "backends/hybrid/timings.py",
+        ),
         lambda folder, number: write_atomically(folder / "output", repeat(b"%d " % number, WORDS)),
         if_there("output", read_text),
     ),
