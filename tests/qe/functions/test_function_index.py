@@ -91,6 +91,6 @@ def test_command_prints_functions_and_explains_them(folder):
     )
     (folder / "empty").mkdir()
     result = invoke("search", "empty", "x")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("no functions in empty")
+    said = "no functions in empty; expected a folder or a file of Python code\n"
+    assert (result.exit_code, result.stderr) == (1, said)
     assert invoke("search", ".", " ").exit_code == 2
