@@ -121,7 +121,7 @@ class Adapter(NotCopied):
         out : numpy.ndarray of float32, shape (..., out_dim), optional
             Array to write the result to. None means a new array.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class Adapter(NotCopied):
         Parameters
         ----------
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Raises
         ------

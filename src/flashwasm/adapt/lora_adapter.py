@@ -64,7 +64,7 @@ class LoRAAdapter(Adapter):
         Seed of A's first values, which are normal with variance 1 / in_dim, and of the draw of
         samples; from 0 to 2**64 - 1.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
 
     Raises
     ------
@@ -278,7 +278,7 @@ class LoRAAdapter(Adapter):
         path : str or os.PathLike
             Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------

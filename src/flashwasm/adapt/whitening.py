@@ -106,9 +106,9 @@ class Whitening:
             Strength of the change, from 0 to 1. 0 only subtracts the mean, 0.5 turns each variance
             into its square root, and 1 turns each variance into 1.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -164,9 +164,9 @@ class Whitening:
         out : numpy.ndarray of float32, shape (..., dim), optional
             Array to write the result to. None means a new array.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------

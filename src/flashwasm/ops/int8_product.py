@@ -155,7 +155,7 @@ def matmul_i8(
     out : numpy.ndarray of float32, shape (..., n), optional
         Array to write to. None means a new array.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------

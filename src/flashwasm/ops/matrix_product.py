@@ -59,11 +59,11 @@ def matmul(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
-        Backend that computes. None means the runtime's own.
+        Backend to use. None means the runtime's backend.
 
     Returns
     -------

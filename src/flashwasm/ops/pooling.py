@@ -60,9 +60,9 @@ def mean_pool(
     out : numpy.ndarray of float32, shape (n, D), optional
         Array to write to. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------

@@ -67,7 +67,7 @@ def run_rowwise(
     out : numpy.ndarray of float32, optional
         Array to write the result to, which is checked here. None means a new array.
     runtime : Runtime, optional
-        The runtime to use. None means the process's own.
+        The runtime to use. None means the default runtime.
     timeout : float, optional
         Seconds. None means the runtime's own timeout.
     """

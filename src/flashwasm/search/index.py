@@ -55,7 +55,7 @@ class Index(NotCopied, ABC):
     dtype : {"float32", "int8"}
         Numbers that a search reads first.
     runtime : Runtime or None
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     """
 
     # Seconds that `remove` may take. None means the runtime's own timeout.
@@ -127,7 +127,7 @@ class Index(NotCopied, ABC):
             Ids of the vectors: all ids of an index are integers, or all are strings. None gives
             them consecutive integers: from 0, or from one more than the greatest id ever added.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Raises
         ------

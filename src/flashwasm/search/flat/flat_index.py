@@ -135,7 +135,7 @@ class FlatIndex(Index):
             Vectors to search among: True for each of them in the order of ``index.ids``, or the set
             of their ids. Ids that are not in the index are ignored. None means all vectors.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -228,7 +228,7 @@ class FlatIndex(Index):
         path : str or os.PathLike
             Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------

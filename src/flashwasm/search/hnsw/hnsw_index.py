@@ -169,7 +169,7 @@ class HNSWIndex(Index):
             True compares each query with every vector, False searches the graph. None compares with
             every vector if that takes no longer; `search_report` says which.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class HNSWIndex(Index):
         path : str or os.PathLike
             Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------
