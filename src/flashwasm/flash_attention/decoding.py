@@ -102,7 +102,8 @@ class DecodingCall:
             self._partials, offset = rt.arena.array((floats,))
         except OutOfMemoryError:  # A launch can still compute it in parts.
             return
-        # With one thread, a launch could not share the work, so larger calls are allowed.
+        # With one thread, a launch could not share the work, so larger calls are allowed. Memory
+        # bandwidth limits decoding, hence a quarter of the usual limit, as in RowSchedule.
         most = MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS
         self._products = heads * queries * (dim + value_dim) / (most // 4)
         operands = Operands(

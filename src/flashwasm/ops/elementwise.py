@@ -102,7 +102,8 @@ def gelu(
     Returns
     -------
     numpy.ndarray of float32
-        Array of the shape of ``x``. Minus infinity gives NaN, as -inf times 0 does.
+        Array of the shape of ``x``. Minus infinity gives NaN, because the formula multiplies -inf
+        by 0.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def gelu(
 
 
 def _added_at_once(runtime: Runtime | None, a: Any, b: Any, out: Array) -> bool:
-    """Add small resident arrays without a launch; return False, and do nothing, for others."""
+    """Add small resident arrays without a launch; return False without adding any others."""
     rt = checked_runtime(runtime)
     offsets = rt.arena.whole_arrays((a, b, out))
     if offsets is None or rt.timeout is not None or not out.flags.writeable:

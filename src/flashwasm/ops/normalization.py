@@ -38,7 +38,7 @@ def softmax(
     timeout: float | None = None,
     backend: BackendName | None = None,
 ) -> NDArray[np.float32]:
-    """Divide the exponentials along an axis by their sum.
+    """Compute the softmax along an axis: exponentials divided by their sum.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def softmax(
     Returns
     -------
     numpy.ndarray of float32
-        Array of the shape of ``x``. A row that holds NaN or +inf, or nothing but -inf, becomes NaN.
+        Array of the shape of ``x``. A row that contains NaN or +inf, or only -inf, becomes NaN.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def softmax(
 
     Notes
     -----
-    exp(x - max x) / sum exp(x - max x), as ONNX's Softmax-13.
+    The formula is exp(x - max x) / sum exp(x - max x), as in ONNX's Softmax-13.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def rms_norm(
     x : array_like of float
         Array of at least one axis.
     weight : array_like of float, optional
-        Array of shape ``x.shape[axis:]``, which the normalised values are multiplied by.
+        Array of shape ``x.shape[axis:]``. The normalised values are multiplied by it.
     eps : float, default 1e-5
         Small number that is added to the mean square, so that it is not zero.
     axis : int, default -1
