@@ -1,7 +1,7 @@
-"""Arguments by the names that other libraries have for them, and what to write here instead.
+"""Hints for the names that other libraries use for arguments: their equivalents in flashwasm.
 
-Advice that begins with a name and "=" is given by functions that take an argument of that name.
-Other advice is a clause of its own.
+A hint that begins with a name and "=" is shown only by functions with an argument of that name. The
+other hints are complete clauses.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ RUNTIME = {
 
 
 def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]) -> TypeError:
-    """Return the error for an argument that a function does not take, with advice if there is any.
+    """Return the error for an argument that a function does not accept, with a hint if known.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
     name : str
         Name of the argument.
     peers : mapping of str to str
-        Advice by the names of other libraries.
+        Hints by the names that other libraries use.
     """
     message = f"{function.__qualname__}() got an unexpected keyword argument {name!r}"
     advice = peers.get(name, "")
@@ -178,20 +178,20 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
 
 
 def knows_peers(peers: Mapping[str, str]) -> Callable[[Function], Function]:
-    """Let the error for an unexpected argument of a function say what the argument is called here.
+    """Add a hint to a function's error for an argument name that another library uses.
 
     Parameters
     ----------
     peers : mapping of str to str
-        Advice by the names of other libraries.
+        Hints by the names that other libraries use.
     """
 
     def decorate(function: Function) -> Function:
-        """Return a function that calls this one, with its signature and docstring."""
+        """Return a function that calls this function, with the same signature and docstring."""
 
         @wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            """Call the function. Only a call that fails takes longer for it."""
+            """Call the function. The wrapper costs time only if the call fails."""
             try:
                 return function(*arguments, **options)
             except TypeError:

@@ -4,12 +4,12 @@ import { ShapeError } from "./errors.js";
 import { LIMITS, METRICS } from "./kernel_table.js";
 import { MOST_PRODUCTS, MOST_READ, ranges, scoreProducts, wantedCalls } from "./work_limits.js";
 
-// A call packs its rows of the corpus once for all of its queries.
+// A call packs its rows of the corpus once for all its queries.
 const QUERIES = 256;
-// Largest heap of one call. More results are found by pieces of the corpus that are sorted whole.
+// Largest heap of one call. For a greater k, each piece of the corpus is sorted completely.
 const LONGEST_HEAP = 1 << 12;
 
-/** Check operands and options, and return what the kernel's arguments are made from. */
+/** Check operands and options, and return them in the form from which the kernel's arguments are computed. */
 export function checkedTopK(queries, corpus, k, options) {
   floats(queries, "queries", [2, 2]);
   floats(corpus, "corpus", [2, 2]);

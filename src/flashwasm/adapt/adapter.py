@@ -156,10 +156,9 @@ class Adapter(NotCopied):
         After the call, each step also minimises ``ewc_lambda / 2 * sum F (weights - anchor)^2``, so
         that weights which matter for the samples so far move less. The anchor is a copy of the
         present weights. F is the diagonal of the Fisher information, to which each call adds a mean
-        over the stored samples, weighted by their rewards. The mean is that of the squared
-        gradients of a sample's log-likelihood at the present weights, in expectation over the
-        adapter's own predictions. If the adapter has learned nothing since the last call, nothing
-        changes.
+        over the stored samples, weighted by their rewards. It averages the squared gradients of a
+        sample's log-likelihood, in expectation over the adapter's own predictions. If the adapter
+        has learned nothing since the last call, nothing changes.
 
         Parameters
         ----------

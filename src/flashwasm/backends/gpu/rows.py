@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["layer_norm", "softmax"]
 
-# Threads that share a row, and how often they go over it.
+# Threads that share a row, and the number of their passes over it.
 _THREADS = 64
 _PASSES = 3
 
@@ -75,7 +75,7 @@ def _in_parts(
     run: Callable[[Binding, Binding, int], None],
     limits: Limits,
 ) -> Array:
-    """Compute as many rows at a time as fit a buffer."""
+    """Compute as many rows at a time as fit into a buffer."""
     out = np.empty(x.shape, np.float32)
     if out.size == 0:
         return out
