@@ -53,5 +53,5 @@ def check_room(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> None:
 def no_room(shape: tuple[int, ...], itemsize: int = 4) -> OutOfMemoryError:
     """Return the error for an array that does not fit into the process's memory."""
     size = itemsize * math.prod(shape)
-    message = f"memory is full: {size} bytes asked for, for an array of shape {shape}"
+    message = f"memory is full: {size} bytes requested for an array of shape {shape}"
     return OutOfMemoryError(size, message=message)

@@ -35,7 +35,7 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
     ) -> None:
         super().__init__(
             message
-            or f"linear memory is full: {requested} bytes asked for, {in_use} in use, "
+            or f"linear memory is full: {requested} bytes requested, {in_use} in use, "
             f"{allowed} allowed (max_memory)"
         )
         self.requested = requested

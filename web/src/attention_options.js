@@ -47,12 +47,12 @@ function checkedShapes(q, k, v) {
   const [lead, heads, queries, dim] = divided(q.shape);
   const [keyLead, keyHeads, keys, keyDim] = divided(k.shape);
   const [valueLead, valueHeads, values, valueDim] = divided(v.shape);
-  if (keyDim !== dim) throw mismatch("k", `head dimension ${dim}, that of q`, k);
+  if (keyDim !== dim) throw mismatch("k", `the head dimension of q, ${dim}`, k);
   if (valueHeads !== keyHeads || values !== keys) {
-    throw mismatch("v", `heads and length ${shapeText([keyHeads, keys])}, those of k`, v);
+    throw mismatch("v", `the heads and length of k, ${shapeText([keyHeads, keys])}`, v);
   }
-  if (shapeText(keyLead) !== shapeText(lead)) throw mismatch("k", `leading axes ${shapeText(lead)}, those of q`, k);
-  if (shapeText(valueLead) !== shapeText(lead)) throw mismatch("v", `leading axes ${shapeText(lead)}, those of q`, v);
+  if (shapeText(keyLead) !== shapeText(lead)) throw mismatch("k", `the leading axes of q, ${shapeText(lead)}`, k);
+  if (shapeText(valueLead) !== shapeText(lead)) throw mismatch("v", `the leading axes of q, ${shapeText(lead)}`, v);
   if (heads !== keyHeads && (keyHeads === 0 || heads % keyHeads !== 0)) {
     throw mismatch("q", `a multiple of the ${keyHeads} heads of k`, q);
   }
@@ -79,7 +79,7 @@ function checkedLengths(kvLengths, keys, entries) {
   }
   for (const length of kvLengths) {
     if (!(Number.isInteger(length) && length >= 0 && length <= keys)) {
-      throw new ShapeError(`kvLengths: expected whole numbers from 0 to ${keys}, the keys, got ${shown(length)}`);
+      throw new ShapeError(`kvLengths: expected whole numbers from 0 to ${keys}, the number of keys, got ${shown(length)}`);
     }
   }
   return [...kvLengths];

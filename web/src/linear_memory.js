@@ -87,7 +87,7 @@ export class LinearMemory {
 
   fail(size) {
     throw new OutOfMemoryError(
-      `linear memory is full: ${size} bytes asked for, ${this.inUse} in use, ${this.maxBytes} allowed (maxMemory)`,
+      `linear memory is full: ${size} bytes requested, ${this.inUse} in use, ${this.maxBytes} allowed (maxMemory)`,
     );
   }
 

@@ -18,7 +18,7 @@ export function checkedTopK(queries, corpus, k, options) {
   choice(metric, "metric", Object.keys(METRICS));
   const [rows, dim] = corpus.shape;
   if (queries.shape[1] !== dim) {
-    throw new ShapeError(`queries: expected ${dim} columns, those of corpus, got shape ${shapeText(queries.shape)}`);
+    throw new ShapeError(`queries: expected ${dim} columns, as corpus has, got shape ${shapeText(queries.shape)}`);
   }
   if (dim > LIMITS.TOP_K_MAX_DIM) {
     throw new ShapeError(`corpus: expected at most ${LIMITS.TOP_K_MAX_DIM} columns, got shape ${shapeText(corpus.shape)}`);

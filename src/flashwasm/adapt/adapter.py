@@ -309,7 +309,7 @@ class Adapter(NotCopied):
         value: float = self._loss.array.item()
         if math.isnan(value):
             message = (
-                "x and what it is compared with: expected finite numbers, and weights that have "
+                "x and the vectors beside it: expected finite numbers, and weights that have "
                 "not diverged; the loss or its gradient is not finite"
             )
             raise ShapeError(message)

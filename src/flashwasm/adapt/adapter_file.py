@@ -74,12 +74,12 @@ def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) ->
         progress = Progress(*parameters.pop("progress"))
         shape = [parameters.pop(name) for name in _SHAPE]
         if parameters.keys() != set(_OPTIONS):
-            message = "other parameters than an adapter has"
+            message = "the parameters are not those of an adapter"
             raise ShapeError(message)
         adapter = kind(*shape, **parameters, runtime=where)
         _check(container.sections, adapter, progress)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"{path}: the file does not hold an adapter: {error}"
+        message = f"{path}: the file does not contain an adapter: {error}"
         raise CorruptFileError(message) from None
     adapter.restore(container.sections, progress)
     return adapter
@@ -125,5 +125,5 @@ def _check_samples(words: Array, adapter: Adapter, count: int) -> None:
     possible |= (heads[:, 1] == 1) & (heads[:, 2] == 0)
     inside = (heads >= _LEAST).all() and (heads <= _MOST).all() and possible.all()
     if not inside or heads[:, 1].max() >= width // stride:
-        message = "section 'samples' holds what no update wrote"
+        message = "section 'samples' contains data that no update can have written"
         raise ValueError(message)

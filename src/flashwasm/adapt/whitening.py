@@ -237,7 +237,7 @@ class Whitening:
                 raise ShapeError(message)
             return cls(mean, matrix, shrinkage, power)
         except (KeyError, TypeError, ValueError) as error:
-            message = f"{path}: the file does not hold a whitening: {error}"
+            message = f"{path}: the file does not contain a whitening: {error}"
             raise CorruptFileError(message) from None
 
 

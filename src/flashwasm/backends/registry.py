@@ -137,8 +137,8 @@ def check_options(backend: Backend, operation: Operation, used: Iterable[str]) -
     for option in used:
         if option not in known:
             raise CapabilityError(
-                f"{option}: the backend {backend.name!r} cannot do this option of {operation}; "
-                "'wasm-simd' can"
+                f"{option}: the backend {backend.name!r} does not support this option of "
+                f"{operation}; 'wasm-simd' does"
             )
 
 

@@ -80,7 +80,7 @@ class RunLog:
             for step in map(json.loads, lines[1:]):
                 log._steps[step["step"]] = step["found"]
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise CorruptFileError(f"{path} is no log of a run: {error!r}") from error
+            raise CorruptFileError(f"{path} is not the log of a run: {error!r}") from error
         if differences:
             raise FlashWasmError(
                 f"--resume: {path} was begun with other settings: {'; '.join(differences)}; "

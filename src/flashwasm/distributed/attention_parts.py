@@ -183,7 +183,7 @@ class _OptionCutter:
         for name in ("window", "alibi_slopes"):
             if options[name] is not None and not causal:
                 raise CapabilityError(
-                    f'{name}: flashwasm.distributed takes it with causal only, such as "top_left"'
+                    f'{name}: flashwasm.distributed requires causal with it, such as "top_left"'
                 )
         self._keys = keys.length
         sinks, mask = options.pop("sinks"), options.pop("mask")

@@ -66,7 +66,7 @@ class Workers:
             submitted: Submitted = self._executor.submit(function, *arguments)
         except BrokenExecutor as error:
             raise CapabilityError(
-                "a worker process ended, and its executor takes no more work; "
+                "a worker process ended, and its executor accepts no more work; "
                 "flashwasm.distributed.LocalWorkers replaces such a process"
             ) from error
         return submitted
@@ -150,7 +150,7 @@ def _result(workers: Workers, call: Call, submitted: Submitted, attempt: int = 1
             raise
         if killed or attempt == _MOST_ATTEMPTS:
             raise CapabilityError(
-                "a part was computed again and again, and each time its worker ended; it may "
+                "a part was computed several times, and its worker ended each time; it may "
                 f"need more memory than a worker has ({error!s:.200})"
             ) from error
     return _result(workers, call, workers.send(call), attempt + 1)

@@ -58,8 +58,8 @@ class WorkerSetup:
         """
         if module_sha256(self.variant) != self.digest:
             raise CapabilityError(
-                "a worker has other kernels than the process that sends it work; install the same "
-                "release of flashwasm on all workers"
+                "a worker and the process that sends it work have different kernels; install the "
+                "same release of flashwasm on all workers"
             )
         with _lock:
             known = _runtimes.get(self)

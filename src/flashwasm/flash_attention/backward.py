@@ -116,7 +116,7 @@ def attention_backward(
     inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention_backward))
     if inputs.modifiers.dropout.threshold and options.get("seed") is None:
         message = (
-            "seed: expected the seed that attention was given, since there is dropout, got None"
+            "seed: expected the seed of the call of attention, because dropout is not 0, got None"
         )
         raise ShapeError(message)
     shape = inputs.result_shape

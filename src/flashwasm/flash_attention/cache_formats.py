@@ -173,5 +173,8 @@ def check_range(x: Array, name: str, dtype: str) -> None:
         return
     finite = np.abs(np.where(np.isfinite(x), x, 0.0))
     if float(finite.max()) > largest:
-        message = f"{name}: expected magnitudes up to {largest:g}, float16's, got {finite.max():g}"
+        message = (
+            f"{name}: expected magnitudes up to {largest:g}, the limit of float16, "
+            f"got {finite.max():g}"
+        )
         raise ShapeError(message)

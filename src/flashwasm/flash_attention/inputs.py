@@ -222,10 +222,10 @@ def _with_axes(x: Array, lead: int) -> Array:
 def check_matrices(q: Array, k: Array, v: Array) -> None:
     """Raise ShapeError unless heads, lengths and dimensions agree."""
     if k.shape[-1] != q.shape[-1]:
-        message = f"k: expected head dimension {q.shape[-1]}, that of q, got shape {k.shape}"
+        message = f"k: expected the head dimension of q, {q.shape[-1]}, got shape {k.shape}"
         raise ShapeError(message)
     if v.shape[-3:-1] != k.shape[-3:-1]:
-        message = f"v: expected heads and length {k.shape[-3:-1]}, those of k, got shape {v.shape}"
+        message = f"v: expected the heads and length of k, {k.shape[-3:-1]}, got shape {v.shape}"
         raise ShapeError(message)
     heads, key_heads = q.shape[-3], k.shape[-3]
     if heads != key_heads and (key_heads == 0 or heads % key_heads):
@@ -244,7 +244,7 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
     """Return a boolean or float mask of three axes or more that broadcasts to the scores."""
     array = as_array(mask, "mask")
     if array.dtype != np.bool_ and not is_float(array.dtype):
-        message = f"mask: expected bool (True takes part) or float (added), got {array.dtype}"
+        message = f"mask: expected bool (True: visible) or float (added), got {array.dtype}"
         raise DTypeError(message)
     array = array.reshape((1,) * (_MATRIX_AXES - array.ndim) + array.shape)
     if any(size not in {1, full} for size, full in zip(array.shape[-3:], shape, strict=True)):
@@ -265,7 +265,9 @@ def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, .
         message = f"kv_lengths: expected integers, got {lengths.dtype}"
         raise DTypeError(message)
     if lengths.size and not (0 <= int(lengths.min()) <= int(lengths.max()) <= keys):
-        message = f"kv_lengths: expected lengths from 0 to {keys}, the keys, got {lengths}"
+        message = (
+            f"kv_lengths: expected lengths from 0 to {keys}, the number of keys, got {lengths}"
+        )
         raise ShapeError(message)
     try:
         return np.broadcast_to(lengths.astype(np.int64), lead)

@@ -220,7 +220,9 @@ def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
     """Return checked offsets of sequences, the last of which ends at ``total``."""
     checked = sequence_offsets(offsets, name, total).astype(np.int64)
     if checked[-1] != total:
-        message = f"{name}: expected the last to be {total}, the rows there are, got {checked[-1]}"
+        message = (
+            f"{name}: expected the last offset to be {total}, the number of rows, got {checked[-1]}"
+        )
         raise ShapeError(message)
     return checked
 

@@ -20,7 +20,7 @@ MAX_PAGES = 1 << 16
 _MADV_HUGEPAGE = 14
 _MADV_DONTNEED = 4
 _TOO_FEW_ADDRESSES = (
-    "a runtime needs 4 GiB of addresses, which this process was refused: raise its limit "
+    "a runtime needs 4 GiB of address space, which the system refused: raise the limit "
     "(ulimit -v) or close other runtimes ({})"
 )
 # Addresses that the engine reserves for a memory: 4 GiB, and 32 MiB on either side.

@@ -239,7 +239,7 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
         message = f"x: expected 3 or 4 axes, got shape {x.shape}"
         raise ShapeError(message)
     if num_heads is None:
-        message = f"num_heads: needed for x of three axes, shape {x.shape}"
+        message = f"num_heads: required for x with three axes, shape {x.shape}"
         raise ShapeError(message)
     heads = positive_int(num_heads, "num_heads")
     if x.shape[2] % heads:

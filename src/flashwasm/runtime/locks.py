@@ -116,5 +116,5 @@ class TimedLock:
                 lock.release()
             raise
         if not acquired:
-            message = "another call was not done before the timeout"
+            message = "another call did not finish before the timeout"
             raise DeadlineExceeded(message)

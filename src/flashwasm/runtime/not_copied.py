@@ -23,7 +23,7 @@ class NotCopied:
             Always.
         """
         message = (
-            "a Runtime, or an object that is kept in one, cannot be pickled or copied: make one in "
+            "a Runtime, or an object in its memory, cannot be pickled or copied: make one in "
             "each process, or use its methods save and load"
         )
         raise TypeError(message)

@@ -55,7 +55,7 @@ class IdTable:
                 message = "ids: the ids of this index are strings, so new vectors need ids too"
                 raise ShapeError(message)
             if self.next + max(count, 1) - 1 > _MOST:
-                message = f"ids: {count} integers from {self.next} on leave the range of int64"
+                message = f"ids: {count} integers from {self.next} on exceed the range of int64"
                 raise ShapeError(message)
             return self.next + np.arange(count, dtype=np.int64)
         array = self._checked(ids, count)
@@ -170,7 +170,7 @@ class IdTable:
         if kind == "str":
             return _checked_strings(array)
         if array.dtype.kind == "u" and int(array.max()) > _MOST:
-            message = f"ids: {array.max()} leaves the range of int64"
+            message = f"ids: {array.max()} exceeds the range of int64"
             raise ShapeError(message)
         return array.astype(np.int64)
 

@@ -50,7 +50,7 @@ def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
         The user's choice. None lets this function choose.
     """
     if exact is not None:
-        return flag(exact, "exact"), f"exact={exact} was asked for"
+        return flag(exact, "exact"), f"exact={exact} was requested"
     bound = CROSSOVER * kept
     some = vectors <= bound
     compared = f"{'at most' if some else 'more than'} {bound} = {CROSSOVER} max(ef, k)"

@@ -108,7 +108,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         try:
             yield file
         except _DamageError as damage:
-            message = f"{path}: {damage}; make the file again, or restore a copy"
+            message = f"{path}: {damage}; create the file again, or restore a copy"
             raise CorruptFileError(message) from None
 
 
@@ -120,7 +120,7 @@ def _read(file: BinaryIO, size: int, kind: str) -> Container:
     """Read and check all ``size`` bytes of an open file."""
     (actual, metric, dtype), entries, end = _read_head(file, size)
     if actual != kind:
-        message = f"the file holds a {actual}, not a {kind}"
+        message = f"the file contains a {actual}, not a {kind}"
         raise _DamageError(message)
     arrays = _arrays(file, entries, end, size)
     return Container(actual, metric, dtype, _parameters(arrays), arrays)

@@ -61,7 +61,7 @@ def _lock(number: int, folder: Path, until: float) -> None:
     while not _is_locked(number):
         if time.monotonic() > until:
             raise TimeoutError(
-                errno.ETIMEDOUT, "another process writes; try again when it has ended", str(folder)
+                errno.ETIMEDOUT, "another process is writing; try again later", str(folder)
             )
         time.sleep(_PAUSE)
 

@@ -33,7 +33,7 @@ def check_database(database: sqlite3.Connection) -> None:
         # A virtual table has no page, because a module of SQLite generates its rows.
         if kind not in {"table", "index"} or not page:
             what = kind if page or kind != "table" else "virtual table"
-            raise sqlite3.DatabaseError(f"it holds the {what} {name!r}; expected plain tables")
+            raise sqlite3.DatabaseError(f"it contains the {what} {name!r}; expected plain tables")
         hidden = "select count(*) from pragma_table_xinfo(?) where hidden != 0"
         if kind == "table" and database.execute(hidden, (name,)).fetchone() != (0,):
             raise sqlite3.DatabaseError(f"table {name!r} computes a column; expected plain tables")

@@ -53,5 +53,5 @@ def read_npy(path: Path) -> NDArray[Any]:
         raise CorruptFileError(f"{path} is not a complete .npy file: {reason:.200}") from error
     if not isinstance(found, np.ndarray):
         found.close()
-        raise CorruptFileError(f"{path} is not a complete .npy file: it holds several arrays")
+        raise CorruptFileError(f"{path} is not a complete .npy file: it contains several arrays")
     return found

@@ -83,8 +83,8 @@ def _in_parts(
     longest = min(device.most_bytes // 4, device.most_iterations // _PASSES * _THREADS)
     if x.shape[1] > longest:
         raise CapabilityError(
-            f"{operation}: the backend 'gpu' takes rows of at most {longest} elements on this "
-            f"device, got {x.shape[1]}; 'wasm-simd' takes longer ones"
+            f"{operation}: the backend 'gpu' accepts rows of at most {longest} elements on this "
+            f"device, got {x.shape[1]}; 'wasm-simd' accepts longer rows"
         )
     for some in slices(len(x), device.most_bytes // bytes_of_row):
         limits.check()

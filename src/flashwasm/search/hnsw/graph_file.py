@@ -44,7 +44,7 @@ def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
     links = file.section("links", "<u4", (nodes, 2 * graph.m))
     live = file.section("live", "|u1", (nodes,))
     if (live > 1).any():
-        file.refuse("a node is neither there nor removed")
+        file.refuse("a node is neither present nor removed")
     graph.reserve(nodes)
     upper_links = file.section("upper_links", "<u4", (graph.blocks, graph.m))
     levels = graph.levels.all[:nodes]
@@ -57,9 +57,9 @@ def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
     if live.any():
         highest = int(levels[live != 0].max())
         if entry >= nodes or not live[entry] or levels[entry] != highest:
-            file.refuse(f"the search would begin at {entry}")
+            file.refuse(f"the search would begin at node {entry}")
     elif entry != NO_POSITION:
-        file.refuse(f"the search would begin at {entry}, where there is nothing")
+        file.refuse(f"the search would begin at node {entry}, which does not exist")
     store.vectors.reserve(nodes)
     if nodes:
         store.vectors.put(launch, rows, 0, prepared=True)

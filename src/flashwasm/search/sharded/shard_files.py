@@ -199,9 +199,9 @@ class ShardFile(IndexFile):
             if (shard.dim, shard.metric, shard.dtype) != expected:
                 self.refuse(f"shard {number} has another dim, metric or dtype")
             if not np.array_equal(np.sort(shard.ids), taken[held == number]):
-                self.refuse(f"shard {number} holds other vectors")
+                self.refuse(f"shard {number} contains other vectors")
         if len(taken) != sum(map(len, shards)):
-            self.refuse("it names a shard that is not there")
+            self.refuse("it names a shard that does not exist")
         shards.number_anew(taken)
         return held.astype(np.int32), ids
 
