@@ -158,7 +158,7 @@ def _measured_speedup(variant: Variant) -> float:
 
 
 def _seconds(work: Callable[[], None]) -> float:
-    """Return the seconds that a call takes."""
+    """Return the duration of a call in seconds."""
     start = perf_counter()
     work()
     return perf_counter() - start

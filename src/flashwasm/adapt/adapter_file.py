@@ -57,7 +57,7 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
 
 
 def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) -> AnyAdapter:
-    """Return the adapter that a file holds, or raise CorruptFileError.
+    """Return the adapter in a file; raise CorruptFileError if there is none.
 
     Parameters
     ----------

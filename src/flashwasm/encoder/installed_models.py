@@ -49,7 +49,7 @@ class InstalledModel:
 
 
 def models_folder() -> Path:
-    """Return the folder that holds a folder for each installed model."""
+    """Return the folder of the installed models, which contains a folder for each."""
     return data_folder() / "models"
 
 

@@ -213,7 +213,7 @@ class SentenceEncoder(NotCopied):
         Parameters
         ----------
         texts, batch_tokens, max_length, progress
-            The same as those of `encode`.
+            As in `encode`.
 
         Returns
         -------

@@ -128,7 +128,7 @@ def attention(
         heads and batch entries, nor on the number of threads. Other backends do not guarantee this.
     lse : numpy.ndarray of float32, shape (..., Hq, Lq)
         Only with ``return_lse``: the natural logarithm of the sum of the exponentials of each row's
-        scores, including those of sinks. It is -inf for a row with nothing to sum.
+        scores, including those of sinks. It is -inf if there is nothing to sum.
 
     Raises
     ------

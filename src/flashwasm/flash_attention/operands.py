@@ -120,7 +120,7 @@ ROWS = KVStorage()
 
 
 def place_keys(launch: Launch, k: Array, v: Array, storage: KVStorage) -> PlacedKeys:
-    """Return keys and values in linear memory; those of a cache lie there already."""
+    """Return keys and values in linear memory. The keys and values of a cache are already there."""
     if storage.placed is not None:
         return storage.placed
     if storage.kind == STORED_ROWS:
@@ -129,7 +129,7 @@ def place_keys(launch: Launch, k: Array, v: Array, storage: KVStorage) -> Placed
 
 
 def keys_of_cache(arena: Arena, k: Array, v: Array, storage: KVStorage) -> PlacedKeys:
-    """Return where the keys, values and scales of a cache lie."""
+    """Return the places of a cache's keys, values and scales in linear memory."""
     return PlacedKeys(
         k=_resident(arena, k),
         v=_resident(arena, v),

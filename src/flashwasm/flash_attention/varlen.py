@@ -127,7 +127,7 @@ def attention_varlen(
 
     Notes
     -----
-    The formula and its sources are those of `attention`. The packing follows Dao,
+    The formula and its sources are the same as for `attention`. The packing follows Dao,
     "FlashAttention-2", 2023.
 
     Examples

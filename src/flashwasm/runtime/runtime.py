@@ -42,7 +42,7 @@ _FIRST_FREE = 2 * PAGE_BYTES
 
 
 class Runtime(NotCopied):
-    """A WebAssembly sandbox in which kernels run, with its linear memory and threads.
+    """A WebAssembly sandbox that runs kernels, with its own memory (linear memory) and threads.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class Runtime(NotCopied):
         Default backend of the operations that accept ``backend=``. All other operations run in the
         sandbox.
     deterministic : bool, default False
-        True to run every call on a backend that guarantees the same bits on every machine. Only the
-        sandbox does.
+        True to allow only backends that guarantee the same bits on every machine. Only the sandbox
+        does.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class Runtime(NotCopied):
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Array:
-        """Return a new, uninitialised array in linear memory.
+        """Return a new, uninitialised array in linear memory (a resident array).
 
         Operations read and write such arrays without a copy. The memory is released when the array
         and all its views are deleted. They stay readable after ``close``.

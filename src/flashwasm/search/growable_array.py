@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _FEWEST_ROWS = 64
-# The address of rows that lie in the host's memory for the moment.
+# The address of rows that are temporarily in the host's memory.
 _IN_HOST = -1
 
 

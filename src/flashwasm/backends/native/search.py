@@ -73,7 +73,7 @@ def _search(
 def _best(scores: Array, numbers: Array, k: int) -> Found:
     """Return the k best scores of each row, or all if there are fewer, with their numbers.
 
-    Equal scores keep their order, which is that of the numbers.
+    Equal scores keep their order, so their numbers are ascending.
     """
     k = min(k, scores.shape[1])
     # The sort puts NaN last, and the least number first.
