@@ -313,7 +313,7 @@ class Runtime(NotCopied):
         """Close the runtime in a forked child process, which has none of its threads."""
         # A thread of the parent may have held the old lock at the time of the fork.
         self.lock = threading.RLock()
-        self.closed_because = "the runtime belongs to the parent process of a fork"
+        self.closed_because = "the runtime belongs to the parent process that was forked"
         self._finalizer.detach()
 
 
