@@ -162,8 +162,7 @@ struct hnsw_arguments {
 };
 
 /* A low-rank adapter: y = x + scale B A x, or scale B A x if the dimensions differ. Weights, moments, importance and
- * anchor have the same layout: A [rank][in], then B transposed [rank][out], with rows padded with zeros to a
- * multiple of four. */
+ * anchor have one layout: A [rank][in], then B transposed [rank][out], whose rows are padded to a multiple of four. */
 struct lora {
     float *weights;
     float *first, *second;  /* The moments of Adam; or null for plain gradient descent. */
