@@ -1,23 +1,23 @@
-/* out = softmax(softcap(scale Q K^T) + bias) V, exact, without ever storing the matrix of scores.
+/* out = softmax(softcap(scale Q K^T) + bias) V, exact, without storing the matrix of scores.
  *
  *   q (heads, queries, dim), k (heads / group, keys, dim), v (heads / group, keys, value_dim)
  *
  * Preconditions: arguments_are_sound below. Sources: Milakov & Gimelshein, "Online normalizer calculation for
  * softmax", 2018; Dao et al., "FlashAttention", 2022.
  *
- * This file holds the loops over blocks. Keys are visited in blocks of 64 that start at multiples of 64. For each
- * block and each query, three things are updated: the greatest score, the sum of exponentials, and the weighted sum
- * of values (forward_tile.c). Each run of 512 keys is accumulated separately, and the runs are then merged in order.
+ * This file contains the loops over blocks. Keys are processed in blocks of 64 that start at multiples of 64. For each
+ * block and each query, three values are updated: the greatest score, the sum of exponentials, and the weighted sum of
+ * values (forward_tile.c). Each run of 512 keys is accumulated separately, and the runs are then merged in order.
  *
- * The bits of a query's output depend on its own row, on the keys, and on which keys it may see. They do not depend
- * on the queries, heads or threads beside it. A block or a run of which a query sees nothing leaves its state as it
- * is, so it can be skipped.
+ * The bits of a query's output depend on its own row, on the keys, and on which keys it may see. They do not depend on
+ * other queries and heads, nor on threads. A block or a run of keys that a query does not see leaves the query's state
+ * unchanged, so it can be skipped.
  *
- * A call may visit a part of the keys, [key_begin, key_end). It then takes one head and one block of queries and
- * keeps their state in the workspace. The calls must follow each other in order, key_begin must be a multiple of
+ * A call may process only a part of the keys, [key_begin, key_end). It then processes one head and one block of
+ * queries, and keeps their state in the workspace. The calls must be made in order, key_begin must be a multiple of
  * 512, and the last call, with `finish`, writes the output.
  *
- * With `partials` the queries are taken one at a time, which reads keys and values in place: see one_query.c. The
+ * With `partials` the kernel computes one query at a time, and reads keys and values in place: see one_query.c. The
  * bits are the same. Keys and values in int8 are always read in this way.
  */
 #include "../shared/pack.h"
@@ -102,7 +102,7 @@ static void meet_keys(struct attention_workspace *w, const struct attention_f32_
     }
 }
 
-/* Lets all groups of one block of queries meet keys [key, key + keys), at most 64 of them. */
+/* Updates all groups of one block of queries with keys [key, key + keys), at most 64. */
 static void visit_keys(struct attention_workspace *w, const struct attention_f32_arguments *args, int32_t head,
                        int32_t query, int32_t end, int32_t key, int32_t keys) {
     struct attention_place whole = {head, query, end - query, key, keys};

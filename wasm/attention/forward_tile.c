@@ -1,7 +1,7 @@
 /* The computations on one tile of scores: see forward_tile.h.
  *
- * Scores lie transposed, keys down and eight queries across: scores[key][8]. No step then needs a sum across the
- * lanes of a vector, and the weights already are the packed operand of the product with V. */
+ * Scores are stored transposed, as scores[key][8 queries]. No step then needs a sum across the lanes of a vector,
+ * and the weights are already the packed operand of the product with V. */
 #include "forward_tile.h"
 
 #include "../shared/vector_math.h"
@@ -20,8 +20,8 @@ void weigh(float *scores, float *max, float *sum, float *correction, int32_t key
     f32x4 origin = wasm_v128_andnot(greatest, none);
     f32x4 shrink = exp_f32x4(sub_f32x4(old, origin));
     store_f32x4(correction, shrink);
-    /* There is a sum for each remainder of the key by four: one_query.c, which has four keys in a vector, adds in
-     * the same order. */
+    /* There is one sum for each remainder of the key's number divided by four. one_query.c, which has four keys in a
+     * vector, adds in the same order. */
     f32x4 pairs[2];
     for (int32_t pair = 0; pair < 2; pair++) {
         f32x4 s0 = splat_f32x4(0), s2 = s0;

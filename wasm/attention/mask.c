@@ -1,6 +1,6 @@
 /* The steps between scores and weights: the softcap first, then ALiBi and masks. See mask.h.
  *
- * Functions with a parameter `across` take scores[keys][across], with that many queries side by side. */
+ * Functions with a parameter `across` process scores[keys][across], with that many queries side by side. */
 #include "mask.h"
 
 #include "../shared/vector_math.h"

@@ -1,4 +1,4 @@
-"""The backend of one call: the one that the call or its runtime names, or hybrid's choice."""
+"""The choice of the backend for one call, by the call, by its runtime, or by "hybrid"."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ __all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "re
 
 
 class _Counting:
-    """The lock of the counts of calls."""
+    """The lock for the counts of calls."""
 
     lock = threading.Lock()
 
 
-# Elements of the largest array of a call that hybrid does not choose for. In the sandbox it takes
-# some ten microseconds. The choice takes one or two, and the overhead of another backend many more.
+# If no array of a call has more elements than this, "hybrid" always uses the sandbox. Such a call
+# takes about ten microseconds there. The choice takes one or two, and another backend has a greater
+# overhead.
 SMALL = 1 << 13
-# The same for operations that do little with each element.
+# The same limit for operations with little work per element.
 SMALL_ROWS = 1 << 15
 
 
@@ -50,15 +51,16 @@ def other_backend(
     runtime : Runtime
         The runtime of the call.
     backend : str, optional
-        The backend that the call names, which `may_leave` has checked. None means the runtime's.
+        The call's argument ``backend``, which `may_leave` has checked. None means the runtime's
+        backend.
     operation : str
         Name of the operation.
     operands : tuple
-        What decides how long the call takes: its arrays, as the caller gave them, and the names
-        of its options.
+        The values that determine the duration of the call: its arrays, as the caller passed them,
+        and the names of its options.
     on : callable
-        Function that makes the same call on the backend that it is given by the name ``backend``,
-        for "hybrid" to measure.
+        Function that makes the same call on the backend that its argument ``backend`` names.
+        "hybrid" measures it.
 
     Raises
     ------
@@ -79,16 +81,16 @@ def may_leave(
     operands: tuple[Any, ...],
     small: int = SMALL,
 ) -> bool:
-    """Return True if a call may leave the sandbox; `other_backend` then says for which backend.
+    """Return True if a call may run outside the sandbox; `other_backend` then chooses the backend.
 
     Parameters
     ----------
     runtime, backend
-        As in `other_backend`. The name is checked.
+        As in `other_backend`. This function checks the backend's name.
     operands : tuple
-        The arrays of the call, as the caller gave them.
+        The arrays of the call, as the caller passed them.
     small : int, optional
-        Elements of the largest array of a call that hybrid leaves in the sandbox.
+        Maximum number of elements in the arrays of a call that "hybrid" leaves in the sandbox.
     """
     name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
     if name == "hybrid":
@@ -97,8 +99,8 @@ def may_leave(
 
 
 def _is_small(operands: tuple[Any, ...], small: int) -> bool:
-    """Return True if no array of a call has more elements."""
-    for x in operands:  # noqa: SIM110 - a generator would take as long as all the rest.
+    """Return True if no array of a call has more than ``small`` elements."""
+    for x in operands:  # noqa: SIM110 - a generator would take as long as everything else here.
         if type(x) is np.ndarray and x.size > small:
             return False
     return True
@@ -120,7 +122,7 @@ def record(
 
 
 def _after_fork() -> None:
-    """Make a new lock in a forked child, where the thread that held it does not exist."""
+    """Make a new lock in a forked child, because the thread that held it does not exist there."""
     _Counting.lock = threading.Lock()
 
 
