@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from flashwasm.backends.calling_runtime import CallingRuntime
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "record"]
+__all__ = [
+    "SMALL",
+    "SMALL_COPIED",
+    "SMALL_ROWS",
+    "limits_of",
+    "may_leave",
+    "other_backend",
+    "record",
+]
 
 
 class _Counting:
@@ -34,6 +42,8 @@ class _Counting:
 SMALL = 1 << 13
 # The same for operations that do little with each element.
 SMALL_ROWS = 1 << 15
+# The same for products of arrays outside linear memory, which the sandbox has to copy first.
+SMALL_COPIED = 1 << 11
 
 
 def other_backend(
@@ -78,6 +88,7 @@ def may_leave(
     backend: BackendName | None,
     operands: tuple[Any, ...],
     small: int = SMALL,
+    small_copied: int | None = None,
 ) -> bool:
     """Return True if a call may leave the sandbox; `other_backend` then says for which backend.
 
@@ -89,17 +100,20 @@ def may_leave(
         The arrays of the call, as the caller gave them.
     small : int, optional
         Elements of the largest array of a call that hybrid leaves in the sandbox.
+    small_copied : int, optional
+        The same for arrays that own their memory, so that it is not the sandbox's. None means
+        ``small``.
     """
     name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
     if name == "hybrid":
-        return not (runtime.deterministic or _is_small(operands, small))
+        return not (runtime.deterministic or _is_small(operands, small, small_copied or small))
     return name != SANDBOX
 
 
-def _is_small(operands: tuple[Any, ...], small: int) -> bool:
-    """Return True if no array of a call has more elements."""
-    for x in operands:  # noqa: SIM110 - a generator would take as long as all the rest.
-        if type(x) is np.ndarray and x.size > small:
+def _is_small(operands: tuple[Any, ...], small: int, copied: int) -> bool:
+    """Return True if no array of a call has more elements, by where its memory lies."""
+    for x in operands:
+        if type(x) is np.ndarray and x.size > (copied if x.base is None else small):
             return False
     return True
 
