@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from flashwasm.distributed.executors import Call, Workers, results_in_order, wor
 from flashwasm.distributed.worker_runtime import WorkerSetup
 from flashwasm.errors import DTypeError, OutOfMemoryError, ShapeError
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.sharded.shard_files import ShardFile, ShardSettings, read_shards, save_files
@@ -35,6 +38,8 @@ Array = npt.NDArray[Any]
 
 # Shards that this process has read, by the paths of their files. A file is never written twice.
 _kept: dict[tuple[WorkerSetup, str], Shard] = {}
+# The workers of an executor may be threads of this process. One of them at a time reads a shard.
+_lock = renewed_after_fork(sys.modules[__name__], threading.Lock)
 
 
 def build_index(
@@ -224,17 +229,18 @@ def _search(
 def _shard(setup: WorkerSetup, kind: IndexKind, path: str) -> Shard:
     """Return the shard of a file, which is read if this process has not kept it."""
     runtime = setup.runtime()
-    known = _kept.get((setup, path))
-    if known is not None:
-        return known
-    # A newer save has removed these files.
-    for key in [key for key in _kept if not Path(key[1]).is_file()]:
-        _kept.pop(key, None)
-    try:
-        shard = CLASSES[kind].load(path, runtime=runtime)
-    except OutOfMemoryError:
-        # The other shards make room.
-        _kept.clear()
-        shard = CLASSES[kind].load(path, runtime=runtime)
-    _kept[setup, path] = shard
-    return shard
+    with _lock:
+        known = _kept.get((setup, path))
+        if known is not None:
+            return known
+        # A newer save has removed these files.
+        for key in [key for key in _kept if not Path(key[1]).is_file()]:
+            del _kept[key]
+        try:
+            shard = CLASSES[kind].load(path, runtime=runtime)
+        except OutOfMemoryError:
+            # The other shards make room.
+            _kept.clear()
+            shard = CLASSES[kind].load(path, runtime=runtime)
+        _kept[setup, path] = shard
+        return shard
