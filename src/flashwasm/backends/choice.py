@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from flashwasm.backends.calling_runtime import CallingRuntime
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "record"]
+__all__ = [
+    "SMALL",
+    "SMALL_COPIED",
+    "SMALL_ROWS",
+    "limits_of",
+    "may_leave",
+    "other_backend",
+    "record",
+]
 
 
 class _Counting:
@@ -35,6 +43,8 @@ class _Counting:
 SMALL = 1 << 13
 # The same limit for operations with little work per element.
 SMALL_ROWS = 1 << 15
+# The same for products of arrays outside linear memory, which the sandbox has to copy first.
+SMALL_COPIED = 1 << 11
 
 
 def other_backend(
@@ -80,6 +90,7 @@ def may_leave(
     backend: BackendName | None,
     operands: tuple[Any, ...],
     small: int = SMALL,
+    small_copied: int | None = None,
 ) -> bool:
     """Return True if a call may run outside the sandbox; `other_backend` then chooses the backend.
 
@@ -91,17 +102,20 @@ def may_leave(
         The arrays of the call, as the caller passed them.
     small : int, optional
         Maximum number of elements in the arrays of a call that "hybrid" leaves in the sandbox.
+    small_copied : int, optional
+        The same limit for arrays that own their memory, and so do not lie in the sandbox's. None
+        means ``small``.
     """
     name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
     if name == "hybrid":
-        return not (runtime.deterministic or _is_small(operands, small))
+        return not (runtime.deterministic or _is_small(operands, small, small_copied or small))
     return name != SANDBOX
 
 
-def _is_small(operands: tuple[Any, ...], small: int) -> bool:
-    """Return True if no array of a call has more than ``small`` elements."""
-    for x in operands:  # noqa: SIM110 - a generator would take as long as everything else here.
-        if type(x) is np.ndarray and x.size > small:
+def _is_small(operands: tuple[Any, ...], small: int, copied: int) -> bool:
+    """Return True if no array of a call has more elements, by where its memory lies."""
+    for x in operands:
+        if type(x) is np.ndarray and x.size > (copied if x.base is None else small):
             return False
     return True
 

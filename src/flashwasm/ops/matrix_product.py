@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import new_array
-from flashwasm.backends.choice import may_leave, other_backend
+from flashwasm.backends.choice import SMALL, SMALL_COPIED, may_leave, other_backend
 from flashwasm.errors import ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import MATMUL
@@ -87,7 +87,7 @@ def matmul(
     rt = checked_runtime(runtime)
     other = None
     leaves = backend is not None or rt.other_backend is not None
-    if leaves and may_leave(rt, backend, (a, b)):
+    if leaves and may_leave(rt, backend, (a, b), SMALL, SMALL_COPIED):
         call = partial(matmul, a, b, bias=bias, runtime=rt, timeout=timeout)
         other = other_backend(rt, backend, "matmul", (a, b, bias), call)
     if timeout is None and other is None:
