@@ -8,12 +8,11 @@
 #include "workspace.h"
 
 void weigh(float *scores, float *max, float *sum, float *correction, int32_t keys) {
-    f32x4 old = load_f32x4(max), m0 = old, m1 = old;
-    for (int32_t j = 0; j < keys; j += 2) {
-        m0 = pmax_f32x4(m0, load_f32x4(scores + j * QUERY_GROUP));
-        m1 = pmax_f32x4(m1, load_f32x4(scores + (j + 1) * QUERY_GROUP));
+    f32x4 old = load_f32x4(max), m[4] = {old, old, old, old}; /* Four chains, which do not wait for each other. */
+    for (int32_t j = 0; j < keys; j += 4) {
+        for (int32_t i = 0; i < 4; i++) m[i] = pmax_f32x4(m[i], load_f32x4(scores + (j + i) * QUERY_GROUP));
     }
-    f32x4 greatest = pmax_f32x4(m0, m1);
+    f32x4 greatest = pmax_f32x4(pmax_f32x4(m[0], m[1]), pmax_f32x4(m[2], m[3]));
     store_f32x4(max, greatest);
     /* A query that has seen no key yet has the maximum -inf. Subtracting 0 instead makes its weights 0, not NaN. */
     f32x4 none = wasm_f32x4_eq(greatest, splat_f32x4(MINUS_INFINITY));

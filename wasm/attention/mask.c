@@ -24,13 +24,14 @@ INLINE void add_alibi(float *scores, const struct attention_f32_arguments *args,
     }
 }
 
+/* Visits only the keys that are hidden: a block that the diagonal crosses has few of them. */
 INLINE void hide_off_diagonal(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
                               int32_t across) {
     for (int32_t i = 0; i < across; i++) {
         int32_t centre = at.query + i + args->diagonal - at.key;
-        for (int32_t j = 0; j < at.keys; j++) {
-            if (j < centre - args->before || j > centre + args->after) scores[j * across + i] = MINUS_INFINITY;
-        }
+        int32_t first_seen = centre - args->before, past_seen = centre + args->after + 1;
+        for (int32_t j = 0; j < first_seen && j < at.keys; j++) scores[j * across + i] = MINUS_INFINITY;
+        for (int32_t j = past_seen > 0 ? past_seen : 0; j < at.keys; j++) scores[j * across + i] = MINUS_INFINITY;
     }
 }
 

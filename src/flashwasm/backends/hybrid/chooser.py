@@ -31,8 +31,8 @@ __all__ = ["choice_in_words", "chosen_backend", "fastest", "forget", "known_timi
 VARIABLE = "FLASHWASM_HYBRID"
 _OPERATIONS = ("attention", "matmul", "softmax", "layer_norm", "cosine_top_k")
 # Another backend is chosen only if it is faster than the sandbox by this factor, which is about as
-# much as two timings of one backend differ. A call is then at most this much slower than on the best
-# backend.
+# much as two timings of one backend differ. A call is then at most this much slower than on the
+# best backend.
 _MARGIN = 1.04
 # Maximum number of cached choices, by the exact kind of the call.
 _MOST_CHOICES = 1024
