@@ -1,4 +1,4 @@
-"""Cases of products: matmul in floats and in codes, and exact search: a product, a selection."""
+"""Cases of products: matmul in floats and in codes, and exact search."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from flashwasm.oracles import bounds, reference
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
@@ -36,7 +37,7 @@ def matmul_case(m: int, k: int, n: int) -> Case:
 
 
 def matmul_i8_case(m: int, k: int, n: int) -> Case:
-    """Return a case of the product of a matrix (m, k) and one of codes (k, n), which is kept."""
+    """Return a case of the product of a matrix (m, k) and an existing `Int8Matrix` (k, n)."""
     matrices: WeakKeyDictionary[Runtime, ops.Int8Matrix] = WeakKeyDictionary()
 
     def run(a: Array, b: Array, *, runtime: Runtime, out: Array | None = None) -> Array:
@@ -77,7 +78,7 @@ def top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
         return reference.top_k(reference.similarity(q, corpus), k)[0]
 
     def bound(q: Array, corpus: Array) -> Array:
-        # A score at some rank is off by no more than any one score may be.
+        # The error of the score at a rank is no greater than the largest error of any score.
         largest: Array = bounds.similarity(q, corpus).max(keepdims=True)
         return largest
 
@@ -92,4 +93,50 @@ def top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
         work=2.0 * queries * rows * dim,
         unit="GFLOP/s",
         baseline_name="NumPy: norms, matmul, partition",
+    )
+
+
+def unit_top_k_case(queries: int, rows: int, dim: int, k: int, metric: Metric) -> Case:
+    """Return a case of a search among vectors of length one; its result is their scores.
+
+    All metrics rank such vectors alike. NumPy therefore needs no more than a product and a
+    selection, whatever the metric.
+    """
+
+    def make(rng: np.random.Generator) -> tuple[Array, ...]:
+        drawn = normal((queries, dim), (rows, dim))(rng)
+        return tuple(x / np.linalg.norm(x, axis=1, keepdims=True) for x in drawn)
+
+    def run(q: Array, corpus: Array, *, out: Array | None = None, **options: Any) -> Array:
+        # The search returns two arrays in NumPy's memory, so it has no use for `out`.
+        del out
+        return ops.cosine_top_k(q, corpus, k, metric=metric, **options)[0]
+
+    def baseline(q: Array, corpus: Array) -> Array:
+        scores = q @ corpus.T
+        found = np.argpartition(scores, -k, axis=1)[:, -k:]
+        best = np.sort(np.take_along_axis(scores, found, axis=1), axis=1)[:, ::-1]
+        # |q - c|^2 = 2 - 2 q.c for vectors of length one.
+        result: Array = 2 * best - 2 if metric == "l2" else best
+        return result
+
+    def oracle(q: Array, corpus: Array) -> Array:
+        return reference.top_k(reference.similarity(q, corpus, metric), k)[0]
+
+    def bound(q: Array, corpus: Array) -> Array:
+        # A score at some rank is off by no more than any one score may be.
+        largest: Array = bounds.similarity(q, corpus, metric).max(keepdims=True)
+        return largest
+
+    return Case(
+        operation="cosine_top_k",
+        size=f"{k} for {queries} of {rows}x{dim}, {metric}",
+        make=make,
+        run=run,
+        baseline=baseline,
+        oracle=oracle,
+        bound=bound,
+        work=2.0 * queries * rows * dim,
+        unit="GFLOP/s",
+        baseline_name="NumPy: matmul, argpartition",
     )
