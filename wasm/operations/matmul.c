@@ -20,8 +20,8 @@ enum { K_BLOCK = 512, ROW_BLOCK = 128 };
  * in the cache when it is read. */
 enum { FEW_COLUMNS = 32 };
 
-/* If C has few rows, four rows of B are multiplied at once, one cache line of each after another. ROW_COLUMNS of them
- * stay in the L1 cache while all rows of C use them. Fewer columns than FEWEST_IN_ROWS are summed strip by strip. */
+/* Products of few rows multiply four rows of B at once, one cache line of each after another. ROW_COLUMNS of them stay
+ * in the L1 cache while all rows of C use them. Fewer columns than FEWEST_IN_ROWS are summed strip by strip. */
 enum { STEPS = 4, LINE = 16, ROW_COLUMNS = 1024, FEWEST_IN_ROWS = 64 };
 
 /* The workspace. The block of B has as many columns as fit into it. */
@@ -107,7 +107,7 @@ static NOINLINE void add_row(float *c, const float *a, int32_t a_column_stride, 
     }
 }
 
-/* c[n] += four elements of A x four rows of B, whose NaNs are still odd ones. n is a multiple of LINE. */
+/* c[n] += four elements of A x four rows of B, without making NaNs canonical. n is a multiple of LINE. */
 static NOINLINE void add_four_steps(float *c, const float *a, int32_t a_column_stride, const float *b,
                                     int32_t b_row_stride, int32_t n) {
     const float *row[STEPS];
@@ -127,11 +127,11 @@ static NOINLINE void add_four_steps(float *c, const float *a, int32_t a_column_s
     }
 }
 
-/* Adds the product to C, which holds the bias, where C has so few rows that packing B would not pay.
+/* Adds the product to C, which contains the bias, if C has too few rows for packing B to pay.
  *
- * Four rows of B are read side by side from their beginning to their end, which the processor expects and reads ahead.
- * The sums wait in C between two fours. The last k % 4 rows of B, and the last columns, are left to add_row, which also
- * makes the NaNs canonical. */
+ * Four rows of B are read side by side from beginning to end, so that the processor reads ahead. The sums stay in C
+ * from one group of four rows to the next. add_row adds the last k % 4 rows of B and the last columns, and makes the
+ * NaNs canonical. */
 static void add_few_rows(float *c, int32_t c_row_stride, const float *a, int32_t a_row_stride, int32_t a_column_stride,
                          const float *b, int32_t b_row_stride, int32_t m, int32_t n, int32_t k) {
     int32_t columns = n < FEWEST_IN_ROWS ? 0 : n / LINE * LINE, depth = k / STEPS * STEPS;
