@@ -10,6 +10,7 @@
 # make bench   how fast it is on this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
 # make charts   fetch the libraries that draw the charts of HTML reports again
+# make screenshots   pictures of every HTML report, of NumPy's own tests, in build/screenshots/
 # make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
 # make soak-gpu   5,000 calls of the backend "gpu"
 # make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
@@ -36,7 +37,7 @@ c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
 .PHONY: web web-tools site
-.PHONY: bench bench-peers charts performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
+.PHONY: bench bench-peers charts screenshots performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -137,9 +138,10 @@ charts:
 	cp build/charts/node_modules/chart.js/dist/chart.umd.min.js $(vendored)
 	cp build/charts/node_modules/chartjs-plugin-zoom/dist/chartjs-plugin-zoom.min.js $(vendored)
 
-# About a quarter of an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
+# About half an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
+# EMBEDDINGS="--embeddings FILE" searches the vectors of a .npy file besides those that are drawn.
 performance: $(peers)
-	$(python) -m bench all --record $(RESUME)
+	$(python) -m bench all --record --vectors 100000 $(EMBEDDINGS) $(RESUME)
 	$(python) -m bench render
 
 # Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.

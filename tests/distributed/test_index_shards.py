@@ -1,10 +1,13 @@
 """Indexes whose shards workers build and search: those of one process, to the bit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import flashwasm as fw
 from flashwasm import distributed
+from flashwasm.distributed import index_shards
 
 RNG = np.random.default_rng(9)
 VECTORS = RNG.standard_normal((500, 16), np.float32)
@@ -61,3 +64,27 @@ def test_bad_options_leave_no_file(tmp_path, local_workers):
     with pytest.raises(fw.ShapeError):
         distributed.build_index(local_workers, path, bad, shard_size=180)
     assert not list(tmp_path.iterdir())
+
+
+def test_shards_are_read_while_other_threads_read_some(tmp_path, monkeypatch):
+    """Threads of one process keep their shards in one table, and look through it at any time."""
+    rows = np.random.default_rng(0).standard_normal((40, 8), np.float32)
+
+    class Setup:
+        runtime = staticmethod(fw.default_runtime)
+
+    setup = Setup()
+    for name in "ab":
+        flat = fw.FlatIndex(8)
+        flat.add(rows)
+        flat.save(tmp_path / name)
+    monkeypatch.setattr(index_shards, "_kept", {(setup, str(tmp_path / "b")): None})
+    is_file = Path.is_file
+
+    def another_thread_reads_a_shard(path, **options):
+        index_shards._kept.setdefault((setup, "another"), None)  # noqa: SLF001 - it is the table.
+        return is_file(path, **options)
+
+    monkeypatch.setattr(Path, "is_file", another_thread_reads_a_shard)
+    found = index_shards._search(setup, "flat", str(tmp_path / "a"), rows[:1], 1, {})  # noqa: SLF001 - as above.
+    assert found[1].tolist() == [[0]]

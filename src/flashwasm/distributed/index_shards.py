@@ -227,9 +227,11 @@ def _shard(setup: WorkerSetup, kind: IndexKind, path: str) -> Shard:
     known = _kept.get((setup, path))
     if known is not None:
         return known
-    # A newer save has removed these files.
-    for key in [key for key in _kept if not Path(key[1]).is_file()]:
-        _kept.pop(key, None)
+    # Another thread may add a shard meanwhile, so the loop goes through a copy of the keys.
+    for key in list(_kept):
+        # A newer save has removed the file.
+        if not Path(key[1]).is_file():
+            _kept.pop(key, None)
     try:
         shard = CLASSES[kind].load(path, runtime=runtime)
     except OutOfMemoryError:
