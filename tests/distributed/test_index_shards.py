@@ -1,6 +1,7 @@
 """Indexes whose shards workers build and search: those of one process, to the bit."""
 
-from pathlib import Path
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -53,6 +54,25 @@ def test_the_index_is_that_of_one_process(tmp_path, local_workers, kind, ids, op
     assert same(distributed.search_index(local_workers, path, QUERIES, 12), without)
 
 
+def test_threads_of_one_process_share_the_shards(tmp_path, monkeypatch):
+    """Workers may be threads. While one of them reads a shard, another looks for removed files."""
+    path = tmp_path / "index"
+    with fw.ShardedIndex("flat", 16, shard_size=20, threads=1) as one:
+        one.add(VECTORS)
+        one.save(path)
+        expected = one.search(QUERIES, 12)
+    kept = {(None, f"gone {number}"): None for number in range(2000)}
+    monkeypatch.setattr(index_shards, "_kept", kept)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert same(distributed.search_index(pool, path, QUERIES, 12), expected)
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(kept) == 25
+
+
 def test_bad_options_leave_no_file(tmp_path, local_workers):
     path = tmp_path / "index"
     with pytest.raises(TypeError, match="odd"):
@@ -64,27 +84,3 @@ def test_bad_options_leave_no_file(tmp_path, local_workers):
     with pytest.raises(fw.ShapeError):
         distributed.build_index(local_workers, path, bad, shard_size=180)
     assert not list(tmp_path.iterdir())
-
-
-def test_shards_are_read_while_other_threads_read_some(tmp_path, monkeypatch):
-    """Threads of one process keep their shards in one table, and look through it at any time."""
-    rows = np.random.default_rng(0).standard_normal((40, 8), np.float32)
-
-    class Setup:
-        runtime = staticmethod(fw.default_runtime)
-
-    setup = Setup()
-    for name in "ab":
-        flat = fw.FlatIndex(8)
-        flat.add(rows)
-        flat.save(tmp_path / name)
-    monkeypatch.setattr(index_shards, "_kept", {(setup, str(tmp_path / "b")): None})
-    is_file = Path.is_file
-
-    def another_thread_reads_a_shard(path, **options):
-        index_shards._kept.setdefault((setup, "another"), None)  # noqa: SLF001 - it is the table.
-        return is_file(path, **options)
-
-    monkeypatch.setattr(Path, "is_file", another_thread_reads_a_shard)
-    found = index_shards._search(setup, "flat", str(tmp_path / "a"), rows[:1], 1, {})  # noqa: SLF001 - as above.
-    assert found[1].tolist() == [[0]]
