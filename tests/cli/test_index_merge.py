@@ -75,7 +75,7 @@ def test_files_that_do_not_fit_together_end_with_one_line(folder):
         ("sub.fw", "coverage.fw"): "sub.fw is a suite-index, and coverage.fw a coverage-index",
         ("vectors.fw",): "vectors.fw is a flat-index; expected suites, coverage or failures",
         ("sub/test_path.py",): "is neither a file of flashwasm nor a database",
-        ("coverage.fw", "--coverage", "coverage.fw"): "--coverage is for files of suites",
+        ("coverage.fw", "--coverage", "coverage.fw"): "--coverage applies to suite files only",
         ("absent.fw",): "absent.fw",
         (): "Missing argument 'FILES...'",
     }

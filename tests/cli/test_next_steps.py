@@ -65,7 +65,7 @@ CASES = [
     ("--config twice.toml similar . -q x", "a second time", "delete one"),
     ("--config other.toml --no-config probe", "exclude each other", ONE),
     ("bench peers", "not part of the package", "python -m bench peers"),
-    ("bench --resume", "goes on with a log", "--log FILE"),
+    ("bench --resume", "needs the log", "--log FILE"),
     ("bench --op no-such", "is not one of", "matmul"),
 ]
 

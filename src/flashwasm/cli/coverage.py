@@ -213,7 +213,10 @@ def gap(
     gaps, absent = find_gaps(index, root, only=only)
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
-        note(f"{len(absent)} files of the database cannot be read below {root}, as {absent[0]}")
+        note(
+            f"{len(absent)} files of the database cannot be read below {root}, for example "
+            f"{absent[0]}"
+        )
     if html is not None:
         write_page(html, gaps_page(gaps[:count]))
     if form == "json":
@@ -239,7 +242,7 @@ def _print_gap(one: Gap, *, explain: bool) -> None:
     echo_wrapped(f"    {parts}")
     echo_named("extend:", one.nearest_test or "no test is near", separator=" ", indent="    ")
     if explain and one.nearest_lines:
-        echo_wrapped(f"    it runs: {format_lines(one.nearest_lines)}")
+        echo_wrapped(f"    this test runs: {format_lines(one.nearest_lines)}")
 
 
 def _gap_json(one: Gap) -> dict[str, Any]:
@@ -268,7 +271,8 @@ def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root
     ]
     if unmeasured:
         note(
-            f"changed files that the database does not have: {len(unmeasured)}, as {unmeasured[0]}"
+            f"changed files without data in the database: {len(unmeasured)}, for example "
+            f"{unmeasured[0]}"
         )
 
 

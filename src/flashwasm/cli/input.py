@@ -31,5 +31,5 @@ def exists(path: Path) -> bool:
     try:
         return path.exists()
     except (OSError, ValueError):
-        # A text may be too long for a file name, or contain a character that names must not contain.
+        # A text may be too long for a file name, or contain a character that no file name may.
         return False

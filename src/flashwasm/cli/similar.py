@@ -60,7 +60,9 @@ __all__ = ["similar"]
     help="Share of the results, 0 to 1, to draw at random from the best hundred. The feedback log "
     "records the results shown.",
 )
-@click.option("--no-adaptation", is_flag=True, help="Do not use the adaptation learned from feedback.")
+@click.option(
+    "--no-adaptation", is_flag=True, help="Do not use the adaptation learned from feedback."
+)
 @html_option
 @json_option
 @distributed_embedding_options
