@@ -104,7 +104,7 @@ def test_changes_since_a_revision_with_files_that_git_does_not_track(project):
     [
         (
             ["--since", "no-such"],
-            "Error: 'no-such' is no revision that git knows; git says: bad rev",
+            "Error: 'no-such' is not a revision that git knows; git says: bad rev",
         ),
         (["--since", "HEAD", "--diff", "-"], "Error: --diff and --since exclude each other"),
         ([], "Error: give the change: --diff FILE, --diff - or --since REV"),

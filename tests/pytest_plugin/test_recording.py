@@ -248,7 +248,8 @@ def test_a_recording_that_is_older_than_a_source_is_said(project):
     change_project(project, {"shop/limits.py": ("LIMIT = 999", "\nLIMIT = 999")})
     done = run_pytest(project, *options)
     assert (
-        "\n.coverage was recorded with another version of shop/limits.py, so tests may be left out\n"
+        "\n.coverage was recorded with another version of shop/limits.py, so tests may be "
+        "left out\n"
         in done.stdout
     )
 

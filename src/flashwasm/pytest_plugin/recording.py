@@ -29,7 +29,7 @@ __all__ = ["Recording"]
 
 # Environment variable with the folder that the xdist workers write to; the controller sets it.
 _PARTS = "FLASHWASM_RECORDED_PARTS"
-# Key in a worker's output for the path of its part, which the worker sets when the part is complete.
+# Key in a worker's output for the path of its part. The worker sets it when the part is complete.
 _PART = "flashwasm-part"
 # Exit statuses of a pytest run that was not interrupted.
 _WHOLE_RUNS = (
@@ -139,7 +139,7 @@ class Recording:
         )
 
     def _finish(self, exitstatus: int) -> None:
-        """Stop measuring. A worker saves its part; the controller joins all and replaces the file."""
+        """Stop measuring. A worker saves its part; the controller joins the parts."""
         if self._failed:  # A line of the summary already reports the failure.
             return
         with self._collected_warnings():

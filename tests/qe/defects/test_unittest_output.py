@@ -131,7 +131,7 @@ def test_several_failures_without_pytests_headings_are_refused(folder, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("all went well", "is no report, no output of pytest or unittest, and no traceback"),
+        ("all went well", "is not a report, not output of pytest or unittest, and not a traceback"),
         (f'{"*" * 70}\nFile "a.py", line 3, in a.f\nFailed example:\n    f(1)', "doctest"),
     ],
 )

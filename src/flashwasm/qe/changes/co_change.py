@@ -20,7 +20,7 @@ _COMMITS = 2000
 # A commit of more files, such as a change of their layout, says nothing about any two of them.
 _MOST_FILES = 30
 # Number of commits without the other file that each count begins with. A pair of files that was
-# seen together once in one commit is no rule yet.
+# seen together once in one commit is not a rule yet.
 _PRIOR = 2
 # Character that git writes before each commit.
 _MARK = "\x01"

@@ -61,7 +61,7 @@ def function_lines(path: Path) -> FunctionLines | None:
 
 
 def function_lines_of(source: str) -> FunctionLines | None:
-    """Return the lines of the functions of a source; None if it is no Python."""
+    """Return the lines of the functions of a source; None if it is not Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

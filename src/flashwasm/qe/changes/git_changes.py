@@ -14,7 +14,7 @@ from flashwasm.qe.changes.unified_diff import ChangedFile, read_diff
 __all__ = ["GitRepository"]
 
 # Options that make `git diff` print what `read_diff` reads, whatever the user's settings of git.
-# The last says that what follows is no option.
+# The last says that what follows is not an option.
 _DIFF = (
     "diff",
     "--patch",
@@ -30,7 +30,7 @@ _OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"}
 # Compiled files and coverage databases, which no test depends on, although some repositories do not
 # ignore them.
 _PRODUCT = re.compile(r"(?:.*/)?(?:[^/]*\.pyc|\.coverage(?:\.[^/]*)?)")
-# An untracked file with more bytes is no program, so its lines are not looked at.
+# An untracked file with more bytes is not a program, so its lines are not looked at.
 _MOST_BYTES = 16 << 20
 # Number of bytes at the beginning of a file in which git looks for a zero, the sign of no text.
 _HEAD = 8000
@@ -83,7 +83,7 @@ class GitRepository:
             Commit, branch or tag. ``main...``, with three dots at the end, stands for the commit
             at which the present branch left ``main``. ``a..b`` compares two commits.
         without : tuple of pathlib.Path or None
-            Untracked files that are no part of the change.
+            Untracked files that are not part of the change.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class GitRepository:
             If git does not know the revision.
         """
         since = self._start(revision) if revision.endswith("...") else revision
-        # The two dashes say that the revision is no path.
+        # The two dashes say that the revision is not a path.
         text = self._checked(revision, *_DIFF, since, "--")
         changes = read_diff(text.decode("utf-8", "replace"))
         left_out = {path.resolve() for path in without if path is not None}
@@ -171,7 +171,7 @@ class GitRepository:
         status, output, reason = self._run(*arguments)
         if status:
             raise ShapeError(
-                f"{revision!r} is no revision that git knows; git says: {reason}; "
+                f"{revision!r} is not a revision that git knows; git says: {reason}; "
                 "expected a branch, a tag or a commit, which a shallow clone may have to fetch"
             )
         return output

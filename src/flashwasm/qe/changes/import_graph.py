@@ -39,7 +39,7 @@ class ImportGraph:
     ----------
     root : pathlib.Path
         Root of the project. Names are looked up from it, from ``src``, and from every folder below
-        it that is no package.
+        it that is not a package.
     tests : iterable of pathlib.Path
         Files that pytest collects tests from.
     changed : iterable of pathlib.Path, default ()

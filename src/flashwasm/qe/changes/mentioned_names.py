@@ -89,7 +89,7 @@ class _FileNames:
     Attributes
     ----------
     definitions : dict of str to set of str
-        Names in the source of each definition that is no test.
+        Names in the source of each definition that is not a test.
     set_up : dict of str to set of str
         Names in the set-up functions of each class, and of the module under "".
     """

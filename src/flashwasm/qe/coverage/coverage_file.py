@@ -70,7 +70,7 @@ def read_coverage_file(path: Path) -> CoverageData:
         # Files that earlier versions wrote are of one database.
         others = file.pairs("others", document.get("others", []))
     except (AttributeError, KeyError, TypeError) as error:
-        file.refuse(f"section 'coverage' is no coverage: {error}")
+        file.refuse(f"section 'coverage' is not coverage: {error}")
     owners = file.section("owners", "<i8", (None, 2))
     if len(owners) and (owners.min() < 0 or (owners.max(0) >= [len(files), len(contexts)]).any()):
         file.refuse("a line belongs to no file or to no context")

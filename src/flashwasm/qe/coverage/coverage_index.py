@@ -89,7 +89,7 @@ class CoverageIndex(CoverageLookup):
         ShapeError
             If there is no path or no such file, or if none of them holds test contexts.
         CorruptFileError
-            If one is damaged, or is no file with coverage.
+            If one is damaged, or is not a file with coverage.
         """
         parts = []
         for path in checked_paths(paths, "paths"):

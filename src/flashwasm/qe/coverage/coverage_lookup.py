@@ -181,7 +181,7 @@ class CoverageLookup:
         nodeid : str
             Node id of a test, or an end that only this one has.
         k : int, default 10
-            Largest number of tests. A test that shares no line is never among them.
+            Maximum number of tests. A test that shares no line is never among them.
 
         Returns
         -------

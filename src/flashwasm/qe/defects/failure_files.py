@@ -90,11 +90,11 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     Raises
     ------
     DTypeError
-        If ``path`` is no path.
+        If ``path`` is not a path.
     ShapeError
         If there is no such file, or it is a text too large to be one failure.
     CorruptFileError
-        If it is XML or a report log, but broken or of another kind, or if it is no text at all; or
+        If it is XML or a report log, but broken or of another kind, or if it is not text at all; or
         a text that is neither of these outputs nor one traceback, or that shows none of the
         failures that it counts.
     """
@@ -151,7 +151,7 @@ def _read_text(file: Path, whole: str) -> FailureFile:
         raise CorruptFileError(f"{file} is the output of doctest: run pytest --doctest-modules")
     if (tracebacks := count_tracebacks(text)) > 1:
         raise CorruptFileError(
-            f"{file} holds {tracebacks} tracebacks, but is no output of pytest or unittest: "
+            f"{file} holds {tracebacks} tracebacks, but is not output of pytest or unittest: "
             "expected one traceback"
         )
     failure = read_failure(text)
@@ -161,7 +161,7 @@ def _read_text(file: Path, whole: str) -> FailureFile:
     if passed or not text.strip():
         return FailureFile([])
     raise CorruptFileError(
-        f"{file} is no report, no output of pytest or unittest, and no traceback; "
+        f"{file} is not a report, not output of pytest or unittest, and not a traceback; "
         "`pytest --junitxml FILE` writes a report"
     )
 

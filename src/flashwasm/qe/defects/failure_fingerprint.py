@@ -133,7 +133,7 @@ def same_test_name(one: str, other: str) -> bool:
     """Return True if two names are those of one test function, as different reports write it.
 
     ``tests/test_a.py::TestB::test_c[1]`` is ``tests.test_a.TestB::test_c[2]`` and
-    ``TestB.test_c``. A name without a class and without a file is no evidence.
+    ``TestB.test_c``. A name without a class and without a file is not evidence.
     """
     first, second = _parts(one), _parts(other)
     common = min(len(first), len(second))

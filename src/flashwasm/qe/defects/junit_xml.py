@@ -66,7 +66,7 @@ def read_junit_cases(path: Path) -> Iterator[ET.Element]:
     ShapeError
         If there is no such file.
     CorruptFileError
-        If the file is no XML, is cut short, or is XML of another kind.
+        If the file is not XML, is cut short, or is XML of another kind.
     """
     return (case for _, case in _cases_with_suites(path))
 

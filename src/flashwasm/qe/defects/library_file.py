@@ -97,7 +97,7 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
     Raises
     ------
     CorruptFileError
-        If any byte of what it holds was changed, if it is no library, or if it was written by a
+        If any byte of what it holds was changed, if it is not a library, or if it was written by a
         later release.
     """
     try:
@@ -112,7 +112,7 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
+        # The message of SQLite's own error may quote damaged bytes, which are not UTF-8.
         raise _damaged(path, one_line(error)) from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):

@@ -134,13 +134,13 @@ class Entry:
 
 
 def title_of(line: str) -> str:
-    """Return the title of a rule, such as "FAILURES"; "" if the line is no rule."""
+    """Return the title of a rule, such as "FAILURES"; "" if the line is not a rule."""
     found = _RULE.match(line) if line.startswith("=") else None
     return found[2] if found else ""
 
 
 def heading_of(line: str) -> str:
-    """Return the title of a failure's heading; "" if the line is no heading."""
+    """Return the title of a failure's heading; "" if the line is not a heading."""
     if not line.startswith("_") or _BETWEEN_FRAMES.match(line):
         return ""
     found = _HEADING.match(line)

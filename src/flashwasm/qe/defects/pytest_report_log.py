@@ -50,7 +50,7 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
     Raises
     ------
     CorruptFileError
-        If a line is no report.
+        If a line is not a report.
     """
     with path.open("rb") as lines:
         number = 0

@@ -184,12 +184,12 @@ def read_failure(text: str) -> Failure:
     Returns
     -------
     Failure
-        Without exception and frames if the text is no traceback.
+        Without exception and frames if the text is not a traceback.
 
     Raises
     ------
     DTypeError
-        If ``text`` is no text.
+        If ``text`` is not text.
 
     Examples
     --------

@@ -47,7 +47,7 @@ def render(layout: str | Bracketed, indent: str, length: int, end: str = "") -> 
     indent : str
         Indentation of the first line.
     length : int
-        Largest number of characters of a line.
+        Maximum number of characters of a line.
     end : str, default ""
         Text after the last line, such as a comma.
     """
@@ -118,7 +118,7 @@ def joined_lines(text: str, length: int, edited: Container[int]) -> str:
     text : str
         The source.
     length : int
-        Largest number of characters of a line.
+        Maximum number of characters of a line.
     edited : container of int
         Lines, counted from 1, that were edited. Statements without such a line stay as they are.
     """

@@ -29,10 +29,10 @@ KINDS = ("exact", "parametrize", "coverage")
 
 # Cosine of character tf-idf from which the texts of tests with the same coverage count as similar.
 _SIMILAR_TEXT = 0.6
-# Largest number of parameters of a suggested test. Tests that differ in more places have only their
+# Maximum number of parameters of a suggested test. Tests that differ in more places have only their
 # form in common. pylint's limit for arguments is five, too.
 _MOST_PARAMETERS = 5
-# Largest number of tests with equal coverage that are compared. If more tests run just these lines,
+# Maximum number of tests with equal coverage that are compared. If more tests run just these lines,
 # the lines are those that every test runs, and say nothing.
 _MOST_WITH_EQUAL_COVERAGE = 50
 

@@ -44,7 +44,7 @@ class EarlierTests:
         self._commit = _git(self._root, "rev-parse", *wanted).decode().strip()
         if not self._commit:
             raise ShapeError(
-                f"--since: {revision!r} is no revision of the repository {self._root}; "
+                f"--since: {revision!r} is not a revision of the repository {self._root}; "
                 "expected a branch, a tag or a commit"
             )
         self._old_paths = self._renames()
@@ -97,10 +97,10 @@ def _functions(source: bytes) -> Iterator[tuple[str, str]]:
 def _git(folder: Path, *arguments: str) -> bytes:
     """Return what git prints; nothing if there is no such object.
 
-    Raises ShapeError if the folder is in no repository, and CapabilityError if there is no git.
+    Raises ShapeError if the folder is in no repository, and CapabilityError if git is missing.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words, paths, and a revision that is no option.
+        done = subprocess.run(  # noqa: S603 - fixed words, paths, and a checked revision.
             ["git", *arguments],  # noqa: S607 - the user's own git.
             cwd=folder,
             capture_output=True,

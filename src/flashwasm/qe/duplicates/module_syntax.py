@@ -39,7 +39,7 @@ BUILTIN_FIXTURES = {
 Scope = ast.Module | ast.ClassDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
-# Largest number of folders above a file in which conftest.py is looked for.
+# Maximum number of folders above a file in which conftest.py is looked for.
 _MOST_FOLDERS = 16
 _WORD = re.compile(r"\w+")
 _NAMES = re.compile(r"[\w.:/,\[\]-]{1,200}")

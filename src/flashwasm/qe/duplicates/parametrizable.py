@@ -244,7 +244,7 @@ def _is_known_decorator(module: ModuleSyntax, decorator: ast.expr) -> bool:
 
 
 def _mark_name(module: ModuleSyntax, decorator: ast.expr) -> str | None:
-    """Return the name of the mark that a decorator sets; None if it is no mark of pytest."""
+    """Return the name of the mark that a decorator sets; None if it is not a mark of pytest."""
     head, _, rest = _meaning(module, decorator).partition("pytest.mark.")
     return rest.partition(".")[0] if rest and not head else None
 

@@ -83,16 +83,16 @@ class StoredIndex(CheckedFile):
     def strings(self, name: str, value: Any) -> list[str]:
         """Return a list of strings after a check."""
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            self.refuse(f"{name} is no list of strings")
+            self.refuse(f"{name} is not a list of strings")
         return list(value)
 
     def pairs(self, name: str, value: Any) -> list[tuple[str, str]]:
         """Return a list of pairs of strings after a check."""
         if not isinstance(value, list):
-            self.refuse(f"{name} is no list")
+            self.refuse(f"{name} is not a list")
         found = [self.strings(name, pair) for pair in value]
         if any(len(pair) != 2 for pair in found):
-            self.refuse(f"{name} is no list of pairs")
+            self.refuse(f"{name} is not a list of pairs")
         return [(first, second) for first, second in found]
 
     def floats(self, name: str, shape: tuple[int | None, ...]) -> Array:

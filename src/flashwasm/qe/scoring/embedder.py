@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder"]
 
-# Largest number of tokens that the model reads of a text. The words of a test are 50 on average.
+# Maximum number of tokens that the model reads of a text. The words of a test are 50 on average.
 _MAX_LENGTH = 256
 # Number of texts that are embedded before progress is reported and the cache may be written. The
 # encoder sorts these texts by length. With fewer of them, a batch would need more padding.
 _TEXTS_AT_ONCE = 256
-# Largest number of queries whose vectors are kept.
+# Maximum number of queries whose vectors are kept.
 _MOST_QUERIES = 256
 # Each save writes the whole cache, so the next save waits until embedding has taken this many times
 # as long as the last save. A run that is killed loses the vectors since its last save.

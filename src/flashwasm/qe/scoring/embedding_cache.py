@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 _KIND = "embedding-cache"
 _DIGEST_BYTES = 32
-# Largest number of vectors in a file. With 384 components each, they take a hundred megabytes. The
+# Maximum number of vectors in a file. With 384 components each, they take a hundred megabytes. The
 # least recently used ones are dropped first.
 _MOST_VECTORS = 1 << 16
 

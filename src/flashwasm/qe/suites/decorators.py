@@ -9,7 +9,7 @@ from flashwasm.qe.suites.expressions import dotted_name
 
 __all__ = ["changes_tests", "constructs", "decorator_name", "function_decorators"]
 
-# Last names of decorators after which a function is no test.
+# Last names of decorators after which a function is not a test.
 _NO_TEST = {
     "cached_property",
     "deleter",
@@ -22,7 +22,7 @@ _NO_TEST = {
     "yield_fixture",
 }
 _ABSTRACT = {"abstractmethod"}
-# Those that put other tests, or an object that is no function, in the function's place.
+# Those that put other tests, or an object that is not a function, in the function's place.
 _REPLACING = {
     "command",
     "data",
@@ -47,7 +47,7 @@ def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """Return what a function is after its decorators ran.
 
     The result is "" for a function that may be a test, "abstract" for an abstract method, "value"
-    for what is no test, and else the name of the decorator that puts something in its place.
+    for what is not a test, and else the name of the decorator that puts something in its place.
     """
     result = ""
     for decorator in node.decorator_list:

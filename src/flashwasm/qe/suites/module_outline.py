@@ -76,7 +76,7 @@ class Unfollowed(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A value that is no test, such as a constant or a fixture. It hides an inherited test."""
+    """A value that is not a test, such as a constant or a fixture. It hides an inherited test."""
 
 
 Binding = FunctionSpan | ClassName | ImportedName | Alias | CallResult | Unfollowed | Value

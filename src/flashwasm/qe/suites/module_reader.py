@@ -151,7 +151,7 @@ class ModuleReader:
         """Return the folders that the absolute imports of a file in a folder may begin at.
 
         No folder inside a package is one of them. pytest puts the first folder above a test file
-        that is no package on Python's path.
+        that is not a package on Python's path.
         """
         if folder not in self._starts:
             above = list(_no_packages(folder))

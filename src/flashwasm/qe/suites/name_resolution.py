@@ -23,7 +23,7 @@ from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
 
 __all__ = ["Definition", "Foreign", "Lineage", "Meaning", "NameResolver", "Open"]
 
-# Largest number of names that are followed from one to the next, so that a circle ends.
+# Maximum number of names that are followed from one to the next, so that a circle ends.
 _MAX_STEPS = 16
 
 
@@ -105,7 +105,7 @@ class NameResolver:
         self._lineages: dict[tuple[ParsedModule, str, int], Lineage] = {}
 
     def meaning(self, module: ParsedModule, name: str, steps: int = _MAX_STEPS) -> Meaning:
-        """Return what a dotted name in a module means; None if it is no function or class."""
+        """Return what a dotted name in a module means; None if it is not a function or class."""
         first, _, rest = name.partition(".")
         if (binding := module.outline.names.get(first)) is not None:
             return self.follow(module, binding, rest, steps=steps)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeIdLookup", "node_ids_named", "without_parameters"]
 
-# Largest number of candidates that an error message names.
+# Maximum number of candidates that an error message names.
 _NAMED_AT_MOST = 10
 # The end of the node id of one case, without the file: test_add[1-2].
 _CASE = re.compile(r"\w+\[.*\]")

@@ -22,7 +22,7 @@ else:
 
 __all__ = ["PytestSettings", "read_settings", "settings_table"]
 
-# Section of each kind of file that is no TOML.
+# Section of each kind of file that is not TOML.
 _SECTIONS = {"setup.cfg": "tool:pytest"}
 # Options of `addopts` that say what is collected, and are followed by a value.
 _WITH_VALUE = {"--ignore", "--ignore-glob", "--deselect", "-o", "--override-ini", "--doctest-glob"}

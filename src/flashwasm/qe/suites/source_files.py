@@ -71,7 +71,7 @@ def walk_test_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
 
 def walk_program_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield the Python files below a folder that are no test files, sorted; see `walk_files`."""
+    """Yield the Python files below a folder that are not test files, sorted; see `walk_files`."""
     return (file for file in walk_files(root, skipped, _is_left_out) if not is_test_file(file))
 
 
