@@ -230,7 +230,7 @@ def active_adaptation(
     """
     try:
         store = AdaptationStore(root)
-    except CapabilityError:  # A user without a home folder has no adaptations.
+    except CapabilityError:  # The user may have no home folder, and then has no adaptations.
         return None, None, []
     try:
         version = store.active()

@@ -29,8 +29,8 @@ Row = dict[str, Any]
 _PATIENCE = 30.0
 # Advice at the end of an error message about a damaged log.
 _REMEDY = "restore a copy, or move it away, and a new one begins"
-# The table `judgement` contains verdicts. The table `shown` contains the tests that a search showed,
-# with the probability of each. Both tables begin with the first columns.
+# The table `judgement` contains verdicts. The table `shown` contains tests that a search showed,
+# each with its probability. Both tables begin with the first columns.
 _COMMON = dict.fromkeys(("time", "user", "suite"), "TEXT NOT NULL")
 _TABLES = {
     "judgement": _COMMON
@@ -86,7 +86,7 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        # The transaction includes creating the tables, so a killed process leaves all tables or none.
+        # The transaction creates the tables, too, so a killed process leaves all of them or none.
         for table, columns in _TABLES.items():
             _make(connection, table, columns)
         yield connection
@@ -153,7 +153,7 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
     with _opened(path) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
         size = path.stat().st_size
-        if not size:  # The process that made it was killed before it wrote anything.
+        if not size:  # The process that created the file was killed before it wrote anything.
             return []
         if (table,) not in tables:
             raise CorruptFileError(

@@ -133,7 +133,7 @@ class PatternAdapter:
 def _training_step(
     adapter: LoRAAdapter, x: Array, target: ArrayLike, negatives: ArrayLike | None, reward: float
 ) -> float:
-    """Take one step of training, and return the loss before it."""
+    """Take one training step, and return the loss before it."""
     near = shaped(target, "target", x.shape, "as pattern has")
     if negatives is None:
         return adapter.update(x, near, reward)
