@@ -249,8 +249,7 @@ def test_a_recording_that_is_older_than_a_source_is_said(project):
     done = run_pytest(project, *options)
     assert (
         "\n.coverage was recorded with another version of shop/limits.py, so tests may be "
-        "left out\n"
-        in done.stdout
+        "left out\n" in done.stdout
     )
 
 

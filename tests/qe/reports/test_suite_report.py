@@ -78,7 +78,7 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     [
         ("no json", "is not JSON"),
         ("[]", "expected an object"),
-        ('{"machine": {}}', "holds no operations, lengths"),
+        ('{"machine": {}}', "contains no operations, lengths"),
         ('{"machine": {}, "results": [{}]}', "expected the JSON of `flashwasm bench --json`"),
         ('{"machine": {}, "results": 3}', "expected the JSON of `flashwasm bench --json`"),
     ],
