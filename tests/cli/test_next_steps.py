@@ -46,7 +46,7 @@ CASES = [
     ("defects match note.txt --library no.db", "does not exist", "flashwasm defects learn"),
     ("defects match note.txt --library note.txt", "not a whole library", "restore a copy"),
     ("defects cluster note.txt", "not a traceback", "pytest --junitxml FILE"),
-    ("defects cluster report.xml", "no JUnit report", "pytest --junitxml FILE"),
+    ("defects cluster report.xml", "not a JUnit report", "pytest --junitxml FILE"),
     ("defects cluster cut.xml", "not a whole JUnit report", "run the tests again"),
     ("feedback accept test_a no_test", "is not a test in", "pytest --collect-only -q"),
     ("adapt .", "is not installed", "flashwasm models install"),

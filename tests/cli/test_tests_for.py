@@ -179,7 +179,7 @@ def test_a_database_that_cannot_be_used_is_said(project):
     data.add_lines({str(project / "shop" / "text.py"): [1, 2]})
     data.close()
     again, notes = ids("--since", "HEAD")
-    assert "imports alone select the tests, as the coverage database is unusable: " in notes
+    assert "imports alone select the tests, as the coverage database cannot be used: " in notes
     assert "has no test contexts; record it with: pytest --fw-record DB" in notes
     assert set(again) == set(found) == OF_TEXT
     (project / ".coverage").write_text("no database")
@@ -521,7 +521,7 @@ def test_cases_that_are_not_known_count_as_one_and_are_said(project):
     document = json.loads(invoke("tests", "--since", "HEAD", "--budget", 99, "--json").stdout)
     assert document["unknown_cases"] == ["tests/test_limits.py::test_shift"]
     notes = ids("--since", "HEAD", "--budget", 99)[1]
-    assert "their cases are not known: tests/test_limits.py::test_shift" in notes
+    assert "the number of cases is not known: tests/test_limits.py::test_shift" in notes
     subprocess.run([sys.executable, "-m", "pytest", "-q", "--junit-xml=x.xml"], check=True)
     options = ["tests", "--since", "HEAD", "--budget", 99, "--times", "x.xml", "--json"]
     document = json.loads(invoke(*options).stdout)

@@ -80,7 +80,7 @@ def test_output_without_failures():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"<html></html>", "is XML, but no JUnit report: <html>"),
+        (b"<html></html>", "is XML, but not a JUnit report: <html>"),
         (b"<testsuites><testsuite>", "not a whole JUnit report"),
         (b"<?xml version='1.0'?>\xff\xfe", "not a whole JUnit report"),
     ],

@@ -85,7 +85,9 @@ class CoverageLookup:
         try:
             coverage = CoverageIndex.load(path, progress=True)
         except FlashWasmError as error:
-            note(f"imports alone select the tests, as the coverage database is unusable: {error}")
+            note(
+                f"imports alone select the tests, as the coverage database cannot be used: {error}"
+            )
             return None
         if stale := _differing(path, coverage, root, change, changes):
             note(
