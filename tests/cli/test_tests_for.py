@@ -135,7 +135,7 @@ def test_the_log_of_git_may_be_required(project, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
     result = invoke(*options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Error: tests lies in no working tree of git: not a git repository" in result.stderr
+    assert "Error: tests is not in a git working tree: not a git repository" in result.stderr
 
 
 # The coverage database.

@@ -150,7 +150,7 @@ def test_a_revision_that_git_does_not_know_is_refused(repository, revision):
 
 def test_a_folder_outside_all_repositories_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(fw.ShapeError, match="lies in no working tree of git: not a git repository"):
+    with pytest.raises(fw.ShapeError, match="is not in a git working tree: not a git repository"):
         changes(tmp_path)
 
 

@@ -255,7 +255,7 @@ def _checked(row: tuple[Any, ...], numbers: int) -> tuple[Any, ...]:
     """
     wanted = [int] * numbers + [str] * (len(row) - numbers)
     if list(map(type, row)) != wanted:
-        raise sqlite3.DatabaseError("a row holds a value of another type than its column")
+        raise sqlite3.DatabaseError("a value in a row is of another type than its column")
     return row
 
 
