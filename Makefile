@@ -137,9 +137,10 @@ charts:
 	cp build/charts/node_modules/chart.js/dist/chart.umd.min.js $(vendored)
 	cp build/charts/node_modules/chartjs-plugin-zoom/dist/chartjs-plugin-zoom.min.js $(vendored)
 
-# About a quarter of an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
+# About half an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
+# EMBEDDINGS="--embeddings FILE" searches the vectors of a .npy file besides those that are drawn.
 performance: $(peers)
-	$(python) -m bench all --record $(RESUME)
+	$(python) -m bench all --record --vectors 100000 $(EMBEDDINGS) $(RESUME)
 	$(python) -m bench render
 
 # Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
