@@ -86,7 +86,7 @@ def match(
     traceback.
 
     Exit status: 0 if there is no failure, 1 if there are failures, 2 on bad usage or bad input.
-    With --fail-on new,regressed,perhaps, the command ignores failures of known defects.
+    With --fail-on new,regressed,perhaps, failures of known defects do not cause status 1.
 
     \b
     Example:

@@ -65,7 +65,7 @@ _RUNNING_NONE = ("ids", "json")
     "--likely",
     is_flag=True,
     help="Select fewer tests, at the risk of missing some: those that the change edits and those "
-    "that run changed lines, or if there are none, the 50 most similar tests.",
+    "that run changed lines, or if there are none, the 50 most relevant tests.",
 )
 @click.option(
     "--conservative",
