@@ -81,7 +81,7 @@ def test_gaps_of_the_lines_that_a_diff_adds(database, folder):
     result = invoke("gap", "--diff", "x.diff")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.endswith("no gap\n")
-    assert "does not have: 2, as web/lib.py" in result.stderr
+    assert "without data in the database: 2, for example web/lib.py" in result.stderr
     assert database.exists()
 
 

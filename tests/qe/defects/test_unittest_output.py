@@ -105,7 +105,7 @@ def test_a_run_without_failures_has_none(folder):
 def test_several_tracebacks_are_refused(folder):
     one = caught(lambda: {}["a"])
     (folder / "x.txt").write_text(f"log\n{one}\nlog\n{caught([].pop)}")
-    with pytest.raises(fw.CorruptFileError, match="holds 2 tracebacks"):
+    with pytest.raises(fw.CorruptFileError, match="contains 2 tracebacks"):
         read_failures("x.txt")
     (folder / "x.txt").write_text(f"log\n{one}")
     assert [found.failure.exception for found in read_failures("x.txt")] == ["KeyError"]
@@ -124,7 +124,7 @@ def test_several_tracebacks_are_refused(folder):
 )
 def test_several_failures_without_pytests_headings_are_refused(folder, text):
     (folder / "x.txt").write_text(text)
-    with pytest.raises(fw.CorruptFileError, match="holds 2 tracebacks"):
+    with pytest.raises(fw.CorruptFileError, match="contains 2 tracebacks"):
         read_failures("x.txt")
 
 
