@@ -92,7 +92,7 @@ def test_output_of_another_kind_is_said(outputs, folder, order, other):
     pytest_text = "= FAILURES =\n_ test_a _\nE   KeyError: 1\n= 1 failed in 0.01s =\n"
     (folder / "x.txt").write_text("".join([pytest_text, outputs[0]][::order]))
     found = read_failure_file("x.txt")
-    note = f"it holds failures of a run of {other} as well, which are not read"
+    note = f"it also contains failures of a {other} run, which are not read"
     assert note in found.notes
     assert found.counted == (6 if other == "pytest" else 1)
 

@@ -175,11 +175,11 @@ def _read_output(text: str) -> PytestOutput | None:
     if output is None or other.end > output.end:
         notes = list(other.notes)
         if output is not None and output.parts:
-            notes.append("it holds failures of a run of pytest as well, which are not read")
+            notes.append("it also contains failures of a pytest run, which are not read")
         return PytestOutput(other.parts, counted=other.counted, notes=notes)
     # Tests of pytest may print the output of unittest, but only below pytest's first line.
     if other.parts and other.begin < output.begin:
-        output.notes.append("it holds failures of a run of unittest as well, which are not read")
+        output.notes.append("it also contains failures of a unittest run, which are not read")
     return output
 
 
