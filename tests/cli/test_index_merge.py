@@ -60,7 +60,7 @@ def test_coverage_and_failures_of_two_jobs_become_one(folder):
     run("index", "build", "suite", "sub", "-o", "sub.fw", "--coverage", "0.fw")
     run("index", "build", "suite", "test_same.py", "-o", "same.fw", "--coverage", "1.fw")
     output = run("index", "merge", "x.fw", "sub.fw", "same.fw", status=2)
-    assert "sub.fw holds coverage" in output
+    assert "sub.fw contains coverage" in output
     assert "(--coverage)" in output
     run("index", "merge", "x.fw", "sub.fw", "same.fw", "--coverage", "all.fw")
     assert "coverage" in run("index", "info", "x.fw")

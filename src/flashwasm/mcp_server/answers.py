@@ -62,7 +62,7 @@ class _PlacedTest(TypedDict):
 
 
 class _DuplicateGroup(_Shared):
-    """Tests that do the same. ``suggestion`` is one parametrised test in their place."""
+    """Duplicate tests. ``suggestion`` is one parametrised test that could replace them."""
 
     tier: int
     kind: str

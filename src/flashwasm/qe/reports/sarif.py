@@ -50,7 +50,7 @@ _DUPLICATES = [
         "identical-but-for-literals",
         "IdenticalButForLiterals",
         "Tests that differ in literals only",
-        "The tests do the same with other values. One parametrised test could replace them.",
+        "The tests are the same with other values. One parametrised test could replace them.",
         "warning",
     ),
     _Rule(
