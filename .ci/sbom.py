@@ -3,8 +3,8 @@
     python .ci/sbom.py build/sbom.json
 
 The format is CycloneDX. `cyclonedx-py` lists the packages of this Python's environment. This script
-keeps those that flashwasm needs without extras. It reads the modules from the list that the build of
-the kernels wrote.
+keeps those that flashwasm needs without extras. It reads the modules from the list that the build
+of the kernels wrote.
 """
 
 from __future__ import annotations

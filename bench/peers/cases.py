@@ -23,7 +23,7 @@ PEER_CASES = (
     embedding_case(512, 30522, 384),
 )
 
-# One small case of each operation, for a run that only shows that everything works.
+# One small case of each operation, for a run that only tests that everything works.
 QUICK_CASES = (
     matmul_case(128, 128, 128),
     matmul_i8_case(128, 128, 128),

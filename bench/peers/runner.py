@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 OURS = "flashwasm"
 COPIES = "flashwasm, with copies"
 
-# A measurement lasts several milliseconds, so that the request to another process does not count.
+# A measurement takes several milliseconds, so that the time of a request to another process is
+# negligible.
 EFFORT = Effort(seconds=3.0, least_rounds=5, most_rounds=200, least_measurement=4e-3)
 QUICK_EFFORT = Effort(seconds=0.3, least_rounds=3, least_measurement=1e-3)
 
@@ -48,7 +49,7 @@ class Row:
     rounds : int
         Number of measurements; 0 if it was not timed.
     note : str
-        A few words on the form that was run, or the reason why it was not timed.
+        A few words on the form that ran, or the reason why it was not timed.
     """
 
     name: str
@@ -76,13 +77,13 @@ class Measurement:
     rows : tuple of Row
         Rows of the package, then of the peers that take part in this case.
     peak : float
-        Floating-point operations in a second of the multiply-add loop, which takes turns with the
-        contenders; the best.
+        Floating-point operations in a second of the multiply-add loop, which is measured in turn
+        with the contenders; the best.
     bytes_beyond : int
         Linear memory besides inputs and output: workspaces of all threads and temporary blocks.
     flops, traffic : float
         Floating-point operations of a call, where an exponential or a root counts as one, and bytes
-        of inputs and output that it moves. NaN for operations that do not compute.
+        of its inputs and output. NaN for operations that do not compute.
     """
 
     operation: str
@@ -193,7 +194,7 @@ def failed(error: Exception) -> str:
 
 
 def _guarded(name: str, contender: Contender, failures: dict[str, str]) -> Timer:
-    """Return a timer that puts an error in ``failures`` and does nothing from then on."""
+    """Return a timer that stores an error in ``failures``, and does nothing after an error."""
 
     def seconds(loops: int) -> float:
         if name not in failures:
@@ -264,7 +265,7 @@ def timed(
 
 
 def _bytes_beyond(case: Case, inputs: Inputs, shape: tuple[int, ...], threads: int) -> int:
-    """Return the linear memory that a call on resident arrays takes besides those arrays."""
+    """Return the linear memory that a call on resident arrays uses in addition to the arrays."""
     with Runtime(threads) as runtime:
         operands = [runtime.asarray(x) for x in inputs]
         out = runtime.empty(shape)
