@@ -137,9 +137,10 @@ charts:
 	cp build/charts/node_modules/chart.js/dist/chart.umd.min.js $(vendored)
 	cp build/charts/node_modules/chartjs-plugin-zoom/dist/chartjs-plugin-zoom.min.js $(vendored)
 
-# This takes about a quarter of an hour on an idle machine. After an interruption, RESUME=--resume continues.
+# This takes about half an hour on an idle machine. After an interruption, RESUME=--resume continues.
+# EMBEDDINGS="--embeddings FILE" also searches the vectors of a .npy file, besides the random ones.
 performance: $(peers)
-	$(python) -m bench all --record $(RESUME)
+	$(python) -m bench all --record --vectors 100000 $(EMBEDDINGS) $(RESUME)
 	$(python) -m bench render
 
 # Make calls from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.

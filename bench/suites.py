@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.findings import Comparison
 from bench.machine import peak_rate, read_rate
-from bench.peers.cases import PEER_CASES, QUICK_CASES
+from bench.peers.cases import NUMPY_CASES, PEER_CASES, QUICK_CASES
 from bench.peers.encoding import run_encoder
 from bench.peers.runner import EFFORT, QUICK_EFFORT, run_peers
 from bench.peers.table import PEERS, presences
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from bench.peers.peer import Peer
     from bench.search.cases import SearchCase
     from flashwasm.benchmarks.case import Case
     from flashwasm.benchmarks.run_log import RunLog
@@ -74,7 +75,16 @@ class Request:
     def peer_cases(self) -> list[Case]:
         """Cases to compare with other libraries."""
         cases = QUICK_CASES if self.quick else PEER_CASES
-        return [case for case in cases if not self.operations or case.operation in self.operations]
+        return [case for case in cases if self._wants(case)]
+
+    @property
+    def numpy_cases(self) -> list[Case]:
+        """Cases to compare with NumPy only."""
+        return [c for c in NUMPY_CASES if not self.quick and self._wants(c)]
+
+    def _wants(self, case: Case) -> bool:
+        """Return True if the operation of a case was requested."""
+        return not self.operations or case.operation in self.operations
 
     @property
     def also_overheads(self) -> bool:
@@ -84,7 +94,8 @@ class Request:
 
 def known_operations(suite: str) -> set[str]:
     """Return the names that ``--op`` may choose from."""
-    cases: Sequence[Case] = PEER_CASES if suite == "peers" else (*CASES, *PEER_CASES)
+    compared = (*PEER_CASES, *NUMPY_CASES)
+    cases: Sequence[Case] = compared if suite == "peers" else (*CASES, *compared)
     return {case.operation for case in cases}
 
 
@@ -172,8 +183,8 @@ def _peer_steps(request: Request, found: Comparison) -> list[Step]:
     def rates() -> Comparison:
         return Comparison({"peak_flops": peak_rate(), "read_bytes_per_second": read_rate()})
 
-    def compared(case: Case) -> Comparison:
-        return Comparison({}, measurements=list(run_peers([case], here, threads, effort)))
+    def compared(case: Case, peers: Sequence[Peer]) -> Comparison:
+        return Comparison({}, measurements=list(run_peers([case], peers, threads, effort)))
 
     def encoder() -> Comparison:
         names = [peer.name for peer in here]
@@ -185,8 +196,13 @@ def _peer_steps(request: Request, found: Comparison) -> list[Step]:
 
     steps = [Step("rates of the machine", rates)]
     steps += [
-        Step(f"{case.name}, beside other libraries", partial(compared, case))
+        Step(f"{case.name}, beside other libraries", partial(compared, case, here))
         for case in request.peer_cases
+    ]
+    numpy = [peer for peer in PEERS if peer.name == "NumPy"]
+    steps += [
+        Step(f"{case.name}, beside NumPy alone", partial(compared, case, numpy))
+        for case in request.numpy_cases
     ]
     if request.also_overheads:
         if not found.encoder:

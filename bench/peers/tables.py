@@ -87,10 +87,11 @@ def target_rows(verdicts: Sequence[Verdict]) -> Rows:
     rows: Rows = []
     for verdict in verdicts:
         target = verdict.target
+        whose = "" if target.contender == OURS else f", {target.contender}"
         sign = "≤" if target.at_most else "≥"
         rows.append(
             (
-                target.subject,
+                f"{target.subject}{whose}",
                 target.quantity if _names_itself(target.quantity) else f"over {target.quantity}",
                 f"{sign} {_amount(target.bound, target.quantity)}",
                 "" if math.isnan(verdict.figure) else _amount(verdict.figure, target.quantity),

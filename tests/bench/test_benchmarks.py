@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.peers.cases import PEER_CASES
+from bench.peers.cases import NUMPY_CASES, PEER_CASES
 from flashwasm.benchmarks.cases.elementwise import vecadd_case
+from flashwasm.benchmarks.cases.products import unit_top_k_case
 from flashwasm.benchmarks.cases.table import CASES
 from flashwasm.benchmarks.expectation import Expectation, WrongResultError
 from flashwasm.benchmarks.measurement import run_cases
@@ -20,7 +21,10 @@ SMALL = vecadd_case(4096)
 BRIEF = Effort(seconds=0.0, least_rounds=2, least_measurement=1e-4)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+UNIT_SEARCHES = [unit_top_k_case(3, 500, 16, 4, metric) for metric in ("cosine", "dot", "l2")]
+
+
+@pytest.mark.parametrize("case", [*CASES, *UNIT_SEARCHES], ids=lambda case: case.name)
 def test_each_baseline_computes_the_oracles_result(case):
     """A NumPy baseline that computed something else would make any speed-up worthless."""
     inputs = case.make(np.random.default_rng(1))
@@ -33,7 +37,14 @@ def test_each_baseline_computes_the_oracles_result(case):
     expected.check_other("NumPy", case.baseline(*inputs))
 
 
-@pytest.mark.parametrize("case", [*CASES, *PEER_CASES], ids=lambda case: case.name)
+def test_a_search_of_vectors_of_length_one_is_right_in_each_metric(one_thread):
+    for case in UNIT_SEARCHES:
+        inputs = case.make(np.random.default_rng(1))
+        expected = Expectation.of(case, inputs)
+        expected.checked_error("flashwasm", case.run(*inputs, runtime=one_thread))
+
+
+@pytest.mark.parametrize("case", [*CASES, *PEER_CASES, *NUMPY_CASES], ids=lambda case: case.name)
 def test_no_case_is_checked_against_its_own_baseline(case):
     assert case.oracle is not case.baseline
 

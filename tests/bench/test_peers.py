@@ -13,7 +13,7 @@ from bench.peers.node import OnnxRuntimeWeb, RuVector, TensorFlowJs
 from bench.peers.onnx_runtime import OnnxRuntime
 from bench.peers.openvino import OpenVino
 from bench.peers.peer import Contender, Peer
-from bench.peers.runner import COPIES, OURS, run_peers
+from bench.peers.runner import COPIES, FLOAT32, OURS, run_peers
 from bench.peers.table import PEERS, presences
 from bench.peers.tables import PEERS as PEER_HEADINGS
 from bench.peers.tables import case_rows, peer_rows
@@ -229,6 +229,13 @@ def test_a_measurement_has_what_it_says():
     assert 0 < measurement.share_of_peak(row) < 1
     assert measurement.traffic == 4 * (5 * 7 + 7 * 9 + 5 * 9)
     assert measurement.bytes_beyond > 1 << 20  # The workspace, at least.
+
+
+def test_a_product_of_codes_is_measured_beside_the_product_of_floats():
+    (measurement,) = run_peers([SMALL[-1]], [], effort=BRIEF)
+    row = measurement.row(FLOAT32)
+    assert row.timed
+    assert row.error < measurement.own.error
 
 
 @pytest.mark.parametrize("case", PEER_CASES, ids=case_id)

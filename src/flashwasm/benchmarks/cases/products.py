@@ -14,6 +14,7 @@ from flashwasm.oracles import bounds, reference
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
 
     Array = NDArray[Any]
@@ -92,4 +93,50 @@ def top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
         work=2.0 * queries * rows * dim,
         unit="GFLOP/s",
         baseline_name="NumPy: norms, matmul, partition",
+    )
+
+
+def unit_top_k_case(queries: int, rows: int, dim: int, k: int, metric: Metric) -> Case:
+    """Return a case of a search among vectors of length one; its result is their scores.
+
+    All metrics rank such vectors alike. NumPy therefore needs no more than a product and a
+    selection, whatever the metric.
+    """
+
+    def make(rng: np.random.Generator) -> tuple[Array, ...]:
+        drawn = normal((queries, dim), (rows, dim))(rng)
+        return tuple(x / np.linalg.norm(x, axis=1, keepdims=True) for x in drawn)
+
+    def run(q: Array, corpus: Array, *, out: Array | None = None, **options: Any) -> Array:
+        # The search returns two arrays in NumPy's memory, so it has no use for `out`.
+        del out
+        return ops.cosine_top_k(q, corpus, k, metric=metric, **options)[0]
+
+    def baseline(q: Array, corpus: Array) -> Array:
+        scores = q @ corpus.T
+        found = np.argpartition(scores, -k, axis=1)[:, -k:]
+        best = np.sort(np.take_along_axis(scores, found, axis=1), axis=1)[:, ::-1]
+        # |q - c|^2 = 2 - 2 q.c for vectors of length one.
+        result: Array = 2 * best - 2 if metric == "l2" else best
+        return result
+
+    def oracle(q: Array, corpus: Array) -> Array:
+        return reference.top_k(reference.similarity(q, corpus, metric), k)[0]
+
+    def bound(q: Array, corpus: Array) -> Array:
+        # A score at some rank is off by no more than any one score may be.
+        largest: Array = bounds.similarity(q, corpus, metric).max(keepdims=True)
+        return largest
+
+    return Case(
+        operation="cosine_top_k",
+        size=f"{k} for {queries} of {rows}x{dim}, {metric}",
+        make=make,
+        run=run,
+        baseline=baseline,
+        oracle=oracle,
+        bound=bound,
+        work=2.0 * queries * rows * dim,
+        unit="GFLOP/s",
+        baseline_name="NumPy: matmul, argpartition",
     )
