@@ -104,7 +104,7 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
                 try:
                     contenders[name] = make()
                     stack.callback(contenders[name].close)
-                except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+                except Exception as error:  # noqa: BLE001 - any error of a peer is reported.
                     failures[name] = failed(error)
         errors = {}
         for name, one in contenders.items():

@@ -70,7 +70,7 @@ class Peer(ABC):
         Raises
         ------
         CapabilityError
-            If it is not installed. The message says what is missing.
+            If it is not installed. The message names the missing package.
         """
 
     @abstractmethod

@@ -187,7 +187,7 @@ def run_peers(
                         failures[peer.name] = f"wrong: error {errors[peer.name]:.1e}, not timed"
                         continue
                     contenders[peer.name] = contender
-                except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+                except Exception as error:  # noqa: BLE001 - any error of a peer is reported.
                     failures[peer.name] = failed(error)
             beyond = _bytes_beyond(case, inputs, expected.values[0].shape, threads)
             subject = (case.operation, case.size, case.unit)
@@ -214,7 +214,7 @@ def _guarded(name: str, contender: Contender, failures: dict[str, str]) -> Timer
         if name not in failures:
             try:
                 return contender.seconds(loops)
-            except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+            except Exception as error:  # noqa: BLE001 - any error of a peer is reported.
                 failures[name] = failed(error)
         return float("inf")
 

@@ -80,7 +80,7 @@ def report_history(
             found.append(rank_change(change, model))
             advance(len(found), max(total, len(found)))
     if not found:
-        raise ShapeError("history: no change of both product and tests that are there before it")
+        raise ShapeError("history: expected a change of product and existing tests, got none")
     note_missing(list(dict.fromkeys(line for change in found for line in change.missing)))
     measured = _measured(found)
     verdicts = _verdicts(measured)
@@ -114,7 +114,7 @@ def _changes(
             note(f"{repository}: {number} commits that change both product and tests")
     for old, new in releases:
         if not (yield from _counted(change_between(old, new))):
-            note(f"{old.name} to {new.name}: left out, as it changes too much, or only one kind")
+            note(f"{old.name} to {new.name}: left out; it is too large, or of one kind only")
 
 
 def _counted(changes: Iterable[PastChange]) -> Generator[PastChange, None, int]:

@@ -151,7 +151,7 @@ class _Mutator:
         function : function definition or None
             The function that the expression lies in.
         nothing : str
-            Text in the place of None; "" keeps None as it is.
+            Replacement of None; "" keeps None as it is.
         """
         if isinstance(root, ast.JoinedStr):
             return  # Before Python 3.12, the parts of an f-string have no positions.
