@@ -17,7 +17,7 @@ __all__ = ["train"]
 
 Array = npt.NDArray[Any]
 
-# These settings were chosen with networkx's tests; docs/guide/test-suites.md has the figures.
+# These settings were chosen with networkx's tests; docs/guide/feedback.md has the figures.
 _RANK = 64
 _STEPS = 2500
 _LEARNING_RATE = 3e-3

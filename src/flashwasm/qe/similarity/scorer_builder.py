@@ -29,7 +29,7 @@ __all__ = ["ALL_SCORERS", "DEFAULT_SCORERS", "ScorerBuilder", "embedder_in_backg
 
 ScorerName: TypeAlias = Literal["characters", "identifiers", "structure", "meaning"]
 ALL_SCORERS = get_args(ScorerName)
-# docs/guide/test-suites.md has the measurements behind this choice.
+# docs/guide/similar.md has the measurements behind this choice.
 DEFAULT_SCORERS = ("characters", "structure", "meaning")
 
 
