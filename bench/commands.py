@@ -113,7 +113,7 @@ def backends(threads: int, outputs: Outputs, *, quick: bool) -> None:
     from flashwasm.cli.output import note  # noqa: PLC0415 - it loads rich.
 
     found = []
-    for times in run_backends(threads, seconds=0.02 if quick else 1.0):
+    for times in run_backends(threads, seconds=0.02 if quick else 2.0):
         note(f"{times.case}: {times.over_best:.2f} of the best")
         found.append(times)
     made = report(found)

@@ -170,7 +170,7 @@ def test_search_reads_an_index_file():
     assert invoke("search", "remove node").exit_code == 2
     result = invoke("similar", "f.fw", "-q", "x")
     assert result.exit_code == 2
-    assert "the file holds a function-index, not a suite-index" in result.stderr
+    assert "the file contains a function-index, not a suite-index" in result.stderr
 
 
 def test_vectors_and_failures_become_files(folder):
