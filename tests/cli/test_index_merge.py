@@ -1,4 +1,4 @@
-"""The command ``flashwasm index merge``: each kind of file, and files that do not fit together."""
+"""The command ``flashwasm index merge``: each kind of file, and files that cannot be merged."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Errors of the commands: each says in its one line what to do next."""
+"""Errors of the commands: each line names the next step for the user."""
 
 import re
 

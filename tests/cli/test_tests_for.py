@@ -1,4 +1,4 @@
-"""The command `tests-for` as people call it: with real git, real pytest and a real shell."""
+"""The command `tests-for` as users call it: with real git, real pytest and a real shell."""
 
 import json
 import os

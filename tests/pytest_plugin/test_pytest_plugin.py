@@ -1,4 +1,4 @@
-"""The pytest plugin in real runs of pytest: its lines in the summary. Its errors fail no run."""
+"""The pytest plugin in real runs of pytest: its summary lines. Its errors never fail a run."""
 
 import os
 import re

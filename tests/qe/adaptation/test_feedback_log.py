@@ -1,4 +1,4 @@
-"""The feedback log: judgements come back, the last verdict counts, and no row can be changed."""
+"""The feedback log: judgements are read back, the last verdict counts, no row can be changed."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""`flashwasm coverage`: who, nearest, redundant and gap."""
+"""`flashwasm coverage` with its subcommands who, nearest, redundant and gap."""
 
 import json
 import re

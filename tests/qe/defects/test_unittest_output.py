@@ -1,4 +1,4 @@
-"""Output of `python -m unittest`, and texts that are no report at all."""
+"""Output of `python -m unittest`, and texts that are not a report."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The parts of an index file: what was stored comes back, and contradictions are refused."""
+"""The parts of an index file: stored contents are read back, and contradictions are refused."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Suite files of parts of a suite are merged to what the whole suite gives, or refused."""
+"""Merged index files of parts of a suite equal that of the whole suite, or merging is refused."""
 
 from pathlib import Path
 
