@@ -1,4 +1,4 @@
-"""The commands of README.md and of the tutorial are run, and print what the pages show."""
+"""README.md and the tutorial are correct: their commands run, and print what the pages show."""
 
 import os
 import re
