@@ -176,3 +176,6 @@ $(installed): pyproject.toml
 clean:
 	rm -rf $(VENV) bench/node_modules web/node_modules web/_wasm web/LICENSE build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+screenshots: $(installed) web-tools
+	$(python) tests/web/report_screenshots.py build/screenshots
