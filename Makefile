@@ -20,7 +20,8 @@ PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 CLANG ?= clang
-PYTEST_ARGS ?= -n auto
+# Each process gets neighbouring tests, so that it seldom has to make fixtures that another one has made, too.
+PYTEST_ARGS ?= -n auto --dist worksteal
 SOAK_MINUTES ?= 20
 # The arguments with which pip installs PyTorch. PyPI's build for Linux depends on CUDA, which takes gigabytes. TORCH
 # may name an index of builds without CUDA before the version. If it is empty, PyTorch is not installed.
