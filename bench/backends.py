@@ -1,4 +1,4 @@
-"""`python -m bench backends`: hybrid beside each backend that it chooses among."""
+"""`python -m bench backends`: comparison of hybrid with each backend that it chooses from."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BackendTimes", "Report", "report", "run_backends"]
 
-# Hybrid may take so much longer than the best single backend in a case that counts, than the
-# sandbox in any case; and so many of the cases have to count.
+# Limits: hybrid's time over that of the best single backend, hybrid's time over that of the
+# sandbox in every case, and the share of cases that must meet the first limit.
 NEAR_BEST, NEAR_SANDBOX, SHARE = 1.10, 1.05, 0.9
 
 # Each operation: options, and the shapes of its operands.
@@ -58,13 +58,16 @@ class BackendTimes:
     Attributes
     ----------
     case : str
-        The operation, the shapes of its operands, its options, and where they lie.
+        The operation, the shapes and the place of its operands, and its options.
     seconds : dict of str to float
         Seconds of a call, by the name of the backend.
+    noise : float
+        Largest quotient of two measurements of the same single backend. 1 is no noise.
     """
 
     case: str
     seconds: dict[str, float]
+    noise: float = 1.0
 
     @property
     def over_best(self) -> float:
@@ -78,7 +81,7 @@ class BackendTimes:
 
 
 class Report(NamedTuple):
-    """The times of all cases, in the forms that a command writes.
+    """The times of all cases, as JSON, as a table and as a sentence.
 
     Attributes
     ----------
@@ -87,9 +90,9 @@ class Report(NamedTuple):
     table : TextTable
         The times, a row for each case.
     verdict : str
-        How hybrid compares over all cases, in a sentence.
+        A sentence that summarises all cases.
     met : bool
-        True if that reaches the target.
+        True if the target is met.
     """
 
     document: dict[str, Any]
@@ -105,7 +108,12 @@ class Report(NamedTuple):
 
 
 def run_backends(threads: int, seconds: float) -> Iterator[BackendTimes]:
-    """Measure each case on each backend and on hybrid, which take turns.
+    """Measure each case on each backend and on hybrid, in turn.
+
+    Each round goes twice over them, in two orders, so that hybrid comes after each backend as the
+    backends come after one another. How far the two measurements of a backend differ is the noise.
+    A backend that only imitates a device is measured alone, because hybrid never chooses it: its
+    threads would disturb the call after it, and its long calls leave time for few rounds.
 
     Parameters
     ----------
@@ -114,17 +122,31 @@ def run_backends(threads: int, seconds: float) -> Iterator[BackendTimes]:
     seconds : float
         Seconds for each case.
     """
-    names = [SANDBOX, *filter(_runs_here, OTHER_BACKENDS), "hybrid"]
+    others = [name for name in OTHER_BACKENDS if _runs_here(name)]
+    alone = [name for name in others if backend_named(name).emulated]
+    single = [SANDBOX, *(name for name in others if name not in alone)]
     effort = Effort(seconds=seconds, least_rounds=7)
     with fw.Runtime(threads) as rt:
         for name, call in _calls(rt):
-            contenders = {backend: partial(call, backend=backend) for backend in names}
-            for contender in contenders.values():
-                contender()  # Hybrid measures such calls now, if it never did.
-            timers = {backend: timer(run) for backend, run in contenders.items()}
-            # Hybrid comes after another backend, which filled the caches. So does the sandbox now.
-            times = interleaved({**timers, "before the sandbox": timers[names[-2]]}, effort)
-            yield BackendTimes(name, {backend: times[backend].best for backend in names})
+            call(backend="hybrid")  # In its first such call, it measures the backends.
+            found, noise = _in_turn(call, single, effort)
+            for backend in alone:
+                run = timer(partial(call, backend=backend))
+                found[backend] = interleaved({backend: run}, Effort.of_rounds(3))[backend].best
+            yield BackendTimes(name, found, noise)
+
+
+def _in_turn(
+    call: Callable[..., object], single: list[str], effort: Effort
+) -> tuple[dict[str, float], float]:
+    """Return the best seconds of a call on single backends and hybrid, and the noise."""
+    first, second = [*single, "hybrid"], [*reversed(single), "hybrid"]
+    timers = {f"{backend} 1": timer(partial(call, backend=backend)) for backend in first}
+    timers |= {f"{backend} 2": timer(partial(call, backend=backend)) for backend in second}
+    times = {key: taken.best for key, taken in interleaved(timers, effort).items()}
+    pairs = {backend: (times[f"{backend} 1"], times[f"{backend} 2"]) for backend in first}
+    noise = max(max(pairs[backend]) / min(pairs[backend]) for backend in single)
+    return {backend: min(pair) for backend, pair in pairs.items()}, noise
 
 
 def report(found: Sequence[BackendTimes]) -> Report:
@@ -132,20 +154,23 @@ def report(found: Sequence[BackendTimes]) -> Report:
     near = sum(times.over_best <= NEAR_BEST for times in found)
     worst = max(times.over_sandbox for times in found)
     met = near >= SHARE * len(found) and worst <= NEAR_SANDBOX
+    noise = max(times.noise for times in found)
     names = list(found[0].seconds)
-    headings = ("case", *(f"{name} ms" for name in names), "of best", "of sandbox")
+    headings = ("case", *(f"{name} ms" for name in names), "of best", "of sandbox", "noise")
     rows = [
         (
             times.case,
             *(f"{1e3 * times.seconds[name]:.4g}" for name in names),
             f"{times.over_best:.2f}",
             f"{times.over_sandbox:.2f}",
+            f"{times.noise:.2f}",
         )
         for times in found
     ]
     verdict = (
         f"hybrid is within 10 % of the best backend in {near} of {len(found)} cases, and takes "
-        f"{worst:.2f} of the sandbox's time at most; target {'met' if met else 'missed'}"
+        f"{worst:.2f} of the sandbox's time at most; target {'met' if met else 'missed'}; two "
+        f"measurements of one backend differ by a factor of {noise:.2f} at most"
     )
     document = {"cases": [asdict(times) for times in found], "verdict": verdict, "met": met}
     return Report(document, TextTable(headings, rows, right=headings[1:]), verdict, met)

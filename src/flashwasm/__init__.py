@@ -8,8 +8,8 @@ from flashwasm.lazy_imports import attach
 
 __version__ = "0.1.0"
 
-# For each module the public names that it defines. A name is imported when it is first used, so
-# `import flashwasm` takes next to no time.
+# The public names that each module defines. A name is imported when it is first used, which keeps
+# `import flashwasm` fast.
 _HOMES = {
     "flashwasm.adapt": ["LoRAAdapter", "Whitening"],
     "flashwasm.flash_attention.backward": ["attention_backward"],
@@ -103,7 +103,7 @@ if TYPE_CHECKING:
     from flashwasm.search import SearchReport as SearchReport
     from flashwasm.search import ShardedIndex as ShardedIndex
 else:
-    # A type checker that saw `__getattr__` would accept every name.
+    # This branch is hidden from type checkers: one that saw `__getattr__` would accept every name.
     __getattr__, __dir__, _NAMES = attach(__name__, _HOMES, packages=["distributed", "qe"])
     __all__ = [  # noqa: PLE0604 - the names stand once, in the table above.
         "__version__",

@@ -1,4 +1,4 @@
-"""The command ``flashwasm``, as ``python -m flashwasm``."""
+"""Run the command ``flashwasm`` as ``python -m flashwasm``."""
 
 from flashwasm.cli import main
 

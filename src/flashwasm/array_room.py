@@ -1,4 +1,4 @@
-"""Room for arrays in the process's own memory, outside linear memory."""
+"""Allocation of arrays in the process's own memory, outside linear memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from flashwasm.errors import OutOfMemoryError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-# Elements up to which an array is looked through without a question.
+# Number of elements up to which memory is not checked before an allocation.
 _MANY = 1 << 28
 
 
 def new_array(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """Return a new array outside linear memory, its contents undefined.
+    """Return a new uninitialised array outside linear memory.
 
-    Raise OutOfMemoryError if the operating system does not give so much memory.
+    Raise OutOfMemoryError if the operating system does not provide enough memory.
     """
     itemsize = np.dtype(dtype).itemsize
-    # An operating system may promise more memory than there is, and end the process later.
+    # An operating system may promise more memory than there is, and kill the process later.
     if math.prod(shape) > _MANY and itemsize * math.prod(shape) > _physical_bytes():
         raise no_room(shape, itemsize)
     try:
@@ -33,7 +33,7 @@ def new_array(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[
 
 
 def _physical_bytes() -> float:
-    """Return the bytes of memory that the machine has; infinity where nobody tells."""
+    """Return the machine's memory in bytes; infinity if it is not known."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -41,17 +41,17 @@ def _physical_bytes() -> float:
 
 
 def check_room(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> None:
-    """Raise OutOfMemoryError if there is no memory for an array of a shape.
+    """Raise OutOfMemoryError if there is not enough memory for an array of a shape.
 
-    An array that repeats one element has any size in no memory. Before such an array is looked
-    through, this asks whether an array that depends on it could be made at all.
+    A broadcast array can have any size without using memory. Call this before reading such an
+    array, to check that a result of its size can be allocated at all.
     """
     if math.prod(shape) > _MANY:
         new_array(shape, dtype)
 
 
 def no_room(shape: tuple[int, ...], itemsize: int = 4) -> OutOfMemoryError:
-    """Return the error for an array that the process has no memory for."""
+    """Return the error for an array that does not fit into the process's memory."""
     size = itemsize * math.prod(shape)
-    message = f"memory is full: {size} bytes asked for, for an array of shape {shape}"
+    message = f"memory is full: {size} bytes requested for an array of shape {shape}"
     return OutOfMemoryError(size, message=message)

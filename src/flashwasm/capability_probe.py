@@ -1,4 +1,4 @@
-"""The capabilities of this host, found by asking the engine and running kernels."""
+"""The capabilities of this host, determined by querying the engine and running kernels."""
 
 from __future__ import annotations
 
@@ -39,16 +39,15 @@ class Capabilities:
     supported : bool
         True if the engine accepts the module of the variant "simd128".
     simd128, relaxed_simd : bool
-        True if the engine accepts the module of the variant "simd128" and of the variant "relaxed".
+        True if the engine accepts the module of the variant "simd128", or of the variant "relaxed".
     fused_multiply_add : bool
-        True if a multiply-add is rounded once in the variant that runs. This is found by computing
-        one.
+        True if the variant rounds a multiply-add once. flashwasm computes one to find out.
     threads : int
-        Number of CPUs that this process may use. The default runtime has as many threads.
+        Number of CPUs that this process may use, which is the default runtime's number of threads.
     memory_limit : int
-        Bytes that a linear memory may grow to.
+        Maximum size of a linear memory in bytes.
     variant : str
-        Variant that the default runtime runs.
+        Variant that the default runtime uses.
     operations : tuple of str
         Names of the kernels.
     wasmtime_version : str
@@ -56,8 +55,8 @@ class Capabilities:
     module_sha256 : str
         SHA-256 of the variant's module.
     measured_speedup : float or None
-        Time of a 256 x 256 x 256 matmul in the scalar variant, divided by that in the variant that
-        runs. Both run on one thread, in turn, and the best time of each counts. None if it was not
+        Time of a 256 x 256 x 256 matmul in the scalar variant, divided by its time in ``variant``.
+        Both run on one thread, in turn, and the best time of each is used. None if it was not
         measured.
     """
 
@@ -81,12 +80,12 @@ class Capabilities:
 
 
 def capabilities(*, measure: bool = False) -> Capabilities:
-    """Find the capabilities of the sandbox on this host.
+    """Determine the capabilities of the sandbox on this host.
 
     Parameters
     ----------
     measure : bool, default False
-        True to measure how much faster the variant is than the scalar one. This takes about a
+        True to measure the speedup of the variant over the scalar variant, which takes about a
         second.
 
     Returns
@@ -134,7 +133,7 @@ def _fuses(variant: Variant) -> bool:
 
 
 def _measured_speedup(variant: Variant) -> float:
-    """Return the scalar variant's time for a matmul, divided by the given variant's.
+    """Return the scalar variant's time for a matmul, divided by the given variant's time.
 
     The two results are compared before anything is timed.
     """
@@ -159,21 +158,21 @@ def _measured_speedup(variant: Variant) -> float:
 
 
 def _seconds(work: Callable[[], None]) -> float:
-    """Return the seconds that a call takes."""
+    """Return the duration of a call in seconds."""
     start = perf_counter()
     work()
     return perf_counter() - start
 
 
 def backends() -> list[BackendStatus]:
-    """Return what each backend computes with on this machine, or what it is missing."""
+    """Return each backend's status on this machine: what it computes with, or what it lacks."""
     return backend_statuses(f"wasmtime {wasmtime_version()}, variant {best_variant()}")
 
 
 def hybrid_timings() -> Mapping[str, Seconds]:
     """Measure some common calls for "hybrid", and return all timings that this machine has.
 
-    What was measured before is not measured again.
+    Calls with existing timings are not measured again.
     """
     rng = np.random.default_rng(0)
     square, rows = rng.standard_normal((2, 512, 512), np.float32)

@@ -8,7 +8,7 @@ class FlashWasmError(Exception):
 
 
 class ShapeError(FlashWasmError, ValueError):
-    """An argument has a shape or a value that the operation cannot take."""
+    """An argument has a shape or a value that the operation does not accept."""
 
 
 class IndexRangeError(ShapeError, IndexError):
@@ -16,17 +16,18 @@ class IndexRangeError(ShapeError, IndexError):
 
 
 class DTypeError(FlashWasmError, TypeError):
-    """An argument has a type or dtype that the operation cannot take."""
+    """An argument has a type or dtype that the operation does not accept."""
 
 
 class OutOfMemoryError(FlashWasmError, MemoryError):
-    """Linear memory is too small for the operation, or the process's own memory for its result.
+    """Linear memory is too small for the operation, or the process has no memory for its result.
 
     Attributes
     ----------
     requested, in_use, allowed : int
-        Bytes asked for, bytes in use at that time, and the most that the runtime may have. The last
-        two are 0 for memory outside the runtime, of which only the operating system knows them.
+        Bytes requested, bytes in use at that time, and the runtime's limit (``max_memory``). The
+        last two are 0 if the memory lies outside the runtime, since flashwasm does not know them
+        then.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
     ) -> None:
         super().__init__(
             message
-            or f"linear memory is full: {requested} bytes asked for, {in_use} in use, "
+            or f"linear memory is full: {requested} bytes requested, {in_use} in use, "
             f"{allowed} allowed (max_memory)"
         )
         self.requested = requested
@@ -42,10 +43,10 @@ class OutOfMemoryError(FlashWasmError, MemoryError):
         self.allowed = allowed
 
     def __reduce__(self) -> tuple[type[OutOfMemoryError], tuple[int, int, int, str]]:
-        """Tell pickle to make the error again from its numbers and its message.
+        """Return the arguments from which pickle creates the error again.
 
-        By default, pickle would call the class with the message as its only argument. That fails in
-        the parent process of a pool, which would then wait for ever.
+        By default, pickle calls the class with the message as its only argument. In the parent
+        process of a pool that call would fail, and the pool would wait for ever.
         """
         return type(self), (self.requested, self.in_use, self.allowed, str(self))
 
@@ -55,28 +56,28 @@ class DeadlineExceeded(FlashWasmError, TimeoutError):  # noqa: N818 - the public
 
 
 class Cancelled(FlashWasmError):  # noqa: N818 - the public name stays.
-    """A call was ended by `Runtime.cancel`. The runtime is usable."""
+    """`Runtime.cancel` ended a call. The runtime stays usable."""
 
 
 class KernelTrap(FlashWasmError):  # noqa: N818 - "trap" is WebAssembly's own word for this error.
-    """A kernel was stopped by the sandbox. The runtime stays usable."""
+    """The sandbox stopped a kernel. The runtime stays usable."""
 
 
 class DeviceError(FlashWasmError):
-    """A GPU failed or was lost while it computed a call. The next call opens it again."""
+    """A GPU failed or was lost during a call. The next call opens it again."""
 
 
 class ClosedError(FlashWasmError):
-    """The runtime was closed, or belongs to the process that this one was forked from."""
+    """The runtime was closed, or it belongs to the parent process of a fork."""
 
 
 class CorruptFileError(FlashWasmError):
-    """A file is truncated, changed, foreign, or of a later version."""
+    """A file is truncated or changed, has another format, or was written by a later version."""
 
 
-# The class had this name when only indexes had files. Both names are public.
+# The older name of the class, from when only indexes were saved to files. Both names are public.
 CorruptIndexError = CorruptFileError
 
 
 class CapabilityError(FlashWasmError):
-    """Something optional is missing; the message says how to get it."""
+    """An optional package, model or device is missing; the message says how to get it."""

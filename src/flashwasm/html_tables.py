@@ -1,4 +1,4 @@
-"""Results as tables of HTML, which a notebook shows in place of their ``repr``."""
+"""Results as HTML tables, which notebooks show in place of ``repr``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 __all__ = ["html_table"]
 
-# Largest number of characters that a cell shows of a text, and of items that it shows of a list.
+# Maximum number of characters of a text in a cell, and of items of a list.
 _SHOWN_CHARACTERS = 400
 _SHOWN_ITEMS = 10
 
 
 def html_table(record: Any) -> str:
-    """Return a record's fields and their values as a table of HTML.
+    """Return a record's fields and their values as an HTML table.
 
-    A class of results takes this function as its method ``_repr_html_``, which notebooks call.
+    A result class uses this function as its method ``_repr_html_``, which notebooks call.
 
     Parameters
     ----------
     record : dataclass
-        The record. Every character of its values is shown as such: none is read as HTML.
+        The record. Its values are escaped, so that none is interpreted as HTML.
     """
     style = "text-align: left; white-space: pre-wrap"
     rows = "".join(
@@ -34,7 +34,7 @@ def html_table(record: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a value as people read it, cut short if it is long."""
+    """Return a value as readable text, truncated if it is long."""
     if isinstance(value, Mapping):
         pairs = [f"{_text(key)}: {_text(item)}" for key, item in _first(value.items())]
         return _listed(pairs, value)
@@ -44,13 +44,13 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-    # A test stands for itself by its name; its source would fill the page.
+    # Show a test by its node id, because its source would fill the page.
     nodeid = getattr(value, "nodeid", None)
     return _cut(nodeid if isinstance(nodeid, str) else "" if value is None else str(value))
 
 
 def _inner(value: Any) -> str:
-    """Return an item of a list as text; a list in a list gets brackets."""
+    """Return an item of a list as text; a nested list gets brackets."""
     return f"[{_text(value)}]" if isinstance(value, (list, tuple)) else _text(value)
 
 
@@ -60,11 +60,11 @@ def _first(items: Collection[Any]) -> list[Any]:
 
 
 def _listed(shown: list[str], items: Collection[Any]) -> str:
-    """Return the texts of the first items, and the number of the others."""
+    """Return the texts of the first items and the number of the remaining items, as one text."""
     more = len(items) - len(shown)
     return ", ".join([*shown, *([f"and {more:,} more"] if more else [])])
 
 
 def _cut(text: str) -> str:
-    """Return a text without what is beyond the number of characters that a cell shows."""
+    """Return a text, truncated to the maximum number of characters in a cell."""
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ..."

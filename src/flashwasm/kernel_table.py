@@ -1,9 +1,9 @@
-"""The table of kernels: the name and the signature of each.
+"""The table of kernels, with the name and the signature of each.
 
-Each row is an export of the modules in ``_wasm``. The host packs arguments by this table and tests
-walk through it; ``docs/abi.md`` says in words what the arguments are. Letters of a signature:
-``p`` is an address in linear memory, ``u`` another unsigned 32-bit number, ``i`` a 32-bit count,
-stride or flag, ``f`` a float.
+Each row is an export of the modules in ``_wasm``. The host packs arguments according to this table,
+and tests iterate over it. ``docs/abi.md`` describes the arguments. Letters of a signature: ``p`` is
+an address in linear memory, ``u`` another unsigned 32-bit number, ``i`` a 32-bit count, stride or
+flag, ``f`` a float.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 
-@dataclass(frozen=True, eq=False)  # Rows are equal only to themselves, which makes look-ups quick.
+@dataclass(frozen=True, eq=False)  # Rows are equal only to themselves, which makes look-ups fast.
 class Kernel:
     """A kernel: one export of the modules.
 
@@ -23,7 +23,7 @@ class Kernel:
     signature : str
         Letters of the arguments, without the workspace.
     workspace : bool, default False
-        True if the address of a workspace goes before the other arguments.
+        True if the first argument is the address of a workspace.
     in_memory : bool, default False
         True if the arguments are fields of a structure in linear memory. The structure's address is
         then the only argument of the export.
@@ -36,7 +36,7 @@ class Kernel:
 
     @property
     def operation(self) -> str:
-        """Name of the operation: the name of the export without ``_f32``."""
+        """Name of the operation, which is the name of the export without ``_f32``."""
         return self.export.removesuffix("_f32")
 
 
@@ -60,7 +60,7 @@ ATTENTION = Kernel(
 )
 ATTENTION_BACKWARD = Kernel(
     "attention_backward_f32",
-    # The fields of the forward structure, then dout, the gradients, and their strides.
+    # The fields of the forward structure, followed by dout, the gradients, and their strides.
     ATTENTION.signature + "p" * 4 + "i" * 8,
     workspace=True,
     in_memory=True,
@@ -108,7 +108,7 @@ KERNELS = (
     LORA_FISHER,
 )
 
-# Limits and codes, as wasm/abi.h states them; a test compares the two.
+# Limits and codes, the same as in wasm/abi.h; a test compares the two.
 WORKSPACE_BYTES = 1 << 20
 ATTENTION_MAX_DIM = 256
 ATTENTION_KEY_BLOCK = 64
@@ -133,7 +133,7 @@ Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 METRICS: dict[Metric, int] = {"cosine": 0, "dot": 1, "l2": 2}
 MASK_NONE, MASK_BOOLEAN, MASK_ADDITIVE = 0, 1, 2
 STORED_ROWS, STORED_HALVES, STORED_PANELS, STORED_INT8 = 0, 1, 2, 3
-# Passes over a row that is too long for one call, in their order.
+# Passes over a row that is too long for one call, in order.
 SOFTMAX_PASSES, LAYER_NORM_PASSES, RMS_NORM_PASSES = (0, 1, 2), (0, 1, 2), (1, 3)
 MEAN_POOL_CLEAR, MEAN_POOL_ADD, MEAN_POOL_MEAN, MEAN_POOL_NORMALIZE = 0, 1, 2, 3
 ACTIVATION_NONE, ACTIVATION_GELU, ACTIVATION_GELU_TANH = 0, 1, 2

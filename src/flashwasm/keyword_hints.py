@@ -1,7 +1,7 @@
-"""Arguments by the names that other libraries have for them, and what to write here instead.
+"""Hints for the names that other libraries use for arguments: their equivalents in flashwasm.
 
-Advice that begins with a name and "=" is given by functions that take an argument of that name.
-Other advice is a clause of its own.
+A hint that begins with a name and "=" is shown only by functions with an argument of that name. The
+other hints are complete clauses.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _CPU = "everything runs on the CPU"
 _METRIC = 'metric="cosine", "dot" or "l2"'
 _SAME_BITS = "results have the same bits in every run"
 _THREADS = "the threads are those of the index's runtime: runtime=fw.Runtime(threads=n)"
-_LONGEST = "the longest sequence need not be told"
+_LONGEST = "the longest sequence need not be given"
 
 # PyTorch's scaled_dot_product_attention, flash-attn, JAX's dot_product_attention and others.
 ATTENTION = {
     "is_causal": 'causal="top_left", or causal=True for as many keys as queries',
-    "attn_mask": "mask=, whose True lets a key take part, and whose floats are added to the scores",
-    "attn_bias": "mask=, whose floats are added to the scores",
-    "bias": "mask=, whose floats are added to the scores",
-    "key_padding_mask": "mask=, whose True lets a key take part",
+    "attn_mask": "mask=, where True makes a key visible, and floats are added to the scores",
+    "attn_bias": "mask=, where floats are added to the scores",
+    "bias": "mask=, where floats are added to the scores",
+    "key_padding_mask": "mask=, where True makes a key visible",
     "dropout_p": "dropout=",
     "dropout_rate": "dropout=",
-    "enable_gqa": "several query heads may share a key head without being told",
+    "enable_gqa": "query heads may share a key head in any call",
     "num_heads": "the heads are an axis of q, k and v",
     "need_weights": "fw.attention_scores returns the weights",
     "return_attn_probs": "fw.attention_scores returns the weights",
@@ -48,8 +48,8 @@ ATTENTION = {
     "key_value_seq_lengths": "kv_lengths=",
     "cache_seqlens": "kv_lengths=",
     "seqused_k": "kv_lengths=",
-    "cu_seqlens_q": "fw.attention_varlen takes packed sequences",
-    "cu_seqlens_k": "fw.attention_varlen takes packed sequences",
+    "cu_seqlens_q": "fw.attention_varlen accepts packed sequences",
+    "cu_seqlens_k": "fw.attention_varlen accepts packed sequences",
     "max_seqlen_q": _LONGEST,
     "max_seqlen_k": _LONGEST,
     "s_aux": "sinks=",
@@ -78,9 +78,9 @@ INDEX = {
     "max_elements": "an index grows as vectors are added",
     "efConstruction": "ef_construction=",
     "expansion_add": "ef_construction=",
-    "ef": "the search takes ef=",
-    "ef_search": "the search takes ef=",
-    "expansion_search": "the search takes ef=",
+    "ef": "the search accepts ef=",
+    "ef_search": "the search accepts ef=",
+    "expansion_search": "the search accepts ef=",
     "random_seed": "seed=",
     "num_threads": "runtime=fw.Runtime(threads=n)",
 }
@@ -89,7 +89,7 @@ ADD = {
     "labels": "ids=",
     "keys": "ids=",
     "num_threads": _THREADS,
-    "replace_deleted": "room of removed vectors is used again without being told",
+    "replace_deleted": "the room of removed vectors is always reused",
 }
 SEARCH = {
     "n_neighbors": "k=",
@@ -97,7 +97,7 @@ SEARCH = {
     "count": "k=",
     "limit": "k=",
     "data": "queries=",
-    "filter": "only a FlatIndex takes a filter",
+    "filter": "only a FlatIndex accepts a filter",
     "ef_search": "ef=",
     "efSearch": "ef=",
     "num_threads": _THREADS,
@@ -157,7 +157,7 @@ RUNTIME = {
 
 
 def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]) -> TypeError:
-    """Return the error for an argument that a function does not take, with advice if there is any.
+    """Return the error for an argument that a function does not accept, with a hint if known.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
     name : str
         Name of the argument.
     peers : mapping of str to str
-        Advice by the names of other libraries.
+        Hints by the names that other libraries use.
     """
     message = f"{function.__qualname__}() got an unexpected keyword argument {name!r}"
     advice = peers.get(name, "")
@@ -178,20 +178,20 @@ def unexpected(function: Callable[..., Any], name: str, peers: Mapping[str, str]
 
 
 def knows_peers(peers: Mapping[str, str]) -> Callable[[Function], Function]:
-    """Let the error for an unexpected argument of a function say what the argument is called here.
+    """Add a hint to a function's error for an argument name that another library uses.
 
     Parameters
     ----------
     peers : mapping of str to str
-        Advice by the names of other libraries.
+        Hints by the names that other libraries use.
     """
 
     def decorate(function: Function) -> Function:
-        """Return a function that calls this one, with its signature and docstring."""
+        """Return a function that calls this function, with the same signature and docstring."""
 
         @wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            """Call the function. Only a call that fails takes longer for it."""
+            """Call the function. The wrapper costs time only if the call fails."""
             try:
                 return function(*arguments, **options)
             except TypeError:

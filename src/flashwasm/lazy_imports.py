@@ -15,15 +15,15 @@ def attach(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return a package's ``__getattr__`` and ``__dir__`` (PEP 562), and its public names.
 
-    ``dir`` lists the public names only, imported or not, so that an editor or a notebook completes
-    nothing else.
+    ``dir`` lists only the public names, whether imported or not, so that editors and notebooks
+    complete only these.
 
     Parameters
     ----------
     package : str
         Name of the package, its ``__name__``.
     homes : mapping of str to sequence of str
-        For each module the public names that it defines.
+        The public names that each module defines.
     packages : sequence of str, default ()
         Names of public packages inside the package.
     """
@@ -31,7 +31,7 @@ def attach(
     public = [*home_of, *packages]
 
     def get(name: str) -> Any:
-        """Import a name, and store it in the package, so that this is called once for each name."""
+        """Import a name and store it in the package, so that this is called only once per name."""
         if name in packages:
             return importlib.import_module(f"{package}.{name}")
         if name not in home_of:
@@ -42,7 +42,7 @@ def attach(
         return value
 
     def names() -> list[str]:
-        """Return ``__all__``, in the order of the alphabet."""
+        """Return ``__all__`` in alphabetical order."""
         return sorted(sys.modules[package].__all__)
 
     return get, names, public

@@ -1,4 +1,4 @@
-"""Packages that only some operations need, imported when such an operation runs."""
+"""Optional packages, which are imported when an operation needs them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["check_modules", "optional_module"]
 def optional_module(
     name: str, package: str | None = None, *, extra: str | None = "qe"
 ) -> ModuleType:
-    """Import a module of a package that only some operations need.
+    """Import a module of an optional package.
 
     Parameters
     ----------
     name : str
         Name of the module, such as ``jinja2``.
     package : str, optional
-        Name of the package in the error message; None is the module's name.
+        Name of the package for the error message. None means the module's name.
     extra : str or None, default "qe"
-        Name of the extra that installs the package. None is for a package that flashwasm always
-        requires, and that has been removed or is broken.
+        Name of the extra that installs the package. None means that flashwasm always requires the
+        package, so that a failure means a broken installation.
 
     Raises
     ------
@@ -42,17 +42,17 @@ def optional_module(
 
 
 def check_modules(*names: str) -> None:
-    """Raise CapabilityError unless all modules can be found. None of them is imported.
+    """Raise CapabilityError unless all modules can be found, without importing them.
 
     Parameters
     ----------
     names : str
-        Names of modules, each of a package of the same name.
+        Names of modules. Each package has the same name as its module.
 
     Raises
     ------
     CapabilityError
-        As by `optional_module`.
+        If a module cannot be found, with the message of `optional_module`.
     """
     for name in names:
         try:

@@ -11,9 +11,9 @@ from typing import TextIO
 
 __all__ = ["progress_report"]
 
-# The value "off" of this environment variable turns all progress off.
+# The value "off" of this environment variable disables progress everywhere.
 _SETTING = "FLASHWASM_PROGRESS"
-# Seconds between lines where stderr is no terminal, and between drawings of a notebook's bar.
+# Seconds between lines if stderr is not a terminal, and between updates of a notebook's bar.
 _BETWEEN_LINES = 3.0
 _BETWEEN_DRAWINGS = 0.2
 _BAR_WIDTH = 30
@@ -21,23 +21,23 @@ _BAR_WIDTH = 30
 
 @contextmanager
 def progress_report(description: str, *, show: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Show on stderr how far the work of a block is.
+    """Show the progress of a block's work on stderr.
 
-    A terminal and a notebook get a bar, which disappears when the work is done. Elsewhere there is
-    a line every few seconds, so that work of a second prints nothing. The environment variable
-    ``FLASHWASM_PROGRESS=off`` shows nothing anywhere.
+    Terminals and notebooks show a bar, which disappears when the work is done. Elsewhere a line is
+    printed every few seconds, so short work prints nothing. Set the environment variable
+    ``FLASHWASM_PROGRESS=off`` to disable progress.
 
     Parameters
     ----------
     description : str
-        The work that is under way.
+        Description of the work.
     show : bool, default True
-        False shows nothing, so that a caller need not write its block twice.
+        False to show nothing, so that a caller can use the same block with and without progress.
 
     Yields
     ------
     callable
-        A function to call as the work proceeds, with the number of items done and their total.
+        A function to call as the work proceeds, with the number of finished items and the total.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def progress_report(description: str, *, show: bool = True) -> Iterator[Callable
 
 @contextmanager
 def _terminal_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar by rich."""
+    """Draw a bar with rich."""
     # rich is imported only when a bar is drawn, because the import takes a tenth of a second.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -76,12 +76,12 @@ def _terminal_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Lines:
-    """Lines of progress, none of them in the first seconds.
+    """Lines of progress, the first after some seconds.
 
     Parameters
     ----------
     description : str
-        The work that is under way.
+        Description of the work.
     stream : file
         Stream to print to.
     """
@@ -93,7 +93,7 @@ class _Lines:
         self._total = 0
 
     def advance(self, done: int, total: int) -> None:
-        """Print a line if the last one was printed some seconds ago."""
+        """Print a line if the last line was printed some seconds ago."""
         self._total = total
         now = monotonic()
         if now - self._last < _BETWEEN_LINES:
@@ -102,22 +102,22 @@ class _Lines:
         self._print(f"{done} of {total}{_remaining(now - self._begun, done, total)}")
 
     def close(self) -> None:
-        """Say that the work is done, if a line said that it had begun."""
+        """Print that the work is done, if any progress was printed."""
         if self._last > self._begun:
             self._print(f"{self._total} done in {_seconds(monotonic() - self._begun)}")
 
     def _print(self, text: str) -> None:
-        """Print a line at once."""
+        """Print a line immediately."""
         print(f"{self._description}: {text}", file=self._stream, flush=True)
 
 
 class _NotebookBar:
-    """A bar of characters that a notebook draws over itself after each carriage return.
+    """A bar of characters, which overwrites itself in a notebook after each carriage return.
 
     Parameters
     ----------
     description : str
-        The work that is under way.
+        Description of the work.
     stream : file
         Stream of the notebook's cell.
     """
@@ -141,21 +141,21 @@ class _NotebookBar:
         self._draw(text + _remaining(now - self._begun, done, total))
 
     def close(self) -> None:
-        """Wipe the bar off."""
+        """Erase the bar."""
         if self._drawn:
             self._draw("")
             self._stream.write("\r")
             self._stream.flush()
 
     def _draw(self, text: str) -> None:
-        """Write a text over the one before."""
+        """Overwrite the previous text."""
         self._stream.write("\r" + text.ljust(self._drawn))
         self._stream.flush()
         self._drawn = len(text)
 
 
 def _remaining(elapsed: float, done: int, total: int) -> str:
-    """Return the time that the rest will take if it goes on as before; nothing at either end."""
+    """Return the estimated remaining time, or no text at the beginning and at the end."""
     if not 0 < done < total:
         return ""
     return f", {_seconds(elapsed / done * (total - done))} left"
@@ -168,7 +168,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _in_notebook() -> bool:
-    """Return True in the kernel of a notebook. IPython is not imported to find that out."""
+    """Return True in the kernel of a notebook, without importing IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")

@@ -1,4 +1,4 @@
-"""Summaries of objects, one line each, which their ``__repr__`` returns."""
+"""One-line summaries of objects, for their ``__repr__``."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ __all__ = ["counted", "summary"]
 
 
 def summary(thing: object, *facts: str, closed: bool = False, **settings: object) -> str:
-    """Return a line that says what an object is and holds: ``FlatIndex(dim=8, vectors=1,000)``.
+    """Return a line with the class and contents of an object: ``FlatIndex(dim=8, vectors=1,000)``.
 
     Parameters
     ----------
     thing : object
-        The object, whose class is named.
+        The object.
     *facts : str
-        Facts about it, each as it is to be shown.
+        Facts about the object, as text.
     closed : bool, default False
         True if the object can no longer be used.
     **settings : object
-        Further facts by name.
+        Further facts, by name.
     """
     named = [f"{name}={_shown(value)}" for name, value in settings.items()]
     state = ["closed"] if closed else []
@@ -25,10 +25,10 @@ def summary(thing: object, *facts: str, closed: bool = False, **settings: object
 
 
 def counted(number: int, things: str) -> str:
-    """Return a number with what it counts: "1,504 tests", and "1 test" for the plural "tests"."""
+    """Return a number and a noun, such as "1,504 tests"; for 1, the noun loses its "s"."""
     return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
 
 
 def _shown(value: object) -> str:
-    """Return a value as Python shows it, but an integer with its thousands apart."""
+    """Return the ``repr`` of a value; an integer gets thousands separators."""
     return f"{value:,}" if type(value) is int else repr(value)

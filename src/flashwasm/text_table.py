@@ -1,4 +1,4 @@
-"""Tables of text that fit a width, with no cell cut."""
+"""Text tables that fit a width without truncating any cell."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.cells import cell_len
 __all__ = ["TextTable", "wrapped"]
 
 _GAP = "  "
-# Blanks before the second line of a row and those after it.
+# Indentation of the second and later lines of a row.
 _INDENT = "    "
-# Least width of a column of prose, and of the last column, unless their cells are narrower.
+# Minimum width of a column of prose, and of the last column, unless their cells are narrower.
 _LEAST_PROSE = 24
 
 
@@ -20,9 +20,9 @@ _LEAST_PROSE = 24
 class TextTable:
     r"""Rows under headings.
 
-    Where the columns do not fit beside each other, a row takes several lines, and so do the
-    headings. Only prose is wrapped. Any other cell that is wider than its line stands alone on the
-    next line and is not broken, so that a node id or a path can be copied from a terminal.
+    If the columns do not fit side by side, a row has several lines, and so have the headings. Only
+    prose is wrapped. Any other cell that is wider than its line goes on a line of its own and is
+    not broken, so that a node id or a path can be copied from a terminal.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class TextTable:
     right : collection of str, default ()
         Headings of the columns that are aligned to the right.
     prose : collection of str, default ()
-        Headings of the columns whose cells may be wrapped at blanks.
+        Headings of the columns whose cells may be wrapped at spaces.
 
     Examples
     --------
@@ -61,9 +61,9 @@ class TextTable:
         Parameters
         ----------
         width : int, optional
-            Number of columns of the terminal; None puts each row on one line.
+            Width of the terminal in characters; None puts each row on one line.
         style : callable, optional
-            Function that is applied to the title's and the headings' lines.
+            Function to apply to the lines of the title and the headings.
         """
         for line in wrapped(self.title, width) if self.title else ():
             yield style(line)
@@ -75,7 +75,7 @@ class TextTable:
             yield from _row_lines(row, groups, width)
 
     def _groups(self, rows: Sequence[Sequence[str]], width: int | None) -> list[list[_Column]]:
-        """Return the columns that stand beside each other, from the first line of a row on."""
+        """Return the columns on each line of a row, from the first line on."""
         columns = [
             _Column.of(at, heading, [row[at] for row in rows], self)
             for at, heading in enumerate(self.headings)
@@ -93,7 +93,8 @@ class TextTable:
         for number, group in enumerate(groups):
             spare = width - (len(_INDENT) if number else 0) - _taken([c.width for c in group])
             for column in group:
-                # A lone column that is too wide gets less: its other words are wrapped earlier.
+                # If a single column is too wide, it gets less width, so that its words are wrapped
+                # earlier.
                 more = min(spare, column.widest - column.width)
                 column.width += more
                 spare -= more
@@ -107,13 +108,13 @@ class _Column:
     Parameters
     ----------
     at : int
-        Position among the columns.
+        Index of the column.
     widest : int
-        Width that the heading and the cells need without wrapping.
+        Width of the heading and the cells without wrapping.
     width : int
-        Width that the column gets, at first the least that it needs.
+        Width of the column, initially the minimum.
     right, prose : bool
-        True if it is aligned to the right, and if its cells may be wrapped.
+        True if the column is aligned to the right; True if its cells may be wrapped.
     """
 
     at: int
@@ -124,7 +125,7 @@ class _Column:
 
     @classmethod
     def of(cls, at: int, heading: str, cells: Sequence[str], table: TextTable) -> _Column:
-        """Return the column at a position of a table. Headings are always wrapped at blanks."""
+        """Return the column at an index of a table. Headings are always wrapped at spaces."""
         prose = heading in table.prose
         own = max(map(cell_len, cells), default=0)
         least = own
@@ -138,21 +139,21 @@ class _Column:
         return cls(at, max(own, cell_len(heading)), least, heading in table.right, prose)
 
     def fits(self, cell: str) -> bool:
-        """Return True if a cell can be shown in the column's width, wrapped if it is prose."""
+        """Return True if a cell fits into the column's width, after wrapping if it is prose."""
         return (_longest_word(cell) if self.prose else cell_len(cell)) <= self.width
 
 
 def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
-    """Return a text as lines that are wrapped at blanks.
+    """Return a text as lines that are wrapped at spaces.
 
     Parameters
     ----------
     text : str
-        Text on one line. Blanks at its start stay.
+        Text on one line. Spaces at its start are kept.
     width : int or None
-        Largest width of a line; a longer word is not broken. None does not wrap.
+        Maximum width of a line; a longer word is not broken. None does not wrap.
     indent : str, default ""
-        Blanks before each line but the first.
+        Spaces before each line except the first.
     """
     if width is None or cell_len(text) <= width:
         return [text]
@@ -173,7 +174,7 @@ def _row_lines(
     *,
     heading: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of one row, or of the headings; groups without any text have no line."""
+    """Yield the lines of one row, or of the headings; groups without text have no line."""
     for number, group in enumerate(groups):
         indent = _INDENT if number else ""
         last = group[-1]
@@ -199,18 +200,18 @@ def _longest_word(text: str) -> int:
 
 
 def _aligned(text: str, column: _Column) -> str:
-    """Return a text with blanks up to the width of its column."""
+    """Return a text, padded with spaces to the width of its column."""
     blanks = " " * (column.width - cell_len(text))
     return blanks + text if column.right else text + blanks
 
 
 def _taken(widths: Sequence[int]) -> int:
-    """Return the width of columns beside each other."""
+    """Return the total width of columns side by side."""
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _shown(cell: str) -> str:
-    """Return a cell with escapes in place of characters that would move the cursor."""
+    """Return a cell, with escapes for characters that would move the cursor."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in cell

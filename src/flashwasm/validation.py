@@ -1,4 +1,4 @@
-"""Checks of arguments: the only place that looks at shapes, dtypes and values out of range.
+"""Checks of arguments: the only module that checks shapes, dtypes and ranges of values.
 
 Each function takes an argument and its name, and returns the argument in the form that the caller
 needs. For a wrong argument it raises ShapeError or DTypeError. The message gives the argument's
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# A string of which a type checker may know more than that it is one: see `choice`.
+# The type of a string, which a type checker may know as a literal: see `choice`.
 Word = TypeVar("Word", bound=str)
 
 _FLOAT32 = np.dtype(np.float32)
@@ -34,17 +34,17 @@ _FLOAT_SIZES = (2, 4, 8)
 _REAL = (int, float, np.integer, np.floating)
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 INT32_MAX = 2**31 - 1
-# Numbers that are compared at once: timeouts and Ctrl-C are looked at in between.
+# Count of numbers to compare at once: timeouts and Ctrl-C are checked in between.
 _MOST_AT_ONCE = 1 << 20
-# Characters of a value that a message shows.
+# Maximum number of characters of a value in a message.
 _LONGEST_SHOWN = 200
 
 
 def shown(value: object) -> str:
-    """Return a value as the messages of errors show it, cut off where it is long."""
+    """Return a value as text for an error message, truncated if it is long."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes out no integer of more than 4,300 digits.
+    except ValueError:  # Python does not print integers of more than 4,300 digits.
         text = "an integer of thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
@@ -59,11 +59,11 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 def as_array(x: ArrayLike, name: str) -> Array:
     """Return ``x`` as an array; raise DTypeError if NumPy cannot make one.
 
-    A masked array with masked elements is refused, because NumPy would drop the mask here and the
-    operation would silently use these elements.
+    A masked array with masked elements raises DTypeError, because NumPy would drop the mask here,
+    and the operation would silently use these elements.
     """
-    # NumPy imports the module when it is first used, which another thread may be doing at this
-    # moment. Before that there are no masked arrays.
+    # NumPy imports the module when it is first used, and another thread may be importing it at this
+    # moment. Masked arrays exist only after the import.
     is_masked = getattr(sys.modules.get("numpy.ma"), "is_masked", None)
     if is_masked is not None and is_masked(x):
         message = f"{name}: expected an array without masked elements, got a masked array"
@@ -76,7 +76,7 @@ def as_array(x: ArrayLike, name: str) -> Array:
 
 
 def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) -> Array:
-    """Return ``x`` as an array of floats that has ``ndim`` axes, or ``at_least`` axes or more."""
+    """Return ``x`` as an array of floats with ``ndim`` axes, or with at least ``at_least`` axes."""
     array = x if type(x) is np.ndarray else as_array(x, name)
     if array.dtype is not _FLOAT32 and not is_float(array.dtype):
         message = (
@@ -131,7 +131,7 @@ def axis_index(axis: int, ndim: int) -> int:
 
 
 def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tuple[int, ...]:
-    """Return the shape that the given shapes, listed by argument name, broadcast to."""
+    """Return the shape to which the given shapes, listed by argument name, broadcast."""
     distinct = set(shapes.values())
     if len(distinct) == 1:
         return distinct.pop()
@@ -141,7 +141,7 @@ def broadcast(shapes: dict[str, tuple[int, ...]], meaning: str = "shapes") -> tu
         axes = zip_longest(*(shape[::-1] for shape in shapes.values()), fillvalue=1)
         lengths_found = [set(axis) - {1} for axis in axes]
         if all(len(found) <= 1 for found in lengths_found):
-            # They agree, but NumPy refuses so many elements.
+            # The shapes agree, but NumPy does not support so many elements.
             raise no_room(tuple([*found, 1][0] for found in lengths_found[::-1])) from None
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         message = f"{meaning} do not broadcast together: {listed}"
@@ -162,7 +162,7 @@ def lengths(shape: Any, name: str) -> tuple[int, ...]:
 
 
 def plain_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return ``dtype`` as NumPy's object, if it has no Python objects in it."""
+    """Return ``dtype`` as a NumPy dtype, if it contains no Python objects."""
     try:
         kind = np.dtype(dtype)
     except (TypeError, ValueError) as error:
@@ -175,12 +175,12 @@ def plain_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
 
 
 def checked_out(out: Array | None, shape: tuple[int, ...]) -> Array | None:
-    """Return ``out`` if it is None or can take a float32 result of the given shape."""
+    """Return ``out`` if it is None or can store a float32 result of the given shape."""
     if out is None:
         return None
     masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
     if not isinstance(out, np.ndarray) or isinstance(out, masked):
-        # The mask of a masked array would go on hiding elements of the result.
+        # The mask of a masked array would still hide elements of the result.
         message = f"out: expected a NumPy array, got {type(out).__name__}"
         raise DTypeError(message)
     if out.dtype is not _FLOAT32 and out.dtype != _FLOAT32:
@@ -213,7 +213,7 @@ def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     if not isinstance(value, str) or value not in choices:
         message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}"
         raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
-    # One of the choices itself: the value may be of a subclass of str that shows itself otherwise.
+    # Return the choice itself, because the value may be an instance of a subclass of str.
     return cast("Word", choices[choices.index(value)])
 
 
@@ -252,7 +252,7 @@ def finite_float(value: float, name: str) -> float:
 
 
 def _as_float(value: float) -> float:
-    """Return a number as a float; an integer beyond all floats becomes infinite."""
+    """Return a number as a float; an integer that is too large for a float becomes infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -260,7 +260,7 @@ def _as_float(value: float) -> float:
 
 
 def kernel_float(value: float, name: str) -> float:
-    """Return ``value`` as a float if it is finite in float32, the type that kernels take."""
+    """Return ``value`` as a float if it is finite in float32, the kernels' number format."""
     number = finite_float(value, name)
     if abs(number) > _FLOAT32_MAX:
         message = f"{name}: expected a number that is finite in float32, got {shown(value)}"
@@ -283,7 +283,7 @@ def seconds(value: float | None, name: str) -> float | None:
 
 
 def sequence_offsets(cu_seqlens: ArrayLike, name: str, total: int) -> Array:
-    """Return offsets of packed sequences, checked to rise from 0 to at most ``total``."""
+    """Return offsets of packed sequences; raise unless they rise from 0 to at most ``total``."""
     offsets = as_array(cu_seqlens, name)
     if offsets.dtype.kind not in "iu":
         message = f"{name}: expected integers, got {offsets.dtype}"
@@ -312,7 +312,7 @@ def vectors(
         if between is not None:
             between()
         some = array[i : i + step]
-        # Comparisons with NaN are False, so the `not` makes an array that holds NaN fail.
+        # Comparisons with NaN are False, so with `not` an array that contains NaN fails the check.
         if not (some.max() < below and some.min() > -below):
             message = f"{name}: expected finite numbers of magnitude below {below:.3g}"
             raise ShapeError(message)

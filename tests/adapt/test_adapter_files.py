@@ -1,4 +1,4 @@
-"""Files of adapters: one is read as it was saved, and a file that is not sound is refused."""
+"""Files of adapters: a saved file is read back unchanged, and a damaged file is refused."""
 
 import numpy as np
 import pytest
@@ -101,5 +101,5 @@ def test_files_that_no_adapter_wrote_are_refused(one_thread, tmp_path, change):
     else:
         container.sections[name] = value(container.sections[name])
     write_container(tmp_path / "adapter", container)
-    with pytest.raises(fw.CorruptFileError, match="does not hold an adapter"):
+    with pytest.raises(fw.CorruptFileError, match="does not contain an adapter"):
         fw.LoRAAdapter.load(tmp_path / "adapter", runtime=one_thread)

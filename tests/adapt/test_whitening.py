@@ -152,7 +152,7 @@ def test_files_that_no_whitening_wrote_are_refused(one_thread, tmp_path, name, v
     for edit in (lambda: fields.update({name: value}), lambda: fields.pop(name)):
         edit()
         write_container(tmp_path / "white", container)
-        with pytest.raises(fw.CorruptFileError, match="does not hold a whitening"):
+        with pytest.raises(fw.CorruptFileError, match="does not contain a whitening"):
             fw.Whitening.load(tmp_path / "white")
 
 

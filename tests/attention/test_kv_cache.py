@@ -263,7 +263,7 @@ def test_bad_input_is_named(one_thread):
         cache.append(normal(3, 3, 8), k)
     with pytest.raises(fw.DTypeError, match="v: expected float32"):
         cache.append(k, k.astype(np.int32))
-    with pytest.raises(fw.ShapeError, match="k: expected head dimension 7"):
+    with pytest.raises(fw.ShapeError, match="k: expected the head dimension of q, 7"):
         cache.attention(normal(2, 1, 7))
     with pytest.raises(fw.ShapeError, match="dtype: expected one of 'float32', 'float16', 'int8'"):
         fw.KVCache(2, 8, 10, dtype="int4")

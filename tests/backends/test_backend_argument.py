@@ -1,4 +1,4 @@
-"""The argument `backend`: where it is taken, what it does to `out`, limits, and statistics."""
+"""The argument `backend`: where it is accepted, and its effect on `out`, limits and statistics."""
 
 import threading
 
@@ -60,7 +60,9 @@ def test_deterministic_refuses_bits_that_nobody_promises(call):
 
 
 def test_an_option_that_the_backend_lacks_is_named():
-    message = r"dropout: the backend 'native' cannot do this option of attention; 'wasm-simd' can"
+    message = (
+        r"dropout: the backend 'native' does not support this option of attention; 'wasm-simd' does"
+    )
     with pytest.raises(fw.CapabilityError, match=message):
         fw.attention(A, A, A, dropout=0.5, seed=1, backend="native")
     fw.attention(A, A, A, dropout=0.0, seed=1, backend="native")

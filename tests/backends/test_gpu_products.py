@@ -92,7 +92,7 @@ def test_more_rows_than_one_dimension_of_a_grid_has_workgroups(gpu):
 
 def test_a_row_that_no_buffer_holds_is_refused(gpu):
     gpu.most_bytes = 2000
-    with pytest.raises(fw.CapabilityError, match="takes rows of at most 500 elements"):
+    with pytest.raises(fw.CapabilityError, match="accepts rows of at most 500 elements"):
         gpu.softmax(normal(2, 501), UNLIMITED)
 
 

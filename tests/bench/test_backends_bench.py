@@ -12,7 +12,8 @@ from flashwasm.backends.hybrid import chooser, measuring
 
 
 def times(hybrid, native=1.0, sandbox=2.0):
-    return BackendTimes("softmax", {"wasm-simd": sandbox, "native": native, "hybrid": hybrid})
+    seconds = {"wasm-simd": sandbox, "native": native, "hybrid": hybrid}
+    return BackendTimes("softmax", seconds, noise=1.03)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ def test_the_verdict(found, met, verdict):
     made = report(found)
     assert made.met is met
     assert verdict in made.verdict
+    assert "differ by a factor of 1.03 at most" in made.verdict
     assert made.verdict in made.markdown
     assert made.document["cases"][0]["seconds"]["native"] == 1.0
 
@@ -43,4 +45,5 @@ def test_the_command_measures_every_case(monkeypatch, tmp_path):
     document = json.loads(done.stdout)
     assert len(document["cases"]) == 8
     assert all({"wasm-simd", "native", "hybrid"} <= c["seconds"].keys() for c in document["cases"])
+    assert all(c["noise"] >= 1 for c in document["cases"])
     assert document["met"] in {True, False}

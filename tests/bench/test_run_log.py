@@ -1,4 +1,4 @@
-"""A run that was stopped goes on: its log holds each result, and other settings are refused."""
+"""A stopped run can be resumed: its log contains each result, and other settings are refused."""
 
 import json
 from dataclasses import replace
@@ -88,7 +88,7 @@ def test_other_settings_are_refused_by_name(path):
 def test_a_file_that_is_no_log_is_refused(path, content):
     path.parent.mkdir()
     path.write_text(content)
-    with pytest.raises(CorruptFileError, match=r"run\.jsonl is no log of a run"):
+    with pytest.raises(CorruptFileError, match=r"run\.jsonl is not the log of a run"):
         RunLog.resume(path, {})
 
 

@@ -1,4 +1,4 @@
-"""Attention over parts of the keys: right for every option, the same bits for all executors."""
+"""Attention over parts of the keys: right for every option, with the same bits on all executors."""
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -89,7 +89,7 @@ def test_what_cannot_be_cut_into_parts_is_refused(threads):
     with pytest.raises(fw.CapabilityError, match="dropout: not supported"):
         distributed.attention(threads, Q, K, V, dropout=0.1, seed=1)
     for option in ({"window": (3, 3)}, {"alibi_slopes": [1.0] * 4}):
-        with pytest.raises(fw.CapabilityError, match=f"{next(iter(option))}: .* with causal only"):
+        with pytest.raises(fw.CapabilityError, match=f"{next(iter(option))}: .* requires causal"):
             distributed.attention(threads, Q, K, V, **option)
     with pytest.raises(TypeError, match="unexpected"):
         distributed.attention(threads, Q, K, V, odd=1)

@@ -1,4 +1,4 @@
-"""Executors of every kind: order of results, few calls at once, errors, and lost workers."""
+"""Executors of every kind: order of results, limited parallel calls, errors, and lost workers."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -46,7 +46,7 @@ def test_the_error_of_a_call_comes_through(local_workers):
 
 def test_a_call_that_kills_every_worker_ends_with_an_error():
     with LocalWorkers(1) as workers:
-        with pytest.raises(fw.CapabilityError, match=r"again and again.* more memory"):
+        with pytest.raises(fw.CapabilityError, match=r"several times.* more memory"):
             list(results_in_order(workers_of(workers), [Call(always_killed, ())]))
         assert workers.submit(abs, -3).result() == 3
 

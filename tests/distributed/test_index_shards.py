@@ -1,10 +1,14 @@
-"""Indexes whose shards workers build and search: those of one process, to the bit."""
+"""Indexes whose shards workers build and search have the same bits as those of one process."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import flashwasm as fw
 from flashwasm import distributed
+from flashwasm.distributed import index_shards
 
 RNG = np.random.default_rng(9)
 VECTORS = RNG.standard_normal((500, 16), np.float32)
@@ -48,6 +52,25 @@ def test_the_index_is_that_of_one_process(tmp_path, local_workers, kind, ids, op
         loaded.save(path)
     # A shard that was written anew is read anew.
     assert same(distributed.search_index(local_workers, path, QUERIES, 12), without)
+
+
+def test_threads_of_one_process_share_the_shards(tmp_path, monkeypatch):
+    """Workers may be threads. While one of them reads a shard, another looks for removed files."""
+    path = tmp_path / "index"
+    with fw.ShardedIndex("flat", 16, shard_size=20, threads=1) as one:
+        one.add(VECTORS)
+        one.save(path)
+        expected = one.search(QUERIES, 12)
+    kept = {(None, f"gone {number}"): None for number in range(2000)}
+    monkeypatch.setattr(index_shards, "_kept", kept)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert same(distributed.search_index(pool, path, QUERIES, 12), expected)
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(kept) == 25
 
 
 def test_bad_options_leave_no_file(tmp_path, local_workers):

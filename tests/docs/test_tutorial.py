@@ -1,4 +1,4 @@
-"""The tutorial is right: its commands are run, and print what the page shows."""
+"""The tutorial is correct: its commands run, and print the output that the page shows."""
 
 import os
 import re

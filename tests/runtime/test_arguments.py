@@ -1,4 +1,4 @@
-"""Wrong arguments are refused by an error of flashwasm's own that names the argument."""
+"""Wrong arguments raise an error of flashwasm that names the argument."""
 
 import copy
 import pickle
@@ -112,7 +112,7 @@ def test_errors_can_be_sent_to_another_process():
     """A process pool would wait for ever for an error that cannot be unpickled."""
     error = pickle.loads(pickle.dumps(fw.OutOfMemoryError(3, 2, 1)))  # noqa: S301 - made here.
     assert (error.requested, error.in_use, error.allowed) == (3, 2, 1)
-    assert "3 bytes asked for" in str(error)
+    assert "3 bytes requested" in str(error)
 
 
 IN_LINEAR_MEMORY = {

@@ -1,4 +1,4 @@
-"""Arguments by the names of other libraries: the error says what they are called here."""
+"""Arguments with the names of other libraries: the error states their names in flashwasm."""
 
 import inspect
 
@@ -37,12 +37,12 @@ CALLS = [
         "is_causal",
         'here it is causal="top_left", or causal=True',
     ),
-    (lambda x: fw.attention(Q, Q, Q, **x), "attn_mask", "here it is mask=, whose True lets"),
+    (lambda x: fw.attention(Q, Q, Q, **x), "attn_mask", "here it is mask=, where True makes"),
     (lambda x: fw.attention(Q, Q, Q, **x), "enable_gqa", "heads may share a key head"),
-    (lambda x: fw.attention(Q, Q, Q, **x), "cu_seqlens_q", "fw.attention_varlen takes packed"),
+    (lambda x: fw.attention(Q, Q, Q, **x), "cu_seqlens_q", "fw.attention_varlen accepts packed"),
     (lambda x: fw.attention_backward(Q, Q, Q, Q, Q, Q[..., 0], **x), "bias", "here it is mask="),
     (lambda x: fw.attention_scores(Q, Q, **x), "logits_soft_cap", "here it is softcap="),
-    (lambda x: fw.attention_varlen(Q, Q, Q, STARTS, **x), "max_seqlen_q", "need not be told"),
+    (lambda x: fw.attention_varlen(Q, Q, Q, STARTS, **x), "max_seqlen_q", "need not be given"),
     (lambda x: fw.attention_varlen(Q, Q, Q, STARTS, **x), "softmax_scale", "here it is scale="),
     (lambda x: cache().attention(Q, **x), "window_size", "here it is window=(left, right)"),
     (lambda x: fw.KVCache(2, 8, 4, **x), "batch_size", "here it is batch="),
@@ -58,7 +58,7 @@ CALLS = [
     (lambda x: sharded(**x), "efConstruction", "here it is ef_construction="),
     (lambda x: flat().add(data=ROWS, **x), "labels", "here it is vectors="),
     (lambda x: flat().search(ROWS, **x), "n_neighbors", "here it is k="),
-    (lambda x: graph().search(ROWS, 1, **x), "filter", "only a FlatIndex takes a filter"),
+    (lambda x: graph().search(ROWS, 1, **x), "filter", "only a FlatIndex accepts a filter"),
     (lambda x: graph().search_report(ROWS, 1, **x), "ef_search", "here it is ef="),
     (lambda x: fw.LoRAAdapter(8, 8, **x), "lora_alpha", "here it is alpha="),
     (lambda x: fw.SentenceEncoder.load(**x), "device", "everything runs on the CPU"),

@@ -1,4 +1,4 @@
-"""Files of indexes: an index is read as it was saved, and a file that is not sound is refused."""
+"""Files of indexes: a saved index is read back unchanged, and a damaged file is refused."""
 
 import os
 import random
@@ -120,7 +120,7 @@ def mutated(content, generator):
 def test_the_other_kind_is_refused(one_thread, tmp_path, kind):
     example(kind, one_thread).save(tmp_path / "index")
     (other,) = CLASSES.keys() - {kind}
-    with pytest.raises(fw.CorruptFileError, match=f"holds a {kind}, not a {other}"):
+    with pytest.raises(fw.CorruptFileError, match=f"contains a {kind}, not a {other}"):
         CLASSES[other].load(tmp_path / "index", runtime=one_thread)
 
 

@@ -1,4 +1,4 @@
-"""A sharded index finds what one whole index finds, for any number of shards."""
+"""A sharded index returns the same results as one index, for any number of shards."""
 
 import os
 import threading
@@ -202,14 +202,14 @@ def test_a_damaged_missing_or_foreign_shard_is_refused(make, tmp_path):
     shards[0].write_bytes(first[:-1])
     refused("truncated")
     shards[0].write_bytes(second)
-    refused("shard 0 holds other vectors")
+    refused("shard 0 contains other vectors")
     shards[0].unlink()
     refused("there is no vectors.fw")
     shards[0].write_bytes(first)
     for name, value, reason in (
         ("kind", "tree", "kind is 'tree'"),
         ("token", "../../x", "token is"),
-        ("shards", 2, "a shard that is not there"),
+        ("shards", 2, "a shard that does not exist"),
         ("numbers", 3, "not in order"),
         ("option.surprise", 1, "surprise"),
     ):

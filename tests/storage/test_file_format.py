@@ -89,7 +89,7 @@ def test_errors_say_what_is_wrong(path, change, message):
 
 
 def test_another_kind_is_refused(path):
-    with pytest.raises(fw.CorruptFileError, match="holds a test, not a flat-index"):
+    with pytest.raises(fw.CorruptFileError, match="contains a test, not a flat-index"):
         read_container(path, "flat-index")
 
 

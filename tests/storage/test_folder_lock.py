@@ -1,4 +1,4 @@
-"""The lock on a folder: one holder at a time, none after a kill, and none where there is none."""
+"""The lock on a folder: one holder at a time, none after a kill; systems without locks."""
 
 import errno
 import subprocess
@@ -29,7 +29,7 @@ def test_threads_take_turns(tmp_path):
 
 
 def test_a_holder_that_does_not_end_is_an_error(tmp_path):
-    late = pytest.raises(TimeoutError, match="another process writes")
+    late = pytest.raises(TimeoutError, match="another process is writing")
     with locked(tmp_path), late, locked(tmp_path, patience=0.05):
         pass
     with locked(tmp_path, patience=0):

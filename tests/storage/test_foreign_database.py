@@ -1,4 +1,4 @@
-"""SQLite files of other programs: plain tables pass, and what no query can trust is refused."""
+"""SQLite files of other programs: plain tables are accepted, untrustworthy contents are refused."""
 
 import sqlite3
 from contextlib import closing
@@ -27,9 +27,9 @@ def test_plain_tables_pass(script):
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("create view v as select 1", "holds the view 'v'"),
-        ("create trigger t after insert on a begin select 1; end", "holds the trigger 't'"),
-        ("create virtual table f using fts5(x)", "holds the virtual table 'f'"),
+        ("create view v as select 1", "contains the view 'v'"),
+        ("create trigger t after insert on a begin select 1; end", "contains the trigger 't'"),
+        ("create virtual table f using fts5(x)", "contains the virtual table 'f'"),
         ("alter table a add column c as (zeroblob(1000000000))", "table 'a' computes a column"),
         ("create table c (d, e as (hex(d)) stored)", "table 'c' computes a column"),
     ],

@@ -1,4 +1,4 @@
-"""Files of NumPy: arrays come back, and whatever else such a file may hold is refused."""
+"""Files of NumPy: arrays are read back, and any other contents are refused."""
 
 import numpy as np
 import pytest
@@ -39,5 +39,5 @@ def test_other_files_are_refused(tmp_path, content):
 
 def test_an_archive_of_arrays_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.ones(1))
-    with pytest.raises(fw.CorruptFileError, match="it holds several arrays"):
+    with pytest.raises(fw.CorruptFileError, match="it contains several arrays"):
         read_npy(tmp_path / "x.npz")

@@ -1,26 +1,28 @@
-/* The gradient of attention with respect to q, k and v, without ever storing the matrix of scores.
+/* The gradient of attention with respect to q, k and v, without storing the matrix of scores.
  *
  *   P = exp(S - lse)      dV = P^T dO           delta = rows of dO . O
  *   dP = dO V^T           dS = P (dP - delta)   dQ = scale dS K         dK = scale dS^T Q
  *
- *   dout and out (heads, queries, value_dim), lse (heads, queries); the others as in forward.c
+ *   dout and out (heads, queries, value_dim), lse (heads, queries); other shapes as in forward.c
  *
  * Source: Dao, "FlashAttention-2", 2023. Preconditions: the storage is STORED_ROWS, and key_begin is a multiple of 64.
  * The kernel adds to dq, dk and dv, which the caller sets to zeros before the first call.
  *
- * This file holds the loops over blocks; backward_tile.c computes. Blocks of scores are computed again from q and k as
- * the forward pass computes them. With dropout, P in dV and dP in dS are multiplied with the factor that the weight
- * got. With a softcap, dS is multiplied with the cap's derivative. The log-sum-exp already contains the sinks.
+ * This file contains the loops over blocks; backward_tile.c contains the arithmetic. Blocks of scores are computed
+ * again from q and k, in the same way as in the forward pass. With dropout, P in dV and dP in dS are multiplied by the
+ * dropout factor of each weight. With a softcap, dS is multiplied by the cap's derivative. The log-sum-exp already
+ * includes the sinks.
  *
- * The order is: heads, then blocks of 64 queries, then blocks of 64 keys. So dQ is one chain of multiply-adds over the
- * keys, and dK and dV are one over heads and queries; each begins with what the caller has there. The bits do not
- * depend on how heads, queries and keys are cut into calls, if calls that add to the same rows keep this order.
+ * The order is: heads, then blocks of 64 queries, then blocks of 64 keys. An element of dQ is therefore one chain of
+ * multiply-adds over the keys, and an element of dK or dV is one chain over heads and queries. Each chain starts from
+ * the value that is already there. The bits do not depend on how heads, queries and keys are split into calls, if calls
+ * that add to the same rows keep this order.
  */
 #include "../shared/pack.h"
 #include "backward_tile.h"
 #include "mask.h"
 
-/* Packs the columns of x as panels[column / width][row][width]; a panel takes `panel_size` floats. */
+/* Packs the columns of x as panels[column / width][row][width]; a panel has `panel_size` floats. */
 static void pack_column_panels(float *panels, int32_t panel_size, const float *x, int32_t stride, int32_t rows,
                                int32_t columns, int32_t width) {
     for (int32_t c = 0; c < columns; c += width) {

@@ -1,7 +1,7 @@
 /* The five products of the gradient, for one block of queries and one block of keys. backward.c has the formulas.
  *
- * Scores and dP lie as [key][8 queries], as in forward_tile.c, so dS already is the packed operand of dQ. For dV and
- * dK the weights and dS are transposed, four keys at a time, into [query][4 keys]. */
+ * Scores and dP have the layout [key][8 queries], as in forward_tile.c, so dS is already the packed operand of dQ.
+ * For dV and dK the weights and dS are transposed, four keys at a time, into [query][4 keys]. */
 #include "backward_tile.h"
 
 #include "../shared/vector_math.h"
@@ -25,7 +25,7 @@ static void cap_with_slopes(struct backward_workspace *w, float softcap, int32_t
 
 /* For the four queries from `row` of the block on: turns scores into weights and dP into dS, and stores both by query;
  * dS also in place. Both are zero where a score is -inf or a query sees no key, even if other operands are NaN.
- * `plain` says that there is neither softcap nor dropout. */
+ * `plain` is 1 if there is neither softcap nor dropout. */
 INLINE void weigh_with_gradient(struct backward_workspace *w, int32_t row, int32_t padded, int plain) {
     f32x4 lse = load_f32x4(w->lse + row), delta = load_f32x4(w->delta + row);
     f32x4 minus_infinity = splat_f32x4(MINUS_INFINITY), zero = splat_f32x4(0.0f);
@@ -101,8 +101,8 @@ static void add_query_gradients(struct backward_workspace *w, const struct atten
     }
 }
 
-/* rows[keys][columns] += by_query^T x packed columns of the queries. For each panel of keys only those queries count
- * that lie close enough to the diagonal to see one of its keys. */
+/* rows[keys][columns] += by_query^T x packed columns of the queries. For each panel of keys, only queries that are
+ * close enough to the diagonal to see one of its keys are used. */
 static void add_key_gradients(const struct attention_f32_arguments *args, struct attention_place place, float *rows,
                               int32_t stride, int32_t columns, const float *by_query, const float *packed) {
     for (int32_t j = 0; j < place.keys; j += TILE_ROWS) {
@@ -120,7 +120,7 @@ static void add_key_gradients(const struct attention_f32_arguments *args, struct
     }
 }
 
-/* Sets the weights and dS of a group to zero, since all keys are hidden from it. */
+/* Sets the weights and dS of a group to zero, because all keys are hidden from it. */
 static void clear_group(struct backward_workspace *w, int32_t group) {
     int32_t first = group * QUERY_GROUP * TILE_ROWS;
     for (int32_t panel = 0; panel < KEY_PANELS; panel++) {

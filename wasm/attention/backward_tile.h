@@ -4,7 +4,7 @@
 
 #include "backward_workspace.h"
 
-/* Adds what the packed queries and keys give to the packed dQ, and to the rows of dK and dV. */
+/* Adds the contributions of the packed queries and keys to the packed dQ, and to the rows of dK and dV. */
 void add_gradients(const struct attention_backward_f32_arguments *args, struct attention_place place);
 
 #endif

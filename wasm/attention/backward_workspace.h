@@ -9,14 +9,14 @@ enum {
     BACKWARD_GROUPS = BACKWARD_QUERIES / QUERY_GROUP,
 };
 
-/* First what one block of queries is packed into, then one block of keys, then what the two give together. */
+/* First the packed block of queries, then the packed block of keys, then the intermediate results of the two. */
 struct backward_workspace {
     float q[BACKWARD_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP];    /* Q transposed and scaled: [dim][8]. */
     float dout[BACKWARD_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP]; /* dO transposed and scaled: [value_dim][8]. */
     float dq[BACKWARD_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP];   /* dQ transposed: [dim][8]. */
     float q_columns[ATTENTION_MAX_DIM / TILE_COLUMNS][BACKWARD_QUERIES * TILE_COLUMNS];    /* Q: [query][8 columns]. */
     float dout_columns[ATTENTION_MAX_DIM / TILE_COLUMNS][BACKWARD_QUERIES * TILE_COLUMNS]; /* dO: likewise. */
-    float lse[BACKWARD_QUERIES];   /* The log-sum-exp; -inf where there is no query. */
+    float lse[BACKWARD_QUERIES];   /* The log-sum-exp; -inf for missing queries. */
     float delta[BACKWARD_QUERIES]; /* dO . O, scaled. */
 
     float k[ATTENTION_KEY_BLOCK * ATTENTION_MAX_DIM]; /* K in panels, one after another: [dim][4 keys]. */

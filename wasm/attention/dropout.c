@@ -1,15 +1,15 @@
-/* Dropout: a weight becomes zero with probability p, else it is divided by 1 - p.
+/* Dropout: with probability p a weight becomes zero, otherwise it is divided by 1 - p.
  *
  * The random number of (batch, head, query i, key j) is word j mod 4 of Philox with the counter (j / 4, i, head,
  * batch) and the seed as key. If it is below args->dropout, which is p 2^32, the weight is dropped. The number
- * depends on the seed and the position alone, so the result is the same however the work is cut. */
+ * depends only on the seed and the position, so the result does not depend on how the work is split. */
 #include "dropout.h"
 
 #include "../shared/philox.h"
 
 typedef v128_t u32x4;
 
-/* Multiplies four numbers with a factor and returns both halves of each product of 64 bits. */
+/* Multiplies four numbers by a factor and returns both halves of each 64-bit product. */
 INLINE void multiply_wide(u32x4 x, uint32_t factor, u32x4 *high, u32x4 *low) {
     u32x4 factors = wasm_u32x4_splat(factor);
     v128_t first = wasm_u64x2_extmul_low_u32x4(x, factors), last = wasm_u64x2_extmul_high_u32x4(x, factors);

@@ -4,7 +4,7 @@
 
 #include "workspace.h"
 
-/* Sets some of weights[keys][8 queries] to zero and multiplies the others with args->kept_scale. */
+/* Sets some of weights[keys][8 queries] to zero and multiplies the others by args->kept_scale. */
 void drop_weights(float *weights, const struct attention_f32_arguments *args, struct attention_place at);
 
 /* The same for the weights of one query, [keys]. */

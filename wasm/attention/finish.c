@@ -1,17 +1,18 @@
 /* The end of attention: merging runs of keys, adding sinks, dividing by the sum, and the log-sum-exp.
  *
- * Two parts with maxima m and m' merge by exp(m - M) and exp(m' - M), where M is the greater of m and m'. */
+ * To merge two parts with maxima m and m', multiply them by exp(m - M) and exp(m' - M), where M is the greater
+ * maximum. */
 #include "finish.h"
 
 #include "../shared/log.h"
 #include "../shared/vector_math.h"
 
-/* The factors for what was accumulated before and for what joins it. */
+/* The factors for the accumulated values and for the values that are merged into them. */
 struct shares {
     f32x4 old, new;
 };
 
-/* Merges another maximum and sum into those of four queries; returns the factors for their values. */
+/* Merges a new maximum and sum into those of four queries; returns the factors for the values. */
 INLINE struct shares merge_sums(float *max, float *sum, f32x4 new_max, f32x4 new_sum) {
     f32x4 old = load_f32x4(max), greatest = pmax_f32x4(old, new_max);
     f32x4 origin = wasm_v128_andnot(greatest, wasm_f32x4_eq(greatest, splat_f32x4(MINUS_INFINITY)));
@@ -40,15 +41,15 @@ void merge_row(struct row_state *total, const struct row_state *run, int32_t val
     for (int32_t c = 0; c < value_dim; c += 4) merge_values(total->out + c, run->out + c, s);
 }
 
-/* Adds a sink to the sums of four queries: one more logit, which has no value. Returns the factor for the values that
- * were accumulated. */
+/* Adds a sink to the sums of four queries: one more logit, which has no value. Returns the factor for the
+ * accumulated values. */
 INLINE f32x4 add_sink(float *max, float *sum, const float *sink) {
     if (!sink) return splat_f32x4(1.0f);
     return merge_sums(max, sum, splat_f32x4(*sink), splat_f32x4(1.0f)).old;
 }
 
-/* values * share / sum, and 0 for a query that saw no key. A result of -0 becomes +0, since the sign of a zero would
- * show if a block was skipped. */
+/* values * share / sum, and 0 for a query that saw no key. A result of -0 becomes +0, because the sign of a zero
+ * would otherwise depend on skipped blocks. */
 INLINE f32x4 quotient(f32x4 values, f32x4 share, f32x4 sums) {
     f32x4 none = wasm_f32x4_eq(sums, splat_f32x4(0.0f));
     f32x4 out = div_f32x4(mul_f32x4(values, share), sums);

@@ -4,7 +4,7 @@
 
 #include "workspace.h"
 
-/* Merge what a run of keys gave into the total. */
+/* Merge the state of a run of keys into the total. */
 void merge_group(struct group_state *total, const struct group_state *run, int32_t value_dim);
 void merge_row(struct row_state *total, const struct row_state *run, int32_t value_dim);
 

@@ -1,23 +1,23 @@
-/* out = softmax(softcap(scale Q K^T) + bias) V, exact, without ever storing the matrix of scores.
+/* out = softmax(softcap(scale Q K^T) + bias) V, exact, without storing the matrix of scores.
  *
  *   q (heads, queries, dim), k (heads / group, keys, dim), v (heads / group, keys, value_dim)
  *
  * Preconditions: arguments_are_sound below. Sources: Milakov & Gimelshein, "Online normalizer calculation for
  * softmax", 2018; Dao et al., "FlashAttention", 2022.
  *
- * This file holds the loops over blocks. Keys are visited in blocks of 64 that start at multiples of 64. For each
- * block and each query, three things are updated: the greatest score, the sum of exponentials, and the weighted sum
- * of values (forward_tile.c). Each run of 512 keys is accumulated separately, and the runs are then merged in order.
+ * This file contains the loops over blocks. Keys are processed in blocks of 64 that start at multiples of 64. For each
+ * block and each query, three values are updated: the greatest score, the sum of exponentials, and the weighted sum of
+ * values (forward_tile.c). Each run of 512 keys is accumulated separately, and the runs are then merged in order.
  *
- * The bits of a query's output depend on its own row, on the keys, and on which keys it may see. They do not depend
- * on the queries, heads or threads beside it. A block or a run of which a query sees nothing leaves its state as it
- * is, so it can be skipped.
+ * The bits of a query's output depend on its own row, on the keys, and on which keys it may see. They do not depend on
+ * other queries and heads, nor on threads. A block or a run of keys that a query does not see leaves the query's state
+ * unchanged, so it can be skipped.
  *
- * A call may visit a part of the keys, [key_begin, key_end). It then takes one head and one block of queries and
- * keeps their state in the workspace. The calls must follow each other in order, key_begin must be a multiple of
+ * A call may process only a part of the keys, [key_begin, key_end). It then processes one head and one block of
+ * queries, and keeps their state in the workspace. The calls must be made in order, key_begin must be a multiple of
  * 512, and the last call, with `finish`, writes the output.
  *
- * With `partials` the queries are taken one at a time, which reads keys and values in place: see one_query.c. The
+ * With `partials` the kernel computes one query at a time, and reads keys and values in place: see one_query.c. The
  * bits are the same. Keys and values in int8 are always read in this way.
  */
 #include "../shared/pack.h"
@@ -46,24 +46,43 @@ static NOINLINE void start_queries(struct attention_workspace *w, const struct a
     }
 }
 
-/* Packs one block of keys and values; returns 1 if all of the values are finite. */
-static NOINLINE int pack_keys(struct attention_workspace *w, const struct stored_block *block,
-                              const struct attention_f32_arguments *args, int32_t keys) {
+static NOINLINE void pack_keys(struct attention_workspace *w, const struct stored_block *block,
+                               const struct attention_f32_arguments *args, int32_t keys) {
     for (int32_t j = 0; j < keys; j += TILE_ROWS) {
         pack_rows_f32(w->k + j * args->dim, block->k + j * block->k_stride, block->k_stride, keys - j, args->dim,
                       TILE_ROWS, 1.0f);
     }
-    f32x4 zeros = splat_f32x4(0.0f); /* x * 0 is 0 if x is finite, else NaN; the sum shows if there was a NaN. */
-    for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
+}
+
+/* Packs one block of values; returns 1 if all of them are finite: x * 0 is 0 if x is finite, else NaN, and a sum shows
+ * if there was a NaN. Four panels are written at once. They read whole cache lines, and their four sums do not wait
+ * for each other. */
+static NOINLINE int pack_values(struct attention_workspace *w, const struct stored_block *block, int32_t value_dim,
+                                int32_t keys) {
+    enum { PANELS = 4 };
+    f32x4 zeros[PANELS] = {{0}}, none = splat_f32x4(0.0f);
+    int32_t c = 0;
+    for (; c + PANELS * TILE_ROWS <= value_dim; c += PANELS * TILE_ROWS) {
+        const float *row = block->v + c;
         float *panel = w->v[c / TILE_ROWS];
-        int32_t left = args->value_dim - c;
         for (int32_t j = 0; j < keys; j++) {
-            f32x4 x = load_at_most_f32x4(block->v + j * block->v_stride + c, left);
-            store_f32x4(panel + j * TILE_ROWS, x);
-            zeros = fma_f32x4(x, splat_f32x4(0.0f), zeros);
+            for (int32_t i = 0; i < PANELS; i++) {
+                f32x4 x = load_f32x4(row + i * TILE_ROWS);
+                store_f32x4(panel + i * ATTENTION_KEY_BLOCK * TILE_ROWS, x);
+                zeros[i] = fma_f32x4(x, none, zeros[i]);
+            }
+            row += block->v_stride;
+            panel += TILE_ROWS;
         }
     }
-    return sum_f32x4(zeros) == 0.0f;
+    for (; c < value_dim; c += TILE_ROWS) {
+        for (int32_t j = 0; j < keys; j++) {
+            f32x4 x = load_at_most_f32x4(block->v + j * block->v_stride + c, value_dim - c);
+            store_f32x4(w->v[c / TILE_ROWS] + j * TILE_ROWS, x);
+            zeros[0] = fma_f32x4(x, none, zeros[0]);
+        }
+    }
+    return sum_f32x4(add_f32x4(add_f32x4(zeros[0], zeros[1]), add_f32x4(zeros[2], zeros[3]))) == 0.0f;
 }
 
 static void add_careful_values(struct attention_workspace *w, const struct attention_f32_arguments *args,
@@ -102,13 +121,14 @@ static void meet_keys(struct attention_workspace *w, const struct attention_f32_
     }
 }
 
-/* Lets all groups of one block of queries meet keys [key, key + keys), at most 64 of them. */
+/* Updates all groups of one block of queries with keys [key, key + keys), at most 64. */
 static void visit_keys(struct attention_workspace *w, const struct attention_f32_arguments *args, int32_t head,
                        int32_t query, int32_t end, int32_t key, int32_t keys) {
     struct attention_place whole = {head, query, end - query, key, keys};
     if (mask_hides_all(args, whole)) return;
     struct stored_block block = load_block(w, args, head / args->group, key, keys);
-    int finite = pack_keys(w, &block, args, keys);
+    pack_keys(w, &block, args, keys);
+    int finite = pack_values(w, &block, args->value_dim, keys);
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
         int32_t first = query + g * QUERY_GROUP;
         struct attention_place at = {head, first, end - first < QUERY_GROUP ? end - first : QUERY_GROUP, key, keys};

@@ -1,27 +1,26 @@
 /* The computations on one tile of scores: see forward_tile.h.
  *
- * Scores lie transposed, keys down and eight queries across: scores[key][8]. No step then needs a sum across the
- * lanes of a vector, and the weights already are the packed operand of the product with V. */
+ * Scores are stored transposed, as scores[key][8 queries]. No step then needs a sum across the lanes of a vector,
+ * and the weights are already the packed operand of the product with V. */
 #include "forward_tile.h"
 
 #include "../shared/vector_math.h"
 #include "workspace.h"
 
 void weigh(float *scores, float *max, float *sum, float *correction, int32_t keys) {
-    f32x4 old = load_f32x4(max), m0 = old, m1 = old;
-    for (int32_t j = 0; j < keys; j += 2) {
-        m0 = pmax_f32x4(m0, load_f32x4(scores + j * QUERY_GROUP));
-        m1 = pmax_f32x4(m1, load_f32x4(scores + (j + 1) * QUERY_GROUP));
+    f32x4 old = load_f32x4(max), m[4] = {old, old, old, old}; /* Four chains, which do not wait for each other. */
+    for (int32_t j = 0; j < keys; j += 4) {
+        for (int32_t i = 0; i < 4; i++) m[i] = pmax_f32x4(m[i], load_f32x4(scores + (j + i) * QUERY_GROUP));
     }
-    f32x4 greatest = pmax_f32x4(m0, m1);
+    f32x4 greatest = pmax_f32x4(pmax_f32x4(m[0], m[1]), pmax_f32x4(m[2], m[3]));
     store_f32x4(max, greatest);
     /* A query that has seen no key yet has the maximum -inf. Subtracting 0 instead makes its weights 0, not NaN. */
     f32x4 none = wasm_f32x4_eq(greatest, splat_f32x4(MINUS_INFINITY));
     f32x4 origin = wasm_v128_andnot(greatest, none);
     f32x4 shrink = exp_f32x4(sub_f32x4(old, origin));
     store_f32x4(correction, shrink);
-    /* There is a sum for each remainder of the key by four: one_query.c, which has four keys in a vector, adds in
-     * the same order. */
+    /* There is one sum for each remainder of the key's number divided by four. one_query.c, which has four keys in a
+     * vector, adds in the same order. */
     f32x4 pairs[2];
     for (int32_t pair = 0; pair < 2; pair++) {
         f32x4 s0 = splat_f32x4(0), s2 = s0;

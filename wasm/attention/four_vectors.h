@@ -16,7 +16,7 @@ INLINE void store_four(float *p, const struct four *f) {
     for (int i = 0; i < 4; i++) store_f32x4(p + 4 * i, f->x[i]);
 }
 
-/* Does what PIN of tile.h does, for four vectors. */
+/* The same as PIN of tile.h, for four vectors. */
 #define PIN_FOUR(f, pointer, never)                                 \
     do {                                                            \
         if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \
@@ -24,7 +24,7 @@ INLINE void store_four(float *p, const struct four *f) {
         }                                                           \
     } while (0)
 
-/* Four vectors, each holding one float of x in all lanes. */
+/* Four vectors, each with one float of x in all lanes. */
 INLINE struct four splat_four(f32x4 x) {
     return (struct four){
         {splat_lane_f32x4(x, 0), splat_lane_f32x4(x, 1), splat_lane_f32x4(x, 2), splat_lane_f32x4(x, 3)}};

@@ -1,6 +1,6 @@
 /* The steps between scores and weights: the softcap first, then ALiBi and masks. See mask.h.
  *
- * Functions with a parameter `across` take scores[keys][across], with that many queries side by side. */
+ * Functions with a parameter `across` process scores[keys][across], with that many queries side by side. */
 #include "mask.h"
 
 #include "../shared/vector_math.h"
@@ -24,13 +24,14 @@ INLINE void add_alibi(float *scores, const struct attention_f32_arguments *args,
     }
 }
 
+/* Visits only the keys that are hidden: a block that the diagonal crosses has few of them. */
 INLINE void hide_off_diagonal(float *scores, const struct attention_f32_arguments *args, struct attention_place at,
                               int32_t across) {
     for (int32_t i = 0; i < across; i++) {
         int32_t centre = at.query + i + args->diagonal - at.key;
-        for (int32_t j = 0; j < at.keys; j++) {
-            if (j < centre - args->before || j > centre + args->after) scores[j * across + i] = MINUS_INFINITY;
-        }
+        int32_t first_seen = centre - args->before, past_seen = centre + args->after + 1;
+        for (int32_t j = 0; j < first_seen && j < at.keys; j++) scores[j * across + i] = MINUS_INFINITY;
+        for (int32_t j = past_seen > 0 ? past_seen : 0; j < at.keys; j++) scores[j * across + i] = MINUS_INFINITY;
     }
 }
 

@@ -1,4 +1,4 @@
-/* The steps between scores and weights: softcap, ALiBi, masks. Also: the keys that a query may see. */
+/* The steps between scores and weights: softcap, ALiBi, masks. Also the range of keys that a query may see. */
 #ifndef FLASHWASM_ATTENTION_MASK_H
 #define FLASHWASM_ATTENTION_MASK_H
 
@@ -13,22 +13,22 @@ void mask_scores(float *scores, const struct attention_f32_arguments *args, stru
 /* The same for the scores of one query, [keys]. */
 void mask_row(float *scores, const struct attention_f32_arguments *args, struct attention_place at);
 
-/* Returns 1 if a boolean mask hides every key of the place from every query of it. */
+/* Returns 1 if a boolean mask hides every key of the place from every query of the place. */
 int mask_hides_all(const struct attention_f32_arguments *args, struct attention_place at);
 
-/* Returns 1 if each query of the place lies close enough to the diagonal to see each key of it. */
+/* Returns 1 if every query of the place is close enough to the diagonal to see every key of the place. */
 INLINE int diagonal_hides_nothing(const struct attention_f32_arguments *args, struct attention_place at) {
     int32_t first = at.query + args->diagonal, last = first + at.queries - 1;
     return at.key >= last - args->before && at.key + at.keys - 1 <= first + args->after;
 }
 
-/* Returns 1 if some key of the place may be hidden from some query of it. */
+/* Returns 1 if some key of the place may be hidden from some query of the place. */
 INLINE int may_hide(const struct attention_f32_arguments *args, struct attention_place at) {
     return args->mask_kind != MASK_NONE || !diagonal_hides_nothing(args, at);
 }
 
-/* Returns how many of the place's keys, from its first on, lie before the end of what its queries see; 0 if they
- * see none of them. The end is that of the last query, which sees farthest. */
+/* Returns the number of the place's keys, from the first, that its queries can reach; 0 if they see none. The last
+ * query reaches farthest. */
 INLINE int32_t keys_in_reach(const struct attention_f32_arguments *args, struct attention_place at) {
     int32_t centre = at.query + args->diagonal - at.key; /* Of the first query. */
     int32_t reach = centre + at.queries + args->after;

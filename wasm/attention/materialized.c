@@ -1,8 +1,8 @@
 /* out = softmax(scale Q K^T) V for one head, in three steps over a stored matrix of scores [queries][keys].
  *
- *   q (queries, dim), k (keys, dim), v (keys, value_dim), out (queries, value_dim), all without gaps
+ *   q (queries, dim), k (keys, dim), v (keys, value_dim), out (queries, value_dim), all contiguous
  *
- * This is the baseline that attention_f32 is compared with. It calls the module's own matmul and softmax. */
+ * This is the baseline for attention_f32. It calls the module's own matmul and softmax. */
 #include "../abi.h"
 
 EXPORT(attention_materialized_f32)

@@ -1,11 +1,11 @@
-/* Attention one query at a time, which reads keys and values in place: see forward.c for the formula.
+/* Attention one query at a time, reading keys and values in place: see forward.c for the formula.
  *
- * What a query has accumulated lies in `partials`, an array [head][query] of struct row_state whose `out` is filled
- * up to a multiple of four. A call that takes only a part of the keys, or does not finish, uses [head][query][run]
- * instead, with a state for each run of keys. Such calls may come in any order and on any thread. A last call, with
- * `finish` and no keys, merges the runs in order.
+ * `partials` stores the accumulated state of each query: an array [head][query] of struct row_state, whose `out` is
+ * padded to a multiple of four. A call that processes only a part of the keys, or does not finish, uses
+ * [head][query][run] instead, with a state for each run of keys. Such calls may be made in any order and on any thread.
+ * A last call, with `finish` and no keys, merges the runs in order.
  *
- * Every sum is taken in the order in which forward.c takes it, so the bits are the same. */
+ * Every sum has the same order of additions as in forward.c, so the bits are the same. */
 #include "one_query.h"
 
 #include "../shared/vector_math.h"
@@ -17,7 +17,7 @@
 #include "one_query_products.h"
 #include "storage.h"
 
-/* Returns 1 if a call takes all keys and finishes. */
+/* Returns 1 if a call processes all keys and finishes. */
 static int is_whole(const struct attention_f32_arguments *args) {
     return args->finish && args->key_begin == 0 && args->key_end == args->keys;
 }
@@ -35,7 +35,7 @@ static void start_row(struct row_state *state, int32_t value_dim) {
     for (int32_t c = 0; c < value_dim; c += 4) store_f32x4(state->out + c, splat_f32x4(0.0f));
 }
 
-/* Turns scores into weights, as `weigh` in forward_tile.c does; returns the factor for what was accumulated before. */
+/* Turns scores into weights, as `weigh` in forward_tile.c does; returns the factor for the accumulated values. */
 static NOINLINE f32x4 weigh_row(float *scores, struct row_state *state, int32_t keys) {
     f32x4 old = load_f32x4(state->max), m = old;
     for (int32_t j = 0; j < keys; j += 4) m = pmax_f32x4(m, load_f32x4(scores + j));
@@ -77,7 +77,7 @@ static void add_values(float *out, struct row_workspace *w, const struct attenti
         return;
     }
     int32_t stored = at.head / args->group * args->v_head_stride + at.key * ATTENTION_PANEL;
-    float most = args->dropout ? args->kept_scale : 1.0f; /* The greatest weight that there can be. */
+    float most = args->dropout ? args->kept_scale : 1.0f; /* The greatest possible weight. */
     for (int32_t c = 0; c < args->value_dim; c += ATTENTION_PANEL, stored += args->capacity * ATTENTION_PANEL) {
         int32_t left = args->value_dim - c, columns = left < ATTENTION_PANEL ? left : ATTENTION_PANEL;
         if (args->storage == STORED_HALVES) {
@@ -96,8 +96,8 @@ static int is_marred(const float *out, int32_t value_dim) {
     return sum_f32x4(zeros) != 0.0f;
 }
 
-/* Adds the values of a block again to what there was before it, this time leaving out hidden keys: their weight is
- * 0, but 0 * NaN would reach the query. */
+/* Adds the values of a block again to the state before the block, this time without hidden keys: their weight is 0,
+ * but 0 * NaN would affect the query. */
 static NOINLINE void add_careful_row(struct row_workspace *w, const struct attention_f32_arguments *args,
                                      struct attention_place at, struct row_state *state,
                                      const struct stored_block *block, f32x4 shrink) {
@@ -157,7 +157,7 @@ static void visit_run_of_row(const struct attention_f32_arguments *args, struct 
     }
 }
 
-/* For the heads that read one key head: all queries take one run of keys, then all take the next. */
+/* For the heads that read one key head: all queries process one run of keys, then all process the next. */
 static void visit_runs(const struct attention_f32_arguments *args, int32_t head_begin, int32_t head_end) {
     for (int32_t key = args->key_begin; key < args->key_end; key += ATTENTION_KEY_RUN) {
         int32_t end = args->key_end - key < ATTENTION_KEY_RUN ? args->key_end : key + ATTENTION_KEY_RUN;

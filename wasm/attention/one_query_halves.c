@@ -1,9 +1,9 @@
 /* The two products of attention for one query, with half-precision keys and values: see one_query_halves.h.
  *
- * A half whose bits are moved to those of a float is too small by 2^112, unless it is infinite or NaN. The other factor
- * of a product, of the query or a weight, is therefore multiplied by 2^112, and the product is exactly that of the
- * half. That takes three instructions for four halves where storage.c needs eight. Where there is an infinity or a NaN,
- * or the other factor would overflow, the numbers are converted first. */
+ * If the bits of a half are moved to the position of a float's, the float is too small by a factor of 2^112, unless
+ * it is infinite or NaN. The other factor of the product, of the query or a weight, is therefore multiplied by
+ * 2^112, which makes the product exact. This takes three instructions for four halves, where storage.c needs eight.
+ * If there is an infinity or a NaN, or if the other factor would overflow, the halves are converted to floats first. */
 #include "one_query_halves.h"
 
 #include "four_vectors.h"
@@ -15,12 +15,13 @@
 
 enum { HALVES_STEP = 4 * ATTENTION_PANEL };
 
-/* Four halves with their bits moved to those of floats. */
+/* Four halves with their bits moved to the position of a float's. */
 INLINE f32x4 moved_f32x4(const int16_t *x) {
     return wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(x), 13), wasm_u32x4_const_splat(0x8fffe000));
 }
 
-/* Returns 1 if any of `count` halves, a multiple of sixteen, is infinite or NaN: then all bits of its exponent are set.
+/* Returns 1 if any of `count` halves, a multiple of sixteen, is infinite or NaN, so that all bits of its exponent are
+ * set.
  */
 static NOINLINE int has_special(const int16_t *x, int32_t count) {
     v128_t most = wasm_i16x8_splat(0), magnitude = wasm_i16x8_splat(0x7fff);
@@ -39,7 +40,7 @@ static int can_shift(const float *x, int32_t n) {
     return !wasm_v128_any_true(wasm_f32x4_gt(most, splat_f32x4(MOST_SHIFTED)));
 }
 
-/* Multiplies sixteen halves with one factor and adds to sum. */
+/* Multiplies sixteen halves by one factor and adds to sum. */
 #define ADD_PRODUCTS(sum, halves, factor) \
     for (int i = 0; i < 4; i++) (sum).x[i] = fma_f32x4(moved_f32x4((halves) + 4 * i), factor, (sum).x[i])
 

@@ -1,6 +1,7 @@
 /* The two products of attention for one query, with keys and values in panels of half-precision numbers.
  *
- * The bits are those of the same numbers as floats. `room` is memory for the floats, where they have to be made. */
+ * The results have the same bits as with the same numbers stored as floats. `room` is memory for a conversion to
+ * floats. */
 #ifndef FLASHWASM_ATTENTION_ONE_QUERY_HALVES_H
 #define FLASHWASM_ATTENTION_ONE_QUERY_HALVES_H
 
@@ -10,7 +11,7 @@
 void score_halves(float *scores, const float *q, const int16_t *k, int32_t dim, int32_t keys, float *room);
 
 /* out = out * shrink + sum of weights[j] * value j, with up to sixteen columns of a panel [keys][16]. `most` is the
- * greatest weight that there can be. */
+ * greatest possible weight. */
 void add_halves(float *out, const float *weights, const int16_t *v, int32_t keys, f32x4 shrink, int32_t columns,
                 float most, float *room);
 

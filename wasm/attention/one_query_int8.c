@@ -2,7 +2,7 @@
  *
  * The query, or the weights of a block, are converted to integers of 30 bits, scaled by their greatest magnitude and
  * split into two halves of 16 bits. The sums of their products with int8 numbers are exact in 32 bits, so the order
- * of additions is free, and eight products take two instructions. The error is about that of float32. */
+ * of additions does not matter, and eight products take two instructions. The error is about the same as in float32. */
 #include "one_query_int8.h"
 
 #include "../shared/vector_math.h"
@@ -39,8 +39,8 @@ static NOINLINE void to_fixed_point(struct fixed_point *fixed, const float *x, i
     }
 }
 
-/* Multiplies a pair of numbers of each of a panel's sixteen rows with the pair of the fixed-point vector that `lane`
- * selects, once with its high halves and once with its low ones. */
+/* Multiplies a pair of numbers in each of a panel's sixteen rows by the pair of the fixed-point vector that `lane`
+ * selects, once with its high halves and once with its low halves. */
 #define PAIR_STEP(t, panel, lane)                                                     \
     do {                                                                              \
         v128_t high = splat_lane_f32x4(highs, lane);                                  \
@@ -112,7 +112,7 @@ void add_values_int8(float *out, struct row_workspace *w, const struct attention
         }
     }
     to_fixed_point(&w->weights, w->scores, keys);
-    /* A panel of columns holds all keys that the head has room for. */
+    /* A panel of columns has room for all keys of the head. */
     int32_t next = args->capacity * PANEL;
     const int8_t *v = (const int8_t *)args->v + key_head * args->v_head_stride + at.key * PANEL;
     for (int32_t c = 0; c < args->value_dim; c += PANEL, v += next) {

@@ -1,12 +1,12 @@
 /* The two products of attention for one query, with float keys and values: see one_query_products.h.
  *
- * In the first product a vector holds four keys, in the second four columns of values. Each score is one chain of
- * multiply-adds over the dimensions, and each output one over the keys, as in tile.h. */
+ * In the first product, the lanes of a vector are four keys; in the second, four columns of values. Each score is
+ * one chain of multiply-adds over the dimensions, and each output is one chain over the keys, as in tile.h. */
 #include "one_query_products.h"
 
 #include "four_vectors.h"
 
-/* Adds to s the products of four dimensions of q with four keys, which are rows. */
+/* Adds to s the products of four dimensions of q with four keys, stored as rows. */
 INLINE f32x4 score_four(f32x4 s, const float *row, int32_t stride, const struct four *q) {
     f32x4 a = load_f32x4(row), b = load_f32x4(row + stride);
     f32x4 c = load_f32x4(row + 2 * stride), d = load_f32x4(row + 3 * stride);
@@ -43,7 +43,7 @@ static NOINLINE void score_sixteen(float *scores, const float *q, const float *k
     }
 }
 
-/* Scores up to four keys; the scores past the last key have no meaning. */
+/* Scores up to four keys; the scores past the last key are meaningless. */
 static void score_few(float *scores, const float *q, const float *k, int32_t stride, int32_t dim, int32_t keys) {
     const float *rows[4];
     for (int32_t i = 0; i < 4; i++) rows[i] = k + (i < keys ? i : 0) * stride;

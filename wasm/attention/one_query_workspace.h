@@ -13,7 +13,7 @@ struct fixed_point {
 /* Room for a struct row_state of the greatest value_dim. */
 typedef float row_floats[8 + ATTENTION_MAX_DIM];
 
-/* It lies where struct attention_workspace has its packed queries, which are not packed here. */
+/* It uses the memory of the packed queries in struct attention_workspace, because queries are not packed here. */
 struct row_workspace {
     float q[ATTENTION_MAX_DIM];        /* The query, scaled. */
     float scores[ATTENTION_KEY_BLOCK]; /* The scores of one block of keys, later their weights. */
@@ -28,7 +28,7 @@ INLINE struct row_workspace *row_workspace(const struct attention_f32_arguments 
     return (struct row_workspace *)((struct attention_workspace *)args->workspace)->q;
 }
 
-/* Room for a block of keys, or for sixteen columns of a block of values, that are converted to floats. */
+/* Room for a block of keys, or for sixteen columns of a block of values, after their conversion to floats. */
 INLINE float *row_room(const struct attention_f32_arguments *args) {
     return ((struct attention_workspace *)args->workspace)->k_rows;
 }

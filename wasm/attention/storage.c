@@ -1,9 +1,9 @@
 /* Converting keys and values that are not stored as rows of floats: see storage.h. */
 #include "storage.h"
 
-/* Converts four numbers of IEEE 754 half precision, each in the low half of its lane. Shifted up, the exponent and
- * fraction of a half are those of a float that is too small by 2^112. In infinity and NaN all exponent bits are set,
- * so they are set in the float too. */
+/* Converts four numbers of IEEE 754 half precision, each in the low half of its lane. After a shift, the exponent
+ * and fraction of a half form a float that is too small by a factor of 2^112. In infinity and NaN all exponent bits
+ * are set, so they are also set in the float. */
 INLINE f32x4 halves_f32x4(v128_t x) {
     v128_t moved = wasm_v128_and(wasm_i32x4_shl(x, 13), wasm_u32x4_const_splat(0x8fffe000));
     v128_t exponent = wasm_u32x4_const_splat(0x0f800000);
@@ -21,7 +21,7 @@ INLINE f32x4 load_stored(const void *x, int32_t i, int halves) {
     return halves ? halves_f32x4(wasm_i32x4_load16x4((const int16_t *)x + i)) : load_f32x4((const float *)x + i);
 }
 
-/* Turns panels of sixteen keys, [dim][16], into rows, from the `at`-th number on. */
+/* Converts panels of sixteen keys, [dim][16], to rows, from the `at`-th number on. */
 INLINE void load_panels(float *rows, const void *x, int32_t at, int32_t count, int32_t columns, int halves) {
     for (int32_t j = 0; j < count; j += 4) {
         int32_t panel = at + j / ATTENTION_PANEL * ATTENTION_PANEL * columns + j % ATTENTION_PANEL;
@@ -37,7 +37,7 @@ INLINE void load_panels(float *rows, const void *x, int32_t at, int32_t count, i
     }
 }
 
-/* Turns panels of sixteen columns, [capacity][16], into rows; `next` numbers lie from one panel to the next. */
+/* Converts panels of sixteen columns, [capacity][16], to rows; panels are `next` numbers apart. */
 INLINE void load_value_panels(float *rows, const void *x, int32_t at, int32_t next, int32_t count, int32_t columns,
                               int halves) {
     for (int32_t c = 0; c < columns; c += 4) {

@@ -1,4 +1,4 @@
-/* Keys and values as rows of floats, however they are stored. */
+/* Keys and values as rows of floats, from any storage format. */
 #ifndef FLASHWASM_ATTENTION_STORAGE_H
 #define FLASHWASM_ATTENTION_STORAGE_H
 
@@ -10,8 +10,8 @@ struct stored_block {
     int32_t k_stride, v_stride;
 };
 
-/* Returns where a block lies as rows; converts it into the workspace first if it is stored otherwise. Not for
- * STORED_INT8. */
+/* Returns the place of a block as rows of floats, after converting it into the workspace if it has another format.
+ * Not for STORED_INT8. */
 struct stored_block load_block(struct attention_workspace *w, const struct attention_f32_arguments *args,
                                int32_t key_head, int32_t key, int32_t keys);
 

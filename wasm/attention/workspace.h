@@ -1,4 +1,4 @@
-/* The structures that the parts of attention's forward pass work on. */
+/* The structures of attention's forward pass. */
 #ifndef FLASHWASM_ATTENTION_WORKSPACE_H
 #define FLASHWASM_ATTENTION_WORKSPACE_H
 
@@ -11,21 +11,21 @@ enum {
     KEY_PANELS = ATTENTION_KEY_BLOCK / TILE_ROWS,
 };
 
-/* The state of a group of queries: what it has accumulated over some keys. */
+/* The state of a group of queries, accumulated over some keys. */
 struct group_state {
     float out[ATTENTION_MAX_DIM * QUERY_GROUP]; /* O transposed: [value_dim][8]. */
     float max[QUERY_GROUP];                     /* The greatest score so far. */
     float sum[QUERY_GROUP];                     /* The sum of exp(score - max). */
 };
 
-/* The same for one query. `max` and `sum` hold one number in all four lanes; `out` holds value_dim columns, filled
- * up to a multiple of four. */
+/* The same for one query. `max` and `sum` contain one number in all four lanes; `out` contains value_dim columns,
+ * padded to a multiple of four. */
 struct row_state {
     float max[4], sum[4];
     float out[];
 };
 
-/* The workspace: the state of one block of queries, then what a block of keys is packed into. */
+/* The workspace: the state of one block of queries, then a packed block of keys. */
 struct attention_workspace {
     float q[QUERY_GROUPS][ATTENTION_MAX_DIM * QUERY_GROUP]; /* Q transposed and scaled: [dim][8]. */
     struct group_state run[QUERY_GROUPS];                   /* Accumulated over the present run of keys, */

@@ -1,8 +1,8 @@
 /* Distances of one vector from many, four at a time: see distances.h.
  *
- * Each stored vector has two vectors of sums, to which groups of four products go in turn; all lanes are added at the
- * end. The order of the additions is the same for every vector, so a distance does not depend on what is computed
- * beside it. Products of codes are summed as integers.
+ * Each stored vector has two vectors of sums. Groups of four products are added to them alternately, and all lanes are
+ * added at the end. The order of the additions is the same for every vector, so a distance does not depend on the other
+ * vectors. Products of codes are summed as integers.
  */
 #include "distances.h"
 
@@ -10,7 +10,7 @@
 
 enum { WIDTH = 4 }; /* Stored vectors that are compared at a time. */
 
-/* Returns positions[at] and the next three; past the end the last one is repeated. */
+/* Returns positions[at] and the next three; past the end, the last position is repeated. */
 INLINE void four_positions(uint32_t four[WIDTH], const uint32_t *positions, int32_t at, int32_t count) {
     for (int r = 0; r < WIDTH; r++) four[r] = positions[at + r < count ? at + r : count - 1];
 }
@@ -23,7 +23,7 @@ INLINE f32x4 sum_four(f32x4 a, f32x4 b, f32x4 c, f32x4 d) {
 
 INLINE f32x4 add_product(f32x4 sum, f32x4 q, f32x4 x) { return fma_f32x4(q, x, sum); }
 
-/* Adds what four numbers of the query and of a vector contribute to their distance. */
+/* Adds the contribution of four numbers of the query and of a vector to their distance. */
 typedef f32x4 (*add_terms)(f32x4 sum, f32x4 q, f32x4 x);
 
 /* Adds four numbers of the query and of each vector. */
@@ -66,7 +66,7 @@ INLINE void each_four_rows(float *out, const struct vectors *v, const float *row
         const float *x[WIDTH];
         for (int r = 0; r < WIDTH; r++) x[r] = v->rows + (size_t)four[r] * stride;
         f32x4 distance = four_sums(row, x, stride, add);
-        /* 0 - x instead of -x, since that never gives -0. */
+        /* Use 0 - x, which never gives -0, instead of -x. */
         if (metric != METRIC_L2) distance = sub_f32x4(splat_f32x4(0), distance);
         if (metric == METRIC_COSINE) {
             distance = pmin_f32x4(pmax_f32x4(distance, splat_f32x4(-1.0f)), splat_f32x4(1.0f));

@@ -14,11 +14,11 @@ enum { INDEX_BATCH = 64 }; /* Positions whose distances are computed in one call
 struct point {
     const float *row;
     const int16_t *codes;
-    float scale;  /* The number that a code of 1 stands for. */
+    float scale;  /* The number that code 1 represents. */
     float square; /* The squared length of scale * codes, for l2. */
 };
 
-/* The stored vectors. `codes` is null if there are rows only. */
+/* The stored vectors. `codes` is null if there are only rows. */
 struct vectors {
     const float *rows;   /* [n][stride] */
     const int8_t *codes; /* [n][stride] */
@@ -27,8 +27,8 @@ struct vectors {
     int32_t stride, metric;
 };
 
-/* out[i] = the distance from the vector at positions[i], by rows or by codes. Room for out is a multiple of four. The
- * bits of a distance depend on the two vectors alone. */
+/* out[i] = the distance from the vector at positions[i], by rows or by codes. `out` must have room for a multiple of
+ * four. The bits of a distance depend only on the two vectors. */
 void row_distances(float *out, const struct vectors *v, const float *row, const uint32_t *positions, int32_t count);
 void code_distances(float *out, const struct vectors *v, const struct point *p, const uint32_t *positions,
                     int32_t count);

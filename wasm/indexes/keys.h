@@ -1,15 +1,15 @@
-/* Keys: what a search returns, and the heaps that hold the best of many.
+/* Keys, which a search returns, and the heaps with the best keys.
  *
- * A distance is what a search makes small: minus the cosine, minus the dot product, or the squared Euclidean
- * distance. A key is a distance and the position of a vector in one integer: the distance above, the position below.
- * Keys therefore order by distance, and equal distances by position.
+ * A search minimises a distance: minus the cosine, minus the dot product, or the squared Euclidean distance. A key is
+ * an integer with the distance in its upper half and the position of the vector in its lower half. Keys therefore sort
+ * by distance, and by position if distances are equal.
  */
 #ifndef FLASHWASM_INDEXES_KEYS_H
 #define FLASHWASM_INDEXES_KEYS_H
 
 #include "../shared/floats.h"
 
-/* A key above every other, which heaps begin with: an infinite distance and no position. */
+/* The initial key of heaps, greater than every other key: an infinite distance and no position. */
 #define NO_KEY 0xff800000ffffffffu
 #define NO_POSITION 0xffffffffu
 
@@ -28,7 +28,7 @@ static inline float key_distance(uint64_t key) {
     return f32_of_bits(bits ^ ((bits >> 31) ? 0x80000000u : 0xffffffffu));
 }
 
-/* Replaces the greatest key of a heap, its first, by a smaller one. The heap holds n >= 1 keys. */
+/* Replaces the greatest key of a heap, which is its first, by a smaller key. The heap has n >= 1 keys. */
 static inline void replace_greatest(uint64_t *heap, int32_t n, uint64_t key) {
     int32_t at = 0;
     for (int32_t child; (child = 2 * at + 1) < n; at = child) {
@@ -39,7 +39,7 @@ static inline void replace_greatest(uint64_t *heap, int32_t n, uint64_t key) {
     heap[at] = key;
 }
 
-/* Takes a key into a heap if it is smaller than the greatest there. */
+/* Inserts a key into a heap if it is smaller than the heap's greatest key. */
 static inline void offer_key(uint64_t *heap, int32_t n, uint64_t key) {
     if (key < heap[0]) replace_greatest(heap, n, key);
 }

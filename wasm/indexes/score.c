@@ -2,8 +2,8 @@
  *
  *   queries [query_count][dim]; rows [n][stride], of which [begin, end) are searched; keys [query_count][k], heaps
  *
- * All queries meet a block of rows while it is in the cache. The heaps begin full of NO_KEY; further calls on the same
- * heaps continue the search with other rows.
+ * All queries are compared with a block of rows while it is in the cache. The heaps are initially full of NO_KEY;
+ * further calls with the same heaps continue the search with other rows.
  *
  * Workspace: prepared queries.
  */
@@ -13,7 +13,7 @@
 
 enum { QUERY_FLOATS = WORKSPACE_BYTES / sizeof(float) };
 
-/* Offers rows [begin, end), without those that the mask leaves out, to one query's heap. */
+/* Offers rows [begin, end), except those that the mask excludes, to one query's heap. */
 static void score_block(const struct index_score_f32_arguments *args, const struct vectors *v, const float *query,
                         uint64_t *heap, int32_t begin, int32_t end) {
     uint32_t positions[INDEX_BATCH];

@@ -4,7 +4,7 @@
  *   rows  [n][stride]              panels  [n / 8][dim][8]
  *   codes [n][stride], int8        code panels [n / 8], each int32 sums[8] and int8 codes[stride / 4][8][4]
  *
- * The sums of a code panel are those of each vector's codes.
+ * The sums in a code panel are the sums of each vector's codes.
  *
  * For cosine the vectors are scaled to unit length. The codes of a vector are its components divided by its scale and
  * rounded; the component of greatest magnitude gets the code 127 or -127.
@@ -44,14 +44,14 @@ void quantize_row(int16_t *codes, float *scale, float *square, const float *row,
         float magnitude = __builtin_fabsf(row[i]);
         greatest = magnitude > greatest ? magnitude : greatest;
     }
-    /* This is a double, since dividing by a subnormal float would give infinity. */
+    /* The factor is a double, because dividing by a subnormal float would give infinity. */
     double factor = greatest == 0 ? 0 : largest / (double)greatest;
     int64_t sum = 0;
     for (int32_t i = 0; i < stride; i++) {
         codes[i] = (int16_t)nearest((float)(row[i] * factor));
         sum += codes[i] * codes[i];
     }
-    /* For cosine the scale gives scale * codes unit length, as the vector has. */
+    /* For cosine the scale is such that scale * codes has unit length, like the vector. */
     double unit = sum == 0 ? 0 : metric == METRIC_COSINE ? 1 / __builtin_sqrt((double)sum) : greatest / (double)largest;
     *scale = (float)unit;
     *square = (float)((double)sum * unit * unit);
@@ -63,8 +63,8 @@ float code_error(const float *row, const int16_t *codes, float scale, int32_t st
         double difference = row[i] - (double)scale * codes[i];
         sum += difference * difference;
     }
-    /* The factor and the addend exceed what rounding can take away, here and in sums and products with the result: see
-     * docs/decisions/0009. */
+    /* The factor and the addend are greater than all rounding errors, here and in sums and products with the result:
+     * see docs/decisions/0009. */
     return (float)(__builtin_sqrt(sum) * (1 + 0x1p-18) + 0x1p-126);
 }
 

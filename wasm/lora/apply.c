@@ -1,14 +1,14 @@
-/* out = x + scale B A x for each row of x (Hu et al., "LoRA", 2021); without the first x if in_dim != out_dim.
+/* out = x + scale B A x for each row of x (Hu et al., "LoRA", 2021), or scale B A x if in_dim != out_dim.
  *
- *   x [rows][in_dim], out [rows][out_dim], A [rank][in_dim], B [out_dim][rank]; abi.h says how A and B are stored
+ *   x [rows][in_dim], out [rows][out_dim], A [rank][in_dim], B [out_dim][rank]; abi.h describes the layout of A and B
  *
- * If the dimensions are equal the output may be the input: A x is complete before any of a row is written. An element
- * of the output is one chain of multiply-adds over the ranks, which begins with its x. */
+ * If the dimensions are equal, the output may be the input, because A x is complete before any element of a row is
+ * written. An element of the output is one chain of multiply-adds over the ranks, which starts from x. */
 #include "apply.h"
 
 #include "rows.h"
 
-/* h[4] = four rows of A . x. Reads x once for the four rows; each row has two running sums. */
+/* h[4] = four rows of A . x. x is read once for the four rows; each row has two running sums. */
 static void multiply_four(const float *a, int32_t stride, const float *x, int32_t n, float *h) {
     const float *a0 = a, *a1 = a + stride, *a2 = a1 + stride, *a3 = a2 + stride;
     f32x4 s0 = splat_f32x4(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0;

@@ -2,11 +2,11 @@
  *
  *   diagonal = sum over labels of probability[label] * (d -log probability[label] / d weights)^2
  *
- * The probabilities are the adapter's own predictions. The labels of a contrastive sample are its candidates, those of
- * feedback are accepted and rejected. A regression is taken as a normal distribution of variance 1, for which the sum
- * goes over the outputs with their squared gradients. The squared gradient of the loss would not do, since it vanishes
- * once a sample has been learned (Kunstner, Balles & Hennig, "Limitations of the empirical Fisher approximation",
- * 2019). */
+ * The probabilities are the adapter's own predictions. The labels of a contrastive sample are its candidates; the
+ * labels of feedback are "accepted" and "rejected". A regression is treated as a normal distribution with variance
+ * 1: the sum is over the squared gradients of the outputs. The squared gradient of the loss is not used, because it
+ * vanishes once a sample has been learned (Kunstner, Balles & Hennig, "Limitations of the empirical Fisher
+ * approximation", 2019). */
 #include "loss.h"
 
 static void add_squares(float *fisher, const float *gradient, int32_t n, float factor) {

@@ -22,7 +22,8 @@ static float inverse_norm(const float *x, int32_t n) {
     return square < LORA_ZERO ? 0.0f : 1.0f / __builtin_sqrtf(square);
 }
 
-/* Lays out the arrays of a pass: outputs and their gradients in lora->outputs, the rest in the workspace. */
+/* Assigns memory to the arrays of a pass: outputs and their gradients are in lora->outputs, the rest in the
+ * workspace. */
 static void lay_out(struct lora_pass *pass, float *workspace) {
     int32_t rows = pass->rows, rank = pass->lora->rank, candidates = pass->sample->candidates;
     pass->y = pass->lora->outputs;
@@ -102,8 +103,8 @@ float lora_loss(struct lora_pass *pass) {
     return pass->sample->loss == LORA_FEEDBACK ? feedback_loss(pass) : regression_loss(pass);
 }
 
-/* The label's slope needs 1 - p. It is computed as the sum of the other probabilities, since the subtraction would lose
- * digits if p is close to 1. */
+/* The label's slope needs 1 - p. It is computed as the sum of the other probabilities, because the subtraction loses
+ * precision if p is close to 1. */
 void lora_set_slopes(struct lora_pass *pass, int32_t label, float factor) {
     float *slope = pass->slope, others = 0.0f;
     factor /= pass->sample->temperature;

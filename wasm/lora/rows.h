@@ -1,4 +1,4 @@
-/* Rows of floats that the kernels of a low-rank adapter combine. Their lengths are padded with zeros. */
+/* Rows of floats for the kernels of a low-rank adapter, padded with zeros. */
 #ifndef FLASHWASM_LORA_ROWS_H
 #define FLASHWASM_LORA_ROWS_H
 
@@ -7,7 +7,7 @@
 /* The length of a row as it is stored: a multiple of four. */
 INLINE int32_t lora_padded(int32_t n) { return (n + 3) & -4; }
 
-/* a . b. The order of additions depends on n alone. */
+/* a . b. The order of additions depends only on n. */
 INLINE float lora_dot(const float *a, const float *b, int32_t n) {
     f32x4 s0 = splat_f32x4(0), s1 = s0, s2 = s0, s3 = s0;
     int32_t i = 0;

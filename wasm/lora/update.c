@@ -1,4 +1,4 @@
-/* One step of training a low-rank adapter on one sample: returns the loss before the step, changes the weights.
+/* One training step of a low-rank adapter on one sample: changes the weights and returns the loss before the step.
  *
  *   minimized: reward * loss + ewc_lambda / 2 * sum fisher (weights - anchor)^2, whose gradient is g
  *
@@ -6,12 +6,12 @@
  *                      weights -= shrink weights + step_size first / (sqrt(correction second) + 1e-8)
  *   gradient descent   weights -= shrink weights + step_size g
  *
- * For Adam, step_size is the learning rate over 1 - 0.9^t, and correction is 1 / (1 - 0.999^t). Sources: Kingma & Ba,
- * "Adam", 2015; Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019, for shrink; Kirkpatrick et al.,
+ * For Adam, step_size is the learning rate divided by 1 - 0.9^t, and correction is 1 / (1 - 0.999^t). Sources: Kingma &
+ * Ba, "Adam", 2015; Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019, for shrink; Kirkpatrick et al.,
  * "Overcoming catastrophic forgetting in neural networks", 2017, for the penalty (elastic weight consolidation).
  *
  * If the loss or the gradient is not finite, or a square of the gradient could overflow, *loss is NaN and nothing
- * changes. Workspace: the arrays of a lora_pass but its outputs. */
+ * changes. Workspace: the arrays of a lora_pass, except its outputs. */
 #include "loss.h"
 
 #define BETA_1 0.9f

@@ -1,17 +1,17 @@
-/* The k rows of a corpus that are nearest to each query, best first; of equal scores the lower index comes first.
+/* The k rows of a corpus that are nearest to each query, best first; rows with equal scores are in ascending order.
  *
  *   cosine: q.c / (|q| |c|), 0 if a vector is zero     dot: q.c     l2: -|q - c|^2
  *
  *   queries [query_count][dim], corpus [row_count][dim], scores and indices [query_count][k]
  *
- * The best of `seen` rows that earlier calls searched are in scores and indices already; k <= seen + row_count.
+ * scores and indices already contain the best of the `seen` rows from earlier calls; k <= seen + row_count.
  *
- * A score is one chain of multiply-adds over vectors in panels, for cosine of unit length. But most rows are only
- * looked at (top_k_screen.h), where they lie: a look costs less than packing a row, and less than an l2 score. Those
- * that may enter what four queries have found wait until there are eight, which are then scored. `scores` and `indices`
- * hold the heaps until they are sorted. NaN ranks below every other score.
+ * A score is one chain of multiply-adds over vectors in panels, which have unit length for cosine. Most rows are not
+ * scored but only screened in place (top_k_screen.h): screening costs less than packing a row, and less than an l2
+ * score. Rows that pass the screen of four queries wait until there are eight, which are then scored together. `scores`
+ * and `indices` contain the heaps until they are sorted. NaN ranks below every other score.
  *
- * Workspace: queries packed for the scores, queries packed for the looks, one packed panel of the corpus.
+ * Workspace: queries packed for scores, queries packed for screening, one packed panel of the corpus.
  */
 #include "../abi.h"
 #include "../shared/pack.h"
@@ -19,13 +19,13 @@
 #include "score_heap.h"
 #include "top_k_screen.h"
 
-/* Queries, packed for the scores and packed for a look at rows, take a quarter of the workspace each; the panel of the
- * corpus takes the other half. */
+/* Queries packed for scores and queries packed for screening occupy a quarter of the workspace each; the panel of
+ * the corpus occupies the other half. */
 enum { QUERY_FLOATS = WORKSPACE_BYTES / 4 / sizeof(float) };
 _Static_assert(TOP_K_MAX_DIM *TILE_COLUMNS <= 2 * QUERY_FLOATS, "a panel must fit half the workspace");
 _Static_assert(TOP_K_MAX_DIM *TILE_ROWS <= QUERY_FLOATS, "four queries must fit a quarter of the workspace");
 
-/* Rules for looking at rows before they are scored. A row that enters takes as long as COST looks. */
+/* Parameters of screening. A row that passes takes as long as COST screened rows. */
 enum { FEWEST_COLUMNS = 32, COST = 6, CREDIT = 256, PAUSE = 1024 };
 
 /* 1 / |x|, or 0 for a zero vector. It is computed in double, where squares of floats neither overflow nor vanish. */
@@ -45,7 +45,7 @@ static double inverse_length(const float *x, int32_t n) {
     return square == 0 ? 0 : 1 / __builtin_sqrt(square);
 }
 
-/* Scales vectors, four side by side in a panel of any width, to unit length. Their first `rows` exist. */
+/* Scales vectors, four side by side in a panel of any width, to unit length. Only the first `rows` exist. */
 static void scale_four(float *panel, const float *const x[4], int32_t rows, int32_t dim, int32_t width) {
     double inverse[4] = {0};
     for (int32_t r = 0; r < rows; r++) inverse[r] = inverse_length(x[r], dim);
@@ -59,7 +59,7 @@ static void scale_four(float *panel, const float *const x[4], int32_t rows, int3
     }
 }
 
-/* Packs up to `width` rows that lie one after another; for cosine each is scaled to unit length. */
+/* Packs up to `width` consecutive rows; for cosine each is scaled to unit length. */
 static void pack_vectors(float *panel, const float *x, int32_t rows, int32_t dim, int32_t width, int32_t metric) {
     pack_rows_f32(panel, x, dim, rows, dim, width, 1.0f);
     if (metric != METRIC_COSINE) return;
@@ -70,7 +70,7 @@ static void pack_vectors(float *panel, const float *x, int32_t rows, int32_t dim
     }
 }
 
-/* Packs eight rows that lie anywhere, as pack_vectors does. */
+/* Packs eight rows at any addresses, in the same way as pack_vectors. */
 static void pack_scattered(float *panel, const float *const x[TILE_COLUMNS], int32_t dim, int32_t metric) {
     for (int32_t group = 0; group < TILE_COLUMNS; group += 4) {
         const float *const *four = x + group;
@@ -94,7 +94,7 @@ static void pack_scattered(float *panel, const float *const x[TILE_COLUMNS], int
 /* Rounding may make a cosine greater than 1. */
 INLINE f32x4 bounded_cosine(f32x4 x) { return pmax_f32x4(pmin_f32x4(x, splat_f32x4(1.0f)), splat_f32x4(-1.0f)); }
 
-/* Some rows of the corpus, at most eight, whose scores are about to be offered. */
+/* Up to eight rows of the corpus, whose scores will be offered together. */
 struct rows {
     int32_t indices[TILE_COLUMNS];
     int32_t count;
@@ -107,7 +107,7 @@ struct search {
     int32_t *indices;
     int32_t queries, dim, k, first_index, metric;
     struct screen screen;
-    struct rows waiting[SCREEN_QUERIES / TILE_ROWS]; /* Rows that a look has not refused, for four queries each. */
+    struct rows waiting[SCREEN_QUERIES / TILE_ROWS]; /* Rows that passed the screen, for four queries each. */
 };
 
 /* Offers one query's scores of some rows. Usually one comparison rejects all of them. */
@@ -132,7 +132,7 @@ static void offer_rows(float *tile_row, float *scores, int32_t *indices, const s
     }
 }
 
-/* Scores the rows in the panel with four queries, from `first`. `seen` rows were offered to them before. */
+/* Scores the rows in the panel with four queries, from `first`. They were offered `seen` rows before. */
 static void score_panel_of_corpus(struct search *s, int32_t first, const struct rows *rows, int32_t seen) {
     float tile[TILE_ROWS * TILE_COLUMNS];
     const float *queries = s->query_panels + first * s->dim;
@@ -173,7 +173,8 @@ static void score_rows(struct search *s, int32_t row, int32_t count, int32_t see
     for (int32_t i = 0; i < s->queries; i += TILE_ROWS) score_panel_of_corpus(s, i, &rows, seen);
 }
 
-/* Looks at eight rows, from `row`, and lets those wait that may enter. Returns how many, for all queries. */
+/* Screens eight rows, from `row`, and adds those that pass to the waiting rows. Returns their number, over all
+ * queries. */
 static int32_t look_at_rows(struct search *s, int32_t row) {
     int32_t entered = 0;
     screen_rows(&s->screen, s->corpus + row * s->dim);
@@ -188,10 +189,10 @@ static int32_t look_at_rows(struct search *s, int32_t row) {
     return entered;
 }
 
-/* Searches all rows for a block of packed queries. `seen` rows were offered to their heaps before.
+/* Searches all rows for a block of packed queries. Their heaps were offered `seen` rows before.
  *
- * A look at rows only pays if few of them are scored in the end. So the first rows are scored at once, and if too many
- * enter later, a number of rows is. */
+ * Screening saves time only if few rows pass. The first rows are therefore scored directly. If too many rows pass
+ * later, some of the next rows are also scored directly. */
 static void search_rows(struct search *s, int32_t row_count, int32_t seen) {
     int32_t groups = (s->queries + TILE_ROWS - 1) / TILE_ROWS, credit = 0, looked = 0;
     int64_t look_from = s->dim < FEWEST_COLUMNS ? row_count : 8 * (int64_t)s->k - seen;

@@ -1,4 +1,4 @@
-/* out[i] = table[ids[i]]: rows of a table, picked by number.
+/* out[i] = table[ids[i]]: rows of a table, selected by number.
  *
  *   ids [n], table [rows][columns], out [n][columns]
  *
@@ -11,8 +11,8 @@ int32_t embedding_f32(const int32_t *ids, const float *table, float *out, int32_
     for (int32_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= rows) return STATUS_BAD_INDEX;
     }
-    /* This becomes the instruction memory.copy, for which the engine calls the host's own memmove: it is faster than a
-     * loop over vectors. */
+    /* This compiles to the instruction memory.copy, for which the engine calls the host's memmove. It is faster than
+     * a loop over vectors. */
     for (int32_t i = 0; i < n; i++) {
         __builtin_memcpy(out + i * columns, table + ids[i] * columns, (uint32_t)columns * sizeof(float));
     }

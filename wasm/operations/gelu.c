@@ -13,7 +13,7 @@ typedef f32x4 (*function_f32x4)(f32x4 x);
  * results for negative x are as accurate as the others. */
 INLINE f32x4 gelu_f32x4(f32x4 x) {
     f32x4 one = splat_f32x4(1.0f), a = wasm_f32x4_abs(x);
-    f32x4 bounded = pmin_f32x4(a, splat_f32x4(16.0f)); /* From here on Phi(-a) is below every float. */
+    f32x4 bounded = pmin_f32x4(a, splat_f32x4(16.0f)); /* Beyond this, Phi(-a) is smaller than any float. */
     f32x4 t = div_f32x4(one, fma_f32x4(bounded, splat_f32x4(0.25f), one));
     f32x4 p = splat_f32x4(0x1.a573a6p-6f);
     p = fma_f32x4(p, t, splat_f32x4(-0x1.38f3d2p-3f));

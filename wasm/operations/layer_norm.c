@@ -7,9 +7,9 @@
  * columns, without Bessel's correction. The output may be the input. Sources: Ba, Kiros & Hinton, "Layer
  * Normalization", 2016; Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
  *
- * Layer norm needs the mean, the squared differences from it, and the result. Computing the variance from differences
- * keeps it accurate for data whose mean is far from zero. A row takes two passes, since its sum is taken while the row
- * before it is written.
+ * Layer norm computes the mean, then the squared differences from it, then the result. Computing the variance from
+ * differences keeps it accurate for data whose mean is far from zero. A row needs only two passes, because its sum is
+ * computed while the previous row is written.
  *
  * norm_piece_f32 makes one of these passes over a piece of a row that is too long for one call. */
 #include "../abi.h"

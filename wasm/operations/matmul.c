@@ -1,26 +1,26 @@
 /* C[m][n] = A[m][k] B[k][n] + bias[n]
  *
  * A and B may have any strides; bias may be null. The output must not overlap an input. If bias is c itself, the
- * product is added to what C holds: so a sum over a long k goes on in the next call.
+ * product is added to C, so that a sum over a long k can continue in the next call.
  *
  * The loops are, from the outside: blocks of k; blocks of columns of B, each packed once; blocks of rows of A, packed
  * once for each block of columns; and panels of eight columns. A panel of B stays in the L1 cache while the packed rows
- * of A come from L2. The micro-kernel is sum_tile of shared/tile.h. It begins from the bias in the first block of k,
- * and from C in the others, so each element is one chain of multiply-adds over k. This is the order of loops of Goto &
- * van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, and of BLIS.
+ * of A come from L2. The micro-kernel is sum_tile of shared/tile.h. It starts from the bias in the first block of k,
+ * and from C in the other blocks, so each element is one chain of multiply-adds over k. The order of loops is that of
+ * Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, and of BLIS.
  */
 #include "../abi.h"
 #include "../shared/pack.h"
 #include "../shared/tile.h"
 
-/* A panel of B takes 16 KiB, half of a usual L1 cache; a block of A 256 KiB, half of a usual L2. */
+/* A panel of B is 16 KiB, half of a usual L1 cache; a block of A is 256 KiB, half of a usual L2 cache. */
 enum { K_BLOCK = 512, ROW_BLOCK = 128 };
 
-/* The columns of a block of B where all rows of A are one block. Then B is used only once, and is read sooner after it
- * was packed if the block is small. */
+/* The columns of a block of B if all rows of A form one block. B is then used only once, and a small block is still
+ * in the cache when it is read. */
 enum { FEW_COLUMNS = 32 };
 
-/* The workspace. The block of B has as many columns as fit. */
+/* The workspace. The block of B has as many columns as fit into it. */
 struct matmul_workspace {
     float a[ROW_BLOCK * K_BLOCK]; /* [rows / 4][k][4] */
     float b[];                    /* [columns / 8][k][8] */
@@ -28,7 +28,7 @@ struct matmul_workspace {
 enum { B_ROOM = ((int32_t)WORKSPACE_BYTES - (int32_t)sizeof(struct matmul_workspace)) / (int32_t)sizeof(float) };
 _Static_assert(B_ROOM >= K_BLOCK * FEW_COLUMNS, "the workspace is too small");
 
-/* Sums begin from these where there is no bias. */
+/* Sums start from these if there is no bias. */
 static const float zeros[TILE_COLUMNS];
 
 static void fill_rows(float *c, int32_t c_stride, int32_t rows, int32_t columns, const float *bias) {
@@ -55,7 +55,7 @@ static void sum_panel(float *c, int32_t c_stride, const float *start, int32_t st
     }
 }
 
-/* 32 elements of one row of C, in the accumulators of a tile: as many chains as keep the multipliers busy. */
+/* 32 elements of one row of C, in the accumulators of a tile: enough chains to keep the multipliers busy. */
 static NOINLINE void add_thirty_two(float *c, const float *a, int32_t a_column_stride, const float *b,
                                     int32_t b_row_stride, int32_t k) {
     struct tile t = load_tile(c, TILE_COLUMNS);
@@ -72,7 +72,7 @@ static NOINLINE void add_thirty_two(float *c, const float *a, int32_t a_column_s
     store_tile(c, TILE_COLUMNS, &t);
 }
 
-/* One row of C, for a product of so few rows that packing B would not pay: reads the rows of B in place. */
+/* One row of C, for products with few rows, for which packing B would take too long: reads the rows of B in place. */
 static NOINLINE void add_row(float *c, const float *a, int32_t a_column_stride, const float *b, int32_t b_row_stride,
                              int32_t n, int32_t k) {
     int32_t j = 0;
@@ -128,7 +128,7 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
                             depth);
             for (int32_t r = 0; r < m; r += ROW_BLOCK) {
                 int32_t rows = m - r < ROW_BLOCK ? m - r : ROW_BLOCK;
-                /* A block that holds all rows is there already after the first columns. */
+                /* A block with all rows is already packed after the first columns. */
                 if (jj == 0 || m > ROW_BLOCK) {
                     pack_rows_of_a(w->a, a + r * a_row_stride + kk * a_column_stride, a_row_stride, a_column_stride,
                                    rows, depth);

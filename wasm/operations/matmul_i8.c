@@ -1,18 +1,18 @@
-/* C[m][n] = A[m][k] B[k][n] + bias[n], then GELU, where B has codes of eight bits and A gets codes of seven
+/* C[m][n] = A[m][k] B[k][n] + bias[n], then GELU, where B has codes of eight bits and A gets codes of seven bits
  *
- *   A[i][p] = s[i] (a[i][p] - z[i])    the codes a from 0 to 127, made here, with a scale s and a zero point z for each
- * row B[p][j] = t[j] b[p][j]             the codes b from -127 to 127, with a scale t for each column C[i][j] = (s[i]
- * t[j]) (sum over p of a[i][p] b[p][j] - z[i] B_sums[j]) + bias[j]
+ *   A[i][p] = s[i] (a[i][p] - z[i])   codes a from 0 to 127, computed here; a scale s and a zero point z for each row
+ *   B[p][j] = t[j] b[p][j]            codes b from -127 to 127; a scale t for each column
+ *   C[i][j] = (s[i] t[j]) (sum over p of a[i][p] b[p][j] - z[i] B_sums[j]) + bias[j]
  *
- * The sum is one of integers, and exact. Its three roundings as floats are the same in all variants. So are the bits of
- * C, unless GELU follows, which has the bits of gelu_f32 or gelu_tanh_f32. A row of A that holds NaN or infinity gives
- * a row of NaN.
+ * The sum is a sum of integers, and exact. The three roundings of floats after it are the same in all variants, and so
+ * are the bits of C, unless GELU follows. GELU has the same bits as gelu_f32 or gelu_tanh_f32. A row of A that contains
+ * NaN or infinity gives a row of NaN.
  *
- * B lies in panels of eight columns, [n / 8][k / 4][8 columns][4 rows], padded with zeros; B_sums[j] is the sum of
+ * B is stored in panels of eight columns, [n / 8][k / 4][8 columns][4 rows], padded with zeros; B_sums[j] is the sum of
  * column j of its codes. The scales and sums are padded with zeros to a multiple of eight columns. The output must not
- * overlap an input. Blocks of rows of A are quantised once each, and then meet all panels of B. This is the scheme of
- * Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018,
- * with a zero point on one side only.
+ * overlap an input. Each block of rows of A is quantised once, and then multiplied by all panels of B. This is the
+ * scheme of Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+ * Inference", 2018, with a zero point on one side only.
  *
  * Workspace: the codes of a block of A, and the scale and zero point of each of its rows.
  */

@@ -2,7 +2,7 @@
  *
  *   x [rows][columns], offsets [segments + 1], out [segments][columns]
  *
- * A segment without rows gives zeros. A mean of length zero stays zero.
+ * The result of a segment without rows is zeros. A mean of length zero stays zero.
  *
  * mean_pool_piece_f32 makes a pass over some rows and columns of a segment that is too long for one call. */
 #include "../abi.h"

@@ -1,4 +1,4 @@
-/* Heaps of scores with the indices of their rows, for cosine_top_k. The entry that ranks lowest is the first. */
+/* Heaps of scores with the indices of their rows, for cosine_top_k. The first entry ranks lowest. */
 #ifndef FLASHWASM_SCORE_HEAP_H
 #define FLASHWASM_SCORE_HEAP_H
 
@@ -18,7 +18,7 @@ INLINE void put(float *scores, int32_t *indices, int32_t at, float score, int32_
     indices[at] = index;
 }
 
-/* Replaces the root of a heap of n, whose root ranks lowest, and lets (score, index) sink to its place. */
+/* Replaces the root of a heap of n entries by (score, index), and lets it sink to its place. */
 static inline void sink(float *scores, int32_t *indices, int32_t n, float score, int32_t index) {
     int32_t at = 0;
     for (int32_t child; (child = 2 * at + 1) < n; at = child) {
@@ -40,7 +40,7 @@ static inline void rise(float *scores, int32_t *indices, int32_t at, float score
     put(scores, indices, at, score, index);
 }
 
-/* Offers one score to a heap that holds `held` of k entries. */
+/* Offers one score to a heap that has `held` of k entries. */
 static NOINLINE void offer(float *scores, int32_t *indices, int32_t held, int32_t k, float score, int32_t index) {
     if (held < k) {
         rise(scores, indices, held, score, index);
@@ -59,7 +59,7 @@ static inline void sort_heap(float *scores, int32_t *indices, int32_t k) {
     }
 }
 
-/* Makes a heap again of n entries that sort_heap has sorted: in reverse they are one. */
+/* Restores a heap from n entries that sort_heap has sorted: in reverse order they form a heap. */
 static inline void reverse_heap(float *scores, int32_t *indices, int32_t n) {
     for (int32_t i = 0, j = n - 1; i < j; i++, j--) {
         float score = scores[i];

@@ -1,10 +1,10 @@
 /* out = exp(x - max(x)) / sum(exp(x - max(x))) for each row of x [rows][columns]. The output may be the input.
  *
- * A row that contains NaN or +inf, or only -inf, gives NaN, as the formula does. The exponentials are computed with
- * a factor of 2^24, which the division removes; otherwise subnormal results would become zero.
+ * A row that contains NaN or +inf, or only -inf, gives NaN, as the formula does. The exponentials are computed with a
+ * factor of 2^24, which cancels in the division; otherwise subnormal results would become zero.
  *
- * A row takes two passes: its exponentials and their sum, then the division. While the exponentials of a row keep the
- * arithmetic busy, the next row is loaded and its maximum taken, so that it comes from the cache afterwards.
+ * A row needs two passes: the exponentials and their sum, then the division. While the exponentials of a row keep the
+ * arithmetic units busy, the next row is loaded and its maximum computed, so that it is in the cache afterwards.
  *
  * softmax_piece_f32 makes one of the three passes over a piece of a row that is too long for one call. */
 #include "../abi.h"
@@ -33,8 +33,8 @@ INLINE f32x4 exponential(const float *x, f32x4 max) {
     return scaled_exp_f32x4(sub_f32x4(load_f32x4(x), max), EXPONENT_SCALE);
 }
 
-/* Writes the exponentials of n elements to out and returns their sum. `next_max` holds four maxima, which those of the
- * n elements of `next` join. */
+/* Writes the exponentials of n elements to out and returns their sum. `next_max` contains four maxima, which are
+ * updated with n elements of `next`. */
 INLINE float exponentials(const float *x, float *out, int32_t n, float max_value, const float *next, f32x4 *next_max) {
     f32x4 max = splat_f32x4(max_value), s0 = splat_f32x4(0), s1 = s0, m = *next_max;
     int32_t i = 0;
@@ -55,7 +55,7 @@ INLINE float exponentials(const float *x, float *out, int32_t n, float max_value
         f32x4 e = exponential(few, max);
         store_f32x4(few, e);
         for (int32_t j = 0; j < left; j++) out[i + j] = few[j];
-        /* Lanes past the row are set to zero: if max is -inf, their exponential is NaN. */
+        /* Lanes past the row are set to zero, because their exponential is NaN if max is -inf. */
         for (int32_t j = left; j < 4; j++) few[j] = 0.0f;
         s0 = add_f32x4(s0, load_f32x4(few));
     }
@@ -63,7 +63,7 @@ INLINE float exponentials(const float *x, float *out, int32_t n, float max_value
     return sum_f32x4(add_f32x4(s0, s1));
 }
 
-/* A sum of exponentials, and the greatest element of the row after theirs. */
+/* A sum of exponentials, and the greatest element of the next row. */
 struct total_and_max {
     float total, next_max;
 };
@@ -79,7 +79,7 @@ static NOINLINE struct total_and_max add_exponentials(float total, const float *
     return (struct total_and_max){total, wasm_f32x4_extract_lane(greatest_f32x4(next_max), 0)};
 }
 
-/* Divides a row by its total. An element is NaN only if the total is, and then all are. */
+/* Divides a row by its total. If the total is NaN, all elements become NaN; otherwise none is. */
 INLINE void divide(float *out, int32_t n, float total) {
     int32_t i = 0;
     if (total != total) {

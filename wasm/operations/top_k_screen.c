@@ -1,12 +1,13 @@
-/* Looking at rows before they are scored: see top_k_screen.h.
+/* Screening rows before they are scored: see top_k_screen.h.
  *
- * Loops over columns leave their sums in lanes, which are added afterwards. A loop stops before the last columns, which
- * add_rest adds. Rows are read one after another where they are read for the first time, as memory is quickest then. */
+ * Loops over columns keep sums in lanes, which are added afterwards. A loop stops before the last columns, which
+ * add_rest adds. When rows are read for the first time, they are read one after another, because sequential access
+ * to memory is fastest. */
 #include "top_k_screen.h"
 
 #include "../abi.h"
 
-/* Squares or products of components may vanish or overflow if a squared length is outside these. */
+/* Squares or products of components may underflow or overflow if a squared length is outside these limits. */
 #define LEAST_SQUARE 0x1p-60f
 #define GREATEST_SQUARE 0x1p100f
 
@@ -21,7 +22,7 @@ INLINE f32x4 usable(f32x4 squares) {
 
 INLINE f32x4 sum_four(const f32x4 x[4]) { return add_f32x4(add_f32x4(x[0], x[1]), add_f32x4(x[2], x[3])); }
 
-/* Returns the sums of the lanes of four vectors, which lie eight floats apart. */
+/* Returns the sums of the lanes of four vectors, which are eight floats apart. */
 INLINE f32x4 sum_lanes(const float *sums) {
     f32x4 x[4];
     for (int r = 0; r < 4; r++) x[r] = load_f32x4(sums + 8 * r);
@@ -40,7 +41,7 @@ INLINE void add_row(struct tile *t, const float *q, const float *x) {
     }
 }
 
-/* sums[4][8] = eight vectors of sums over a row: its products with a query, and its squares, in turn. */
+/* sums[4][8] = eight vectors of sums over a row: alternately its products with a query and its squares. */
 static NOINLINE void sweep_row(float *sums, const float *q, const float *x, int32_t steps) {
     struct tile t = {{splat_f32x4(0)}, {splat_f32x4(0)}};
     const uintptr_t never = never_an_address;
@@ -160,7 +161,7 @@ void screen_queries(struct screen *s, float *room, const float *queries, int32_t
     s->queries = room, s->count = count, s->dim = dim, s->metric = metric;
     int32_t together = count == 1 ? 1 : TILE_ROWS;
     for (int32_t i = 0; i < count || i % together; i++) {
-        /* Places after the last query hold the last one again, and refuse every row. */
+        /* Places after the last query contain a copy of it, and reject every row. */
         const float *x = queries + (i < count ? i : count - 1) * dim;
         s->bases[i] = __builtin_inff(), s->slopes[i] = 0;
         float *to = room + i / TILE_ROWS * screened_floats(dim) + i % TILE_ROWS * LANES;
@@ -202,7 +203,7 @@ void screen_rows(struct screen *s, const float *rows) {
     }
 }
 
-/* All bits of a lane are set if its row is refused; none are if one of the numbers is NaN. */
+/* All bits of a lane are set if its row is rejected; none is set if one of the numbers is NaN. */
 INLINE v128_t refused(f32x4 products, f32x4 bases, f32x4 slopes, f32x4 sizes) {
     return wasm_f32x4_le(products, add_f32x4(bases, mul_f32x4(slopes, sizes)));
 }

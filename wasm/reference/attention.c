@@ -1,7 +1,7 @@
 /* The obvious attention: one query at a time, by the formulas of attention/forward.c.
  *
- * Each run of keys is taken in blocks: the scores of the block, their exponentials, and the weighted values. The
- * greatest score, the sum and the output are carried from block to block. The runs are merged in order. */
+ * Each run of keys is processed in blocks: the scores of the block, their exponentials, and the weighted values. The
+ * greatest score, the sum and the output carry over from block to block. The runs are merged in order. */
 #include "../abi.h"
 #include "../shared/log.h"
 #include "../shared/philox.h"
@@ -50,7 +50,7 @@ static float scale_at(const arguments *args, const float *scales, int32_t key_he
 }
 
 float score(const arguments *args, int32_t head, int32_t i, int32_t j) {
-    int32_t past = j - (i + args->diagonal); /* The distance by which the key lies past the query's diagonal. */
+    int32_t past = j - (i + args->diagonal); /* The key's distance past the query's diagonal. */
     if (past > args->after || past < -args->before) return MINUS_INFINITY;
     float bias = 0.0f;
     if (args->mask_kind != MASK_NONE) {
@@ -128,7 +128,7 @@ static int is_whole(const arguments *args) {
     return args->finish && args->key_begin == 0 && args->key_end == args->keys;
 }
 
-/* Returns the state of one run of keys when calls take a part of the keys each: see attention/one_query.c. */
+/* Returns the state of one run of keys if each call processes a part of the keys: see attention/one_query.c. */
 static struct state *partial(const arguments *args, int32_t h, int32_t i, int32_t run) {
     int32_t runs = (args->keys + ATTENTION_KEY_RUN - 1) / ATTENTION_KEY_RUN, size = 8 + (args->value_dim + 3) / 4 * 4;
     return (struct state *)(args->partials + ((h * args->queries + i) * runs + run) * size);
@@ -161,7 +161,7 @@ int32_t attention_f32(const arguments *args) {
     enum { STATE = 8 + ATTENTION_MAX_DIM };
     if (args->dim < 0 || args->value_dim < 0 || args->group <= 0) return STATUS_BAD_ARGUMENT;
     if (args->dim > ATTENTION_MAX_DIM || args->value_dim > ATTENTION_MAX_DIM) return STATUS_BAD_ARGUMENT;
-    int carried = !args->partials && !is_whole(args); /* The state is kept in the workspace from call to call. */
+    int carried = !args->partials && !is_whole(args); /* The workspace keeps the state from call to call. */
     for (int32_t h = args->head_begin; h < args->head_end; h++) {
         for (int32_t i = args->query_begin; i < args->query_end; i++) {
             float *states = (float *)args->workspace + (carried ? i - args->query_begin + 1 : 1) * STATE;

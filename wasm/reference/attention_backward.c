@@ -1,5 +1,5 @@
-/* The obvious gradient of attention, by the formulas of attention/backward.c: for each pair of query and key its
- * weight, the derivative of its score, and what these add to dq, dk and dv. */
+/* The obvious gradient of attention, by the formulas of attention/backward.c: for each pair of query and key, its
+ * weight, the derivative of its score, and its contributions to dq, dk and dv. */
 #include "../abi.h"
 #include "attention.h"
 #include "scalar_math.h"
@@ -15,7 +15,7 @@ static float dot(const float *x, const float *y, int32_t n) {
 /* Returns the derivative of the softcap at the score of key j for query i. */
 static float slope(const struct attention_f32_arguments *args, int32_t head, int32_t i, int32_t j) {
     if (args->softcap == 0.0f) return 1.0f;
-    struct attention_f32_arguments bare = *args; /* The score without what is added after the softcap. */
+    struct attention_f32_arguments bare = *args; /* The score before ALiBi and masks. */
     bare.mask_kind = MASK_NONE;
     bare.alibi = 0;
     bare.before = bare.after = ATTENTION_OPEN;

@@ -1,4 +1,4 @@
-/* The obvious top-k: scores one row after another and inserts it where it belongs in the sorted list of the best k. */
+/* The obvious top-k: scores one row after another and inserts it into the sorted list of the best k. */
 #include "../abi.h"
 #include "../shared/floats.h"
 
@@ -25,7 +25,8 @@ static float score_of(const float *q, const float *c, int32_t n, int32_t metric,
     return sum < -1.0f ? -1.0f : sum;
 }
 
-/* Returns 1 if a score ranks above another of a lower index. An equal score does not; NaN ranks below every other. */
+/* Returns 1 if a score ranks above another score with a lower index. An equal score does not; NaN ranks below every
+ * number. */
 static int overtakes(float score, float other) { return score > other || (other != other && score == score); }
 
 EXPORT(cosine_top_k_f32)

@@ -1,5 +1,5 @@
-/* The obvious searches of panels, by floats and by codes: one query and one vector at a time. The formulas are those of
- * indexes/flat. */
+/* The obvious searches of panels, by floats and by codes: one query and one vector at a time. The formulas are the
+ * same as in indexes/flat. */
 #include "../indexes/keys.h"
 #include "../indexes/store.h"
 
@@ -39,7 +39,7 @@ static struct coded_query coded(const struct flat_search_arguments *args, struct
     return q;
 }
 
-/* Returns a lower bound of the distance of a vector, by its codes: docs/decisions/0009 derives it. */
+/* Returns a lower bound of the distance of a vector, computed from its codes: docs/decisions/0009 derives it. */
 static float lower_bound(const struct flat_search_arguments *args, const struct coded_query *q, const int16_t *codes,
                          int32_t position) {
     int32_t stride = row_stride(args->dim);

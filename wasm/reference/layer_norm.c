@@ -47,7 +47,7 @@ int32_t norm_piece_f32(const float *x, const float *weight, const float *bias, f
             state[1] = canonical_f32(state[1] + (x[j] - mean) * (x[j] - mean));
         } else {
             float y = (x[j] - mean) * factor * (weight ? weight[j] : 1.0f);
-            /* The obvious RMS norm adds nothing: minus zero plus zero would be plus zero. */
+            /* RMS norm must not add a bias of zero, because minus zero plus zero is plus zero. */
             if (pass == NORM_WRITE) y += bias ? bias[j] : 0.0f;
             out[j] = canonical_f32(y);
         }

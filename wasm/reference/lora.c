@@ -1,5 +1,5 @@
-/* The obvious low-rank adapter, one element at a time: its output, a step of training, and its Fisher information. The
- * formulas are those of lora/. */
+/* The obvious low-rank adapter, one element at a time: its output, a step of training, and its Fisher information.
+ * The formulas are the same as in lora/. */
 #include "../abi.h"
 #include "../shared/log.h"
 #include "scalar_math.h"
@@ -42,8 +42,8 @@ static float dot(const float *a, const float *b, int32_t n) {
     return sum;
 }
 
-/* The numbers that are computed for one sample: struct lora_pass of lora/loss.h says what the arrays hold. Rows of
- * inputs are `stride` floats apart, those of outputs `out`; row 1 + k belongs to candidate k. */
+/* The intermediate results for one sample; struct lora_pass of lora/loss.h describes the arrays. Rows of inputs are
+ * `stride` floats apart, rows of outputs `out` floats; row 1 + k belongs to candidate k. */
 struct pass {
     const struct lora *lora;
     const struct lora_sample *sample;
@@ -163,7 +163,7 @@ static float gradient(const struct pass *p, int32_t r, int32_t of_b, int32_t j) 
     return sum;
 }
 
-/* Returns 1 if the squares of the gradient's elements are finite, judged by a bound of the elements. */
+/* Returns 1 if the squares of the gradient's elements are finite, according to a bound of the elements. */
 static int32_t is_moderate(const struct pass *p) {
     int32_t rank = p->lora->rank;
     float of_a = 0.0f, of_b = 0.0f;

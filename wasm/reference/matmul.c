@@ -1,5 +1,5 @@
-/* The obvious matrix product: for each row of A, each of its elements adds a multiple of a row of B to a row of C. The
- * order of an element's additions is that of the fast version. */
+/* The obvious matrix product: for each row of A, each of its elements adds a multiple of a row of B to a row of C.
+ * An element's additions have the same order as in the fast version. */
 #include "../abi.h"
 #include "../shared/floats.h"
 

@@ -1,4 +1,5 @@
-/* The obvious product with codes, by the formulas of operations/matmul_i8.c: every code is made where it is used. */
+/* The obvious product with codes, by the formulas of operations/matmul_i8.c: every code is computed where it is
+ * used. */
 #include "../abi.h"
 #include "../shared/floats.h"
 #include "../shared/quantize.h"

@@ -8,10 +8,9 @@
 
 /* The one NaN that kernels return, 0x7fc00000.
  *
- * WebAssembly does not fix the sign of a computed NaN, and often not its payload either. Processors differ:
- * x86 computes 0xffc00000, ARM 0x7fc00000. A kernel therefore passes each computed result through
- * canonical_f32 or canonical_f32x4 when it stores that result for the last time. A value that is only copied
- * keeps its bits. */
+ * WebAssembly does not specify the sign of a computed NaN, and often not its payload either. Processors differ: x86
+ * computes 0xffc00000, ARM 0x7fc00000. A kernel therefore passes each computed result through canonical_f32 or
+ * canonical_f32x4 before its final store. Copied values keep their bits. */
 #define CANONICAL_NAN __builtin_nanf("")
 
 static inline float canonical_f32(float x) { return x == x ? x : CANONICAL_NAN; }

@@ -1,10 +1,10 @@
-/* The logarithm of one float. Attention takes one for each row, so its speed does not matter. */
+/* The logarithm of one float. Attention computes one per row, so its speed does not matter. */
 #ifndef FLASHWASM_LOG_H
 #define FLASHWASM_LOG_H
 
 #include "floats.h"
 
-/* log x for x >= 1; infinity and NaN are returned as they are.
+/* log x for x >= 1; infinity and NaN are returned unchanged.
  *
  * In double: x = 2^e m with sqrt(1/2) < m <= sqrt 2, and log m = 2 artanh((m - 1) / (m + 1)) by its series. */
 static inline float log_f32(float x) {

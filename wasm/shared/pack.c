@@ -23,7 +23,7 @@ static void pack_four(float *panel, const float *x, int32_t row_stride, int32_t 
     }
 }
 
-/* Packs fewer than four rows and fills up with zeros. */
+/* Packs fewer than four rows and pads with zeros. */
 static void pack_few(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns, int32_t width,
                      float scale) {
     for (int32_t j = 0; j < columns; j++) {
@@ -45,7 +45,7 @@ void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t row
     }
 }
 
-/* Packs a matrix that lies column by column: each of its columns is copied as a run of `width` floats. */
+/* Packs a matrix that is stored column by column: each of its columns is copied as `width` consecutive floats. */
 static void pack_columns(float *panel, const float *x, int32_t column_stride, int32_t columns, int32_t width) {
     for (int32_t j = 0; j < columns; j++) {
         for (int32_t group = 0; group < width; group += 4) {
@@ -69,10 +69,10 @@ void pack_strided_f32(float *panel, const float *x, int32_t row_stride, int32_t 
     }
 }
 
-/* A panel's width, and how many panels are written at once: together they read whole cache lines of 64 bytes. */
+/* A panel's width, and the number of panels written at once, so that whole cache lines of 64 bytes are read. */
 enum { PANEL = 8, PANELS = 4 };
 
-/* Packs PANELS panels of a matrix that lies column by column. */
+/* Packs PANELS panels of a matrix that is stored column by column. */
 static void pack_whole_lines(float *panels, const float *x, int32_t column_stride, int32_t columns) {
     for (int32_t j = 0; j < columns; j++) {
         for (int32_t p = 0; p < PANELS; p++) {

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Packs `width` rows of x, 4 or 8, as panel[columns][width], each element multiplied by `scale`. Of these rows
- * only the first `rows` exist; the others are packed as zeros. */
+/* Packs `width` rows of x, 4 or 8, as panel[columns][width], each element multiplied by `scale`. Only the first
+ * `rows` of these rows exist; the others are packed as zeros. */
 void pack_rows_f32(float *panel, const float *x, int32_t row_stride, int32_t rows, int32_t columns, int32_t width,
                    float scale);
 

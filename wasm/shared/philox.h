@@ -1,6 +1,6 @@
 /* The constants of Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
  *
- * Philox maps a 128-bit counter and a 64-bit key to 128 random bits and keeps no state. */
+ * Philox maps a 128-bit counter and a 64-bit key to 128 random bits, without any state. */
 #ifndef FLASHWASM_PHILOX_H
 #define FLASHWASM_PHILOX_H
 

@@ -1,10 +1,10 @@
-/* Quantising, four numbers of a row at a time. Nothing here is a fused multiply-add, and maximum and minimum have one
- * result whatever their order, so all variants compute the same codes. */
+/* Quantising, four numbers of a row at a time. There is no fused multiply-add here, and maximum and minimum do not
+ * depend on the order, so all variants compute the same codes. */
 #include "quantize.h"
 
 #include "simd.h"
 
-/* 1.5 * 2^23. A float of this size has no fraction: adding it rounds to an integer, which its low bits then hold. */
+/* 1.5 * 2^23. A float of this size has no fraction: adding it rounds to an integer, which is then in the low bits. */
 #define MAGIC 12582912.0f
 
 struct grid {

@@ -1,4 +1,4 @@
-/* Sums over one row of floats. The order of the additions depends on the row's length alone. */
+/* Sums over one row of floats. The order of the additions depends only on the row's length. */
 #ifndef FLASHWASM_ROW_SUMS_H
 #define FLASHWASM_ROW_SUMS_H
 
@@ -29,8 +29,8 @@ INLINE void add_sixteen(struct running_sums *s, const float *x, f32x4 centre, ad
     s->s3 = add(s->s3, load_f32x4(x + 12), centre);
 }
 
-/* Adds the elements from i to n, fewer than 16, and returns the whole sum. The last vector is filled up with `centre`,
- * so that missing elements add nothing: their squared difference is zero. With add_value it must be zero. */
+/* Adds the elements from i to n, fewer than 16, and returns the whole sum. The last vector is padded with `centre`,
+ * so that missing elements add nothing: their squared difference is zero. With add_value, `centre` must be zero. */
 INLINE float whole_sum(struct running_sums s, const float *x, int32_t i, int32_t n, f32x4 centre, add_term_f32x4 add) {
     for (; i + 4 <= n; i += 4) s.s0 = add(s.s0, load_f32x4(x + i), centre);
     if (i < n) {

@@ -20,11 +20,11 @@ INLINE f32x4 sub_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_sub(a, b); }
 INLINE f32x4 mul_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_mul(a, b); }
 INLINE f32x4 div_f32x4(f32x4 a, f32x4 b) { return wasm_f32x4_div(a, b); }
 
-/* One lane of x in all four lanes. A macro, since the instruction needs the lane as a constant. */
+/* One lane of x in all four lanes. It is a macro because the instruction requires a constant lane. */
 #define splat_lane_f32x4(x, lane) wasm_i32x4_shuffle(x, x, lane, lane, lane, lane)
 
-/* a * b + c. The relaxed variant rounds once if the engine fuses the two: always if it is deterministic, else
- * where the processor has the instruction. The simd128 variant rounds twice. */
+/* a * b + c. The relaxed variant rounds once if the engine fuses the two: always if the engine is deterministic,
+ * else if the processor has the instruction. The simd128 variant rounds twice. */
 INLINE f32x4 fma_f32x4(f32x4 a, f32x4 b, f32x4 c) {
 #ifdef __wasm_relaxed_simd__
     return __builtin_wasm_relaxed_madd_f32x4(a, b, c);
@@ -35,8 +35,8 @@ INLINE f32x4 fma_f32x4(f32x4 a, f32x4 b, f32x4 c) {
 
 /* Each lane of 32 bits: sum + the four products of the bytes of w, from -127 to 127, and of a, from 0 to 127.
  *
- * Relaxed SIMD lets an engine choose what the dot product does with bytes of a above 127, and with sums of two products
- * that do not fit 16 bits. Here there are none: 2 * 127 * 127 = 32258. So every engine computes the same. */
+ * Relaxed SIMD leaves the result to the engine if a byte of a exceeds 127, or if the sum of two products does not
+ * fit into 16 bits. Neither occurs here, since 2 * 127 * 127 = 32258, so every engine computes the same result. */
 INLINE v128_t add_products_i8x16(v128_t w, v128_t a, v128_t sum) {
 #ifdef __wasm_relaxed_simd__
     return __builtin_wasm_relaxed_dot_i8x16_i7x16_add_s_i32x4(w, a, sum);
@@ -100,7 +100,7 @@ INLINE void store_tail_f32x4(float *p, int32_t n, f32x4 x) {
     if (n > 2) p[2] = wasm_f32x4_extract_lane(x, 2);
 }
 
-/* Load or store four floats, or only n where fewer than four are left; missing lanes are loaded as zero. */
+/* Load or store four floats, or only n if n is less than four; missing lanes are loaded as zero. */
 INLINE f32x4 load_at_most_f32x4(const float *p, int32_t n) {
     return n >= 4 ? load_f32x4(p) : load_tail_f32x4(p, n, 0.0f);
 }

@@ -1,4 +1,4 @@
-/* The functions of tile.h that are called, not inlined: each holds one hot loop. */
+/* The functions of tile.h that are not inlined. Each contains one hot loop. */
 #include "tile.h"
 
 const volatile uintptr_t never_an_address = 1;

@@ -1,11 +1,11 @@
-/* The micro-kernel: products of a tile of four rows by eight columns. matmul, attention and the searches of
- * vectors are loops around it.
+/* The micro-kernel: products of a tile of four rows by eight columns. matmul, attention and vector searches are loops
+ * around it.
  *
  *   C[4][8] += sum over k of A[k][4] (outer product) B[k][8]
  *
- * The operands are packed panels (pack.h): a left panel holds four rows column by column, a right panel eight
- * columns row by row. Each element of C is one chain of multiply-adds in the order of k. Its bits therefore
- * depend on its own row and column alone, however the loops around it are cut.
+ * The operands are packed panels (pack.h): a left panel contains four rows column by column, a right panel eight
+ * columns row by row. Each element of C is one chain of multiply-adds in the order of k. Its bits therefore depend only
+ * on its own row and column, no matter how the loops around it are split.
  */
 #ifndef FLASHWASM_TILE_H
 #define FLASHWASM_TILE_H
@@ -46,13 +46,13 @@ INLINE struct tile canonical_tile(struct tile t) {
 /* An address that no float has. It is volatile, so that the compiler cannot know its value. */
 extern const volatile uintptr_t never_an_address;
 
-/* Makes the engine finish the multiply-adds of one step before it begins the loads of the next.
+/* Forces the engine to finish the multiply-adds of one step before it begins the loads of the next.
  *
- * Cranelift moves pure instructions down to their first use but keeps loads in order. In an unrolled loop all
- * loads would be live at once, and vectors would spill to the stack. The branch here is never taken. Its cold
- * side gives the accumulators other values, so each becomes a parameter of the block that follows and must be
- * finished before it. Those values are loaded from an address that no operand has; otherwise the compiler
- * would merge that load with one of the step's. See docs/decisions/0005. */
+ * Cranelift moves pure instructions down to their first use but keeps loads in order. In an unrolled loop all loads
+ * would be live at once, and vectors would spill to the stack. The branch here is never taken. Its cold side gives
+ * the accumulators other values, so each accumulator becomes a parameter of the next block and must be finished
+ * before that block. The values are loaded from an address that no operand has; otherwise the compiler would merge
+ * the load with one of the step's loads. See docs/decisions/0005. */
 #define PIN(t, pointer, never)                                      \
     do {                                                            \
         if (__builtin_expect((uintptr_t)(pointer) == (never), 0)) { \
@@ -60,8 +60,8 @@ extern const volatile uintptr_t never_an_address;
         }                                                           \
     } while (0)
 
-/* One step of k. The engine makes a register of the first factor the sum's, and so copies that factor first. Copying
- * what was loaded is faster than copying what was just shuffled: see docs/decisions/0005. */
+/* One step of k. The engine overwrites the first factor's register with the sum, and therefore copies that factor
+ * first. Copying a loaded vector is faster than copying one that was just shuffled: see docs/decisions/0005. */
 INLINE void tile_step(struct tile *t, const float *a, const float *b) {
     f32x4 column = load_f32x4(a);
     f32x4 low = load_f32x4(b), high = load_f32x4(b + 4);
@@ -77,11 +77,14 @@ INLINE void tile_step(struct tile *t, const float *a, const float *b) {
     t->high[3] = fma_f32x4(high, a3, t->high[3]);
 }
 
-/* t += left panel x right panel, over k steps. */
+/* t += left panel x right panel, over k steps.
+ *
+ * Eight steps lie in the loop's body. With four, processors guessed the loop's end wrong for k = 64, the usual
+ * dimension of a head. That cost attention a tenth of its time: see docs/decisions/0005. */
 INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k) {
     const uintptr_t never = never_an_address;
     int32_t left = k;
-    for (; left >= 4; left -= 4) {
+    for (; left >= 8; left -= 8) {
         PIN(*t, a, never);
         tile_step(t, a, b);
         PIN(*t, a + 4, never);
@@ -90,9 +93,17 @@ INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k
         tile_step(t, a + 8, b + 16);
         PIN(*t, a + 12, never);
         tile_step(t, a + 12, b + 24);
-        a += 16;
-        b += 32;
-        /* Without this, LLVM rewrites the addressing and the loop needs more registers. */
+        PIN(*t, a + 16, never);
+        tile_step(t, a + 16, b + 32);
+        PIN(*t, a + 20, never);
+        tile_step(t, a + 20, b + 40);
+        PIN(*t, a + 24, never);
+        tile_step(t, a + 24, b + 48);
+        PIN(*t, a + 28, never);
+        tile_step(t, a + 28, b + 56);
+        a += 32;
+        b += 64;
+        /* Without this, LLVM rewrites the addressing, and the loop needs more registers. */
         __asm__ volatile("" : "+r"(a), "+r"(b));
     }
     for (; left > 0; left--) {
@@ -105,16 +116,16 @@ INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k
 /* c[4][8] = left panel x right panel */
 void product_tile(float *c, const float *a, const float *b, int32_t k);
 
-/* c[4][8] = start[4][8] + left panel x right panel, stored for the last time. Rows of c are `stride` floats apart,
- * those of `start` are `start_stride`, which is 0 if all four begin alike. `start` may be c. */
+/* c[4][8] = start[4][8] + left panel x right panel, as the final store. Rows of c are `stride` floats apart. Rows of
+ * `start` are `start_stride` floats apart, which is 0 if all four rows start from the same row. `start` may be c. */
 void sum_tile(float *c, int32_t stride, const float *start, int32_t start_stride, const float *a, const float *b,
               int32_t k);
 
-/* The same for a tile of which only the first rows <= 4 by columns <= 8 elements lie inside c and `start`. */
+/* The same for a tile at the edge: only its first rows <= 4 by columns <= 8 elements lie inside c and `start`. */
 void sum_edge_tile(float *c, int32_t stride, const float *start, int32_t start_stride, int32_t rows, int32_t columns,
                    const float *a, const float *b, int32_t k);
 
-/* The same where `rows` by `columns` elements are left of c, which may be more than the tile. */
+/* The same if `rows` by `columns` elements of c remain, which may be more than the tile. */
 INLINE void sum_tile_within(float *c, int32_t stride, const float *start, int32_t start_stride, int32_t rows,
                             int32_t columns, const float *a, const float *b, int32_t k) {
     if (rows >= TILE_ROWS && columns >= TILE_COLUMNS) {
@@ -130,7 +141,7 @@ INLINE void add_tile(float *c, int32_t stride, const float *a, const float *b, i
     sum_tile(c, stride, c, stride, a, b, k);
 }
 
-/* The same where `rows` by `columns` elements are left of c. */
+/* The same if `rows` by `columns` elements of c remain. */
 INLINE void add_tile_within(float *c, int32_t stride, int32_t rows, int32_t columns, const float *a, const float *b,
                             int32_t k) {
     sum_tile_within(c, stride, c, stride, rows, columns, a, b, k);

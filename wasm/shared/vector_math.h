@@ -5,7 +5,7 @@
 #include "simd.h"
 
 #define LOG2_E 0x1.715476p+0f
-#define LOG2_E_LOW 0x1.4ae0cp-26f /* The rest of log2 e, which the float above leaves out. */
+#define LOG2_E_LOW 0x1.4ae0cp-26f /* The difference between log2 e and the float above. */
 #define LN_2 0.693147180559945f
 
 /* 2^f for |f| <= 1/2. The polynomial's relative error is 2e-9 before rounding, and 2^0 is exactly 1. */
@@ -21,9 +21,9 @@ INLINE f32x4 exp2_fraction_f32x4(f32x4 f) {
 
 /* 2^scale * e^x for x <= 0 and a constant scale from 0 to 24; NaN gives NaN.
  *
- * Adding 1.5 * 2^23 rounds x log2 e to an integer that stands in the low bits of the mantissa. A shift moves
- * it into the exponent field and so makes a power of two. A result below 2^-127 is zero, since its exponent
- * field is. A caller that divides the scale away afterwards gets results that would be subnormal here. */
+ * Adding 1.5 * 2^23 rounds x log2 e to an integer in the low bits of the mantissa. A shift moves it into the
+ * exponent field, which gives a power of two. A result below 2^-127 becomes zero, because its exponent field is
+ * zero. A caller that divides by 2^scale afterwards gets accurate results even where they are subnormal. */
 INLINE f32x4 scaled_exp_f32x4(f32x4 x, int scale) {
     f32x4 magic = splat_f32x4(12582912.0f + 127.0f + (float)scale);
     f32x4 bounded = pmax_f32x4(x, splat_f32x4((-127.0f - (float)scale) * LN_2));
@@ -34,7 +34,7 @@ INLINE f32x4 scaled_exp_f32x4(f32x4 x, int scale) {
     return mul_f32x4(exp2_fraction_f32x4(f), wasm_i32x4_shl(shifted, 23));
 }
 
-/* e^x for x <= 0; zero where it would be subnormal. */
+/* e^x for x <= 0; zero if the result would be subnormal. */
 INLINE f32x4 exp_f32x4(f32x4 x) { return scaled_exp_f32x4(x, 0); }
 
 /* tanh x = (1 - e^(-2|x|)) / (1 + e^(-2|x|)) with the sign of x. Below 5/8 the subtraction would cancel, so an odd

@@ -3,7 +3,7 @@ import { sizeOf } from "./checks.js";
 import { MASK_ADDITIVE, MASK_BOOLEAN, MASK_NONE } from "./kernel_table.js";
 import { chooseSchedule } from "./schedule.js";
 
-/** Compute attention of what `checkedAttention` returned. Return { out, lse }; lse only if it was asked for. */
+/** Compute attention from the result of `checkedAttention`. Return { out, lse }; lse only with `returnLse`. */
 export async function attend(launch, work) {
   const entries = sizeOf(work.lead);
   const { heads, group, queries, keys, dim, valueDim } = work;
@@ -33,7 +33,7 @@ export async function attend(launch, work) {
   }
 
   await launch.run("attention_f32", tasks());
-  // These calls read partial results, so all tasks have to be done before.
+  // These calls read partial results, so all tasks must be done first.
   const cut = numbers.filter((entry) => schedule.splits(work.lengths[entry]));
   const merging = cut.map((entry) => [entryArguments(work, at, entry, schedule.partialFloats)(schedule.merge)]);
   await launch.run("attention_f32", merging);
@@ -43,7 +43,7 @@ export async function attend(launch, work) {
   };
 }
 
-/** Return a function from a tile of a batch entry to the kernel's arguments, in the order of its structure. */
+/** Return a function that converts a tile of a batch entry to the kernel's arguments, in the order of its structure. */
 function entryArguments(work, at, entry, partialFloats) {
   const { heads, keyHeads, group, queries, keys, dim, valueDim, dropout } = work;
   const addresses = [
@@ -55,13 +55,13 @@ function entryArguments(work, at, entry, partialFloats) {
     at.mask + maskOffset(work, entry),
     at.alibi,
     at.sinks,
-    // There are no scales of int8.
+    // There are no int8 scales.
     ...[0, 0],
     at.partials && at.partials + 4 * partialFloats * entry,
   ];
   const rest = [
     ...[queries, work.lengths[entry], dim, valueDim],
-    // Keys and values lie in rows of floats.
+    // Keys and values are stored as rows of floats.
     ...[0, 0],
     // Elements from one row to the next, then from one head to the next.
     ...[dim, dim, valueDim, valueDim],
@@ -82,7 +82,7 @@ function maskKind(mask) {
   return mask.data instanceof Uint8Array ? MASK_BOOLEAN : MASK_ADDITIVE;
 }
 
-/** Return the bytes from the beginning of a mask to the part of a batch entry. */
+/** Return the offset in bytes of a batch entry's part of a mask. */
 function maskOffset({ mask, lead }, entry) {
   if (!mask) return 0;
   let elements = 0;

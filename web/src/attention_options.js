@@ -1,4 +1,4 @@
-// Checks of the operands and options of attention, and their common form.
+// Checks of the operands and options of attention, and their conversion to a common form.
 import { checkedArray, checkedOptions, choice, finite, flag, floats } from "./checks.js";
 import { optional, shapeText, shown, sizeOf, vector } from "./checks.js";
 import { DTypeError, ShapeError } from "./errors.js";
@@ -10,7 +10,7 @@ const OPTIONS = [
   ...["dropout", "seed", "returnLse"],
 ];
 
-/** Check operands and options, and return what the kernel's arguments are made from. */
+/** Check operands and options, and return them in the form from which the kernel's arguments are computed. */
 export function checkedAttention(q, k, v, options) {
   const sizes = checkedShapes(q, k, v);
   const { lead, heads, queries, keys, dim } = sizes;
@@ -41,18 +41,18 @@ export function checkedAttention(q, k, v, options) {
   };
 }
 
-/** Return the sizes that the shapes of the operands agree on. */
+/** Check that the shapes of the operands agree, and return the sizes. */
 function checkedShapes(q, k, v) {
   for (const [name, value] of Object.entries({ q, k, v })) floats(value, name, [2, Infinity]);
   const [lead, heads, queries, dim] = divided(q.shape);
   const [keyLead, keyHeads, keys, keyDim] = divided(k.shape);
   const [valueLead, valueHeads, values, valueDim] = divided(v.shape);
-  if (keyDim !== dim) throw mismatch("k", `head dimension ${dim}, that of q`, k);
+  if (keyDim !== dim) throw mismatch("k", `the head dimension of q, ${dim}`, k);
   if (valueHeads !== keyHeads || values !== keys) {
-    throw mismatch("v", `heads and length ${shapeText([keyHeads, keys])}, those of k`, v);
+    throw mismatch("v", `the heads and length of k, ${shapeText([keyHeads, keys])}`, v);
   }
-  if (shapeText(keyLead) !== shapeText(lead)) throw mismatch("k", `leading axes ${shapeText(lead)}, those of q`, k);
-  if (shapeText(valueLead) !== shapeText(lead)) throw mismatch("v", `leading axes ${shapeText(lead)}, those of q`, v);
+  if (shapeText(keyLead) !== shapeText(lead)) throw mismatch("k", `the leading axes of q, ${shapeText(lead)}`, k);
+  if (shapeText(valueLead) !== shapeText(lead)) throw mismatch("v", `the leading axes of q, ${shapeText(lead)}`, v);
   if (heads !== keyHeads && (keyHeads === 0 || heads % keyHeads !== 0)) {
     throw mismatch("q", `a multiple of the ${keyHeads} heads of k`, q);
   }
@@ -71,7 +71,7 @@ function mismatch(name, expected, { shape }) {
   return new ShapeError(`${name}: expected ${expected}, got shape ${shapeText(shape)}`);
 }
 
-/** Return the number of keys that count, for each batch entry. */
+/** Return the number of keys that are not padding, for each batch entry. */
 function checkedLengths(kvLengths, keys, entries) {
   if (kvLengths === undefined || kvLengths === null) return Array(entries).fill(keys);
   if (!(Array.isArray(kvLengths) || kvLengths instanceof Int32Array) || kvLengths.length !== entries) {
@@ -79,13 +79,13 @@ function checkedLengths(kvLengths, keys, entries) {
   }
   for (const length of kvLengths) {
     if (!(Number.isInteger(length) && length >= 0 && length <= keys)) {
-      throw new ShapeError(`kvLengths: expected whole numbers from 0 to ${keys}, the keys, got ${shown(length)}`);
+      throw new ShapeError(`kvLengths: expected whole numbers from 0 to ${keys}, the number of keys, got ${shown(length)}`);
     }
   }
   return [...kvLengths];
 }
 
-/** Return dropout as the kernel takes it. Without a seed, one is drawn. */
+/** Return the kernel's arguments for dropout. Without a seed, a random one is drawn. */
 function checkedDropout(probability, seed) {
   const p = finite(probability, "dropout");
   if (p < 0 || p >= 1) throw new ShapeError(`dropout: expected a probability from 0 to less than 1, got ${p}`);
@@ -108,14 +108,14 @@ function checkedDropout(probability, seed) {
   };
 }
 
-/** Round as Python does: a half goes to the even neighbour. */
+/** Round as Python does: a half is rounded to the even neighbour. */
 function roundedHalfToEven(x) {
   const below = Math.floor(x);
   if (x - below !== 0.5) return Math.round(x);
   return below % 2 === 0 ? below : below + 1;
 }
 
-/** Return if there is a causal rule, and the offset of each batch entry's diagonal. */
+/** Return true if there is a causal rule, and the offset of each batch entry's diagonal. */
 function checkedCausal(causal, queries, keys, lengths) {
   const all = (offset) => lengths.map(() => offset);
   if (typeof causal === "boolean") {
@@ -129,7 +129,7 @@ function checkedCausal(causal, queries, keys, lengths) {
   }
   if (typeof causal === "number") {
     if (!Number.isInteger(causal)) throw new DTypeError(`causal: expected a whole number, got ${causal}`);
-    // Beyond this, an offset means the same and could overflow when a position is added.
+    // A greater offset has the same effect, but could overflow when the kernel adds a position.
     const most = OPEN - queries;
     return { causal: true, offsets: all(Math.min(Math.max(causal, -most), most)) };
   }
@@ -150,7 +150,7 @@ function checkedWindow(window) {
   });
 }
 
-/** Return a mask with its strides: each of its axes has the length of the scores' axis, or 1 and then repeats. */
+/** Return a mask with its strides. Each axis has the length of the scores' axis, or length 1 and is broadcast. */
 function checkedMask(mask, full) {
   checkedArray(mask, "mask", [Uint8Array, Float32Array]);
   const missing = full.length - mask.shape.length;

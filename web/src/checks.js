@@ -1,7 +1,7 @@
-// Checks of arguments. A caller's mistake ends here, with an error that names the argument.
+// Checks of arguments. A wrong argument throws an error that names it.
 import { DTypeError, ShapeError } from "./errors.js";
 
-/** Return a value as a message shows it, cut to a line. */
+/** Return a value as text for an error message, truncated to a line. */
 export function shown(value) {
   if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${value.length}`;
   if (typeof value === "function") return `function ${value.name}`;
@@ -39,12 +39,12 @@ export function checkedOptions(options, name, known) {
 }
 
 /**
- * Return an array { data, shape } whose data has one of some types.
+ * Return an array { data, shape } whose data has one of the given types.
  *
  * @param {unknown} value the argument
  * @param {string} name its name, for messages
- * @param {Function[]} types the types that its data may have
- * @param {[number, number]} axes the fewest and the most axes
+ * @param {Function[]} types the accepted types of its data @param {[number, number]} axes the minimum and maximum
+ * number of axes
  */
 export function checkedArray(value, name, types, [fewest, most] = [0, Infinity]) {
   const expected = types.map((type) => type.name).join(" or ");
@@ -108,7 +108,7 @@ export function choice(value, name, choices) {
   return value;
 }
 
-/** Return what a check returns for a value, or undefined where the value was left out. */
+/** Return the result of a check for a value, or undefined if there is no value. */
 export function optional(value, check) {
   return value === undefined || value === null ? undefined : check(value);
 }
@@ -119,11 +119,11 @@ export function flag(value, name) {
   return value;
 }
 
-/** Throw ShapeError at a vector with a NaN, an infinity, or a component of too great a magnitude. */
+/** Throw ShapeError if a vector contains NaN, infinity, or a component whose magnitude is too large. */
 export function checkMagnitudes(array, name, largest) {
   const { data, shape } = array;
   for (let i = 0; i < data.length; i++) {
-    // A comparison with NaN is false.
+    // Comparisons with NaN are false, so NaN fails this check.
     if (!(Math.abs(data[i]) < largest)) {
       const limit = largest === Infinity ? "finite numbers" : `numbers below ${largest} in magnitude`;
       throw new ShapeError(`${name}: expected ${limit}, got ${data[i]} in row ${Math.floor(i / shape[1])}`);

@@ -1,11 +1,11 @@
-// Crews run the tasks of a kernel: on the calling thread, or on workers.
+// Crews, which run the tasks of a kernel on the calling thread or on workers.
 import { FlashWasmError } from "./errors.js";
 import { Instance } from "./instance.js";
 
-// Milliseconds after which the calling thread lets the page do something else.
+// Milliseconds of work after which the calling thread lets the page handle its events.
 const UNTIL_PAUSE = 100;
 
-/** Let the page handle its events, then go on. */
+/** Let the page handle its events, then continue. */
 function pause() {
   if (globalThis.scheduler?.yield) return scheduler.yield();
   return new Promise((resolve) => setTimeout(resolve, 0));
@@ -18,7 +18,7 @@ export class OwnThread {
     this.instance = new Instance(module, memory, base);
   }
 
-  /** Run tasks, each of which is a list of calls, in their order. */
+  /** Run tasks in order. Each task is a list of calls. */
   async run(kernel, tasks) {
     let begin = performance.now();
     for (const calls of tasks) {
@@ -35,7 +35,7 @@ export class OwnThread {
   }
 }
 
-/** Workers, each with an instance. The calling thread only hands out tasks, so a page stays responsive. */
+/** Workers, each with an instance. The calling thread only distributes tasks, so the page stays responsive. */
 export class WorkerCrew {
   /**
    * @param {object[]} workers started workers: { post(message), listen(onMessage, onError), terminate() }
@@ -57,7 +57,7 @@ export class WorkerCrew {
     return crew;
   }
 
-  /** Run tasks, each of which is a list of calls, in any order. */
+  /** Run tasks in any order. Each task is a list of calls. */
   async run(kernel, tasks) {
     const left = tasks[Symbol.iterator]();
     let failed = false;
@@ -66,7 +66,7 @@ export class WorkerCrew {
         try {
           await ask(worker, { kernel, calls: next.value });
         } catch (error) {
-          // The others finish the tasks that they have begun; nobody may use memory before.
+          // The other workers finish their current tasks. Memory must not be reused before that.
           failed = true;
           return error;
         }

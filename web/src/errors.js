@@ -8,16 +8,16 @@ export class FlashWasmError extends Error {
   }
 }
 
-/** An argument has a shape or a value that the operation cannot take. */
+/** An argument has a shape or a value that the operation does not accept. */
 export class ShapeError extends FlashWasmError {}
 
-/** An argument has a type that the operation cannot take. */
+/** An argument has a type that the operation does not accept. */
 export class DTypeError extends FlashWasmError {}
 
 /** Linear memory is too small for the operation. */
 export class OutOfMemoryError extends FlashWasmError {}
 
-/** The browser lacks something that was asked for; the message says what. */
+/** The browser lacks a required feature; the message names it. */
 export class CapabilityError extends FlashWasmError {}
 
 /** The runtime or the index was closed. */

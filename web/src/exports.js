@@ -1,4 +1,4 @@
-// The names that the package exports beside `load`.
+// The names that the package exports in addition to `load`.
 export { digest } from "./digest.js";
 export * from "./errors.js";
 export { VARIANTS } from "./variants.js";

@@ -1,27 +1,27 @@
-// The flat index: a search compares every query with every vector.
+// The flat index, whose search compares every query with every vector.
 import { checkedArray, checkedOptions, checkMagnitudes, choice, floats } from "./checks.js";
 import { optional, shapeText, shown, wholeNumber } from "./checks.js";
 import { ClosedError, DTypeError, ShapeError } from "./errors.js";
 import { LIMITS, METRICS } from "./kernel_table.js";
 import { FEWEST_PRODUCTS, MOST_PRODUCTS, MOST_READ, ranges, scoreProducts } from "./work_limits.js";
 
-// Number of vectors of a panel. A panel holds the first component of eight vectors, then the second of these eight...
+// Number of vectors in a panel. A panel contains the first components of eight vectors, then their second components...
 const PANEL = 8;
 const FEWEST_PANELS = 8;
-// Most numbers that one call stores.
+// Maximum count of numbers that one call stores.
 const MOST_STORED = 1 << 19;
-// Most queries of one call, and of one pass, which keeps k results for each.
+// Maximum number of queries in one call, and in one pass, which keeps k results for each.
 const QUERIES = 256;
 const QUERIES_TOGETHER = 4096;
-// The ranges of rows begin at multiples of this.
+// Ranges of rows begin at multiples of this.
 const ROWS = 64;
-// The two halves of the key that stands for no result. It is above the key of any vector.
+// The two halves of the key that means "no result". It is greater than the key of any vector.
 const NO_POSITION = 0xffffffff;
 const NO_DISTANCE = 0xff800000;
-// Components of this size or above would overflow a distance of 16,384 dimensions.
+// With components of this magnitude or more, a distance in 16,384 dimensions could overflow.
 const LARGEST = { cosine: Infinity, dot: 2 ** 55, l2: 2 ** 55 };
 
-/** Vectors by id, searched exactly. `Runtime` binds the first parameter. */
+/** Exact vector index. `Runtime` binds the first parameter. */
 export class BoundFlatIndex {
   #runtime;
   #panels = 0;
@@ -50,12 +50,12 @@ export class BoundFlatIndex {
     return [...this.#ids];
   }
 
-  /** Number of bytes that the vectors take in linear memory, room for more included. */
+  /** Number of bytes that the vectors occupy in linear memory, including room for more. */
   get nbytes() {
     return 4 * this.#room * PANEL * this.dim;
   }
 
-  /** Add vectors (n, dim), with ids or with the next whole numbers. */
+  /** Add vectors (n, dim) with the given ids, or with the next whole numbers as ids. */
   async add(vectors, ids) {
     const rows = this.#checked(vectors, "vectors");
     await this.#run(async (launch) => {
@@ -67,7 +67,7 @@ export class BoundFlatIndex {
     });
   }
 
-  /** Remove the vectors of some ids; those after them move forward and keep their order. */
+  /** Remove the vectors with some ids. The vectors after them move forward and keep their order. */
   async remove(ids) {
     await this.#run(async (launch) => {
       const gone = new Set();
@@ -81,7 +81,7 @@ export class BoundFlatIndex {
       const first = this.#ids.findIndex((id) => gone.has(id));
       const moved = kept.slice(first).map((id) => this.#positions.get(id));
       const vectors = this.#take(launch, moved);
-      // Stored vectors are written as they are, which the metric "dot" does.
+      // The metric "dot" writes vectors unchanged, as stored vectors require.
       await this.#put(launch, vectors, first, METRICS.dot);
       this.#ids.length = first;
       for (const id of gone) this.#positions.delete(id);
@@ -108,7 +108,7 @@ export class BoundFlatIndex {
           row.forEach(([distance, position], i) => {
             if (position === NO_POSITION) return;
             const at = (begin + query) * count + i;
-            // 0 - x is +0 for any zero x; -x may be -0.
+            // 0 - x is +0 for either zero x, but -x could be -0.
             scores[at] = 0 - distanceOf(distance);
             ids[at] = this.#ids[position];
           }),
@@ -118,7 +118,7 @@ export class BoundFlatIndex {
     });
   }
 
-  /** Give the memory of the vectors back, after the operations that were asked for before. */
+  /** Release the memory of the vectors after all earlier operations have ended. */
   async close() {
     if (this.#closed) return;
     this.#closed = true;
@@ -172,7 +172,7 @@ export class BoundFlatIndex {
     });
   }
 
-  /** Make room for some vectors; the room grows by half at least. */
+  /** Make room for some vectors; the room grows by at least half. */
   #reserve(memory, count) {
     const needed = Math.ceil(count / PANEL);
     if (needed <= this.#room) return;
@@ -214,7 +214,7 @@ export class BoundFlatIndex {
     return rows;
   }
 
-  /** Return a filter as a byte for each position. */
+  /** Return a filter as one byte per position. */
   #mask(filter) {
     if (filter instanceof Set) {
       const mask = new Uint8Array(this.size);
@@ -282,7 +282,7 @@ function checkedIds(ids) {
   return ids;
 }
 
-/** Return the number of rows that one call compares with some queries. */
+/** Return the number of rows in one call. */
 function rowsOfACall(queries, dim, k) {
   let most = Math.min(Math.floor(MOST_PRODUCTS / (queries * dim)), Math.floor(MOST_READ / dim));
   for (let i = 0; i < 2; i++) {
@@ -293,7 +293,7 @@ function rowsOfACall(queries, dim, k) {
 
 const word = new DataView(new ArrayBuffer(4));
 
-/** Return the distance that the upper half of a key stands for. */
+/** Return the distance in the upper half of a key. */
 function distanceOf(bits) {
   word.setUint32(0, bits & 0x80000000 ? bits ^ 0x80000000 : ~bits);
   return word.getFloat32(0);

@@ -13,42 +13,43 @@ export type Floats = NDArray<Float32Array>;
 export type Metric = "cosine" | "dot" | "l2";
 
 export interface LoadOptions {
-  /** The variant to run. "auto", the default, is the fastest that this browser can run. */
+  /** The variant to run. "auto", the default, means the fastest variant that this browser can run. */
   variant?: "auto" | Variant;
   /**
-   * Number of threads, 1 by default. One computes on the calling thread. More are workers, which need a page that is
-   * cross-origin isolated; on another page there is a warning, and one thread is used.
+   * Number of threads, 1 by default. One thread is the calling thread. More threads are workers, which require a
+   * cross-origin isolated page; on other pages, `load` prints a warning and uses one thread.
    */
   threads?: number;
-  /** Bytes that linear memory may grow to, at most 4 GiB; 1 GiB by default. */
+  /** Maximum size of linear memory in bytes, at most 4 GiB; 1 GiB by default. */
   maxMemory?: number;
 }
 
 export interface AttentionOptions {
   /**
-   * With an offset, query i sees the keys up to i + offset. "top_left" is the offset 0; "bottom_right" lets the last
-   * query see all keys; true is the offset 0 where there are as many queries as keys. The default is false.
+   * false, the default, lets every query see all keys. With an offset, query i sees the keys up to i + offset.
+   * "top_left" is offset 0. "bottom_right" is the offset with which the last query sees all keys. true is offset 0 and
+   * requires as many queries as keys.
    */
   causal?: boolean | "top_left" | "bottom_right" | number;
-  /** Factor of the scores; 1 / sqrt(D) by default. */
+  /** Number that the products of queries and keys are multiplied by; 1 / sqrt(D) by default. */
   scale?: number | null;
-  /** Numbers of keys that a query sees to the left and to the right of its diagonal; null leaves a side open. */
+  /** Numbers of keys that a query sees to the left and to the right of its diagonal; null means no limit. */
   window?: [left: number | null, right: number | null] | null;
-  /** Replaces each score s by softcap * tanh(s / softcap); 0 leaves the scores as they are. */
+  /** Bound of the scores: each score s becomes softcap * tanh(s / softcap); 0 means no bound. */
   softcap?: number | null;
-  /** Bytes, of which 0 hides a key, or floats that are added to the scores; it broadcasts to (..., Hq, Lq, Lk). */
+  /** Bytes, where 0 hides a key, or floats that are added to the scores. The mask broadcasts to (..., Hq, Lq, Lk). */
   mask?: NDArray<Uint8Array> | Floats | null;
-  /** Number of keys that count, for each batch entry: the indices into the axes before the head axis, in C order. */
+  /** Number of keys that are not padding, for each index into the axes before the head axis, in C order. */
   kvLengths?: Int32Array | number[] | null;
-  /** Probability that a weight is dropped, from 0, the default, to less than 1. */
+  /** Probability of dropping a weight, from 0, the default, to less than 1. */
   dropout?: number;
-  /** Seed of dropout, from 0 to 2 ** 64 - 1; drawn at random by default. */
+  /** Seed of dropout, from 0 to 2 ** 64 - 1; random by default. */
   seed?: number | bigint | null;
-  /** Slope of each query head: slope times the distance from the diagonal is subtracted from the score. */
+  /** ALiBi slope of each query head: the slope times the distance from the diagonal is subtracted from the score. */
   alibiSlopes?: Float32Array | number[] | null;
-  /** One more logit for each query head, which takes weight but has no value. */
+  /** One more logit for each query head, which takes part in the softmax but has no value. */
   sinks?: Float32Array | number[] | null;
-  /** True to return the logarithm of each row's sum of exponentials too. */
+  /** true to return the logarithm of each row's sum of exponentials too. */
   returnLse?: boolean;
 }
 
@@ -57,7 +58,7 @@ export interface FlatIndexOptions {
   metric?: Metric;
 }
 
-/** Vectors by id, searched exactly: every query is compared with every vector. */
+/** Exact vector index: a search compares every query with every vector. Each vector has an id. */
 export interface FlatIndex<Id extends number | string = number | string> {
   readonly dim: number;
   readonly metric: Metric;
@@ -65,32 +66,33 @@ export interface FlatIndex<Id extends number | string = number | string> {
   readonly size: number;
   /** Ids of all vectors, in the order in which they were added. */
   readonly ids: Id[];
-  /** Number of bytes that the vectors take in linear memory, room for more included. */
+  /** Number of bytes that the vectors occupy in linear memory, including room for more. */
   readonly nbytes: number;
-  /** Add vectors (n, dim), with ids or with the next whole numbers. */
+  /** Add vectors (n, dim) with the given ids, or with the next whole numbers as ids. */
   add(vectors: Floats, ids?: Id[] | null): Promise<void>;
-  /** Remove the vectors of some ids; those after them move forward and keep their order. */
+  /** Remove the vectors with some ids. The vectors after them move forward and keep their order. */
   remove(ids: Id[]): Promise<void>;
   /**
-   * Find the k vectors that score highest with each query (n, dim). Where there are fewer than k, the score is
-   * -Infinity and the id -1, or null if the ids are strings. A filter is a byte for each vector or a set of ids.
+   * Find the k vectors that score highest with each query (n, dim). If there are fewer than k vectors, the remaining
+   * scores are -Infinity, and the remaining ids are -1, or null if the ids are strings. A filter is an array with one
+   * byte per vector, or a set of ids.
    */
   search(
     queries: Floats,
     k: number,
     options?: { filter?: Uint8Array | Set<Id> | null },
   ): Promise<{ scores: Floats; ids: NDArray<(Id | null)[]> }>;
-  /** Give the memory of the vectors back, after the operations that were asked for before. */
+  /** Release the memory of the vectors after all earlier operations have ended. */
   close(): Promise<void>;
 }
 
-/** What `load` returns. It runs one operation at a time. Arrays must not change until the promise is settled. */
+/** The object that `load` returns. It runs one operation at a time. Arrays must not change until it has ended. */
 export interface Runtime {
   readonly variant: Variant;
-  /** SHA-256 of the module, which names the version of the kernels. */
+  /** SHA-256 of the module, which identifies the version of the kernels. */
   readonly moduleSha256: string;
   readonly threads: number;
-  /** Bytes of linear memory in use by indexes and by operations that run. */
+  /** Bytes of linear memory in use by indexes and by running operations. */
   readonly memoryInUse: number;
   readonly FlatIndex: new <Id extends number | string = number | string>(
     dim: number,
@@ -98,7 +100,7 @@ export interface Runtime {
   ) => FlatIndex<Id>;
   /**
    * Compute exact attention of q (..., Hq, Lq, D), k (..., Hk, Lk, D) and v (..., Hk, Lk, Dv). Query head h reads key
-   * head floor(h / (Hq / Hk)). Two axes are one head.
+   * head floor(h / (Hq / Hk)). Arrays of two axes are one head.
    */
   attention(
     q: Floats,
@@ -107,7 +109,7 @@ export interface Runtime {
     options: AttentionOptions & { returnLse: true },
   ): Promise<{ out: Floats; lse: Floats }>;
   attention(q: Floats, k: Floats, v: Floats, options?: AttentionOptions & { returnLse?: false }): Promise<Floats>;
-  /** Multiply matrices (..., m, k) and (..., k, n), whose leading axes broadcast; bias (n,) is added to every row. */
+  /** Multiply matrices (..., m, k) and (..., k, n). Leading axes broadcast, and bias (n,) is added to every row. */
   matmul(a: Floats, b: Floats, options?: { bias?: Float32Array | number[] | null }): Promise<Floats>;
   /** Find the k rows of a corpus (N, D) that score highest with each query (n, D). */
   topK(
@@ -117,7 +119,7 @@ export interface Runtime {
     options?: { metric?: Metric },
   ): Promise<{ scores: Floats; indices: NDArray<Int32Array> }>;
   digest: typeof digest;
-  /** End the workers and let go of linear memory, after the operations that were asked for before. */
+  /** End the workers and release linear memory after all earlier operations have ended. */
   close(): Promise<void>;
 }
 
@@ -129,13 +131,13 @@ export function digest(...arrays: (ArrayBufferView | NDArray<ArrayBufferView>)[]
 
 /** Base class of every error that flashwasm throws on purpose. */
 export class FlashWasmError extends Error {}
-/** An argument has a shape or a value that the operation cannot take. */
+/** An argument has a shape or a value that the operation does not accept. */
 export class ShapeError extends FlashWasmError {}
-/** An argument has a type that the operation cannot take. */
+/** An argument has a type that the operation does not accept. */
 export class DTypeError extends FlashWasmError {}
 /** Linear memory is too small for the operation. */
 export class OutOfMemoryError extends FlashWasmError {}
-/** The browser lacks something that was asked for; the message says what. */
+/** The browser lacks a required feature; the message names it. */
 export class CapabilityError extends FlashWasmError {}
 /** The runtime or the index was closed. */
 export class ClosedError extends FlashWasmError {}

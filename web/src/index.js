@@ -4,7 +4,7 @@ import { loader } from "./load.js";
 
 export * from "./exports.js";
 
-// Bundlers find these files by the literal expressions.
+// Bundlers recognise these files by the literal expressions.
 const FILES = {
   "relaxed.wasm": new URL("../_wasm/relaxed.wasm", import.meta.url),
   "simd128.wasm": new URL("../_wasm/simd128.wasm", import.meta.url),

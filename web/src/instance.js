@@ -1,4 +1,4 @@
-// An instance of a module, with a stack, a place for arguments and a workspace of its own.
+// An instance of a module, with its own stack, memory for arguments and workspace.
 import { KERNELS, LIMITS } from "./kernel_table.js";
 
 const STACK_BYTES = 1 << 16;
@@ -6,7 +6,7 @@ const ARGUMENT_BYTES = 1 << 8;
 /** Bytes of linear memory that belong to an instance. */
 export const INSTANCE_BYTES = STACK_BYTES + ARGUMENT_BYTES + LIMITS.WORKSPACE_BYTES;
 
-/** An instance of a module. One thread at a time uses it. */
+/** An instance of a module. Only one thread at a time may use it. */
 export class Instance {
   /**
    * @param {WebAssembly.Module} module
@@ -15,7 +15,7 @@ export class Instance {
    */
   constructor(module, memory, base) {
     this.exports = new WebAssembly.Instance(module, { env: { memory } }).exports;
-    // The stack grows downwards from its end.
+    // The stack grows downwards, so the pointer starts at its end.
     this.exports.__stack_pointer.value = base + STACK_BYTES;
     this.structure = base + STACK_BYTES;
     this.workspace = base + STACK_BYTES + ARGUMENT_BYTES;
@@ -41,7 +41,7 @@ export class Instance {
     return this.exports[name](this.structure);
   }
 
-  /** Make the calls of a task in their order. Throw an error if a kernel refuses its arguments. */
+  /** Make the calls of a task in order. Throw an error if a kernel rejects its arguments. */
   runTask(name, calls) {
     for (const values of calls) {
       const status = this.call(name, values);

@@ -1,7 +1,7 @@
-// The kernels that this package calls, and limits. They repeat src/flashwasm/kernel_table.py; a test compares them.
+// The kernels that this package calls, and limits, copied from src/flashwasm/kernel_table.py. A test compares the two.
 //
 // Letters of a signature: `p` is an address in linear memory, `u` another unsigned 32-bit number, `i` a 32-bit count,
-// stride or flag, `f` a float. The workspace of a kernel goes before them.
+// stride or flag, `f` a float. If a kernel has a workspace, its address is passed first.
 
 export const KERNELS = {
   matmul_f32: { signature: "ppppiiiiiiii", workspace: true, inMemory: false },

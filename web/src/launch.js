@@ -12,7 +12,7 @@ export class Launch {
     return this.crew.threads;
   }
 
-  /** Return the address of room for some bytes. */
+  /** Allocate some bytes, and return their address. */
   room(bytes) {
     const address = this.memory.allocate(bytes);
     this.blocks.push(address);
@@ -26,17 +26,17 @@ export class Launch {
     return address;
   }
 
-  /** Return a copy of what lies in linear memory, in memory of its own. */
+  /** Return a copy of data in linear memory as a new typed array. */
   copy(Type, address, length) {
     return this.memory.view(Type, address, length).slice();
   }
 
-  /** Run the tasks of a kernel; each is a list of calls. */
+  /** Run the tasks of a kernel. Each task is a list of calls. */
   async run(kernel, tasks) {
     await this.crew.run(kernel, tasks);
   }
 
-  /** Give all blocks back. */
+  /** Release all blocks. */
   end() {
     for (const address of this.blocks) this.memory.release(address);
     this.blocks = [];

@@ -3,24 +3,24 @@ import { CapabilityError, OutOfMemoryError } from "./errors.js";
 
 const PAGE_BYTES = 1 << 16;
 const MOST_PAGES = 1 << 16;
-// The modules' own data lies below this address.
+// The modules' own data is below this address.
 const FIRST_FREE = 2 * PAGE_BYTES;
 const ALIGNMENT = 64;
-// Memory grows by a megabyte at least, because each growth is a system call.
+// Memory grows by at least a megabyte, because each growth is a system call.
 const GROW_PAGES = 16;
 
 function rounded(bytes) {
   return Math.max(Math.ceil(bytes / ALIGNMENT), 1) * ALIGNMENT;
 }
 
-/** A shared WebAssembly memory. Free blocks are merged with free neighbours, and handed out first fit. */
+/** A shared WebAssembly memory. Free blocks are merged with free neighbours, and allocated first fit. */
 export class LinearMemory {
-  /** @param {number} maxBytes the bytes that the memory may grow to, at most 4 GiB */
+  /** @param {number} maxBytes the maximum size of the memory in bytes, at most 4 GiB */
   constructor(maxBytes) {
     this.maxBytes = maxBytes;
     const maximum = Math.min(Math.max(Math.floor(maxBytes / PAGE_BYTES), FIRST_FREE / PAGE_BYTES), MOST_PAGES);
     try {
-      // A shared memory can be made on any page. Only posting it to a worker needs cross-origin isolation.
+      // A shared memory can be created on any page. Only posting it to a worker requires cross-origin isolation.
       this.memory = new WebAssembly.Memory({ initial: FIRST_FREE / PAGE_BYTES, maximum, shared: true });
     } catch (error) {
       throw new CapabilityError(
@@ -34,7 +34,7 @@ export class LinearMemory {
     this.free = [];
     /** Bytes of each block that is in use, by its address. */
     this.used = new Map();
-    /** Bytes of the blocks that belong to instances, for as long as the memory exists. */
+    /** Bytes of the blocks that belong to instances as long as the memory exists. */
     this.instanceBytes = 0;
   }
 
@@ -67,7 +67,7 @@ export class LinearMemory {
     this.addFree(address, size);
   }
 
-  /** Let the last free block have at least `size` bytes. */
+  /** Grow memory until the last free block has at least `size` bytes. */
   grow(size) {
     const last = this.free.at(-1);
     const atEnd = last !== undefined && last[0] + last[1] === this.end ? last[1] : 0;
@@ -87,7 +87,7 @@ export class LinearMemory {
 
   fail(size) {
     throw new OutOfMemoryError(
-      `linear memory is full: ${size} bytes asked for, ${this.inUse} in use, ${this.maxBytes} allowed (maxMemory)`,
+      `linear memory is full: ${size} bytes requested, ${this.inUse} in use, ${this.maxBytes} allowed (maxMemory)`,
     );
   }
 

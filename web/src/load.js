@@ -1,4 +1,4 @@
-// Loading: the choice of a variant, the module, its digest, linear memory and the crew.
+// Loading: chooses a variant, checks the module's digest, and creates linear memory and the crew.
 import { checkedOptions, choice, wholeNumber } from "./checks.js";
 import { OwnThread, WorkerCrew } from "./crews.js";
 import { sha256 } from "./digest.js";
@@ -57,11 +57,11 @@ export function loader(platform) {
   };
 }
 
-/** Return the bytes of a variant's module and their digest, which the manifest states. */
+/** Return the bytes of a variant's module and their digest from the manifest. */
 async function checkedModule(platform, variant) {
   const [bytes, text] = await Promise.all([platform.read(`${variant}.wasm`), platform.read("manifest.json")]);
   const digest = JSON.parse(new TextDecoder().decode(text)).modules[variant].sha256;
-  // A page that is not from a secure context cannot compute digests.
+  // Only secure contexts can compute digests.
   if (globalThis.crypto?.subtle && (await sha256(bytes)) !== digest) {
     throw new FlashWasmError(`${variant}.wasm is damaged: its SHA-256 is not the one in manifest.json`);
   }

@@ -3,7 +3,7 @@ import { checkedOptions, floats, optional, shapeText, sizeOf, vector } from "./c
 import { ShapeError } from "./errors.js";
 import { LONGEST_CHAIN, productTiles } from "./work_limits.js";
 
-/** Check operands and options, and return what the kernel's arguments are made from. */
+/** Check operands and options, and return them in the form from which the kernel's arguments are computed. */
 export function checkedProduct(a, b, options) {
   floats(a, "a", [2, Infinity]);
   floats(b, "b", [2, Infinity]);
@@ -26,7 +26,7 @@ export function checkedProduct(a, b, options) {
   };
 }
 
-/** Return the shape that two shapes broadcast to, by NumPy's rules. */
+/** Return the shape to which two shapes broadcast, by NumPy's rules. */
 function broadcast(one, other) {
   const axes = Math.max(one.length, other.length);
   return Array.from({ length: axes }, (_, i) => {
@@ -39,7 +39,7 @@ function broadcast(one, other) {
   });
 }
 
-/** Return the number of the matrix that an operand of some leading axes has for an entry of the batch. */
+/** Return the index of an operand's matrix for a batch entry, from the operand's leading axes. */
 function matrixAt(entry, batch, lead) {
   let number = 0;
   let stride = 1;
@@ -62,7 +62,7 @@ export async function multiply(launch, { a, b, bias, m, n, k, leads, batch }) {
   const tiles = productTiles(m, n, k, Math.max(1, Math.floor((2 * launch.threads) / Math.max(1, entries))));
   const step = k > LONGEST_CHAIN ? LONGEST_CHAIN : Math.max(k, 1);
 
-  /** Make the calls of a tile. A long sum goes on in the next call, where the sums so far are the bias. */
+  /** Return the calls of a tile. A long sum continues in the next call, with the sums so far as the bias. */
   function callsOf(entry, [i, rows, j, columns]) {
     const xAt = x + 4 * (matrixAt(entry, batch, leads[0]) * m * k + i * k);
     const yAt = y + 4 * (matrixAt(entry, batch, leads[1]) * k * n + j);

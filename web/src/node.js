@@ -21,6 +21,6 @@ function startWorker() {
 export const load = loader({
   read: (name) => readFile(new URL(`../_wasm/${name}`, import.meta.url)),
   startWorker,
-  // Node shares memory with its threads wherever it runs.
+  // Node can always share memory with its threads.
   isolated: () => true,
 });

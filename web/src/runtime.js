@@ -8,7 +8,7 @@ import { Launch } from "./launch.js";
 import { checkedProduct, multiply } from "./matmul.js";
 import { checkedTopK, searchRows } from "./top_k.js";
 
-/** What `load` returns. It runs one operation at a time; others wait for their turn. */
+/** The object that `load` returns. It runs one operation at a time; the others wait for their turn. */
 export class Runtime {
   #memory;
   #crew;
@@ -29,7 +29,7 @@ export class Runtime {
     };
   }
 
-  /** Bytes of linear memory in use by indexes and by operations that run; stacks and workspaces are not counted. */
+  /** Bytes of linear memory in use by indexes and by running operations, without stacks and workspaces. */
   get memoryInUse() {
     return this.#memory ? this.#memory.inUse - this.#memory.instanceBytes : 0;
   }
@@ -54,7 +54,7 @@ export class Runtime {
     return digest(...arrays);
   }
 
-  /** Run a function on a launch, when all operations before it have ended. */
+  /** Run a function on a launch after all earlier operations have ended. */
   run(body) {
     this.checkOpen();
     const result = this.#last.then(async () => {
@@ -69,7 +69,7 @@ export class Runtime {
     return result;
   }
 
-  /** Call a function with linear memory when all operations before have ended, unless the runtime was closed. */
+  /** Call a function with linear memory after all earlier operations have ended, unless the runtime was closed. */
   afterAll(change) {
     this.#last = this.#last.then(() => {
       if (this.#memory) change(this.#memory);
@@ -81,7 +81,7 @@ export class Runtime {
     if (this.#closed) throw new ClosedError("this runtime was closed; call load() for another");
   }
 
-  /** End the workers and let go of linear memory, after the operations that were asked for before. */
+  /** End the workers and release linear memory after all earlier operations have ended. */
   async close() {
     this.#closed = true;
     await this.#last;

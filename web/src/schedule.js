@@ -1,10 +1,10 @@
 // Schedules, which divide attention into calls of the kernel, as src/flashwasm/flash_attention/schedule.py does.
-// None of them changes a bit of the result.
+// The bits of the result do not depend on the schedule.
 import { LIMITS } from "./kernel_table.js";
 import { FEWEST_PRODUCTS, MOST_PRODUCTS, ranges } from "./work_limits.js";
 
 const { ATTENTION_KEY_RUN: KEY_RUN, ATTENTION_QUERY_BLOCK: QUERY_BLOCK } = LIMITS;
-// Up to this many queries are computed one at a time, by reading keys and values where they lie.
+// Up to this number, queries are computed one at a time, and the kernel reads keys and values in place.
 const ROW_QUERIES = 2;
 // The maximum and the sum of a partial result, four times each.
 const STATE_FLOATS = 8;
@@ -27,7 +27,7 @@ function clamped(value, least, most) {
   return Math.min(Math.max(value, least), most);
 }
 
-/** A schedule for blocks of queries. Each call of a task continues from the state that the one before it left. */
+/** A schedule for blocks of queries. Each call of a task continues from the state that the previous call left. */
 function byBlocks(work) {
   const { entries, heads, queries, keys, width, threads } = work;
   const row = Math.max(keys * width, 1);

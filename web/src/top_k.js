@@ -4,12 +4,12 @@ import { ShapeError } from "./errors.js";
 import { LIMITS, METRICS } from "./kernel_table.js";
 import { MOST_PRODUCTS, MOST_READ, ranges, scoreProducts, wantedCalls } from "./work_limits.js";
 
-// A call packs its rows of the corpus once for all of its queries.
+// A call packs its rows of the corpus once for all its queries.
 const QUERIES = 256;
-// Largest heap of one call. More results are found by pieces of the corpus that are sorted whole.
+// Largest heap of one call. For a greater k, each piece of the corpus is sorted completely.
 const LONGEST_HEAP = 1 << 12;
 
-/** Check operands and options, and return what the kernel's arguments are made from. */
+/** Check operands and options, and return them in the form from which the kernel's arguments are computed. */
 export function checkedTopK(queries, corpus, k, options) {
   floats(queries, "queries", [2, 2]);
   floats(corpus, "corpus", [2, 2]);
@@ -18,7 +18,7 @@ export function checkedTopK(queries, corpus, k, options) {
   choice(metric, "metric", Object.keys(METRICS));
   const [rows, dim] = corpus.shape;
   if (queries.shape[1] !== dim) {
-    throw new ShapeError(`queries: expected ${dim} columns, those of corpus, got shape ${shapeText(queries.shape)}`);
+    throw new ShapeError(`queries: expected ${dim} columns, as corpus has, got shape ${shapeText(queries.shape)}`);
   }
   if (dim > LIMITS.TOP_K_MAX_DIM) {
     throw new ShapeError(`corpus: expected at most ${LIMITS.TOP_K_MAX_DIM} columns, got shape ${shapeText(corpus.shape)}`);

@@ -1,7 +1,7 @@
-// The variants of the kernels, and which of them this engine can run.
+// The variants of the kernels, and the check that this engine can run one.
 import { CapabilityError } from "./errors.js";
 
-/** From the fastest to the slowest. */
+/** The variants, from the fastest to the slowest. */
 export const VARIANTS = ["relaxed", "simd128", "scalar"];
 
 function bytesOf(hex) {
@@ -21,7 +21,7 @@ const SPLAT = bytesOf("0061736d01000000 010601 60017d017d 03020100 0705 01 0166 
 const SHARED_MEMORY = bytesOf("0061736d01000000 0504 01 03 01 01");
 
 /**
- * Return true if this engine computes a relaxed multiply-add with one rounding, as the promise of bits asks.
+ * Return true if this engine rounds a relaxed multiply-add once, as the same bits on all hosts require.
  *
  * An engine on a processor without the instruction may round twice.
  */
@@ -31,7 +31,7 @@ function fuses() {
   return f(1 + 2 ** -12, 1 - 2 ** -12, -1) === -(2 ** -24);
 }
 
-/** Return undefined if this engine can run a variant, else the reason why not. */
+/** Return the reason why this engine cannot run a variant, or undefined if it can. */
 function obstacle(variant) {
   if (variant === "scalar") return undefined;
   if (!WebAssembly.validate(SPLAT)) return "it has no WebAssembly SIMD";
@@ -40,7 +40,7 @@ function obstacle(variant) {
   return fuses() ? undefined : "it rounds a multiply-add twice, so results would differ from those elsewhere";
 }
 
-/** Return the variant to run: the one asked for, or the fastest that this engine can run. */
+/** Return the variant to run: the requested one, or the fastest that this engine can run. */
 export function checkedVariant(variant) {
   if (typeof WebAssembly !== "object" || !WebAssembly.validate(SHARED_MEMORY)) {
     throw new CapabilityError("flashwasm needs WebAssembly with shared memory, which this browser lacks");

@@ -1,4 +1,4 @@
-// The program of a worker: it makes an instance, then runs the tasks that it is sent.
+// The program of a worker: it creates an instance, then runs the tasks that it receives.
 import { Instance } from "./instance.js";
 
 /**
@@ -19,7 +19,7 @@ export function answering(post) {
   };
 }
 
-// In a worker of Node this global does not exist; worker_node.js listens there.
+// In a Node worker this global does not exist; worker_node.js listens there.
 if (typeof self !== "undefined" && typeof self.postMessage === "function") {
   const answer = answering((message) => self.postMessage(message));
   self.addEventListener("message", (event) => answer(event.data));

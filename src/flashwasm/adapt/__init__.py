@@ -1,4 +1,4 @@
-"""Adapting embeddings: from feedback by a low-rank adapter, and without any by whitening."""
+"""Adapting embeddings: a low-rank adapter learns from feedback, and whitening needs no feedback."""
 
 from __future__ import annotations
 

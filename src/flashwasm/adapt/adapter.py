@@ -1,4 +1,4 @@
-"""The base of a low-rank adapter: its arguments, its state, its output and a step of training."""
+"""The base of a low-rank adapter: its arguments, state, output and training step."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Decay of Adam's moments in each step, as wasm/lora/update.c has it.
+# Decay of Adam's moments in each step, the same as in wasm/lora/update.c.
 _BETA_1, _BETA_2 = 0.9, 0.999
-# Limit on the second derivative of the penalty, whose square must be finite in float32.
+# Maximum second derivative of the penalty. Its square must be finite in float32.
 _STRONGEST = 1e15
 
 
 class Progress(NamedTuple):
-    """Numbers that the next step of an adapter depends on, beside its arrays."""
+    """Numbers on which the next step of an adapter depends, in addition to its arrays."""
 
     updates: int
     # Number of samples since the last consolidation.
@@ -89,7 +89,7 @@ class Adapter(NotCopied):
         self.ewc_samples = positive_int(ewc_samples, "ewc_samples", INT32_MAX)
         self.seed = checked_seed(seed)
         self.updates = 0
-        # Adam's betas to the power of the steps taken, by which a step corrects its moments.
+        # Adam's betas to the power of the number of steps, for the bias correction of the moments.
         self._powers = (1.0, 1.0)
         factors = Factors(
             scale=self.alpha / self.rank,
@@ -106,13 +106,13 @@ class Adapter(NotCopied):
         stride = padded(max(self.in_dim, self.out_dim))
         self._samples = Samples(self.runtime, stride, kept, self.seed)
         self._loss = Block(self.runtime, (1,))
-        # A single vector, and the same vector adapted: see `_apply_alone`.
+        # Room for a single vector and its adapted form: see `_apply_alone`.
         self._alone = Block(self.runtime, (2, stride))
 
     def apply(
         self, x: ArrayLike, *, out: NDArray[np.float32] | None = None, timeout: float | None = None
     ) -> NDArray[np.float32]:
-        """Return vectors adapted: y of each x.
+        """Return the adapted vectors, y for each x.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Adapter(NotCopied):
         out : numpy.ndarray of float32, shape (..., out_dim), optional
             Array to write the result to. None means a new array.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -151,19 +151,19 @@ class Adapter(NotCopied):
         )
 
     def consolidate(self, *, timeout: float | None = None) -> None:
-        """Protect what was learned since the last call, by elastic weight consolidation.
+        """Protect the learned weights with a penalty: elastic weight consolidation.
 
-        From now on each step also minimises ``ewc_lambda / 2 * sum F (weights - anchor)^2``, so
-        that weights which matter for the samples so far move less. The anchor is the present
-        weights. F is the diagonal of the Fisher information. Each call adds to it the mean over the
-        samples that were kept, weighted by their rewards: the squared gradients of a sample's
-        log-likelihood at the present weights, in expectation over the adapter's own predictions.
-        If nothing was learned since the last call, nothing changes.
+        After the call, each step also minimises ``ewc_lambda / 2 * sum F (weights - anchor)^2``, so
+        that weights which matter for the samples so far move less. The anchor is a copy of the
+        present weights. F is the diagonal of the Fisher information, to which each call adds a mean
+        over the stored samples, weighted by their rewards. It averages the squared gradients of a
+        sample's log-likelihood, in expectation over the adapter's own predictions. If the adapter
+        has learned nothing since the last call, nothing changes.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class Adapter(NotCopied):
         Notes
         -----
         Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", 2017. The
-        likelihood of a target is normal with unit variance about y.
+        likelihood of a target is a normal distribution around y with unit variance.
         """
         if not self.ewc_lambda:
             message = "ewc_lambda: expected more than 0 for consolidate to have an effect, got 0"
@@ -220,7 +220,7 @@ class Adapter(NotCopied):
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes that the weights and the samples take in linear memory."""
+        """Number of bytes that the weights and the samples occupy in linear memory."""
         return self._weights.nbytes + self._samples.nbytes
 
     def __repr__(self) -> str:
@@ -228,14 +228,14 @@ class Adapter(NotCopied):
         return summary(self, **sizes, updates=self.updates, closed=self.runtime.closed)
 
     def state(self) -> tuple[dict[str, Array], Progress]:
-        """Return all that the next step depends on: arrays by name, without copies, and numbers."""
+        """Return the whole training state: arrays by name, without copies, and numbers."""
         arrays = self._weights.arrays()
         if self._samples.seen:
             arrays["samples"] = self._samples.array()
         return arrays, Progress(self.updates, self._samples.seen, *self._powers)
 
     def restore(self, arrays: dict[str, Array], progress: Progress) -> None:
-        """Set the state to what `state` returned once; the arguments are checked before."""
+        """Set the state to an earlier result of `state`, which the caller has checked."""
         self.updates = progress.updates
         self._powers = (progress.beta_1_power, progress.beta_2_power)
         if progress.seen:
@@ -261,7 +261,8 @@ class Adapter(NotCopied):
         with launch.lock, launch:
             source = launch.place(x)
             to = launch.place_result(shape, out, in_place=self.in_dim == self.out_dim)
-            # B A x takes `rank` multiply-adds for each number of x, and for each number of y.
+            # B A x needs `rank` multiply-adds for each number of x, and as many for each number of
+            # y.
             tasks = row_tasks(rows, (self.in_dim + self.out_dim) * self.rank, launch.threads)
             at, width, height = self._weights.address, 4 * self.in_dim, 4 * self.out_dim
             launch.run_tasks(
@@ -270,9 +271,9 @@ class Adapter(NotCopied):
             return launch.finish()
 
     def _entered(self) -> AbstractContextManager[object]:
-        """Return a context in which no other thread uses the runtime, as short as is possible.
+        """Return the cheapest context in which no other thread uses the runtime.
 
-        Only a runtime with a timeout needs a launch, which limits the wait for the runtime.
+        Only a runtime with a timeout needs a launch, which limits how long the call waits.
         """
         runtime = self.runtime
         return runtime.lock if runtime.timeout is None else Launch(runtime, None).lock
@@ -280,21 +281,21 @@ class Adapter(NotCopied):
     def _stage(self, x: ArrayLike, first: Array, others: Array | None = None) -> None:
         """Write a sample to the memory that the kernel reads.
 
-        It consists of x, which is checked here, and of the candidates: ``first`` (columns,) and
-        ``others`` (n, columns). A target is a candidate.
+        A sample consists of x, which this method checks, and of the candidates: ``first``
+        (columns,) and ``others`` (n, columns). A target counts as a candidate.
         """
         vector = float32_rows(x, "x", self.in_dim, 1)
         count = 1 if others is None else 1 + len(others)
         if count > self._samples.capacity:
-            # The weights first: if memory ends after them, `capacity` is unchanged, and the next
-            # sample of this size reserves both again.
+            # The weights come first: if memory runs out after them, `capacity` is unchanged, and
+            # the next sample of this size reserves both again.
             capacity = self._samples.grown(count)
             self._weights.reserve(capacity)
             self._samples.reserve(capacity)
         self._samples.write(vector, first, others)
 
     def _step(self, header: SampleHeader) -> float:
-        """Take a step on the sample that was staged, and return its loss before the step."""
+        """Take a step on the staged sample, and return its loss before the step."""
         powers = (self._powers[0] * _BETA_1, self._powers[1] * _BETA_2)
         size, correction = self._learning_rate, 1.0
         if self._adam:
@@ -308,7 +309,7 @@ class Adapter(NotCopied):
         value: float = self._loss.array.item()
         if math.isnan(value):
             message = (
-                "x and what it is compared with: expected finite numbers, and weights that have "
+                "x and the vectors beside it: expected finite numbers, and weights that have "
                 "not diverged; the loss or its gradient is not finite"
             )
             raise ShapeError(message)

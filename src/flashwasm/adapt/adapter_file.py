@@ -1,4 +1,4 @@
-"""Writing an adapter to a file, and reading it with a check of everything that kernels rely on."""
+"""Files of adapters: writing one, and reading one with checks of all that kernels rely on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     AnyAdapter = TypeVar("AnyAdapter", bound=Adapter)
 
 _KIND = "lora-adapter"
-# Names of the arguments, which are attributes of the same names.
+# Names of the arguments. The adapter has attributes of the same names.
 _SHAPE = ("in_dim", "out_dim")
 _OPTIONS = (
     "rank",
@@ -41,7 +41,7 @@ _OPTIONS = (
     "seed",
 )
 _SAMPLES = "samples"
-# Least and greatest values of the integers that a sample begins with, the first five fields of
+# Minimum and maximum of the integers at the start of a sample, the first five fields of
 # `SampleHeader`: loss, candidates, adapted, metric and accepted.
 _LEAST = np.array([0, 1, 0, 0, 0], np.uint32)
 _MOST = np.array([LORA_FEEDBACK, LORA_MAX_CANDIDATES, 1, 1, 1], np.uint32)
@@ -57,7 +57,7 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
 
 
 def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) -> AnyAdapter:
-    """Return the adapter that a file holds, or raise CorruptFileError.
+    """Return the adapter in a file; raise CorruptFileError if there is none.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) ->
     path : pathlib.Path
         Path of the file.
     runtime : Runtime or None
-        Runtime that the adapter uses. None means the process's own.
+        Runtime that the adapter uses. None means the default runtime.
     """
     container = read_container(path, _KIND)
     parameters, where = dict(container.parameters), checked_runtime(runtime)
@@ -74,19 +74,19 @@ def read_adapter(kind: type[AnyAdapter], path: Path, runtime: Runtime | None) ->
         progress = Progress(*parameters.pop("progress"))
         shape = [parameters.pop(name) for name in _SHAPE]
         if parameters.keys() != set(_OPTIONS):
-            message = "other parameters than an adapter has"
+            message = "the parameters are not those of an adapter"
             raise ShapeError(message)
         adapter = kind(*shape, **parameters, runtime=where)
         _check(container.sections, adapter, progress)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"{path}: the file does not hold an adapter: {error}"
+        message = f"{path}: the file does not contain an adapter: {error}"
         raise CorruptFileError(message) from None
     adapter.restore(container.sections, progress)
     return adapter
 
 
 def _check(sections: dict[str, Array], adapter: Adapter, progress: Progress) -> None:
-    """Raise ValueError if an adapter cannot have written these sections and this progress."""
+    """Raise ValueError if no adapter can have written these sections and this progress."""
     updates, seen, *powers = progress
     if not all(type(n) is int and n >= 0 for n in (updates, seen)) or seen > updates:
         message = f"{updates!r} updates, {seen!r} of them since the last consolidation"
@@ -112,7 +112,7 @@ def _check(sections: dict[str, Array], adapter: Adapter, progress: Progress) -> 
 
 
 def _check_samples(words: Array, adapter: Adapter, count: int) -> None:
-    """Raise ValueError if a kernel would read beyond a sample, or by a loss that is not there."""
+    """Raise ValueError if a kernel would read beyond a sample, or if its loss does not exist."""
     stride = padded(max(adapter.in_dim, adapter.out_dim))
     width = words.shape[1] - HEADER_FLOATS if words.ndim == 2 else 0
     whole = words.dtype == np.uint32 and len(words) == count and width and width % stride == 0
@@ -120,10 +120,10 @@ def _check_samples(words: Array, adapter: Adapter, count: int) -> None:
         message = f"section 'samples' of {words.dtype} {words.shape}"
         raise ValueError(message)
     heads = words[:, : len(_LEAST)]
-    # A regression has one candidate, its target, which does not go through the adapter.
+    # A regression has one candidate, the target, which is not adapted.
     possible = heads[:, 0] != LORA_REGRESSION
     possible |= (heads[:, 1] == 1) & (heads[:, 2] == 0)
     inside = (heads >= _LEAST).all() and (heads <= _MOST).all() and possible.all()
     if not inside or heads[:, 1].max() >= width // stride:
-        message = "section 'samples' holds what no update wrote"
+        message = "section 'samples' contains data that no update can have written"
         raise ValueError(message)

@@ -21,7 +21,7 @@ SMALLEST, LARGEST = 1e-15, 1e15
 
 def bounded(value: float, name: str, low: float, high: float = LARGEST) -> float:
     """Return a number from ``low`` to ``high``, or raise."""
-    # The usual case first, because a step of training takes only microseconds.
+    # The common case comes first, because a training step takes only microseconds.
     if type(value) is float and low <= value <= high:
         return value
     number = finite_float(value, name)
@@ -32,7 +32,7 @@ def bounded(value: float, name: str, low: float, high: float = LARGEST) -> float
 
 
 def float32_rows(x: ArrayLike, name: str, columns: int, ndim: int) -> Array:
-    """Return a vector (columns,), or rows (n, columns), as float32; raise for another shape."""
+    """Return a vector (columns,), or rows (n, columns), as float32; raise ShapeError for others."""
     array = x if type(x) is np.ndarray else floats(x, name)
     if array.ndim != ndim or array.shape[-1] != columns:
         expected = f"({columns},)" if ndim == 1 else f"(n, {columns})"

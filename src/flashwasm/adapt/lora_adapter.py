@@ -30,11 +30,11 @@ _METRICS = ("cosine", "dot")
 
 
 class LoRAAdapter(Adapter):
-    """A low-rank change of embeddings, y = x + (alpha / rank) B A x, learned a sample at a time.
+    """Low-rank adapter of embeddings, y = x + (alpha / rank) B A x, that learns sample by sample.
 
     If ``in_dim`` and ``out_dim`` differ, x cannot be added, and y = (alpha / rank) B A x. The
-    matrices A and B, which are learned, lie in the runtime's linear memory. B begins with zeros, so
-    a new adapter returns x itself, or zeros.
+    adapter learns the matrices A and B, which lie in the runtime's linear memory. B starts as
+    zeros, so a new adapter returns x itself, or zeros if the lengths differ.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class LoRAAdapter(Adapter):
     rank : int, default 4
         Number of rows of A, and of columns of B, at most 64.
     alpha : float, optional
-        Number that, divided by the rank, is the factor of B A x. None means ``rank``, so that the
-        factor is one.
+        Strength of the adapter: ``alpha / rank`` is the factor of B A x. None means ``rank``, so
+        that the factor is 1.
     learning_rate : float, default 1e-3
         Factor of the gradient in a step.
     optimizer : {"adam", "sgd"}, default "adam"
@@ -58,13 +58,13 @@ class LoRAAdapter(Adapter):
         Factor of the penalty that keeps weights near their values at the last `consolidate`. 0
         means no penalty.
     ewc_samples : int, default 256
-        Most samples that `consolidate` computes with. They are drawn with equal chances from those
-        since the last consolidation, and kept in linear memory unless ``ewc_lambda`` is 0.
+        Maximum number of samples for `consolidate`. They are drawn with equal probability from the
+        samples since the last consolidation. Linear memory stores them unless ``ewc_lambda`` is 0.
     seed : int, default 0
-        Seed of A's first values, which are normal with variance 1 / in_dim, and of the draw of
-        samples; from 0 to 2**64 - 1.
+        Seed from 0 to 2**64 - 1. It determines the initial values of A, which are normal with
+        variance 1 / in_dim, and the drawn samples.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
 
     Raises
     ------
@@ -76,8 +76,8 @@ class LoRAAdapter(Adapter):
     same bits with any number of threads.
 
     Every update returns the loss before its step, without weight decay and the penalty of
-    consolidation. If the loss or a gradient is not finite, the update raises ShapeError, and the
-    adapter stays as it was.
+    consolidation. If the loss or a gradient is not finite, the update raises ShapeError and the
+    adapter does not change.
 
     Examples
     --------
@@ -91,14 +91,14 @@ class LoRAAdapter(Adapter):
     """
 
     def update(self, x: ArrayLike, target: ArrayLike, reward: float = 1.0) -> float:
-        """Learn that y should be near a target: take one step on reward |y - target|^2 / 2.
+        """Move y towards a target: take one step on the loss reward |y - target|^2 / 2.
 
         Parameters
         ----------
         x : array_like of float, shape (in_dim,)
             Vector to adapt.
         target : array_like of float, shape (out_dim,)
-            Vector that y, which is x adapted, should come near to.
+            Vector that y, the adapted x, should approach.
         reward : float, default 1.0
             Factor of the loss, not negative. To learn from a rejection, use `update_feedback`.
 
@@ -127,29 +127,29 @@ class LoRAAdapter(Adapter):
         adapt_candidates: bool = False,
         reward: float = 1.0,
     ) -> float:
-        """Learn that y is nearer to one vector than to others: take one step on InfoNCE.
+        """Move y towards one vector and away from others: take one step on the InfoNCE loss.
 
-        y is x adapted, and s_0, s_1, ... are its scores with the positive and the negatives: their
-        cosines or dot products. The loss is ``-reward log(exp(s_0 / T) / sum_k exp(s_k / T))``,
-        where T is the temperature. A vector shorter than 1e-18 has the cosine 0 with every other,
-        and no gradient.
+        y is the adapted x. s_0 is its score with the positive, and s_1, s_2, ... are its scores
+        with the negatives: cosines or dot products. The loss is ``-reward log(exp(s_0 / T) / sum_k
+        exp(s_k / T))``, where T is the temperature. A vector shorter than 1e-18 has the cosine 0
+        with every other vector, and no gradient.
 
         Parameters
         ----------
         x : array_like of float, shape (in_dim,)
             Vector to adapt.
         positive : array_like of float, shape (out_dim,)
-            Vector that y should come near to.
+            Vector that y should approach.
         negatives : array_like of float, shape (n, out_dim)
-            Vectors that y should be less near to, from 1 to 1,023.
+            Vectors, from 1 to 1,023, from which y should move away.
         temperature : float, default 0.05
             Divisor of the scores.
         metric : {"cosine", "dot"}, default "cosine"
             Score of two vectors.
         adapt_candidates : bool, default False
-            True if the positive and the negatives go through the adapter too, as when both the
-            queries and the vectors of an index are adapted. They have ``in_dim`` numbers then.
-            False compares y with them as they are, as when only queries are adapted.
+            True to adapt the positive and the negatives too, for use where both the queries and the
+            vectors of an index are adapted. They then have ``in_dim`` numbers. False compares y
+            with the unchanged vectors, for use where only queries are adapted.
         reward : float, default 1.0
             Factor of the loss, not negative.
 
@@ -199,20 +199,20 @@ class LoRAAdapter(Adapter):
         metric: Literal["cosine", "dot"] = "cosine",
         adapt_candidates: bool = False,
     ) -> float:
-        """Learn that a candidate was accepted or rejected: take one step on the logistic loss.
+        """Learn from an accepted or rejected candidate: take one step on the logistic loss.
 
-        y is x adapted, s is its cosine or dot product with the candidate, and
-        ``p = sigmoid((s - threshold) / temperature)``. The loss is ``-reward log(p)`` if the
-        candidate was accepted, and ``-reward log(1 - p)`` if it was rejected.
+        y is the adapted x, s is its cosine or dot product with the candidate, and ``p = sigmoid((s
+        - threshold) / temperature)``. The loss is ``-reward log(p)`` if the candidate was accepted,
+        and ``-reward log(1 - p)`` if it was rejected.
 
         Parameters
         ----------
         x : array_like of float, shape (in_dim,)
             Vector to adapt.
         candidate : array_like of float, shape (out_dim,)
-            Vector that was found for x and judged.
+            Vector that was found for x and then accepted or rejected.
         accepted : bool
-            True if it was accepted, False if it was rejected.
+            True if the candidate was accepted, False if it was rejected.
         reward : float, default 1.0
             Factor of the loss, not negative.
         temperature : float, default 0.05
@@ -222,8 +222,8 @@ class LoRAAdapter(Adapter):
         metric : {"cosine", "dot"}, default "cosine"
             Score of two vectors.
         adapt_candidates : bool, default False
-            True if the candidate goes through the adapter too; it has ``in_dim`` numbers then.
-            False compares y with it as it is.
+            True to adapt the candidate too; it then has ``in_dim`` numbers. False compares y with
+            the unchanged candidate.
 
         Returns
         -------
@@ -257,28 +257,28 @@ class LoRAAdapter(Adapter):
         Parameters
         ----------
         path : str or os.PathLike
-            Path of the file. A file that is there already is replaced.
+            Path of the file. An existing file is replaced.
 
         Raises
         ------
         OSError
-            If the file cannot be written. A file that was there before stays as it was.
+            If the file cannot be written. An existing file does not change then.
         ShapeError, DTypeError
-            If ``path`` is no path.
+            If ``path`` is not a path.
         """
         with self.runtime.lock:
             write_adapter(checked_path(path), self)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, runtime: Runtime | None = None) -> LoRAAdapter:
-        """Read an adapter from a file. Its next steps have the same bits as those of the saved one.
+        """Read an adapter from a file. It continues with the same bits as the saved adapter.
 
         Parameters
         ----------
         path : str or os.PathLike
             Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class LoRAAdapter(Adapter):
         Raises
         ------
         CorruptFileError
-            If the file is truncated or changed, holds something else, or has a later version.
+            If the file is truncated or changed, contains something else, or has a later version.
         ShapeError, DTypeError, OutOfMemoryError, ClosedError, OSError
         """
         return read_adapter(cls, checked_path(path), runtime)

@@ -1,4 +1,4 @@
-"""The samples of an adapter in linear memory: the present one, and some that were learned."""
+"""The samples of an adapter in linear memory: the present sample, and some earlier ones."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# The beginning of `struct lora_sample` of wasm/abi.h: the fields of `SampleHeader`, then 32 bytes
-# without use. Its length is given in floats.
+# The beginning of `struct lora_sample` of wasm/abi.h: the fields of `SampleHeader`, then 32 unused
+# bytes. The length is counted in floats.
 _HEADER = struct.Struct("<5i3f32x")
 HEADER_FLOATS = _HEADER.size // 4
-# Number of candidates that there is room for from the first sample on.
+# Number of candidates for which there is room at first.
 _FIRST_CANDIDATES = 8
 _WORD = (1 << 64) - 1
 
 
 class SampleHeader(NamedTuple):
-    """Numbers of a sample, which lie before its rows in linear memory, in this order.
+    """Numbers of a sample. They lie before its rows in linear memory, in this order.
 
     Attributes
     ----------
     loss : int
-        Loss to learn by: ``LORA_REGRESSION``, ``LORA_CONTRASTIVE`` or ``LORA_FEEDBACK``.
+        Loss to minimise: ``LORA_REGRESSION``, ``LORA_CONTRASTIVE`` or ``LORA_FEEDBACK``.
     candidates : int
-        Number of vectors that the adapted x is compared with.
+        Number of vectors with which the adapted x is compared.
     adapted : int
-        1 if the candidates go through the adapter too, else 0.
+        1 if the candidates are adapted too, else 0.
     metric : int
         Number of the metric in wasm/abi.h.
     accepted : int
@@ -59,18 +59,18 @@ class SampleHeader(NamedTuple):
 
 
 class Samples:
-    """The sample that is learned now, and some of those since the last consolidation.
+    """The present sample, and some of the samples since the last consolidation.
 
-    Each sample since then has the same chance to be kept (reservoir sampling).
+    Reservoir sampling keeps each sample since then with the same probability.
 
     Parameters
     ----------
     runtime : Runtime
-        Runtime whose linear memory they lie in.
+        Runtime whose linear memory holds them.
     stride : int
         Number of floats of a row.
     kept : int
-        Most samples to keep; may be 0.
+        Maximum number of samples to keep; may be 0.
     seed : int
         Seed that decides which samples are kept.
     """
@@ -86,14 +86,14 @@ class Samples:
         self._blocks: list[Block] = []
 
     def grown(self, candidates: int) -> int:
-        """Return the capacity to reserve if so many candidates are needed: at least twice as many.
+        """Return the capacity to reserve when ``candidates`` do not fit: at least the double.
 
-        The capacity doubles, so that samples of growing length are not moved each time.
+        The capacity doubles, so that growing samples are not moved each time.
         """
         return max(candidates, 2 * self.capacity, _FIRST_CANDIDATES)
 
     def reserve(self, capacity: int) -> None:
-        """Make room for samples of ``capacity`` candidates, and copy those that are kept there."""
+        """Make room for samples of ``capacity`` candidates, and move the kept samples there."""
         width = HEADER_FLOATS + (1 + capacity) * self._stride
         blocks = [Block(self._runtime, (n, width)) for n in (1, self._kept) if n]
         for block, before in zip(blocks, self._blocks, strict=False):
@@ -104,11 +104,11 @@ class Samples:
         self.capacity = capacity
 
     def write(self, x: Array, first: Array, others: Array | None) -> None:
-        """Write the rows of the sample that is learned now: x, then its candidates."""
+        """Write the rows of the present sample: x, then its candidates."""
         rows, columns = self._rows, len(first)
         count = 1 if others is None else 1 + len(others)
         if columns < self._stride:
-            # A row of an earlier sample may have been longer. The rest of a row must be zero.
+            # An earlier sample may have had longer rows, and the rest of a row must be zero.
             rows[1 : 1 + count] = 0
         rows[0, : len(x)] = x
         rows[1, :columns] = first
@@ -116,12 +116,12 @@ class Samples:
             rows[2 : 1 + count, :columns] = others
 
     def describe(self, header: SampleHeader) -> None:
-        """Write the header of the sample that is learned now."""
+        """Write the header of the present sample."""
         self._used = HEADER_FLOATS + (1 + header.candidates) * self._stride
         _HEADER.pack_into(self._now, 0, *header)
 
     def keep(self) -> None:
-        """Count the sample that was learned, and keep it in place of another, or do not keep it."""
+        """Count the present sample; then keep it, in place of another if necessary, or drop it."""
         place = self.seen
         self.seen += 1
         if place >= self._kept:
@@ -130,11 +130,11 @@ class Samples:
             self._blocks[1].array[place, : self._used] = self._now[: self._used]
 
     def forget(self) -> None:
-        """Forget the samples that were kept."""
+        """Drop the kept samples."""
         self.seen = 0
 
     def addresses(self) -> list[int]:
-        """Return the addresses of the samples that were kept."""
+        """Return the addresses of the kept samples."""
         count = min(self.seen, self._kept)
         if not count:
             return []
@@ -142,13 +142,13 @@ class Samples:
         return [block.address + i * block.array.strides[0] for i in range(count)]
 
     def array(self) -> Array:
-        """Return the samples that were kept as words of 32 bits, without a copy."""
+        """Return the kept samples as words of 32 bits, without a copy."""
         count = min(self.seen, self._kept)
         words: Array = self._blocks[1].array[:count].view(np.uint32)
         return words
 
     def restore(self, seen: int, words: Array) -> None:
-        """Set the samples to what ``array`` returned once, and ``seen`` to its value then."""
+        """Set the samples to an earlier result of ``array``, and ``seen`` to its value then."""
         self.reserve((words.shape[1] - HEADER_FLOATS) // self._stride - 1)
         self._blocks[1].array[: len(words), : words.shape[1]] = words.view(np.float32)
         self.seen = seen

@@ -1,4 +1,4 @@
-"""The weights of an adapter in linear memory, and what training keeps for each weight."""
+"""The weights of an adapter in linear memory, and the training state of each weight."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ADAPTER = struct.Struct("<6I3i3f")
 
 
 class Factors(NamedTuple):
-    """Numbers that a step of training multiplies with.
+    """Factors of a training step.
 
     Attributes
     ----------
     scale : float
         Factor of B A x: alpha / rank.
     shrink : float
-        Share of themselves that the weights lose in a step: learning rate times weight decay.
+        Fraction by which a step shrinks the weights: learning rate times weight decay.
     ewc_lambda : float
         Factor of the penalty of elastic weight consolidation.
     """
@@ -39,12 +39,12 @@ class Factors(NamedTuple):
 class Weights:
     """Weights, moments, Fisher information and anchor of an adapter, each in a block of its own.
 
-    A structure in linear memory holds their addresses, for the kernels.
+    The kernels find their addresses in a structure in linear memory.
 
     Parameters
     ----------
     runtime : Runtime
-        Runtime whose linear memory they lie in.
+        Runtime whose linear memory holds them.
     in_dim : int
         Number of columns of A.
     out_dim : int
@@ -52,9 +52,9 @@ class Weights:
     rank : int
         Number of rows of A, and of columns of B.
     factors : Factors
-        Numbers that a step multiplies with.
+        Factors of a training step.
     adam : bool
-        True if there are the moments of Adam.
+        True to allocate the moments of Adam.
     """
 
     def __init__(
@@ -108,12 +108,12 @@ class Weights:
         self._pack()
 
     def shrink(self, share: float) -> None:
-        """Set the share of themselves that the weights lose in each step."""
+        """Set the fraction by which each step shrinks the weights."""
         self._factors = self._factors._replace(shrink=share)
         self._pack()
 
     def hold(self, fisher: Array) -> None:
-        """Add to the Fisher information, and make the present weights the anchor."""
+        """Add ``fisher`` to the Fisher information, and make the present weights the anchor."""
         if "fisher" not in self._blocks:
             self._blocks |= {"fisher": self._block(), "anchor": self._block()}
             self._pack()
@@ -121,11 +121,11 @@ class Weights:
         self._blocks["anchor"].array[:] = self._blocks["weights"].array
 
     def arrays(self) -> dict[str, Array]:
-        """Return the blocks by name, without copies: all that training has changed."""
+        """Return the blocks that training changes, by name, without copies."""
         return {name: block.array for name, block in self._blocks.items()}
 
     def restore(self, arrays: dict[str, Array]) -> None:
-        """Set the blocks to what ``arrays`` returned once."""
+        """Set the blocks to an earlier result of ``arrays``."""
         for name, array in arrays.items():
             if name not in self._blocks:
                 self._blocks[name] = self._block()

@@ -1,4 +1,4 @@
-"""Whitening: an adaptation of embeddings that needs a corpus but no labels."""
+"""Whitening: an adaptation of embeddings that requires a corpus but no labels."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _KIND = "whitening"
-# Number of rows that are read at a time.
+# Number of rows to read at a time.
 _CHUNK = 4096
 
 
 class Whitening:
-    """A linear map that centres a corpus and makes its variances in all directions more equal.
+    """Linear map that centres a corpus and makes its variances in all directions more equal.
 
-    Objects are made by `fit` or `load`. Let the corpus have the mean m and the covariance C. A
-    vector x becomes ``(x - m) S^(-power / 2)``, where
-    ``S = (1 - shrinkage) C + shrinkage trace(C) / dim I``.
+    Use `fit` or `load` to create one. Let m be the mean and C the covariance of the corpus. A
+    vector x becomes ``(x - m) S^(-power / 2)``, where ``S = (1 - shrinkage) C + shrinkage trace(C)
+    / dim I``.
 
     Parameters
     ----------
     mean : numpy.ndarray of float32, shape (dim,)
-        Mean m of the corpus, which is subtracted from a vector.
+        Mean m of the corpus.
     matrix : numpy.ndarray of float32, shape (dim, dim)
-        Symmetric matrix S^(-power / 2), which the difference is multiplied with.
+        Symmetric matrix S^(-power / 2).
     shrinkage : float
         Shrinkage that was given to `fit`.
     power : float
@@ -62,8 +62,8 @@ class Whitening:
     -----
     Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018: this is their ZCA form.
     Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004:
-    the covariance is shrunk as theirs is. Kernels compute the products. NumPy computes the mean and
-    the eigenvectors, so the bits of `fit` may depend on its LAPACK. Those of `apply` do not.
+    the covariance is shrunk as in theirs. Kernels compute the products. NumPy computes the mean and
+    the eigenvectors, so the bits of `fit` may depend on NumPy's LAPACK. The bits of `apply` do not.
 
     Examples
     --------
@@ -92,23 +92,22 @@ class Whitening:
         runtime: Runtime | None = None,
         timeout: float | None = None,
     ) -> Whitening:
-        """Learn the map from the mean and the covariance of a corpus.
+        """Compute the map from the mean and the covariance of a corpus.
 
         Parameters
         ----------
         vectors : array_like of float, shape (n, dim)
-            Corpus of n vectors, at least 2, of at most 16,384 numbers. It is read twice, 4,096 rows
-            at a time, so the array may be mapped from a file that is larger than memory.
+            Corpus of n vectors, n at least 2 and dim at most 16,384. It is read twice, 4,096 rows
+            at a time, so it may be a memory-mapped file that is larger than memory.
         shrinkage : float, default 0.1
-            Share of the same variance in all directions that is mixed into the covariance, from 0
-            to 1. 0 keeps the covariance as it is.
+            Weight of the second term of S, from 0 to 1. With 0, S is the covariance itself.
         power : float, default 1.0
             Strength of the change, from 0 to 1. 0 only subtracts the mean, 0.5 turns each variance
             into its square root, and 1 turns each variance into 1.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -118,7 +117,7 @@ class Whitening:
         ------
         ShapeError
             If a vector is not finite, or if the covariance has no inverse. With a shrinkage of 0,
-            it has none unless there are at least ``dim + 1`` vectors.
+            at least ``dim + 1`` vectors are required for an inverse.
         DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         strength = bounded(shrinkage, "shrinkage", 0.0, 1.0)
@@ -155,7 +154,7 @@ class Whitening:
         runtime: Runtime | None = None,
         timeout: float | None = None,
     ) -> NDArray[np.float32]:
-        """Return vectors whitened.
+        """Return the whitened vectors.
 
         Parameters
         ----------
@@ -164,9 +163,9 @@ class Whitening:
         out : numpy.ndarray of float32, shape (..., dim), optional
             Array to write the result to. None means a new array.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
@@ -194,14 +193,14 @@ class Whitening:
         Parameters
         ----------
         path : str or os.PathLike
-            Path of the file. A file that is there already is replaced.
+            Path of the file. An existing file is replaced.
 
         Raises
         ------
         OSError
-            If the file cannot be written. A file that was there before stays as it was.
+            If the file cannot be written. An existing file does not change then.
         ShapeError, DTypeError
-            If ``path`` is no path.
+            If ``path`` is not a path.
         """
         parameters = {"shrinkage": self.shrinkage, "power": self.power}
         sections = {"mean": self.mean, "matrix": self.matrix}
@@ -223,11 +222,11 @@ class Whitening:
         Raises
         ------
         CorruptFileError
-            If the file is truncated or changed, holds something else, or has a later version.
+            If the file is truncated or changed, contains something else, or has a later version.
         OSError
             If the file cannot be read.
         ShapeError, DTypeError
-            If ``path`` is no path.
+            If ``path`` is not a path.
         """
         container = read_container(checked_path(path), _KIND)
         try:
@@ -238,7 +237,7 @@ class Whitening:
                 raise ShapeError(message)
             return cls(mean, matrix, shrinkage, power)
         except (KeyError, TypeError, ValueError) as error:
-            message = f"{path}: the file does not hold a whitening: {error}"
+            message = f"{path}: the file does not contain a whitening: {error}"
             raise CorruptFileError(message) from None
 
 
@@ -258,7 +257,7 @@ def _mean(corpus: Array, rt: Runtime, timeout: float | None) -> Array:
 
 
 def _covariance(corpus: Array, mean: Array, rt: Runtime, timeout: float | None) -> Array:
-    """Return the covariance: a kernel computes the product of each chunk; the sum is float64."""
+    """Return the covariance. A kernel multiplies each chunk; the sum is in float64."""
     total = np.zeros((corpus.shape[1],) * 2)
     for rows in _chunks(corpus):
         centred = vecadd(rows, -mean, runtime=rt, timeout=timeout)
@@ -267,11 +266,12 @@ def _covariance(corpus: Array, mean: Array, rt: Runtime, timeout: float | None) 
 
 
 def _inverse_root(covariance: Array, shrinkage: float, power: float) -> Array:
-    """Return the shrunk covariance to the power of -power / 2; raise if it has no inverse."""
+    """Return the shrunk covariance to the power of -power / 2; raise unless it has an inverse."""
     dim = len(covariance)
     same = np.trace(covariance) / dim
     values, axes = np.linalg.eigh((1 - shrinkage) * covariance + shrinkage * same * np.eye(dim))
-    # Rounding of the float32 products leaves eigenvalues up to about this size where they are zero.
+    # Because the float32 products are rounded, eigenvalues up to about this size may really be
+    # zero.
     least = values[-1] * dim * np.finfo(np.float32).eps
     if power and not values[0] > least:
         message = (

@@ -1,1 +1,1 @@
-"""Backends: what computes attention, products and rows in place of the sandbox, when asked to."""
+"""Backends, which compute attention, products and row operations in place of the sandbox."""

@@ -1,8 +1,8 @@
-"""The interface of a backend: `Backend`, and what its operations receive.
+"""The interface of a backend: `Backend`, and the arguments of its operations.
 
-A new backend is a class that derives from `Backend`, in a module of its own, and a line in
-`flashwasm.backends.registry`. The public functions check the arguments before. So an operation
-receives float32 arrays that fit together, and writes no message about them.
+To add a backend, derive a class from `Backend` in a new module, and add a line to
+`flashwasm.backends.registry`. The public functions check all arguments first, so an operation
+receives float32 arrays with matching shapes and need not check them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 
 
 class Limits(NamedTuple):
-    """Limits that a call has to keep.
+    """Limits that a call must observe.
 
     Attributes
     ----------
     threads : int
-        Number of threads that may compute, the calling thread among them.
+        Number of threads that may compute, including the calling thread.
     check : callable
-        Function without arguments, to be called between pieces of some milliseconds. It raises
-        DeadlineExceeded or Cancelled if the call has to end, and lets Ctrl-C through.
+        Function without arguments to call every few milliseconds. It raises DeadlineExceeded or
+        Cancelled if the call must end, and lets Ctrl-C take effect.
     """
 
     threads: int
@@ -41,35 +41,36 @@ class Limits(NamedTuple):
 class AttentionWork(NamedTuple):
     """Operands and options of one call of attention. All arrays are C-contiguous.
 
-    Query i of batch entry b sees key j if all of these hold: ``j < lengths[b]``;
-    ``i + diagonals[b] - before <= j <= i + diagonals[b] + after``; and a boolean mask is True. The
-    score is ``scale * (q . k)``; then, with a softcap, ``softcap * tanh(score / softcap)``; then
-    minus ``alibi[h] * abs(j - i - diagonals[b])``; then plus a mask of floats.
+    Query i of batch entry b sees key j if all of these are true: ``j < lengths[b]``; ``i +
+    diagonals[b] - before <= j <= i + diagonals[b] + after``; and the mask, if it is boolean, is
+    True. The score is computed in this order: ``scale * (q . k)``; with a softcap, ``softcap *
+    tanh(score / softcap)``; minus ``alibi[h] * abs(j - i - diagonals[b])``; plus the mask, if it
+    consists of floats.
 
     Attributes
     ----------
     q : numpy.ndarray of float32, shape (B, Hq, Lq, D)
         Queries.
     k, v : numpy.ndarray of float32, shape (B, Hk, Lk, D) and (B, Hk, Lk, Dv)
-        Keys and values. Query head h reads key head ``h // (Hq // Hk)``. What a query does not see
-        must not reach its row, whatever it holds.
+        Keys and values. Query head h reads key head ``h // (Hq // Hk)``. A key or value that a
+        query does not see must not affect the query's row, even if it is NaN or infinite.
     mask : numpy.ndarray of bool or float32, shape (B or 1, Hq or 1, Lq or 1, Lk or 1), or None
-        True lets a key take part; floats are added to the scores.
+        Booleans are True for each key that a query sees; floats are added to the scores.
     diagonals, lengths : numpy.ndarray of int64, shape (B,)
-        Offsets of the diagonals, and numbers of keys that count.
+        Offsets of the diagonals, and numbers of keys that are not padding.
     before, after : int
-        Most keys that a query sees before and after its diagonal. 2**29 and more means all. The
-        causal rule makes ``after`` 0.
+        Maximum number of keys that a query sees before and after its diagonal. 2**29 or more means
+        all. The causal rule makes ``after`` 0.
     scale, softcap : float
-        Factor of the scores, and their bound; a softcap of 0 is none.
+        Factor of the scores, and their bound; a softcap of 0 means no bound.
     alibi, sinks : numpy.ndarray of float32, shape (Hq,), or None
-        Slope of each query head; and one more logit of each, which takes weight and has no value.
+        ALiBi slope of each query head; and one more logit of each, which has no value.
     dropout : float
-        Probability that a weight is dropped; 0 unless `Backend.options` has "dropout".
+        Probability of dropping a weight; 0 unless `Backend.options` has "dropout".
     seed : int
         Seed of dropout.
     with_lse : bool
-        True if the log-sum-exp is wanted too.
+        True to return the log-sum-exp too.
     """
 
     q: Array
@@ -90,21 +91,22 @@ class AttentionWork(NamedTuple):
 
 
 class Backend(ABC):
-    """One way to compute the operations outside the sandbox.
+    """Base class of a backend, which computes operations outside the sandbox.
 
-    There is one object of a class in a process. It is made when it is first asked for, and any
-    thread may call it. The constructor raises CapabilityError, which says how to get what is
-    missing, if the backend cannot run on this machine.
+    A process has one instance of each backend, which is created when it is first used. Any thread
+    may call it. If the backend cannot run on this machine, the constructor raises CapabilityError,
+    whose message says how to install what is missing.
 
     Attributes
     ----------
     name : str
-        Name that ``backend=`` takes.
+        Value of ``backend=`` that selects the backend.
     bits_promised : bool
-        True if equal operands give equal bits on every machine, as the sandbox promises.
+        True if the backend guarantees the same bits for the same operands on every machine, as the
+        sandbox does.
     emulated : bool
-        True if what computes only imitates a device, far more slowly than the sandbox computes.
-        Hybrid leaves it out.
+        True if a software device emulates the hardware, far more slowly than the sandbox computes.
+        "hybrid" never chooses it.
     """
 
     name: ClassVar[str]
@@ -113,43 +115,43 @@ class Backend(ABC):
 
     @abstractmethod
     def description(self) -> str:
-        """Return one line that says what computes: the library or device, and its version."""
+        """Return one line with the library or device that computes, and its version."""
 
     @abstractmethod
     def versions(self) -> str:
-        """Return what timings of this backend depend on: versions, and the device's name."""
+        """Return the versions and device names on which timings of this backend depend."""
 
     @abstractmethod
     def options(self, operation: Operation) -> frozenset[str]:
-        """Return the names of the options that an operation of this backend can do.
+        """Return the names of the options that an operation of this backend supports.
 
-        For "attention" they are among "causal", "mask", "scale", "window", "softcap",
-        "alibi_slopes", "sinks", "dropout", "kv_lengths" and "return_lse"; for "matmul" "bias"; for
-        "softmax" none; for "layer_norm" "weight" and "bias"; for "cosine_top_k" the values of
-        ``metric``: "cosine", "dot" and "l2". An option that is not named here raises
-        CapabilityError, with the option's name, before the operation is called.
+        The possible names are: for "attention", "causal", "mask", "scale", "window", "softcap",
+        "alibi_slopes", "sinks", "dropout", "kv_lengths" and "return_lse"; for "matmul", "bias"; for
+        "softmax", none; for "layer_norm", "weight" and "bias"; for "cosine_top_k", the values of
+        ``metric``: "cosine", "dot" and "l2". If a call uses an option that is not returned here,
+        flashwasm raises CapabilityError with the option's name, and does not call the operation.
         """
 
     @abstractmethod
     def attention(self, work: AttentionWork, limits: Limits) -> tuple[Array, Array | None]:
-        """Return the output (B, Hq, Lq, Dv), and the log-sum-exp (B, Hq, Lq) if it is wanted.
+        """Return the output (B, Hq, Lq, Dv), and the log-sum-exp (B, Hq, Lq) or None.
 
-        A row whose query sees no key is zeros; its log-sum-exp is -inf, or the sink. NaN in what a
-        query sees gives NaN.
+        If a query sees no key, its row is zeros, and its log-sum-exp is -inf, or the sink. NaN in a
+        key or value that a query sees gives NaN.
         """
 
     @abstractmethod
     def matmul(self, a: Array, b: Array, bias: Array | None, limits: Limits) -> Array:
         """Return a (..., m, k) times b (..., k, n), plus a bias (n,); leading axes broadcast.
 
-        The operands may have any strides: a transposed view is not copied before.
+        The operands may have any strides: a transposed view is passed without a copy.
         """
 
     @abstractmethod
     def softmax(self, x: Array, limits: Limits) -> Array:
         """Return the softmax along the rows of x (rows, columns).
 
-        A row with NaN or +inf, or of nothing but -inf, becomes NaN.
+        A row that contains NaN or +inf, or only -inf, becomes NaN.
         """
 
     @abstractmethod
@@ -164,7 +166,7 @@ class Backend(ABC):
     ) -> tuple[Array, Array]:
         """Return the k best scores (n, k), float32, and rows (n, k), int64, for queries (n, D).
 
-        The highest score comes first, and among equal ones the row of the lowest number; NaN ranks
-        below every number. The cosine lies in [-1, 1] and is 0 for a zero vector; "l2" is minus the
+        The highest score comes first. Rows with equal scores are in ascending order, and NaN ranks
+        below every number. The cosine is in [-1, 1], and 0 for a zero vector. "l2" is minus the
         squared distance.
         """

@@ -1,4 +1,4 @@
-"""The runtime of a call, as far as other backends are concerned."""
+"""The part of a call's runtime that other backends use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["CallingRuntime"]
 
 
 class CallingRuntime(Protocol):
-    """A `Runtime`, which lies in a higher layer.
+    """A `Runtime`, whose class this layer cannot import.
 
     Attributes
     ----------
     backend, deterministic, threads, variant
-        As `Runtime` takes them.
+        As in `Runtime`.
     backend_calls : dict of str to int
-        Calls that other backends have computed, by the backend's name.
+        Number of calls that each other backend has computed, by its name.
     """
 
     deterministic: bool
@@ -28,7 +28,7 @@ class CallingRuntime(Protocol):
 
     @property
     def backend(self) -> BackendName:
-        """Name of the backend of calls that name none."""
+        """Name of the default backend of calls."""
 
     def holds(self, x: Any) -> bool:
         """Return True if an array lies in the runtime's linear memory."""

@@ -1,4 +1,4 @@
-"""The backend of one call: the one that the call or its runtime names, or hybrid's choice."""
+"""The choice of the backend for one call, by the call, by its runtime, or by "hybrid"."""
 
 from __future__ import annotations
 
@@ -20,20 +20,31 @@ if TYPE_CHECKING:
     from flashwasm.backends.calling_runtime import CallingRuntime
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["SMALL", "SMALL_ROWS", "limits_of", "may_leave", "other_backend", "record"]
+__all__ = [
+    "SMALL",
+    "SMALL_COPIED",
+    "SMALL_ROWS",
+    "limits_of",
+    "may_leave",
+    "other_backend",
+    "record",
+]
 
 
 class _Counting:
-    """The lock of the counts of calls."""
+    """The lock for the counts of calls."""
 
     lock = threading.Lock()
 
 
-# Elements of the largest array of a call that hybrid does not choose for. In the sandbox it takes
-# some ten microseconds. The choice takes one or two, and the overhead of another backend many more.
+# If no array of a call has more elements than this, "hybrid" always uses the sandbox. Such a call
+# takes about ten microseconds there. The choice takes one or two, and another backend has a greater
+# overhead.
 SMALL = 1 << 13
-# The same for operations that do little with each element.
+# The same limit for operations with little work per element.
 SMALL_ROWS = 1 << 15
+# The same for products of arrays outside linear memory, which the sandbox has to copy first.
+SMALL_COPIED = 1 << 11
 
 
 def other_backend(
@@ -50,15 +61,16 @@ def other_backend(
     runtime : Runtime
         The runtime of the call.
     backend : str, optional
-        The backend that the call names, which `may_leave` has checked. None means the runtime's.
+        The call's argument ``backend``, which `may_leave` has checked. None means the runtime's
+        backend.
     operation : str
         Name of the operation.
     operands : tuple
-        What decides how long the call takes: its arrays, as the caller gave them, and the names
-        of its options.
+        The values that determine the duration of the call: its arrays, as the caller passed them,
+        and the names of its options.
     on : callable
-        Function that makes the same call on the backend that it is given by the name ``backend``,
-        for "hybrid" to measure.
+        Function that makes the same call on the backend that its argument ``backend`` names.
+        "hybrid" measures it.
 
     Raises
     ------
@@ -78,28 +90,32 @@ def may_leave(
     backend: BackendName | None,
     operands: tuple[Any, ...],
     small: int = SMALL,
+    small_copied: int | None = None,
 ) -> bool:
-    """Return True if a call may leave the sandbox; `other_backend` then says for which backend.
+    """Return True if a call may run outside the sandbox; `other_backend` then chooses the backend.
 
     Parameters
     ----------
     runtime, backend
-        As in `other_backend`. The name is checked.
+        As in `other_backend`. This function checks the backend's name.
     operands : tuple
-        The arrays of the call, as the caller gave them.
+        The arrays of the call, as the caller passed them.
     small : int, optional
-        Elements of the largest array of a call that hybrid leaves in the sandbox.
+        Maximum number of elements in the arrays of a call that "hybrid" leaves in the sandbox.
+    small_copied : int, optional
+        The same limit for arrays that own their memory, and so do not lie in the sandbox's. None
+        means ``small``.
     """
     name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
     if name == "hybrid":
-        return not (runtime.deterministic or _is_small(operands, small))
+        return not (runtime.deterministic or _is_small(operands, small, small_copied or small))
     return name != SANDBOX
 
 
-def _is_small(operands: tuple[Any, ...], small: int) -> bool:
-    """Return True if no array of a call has more elements."""
-    for x in operands:  # noqa: SIM110 - a generator would take as long as all the rest.
-        if type(x) is np.ndarray and x.size > small:
+def _is_small(operands: tuple[Any, ...], small: int, copied: int) -> bool:
+    """Return True if no array of a call has more elements, by where its memory lies."""
+    for x in operands:
+        if type(x) is np.ndarray and x.size > (copied if x.base is None else small):
             return False
     return True
 
@@ -120,7 +136,7 @@ def record(
 
 
 def _after_fork() -> None:
-    """Make a new lock in a forked child, where the thread that held it does not exist."""
+    """Make a new lock in a forked child, because the thread that held it does not exist there."""
     _Counting.lock = threading.Lock()
 
 

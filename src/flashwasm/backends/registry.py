@@ -1,4 +1,4 @@
-"""The backends by name, each imported and made when it is first asked for."""
+"""The backends by name. Each is imported and created when it is first used."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = [
 
 BackendName: TypeAlias = Literal["wasm-simd", "native", "gpu", "hybrid"]
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
-# The sandbox is where a call goes unless another backend is named.
+# The sandbox, which is the default backend.
 SANDBOX: BackendName = "wasm-simd"
 
-# Module and class of each backend that computes outside the sandbox. "hybrid" computes nothing
-# itself: it chooses one of the others.
+# Module and class of each backend outside the sandbox. "hybrid" is not listed, because it only
+# chooses one of the others.
 _CLASSES: Mapping[str, tuple[str, str]] = {
     "native": ("flashwasm.backends.native.backend", "NativeBackend"),
     "gpu": ("flashwasm.backends.gpu.backend", "GpuBackend"),
@@ -41,7 +41,7 @@ OTHER_BACKENDS = tuple(_CLASSES)
 
 
 class _Made:
-    """The backends that this process has made, and the lock under which they are made."""
+    """The backends that this process has created, and the lock for creating them."""
 
     def __init__(self) -> None:
         self.backends: dict[str, Backend] = {}
@@ -52,7 +52,7 @@ _made = _Made()
 
 
 def backend_named(name: str) -> Backend:
-    """Return the process's backend of a name, which is made when it is first asked for.
+    """Return the process's backend of a name. The first call creates it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def backend_named(name: str) -> Backend:
     Raises
     ------
     CapabilityError
-        If it cannot run on this machine.
+        If the backend cannot run on this machine.
     """
     found = _made.backends.get(name)
     if found is not None:
@@ -83,7 +83,7 @@ def backend_named(name: str) -> Backend:
 
 
 def checked_name(name: BackendName, *, deterministic: bool) -> BackendName:
-    """Return a backend's name, if it is one that can run on this machine.
+    """Return a backend's name; raise an error if the backend cannot run on this machine.
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ def checked_backend(name: BackendName, *, deterministic: bool) -> Backend | None
     name : str
         One of `BACKENDS`.
     deterministic : bool
-        True if only promised bits are wanted.
+        True to accept only backends that guarantee the same bits on every machine.
 
     Raises
     ------
     CapabilityError
-        If the backend cannot run on this machine, or promises no bits where they are wanted.
+        If the backend cannot run on this machine, or if ``deterministic`` excludes it.
     """
     if name not in _CLASSES:
         return None
@@ -122,7 +122,7 @@ def checked_backend(name: BackendName, *, deterministic: bool) -> Backend | None
 
 
 def check_options(backend: Backend, operation: Operation, used: Iterable[str]) -> None:
-    """Raise CapabilityError, with the option's name, if a backend lacks an option of a call.
+    """Raise CapabilityError, with the option's name, if a backend does not support an option.
 
     Parameters
     ----------
@@ -137,13 +137,13 @@ def check_options(backend: Backend, operation: Operation, used: Iterable[str]) -
     for option in used:
         if option not in known:
             raise CapabilityError(
-                f"{option}: the backend {backend.name!r} cannot do this option of {operation}; "
-                "'wasm-simd' can"
+                f"{option}: the backend {backend.name!r} does not support this option of "
+                f"{operation}; 'wasm-simd' does"
             )
 
 
 def _after_fork() -> None:
-    """Forget the parent's backends, whose devices and threads a forked child does not have."""
+    """Drop the parent's backends, since a forked child lacks their devices and threads."""
     _made.backends.clear()
     _made.lock = threading.Lock()
 

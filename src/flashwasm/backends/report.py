@@ -1,4 +1,4 @@
-"""The backends that this machine has, in words."""
+"""Descriptions of the backends on this machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class BackendStatus:
     Attributes
     ----------
     name : str
-        Name that ``backend=`` takes.
+        Value of ``backend=`` that selects the backend.
     available : bool
-        True if it can run here.
+        True if the backend can run on this machine.
     description : str
-        The library or device that computes; or what is missing, and the way to get it.
+        The library or device that computes; or the missing part, and how to install it.
     """
 
     name: BackendName
@@ -36,7 +36,7 @@ class BackendStatus:
 
 
 def backend_statuses(sandbox: str) -> list[BackendStatus]:
-    """Return the status of each backend. The others than the sandbox are made for it.
+    """Return the status of each backend. To find out, all backends are created.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def _status(name: BackendName, sandbox: str) -> BackendStatus:
         return BackendStatus(name, available=True, description=choice_in_words())
     try:
         with warnings.catch_warnings():
-            # What a backend warns of is in its description.
+            # The description of a backend already includes its warnings.
             warnings.simplefilter("ignore")
             text = backend_named(name).description()
     except CapabilityError as error:

@@ -1,1 +1,1 @@
-"""Benchmarks that a user runs on their own machine: the cases, the timing loop and the tables."""
+"""Benchmarks for the user's own machine: the cases, the timing loop and the tables."""

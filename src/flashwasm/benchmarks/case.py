@@ -1,4 +1,4 @@
-"""Cases: one operation at one size, with everything that is needed to measure it."""
+"""Cases: one operation at one size, with everything needed to measure it."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ class Case:
     Attributes
     ----------
     operation, size : str
-        Name of the operation, and a text that says its size.
+        Name of the operation, and its size as text.
     make : callable
-        Function that takes a random generator and returns the inputs.
+        Function that returns the inputs; its argument is a random generator.
     run : callable
-        Function that runs the operation of this package. It takes the inputs, then ``runtime`` by
-        name, and ``out`` by name if it returns one array.
+        Function that runs the operation of this package. Its arguments are the inputs, the keyword
+        ``runtime``, and the keyword ``out`` if it returns one array.
     baseline : callable
-        The same operation in float32 NumPy, written as one would write it first.
+        The same operation in float32 NumPy, written in the most direct way.
     oracle : callable
-        Function that takes the inputs and returns the exact result, in float64 NumPy.
+        Function that computes the exact result from the inputs, in float64 NumPy.
     bound : callable
-        Function that takes the inputs and returns the derived error limit of each element of the
-        result, in arrays that broadcast to it.
+        Function that derives the error bound of each element of the result from the inputs, in
+        arrays that broadcast to the result.
     work : float
-        Number of floating-point operations of one call, or number of bytes that it moves.
+        Number of floating-point operations in one call, or number of bytes that it moves.
     unit : {"GFLOP/s", "GB/s"}
         Unit of the rate that ``work`` gives.
     baseline_name : str
-        A few words that say how the NumPy baseline computes.
+        Short description of the NumPy baseline.
     one_read : callable, optional
-        Function that reads the inputs once from NumPy's memory. Cases whose time is mostly spent
-        waiting for memory are compared with it.
+        Function that reads the inputs once from NumPy's memory, for comparison with cases that are
+        limited by memory bandwidth.
     options : mapping of str to bool
         Options that other libraries need besides the inputs, for example ``causal``.
     """

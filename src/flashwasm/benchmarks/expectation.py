@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class WrongResultError(FlashWasmError):
-    """A result is out of bounds, so the time that it took means nothing."""
+    """A result is out of bounds, so its timing is meaningless."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,17 @@ class Expectation:
         Parameters
         ----------
         contender : str
-            Name of what computed the result, for the message.
+            Name of the implementation, for the message.
         result : numpy.ndarray or tuple of numpy.ndarray
             The result.
 
         Raises
         ------
         WrongResultError
-            If an element is further from the oracle than its own bound allows.
+            If an element is further from the oracle than its bound.
         """
         for error, bound in zip(self._errors(result), self.bounds, strict=True):
-            # The comparison is written as `error <= bound`, because any comparison with NaN is
-            # False: a NaN then counts as a failure.
+            # Use not (error <= bound): any comparison with NaN is False, so a NaN counts as wrong.
             wrong = ~(error <= bound)
             if wrong.any():
                 at = np.unravel_index(np.argmax(np.where(wrong, error - bound, -1)), error.shape)
@@ -77,33 +76,33 @@ class Expectation:
         return self.error(result)
 
     def check_other(self, contender: str, result: Output) -> float:
-        """Return the largest error of a result that NumPy computed.
+        """Return the largest error of a result of NumPy or another library.
 
-        A bound is derived for the kernels' formula, element by element. NumPy computes by another
-        one: its GELU, for example, loses digits for negative numbers. So its largest error is
-        compared with the largest bound.
+        The bounds are derived for the kernels' formula, element by element. NumPy may use a
+        different formula: its GELU, for example, loses precision for negative numbers. Only the
+        largest error is therefore compared with the largest bound.
 
         Parameters
         ----------
         contender : str
-            Name of what computed the result, for the message.
+            Name of the implementation, for the message.
         result : numpy.ndarray or tuple of numpy.ndarray
             The result.
 
         Raises
         ------
         WrongResultError
-            If the largest error is larger than the largest bound.
+            If the largest error exceeds the largest bound.
         """
         error = self.error(result)
-        # A NaN counts as a failure here, too.
+        # A NaN counts as wrong here, too.
         if not error <= self.largest_bound:
             message = f"{self.name}, {contender}: error {error:g}, allowed {self.largest_bound:g}"
             raise WrongResultError(message)
         return error
 
     def error(self, result: Output) -> float:
-        """Return the largest absolute error of a result; NaN if the result holds a NaN."""
+        """Return the largest absolute error of a result; NaN if the result contains NaN."""
         return float(np.max([error.max(initial=0) for error in self._errors(result)]))
 
     def _errors(self, result: Output) -> list[Array]:
@@ -113,5 +112,5 @@ class Expectation:
 
 
 def _arrays(output: Output) -> tuple[Array, ...]:
-    """Return the arrays of a result that is one array or several."""
+    """Return the arrays of a result, which is one array or several."""
     return output if isinstance(output, tuple) else (output,)

@@ -1,4 +1,4 @@
-"""Attention against its length: speed and memory, beside attention that stores its scores."""
+"""Speed and memory of attention by length, compared with attention that stores its scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Length:
     length : int
         Number of queries, and of keys.
     causal : bool
-        True if a query sees only the keys up to its own.
+        True if a query sees only the keys up to its own position.
     flash, materialized, scalar : float
         Best seconds of a call: of `attention`, of attention that stores its scores on the same
         kernels, and of `attention` in the scalar build. The last is NaN if it was not measured.
@@ -45,7 +45,7 @@ class Length:
     flash_bytes, materialized_bytes : int
         Linear memory beyond operands and result, including the workspace.
     quartiles : mapping of str to (float, float)
-        First and third quartile of the seconds whose best is in the field of that name.
+        First and third quartile of the seconds, by the name of the field with their best.
     """
 
     length: int
@@ -67,7 +67,7 @@ def run_lengths(lengths: Sequence[int] = LENGTHS, effort: Effort = _EFFORT) -> I
     lengths : sequence of int
         Lengths to measure.
     effort : Effort, optional
-        Limits of how long to measure a length.
+        Duration of the measurement of each length.
 
     Yields
     ------
@@ -124,7 +124,8 @@ def _stored(runtime: Runtime, inputs: Inputs, *, causal: bool) -> Callable[[], A
     If it is causal, it computes all scores and adds a mask to them.
     """
     length, dim = inputs[0].shape[1:]
-    # For causal attention the queries are scaled here, once, which is to the baseline's advantage.
+    # For causal attention the queries are scaled here, outside the timing, which favours the
+    # baseline.
     scale = np.float32(dim**-0.5 if causal else 1)
     q, k, v = (runtime.asarray(x) for x in (inputs[0] * scale, *inputs[1:]))
     out = runtime.empty(q.shape)

@@ -1,4 +1,4 @@
-"""Measurement of cases: results are checked first, then all contenders are timed in turn."""
+"""Measurement of cases: results are checked first, then all contenders are timed in turns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flashwasm.benchmarks.timing import Timer
 
 _EFFORT = Effort()
-# Contenders whose quartiles a result has, by the field that holds their median or best time.
+# Contenders whose quartiles a result has, by the field with their median or best time.
 _CONTENDER_OF = {
     "median": "resident",
     "with_copies": "copied",
@@ -30,7 +30,7 @@ _CONTENDER_OF = {
 
 @dataclass(frozen=True)
 class Result:
-    """Times of one case, in seconds a call.
+    """Times of one case, in seconds per call.
 
     Attributes
     ----------
@@ -39,15 +39,15 @@ class Result:
     unit : str
         Unit of ``rate``.
     baseline : str
-        A few words on how the NumPy baseline computes.
+        Short description of the NumPy baseline.
     median, best : float
-        Time of a call on resident arrays, which copies nothing.
+        Time of a call on resident arrays, without copies.
     with_copies : float
         Best time of a call on NumPy's arrays.
     copy_share : float
-        Share of the time of calls on NumPy's arrays that goes into copying in and out.
+        Share of copying in and out in the time of calls on NumPy's arrays.
     rate : float
-        Work of a call over its best time.
+        Work of a call divided by its best time.
     numpy, scalar : float
         Best times of the baseline, and of the scalar build on resident arrays.
     speedup_over_numpy, speedup_over_scalar : float
@@ -59,9 +59,9 @@ class Result:
     rounds : int
         Number of measurements of each contender.
     one_read : float or None
-        Best time of reading the inputs once, if the case asks for it.
+        Best time of reading the inputs once, if the case measures it.
     quartiles : mapping of str to (float, float)
-        First and third quartile of the times whose median or best is in the field of that name.
+        First and third quartile of the times, by the name of the field with their median or best.
     """
 
     operation: str
@@ -91,7 +91,7 @@ class Result:
 def run_cases(
     cases: Sequence[Case], threads: int = 1, effort: Effort = _EFFORT
 ) -> Iterator[Result]:
-    """Measure cases one after another, each in the default variant and in the scalar one.
+    """Measure cases one after another, each in the default variant and in the scalar variant.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def run_cases(
     threads : int, default 1
         Threads of each runtime.
     effort : Effort, optional
-        Limits of how long to measure a case.
+        Duration of the measurement of each case.
 
     Yields
     ------
@@ -166,14 +166,14 @@ def resident(case: Case, rt: Runtime, inputs: Inputs) -> Callable[[], Any]:
     rt : Runtime
         Runtime that holds the arrays.
     inputs : tuple of numpy.ndarray
-        Inputs, which are copied into linear memory once, now.
+        Inputs, which this function copies into linear memory once.
     """
     operands = [rt.asarray(x) for x in inputs]
     result = case.run(*operands, runtime=rt)
     if isinstance(result, tuple):
         return partial(case.run, *operands, runtime=rt)
     shape = result.shape
-    # Give the result's memory back before `out` takes as much.
+    # Release the result's memory before `out` allocates as much.
     del result
     return partial(case.run, *operands, out=rt.empty(shape), runtime=rt)
 
@@ -186,7 +186,7 @@ class CopyShare:
     seconds : callable
         Timer of the calls.
     runtime : Runtime
-        Runtime that they run in.
+        Runtime of the calls.
     """
 
     def __init__(self, seconds: Timer, runtime: Runtime) -> None:
@@ -195,7 +195,7 @@ class CopyShare:
         self._copying = self._all = 0.0
 
     def __call__(self, loops: int) -> float:
-        """Make some calls and return the seconds that they took."""
+        """Make ``loops`` calls, and return their duration in seconds."""
         before = self._runtime.stats().copy_seconds
         elapsed = self._seconds(loops)
         self._copying += self._runtime.stats().copy_seconds - before
@@ -204,5 +204,5 @@ class CopyShare:
 
     @property
     def value(self) -> float:
-        """Share of the time that went into copying."""
+        """Share of copying in the time so far."""
         return self._copying / self._all

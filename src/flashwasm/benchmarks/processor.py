@@ -1,4 +1,4 @@
-"""The processor that results were measured on: its model, its kind and what it can compute."""
+"""The processor on which results were measured: its model, kind and instruction sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Processor", "kind_of", "this_processor"]
 
 
 class Processor(NamedTuple):
-    """The processor as the operating system names it.
+    """The processor, as the operating system describes it.
 
     Attributes
     ----------
@@ -20,9 +20,9 @@ class Processor(NamedTuple):
     family, model : int
         Numbers of the family and the model; 0 if they are not known.
     name : str
-        Name of the model for people.
+        Human-readable name of the model.
     flags : tuple of str
-        Names of its instruction sets, as the operating system has them.
+        The operating system's names of its instruction sets.
     """
 
     vendor: str
@@ -33,7 +33,7 @@ class Processor(NamedTuple):
 
     @property
     def arithmetic(self) -> str:
-        """Names of the instruction sets that speed depends on, with blanks between them."""
+        """Names of the instruction sets on which speed depends, separated by spaces."""
         return " ".join(flag for flag in self.flags if _ARITHMETIC.fullmatch(flag))
 
 
@@ -57,16 +57,16 @@ _KINDS = (
     ("AuthenticAMD", 25, range(96, 176), "amd-zen-4"),
     ("AuthenticAMD", 26, range(256), "amd-zen-5"),
 )
-# The kinds of Intel that have AMX, the first of them first.
+# Intel's kinds with AMX, the oldest first.
 _WITH_AMX = ("intel-sapphire-rapids", "intel-emerald-rapids", "intel-granite-rapids")
 
 
 def kind_of(processor: Processor) -> str:
     """Return a plain name such as "intel-sapphire-rapids" for a processor.
 
-    A processor that the table does not hold gets the name that the operating system has for it, in
-    lower case with hyphens. Virtual machines may state the number of an older model than the
-    instructions belong to; a processor with AMX is taken for the first kind that has it.
+    For a processor that is not in the table, the result is the operating system's name in lower
+    case with hyphens. Virtual machines may report the number of an older model than their
+    instruction sets suggest, so a processor with AMX counts at least as the first kind with AMX.
     """
     has_amx = "amx_tile" in processor.flags
     for vendor, family, models, kind in _KINDS:
@@ -82,14 +82,13 @@ def this_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
     Parameters
     ----------
     cpuinfo : pathlib.Path
-        File in which Linux describes the processors. Where it does not exist, only the name is
-        known.
+        File in which Linux describes the processors. If it does not exist, only the name is known.
     """
     fields: dict[str, str] = {}
     if cpuinfo.is_file():
         for line in cpuinfo.read_text("utf-8").splitlines():
             key, _, value = line.partition(":")
-            # The first processor stands for all.
+            # The first processor represents all.
             fields.setdefault(key.strip(), value.strip())
     return Processor(
         vendor=fields.get("vendor_id", ""),

@@ -1,4 +1,4 @@
-"""Dataclasses read back from their fields in JSON."""
+"""Dataclasses, read back from their fields in JSON."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def record_of(
     document: Mapping[str, Any],
     inner: Mapping[tuple[type, str], type] | None = None,
 ) -> T:
-    """Return a dataclass from its fields by name. None in a field of type float was NaN.
+    """Return a dataclass from its fields by name. None in a field of type float means NaN.
 
     Parameters
     ----------
     kind : type
         The dataclass.
     document : mapping of str
-        Its fields, as JSON has them. A field that is newer than the document keeps its default.
+        The fields, from JSON. A field that is newer than the document keeps its default.
     inner : mapping of (type, str) to type, optional
-        Dataclasses that lie in fields of others, by class and field: for a list of them, the class
-        of an element.
+        Dataclasses in fields of other dataclasses, by class and field. For a list, the class of an
+        element.
     """
     values: dict[str, Any] = {}
     for one in fields(kind):  # type: ignore[arg-type]

@@ -45,9 +45,9 @@ LENGTH_HEADINGS = (
     "memory beyond operands",
     "with stored scores",
 )
-# A time below this many of a unit is shown in the next smaller one. 0.9995 is shown as 1.
+# A time below this many of a unit is shown in the next smaller unit. 0.9995 is shown as 1.
 _LEAST_OF_A_UNIT = 0.9995
-# Columns that hold words are aligned to the left, columns of numbers to the right.
+# Columns of words are aligned to the left, columns of numbers to the right.
 _TEXT = {
     "operation",
     "size",
@@ -74,7 +74,7 @@ _TEXT = {
     "data",
     "index",
 }
-# Columns of text that may be wrapped at blanks, all but names that a reader would copy.
+# Columns of text that may be wrapped at spaces: all except names that a reader would copy.
 _PROSE = _TEXT - {"tests that changed", "heads x length x dim"}
 
 
@@ -96,7 +96,7 @@ def duration(seconds: float, quartiles: tuple[float, float] | None = None) -> st
     units = {"s": 1.0, "ms": 1e3, "µs": 1e6}
     unit = next((u for u, factor in units.items() if seconds * factor >= _LEAST_OF_A_UNIT), "µs")
     number = seconds * units[unit]
-    # A clock does not tell single nanoseconds apart.
+    # A clock does not resolve single nanoseconds.
     text = f"{number:.2f} {unit}" if number < _LEAST_OF_A_UNIT else f"{_digits(number)} {unit}"
     if quartiles is None:
         return text
@@ -114,7 +114,7 @@ def milliseconds(value: float | None, quartiles: tuple[float, float] | None = No
 
 
 def _digits(value: float) -> str:
-    """Return a positive number with three digits, or more before the point."""
+    """Return a positive number with three significant digits, or all digits before the point."""
     return f"{value:.0f}" if value >= 1000 * _LEAST_OF_A_UNIT else f"{value:.3g}"
 
 
@@ -171,19 +171,19 @@ def operations_markdown(results: Sequence[Result], title: str) -> str:
 
 
 def threads_title(facts: dict[str, Any]) -> str:
-    """Return a title that names the numbers of threads, which figures depend on most."""
+    """Return a title with the numbers of threads, on which figures depend most."""
     return f"flashwasm, {facts['threads']} thread(s); NumPy's threads: {facts['numpy_threads']}"
 
 
 def machine(threads: int, numpy_threads: str) -> dict[str, Any]:
-    """Return the facts of this machine and its software that figures depend on.
+    """Return the facts of this machine and its software on which figures depend.
 
     Parameters
     ----------
     threads : int
-        Threads of the runtimes that are measured.
+        Number of threads of the measured runtimes.
     numpy_threads : str
-        Number of threads that NumPy's BLAS was told to use.
+        Number of threads that NumPy's BLAS was configured to use.
     """
     processor = this_processor()
     return {

@@ -1,4 +1,4 @@
-"""The log of a run: each step's results as they come, so that a run that was stopped can go on."""
+"""The log of a run: the results of each finished step, so that a stopped run can be resumed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["RunLog"]
 
 
 class RunLog:
-    """A file of JSON lines: the settings of a run, then the results of each step that is done.
+    """A file of JSON lines: the settings of a run, then the results of each finished step.
 
-    The file is written anew for each step, so that it is whole at every moment.
+    The whole file is written again for each step, so that it is complete at every moment.
 
     Parameters
     ----------
     path : pathlib.Path
         Path of the file.
     settings : mapping of str
-        Everything that the results depend on: machine, versions and options, as JSON has them.
+        Everything on which the results depend, in JSON types: machine, versions and options.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -33,12 +33,12 @@ class RunLog:
 
     @classmethod
     def begin(cls, path: Path, settings: Mapping[str, Any]) -> RunLog:
-        """Return the log of a new run, whose file replaces that of an earlier one.
+        """Return the log of a new run. Its file replaces that of an earlier run.
 
         Parameters
         ----------
         path : pathlib.Path
-            Path of the file. Its folder is made if need be.
+            Path of the file. Its folder is created if necessary.
         settings : mapping of str
             Settings of the run.
         """
@@ -48,21 +48,21 @@ class RunLog:
 
     @classmethod
     def resume(cls, path: Path, settings: Mapping[str, Any]) -> RunLog:
-        """Return the log of a run that goes on.
+        """Return the log of a run to resume.
 
         Parameters
         ----------
         path : pathlib.Path
             Path of the file.
         settings : mapping of str
-            Settings of the run, which must be those that it began with.
+            Settings of the run, which must be the same as at its beginning.
 
         Raises
         ------
         FlashWasmError
-            If there is no such file, or if it was begun with other settings.
+            If there is no such file, or if the run was begun with other settings.
         CorruptFileError
-            If the file holds something else.
+            If the file is not the log of a run.
         """
         try:
             lines = path.read_text("utf-8").splitlines()
@@ -80,7 +80,7 @@ class RunLog:
             for step in map(json.loads, lines[1:]):
                 log._steps[step["step"]] = step["found"]
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise CorruptFileError(f"{path} is no log of a run: {error!r}") from error
+            raise CorruptFileError(f"{path} is not the log of a run: {error!r}") from error
         if differences:
             raise FlashWasmError(
                 f"--resume: {path} was begun with other settings: {'; '.join(differences)}; "
@@ -90,11 +90,11 @@ class RunLog:
 
     @property
     def steps(self) -> int:
-        """Number of steps that are done."""
+        """Number of finished steps."""
         return len(self._steps)
 
     def found(self, step: str) -> dict[str, Any] | None:
-        """Return the results of a step, or None if it is not done.
+        """Return the results of a step, or None if it is not finished.
 
         Parameters
         ----------
@@ -104,14 +104,14 @@ class RunLog:
         return self._steps.get(step)
 
     def add(self, step: str, found: dict[str, Any]) -> None:
-        """Keep the results of a step.
+        """Store the results of a step.
 
         Parameters
         ----------
         step : str
             Name of the step.
         found : dict
-            Its results, as JSON has them.
+            Results of the step, in JSON types.
         """
         self._steps[step] = found
         self._write()

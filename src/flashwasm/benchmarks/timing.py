@@ -1,4 +1,4 @@
-"""The timing loop: contenders take turns, so that a busy machine slows all of them alike."""
+"""The timing loop. Contenders take turns, so that a busy machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    # A function that makes a number of calls and returns the seconds that they took.
+    # A function that makes a number of calls and returns their duration in seconds.
     Timer = Callable[[int], float]
 
 
-# Seconds of a call before which the caches need not be filled.
+# Duration in seconds from which on a call needs no warm-up of the caches.
 _LONG_CALL = 0.2
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Limits of how long to measure.
+    """Duration of a measurement, and number of its rounds.
 
     Attributes
     ----------
     seconds : float
-        Duration of the measurements of all contenders together.
+        Total duration of the measurements of all contenders.
     least_rounds, most_rounds : int
-        Smallest and largest number of measurements of each contender, whatever ``seconds`` says.
+        Minimum and maximum number of measurements of each contender, regardless of ``seconds``.
     least_measurement : float
-        Seconds that one measurement lasts at least. Shorter calls are repeated within it, because
-        reading the clock takes time, too. 0 measures each call by itself.
+        Minimum duration of one measurement in seconds. Shorter calls are repeated within it,
+        because reading the clock takes time, too. 0 measures each call separately.
     """
 
     seconds: float = 1.5
@@ -49,9 +49,9 @@ class Effort:
         rounds : int
             Number of rounds.
         seconds : float, default 0
-            Seconds to measure for. More rounds than ``rounds`` are made until they have passed.
+            Minimum duration in seconds. If ``rounds`` rounds take less time, more are made.
         most : int, optional
-            Largest number of rounds. None means ``rounds``.
+            Maximum number of rounds. None means ``rounds``.
         """
         return cls(seconds, rounds, rounds if most is None else most, least_measurement=0.0)
 
@@ -63,7 +63,7 @@ class Times:
     Attributes
     ----------
     seconds : tuple of float
-        Seconds of a call, one value a measurement.
+        Seconds per call, one value per measurement.
     """
 
     seconds: tuple[float, ...]
@@ -100,7 +100,7 @@ class Times:
         return low * 1e3, high * 1e3
 
     def quantile(self, share: float) -> float:
-        """Return the duration that this share of the measurements does not exceed."""
+        """Return the duration that a share of the measurements does not exceed."""
         return float(np.quantile(self.seconds, share))
 
 
@@ -112,7 +112,7 @@ def timer(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Ti
     run : callable
         Function to time.
     before : callable, optional
-        Function that is called before each call of ``run`` and is not timed.
+        Function to call before each call of ``run``, without timing it.
     """
 
     def seconds(loops: int) -> float:
@@ -138,15 +138,15 @@ def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]
     """Time contenders in turn, round after round.
 
     After a contender's turn, its data fill the processor's caches. If there are several contenders,
-    each measurement therefore follows a call of the same contender that is not timed. A call that
-    takes a good part of a second fills the caches itself, so that nothing comes before it.
+    each measurement therefore follows an untimed call of the same contender. Calls that take a
+    large part of a second fill the caches themselves and need no untimed call.
 
     Parameters
     ----------
     timers : mapping of str to callable
         Timer of each contender, by its name.
     effort : Effort
-        Limits of how long to measure.
+        Duration of the measurement.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]
 
 
 def _loops_for(once: float, seconds: Timer, effort: Effort) -> int:
-    """Return how many calls one measurement needs to last long enough."""
+    """Return the number of calls in one measurement, so that it is long enough."""
     if once > effort.least_measurement:
         return 1
     return max(1, int(effort.least_measurement / min(once, seconds(1), seconds(1))))

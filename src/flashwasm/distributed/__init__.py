@@ -1,8 +1,8 @@
-"""Work on several processes or machines, by any executor: attention, top-k, indexes, embedding.
+"""Attention, top-k, indexes and embedding on several processes or machines.
 
-An executor is a pool of `concurrent.futures`, `LocalWorkers`, a ``dask.distributed.Client``, or any
-object with a method ``submit`` that returns futures. The results have the same bits whatever the
-executor, the number of its workers and the loss of some of them.
+Each function needs an executor: a pool of `concurrent.futures`, `LocalWorkers`, a
+``dask.distributed.Client``, or any object with a method ``submit`` that returns futures. The bits
+of the results do not depend on the executor, the number of workers, or the loss of some of them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ if TYPE_CHECKING:
     from flashwasm.distributed.local_workers import LocalWorkers as LocalWorkers
     from flashwasm.distributed.top_k_parts import top_k as top_k
 else:
-    # A type checker that saw `__getattr__` would accept every name.
+    # This branch is hidden from type checkers: one that saw `__getattr__` would accept every name.
     __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
     __all__ = [*_NAMES]  # noqa: PLE0604 - the names stand once, in the table above.

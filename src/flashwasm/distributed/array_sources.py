@@ -1,4 +1,4 @@
-"""Arrays that parts are cut from: in memory, in a .npy file, or of dask."""
+"""Sources from which parts of arrays are cut: arrays, .npy files and dask arrays."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class FilePart:
-    """A part of an array in a .npy file, which the worker reads.
+    """A part of an array in a .npy file. The worker reads the file.
 
     Parameters
     ----------
     path : str
-        Absolute path of the file, which is the same for the worker.
+        Absolute path of the file, which must be valid for the worker too.
     axis : int
-        Axis that is cut, counted from the end.
+        Axis to cut, counted from the end.
     start, stop : int
-        Beginning and end of the part on that axis.
+        Start and end of the part on that axis.
     """
 
     path: str
@@ -56,9 +56,9 @@ class ArraySource:
     shape : tuple of int
         Shape of the array.
     axis : int
-        Axis that is cut, counted from the end.
+        Axis to cut, counted from the end.
     cut : callable
-        Function that returns the part from one position to another, as it is sent to a worker.
+        Function that returns the part between two positions, in the form that is sent to a worker.
     """
 
     shape: tuple[int, ...]
@@ -67,11 +67,11 @@ class ArraySource:
 
     @property
     def length(self) -> int:
-        """Length of the axis that is cut."""
+        """Length of the axis to cut."""
         return int(self.shape[self.axis])
 
     def part(self, start: int, stop: int) -> Callable[[], Any]:
-        """Return a function that cuts a part; a call goes out with what it returns."""
+        """Return a function that cuts a part, which a `Call` evaluates when it is sent."""
         return partial(self.cut, start, stop)
 
 
@@ -81,16 +81,16 @@ def source_of(array: Any, name: str, axis: int) -> ArraySource:
     Parameters
     ----------
     array : array_like, str, os.PathLike or dask.array.Array
-        The argument: an array of floats, the path of a .npy file, or an array of dask.
+        The argument: an array of floats, the path of a .npy file, or a dask array.
     name : str
-        Its name, for errors.
+        Name of the argument, for errors.
     axis : int
-        Axis that is cut, counted from the end.
+        Axis to cut, counted from the end.
 
     Raises
     ------
     DTypeError
-        If it holds no floats, or has too few axes.
+        If the array does not consist of floats, or has too few axes.
     CorruptFileError, OSError
         If the file cannot be read.
     """
@@ -118,7 +118,7 @@ def _cut(array: Any, axis: int, start: int, stop: int) -> Any:
 
 
 def _check(array: Any, name: str, axis: int) -> None:
-    """Raise DTypeError unless an array holds floats, and has the axis that is cut."""
+    """Raise DTypeError unless an array consists of floats and has the axis to cut."""
     if not is_float(array.dtype):
         raise DTypeError(f"{name}: expected floats, got {array.dtype}")
     if array.ndim < -axis:

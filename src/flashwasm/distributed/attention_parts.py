@@ -1,4 +1,4 @@
-"""Exact attention whose keys and values are dealt out to workers in parts."""
+"""Exact attention whose keys and values are divided among workers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = ["attention"]
 Array = npt.NDArray[Any]
 Result = tuple[Array, Array]
 
-# Bytes that the keys and values of a part take by default, in float32. The number of parts decides
-# the order of merging and so the last bits: it must not depend on the workers.
+# Default size of the keys and values of a part in bytes, as float32. The number of parts determines
+# the order of merging, and so the last bits. It must therefore not depend on the workers.
 _PART_BYTES = 32 << 20
 
 
@@ -44,10 +44,10 @@ def attention(
     return_lse: bool = False,
     **options: Unpack[AttentionOptions],
 ) -> Array | Result:
-    """Compute exact attention over keys and values that are larger than a worker's memory.
+    """Compute exact attention over keys and values that may exceed a worker's memory.
 
-    Each worker attends to a part of the keys. The results are merged in pairs, in an order that
-    depends on the number of parts alone: the bits are the same whatever the workers.
+    Each worker computes attention over a part of the keys. The results are merged in pairs, in an
+    order that depends only on the number of parts, so the bits do not depend on the workers.
 
     Parameters
     ----------
@@ -57,28 +57,29 @@ def attention(
     q : array_like of float, shape (..., Hq, Lq, D)
         Queries, as for `flashwasm.attention`.
     k : array_like of float, shape (..., Hk, Lk, D)
-        Keys: an array, the path of a .npy file that the workers can read, or an array of dask.
+        Keys: an array, the path of a .npy file that the workers can read, or a dask array.
     v : array_like of float, shape (..., Hk, Lk, Dv)
         Values, in one of the same forms.
     part_keys : int, optional
-        Number of keys of a part. None is as many as take 32 MiB with their values.
+        Number of keys in a part. None means the number that occupies 32 MiB together with the
+        values.
     return_lse : bool, default False
-        True to return the logarithm of each row's sum of exponentials too.
+        True to return ``lse`` too.
     **options : AttentionOptions
-        The options of `flashwasm.attention` but for dropout. ``window`` and ``alibi_slopes`` need
-        ``causal``, such as "top_left": a part knows where its diagonal is from that.
+        The options of `flashwasm.attention` except dropout. ``window`` and ``alibi_slopes`` require
+        ``causal``, for example "top_left", because it determines the diagonal of each part.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
         Output.
     lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-        Log-sum-exp, if ``return_lse``.
+        Log-sum-exp of each row; only with ``return_lse``.
 
     Raises
     ------
     CapabilityError
-        If an option is not supported, or if the workers of a part were lost several times.
+        If an option is not supported, or if the worker that computed a part ended several times.
     ShapeError, DTypeError, CorruptFileError, OutOfMemoryError, OSError
 
     Examples
@@ -114,27 +115,28 @@ def attention(
 
     out, lse = _merged_in_pairs(results_in_order(workers, calls()))
     if cutter.sinks is not None:
-        # The sinks take weight once, like a set of keys of their own whose values are zeros.
+        # The sinks must be counted only once, so they are merged like one more set of keys whose
+        # values are zeros.
         own = np.broadcast_to(cutter.sinks[:, None], lse.shape).astype(np.float32)
         out, lse = merge_attention([out, np.zeros_like(out)], [lse, own])
     return (out, lse) if return_lse else out
 
 
 def _attend(setup: WorkerSetup, q: Array, k: Any, v: Any, options: AttentionOptions) -> Result:
-    """Attend to a part of the keys, in a worker."""
+    """Compute attention over a part of the keys, in a worker."""
     return attention_here(
         q, loaded(k), loaded(v), return_lse=True, runtime=setup.runtime(), **options
     )
 
 
 def _merged_in_pairs(results: Iterable[Result]) -> Result:
-    """Merge the results of parts in the order of a fixed tree, and keep only a few at a time.
+    """Merge the results of parts in the order of a fixed tree, with only a few in memory at a time.
 
-    Neighbours are merged first, then neighbours of these pairs, and so on. What is left over at the
-    end is merged from the last part towards the first.
+    Neighbours are merged first, then neighbours of these pairs, and so on. At the end, the
+    remaining results are merged from the last to the first.
     """
-    # Results of complete subtrees, each with the number of its parts. Each number is a power of two
-    # that is less than the one before.
+    # Results of complete subtrees, each with the number of its parts. The numbers are decreasing
+    # powers of two.
     trees: list[tuple[int, Result]] = []
     for result in results:
         size, merged = 1, result
@@ -154,13 +156,13 @@ def _merged(first: Result, second: Result) -> Result:
 
 
 def _part_keys(keys: ArraySource, values: ArraySource) -> int:
-    """Return the number of keys of a part if the user names none."""
+    """Return the default number of keys in a part."""
     elements = (np.prod(keys.shape) + np.prod(values.shape)) / keys.length
     return max(int(_PART_BYTES / (4 * max(elements, 1))), 1)
 
 
 class _OptionCutter:
-    """Options of attention to all keys, and what becomes of them for a part of the keys.
+    """Converter of the options of attention for all keys to those for a part of the keys.
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ class _OptionCutter:
         for name in ("window", "alibi_slopes"):
             if options[name] is not None and not causal:
                 raise CapabilityError(
-                    f'{name}: flashwasm.distributed takes it with causal only, such as "top_left"'
+                    f'{name}: flashwasm.distributed requires causal with it, such as "top_left"'
                 )
         self._keys = keys.length
         sinks, mask = options.pop("sinks"), options.pop("mask")
@@ -211,7 +213,7 @@ class _OptionCutter:
         self._others = options
 
     def between(self, start: int, stop: int) -> dict[str, Any]:
-        """Return the options for the keys from one position to another."""
+        """Return the options for the keys between two positions."""
         cut = dict(self._others)
         if self._mask is not None:
             cut["mask"] = self._mask[..., start:stop] if self._mask.shape[-1] > 1 else self._mask
@@ -224,12 +226,12 @@ class _OptionCutter:
 
 
 def _lead_of(causal: Any) -> tuple[tuple[int, ...], ...]:
-    """Return the shape of an array of offsets, as the only entry; nothing for other rules."""
+    """Return a tuple with the shape of an array of offsets; an empty tuple for other rules."""
     return () if isinstance(causal, (bool, str, np.bool_)) else (np.shape(causal),)
 
 
 def _checked_lengths(kv_lengths: ArrayLike | None, keys: int) -> Array | None:
-    """Return the numbers of keys that count as int64; None if all do."""
+    """Return ``kv_lengths`` as int64, or None for None."""
     if kv_lengths is None:
         return None
     lengths = as_array(kv_lengths, "kv_lengths")

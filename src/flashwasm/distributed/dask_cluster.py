@@ -1,4 +1,4 @@
-"""The connection to a cluster of dask."""
+"""The connection to a dask cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATIENCE = 10
 
 
 def connected(address: str) -> Any:
-    """Return a client of the scheduler at an address; it is a context manager.
+    """Return a client for the scheduler at an address, which is a context manager.
 
     Raises
     ------

@@ -36,20 +36,20 @@ __all__ = ["WorkersEncoder"]
 
 Floats = npt.NDArray[np.float32]
 
-# Texts of a part: as many as the encoder sorts by length elsewhere, so that batches need little
-# padding, and few enough that each worker gets some.
+# Number of texts in a part. It is large enough for batches of texts of similar length, and small
+# enough that each worker gets some parts.
 _TEXTS = 128
 
-# Encoders of this process. Each is loaded once and kept, until its runtime is closed.
+# Encoders of this process. Each is loaded once, and stays until its runtime is closed.
 _encoders: dict[tuple[WorkerSetup, str, Precision], tuple[Runtime, SentenceEncoder]] = {}
 _lock = renewed_after_fork(sys.modules[__name__], threading.Lock)
 
 
 class WorkersEncoder(SentenceEncoder):
-    """A sentence encoder whose texts are embedded by workers, with the same bits.
+    """A sentence encoder that lets workers embed the texts, with the same bits.
 
-    It may stand wherever a `SentenceEncoder` does, such as for ``model`` of `SuiteIndex.build`.
-    Each worker loads the model once and keeps it.
+    Use it in place of a `SentenceEncoder`, for example as ``model`` of `SuiteIndex.build`. Each
+    worker loads the model once and keeps it.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ class WorkersEncoder(SentenceEncoder):
         Executor of the workers: `LocalWorkers`, a pool of `concurrent.futures`, or a
         ``dask.distributed.Client``.
     model : str or pathlib.Path, optional
-        As for `SentenceEncoder.load`. Each worker needs the same model, in a folder of the same
+        As in `SentenceEncoder.load`. Each worker needs the same model, in a folder with the same
         path or installed under the same name.
     precision : {"float32", "int8"}, default "float32"
-        As for `SentenceEncoder.load`.
+        As in `SentenceEncoder.load`.
 
     Raises
     ------
@@ -96,12 +96,12 @@ class WorkersEncoder(SentenceEncoder):
         precision: Precision = "float32",
         runtime: Runtime | None = None,
     ) -> SentenceEncoder:
-        """Raise CapabilityError, since an encoder without an executor has no workers.
+        """Raise CapabilityError, because an encoder without an executor has no workers.
 
         Parameters
         ----------
         model, precision, runtime
-            The same as those of `SentenceEncoder.load`.
+            As in `SentenceEncoder.load`.
 
         Raises
         ------
@@ -124,12 +124,12 @@ class WorkersEncoder(SentenceEncoder):
         Parameters
         ----------
         texts, batch_tokens, max_length, progress
-            The same as those of `SentenceEncoder.encode`. ``progress`` is called after each part.
+            As in `SentenceEncoder.encode`. ``progress`` is called after each part.
 
         Raises
         ------
         CapabilityError
-            If a worker does not have the model, or if the workers of a part were lost several
+            If a worker does not have the model, or if the worker that computed a part ended several
             times.
         DTypeError, ShapeError
         """
@@ -149,12 +149,12 @@ class WorkersEncoder(SentenceEncoder):
         Parameters
         ----------
         texts, batch_tokens, max_length, progress
-            The same as those of `encode`.
+            As in `encode`.
 
         Raises
         ------
         CapabilityError, DTypeError, ShapeError
-            In the same cases as in `encode`.
+            For the same reasons as in `encode`.
         """
         found = self._spread("encode_tokens", texts, batch_tokens, max_length, progress)
         return [rows for part in found for rows in part]
@@ -203,7 +203,7 @@ def _encode(
 
 
 def _encoder(setup: WorkerSetup, folder: str, wanted: str, precision: Precision) -> SentenceEncoder:
-    """Return this process's encoder of a model, which the first call loads."""
+    """Return this process's encoder for a model. The first call loads it."""
     runtime = setup.runtime()
     with _lock:
         known = _encoders.get((setup, wanted, precision))

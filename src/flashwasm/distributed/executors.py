@@ -1,4 +1,4 @@
-"""The interface to executors: calls go out a few at a time, and lost ones go out again."""
+"""The interface to executors: calls are sent a few at a time, and lost calls are sent again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from flashwasm.errors import CapabilityError, DTypeError
 
 __all__ = ["Call", "Workers", "results_in_order", "workers_of"]
 
-# Calls whose arguments may be under way at once, so that a corpus larger than memory passes
-# through. A part takes some tens of megabytes.
+# Maximum number of calls in flight, so that a corpus may be larger than memory. The arguments of a
+# call are tens of megabytes.
 _AT_ONCE = 8
-# Number of times that a call goes out before it counts as the reason for the loss of its workers.
+# Number of attempts, after which the call itself is considered the reason for the loss of its
+# workers.
 _MOST_ATTEMPTS = 3
 
 
@@ -26,9 +27,9 @@ class Submitted(Protocol):
 
 
 class Call(NamedTuple):
-    """A call of a function by a worker.
+    """A function call for a worker.
 
-    Arguments that are callable are called here, when the call goes out, and their result is sent.
+    A callable argument is evaluated in this process when the call is sent, and its result is sent.
     """
 
     function: Callable[..., Any]
@@ -36,7 +37,7 @@ class Call(NamedTuple):
 
 
 class Workers:
-    """The workers of an executor of `concurrent.futures`, or of another one with its interface.
+    """The workers of a `concurrent.futures` executor, or of another executor with its interface.
 
     Parameters
     ----------
@@ -47,16 +48,16 @@ class Workers:
     def __init__(self, executor: Any) -> None:
         self._executor = executor
         threads = getattr(executor, "threads", None)
-        # Number of threads of each worker's runtime. Only `LocalWorkers` says.
+        # Number of threads of each worker's runtime. Only `LocalWorkers` has this attribute.
         self.threads = threads if isinstance(threads, int) else 1
 
     def send(self, call: Call) -> Submitted:
-        """Hand a call to the executor."""
+        """Submit a call to the executor."""
         arguments = [self.argument(x() if callable(x) else x) for x in call.arguments]
         return self._submit(call.function, arguments)
 
     def argument(self, value: Any) -> Any:
-        """Return an argument as the executor sends it; a dask array is computed here."""
+        """Return an argument in the form to send; a dask array is computed in this process."""
         return value.compute() if is_dask_array(value) else value
 
     def _submit(self, function: Callable[..., Any], arguments: list[Any]) -> Submitted:
@@ -65,21 +66,21 @@ class Workers:
             submitted: Submitted = self._executor.submit(function, *arguments)
         except BrokenExecutor as error:
             raise CapabilityError(
-                "a worker process ended, and its executor takes no more work; "
+                "a worker process ended, and its executor accepts no more work; "
                 "flashwasm.distributed.LocalWorkers replaces such a process"
             ) from error
         return submitted
 
 
 class DaskWorkers(Workers):
-    """The workers of a ``dask.distributed.Client``, which replaces lost ones by itself."""
+    """The workers of a ``dask.distributed.Client``, which replaces lost workers itself."""
 
     def argument(self, value: Any) -> Any:
         """Return the future of a dask array, so that its chunks never leave the cluster."""
         return self._executor.compute(value) if is_dask_array(value) else value
 
     def _submit(self, function: Callable[..., Any], arguments: list[Any]) -> Submitted:
-        """Submit a call under a new key, as dask would otherwise hash all arguments for one."""
+        """Submit a call with a new key, because dask would otherwise hash all arguments."""
         submitted: Submitted = self._executor.submit(function, *arguments, pure=False)
         return submitted
 
@@ -96,7 +97,7 @@ def workers_of(executor: Any) -> Workers:
     Raises
     ------
     DTypeError
-        If it has no such method.
+        If the object has no such method.
     """
     if not callable(getattr(executor, "submit", None)) or isinstance(executor, type):
         raise DTypeError(
@@ -108,26 +109,26 @@ def workers_of(executor: Any) -> Workers:
 
 
 def is_dask_array(value: object) -> bool:
-    """Return True for an array of dask, without importing dask."""
+    """Return True for a dask array, without importing dask."""
     return type(value).__module__.startswith("dask.array")
 
 
 def results_in_order(workers: Workers, calls: Iterable[Call]) -> Iterator[Any]:
-    """Yield the result of each call in order, while the next ones are computed.
+    """Yield the result of each call in order, while workers compute the next calls.
 
-    A call whose worker was lost goes out again.
+    If a worker is lost, its call is sent again.
 
     Parameters
     ----------
     workers : Workers
         The workers.
     calls : iterable of Call
-        The calls, each asked for when it is about to go out.
+        The calls. Each is taken from the iterable just before it is sent.
 
     Raises
     ------
     CapabilityError
-        If the workers of one call were lost again and again, or no worker is left.
+        If the workers of one call were lost several times, or if no worker is left.
     """
     under_way: deque[tuple[Call, Submitted]] = deque()
     for call in calls:
@@ -139,17 +140,17 @@ def results_in_order(workers: Workers, calls: Iterable[Call]) -> Iterator[Any]:
 
 
 def _result(workers: Workers, call: Call, submitted: Submitted, attempt: int = 1) -> Any:
-    """Return the result of a call, which goes out again if its worker is lost."""
+    """Return the result of a call, and send the call again if its worker is lost."""
     try:
         return submitted.result()
     except Exception as error:
-        # dask.distributed raises an error of its own, after attempts of its own.
+        # dask.distributed makes several attempts itself, and then raises its own error.
         killed = type(error).__name__ == "KilledWorker"
         if not killed and not isinstance(error, BrokenExecutor):
             raise
         if killed or attempt == _MOST_ATTEMPTS:
             raise CapabilityError(
-                "a part was computed again and again, and each time its worker ended; it may "
+                "a part was computed several times, and its worker ended each time; it may "
                 f"need more memory than a worker has ({error!s:.200})"
             ) from error
     return _result(workers, call, workers.send(call), attempt + 1)

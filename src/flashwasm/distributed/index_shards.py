@@ -1,7 +1,9 @@
-"""Sharded indexes whose shards workers build and search."""
+"""Sharded indexes that workers build and search."""
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from flashwasm.distributed.executors import Call, Workers, results_in_order, wor
 from flashwasm.distributed.worker_runtime import WorkerSetup
 from flashwasm.errors import DTypeError, OutOfMemoryError, ShapeError
 from flashwasm.runtime.default_runtime import default_runtime
+from flashwasm.runtime.locks import renewed_after_fork
 from flashwasm.search.external_ids import IdTable
 from flashwasm.search.parameters import checked_k
 from flashwasm.search.sharded.shard_files import ShardFile, ShardSettings, read_shards, save_files
@@ -33,8 +36,11 @@ __all__ = ["build_index", "search_index"]
 
 Array = npt.NDArray[Any]
 
-# Shards that this process has read, by the paths of their files. A file is never written twice.
+# Shards that this process has read, by the paths of their files. The cache stays valid because a
+# file is never written twice.
 _kept: dict[tuple[WorkerSetup, str], Shard] = {}
+# The workers of an executor may be threads of this process. One of them at a time reads a shard.
+_lock = renewed_after_fork(sys.modules[__name__], threading.Lock)
 
 
 def build_index(
@@ -47,10 +53,10 @@ def build_index(
     shard_size: int | None = None,
     **options: Unpack[IndexOptions],
 ) -> int:
-    """Write a sharded index, whose shards the workers build.
+    """Build a sharded index with the workers, and write it to files.
 
-    The files are those that `ShardedIndex` of the same vectors and arguments saves, and
-    `ShardedIndex.load` reads them.
+    The files are the same as those of a `ShardedIndex` with the same vectors and arguments. Use
+    `ShardedIndex.load` to read them.
 
     Parameters
     ----------
@@ -60,14 +66,14 @@ def build_index(
     path : str or os.PathLike
         Path of the index's own file, in a folder that the workers can write to.
     vectors : array_like of float, path or dask array, shape (n, dim)
-        Vectors to index: an array, the path of a .npy file that the workers can read, or an array
-        of dask.
+        Vectors to index: an array, the path of a .npy file that the workers can read, or a dask
+        array.
     kind : {"flat", "hnsw"}, default "flat"
         Class of the shards: `FlatIndex` or `HNSWIndex`.
     ids : array_like of int or of str, shape (n,), optional
         Ids of the vectors. None numbers them from 0.
     shard_size : int, optional
-        Number of vectors of a shard. None means as many as fit into 3 GiB.
+        Number of vectors in a full shard. None means the number that fits into 3 GiB.
     options : keyword arguments
         Other arguments of the shards' class: ``metric``, ``dtype``, ``m`` and so on.
 
@@ -79,7 +85,7 @@ def build_index(
     Raises
     ------
     CapabilityError
-        If the workers of a shard were lost several times.
+        If the worker of a shard ended several times.
     ShapeError, DTypeError, CorruptFileError, OutOfMemoryError, OSError
     """
     workers, own = workers_of(executor), checked_path(path)
@@ -90,16 +96,16 @@ def build_index(
     choice(kind, "kind", tuple(CLASSES))
     if "runtime" in options:
         raise DTypeError("runtime: expected none, since each worker has a runtime of its own")
-    # An empty index checks the options before any worker gets to see them.
+    # An empty index checks the options before they are sent to any worker.
     given: Mapping[str, Any] = options
     empty = CLASSES[kind](dim, runtime=default_runtime(), **given)
     most = most_vectors(dim, options) if shard_size is None else shard_size
-    # A file holds no number beyond int64.
+    # A file cannot store numbers beyond int64.
     size = min(positive_int(most, "shard_size"), 2**63 - 1)
     numbers, table = np.arange(count), IdTable()
     table.assign(numbers, table.new(ids, count))
     setup = WorkerSetup.of(workers)
-    # The folder of the workers may be another one.
+    # The workers may have a different working directory.
     own = own.resolve()
 
     def write(paths: Sequence[Path]) -> None:
@@ -133,35 +139,35 @@ def search_index(
     k: int,
     **options: Unpack[SearchOptions],
 ) -> tuple[npt.NDArray[np.float32], Array]:
-    """Search a saved sharded index, whose shards the workers read and search.
+    """Search a saved sharded index with the workers.
 
-    The results are those of `ShardedIndex.search`, to the bit. A worker keeps the shards that it
-    has read for later calls.
+    The results have the same bits as those of `ShardedIndex.search`. Each worker keeps the shards
+    that it has read for later calls.
 
     Parameters
     ----------
     executor : object
-        Executor of the workers, as for `build_index`.
+        Executor of the workers, as in `build_index`.
     path : str or os.PathLike
-        Path of the index's own file, which the workers can read too.
+        Path of the index's own file, which the workers must be able to read too.
     queries : array_like of float, shape (n, dim)
         Vectors to search for.
     k : int
         Number of vectors to find for each query.
     options : keyword arguments
-        Other arguments of the ``search`` of the shards' class, as for `ShardedIndex.search`.
+        Other arguments of the ``search`` method of the shards' class, as in `ShardedIndex.search`.
 
     Returns
     -------
     scores : numpy.ndarray of float32, shape (n, k)
-        Scores, highest first; -inf where fewer than k vectors were found.
+        Scores, highest first. If fewer than k vectors were found, the rest is -inf.
     ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-        Ids of these vectors, as by `ShardedIndex.search`.
+        Ids of these vectors, as in `ShardedIndex.search`.
 
     Raises
     ------
     CapabilityError
-        If the workers of a shard were lost several times.
+        If the worker of a shard ended several times.
     ShapeError, DTypeError, CorruptFileError, OutOfMemoryError, OSError
     """
     workers, own = workers_of(executor), checked_path(path)
@@ -222,19 +228,20 @@ def _search(
 
 
 def _shard(setup: WorkerSetup, kind: IndexKind, path: str) -> Shard:
-    """Return the shard of a file, which is read if this process has not kept it."""
+    """Return the shard in a file, from the cache of this process if it is there."""
     runtime = setup.runtime()
-    known = _kept.get((setup, path))
-    if known is not None:
-        return known
-    # A newer save has removed these files.
-    for key in [key for key in _kept if not Path(key[1]).is_file()]:
-        _kept.pop(key, None)
-    try:
-        shard = CLASSES[kind].load(path, runtime=runtime)
-    except OutOfMemoryError:
-        # The other shards make room.
-        _kept.clear()
-        shard = CLASSES[kind].load(path, runtime=runtime)
-    _kept[setup, path] = shard
-    return shard
+    with _lock:
+        known = _kept.get((setup, path))
+        if known is not None:
+            return known
+        # Drop shards whose files a newer save has removed.
+        for key in [key for key in _kept if not Path(key[1]).is_file()]:
+            del _kept[key]
+        try:
+            shard = CLASSES[kind].load(path, runtime=runtime)
+        except OutOfMemoryError:
+            # Release the other shards to make room.
+            _kept.clear()
+            shard = CLASSES[kind].load(path, runtime=runtime)
+        _kept[setup, path] = shard
+        return shard

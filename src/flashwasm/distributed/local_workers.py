@@ -1,4 +1,4 @@
-"""Worker processes on this machine, of which a lost one is replaced."""
+"""Worker processes on this machine; a lost process is replaced."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from flashwasm.validation import positive_int
 __all__ = ["LocalWorkers"]
 
 
-# Most processes, and most threads of one: far more than a machine has CPUs.
+# Maximum number of processes, and of threads in each: far more than a machine has CPUs.
 _MOST = 1024
 
 
 class LocalWorkers(Executor):
-    """An executor of processes that goes on if one of them is killed.
+    """Process pool that keeps working if one of its processes is killed.
 
-    A pool of `concurrent.futures` takes no more work when one of its processes ends. This one
-    starts new processes then. It is a context manager, which ends the processes.
+    A `concurrent.futures` pool accepts no more work after one of its processes has ended. This pool
+    starts new processes instead. It is a context manager, which ends the processes.
 
     Parameters
     ----------
     workers : int, optional
-        Number of processes. None is the number of CPUs that this process may use.
+        Number of processes. None means the number of CPUs that this process may use.
     threads : int, optional
-        Number of threads of each worker's runtime. None shares the CPUs out among the workers.
+        Number of threads of each worker's runtime. None divides the CPUs equally among the workers.
 
     Raises
     ------
     ShapeError, DTypeError
-        If an argument is no integer from 1 to 1024.
+        If an argument is not an integer from 1 to 1024.
 
     Notes
     -----
-    The processes are started anew, not forked. So a script that uses them must guard its own work
-    with ``if __name__ == "__main__"``.
+    The processes are spawned, not forked. A script that uses them must therefore put its own code
+    under ``if __name__ == "__main__"``.
 
     Examples
     --------
@@ -64,14 +64,14 @@ class LocalWorkers(Executor):
         return summary(self, workers=self.workers, threads=self.threads)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Let a process call a function, and return the future of its result.
+        """Submit a function call to a process, and return the future of its result.
 
         Parameters
         ----------
         fn : callable
             Function that can be pickled.
         *args, **kwargs
-            Its arguments.
+            Arguments of the function.
         """
         with self._lock:
             try:
@@ -87,9 +87,9 @@ class LocalWorkers(Executor):
         Parameters
         ----------
         wait : bool, default True
-            True to wait until they have ended.
+            True to wait until the processes have ended.
         cancel_futures : bool, default False
-            True to cancel the calls that have not begun.
+            True to cancel the calls that have not started.
         """
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 

@@ -1,4 +1,4 @@
-"""Exact search in a corpus whose parts are dealt out to workers."""
+"""Exact search in a corpus that is divided among workers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["top_k"]
 
 Array = npt.NDArray[Any]
 
-# Bytes that the rows of a part take by default, in float32.
+# Default size of a part in bytes, as float32.
 _PART_BYTES = 64 << 20
-# The number of a row is kept in 31 bits.
+# The kernel stores the number of a row in 31 bits.
 _MOST_ROWS = (1 << 31) - 1
 
 
@@ -42,8 +42,8 @@ def top_k(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Find the k rows of a corpus that score highest with each query, as `cosine_top_k` does.
 
-    Each worker searches a part of the corpus. The results are those of `cosine_top_k` on the whole
-    corpus, to the bit, ties included.
+    Each worker searches a part of the corpus. The results have the same bits as those of
+    `cosine_top_k` on the whole corpus, with the same order of ties.
 
     Parameters
     ----------
@@ -53,26 +53,27 @@ def top_k(
     queries : array_like of float, shape (n, D)
         Vectors to search for.
     corpus : array_like, path or dask array, shape (N, D), or list of these
-        Vectors to search among: an array, the path of a .npy file that the workers can read, or an
-        array of dask. A list holds parts of the corpus in their order.
+        Vectors to search: an array, the path of a .npy file that the workers can read, or a dask
+        array. A list contains the parts of the corpus in order.
     k : int
         Number of rows to return for each query, at most N.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        As for `cosine_top_k`.
+        Score to rank by, as in `cosine_top_k`.
     part_rows : int, optional
-        Number of rows that a worker searches at once. None is as many as take 64 MiB.
+        Number of rows in a part, which a worker searches at once. None means the number that
+        occupies 64 MiB.
 
     Returns
     -------
     scores : numpy.ndarray of float32, shape (n, k)
-        Scores of the rows found, highest first. NaN ranks below every number.
+        Scores of the best rows, highest first. NaN ranks below every number.
     indices : numpy.ndarray of int64, shape (n, k)
-        Numbers of those rows in the whole corpus. If scores are equal, the lowest comes first.
+        Numbers of those rows in the whole corpus. Rows with equal scores are in ascending order.
 
     Raises
     ------
     CapabilityError
-        If the workers of a part were lost several times.
+        If the worker of a part ended several times.
     ShapeError, DTypeError, CorruptFileError, OutOfMemoryError, OSError
 
     Examples
@@ -113,7 +114,7 @@ def top_k(
                 yield Call(_search, (setup, wanted, *of_part, metric))
             first += source.length
 
-    # The best so far are merged with those of each further part, so that few results are kept.
+    # The best results so far are merged with those of each further part, which limits memory.
     best: tuple[Array, Array] | None = None
     for found in results_in_order(workers, calls()):
         both = [found] if best is None else [best, found]

@@ -1,4 +1,4 @@
-"""The runtime of a worker process, which is made once and kept between calls."""
+"""The runtime of a worker process, which is created once and kept between calls."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerSetup"]
 
-# Runtimes of this process by their setup. A fork closes them, so each is made again where needed.
+# Runtimes of this process by their setup. A fork closes them, so a closed runtime is created again.
 _runtimes: dict[WorkerSetup, Runtime] = {}
 _lock = renewed_after_fork(sys.modules[__name__], threading.Lock)
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """Properties of the runtime that a part is computed in. They decide the bits of the result.
+    """Properties of the runtime that computes a part, which determine the bits of the result.
 
     Parameters
     ----------
     threads : int
-        Number of its threads.
+        Number of threads of the runtime.
     variant : str
         Variant of the kernels.
     digest : str
@@ -44,22 +44,22 @@ class WorkerSetup:
 
     @classmethod
     def of(cls, workers: Workers) -> WorkerSetup:
-        """Return the setup by which workers compute what this process would compute itself."""
+        """Return the setup with which workers get the same bits as this process."""
         variant = default_runtime().variant
         return cls(workers.threads, variant, module_sha256(variant))
 
     def runtime(self) -> Runtime:
-        """Return this process's runtime of this setup, which is made by the first call.
+        """Return this process's runtime with this setup. The first call creates it.
 
         Raises
         ------
         CapabilityError
-            If this process has other kernels, or cannot run the variant.
+            If this process has different kernels, or cannot run the variant.
         """
         if module_sha256(self.variant) != self.digest:
             raise CapabilityError(
-                "a worker has other kernels than the process that sends it work; install the same "
-                "release of flashwasm on all workers"
+                "a worker and the process that sends it work have different kernels; install the "
+                "same release of flashwasm on all workers"
             )
         with _lock:
             known = _runtimes.get(self)

@@ -1,4 +1,4 @@
-"""A sentence encoder that runs on the kernels, and the installation of the models that it loads."""
+"""A sentence encoder that runs on the kernels, and the installation of its models."""
 
 from flashwasm.encoder.sentence_encoder import SentenceEncoder
 

@@ -2,7 +2,7 @@
 
 This is the encoder of Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for
 Language Understanding" (2019), section 3, which normalises after each sublayer. The sequences of a
-batch are packed back to back, one row a token. So no token is padding, and no mask is needed.
+batch are packed back to back, one row per token, so there are no padding tokens and no mask.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Buffers:
-    """Resident arrays that a forward pass writes to, kept for the next batch.
+    """Resident arrays that a forward pass writes to, reused for the next batch.
 
-    Each has a row for every token, and may have more rows than a batch has tokens.
+    Each has one row per token, and may have more rows than a batch has tokens.
     """
 
     hidden: Floats
@@ -83,12 +83,12 @@ class Bert:
     runtime : Runtime
         Runtime that holds the weights and runs the kernels.
     precision : {"float32", "int8"}, default "float32"
-        Numbers in which the dense layers multiply. All else is float32.
+        Number format in which the dense layers multiply. Everything else is float32.
 
     Raises
     ------
     CapabilityError
-        If a tensor is missing, or has another shape than the configuration says.
+        If a tensor is missing, or if its shape differs from the configuration.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Bert:
         Raises
         ------
         ShapeError
-            If a sequence is longer than the model has positions.
+            If a sequence has more tokens than the model has positions.
         """
         lengths = np.diff(cu_seqlens)
         if lengths.max() > self.config.max_position_embeddings:
@@ -188,9 +188,9 @@ class Bert:
         )
 
     def _buffers_for(self, tokens: int) -> Buffers:
-        """Return buffers of at least as many rows as there are tokens."""
+        """Return buffers with at least ``tokens`` rows."""
         if self._buffers is None or len(self._buffers.hidden) < tokens:
-            # The old buffers are released before new ones are allocated.
+            # Release the old buffers first, so that the new ones can use their memory.
             self._buffers = None
             width, empty = self.config.hidden_size, self._runtime.empty
             self._buffers = Buffers(
@@ -213,20 +213,21 @@ class Bert:
             return Norm(resident(weight), resident(bias))
 
         def dense(inputs: int, outputs: int, *names: str) -> Dense:
-            """Load dense layers with the same input as one; the checkpoint has ``(out, in)``."""
+            """Load dense layers with a common input as one; the checkpoint stores ``(out, in)``."""
             matrix = np.concatenate([tensors.take(f"{n}.weight", outputs, inputs) for n in names])
             bias = np.concatenate([tensors.take(f"{n}.bias", outputs) for n in names])
             if precision == "int8":
                 return Dense(ops.Int8Matrix(matrix.T, runtime=self._runtime), resident(bias))
-            # A transposed view is multiplied where it lies.
+            # The kernel multiplies a transposed view without a copy.
             return Dense(resident(matrix).T, resident(bias))
 
         def table(name: str, rows: int) -> Floats:
-            """Return an embedding table, which is not in linear memory yet."""
+            """Return an embedding table, still outside linear memory."""
             return tensors.take(f"embeddings.{name}.weight", rows, width)
 
         self._words = resident(table("word_embeddings", config.vocab_size))
-        # Every token here is of type 0, so the row of that type is added to all positions once.
+        # Every token here is of type 0, so that type's row is added to all positions once, in
+        # advance.
         types = table("token_type_embeddings", config.type_vocab_size)
         positions = table("position_embeddings", config.max_position_embeddings)
         self._positions = resident(positions + types[0])
@@ -247,14 +248,14 @@ class Bert:
 
 
 class _Tensors:
-    """The tensors of a checkpoint, whose names may have a prefix, and whose shapes are checked."""
+    """The tensors of a checkpoint: finds them with or without a prefix, and checks their shapes."""
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         self._tensors = tensors
         self._prefix = "" if "embeddings.word_embeddings.weight" in tensors else "bert."
 
     def take(self, name: str, *shape: int) -> Floats:
-        """Return a tensor by its name without prefix; refuse one that has another shape."""
+        """Return a tensor by its name without prefix; raise an error if its shape is wrong."""
         full_name = self._prefix + name
         if full_name not in self._tensors:
             # The first checkpoints of BERT call a layer norm's weight gamma, and its bias beta.

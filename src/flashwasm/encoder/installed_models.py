@@ -1,6 +1,6 @@
 """Models on this machine: list them, locate one, remove one.
 
-A model is a folder as sentence-transformers lays it out: ``config.json``, ``model.safetensors``,
+A model is a folder in the layout of sentence-transformers: ``config.json``, ``model.safetensors``,
 ``tokenizer.json`` and, unless tokens are pooled by their mean, ``1_Pooling/config.json``.
 """
 
@@ -49,7 +49,7 @@ class InstalledModel:
 
 
 def models_folder() -> Path:
-    """Return the folder that holds a folder for each installed model."""
+    """Return the folder of the installed models, which contains a folder for each."""
     return data_folder() / "models"
 
 
@@ -59,8 +59,7 @@ def installed() -> list[InstalledModel]:
     Returns
     -------
     list of InstalledModel
-        The models in the order of their names. Folders that lack a file which loading needs are
-        left out.
+        The models, sorted by name. Folders that lack a required file are left out.
 
     Examples
     --------
@@ -70,7 +69,7 @@ def installed() -> list[InstalledModel]:
     try:
         paths = sorted(models_folder().iterdir())
     except (CapabilityError, OSError):
-        # The user has no home folder, or one that is another's, or no model has been installed.
+        # The user has no home folder or may not read it, or no model has been installed.
         return []
     return [
         InstalledModel(
@@ -88,17 +87,18 @@ def locate(model: str | Path | None = None) -> Path:
     Parameters
     ----------
     model : str or pathlib.Path, optional
-        The name of an installed model, or the path of a folder. None stands for `DEFAULT_MODEL`.
+        The name of an installed model, or the path of a folder. None means `DEFAULT_MODEL`.
 
     Returns
     -------
     pathlib.Path
-        Absolute path of the folder, which holds every file that loading needs.
+        Absolute path of the folder, which contains all required files.
 
     Raises
     ------
     CapabilityError
-        If there is no such model, or if its folder lacks a file. The message says how to get one.
+        If there is no such model, or if its folder lacks a required file. The message says how to
+        get it.
     ShapeError, DTypeError
         If ``model`` can be neither a name nor a path.
     """
@@ -129,20 +129,20 @@ def remove(name: str) -> Path:
     Parameters
     ----------
     name : str
-        Name of an installed model. A folder elsewhere is never deleted.
+        Name of an installed model. Folders elsewhere are never deleted.
 
     Returns
     -------
     pathlib.Path
-        The folder that was deleted.
+        The deleted folder.
 
     Raises
     ------
     CapabilityError
         If no model of that name is installed.
     """
-    # Only a folder that the listing found is deleted. A path made of the name could lead anywhere,
-    # as joining "/" to a folder gives the root of the file system.
+    # Delete only a folder from the listing. A path built from the name could point anywhere:
+    # joining a folder and "/" gives the root of the file system.
     folders = {model.name: model.path for model in installed()}
     if name not in folders:
         have = ", ".join(folders) or "none"
@@ -159,8 +159,8 @@ def weights_digest(folder: Path) -> str:
 def fingerprint(folder: Path) -> str:
     """Return a SHA-256 over every file that a model's embeddings depend on, in hexadecimal.
 
-    It differs between two folders with the same weights if their tokenizers or their settings of
-    pooling differ.
+    Two folders with the same weights have different fingerprints if their tokenizers or pooling
+    settings differ.
     """
     digest = hashlib.sha256()
     for name in REQUIRED_FILES + OPTIONAL_FILES:
@@ -170,5 +170,5 @@ def fingerprint(folder: Path) -> str:
 
 
 def _missing_files(folder: Path) -> list[str]:
-    """Return the names of the files that loading needs and the folder lacks."""
+    """Return the names of the required files that the folder lacks."""
     return [name for name in REQUIRED_FILES if not (folder / name).is_file()]

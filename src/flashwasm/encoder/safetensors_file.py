@@ -13,8 +13,8 @@ from flashwasm.optional_packages import optional_module
 
 __all__ = ["read_weights"]
 
-# NumPy's dtype for each floating-point dtype of the format. NumPy has no bfloat16, so the bits of
-# one are read as an integer.
+# NumPy's dtype for each floating-point dtype of the format. NumPy has no bfloat16, so its bits are
+# read as an integer.
 _NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -47,7 +47,7 @@ def read_weights(path: Path) -> dict[str, npt.NDArray[np.float32]]:
             for name, entry in entries
             if entry["dtype"] in _NUMPY_DTYPES
         }
-    # NumPy refuses the shape of a tensor without elements one of whose axes leaves 64 bits.
+    # NumPy raises OverflowError for an empty tensor if one of its axes exceeds 64 bits.
     except (safetensors.SafetensorError, ValueError, OverflowError) as error:
         raise CapabilityError(f"{path} is not a safetensors file: {error}") from error
 

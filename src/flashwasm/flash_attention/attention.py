@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from flashwasm.runtime.splitting import Halves
 
     Array = NDArray[Any]
-    # The output, and the log-sum-exp if it was asked for.
+    # The output, and the log-sum-exp if the caller asked for it.
     Result: TypeAlias = tuple[Array, Array | None]
 
 
@@ -95,12 +95,13 @@ def attention(
     """Compute exact attention, softmax(softcap(scale Q Kᵀ) + bias) V, in blocks.
 
     A "leading index" is an index into the axes before the head axis: with q of shape (B, H, L, D),
-    ``kv_lengths`` has shape (B,).
+    ``kv_lengths`` has shape (B,). A query "sees" a key if neither the mask, nor the causal rule,
+    nor the window, nor ``kv_lengths`` hides the key from it.
 
     Parameters
     ----------
     q : array_like of float, shape (..., Hq, Lq, D)
-        Queries; two axes are one head. D is at most 256.
+        Queries. An array of two axes is one head. D is at most 256.
     k : array_like of float, shape (..., Hk, Lk, D)
         Keys. Query head h reads key head ``h // (Hq // Hk)``.
     v : array_like of float, shape (..., Hk, Lk, Dv)
@@ -108,26 +109,26 @@ def attention(
     **options : AttentionOptions
         The options of `flashwasm.flash_attention.options.AttentionOptions`.
     return_lse : bool, default False
-        True to return the logarithm of each row's sum of exponentials too.
+        True to return ``lse`` too.
     out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv), optional
         Array to write the output to. It may be one of the operands. None means a new array.
     runtime : Runtime, optional
-        Runtime that computes it. None means the default one.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Most seconds that the call may take. None means the runtime's own limit.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
-        Backend that computes. None means the runtime's own.
+        Backend to use. None means the runtime's backend.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
-        The output. A row whose query sees no key is zeros. A key or value that a query does not see
-        never reaches its row, whatever it holds, and NaN in what it does see gives NaN. The bits of
-        a row do not depend on the rows, heads or batch entries beside it, nor on threads. This
-        last sentence holds in the sandbox; other backends promise no bits.
+        The output. If a query sees no key, its row is zeros. A key or value that a query does not
+        see has no effect on the query's row, even if it is NaN. NaN in a key or value that the
+        query sees gives NaN. In the sandbox, the bits of a row do not depend on the other rows,
+        heads and batch entries, nor on the number of threads. Other backends do not guarantee this.
     lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-        Only with ``return_lse``: the natural logarithm of the sum of exponentials, with those of
-        sinks; -inf for a row with nothing to sum.
+        Only with ``return_lse``: the natural logarithm of the sum of the exponentials of each row's
+        scores, including those of sinks. It is -inf if there is nothing to sum.
 
     Raises
     ------
@@ -139,8 +140,8 @@ def attention(
     Dao et al., "FlashAttention", 2022, with the online softmax of Milakov & Gimelshein, 2018;
     windows as in Longformer (Beltagy et al., 2020), softcap as in Gemma 2 (2024), ALiBi (Press,
     Smith & Lewis, 2021), sinks as in gpt-oss (2025); dropout by Philox 4x32-10 (Salmon et al.,
-    2011). Blocks of keys that no query of a block sees are skipped. Memory beyond inputs and output
-    does not grow with Lq or Lk.
+    2011). A block of queries skips each block of keys of which none of its queries sees a key.
+    Memory beyond inputs and output does not grow with Lq or Lk.
 
     Examples
     --------
@@ -177,13 +178,13 @@ def attend(
     timeout: float | None = None,
     schedule: Schedule | None = None,
 ) -> Array | tuple[Array, Array]:
-    """Compute attention of checked inputs, in halves where linear memory is too small."""
+    """Compute attention of checked inputs; split them in halves if linear memory is too small."""
     shape = inputs.result_shape
     checked_out(out, shape)
     with_lse = flag(with_lse, "return_lse")
     target = None if out is None else out.reshape(inputs.shape)
     if out is not None and not np.may_share_memory(target, out):
-        # The reshape had to copy. The result is then copied from a new array to `out`.
+        # The reshape had to copy, so the result goes to a new array first, and then to `out`.
         target = None
     until = deadline(rt, timeout)
     between = checker(rt, until, "attention")
@@ -209,8 +210,8 @@ def _halved(between: Callable[[], None], part: _Part) -> Halves[_Part, Result] |
     halves = list(part.inputs.halves())
     if not halves:
         return None
-    # The halves write to an array of their own: `out` may share its memory with an operand that a
-    # later half has still to read.
+    # The halves write to a new array: `out` may share its memory with an operand that a later half
+    # still has to read.
     result = new_array(part.inputs.shape)
 
     def join(found: list[Result]) -> Result:
@@ -228,7 +229,7 @@ def _halved(between: Callable[[], None], part: _Part) -> Halves[_Part, Result] |
 def _attend_whole(
     rt: Runtime, limit: float | None, schedule: Schedule | None, part: _Part, *, with_lse: bool
 ) -> Result:
-    """Compute a part whose operands fit linear memory together."""
+    """Compute a part whose operands all fit into linear memory at once."""
     inputs = part.inputs
     launch = Launch(rt, limit)
     with launch.lock, launch:
@@ -237,7 +238,7 @@ def _attend_whole(
         mask = place_mask(launch, inputs.mask)
         alibi = place_vector(launch, inputs.modifiers.alibi)
         sinks = place_vector(launch, inputs.modifiers.sinks)
-        # The result is placed after the operands: if they all lie in linear memory, so does it.
+        # The result is placed last, because it lies in linear memory only if all operands do.
         shape = inputs.shape
         out = contiguous(launch.place_result(shape, part.out), shape)
         lse, lse_operand = None, ABSENT
@@ -258,7 +259,7 @@ def _attend_whole(
         )
         tasks, merging = _tasks(launch, inputs, operands, schedule)
         launch.run_tasks(ATTENTION, tasks)
-        # These calls read partial results, so all tasks have to be done before.
+        # These calls read partial results, so all tasks must be done first.
         launch.run_tasks(ATTENTION, merging)
         return launch.finish(), None if lse is None else lse.copy()
 
@@ -266,9 +267,9 @@ def _attend_whole(
 def _tasks(
     launch: Launch, inputs: AttentionInputs, operands: Operands, schedule: Schedule | None
 ) -> tuple[Iterator[list[Call]], Iterator[list[Call]]]:
-    """Return the tasks of all batch entries, and those that merge partial results afterwards.
+    """Return the tasks of all batch entries, and the tasks that merge partial results afterwards.
 
-    The tasks are made when they are asked for, because long sequences have very many.
+    The tasks are made lazily, because long sequences have very many.
     """
     parameters = KernelParameters.of(inputs, operands)
     heads, queries, dim = inputs.q.shape[-3:]

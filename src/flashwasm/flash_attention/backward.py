@@ -57,37 +57,38 @@ def attention_backward(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Compute the gradients of `attention` with respect to q, k and v.
 
-    The options are those that `attention` was given. With dropout its ``seed`` is needed too.
+    Pass the same options that `attention` was called with. If they include dropout, ``seed`` is
+    required too.
 
     Parameters
     ----------
     dout : array_like of float, shape (..., Hq, Lq, Dv)
         Gradient of the loss with respect to the output.
     q : array_like of float, shape (..., Hq, Lq, D)
-        Queries that `attention` was given.
+        Queries that `attention` was called with.
     k : array_like of float, shape (..., Hk, Lk, D)
-        Keys that it was given.
+        Keys that `attention` was called with.
     v : array_like of float, shape (..., Hk, Lk, Dv)
-        Values that it was given.
+        Values that `attention` was called with.
     out : array_like of float, shape (..., Hq, Lq, Dv)
-        Output that it returned.
+        Output that `attention` returned.
     lse : array_like of float, shape (..., Hq, Lq)
-        Log-sum-exp that it returned with ``return_lse``; it includes sinks.
+        Log-sum-exp that `attention` returned with ``return_lse``; it includes sinks.
     **options : AttentionOptions
         The options of `flashwasm.flash_attention.options.AttentionOptions`.
     runtime : Runtime, optional
-        Runtime that computes it. None means the default one.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Most seconds that the call may take. None means the runtime's own limit.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
     dq, dk, dv : numpy.ndarray of float32
-        Gradients, of the shapes of q, k and v. Where an operand repeats along leading axes, or a
-        key head serves several query heads, its gradient is the sum over all that read it. It is
-        zero for a query that sees no key and for a key that no query sees. A query or key never
-        reaches the gradients of those it does not see, whatever it holds. The bits do not depend on
-        threads, nor on batch entries and heads that share none of the operands.
+        Gradients, with the shapes of q, k and v. If an operand is broadcast along leading axes, or
+        several query heads read one key head, the gradient is the sum over all its uses. It is zero
+        for a query that sees no key and for a key that no query sees. If a query does not see a
+        key, neither affects the gradient of the other, even if it is NaN. The bits do not depend on
+        the number of threads, nor on batch entries and heads that share no operand.
 
     Raises
     ------
@@ -95,11 +96,11 @@ def attention_backward(
 
     Notes
     -----
-    Dao, "FlashAttention-2", 2023. With P the weights, dP = dout Vᵀ and delta the row sums of
-    dout * out: dV = Pᵀ dout, dS = P * (dP - delta), dQ = scale dS K and dK = scale dSᵀ Q. The
-    weights are computed again, block by block, from q, k and the log-sum-exp, so memory beyond
-    inputs and gradients does not grow with Lq or Lk. A weight is as exact as the log-sum-exp, whose
-    float32 spacing is coarse where scores are large.
+    Dao, "FlashAttention-2", 2023. Let P be the weights, dP = dout Vᵀ, and delta the row sums of
+    dout * out. Then dV = Pᵀ dout, dS = P * (dP - delta), dQ = scale dS K and dK = scale dSᵀ Q. The
+    kernel computes the weights again, block by block, from q, k and the log-sum-exp, so memory
+    beyond inputs and gradients does not grow with Lq or Lk. A weight is as accurate as the
+    log-sum-exp, whose float32 spacing is coarse where scores are large.
 
     Examples
     --------
@@ -115,7 +116,7 @@ def attention_backward(
     inputs = checked_inputs(q, k, v, completed(options, AttentionOptions, attention_backward))
     if inputs.modifiers.dropout.threshold and options.get("seed") is None:
         message = (
-            "seed: expected the seed that attention was given, since there is dropout, got None"
+            "seed: expected the seed of the call of attention, because dropout is not 0, got None"
         )
         raise ShapeError(message)
     shape = inputs.result_shape
@@ -149,14 +150,14 @@ def _zeros(rt: Runtime, operands: tuple[Array, ...], *, resident: bool) -> list[
 
 @dataclass(frozen=True)
 class BackwardInputs:
-    """The inputs of a gradient, and the sums that it is added to.
+    """The inputs of a gradient, and the arrays to which it is added.
 
     Attributes
     ----------
     inputs : AttentionInputs
         Inputs of the forward call.
     gradients : AttentionInputs
-        The same with dq, dk and dv in place of q, k and v, so that they are split in the same way.
+        The same inputs with dq, dk and dv in place of q, k and v, so that both are split alike.
     dout, out : numpy.ndarray, shape (..., Hq, Lq, Dv)
         Gradient of the output, and the output, with all leading axes.
     lse : numpy.ndarray, shape (..., Hq, Lq)
@@ -181,12 +182,12 @@ class BackwardInputs:
 def add_gradients(
     rt: Runtime, work: BackwardInputs, timeout: float | None, schedule: BlockSchedule | None = None
 ) -> None:
-    """Add gradients to their sums, in halves where linear memory is too small.
+    """Add gradients to their sums, and split the work in halves if linear memory is too small.
 
-    The order of additions to an element decides its bits. It is the same with any halves and any
-    schedule: halves, and the calls of a task, follow each other in the order in which the whole
-    adds, and each starts from the sum that the one before it left. A call that takes several heads
-    therefore takes all their queries.
+    The order of additions to an element decides its bits, so it must not depend on how the work is
+    split. The halves, and the calls of a task, therefore run one after another in the order of the
+    unsplit work, and each continues from the sum that the previous one left. For the same reason a
+    call that computes several heads computes all their queries.
     """
     in_halves(work, partial(_add_whole, rt, timeout, schedule), _halved)
 
@@ -200,7 +201,7 @@ def _halved(work: BackwardInputs) -> Halves[BackwardInputs, None] | None:
 def _add_whole(
     rt: Runtime, timeout: float | None, schedule: BlockSchedule | None, work: BackwardInputs
 ) -> None:
-    """Add gradients whose operands fit linear memory together."""
+    """Add gradients whose operands all fit into linear memory at once."""
     inputs, sums = work.inputs, work.gradients
     launch = Launch(rt, timeout)
     with launch.lock, launch:
@@ -219,7 +220,7 @@ def _add_whole(
             alibi=place_vector(launch, inputs.modifiers.alibi),
         )
         parameters = KernelParameters.of(inputs, operands)
-        # The kernel takes the parameters of the forward call, then these.
+        # The kernel's arguments are the parameters of the forward call, followed by these.
         added = (dout, dq, dk, dv)
         strides = [x.strides[axis] for axis in (-2, -3) for x in added]
 
@@ -246,7 +247,7 @@ def _add_whole(
 def _tiles(
     inputs: AttentionInputs, keys: int, key_head: int, schedule: BlockSchedule | None
 ) -> Iterator[list[Tile]]:
-    """Yield the tiles of one key head with ``keys`` keys, in the order in which they add."""
+    """Yield the tiles of one key head with ``keys`` keys, in the order of the additions."""
     queries, dim = inputs.q.shape[-2:]
     value_dim = inputs.v.shape[-1]
     group = inputs.group
@@ -269,10 +270,10 @@ def _tiles(
 
 
 def _indices_that_share(inputs: AttentionInputs) -> Iterable[list[tuple[int, ...]]]:
-    """Return the leading indices, those together whose gradients are added to the same place.
+    """Return the leading indices, grouped by the place to which their gradients are added.
 
-    On an axis where q, k or v repeats, entries add to the same gradient, so one task takes them
-    all.
+    Entries along an axis on which q, k or v is broadcast add to the same gradient, so one task
+    computes them all.
     """
     operands = (inputs.q, inputs.k, inputs.v)
     together = [any(x.shape[axis] == 1 for x in operands) for axis in range(len(inputs.lead))]

@@ -29,10 +29,10 @@ class CacheArray(ABC):
     kind : int
         Member of ``enum storage``.
     rows : numpy.ndarray, shape (batch, heads, capacity, columns)
-        The array, with the strides that the kernel takes. A format of panels stores the numbers in
-        an order that no strides describe, so only `read` tells which number is which.
+        The array, with the strides that the kernel expects. A panel format stores the numbers in an
+        order that strides cannot describe, so use `read` to get them in order.
     scales : numpy.ndarray, shape (batch, heads, capacity), or None
-        Factor of each row, for a format that has one.
+        Factor of each row, if the format has factors.
     """
 
     kind: int
@@ -57,13 +57,13 @@ class CacheArray(ABC):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of linear memory, with those of scales and padding."""
+        """Bytes of linear memory, including scales and padding."""
         scales = 0 if self.scales is None else self.scales.nbytes
         return math.prod(self.rows.strides[:1] + self.rows.shape[:1]) + scales
 
 
 class Float32Panels(CacheArray):
-    """Rows of float32 in panels, the order in which the kernel multiplies them.
+    """Rows of float32 in panels: blocks in the order in which the kernel multiplies them.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Float32Panels(CacheArray):
     shape : tuple of int
         (batch, heads, capacity, columns), with a capacity that is a multiple of the panel.
     values : bool
-        True for values, whose panels are made of columns. Those of keys are made of rows.
+        True for values, whose panels consist of columns. The panels of keys consist of rows.
     """
 
     kind = STORED_PANELS
@@ -114,7 +114,7 @@ class Float32Panels(CacheArray):
 
 
 class Float16Panels(Float32Panels):
-    """Rows of float16 in panels; what is stored is rounded."""
+    """Rows in panels, rounded to float16."""
 
     kind = STORED_HALVES
     dtype = np.float16
@@ -173,5 +173,8 @@ def check_range(x: Array, name: str, dtype: str) -> None:
         return
     finite = np.abs(np.where(np.isfinite(x), x, 0.0))
     if float(finite.max()) > largest:
-        message = f"{name}: expected magnitudes up to {largest:g}, float16's, got {finite.max():g}"
+        message = (
+            f"{name}: expected magnitudes up to {largest:g}, the limit of float16, "
+            f"got {finite.max():g}"
+        )
         raise ShapeError(message)

@@ -1,4 +1,4 @@
-"""Decoding: attention again and again with queries of one shape, each time to one more key."""
+"""Decoding: repeated attention with queries of one shape, to one more key each time."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedQueries", "DecodingCall"]
 
-# Stands for operands in inputs that are kept, so that these keep no array alive.
+# Replaces the operands in cached inputs, so that the cache keeps no array alive.
 _NOTHING = np.empty(0, np.float32)
 
 
 class CheckedQueries(NamedTuple):
     """The checked inputs of the last call without options, except for its operands.
 
-    Decoding attends again and again with queries of the same shape, each time to one more key. Such
-    a call takes these inputs instead of checking its own.
+    In decoding, each call has queries of the same shape and one more key than the call before. Such
+    a call reuses these inputs instead of checking its own.
 
     Attributes
     ----------
@@ -100,9 +100,10 @@ class DecodingCall:
         try:
             # Calls by several threads may share this: the runtime's lock is held during a call.
             self._partials, offset = rt.arena.array((floats,))
-        except OutOfMemoryError:  # A launch may still compute it, in parts.
+        except OutOfMemoryError:  # A launch can still compute it in parts.
             return
-        # With one thread there is nobody to share the work with. Memory bounds it: see RowSchedule.
+        # With one thread, a launch could not share the work, so larger calls are allowed. Memory
+        # bandwidth limits decoding, hence a quarter of the usual limit, as in RowSchedule.
         most = MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS
         self._products = heads * queries * (dim + value_dim) / (most // 4)
         operands = Operands(
@@ -117,14 +118,15 @@ class DecodingCall:
         entry = BatchEntry.of(inputs, operands, (0,) * len(inputs.lead), offset)
         tile = Tile((0, heads), (0, queries), (0, keys))
         ((arguments,),) = parameters.tasks(entry, [[tile]])
-        # The addresses of q and of the output, and the number of keys, are each call's own.
+        # The other arguments, the addresses of q and of the output and the number of keys, change
+        # with each call.
         self._placed, self._middle, self._rest = arguments[1:3], arguments[4:17], arguments[21:]
 
     def attend(self, rt: Runtime, q: Any, out: Array | None, keys: int) -> Array | None:
-        """Return the output; or None, with nothing done, if the call needs a launch.
+        """Return the output, or None without computing anything if the call needs a launch.
 
-        It needs one unless the queries are a whole resident array of the shape for which this was
-        made, and the work is small.
+        It needs a launch unless the work is small and the queries are a whole resident array of the
+        expected shape.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Attention on a backend outside the sandbox: checked inputs in, the result to its place."""
+"""Attention on a backend outside the sandbox, from checked inputs to the caller's array."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["attend", "call_kind", "used_options"]
 def call_kind(
     operands: tuple[Any, Any, Any], options: Mapping[str, Any], *, with_lse: bool
 ) -> tuple[Any, ...]:
-    """Return what decides how long a call takes: its operands, its options, and its window."""
+    """Return the properties that decide how long a call takes: operands, options and window."""
     if not options and with_lse is False:
         return operands
     window = options.get("window")
@@ -52,7 +52,7 @@ def used_options(options: Mapping[str, Any], *, with_lse: bool) -> tuple[str, ..
 
 
 def _changes(name: str, value: Any) -> bool:
-    """Return True if a value of an option is not the one that changes nothing."""
+    """Return True unless the option has the value that changes nothing."""
     if name == "causal":
         return is_causal(value)
     return not (name in {"dropout", "softcap"} and isinstance(value, (int, float)) and value == 0)
@@ -90,7 +90,7 @@ def attend(
 
 
 def _work(inputs: AttentionInputs, *, with_lse: bool) -> AttentionWork:
-    """Return checked inputs in the form that backends take: with one leading axis."""
+    """Return checked inputs in the form that backends expect: with one leading axis."""
     modifiers, lead = inputs.modifiers, inputs.lead
     batch = math.prod(lead)
 

@@ -40,22 +40,22 @@ class AttentionInputs:
     ----------
     q, k, v : numpy.ndarray
         Shapes (..., Hq, Lq, D), (..., Hk, Lk, D) and (..., Hk, Lk, Dv). A leading axis of length
-        one repeats.
+        one is broadcast.
     mask : numpy.ndarray or None
         Boolean or float, of shape (..., Hq, Lq, Lk), where every axis may have length one.
     lead : tuple of int
         Lengths of the leading axes, after all operands have been broadcast.
     diagonals : numpy.ndarray of int, shape ``lead``
-        Offsets of the diagonals: query i's is key i + offset.
+        Offsets of the diagonals: the diagonal of query i is key i + offset.
     lengths : numpy.ndarray of int, shape ``lead``
-        Numbers of keys that count.
+        Number of keys that may be seen, from the first.
     numbers : numpy.ndarray of int, shape ``lead``
         Numbers of the batch entries, on which the random numbers of dropout depend.
     modifiers : ScoreModifiers
-        What is done to the scores.
+        The changes to the scores.
     first : (int, int)
-        Numbers of the first head and of the first query. They are not 0 for a part of other inputs,
-        and dropout depends on them too.
+        Numbers of the first head and of the first query, which are not 0 if these inputs are a part
+        of others. Dropout depends on them too.
     storage : KVStorage
         The format of keys and values.
     head_axis : bool
@@ -94,8 +94,9 @@ class AttentionInputs:
     def halves(self) -> Iterator[tuple[tuple[Any, ...], AttentionInputs]]:
         """Yield the halves along the outermost axis that can be split, or nothing.
 
-        Each comes with its index into the output. The axes are the leading ones, key heads, query
-        heads of one key head, and queries. A leading axis of length one is taken away instead.
+        Each half comes with its index into the output. The axes are, in this order: the leading
+        axes, key heads, query heads of one key head, and queries. A leading axis of length one is
+        removed instead of split.
         """
         heads, key_heads, queries = self.q.shape[-3], self.k.shape[-3], self.q.shape[-2]
         if self.lead and self.lead[0] == 1:
@@ -115,10 +116,10 @@ class AttentionInputs:
                 yield (slice(None), part), self._at_queries(part)
 
     def _at_leading(self, part: int | slice) -> AttentionInputs:
-        """Return the inputs at some indices of the first axis; an integer takes the axis away."""
+        """Return the inputs at some indices of the first axis; an integer removes the axis."""
 
         def cut(x: Array) -> Array:
-            """Return an operand at the indices; an axis of length one repeats."""
+            """Return an operand at the indices; an axis of length one is broadcast."""
             if x.shape[0] == 1:
                 return x[0] if isinstance(part, int) else x
             return x[part]
@@ -221,10 +222,10 @@ def _with_axes(x: Array, lead: int) -> Array:
 def check_matrices(q: Array, k: Array, v: Array) -> None:
     """Raise ShapeError unless heads, lengths and dimensions agree."""
     if k.shape[-1] != q.shape[-1]:
-        message = f"k: expected head dimension {q.shape[-1]}, that of q, got shape {k.shape}"
+        message = f"k: expected the head dimension of q, {q.shape[-1]}, got shape {k.shape}"
         raise ShapeError(message)
     if v.shape[-3:-1] != k.shape[-3:-1]:
-        message = f"v: expected heads and length {k.shape[-3:-1]}, those of k, got shape {v.shape}"
+        message = f"v: expected the heads and length of k, {k.shape[-3:-1]}, got shape {v.shape}"
         raise ShapeError(message)
     heads, key_heads = q.shape[-3], k.shape[-3]
     if heads != key_heads and (key_heads == 0 or heads % key_heads):
@@ -243,7 +244,7 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
     """Return a boolean or float mask of three axes or more that broadcasts to the scores."""
     array = as_array(mask, "mask")
     if array.dtype != np.bool_ and not is_float(array.dtype):
-        message = f"mask: expected bool (True takes part) or float (added), got {array.dtype}"
+        message = f"mask: expected bool (True: visible) or float (added), got {array.dtype}"
         raise DTypeError(message)
     array = array.reshape((1,) * (_MATRIX_AXES - array.ndim) + array.shape)
     if any(size not in {1, full} for size, full in zip(array.shape[-3:], shape, strict=True)):
@@ -256,7 +257,7 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, int, int]) -> Array:
 
 
 def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, ...]) -> Array:
-    """Return the number of keys that count, for each leading index."""
+    """Return the number of keys that may be seen, for each leading index."""
     if kv_lengths is None:
         return np.full(lead, keys)
     lengths = as_array(kv_lengths, "kv_lengths")
@@ -264,7 +265,9 @@ def _checked_lengths(kv_lengths: ArrayLike | None, keys: int, lead: tuple[int, .
         message = f"kv_lengths: expected integers, got {lengths.dtype}"
         raise DTypeError(message)
     if lengths.size and not (0 <= int(lengths.min()) <= int(lengths.max()) <= keys):
-        message = f"kv_lengths: expected lengths from 0 to {keys}, the keys, got {lengths}"
+        message = (
+            f"kv_lengths: expected lengths from 0 to {keys}, the number of keys, got {lengths}"
+        )
         raise ShapeError(message)
     try:
         return np.broadcast_to(lengths.astype(np.int64), lead)

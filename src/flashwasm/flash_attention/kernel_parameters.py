@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Call = tuple[float, ...]
 
 
-# Small tasks that follow each other are joined up to this number of multiply-adds.
+# Consecutive small tasks are joined up to this number of multiply-adds.
 _TASK_PRODUCTS = 1 << 22
 
 
@@ -48,9 +48,9 @@ class BatchEntry(NamedTuple):
     addresses : Addresses
         Addresses of its matrices.
     queries, keys : int
-        Number of its queries, and of its keys that count.
+        Number of its queries, and of the keys that they may see.
     diagonal : int
-        Query i's diagonal is key i + diagonal.
+        The diagonal of query i is key i + diagonal.
     number : int
         Number of the entry, on which the random numbers of dropout depend.
     """
@@ -90,14 +90,14 @@ class KernelParameters:
     head_strides : sequence of 5 int
         Elements from one head to the next, of q, k, v, out and the log-sum-exp.
     modifiers : ScoreModifiers
-        What is done to the scores.
+        The changes to the scores.
     mask : sequence of 4 int
         The kind of the mask, and its strides along heads, queries and keys.
     first : (int, int)
         Numbers of the first head and of the first query, on which the random numbers of dropout
         depend.
     storage, capacity : int
-        Format of keys and values, and the number of keys that there is room for.
+        Format of keys and values, and the number of keys for which there is room.
     """
 
     group: int
@@ -162,7 +162,7 @@ class KernelParameters:
 
 
 def joined_tasks(tasks: list[list[Call]], tiles: list[list[Tile]], width: int) -> list[list[Call]]:
-    """Join small tasks that follow each other, so that short sequences are handed out together.
+    """Join consecutive small tasks, so that a thread computes several short sequences at once.
 
     ``tiles`` has the tiles of each task.
     """

@@ -1,4 +1,4 @@
-"""The cache of keys and values, to which attention is computed again and again."""
+"""The cache of keys and values for repeated attention, as in decoding."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AXES = 4
 
 
 class KVCache(NotCopied):
-    """Keys and values of a sequence that stay in linear memory and are appended as it grows.
+    """Cache of the keys and values of a growing sequence, in linear memory.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ class KVCache(NotCopied):
     dim : int
         Head dimension D of keys, at most 256.
     capacity : int
-        Most keys that it can hold, for each batch entry.
+        Maximum number of keys, for each batch entry.
     dv : int, optional
         Head dimension Dv of values, at most 256. None means ``dim``.
     dtype : {"float32", "float16", "int8"}, default "float32"
-        Format of the stored numbers; arithmetic is in float32. In int8 each key of each head, and
-        each value, has a factor of its own: its greatest magnitude is stored as 127.
+        Format of the stored numbers; arithmetic is in float32. With "int8", each key and each value
+        of each head has a factor of its own, so that its greatest magnitude is stored as 127.
     batch : int, default 1
         Number of sequences. They all have the same length.
     runtime : Runtime, optional
-        Runtime in whose linear memory it lies. None means the default one.
+        Runtime whose linear memory holds the cache. None means the default runtime.
 
     Raises
     ------
@@ -62,11 +62,11 @@ class KVCache(NotCopied):
 
     Notes
     -----
-    For float32 and float16, attention on a cache has the bits of the function `attention` on the
-    arrays that `numpy` returns, whether keys were appended one at a time or together. Calls with
-    one or two queries are the quickest for each query; the keys of a head are then divided among
-    threads. Keeping keys and values for later queries follows Pope et al., "Efficiently Scaling
-    Transformer Inference", 2022.
+    With float32 and float16, `KVCache.attention` returns the same bits as the function `attention`
+    on the arrays that `numpy` returns, whether keys were appended one at a time or together. Calls
+    with one or two queries are the fastest per query; the threads then share the keys of a head.
+    Keeping keys and values for later queries follows Pope et al., "Efficiently Scaling Transformer
+    Inference", 2022.
 
     Examples
     --------
@@ -113,17 +113,17 @@ class KVCache(NotCopied):
         Parameters
         ----------
         k : array_like of float, shape (Hk, n, D) or (batch, Hk, n, D)
-            Keys; the batch axis may be left out where it is one.
+            Keys. The batch axis may be left out if ``batch`` is 1.
         v : array_like of float, shape (Hk, n, Dv) or (batch, Hk, n, Dv)
             Values.
 
         Raises
         ------
         ShapeError
-            If a shape is wrong, if a number is too large for float16, or if there is no room. The
-            cache is then as it was before.
+            If a shape is wrong, if a number is too large for float16, or if the cache is full. The
+            cache does not change then.
         DTypeError
-            If an operand is no array of floats.
+            If an operand is not an array of floats.
         ClosedError
             If the runtime was closed.
         """
@@ -170,7 +170,7 @@ class KVCache(NotCopied):
         timeout: float | None = None,
         **options: Unpack[AttentionOptions],
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Compute exact attention of queries to everything in the cache.
+        """Compute exact attention of queries to all keys in the cache.
 
         With ``causal="bottom_right"`` the last query sees all keys.
 
@@ -181,18 +181,18 @@ class KVCache(NotCopied):
         **options : AttentionOptions
             The options of `flashwasm.flash_attention.options.AttentionOptions`.
         return_lse : bool, default False
-            True to return the log-sum-exp too.
+            True to return ``lse`` too.
         out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv), optional
             Array to write the output to. None means a new array.
         timeout : float, optional
-            Most seconds that the call may take. None means the runtime's own limit.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
         out : numpy.ndarray of float32, shape (..., Hq, Lq, Dv)
-            The output, as that of the function `attention`.
+            The output, computed as in the function `attention`.
         lse : numpy.ndarray of float32, shape (..., Hq, Lq)
-            Only with ``return_lse``: the natural logarithm of each row's sum of exponentials.
+            Only with ``return_lse``: the log-sum-exp of each row, as in the function `attention`.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class KVCache(NotCopied):
         return attend(self.runtime, inputs, out=out, with_lse=return_lse, timeout=timeout)
 
     def truncate(self, n: int) -> None:
-        """Keep the first ``n`` keys.
+        """Keep the first ``n`` keys and remove the others.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class KVCache(NotCopied):
             self._length = int(n)
 
     def numpy(self) -> tuple[Array, Array]:
-        """Return copies of keys and values, as they were rounded for storage.
+        """Return copies of keys and values, with the rounding of the storage format.
 
         Returns
         -------
@@ -266,11 +266,11 @@ class KVCache(NotCopied):
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes of linear memory that it takes."""
+        """Number of bytes of linear memory that the cache occupies."""
         return self._k.nbytes + self._v.nbytes
 
     def _view(self, lead: tuple[int, ...]) -> tuple[Array, Array, KVStorage]:
-        """Return all rows of keys and values, and their storage, with some leading axes."""
+        """Return all rows of keys and values, with the leading axes ``lead``, and their storage."""
         k, v = (x.rows.reshape(lead + x.rows.shape[1:]) for x in (self._k, self._v))
         storage = KVStorage(self._k.kind, k.shape[-2])
         if self._k.scales is not None and self._v.scales is not None:

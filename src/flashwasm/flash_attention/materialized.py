@@ -1,4 +1,4 @@
-"""The baseline of attention: the same result by way of a stored matrix of scores."""
+"""The baseline for attention: the same result, computed with a stored matrix of scores."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def materialized_attention(
 ) -> Array:
     """Compute attention as matmul, softmax and matmul, one head at a time on the calling thread.
 
-    It runs the matmul and softmax kernels of this package. It is the baseline of `attention`: the
-    difference between the two is what not storing the scores gains.
+    It runs the matmul and softmax kernels of this package. Compare `attention` with it to measure
+    the gain from not storing the scores.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def materialized_attention(
     out : numpy.ndarray of float32, shape (H, L, Dv), optional
         Array to write the output to. None means a new array.
     runtime : Runtime, optional
-        Runtime that computes it. None means the default one.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Most seconds that the call may take. None means the runtime's own limit.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------

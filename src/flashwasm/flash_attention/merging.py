@@ -18,31 +18,32 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Most results to merge. An array without elements may be a sequence of any length.
+# Maximum number of results to merge. An array without elements could be a sequence of any length.
 _MOST_SETS = 1 << 20
 
 
 def merge_attention(
     outs: Sequence[ArrayLike], lses: Sequence[ArrayLike]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Merge the results of attention of the same queries to disjoint sets of keys.
+    """Merge results of attention that the same queries computed over disjoint sets of keys.
 
-    The result is that of attention to the union of the sets: the sum of exp(lse_i - lse) out_i,
+    The result equals attention over the union of the sets. It is the sum of exp(lse_i - lse) out_i,
     where lse is the logarithm of the sum of exp(lse_i).
 
     Parameters
     ----------
     outs : sequence of array_like of float, shape (..., L, Dv)
-        Output for each set; at least one.
+        Outputs, one for each set of keys; at least one.
     lses : sequence of array_like of float, shape (..., L)
-        Log-sum-exp for each set. It must not include sinks, which would count once for each set.
+        Log-sum-exps, one for each set. They must not include sinks, which would be counted once for
+        each set.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (..., L, Dv)
-        Merged output. A row is zeros if its query sees no key of any set.
+        Merged output. If a query sees no key of any set, its row is zeros.
     lse : numpy.ndarray of float32, shape (..., L)
-        Merged log-sum-exp; -inf for such a row.
+        Merged log-sum-exp; -inf if the query sees no key.
 
     Raises
     ------
@@ -50,8 +51,8 @@ def merge_attention(
 
     Notes
     -----
-    Computed in float64, in the order given. The rule is that of the online softmax (Milakov &
-    Gimelshein, 2018).
+    The sums are computed in float64, in the order of ``outs``. The formula is that of the online
+    softmax (Milakov & Gimelshein, 2018).
 
     Examples
     --------
@@ -90,8 +91,8 @@ def _merged(values: list[Array], weights: Array) -> tuple[Array, Array]:
     divisor = np.where(seen, total, 1.0)[..., None]
     out = np.zeros(values[0].shape, np.float64)
     for x, share in zip(values, shares, strict=True):
-        # The output for a set of which the query sees no key has weight 0. It may hold NaN, which
-        # times 0 would be NaN, so it is left out.
+        # If the query sees no key of a set, the output for that set has weight 0. It is left out
+        # instead of multiplied, because NaN times 0 would be NaN.
         out += np.where(share[..., None] > 0, x.astype(np.float64) * share[..., None], 0.0)
     lse = np.where(np.isnan(total) | seen, origin + np.log(total), -np.inf)
     result = np.where(np.isnan(total)[..., None], np.nan, out / divisor)

@@ -1,7 +1,8 @@
 """Attention of small resident arrays, by one call of the kernel and without a launch.
 
-Checks, schedules and records of a launch take several times as long as the kernel does for a few
-rows. So the kernel's arguments are kept by the operands' shapes; only the addresses are new.
+For a few rows, the checks, the schedule and the records of a launch take several times as long as
+the kernel. This module therefore caches the kernel's arguments by the operands' shapes, and
+replaces only the addresses.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ __all__ = ["attend_at_once"]
 
 # The options whose values are part of a prepared call's key.
 _OPTIONS = {"causal"}
-# Number of prepared calls that are kept.
+# Maximum number of cached calls.
 _MOST_PREPARED = 256
 
 
 class _Prepared(NamedTuple):
-    """The facts of a call that follow from the shapes of its operands.
+    """The properties of a call that follow from the shapes of its operands.
 
     Attributes
     ----------
@@ -60,10 +61,10 @@ _prepared: dict[tuple[object, ...], _Prepared] = {}
 def attend_at_once(
     rt: Runtime, q: Any, k: Any, v: Any, out: Array | None, options: Mapping[str, Any]
 ) -> Array | None:
-    """Return the output; or None, with nothing done, if the call needs a launch.
+    """Return the output, or None without computing anything if the call needs a launch.
 
-    It needs one unless the operands are whole resident arrays, not views, the work is small, and
-    there is no other option than ``causal``.
+    It needs a launch unless the work is small, ``causal`` is the only option, and all operands are
+    whole resident arrays (not views).
     """
     causal = options.get("causal", False)
     if rt.timeout is not None or not options.keys() <= _OPTIONS or type(causal) not in {bool, str}:
@@ -78,7 +79,7 @@ def attend_at_once(
         if len(_prepared) >= _MOST_PREPARED:
             _prepared.clear()
         call = _prepared[key] = _prepare(q, k, v, causal=causal)
-    # With one thread there is nobody to share the work with.
+    # With one thread, a launch could not share the work, so larger calls are allowed.
     if call.products > (MOST_PRODUCTS if rt.threads == 1 else FEWEST_PRODUCTS):
         return None
     result = resident_result(rt, offsets, out, call.shape)
@@ -94,7 +95,8 @@ def _prepare(q: Array, k: Array, v: Array, *, causal: bool | str) -> _Prepared:
     inputs = checked_inputs(q, k, v, options)
     heads, queries, dim = inputs.q.shape[-3:]
     keys, value_dim = inputs.v.shape[-2:]
-    # One query after another is faster for a few queries of many keys, and needs more memory.
+    # Computing one query after another is faster for a few queries with many keys, but needs more
+    # memory.
     one_by_one = queries <= ROW_QUERIES and keys > ATTENTION_KEY_BLOCK
     if math.prod(inputs.lead) != 1 or one_by_one:
         return _Prepared(math.inf, (), ())

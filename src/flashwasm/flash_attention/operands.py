@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Operand:
-    """An array in linear memory, of which a call of the kernel takes one matrix for each head.
+    """An array in linear memory, from which a call of the kernel reads one matrix for each head.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Operand:
     strides : tuple of int
         Elements from one entry to the next, for each axis.
     shape : tuple of int
-        Sizes of the same axes. An axis of length one repeats, so its stride becomes 0.
+        Sizes of the same axes. An axis of length one is broadcast, so its stride becomes 0.
     itemsize : int, default 4
         Bytes of an element.
     """
@@ -95,7 +95,7 @@ class KVStorage(NamedTuple):
     kind : int
         A member of ``enum storage`` in wasm/abi.h.
     capacity : int
-        Number of keys that there is room for. Only a cache has it.
+        Number of keys for which there is room. It is set only for a cache.
     k_scales, v_scales : numpy.ndarray or None
         Factor of each stored row, shape (..., Hk, capacity), for the int8 format.
     placed : PlacedKeys or None
@@ -115,12 +115,12 @@ class KVStorage(NamedTuple):
         return self._replace(k_scales=cut(self.k_scales), v_scales=cut(self.v_scales), placed=None)
 
 
-# Keys and values as the user hands them over: rows of float32.
+# The storage of keys and values that the user passes: rows of float32.
 ROWS = KVStorage()
 
 
 def place_keys(launch: Launch, k: Array, v: Array, storage: KVStorage) -> PlacedKeys:
-    """Return keys and values in linear memory; those of a cache lie there already."""
+    """Return keys and values in linear memory. The keys and values of a cache are already there."""
     if storage.placed is not None:
         return storage.placed
     if storage.kind == STORED_ROWS:
@@ -129,7 +129,7 @@ def place_keys(launch: Launch, k: Array, v: Array, storage: KVStorage) -> Placed
 
 
 def keys_of_cache(arena: Arena, k: Array, v: Array, storage: KVStorage) -> PlacedKeys:
-    """Return where the keys, values and scales of a cache lie."""
+    """Return the places of a cache's keys, values and scales in linear memory."""
     return PlacedKeys(
         k=_resident(arena, k),
         v=_resident(arena, v),
@@ -139,7 +139,7 @@ def keys_of_cache(arena: Arena, k: Array, v: Array, storage: KVStorage) -> Place
 
 
 def _resident(arena: Arena, x: Array | None) -> Operand:
-    """Return the operand that is a resident array, or the absent one for None."""
+    """Return the operand of a resident array, or the absent operand for None."""
     if x is None:
         return ABSENT
     address = arena.offset_of(x)
@@ -161,7 +161,7 @@ def place_vector(launch: Launch, x: Array | None) -> Operand:
 
 
 def mask_kind(mask: Array | None) -> int:
-    """Return the kind of a mask, as the kernel takes it."""
+    """Return the kernel's number for the kind of a mask."""
     if mask is None:
         return MASK_NONE
     return MASK_BOOLEAN if mask.dtype == np.bool_ else MASK_ADDITIVE
@@ -170,7 +170,8 @@ def mask_kind(mask: Array | None) -> int:
 def place_mask(launch: Launch, mask: Array | None) -> Operand:
     """Return a mask in linear memory.
 
-    Axes of length one are not expanded: a mask of shape (1, 1, keys) takes the memory of one row.
+    Axes of length one are not expanded: a mask of shape (1, 1, keys) occupies the memory of one
+    row.
     """
     if mask is None:
         return ABSENT
@@ -179,7 +180,7 @@ def place_mask(launch: Launch, mask: Array | None) -> Operand:
 
 
 def contiguous(address: int, shape: tuple[int, ...], itemsize: int = 4) -> Operand:
-    """Return the operand that is a C-contiguous array at an address."""
+    """Return the operand of a C-contiguous array at an address."""
     strides = [1]
     for size in shape[:0:-1]:
         strides.append(strides[-1] * size)

@@ -1,7 +1,7 @@
 """The options that all attention functions share, declared and documented once.
 
-A function takes them as ``**options: Unpack[AttentionOptions]``, from which type checkers and
-editors know them. `shows_options` writes them into its signature and its docstring, and `completed`
+A function declares them as ``**options: Unpack[AttentionOptions]``, which type checkers and editors
+understand. `shows_options` writes them into the function's signature and docstring, and `completed`
 adds the defaults.
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from flashwasm.backends.registry import BackendName
     from flashwasm.runtime.runtime import Runtime
 
-    # Offsets of the diagonal are integers, one or an array of them. They are not `ArrayLike`, which
-    # takes any string, so that a type checker finds a misspelt "bottom_right".
+    # Offsets of the diagonal are integers, one or an array of them. The type is not `ArrayLike`,
+    # which accepts any string: a type checker could not find a misspelt "bottom_right".
     IntArray: TypeAlias = NDArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
     Offsets: TypeAlias = int | np.integer[Any] | IntArray
     Causal: TypeAlias = bool | np.bool_ | Literal["top_left", "bottom_right"] | Offsets
@@ -33,34 +33,35 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
-# The entry of a docstring that `shows_options` replaces, with the indented lines that follow it.
+# The entry of a docstring that `shows_options` replaces, including its indented lines.
 _ENTRY_OF_OPTIONS = re.compile(r"^\*\*options : .*\n(?: .*\n)*", re.MULTILINE)
 
 
 class SequenceOptions(TypedDict, total=False):
-    """Options that also hold for sequences that are packed one after another.
+    """Options that `attention` and `attention_varlen` share.
 
     Attributes
     ----------
     causal : bool, str, int or array_like of int, default False
-        With an offset, query i sees the keys up to i + offset. "top_left" is offset 0,
-        "bottom_right" is the number of keys that count minus Lq, so that the last query sees all of
-        them. An array has one offset for each leading index. True is the offset 0 where Lq == Lk,
-        and is refused where the lengths differ, because libraries disagree on its meaning there.
+        False lets every query see all keys. With an integer offset, query i sees the keys up to i +
+        offset. "top_left" is offset 0. "bottom_right" is the offset with which the last query sees
+        all keys: Lk minus Lq, or ``kv_lengths`` minus Lq. An array has one offset for each leading
+        index. True is offset 0 and requires Lq == Lk, because libraries disagree on its meaning if
+        the lengths differ.
     scale : float, optional
-        Factor of the scores. None means 1 / sqrt(D).
+        Number that the products of queries and keys are multiplied by. None means 1 / sqrt(D).
     window : (int, int), optional
         Number of keys that a query sees to the left and to the right of its diagonal. The diagonal
-        of query i is key i + offset, with offset 0 where ``causal`` is False. None or -1 leaves a
-        side open.
+        of query i is key i + offset, with the offset of ``causal``, or 0 if ``causal`` is False.
+        None or -1 means no limit on that side.
     softcap : float, optional
-        Replaces each score s by softcap * tanh(s / softcap), before ALiBi and masks. None or 0
-        leaves the scores as they are.
+        Bound of the scores: each score s becomes softcap * tanh(s / softcap), before ALiBi and
+        masks. None or 0 means no bound.
     alibi_slopes : array_like of float, shape (Hq,), optional
-        Slope of each query head. Slope times the distance of a key from the query's diagonal is
-        subtracted from the score.
+        ALiBi slope of each query head. The score of a key is reduced by the slope times the key's
+        distance from the query's diagonal.
     sinks : array_like of float, shape (Hq,), optional
-        One more logit for each query head. It takes weight but has no value.
+        One more logit for each query head. It takes part in the softmax but has no value.
     """
 
     causal: Causal
@@ -77,11 +78,12 @@ class DropoutOptions(TypedDict, total=False):
     Attributes
     ----------
     dropout : float, default 0.0
-        Probability that a weight is dropped, from 0 to less than 1. The others are divided by
-        1 - dropout. The log-sum-exp is that of all weights.
+        Probability of dropping a weight, from 0 to less than 1. The remaining weights are divided
+        by 1 - dropout. Dropout does not change the log-sum-exp.
     seed : int, optional
-        Seed of dropout, from 0 to 2**64 - 1. A weight is dropped or not by the seed and by its
-        batch entry, head, query and key alone. None draws a seed from the operating system.
+        Seed of dropout, from 0 to 2**64 - 1. The choice of dropped weights depends only on the seed
+        and on each weight's batch entry, head, query and key. None draws a seed from the operating
+        system.
     """
 
     dropout: float
@@ -94,10 +96,11 @@ class ScoreOptions(SequenceOptions, total=False):
     Attributes
     ----------
     mask : array_like of bool or float, optional
-        Mask that broadcasts to (..., Hq, Lq, Lk). True lets a key take part; floats are added to
-        the scores.
+        Mask that broadcasts to (..., Hq, Lq, Lk). Booleans are True for each key that a query sees;
+        floats are added to the scores.
     kv_lengths : array_like of int, shape (...,), optional
-        Number of keys that count for each leading index. None means all of them.
+        Number of keys that are not padding, for each leading index. No query sees the keys after
+        them. None means all keys.
     """
 
     mask: ArrayLike | None
@@ -113,10 +116,10 @@ class AttentionOptions(ScoreOptions, DropoutOptions, total=False):
 
 
 class _Result(TypedDict, total=False):
-    """Arguments that say where a result goes, and how long its computation may take.
+    """The arguments for the output array and the timeout.
 
-    The functions name them one by one. They stand here for `typing.overload`, whose variants would
-    otherwise repeat them.
+    The functions declare them one by one. This class saves the variants of `typing.overload` from
+    repeating them.
     """
 
     out: NDArray[np.float32] | None
@@ -124,7 +127,7 @@ class _Result(TypedDict, total=False):
 
 
 class _Placed(_Result, total=False):
-    """The same, for a function that belongs to no runtime."""
+    """The same arguments, for a function that accepts a runtime."""
 
     runtime: Runtime | None
 
@@ -166,14 +169,14 @@ def completed(options: Any, declared: type, function: Callable[..., Any]) -> Att
     options : TypedDict
         The options that a function was given.
     declared : type
-        The TypedDict of those that it takes.
+        The TypedDict of the options that it accepts.
     function : callable
         The function, for the error.
 
     Raises
     ------
     TypeError
-        If the function takes no such option.
+        If the function does not accept one of the options.
     """
     for name in options.keys() - declared.__annotations__.keys():
         raise unexpected(function, name, ATTENTION)
@@ -181,10 +184,10 @@ def completed(options: Any, declared: type, function: Callable[..., Any]) -> Att
 
 
 def shows_options(declared: type) -> Callable[[Function], Function]:
-    """Show each option of a function that takes them as ``**options``.
+    """Show each option of a function that declares ``**options``.
 
-    The function itself is returned. Its docstring and its signature, as `help` and
-    `inspect.signature` show them, name each option in place of ``**options``.
+    The decorator returns the function itself. The docstring and the signature that `help` and
+    `inspect.signature` show list each option in place of ``**options``.
 
     Parameters
     ----------
@@ -196,7 +199,7 @@ def shows_options(declared: type) -> Callable[[Function], Function]:
     entries = _entries()
 
     def show(function: Function) -> Function:
-        """Change what the function shows, and return it."""
+        """Change the function's docstring and signature, and return the function."""
         signature = inspect.signature(function)
         *others, _ = signature.parameters.values()
         first = sum(x.kind is not _KEYWORD_ONLY for x in others)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Sequences whose tasks are made at once. There may be millions, whose tasks would fill memory.
+# Number of sequences whose tasks are made at once. The tasks of millions of sequences would fill
+# memory.
 _SEQUENCES = 1 << 8
-# Multiply-adds from which on the tasks of a sequence are made one by one, while others run.
+# A sequence with more multiply-adds than this gets its tasks one by one, while earlier ones run.
 _LONG = 1 << 5 << 26
 
 
@@ -52,7 +53,7 @@ class PackedSequences:
 def attend_sequences(
     launch: Launch, packed: PackedSequences, parameters: KernelParameters, first: Addresses
 ) -> None:
-    """Compute attention within all sequences, whose operands were placed.
+    """Compute attention within all sequences. Their operands lie in linear memory already.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def _attend_some(
 ) -> None:
     """Compute attention within some sequences; ``first`` has the addresses of row 0.
 
-    The tasks of a single sequence can be made lazily, one after another.
+    If ``lazily`` is true, the tasks of a sequence are made one after another, while others run.
     """
     q_stride, k_stride, v_stride, out_stride = (4 * x for x in parameters.row_strides)
     sequences = _sequences(packed, numbers, parameters.group, launch.threads)
@@ -114,7 +115,7 @@ def _attend_some(
         if x.plan.merge is not None:
             merging += parameters.tasks(entry, [[x.plan.merge]])
     launch.run_tasks(ATTENTION, joined_tasks(tasks, tiles, sum(parameters.dims)))
-    # These calls read partial results, so all tasks have to be done before.
+    # These calls read partial results, so all tasks must be done first.
     launch.run_tasks(ATTENTION, merging)
 
 
@@ -132,7 +133,7 @@ class _Sequence(NamedTuple):
 def _sequences(
     packed: PackedSequences, numbers: range, group: int, threads: int
 ) -> list[_Sequence]:
-    """Return some of the sequences, each with a schedule of its own."""
+    """Return the sequences with some numbers, each with a schedule of its own."""
     (_, heads, dim), value_dim = packed.q.shape, packed.v.shape[2]
     sequences = []
     some = slice(numbers.start, numbers.stop + 1)

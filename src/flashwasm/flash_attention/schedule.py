@@ -1,4 +1,4 @@
-"""Schedules, which divide attention into calls of the kernel. None changes a bit of the result."""
+"""Schedules, which divide attention into calls of the kernel without changing the result's bits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeAlias
 from flashwasm.kernel_table import ATTENTION_KEY_RUN, ATTENTION_QUERY_BLOCK
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_PRODUCTS
 
-# Up to this many queries are computed one at a time, by reading keys and values where they lie. For
-# more queries, keys and values are packed first, and queries are computed eight at a time.
+# Up to this number, queries are computed one at a time, and the kernel reads keys and values in
+# place. For more queries, the kernel packs keys and values first and computes eight queries at a
+# time.
 ROW_QUERIES = 2
 
 # The maximum and the sum of a partial result, four times each: struct row_state of
@@ -20,14 +21,14 @@ _STATE_FLOATS = 8
 
 
 class Workload(NamedTuple):
-    """The sizes by which a schedule is chosen.
+    """The sizes on which the choice of a schedule depends.
 
     Attributes
     ----------
     entries : int
         Number of batch entries of these sizes.
     heads, group : int
-        Number of query heads, and of those that read the same key head.
+        Number of query heads, and number of query heads that read the same key head.
     queries, keys : int
         Numbers of queries and of keys.
     width : int
@@ -51,9 +52,9 @@ class Tile(NamedTuple):
     Attributes
     ----------
     heads, queries, keys : (int, int)
-        First, and one past the last.
+        First index, and one past the last.
     finish : bool
-        True if the call also writes the output, since no keys are left for a later one.
+        True if the call also writes the output, because no keys are left for a later call.
     """
 
     heads: tuple[int, int]
@@ -74,8 +75,8 @@ class Plan(NamedTuple):
     Attributes
     ----------
     tasks : iterable of list of Tile
-        The tiles of each task. A task computes its tiles in their order. They can be iterated over
-        once, because a long sequence has more of them than should be kept.
+        The tiles of each task, which a task computes in this order. The iterable can be read only
+        once: the tiles of a long sequence are too many to store.
     merge : Tile or None
         One more call after all tasks, which merges their partial results.
     """
@@ -91,9 +92,10 @@ class BlockSchedule:
     Attributes
     ----------
     heads, queries, keys : int
-        Most heads, queries and keys of one call. ``keys`` is a multiple of the run of keys. If it
-        is less than all keys, a call takes one head and at most one block of queries, and each
-        call of a task continues from the state that the one before it left.
+        Maximum number of heads, queries and keys in one call. ``keys`` is a multiple of
+        `ATTENTION_KEY_RUN`. If it is less than all keys, a call computes one head and at most one
+        block of queries, and each call of a task continues from the state that the previous call
+        left.
     """
 
     heads: int
@@ -118,7 +120,7 @@ class BlockSchedule:
         return cls(heads=heads, queries=max(work.queries, 1), keys=work.keys)
 
     def plan(self, heads: int, queries: int, keys: int) -> Plan:
-        """Return the tiles of a batch entry of some size."""
+        """Return the tiles of a batch entry of the given sizes."""
         split = self.keys < keys
         head_step = 1 if split else self.heads
         query_step = min(self.queries, ATTENTION_QUERY_BLOCK) if split else self.queries
@@ -130,7 +132,7 @@ class BlockSchedule:
         )
 
     def partial_floats(self, heads: int, queries: int, keys: int, value_dim: int) -> int:
-        """Return 0: no partial result leaves a task."""
+        """Return 0, because every task finishes its results."""
         del heads, queries, keys, value_dim
         return 0
 
@@ -142,8 +144,9 @@ class RowSchedule:
     Attributes
     ----------
     heads, queries, keys : int
-        Most heads, queries and keys of one call. If ``keys`` is less than all keys, the calls may
-        run in any order and on any thread; a last one merges their partial results.
+        Maximum number of heads, queries and keys in one call. If ``keys`` is less than all keys,
+        the calls may run in any order and on any thread, and a last call merges their partial
+        results.
     """
 
     heads: int
@@ -168,7 +171,7 @@ class RowSchedule:
         return cls(heads=group, queries=queries, keys=runs * ATTENTION_KEY_RUN)
 
     def plan(self, heads: int, queries: int, keys: int) -> Plan:
-        """Return the tiles of a batch entry of some size, each a task."""
+        """Return the tiles of a batch entry of the given sizes, each a task."""
         split = self.keys < keys
         key_ranges = list(_ranges(keys, self.keys)) if split else [(0, keys)]
         tasks = (
@@ -180,7 +183,7 @@ class RowSchedule:
         return Plan(tasks, Tile((0, heads), (0, queries), (0, 0)) if split else None)
 
     def partial_floats(self, heads: int, queries: int, keys: int, value_dim: int) -> int:
-        """Return the number of floats that the partial results of a batch entry take."""
+        """Return the number of floats in the partial results of a batch entry."""
         runs = math.ceil(keys / ATTENTION_KEY_RUN) if self.keys < keys else 1
         return heads * queries * runs * (_STATE_FLOATS + math.ceil(value_dim / 4) * 4)
 
@@ -196,7 +199,7 @@ def choose_schedule(work: Workload, *, always_rows: bool = False) -> Schedule:
     work : Workload
         The sizes.
     always_rows : bool, default False
-        True if queries are to be computed one at a time, however many they are.
+        True to compute queries one at a time, regardless of their number.
     """
     if work.queries and (always_rows or work.queries <= ROW_QUERIES):
         return RowSchedule.choose(work)
@@ -204,5 +207,5 @@ def choose_schedule(work: Workload, *, always_rows: bool = False) -> Schedule:
 
 
 def _ranges(size: int, step: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of at most ``step`` that make up 0 to ``size``."""
+    """Yield consecutive ranges of at most ``step`` that cover 0 to ``size``."""
     return ((begin, min(begin + step, size)) for begin in range(0, size, step))

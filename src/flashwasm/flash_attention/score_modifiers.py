@@ -1,4 +1,4 @@
-"""Modifiers of the scores: the checked options of attention, in the form that the kernel takes."""
+"""Modifiers of the scores: the checked options of attention, in the form that the kernel reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Dropout:
     threshold : int
         A weight is dropped if its random number of 32 bits is less than this; 0 drops none.
     kept_scale : float
-        Factor of the other weights, 1 / (1 - dropout).
+        Factor of the remaining weights, 1 / (1 - dropout).
     seed_low, seed_high : int
         Lower and upper 32 bits of the seed.
     """
@@ -44,7 +44,7 @@ class Dropout:
     seed_high: int = 0
 
 
-# The usual case, made once.
+# The usual case, so the object is shared.
 _NO_DROPOUT = Dropout()
 
 
@@ -55,8 +55,8 @@ class ScoreModifiers:
     Attributes
     ----------
     before, after : int
-        Most keys that a query sees before and after its diagonal; ``ATTENTION_OPEN`` means all. The
-        causal rule makes ``after`` 0.
+        Maximum number of keys that a query sees before and after its diagonal; ``ATTENTION_OPEN``
+        means all. The causal rule makes ``after`` 0.
     scale : float
         Factor of the scores.
     softcap : float
@@ -103,7 +103,7 @@ def checked_modifiers(heads: int, dim: int, options: AttentionOptions) -> ScoreM
 
 
 def is_causal(causal: Causal) -> bool:
-    """Return True if there is a causal rule. The offset 0 is one; False and None are none."""
+    """Return True if there is a causal rule. Offset 0 is a rule; False and None are not."""
     return bool(causal) if isinstance(causal, (bool, np.bool_)) else causal is not None
 
 
@@ -117,7 +117,8 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
     queries, keys : int
         Lq and Lk.
     lengths : numpy.ndarray of int, shape of the leading axes
-        Numbers of keys that count. "bottom_right" aligns the last of them with the last query.
+        Numbers of keys that are not padding. "bottom_right" aligns the last of them with the last
+        query.
     """
     if not is_causal(causal):
         return np.zeros(lengths.shape, np.int64)
@@ -142,10 +143,10 @@ def checked_diagonals(causal: Causal, queries: int, keys: int, lengths: Array) -
 def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...], most: int) -> Array:
     """Return offsets that the user gave, one for each leading index, from -``most`` to ``most``.
 
-    Queries and keys that fit linear memory together are fewer than ATTENTION_OPEN. So an offset
-    beyond ATTENTION_OPEN - Lq means the same as that number, and it could overflow when a position
-    is added. A diagonal further to the right would leave the first keys out of an open window,
-    which the kernel takes as one of ATTENTION_OPEN keys.
+    Queries and keys that fit into linear memory together are fewer than ATTENTION_OPEN. An offset
+    beyond ATTENTION_OPEN - Lq therefore has the same effect as that number, but it could overflow
+    when the kernel adds a position. A diagonal further to the right would also hide the first keys,
+    since an open window is one of ATTENTION_OPEN keys to the kernel.
     """
     offsets = as_array(causal, "causal")
     if offsets.dtype.kind not in "iu":
@@ -163,7 +164,7 @@ def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...], most: int) -> Arr
 
 
 def _checked_window(window: Window | None) -> tuple[int, int]:
-    """Return the most keys that a query sees before and after its diagonal."""
+    """Return the maximum number of keys that a query sees before and after its diagonal."""
     if window is None:
         return ATTENTION_OPEN, ATTENTION_OPEN
     sequence = isinstance(window, (tuple, list)) or (isinstance(window, np.ndarray) and window.ndim)
@@ -190,7 +191,7 @@ def _checked_window(window: Window | None) -> tuple[int, int]:
 
 
 def _checked_dropout(probability: float, seed: int | None) -> Dropout:
-    """Check probability and seed. A seed of None is drawn from the operating system."""
+    """Check the probability and the seed. If the seed is None, the operating system draws one."""
     if seed is None and isinstance(probability, float) and probability == 0.0:
         return _NO_DROPOUT
     p = finite_float(probability, "dropout")

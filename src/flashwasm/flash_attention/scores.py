@@ -1,4 +1,4 @@
-"""The matrix of scores, which attention never stores, for inspection and tests."""
+"""The whole matrix of attention scores, for inspection and tests."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ def attention_scores(
 ) -> NDArray[np.float32]:
     """Compute the scores of every query with every key, as a whole matrix.
 
-    `attention` never stores this matrix, whose memory grows with Lq times Lk. It is for inspection
-    and tests.
+    Use it for inspection and tests: the matrix has Lq times Lk elements for each head, and
+    `attention` never stores it.
 
     Parameters
     ----------
     q : array_like of float, shape (..., Hq, Lq, D)
-        Queries; two axes are one head.
+        Queries. An array of two axes is one head.
     k : array_like of float, shape (..., Hk, Lk, D)
         Keys. Query head h reads key head ``h // (Hq // Hk)``.
     **options : ScoreOptions
         The options of `flashwasm.flash_attention.options.ScoreOptions`.
     stage : {"raw", "softcap", "bias", "softmax"}, default "softmax"
-        Last step to compute. "raw" is the products times ``scale``. "softcap" comes next. "bias"
-        then subtracts ALiBi, adds the mask, and puts -inf where a key is hidden. "softmax" turns
-        the scores into weights.
+        Last step to compute. "raw" multiplies the products by ``scale``. "softcap" then applies the
+        bound. "bias" then subtracts ALiBi, adds the mask, and sets hidden keys to -inf. "softmax"
+        then turns the scores into weights.
     runtime : Runtime, optional
         Runtime that computes the products; NumPy computes the rest. None means the default one.
     timeout : float, optional
-        Most seconds that the products may take. None means the runtime's own limit.
+        Maximum duration of the products in seconds. None means the runtime's timeout.
 
     Returns
     -------
     numpy.ndarray of float32, shape (..., Hq, Lq, Lk)
-        The scores. With "softmax" a row sums to 1, with sinks to less, and to 0 if its query sees
-        no key.
+        The scores. With "softmax", each row sums to 1; to less than 1 if there are sinks; and to 0
+        if its query sees no key.
 
     Raises
     ------
@@ -82,21 +82,21 @@ def attention_scores(
     heads, queries, dim = inputs.q.shape[-3:]
     key_heads, keys = inputs.k.shape[-3:-1]
     check_room((*inputs.lead, heads, queries, keys))
-    # The query heads of a key head are more rows of one product.
+    # The query heads that share a key head form more rows of one product.
     rows = inputs.q.reshape(*inputs.q.shape[:-3], key_heads, inputs.group * queries, dim)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         scaled = rows.astype(np.float32) * np.float32(inputs.modifiers.scale)
     product = matmul(scaled, inputs.k.swapaxes(-1, -2), runtime=rt, timeout=timeout)
     by_heads = np.array(product).reshape(*product.shape[:-3], heads, queries, keys)
     scores = np.broadcast_to(by_heads, (*inputs.lead, heads, queries, keys))
-    # Scores that overflow become infinite, and undefined ones NaN, without a warning.
+    # Scores that overflow become infinite and undefined scores become NaN, without a warning.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = _staged(inputs, scores, stage)
     return result if inputs.head_axis else result[0]
 
 
 def _staged(inputs: AttentionInputs, scores: Array, stage: Stage) -> Array:
-    """Return the scores after a step."""
+    """Return the scores after the step ``stage``."""
     modifiers = inputs.modifiers
     if stage != "raw" and modifiers.softcap:
         cap = np.float32(modifiers.softcap)
@@ -104,7 +104,7 @@ def _staged(inputs: AttentionInputs, scores: Array, stage: Stage) -> Array:
     if stage in {"raw", "softcap"}:
         return np.array(scores, np.float32)
     queries, keys = scores.shape[-2:]
-    # How far each key lies past each query's diagonal, for each leading index.
+    # Distance of each key past each query's diagonal, for each leading index.
     rows = np.arange(queries)[:, None] + inputs.diagonals[..., None, None, None]
     past = np.arange(keys) - rows
     hidden = (past > modifiers.after) | (past < -modifiers.before)

@@ -1,4 +1,4 @@
-"""Attention over several sequences that lie one after another, without padding."""
+"""Attention over several sequences that are packed one after another, without padding."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def attention_varlen(
 ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute exact attention within each of several packed sequences.
 
-    A sequence is what a leading index and a batch entry are to `attention`: an array of offsets has
-    one for each sequence, and dropout depends on the number of the sequence.
+    A sequence takes the place of a leading index of `attention`: an array of causal offsets has one
+    for each sequence, and dropout depends on the number of the sequence.
 
     Parameters
     ----------
@@ -96,36 +96,38 @@ def attention_varlen(
     v : array_like of float, shape (Tk, Hk, Dv)
         Values. A view of a resident array is read without a copy if its last axis is contiguous.
     cu_seqlens_q : array_like of int, shape (n + 1,)
-        First query of each sequence, from 0, and then Tq.
+        Position of the first query of each sequence, followed by Tq. The first is 0.
     cu_seqlens_k : array_like of int, shape (n + 1,), optional
-        First key of each sequence, from 0, and then Tk. None means ``cu_seqlens_q``.
+        Position of the first key of each sequence, followed by Tk. None means ``cu_seqlens_q``.
     **options : PackedOptions
         The options of `flashwasm.flash_attention.options.PackedOptions`.
     return_lse : bool, default False
-        True to return the log-sum-exp too.
+        True to return ``lse`` too.
     out : numpy.ndarray of float32, shape (Tq, Hq, Dv), optional
         Array to write the output to. It may be one of the operands. None means a new array.
     runtime : Runtime, optional
-        Runtime that computes it. None means the default one.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Most seconds that the call may take. None means the runtime's own limit.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
     out : numpy.ndarray of float32, shape (Tq, Hq, Dv)
-        The output. The bits of a sequence are those of `attention` on it alone.
+        The output. Each sequence has the same bits as the result of `attention` on that sequence
+        alone.
     lse : numpy.ndarray of float32, shape (Hq, Tq)
-        Only with ``return_lse``: the natural logarithm of each row's sum of exponentials.
+        Only with ``return_lse``: the log-sum-exp of each row, as in `attention`.
 
     Raises
     ------
     IndexRangeError
-        If the offsets of sequences do not rise from 0 to the number of rows.
+        If the offsets of the sequences do not start at 0, decrease, or do not end at the number of
+        rows.
     ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
     -----
-    The formula and its sources are those of `attention`, and the packing is that of Dao,
+    The formula and its sources are the same as for `attention`. The packing follows Dao,
     "FlashAttention-2", 2023.
 
     Examples
@@ -137,7 +139,7 @@ def attention_varlen(
     (7, 2, 8)
     """
     rt = checked_runtime(runtime)
-    # Checking the offsets of very many sequences takes its own time.
+    # The deadline starts here, because checking the offsets of very many sequences takes time too.
     until = deadline(rt, timeout)
     given = completed(options, PackedOptions, attention_varlen)
     packed = _checked(q, k, v, cu_seqlens_q, cu_seqlens_k, given["causal"])
@@ -159,7 +161,7 @@ def _checked(
     """Check the operands and the offsets of their sequences."""
     queries, keys = floats(q, "q", ndim=3), floats(k, "k", ndim=3)
     values = floats(v, "v", ndim=3)
-    # Heads come first where shapes are compared, and so in the messages about them.
+    # The check expects the head axis first, so its messages show the shapes in that order.
     check_matrices(q=queries.swapaxes(0, 1), k=keys.swapaxes(0, 1), v=values.swapaxes(0, 1))
     starts_q = _whole_offsets(cu_seqlens_q, "cu_seqlens_q", len(queries))
     keys_too = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k
@@ -218,7 +220,9 @@ def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
     """Return checked offsets of sequences, the last of which ends at ``total``."""
     checked = sequence_offsets(offsets, name, total).astype(np.int64)
     if checked[-1] != total:
-        message = f"{name}: expected the last to be {total}, the rows there are, got {checked[-1]}"
+        message = (
+            f"{name}: expected the last offset to be {total}, the number of rows, got {checked[-1]}"
+        )
         raise ShapeError(message)
     return checked
 
@@ -226,7 +230,8 @@ def _whole_offsets(offsets: ArrayLike, name: str, total: int) -> Array:
 def _diagonals(causal: Causal, lengths_q: Array, lengths_k: Array) -> Array:
     """Return the offset of each sequence's diagonal."""
     if isinstance(causal, (bool, np.bool_)):
-        # True is refused if the lengths of any sequence differ. The first such sequence is named.
+        # True is an error if a sequence has different numbers of queries and keys. The message
+        # names the first such sequence.
         apart = np.flatnonzero(lengths_q != lengths_k)
         i = apart[0] if len(apart) else 0
         queries, keys = (int(x[i]) if len(x) else 0 for x in (lengths_q, lengths_k))

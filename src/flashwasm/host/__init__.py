@@ -1,1 +1,1 @@
-"""The only package that imports wasmtime: engine, modules, memory, instances and workers."""
+"""The only package that imports wasmtime: its engine, modules, memory, instances and workers."""

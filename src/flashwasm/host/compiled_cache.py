@@ -1,4 +1,4 @@
-"""The cache of compiled modules: machine code that is checked by its digest before it is loaded."""
+"""The cache of compiled modules. The machine code's digest is checked before it is loaded."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from flashwasm.storage.user_folders import usable_cache_folder
 __all__ = ["cached_module", "keep_module"]
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
-# Number of files that are kept. A file takes about 300 kB; one is needed for each variant, release
-# and kind of processor that shares the user's folder.
+# Maximum number of files. A file occupies about 300 kB. There is one for each variant, release and
+# kind of processor that shares the user's folder.
 _MOST_FILES = 24
-# Version of the files' layout: the SHA-256 of the code, then the code.
+# Version of the file layout: the SHA-256 of the code, then the code.
 _LAYOUT = b"1"
 
 
 def cached_module(engine: wasmtime.Engine, digest: str, settings: str) -> wasmtime.Module | None:
-    """Return a module from the cache; None if it has none that is whole and made for this host.
+    """Return a module from the cache, or None if it has no valid module for this host.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def cached_module(engine: wasmtime.Engine, digest: str, settings: str) -> wasmti
     digest : str
         SHA-256 of the module's WebAssembly, in hexadecimal.
     settings : str
-        Text that is different for engines of different settings.
+        Text that differs between engines with different settings.
     """
     folder = _trusted_folder()
     if folder is None:
@@ -44,12 +44,13 @@ def cached_module(engine: wasmtime.Engine, digest: str, settings: str) -> wasmti
     except OSError:
         return None
     code = content[_DIGEST_BYTES:]
-    # Machine code runs outside the sandbox's checks: one flipped bit could do anything.
+    # Machine code bypasses the sandbox's checks, so check the digest: one flipped bit could do
+    # anything.
     if hashlib.sha256(code).digest() != content[:_DIGEST_BYTES]:
         return None
     try:
         return wasmtime.Module.deserialize(engine, code)
-    except wasmtime.WasmtimeError:  # Another release of wasmtime compiled it.
+    except wasmtime.WasmtimeError:  # A different release of wasmtime compiled it.
         return None
 
 
@@ -75,10 +76,10 @@ def keep_module(module: wasmtime.Module, digest: str, settings: str) -> None:
 
 
 def _trusted_folder() -> Path | None:
-    """Return the cache's folder, which is made if need be; None if it cannot be used.
+    """Return the cache's folder, created if necessary; None if it cannot be used.
 
-    Whoever can write to the folder decides which machine code runs here, so it must be a folder
-    that only this user can write to.
+    Anyone who can write to the folder could make this process run any machine code. The folder must
+    therefore be writable only for this user.
     """
     try:
         if (caches := usable_cache_folder()) is None:
@@ -95,7 +96,7 @@ def _trusted_folder() -> Path | None:
 
 
 def _name(digest: str, settings: str) -> str:
-    """Return the name of the file with the code of one module, for one engine and processor."""
+    """Return the file name for the code of a module, an engine and a processor."""
     key = hashlib.sha256(_LAYOUT)
     for part in (digest, settings, platform.machine(), _processor_flags()):
         key.update(part.encode() + b"\0")
@@ -104,9 +105,9 @@ def _name(digest: str, settings: str) -> str:
 
 @cache
 def _processor_flags() -> str:
-    """Return a text that lists the instructions of this processor; "" if the system has none.
+    """Return a text that lists this processor's instruction sets; "" if it is not available.
 
-    Code that was compiled on an older processor runs on a newer one, but slowly.
+    Code that was compiled on an older processor runs on a newer one, but more slowly.
     """
     try:
         with Path("/proc/cpuinfo").open("rb") as file:

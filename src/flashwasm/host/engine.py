@@ -1,4 +1,4 @@
-"""The engine: wasmtime with our settings, and each variant's module, compiled once a process."""
+"""The wasmtime engine with its settings, and each variant's module, compiled once per process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTINGS = {
     "wasm_relaxed_simd": True,
     "wasm_threads": True,
     "shared_memory": True,
-    # In a forked process the engine's threads do not exist, and compiling would wait for them.
+    # A forked process has none of the engine's threads, and a compilation would wait for them.
     "parallel_compilation": False,
 }
 _DETERMINISTIC = "wasm_relaxed_simd_deterministic"
@@ -39,8 +39,8 @@ class EngineState:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, as a forked child must: its parent's threads do not exist here."""
-        # Another thread of the parent may have held the old lock at the fork.
+        """Drop everything, for a forked child, which has none of its parent's threads."""
+        # Another thread of the parent may have held the old lock at the time of the fork.
         self.lock = threading.Lock()
         self.engine: wasmtime.Engine | None = None
         # The engine's settings, as text.
@@ -54,13 +54,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def make_engine(*, deterministic: bool) -> wasmtime.Engine:
-    """Return a new engine with our settings.
+    """Return a new engine with flashwasm's settings.
 
     Parameters
     ----------
     deterministic : bool
-        True makes the engine compute each relaxed instruction in the one way that WebAssembly's
-        deterministic profile fixes, whatever that costs on this machine.
+        True to follow WebAssembly's deterministic profile, which fixes the result of each relaxed
+        instruction, even if that is slow on this machine.
     """
     config = wasmtime.Config()
     for name, value in {**_SETTINGS, _DETERMINISTIC: deterministic}.items():
@@ -69,11 +69,11 @@ def make_engine(*, deterministic: bool) -> wasmtime.Engine:
 
 
 def _current_engine() -> wasmtime.Engine:
-    """Return the process's engine, by which every host computes the same bits.
+    """Return the process's engine, with settings that give the same bits on every host.
 
-    The caller holds the lock. The modules have two kinds of relaxed instructions. The dot product
-    of bytes has one result everywhere, but is slow in the deterministic profile. The multiply-add
-    must round once; where the machine's own does, the profile is not needed.
+    The caller holds the lock. The modules contain two kinds of relaxed instructions. The dot
+    product of bytes has the same result everywhere, but is slow in the deterministic profile. The
+    multiply-add must round once. If the machine's own multiply-add does, the profile is not needed.
     """
     if process_state.engine is None:
         relaxed = make_engine(deterministic=False)
@@ -98,7 +98,7 @@ def compiled(variant: Variant) -> wasmtime.Module:
 
 
 def _compiled_or_cached(variant: Variant) -> wasmtime.Module:
-    """Return a variant's module from the cache, or else compile it and keep it there."""
+    """Return a variant's module from the cache; if it is missing, compile and cache it."""
     content, digest = module_bytes(variant), module_sha256(variant)
     current = _current_engine()
     module = cached_module(current, digest, process_state.settings)
@@ -120,7 +120,7 @@ def validates(variant: Variant) -> bool:
 
 def best_variant() -> Variant:
     """Return the fastest variant that this engine accepts."""
-    # Compiling validates a module as well, and takes no time if the cache has the compiled code.
+    # Compiling also validates a module, and costs no time if the cache has the compiled code.
     for variant in VARIANTS[:-1]:
         with suppress(wasmtime.WasmtimeError):
             compiled(variant)
@@ -141,6 +141,6 @@ def checked_variant(variant: Literal["auto"] | Variant) -> Variant:
 
 def wasmtime_version() -> str:
     """Return the version of wasmtime that runs the kernels."""
-    # The module is slow to import, and the version is seldom asked for.
+    # Import the module only here, because it is slow to import and the version is rarely needed.
     version: str = importlib.import_module("importlib.metadata").version("wasmtime")
     return version

@@ -1,4 +1,4 @@
-"""A look at how an engine rounds a relaxed multiply-add: once, as the contract of bits asks."""
+"""Test that an engine rounds a relaxed multiply-add once, as the same bits on all hosts require."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instances: a module with a store and a stack of its own, and quick calls of its kernels."""
+"""Instances: a module with its own store and stack, and fast calls of its kernels."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 STACK_BYTES = 1 << 16
 ARGUMENT_BYTES = 1 << 8
-# Linear memory of each instance: its stack, the arguments that are handed over in memory, and the
+# Linear memory of each instance: its stack, the arguments that are passed in memory, and the
 # workspace of its kernels.
 INSTANCE_BYTES = STACK_BYTES + ARGUMENT_BYTES + WORKSPACE_BYTES
 
 # Codes of the struct module by the letters of a kernel's signature.
 _CODES = {"p": "I", "u": "I", "i": "i", "f": "f"}
-# Size of wasmtime_val_raw_t, which holds one argument of any type.
+# Size of wasmtime_val_raw_t, which can store one argument of any type.
 _VALUE_BYTES = 16
 
 
 def _find_unchecked_call() -> Any:
     """Return wasmtime's C function that calls a kernel without checking types, or None.
 
-    The result is None if wasmtime lacks the function, or if its values have another size.
+    The result is None if wasmtime lacks the function, or if its values have a different size.
     """
     try:
-        # The module is private to wasmtime: another release may not have it.
+        # The module is private to wasmtime, so another release may not have it.
         _bindings = importlib.import_module("wasmtime._bindings")
         if ctypes.sizeof(_bindings.wasmtime_val_raw_t) != _VALUE_BYTES:
             return None
@@ -65,7 +65,7 @@ def _message_of(error: int | None, trap: int | None) -> str:
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function so that it keeps subnormal numbers, even on a thread that flushes them."""
+    """Call a function with subnormal numbers enabled, even on a thread that flushes them."""
     flushed = SMALLEST * 1.0 == 0
     return in_plain_arithmetic(function, *arguments) if flushed else function(*arguments)
 
@@ -82,14 +82,14 @@ class Instance:
     base : int
         Address of the ``INSTANCE_BYTES`` of linear memory that belong to this instance.
     fast : bool, default True
-        True to call through wasmtime's unchecked function where there is one, False to call through
-        its public interface.
+        True to call through wasmtime's unchecked function if it exists, False to call through its
+        public interface.
 
     Attributes
     ----------
     calls : dict of Kernel to callable
-        For each kernel a function that takes its arguments, without the workspace, and returns its
-        status.
+        For each kernel, a function that accepts its arguments, without the workspace, and returns
+        its status.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Instance:
         Raises
         ------
         KernelTrap
-            If the sandbox stopped it.
+            If the sandbox stopped the kernel.
         """
         return self.calls[kernel](arguments)
 
@@ -128,9 +128,9 @@ class Instance:
     ) -> Call:
         """Return a function that calls a kernel with its arguments.
 
-        The function adds the address of the workspace if the kernel takes one. If the kernel takes
-        its arguments as a structure, the function writes them to linear memory and passes their
-        address.
+        The function adds the address of the workspace if the kernel needs one. If the kernel
+        expects its arguments as a structure, the function writes them to linear memory and passes
+        their address.
         """
         prefix = [self._workspace] if kernel.workspace else []
         signature = "p" * len(prefix) + kernel.signature
@@ -150,7 +150,7 @@ class Instance:
     def _fast_call(self, function: Any, signature: str, prefix: list[int]) -> Call:
         """Return a function that calls through wasmtime's unchecked function.
 
-        The array of values that it hands over is made once and used in every call.
+        All calls reuse the same array of values.
         """
         count = len(signature)
         # Packing into a bytearray is several times faster than filling a ctypes array.
@@ -159,9 +159,9 @@ class Instance:
         result = ctypes.c_int32.from_buffer(content)
         pack = struct.Struct("<" + "".join(f"{_CODES[c]}12x" for c in signature)).pack_into
         trap = ctypes.c_void_p()
-        private_context = self._store._context()  # noqa: SLF001 - wasmtime has no public way to it.
+        private_context = self._store._context()  # noqa: SLF001 - not public in wasmtime.
         context = ctypes.cast(private_context, ctypes.c_void_p)
-        code = ctypes.c_void_p(ctypes.addressof(function._func))  # noqa: SLF001 - nor to this.
+        code = ctypes.c_void_p(ctypes.addressof(function._func))  # noqa: SLF001 - nor is this.
         where = ctypes.c_void_p(ctypes.addressof(values))
         trap_slot = ctypes.c_void_p(ctypes.addressof(trap))
         length, raw = ctypes.c_size_t(count), _unchecked_call
@@ -169,7 +169,7 @@ class Instance:
         def call(arguments: Sequence[float]) -> int:
             """Pack the arguments, call the kernel, and return its status."""
             pack(content, 0, *prefix, *arguments)
-            # This is `_called` written out, which saves a Python call.
+            # This repeats the code of `_called`, which saves a Python call.
             if SMALLEST * 1.0:
                 error = raw(context, code, where, length, trap_slot)
             else:
@@ -180,7 +180,7 @@ class Instance:
                 raise KernelTrap(message)
             return result.value
 
-        # The addresses above are valid only as long as these two objects live.
+        # The addresses above are valid only as long as these two objects exist.
         call.kept = (function, values)  # type: ignore[attr-defined]
         return call
 

@@ -1,4 +1,4 @@
-"""The built modules that come with the package, checked against their digests."""
+"""The built modules in the package, checked against their digests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from flashwasm.errors import FlashWasmError
 _FOLDER = Path(__file__).parents[1] / "_wasm"
 
 Variant: TypeAlias = Literal["relaxed", "simd128", "scalar"]
-# From the fastest to the slowest.
+# In order from the fastest to the slowest.
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
-# The manifest's first two lines. They state the SHA-256 of all lines after them.
+# The manifest's first two lines, which contain the SHA-256 of all following lines.
 _HEAD = '{{\n  "sha256": "{}",\n'
 
 
 def _read(name: str) -> bytes:
-    """Return the content of a file that comes with the package."""
+    """Return the content of a file in the package."""
     try:
         return (_FOLDER / name).read_bytes()
     except OSError as error:
@@ -32,7 +32,7 @@ def _read(name: str) -> bytes:
 
 @cache
 def manifest() -> dict[str, Any]:
-    """Return the manifest of the built modules: the compiler's version and flags, and digests.
+    """Return the manifest of the built modules: compiler version, compiler flags and digests.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def manifest() -> dict[str, Any]:
 
 
 def module_sha256(variant: Variant) -> str:
-    """Return the SHA-256 of a variant's module, as the manifest states it."""
+    """Return the SHA-256 of a variant's module from the manifest."""
     digest: str = manifest()["modules"][variant]["sha256"]
     return digest
 
@@ -64,7 +64,7 @@ def module_bytes(variant: Variant) -> bytes:
     Raises
     ------
     FlashWasmError
-        If the file is missing, or if its digest is not the one in the manifest.
+        If the file is missing, or if its digest differs from the manifest.
     """
     content = _read(f"{variant}.wasm")
     found, expected = hashlib.sha256(content).hexdigest(), module_sha256(variant)

@@ -1,4 +1,4 @@
-"""The most that one core can do with 128-bit vectors in the engine that runs the kernels."""
+"""The peak arithmetic rate of one core with 128-bit vectors, in the engine of the kernels."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import wasmtime
 from flashwasm.host.engine import engine
 
 # Number of chains of dependent multiply-adds. A multiply-add takes four cycles and two begin in
-# each cycle, so at least eight chains keep the core busy. Each turn of the loop makes only one step
-# of every chain, because the engine could place two steps of one chain next to each other, and the
+# each cycle, so at least eight chains keep the core busy. Each iteration makes only one step of
+# every chain: with two, the engine could place the steps of one chain next to each other, and the
 # second would wait for the first.
 _CHAINS = 12
 # Floats in a vector.
 _LANES = 4
-# Turns of the loop in one run.
+# Iterations of the loop in one run.
 _STEPS = 1_000_000
 
 
 def _text() -> str:
-    """Return the text of a module that does nothing but ``a = a * x + y``, in several chains.
+    """Return the text of a module that only computes ``a = a * x + y``, in several chains.
 
-    Nothing is loaded or stored. The result takes the register of the multiplicand, so an x86
-    processor needs one instruction for each step.
+    There are no loads or stores. The result replaces the multiplicand in its register, so an x86
+    processor needs one instruction per step.
     """
     locals_ = " ".join(f"(local $a{i} v128)" for i in range(_CHAINS))
     start = "\n".join(
@@ -49,7 +49,7 @@ def _text() -> str:
 
 
 class PeakLoop:
-    """A WebAssembly loop of fused multiply-adds in registers, which kernels are compared with."""
+    """A WebAssembly loop of fused multiply-adds in registers, for comparison with kernels."""
 
     def __init__(self) -> None:
         self._store = wasmtime.Store(engine())
@@ -58,7 +58,7 @@ class PeakLoop:
         self._run = exports["run"]
 
     def rate(self) -> float:
-        """Return the floating-point operations per second of one run of some milliseconds."""
+        """Return the floating-point operations per second of one run, which takes milliseconds."""
         start = perf_counter()
         self._run(self._store, _STEPS, 0.5)
         elapsed = perf_counter() - start

@@ -1,8 +1,9 @@
-"""Subnormal numbers: kernels keep them, even on a thread whose processor flushes them to zero.
+"""Subnormal numbers: kernels preserve them, even on threads that flush them to zero.
 
-Some libraries make the processor flush subnormal numbers on the calling thread, on request or when
-they are imported. Threads that it starts inherit this. WebAssembly's arithmetic follows IEEE 754,
-which keeps such numbers, and flashwasm promises the same bits on every host.
+Some libraries make the processor flush subnormal numbers to zero on the calling thread, on request
+or when they are imported. Threads that it starts inherit this setting. WebAssembly's arithmetic
+follows IEEE 754, which preserves such numbers, and flashwasm guarantees the same bits on every
+host.
 """
 
 from __future__ import annotations

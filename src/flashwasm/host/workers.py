@@ -1,4 +1,4 @@
-"""Workers: the threads that run a kernel's tasks, each on an instance of its own."""
+"""Workers: the threads that run a kernel's tasks, each with its own instance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flashwasm.host.instance import Instance
     from flashwasm.kernel_table import Kernel
 
-    # The arguments of calls that are made one after another, on one thread.
+    # The arguments of successive calls on one thread.
     Task = Iterable[Sequence[float]]
     Check = Callable[[str], None]
 
@@ -30,37 +30,37 @@ def available_cpus() -> int:
 
 
 def _never(operation: str) -> None:
-    """Stand for the check of a job that has ended, which makes no call."""
+    """Replace the check of a job that has ended and makes no more calls."""
 
 
 class _Job:
     """Tasks of one kernel. Each thread takes the next task whenever it has finished one.
 
-    Tasks may be made while others run, so there may be far more of them than fit into memory.
+    Tasks may be generated while others run, so there may be more of them than fit into memory.
     """
 
     def __init__(self, kernel: Kernel, tasks: Iterable[Task], check: Check) -> None:
         self._kernel = kernel
         self._tasks = iter(tasks)
-        # Number of tasks that were taken so far.
+        # Number of tasks taken so far.
         self.taken = 0
-        # A generator can make one task at a time.
+        # Only one thread at a time may advance the generator of tasks.
         self._making = threading.Lock()
         self._check = check
         self._stopped = False
         # Instances of the helper threads that may be in a task.
         self._inside: list[Instance] = []
         self._leaving: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Numbers of tasks that helper threads took, and of calls that all threads made. Appending
-        # is atomic, unlike adding to a number.
+        # Numbers of tasks that helper threads took, and of calls that all threads made. They are
+        # lists because appending is atomic, unlike adding to a number.
         self.helped: list[int] = []
         self.calls: list[int] = []
         self.error: BaseException | None = None
 
     def work(self, instance: Instance) -> int:
-        """Run tasks until none is left, and return how many this thread took.
+        """Run tasks until none is left, and return the number of tasks that this thread took.
 
-        The first error of all threads is kept, and makes the others stop.
+        The first error in any thread is stored and stops the other threads.
         """
         taken = calls = 0
         try:
@@ -77,14 +77,14 @@ class _Job:
                         break
                     calls += 1
                     check_status(self._kernel, instance.call(self._kernel, arguments))
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the calling thread.
+        except BaseException as error:  # noqa: BLE001 - the calling thread raises it again.
             self.error = self.error or error
             self._stopped = True
         self.calls.append(calls)
         return taken
 
     def help(self, instance: Instance) -> None:
-        """Run tasks on a helper thread, and be known to `end` until the last has ended."""
+        """Run tasks on a helper thread, and register it so that `end` waits for it."""
         self._inside.append(instance)
         try:
             self.helped.append(self.work(instance))
@@ -93,12 +93,12 @@ class _Job:
             self._leaving.put(None)
 
     def end(self) -> None:
-        """Take away the tasks that are left, and wait for the helper threads that are in one.
+        """Drop the remaining tasks, and wait for the helper threads that are running one.
 
-        A signal's handler may raise an exception meanwhile, such as KeyboardInterrupt. Then the
-        helpers stop after their current call, and the exception is raised when all have left.
+        A signal handler may raise an exception meanwhile, such as KeyboardInterrupt. The helpers
+        then stop after their current call, and the exception is raised when all have stopped.
         """
-        # A helper thread that starts to work on the job after this finds no task left.
+        # A helper thread that starts the job after this finds no tasks.
         self._tasks = iter(())
         interruption: BaseException | None = None
         while self._inside:
@@ -107,17 +107,17 @@ class _Job:
             except BaseException as error:  # noqa: BLE001, PERF203 - raised below; waits are slow.
                 self._stopped = True
                 interruption = error
-        # A helper thread that has not taken the job out of its queue yet keeps it alive. The call's
-        # arrays, to which the function leads, must not live as long.
+        # A helper thread keeps the job alive until it takes the job out of its queue. The check
+        # refers to the call's arrays, which must not be kept alive that long.
         self._check = _never
         if interruption is not None:
             raise interruption
 
 
 def check_status(kernel: Kernel, status: int) -> None:
-    """Raise FlashWasmError if a kernel refused its arguments.
+    """Raise FlashWasmError if a kernel rejected its arguments.
 
-    Arguments are checked before a kernel is called, so this is a mistake of flashwasm's.
+    Arguments are checked before a kernel is called, so this is a bug in flashwasm.
     """
     if status == STATUS_OK:
         return
@@ -127,7 +127,7 @@ def check_status(kernel: Kernel, status: int) -> None:
 
 
 def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
-    """Help with jobs, on a helper thread, until None comes."""
+    """Help with jobs, on a helper thread, until the queue yields None."""
     while (job := jobs.get()) is not None:
         job.help(instance)
         del job
@@ -136,8 +136,9 @@ def _serve(instance: Instance, jobs: queue.SimpleQueue[_Job | None]) -> None:
 class Workers:
     """The calling thread and up to ``len(instances) - 1`` helper threads.
 
-    Only one thread may call at a time. A helper thread starts when there is first a task for it. It
-    holds no reference to this object, which can therefore be collected while helpers wait for work.
+    Only one thread may call at a time. A helper thread starts when there is a task for it for the
+    first time. It has no reference to this object, which can therefore be garbage-collected while
+    helpers wait for work.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ class Workers:
     Attributes
     ----------
     helper_tasks : int
-        Number of tasks so far that ran on a helper thread, not on the calling one.
+        Number of tasks so far that ran on helper threads.
     """
 
     def __init__(self, instances: Sequence[Instance]) -> None:
@@ -155,7 +156,7 @@ class Workers:
         self._jobs: list[queue.SimpleQueue[_Job | None]] = []
         self._last: _Job | None = None
         self.helper_tasks = 0
-        # Number of helper threads that the last job was offered to.
+        # Number of helper threads to which the last job was offered.
         self.offered = 0
 
     @property
@@ -164,7 +165,7 @@ class Workers:
         return self._instances[0]
 
     def run(self, kernel: Kernel, tasks: Iterable[Task], check: Check) -> int:
-        """Run all tasks of a kernel, and return the number of calls when the last has ended.
+        """Run all tasks of a kernel, wait for them, and return the number of calls.
 
         Parameters
         ----------
@@ -173,18 +174,18 @@ class Workers:
         tasks : iterable of iterable of sequence of float
             The arguments of the calls of each task.
         check : callable
-            Function that is called before each call of the kernel, on the thread that makes it,
-            with the name of the operation. It raises an error if the call may not be made.
+            Function to call before each kernel call, on the same thread, with the name of the
+            operation. It raises an error if the work must end.
 
         Raises
         ------
         DeadlineExceeded, Cancelled
-            If ``check`` raises them.
+            If ``check`` raises the error.
         KernelTrap, FlashWasmError
             If a call fails.
         """
         tasks = iter(tasks)
-        # The calling thread takes one of the first tasks.
+        # Start no more helpers than there are tasks. The calling thread takes one of these.
         first = list(islice(tasks, len(self._instances)))
         job = _Job(kernel, chain(first, tasks), check)
         self._last = job
@@ -199,15 +200,15 @@ class Workers:
             if job.error is not None:
                 raise job.error
         finally:
-            # The error's traceback leads to the job. Without this, only the garbage collector would
-            # free the arrays of the call.
+            # The error's traceback refers to the job. Break this cycle, so that the arrays of the
+            # call are freed without the garbage collector.
             job.error = None
         return sum(job.calls)
 
     def settle(self) -> None:
-        """Wait until no helper thread is in a task of the last job.
+        """Wait until no helper thread runs a task of the last job.
 
-        A signal's handler may raise an exception between any two steps of ``run``, which then ends
+        A signal handler may raise an exception between any two steps of ``run``, which then ends
         without waiting. Code that reuses the memory of its operands must therefore call this first.
         """
         if self._last is not None:
@@ -216,7 +217,7 @@ class Workers:
             self._last = None
 
     def _started(self, count: int) -> list[queue.SimpleQueue[_Job | None]]:
-        """Return the queues of the first ``count`` helper threads; start those that do not run."""
+        """Return the queues of the first ``count`` helper threads; start missing threads."""
         while len(self._jobs) < count:
             jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
             instance = self._instances[len(self._jobs) + 1]
@@ -225,7 +226,7 @@ class Workers:
             )
             try:
                 helper.start()
-            except RuntimeError:  # The system allows no more threads: fewer do the same work.
+            except RuntimeError:  # The system allows no more threads, so fewer share the work.
                 break
             self._jobs.append(jobs)
         return self._jobs[:count]

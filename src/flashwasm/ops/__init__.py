@@ -1,9 +1,9 @@
 """Operations on NumPy arrays.
 
-Inputs are arrays of float32, float64, float16 or bfloat16. They are converted to float32, so inputs
-of float64 lose digits. Results are float32. A new result lies in NumPy's memory, or in the
-runtime's linear memory if all inputs lie there. Inputs that do not fit into linear memory are
-processed in parts.
+Inputs are arrays of float32, float64, float16 or bfloat16. They are converted to float32, so
+float64 inputs lose precision. Results are float32. A new result is allocated in the runtime's
+linear memory if all inputs lie there, and in NumPy's memory otherwise. Inputs that do not fit into
+linear memory are processed in parts.
 """
 
 from flashwasm.ops.elementwise import gelu, vecadd

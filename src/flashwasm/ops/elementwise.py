@@ -38,9 +38,9 @@ def vecadd(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``a`` or ``b``. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
@@ -95,14 +95,15 @@ def gelu(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
     numpy.ndarray of float32
-        Array of the shape of ``x``. Minus infinity gives NaN, as -inf times 0 does.
+        Array of the shape of ``x``. Minus infinity gives NaN, because the formula multiplies -inf
+        by 0.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def gelu(
 
 
 def _added_at_once(runtime: Runtime | None, a: Any, b: Any, out: Array) -> bool:
-    """Add small resident arrays without a launch; return False, and do nothing, for others."""
+    """Add small resident arrays without a launch; return False without adding any others."""
     rt = checked_runtime(runtime)
     offsets = rt.arena.whole_arrays((a, b, out))
     if offsets is None or rt.timeout is not None or not out.flags.writeable:

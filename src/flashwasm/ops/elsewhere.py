@@ -1,4 +1,4 @@
-"""Operations on a backend outside the sandbox: checked operands in, the result to its place."""
+"""Operations on a backend outside the sandbox, from checked operands to the caller's array."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["float32", "layer_norm", "multiply", "search", "softmax"]
 
 
 def float32(x: Array) -> Array:
-    """Return an array as contiguous float32; numbers beyond it become infinite or zero."""
+    """Return an array as contiguous float32; numbers outside its range become infinite or zero."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.ascontiguousarray(x, np.float32).reshape(x.shape)
 
@@ -37,11 +37,11 @@ def multiply(
     out: Array | None,
     timeout: float | None,
 ) -> Array:
-    """Multiply checked matrices and add a bias; the result gets the shape that the caller sees."""
+    """Multiply checked matrices, add a bias, and return the result in the caller's shape."""
     a, b, bias = operands
     record(rt, backend, "matmul", () if bias is None else ("bias",))
     check = checker(rt, timeout, "matmul")
-    # A view of float32 with any strides is used as it is: BLAS reads a transposed matrix in place.
+    # A float32 view is not copied, whatever its strides: BLAS reads a transposed matrix in place.
     left, right = (x if x.dtype == np.float32 else float32(x) for x in (a, b))
     added = None if bias is None else float32(bias)
     result = backend.matmul(left, right, added, limits_of(rt, check))
@@ -97,6 +97,6 @@ def search(
 
 
 def _rows(x: Array, columns: int) -> Array:
-    """Return an array as contiguous float32 rows of so many elements."""
+    """Return an array as contiguous float32 rows of ``columns`` elements."""
     rows = math.prod(x.shape) // columns if columns else 0
     return float32(x).reshape(rows, columns)

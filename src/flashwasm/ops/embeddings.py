@@ -49,20 +49,20 @@ def embedding(
     runtime: Runtime | None = None,
     timeout: float | None = None,
 ) -> NDArray[np.float32]:
-    """Gather rows of a table by their numbers.
+    """Return the rows of a table that ``ids`` selects.
 
     Parameters
     ----------
     ids : array_like of int
-        Numbers of the rows to gather, an array of any shape. Negative ones count from the end.
+        Numbers of the rows, in an array of any shape. Negative numbers count from the end.
     table : array_like of float, shape (V, ...)
         Table of V rows.
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> 
         at = launch.place_parameter(ids, _INT32)
         to = launch.place_result(ids.shape + table.shape[1:], out)
         if columns > MOST_ELEMENTS:
-            # A call would take a whole row at least.
+            # A call of the embedding kernel would copy at least one whole row.
             rows = rt.arena.view(source, (table.shape[0], columns))
             gathered = rt.arena.view(to, (ids.size, columns))
             for i, number in enumerate(ids.flat):
@@ -123,10 +123,10 @@ def _embedding(rt: Runtime, timeout: float | None, table: Array, part: Part) -> 
 
 
 def _gathered_at_once(runtime: Runtime | None, ids: Any, table: Any, out: Array) -> bool:
-    """Gather rows without a launch if all arrays are small resident arrays; return True if done.
+    """Gather rows without a launch if all arrays are small resident arrays; return True on success.
 
-    For all other arrays, and for ids that are negative or out of range, return False. The kernel
-    itself finds and refuses such ids; the caller then takes the way that checks them.
+    Return False for all other arrays, and for ids that are negative or out of range. The kernel
+    detects such ids; the caller then checks them and raises an error or counts them from the end.
     """
     rt = checked_runtime(runtime)
     offsets, numbers = rt.arena.whole_arrays((table, out)), rt.arena.whole_arrays((ids,), _INT32)
@@ -164,21 +164,21 @@ def rotary_embedding(
     cos, sin : array_like of float, shape (B, L, R / 2), or (positions, R / 2) with ``position_ids``
         Cosines and sines of the angles, R being ``rotary_dim``.
     position_ids : array_like of int, shape (B, L), optional
-        Row of ``cos`` and ``sin`` to use for each position.
+        Row of ``cos`` and ``sin`` for each position.
     interleaved : bool, default False
         True if a pair consists of two neighbouring elements, False if it consists of an element of
         the first half and the one at the same place in the second half.
     rotary_dim : int, optional
-        Number of elements of each head to rotate, from the first on; the others are copied. None or
-        0 means all.
+        Number of elements to rotate in each head, starting with the first; the others are copied.
+        None or 0 means all.
     num_heads : int, optional
         Number of heads H. Required if ``x`` has three axes.
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
@@ -239,7 +239,7 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
         message = f"x: expected 3 or 4 axes, got shape {x.shape}"
         raise ShapeError(message)
     if num_heads is None:
-        message = f"num_heads: needed for x of three axes, shape {x.shape}"
+        message = f"num_heads: required for x with three axes, shape {x.shape}"
         raise ShapeError(message)
     heads = positive_int(num_heads, "num_heads")
     if x.shape[2] % heads:
@@ -262,7 +262,7 @@ def _rotary_embedding(rt: Runtime, timeout: float | None, layout: _Heads, part: 
     with launch.lock, launch:
         source, c, s = launch.place(x), launch.place(cosines), launch.place(sines)
         to = launch.place_result(x.shape, out, in_place=True)
-        # Heads of one call: more than this in one position are too many for a call.
+        # Maximum number of heads in one call, which limits the duration of a call.
         step = max(MOST_ELEMENTS // max(layout.dim, SHORTEST_ROW), 1)
         tasks = (
             [

@@ -1,4 +1,4 @@
-"""The matrix product by 8-bit integers: `matmul_i8`, and `Int8Matrix`, its right operand."""
+"""The 8-bit integer matrix product: `matmul_i8`, and `Int8Matrix`, its right operand."""
 
 from __future__ import annotations
 
@@ -40,29 +40,31 @@ _ACTIVATIONS = {
     "gelu_tanh": ACTIVATION_GELU_TANH,
 }
 _GREATEST_CODE = 127
-# The layout of the codes, wasm/operations/matmul_i8.c: panels of eight columns, in steps of four.
+# The layout of the codes in wasm/operations/matmul_i8.c: panels of eight columns and four rows a
+# step.
 _PANEL, _STEP = 8, 4
-# A product of codes takes about half as long as one of floats.
+# Integer products count half when work is cut into tasks, since they take about half as long.
 _CODES_FOR_A_FLOAT = 2
 
 
 class Int8Matrix(NotCopied):
     """A matrix of 8-bit codes in linear memory, with a scale for each column.
 
-    A number is stored as its column's scale times a code from -127 to 127, rounded to the nearest
-    code. It is the right operand of `matmul_i8`, usually the weights of a layer.
+    Each number is stored as a code from -127 to 127, which its column's scale multiplies. Numbers
+    are rounded to the nearest code. Use it as the right operand of `matmul_i8`, usually for the
+    weights of a layer.
 
     Parameters
     ----------
     b : array_like of float, shape (k, n)
-        The matrix; k is at most 65,536, and all numbers are finite.
+        The matrix. k is at most 65,536, and all numbers must be finite.
     runtime : Runtime, optional
-        Runtime whose linear memory holds the codes. None means the process's own.
+        Runtime whose linear memory holds the codes. None means the default runtime.
 
     Raises
     ------
     ShapeError
-        If `b` has other axes, too many rows, or a number that is not finite.
+        If `b` does not have two axes, has too many rows, or contains a number that is not finite.
     DTypeError, OutOfMemoryError, ClosedError
 
     Attributes
@@ -92,7 +94,7 @@ class Int8Matrix(NotCopied):
         if not np.isfinite(matrix).all():
             raise ShapeError("b: expected finite numbers, got NaN or infinity")
         scales = np.abs(matrix).max(axis=0, initial=0) / np.float32(_GREATEST_CODE)
-        # A scale so small that dividing by it may overflow stands for a column of zeros.
+        # Dividing by a scale this small could overflow, so the column becomes zeros.
         scales[scales < np.finfo(np.float32).tiny] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
             codes = np.rint(np.where(scales > 0, matrix / scales, 0))
@@ -109,7 +111,7 @@ class Int8Matrix(NotCopied):
         return summary(self, shape=self.shape, closed=self.runtime.closed)
 
     def dequantize(self) -> NDArray[np.float32]:
-        """Return the numbers that the codes stand for.
+        """Return the matrix of floats that the codes represent.
 
         Returns
         -------
@@ -135,38 +137,38 @@ def matmul_i8(
     out: NDArray[np.float32] | None = None,
     timeout: float | None = None,
 ) -> NDArray[np.float32]:
-    """Multiply a matrix of floats by one of 8-bit codes, about twice as fast as `matmul`.
+    """Multiply a matrix of floats by a matrix of 8-bit codes, about twice as fast as `matmul`.
 
-    Each row of `a` is rounded to 128 levels between its smallest and its greatest number, with 0
-    always among them. So the result is an approximation, whose error is about one part in 100 of
-    the greatest numbers of a row. The sums of products are exact.
+    Each row of `a` is rounded to 128 levels between its smallest and its greatest number; 0 is
+    always one of the levels. The result is therefore an approximation, with an error of about one
+    part in 100 of the greatest numbers of a row. The sums of the rounded products are exact.
 
     Parameters
     ----------
     a : array_like of float, shape (..., k)
         Left operand.
     b : Int8Matrix
-        Right operand, of shape (k, n). Its runtime does the work.
+        Right operand, of shape (k, n). The call runs in its runtime.
     bias : array_like of float, shape (n,), optional
         Vector that is added to every row of the product.
     activation : {"none", "gelu", "gelu_tanh"}, default "none"
-        Function of each element of the result: "gelu" and "gelu_tanh" are `gelu` with
-        ``approximate="none"`` and ``approximate="tanh"``, with the same bits.
+        Function to apply to each element of the result. "gelu" and "gelu_tanh" give the same bits
+        as `gelu` with ``approximate="none"`` and ``approximate="tanh"``.
     out : numpy.ndarray of float32, shape (..., n), optional
         Array to write to. None means a new array.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
     numpy.ndarray of float32, shape (..., n)
-        The product. A row of `a` that holds NaN or infinity gives a row of NaN. Without an
-        activation the bits are the same in all variants of the kernels.
+        The product. NaN or infinity in a row of `a` makes the whole row of the result NaN. Without
+        an activation, all variants of the kernels return the same bits.
 
     Raises
     ------
     DTypeError
-        If `b` is not an `Int8Matrix`, or `a` or `bias` holds no floats.
+        If `b` is not an `Int8Matrix`, or if `a` or `bias` is not an array of floats.
     ShapeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Notes
@@ -201,7 +203,7 @@ def matmul_i8(
 def _multiply(
     b: Int8Matrix, timeout: float | None, bias: Array | None, activation: int, part: Part
 ) -> Array:
-    """Multiply rows that fit linear memory."""
+    """Multiply rows that fit into linear memory."""
     (left,), out = part
     k, n = b.shape
     m = math.prod(left.shape[:-1])

@@ -1,4 +1,4 @@
-"""Rows that are too long for one call of a kernel: each call makes a pass over a piece of a row."""
+"""Rows that are too long for one call of a kernel: each call processes a piece of a row."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from flashwasm.kernel_table import Kernel
     from flashwasm.runtime.launch import Launch
 
-# For a kernel of rows: the kernel of their pieces, its passes, and the state of a row at first.
+# For each kernel of rows: the kernel of pieces, its passes, and the initial state of a row.
 _PIECES = {
     SOFTMAX: (SOFTMAX_PIECE, SOFTMAX_PASSES, (-math.inf, 0.0)),
     LAYER_NORM: (NORM_PIECE, LAYER_NORM_PASSES, (0.0, 0.0)),
-    # Its mean stays zero.
+    # The mean stays zero, because rms_norm does not centre.
     RMS_NORM: (NORM_PIECE, RMS_NORM_PASSES, (0.0, 0.0)),
 }
 
@@ -40,7 +40,7 @@ def run_long_rows(
     Parameters
     ----------
     launch : Launch
-        The launch that the operands were placed in.
+        The launch in which the operands were placed.
     kernel : Kernel
         The kernel of whole rows.
     operands : sequence of int
@@ -57,7 +57,7 @@ def run_long_rows(
     states[:] = first_state
 
     def calls(row: int) -> Iterator[tuple[float, ...]]:
-        """Make the arguments of one call after another on a row."""
+        """Yield the arguments of the calls for a row, in order."""
         start, state = 4 * row * columns, states_at + 8 * row
         for number in passes:
             for i, n in column_pieces(columns):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flashwasm.array_room import new_array
-from flashwasm.backends.choice import may_leave, other_backend
+from flashwasm.backends.choice import SMALL, SMALL_COPIED, may_leave, other_backend
 from flashwasm.errors import ShapeError
 from flashwasm.host.workers import check_status
 from flashwasm.kernel_table import MATMUL
@@ -59,18 +59,18 @@ def matmul(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
-        Backend that computes. None means the runtime's own.
+        Backend to use. None means the runtime's backend.
 
     Returns
     -------
     numpy.ndarray of float32, shape (..., m, n)
-        The product. Each element is a sum over k, added in order; in the relaxed variant, each step
-        rounds once. So its bits depend only on its row of ``a`` and its column of ``b``. Other
-        backends than the sandbox add in orders of their own.
+        The product. Each element is a sum over k, added in ascending order; in the relaxed variant,
+        each multiply-add rounds once. The bits of an element therefore depend only on its row of
+        ``a`` and its column of ``b``. Backends other than the sandbox add in a different order.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def matmul(
     rt = checked_runtime(runtime)
     other = None
     leaves = backend is not None or rt.other_backend is not None
-    if leaves and may_leave(rt, backend, (a, b)):
+    if leaves and may_leave(rt, backend, (a, b), SMALL, SMALL_COPIED):
         call = partial(matmul, a, b, bias=bias, runtime=rt, timeout=timeout)
         other = other_backend(rt, backend, "matmul", (a, b, bias), call)
     if timeout is None and other is None:
@@ -125,9 +125,9 @@ def matmul(
 
 
 def _multiply_at_once(rt: Runtime, a: Any, b: Any, bias: Any, out: Array | None) -> Array | None:
-    """Multiply small resident matrices by one call, without a launch.
+    """Multiply small resident matrices with one call, without a launch.
 
-    Return None, and do nothing, unless all arrays are whole resident arrays, not views.
+    Return None without computing anything unless all arrays are whole resident arrays (not views).
     """
     operands = (a, b, bias) if out is None else (a, b, bias, out)
     offsets = rt.arena.whole_arrays(operands)
@@ -148,7 +148,7 @@ def _multiply_at_once(rt: Runtime, a: Any, b: Any, bias: Any, out: Array | None)
 
 
 class _Product(NamedTuple):
-    """Checked operands of two or more axes, the shape of their product, and the array for it."""
+    """Checked operands of two or more axes, the shape of their product, and the output array."""
 
     left: Array
     right: Array
@@ -166,8 +166,8 @@ def _halves(
     axis = axis_to_split(shape[:-1])
     if axis is None:
         return None
-    # The parts are written to a new array, because `out` may overlap an operand that a later part
-    # still reads.
+    # The parts go to a new array, because `out` may overlap an operand that a later part still
+    # reads.
     result = new_array(shape)
     from_end, parts = axis - len(shape), []
     for index in halves_of(shape, axis):
@@ -204,14 +204,14 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
         tiles = product_tiles(m, n, k, max(1, 2 * rt.threads // max(1, math.prod(batch))))
 
         def calls(x: int, y: int, added: int, z: int, rows: int, columns: int) -> Iterator[_Call]:
-            """Make the calls of a tile. A long sum goes on in the next call, where c is added."""
+            """Yield the calls of a tile. A long sum continues in the next call, which adds to c."""
             step = LONGEST_CHAIN if k > LONGEST_CHAIN else max(k, 1)
             for i in range(0, max(k, 1), step):
                 x_at, y_at = x + 4 * i * a_strides[-1], y + 4 * i * b_strides[-2]
                 yield (x_at, y_at, z if i else added, z, rows, columns, min(step, k - i), *strides)
 
         def tasks() -> Iterator[Iterator[_Call]]:
-            """Make the tasks, one for each tile of each matrix."""
+            """Yield the tasks, one for each tile of each matrix."""
             for at, index in enumerate(np.ndindex(*batch)):
                 a_at = a + 4 * _offset(index, left.shape, a_strides)
                 b_at = b + 4 * _offset(index, right.shape, b_strides)
@@ -226,9 +226,9 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
 
 
 def _offset(index: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
-    """Return the offset, in elements, of the matrix that an operand has for an index of the batch.
+    """Return the offset, in elements, of an operand's matrix at an index of the batch.
 
-    The operand is broadcast along axes that it lacks, and along its axes of length one.
+    The operand is broadcast along missing axes and along axes of length one.
     """
     axes = len(shape) - 2
     own = index[len(index) - axes :] if axes else ()

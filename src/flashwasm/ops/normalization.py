@@ -38,7 +38,7 @@ def softmax(
     timeout: float | None = None,
     backend: BackendName | None = None,
 ) -> NDArray[np.float32]:
-    """Divide the exponentials along an axis by their sum.
+    """Compute the softmax along an axis: exponentials divided by their sum.
 
     Parameters
     ----------
@@ -49,16 +49,16 @@ def softmax(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
-        Backend that computes. None means the runtime's own.
+        Backend to use. None means the runtime's backend.
 
     Returns
     -------
     numpy.ndarray of float32
-        Array of the shape of ``x``. A row that holds NaN or +inf, or nothing but -inf, becomes NaN.
+        Array of the shape of ``x``. A row that contains NaN or +inf, or only -inf, becomes NaN.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def softmax(
 
     Notes
     -----
-    exp(x - max x) / sum exp(x - max x), as ONNX's Softmax-13.
+    The formula is exp(x - max x) / sum exp(x - max x), as in ONNX's Softmax-13.
 
     Examples
     --------
@@ -139,11 +139,11 @@ def layer_norm(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
-        Backend that computes. None means the runtime's own.
+        Backend to use. None means the runtime's backend.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def rms_norm(
     x : array_like of float
         Array of at least one axis.
     weight : array_like of float, optional
-        Array of shape ``x.shape[axis:]``, which the normalised values are multiplied by.
+        Array of shape ``x.shape[axis:]``. The normalised values are multiplied by it.
     eps : float, default 1e-5
         Small number that is added to the mean square, so that it is not zero.
     axis : int, default -1
@@ -201,9 +201,9 @@ def rms_norm(
     out : numpy.ndarray of float32, optional
         Array of the result's shape to write to; may be ``x``. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------

@@ -53,26 +53,26 @@ def mean_pool(
     x : array_like of float, shape (T, D)
         Rows of all sequences, one sequence after another.
     cu_seqlens : array_like of int, shape (n + 1,)
-        Row at which each sequence begins, followed by the row at which the last one ends. The
-        numbers begin with 0, never decrease, and are at most T.
+        Row at which each sequence begins, followed by the row at which the last sequence ends. The
+        first number is 0, numbers never decrease, and none exceeds T.
     normalize : bool, default False
         True to scale each mean to unit length.
     out : numpy.ndarray of float32, shape (n, D), optional
         Array to write to. None means a new array.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
 
     Returns
     -------
     numpy.ndarray of float32, shape (n, D)
-        The means. That of an empty sequence is zeros.
+        The means. The mean of an empty sequence is zeros.
 
     Raises
     ------
     IndexRangeError
-        If the offsets do not rise from 0 to at most T.
+        If the offsets do not start at 0, decrease, or exceed T.
     ShapeError, DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
 
     Examples
@@ -96,7 +96,7 @@ def mean_pool(
 
 
 class _Sequences(NamedTuple):
-    """Checked rows and offsets of some sequences, and the array to write their means to."""
+    """Checked rows and offsets of some sequences, and the output array for their means."""
 
     rows: Array
     offsets: Array
@@ -105,7 +105,7 @@ class _Sequences(NamedTuple):
 
 
 def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, unit: bool) -> Array:
-    """Compute the means; each task takes some of the sequences, or one that is long."""
+    """Compute the means; each task processes several short sequences, or one long sequence."""
     rows, offsets, out = sequences
     count, columns = len(offsets) - 1, rows.shape[1]
     launch = Launch(rt, timeout)
@@ -118,7 +118,7 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
         if (int(offsets[-1]) + count) * width <= most_in_one_call(rt.threads):
             launch.run_once(MEAN_POOL, (source, at, to, count, columns, unit))
             return launch.finish()
-        # The elements of each sequence, with those of its mean.
+        # Number of elements that each sequence reads and writes, including its mean.
         work = (np.diff(offsets) + 1).astype(np.int64) * width
         tasks = (
             [(source, at + 4 * i, to + 4 * i * columns, n, columns, unit)]
@@ -144,20 +144,20 @@ def _mean_pool(rt: Runtime, timeout: float | None, sequences: _Sequences, *, uni
 
 
 def _groups(work: Array, threads: int) -> list[tuple[int, int]]:
-    """Cut sequences into groups (first sequence, number of sequences), without the long ones.
+    """Cut sequences into groups (first sequence, number of sequences); leave out the long ones.
 
     Parameters
     ----------
     work : numpy.ndarray of int64
         Elements of each sequence.
     threads : int
-        Number of threads that share the groups.
+        Number of threads that process the groups.
     """
     most = max(FEWEST_ELEMENTS, min(int(work.sum()) // (2 * threads), MOST_ELEMENTS))
     long = work > MOST_ELEMENTS
     begins = long.copy()
     begins[1:] |= long[:-1]
-    # A group ends where the sum of the elements before has grown by `most`.
+    # A new group begins each time the running sum of elements passes a multiple of `most`.
     begins |= np.diff(np.cumsum(np.where(long, 0, work)) // most, prepend=-1) > 0
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(work))
@@ -167,7 +167,7 @@ def _groups(work: Array, threads: int) -> list[tuple[int, int]]:
 def _calls(
     x: int, out: int, state: int, length: int, columns: int, *, unit: bool
 ) -> Iterator[tuple[int, ...]]:
-    """Make the arguments of one call after another on a long sequence.
+    """Yield the arguments of the calls for a long sequence, in order.
 
     Parameters
     ----------
@@ -191,13 +191,12 @@ def _calls(
 
 
 def _halves(between: Callable[[], None], sequences: _Sequences) -> Halves[_Sequences, Array] | None:
-    """Split between two sequences in the middle; one sequence cannot be split."""
+    """Split in the middle, between two sequences; a single sequence cannot be split."""
     rows, offsets, out = sequences
     count = len(offsets) - 1
     if count < 2:
         return None
-    # The parts are written to a new array, because `out` may overlap rows that a later part still
-    # reads.
+    # The parts go to a new array, because `out` may overlap rows that a later part still reads.
     result = new_array((count, rows.shape[1]))
     parts = []
     for first, last in ((0, count // 2), (count // 2, count)):

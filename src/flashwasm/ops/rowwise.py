@@ -1,7 +1,7 @@
-"""Row-wise operations: from operands, through a kernel, to the result.
+"""Row-wise operations: they place operands, run a kernel and return the result.
 
-A kernel is row-wise if each row of its result depends on the same row of its operands, and on
-parameters that all rows share. Rows may be as short as one element.
+A kernel is row-wise if each row of its result depends only on the same row of its operands, and on
+parameters that all rows share. A row may be a single element.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def run_rowwise(
 ) -> Array:
     """Run a row-wise kernel, whose arguments are ``(*operands, *shared, out, rows, *sizes)``.
 
-    Small resident arrays are passed to the kernel directly. All others are copied if necessary,
-    split if linear memory is too small for them, and cut into tasks for all threads.
+    Small resident arrays are passed to the kernel directly. Other arrays are copied if necessary,
+    split if linear memory is too small, and cut into tasks for all threads.
 
     Parameters
     ----------
@@ -57,23 +57,23 @@ def run_rowwise(
         Arrays of floats whose first ``axes`` axes are those of the result. The kernel may write a
         row of the result over the same row of an operand.
     shared : tuple of numpy.ndarray or None
-        Parameters that all rows share. None stands for one that is left out: its address is 0.
+        Parameters that all rows share. None means a parameter that is absent; its address is 0.
     sizes : tuple of float
         The kernel's arguments after the number of rows.
     shape : tuple of int
         Shape of the result.
     axes : int
-        Number of the result's first axes that count rows; the other axes form a row.
+        Number of leading axes that count rows; the remaining axes form a row.
     out : numpy.ndarray of float32, optional
-        Array to write the result to, which is checked here. None means a new array.
+        Array to write the result to. This function checks it. None means a new array.
     runtime : Runtime, optional
-        The runtime to use. None means the process's own.
+        The runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     """
     rt = checked_runtime(runtime)
     checked_out(out, shape)
-    # A resident array has a base, which an array that owns its memory does not have.
+    # A resident array is a view and has a base. An array that owns its memory has none.
     if operands[0].base is not None and timeout is None and rt.timeout is None:
         result = _run_resident(rt, kernel, operands, shared, sizes, shape, axes, out)
         if result is not None:
@@ -93,10 +93,10 @@ def _run_resident(
     axes: int,
     out: Array | None,
 ) -> Array | None:
-    """Run the kernel by a single call, without a launch, and return the result.
+    """Run the kernel with a single call, without a launch, and return the result.
 
-    Return None, and do nothing, unless the result is small and all arrays are whole resident
-    arrays, not views.
+    Return None without computing anything unless the result is small and all arrays are whole
+    resident arrays (not views).
     """
     size = math.prod(shape)
     arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
@@ -126,10 +126,11 @@ def _compute(
     axes: int,
     part: Part,
 ) -> Array:
-    """Run the kernel on a part's rows, of shape ``row`` each."""
+    """Run the kernel on the rows of a part; each row has the shape ``row``."""
     operands, out = part
     shape = operands[0].shape[:axes] + row
-    # A result without elements counts as zero rows: it may have more rows than a kernel can count.
+    # A result without elements is passed as zero rows, because its number of rows could overflow
+    # the kernel's integer.
     rows, columns = 0 if 0 in shape else math.prod(shape[:axes]), math.prod(row)
     launch = Launch(rt, timeout)
     with launch.lock, launch:

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# A call packs its rows of the corpus once for all of its queries. With at least this many queries,
-# the packing costs little.
+# A call packs its rows of the corpus once for all its queries. With at least this many queries, the
+# time for packing is negligible.
 _QUERIES = 256
-# Largest heap of one call. More results are found by pieces of the corpus that are sorted whole.
+# Largest heap of one call. For a greater k, each piece of the corpus is sorted completely.
 _LONGEST_HEAP = 1 << 12
-# The number of a row is kept in 31 bits.
+# The kernel stores the number of a row in 31 bits.
 _MOST_ROWS = (1 << 31) - 1
 _SIGN = np.uint32(1 << 31)
-# Results of all pieces, for as many queries as are searched together.
+# Maximum number of results of all pieces, for the queries that are searched together.
 _MOST_RESULTS = 1 << 24
 
 
@@ -67,21 +67,21 @@ def cosine_top_k(
     k : int
         Number of rows to return for each query, at most N.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        Score to rank by: the cosine, in [-1, 1] and 0 for a zero vector; the dot product; or minus
-        the squared Euclidean distance.
+        Score to rank by. "cosine" is the cosine similarity, in [-1, 1] and 0 for a zero vector.
+        "dot" is the dot product. "l2" is minus the squared Euclidean distance.
     runtime : Runtime, optional
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     timeout : float, optional
-        Seconds that the call may take. None means the runtime's own timeout.
+        Maximum duration of the call in seconds. None means the runtime's timeout.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, optional
-        Backend that computes. None means the runtime's own.
+        Backend to use. None means the runtime's backend.
 
     Returns
     -------
     scores : numpy.ndarray of float32, shape (n, k)
-        Scores of the rows found, highest first. NaN ranks below every number.
+        Scores of the best rows, highest first. NaN ranks below every number.
     indices : numpy.ndarray of int64, shape (n, k)
-        Numbers of those rows in the corpus. If scores are equal, the lowest number comes first.
+        Numbers of those rows in the corpus. Rows with equal scores are in ascending order.
 
     Raises
     ------
@@ -132,20 +132,20 @@ def cosine_top_k(
 
 
 class _Search(NamedTuple):
-    """Checked queries, and the rows to search among."""
+    """Checked queries, and the rows to search."""
 
     queries: Array
     corpus: Array
     k: int
     metric: int
-    # Number that the first of these rows has in the whole corpus.
+    # Number of the first of these rows in the whole corpus.
     first: int = 0
 
 
 def _halves(
     search: _Search,
 ) -> Halves[_Search, tuple[Array, Array]] | None:
-    """Split the queries or the corpus, whichever has more rows; a single row cannot be split."""
+    """Split the queries or the corpus, depending on which has more rows."""
     queries, corpus, k, first = search.queries, search.corpus, search.k, search.first
     if len(queries) > len(corpus):
         middle = len(queries) // 2
@@ -174,7 +174,7 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
         q, c = launch.place(queries), launch.place(corpus)
         query_step, piece, step = _steps(n, len(corpus), max(dim, 1), k, rt.threads)
         pieces = [(i, min(piece, len(corpus) - i)) for i in range(0, len(corpus), piece)]
-        # Queries are searched in groups, whose results in all pieces take a bounded memory.
+        # Queries are searched in groups, to bound the memory for the results of all pieces.
         group = max(_MOST_RESULTS // max(sum(min(k, size) for _, size in pieces), 1), 1)
         group = min(-(-group // query_step) * query_step, n)
         kept = [launch.scratch((group, min(k, size))) for _, size in pieces]
@@ -208,9 +208,9 @@ def _search(rt: Runtime, timeout: float | None, search: _Search) -> tuple[Array,
 
 
 def _calls(rows: int, step: int, k: int) -> list[tuple[int, int]]:
-    """Cut a piece of the corpus into calls: the rows seen before, and the rows of the call.
+    """Cut a piece of the corpus into calls (rows before the call, rows of the call).
 
-    The first call sees at least the k rows that each query must have.
+    The first call has at least k rows, because each query must find k.
     """
     first = min(max(step, k), rows)
     return [(0, first), *((i, min(step, rows - i)) for i in range(first, rows, step))]
@@ -219,11 +219,11 @@ def _calls(rows: int, step: int, k: int) -> list[tuple[int, int]]:
 def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int, int, int]:
     """Return the numbers of queries and of rows of one task, and of the rows of one call.
 
-    The calls of a task go on with the results of those before. If k is too large for a heap, each
-    call is a task of its own.
+    Each call of a task continues with the results of the previous calls. If k is too large for a
+    heap, each call is a task of its own.
     """
-    # Each piece of the corpus finds up to k rows. A piece of fewer than 4 k rows would save little
-    # over storing all scores.
+    # Each piece of the corpus yields up to k results. A piece of fewer than 4 k rows would save
+    # little compared to storing all scores.
     most_rows = max(MOST_READ // dim, 1)
     fewest_rows = min(4 * min(k, _LONGEST_HEAP), rows, most_rows)
     pair = score_products(dim, min(k, fewest_rows), fewest_rows if 8 * k > rows else rows)
@@ -243,9 +243,10 @@ def _steps(queries: int, rows: int, dim: int, k: int, threads: int) -> tuple[int
 def merged(
     found: list[tuple[Array, Array]], k: int, between: Callable[[], None] | None = None
 ) -> tuple[Array, Array]:
-    """Return the k best results for each query out of those found in several pieces.
+    """Return the k best results for each query from the results of several pieces.
 
-    The results of a single piece are in order already. ``between`` is called now and then.
+    The results of a single piece are already in order. ``between`` is called between steps, to
+    check the deadline.
     """
     if len(found) == 1:
         return found[0]
@@ -265,10 +266,10 @@ def merged(
 
 
 def _keys(scores: Array, numbers: Array) -> Array:
-    """Return results as integers, which are smaller for better results.
+    """Return results as integers; a better result is a smaller integer.
 
-    The upper 32 bits are the score. The lower ones are the row's number and the sign of a zero,
-    since zeros of both signs are equal.
+    The upper 32 bits are the score. The lower 32 bits are the row's number and the sign of a zero,
+    because zeros of both signs must rank equal.
     """
     bits = (scores + np.float32(0)).view(np.uint32)
     ascending = np.where(bits >> 31, ~bits, bits | _SIGN)
@@ -279,7 +280,7 @@ def _keys(scores: Array, numbers: Array) -> Array:
 
 
 def _results(keys: Array) -> tuple[Array, Array]:
-    """Return the scores and the numbers of rows that `_keys` made integers of."""
+    """Return the scores and row numbers that `_keys` turned into integers."""
     ascending = ~(keys >> 32).astype(np.uint32)
     bits = np.where(ascending >> 31, ascending ^ _SIGN, ~ascending)
     scores = bits.view(np.float32)

@@ -1,4 +1,4 @@
-"""Arrays of operands as the oracles see them: in float64."""
+"""Conversion of operands to float64, for the oracles."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def magnitudes(x: ArrayLike) -> Array:
 
 
 def normalized_axes(x: Array, axis: int) -> tuple[int, ...]:
-    """Return the axes that a norm is taken over: ``axis`` and all that follow it."""
+    """Return the axes of a norm: ``axis`` and all axes after it."""
     return tuple(range(axis % x.ndim, x.ndim))

@@ -1,1 +1,1 @@
-"""Runtimes: the sandbox, its linear memory, and the splitting and running of work in it."""
+"""Runtimes: a sandbox and its linear memory, and the splitting and running of its work."""

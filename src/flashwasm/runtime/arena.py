@@ -1,4 +1,4 @@
-"""The arena, which hands out blocks of linear memory, and NumPy arrays that keep blocks alive."""
+"""The arena, which allocates blocks of linear memory, and NumPy arrays that keep blocks alive."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _FLOAT32 = np.dtype(np.float32)
 _PAGE_BYTES = 1 << 16
 # Memory grows by at least a megabyte, because each growth is a system call.
 _GROW_PAGES = 16
-# Freed blocks are kept whole for requests of the same size. If they add up to more bytes than this,
-# the arena merges them, and gives their pages back to the system. A process that asks for many
-# different sizes would otherwise grow needlessly, and keep the memory of its largest call.
+# Freed blocks are kept for later requests of the same size. If they add up to more bytes than this,
+# the arena merges them and returns their pages to the operating system. Otherwise a process that
+# allocates many different sizes would grow needlessly, and keep the memory of its largest call.
 _MOST_KEPT = 1 << 26
 
 
 def room(size: int) -> int:
-    """Return the bytes of linear memory that a block of ``size`` bytes takes."""
+    """Return the bytes of linear memory that a block of ``size`` bytes occupies."""
     return -(-size // ALIGNMENT) * ALIGNMENT or ALIGNMENT
 
 
 class Block(weakref.ref["NDArray[Any]"]):
     """A weak reference to an array over a block of linear memory.
 
-    When the array is gone, the arena takes the block back. No view can outlive the array: the base
-    of a view is the array itself, because the array's own base is a buffer and not another array.
+    When the array is deleted, the block returns to the arena. No view can outlive the array: the
+    base of a view is the array itself, because the array's own base is a buffer, not another array.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Block(weakref.ref["NDArray[Any]"]):
     key : int
         The array's ``id``.
     owned : bool
-        True once the block belongs to the array, and no longer to the call that makes the array.
+        True once the block belongs to the array, and no longer to the call that creates the array.
     """
 
     __slots__ = ("key", "offset", "owned", "size")
@@ -62,20 +62,20 @@ class Block(weakref.ref["NDArray[Any]"]):
 
 
 class Arena:
-    """Allocator of linear memory: hands blocks out, takes them back, and grows the memory.
+    """Allocator of linear memory: allocates blocks, takes them back, and grows the memory.
 
-    A freed block is kept whole for the next request of its size. When the kept blocks make up many
+    A freed block is kept for the next request of the same size. When the kept blocks add up to many
     bytes, or memory runs short, all of them are merged with their free neighbours.
 
-    A signal's handler may raise an exception, such as KeyboardInterrupt, wherever Python calls a
+    A signal handler may raise an exception, such as KeyboardInterrupt, wherever Python calls a
     function or jumps back in a loop, and nowhere else. Each step that moves a block from one owner
-    to another is therefore a row of plain assignments without a call or a loop: a step is done as a
-    whole or not at all. Such rows are marked by "One step".
+    to another is therefore a sequence of plain assignments without a call or a loop, so that it is
+    done completely or not at all. The comment "One step" marks these sequences.
 
     Parameters
     ----------
     memory : SharedMemory
-        The memory to hand out.
+        The memory to allocate from.
     begin : int
         Address of the first free byte.
 
@@ -86,9 +86,9 @@ class Arena:
     content : object
         Linear memory as a buffer.
     blocks : dict of int to Block
-        The blocks under arrays that live, by the arrays' ``id``.
+        The blocks of existing arrays, by the arrays' ``id``.
     in_use, peak : int
-        Bytes handed out now, and at most so far.
+        Allocated bytes now, and the maximum so far.
     """
 
     def __init__(self, memory: SharedMemory, begin: int) -> None:
@@ -100,11 +100,11 @@ class Arena:
         # Offsets of the kept blocks, by their size.
         self._kept: dict[int, list[int]] = {}
         self._kept_bytes = 0
-        # An array can die at any moment, even while this thread holds the lock. Its block is
-        # therefore only queued here; the next call of a method takes it back.
+        # Python can delete an array at any moment, even while this thread holds the lock. Its block
+        # is therefore only queued here, and the next call of a method takes it back.
         self._dead: deque[Block] = deque()
-        # Blocks of arrays that are being made. Between two calls there are some only if an
-        # exception came in between; the next call takes them back.
+        # Blocks of arrays that are being created. If an exception interrupts a call, the next call
+        # takes them back.
         self._unborn: list[tuple[int, int]] = []
         self.blocks: dict[int, Block] = {}
         self.in_use = self.peak = 0
@@ -112,12 +112,12 @@ class Arena:
 
     @property
     def reserved(self) -> int:
-        """Bytes of linear memory that exist."""
+        """Present size of linear memory in bytes."""
         return self._memory.pages * _PAGE_BYTES
 
     @property
     def limit(self) -> int:
-        """Bytes that linear memory may grow to."""
+        """Maximum size of linear memory in bytes."""
         return self._memory.max_pages * _PAGE_BYTES
 
     def allocate(self, size: int, owner: list[tuple[int, int]]) -> int:
@@ -128,12 +128,12 @@ class Arena:
         size : int
             Number of bytes.
         owner : list of (int, int)
-            List that the block's offset and size are appended to.
+            List to which the block's offset and size are appended.
 
         Raises
         ------
         OutOfMemoryError
-            If there is no room and the memory may not grow enough.
+            If there is no room and the memory cannot grow enough.
         """
         with self._lock:
             return self._take(size, owner)
@@ -145,18 +145,18 @@ class Arena:
             self._return_to_system()
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32) -> tuple[Array, int]:
-        """Return a new array in linear memory, its contents undefined, and its offset."""
+        """Return a new uninitialised array in linear memory, and its offset."""
         with self._lock:
             offset = self._take(math.prod(shape) * dtype.itemsize, self._unborn)
             try:
                 array: Array = np.ndarray(shape, dtype, self.content, offset)
-            except ValueError as error:  # NumPy refuses empty arrays with axes that are too long.
+            except ValueError as error:  # NumPy rejects empty arrays with axes that are too long.
                 self._take_back(self._unborn)
                 message = f"shape: {error}, got {shape}"
                 raise ShapeError(message) from None
             block = Block(array, self._dead.append)
             key = id(array)
-            # One step: the block goes over to the array.
+            # One step: the array becomes the owner of the block.
             block.offset, block.size = self._unborn[-1]
             block.key = key
             self.blocks[key] = block
@@ -181,9 +181,9 @@ class Arena:
     def whole_arrays(
         self, arrays: Iterable[Array | None], dtype: np.dtype[Any] = _FLOAT32
     ) -> list[int] | None:
-        """Return the offsets of arrays if kernels can read all of them as they are, else None.
+        """Return the offsets of arrays if kernels can read all of them without a copy, else None.
 
-        Each must be an array of ``dtype`` that the arena handed out, not a view of one. Such arrays
+        Each must be an array of ``dtype`` that the arena created, not a view of one. Such arrays
         are contiguous, and two of them are either the same or do not overlap. An operand that is
         None gets offset 0.
         """
@@ -198,7 +198,7 @@ class Arena:
         return offsets
 
     def settle(self) -> None:
-        """Take back the blocks whose arrays are gone, so that ``in_use`` is exact."""
+        """Take back the blocks of deleted arrays, so that ``in_use`` is exact."""
         with self._lock:
             self._take_back_dead()
             self._return_to_system()
@@ -227,7 +227,7 @@ class Arena:
         return offset
 
     def _take_back(self, owner: list[tuple[int, int]]) -> None:
-        """Keep the blocks of an owner's list for the next requests of their sizes."""
+        """Keep the blocks in an owner's list for later requests of their sizes."""
         while owner:
             offset, size = owner[-1]
             whole = room(size)
@@ -239,16 +239,16 @@ class Arena:
             del owner[-1]
 
     def _take_back_dead(self) -> None:
-        """Take back the blocks of arrays that are gone, or whose making was interrupted."""
+        """Take back the blocks of arrays that were deleted, or whose creation was interrupted."""
         self._take_back(self._unborn)
         while self._dead:
             block = self._dead[0]
-            if not getattr(block, "owned", False):  # Its memory was among the unborn.
+            if not getattr(block, "owned", False):  # `_unborn` still lists its memory.
                 del self._dead[0]
                 continue
             whole = room(block.size)
             kept = self._kept.setdefault(whole, [])
-            # A newer array may have the id of one that is gone.
+            # A newer array may have the id of a deleted one.
             listed = self.blocks.get(block.key) is block
             # One step.
             kept += (block.offset,)
@@ -260,11 +260,10 @@ class Arena:
             del self._dead[0]
 
     def _make_room(self, size: int) -> int:
-        """Return the place in the free list of a piece of at least ``size`` bytes.
+        """Return the index in the free list of a piece of at least ``size`` bytes.
 
-        The piece is one of the list, or comes from growing the memory, or, if the memory may not
-        grow, from merging the kept blocks. If the kept blocks add up to many bytes, they are merged
-        before the memory grows.
+        If the list has no such piece, the memory grows; if it cannot grow, the kept blocks are
+        merged. If the kept blocks add up to many bytes, they are merged before the memory grows.
         """
         at = self._first_fit(size)
         if at is None and self._kept_bytes <= _MOST_KEPT:
@@ -278,12 +277,12 @@ class Arena:
         return at
 
     def _first_fit(self, size: int) -> int | None:
-        """Return the place of the first free piece that is large enough; None if there is none."""
+        """Return the index of the first free piece that is large enough; None if there is none."""
         fitting = (at for at, (_, length) in enumerate(self._free) if length >= size)
         return next(fitting, None)
 
     def _extend(self, size: int) -> int | None:
-        """Return the place of a new free piece at the end; None if memory may not grow that far."""
+        """Return the index of a new free piece at the end; None if memory cannot grow that far."""
         end = self._end + size
         pages = -(-end // _PAGE_BYTES)
         if pages > self._memory.pages:
@@ -314,7 +313,7 @@ class Arena:
         return True
 
     def _return_to_system(self) -> None:
-        """Give the pages of freed blocks back to the system if they add up to many bytes."""
+        """Return the pages of freed blocks to the operating system if they add up to many bytes."""
         if self._kept_bytes > _MOST_KEPT and self._merge_kept():
             for offset, size in [*self._free, (self._end, self.reserved - self._end)]:
                 self._memory.discard(offset, size)

@@ -1,4 +1,4 @@
-"""Copies between arrays, in pieces: timeouts and Ctrl-C are looked at between two pieces."""
+"""Copies between arrays, in pieces: timeouts and Ctrl-C are checked between two pieces."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["copy_in_pieces"]
 
 
 def copy_in_pieces(target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
-    """Copy an array to another one, which may not share memory with it.
+    """Copy an array to another array, which must not share memory with it.
 
     Parameters
     ----------
     target : numpy.ndarray
-        Array to write to. float64 is narrowed to float32: numbers that are too large become
+        Array to write to. If float64 is converted to float32, numbers that are too large become
         infinite.
     source : numpy.ndarray
-        Array of the same shape, or one that is broadcast to it.
+        Array of the same shape, or one that broadcasts to it.
     between : callable, optional
-        Function that is called before each piece. An exception that it raises ends the copy.
+        Function to call before each piece. An exception that it raises ends the copy.
     """
     most = _most_elements(target)
     if target.size <= most and target.dtype == source.dtype:
@@ -43,7 +43,7 @@ def copy_in_pieces(target: Array, source: Array, between: Callable[[], None] | N
 
 
 def _most_elements(target: Array) -> int:
-    """Return the number of elements of a piece, fewer if they are longer than a float32."""
+    """Return the number of elements in a piece, fewer if they are longer than a float32."""
     return max(4 * MOST_ELEMENTS // max(target.itemsize, 4), 1)
 
 

@@ -1,4 +1,4 @@
-"""Deadlines: the time at which a call has to end, even if it consists of several launches."""
+"""Deadlines: the time at which a call must end, even if it consists of several launches."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Limited(Protocol):
-    """A runtime, as far as deadlines are concerned."""
+    """The attributes of a runtime on which deadlines depend."""
 
     timeout: float | None
     cancellations: int
 
 
 class Deadline(float):
-    """Time by ``monotonic`` at which a call has to end.
+    """Time of ``monotonic`` at which a call must end.
 
-    Every parameter ``timeout``, in seconds, takes a deadline too. A call that consists of several
-    launches hands the same deadline to each. It is infinite if the time is not limited.
+    Every parameter ``timeout`` accepts a deadline instead of seconds. A call that consists of
+    several launches passes the same deadline to each. It is infinite if there is no time limit.
 
     Attributes
     ----------
@@ -39,14 +39,14 @@ class Deadline(float):
 def check_time(
     runtime: Limited, until: float, cancellations: int, operation: str = "the operation"
 ) -> None:
-    """Raise an error if a call may not go on.
+    """Raise an error if a call must end.
 
     Parameters
     ----------
     runtime : Runtime
         The runtime that the call uses.
     until : float
-        Time by ``monotonic`` at which the call has to end.
+        Time of ``monotonic`` at which the call must end.
     cancellations : int
         Number of times that `Runtime.cancel` had been called when the call began.
     operation : str, default "the operation"
@@ -55,7 +55,7 @@ def check_time(
     Raises
     ------
     DeadlineExceeded
-        If the time is up.
+        If the deadline has passed.
     Cancelled
         If `Runtime.cancel` was called since the call began.
     """
@@ -70,7 +70,7 @@ def check_time(
 def checker(
     runtime: Limited, timeout: float | None, operation: str = "the operation"
 ) -> Callable[[], None]:
-    """Return a function that raises an error if a call that begins now may not go on.
+    """Return a function that raises an error if a call that begins now must end.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def deadline(runtime: Limited, timeout: float | None) -> Deadline:
     runtime : Runtime
         The runtime that the call uses.
     timeout : float, optional
-        Seconds from now, or a `Deadline`, which is returned as it is. None means the runtime's own
+        Seconds from now, or a `Deadline`, which is returned unchanged. None means the runtime's
         timeout.
     """
     if isinstance(timeout, Deadline):

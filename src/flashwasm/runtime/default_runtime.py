@@ -1,4 +1,4 @@
-"""The process's own runtime, and what a fork makes of all runtimes."""
+"""The default runtime of the process, and the closing of all runtimes after a fork."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["checked_runtime", "default_runtime"]
 
 
 class _Default:
-    """The process's own runtime, and the lock that keeps two threads from making two of them."""
+    """The default runtime, and the lock that prevents two threads from creating one each."""
 
     def __init__(self) -> None:
         self.runtime: Runtime | None = None
@@ -23,7 +23,7 @@ _default = _Default()
 
 
 def default_runtime() -> Runtime:
-    """Return the process's own runtime. It is made when first needed, and again if it was closed.
+    """Return the default runtime, which is created when first needed or after it was closed.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def default_runtime() -> Runtime:
 
 
 def checked_runtime(runtime: Runtime | None) -> Runtime:
-    """Return the runtime to use: the one given or, for None, the process's own."""
+    """Return the runtime to use: the given runtime or, for None, the default runtime."""
     if runtime is None:
         return default_runtime()
     if not isinstance(runtime, Runtime):
@@ -55,7 +55,7 @@ def checked_runtime(runtime: Runtime | None) -> Runtime:
 
 
 def _after_fork() -> None:
-    """Close every runtime of the parent in a forked child process, where threads do not exist."""
+    """Close every runtime of the parent in a forked child, which has none of its threads."""
     _default.runtime, _default.lock = None, threading.Lock()
     for runtime in list(all_runtimes):
         runtime.close_after_fork()

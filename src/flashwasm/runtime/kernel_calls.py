@@ -1,4 +1,4 @@
-"""Single calls of kernels, and the end of uses of a runtime that were interrupted."""
+"""Single calls of kernels, and the end of interrupted launches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["end_launches", "resident_result", "run_at_once", "timed_call"]
 
 
 def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> int:
-    """Call a kernel whose operands are known to lie in linear memory; return its status."""
+    """Call a kernel whose operands already lie in linear memory; return its status."""
     outermost = not owns(runtime.lock)
     with runtime.lock:
         if outermost and runtime.temporary:
@@ -35,16 +35,17 @@ def run_at_once(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) ->
 def resident_result(
     runtime: Runtime, offsets: list[int], out: Array | None, shape: tuple[int, ...]
 ) -> Array | None:
-    """Return the array for a result that a single call writes; None if that needs a launch.
+    """Return the array for the result of a single call, or None if the result needs a launch.
 
     Parameters
     ----------
     runtime : Runtime
         The runtime.
     offsets : list of int
-        Offsets of the operands. That of ``out`` is the last of them; a new array's is appended.
+        Offsets of the operands, the last of which is that of ``out``. The offset of a new array is
+        appended.
     out : numpy.ndarray, optional
-        A resident array to write to. None means a new one.
+        A resident array to write to. None means a new array.
     shape : tuple of int
         Shape of the result.
     """
@@ -69,19 +70,19 @@ def timed_call(runtime: Runtime, kernel: Kernel, arguments: Sequence[float]) -> 
 
 
 def end_launches(runtime: Runtime, depth: int) -> None:
-    """Take back the temporary memory of the innermost launches.
+    """Release the temporary memory of the innermost launches.
 
-    The caller holds the runtime's lock. There are launches to end that nobody uses any more if a
-    signal's handler raised an exception just before they ended.
+    The caller holds the runtime's lock. Launches that nobody uses any more exist if a signal
+    handler raised an exception just before they ended.
 
     Parameters
     ----------
     runtime : Runtime
-        The runtime that they use.
+        The runtime of the launches.
     depth : int
-        Number of launches, from the outermost one, that stay as they are.
+        Number of launches to keep, counted from the outermost.
     """
-    # A helper thread may still write to the blocks: they must not go to anyone else.
+    # A helper thread may still write to the blocks. Wait for it before they are reused.
     runtime.workers.settle()
     while len(runtime.temporary) > depth:
         runtime.arena.release(runtime.temporary[-1])

@@ -1,4 +1,4 @@
-"""A launch: one use of a runtime, from operands in linear memory to a result."""
+"""A launch: one use of a runtime, from placing operands in linear memory to the result."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 class Launch:
-    """One use of a runtime, as a context manager that owns temporary memory.
+    """One use of a runtime: a context manager that owns temporary memory.
 
-    The runtime's lock is held meanwhile. Inside, operands are placed in linear memory, then the
-    result, then kernels run; ``finish`` returns the result. For example, ``y = f(x)`` by a kernel
-    of signature (x, y, count)::
+    The caller holds the runtime's lock during the launch. It places the operands in linear memory,
+    then the result, and then runs kernels; ``finish`` returns the result. For example, this
+    computes ``y = f(x)`` with a kernel of signature (x, y, count)::
 
         launch = Launch(runtime, timeout)
         with launch.lock, launch:
@@ -49,16 +49,16 @@ class Launch:
     runtime : Runtime
         The runtime to use.
     timeout : float, optional
-        Seconds from now, or a `Deadline`. None means the runtime's own timeout.
+        Seconds from now, or a `Deadline`. None means the runtime's timeout.
     """
 
-    # True if every operand placed so far lies in linear memory. The result then stays there too.
+    # True if all operands placed so far are resident. The result then stays in linear memory too.
     all_resident = True
-    # Arrays that the kernel adds to, each with its copy in temporary memory.
+    # Arrays to which the kernel adds, each with its copy in temporary memory.
     _sums: tuple[tuple[Array, Array], ...] = ()
-    # The result, if the kernel writes straight to it.
+    # The result, if the kernel writes directly to it.
     _result: Array
-    # The result in temporary memory, if it is still to be copied out, and the array to copy it to.
+    # The result in temporary memory, if it must still be copied out, and the array to copy it to.
     _pending: Array | None = None
     _out: Array | None = None
     _outermost = True
@@ -69,7 +69,7 @@ class Launch:
         self.runtime = runtime
         # Offset and size of each temporary block.
         self.blocks: list[tuple[int, int]] = []
-        # The operands that are read where they lie, and their offsets.
+        # The operands that are read in place, and their offsets.
         self._residents: list[tuple[Array, int]] = []
         if timeout is None and runtime.timeout is None:
             self._deadline, self._cancellations = math.inf, runtime.cancellations
@@ -79,10 +79,10 @@ class Launch:
 
     @property
     def lock(self) -> AbstractContextManager[object]:
-        """Context in which this thread alone uses the runtime.
+        """Context in which only this thread uses the runtime.
 
-        An exception from a signal's handler can come before the first statement of any ``__exit__``
-        that is written in Python. The lock is written in C.
+        A signal handler can raise an exception before the first statement of any ``__exit__`` that
+        is written in Python. The lock is safe because it is written in C.
         """
         lock = self.runtime.lock
         # A launch may begin within another one, on the same thread.
@@ -113,7 +113,7 @@ class Launch:
             end_launches(runtime, self._depth)
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> tuple[int, Array]:
-        """Return the address and an array of memory that lasts until this launch ends."""
+        """Return the address and the array of temporary memory, which this launch releases."""
         arena = self.runtime.arena
         kind = np.dtype(dtype)
         size = math.prod(shape) * kind.itemsize
@@ -121,22 +121,22 @@ class Launch:
         return offset, np.ndarray(shape, kind, arena.content, offset)
 
     def copy(self, target: Array, source: Array) -> None:
-        """Copy source to target, and look at the deadline meanwhile."""
+        """Copy source to target, and check the deadline meanwhile."""
         self.runtime.copy(target, source, self.check)
 
     def place(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
         """Return the address of the elements of ``x`` as a contiguous array of ``dtype``.
 
-        A resident array that is contiguous and of this dtype is used where it lies. Any other array
-        is copied.
+        A resident array that is contiguous and has this dtype is used in place. Any other array is
+        copied.
         """
         arena = self.runtime.arena
-        # The most frequent case first: an array as the arena handed it out is contiguous.
+        # The most frequent case comes first: a whole array from the arena is contiguous.
         block = arena.blocks.get(id(x))
         if block is not None and x.dtype is dtype and block() is x:
             self._residents.append((x, block.offset))
             return block.offset
-        # An array without a base owns its memory, so it lies elsewhere.
+        # An array without a base owns its memory, so it is not resident.
         offset = None if x.base is None else arena.offset_of(x)
         if offset is None:
             self.all_resident = False
@@ -148,10 +148,10 @@ class Launch:
         return offset
 
     def place_parameter(self, x: Array, dtype: np.dtype[Any] = _FLOAT32) -> int:
-        """Return the address of a small operand, which does not decide where the result lies.
+        """Return the address of a small operand, which does not affect the place of the result.
 
-        A result stays in linear memory if all operands lie there. The ids of `embedding`, for
-        example, are no reason to copy the result out.
+        A result stays in linear memory if all operands lie there. Small operands, such as the ids
+        of `embedding`, should not cause the result to be copied out.
         """
         resident = self.all_resident
         address = self.place(x, dtype)
@@ -161,9 +161,8 @@ class Launch:
     def place_strided(self, x: Array) -> tuple[int, tuple[int, ...]]:
         """Return the address and the strides, in elements, of float32 ``x``.
 
-        A resident array is used where it lies, with any strides. Any other array is copied, and the
-        copy is contiguous. If ``x`` is a transposed view, its last two axes are swapped in the copy
-        too.
+        A resident array is used in place, with any strides. Any other array is copied, and the copy
+        is contiguous. If ``x`` is a transposed view, the last two axes of the copy are swapped too.
         """
         offset = self.runtime.arena.offset_of(x)
         if offset is not None and x.dtype == _FLOAT32 and x.flags.aligned:
@@ -189,7 +188,7 @@ class Launch:
         return offset, _contiguous_strides(x.shape)
 
     def place_sums(self, x: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the address and the strides of float32 rows that the kernel adds to.
+        """Return the address and the strides of float32 rows to which the kernel adds.
 
         If ``x`` had to be copied, `copy_sums_back` copies the sums back to it.
         """
@@ -208,18 +207,18 @@ class Launch:
     def place_result(
         self, shape: tuple[int, ...], out: Array | None, *, in_place: bool = False
     ) -> int:
-        """Return the address to write the float32 result to. All operands must be placed before.
+        """Return the address for the float32 result. Call it after placing all operands.
 
         Parameters
         ----------
         shape : tuple of int
             Shape of the result.
         out : numpy.ndarray of float32, optional
-            The array to write it to. None means a new one, which stays in linear memory if all
-            operands lie there.
+            The array to write the result to. None means a new array, which stays in linear memory
+            if all operands lie there.
         in_place : bool, default False
-            True if the kernel may write its result over an operand of the same size. The temporary
-            copy of such an operand is then used for the result.
+            True if the kernel may write its result over an operand of the same size. The result
+            then replaces the temporary copy of such an operand.
         """
         arena = self.runtime.arena
         if out is None and self.all_resident:
@@ -241,7 +240,7 @@ class Launch:
         return offset
 
     def finish(self) -> Array:
-        """Return the result, copied out of temporary memory if it is there."""
+        """Return the result; copy it out if it lies in temporary memory."""
         if self._pending is None:
             return self._result
         result = np.empty(self._pending.shape, np.float32) if self._out is None else self._out
@@ -265,7 +264,7 @@ class Launch:
 
     @property
     def threads(self) -> int:
-        """Number of threads that tasks may be spread over."""
+        """Number of threads that may run tasks."""
         return self.runtime.threads
 
     def run_once(self, kernel: Kernel, arguments: Sequence[float]) -> None:
@@ -284,7 +283,8 @@ class Launch:
         kernel : Kernel
             The kernel.
         tasks : iterable of iterable of sequence of float
-            The tasks, each the arguments of its calls in their order. They may be generators.
+            The tasks. Each consists of the arguments of its calls, in order. They may be
+            generators.
         """
         runtime = self.runtime
         start = perf_counter()
@@ -295,12 +295,12 @@ class Launch:
         self.check(kernel.operation)
 
     def check(self, operation: str = "the operation") -> None:
-        """Raise an error if the call may not go on.
+        """Raise an error if the call must end.
 
         Raises
         ------
         DeadlineExceeded
-            If the time is up.
+            If the deadline has passed.
         Cancelled
             If `Runtime.cancel` was called since the call began.
         """

@@ -1,4 +1,4 @@
-"""Locks that no exception of a signal's handler, such as KeyboardInterrupt, can leave held."""
+"""Locks that stay usable if a signal handler raises an exception such as KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["TimedLock", "held", "owns", "renewed_after_fork"]
 
-# Objects with an attribute `_lock`, and the functions that make their locks.
+# Objects with an attribute `_lock`, and the functions that create their locks.
 _owners: weakref.WeakKeyDictionary[Any, Callable[[], Any]] = weakref.WeakKeyDictionary()
 
 
 def renewed_after_fork(owner: object, make: Callable[[], Lock]) -> Lock:
-    """Return a new lock for an object's attribute ``_lock``; a forked child gets another new one.
+    """Return a new lock for an object's attribute ``_lock``; a forked child replaces it.
 
-    Another thread of the parent may hold the lock at the fork. That thread does not exist in the
-    child, where the lock would be held for ever.
+    Another thread of the parent may hold the lock at the time of the fork. That thread does not
+    exist in the child, so the lock would never be released there.
 
     Parameters
     ----------
     owner : object
         The object.
     make : callable
-        Function that makes a lock.
+        Function that creates a lock.
     """
     _owners[owner] = make
     return make()
@@ -45,7 +45,7 @@ def renewed_after_fork(owner: object, make: Callable[[], Lock]) -> Lock:
 def _after_fork() -> None:
     """Give all objects new locks, in a forked child process."""
     for owner, make in list(_owners.items()):
-        owner._lock = make()  # noqa: SLF001 - `renewed_after_fork` says so to the owner.
+        owner._lock = make()  # noqa: SLF001 - `renewed_after_fork` documents it.
 
 
 if hasattr(os, "register_at_fork"):
@@ -53,14 +53,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def held(lock: RLock, until: float) -> AbstractContextManager[object]:
-    """Return a context manager that holds a lock, and waits for it until a deadline at most.
+    """Return a context manager that acquires a lock, and waits for it no longer than a deadline.
 
     Parameters
     ----------
     lock : threading.RLock
         The lock.
     until : float
-        Time by ``monotonic`` until which to wait; infinity means without limit.
+        Time of ``monotonic`` until which to wait; infinity means no limit.
     """
     return lock if until == math.inf else TimedLock(lock, until)
 
@@ -73,18 +73,18 @@ def owns(lock: RLock) -> bool:
 
 
 class TimedLock:
-    """A context manager that waits for a lock until a deadline at most.
+    """A context manager that waits for a lock no longer than a deadline.
 
-    ``with`` finds the method ``__exit__`` of the instance, which is the lock's own. It is written
-    in C: a method that is written in Python could be interrupted before its first statement, and
-    the lock would be held for ever.
+    ``with`` calls the instance's ``__exit__``, which is the lock's own method, written in C. A
+    method in Python could be interrupted before its first statement, and the lock would never be
+    released.
 
     Parameters
     ----------
     lock : threading.RLock
         The lock.
     deadline : float
-        Time by ``monotonic`` until which to wait.
+        Time of ``monotonic`` until which to wait.
     """
 
     __slots__ = ("__exit__", "_deadline", "_lock")
@@ -104,17 +104,17 @@ class TimedLock:
         Raises
         ------
         DeadlineExceeded
-            If another thread holds the lock until the deadline.
+            If another thread still holds the lock at the deadline.
         """
         lock = self._lock
         nested = owns(lock)
         try:
             acquired = lock.acquire(timeout=max(self._deadline - monotonic(), 0))
         except BaseException:
-            # The exception may have come just after the lock was acquired.
+            # The exception may have occurred just after the lock was acquired.
             if not nested and owns(lock):
                 lock.release()
             raise
         if not acquired:
-            message = "another call was not done before the timeout"
+            message = "another call did not finish before the timeout"
             raise DeadlineExceeded(message)

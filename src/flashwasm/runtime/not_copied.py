@@ -1,4 +1,4 @@
-"""The base of all objects that lie in linear memory: they cannot be copied or pickled."""
+"""The base of all objects in linear memory, which cannot be copied or pickled."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["NotCopied"]
 
 
 class NotCopied:
-    """Base class of objects that lie in linear memory.
+    """Base class of objects in linear memory, which cannot be copied or pickled.
 
     The modules copy and pickle would copy the object's addresses, not the memory behind them. Two
-    objects would then write to the same memory, each unaware of the other.
+    objects would then write to the same memory.
     """
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be copied or pickled.
+        """Raise TypeError, because the object cannot be copied or pickled.
 
         Raises
         ------
@@ -23,7 +23,7 @@ class NotCopied:
             Always.
         """
         message = (
-            "a Runtime, or an object that is kept in one, cannot be pickled or copied: make one in "
+            "a Runtime, or an object in its memory, cannot be pickled or copied: make one in "
             "each process, or use its methods save and load"
         )
         raise TypeError(message)

@@ -1,4 +1,4 @@
-"""Runtimes: each is a sandbox with its own linear memory and threads."""
+"""Runtimes: sandboxes, each with its own linear memory and threads."""
 
 from __future__ import annotations
 
@@ -33,44 +33,45 @@ if TYPE_CHECKING:
     from flashwasm.host.modules import Variant
 
     Array = NDArray[Any]
-    # Type of an array's elements, which a type checker knows from the dtype that is asked for.
+    # Type of an array's elements, which a type checker infers from the requested dtype.
     Scalar = TypeVar("Scalar", bound=np.generic)
     DType: TypeAlias = type[Scalar] | np.dtype[Scalar]
 
-# Address above the modules' own stack and data; see the memory map in docs/abi.md.
+# First address above the modules' stack and data; see the memory map in docs/abi.md.
 _FIRST_FREE = 2 * PAGE_BYTES
 
 
 class Runtime(NotCopied):
-    """A sandbox with linear memory, in which kernels run.
+    """A WebAssembly sandbox that runs kernels, with its own memory (linear memory) and threads.
 
     Parameters
     ----------
     threads : int, optional
-        Number of threads that kernels run on, the calling thread among them. None means the number
-        of CPUs that this process may use.
+        Number of threads that run kernels, including the calling thread. None means the number of
+        CPUs that this process may use.
     variant : {"auto", "relaxed", "simd128", "scalar"}, default "auto"
-        Build of the kernels: with fused multiply-adds, with plain 128-bit SIMD, or with neither.
-        "auto" means the first of them that the engine accepts.
+        Build of the kernels: "relaxed" has fused multiply-adds, "simd128" has plain 128-bit SIMD,
+        and "scalar" has neither. "auto" means the first of these that the engine accepts.
     max_memory : int, optional
-        Bytes that linear memory may grow to. None means 4 GiB, which is the most possible.
+        Maximum size of linear memory in bytes. None means 4 GiB, the greatest possible size.
     timeout : float, optional
-        Seconds that a call may take. None means no limit.
+        Maximum duration of each call in seconds. None means no limit.
     backend : {"wasm-simd", "native", "gpu", "hybrid"}, default "wasm-simd"
-        Backend of the operations that take ``backend=``, where a call names none. All others run
-        in the sandbox.
+        Default backend of the operations that accept ``backend=``. All other operations run in the
+        sandbox.
     deterministic : bool, default False
-        True to let no call run on a backend whose bits are not promised. Only the sandbox's are.
+        True to allow only backends that guarantee the same bits on every machine. Only the sandbox
+        does.
 
     Raises
     ------
     CapabilityError
-        If the engine does not accept the variant, or if the process may not reserve 4 GiB of
-        addresses: a linear memory always takes that many. Or if the backend cannot run here.
+        If the engine does not accept the variant, if the backend cannot run here, or if the process
+        cannot reserve 4 GiB of address space, which every linear memory requires.
     ShapeError, DTypeError
         If an argument is out of range or of the wrong type.
     OutOfMemoryError
-        If ``max_memory`` is too small even for the threads' stacks and workspaces.
+        If ``max_memory`` is too small for the threads' stacks and workspaces.
     FlashWasmError
         If a file of the package is missing or damaged.
 
@@ -98,7 +99,7 @@ class Runtime(NotCopied):
     ) -> None:
         self.deterministic = flag(deterministic, "deterministic")
         name = checked_name(backend, deterministic=self.deterministic)
-        # The backend that calls leave the sandbox for; None where they stay.
+        # The default backend of calls if it is not the sandbox, else None.
         self.other_backend: BackendName | None = None if name == SANDBOX else name
         self.threads = available_cpus() if threads is None else positive_int(threads, "threads")
         check_addresses()
@@ -109,7 +110,7 @@ class Runtime(NotCopied):
             limit = min(positive_int(max_memory, "max_memory") // PAGE_BYTES, MAX_PAGES)
         memory = SharedMemory(_FIRST_FREE // PAGE_BYTES, limit)
         self.arena = Arena(memory, _FIRST_FREE)
-        # Blocks that the instances keep for as long as the runtime exists.
+        # Blocks that belong to the instances until the runtime is closed.
         own: list[tuple[int, int]] = []
         bases = [self.arena.allocate(INSTANCE_BYTES, own) for _ in range(self.threads)]
         self._workspace_bytes = self.arena.in_use
@@ -119,14 +120,14 @@ class Runtime(NotCopied):
         self._finalizer = weakref.finalize(self, self.workers.stop)
         self._finalizer.atexit = False
         self.lock = threading.RLock()
-        # Temporary blocks (offset, size) of each launch that is open, the outermost first, or whose
-        # end was interrupted. Only the owner of the lock may change it.
+        # Temporary blocks (offset, size) of each launch that is open or whose end was interrupted,
+        # the outermost first. Only the thread that holds the lock may change this list.
         self.temporary: list[list[tuple[int, int]]] = []
-        # Number of times that `cancel` was called.
+        # Number of calls of `cancel`.
         self.cancellations = 0
         self.closed_because = ""
         self.calls = 0
-        # Calls that backends outside the sandbox have computed, by the name of the backend.
+        # Number of calls that each backend outside the sandbox has computed, by its name.
         self.backend_calls: dict[str, int] = {}
         self.kernel_seconds = 0.0
         self.copy_seconds = 0.0
@@ -142,17 +143,17 @@ class Runtime(NotCopied):
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Array:
-        """Return a new array in linear memory, its contents undefined.
+        """Return a new, uninitialised array in linear memory (a resident array).
 
-        Operations on such arrays copy nothing. The memory is free again when the array and all
-        views of it are gone. They stay readable after ``close``.
+        Operations read and write such arrays without a copy. The memory is released when the array
+        and all its views are deleted. They stay readable after ``close``.
 
         Parameters
         ----------
         shape : int or sequence of int
             Shape of the array.
         dtype : dtype, default float32
-            Dtype of the array, any that has no Python objects.
+            Dtype of the array. It must not contain Python objects.
 
         Returns
         -------
@@ -177,14 +178,14 @@ class Runtime(NotCopied):
     def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array: ...
 
     def asarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-        """Return ``a`` in linear memory: itself if it lies there already, else a copy.
+        """Return ``a`` if it already lies in linear memory, else a copy of it there.
 
         Parameters
         ----------
         a : array_like
             Array to copy.
         dtype : dtype, optional
-            Dtype of the result. None means that of ``a``.
+            Dtype of the result. None means the dtype of ``a``.
 
         Returns
         -------
@@ -215,7 +216,7 @@ class Runtime(NotCopied):
         return isinstance(x, np.ndarray) and self.arena.offset_of(x) is not None
 
     def stats(self) -> Stats:
-        """Return the memory that this runtime holds, and counts of its work.
+        """Return statistics of the runtime: its memory and its work.
 
         Returns
         -------
@@ -235,23 +236,22 @@ class Runtime(NotCopied):
         )
 
     def cancel(self) -> None:
-        """End the calls that run now or wait for the runtime, which any other thread may do.
+        """End all calls that are running or waiting for the runtime. Call it from another thread.
 
-        They raise `Cancelled` within milliseconds: after the kernel's current call, or the current
-        piece of a copy. Calls that begin later are not affected.
+        These calls raise `Cancelled` within milliseconds, after the kernel's current call or the
+        current piece of a copy. Calls that begin later are not affected.
         """
         self.cancellations += 1
 
     def close(self, *, cancel: bool = False) -> None:
-        """End the threads and give up the sandbox. Closing twice is fine.
+        """End the threads and release the sandbox. A second call does nothing.
 
-        Arrays from ``empty`` and ``asarray`` stay readable. Linear memory goes with the last of
-        them.
+        Arrays from ``empty`` and ``asarray`` stay readable, and keep linear memory until deleted.
 
         Parameters
         ----------
         cancel : bool, default False
-            True to end the calls that run now, as `cancel` does. False waits for them.
+            True to end running calls, as `cancel` does. False waits for them.
 
         Raises
         ------
@@ -280,23 +280,23 @@ class Runtime(NotCopied):
 
     @property
     def backend(self) -> BackendName:
-        """Name of the backend of calls that name none."""
+        """Name of the default backend of calls."""
         return self.other_backend or SANDBOX
 
     @property
     def closed(self) -> bool:
-        """True if ``close`` was called, or if the runtime is that of a parent process."""
+        """True if ``close`` was called, or if the runtime belongs to the parent of a fork."""
         return bool(self.closed_because)
 
     def copy(self, target: Array, source: Array, between: Callable[[], None] | None = None) -> None:
-        """Copy source to target, between linear memory and NumPy's, and count the time.
+        """Copy source to target, between linear memory and NumPy's memory, and record the time.
 
         Parameters
         ----------
         target, source : numpy.ndarray
             As in `copy_in_pieces`.
         between : callable, optional
-            As there.
+            As in `copy_in_pieces`.
         """
         start = perf_counter()
         try:
@@ -310,10 +310,10 @@ class Runtime(NotCopied):
             raise ClosedError(self.closed_because)
 
     def close_after_fork(self) -> None:
-        """Close the runtime in a forked child process, where its threads do not exist."""
-        # A thread of the parent may have held the old lock at the fork.
+        """Close the runtime in a forked child process, which has none of its threads."""
+        # A thread of the parent may have held the old lock at the time of the fork.
         self.lock = threading.RLock()
-        self.closed_because = "the runtime belongs to the process that this one was forked from"
+        self.closed_because = "the runtime belongs to the parent process that was forked"
         self._finalizer.detach()
 
 

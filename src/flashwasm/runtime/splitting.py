@@ -1,4 +1,4 @@
-"""Splitting a problem in halves if linear memory is too small for the whole."""
+"""Splitting a problem in halves if linear memory is too small for all of it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-    # The operands that a part of the result is computed from, and the array to write that part to,
-    # or None for a new array.
+    # The operands of a part of the result, and the array to write that part to, or None for a new
+    # array.
     Part = tuple[tuple[Array, ...], Array | None]
 
 Problem = TypeVar("Problem")
@@ -29,7 +29,7 @@ def in_halves(
     compute: Callable[[Problem], Result],
     halve: Callable[[Problem], Halves[Problem, Result] | None],
 ) -> Result:
-    """Compute a problem whole or, if linear memory is too small for it, in halves.
+    """Compute a problem at once or, if linear memory is too small for it, in halves.
 
     Halves that are still too large are split again. The parts are computed one after another, in
     the order in which ``halve`` returns them.
@@ -39,16 +39,16 @@ def in_halves(
     problem : object
         The problem, in any form that the two functions understand.
     compute : callable
-        Takes a problem and returns its result. If it raises OutOfMemoryError, it must not have
+        Function that computes a problem's result. If it raises OutOfMemoryError, it must not have
         changed anything that its caller can see.
     halve : callable
-        Takes a problem and returns its parts, and a function that joins the list of their results.
-        Returns None for a problem that cannot be split.
+        Function that returns a problem's parts, and a function that joins the list of their
+        results. It returns None for a problem that cannot be split.
 
     Raises
     ------
     OutOfMemoryError
-        If a part that cannot be split does not fit.
+        If a part that cannot be split does not fit into linear memory.
     """
     try:
         return compute(problem)
@@ -68,35 +68,34 @@ def in_parts(
     out: Array | None,
     between: Callable[[], None],
 ) -> Array:
-    """Compute an array whole or, if linear memory is too small for it, in halves of an axis.
+    """Compute an array at once or, if linear memory is too small for it, in halves of an axis.
 
     Parameters
     ----------
     compute : callable
-        Takes a pair: the operands of a part, and the array to write it to, or None for a new one.
-        Returns the part.
+        Function that computes a part and returns it. Its argument is a pair: the operands of the
+        part, and the array to write to, or None for a new array.
     operands : tuple of numpy.ndarray
-        The arrays whose first axes are those of the result. They are split along with it.
+        The arrays whose first axes are those of the result. They are split in the same way.
     shape : tuple of int
         Shape of the result.
     axes : int
-        Number of the result's first axes that may be split.
+        Number of leading axes of the result that may be split.
     out : numpy.ndarray, optional
         The array to write the result to. None means a new array.
     between : callable
-        Function that is called between two pieces of a copy. An exception that it raises ends the
-        call.
+        Function to call between two pieces of a copy. An exception that it raises ends the call.
     """
 
     def halve(part: Part) -> Halves[Part, Array] | None:
-        """Split the operands, and make the array that the halves are written to."""
+        """Split the operands, and create the array to which the halves are written."""
         arrays, target = part
         size = shape if target is None else target.shape
         axis = axis_to_split(size[:axes])
         if axis is None:
             return None
-        # The parts are written to a new array, because `out` may overlap an operand that a later
-        # part still reads.
+        # The parts go to a new array, because `out` may overlap an operand that a later part still
+        # reads.
         result = new_array(size)
         halves: list[Part] = [
             (tuple(x[i] for x in arrays), result[i]) for i in halves_of(size, axis)
@@ -109,14 +108,14 @@ def in_parts(
 def axis_to_split(shape: tuple[int, ...]) -> int | None:
     """Return the first axis with at least two entries, or None if there is none.
 
-    Halves of the first such axis of a contiguous array are contiguous too. A half that lies in
-    linear memory is then read where it lies, without a copy.
+    Halves of the first such axis of a contiguous array are contiguous too. The kernel can then read
+    a half of a resident array in place, without a copy.
     """
     return next((axis for axis, size in enumerate(shape) if size > 1), None)
 
 
 def halves_of(shape: tuple[int, ...], axis: int) -> list[tuple[slice, ...]]:
-    """Return the two indices that select the halves, along an axis, of an array of a shape."""
+    """Return the two indices that select the halves of an array along an axis."""
     before, middle = (slice(None),) * axis, shape[axis] // 2
     return [(*before, slice(0, middle)), (*before, slice(middle, shape[axis]))]
 

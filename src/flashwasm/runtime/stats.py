@@ -10,24 +10,24 @@ from flashwasm.html_tables import html_table
 
 @dataclass(frozen=True)
 class Stats:
-    """Memory that a runtime holds, and work that it has done.
+    """Statistics of a runtime: its memory, and the work that it has done.
 
     Attributes
     ----------
     bytes_reserved : int
-        Bytes of linear memory that exist.
+        Present size of linear memory in bytes.
     bytes_in_use, bytes_peak : int
-        Bytes of arrays and operands in linear memory, now and at most so far, without the threads'
-        stacks and workspaces.
+        Bytes of arrays and operands in linear memory, now and at the maximum so far, without the
+        threads' stacks and workspaces.
     bytes_workspace : int
-        Bytes of the stacks and workspaces of all threads together.
+        Bytes of the stacks and workspaces of all threads.
     calls : int
-        Number of calls of kernels.
+        Number of kernel calls.
     kernel_seconds, copy_seconds : float
         Wall-clock seconds spent in kernels, and in copying between NumPy's memory and linear
         memory.
     backend_calls : mapping of str to int
-        Number of calls that other backends have computed in place of the sandbox, by their name.
+        Number of calls that each other backend has computed in place of the sandbox, by its name.
     """
 
     bytes_reserved: int

@@ -1,4 +1,4 @@
-"""Indexes of vectors: exact search, approximate search of a graph, and shards of either."""
+"""Vector indexes: exact (flat), approximate (HNSW), and sharded indexes of either kind."""
 
 from __future__ import annotations
 

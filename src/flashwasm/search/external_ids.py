@@ -1,4 +1,4 @@
-"""The ids of an index: the integers or strings by which the user knows the vectors."""
+"""The ids of an index: the integers or strings by which the user identifies vectors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _MOST = 2**63 - 1
 
 
 class IdTable:
-    """Ids by position, and positions by id. Either all ids are integers, or all are strings.
+    """Ids by position, and positions by id. All ids are integers, or all are strings.
 
     Parameters
     ----------
     kind : {"int", "str", ""}, default ""
-        Type of the ids; "" if the first id decides.
+        Type of the ids; "" to use the type of the first id.
 
     Attributes
     ----------
     kind : {"int", "str", ""}
         Type of the ids; "" before the first id.
     next : int
-        Id of the next vector that is added without one.
+        Id of the next vector that the user adds without an id.
     positions : dict
         Position of each id.
     """
@@ -41,21 +41,21 @@ class IdTable:
         self.kind = kind
         self.next = 0
         self.positions: dict[Any, int] = {}
-        # Ids by position. The last entry stands for no vector, and is what position -1 leads to: a
-        # search returns -1 where it found nothing.
+        # Ids by position. The last entry means "no vector". Position -1, which a search returns
+        # where it found nothing, selects it.
         self._table: Array = _empty(kind or "int", 1)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def new(self, ids: ArrayLike | None, count: int) -> Array:
-        """Return ids for ``count`` new vectors: those given, checked, or the next integers."""
+        """Return ids for ``count`` new vectors: the given ids, checked, or the next integers."""
         if ids is None:
             if self.kind == "str":
                 message = "ids: the ids of this index are strings, so new vectors need ids too"
                 raise ShapeError(message)
             if self.next + max(count, 1) - 1 > _MOST:
-                message = f"ids: {count} integers from {self.next} on leave the range of int64"
+                message = f"ids: {count} integers from {self.next} on exceed the range of int64"
                 raise ShapeError(message)
             return self.next + np.arange(count, dtype=np.int64)
         array = self._checked(ids, count)
@@ -69,7 +69,7 @@ class IdTable:
         return array
 
     def assign(self, positions: Array, ids: Array) -> None:
-        """Give ids to the vectors at some positions, which have none."""
+        """Assign ids to the vectors at some positions, which have none."""
         if not len(ids):
             return
         if not self.kind:
@@ -83,15 +83,15 @@ class IdTable:
         self._table[positions] = ids
         if self.kind == "int":
             self.next = max(self.next, int(ids.max()) + 1)
-        # The last step, in one call: Ctrl-C cannot come between two ids of it, so either all these
-        # vectors have their ids or none has.
+        # This single call is the last step. Ctrl-C cannot interrupt it, so all of these vectors get
+        # their ids, or none.
         self.positions.update(zip(ids.tolist(), positions.tolist(), strict=True))
 
     def __contains__(self, one: object) -> bool:
         return one in self.positions
 
     def known(self, wanted: object) -> list[int]:
-        """Return the positions of the ids of a set. Ids that are not in the index are ignored."""
+        """Return the positions of a set of ids. Ids that are not in the index are ignored."""
         if not isinstance(wanted, (set, frozenset)):
             message = f"filter: expected a set of ids, got {type(wanted).__name__}"
             raise DTypeError(message)
@@ -112,13 +112,13 @@ class IdTable:
         return np.fromiter(found.values(), np.int64, len(found))
 
     def free(self, positions: Array, ids: Array) -> None:
-        """Forget the ids of some positions. It may be repeated after an interruption."""
+        """Remove the ids of some positions. After an interruption, the call can be repeated."""
         for one in ids.tolist():
             self.positions.pop(one, None)
         self._table[positions] = _MISSING[self.kind]
 
     def compacted(self, kept: Array) -> IdTable:
-        """Return the table that holds after the vector at kept[i] was moved to position i."""
+        """Return the table for the state after each vector at kept[i] has moved to position i."""
         table = IdTable()
         table.kind, table.next = self.kind, self.next
         ids = self._table[kept]
@@ -127,7 +127,7 @@ class IdTable:
         return table
 
     def ranked(self, ids: Array) -> IdTable:
-        """Return the table in which each id is its place in ``ids``, ascending integers."""
+        """Return the table with each id replaced by its index in ``ids``, ascending integers."""
         table = IdTable()
         own = np.fromiter(self.positions.keys(), np.int64, len(self))
         positions = np.fromiter(self.positions.values(), np.int64, len(self))
@@ -141,7 +141,7 @@ class IdTable:
     def _checked(self, ids: ArrayLike | set[int] | set[str], count: int | None = None) -> Array:
         """Return an argument as int64 ids, or as an array of str objects.
 
-        There must be as many as ``count``, unless that is None.
+        Raise ShapeError unless there are ``count`` ids. A ``count`` of None allows any number.
         """
         listed: ArrayLike = [*ids] if isinstance(ids, (set, frozenset)) else ids
         array = as_array(listed, "ids")
@@ -170,18 +170,18 @@ class IdTable:
         if kind == "str":
             return _checked_strings(array)
         if array.dtype.kind == "u" and int(array.max()) > _MOST:
-            message = f"ids: {array.max()} leaves the range of int64"
+            message = f"ids: {array.max()} exceeds the range of int64"
             raise ShapeError(message)
         return array.astype(np.int64)
 
 
-# Stands for no id, by the type of the ids.
+# The value that means "no id", for each type of ids.
 _MISSING: dict[str, Any] = {"int": -1, "str": None}
 _NAMES = {"int": "integers", "str": "strings"}
 
 
 def _empty(kind: str, size: int) -> Array:
-    """Return an array for ids, filled with the value that stands for no id."""
+    """Return an array for ids, filled with the value that means "no id"."""
     return np.full(size, _MISSING[kind], np.int64 if kind == "int" else object)
 
 

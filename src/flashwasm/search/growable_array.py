@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _FEWEST_ROWS = 64
-# Stands for the address of rows that wait in the host's memory.
+# The address of rows that are temporarily in the host's memory.
 _IN_HOST = -1
 
 
@@ -27,7 +27,7 @@ class GrowableArray:
     Parameters
     ----------
     arena : Arena
-        Arena that the memory is taken from.
+        Arena that allocates the memory.
     shape : tuple of int
         Shape of one row.
     dtype : dtype
@@ -36,20 +36,20 @@ class GrowableArray:
 
     def __init__(self, arena: Arena, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._arena = arena
-        # The array and its address. One assignment sets both, so Ctrl-C cannot come in between.
+        # The array and its address. One assignment sets both, so Ctrl-C cannot separate them.
         self._place: tuple[Array, int] = np.empty((0, *shape), dtype), 0
 
     @property
     def all(self) -> Array:
-        """All rows, and the room after them, which is zero until it is written."""
+        """All rows, and the room after them, which is zero until written."""
         return self._place[0]
 
     @property
     def address(self) -> int:
         """Address of the first row in linear memory.
 
-        Rows that wait in the host's memory, because a call that moved them was ended, are moved
-        back first. Nothing else may use the runtime meanwhile.
+        If an interrupted call left the rows in the host's memory, they are moved back first.
+        Nothing else may use the runtime meanwhile.
         """
         if self._place[1] == _IN_HOST:
             self._move_to(len(self.all))
@@ -58,13 +58,13 @@ class GrowableArray:
     def reserve(self, rows: int) -> None:
         """Make room for ``rows`` rows.
 
-        If there is too little room, it grows by at least half, so that adding row by row does not
-        copy the array each time. If that does not fit, it grows to ``rows`` exactly.
+        If there is too little room, the array grows by at least half, so that adding row by row
+        does not copy it each time. If that does not fit into memory, it grows to exactly ``rows``.
 
         Raises
         ------
         OutOfMemoryError
-            If ``rows`` rows do not fit. The array is then as it was.
+            If ``rows`` rows do not fit. The array does not change then.
         """
         have = len(self.all)
         if rows <= have:
@@ -76,7 +76,7 @@ class GrowableArray:
             self._move_through_the_host(rows)
 
     def _move_to(self, rows: int) -> None:
-        """Copy the rows to a larger array, which exists beside the old one for a moment."""
+        """Copy the rows to a larger array; both arrays exist for a moment."""
         larger, address = self._arena.array((rows, *self.all.shape[1:]), self.all.dtype)
         have = len(self.all)
         copy_in_pieces(larger[:have], self.all)
@@ -91,11 +91,11 @@ class GrowableArray:
             self._move_to(rows)
         except OutOfMemoryError as error:
             if self._place[1] == _IN_HOST:
-                # The memory of the old array was just released, so it can be allocated again.
+                # The memory of the old array has just been released, so this allocation succeeds.
                 self._move_to(len(self.all))
             raise error from None
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes in linear memory, the room included."""
+        """Number of bytes in linear memory, including the room for more rows."""
         return self.all.nbytes

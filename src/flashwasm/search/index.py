@@ -44,21 +44,21 @@ if TYPE_CHECKING:
 class Index(NotCopied, ABC):
     """Vectors by id, in linear memory.
 
-    A vector has a position, which it is stored at, and an id, which the user knows it by.
+    Each vector has a position in storage, and an id by which the user identifies it.
 
     Parameters
     ----------
     dim : int
         Length of a vector, at most 16,384.
     metric : {"cosine", "dot", "l2"}
-        Score that a search ranks by.
+        Score by which a search ranks.
     dtype : {"float32", "int8"}
         Numbers that a search reads first.
     runtime : Runtime or None
-        Runtime to use. None means the process's own.
+        Runtime to use. None means the default runtime.
     """
 
-    # Seconds that `remove` may take. None means the runtime's own timeout.
+    # Maximum duration of `remove` in seconds. None means the runtime's timeout.
     _time_to_remove: float | None = None
 
     def __init__(
@@ -70,9 +70,9 @@ class Index(NotCopied, ABC):
         self._runtime = checked_runtime(runtime)
         self._runtime.check_open()
         self._ids = IdTable()
-        # The steps that are left of a change. Ctrl-C may interrupt a change between any two steps.
-        # Then the next method that uses the index does what is left, before anything else. The
-        # function may itself be interrupted, and is then called again.
+        # A function that completes an interrupted change, or None. Ctrl-C may interrupt a change
+        # between any two steps. The next method that uses the index then completes the change
+        # before it does anything else. If the function itself is interrupted, it is called again.
         self._unfinished: Callable[[Launch], None] | None = None
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class Index(NotCopied, ABC):
         return one in self._names
 
     def _summary(self, **settings: object) -> str:
-        """Return what the index is and holds, without completing a change that was interrupted."""
+        """Return the text of ``repr``, without completing an interrupted change."""
         return summary(
             self,
             dim=self.dim,
@@ -101,7 +101,7 @@ class Index(NotCopied, ABC):
 
     @property
     def _names(self) -> IdTable:
-        """Table of the ids, after an interrupted change was completed."""
+        """Table of the ids, after completing any interrupted change."""
         if self._unfinished is not None:
             launch = Launch(self._runtime, None)
             with launch.lock, launch:
@@ -114,9 +114,8 @@ class Index(NotCopied, ABC):
     ) -> None:
         """Add vectors.
 
-        If the time runs out or Ctrl-C interrupts the call, a `FlatIndex` has added all of the
-        vectors or none. An `HNSWIndex` may have added the first of them: ``len(index)`` tells how
-        many.
+        If the call times out or Ctrl-C interrupts it, a `FlatIndex` has added all of the vectors or
+        none. An `HNSWIndex` may have added the first of them; ``len(index)`` tells how many.
 
         Parameters
         ----------
@@ -124,15 +123,15 @@ class Index(NotCopied, ABC):
             Vectors to add. They must be finite; for the metrics "dot" and "l2" each component must
             be below 2**55 in magnitude.
         ids : array_like of int or of str, shape (n,), optional
-            Ids of the vectors: all ids of an index are integers, or all are strings. None gives
-            them consecutive integers: from 0, or from one more than the greatest id ever added.
+            Ids of the vectors. All ids of an index are integers, or all are strings. None assigns
+            consecutive integers, starting at 0, or one above the greatest id ever added.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Raises
         ------
         ShapeError
-            If an id is given twice or is in the index already. Nothing is added then.
+            If an id occurs twice or is already in the index. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         until = deadline(self._runtime, timeout)
@@ -145,9 +144,9 @@ class Index(NotCopied, ABC):
     def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
         """Remove vectors.
 
-        A `FlatIndex` moves the vectors after them forward and keeps their order. An `HNSWIndex`
-        replaces the links to them by other links; the next vectors that are added take their
-        positions.
+        A `FlatIndex` moves the vectors behind the removed ones forward, and keeps the order. An
+        `HNSWIndex` replaces the links to removed vectors, and reuses their positions for the next
+        vectors that are added.
 
         Parameters
         ----------
@@ -159,7 +158,7 @@ class Index(NotCopied, ABC):
         IndexRangeError
             If an id is not in the index. Nothing is removed then.
         OutOfMemoryError
-            If linear memory is too full to move anything. Nothing is removed then.
+            If linear memory has no room for moving vectors. Nothing is removed then.
         ShapeError, DTypeError, DeadlineExceeded, Cancelled, ClosedError
         """
         launch = Launch(self._runtime, self._time_to_remove)
@@ -170,27 +169,27 @@ class Index(NotCopied, ABC):
                 self._remove(launch, positions)
 
     def _finish(self, launch: Launch) -> None:
-        """Do the steps that are left of a change that was interrupted."""
+        """Complete an interrupted change."""
         if self._unfinished is not None:
             self._unfinished(launch)
             self._unfinished = None
 
     def _number_anew(self, ids: Array) -> None:
-        """Let each vector have its place in an ascending array of ids as its id."""
+        """Replace each vector's id by the index of that id in the ascending array ``ids``."""
         self._ids = self._ids.ranked(ids)
 
     def _checked(self, x: ArrayLike, name: str, until: Deadline | None) -> Array:
-        """Return an argument as float32 vectors, whose distances by the metric do not overflow."""
+        """Return an argument as float32 vectors; raise ShapeError if a distance could overflow."""
         check = checker(self._runtime, until)
         return validation.vectors(x, name, self.dim, LARGEST[self.metric], check)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the index to a file, which is replaced as a whole or not at all.
+        """Write the index to a file, which is written completely or not at all.
 
         Parameters
         ----------
         path : str or os.PathLike
-            Path of the file. A file that is there already is replaced.
+            Path of the file. An existing file is replaced.
 
         Raises
         ------
@@ -209,18 +208,19 @@ class Index(NotCopied, ABC):
         k: int,
         until: Deadline | None,
     ) -> tuple[Array, Array]:
-        """Search for all queries at once or, where linear memory is too small, in halves.
+        """Search for all queries at once or, if linear memory is too small, in halves.
 
         Parameters
         ----------
         search : callable
-            Takes a launch and some of the queries, and returns the keys of their results.
+            Function that receives a launch and some of the queries, and returns the keys of their
+            results.
         queries : array_like of float, shape (n, dim)
             Vectors to search for, not yet checked.
         k : int
             Number of results of each query.
         until : Deadline or None
-            Time at which the search has to end.
+            Time at which the search must end.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class Index(NotCopied, ABC):
 
     @abstractmethod
     def _positions(self) -> Array:
-        """Return the positions that hold a vector, in order."""
+        """Return the positions of all vectors, in order."""
 
     @abstractmethod
     def _contents(self) -> Container:
@@ -257,7 +257,7 @@ class Index(NotCopied, ABC):
 
 
 def _halves(queries: Array) -> Halves[Array, tuple[Array, Array]] | None:
-    """Split queries in halves; one query cannot be split."""
+    """Split queries in halves; a single query cannot be split."""
     middle = len(queries) // 2
     if not middle:
         return None

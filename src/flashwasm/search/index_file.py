@@ -1,4 +1,4 @@
-"""Reading the file of an index, with a check of everything that the index will rely on."""
+"""Reading the file of an index, with checks of everything on which the index relies."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class CheckedFile:
-    """Contents of a file, whose parameters and arrays are checked as they are asked for.
+    """Contents of a file. Each parameter and array is checked when it is read.
 
     Parameters
     ----------
     path : str or os.PathLike
         Path of the file.
     kind : str
-        Kind of contents that it must have, for example "flat-index".
+        Expected kind of contents, for example "flat-index".
     """
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
@@ -48,7 +48,7 @@ class CheckedFile:
         raise CorruptFileError(message)
 
     def number(self, name: str, least: int, most: int) -> int:
-        """Return a parameter that must be an integer from ``least`` to ``most``."""
+        """Return a parameter; refuse the file unless it is an integer in the given range."""
         value = self._container.parameters.get(name)
         if type(value) is not int or not least <= value <= most:
             self.refuse(f"{name} is {value!r}, not an integer from {least} to {most}")
@@ -60,14 +60,14 @@ class CheckedFile:
         return self._container.parameters
 
     def text(self, name: str, pattern: str = ".*") -> str:
-        """Return a parameter that must be a string which matches a regular expression."""
+        """Return a parameter; refuse the file unless it is a string that matches ``pattern``."""
         value = self.parameters.get(name)
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.DOTALL):
             self.refuse(f"{name} is {value!r:.80}, not a string of the form {pattern}")
         return value
 
     def section(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> Array:
-        """Return an array that must have this dtype and shape; None stands for any length."""
+        """Return an array; refuse another dtype or shape. None in ``shape`` allows any length."""
         array = self._container.sections.get(name)
         if array is None:
             self.refuse(f"there is no section {name!r}")
@@ -87,7 +87,7 @@ class IndexFile(CheckedFile):
     path : str or os.PathLike
         Path of the file.
     kind : str
-        Kind of index that it must hold, for example "flat-index".
+        Expected kind of index, for example "flat-index".
     """
 
     def __init__(self, path: str | PathLike[str], kind: str) -> None:
@@ -99,7 +99,7 @@ class IndexFile(CheckedFile):
         self.dtype: IndexDType = cast("IndexDType", dtype)
 
     def vectors(self, dim: int) -> Array:
-        """Return the vectors, which must be finite and so small that no distance overflows."""
+        """Return the vectors; refuse the file if one is not finite or a distance could overflow."""
         rows = self.section("vectors", "<f4", (None, dim))
         below = LARGEST[self.metric]
         if rows.size and not (rows.max() < below and rows.min() > -below):
@@ -107,7 +107,7 @@ class IndexFile(CheckedFile):
         return rows
 
     def ids(self, positions: Array) -> IdTable:
-        """Return the ids in the file as those of the vectors at these positions, in this order."""
+        """Return the file's ids, assigned to the vectors at these positions, in this order."""
         count, text = len(positions), "id_text" in self._container.sections
         table = IdTable("str" if text else "")
         if text:
@@ -121,7 +121,7 @@ class IndexFile(CheckedFile):
         return table
 
     def _strings(self, count: int) -> Array:
-        """Return ids that are strings: one section holds their text end to end, one their ends.
+        """Return ids that are strings, from one section with their text and one with their ends.
 
         For example, "up" and "down" are stored as the UTF-8 text "updown" and the ends [2, 6].
         """
@@ -139,7 +139,7 @@ class IndexFile(CheckedFile):
 
 
 def id_sections(table: IdTable, positions: Array) -> dict[str, Array]:
-    """Return the sections that hold the ids of the vectors at some positions."""
+    """Return the sections for the ids of the vectors at some positions."""
     ids = table.at(positions)
     if table.kind != "str":
         return {"ids": ids}

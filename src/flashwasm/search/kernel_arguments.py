@@ -1,8 +1,8 @@
 """Arguments of the kernels that store and search vectors, by name.
 
-The fields are those of the structures in wasm/abi.h, which describes them, in the same order; where
-a tuple has a method ``count``, the field has a longer name. Arrays are given by their addresses in
-linear memory. The address 0 stands for an array that is absent.
+The fields are those of the structures in wasm/abi.h, in the same order; wasm/abi.h describes them.
+A field ``count`` has a longer name here, because ``count`` is a method of tuples. Arrays are passed
+by their addresses in linear memory. Address 0 means an absent array.
 """
 
 from __future__ import annotations

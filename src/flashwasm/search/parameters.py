@@ -39,7 +39,7 @@ def checked_ef(ef: int, name: str) -> int:
 
 
 def checked_seed(seed: int) -> int:
-    """Return the lowest 64 bits of a seed, which may be any integer."""
+    """Return the lowest 64 bits of a seed; any integer is accepted."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         message = f"seed: expected an integer, got {seed!r}"
         raise DTypeError(message)

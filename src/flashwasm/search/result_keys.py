@@ -1,7 +1,7 @@
-"""The keys that the kernels write as results of a search.
+"""The keys that the search kernels write as results.
 
-A key is an integer of 64 bits. Its upper half stands for a distance, its lower half is a position.
-Keys compare as the pairs (distance, position) do, so the least keys are the best results.
+A key is an integer of 64 bits: its upper half encodes a distance, and its lower half is a position.
+Keys sort in the order of the pairs (distance, position), so the least keys are the best results.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Stands for no result: an infinite distance and no position. It is above the key of any vector.
+# The key that means "no result": an infinite distance and no position. It is greater than the key
+# of any vector.
 NO_KEY = 0xFF800000FFFFFFFF
 NO_POSITION = 0xFFFFFFFF
 _SIGN = np.uint32(1 << 31)
@@ -35,7 +36,7 @@ def best(keys: Array, k: int, between: Callable[[], None]) -> Array:
     k : int
         Number of keys to return.
     between : callable
-        Function that is called now and then. An exception that it raises ends the work.
+        Function to call between steps. An exception that it raises ends the work.
     """
     count, pieces, each = keys.shape
     found = np.empty((count, min(k, pieces * each)), np.uint64)
@@ -50,17 +51,17 @@ def best(keys: Array, k: int, between: Callable[[], None]) -> Array:
 
 
 def distances(keys: Array) -> Array:
-    """Return the distances of keys, which are coded so that they order as unsigned integers do."""
+    """Return the distances of keys, from a code that sorts in the order of unsigned integers."""
     bits = (keys >> np.uint64(32)).astype(np.uint32)
     return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float32)
 
 
 def decoded(keys: Array, k: int) -> tuple[Array, Array]:
-    """Return the scores and positions (n, k) of keys; -inf and -1 where there is none."""
+    """Return the scores and positions (n, k) of keys; -inf and -1 for missing results."""
     scores = np.full((len(keys), k), -np.inf, np.float32)
     positions = np.full((len(keys), k), -1, np.int64)
     found = (keys & np.uint64(NO_POSITION)).astype(np.int64)
-    # A score is the distance with its sign changed. 0 - x is +0.0 for any zero x; -x may be -0.0.
+    # A score is minus the distance. 0 - x is +0.0 for either zero x, but -x could be -0.0.
     scores[:, : keys.shape[1]] = np.float32(0) - distances(keys)
     positions[:, : keys.shape[1]] = np.where(found == NO_POSITION, -1, found)
     return scores, positions

@@ -1,4 +1,4 @@
-"""Exact search: a search of all rows is split into calls, and the results of the calls merged."""
+"""Exact search of all rows, which is split into calls whose results are merged."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Most queries of one call. Each row that is read from memory is compared with all of them.
+# Maximum number of queries in one call. Each row that is read from memory is compared with all of
+# them.
 _QUERIES = 256
-# The ranges of rows begin at multiples of this. Panels of eight allow any multiple of 8.
+# Ranges of rows begin at multiples of this. Panels of eight vectors require a multiple of 8.
 _ROWS = 64
 
 
@@ -45,11 +46,11 @@ def search_rows(
     kernel : Kernel
         Kernel that searches a range of rows.
     whole : RowSearchArguments or PanelSearchArguments
-        Arguments of one call that would search all rows for all queries. ``begin`` is 0, and
-        ``keys`` is not used: the results lie in memory of the launch.
+        Arguments of a call that would search all rows for all queries. ``begin`` is 0, and ``keys``
+        is ignored: the results lie in memory of the launch.
     least : numpy.ndarray of uint64, shape (n, 1), or int
-        Key that the heaps of each query are filled with at the beginning. Only smaller keys are
-        found. The default is above every key.
+        Initial key in the heaps of each query: only smaller keys are found. The default is greater
+        than every key.
     """
     queries, rows, dim, k = whole.query_count, whole.end, whole.dim, whole.k
     block = min(_QUERIES, max(queries, 1), max(MOST_PRODUCTS // (_ROWS * dim), 1))
@@ -62,7 +63,7 @@ def search_rows(
         launch.copy(some, np.broadcast_to(np.asarray(least, np.uint64), some.shape))
 
     def calls(number: int, first: int) -> Iterator[RowSearchArguments | PanelSearchArguments]:
-        """Make the calls of a task: one block of queries, and one piece of the rows."""
+        """Yield the calls of a task: one block of queries, and one piece of the rows."""
         end = min((number + 1) * piece, rows)
         for begin in range(number * piece, end, step):
             yield whole._replace(
@@ -80,9 +81,9 @@ def search_rows(
 
 
 def _rows_of_a_call(queries: int, dim: int, k: int) -> int:
-    """Return the number of rows that one call compares with some queries."""
+    """Return the number of rows in one call."""
     most = min(MOST_PRODUCTS // (queries * dim), MOST_READ // dim)
-    # The fewer rows a call has, the more of them are among the best so far when it begins.
+    # With fewer rows in a call, a greater share of them enters the heap, so compute it twice.
     for _ in range(2):
         most = min(most, MOST_PRODUCTS // (queries * score_products(dim, k, most)))
     return max(most // _ROWS, 1) * _ROWS
@@ -91,7 +92,7 @@ def _rows_of_a_call(queries: int, dim: int, k: int) -> int:
 def scan(
     launch: Launch, vectors: StoredVectors, queries: Array, *, rows: int, k: int, mask: int
 ) -> Array:
-    """Return the keys (n, k) of the nearest rows to each query (n, dim), by comparing all rows.
+    """Return the keys (n, k) of the nearest rows to each query (n, dim), comparing all rows.
 
     Parameters
     ----------
@@ -102,11 +103,11 @@ def scan(
     queries : numpy.ndarray of float32, shape (n, dim)
         Vectors to search for.
     rows : int
-        Number of rows to look at, from the first.
+        Number of rows to compare, from the first.
     k : int
         Number of vectors to find for each query.
     mask : int
-        Address of a byte for each row, 0 to leave the row out. The address 0 leaves out none.
+        Address of one byte per row, which is 0 to leave the row out. Address 0 means all rows.
     """
     whole = RowSearchArguments(
         queries=launch.place(queries),

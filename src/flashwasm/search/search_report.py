@@ -1,4 +1,4 @@
-"""The choice between a search of the graph and a comparison with every vector, and its report."""
+"""The choice between a graph search and a comparison with every vector, and its report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from flashwasm.html_tables import html_table
 from flashwasm.validation import flag
 
-# With so many vectors for each candidate that a search keeps, comparing with all vectors takes as
-# long as searching the graph. docs/decisions/0008-when-a-graph-is-searched.md has measurements.
+# With this many vectors per candidate that a search keeps, comparing with all vectors takes as long
+# as searching the graph. See the measurements in docs/decisions/0008-when-a-graph-is-searched.md.
 CROSSOVER = 24
 
 
 @dataclass(frozen=True)
 class SearchReport:
-    """Report of the way in which an index answers a batch of queries.
+    """Report on how an index answers a batch of queries.
 
     Attributes
     ----------
@@ -23,10 +23,10 @@ class SearchReport:
     reason : str
         Reason of that choice, as a phrase.
     recall : float
-        Share of the k nearest vectors that were found, over the sampled queries, from 0 to 1; 1.0
-        if each query is compared with every vector.
+        Fraction of the k nearest vectors that the search finds for the sampled queries, from 0 to
+        1. It is 1.0 if each query is compared with every vector.
     sampled : int
-        Number of queries that the recall was measured with; 0 if none had to be.
+        Number of queries with which the recall was measured; 0 if no measurement was necessary.
     """
 
     exact: bool
@@ -38,7 +38,7 @@ class SearchReport:
 
 
 def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
-    """Return True if each query is to be compared with every vector, and the reason.
+    """Return True to compare each query with every vector or False for the graph, and a reason.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def plan(vectors: int, kept: int, *, exact: bool | None) -> tuple[bool, str]:
     kept : int
         Number of candidates that a search of the graph keeps: the greater of ef and k.
     exact : bool or None
-        Choice of the user. None leaves it to this function.
+        The user's choice. None lets this function choose.
     """
     if exact is not None:
-        return flag(exact, "exact"), f"exact={exact} was asked for"
+        return flag(exact, "exact"), f"exact={exact} was requested"
     bound = CROSSOVER * kept
     some = vectors <= bound
     compared = f"{'at most' if some else 'more than'} {bound} = {CROSSOVER} max(ef, k)"

@@ -1,4 +1,4 @@
-"""The vectors of an index in linear memory, in the layout that its search reads."""
+"""The vectors of an index in linear memory, in the layout of the search kernels."""
 
 from __future__ import annotations
 
@@ -22,32 +22,33 @@ if TYPE_CHECKING:
     # Address and array of temporary memory for some vectors.
     Room = tuple[int, Array]
 
-# Number of vectors of a panel.
+# Number of vectors in a panel.
 PANEL = 8
-# Rows are padded to whole cache lines, each of so many floats.
+# Rows are padded to whole cache lines. This is the number of floats in one.
 _LINE = 16
-# Most numbers that one call stores. It is half of the usual limit, because codes are computed too.
+# Maximum count of numbers that one call stores. It is half of the usual limit, because the call
+# computes codes too.
 _MOST_NUMBERS = MOST_ELEMENTS // 2
-# Components of this size or above would overflow a distance of 16,384 dimensions. A cosine cannot
-# overflow, because the vectors are divided by their lengths first.
+# With components of this magnitude or more, a distance in 16,384 dimensions could overflow. A
+# cosine cannot overflow, because the vectors are divided by their lengths first.
 LARGEST: dict[Metric, float] = {"cosine": np.inf, "dot": 2.0**55, "l2": 2.0**55}
 
 
 def row_stride(dim: int) -> int:
-    """Return the number of floats of a padded row."""
+    """Return the number of floats in a padded row."""
     return -(-dim // _LINE) * _LINE
 
 
 class StoredVectors:
     """Vectors by position, prepared for a metric.
 
-    They lie in rows, one vector after another, or in panels. A panel holds the first component of
-    eight vectors, then the second component of these eight, and so on.
+    They are stored in rows, one vector after another, or in panels. A panel contains the first
+    components of eight vectors, then the second components of these eight, and so on.
 
     Parameters
     ----------
     runtime : Runtime
-        Runtime whose linear memory they lie in.
+        Runtime whose linear memory holds them.
     dim : int
         Length of a vector.
     metric : {"cosine", "dot", "l2"}
@@ -55,8 +56,8 @@ class StoredVectors:
     panels : bool
         True for panels, False for rows.
     coded : bool
-        True to keep codes too: each vector rounded to 8 bits a component, with a scale of its own.
-        The codes lie in rows or panels as the vectors do.
+        True to store codes too: each vector rounded to 8 bits per component, with a scale of its
+        own. The codes have the same layout, rows or panels, as the vectors.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class StoredVectors:
             column.reserve(-(-count // PANEL))
 
     def room(self, launch: Launch, count: int) -> Room:
-        """Return memory through which `put` writes up to ``count`` vectors at a time."""
+        """Return temporary memory for `put` to write up to ``count`` vectors at a time."""
         return launch.scratch((max(1, min(_MOST_NUMBERS // self.dim, count)), self.dim))
 
     def put(
@@ -100,7 +101,7 @@ class StoredVectors:
         prepared: bool = False,
         room: Room | None = None,
     ) -> None:
-        """Write vectors to the positions from ``first`` on, for which `reserve` made room.
+        """Write vectors to consecutive positions, for which `reserve` has made room.
 
         Parameters
         ----------
@@ -109,11 +110,11 @@ class StoredVectors:
         x : numpy.ndarray of float32, shape (n, dim)
             Vectors.
         first : int
-            Position of the first of them.
+            Position of the first vector.
         prepared : bool, default False
-            True for vectors as `take` returns them, which are written as they are.
+            True for vectors from `take`, which are already prepared for the metric.
         room : (int, numpy.ndarray), optional
-            What `room` returned in this launch. None takes new memory, until the launch ends.
+            Result of `room` in this launch. None allocates new memory, until the launch ends.
         """
         address, chunk = self.room(launch, len(x)) if room is None else room
         step = len(chunk)
@@ -149,5 +150,5 @@ class StoredVectors:
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes that the arrays take, their room included."""
+        """Number of bytes of the arrays, including their room for more."""
         return sum(column.nbytes for column in (*self._by_one, *self._by_eight))

@@ -1,8 +1,8 @@
-"""Atomic writes: after a crash, a file has either its old content or the whole new one.
+"""Atomic writes: after a crash, a file has either its old content or the complete new content.
 
-A write is *acknowledged* when the function that writes returns. From then on the new content stays
-there if the process is killed. It also survives a loss of power, as far as the disk keeps what it
-reports as flushed: the content is flushed before the rename, and the folder after it.
+A write is *acknowledged* when the writing function returns. The new content then stays even if the
+process is killed. It also survives a power failure if the disk keeps everything that it reports as
+flushed, because the content is flushed before the rename, and the folder after it.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ __all__ = ["flush", "replace_with", "write_atomically"]
 
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file, so that a reader sees either the old content or the new at any moment.
+    """Write a file; at any moment, readers see either the old content or the new content.
 
-    The content goes to a scratch file in the same folder, is flushed to the disk, and takes the
-    place of the old file by a rename. A symbolic link stays, and the file that it leads to is
-    replaced. The permissions of the old file stay. A device or a pipe is written to as it is.
+    The content is written to a scratch file in the same folder, flushed to the disk, and then
+    renamed to the path. If the path is a symbolic link, its target is replaced. The new file gets
+    the permissions of the old one. A device or a pipe is written to directly.
 
     Parameters
     ----------
     path : pathlib.Path
-        Path of the file. Its folder is made if need be.
+        Path of the file. Its folder is created if necessary.
     parts : iterable of bytes
         Content, in order.
 
     Raises
     ------
     OSError
-        If the file cannot be written; the old content stays. The error names ``path``.
+        If the file cannot be written. The old content stays, and the error names ``path``.
 
     Examples
     --------
@@ -60,53 +60,53 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             if mode is not None:
-                with suppress(OSError):  # A file system may have no permissions.
+                with suppress(OSError):  # A file system may not support permissions.
                     scratch.chmod(stat.S_IMODE(mode))
             _rename(scratch, target)
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
     except OSError as error:
-        # A full disk's error names no file, and others name the scratch file.
+        # The error for a full disk names no file, and other errors name the scratch file.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def replace_with(scratch: Path, target: Path) -> None:
-    """Move a finished file or folder to its place, where it survives a loss of power.
+    """Move a finished file or folder to its final path, and flush it against a power failure.
 
-    The files in a folder have to be flushed already. Scratch that killed processes left beside the
-    new file is removed.
+    The files in a folder must already be flushed. Scratch files that killed processes left beside
+    the new file are removed.
 
     Parameters
     ----------
     scratch : pathlib.Path
         The finished file or folder, on the same file system.
     target : pathlib.Path
-        Path of the file to replace, which need not exist; for a folder, a path that is free.
+        Path of the file to replace, which need not exist. For a folder, the path must not exist.
 
     Raises
     ------
     OSError
-        If it cannot be moved.
+        If the file or folder cannot be moved.
     """
     flush(scratch)
     _rename(scratch, target)
 
 
 def flush(path: Path) -> None:
-    """Wait until the content of a file is on the disk, or the names in a folder.
+    """Wait until the content of a file, or the names in a folder, are on the disk.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file, or a folder where the system can open one.
+        The file, or a folder if the system can open folders.
 
     Raises
     ------
     OSError
         If the disk reports an error.
     """
-    # Windows flushes only what is open for writing, and opens no folders.
+    # Windows flushes only files that are open for writing, and cannot open folders.
     writable = os.O_RDWR if os.name == "nt" else os.O_RDONLY
     number = os.open(path, writable)
     try:
@@ -116,7 +116,7 @@ def flush(path: Path) -> None:
 
 
 def _rename(scratch: Path, target: Path) -> None:
-    """Give a flushed file its name, flush that too, and remove what killed processes left."""
+    """Rename a flushed file, flush the folder, and remove scratch files of killed processes."""
     scratch.replace(target)
     with suppress(OSError):  # Some file systems cannot flush a folder.
         flush(target.parent)
@@ -124,7 +124,7 @@ def _rename(scratch: Path, target: Path) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """Return the type and the permissions of a file; None if there is none."""
+    """Return the type and the permissions of a file, or None if it does not exist."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Cache files: arrays that can be computed again, so a damaged or missing file only costs time."""
+"""Cache files, with arrays that are computed again if a file is damaged or missing."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["keep_newest", "read_cache", "write_cache"]
 
 
 def read_cache(path: Path, kind: str) -> Arrays:
-    """Return the arrays of a cache file; none if the file is missing or cannot be used.
+    """Return the arrays in a cache file; none if the file is missing or cannot be used.
 
-    A file that is damaged, foreign or of an earlier format causes a RuntimeWarning. The caller then
-    computes the arrays again and overwrites the file.
+    A file that is damaged or has another or an earlier format causes a RuntimeWarning. The caller
+    then computes the arrays again and overwrites the file.
 
     Parameters
     ----------
     path : pathlib.Path
         Path of the file, which need not exist.
     kind : str
-        Kind of container that the file must hold, of at most 16 ASCII characters.
+        Expected kind of container, at most 16 ASCII characters.
     """
     try:
         return read_container(path, kind).sections
@@ -52,9 +52,9 @@ def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
     path : pathlib.Path
         Path of the file to write. Its folder is created if it is missing.
     kind : str
-        Kind of container, which `read_cache` has to be given to read the file.
+        Kind of container, which must be passed to `read_cache` too.
     arrays : mapping of str to numpy.ndarray
-        Arrays by name, of the dtypes that docs/file-format.md lists.
+        Arrays by name, with dtypes that docs/file-format.md lists.
     """
     try:
         write_container(path, Container(kind, sections=dict(arrays)))
@@ -65,14 +65,14 @@ def write_cache(path: Path, kind: str, arrays: Arrays) -> bool:
 
 
 def keep_newest(folder: Path, suffix: str, count: int) -> None:
-    """Remove all but the files of a cache that were written last.
+    """Remove all files of a cache except those written last.
 
     Parameters
     ----------
     folder : pathlib.Path
         Folder of the cache.
     suffix : str
-        Ending of the names of the files that count, with its dot.
+        Suffix of the cache's file names, including the dot.
     count : int
         Number of files to keep.
 
@@ -87,7 +87,7 @@ def keep_newest(folder: Path, suffix: str, count: int) -> None:
 
 
 def _last_written(path: Path) -> float:
-    """Return the time at which a file was written; 0 if it is gone."""
+    """Return the time at which a file was written, or 0 if it no longer exists."""
     try:
         return path.stat().st_mtime
     except OSError:

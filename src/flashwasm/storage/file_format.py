@@ -1,6 +1,6 @@
-"""The one file format for everything that is kept on disk: arrays by name, every byte checked.
+"""The file format of all saved objects: arrays by name, with checksums for every byte.
 
-docs/file-format.md describes it byte by byte. This module holds the constants and records that
+docs/file-format.md describes it byte by byte. This module contains the constants and records that
 reading and writing share.
 """
 
@@ -40,7 +40,7 @@ HEADER = struct.Struct("<8sIIQ16s8s8s4xI")
 SECTION = struct.Struct("<16s4sI3QQI4x")
 CRC_BYTES = 4
 MOST_AXES = 3
-# Name of the section that holds the parameters as JSON.
+# Name of the section with the parameters as JSON.
 PARAMETERS = "parameters"
 _ALIGNMENT = 64
 
@@ -54,7 +54,7 @@ class Container:
     kind : str
         Kind of object in the file: "flat-index", "hnsw-index" and so on.
     metric, dtype : str
-        Metric and dtype that the object was made with; "" if it has none.
+        Metric and dtype of the object; "" if it has none.
     parameters : dict
         Numbers and strings by name.
     sections : dict
@@ -70,16 +70,16 @@ class Container:
 
 @dataclass(frozen=True)
 class Section:
-    """A row of the table of sections: it describes one array.
+    """A row of the table of sections, which describes one array.
 
     Attributes
     ----------
     name, dtype : str
-        Name of the array, and its dtype as NumPy writes it, for example "<f4".
+        Name of the array, and its dtype in NumPy's notation, for example "<f4".
     shape : tuple of int
-        Its shape.
+        Shape of the array.
     offset : int
-        Byte of the file at which it begins.
+        Position in the file of its first byte.
     crc : int
         CRC-32 of its bytes.
     """
@@ -97,5 +97,5 @@ class Section:
 
 
 def aligned(offset: int) -> int:
-    """Return the next offset at which a section may begin."""
+    """Round an offset up to the next one at which a section may begin."""
     return -(-offset // _ALIGNMENT) * _ALIGNMENT

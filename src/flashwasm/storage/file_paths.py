@@ -1,4 +1,4 @@
-"""The check of an argument that is the path of a file or a folder."""
+"""The check of arguments that are paths of files or folders."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def checked_path(path: str | PathLike[str], name: str = "path") -> Path:
-    """Return an argument as a path that the operating system can be asked about.
+    """Return an argument as a path that is valid for the operating system.
 
     Parameters
     ----------
     path : str or os.PathLike
         The argument.
     name : str, default "path"
-        Its name, for the error.
+        Name of the argument, for the error.
 
     Raises
     ------
     DTypeError
-        If it is neither text nor a path.
+        If the argument is neither text nor a path.
     ShapeError
-        If no file can have that name.
+        If no file can have this path.
     """
     try:
         checked = Path(path)
@@ -52,14 +52,14 @@ def checked_paths(paths: Sequence[str | PathLike[str]], name: str) -> list[Path]
     paths : sequence of str or os.PathLike
         The argument.
     name : str
-        Its name, for the error.
+        Name of the argument, for the error.
 
     Raises
     ------
     DTypeError
-        If it is no list or tuple of paths.
+        If the argument is not a list or tuple of paths.
     ShapeError
-        If it is empty, or if no file can have one of the names.
+        If the argument is empty, or if no file can have one of the paths.
     """
     if not isinstance(paths, (list, tuple)):
         message = f"{name}: expected a list or tuple of paths, got {type(paths).__name__}"

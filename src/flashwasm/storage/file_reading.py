@@ -1,4 +1,4 @@
-"""Reading files of flashwasm's format. A file in which any byte was changed is refused."""
+"""Reading files in flashwasm's format. A file with any changed byte raises CorruptFileError."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ if TYPE_CHECKING:
 __all__ = ["container_kind", "container_sections", "read_container"]
 
 _MOST_SECTIONS = 64
-# Longest axis of an array without elements. The file has no bytes that would bound it, and NumPy
-# cannot make any longer ones.
+# Maximum length of an axis of an array without elements. The size of the file does not bound it,
+# and NumPy cannot create longer ones.
 _LONGEST_EMPTY = 1 << 20
 _DTYPES = ("|u1", "|i1", "<u4", "<i4", "<i8", "<f4")
 
 
 def read_container(path: Path, kind: str) -> Container:
-    """Read a whole file, and check every byte of it.
+    """Read a file completely, and check every byte.
 
     Parameters
     ----------
     path : pathlib.Path
         Path of the file.
     kind : str
-        Kind that the file must be of, for example "flat-index".
+        Expected kind of the file, for example "flat-index".
 
     Returns
     -------
@@ -58,21 +58,21 @@ def read_container(path: Path, kind: str) -> Container:
     Raises
     ------
     CorruptFileError
-        If the file is truncated, changed, foreign, of another kind or of a later version.
+        If the file is truncated or changed, or has another format, another kind or a later version.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     with _opened(path) as file:
         return _read(file, _size(file), kind)
 
 
 def container_kind(path: Path) -> str | None:
-    """Return the kind of a file, or None if it is not a file of this format.
+    """Return the kind of a file, or None if it does not have this format.
 
     Raises
     ------
     CorruptFileError
-        If its header is truncated, changed or of a later version.
+        If the header is truncated, changed or of a later version.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -88,7 +88,8 @@ def container_sections(path: Path) -> list[Section]:
     Raises
     ------
     CorruptFileError
-        If the file is truncated, foreign or of a later version, or its header or table is changed.
+        If the file is truncated, has another format or a later version, or if its header or table
+        was changed.
     """
     with _opened(path) as file:
         _, entries, _ = _read_head(file, _size(file))
@@ -96,30 +97,30 @@ def container_sections(path: Path) -> list[Section]:
 
 
 def _size(file: BinaryIO) -> int:
-    """Return the size of an open file, whose path may name a newer file by now."""
+    """Return the size of an open file, even if its path already names a newer file."""
     return os.fstat(file.fileno()).st_size
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, and turn a _DamageError of the block into a CorruptFileError with its path."""
+    """Open a file, and convert a _DamageError in the block to a CorruptFileError with its path."""
     with path.open("rb") as file:
         try:
             yield file
         except _DamageError as damage:
-            message = f"{path}: {damage}; make the file again, or restore a copy"
+            message = f"{path}: {damage}; create the file again, or restore a copy"
             raise CorruptFileError(message) from None
 
 
 class _DamageError(Exception):
-    """Damage to a file. The message says what is wrong; `_opened` adds the file's path."""
+    """Damage to a file. The message describes it, and `_opened` adds the file's path."""
 
 
 def _read(file: BinaryIO, size: int, kind: str) -> Container:
-    """Read and check the whole of an open file, which is ``size`` bytes long."""
+    """Read and check all ``size`` bytes of an open file."""
     (actual, metric, dtype), entries, end = _read_head(file, size)
     if actual != kind:
-        message = f"the file holds a {actual}, not a {kind}"
+        message = f"the file contains a {actual}, not a {kind}"
         raise _DamageError(message)
     arrays = _arrays(file, entries, end, size)
     return Container(actual, metric, dtype, _parameters(arrays), arrays)
@@ -154,7 +155,7 @@ def _read_head(file: BinaryIO, size: int) -> tuple[list[str], list[Section], int
 
 
 def _text(padded: bytes) -> str:
-    """Return a name, which is padded with zero bytes in the file."""
+    """Return a name without the zero bytes that pad it in the file."""
     try:
         return padded.rstrip(b"\0").decode("ascii")
     except UnicodeDecodeError:
@@ -163,7 +164,7 @@ def _text(padded: bytes) -> str:
 
 
 def _entries(table: bytes, length: int) -> list[Section]:
-    """Return the table of sections, and check that they lie one after another in the file."""
+    """Return the table of sections, and check that the sections are consecutive in the file."""
     entries: list[Section] = []
     end = HEADER.size + len(table)
     for name, dtype, axes, *shape, offset, crc in SECTION.iter_unpack(table):
@@ -187,7 +188,7 @@ def _entries(table: bytes, length: int) -> list[Section]:
 def _arrays(file: BinaryIO, entries: list[Section], at: int, length: int) -> dict[str, Array]:
     """Read the sections, and check them and the zeros between them.
 
-    ``at`` is the offset of the first byte after the table, ``length`` that of the file's end.
+    ``at`` is the offset of the first byte after the table, and ``length`` is the file's length.
     """
     arrays = {}
     for entry in entries:
@@ -213,7 +214,7 @@ def _check_zeros(gap: bytes, size: int) -> None:
 
 
 def _parameters(arrays: dict[str, Array]) -> dict[str, Any]:
-    """Remove the section of parameters from the arrays, and return it decoded."""
+    """Remove the section of parameters from the arrays, and return the decoded parameters."""
     try:
         parameters = json.loads(arrays.pop(PARAMETERS).tobytes())
     except (KeyError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Writing files of flashwasm's format."""
+"""Writing files in flashwasm's format."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ __all__ = ["write_container"]
 
 
 def write_container(path: Path, container: Container) -> None:
-    """Write a file, so that a reader sees either the old content or the new.
+    """Write a file; at any moment, readers see either the old content or the new content.
 
     Parameters
     ----------
     path : pathlib.Path
-        Path of the file. Its folder is made if need be.
+        Path of the file. Its folder is created if necessary.
     container : Container
         Contents to write.
 
     Raises
     ------
     OSError
-        If the file cannot be written; the old file stays.
+        If the file cannot be written. The old file does not change then.
     """
     text = json.dumps(container.parameters, sort_keys=True).encode()
     arrays = {PARAMETERS: np.frombuffer(text, np.uint8)}
@@ -62,14 +62,14 @@ def write_container(path: Path, container: Container) -> None:
 
 
 def _portable(array: Array) -> Array:
-    """Return an array as it lies in a file: little-endian and contiguous."""
+    """Return an array in the layout of the file: little-endian and contiguous."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
 def _parts(
     container: Container, entries: list[Section], arrays: Mapping[str, Array], length: int
 ) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of the file in order: header and table, then each section after its gap."""
+    """Yield the bytes of the file in order: header, table, then a gap and the data per section."""
     names = [x.encode("ascii") for x in (container.kind, container.metric, container.dtype)]
     # The last field is the checksum, which the header does not cover.
     head = HEADER.pack(MAGIC, VERSION, len(entries), length, *names, 0)[:-CRC_BYTES]

@@ -1,4 +1,4 @@
-"""A lock on a folder, for a process that reads a file, changes it and writes it again."""
+"""A lock on a folder, for processes that read a file, change it and write it again."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has other locks, and none for folders.
+except ImportError:  # Windows has different locks, and none for folders.
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["locked"]
 
 # Seconds between two attempts.
 _PAUSE = 0.01
-# Answers of a system that has no locks for this folder.
+# Errors of a system that does not support locks for this folder.
 _NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextmanager
 def locked(folder: Path, patience: float = 30.0) -> Iterator[None]:
-    """Keep all others who lock a folder waiting, threads of this process too, while a block runs.
+    """Lock a folder while a block runs, against other processes and threads that lock it.
 
-    The lock goes with its process, so a killed process leaves none. On Windows and on network
-    drives without locks the block runs unlocked.
+    The lock ends with its process, so a killed process leaves no lock. On Windows, and on network
+    drives without locks, the block runs unlocked.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Folder to lock. It is made if need be.
+        Folder to lock. It is created if necessary.
     patience : float, default 30
         Seconds to wait for another process.
 
     Raises
     ------
     TimeoutError
-        If another process holds the lock all that time. It is an OSError.
+        If another process holds the lock during all that time. It is an OSError.
     OSError
-        If there is no such folder and it cannot be made, or if it cannot be opened.
+        If the folder cannot be created or opened.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
@@ -52,22 +52,22 @@ def locked(folder: Path, patience: float = 30.0) -> Iterator[None]:
         _lock(number, folder, time.monotonic() + patience)
         yield
     finally:
-        # Closing the folder gives up the lock.
+        # Closing the folder releases the lock.
         os.close(number)
 
 
 def _lock(number: int, folder: Path, until: float) -> None:
-    """Lock an open folder, or return without a lock where the system has none."""
+    """Lock an open folder, or return without a lock if the system does not support locks."""
     while not _is_locked(number):
         if time.monotonic() > until:
             raise TimeoutError(
-                errno.ETIMEDOUT, "another process writes; try again when it has ended", str(folder)
+                errno.ETIMEDOUT, "another process is writing; try again later", str(folder)
             )
         time.sleep(_PAUSE)
 
 
 def _is_locked(number: int) -> bool:
-    """Try to lock an open folder. Return False if another process holds the lock."""
+    """Try to lock an open folder; return False if another process holds the lock."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""NumPy's own files: arrays that a user hands over."""
+"""NumPy's .npy files, from which users pass arrays."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["read_npy"]
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """Return the array of a .npy file, which stays on disk until it is used.
+    """Return the array in a .npy file, memory-mapped.
 
-    Python objects, which such a file may hold as well, are never unpickled.
+    Python objects, which such a file may also contain, are never unpickled.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def read_npy(path: Path) -> NDArray[Any]:
     Raises
     ------
     CorruptFileError
-        If it is no whole .npy file, or one of Python objects.
+        If the file is not a complete .npy file, or if it contains Python objects.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    # NumPy reads the header as Python, and hands on whatever that raises.
+    # NumPy evaluates the header as Python, which may raise any of these errors.
     except (
         ValueError,
         TypeError,
@@ -53,5 +53,5 @@ def read_npy(path: Path) -> NDArray[Any]:
         raise CorruptFileError(f"{path} is not a complete .npy file: {reason:.200}") from error
     if not isinstance(found, np.ndarray):
         found.close()
-        raise CorruptFileError(f"{path} is not a complete .npy file: it holds several arrays")
+        raise CorruptFileError(f"{path} is not a complete .npy file: it contains several arrays")
     return found

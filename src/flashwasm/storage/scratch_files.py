@@ -1,7 +1,7 @@
-"""Scratch files and folders: names for what is not whole yet, and the removal of what was left.
+"""Scratch files and folders: names for unfinished files, and the removal of abandoned ones.
 
-A process that is killed while it writes leaves its scratch file behind. The next write into the
-same folder removes it once it is a day old, whatever file it was to become.
+A process that is killed while it writes leaves its scratch file behind. Later writes into the same
+folder remove such a file once it is a day old.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from pathlib import Path
 
 __all__ = ["is_stale", "remove_stale", "scratch_folder", "scratch_path"]
 
-# The name does not contain that of the finished file, which may be as long as the system allows.
+# The name does not contain the finished file's name, which may already have the maximum length.
 _NAMES = re.compile(r"\.[0-9a-f]{16}\.flashwasm-tmp")
-# Seconds after which a scratch file belongs to no process that still writes it.
+# Age in seconds at which a scratch file is considered abandoned.
 _STALE_SECONDS = 24 * 3600
 
 
 def scratch_path(folder: Path) -> Path:
-    """Return a path inside a folder that no other process uses. Nothing is made there.
+    """Return a path inside a folder that no other process uses, without creating anything.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Folder of the file that is to be written.
+        Folder of the file to write.
     """
     return folder / f".{os.urandom(8).hex()}.flashwasm-tmp"
 
 
 def scratch_folder(folder: Path) -> Path:
-    """Make a new folder inside a folder, which is made too if need be, and return its path.
+    """Create a new folder inside a folder, which is created too if necessary; return its path.
 
-    Scratch that killed processes left in ``folder`` is removed.
+    Scratch files that killed processes left in ``folder`` are removed.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Folder that the finished files are to be moved to.
+        Folder to which the finished files will be moved.
 
     Raises
     ------
     OSError
-        If it cannot be made.
+        If the folder cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
@@ -63,12 +63,12 @@ def is_stale(path: Path) -> bool:
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove scratch files and folders that processes left which were killed more than a day ago.
+    """Remove scratch files and folders that are more than a day old.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Folder to look into. No error is raised if it cannot be read or changed.
+        Folder to clean. No error is raised if it cannot be read or changed.
     """
     with suppress(OSError):
         for path in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Folders of the user: one for models and other data, one for caches that can be made again."""
+"""Folders of the user: one for models and other data, and one for caches."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CACHE = _Places(
 
 
 def data_folder() -> Path:
-    """Return the folder for installed models: ``FLASHWASM_DATA``, or the system's own.
+    """Return the folder for installed models: ``FLASHWASM_DATA``, or the system's data folder.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def data_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for caches: ``FLASHWASM_CACHE``, or the system's own.
+    """Return the folder for caches: ``FLASHWASM_CACHE``, or the system's cache folder.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def cache_folder() -> Path:
 
 
 def usable_cache_folder() -> Path | None:
-    """Return the folder for caches; None if this user has none, and works without caches then."""
+    """Return the folder for caches, or None if this user has none and works without caches."""
     try:
         return cache_folder()
     except CapabilityError:

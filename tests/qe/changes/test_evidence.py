@@ -1,4 +1,4 @@
-"""Evidence that a test belongs to a change: each kind acts, and its absence is no fault."""
+"""Evidence that a test belongs to a change: each kind has an effect, and none is required."""
 
 import shutil
 import subprocess

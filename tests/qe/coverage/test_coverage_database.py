@@ -80,7 +80,7 @@ create view line_bits as with recursive t(file_id, context_id, numbits) as
         ("insert into arc values (1, 2, 1099511627776, 3)", "from line 1099511627776 to 3"),
         ("insert into arc values (1, 2, 3, 4611686018427387904)", "expected integers of at most"),
         ("insert into arc values (1, 2, 1.5, 'x')", "expected integers"),
-        (ENDLESS, "it holds the view 'line_bits'; expected plain tables"),
+        (ENDLESS, "it contains the view 'line_bits'; expected plain tables"),
         ("create view more as select 1", "expected plain tables"),
         ("alter table line_bits add column x as (zeroblob(1000000000))", "computes a column"),
         ("create virtual table x using fts5(y)", "virtual table 'x'"),

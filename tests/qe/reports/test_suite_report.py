@@ -63,7 +63,7 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     for part in ("Lines that no test runs", "Failures by cause", "Benchmarks"):
         assert part in whole.text
         assert part not in small.text
-    for part in ("Map of the suite", "Tests that do the same", "test_x.py::test_a"):
+    for part in ("Map of the suite", "Duplicate tests", "test_x.py::test_a"):
         assert part in small.text
     assert "lib.py: f" in whole.text
     assert "no '<b>&\ufffdy'" in whole.text
@@ -78,7 +78,7 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     [
         ("no json", "is not JSON"),
         ("[]", "expected an object"),
-        ('{"machine": {}}', "holds no operations, lengths"),
+        ('{"machine": {}}', "contains no operations, lengths"),
         ('{"machine": {}, "results": [{}]}', "expected the JSON of `flashwasm bench --json`"),
         ('{"machine": {}, "results": 3}', "expected the JSON of `flashwasm bench --json`"),
     ],

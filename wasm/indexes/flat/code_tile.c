@@ -1,13 +1,13 @@
 /* The integer micro-kernel: see code_tile.h.
  *
  * One instruction multiplies four dimensions and adds the products. The sums are exact in 32 bits, so the order of
- * additions is free. They begin at minus the zero point times the sums of the vectors' codes. */
+ * additions does not matter. They start at minus the zero point times the sums of the vectors' codes. */
 #include "code_tile.h"
 
 #include "../../shared/tile.h"
 #include "../store.h"
 
-/* The beginning of the sums of a panel's first or last four vectors. */
+/* The initial sums of a panel's first or last four vectors. */
 INLINE v128_t less_zero(const int8_t *sums, int32_t zero) {
     return wasm_i32x4_mul(wasm_v128_load(sums), wasm_i32x4_splat(-zero));
 }
@@ -93,7 +93,7 @@ void code_row(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *pa
     wasm_v128_store(sums + 4, high);
 }
 
-/* Four panels at a time are four streams from memory, which processors read more quickly than one. */
+/* Four panels at a time are four streams from memory, which processors read faster than one. */
 void code_four_panels(int32_t *sums, const int8_t *query, int32_t zero, const int8_t *panels, int32_t stride) {
     size_t bytes = code_panel_bytes(stride);
     struct tile t;

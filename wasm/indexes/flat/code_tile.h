@@ -1,6 +1,6 @@
 /* Products of queries' digits with the codes of a panel of eight vectors: int32 sums[8], then codes[stride / 4][8][4].
  *
- * The digits are bytes from 0 to 127, packed as [stride / 4][4 queries][4]. A byte stands for itself less a zero
+ * The digits are bytes from 0 to 127, packed as [stride / 4][4 queries][4]. A byte represents its value minus a zero
  * point. */
 #ifndef FLASHWASM_INDEXES_FLAT_CODE_TILE_H
 #define FLASHWASM_INDEXES_FLAT_CODE_TILE_H
@@ -9,11 +9,11 @@
 
 enum {
     CODE_STEP = 4,  /* Dimensions whose products one instruction adds. */
-    HIGH_ZERO = 64, /* The zero point of the digits that code_tile takes. */
+    HIGH_ZERO = 64, /* The zero point of the digits for code_tile. */
 };
 
-/* Splits a query's codes into digits, and packs them as one of four queries. Returns the length of the low digits, as
- * numbers around 0. */
+/* Splits a query's codes into digits, and packs them as one of four queries. Returns the length of the vector of low
+ * digits, taken as numbers around 0. */
 double pack_digits(int8_t *high, int8_t *low, const int16_t *codes, int32_t stride);
 
 /* sums[4][8] = the products of four packed queries with a panel. Returns 1 and stores the sums if one of them is above

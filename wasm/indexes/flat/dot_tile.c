@@ -1,6 +1,6 @@
 /* Products of queries with panels, by the micro-kernel of shared/tile.h: see dot_tile.h.
  *
- * The products are subtracted from 0, which, unlike a change of sign, never gives -0. */
+ * The products are subtracted from 0, which never gives -0, unlike a change of sign. */
 #include "dot_tile.h"
 
 #include "../../shared/tile.h"

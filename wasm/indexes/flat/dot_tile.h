@@ -1,4 +1,4 @@
-/* Products of queries with panels of eight vectors, as distances: the smaller, the nearer. */
+/* Products of queries with panels of eight vectors, as distances: a smaller distance is nearer. */
 #ifndef FLASHWASM_INDEXES_FLAT_DOT_TILE_H
 #define FLASHWASM_INDEXES_FLAT_DOT_TILE_H
 

@@ -5,10 +5,10 @@
  *   panels [n / 8][dim][8]; queries [query_count][dim]; keys [query_count][k], heaps
  *
  * A tile is four queries by one panel, and the panels are read in one pass through memory. Each distance is one chain
- * of multiply-adds over dim, however many queries are searched together. The matrix of distances is not stored: those
+ * of multiply-adds over dim, regardless of the number of queries. The matrix of distances is not stored: the distances
  * of a tile are offered to the heaps immediately.
  *
- * With `candidates` only those are ranked, instead of all vectors: see rank_candidates.
+ * With `candidates`, only the candidates are ranked instead of all vectors: see rank_candidates.
  *
  * Workspace: struct flat_workspace.
  */
@@ -21,7 +21,7 @@
 enum { QUERY_BYTES = WORKSPACE_BYTES / 2 };
 
 struct flat_workspace {
-    float row[TILE_ROWS * INDEX_MAX_DIM];       /* Four prepared queries that are about to be packed. */
+    float row[TILE_ROWS * INDEX_MAX_DIM];       /* Four prepared queries before they are packed. */
     float queries[QUERY_BYTES / sizeof(float)]; /* Packed queries, four side by side. */
     float bounds[FLAT_QUERIES];                 /* The greatest distance in each query's heap. */
 };
@@ -92,8 +92,8 @@ static void search_block(const struct flat_search_arguments *args, struct flat_w
     }
 }
 
-/* Ranks a query's candidates by their exact distances. Their keys hold lower bounds and rise, so the loop ends when a
- * bound is above the greatest distance in the heap. */
+/* Ranks a query's candidates by their exact distances. Their keys contain lower bounds in ascending order, so the
+ * loop ends when a bound exceeds the greatest distance in the heap. */
 static void rank_candidates(const struct flat_search_arguments *args, struct flat_workspace *w, int32_t first,
                             int32_t query) {
     int32_t candidates = args->end - args->begin, lane = query % TILE_ROWS * TILE_COLUMNS;

@@ -1,15 +1,14 @@
-/* The k vectors that may be nearest to each query, judged by their codes: those whose distances have the smallest
- * lower bounds.
+/* The k vectors whose distances to each query have the smallest lower bounds, computed from codes.
  *
  *   panels [n / 8], each int32 sums[8] and int8 codes[stride / 4][8][4]
  *   queries [query_count][dim], float; keys [query_count][k]
  *
- * The products of codes are exact integers (code_tile.c). Together with the errors of the codes they bound the
- * distances that flat_search_f32 computes from the vectors themselves. docs/decisions/0009 derives the bounds and what
- * rounding adds to them.
+ * The products of codes are exact integers (code_tile.c). Together with the errors of the codes, they bound the
+ * distances that flat_search_f32 computes from the vectors themselves. docs/decisions/0009 derives the bounds,
+ * including rounding errors.
  *
- * A query's code is two digits, high * 2^bits + low, of at most seven bits each. All vectors are multiplied with the
- * high digits. The low digits follow only where they might bring a bound below the greatest in the heap.
+ * A query's code is two digits, high * 2^bits + low, of at most seven bits each. All vectors are multiplied by the high
+ * digits. The low digits are used only if they might bring a bound below the greatest in the heap.
  *
  * Workspace: struct code_workspace.
  */
@@ -24,16 +23,16 @@ struct code_workspace {
     int16_t codes[INDEX_MAX_DIM];
     int8_t high[QUERY_CODES], low[QUERY_CODES]; /* The digits of four queries side by side: [stride / 4][4][4]. */
     float scales[FLAT_QUERIES], squares[FLAT_QUERIES];
-    float high_scales[FLAT_QUERIES];  /* The number that a high digit of 1 stands for. */
-    float low_lengths[FLAT_QUERIES];  /* An upper bound of the length of what the low digits stand for. */
+    float high_scales[FLAT_QUERIES];  /* The number that high digit 1 represents. */
+    float low_lengths[FLAT_QUERIES];  /* An upper bound of the length of the vector that the low digits represent. */
     float lengths[FLAT_QUERIES];      /* An upper bound of each query's length. */
-    float errors[FLAT_QUERIES];       /* An upper bound of how far each query is from its codes. */
+    float errors[FLAT_QUERIES];       /* An upper bound of each query's distance from its codes. */
     float bounds[FLAT_QUERIES];       /* The greatest distance in each query's heap. */
     int32_t thresholds[FLAT_QUERIES]; /* A sum of products up to this cannot enter the heap. */
 };
 _Static_assert(sizeof(struct code_workspace) <= WORKSPACE_BYTES, "the workspace is too small");
 
-#define TINY 0x1p-116f /* An upper bound of what is lost when a product is not a normal number. */
+#define TINY 0x1p-116f /* An upper bound of the error of a product that is not a normal number. */
 
 /* An upper bound of the rounding error of a sum of dim products, relative to the product of the lengths. */
 static float rounding(int32_t dim) { return (float)(dim + 64) * 0x1p-24f; }
@@ -47,7 +46,7 @@ static void pack_query(const struct flat_search_arguments *args, struct code_wor
     int32_t dim = args->dim, stride = row_stride(dim);
     prepare_row(w->row, args->queries + (size_t)query * dim, dim, args->metric);
     quantize_row(w->codes, w->scales + at, w->squares + at, w->row, stride, largest_two_digits(stride), args->metric);
-    if (w->scales[at] < 0x1p-126f) w->scales[at] = 0; /* Products with a smaller scale are not normal numbers. */
+    if (w->scales[at] < 0x1p-126f) w->scales[at] = 0; /* Products with a smaller scale would not be normal numbers. */
     float length = code_error(w->row, w->codes, 0, stride);
     w->lengths[at] = length * (1 + rounding(dim));
     w->errors[at] = code_error(w->row, w->codes, w->scales[at], stride);
@@ -56,7 +55,7 @@ static void pack_query(const struct flat_search_arguments *args, struct code_wor
     w->high_scales[at] = w->scales[at] * (float)(1 << low_digit_bits(stride));
     size_t lane = first_digit(at, stride);
     double low_length = pack_digits(w->high + lane, w->low + lane, w->codes, stride) * w->scales[at];
-    /* The addend exceeds what rounding can take away from products of the digits. */
+    /* The addend is greater than the rounding errors of products of the digits. */
     w->low_lengths[at] = (float)(low_length * (1 + 0x1p-18)) + length * 0x1p-19f;
 }
 
@@ -72,7 +71,8 @@ static void pack_queries(const struct flat_search_arguments *args, struct code_w
     for (int32_t q = 0; q < count; q++) w->thresholds[q] = INT32_MIN;
 }
 
-/* Properties of four vectors that their bounds need beside the codes; or the greatest of a panel's, in all lanes. */
+/* Properties of four vectors that the bounds need in addition to the codes; or the maxima over a panel, in all
+ * lanes. */
 struct coded {
     f32x4 scale, error, square;
     f32x4 length; /* An upper bound of the length of scale * codes. */
@@ -93,13 +93,13 @@ INLINE struct coded greatest_coded(const struct coded *a, const struct coded *b)
     return x;
 }
 
-/* Upper bounds of how much greater the product of two vectors is than that of their codes. */
+/* Upper bounds of the difference between the product of two vectors and the product of their codes. */
 INLINE f32x4 margins(const struct coded *x, f32x4 query_lengths, f32x4 query_errors) {
     return fma_f32x4(x->length, query_errors, fma_f32x4(x->error, query_lengths, splat_f32x4(TINY)));
 }
 
-/* Sets each query's threshold for a panel: if the sum of products with high digits is at most that, no vector of the
- * panel can be nearer than those that were found. INT32_MIN if there is no such sum. */
+/* Sets each query's threshold for a panel: if the sum of products with high digits does not exceed it, no vector of
+ * the panel can be nearer than those found so far. INT32_MIN means that there is no such sum. */
 static NOINLINE void set_thresholds(struct code_workspace *w, int32_t queries, const struct coded x[2]) {
     struct coded greatest = greatest_coded(x, x + 1);
     f32x4 zero = splat_f32x4(0);
@@ -118,8 +118,8 @@ INLINE f32x4 products(const int32_t *sums, float scale, const struct coded *x) {
     return mul_f32x4(mul_f32x4(wasm_f32x4_convert_i32x4(wasm_v128_load(sums)), splat_f32x4(scale)), x->scale);
 }
 
-/* Computes lower bounds of four distances of a query from the products of codes. The greater a product, the less is the
- * bound, also where it is rounded. */
+/* Computes lower bounds of four distances of a query from the products of codes. A greater product gives a smaller
+ * bound, even after rounding. */
 INLINE f32x4 lower_bounds(const struct flat_search_arguments *args, const struct code_workspace *w, int32_t query,
                           const struct coded *x, f32x4 product) {
     f32x4 error = splat_f32x4(w->errors[query]), zero = splat_f32x4(0);
@@ -134,7 +134,7 @@ INLINE f32x4 lower_bounds(const struct flat_search_arguments *args, const struct
     return sub_f32x4(mul_f32x4(length, length), tiny);
 }
 
-/* Computes lower bounds of the bounds of four distances, by the high digits of a query alone. */
+/* Computes lower bounds of the bounds of four distances, from the high digits of a query alone. */
 INLINE f32x4 lowest_bounds(const struct flat_search_arguments *args, const struct code_workspace *w, int32_t query,
                            const struct coded *x, const int32_t *sums) {
     f32x4 low_digits = fma_f32x4(x->length, splat_f32x4(w->low_lengths[query]), splat_f32x4(TINY));

@@ -1,19 +1,19 @@
 /* Searching one level of the graph: Algorithm 2, with one sorted beam in place of its two heaps.
  *
- * Algorithm 2 keeps candidates to expand and results. The candidates that it would still expand are among its ef
- * results, so one sorted list with a mark on expanded nodes is enough. Most of the time is spent waiting for memory.
- * For each expanded node, the new neighbours are therefore collected first, without branches. Then one word of each
- * cache line of their vectors is read, so that the waits overlap. Only then are distances computed.
+ * Algorithm 2 keeps two sets: candidates to expand, and results. The candidates that it would still expand are among
+ * its ef results, so one sorted list with marks on expanded nodes is enough. Most of the time is spent waiting for
+ * memory. For each expanded node, the new neighbours are therefore collected first, without branches. Then one word of
+ * each cache line of their vectors is read, so that the waits overlap. Distances are computed last.
  */
 #include "beam.h"
 
 enum { CACHE_LINE = 64 /* bytes */, NONE_LEFT = -1 };
 
-/* Reads a word. The access is volatile, since the compiler would drop it otherwise. */
+/* Reads a word. The access is volatile, because the compiler would otherwise remove it. */
 static inline void touch(const void *memory) { (void)*(const volatile uint32_t *)memory; }
 
-/* Reads a word of each cache line from `at` to `end`, in few instructions: a processor looks some hundred instructions
- * ahead, and only the reads that it finds there overlap. */
+/* Reads a word of each cache line from `at` to `end`, in few instructions: a processor looks ahead some hundred
+ * instructions, and only the reads among these overlap. */
 static inline void touch_lines(const char *at, const char *end) {
 #pragma clang loop unroll(disable)
     for (; at + 4 * CACHE_LINE <= end; at += 4 * CACHE_LINE) {
@@ -49,7 +49,7 @@ void touch_vectors(const struct hnsw *h, const uint32_t *nodes, int32_t count) {
 }
 
 /* Marks nodes as visited, copies those that were not marked before to `fresh`, and returns their number. It is not
- * inlined, so that all it needs stays in registers. */
+ * inlined, so that all its variables stay in registers. */
 static __attribute__((noinline)) int32_t visit_new(uint32_t *visited, const uint32_t *nodes, int32_t count,
                                                    uint32_t *fresh) {
     uint32_t *end = fresh;
@@ -63,7 +63,7 @@ static __attribute__((noinline)) int32_t visit_new(uint32_t *visited, const uint
     return (int32_t)(end - fresh);
 }
 
-/* Returns the place of the trail's next nodes. A full trail starts again, and trail_full is set. */
+/* Returns the place for the trail's next nodes. A full trail starts again, and trail_full is set. */
 static uint32_t *end_of_trail(struct hnsw_workspace *w) {
     if (w->trail_size > HNSW_TRAIL) {
         w->trail_size = 0;
@@ -102,7 +102,7 @@ static void merge_into_beam(struct hnsw_workspace *w, int32_t ef, const uint64_t
     if (to + 1 < w->next) w->next = to + 1;
 }
 
-/* Takes nodes into the beam: those that are nearer than its last, or all if it holds fewer than ef. */
+/* Inserts nodes into the beam: those that are nearer than its last node, or all if it has fewer than ef. */
 static void offer_to_beam(struct hnsw_workspace *w, int32_t ef, const uint32_t *nodes, int32_t count) {
     uint64_t keys[HNSW_LIST], last = w->beam_size < ef ? NO_KEY : w->beam[w->beam_size - 1];
     int32_t taken = 0;

@@ -1,8 +1,9 @@
 /* The graph of an HNSW index, and the workspace of the kernels that work on it.
  *
  * The algorithms are those of Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
- * Hierarchical Navigable Small World graphs", arXiv 1603.09320; comments give the paper's numbers. No file of this
- * folder uses vector instructions, so every variant is compiled from the same files and builds the same graph.
+ * Hierarchical Navigable Small World graphs", arXiv 1603.09320; comments refer to the paper's algorithm numbers. No
+ * file in this folder uses vector instructions, so every variant is compiled from the same files and builds the same
+ * graph.
  */
 #ifndef FLASHWASM_INDEXES_HNSW_GRAPH_H
 #define FLASHWASM_INDEXES_HNSW_GRAPH_H
@@ -10,22 +11,22 @@
 #include "../distances.h"
 
 enum {
-    HNSW_TRAIL = 1 << 14,            /* Visited nodes that are remembered, so that their marks can be cleared. */
-    HNSW_GREEDY_EF = 4,              /* Nodes that are kept on the levels above the one that is searched. */
+    HNSW_TRAIL = 1 << 14,            /* Visited nodes that are recorded, so that their marks can be cleared. */
+    HNSW_GREEDY_EF = 4,              /* Nodes that are kept on the levels above the searched level. */
     HNSW_LIST = 2 * INDEX_MAX_LINKS, /* The length of the longest list of links, which is on level 0. */
 };
 _Static_assert(HNSW_LIST >= INDEX_BATCH, "a list holds a batch of distances");
 
 struct hnsw_workspace {
     int32_t beam_size, next;                 /* Keys in the beam; those before `next` have been expanded. */
-    int32_t trail_size, trail_full;          /* trail_full is 1 if more nodes were visited than the trail holds. */
-    uint64_t beam[INDEX_MAX_EF + HNSW_LIST]; /* See beam.h; with room for a list that is merged in. */
+    int32_t trail_size, trail_full;          /* trail_full is 1 if more nodes were visited than fit into the trail. */
+    uint64_t beam[INDEX_MAX_EF + HNSW_LIST]; /* See beam.h; with room for merging a list. */
     uint64_t candidates[INDEX_MAX_EF];       /* Keys from which neighbours are selected. */
     uint32_t trail[HNSW_TRAIL + HNSW_LIST];
     float distances[HNSW_LIST + 4];
     uint32_t selected[HNSW_LIST];
     float row[INDEX_MAX_DIM];           /* The query of a search. */
-    int16_t codes[INDEX_MAX_DIM];       /* The codes of the query, or of the node that is inserted or repaired. */
+    int16_t codes[INDEX_MAX_DIM];       /* The codes of the query, or of the inserted or repaired node. */
     int16_t other_codes[INDEX_MAX_DIM]; /* The codes of a candidate that is compared with others. */
 };
 _Static_assert(sizeof(struct hnsw_workspace) <= WORKSPACE_BYTES, "the workspace is too small");
@@ -40,7 +41,7 @@ struct hnsw {
 struct hnsw hnsw_of(const struct hnsw_arguments *args);
 int hnsw_arguments_are_valid(const struct hnsw_arguments *args);
 
-/* Returns how many links a node has on a level. */
+/* Returns the number of links of a node on a level. */
 static inline int32_t list_length(const struct hnsw *h, int32_t level) {
     return level == 0 ? 2 * h->args->m : h->args->m;
 }

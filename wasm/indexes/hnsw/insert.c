@@ -1,13 +1,13 @@
 /* Inserting nodes into the graph, one after another: Algorithm 1.
  *
- * `items` [count] holds the nodes. The vector and the level of a node are stored before the call. The graph depends on
- * the vectors, the levels and the order of the nodes alone. */
+ * `items` [count] contains the nodes. The caller stores the vector and the level of each node before the call. The
+ * graph depends only on the vectors, the levels and the order of the nodes. */
 #include "insert.h"
 
 #include "beam.h"
 #include "neighbours.h"
 
-/* Removes a node from the beam: the search for a node that is repaired may find that node itself. */
+/* Removes a node from the beam, because a search for the neighbours of a repaired node may find the node itself. */
 static void drop_from_beam(struct hnsw_workspace *w, uint32_t node) {
     int32_t kept = 0;
     for (int32_t i = 0; i < w->beam_size; i++) {

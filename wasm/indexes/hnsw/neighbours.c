@@ -1,15 +1,15 @@
 /* Choosing neighbours: Algorithm 4 without its extensions; and links in both directions.
  *
- * A candidate is selected if no neighbour that was selected before is nearer to it than the node is. Copies of one
- * vector are a special case: they are as far from each other as from the node. Of these only so many are selected that
- * half of the list is left for other nodes. Otherwise copies would be linked only to each other, and a search could
- * not get past them.
+ * A candidate is selected if no previously selected neighbour is nearer to it than the node is. Copies of one vector
+ * are a special case: they are as far from each other as from the node. Copies may fill at most half of the list, which
+ * leaves the other half for other nodes. Otherwise copies would be linked only to each other, and a search could not
+ * leave them.
  */
 #include "neighbours.h"
 
 #include "beam.h"
 
-enum { DISTANCES_AT_ONCE = 8 }; /* Distances that are computed before the loop checks if one of them decides. */
+enum { DISTANCES_AT_ONCE = 8 }; /* Distances that are computed before the loop checks them. */
 
 int32_t select_neighbours(const struct hnsw *h, const uint64_t *keys, int32_t count, int32_t most, uint32_t *selected) {
     float taken[HNSW_LIST]; /* The distances of the selected neighbours from the node. */

@@ -1,17 +1,17 @@
-/* Repairing the graph around nodes that are removed.
+/* Repairing the graph around removed nodes.
  *
- * `items` [count] holds the nodes that stay and have a link to a removed node or from one. Each selects its neighbours
- * again. It selects from the neighbours that stay, and from those that are reached through removed neighbours, however
- * many removed nodes lie between. The selected neighbours get a link back. A node that has no link on level 0 after
- * that is inserted again. The links of the removed nodes are read here; the caller clears them afterwards. */
+ * `items` [count] contains the remaining nodes that have a link to or from a removed node. Each of them selects its
+ * neighbours again, from its remaining neighbours and from the nodes that it reaches through removed nodes, however
+ * many of these lie in between. The selected neighbours get a link back. A node that then has no link on level 0 is
+ * inserted again. The kernel reads the links of the removed nodes; the caller clears them afterwards. */
 #include "beam.h"
 #include "insert.h"
 #include "neighbours.h"
 
 enum { MOST_FOUND = 256, MOST_REMOVED = 256 }; /* Limits of the search through removed nodes. */
 
-/* Finds nodes that stay near a node, breadth first: its neighbours, and in place of a removed one that one's
- * neighbours. Returns their number. */
+/* Finds remaining nodes near a node, breadth first: its neighbours, and the neighbours of removed neighbours in
+ * place of these. Returns their number. */
 static int32_t find_staying(const struct hnsw *h, uint32_t node, int32_t level, uint32_t *found) {
     uint32_t removed[MOST_REMOVED], *visited = h->args->visited;
     int32_t staying = 0, queued = 0, length = list_length(h, level);

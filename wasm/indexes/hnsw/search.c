@@ -1,9 +1,9 @@
-/* The k nodes that are nearest to each query, as far as the graph finds them: Algorithm 5.
+/* The k nodes nearest to each query, found approximately with the graph: Algorithm 5.
  *
  *   `items` are queries [count][dim]; keys [count][k], sorted
  *
- * If the graph is searched by codes, the best 2 k nodes that were found, and at least 20, are ranked again by their
- * rows. The distances in the results are always those of rows. */
+ * If the graph is searched by codes, the best 2 k nodes found, at least 20, are ranked again by their rows. The
+ * distances in the results are always computed from rows. */
 #include "../store.h"
 #include "beam.h"
 
@@ -22,7 +22,7 @@ static struct point query_point(const struct hnsw *h, const float *query) {
     return p;
 }
 
-/* Computes the exact distances of the first `count` nodes of the beam and sorts them by these. */
+/* Computes the exact distances of the first `count` nodes of the beam, and sorts the nodes by distance. */
 static void rank_again(const struct hnsw *h, int32_t count) {
     struct hnsw_workspace *w = h->w;
     struct vectors rows = h->vectors;

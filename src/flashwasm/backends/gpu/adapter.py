@@ -1,4 +1,4 @@
-"""The adapter of a GPU, and the errors that say why there is none."""
+"""The adapter of a GPU, and the errors that explain a missing adapter."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from flashwasm.optional_packages import optional_module
 
 __all__ = ["check_not_forked", "find_adapter"]
 
-# What the driver's container runtime calls the capability that brings Vulkan into a container.
+# Name of the capability with which NVIDIA's container runtime makes Vulkan available.
 _GRAPHICS = "graphics"
-# Where the driver's devices appear.
+# Folder of the driver's devices.
 _DEVICES = Path("/dev")
 
 
 class _Touched:
-    """The process that loaded the driver first, and the lock under which adapters are looked for.
+    """The process that first loaded the driver, and the lock for finding adapters.
 
-    A driver has threads and locks of its own, which a forked child gets in any state.
+    A driver has its own threads and locks, which may be in any state in a forked child.
     """
 
     process: int | None = None
@@ -45,7 +45,7 @@ def check_not_forked() -> None:
 def find_adapter() -> Any:
     """Return the adapter of the fastest GPU.
 
-    Warn, once a process, if the adapter computes on the CPU.
+    Warn once per process if the adapter computes on the CPU.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def find_adapter() -> Any:
     wgpu: Any = optional_module("wgpu", extra="gpu")
     with _Touched.lock:
         _Touched.process = os.getpid()
-        # It logs the variable WGPU_BACKEND_TYPE as a warning, each time that it follows it.
+        # wgpu logs a warning each time that it uses the variable WGPU_BACKEND_TYPE.
         log = logging.getLogger("wgpu")
         level = log.level
         log.setLevel(logging.ERROR)
@@ -79,7 +79,7 @@ def find_adapter() -> Any:
 
 
 def _missing_adapter(reason: str) -> str:
-    """Return the message for a machine on which no adapter is found."""
+    """Return the error message for a machine without an adapter."""
     if _has_cuda() and not _may_draw():
         return (
             "the backend 'gpu' finds no adapter, though there is an NVIDIA GPU: this container has "
@@ -100,9 +100,10 @@ def _has_cuda() -> bool:
 
 
 def _may_draw() -> bool:
-    """Return True unless a container was started without the driver's part for graphics."""
+    """Return False if a container was started without the driver's graphics capability."""
     given = os.environ.get("NVIDIA_DRIVER_CAPABILITIES")
     if given is None:
-        # Outside a container nobody sets it. Inside, its absence means "compute,utility".
+        # Outside a container, the variable is not set. Inside, a missing variable means
+        # "compute,utility".
         return not Path("/.dockerenv").exists()
     return bool({_GRAPHICS, "all"} & {name.strip() for name in given.split(",")})

@@ -1,4 +1,4 @@
-"""Flash attention on a GPU: the parts of a call, and what the shader gets of them."""
+"""Flash attention on a GPU: the parts of a call, and the shader's arguments for each."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Part(NamedTuple):
 
 
 def attention(device: Device, work: AttentionWork, limits: Limits) -> tuple[Array, Array | None]:
-    """Return the output, and the log-sum-exp if it is wanted.
+    """Return the output, and the log-sum-exp or None.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def attention(device: Device, work: AttentionWork, limits: Limits) -> tuple[Arra
             limits.check()
             wanted = (part.batch.start, part.key_heads.start, keys.start)
             if held != wanted:
-                # What was written before is waited for, so that copies of it do not add up.
+                # Wait for the previous writes, so that their copies do not accumulate in memory.
                 device.wait()
                 k = device.write("k", work.k[part.batch, part.key_heads, keys])
                 v = device.write("v", work.v[part.batch, part.key_heads, keys])
@@ -112,9 +112,9 @@ class _Rows(NamedTuple):
 
 
 def _source(work: AttentionWork) -> str:
-    """Return the shader for the dimension of values: for as many slices, or the next power of two.
+    """Return the shader for the values' number of slices, rounded up to a power of two.
 
-    A shader takes a second to compile on some devices, so there are few of them.
+    There are few shaders, because compiling one takes a second on some devices.
     """
     needed = max(-(-work.v.shape[3] // BLOCK), 1)
     slices_of_values = 1 << (needed - 1).bit_length()
@@ -122,16 +122,16 @@ def _source(work: AttentionWork) -> str:
 
 
 def _has_special_values(x: Array) -> bool:
-    """Return True if an array holds infinities or NaN, or numbers so large that it may be taken to.
+    """Return True if an array contains infinities or NaN, or numbers whose sum overflows.
 
-    The sum is finite only if all numbers are, and no array of booleans is made for it.
+    A finite sum proves that all numbers are finite, and needs no array of booleans.
     """
     with np.errstate(all="ignore"):
         return not np.isfinite(x.sum())
 
 
 def _parts(work: AttentionWork, extent: Extent) -> Iterator[_Part]:
-    """Yield the parts of a call, those of the same keys one after another."""
+    """Yield the parts of a call. Parts with the same keys are consecutive."""
     batch, heads, queries, _ = work.q.shape
     group = heads // work.k.shape[1]
     for entries, key_heads, some in product(
@@ -144,9 +144,9 @@ def _parts(work: AttentionWork, extent: Extent) -> Iterator[_Part]:
 
 
 def _write_rows(device: Device, work: AttentionWork, part: _Part) -> _Rows:
-    """Write what belongs to the queries of a part, and make room for their output."""
+    """Write the operands of a part's queries to the device, and make room for their output."""
     q = work.q[part.at]
-    # The greatest score so far, and the sum of weights: a sink is a score before all keys.
+    # The greatest score so far, and the sum of weights. A sink counts as a score before all keys.
     state = np.zeros((*q.shape[:3], 2), np.float32)
     state[..., 0] = _LOWEST
     if work.sinks is not None:
@@ -164,7 +164,7 @@ def _write_rows(device: Device, work: AttentionWork, part: _Part) -> _Rows:
 
 
 def _bounds(work: AttentionWork, part: _Part) -> Array:
-    """Return the keys that each query sees and its diagonal, then the same for each block."""
+    """Return the range of keys that each query sees and its diagonal, then the same per block."""
     keys = work.k.shape[2]
     diagonals = np.arange(part.queries.start, part.queries.stop) + work.diagonals[part.batch, None]
     high = np.broadcast_to(work.lengths[part.batch, None], diagonals.shape)
@@ -193,7 +193,7 @@ def _bounds(work: AttentionWork, part: _Part) -> Array:
 def _write_mask(
     device: Device, work: AttentionWork, part: _Part, keys: slice
 ) -> tuple[Binding, list[int]]:
-    """Write the part of the mask, and return its strides, 0 along an axis that is broadcast."""
+    """Write the part of the mask, and return its strides, which are 0 along broadcast axes."""
     if work.mask is None:
         return device.room("mask", 0), [0, 0, 0, 0]
     index = tuple(

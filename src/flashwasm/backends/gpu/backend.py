@@ -1,4 +1,4 @@
-"""The backend "gpu" as the interface of backends has it."""
+"""The class of the backend "gpu"."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ATTENTION = (
     "kv_lengths",
     "return_lse",
 )
-# Everything but dropout, whose weights the sandbox drops by its own random numbers.
+# All options except dropout, whose random numbers only the sandbox generates.
 _OPTIONS: Mapping[Operation, frozenset[str]] = {
     "attention": frozenset(_ATTENTION),
     "matmul": frozenset({"bias"}),
@@ -51,20 +51,20 @@ _OPTIONS: Mapping[Operation, frozenset[str]] = {
 
 
 class GpuBackend(Backend):
-    """Compute shaders on the fastest GPU that WebGPU finds.
+    """The backend "gpu": compute shaders on the fastest GPU that WebGPU finds.
 
-    Calls from several threads run one after another. After an error of the driver the device is
-    given up, and the next call opens a new one.
+    Calls from several threads run one after another. After an error of the driver, the device is
+    closed, and the next call opens a new one.
 
     Raises
     ------
     CapabilityError
-        If the extra ``gpu`` is not installed, or no adapter is found.
+        If the extra ``gpu`` is not installed, or if no adapter is found.
     """
 
     name: ClassVar[str] = "gpu"
-    # Most bytes of an operand in one buffer, where a test wants small parts. None means as many as
-    # every device can bind.
+    # Maximum number of bytes of an operand in one buffer, for tests with small parts. None means
+    # the number that every device can bind.
     most_bytes: int | None = None
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class GpuBackend(Backend):
         self.emulated = self._info["adapter_type"] == "CPU"
 
     def description(self) -> str:
-        """Return the adapter's name, the interface that drives it, and the driver."""
+        """Return the adapter's name, its graphics interface and its driver."""
         info = self._info
         kind = "CPU, " if self.emulated else ""
         return f"{info['device']} ({kind}{info['backend_type']}, {info['description']})"
@@ -85,11 +85,11 @@ class GpuBackend(Backend):
         return f"wgpu {wgpu.__version__}, {self.description()}"
 
     def options(self, operation: Operation) -> frozenset[str]:
-        """Return the options that an operation can do."""
+        """Return the options that an operation supports."""
         return _OPTIONS[operation]
 
     def attention(self, work: AttentionWork, limits: Limits) -> tuple[Array, Array | None]:
-        """Return the output, and the log-sum-exp if it is wanted."""
+        """Return the output, and the log-sum-exp or None."""
         return self._call(lambda device: attention(device, work, limits))
 
     def matmul(self, a: Array, b: Array, bias: Array | None, limits: Limits) -> Array:
@@ -113,12 +113,12 @@ class GpuBackend(Backend):
         return self._call(lambda device: top_k(device, queries, corpus, k, metric, limits))
 
     def close(self) -> None:
-        """Give back the device and its memory. The next call opens a new one."""
+        """Close the device and release its memory. The next call opens a new one."""
         with self._lock:
             self._give_up()
 
     def _call(self, compute: Callable[[Device], Result]) -> Result:
-        """Compute with the device; give it up if it fails or runs out of memory."""
+        """Compute with the device; close it if it fails or runs out of memory."""
         check_not_forked()
         with self._lock:
             if self._device is None:

@@ -1,4 +1,4 @@
-"""The device: buffers that are reused, pipelines that are compiled once, and shaders that run."""
+"""The device: reuses buffers, compiles pipelines once, and runs shaders."""
 
 from __future__ import annotations
 
@@ -24,38 +24,39 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_BYTES", "Binding", "Device", "shader"]
 
-# Workgroups along one dimension of a grid, in every implementation of WebGPU.
+# Maximum number of workgroups along one dimension of a grid, in every implementation of WebGPU.
 _MOST_WORKGROUPS = 65535
-# What every implementation lets a shader bind of a buffer. A device may offer more.
+# Bytes of a buffer that every implementation lets a shader bind. A device may allow more.
 MOST_BYTES = 128 << 20
 _LEAST_BYTES = 256
-# Room of the parameters of a shader, which are at most 64 numbers.
+# Room for the parameters of a shader, at most 64 numbers.
 _PARAMETER_BYTES = 256
-# What the driver says in place of an error of its own kind.
+# Words by which an error of the driver is recognised as a lack of memory.
 _SIGNS_OF_NO_MEMORY = ("out of memory", "outofmemory", "not enough memory", "maximum buffer size")
 _SHADERS = Path(__file__).parent / "shaders"
 
 
 class Binding(NamedTuple):
-    """The part of a buffer, from its beginning, that a shader reads or writes."""
+    """The beginning of a buffer, which a shader reads or writes."""
 
     buffer: Any
     size: int
 
 
 class Device:
-    """One device of an adapter. One thread at a time may use it.
+    """A device of an adapter. Only one thread at a time may use it.
 
     Attributes
     ----------
     most_bytes : int
-        Most bytes of an operand in one buffer. What is larger comes in parts.
+        Maximum number of bytes of an operand in one buffer. Larger operands are split into parts.
     most_products : int
-        Most products of one submission, which takes some tenths of a second with as many. Between
-        two, a call can be ended. A driver may end a longer one itself, to keep a screen alive.
+        Maximum number of products in one submission, for a duration of some tenths of a second. A
+        call can end between two submissions. A driver may abort a longer one, to keep the screen
+        responsive.
     most_iterations : int
-        Most iterations of all loops of a shader together. Mesa's driver for the CPU leaves a loop
-        after 65,535 of them, without an error.
+        Maximum number of iterations of all loops of a shader together. Mesa's driver for the CPU
+        leaves a loop after 65,535 iterations, without an error.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,7 @@ class Device:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Raise what the driver reports as an error of this package."""
+        """Convert errors of the driver to errors of this package."""
         try:
             yield
         except (MemoryError, self._wgpu.GPUError, RuntimeError) as error:
@@ -87,7 +88,7 @@ class Device:
             raise _translated(error) from error
 
     def _is_drivers(self, error: Exception) -> bool:
-        """Return False for an error that a user's handler of a signal has raised in between."""
+        """Return False for an error that a user's signal handler has raised."""
         if isinstance(error, (MemoryError, self._wgpu.GPUError)):
             return True
         place = error.__traceback__
@@ -97,13 +98,13 @@ class Device:
         return module.partition(".")[0] == "wgpu"
 
     def close(self) -> None:
-        """Give back the device and all that it holds."""
+        """Close the device and release its memory."""
         self.drop_buffers()
         self._pipelines.clear()
         self._device.destroy()
 
     def drop_buffers(self) -> None:
-        """Give back the memory of all buffers. They are made again when they are used."""
+        """Release the memory of all buffers, which are created again when they are used."""
         for buffer in self._buffers.values():
             buffer.destroy()
         self._buffers.clear()
@@ -117,7 +118,7 @@ class Device:
         return True
 
     def room(self, name: str, size: int) -> Binding:
-        """Return at least ``size`` bytes under a name. Their values are those of an earlier use."""
+        """Return a buffer of at least ``size`` bytes under a name. Its contents are undefined."""
         return Binding(self._buffer(name, size, self._usage), _padded(size))
 
     def write(self, name: str, array: Array) -> Binding:
@@ -131,7 +132,7 @@ class Device:
         return binding
 
     def read(self, binding: Binding, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Return what a buffer holds, once the shaders before have run."""
+        """Return the contents of a buffer after the previous shaders have run."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         staging = self._buffer("reading", size, self._usage_of_reading)
         encoder = self._device.create_command_encoder()
@@ -146,10 +147,10 @@ class Device:
             staging.unmap()
 
     def wait(self) -> None:
-        """Wait until all that was submitted has run."""
+        """Wait until all submissions have run."""
         if self._running:
-            # Submissions run in order, so what is read after them comes last. The call that WebGPU
-            # has for this fails in wgpu 0.32.
+            # Submissions run in order, so this read ends after them. WebGPU's own call for waiting
+            # fails in wgpu 0.32.
             self.read(self.room("fence", 0), (1,), np.uint32)
 
     def run(
@@ -170,11 +171,11 @@ class Device:
         parameters : sequence of int or float
             Values of the fields of its ``Params`` after the first, ``workgroups``.
         operands : sequence of Binding
-            What it finds at its bindings from 1 on.
+            Operands for the shader's bindings from 1 on.
         workgroups : int
             Number of workgroups.
         written : int, default 1
-            Number of operands, the last ones, that it writes to.
+            Number of operands that the shader writes to. They are the last ones.
         """
         if workgroups == 0:
             return
@@ -213,7 +214,7 @@ class Device:
                 for i, kind in enumerate(kinds)
             ]
         )
-        # A layout that is derived from a shader leaves out bindings that its variant does not use.
+        # An automatic layout would leave out bindings that a shader's variant does not use.
         pipeline = self._device.create_compute_pipeline(
             layout=self._device.create_pipeline_layout(bind_group_layouts=[layout]),
             compute={
@@ -225,12 +226,12 @@ class Device:
         return layout, pipeline
 
     def _buffer(self, name: str, size: int, usage: int) -> Any:
-        """Return the buffer of a name, which is made anew if it is too small."""
+        """Return the buffer of a name; replace it if it is too small."""
         found = self._buffers.get(name)
         if found is not None and found.size >= size:
             return found
         if found is not None:
-            # The old one goes first, so that both need not fit together.
+            # Release the old buffer first, so that both need not fit into memory at once.
             del self._buffers[name]
             found.destroy()
         capacity = max(1 << max(size - 1, 1).bit_length(), _LEAST_BYTES)
@@ -240,14 +241,14 @@ class Device:
 
 
 def shader(*names: str, **values: bool | int) -> str:
-    """Return the text of a shader: its constants, then the files of these names.
+    """Return the text of a shader: its constants, then the files with these names.
 
     Parameters
     ----------
     *names : str
-        Names of files of the folder ``shaders``, without their suffix.
+        Names of files in the folder ``shaders``, without suffix.
     **values : bool or int
-        Constants that the files expect.
+        Constants that the files require.
     """
     lines = [
         f"const {name}: {'bool' if isinstance(x, bool) else 'u32'} = {str(x).lower()};"
@@ -258,12 +259,12 @@ def shader(*names: str, **values: bool | int) -> str:
 
 @cache
 def _file(name: str) -> str:
-    """Return the text of a file of shaders."""
+    """Return the text of a shader file."""
     return (_SHADERS / f"{name}.wgsl").read_text(encoding="utf-8")
 
 
 def _padded(size: int) -> int:
-    """Return a number of bytes that a shader can bind: whole elements of any of their types."""
+    """Round up a number of bytes to whole elements of any type that a shader can bind."""
     return max(-(-size // 16), 1) * 16
 
 

@@ -1,4 +1,4 @@
-"""The extent of attention that one submission computes."""
+"""The extent of attention that one submission computes at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BLOCK", "Extent", "largest_extent"]
 
 # Queries and keys of a block, and columns of a slice, as in attention.wgsl.
 BLOCK = 32
-# Bytes of the bounds of a query.
+# Bytes for the bounds of a query.
 _BYTES_OF_BOUNDS = 16
 
 
@@ -28,10 +28,10 @@ class Extent:
 
 
 def largest_extent(work: AttentionWork, device: Device) -> Extent:
-    """Return the largest extent that keeps the limits of a device.
+    """Return the largest extent within the limits of a device.
 
-    Batch entries and heads are taken apart first. Queries and keys are cut between blocks, where a
-    cut does not change the order of additions.
+    Batch entries and heads are split first. Queries and keys are split only between blocks, where a
+    split does not change the order of additions.
     """
     batch, key_heads, keys, dim = work.k.shape
     most_bytes = device.most_bytes

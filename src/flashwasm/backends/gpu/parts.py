@@ -1,4 +1,4 @@
-"""Parts of arrays that do not fit a buffer."""
+"""Parts of arrays that do not fit into a buffer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["halved_until", "slices"]
 
 
 def slices(count: int, step: int) -> list[slice]:
-    """Return slices of at most ``step`` elements that cover ``count`` of them; at least one."""
+    """Return slices of at most ``step`` elements that cover ``count`` elements; at least one."""
     found = [slice(i, min(i + step, count)) for i in range(0, count, max(step, 1))]
     return found or [slice(0, 0)]
 
@@ -25,8 +25,8 @@ def halved_until(
     sizes : list of int
         Length of each axis.
     units : tuple of int
-        Length that each axis is cut into multiples of. Of the axes that are longer than their unit,
-        the one with the most units is halved.
+        For each axis, the unit of which its length stays a multiple. Of the axes that are longer
+        than their unit, the axis with the most units is halved.
 
     Returns
     -------

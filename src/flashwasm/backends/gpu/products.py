@@ -32,7 +32,7 @@ _METRICS: dict[Metric, int] = {"dot": 0, "cosine": 1, "l2": 2}
 def matmul(device: Device, a: Array, b: Array, bias: Array | None, limits: Limits) -> Array:
     """Return a (..., m, k) times b (..., k, n), plus a bias (n,); leading axes broadcast.
 
-    The inner dimension comes last in the loops: its parts go on with the sums of those before.
+    The innermost loop goes through the inner dimension: each part continues the previous sums.
     """
     (m, k), n = a.shape[-2:], b.shape[-1]
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -72,7 +72,7 @@ def matmul(device: Device, a: Array, b: Array, bias: Array | None, limits: Limit
                 has_bias=bias is not None,
             )
             device.run(source, parameters, operands, _blocks(shape))
-            # What was written is waited for, so that the copies of parts do not add up.
+            # Wait for the writes, so that copies of parts do not accumulate in memory.
             device.wait()
         out[entries, rows, columns] = device.read(result, shape, np.float32)
     return out.reshape(*lead, m, n)
@@ -127,7 +127,7 @@ def _blocks(shape: tuple[int, ...]) -> int:
 
 
 def _matrices(x: Array, lead: tuple[int, ...]) -> Array:
-    """Return matrices on one axis: one for each of a batch, or one that all of it shares."""
+    """Return matrices along one axis: one for each batch entry, or one that all entries share."""
     if math.prod(x.shape[:-2]) == 1:
         return x.reshape(1, *x.shape[-2:])
     return np.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["layer_norm", "softmax"]
 
-# Threads that share a row, and how often they go over it.
+# Threads that share a row, and the number of their passes over it.
 _THREADS = 64
 _PASSES = 3
 
@@ -75,7 +75,7 @@ def _in_parts(
     run: Callable[[Binding, Binding, int], None],
     limits: Limits,
 ) -> Array:
-    """Compute as many rows at a time as fit a buffer."""
+    """Compute as many rows at a time as fit into a buffer."""
     out = np.empty(x.shape, np.float32)
     if out.size == 0:
         return out
@@ -83,8 +83,8 @@ def _in_parts(
     longest = min(device.most_bytes // 4, device.most_iterations // _PASSES * _THREADS)
     if x.shape[1] > longest:
         raise CapabilityError(
-            f"{operation}: the backend 'gpu' takes rows of at most {longest} elements on this "
-            f"device, got {x.shape[1]}; 'wasm-simd' takes longer ones"
+            f"{operation}: the backend 'gpu' accepts rows of at most {longest} elements on this "
+            f"device, got {x.shape[1]}; 'wasm-simd' accepts longer rows"
         )
     for some in slices(len(x), device.most_bytes // bytes_of_row):
         limits.check()

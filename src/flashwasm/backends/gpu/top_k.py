@@ -1,4 +1,4 @@
-"""Exact search on a GPU: scores in blocks, of which each keeps its best."""
+"""Exact search on a GPU: scores are computed in blocks, and each block keeps its best."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["top_k"]
 
-# Scores of a row that a workgroup sorts, as in best_of_block.wgsl.
+# Number of scores of a row that a workgroup sorts, as in best_of_block.wgsl.
 _BLOCK = 1024
-# Queries of a block of scores, as in product.wgsl.
+# Number of queries in a block of scores, as in product.wgsl.
 _QUERIES = 64
-# To sort a score takes about as long as this many products.
+# Sorting a score takes about as long as this many products.
 _SORTING = 64
 _SIGN = np.uint32(1 << 31)
 _KEY_OF_NAN = np.uint32(0xFFFFFFFE)
@@ -35,8 +35,9 @@ def top_k(
 ) -> tuple[Array, Array]:
     """Return the k best scores (n, k) and their rows (n, k) for each query.
 
-    A candidate is one integer of 64 bits: the key that orders its score above, the row below. So
-    the smallest ones are the best, and among equal scores the lowest row comes first.
+    A candidate is an integer of 64 bits: its upper half is the key that orders its score, and its
+    lower half is the row. The smallest candidates are therefore the best, and among equal scores
+    the lowest row comes first.
     """
     (n, dim), count = queries.shape, len(corpus)
     best = np.empty((n, 0), np.uint64)
@@ -86,7 +87,7 @@ def _best_of_blocks(device: Device, scores: Binding, shape: tuple[int, int, int]
 
 
 def _smallest(candidates: Array, k: int) -> Array:
-    """Return the k smallest candidates of each row in order, or all of them if they are fewer."""
+    """Return the k smallest candidates of each row in order, or all if there are fewer."""
     if candidates.shape[1] > k:
         candidates = np.partition(candidates, k - 1, axis=1)[:, :k]
     return np.sort(candidates, axis=1)

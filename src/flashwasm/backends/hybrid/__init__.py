@@ -1,1 +1,1 @@
-"""The backend `hybrid`: for each call the backend that was fastest for such calls."""
+"""The backend `hybrid`, which runs each call on the backend that is fastest for such calls."""

@@ -1,4 +1,4 @@
-"""Kinds of calls: calls of one kind are taken to be fastest on the same backend."""
+"""Kinds of calls. `hybrid` assumes that calls of one kind are fastest on the same backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["exact_kind", "kind_name"]
 def exact_kind(
     runtime: CallingRuntime, operation: str, operands: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """Return what is known of a call before its operands are read, to look its backend up by.
+    """Return the key by which the chosen backend of a call is cached.
 
     Parameters
     ----------
@@ -25,11 +25,13 @@ def exact_kind(
     operation : str
         Name of the operation.
     operands : tuple
-        Arrays, and other values of the call, as `flashwasm.backends.choice.other_backend` has them.
+        Arrays and other values of the call, as in `flashwasm.backends.choice.other_backend`.
     """
     kind: list[Any] = [operation, runtime.threads, runtime.variant]
     for x in operands:
-        if type(x) is np.ndarray:
+        if x is None:  # The quickest way for what most calls leave out.
+            kind.append(None)
+        elif type(x) is np.ndarray:
             kind.append((x.shape, x.base is not None and runtime.holds(x)))
         else:
             kind.append(_plain(x))
@@ -37,19 +39,19 @@ def exact_kind(
 
 
 def _plain(x: Any) -> Any:
-    """Return a value that is no NumPy array in a form that can be compared."""
+    """Return a value other than a NumPy array in a form that can be compared."""
     if isinstance(x, (str, int, float, type(None))):
         return x
     try:
         return np.shape(x)
     except (ValueError, TypeError):
-        return "no array"  # The call itself says so.
+        return "no array"  # The call itself raises the error.
 
 
 def kind_name(kind: tuple[Any, ...]) -> str:
-    """Return the name of a kind of calls, to which calls of about the same size belong.
+    """Return the name of a kind of calls. Calls of about the same size have the same name.
 
-    Each length of an axis counts as the nearest power of the square root of two.
+    The length of each axis is rounded to the nearest power of the square root of two.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def kind_name(kind: tuple[Any, ...]) -> str:
 
 
 def _word(x: Any) -> str:
-    """Return one operand in a few letters: ``512x64`` in linear memory, ``512x64*`` outside."""
+    """Return an operand as a short text: ``512x64`` in linear memory, ``512x64*`` outside."""
     if isinstance(x, int):
         return f"k={_near(x)}"
     if not isinstance(x, tuple):

@@ -1,4 +1,4 @@
-"""The choice of `hybrid`: which backend computes a call, from timings of such calls."""
+"""The choice of `hybrid`: the backend for a call, based on timings of such calls."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 
 __all__ = ["choice_in_words", "chosen_backend", "fastest", "forget", "known_timings"]
 
-# Environment variable that takes the choice away: a backend, or operation=backend, with commas.
+# Environment variable that overrides the choice. Its value is a backend, or a list of
+# operation=backend, separated by commas.
 VARIABLE = "FLASHWASM_HYBRID"
 _OPERATIONS = ("attention", "matmul", "softmax", "layer_norm", "cosine_top_k")
-# Another backend has to be faster than the sandbox by this factor. Timings of a busy machine differ
-# by less, and a call is then at most so much slower than on the best backend.
-_MARGIN = 1.08
-# Choices that are kept, by the exact kind of the call.
+# Another backend is chosen only if it is faster than the sandbox by this factor, which is about as
+# much as two timings of one backend differ. A call is then at most this much slower than on the
+# best backend.
+_MARGIN = 1.04
+# Maximum number of cached choices, by the exact kind of the call.
 _MOST_CHOICES = 1024
 
 
 class _Chooser:
-    """The choices made so far, and the timings that they come from."""
+    """The choices so far, and the timings on which they are based."""
 
     def __init__(self) -> None:
         self.choices: dict[tuple[Any, ...], BackendName] = {}
@@ -54,7 +56,7 @@ def chosen_backend(
     operands: tuple[Any, ...],
     on: Callable[..., object],
 ) -> BackendName:
-    """Return the name of the backend that computes a call; it is measured if no such call was.
+    """Return the name of the backend for a call; measure the call if there are no timings.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def chosen_backend(
     Raises
     ------
     ShapeError
-        If the environment variable ``FLASHWASM_HYBRID`` names no backend.
+        If the environment variable ``FLASHWASM_HYBRID`` does not name a backend.
     FlashWasmError
         If the call is measured and fails.
     """
@@ -89,7 +91,7 @@ def chosen_backend(
 
 
 def fastest(seconds: Seconds) -> BackendName:
-    """Return the backend to choose for a kind of calls: the sandbox unless another is faster.
+    """Return the backend for a kind of calls: the sandbox unless another is clearly faster.
 
     Parameters
     ----------
@@ -104,13 +106,13 @@ def fastest(seconds: Seconds) -> BackendName:
 
 
 def known_timings() -> Mapping[str, Seconds]:
-    """Return all timings that this machine has, by the name of the kind of call."""
+    """Return all timings of this machine, by the name of the kind of call."""
     with _chooser.lock:
         return dict(_timings().all())
 
 
 def choice_in_words() -> str:
-    """Return one line that says what the choice comes from."""
+    """Return one line that describes the basis of the choice."""
     forced = os.environ.get(VARIABLE, "")
     if forced:
         return f"{VARIABLE}={forced} chooses"
@@ -121,14 +123,14 @@ def choice_in_words() -> str:
 
 
 def forget() -> None:
-    """Forget the choices and what was read of the file; the file stays."""
+    """Drop the cached choices and timings; the file does not change."""
     with _chooser.lock:
         _chooser.choices.clear()
         _chooser.timings = None
 
 
 def _timings() -> Timings:
-    """Return the timings of this machine with these versions. The lock is held."""
+    """Return the timings of this machine with these versions. The caller holds the lock."""
     if _chooser.timings is None:
         from flashwasm import __version__  # noqa: PLC0415 - the package imports this module lazily.
 
@@ -144,7 +146,7 @@ def _candidates() -> list[BackendName]:
     for name in OTHER_BACKENDS:
         try:
             with warnings.catch_warnings():
-                # A backend may warn that it is slow. Timings tell whether it is.
+                # Ignore a backend's warning that it is slow: the timings decide.
                 warnings.simplefilter("ignore")
                 backend = backend_named(name)
         except CapabilityError:

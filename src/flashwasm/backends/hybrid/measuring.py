@@ -1,4 +1,4 @@
-"""Measuring a call on several backends, which take turns."""
+"""Measurement of a call on several backends, in turn."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 __all__ = ["measured"]
 
-# Seconds that all rounds together may take, after the first; and most rounds.
+# Maximum total seconds of all rounds after the first, and maximum number of rounds.
 _SECONDS = 0.3
 _ROUNDS = 100
 # Rounds in which all backends are measured, even if one seems to be far slower.
 _FAIR_ROUNDS = 3
-# A backend that took so much longer than the sandbox is not measured on. The sandbox always is: its
-# second call may have been slow by chance.
+# A backend that is slower than the fastest by this factor is not measured further. The sandbox
+# always is, because its second call may have been slow by chance.
 _HOPELESS = 4.0
 
 
 def measured(names: Sequence[BackendName], on: Callable[..., object]) -> Seconds:
-    """Return the seconds of a call on each backend that can do it: the best of several rounds.
+    """Return the seconds of a call on each backend that supports it: the best of several rounds.
 
     Parameters
     ----------
     names : sequence of str
         Names of the backends to try, the sandbox first.
     on : callable
-        Function that makes the call on the backend that it is given by the name ``backend``.
+        Function that makes the call on the backend that its argument ``backend`` names.
 
     Raises
     ------
     FlashWasmError
-        If the call fails on all of them.
+        If the call fails on all backends.
     """
     best: Seconds = {}
     failure: Exception | None = None
@@ -64,7 +64,7 @@ def measured(names: Sequence[BackendName], on: Callable[..., object]) -> Seconds
 
 
 def _first_seconds(on: Callable[..., object], name: BackendName) -> float | Exception:
-    """Return the seconds of the second call; or the error, if the backend cannot do the call."""
+    """Return the seconds of the second call, or the error if the backend cannot make the call."""
     try:
         _seconds(on, name)  # The first call compiles, loads or allocates something.
         return _seconds(on, name)
@@ -73,7 +73,7 @@ def _first_seconds(on: Callable[..., object], name: BackendName) -> float | Exce
 
 
 def _seconds(on: Callable[..., object], name: BackendName) -> float:
-    """Return the seconds that one call takes."""
+    """Return the duration of one call in seconds."""
     start = perf_counter()
     on(backend=name)
     return perf_counter() - start

@@ -1,4 +1,4 @@
-"""The timings of this machine: seconds of each kind of call on each backend, kept in a file."""
+"""The timings of this machine in a file: seconds of each kind of call on each backend."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Seconds", "Timings"]
 
 # Seconds of a kind of calls, by the name of the backend.
 Seconds = dict[str, float]
-# Kinds of calls that are kept in memory and in the file. A kind takes about 100 bytes.
+# Maximum number of kinds of calls in memory and in the file. A kind occupies about 100 bytes.
 _MOST_KINDS = 4096
-# Files that are kept: one for each machine and set of versions that share the folder.
+# Maximum number of files: one for each machine and set of versions that share the folder.
 _MOST_FILES = 24
 _SUFFIX = ".json"
 
@@ -32,13 +32,13 @@ class Timings:
     Parameters
     ----------
     versions : iterable of str
-        Everything that timings depend on besides the machine: versions and digests. With others,
-        they are measured again.
+        Versions and digests on which timings depend, besides the machine. If they change, calls are
+        measured again.
 
     Attributes
     ----------
     path : pathlib.Path or None
-        File that keeps them; None if this user has no folder for caches.
+        File with the timings; None if this user has no folder for caches.
     """
 
     def __init__(self, versions: Iterable[str]) -> None:
@@ -50,7 +50,7 @@ class Timings:
         self._seconds: dict[str, Seconds] = self._read()
 
     def get(self, kind: str) -> Seconds | None:
-        """Return the timings of a kind of calls; None if it was not measured."""
+        """Return the timings of a kind of calls, or None if it was not measured."""
         return self._seconds.get(kind)
 
     def all(self) -> Mapping[str, Seconds]:
@@ -60,14 +60,14 @@ class Timings:
     def put(self, kind: str, seconds: Seconds) -> None:
         """Add the timings of a kind of calls, and write the file.
 
-        If it cannot be written, the next process measures again.
+        If the file cannot be written, the next process measures again.
         """
         if len(self._seconds) >= _MOST_KINDS:
             self._seconds.clear()
         self._seconds[kind] = seconds
         if self.path is None:
             return
-        # Another process may have measured other kinds meanwhile.
+        # Read the file again, because another process may have measured other kinds meanwhile.
         content = {"measured with": self._facts, "seconds": {**self._read(), **self._seconds}}
         try:
             write_atomically(self.path, [json.dumps(content, indent=1).encode()])
@@ -76,7 +76,7 @@ class Timings:
             self.path = None
 
     def _read(self) -> dict[str, Seconds]:
-        """Return the timings in the file; none if it is missing, or not of the expected form."""
+        """Return the timings in the file; none if it is missing or has an unexpected form."""
         if self.path is None:
             return {}
         try:

@@ -1,8 +1,9 @@
-"""Flash attention by NumPy: a block of queries meets one block of keys after another.
+"""Flash attention in NumPy: each block of queries processes one block of keys after another.
 
-The softmax is the online one of Milakov & Gimelshein, 2018, as in Dao et al., "FlashAttention",
-2022. Memory beyond inputs and output is a block of scores for each thread. In the comments below, H
-is the number of key heads of a block, G the number of query heads of each, n of queries, c of keys.
+It uses the online softmax of Milakov & Gimelshein, 2018, as in Dao et al., "FlashAttention", 2022.
+Memory beyond inputs and output is one block of scores per thread. In the comments below, H is the
+number of key heads in a block, G the number of query heads per key head, n the number of queries,
+and c the number of keys.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["attend"]
 
-# Rows of scores of one block (H G n), and its scores: half a megabyte, which the cache of a core
-# has room for.
+# Rows of scores in one block (H G n), and number of its scores: half a megabyte, which fits into
+# the cache of a core.
 _ROWS = 256
 _SCORES = 1 << 17
 _LONGEST = 1 << 14
@@ -43,7 +44,7 @@ class _Block(NamedTuple):
 
 
 def attend(work: AttentionWork, threads: Threads, limits: Limits) -> tuple[Array, Array | None]:
-    """Compute attention as `flashwasm.backends.backend.Backend.attention` says."""
+    """Compute attention as `flashwasm.backends.backend.Backend.attention` specifies."""
     shape = work.q.shape[:-1]
     out = new_array((*shape, work.v.shape[-1]))
     lse = new_array(shape) if work.with_lse else None
@@ -54,14 +55,14 @@ def attend(work: AttentionWork, threads: Threads, limits: Limits) -> tuple[Array
 
 
 def _blocks(work: AttentionWork, threads: int) -> Iterator[_Block]:
-    """Cut the work into blocks of about `_ROWS` rows: some queries of one head or of several."""
+    """Cut the work into blocks of about `_ROWS` rows: some queries of one or more heads."""
     batch, heads, queries, _ = work.q.shape
     key_heads = work.k.shape[1]
     if not heads * queries * key_heads:
         return
     group = heads // key_heads
     step = max(_ROWS // group, 16)
-    # Every thread gets heads of its own where the queries are few.
+    # If there are few queries, every thread gets its own heads.
     most = -(-batch * key_heads // threads)
     together = min(max(_ROWS // (group * min(queries, step)), 1), most)
     for entry in range(batch):
@@ -75,7 +76,7 @@ def _blocks(work: AttentionWork, threads: int) -> Iterator[_Block]:
 
 
 def _attend(work: AttentionWork, block: _Block, out: Array, lse: Array | None) -> None:
-    """Compute one block of queries into its place in the results."""
+    """Compute one block of queries, and write it to its place in the results."""
     group = work.q.shape[1] // work.k.shape[1]
     heads = slice(block.heads.start * group, block.heads.stop * group)
     place = (block.entry, heads, block.queries)
@@ -101,7 +102,7 @@ def _attend(work: AttentionWork, block: _Block, out: Array, lse: Array | None) -
         values = _weighted(weights, work.v[block.entry, block.heads, keys], hidden)
         acc = values if acc is None else np.add(np.multiply(acc, before, out=acc), values, out=acc)
         top = greatest
-    # A row that sees no key keeps a total of zero, or that of its sink.
+    # If a row sees no key, its total stays zero, or that of its sink.
     if acc is None:
         out[place] = 0
     else:
@@ -112,7 +113,7 @@ def _attend(work: AttentionWork, block: _Block, out: Array, lse: Array | None) -
 
 
 def _key_blocks(work: AttentionWork, block: _Block, rows: int) -> Iterator[slice]:
-    """Yield the blocks of keys that some query of a block sees, as far as positions say."""
+    """Yield the blocks of keys that a query of the block may see according to its position."""
     diagonal = int(work.diagonals[block.entry])
     first = max(block.queries.start + diagonal - work.before, 0)
     last = min(block.queries.stop + diagonal + work.after, int(work.lengths[block.entry]))
@@ -122,7 +123,7 @@ def _key_blocks(work: AttentionWork, block: _Block, rows: int) -> Iterator[slice
 
 
 def _modify(work: AttentionWork, block: _Block, heads: slice, keys: slice, scores: Array) -> bool:
-    """Change scores (H, G, n, c) in place by the options; return True if some may be hidden.
+    """Apply the options to scores (H, G, n, c) in place; return True if some may be hidden.
 
     A hidden score is -inf.
     """
@@ -153,13 +154,13 @@ def _modify(work: AttentionWork, block: _Block, heads: slice, keys: slice, score
         np.copyto(scores, np.float32(-np.inf), where=~mask)
     else:
         scores += mask
-        # The sum of NaN and -inf is NaN, but what -inf hides does not count, whatever it is.
+        # The sum of NaN and -inf is NaN, but a mask of -inf must hide every score.
         np.copyto(scores, np.float32(-np.inf), where=np.isneginf(mask))
     return True
 
 
 def _part_of_mask(mask: Array, block: _Block, heads: slice, keys: slice) -> Array:
-    """Return the part (heads, n, c) of a mask that belongs to a block; axes may have length 1."""
+    """Return the part (heads, n, c) of a mask for a block; axes may have length 1."""
     entry = block.entry if mask.shape[0] > 1 else 0
     axes = zip((heads, block.queries, keys), mask.shape[1:], strict=True)
     index: Any = (entry, *(some if size > 1 else slice(None) for some, size in axes))
@@ -168,15 +169,15 @@ def _part_of_mask(mask: Array, block: _Block, heads: slice, keys: slice) -> Arra
 
 
 def _finite(work: AttentionWork, block: _Block, keys: slice) -> bool:
-    """Return True if all values of a block are finite; False if they may not be."""
+    """Return True if all values of a block are known to be finite."""
     return bool(np.isfinite(work.v[block.entry, block.heads, keys].sum()))
 
 
 def _weighted(weights: Array, values: Array, hidden: Array | None) -> Array:
     """Return the products of weights (H, G n, c) with values (H, c, Dv).
 
-    With ``hidden``, a value that is not finite reaches only the rows that see it: the product would
-    make NaN of its product with a weight of zero.
+    With ``hidden``, a value that is not finite affects only the rows that see it. A plain product
+    would turn its product with a weight of zero into NaN.
     """
     if hidden is None:
         product: Array = weights @ values

@@ -1,4 +1,4 @@
-"""`NativeBackend`: the operations on NumPy, outside the sandbox."""
+"""`NativeBackend`: the operations in NumPy, outside the sandbox."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NativeBackend"]
 
 _OPTIONS: Mapping[Operation, frozenset[str]] = {
-    # Dropout is the one option that is missing: its random numbers are the sandbox's.
+    # All options except dropout, whose random numbers only the sandbox generates.
     "attention": frozenset(
         {
             "causal",
@@ -48,12 +48,12 @@ _OPTIONS: Mapping[Operation, frozenset[str]] = {
 
 
 class NativeBackend(Backend):
-    """The operations on NumPy and its BLAS, and plain attention on PyTorch where it is installed.
+    """The operations in NumPy and its BLAS, and plain attention in PyTorch if it is installed.
 
     Raises
     ------
     CapabilityError
-        If threadpoolctl, of the extra ``native``, is not installed.
+        If threadpoolctl, which the extra ``native`` includes, is not installed.
     """
 
     name: ClassVar[str] = "native"
@@ -64,26 +64,26 @@ class NativeBackend(Backend):
         self._torch = TorchAttention() if self._torch_version else None
 
     def description(self) -> str:
-        """Return the versions of NumPy, of its BLAS and of PyTorch, if that computes attention."""
+        """Return the versions of NumPy, its BLAS, and PyTorch if it computes attention."""
         text = f"NumPy {np.__version__} with {self._threads.blas()}"
         return f"{text}; attention by torch {self._torch_version}" if self._torch else text
 
     def versions(self) -> str:
-        """Return the same: all of it decides how long a call takes."""
+        """Return the description, since timings depend on everything in it."""
         return self.description()
 
     def options(self, operation: Operation) -> frozenset[str]:
-        """Return the names of an operation's options; all but dropout can be done."""
+        """Return the names of an operation's supported options: all except dropout."""
         return _OPTIONS[operation]
 
     def attention(self, work: AttentionWork, limits: Limits) -> tuple[Array, Array | None]:
-        """Compute attention by PyTorch if the call is plain, else block by block."""
+        """Compute attention in PyTorch if the call is plain, else block by block in NumPy."""
         if self._torch is not None and is_plain(work):
             return self._torch.attend(work, limits), None
         return attend(work, self._threads, limits)
 
     def matmul(self, a: Array, b: Array, bias: Array | None, limits: Limits) -> Array:
-        """Multiply by BLAS."""
+        """Multiply with BLAS."""
         return multiply(a, b, bias, self._threads, limits)
 
     def softmax(self, x: Array, limits: Limits) -> Array:

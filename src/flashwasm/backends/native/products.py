@@ -1,4 +1,4 @@
-"""Matrix products by NumPy's BLAS, in pieces of some milliseconds."""
+"""Matrix products with NumPy's BLAS, in pieces of some milliseconds."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["multiply"]
 
-# Multiply-adds of one piece: about a millisecond of one thread.
+# Multiply-adds of one piece, about a millisecond on one thread.
 _PRODUCTS = 1 << 26
-# Fewest rows or columns of a piece. BLAS packs the other operand again for each piece.
+# Minimum number of rows or columns in a piece, because BLAS packs the other operand again for each.
 _FEWEST = 64
 
 
 def multiply(a: Array, b: Array, bias: Array | None, threads: Threads, limits: Limits) -> Array:
-    """Multiply as `flashwasm.backends.backend.Backend.matmul` says."""
+    """Multiply as `flashwasm.backends.backend.Backend.matmul` specifies."""
     (m, k), n = a.shape[-2:], b.shape[-1]
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = new_array((*batch, m, n))
@@ -48,7 +48,7 @@ def multiply(a: Array, b: Array, bias: Array | None, threads: Threads, limits: L
 
 
 def _batch_pieces(a: Array, b: Array, out: Array) -> Iterator[tuple[Array, Array, Array, slice]]:
-    """Yield whole matrices, as many as one piece has work for, or the pieces of each of them."""
+    """Yield groups of whole matrices with the work of one piece, or the pieces of each matrix."""
     count, m, n = out.shape
     step = _PRODUCTS // max(m * n * a.shape[-1], 1)
     if step < 2:

@@ -1,4 +1,4 @@
-"""Softmax and layer norm by NumPy, some rows at a time so that they stay in the cache."""
+"""Softmax and layer norm in NumPy, some rows at a time so that they stay in the cache."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["normalize", "softmax"]
 
-# Elements of one piece: its operand and its result fit a core's own cache.
+# Elements of one piece, whose operand and result fit into a core's own cache.
 _ELEMENTS = 1 << 16
 
 
 def softmax(x: Array, threads: Threads, limits: Limits) -> Array:
-    """Compute softmax as `flashwasm.backends.backend.Backend.softmax` says."""
+    """Compute softmax as `flashwasm.backends.backend.Backend.softmax` specifies."""
     return _by_rows(_softmax, x, threads, limits)
 
 
@@ -38,14 +38,14 @@ def normalize(
     threads: Threads,
     limits: Limits,
 ) -> Array:
-    """Normalise as `flashwasm.backends.backend.Backend.layer_norm` says."""
+    """Normalise as `flashwasm.backends.backend.Backend.layer_norm` specifies."""
     return _by_rows(partial(_normalize, weight, bias, np.float32(eps)), x, threads, limits)
 
 
 def _by_rows(
     function: Callable[[Array, Array], None], x: Array, threads: Threads, limits: Limits
 ) -> Array:
-    """Call a function for some rows after others, with the rows and their place in the result."""
+    """Call a function on groups of rows, with the rows and their place in the result."""
     out = new_array(x.shape)
     if x.size:
         step = max(_ELEMENTS // x.shape[1], 1)

@@ -1,4 +1,4 @@
-"""Exact search by NumPy: all scores with a piece of the corpus, then the best of them."""
+"""Exact search in NumPy: all scores with a piece of the corpus, then the best of them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-# Queries that are searched together, and scores of one piece.
+# Number of queries that are searched together, and number of scores in one piece.
 _QUERIES = 256
 _SCORES = 1 << 20
-# Elements of the corpus that one piece reads.
+# Number of elements of the corpus that one piece reads.
 _READ = 1 << 22
-# Squared lengths between these are far from overflow, and from the loss of digits near zero.
+# Squared lengths between these limits neither overflow nor lose precision near zero.
 _SMALL, _LARGE = 1e-30, 1e30
 
 
 def search(
     queries: Array, corpus: Array, k: int, metric: Metric, threads: Threads, limits: Limits
 ) -> Found:
-    """Search as `flashwasm.backends.backend.Backend.top_k` says."""
+    """Search as `flashwasm.backends.backend.Backend.top_k` specifies."""
     n, dim = queries.shape
     scores, indices = new_array((n, k)), new_array((n, k), np.int64)
     for start in range(0, n, _QUERIES):
@@ -64,7 +64,7 @@ def _search(
     found: list[Found],
     number: int,
 ) -> None:
-    """Find the best rows of a piece of the corpus, and put them at their place in a list."""
+    """Find the best rows of a piece of the corpus, and write them to their place in a list."""
     scores = _SCORES_BY_METRIC[metric](queries, corpus[piece])
     numbers = np.broadcast_to(np.arange(scores.shape[1]) + piece.start, scores.shape)
     found[number] = _best(scores, numbers, k)
@@ -73,7 +73,7 @@ def _search(
 def _best(scores: Array, numbers: Array, k: int) -> Found:
     """Return the k best scores of each row, or all if there are fewer, with their numbers.
 
-    Equal scores stay in the order in which they stand, which is that of the numbers.
+    Equal scores keep their order, so their numbers are ascending.
     """
     k = min(k, scores.shape[1])
     # The sort puts NaN last, and the least number first.
@@ -85,7 +85,7 @@ def _best(scores: Array, numbers: Array, k: int) -> Found:
         chosen = np.empty((len(scores), k), np.intp)
         chosen[alone] = np.nonzero(among[alone])[1].reshape(-1, k)
         for row in np.flatnonzero(~alone):
-            # More rows have the score of the last place, or it is NaN.
+            # More rows tie with the last result, or its score is NaN.
             chosen[row] = np.sort(np.argsort(values[row], kind="stable")[:k])
         values = np.take_along_axis(values, chosen, 1)
         scores, numbers = (np.take_along_axis(x, chosen, 1) for x in (scores, numbers))
@@ -137,7 +137,7 @@ def _usual(squares: Array) -> bool:
 
 
 def _unit(x: Array) -> Array:
-    """Return the rows divided by their lengths, in float64 on the way; a zero row stays zero."""
+    """Return the rows divided by their lengths, computed in float64; a zero row stays zero."""
     wide = x.astype(np.float64)
     lengths = np.sqrt(_squares(wide))[:, None]
     rows: Array = (wide / np.where(lengths == 0, 1, lengths)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Threads of the backend `native`: each computes one piece after another, by a BLAS of one thread.
+"""Threads of the backend `native`. Each computes one piece after another with a one-thread BLAS.
 
-A BLAS with threads of its own waits for all of them at the end of each product. On a busy machine
-this was nine times slower than pieces that no thread waits for.
+A multithreaded BLAS waits for all its threads at the end of each product. On a busy machine this
+was nine times slower than independent pieces.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Threads"]
 
 
 class Threads:
-    """Threads that compute pieces of a call, and the limit on those of BLAS.
+    """Threads that compute pieces of a call, and the limit on BLAS's own threads.
 
     Raises
     ------
@@ -39,7 +39,7 @@ class Threads:
         self._libraries: Any = module.ThreadpoolController().select(user_api="blas")
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "flashwasm-native")
         self._lock = threading.Lock()
-        # Number of calls that run now, and the limit that the first of them has set.
+        # Number of running calls, and the limit that the first of them has set.
         self._calls = 0
         self._limit: Any = None
 
@@ -52,7 +52,7 @@ class Threads:
         return ", ".join(sorted(set(found))) or "a BLAS that threadpoolctl does not know"
 
     def run(self, tasks: Sequence[Task], limits: Limits) -> None:
-        """Run tasks in any order, on as many threads as a call may use.
+        """Run tasks in any order, on the threads that a call may use.
 
         Parameters
         ----------
@@ -69,7 +69,8 @@ class Threads:
                 work.run(limits.check)
             finally:
                 work.stop()
-                # A helper that has not begun would wait for calls of other threads.
+                # Cancel a helper that has not started: it may be waiting behind calls of other
+                # threads.
                 wait([helper for helper in helpers if not helper.cancel()])
             for helper in helpers:
                 if not helper.cancelled():
@@ -78,21 +79,21 @@ class Threads:
             self._leave()
 
     def _helpers(self, work: _Work, count: int) -> list[Future[None]]:
-        """Let helper threads begin, as many as asked for."""
+        """Start up to ``count`` helper threads."""
         try:
             return [self._pool.submit(work.run) for _ in range(count)]
-        except RuntimeError:  # The interpreter is ending: the calling thread does all the work.
+        except RuntimeError:  # The interpreter is exiting, so the calling thread does all the work.
             return []
 
     def _enter(self) -> None:
-        """Hold BLAS to one thread from the first call that runs on."""
+        """Limit BLAS to one thread when the first call starts."""
         with self._lock:
             if self._calls == 0:
                 self._limit = self._libraries.limit(limits=1)
             self._calls += 1
 
     def _leave(self) -> None:
-        """Give BLAS its threads back after the last call that runs."""
+        """Remove the limit on BLAS after the last running call."""
         with self._lock:
             self._calls -= 1
             if self._calls == 0:
@@ -107,7 +108,7 @@ class _Work:
         self._lock = threading.Lock()
 
     def run(self, check: Callable[[], None] | None = None) -> None:
-        """Run the tasks that no other thread has taken, with a check before each."""
+        """Run tasks until none is left, with a check before each."""
         with np.errstate(all="ignore"):
             while (task := self._next()) is not None:
                 if check is not None:
@@ -115,7 +116,7 @@ class _Work:
                 task()
 
     def stop(self) -> None:
-        """Leave the tasks that no thread has taken."""
+        """Drop the tasks that no thread has started."""
         with self._lock:
             self._tasks = iter(())
 

@@ -1,7 +1,7 @@
-"""Attention by PyTorch's `scaled_dot_product_attention`, where the user has PyTorch installed.
+"""Attention with PyTorch's `scaled_dot_product_attention`, if PyTorch is installed.
 
-PyTorch is no dependency of flashwasm, and none of its extras. Only calls without options, or with a
-plain causal rule, are handed to it; the others are computed block by block.
+PyTorch is not a dependency of flashwasm or of its extras. PyTorch computes only calls without
+options, or with a plain causal rule; the other calls are computed block by block in NumPy.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["TorchAttention", "is_plain", "torch_version"]
 
-# Multiply-adds of one call, between which the limits are looked at: some ten milliseconds.
+# Multiply-adds of one call of PyTorch, about ten milliseconds. The limits are checked between
+# calls.
 _PRODUCTS = 1 << 29
 
 
 def is_plain(work: AttentionWork) -> bool:
-    """Return True if a call has no option but a causal rule from the first query to the last key.
+    """Return True if a call has no options, or only a causal rule from first query to last key.
 
-    PyTorch multiplies a value that nobody sees by a weight of zero, which makes NaN of one that is
-    not finite. So a causal call is plain only if all its keys and values are finite.
+    PyTorch multiplies hidden values by a weight of zero, which gives NaN if a value is not finite.
+    A causal call is therefore plain only if all its keys and values are finite.
     """
     (_, heads, queries, dim), keys = work.q.shape, work.k.shape[2]
     same_shape = work.k.shape[1] == heads and work.v.shape[-1] == dim
@@ -50,7 +51,7 @@ def is_plain(work: AttentionWork) -> bool:
 
 
 def torch_version() -> str | None:
-    """Return PyTorch's version, or None if it is not installed. It is not imported for this."""
+    """Return PyTorch's version without importing it, or None if it is not installed."""
     try:
         return version("torch") if find_spec("torch") else None
     except (PackageNotFoundError, ImportError, ValueError):
@@ -58,7 +59,7 @@ def torch_version() -> str | None:
 
 
 class TorchAttention:
-    """PyTorch, imported when the first call needs it."""
+    """Attention with PyTorch, which the first call imports."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -99,5 +100,5 @@ class TorchAttention:
 
 
 def _writable(x: Array) -> Array:
-    """Return an array that PyTorch takes without a warning, though it writes to none."""
+    """Return an array that PyTorch accepts without a warning, although it never writes to it."""
     return x if x.flags.writeable else x.copy()

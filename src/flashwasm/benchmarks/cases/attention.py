@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def _attention(q: Array, k: Array, v: Array) -> Array:
-    """Return attention as one would write it first in NumPy."""
+    """Return attention, written in NumPy in the most direct way."""
     scale = q.dtype.type(q.shape[-1] ** -0.5)
     result: Array = softmax(q @ k.swapaxes(-1, -2) * scale) @ v
     return result
 
 
 def _causal_attention(q: Array, k: Array, v: Array) -> Array:
-    """Return causal attention as one would write it first in NumPy."""
+    """Return causal attention, written in NumPy in the most direct way."""
     scores = q @ k.swapaxes(-1, -2) * q.dtype.type(q.shape[-1] ** -0.5)
     later = np.triu(np.ones(scores.shape[-2:], np.bool_), 1)
     scores[..., later] = -np.inf
@@ -36,9 +36,9 @@ def _causal_attention(q: Array, k: Array, v: Array) -> Array:
 
 
 def attention_by_heads(q: Array, k: Array, v: Array, *, causal: bool = False) -> Array:
-    """Return attention by NumPy, one head at a time and in place.
+    """Return attention in NumPy, one head at a time and in place.
 
-    This is quicker than all heads at once, because the scores of one head stay in the cache.
+    This is faster than all heads at once, because the scores of one head stay in the cache.
     """
     out = np.empty_like(q)
     later = np.triu(np.ones((q.shape[1], k.shape[1]), np.bool_), 1)
@@ -55,10 +55,10 @@ def attention_by_heads(q: Array, k: Array, v: Array, *, causal: bool = False) ->
 def head_by_head(
     function: Callable[..., tuple[Array, ...]], **options: Any
 ) -> Callable[..., tuple[Array, ...]]:
-    """Return a function that calls another one for each head, and concatenates the results.
+    """Return a function that calls ``function`` for each head and concatenates the results.
 
-    The oracle and the bounds hold several float64 arrays of the size of the scores. For one head at
-    a time they fit in memory.
+    The oracle and the bounds need several float64 arrays of the size of the scores, which fit into
+    memory only for one head at a time.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _STEPS = 127
 
 
 def _exact(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Return numbers that float32, float16 and int8 all hold exactly.
+    """Return numbers that are exact in float32, float16 and int8.
 
     They are multiples of 1/64, and the greatest of each row is 127/64, which makes 1/64 the row's
     scale in int8.
@@ -35,7 +35,7 @@ def _exact(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def decode_case(heads: int, keys: int, dim: int, dtype: CacheDType) -> Case:
-    """Return a case of one query a head against ``keys`` keys, stored as ``dtype``."""
+    """Return a case of one query per head against ``keys`` keys, stored as ``dtype``."""
     caches: WeakKeyDictionary[Runtime, KVCache] = WeakKeyDictionary()
 
     def make(rng: np.random.Generator) -> Inputs:

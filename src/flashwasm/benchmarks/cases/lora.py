@@ -32,7 +32,7 @@ class ContrastiveStep:
     Parameters
     ----------
     a, b : numpy.ndarray of float, shapes (rank, dim) and (dim, rank)
-        Weights to begin with, which are copied.
+        Initial weights, which are copied.
     rate : float
         Learning rate.
     """
@@ -133,10 +133,10 @@ def update_case(dim: int, rank: int, negatives: int) -> Case:
 
 
 def _trained(dim: int, rank: int, runtime: Runtime) -> LoRAAdapter:
-    """Return an adapter in a runtime, with the weights that a few steps give.
+    """Return an adapter in a runtime, with weights after a few training steps.
 
-    The default build takes the steps, whichever build the runtime has, because another build rounds
-    differently and would reach other weights.
+    The default build always computes the steps, regardless of the runtime's build, because another
+    build rounds differently and would arrive at other weights.
     """
     with Runtime(threads=1) as own, TemporaryDirectory() as folder:
         adapter = LoRAAdapter(dim, dim, rank=rank, learning_rate=0.01, runtime=own)
@@ -156,7 +156,7 @@ def apply_case(rows: int, dim: int, rank: int) -> Case:
             return rng.standard_normal((rows, dim), np.float32), adapter.a, adapter.b
 
     def run(x: Array, a: Array, b: Array, *, runtime: Runtime, out: Array | None = None) -> Array:
-        # The adapter holds the same weights already.
+        # The adapter already contains the same weights.
         del a, b
         if runtime not in adapters:
             adapters[runtime] = _trained(dim, rank, runtime)

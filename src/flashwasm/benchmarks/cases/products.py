@@ -1,4 +1,4 @@
-"""Cases of products: matmul in floats and in codes, and exact search: a product, a selection."""
+"""Cases of products: matmul in floats and in codes, and exact search."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def matmul_case(m: int, k: int, n: int) -> Case:
 
 
 def matmul_i8_case(m: int, k: int, n: int) -> Case:
-    """Return a case of the product of a matrix (m, k) and one of codes (k, n), which is kept."""
+    """Return a case of the product of a matrix (m, k) and an existing `Int8Matrix` (k, n)."""
     matrices: WeakKeyDictionary[Runtime, ops.Int8Matrix] = WeakKeyDictionary()
 
     def run(a: Array, b: Array, *, runtime: Runtime, out: Array | None = None) -> Array:
@@ -78,7 +78,7 @@ def top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
         return reference.top_k(reference.similarity(q, corpus), k)[0]
 
     def bound(q: Array, corpus: Array) -> Array:
-        # A score at some rank is off by no more than any one score may be.
+        # The error of the score at a rank is no greater than the largest error of any score.
         largest: Array = bounds.similarity(q, corpus).max(keepdims=True)
         return largest
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def softmax(x: Array) -> Array:
-    """Return softmax over the last axis, by NumPy."""
+    """Return softmax over the last axis, in NumPy."""
     e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
     total: Array = e.sum(axis=-1, keepdims=True)
     return e / total
 
 
 def layer_norm(x: Array, weight: Array, bias: Array) -> Array:
-    """Return layer normalisation over the last axis, by NumPy."""
+    """Return layer normalisation over the last axis, in NumPy."""
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = (centred * centred).mean(axis=-1, keepdims=True)
     result: Array = centred / np.sqrt(variance + x.dtype.type(1e-5)) * weight + bias
@@ -88,7 +88,7 @@ def rms_norm_case(rows: int, columns: int) -> Case:
 
 
 def mean_pool_case(segments: int, length: int, columns: int) -> Case:
-    """Return a case of the means of runs of rows."""
+    """Return a case of the means of packed sequences."""
 
     def make(rng: np.random.Generator) -> Inputs:
         offsets = np.arange(0, segments * length + 1, length, dtype=np.int32)

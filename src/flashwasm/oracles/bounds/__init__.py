@@ -1,7 +1,7 @@
-"""Error bounds: how far a correct float32 result may be from the float64 oracle's.
+"""Error bounds: the maximum distance of a correct float32 result from the float64 oracle.
 
-The bounds are derived from the operands and hold for the worst case. None of them is adjusted to
-what a kernel reaches. A chain of n rounded operations multiplies each term of a sum by at most
+The bounds are derived from the operands and cover the worst case. None of them is adjusted to the
+measured error of a kernel. A chain of n rounded operations multiplies each term of a sum by at most
 1 + gamma(n), for any order of the terms, with or without fused multiply-adds (Higham, "Accuracy and
 Stability of Numerical Algorithms", lemma 3.1). Underflow adds at most 2**-149 to a term.
 """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _score_error(q: ArrayLike, k: ArrayLike, scores: Array, options: Options) -> Array:
-    """Bound the error of scores before their exponential is taken.
+    """Bound the error of scores before the exponential.
 
     The bound is the sum of gamma(D + 3) scale |q|.|k|, of the error of tanh if scores are capped,
     and of the rounding errors when a mask or ALiBi is added.
@@ -66,7 +66,7 @@ def attention(
     exponential: Exponential = OF_KERNELS,
     **options: Any,
 ) -> tuple[Array, Array]:
-    """Bound the output and the log-sum-exp, computed with an exponential of some error.
+    """Bound the output and the log-sum-exp, given the error of the exponential.
 
     If a score is off by d, its weight is off by a factor of exp(d). The sum of the weights and
     their product with v are chains over the keys.
@@ -92,7 +92,8 @@ def attention(
     absolute_v = magnitudes(v)
     if np.ndim(q) > 2:
         absolute_v = np.repeat(absolute_v, scores.shape[-3] // absolute_v.shape[-3], axis=-3)
-    # For each block of keys, the sums so far are multiplied by an exponential: another chain.
+    # For each block of keys, the sums so far are multiplied by an exponential, which is another
+    # chain.
     chain = gamma(2 * scores.shape[-1] + 4) + exponential.relative
     # Dropout multiplies each weight once, with a factor that was rounded.
     roundings = chain if kept is None else chain + gamma(2)
@@ -104,11 +105,11 @@ def attention(
 
 
 def attention_int8(q: ArrayLike, k: ArrayLike, v: ArrayLike, **options: Any) -> tuple[Array, Array]:
-    """Bound attention on keys and values in int8, which have a scale for each row.
+    """Bound attention on keys and values in int8, with a scale for each row.
 
-    A query becomes integers in steps of at most 2^-29 of its greatest magnitude. So do the weights
-    of a block times the scales of its values. Sums of integers are exact. A value is at most 127
-    times its scale.
+    The kernel rounds a query to integers, in steps of at most 2^-29 of its greatest magnitude. It
+    rounds the weights of a block, times the scales of its values, in the same way. Sums of integers
+    are exact. A value is at most 127 times its scale.
     """
     out, lse = attention(q, k, v, **options)
     q, k, v = magnitudes(q), magnitudes(k), magnitudes(v)
@@ -166,8 +167,8 @@ def attention_backward(
 ) -> tuple[Array, Array, Array]:
     """Bound dq, dk and dv, given the output and the log-sum-exp that the kernels compute.
 
-    dp and delta are chains over Dv. Their difference e, times the weight and the slope of the cap,
-    is ds. The gradients are chains of such terms over the keys, or over all queries of a key.
+    dp and delta are chains over Dv. ds is their difference e, times the weight and the slope of the
+    cap. The gradients are chains of such terms over the keys, or over all queries of a key.
     """
     shapes = [np.shape(x) for x in (q, k, v)]
     factors: Any = 1.0 if kept is None else kept

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def assert_close(actual: Array, expected: ArrayLike, bound: ArrayLike) -> None:
-    """Fail unless a float32 result is within a bound of the oracle's.
+    """Fail unless a float32 result is within a bound of the oracle's result.
 
-    Where the oracle's result is infinite or NaN, the result must be the same.
+    If an element of the oracle's result is infinite or NaN, the result must have the same element.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ def assert_close(actual: Array, expected: ArrayLike, bound: ArrayLike) -> None:
     expected : array_like of float, shape of ``actual``
         Oracle's result.
     bound : array_like of float
-        Largest absolute error allowed; it broadcasts to the shape of ``actual``.
+        Maximum absolute error; it broadcasts to the shape of ``actual``.
 
     Raises
     ------
     AssertionError
-        If the dtype or the shape differs, or an element is out of bounds. The message names the
+        If the dtype or the shape differs, or if an element is out of bounds. The message names the
         worst element.
     """
     expected = np.asarray(expected, np.float64)
@@ -41,8 +41,7 @@ def assert_close(actual: Array, expected: ArrayLike, bound: ArrayLike) -> None:
     np.testing.assert_array_equal(actual[~finite], expected[~finite])
     bound = np.broadcast_to(bound, expected.shape)
     error = np.where(finite, np.abs(actual - np.where(finite, expected, 0)), 0)
-    # The comparison is written as not (error <= bound), because any comparison with NaN is False: a
-    # bound that is NaN then counts as exceeded.
+    # Use not (error <= bound): any comparison with NaN is False, so a NaN bound counts as exceeded.
     excess = ~(error <= np.where(finite, bound, 0))
     if excess.any():
         worst = np.unravel_index(np.argmax(np.where(excess, error, -1)), error.shape)

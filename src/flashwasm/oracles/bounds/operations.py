@@ -35,10 +35,11 @@ def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
 
 
 def matmul_i8(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Bound a product of rounded operands, whose sums are exact.
+    """Bound a product of rounded operands with exact sums.
 
-    Each number of a row of a is off by half of a 127th of the row's range, with 0 in it; each of a
-    column of b by half of a 127th of its greatest magnitude. The rest is a few roundings of floats.
+    Rounding changes each number in a row of a by at most half of a 127th of the row's range,
+    extended to include 0, and each number in a column of b by at most half of a 127th of the
+    column's greatest magnitude. A few float roundings are added.
     """
     a, b = float64(a), magnitudes(b)
     low, high = (getattr(a, end)(axis=-1, keepdims=True, initial=0) for end in ("min", "max"))
@@ -77,7 +78,8 @@ def layer_norm(
 ) -> Array:
     """Bound layer norm.
 
-    The mean is off by gamma(n) times the mean magnitude, and so is every centered element.
+    The error of the mean is gamma(n) times the mean magnitude, and every centered element has the
+    same error.
     """
     x = float64(x)
     axes = normalized_axes(x, axis)
@@ -111,8 +113,8 @@ def rms_norm(
 def gelu(x: ArrayLike, approximate: str = "none") -> Array:
     """Bound GELU: x (1 - t) above zero and x t below, where the tail t is an exponential of x.
 
-    The exponent, x^2 / 2 or 2 u, is off by a few units of its last place. Sixteen roundings make
-    the rest of the tail. The tanh form may return zero for a tail that would be subnormal.
+    The exponent, x^2 / 2 or 2 u, has an error of a few units in the last place. The rest of the
+    tail needs sixteen roundings. The tanh form may return zero for a tail that would be subnormal.
     """
     a = magnitudes(x)
     y = np.abs(reference.gelu(x, approximate))
@@ -122,7 +124,8 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
     else:
         exponent = 0.5 * a**2
     tail = np.abs(reference.gelu(-a, approximate))
-    # A tail that underflows in float64 underflows in float32 too, however far its exponent is off.
+    # A tail that underflows in float64 underflows in float32 too, whatever the error of its
+    # exponent.
     growth = np.where(tail == 0, 0, np.expm1((4 * exponent + 16) * UNIT_ROUNDOFF))
     error = growth * tail
     total: Array = error + 3 * UNIT_ROUNDOFF * y + lost + SMALLEST_SUBNORMAL
@@ -141,9 +144,9 @@ def rotary_embedding(x: ArrayLike, cos: ArrayLike, sin: ArrayLike, **options: An
 
 
 def mean_pool(x: ArrayLike, cu_seqlens: Sequence[int], *, normalize: bool = False) -> Array:
-    """Bound each mean by the magnitudes of its run.
+    """Bound each mean by the magnitudes in its sequence.
 
-    Dividing by the length moves an element by its own error, and by its share of the error of the
+    With ``normalize``, the division by the length adds an element's share of the error of the
     length.
     """
     a = magnitudes(x)

@@ -13,20 +13,20 @@ SMALLEST_NORMAL = 2.0**-126
 # The kernels compute 2^x by a polynomial. This covers the polynomial's own error and the roundings
 # of its evaluation.
 EXPONENTIAL = 4 * UNIT_ROUNDOFF
-# The kernels compute tanh as a quotient of such exponentials, of an argument that was rounded
-# twice. Near zero, where the quotient would lose digits, they use a polynomial.
+# The kernels compute tanh as a quotient of such exponentials, from an argument that was rounded
+# twice. Near zero, where the quotient would lose precision, they use a polynomial.
 TANH = 16 * UNIT_ROUNDOFF
 
 
 class Exponential(NamedTuple):
-    """Relative error of exp(-depth), as softmax takes it of a score below the greatest one.
+    """Relative error of exp(-depth), where depth is the distance of a score from the greatest one.
 
     Attributes
     ----------
     relative : float
-        The part that every exponential has.
+        The constant part.
     of_depth : float
-        The part that grows with the depth, for each unit of it. The subtraction rounds once.
+        The part per unit of depth. The subtraction rounds once.
     """
 
     relative: float
@@ -43,5 +43,5 @@ OF_KERNELS = Exponential(EXPONENTIAL, 2 * UNIT_ROUNDOFF)
 
 
 def gamma(n: float) -> float:
-    """Return the relative error that n roundings in a row may reach (Higham's gamma)."""
+    """Return the maximum relative error of n successive roundings (Higham's gamma)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)

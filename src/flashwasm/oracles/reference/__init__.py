@@ -1,7 +1,7 @@
 """Every operation in float64 NumPy, in its most obvious form.
 
-Arguments are arrays of any float type. The package narrows float64 inputs to float32 on the way in,
-so a caller who compares results narrows the inputs first.
+Arguments are arrays of any float type. The package converts float64 inputs to float32, so convert
+the inputs before you compare results.
 """
 
 from flashwasm.oracles.reference.adaptation import (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flashwasm.oracles.arrays import Array
 
-    # The values that `flashwasm.attention` takes for `causal`.
+    # The values that `flashwasm.attention` accepts for `causal`.
     Causal = bool | str | int | Array
 
 
@@ -43,8 +43,8 @@ def attention_scores(
 ) -> Array:
     """Return the scores, of shape (..., Hq, Lq, Lk), after a stage of their computation.
 
-    From the stage "bias" on, a score is minus infinity if the query does not see the key. The stage
-    "softmax" returns the weights, which are zero there.
+    From the stage "bias" on, the score is minus infinity if the query does not see the key. The
+    stage "softmax" returns the weights, which are zero for such keys.
     """
     q, k = float64(q), float64(k)
     queries, keys = q.shape[-2], k.shape[-2]
@@ -97,8 +97,8 @@ def attention(
     """Return softmax(scores) v and the log-sum-exp of the scores, computed row by row.
 
     A row is computed only from the keys that its query sees, so a NaN in another key or value
-    cannot change the result. ``kept`` holds the factors of dropout: each weight is multiplied by
-    its factor.
+    cannot change the result. ``kept`` contains the factors of dropout, by which the weights are
+    multiplied.
     """
     scores = attention_scores(q, k, **options)
     v = float64(v)

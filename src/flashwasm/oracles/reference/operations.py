@@ -22,13 +22,13 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 @np.errstate(all="ignore")
 def matmul(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Return the matrix product, with the bias added to each row if one is given."""
+    """Return the matrix product, plus the bias in each row if one is given."""
     product: Array = float64(a) @ float64(b)
     return product if bias is None else product + float64(bias)
 
 
 def matmul_i8(a: ArrayLike, b: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Return the matrix product, which the product of rounded operands approximates."""
+    """Return the exact matrix product, which the product of rounded operands approximates."""
     return matmul(a, b, bias)
 
 
@@ -42,7 +42,7 @@ def vecadd(a: ArrayLike, b: ArrayLike) -> Array:
 
 @np.errstate(all="ignore")
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
-    """Return exp(x) over its sum along an axis; the maximum is subtracted first."""
+    """Return exp(x) divided by its sum along an axis; the maximum is subtracted first."""
     x = float64(x)
     e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
     result: Array = e / e.sum(axis=axis, keepdims=True)
@@ -70,7 +70,7 @@ def layer_norm(
 def rms_norm(
     x: ArrayLike, weight: ArrayLike | None = None, eps: float = 1e-5, axis: int = -1
 ) -> Array:
-    """Return x over its root mean square along its last axes, scaled."""
+    """Return x divided by its root mean square over the last axes, scaled."""
     x = float64(x)
     y: Array = x / np.sqrt((x**2).mean(axis=normalized_axes(x, axis), keepdims=True) + eps)
     return y if weight is None else y * float64(weight)
@@ -80,8 +80,8 @@ def rms_norm(
 def gelu(x: ArrayLike, approximate: str = "none") -> Array:
     """Return x Phi(x), or its approximation by tanh (Hendrycks and Gimpel, 2016).
 
-    The result is NaN at minus infinity, which is minus infinity times 0. The factor
-    (1 + tanh u) / 2 is computed as 1 / (1 + exp(-2 u)), which keeps its digits where it is small.
+    The result at minus infinity is NaN, because it is minus infinity times 0. The factor (1 + tanh
+    u) / 2 is computed as 1 / (1 + exp(-2 u)), which stays precise where it is small.
     """
     x = float64(x)
     if approximate == "tanh":
@@ -141,7 +141,7 @@ def rotary_embedding(
 
 @np.errstate(all="ignore")
 def mean_pool(x: ArrayLike, cu_seqlens: Sequence[int], *, normalize: bool = False) -> Array:
-    """Return the mean of each run of rows, zeros for an empty run.
+    """Return the mean of each packed sequence of rows, zeros for an empty one.
 
     If ``normalize`` is true, each mean is divided by its Euclidean length.
     """
@@ -157,7 +157,7 @@ def mean_pool(x: ArrayLike, cu_seqlens: Sequence[int], *, normalize: bool = Fals
 
 @np.errstate(all="ignore")
 def similarity(queries: ArrayLike, corpus: ArrayLike, metric: str = "cosine") -> Array:
-    """Return the score of every query with every row of the corpus; the higher, the nearer.
+    """Return the score of every query with every row of the corpus; higher means nearer.
 
     The cosine with a zero vector is 0. The "l2" score is minus the squared distance.
     """

@@ -158,7 +158,7 @@ def _names_in_text(text: str) -> set[str]:
 
 
 def _product(changes: Sequence[ChangedFile]) -> Iterator[ChangedFile]:
-    """Yield the Python files among the changed files that are no test files."""
+    """Yield the Python files among the changed files that are not test files."""
     for change in changes:
         if change.path.endswith(".py") and not is_test_file(Path(change.path)):
             yield change

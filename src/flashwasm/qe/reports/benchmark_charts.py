@@ -1,4 +1,4 @@
-"""Charts of a benchmark's JSON: what they show, as data that a page draws."""
+"""Data for the charts of a benchmark, from its JSON."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OPERATION_HEADINGS = (
 
 
 class BenchmarkChart(NamedTuple):
-    """A chart, and the same figures as a table.
+    """A chart, and a table with the same figures.
 
     Parameters
     ----------
     kind : {"bars", "lines"}
         Kind of chart.
     heading : str
-        Heading, which says what is measured.
+        Heading, which names the measurement.
     data : mapping
         Data that ``scripts/charts.js`` draws.
     headings : sequence of str
@@ -51,12 +51,12 @@ def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     document : mapping
-        What ``flashwasm bench --json`` writes.
+        Document that ``flashwasm bench --json`` writes.
 
     Raises
     ------
     ShapeError
-        If the document has no results that a chart can show.
+        If the document contains no results for a chart.
     """
     try:
         charts = [
@@ -70,14 +70,14 @@ def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
         raise ShapeError(message) from error
     if not charts:
         raise ShapeError(
-            "the benchmark holds no operations, lengths of attention or workloads; "
+            "the benchmark contains no operations, lengths of attention or workloads; "
             "expected the JSON of `flashwasm bench --json`"
         )
     return {"machine": machine, "charts": charts}
 
 
 def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
-    """Return bars of the operations' speed beside NumPy's, the fastest first."""
+    """Return bars for the operations' speed relative to NumPy, the fastest first."""
     ordered = sorted(results, key=lambda found: -found["speedup_over_numpy"])
     data = {
         "unit": "times as fast as NumPy (1 is equal)",
@@ -109,7 +109,7 @@ def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
 
 
 def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
-    """Return lines of attention's time against its length, without a mask and causal."""
+    """Return lines for the time of attention at each length, without a mask and causal."""
     names = {
         "flash": "flash attention",
         "materialized": "with stored scores",
@@ -134,7 +134,7 @@ def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
 
 
 def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
-    """Return bars of each workload's attention, beside attention that stores its scores."""
+    """Return bars for each workload's attention and for attention that stores its scores."""
     names = {"flash_ms": "flash attention", "baseline_ms": "with stored scores"}
     data = {
         "unit": "milliseconds a call",
@@ -160,7 +160,7 @@ def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
 
 
 def _is_number(value: Any) -> bool:
-    """Return True for a measured time; one that was not measured is None or NaN."""
+    """Return True if a time was measured, so that it is neither None nor NaN."""
     return value is not None and not math.isnan(value)
 
 

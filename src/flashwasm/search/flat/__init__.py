@@ -1,1 +1,1 @@
-"""The flat index: a search compares every query with every vector."""
+"""The flat index, whose search compares every query with every vector."""

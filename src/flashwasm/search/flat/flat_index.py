@@ -31,32 +31,33 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 KIND = "flat-index"
-# Number of vectors that `remove` moves at a time.
+# Number of vectors that `FlatIndex.remove` moves at a time.
 _MOVED = 8192
-# Most queries that are searched for at once, because each needs memory for its candidates.
+# Maximum number of queries to search for at once, because each needs memory for its candidates.
 _QUERIES = 4096
 
 
 class FlatIndex(Index):
-    """Vectors by id, searched exactly: every query is compared with every vector.
+    """Exact vector index: a search compares every query with every vector.
 
-    The vectors lie in the runtime's linear memory, in the order in which a search reads them.
+    Each vector has an id. The vectors lie in the runtime's linear memory, in the layout that the
+    search kernel reads.
 
     Parameters
     ----------
     dim : int
         Length of a vector, at most 16,384.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        Score of a vector for a query. "cosine" is the cosine of the angle between them, in [-1, 1],
-        and 0 for a zero vector. "dot" is their dot product. "l2" is minus their squared Euclidean
-        distance, so that the nearest vector scores highest.
+        Score of a vector for a query. "cosine" is the cosine similarity, in [-1, 1], and 0 for a
+        zero vector. "dot" is the dot product. "l2" is minus the squared Euclidean distance, so that
+        the nearest vector scores highest.
     dtype : {"float32", "int8"}, default "float32"
-        Numbers that a search reads. "int8" keeps a code beside each vector, the vector rounded to 8
-        bits a component. A search reads all codes, a quarter of the bytes, and then only the
-        vectors that may be among the nearest. The results are the same.
+        Numbers that a search reads. With "int8", the index also stores a code for each vector: the
+        vector, rounded to 8 bits per component. A search reads all codes, which are a quarter of
+        the bytes, and then only the vectors that may be among the nearest. The results are the
+        same.
     runtime : Runtime, optional
-        Runtime whose linear memory holds the vectors, and which searches. None means the process's
-        own.
+        Runtime that holds the vectors and runs the searches. None means the default runtime.
 
     Raises
     ------
@@ -76,7 +77,8 @@ class FlatIndex(Index):
     [['right', 'between']]
     """
 
-    # A removal is not stopped by a timeout: with half of the vectors moved, none could be found.
+    # A timeout does not stop a removal: the index could not be searched with half of its vectors
+    # moved.
     _time_to_remove = np.inf
 
     @knows_peers(INDEX)
@@ -99,15 +101,15 @@ class FlatIndex(Index):
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes that the vectors take in linear memory."""
+        """Number of bytes that the vectors occupy in linear memory."""
         return self._vectors.nbytes
 
     def _positions(self) -> Array:
-        """Return the positions that hold a vector: all of them, without gaps."""
+        """Return the positions of all vectors, which have no gaps."""
         return np.arange(len(self))
 
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:
-        """Add vectors behind the others. They are in the index once they have their ids."""
+        """Append vectors. They belong to the index as soon as they have ids."""
         first = len(self)
         self._vectors.reserve(first + len(rows))
         self._vectors.put(launch, rows, first)
@@ -127,23 +129,24 @@ class FlatIndex(Index):
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            Vectors to search for. Where linear memory is too small for all of them, they are
-            searched for in parts.
+            Vectors to search for. If linear memory is too small for all of them, they are processed
+            in parts.
         k : int
             Number of vectors to find for each query.
         filter : array_like of bool, shape (len(index),), or set of ids, optional
-            Vectors to search among: True for each of them in the order of ``index.ids``, or the set
-            of their ids. Ids that are not in the index are ignored. None means all vectors.
+            Vectors to search: a mask that is True for each of them, in the order of ``index.ids``,
+            or the set of their ids. Ids that are not in the index are ignored. None means all
+            vectors.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Scores, highest first; -inf where there are fewer than k vectors.
+            Scores, highest first. If there are fewer than k vectors, the rest is -inf.
         ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-            Ids of these vectors. Of vectors with equal scores, the one that comes first in
-            ``index.ids`` comes first. -1 or None where there are fewer than k.
+            Ids of these vectors. Vectors with equal scores are in the order of ``index.ids``. If
+            there are fewer than k vectors, the rest is -1 or None.
 
         Raises
         ------
@@ -167,7 +170,7 @@ class FlatIndex(Index):
         return np.concatenate(blocks)
 
     def _mask(self, wanted: ArrayLike | set[int] | set[str] | None) -> Array | None:
-        """Return a filter as a byte for each position, or None where there is no filter."""
+        """Return a filter as one byte per position, or None if there is no filter."""
         if wanted is None:
             return None
         if isinstance(wanted, (set, frozenset)):
@@ -184,12 +187,12 @@ class FlatIndex(Index):
         return np.ascontiguousarray(array).view(np.uint8)
 
     def _remove(self, launch: Launch, positions: Array) -> None:
-        """Remove the vectors at some positions, by moving those behind them forward."""
+        """Remove the vectors at some positions; the vectors after them move forward."""
         kept = np.delete(self._positions(), positions)
         names = self._ids.compacted(kept)
-        # The position to write next, and the vectors to write there, once they were read.
+        # The position to write next, and the vectors to write there after they have been read.
         progress: tuple[int, Array | None] = int(positions.min()), None
-        # Memory may end here, before anything has changed.
+        # If memory runs out, it does so here, before anything has changed.
         begun, room = launch, self._vectors.room(launch, min(len(kept), _MOVED))
 
         def move_forward(launch: Launch) -> None:
@@ -228,7 +231,7 @@ class FlatIndex(Index):
         path : str or os.PathLike
             Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------
@@ -237,7 +240,7 @@ class FlatIndex(Index):
         Raises
         ------
         CorruptFileError
-            If a byte of the file was changed, or if it holds something other than a FlatIndex.
+            If a byte of the file was changed, or if the file is not that of a FlatIndex.
         ShapeError, DTypeError, OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)

@@ -1,4 +1,4 @@
-"""Exact search of vectors in panels: by the vectors, or by their codes first."""
+"""Exact search of vectors in panels: by the vectors alone, or by their codes first."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# A search by codes keeps 2 k + 16 candidates for each query. Queries for which these do not do are
-# searched once more, with eight times as many candidates, but at most 4096.
+# A search by codes keeps 2 k + 16 candidates for each query. If these do not prove the result of a
+# query, that query is searched once more with eight times as many candidates, at most 4096.
 _TIMES_K, _MORE = 2, 16
 _WIDER, _MOST = 8, 4096
-# With fewer rows than this for each candidate, ranking the candidates takes as long as is saved by
-# reading codes.
+# With fewer rows per candidate than this, ranking the candidates takes as long as reading codes
+# saves.
 _ROWS_TO_PAY = 128
 
 # The upper 32 bits of a key are a distance, the lower 32 bits a position.
@@ -50,7 +50,8 @@ class PanelSearch:
     k : int
         Number of vectors to find for each query, at most ``rows``.
     mask : int
-        Address of a byte for each vector, 0 to leave the vector out. The address 0 leaves out none.
+        Address of one byte per vector, which is 0 to leave the vector out. Address 0 means all
+        vectors.
     """
 
     launch: Launch
@@ -84,13 +85,14 @@ class PanelSearch:
         )
 
     def by_codes(self, queries: Array) -> Array:
-        """Return the same keys as `by_vectors`, but read the codes first, a quarter of the bytes.
+        """Return the same keys as `by_vectors`, but read the codes first, to read fewer bytes.
 
-        The code of a vector gives a lower bound of its distance. The vectors with the least bounds
-        are the candidates; only they are compared as vectors. If the greatest bound among the
-        candidates is above the k-th distance found, every other vector is farther away than that,
-        and the result is proved. The other queries are searched again with more candidates, and
-        those that are still open are compared with all vectors.
+        The codes have a quarter of the bytes. The code of a vector gives a lower bound of its
+        distance. The vectors with the least bounds are the candidates, and only their distances are
+        computed exactly. If the greatest bound among the candidates exceeds the k-th distance
+        found, every other vector is farther away than that, and the result is proved. The other
+        queries are searched again with more candidates. Those that remain unproved are compared
+        with all vectors.
         """
         few = _TIMES_K * self.k + _MORE
         if not self._pays(few):
@@ -115,14 +117,14 @@ class PanelSearch:
         return candidates * _ROWS_TO_PAY <= self.rows
 
     def _by_bounds(self, queries: Array, wanted: int, least: Array | int) -> tuple[Array, Array]:
-        """Return the keys of the nearest candidates, and the keys of the first and last bound."""
+        """Return the keys of the nearest candidates, and those of the least and greatest bound."""
         candidates = self.candidates(queries, wanted, least)
         return self._ranked(queries, candidates), candidates[:, [0, -1]]
 
     def candidates(self, queries: Array, wanted: int, least: Array | int) -> Array:
-        """Return the keys (n, wanted) of the least bounds of each query, in order.
+        """Return the ``wanted`` least keys of bounds for each query, in order.
 
-        Only keys below ``least`` are found.
+        Only keys below ``least`` are returned.
         """
         store = self.vectors
         whole = self._arguments(queries, store.code_panels.address, wanted)._replace(
@@ -136,7 +138,7 @@ class PanelSearch:
         """Return the keys (n, k) of the nearest of each query's candidates (n, c), in order."""
         count, each = candidates.shape
         whole = self._arguments(queries, self.vectors.panels.address, self.k)
-        # The candidates were chosen by the mask, so it is not looked at again.
+        # The mask has already been applied in the choice of the candidates.
         whole = whole._replace(mask=0, end=each)
         bounds_at, bounds = self.launch.scratch(candidates.shape, np.uint64)
         bounds[...] = candidates
@@ -159,10 +161,11 @@ class PanelSearch:
 
 
 def _is_open(keys: Array, bounds: Array) -> Array:
-    """Return True for each query for which a vector may be missing from the result.
+    """Return True for each query whose result may lack a vector.
 
-    The first condition is that the last candidate's bound reaches no farther than the k-th distance
-    found. The second is that there was a last candidate: otherwise every vector was one.
+    A result may lack a vector if the last candidate's bound is no greater than the k-th distance
+    found. If there are fewer candidates than wanted, every vector is a candidate, so none is
+    missing.
     """
     last = bounds[:, 1]
     reaches = last >> _DISTANCE_SHIFT <= keys[:, -1] >> _DISTANCE_SHIFT
@@ -171,10 +174,10 @@ def _is_open(keys: Array, bounds: Array) -> Array:
 
 
 def _within_reach(keys: Array, bounds: Array) -> Array:
-    """Return True for each query for which more candidates are likely to do.
+    """Return True for each query whose result more candidates will probably prove.
 
-    That is so if the k-th distance found is no farther above the last bound than the last bound is
-    above the first.
+    This is the case if the k-th distance found exceeds the last bound by no more than the last
+    bound exceeds the first.
     """
     first, last = distances(bounds).T
     near: Array = distances(keys[:, -1]) - last <= last - first

@@ -1,1 +1,1 @@
-"""The HNSW index: a search follows the links of a graph of near neighbours."""
+"""The HNSW index, whose search follows the links of a graph of near neighbours."""

@@ -21,25 +21,26 @@ TOP_LEVEL = 16
 
 
 class Graph:
-    """Nodes by number, each with a level and a list of links on every level up to its own.
+    """Nodes by number; each has a level, and a list of links on every level up to it.
 
-    A list has a fixed length. If a node has fewer links, its own number fills the rest of the list.
+    All lists on a level have the same length. If a node has fewer links, its own number fills the
+    rest of the list.
 
     Parameters
     ----------
     arena : Arena
-        Arena that the memory is taken from.
+        Arena that allocates the memory.
     m : int
         Length of a list on each level above level 0. On level 0 a list is twice as long.
     seed : int
-        Seed that the levels of the nodes are drawn from.
+        Seed for drawing the levels of the nodes.
     """
 
     def __init__(self, arena: Arena, m: int, seed: int) -> None:
         self.m, self._seed = m, seed
         # Number of nodes, and number of lists above level 0.
         self._size = (0, 0)
-        # Lists of level 0, and all lists above it, those of one node one after another.
+        # The lists of level 0, and all lists above it. The lists of one node are adjacent.
         self.links = GrowableArray(arena, (2 * m,), np.uint32)
         self.upper_links = GrowableArray(arena, (m,), np.uint32)
         # For each node: the number of its list of level 1, its level, and 1 unless it is removed.
@@ -53,7 +54,7 @@ class Graph:
 
     @property
     def nodes(self) -> int:
-        """Number of nodes, removed ones included."""
+        """Number of nodes, including removed ones."""
         return self._size[0]
 
     @property
@@ -82,12 +83,12 @@ class Graph:
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes that the arrays take, their room included."""
+        """Number of bytes of the arrays, including their room for more."""
         columns = (self.links, self.upper_links, self.upper_at, self.levels, self.live)
         return sum(column.nbytes for column in columns)
 
     def reserve(self, nodes: int) -> None:
-        """Grow to ``nodes`` nodes. The new ones get their levels, and lists without links."""
+        """Grow to ``nodes`` nodes. The new nodes get levels and empty lists of links."""
         if nodes <= self.nodes:
             return
         levels = drawn_levels(self._seed, self.nodes, nodes, self.m)
@@ -101,7 +102,7 @@ class Graph:
         self.links.all[new] = np.arange(self.nodes, nodes, dtype=np.uint32)[:, None]
         owners = np.repeat(np.arange(self.nodes, nodes, dtype=np.uint32), levels)
         self.upper_links.all[self.blocks : blocks] = owners[:, None]
-        # One assignment sets both numbers, so Ctrl-C cannot come in between.
+        # One assignment sets both numbers, so Ctrl-C cannot separate them.
         self._size = (nodes, blocks)
 
     def free(self) -> Array:
@@ -117,16 +118,16 @@ class Graph:
         return self.links.all[: self.nodes], self.upper_links.all[: self.blocks]
 
     def owners(self) -> Array:
-        """Return, for each list above level 0, the number of the node that it belongs to."""
+        """Return the number of the node to which each list above level 0 belongs."""
         return np.repeat(np.arange(self.nodes), self.levels.all[: self.nodes])
 
     def beside(self, gone: Array) -> Array:
-        """Return the nodes that stay and have a link to or from a node that goes.
+        """Return the remaining nodes that have a link to or from a removed node.
 
         Parameters
         ----------
         gone : numpy.ndarray of uint8, shape (nodes,)
-            A mark for each node: 1 if it goes, else 0.
+            A mark for each node: 1 if it is to be removed, else 0.
         """
         beside = np.zeros(self.nodes, np.bool_)
         lowest, upper = self.lists()
@@ -138,18 +139,18 @@ class Graph:
         return np.flatnonzero(beside & (gone == 0)).astype(np.uint32)
 
     def choose_entry(self) -> None:
-        """Let searches begin at the first node of those with the highest level."""
+        """Let searches begin at the first node with the highest level."""
         alive = self.live.all[: self.nodes] != 0
         highest = np.where(alive, self.levels.all[: self.nodes].astype(np.int16), -1)
         self.entry = int(highest.argmax()) if alive.any() else NO_POSITION
 
     def isolate(self, gone: Array) -> None:
-        """Clear the lists of the nodes that go, and every link to them that is left.
+        """Clear the lists of the removed nodes, and all remaining links to them.
 
         Parameters
         ----------
         gone : numpy.ndarray of uint8, shape (nodes,)
-            A mark for each node: 1 if it goes, else 0.
+            A mark for each node: 1 if it is to be removed, else 0.
         """
         for lists, owners in zip(self.lists(), (np.arange(self.nodes), self.owners()), strict=True):
             lists[gone[owners] != 0] = owners[gone[owners] != 0, None]
@@ -160,10 +161,10 @@ class Graph:
 
 
 def drawn_levels(seed: int, begin: int, end: int, m: int) -> Array:
-    """Draw the levels of nodes [begin, end): of the nodes on a level, 1 / m are on the next too.
+    """Draw the levels of nodes [begin, end): 1 / m of the nodes on a level are on the next too.
 
-    A level is computed with integers only, from the seed and the number of the node. So it is the
-    same on every machine, and does not depend on the calls by which nodes are added.
+    A level is computed with integers only, from the seed and the number of the node. It is
+    therefore the same on every machine, and does not depend on the calls that add nodes.
     """
     mixed = np.arange(begin + 1, end + 1, dtype=np.uint64)
     # SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -1,4 +1,4 @@
-"""The part of an HNSW index's file that holds the graph, and the checks of it."""
+"""The graph in the file of an HNSW index, and its checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def graph_sections(store: VectorGraph) -> dict[str, Array]:
-    """Return the sections of vectors and graph. The levels are not stored: the seed gives them."""
+    """Return the sections for vectors and graph. The seed determines the levels."""
     graph = store.graph
     live = graph.live.all[: graph.nodes]
     vectors = store.vectors.take(0, graph.nodes)
@@ -36,7 +36,7 @@ def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
     Raises
     ------
     CorruptFileError
-        If the file does not hold a sound graph.
+        If the graph in the file is not valid.
     """
     graph = store.graph
     rows = file.vectors(store.vectors.dim)
@@ -44,12 +44,12 @@ def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
     links = file.section("links", "<u4", (nodes, 2 * graph.m))
     live = file.section("live", "|u1", (nodes,))
     if (live > 1).any():
-        file.refuse("a node is neither there nor removed")
+        file.refuse("a node is neither present nor removed")
     graph.reserve(nodes)
     upper_links = file.section("upper_links", "<u4", (graph.blocks, graph.m))
     levels = graph.levels.all[:nodes]
     own, owners = np.arange(nodes), graph.owners()
-    # The level of each list above level 0: they are numbered 1, 2, ... for each owner.
+    # The level of each list above level 0: the lists of each owner have the levels 1, 2, ...
     of_level = np.arange(graph.blocks) - graph.upper_at.all[:nodes][owners] + 1
     _check_lists(file, links, own, live, levels, np.zeros(nodes, np.int64))
     _check_lists(file, upper_links, owners, live, levels, of_level)
@@ -57,9 +57,9 @@ def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
     if live.any():
         highest = int(levels[live != 0].max())
         if entry >= nodes or not live[entry] or levels[entry] != highest:
-            file.refuse(f"the search would begin at {entry}")
+            file.refuse(f"the search would begin at node {entry}")
     elif entry != NO_POSITION:
-        file.refuse(f"the search would begin at {entry}, where there is nothing")
+        file.refuse(f"the search would begin at node {entry}, which does not exist")
     store.vectors.reserve(nodes)
     if nodes:
         store.vectors.put(launch, rows, 0, prepared=True)
@@ -71,18 +71,18 @@ def read_graph(launch: Launch, file: IndexFile, store: VectorGraph) -> None:
 def _check_lists(
     file: IndexFile, lists: Array, owners: Array, live: Array, levels: Array, of_level: Array
 ) -> None:
-    """Refuse the file unless each list holds links to nodes of its level, then only its owner.
+    """Refuse the file unless each list has links to nodes of its level, followed by its owner.
 
     Parameters
     ----------
     file : IndexFile
-        The file that the lists are from.
+        The file that contains the lists.
     lists : numpy.ndarray of uint32, shape (n, length)
         Lists of links.
     owners : numpy.ndarray of int, shape (n,)
-        Node that each list belongs to.
+        Node to which each list belongs.
     live : numpy.ndarray of uint8, shape (nodes,)
-        A mark for each node: 1 unless it is removed.
+        A mark for each node: 0 if it is removed, else 1.
     levels : numpy.ndarray of uint8, shape (nodes,)
         Level of each node.
     of_level : numpy.ndarray of int, shape (n,)

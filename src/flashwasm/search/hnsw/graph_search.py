@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Tasks for each thread. A thread that is held up then leaves most of its share to the others.
+# Number of tasks for each thread. With several, the other threads can take over from a slow one.
 _TASKS = 4
 
 
 class VectorGraph:
     """Vectors and a graph over them in linear memory.
 
-    A place is the number of a node of the graph, and the position of its vector.
+    A place is the number of a node of the graph, which is also the position of its vector.
 
     Parameters
     ----------
     runtime : Runtime
-        Runtime whose linear memory they lie in.
+        Runtime whose linear memory holds them.
     dim : int
         Length of a vector.
     metric : {"cosine", "dot", "l2"}
@@ -44,11 +44,11 @@ class VectorGraph:
     m : int
         Number of links of a new node on each level; see `Graph`.
     ef_construction : int
-        Number of candidates that the links of a node are chosen from.
+        Number of candidates from which the links of a node are chosen.
     seed : int
-        Seed that the levels of the nodes are drawn from.
+        Seed for drawing the levels of the nodes.
     coded : bool
-        True to search the graph by codes of 8 bits a component.
+        True to search the graph by codes with 8 bits per component.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class VectorGraph:
         self._ef_construction = ef_construction
 
     def place(self, launch: Launch, rows: Array) -> Array:
-        """Write vectors to the places of removed ones, then to new places; return the places."""
+        """Write vectors to the places of removed vectors, then to new places; return the places."""
         graph = self.graph
         places = graph.free()[: len(rows)]
         first, filled = graph.nodes, len(places)
@@ -82,28 +82,28 @@ class VectorGraph:
         return np.concatenate([places, np.arange(first, nodes)])
 
     def insert(self, launch: Launch, places: Array) -> None:
-        """Link nodes whose vectors are written, one after another."""
+        """Link nodes, whose vectors have been written, one after another."""
         self._change(launch, HNSW_INSERT, places)()
 
     def mark_inserted(self, places: Array, before: int) -> int:
-        """Mark the nodes that an interrupted `insert` has linked as live, and count them.
+        """Mark the nodes that an interrupted `insert` has linked as live, and return their number.
 
         Parameters
         ----------
         places : numpy.ndarray of int, shape (n,)
             Places that were given to `insert`.
         before : int
-            Value of ``graph.inserted`` before it.
+            Value of ``graph.inserted`` before that call.
         """
         done = (self.graph.inserted - before) % 2**32
         self.graph.live.all[places[:done]] = 1
         return done
 
     def removal(self, launch: Launch, places: Array) -> Callable[[], None]:
-        """Take the memory to remove nodes, and return the function that does it.
+        """Allocate the memory for a removal of nodes, and return the function that removes them.
 
-        The function marks the nodes at these places as removed, and links their neighbours anew,
-        without these nodes.
+        The function marks the nodes at these places as removed, and gives their neighbours new
+        links that avoid these nodes.
         """
         gone = self._marks(places)
         repair = self._change(launch, HNSW_REPAIR, self.graph.beside(gone), gone)
@@ -117,7 +117,7 @@ class VectorGraph:
     def cut_off(self, places: Array) -> None:
         """Clear all links to and from the nodes at these places.
 
-        The graph is sound afterwards even if their removal was interrupted.
+        Afterwards the graph is valid even if the removal of these nodes was interrupted.
         """
         gone = self._marks(places)
         self._take_out(places, gone)
@@ -142,13 +142,13 @@ class VectorGraph:
         step = self._step(ef)
         share = max(step, -(-count // (_TASKS * launch.threads)))
         starts = range(0, count, share)
-        # Each task marks the nodes that it visits in bits of its own.
+        # Each task has its own bits, in which it marks visited nodes.
         visited_at, visited = launch.scratch((len(starts), -(-self.graph.nodes // 32)), np.uint32)
         visited[...] = 0
         whole = self._arguments(launch.place(queries))._replace(k=k, ef=ef)
 
         def calls(number: int, start: int) -> Iterator[GraphArguments]:
-            """Make the calls of a task, one after another."""
+            """Yield the calls of a task, in order."""
             end = min(start + share, count)
             for i in range(start, end, step):
                 yield whole._replace(
@@ -165,9 +165,9 @@ class VectorGraph:
     def _change(
         self, launch: Launch, kernel: Kernel, nodes: Array, gone: Array | None = None
     ) -> Callable[[], None]:
-        """Take the memory to insert or repair nodes, and return the function that does it.
+        """Allocate the memory to insert or repair nodes, and return the function that does it.
 
-        The function takes one node after another, in calls of bounded work.
+        The function processes one node after another, in calls of bounded work.
         """
         at, items = launch.scratch(nodes.shape, np.uint32)
         items[...] = nodes
@@ -189,7 +189,7 @@ class VectorGraph:
         return change
 
     def _step(self, ef: int) -> int:
-        """Return the number of searches that one call makes."""
+        """Return the number of searches in one call."""
         return max(1, MOST_GRAPH_PRODUCTS // (ef * 2 * self.graph.m * self.vectors.stride))
 
     def _arguments(self, items: int) -> GraphArguments:

@@ -32,40 +32,41 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 KIND = "hnsw-index"
-# Most queries that the recall of a report is measured with.
+# Maximum number of queries for measuring the recall in a report.
 _SAMPLE = 64
 
 
 class HNSWIndex(Index):
-    """Vectors by id, searched approximately by a hierarchical navigable small-world graph.
+    """Approximate vector index: a search follows a hierarchical navigable small-world graph.
 
-    The graph depends only on the vectors, their order and the seed. It is the same for any number
-    of threads, and whether the vectors are added in one call or in several.
+    Each vector has an id. The graph depends only on the vectors, their order and the seed. It does
+    not depend on the number of threads, nor on the number of calls that add the vectors.
 
     Parameters
     ----------
     dim : int
         Length of a vector, at most 16,384.
     metric : {"cosine", "dot", "l2"}, default "cosine"
-        Score of a vector for a query. "cosine" is the cosine of the angle between them, in [-1, 1],
-        and 0 for a zero vector. "dot" is their dot product. "l2" is minus their squared Euclidean
-        distance, so that the nearest vector scores highest.
+        Score of a vector for a query. "cosine" is the cosine similarity, in [-1, 1], and 0 for a
+        zero vector. "dot" is the dot product. "l2" is minus the squared Euclidean distance, so that
+        the nearest vector scores highest.
     m : int, default 16
-        Number of links that a new vector gets on each level, from 2 to 256. Vectors added later may
-        link to it, up to twice as many links on the lowest level. More links take more memory and
-        time, and a search finds more of the nearest.
+        Number of links of a new vector on each level, from 2 to 256. Vectors added later add links
+        to it, up to twice as many on the lowest level. More links increase the recall of a search,
+        the memory and the time.
     ef_construction : int, default 200
-        Number of candidates that the links of a new vector are chosen from, at most 4096. More
-        candidates take more time in `add`, and a search finds more of the nearest.
+        Number of candidates from which the links of a new vector are chosen, at most 4096. More
+        candidates increase the recall of a search and the time of `add`.
     seed : int, default 0
-        Seed that the level of each vector is drawn from.
+        Seed for drawing the level of each vector.
     dtype : {"float32", "int8"}, default "float32"
-        Numbers by which the graph is searched. "int8" keeps a code beside each vector, the vector
-        rounded to 8 bits a component. The graph is searched by codes; then the best 2 k results, at
-        least 20, are ranked by the vectors. The scores are those of the vectors in either case.
+        Numbers that the search of the graph reads. With "int8", the index also stores a code for
+        each vector: the vector, rounded to 8 bits per component. The search of the graph reads
+        codes, and then ranks the best 2 k results, at least 20, by the vectors. The scores are
+        computed from the vectors with either dtype.
     runtime : Runtime, optional
-        Runtime whose linear memory holds the vectors and the graph, and which searches. None means
-        the process's own.
+        Runtime that holds the vectors and the graph, and runs the searches. None means the default
+        runtime.
 
     Raises
     ------
@@ -121,15 +122,15 @@ class HNSWIndex(Index):
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes that the vectors and the graph take in linear memory."""
+        """Number of bytes that the vectors and the graph occupy in linear memory."""
         return self._store.vectors.nbytes + self._store.graph.nbytes
 
     def _positions(self) -> Array:
-        """Return the positions that hold a vector; those of removed ones lie between them."""
+        """Return the positions of all vectors; positions of removed vectors lie between them."""
         return self._store.graph.taken()
 
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:
-        """Write vectors, link them, and name those that were linked before an interruption."""
+        """Write vectors and link them; after an interruption, assign ids to the linked ones."""
         places = self._store.place(launch, rows)
         before = self._store.graph.inserted
 
@@ -153,30 +154,30 @@ class HNSWIndex(Index):
         exact: bool | None = None,
         timeout: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """Find k of the vectors that score highest with each query.
+        """Find k vectors that score highest with each query, approximately or exactly.
 
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            Vectors to search for. Where linear memory is too small for all of them, they are
-            searched for in parts.
+            Vectors to search for. If linear memory is too small for all of them, they are processed
+            in parts.
         k : int
             Number of vectors to find for each query.
         ef : int, default 100
-            Number of candidates that the search of the graph keeps, at most 4096. It keeps at least
-            k. With more candidates it finds more of the nearest vectors and takes longer.
+            Number of candidates that the search of the graph keeps, at most 4096, but never fewer
+            than k. More candidates increase the recall and the time.
         exact : bool, optional
-            True compares each query with every vector, False searches the graph. None compares with
-            every vector if that takes no longer; `search_report` says which.
+            True to compare each query with every vector, False to search the graph. None compares
+            with every vector if that takes no longer; `search_report` tells which.
         timeout : float, optional
-            Seconds that the call may take. None means the runtime's own timeout.
+            Maximum duration of the call in seconds. None means the runtime's timeout.
 
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Scores, highest first; -inf where fewer than k vectors were found.
+            Scores, highest first. If fewer than k vectors were found, the rest is -inf.
         ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-            Ids of these vectors; -1 or None where fewer than k were found.
+            Ids of these vectors. If fewer than k were found, the rest is -1 or None.
 
         Raises
         ------
@@ -195,26 +196,26 @@ class HNSWIndex(Index):
     def search_report(
         self, queries: ArrayLike, k: int, ef: int = 100, *, exact: bool | None = None
     ) -> SearchReport:
-        """Report how `search` would answer, and measure its recall on a sample of the queries.
+        """Report the method that `search` would use, and its recall for a sample of the queries.
 
         Parameters
         ----------
         queries : array_like of float, shape (n, dim)
-            Vectors to search for. At most 64 of them, evenly spaced, are searched for by the graph
-            and by comparison with every vector.
+            Vectors to search for. For the recall, at most 64 of them, evenly spaced, are searched
+            both by the graph and by comparison with every vector.
         k : int
             Number of vectors to find for each query.
         ef : int, default 100
             Number of candidates that the search of the graph keeps, at most 4096.
         exact : bool, optional
-            True compares each query with every vector, False searches the graph. None compares with
-            every vector if that takes no longer.
+            True to compare each query with every vector, False to search the graph. None compares
+            with every vector if that takes no longer.
 
         Returns
         -------
         SearchReport
-            Report. Its recall counts a vector as one of the k nearest if it scores at least as high
-            as the k-th nearest, so that a tie is no miss.
+            Report. For its recall, a vector is one of the k nearest if it scores at least as high
+            as the k-th nearest vector, so a tie does not reduce the recall.
 
         Raises
         ------
@@ -237,7 +238,7 @@ class HNSWIndex(Index):
         return SearchReport(by_scan, reason, recall, len(sample))
 
     def _search(self, launch: Launch, queries: Array, k: int, ef: int | None) -> Array:
-        """Return the keys of the results: of the graph, or of all vectors where ef is None."""
+        """Return the keys of the results, from the graph, or from all vectors if ef is None."""
         nearest = min(k, len(self))
         if not nearest or not len(queries):
             return np.empty((len(queries), 0), np.uint64)
@@ -251,7 +252,7 @@ class HNSWIndex(Index):
     def _remove(self, launch: Launch, places: Array) -> None:
         """Remove the vectors at some positions, and repair the graph around them."""
         names = self._ids.at(places)
-        # Memory may end here, before anything has changed.
+        # If memory runs out, it does so here, before anything has changed.
         remove = self._store.removal(launch, places)
 
         def forget(_: Launch) -> None:
@@ -287,7 +288,7 @@ class HNSWIndex(Index):
         path : str or os.PathLike
             Path of the file, as given to `save`.
         runtime : Runtime, optional
-            Runtime to use. None means the process's own.
+            Runtime to use. None means the default runtime.
 
         Returns
         -------
@@ -296,7 +297,7 @@ class HNSWIndex(Index):
         Raises
         ------
         CorruptFileError
-            If a byte of the file was changed, or if it holds something other than an HNSWIndex.
+            If a byte of the file was changed, or if the file is not that of an HNSWIndex.
         ShapeError, DTypeError, OSError, OutOfMemoryError, ClosedError
         """
         file = IndexFile(path, KIND)

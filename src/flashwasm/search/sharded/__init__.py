@@ -1,1 +1,1 @@
-"""The sharded index: several indexes, each in a sandbox of its own, are searched as one."""
+"""The sharded index: several indexes, each in its own sandbox, that are searched as one."""

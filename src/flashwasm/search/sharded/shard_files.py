@@ -1,4 +1,4 @@
-"""The files of a sharded index: one of its own, and one for each shard beside it."""
+"""The files of a sharded index: the index's own file, and a file beside it for each shard."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KIND = "sharded-index"
-# Stands for the shard of a vector that was removed.
+# The shard number of a removed vector.
 GONE = -1
-# Begins the name of each parameter in the file that is an argument of the shards' class.
+# Prefix of the parameters in the file that are arguments of the shards' class.
 _OPTION = "option."
-# Limits on the numbers that a file may state, far above those of any index.
+# Limits on the numbers in a file, far above those of any real index.
 _MOST_SHARDS = 1 << 16
 _MOST_NUMBERS = 1 << 40
 
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """Arguments that a sharded index was made with.
+    """Arguments with which a sharded index was created.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class ShardSettings:
     dim : int
         Length of a vector.
     shard_size : int
-        Number of vectors that fill a shard.
+        Number of vectors in a full shard.
     metric, dtype : str
         Metric and dtype of the shards.
     options : mapping
-        All keyword arguments of the shards' class that were given, ``metric`` and ``dtype``
-        among them.
+        All keyword arguments that were passed to the shards' class, including ``metric`` and
+        ``dtype``.
     """
 
     kind: IndexKind
@@ -81,7 +81,7 @@ def save_shards(
     Parameters
     ----------
     own, settings, homes, ids
-        As for `save_files`.
+        As in `save_files`.
     shards : Shards
         The shards, in order.
     """
@@ -101,25 +101,25 @@ def save_files(
     ids: IdTable,
     write: Callable[[Sequence[Path]], None],
 ) -> None:
-    """Write the shards to files of new names, then the index's own file; remove the old shards.
+    """Write the shards to files with new names, then the index's own file; remove the old shards.
 
-    Other processes may save an index to the same path meanwhile. The last to finish wins; shards of
-    the others that nobody names any more are removed by a later save.
+    Other processes may save an index to the same path at the same time. The last to finish wins. A
+    later save removes the shards that no index file names any more.
 
     Parameters
     ----------
     own : pathlib.Path
         Path of the index's own file.
     settings : ShardSettings
-        Arguments that ``load`` makes the index with.
+        Arguments from which ``load`` creates the index.
     count : int
         Number of shards.
     homes : numpy.ndarray of int32, shape (n,)
-        Number of the shard of each vector, or ``GONE``, by the vector's number.
+        Number of each vector's shard, or ``GONE``, indexed by the vector's number.
     ids : IdTable
-        Id of each vector, by the vector's number.
+        Id of each vector, indexed by the vector's number.
     write : callable
-        Function that writes the shards to the paths that it is given.
+        Function that writes the shards to the paths that it receives.
     """
     before, token = _token_in(own), os.urandom(8).hex()
     paths = [_shard_path(own, token, number) for number in range(count)]
@@ -127,12 +127,12 @@ def save_files(
         write(paths)
         write_container(own, _contents(token, settings, count, homes, ids))
     except BaseException:
-        # An interruption may come when the index's own file names the new shards already.
+        # Remove the new shards, unless the index's own file already named them at the interruption.
         if _token_in(own) != token:
             for path in paths:
                 path.unlink(missing_ok=True)
         raise
-    # The index is saved: a folder that cannot be listed is no error.
+    # The index has been saved, so a folder that cannot be listed is not an error.
     with suppress(OSError):
         _remove_others(own, before)
 
@@ -189,8 +189,8 @@ class ShardFile(IndexFile):
     def homes(self, shards: Shards) -> tuple[Array, IdTable]:
         """Return the shard and the id of each vector, checked against the vectors in the shards.
 
-        The vectors are numbered anew, without the numbers of those that were removed. So the file
-        cannot ask for more memory than its own vectors take.
+        The vectors get new consecutive numbers, without those of removed vectors. A damaged file
+        therefore cannot request more memory than its own vectors need.
         """
         expected = (self.dim, self.metric, self.dtype)
         taken, ids = self.numbers()
@@ -199,14 +199,14 @@ class ShardFile(IndexFile):
             if (shard.dim, shard.metric, shard.dtype) != expected:
                 self.refuse(f"shard {number} has another dim, metric or dtype")
             if not np.array_equal(np.sort(shard.ids), taken[held == number]):
-                self.refuse(f"shard {number} holds other vectors")
+                self.refuse(f"shard {number} contains other vectors")
         if len(taken) != sum(map(len, shards)):
-            self.refuse("it names a shard that is not there")
+            self.refuse("it names a shard that does not exist")
         shards.number_anew(taken)
         return held.astype(np.int32), ids
 
     def numbers(self) -> tuple[Array, IdTable]:
-        """Return the number of each vector in its shard, ascending, and the ids in this order."""
+        """Return the vectors' numbers in the shard, ascending, and their ids in the same order."""
         taken: Array = self.section("taken", "<i8", (None,))
         count = self.number("numbers", 0, _MOST_NUMBERS)
         if len(taken) and (taken[0] < 0 or taken[-1] >= count or (np.diff(taken) <= 0).any()):
@@ -226,8 +226,8 @@ def read_shards(
     kinds : sequence of str
         As in `ShardFile`.
     read : callable
-        Function that reads the shards. It is called again if another process replaced the index
-        meanwhile, since that process removes the old shards.
+        Function that reads the shards. It is called again if another process replaced the index at
+        the same time, because that process removes the old shards.
 
     Raises
     ------
@@ -244,12 +244,12 @@ def read_shards(
 
 
 def _shard_path(own: Path, token: str, number: int) -> Path:
-    """Return the path of a shard's file. A token is drawn anew for each save."""
+    """Return the path of a shard's file. Each save draws a new random token."""
     return own.with_name(f"{own.name}.{token}.{number}")
 
 
 def _token_in(own: Path) -> str | None:
-    """Return the token that an index's own file names; None if there is no such file."""
+    """Return the token in an index's own file; None if there is no such file."""
     try:
         token = read_container(own, KIND).parameters.get("token")
     except (OSError, CorruptFileError):
@@ -258,13 +258,13 @@ def _token_in(own: Path) -> str | None:
 
 
 def _remove_others(own: Path, before: str | None) -> None:
-    """Remove the shards of the save before this one, and those that nobody names any more.
+    """Remove the shards of the previous save, and older shards that no index file names.
 
-    Files of other tokens may belong to a save that another process has not ended yet. They are
+    Files with other tokens may belong to a save that is still running in another process. They are
     removed when they are a day old.
     """
     names = re.compile(re.escape(own.name) + r"\.([0-9a-f]{16})\.[0-9]+")
-    # The file may be another process's by now.
+    # Another process may have replaced the file in the meantime.
     named = _token_in(own)
     for file in own.parent.iterdir():
         found = names.fullmatch(file.name)

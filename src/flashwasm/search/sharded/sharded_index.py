@@ -1,4 +1,4 @@
-"""An index of more vectors than one linear memory holds."""
+"""An index for more vectors than fit into one linear memory."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 
 class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
-    """Vectors by id in several indexes (shards), each in a sandbox with a linear memory of its own.
+    """Vector index that consists of several indexes (shards), each with its own linear memory.
 
-    A search asks every shard and merges the results. With "flat" shards they are exactly those of
-    one `FlatIndex` that holds all vectors. An index is a context manager, which ends with `close`.
-    Several threads may use it: each call waits for the one before it.
+    A search goes through every shard and merges the results. With "flat" shards, they are exactly
+    those of one `FlatIndex` with all vectors. The index is a context manager that calls `close` at
+    the end. Several threads may use it; their calls run one after another.
 
     Parameters
     ----------
@@ -53,10 +53,9 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
     dim : int
         Length of a vector, at most 16,384.
     shard_size : int, optional
-        Number of vectors that fill a shard; those added after them go to a new shard. None means as
-        many as fit into 3 GiB.
+        Number of vectors in a full shard. None means the number that fits into 3 GiB.
     threads : int, optional
-        Number of threads of each shard's runtime. None means the number of CPUs. The shards are
+        Number of threads of each shard's runtime. None means the number of CPUs. Shards are
         searched one after another.
     options : keyword arguments
         Other arguments of the shards' class: ``metric``, ``dtype``, ``m`` and so on.
@@ -64,7 +63,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
     Raises
     ------
     ShapeError, DTypeError, CapabilityError, OutOfMemoryError
-        As by `FlatIndex`, `HNSWIndex` and `Runtime`.
+        For the same reasons as in `FlatIndex`, `HNSWIndex` and `Runtime`.
 
     Examples
     --------
@@ -93,11 +92,12 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         self.shard_size = validation.positive_int(most, "shard_size")
         self._settings = ShardSettings(kind, dim, self.shard_size, self.metric, self.dtype, options)
         self._ids = IdTable()
-        # Shard of each vector, by its number in the order of adding. The number is its id there.
+        # Shard of each vector, indexed by its number in the order of adding. The number is the
+        # vector's id in that shard.
         self._homes: Array = np.empty(0, np.int32)
-        # Held by every call, so that a search never sees half of a change.
+        # Every call holds this lock, so that a search never sees half of a change.
         self._lock = renewed_after_fork(self, threading.RLock)
-        # The steps that are left of a change that was interrupted, as in `Index`.
+        # A function that completes an interrupted change, as in `Index`.
         self._unfinished: Callable[[], None] | None = None
 
     def __len__(self) -> int:
@@ -123,19 +123,19 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
 
     @property
     def nbytes(self) -> int:
-        """Number of bytes that the vectors take in the linear memories of all shards."""
+        """Number of bytes that the vectors occupy in the linear memories of all shards."""
         return sum(shard.nbytes for shard in self._shards)
 
     def close(self) -> None:
-        """Close the runtimes of all shards. Whatever uses the index later raises ClosedError."""
+        """Close the runtimes of all shards. Later uses of the index raise ClosedError."""
         self._shards.close()
 
     def add(
         self, vectors: ArrayLike, ids: ArrayLike | None = None, *, timeout: float | None = None
     ) -> None:
-        """Add vectors to the last shard, and to new shards when that one is full.
+        """Add vectors to the last shard, and to new shards when it is full.
 
-        If the call ends early, the first of the vectors may have been added: ``len(index)`` tells.
+        If the call is interrupted, ``len(index)`` tells how many of the vectors were added.
 
         Parameters
         ----------
@@ -144,12 +144,12 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         ids : array_like of int or of str, shape (n,), optional
             Ids of the vectors, as in `FlatIndex.add`.
         timeout : float, optional
-            Seconds that the call may take. None means without limit.
+            Maximum duration of the call in seconds. None means no limit.
 
         Raises
         ------
         ShapeError
-            If an id is given twice or is in the index already. Nothing is added then.
+            If an id occurs twice or is already in the index. Nothing is added then.
         DTypeError, OutOfMemoryError, DeadlineExceeded, Cancelled, ClosedError
         """
         until = deadline(self._shards.first_runtime, timeout)
@@ -182,18 +182,18 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         k : int
             Number of vectors to find for each query.
         timeout : float, optional
-            Most seconds for all shards together. None means without limit.
+            Maximum duration of the call in seconds. None means no limit.
         options : keyword arguments
-            Other arguments of the ``search`` of the shards' class. ``filter`` must be a set of ids:
-            a mask by position is not taken.
+            Other arguments of the ``search`` method of the shards' class. ``filter`` must be a set
+            of ids, not a mask.
 
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Scores, highest first; -inf where fewer than k vectors were found.
+            Scores, highest first. If fewer than k vectors were found, the rest is -inf.
         ids : numpy.ndarray of int64 or of str objects, shape (n, k)
-            Ids of these vectors. Of vectors with equal scores, the one that was added first comes
-            first. -1 or None where fewer than k were found.
+            Ids of these vectors, in the order of adding where scores are equal. If fewer than k
+            were found, the rest is -1 or None.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
     def remove(self, ids: ArrayLike | set[int] | set[str]) -> None:
         """Remove vectors.
 
-        The last shard uses their room again. Shards before it stay smaller than they were.
+        The last shard reuses the room of removed vectors. The other shards do not.
 
         Parameters
         ----------
@@ -241,7 +241,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, and each shard to a file beside it.
 
-        The shards' files get new names each time: ``load`` finds a whole index at any moment.
+        The shards' files get new names, so that ``load`` finds a complete index at any moment.
 
         Parameters
         ----------
@@ -274,7 +274,7 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         Raises
         ------
         CorruptFileError
-            If one of the files is changed or missing, or holds something else.
+            If one of the files is missing, was changed or contains something else.
         ShapeError, DTypeError, OSError, OutOfMemoryError
         """
         validation.positive_int(1 if threads is None else threads, "threads")
@@ -297,13 +297,13 @@ class ShardedIndex(NotCopied, AbstractContextManager["ShardedIndex"]):
         return read_shards(path, tuple(CLASSES), read)
 
     def _finish(self) -> None:
-        """Do the steps that are left of a change that was interrupted."""
+        """Complete an interrupted change."""
         if self._unfinished is not None:
             self._unfinished()
             self._unfinished = None
 
     def _fill(self, rows: Array, names: Array, until: Deadline | None) -> None:
-        """Add vectors to the last shard, and name those that it holds afterwards."""
+        """Add vectors to the last shard, and assign ids to those that were added."""
         shard = self._shards[-1]
         before, homes = len(shard), self._homes
         numbers = len(homes) + np.arange(len(rows))

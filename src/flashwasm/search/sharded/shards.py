@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Shard: TypeAlias = "FlatIndex | HNSWIndex"
 
-# Bytes that the vectors of a shard may take of the 4 GiB of its linear memory. The rest is left for
-# queries and results.
+# Bytes for the vectors of a shard, out of the 4 GiB of its linear memory. The rest is for queries
+# and results.
 _SHARD_BYTES = 3 << 30
 
 IndexKind: TypeAlias = Literal["flat", "hnsw"]
@@ -35,7 +35,7 @@ CLASSES: dict[IndexKind, type[Shard]] = {"flat": FlatIndex, "hnsw": HNSWIndex}
 
 
 class IndexOptions(TypedDict, total=False):
-    """Options of an index of either class; the last three are those of `HNSWIndex` only."""
+    """Options of an index of either class; the last three are only for `HNSWIndex`."""
 
     metric: Metric
     dtype: IndexDType
@@ -45,7 +45,7 @@ class IndexOptions(TypedDict, total=False):
 
 
 class SearchOptions(TypedDict, total=False):
-    """Options of a search: the first is that of `FlatIndex`, the others are of `HNSWIndex`."""
+    """Options of a search: the first is for `FlatIndex`, the others are for `HNSWIndex`."""
 
     filter: set[int] | set[str] | None
     ef: int
@@ -53,7 +53,7 @@ class SearchOptions(TypedDict, total=False):
 
 
 def most_vectors(dim: int, options: Mapping[str, Any]) -> int:
-    """Return the number of vectors of length ``dim`` that fit into a shard of some options."""
+    """Return the number of vectors of length ``dim`` that fit into a shard with some options."""
     return _SHARD_BYTES // (6 * dim + 12 * int(options.get("m", 16)) + 64)
 
 
@@ -63,7 +63,7 @@ class Shards:
     Parameters
     ----------
     kind : {"flat", "hnsw"}
-        Class of the shards, by its name in ``CLASSES``.
+        Class of the shards: its name in ``CLASSES``.
     dim : int
         Length of a vector.
     threads : int or None
@@ -94,7 +94,7 @@ class Shards:
         return self._shards[number]
 
     def facts(self) -> dict[str, Any]:
-        """Return what a summary of the index says of the shards."""
+        """Return the settings of the shards for the summary of the index."""
         first = self._shards[0]
         sizes = {"dim": first.dim, "metric": first.metric, "dtype": first.dtype}
         return {**sizes, "shards": len(self), "closed": self.first_runtime.closed}
@@ -119,13 +119,13 @@ class Shards:
         return shard
 
     def load(self, number: int, path: Path) -> None:
-        """Read a shard from its file, in place of the empty shard of that number."""
+        """Read a shard from its file, and replace the empty shard of that number."""
         while number >= len(self._shards):
             self.begin()
         self._shards[number] = self._class.load(path, runtime=self._runtimes[number])
 
     def number_anew(self, ids: Array) -> None:
-        """Let each vector have its place in an ascending array of all ids as its id."""
+        """Replace each vector's id by the index of that id in the ascending array ``ids``."""
         for shard in self._shards:
             shard._number_anew(ids)  # noqa: SLF001 - only ids that no user sees may change.
 
@@ -142,28 +142,28 @@ class Shards:
         Returns
         -------
         scores : numpy.ndarray of float32, shape (n, k)
-            Scores, highest first; -inf where fewer than k vectors were found.
+            Scores, highest first. If fewer than k vectors were found, the rest is -inf.
         ids : numpy.ndarray of int64, shape (n, k)
-            Ids that the shards know the vectors by, the lowest first where scores are equal; -1
-            where fewer were found.
+            Ids of the vectors inside the shards; ids with equal scores are ascending. If fewer than
+            k vectors were found, the rest is -1.
         """
         found = [shard.search(queries, k, timeout=until, **options) for shard in self._shards]
         return best_results(found, k)
 
 
 def best_results(found: Sequence[tuple[Array, Array]], k: int) -> tuple[Array, Array]:
-    """Return the k best results of each query out of those of several shards.
+    """Return the k best results of each query from the results of several shards.
 
     Parameters
     ----------
     found : sequence of (numpy.ndarray, numpy.ndarray)
-        Scores and ids from each shard; the id -1 stands for no result.
+        Scores and ids from each shard; the id -1 means no result.
     k : int
-        Number of results, which every shard returned.
+        Number of results for each query, from each shard and in the end.
     """
     scores = np.concatenate([scores for scores, _ in found], axis=1)
     ids = np.concatenate([ids for _, ids in found], axis=1)
-    # A result that was not found has the score -inf. Among equal scores it comes last.
+    # A missing result has the score -inf. Among equal scores it must come last.
     order = np.where(ids < 0, np.iinfo(np.int64).max, ids)
     best = np.lexsort((order, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, best, axis=1), np.take_along_axis(ids, best, axis=1)

@@ -1,22 +1,22 @@
 // Flash attention: softmax(softcap(scale Q K^T) - slope |distance| + mask) V, for blocks of ROWS queries of one head.
 //
-// A workgroup goes over blocks of KEYS keys, and keeps for each query the greatest score so far, m, the sum of
-// exp(score - m), and the sum of these weights times the values (Dao et al., 2022). Rows of more than SLICE columns
-// are read in slices. Thread t has the queries 4 (t / 8) + i and the columns t % 8 + 8 j, for i and j from 0 to 3.
+// A workgroup processes blocks of KEYS keys. For each query it keeps the greatest score so far, m, the sum of exp(score
+// - m), and the sum of these weights times the values (Dao et al., 2022). Rows of more than SLICE columns are read in
+// slices. Thread t computes the queries 4 (t / 8) + i and the columns t % 8 + 8 j, for i and j from 0 to 3.
 //
-// What threads do to single scores goes through workgroup memory, so that compilers need not unroll it: on a CPU they
-// would take seconds over it. A variable that is declared in a loop has its value written out, because some compilers
-// set it to zero only once.
+// Threads modify single scores in workgroup memory, so that compilers need not unroll the code, which would take
+// seconds on a CPU. A variable that is declared in a loop gets an explicit value, because some compilers set it to zero
+// only once.
 //
-// A constant is written before this text: VALUE_SLICES, the slices of a value.
+// The host prepends a constant to this text: VALUE_SLICES, the number of slices of a value.
 
 const ROWS = 32u;
 const KEYS = 32u;
 const SLICE = 32u;
-// One column more than a slice has, so that threads beside each other read different banks.
+// One column more than a slice, so that neighbouring threads read different banks.
 const STRIDE = 33u;
 const THREADS = 64u;
-// The bits of -inf, as the score of a key that a query does not see, and those of -1, as its weight where values may be
+// The bits of -inf, the score of a key that a query does not see, and the bits of -1, its weight if values may be
 // infinite or NaN.
 const UNSEEN = 0xff800000u;
 const NO_WEIGHT = 0xbf800000u;
@@ -45,8 +45,8 @@ struct Params {
     softcap_inverse: f32,
 }
 
-// Row of a query: the keys from `low` to before `high`, and its diagonal. The rows of a block of queries come after
-// those of all queries, with the lowest and the highest bound of its queries.
+// Bounds of a query: it sees keys from `low` up to but excluding `high`; and its diagonal. After the bounds of all
+// queries come the bounds of each block of queries, with the lowest and the highest bound in the block.
 struct Bounds {
     low: i32,
     high: i32,
@@ -250,7 +250,7 @@ fn main(
                 let at = row * STRIDE + key;
                 let bits = score_bits(place, row, first + key, bitcast<f32>(block[at]));
                 block[at] = bits;
-                // -inf from a product is unseen too: its weight would be zero.
+                // A key with a product of -inf counts as unseen too, because its weight would be zero.
                 most = select(max(most, bitcast<f32>(bits)), most, bits == UNSEEN);
             }
             partial[row * 8u + place.column] = most;
@@ -345,12 +345,12 @@ fn main(
     }
 }
 
-// The products of a weight and values. A key that is not seen adds nothing, whatever its value holds.
+// The products of a weight and values. A key that is not seen adds nothing, even if its value is NaN.
 fn weighted(bits: u32, values: vec4<f32>) -> vec4<f32> {
     return select(bitcast<f32>(bits) * values, vec4<f32>(0.0), bits == NO_WEIGHT);
 }
 
-// Four columns of the result that an earlier part of the keys left.
+// Four columns of the result of an earlier part of the keys.
 fn result_at(row: u32, column: u32, exists: bool) -> vec4<f32> {
     var values = vec4<f32>(0.0);
     for (var j = 0u; j < 4u; j++) {

@@ -1,7 +1,7 @@
 // Sorts each row's scores in blocks of 1024, and keeps the best of each block.
 //
-// A key orders a score before the lower ones, and NaN after all: it is the complement of the score's bits, mapped to
-// integers of the same order. Equal keys are ordered by their column. The sort is bitonic (Batcher, 1968).
+// A key sorts a score before all lower scores, and NaN last. It is the complement of the score's bits, mapped to
+// integers of the same order. Equal keys are sorted by column. The sort is bitonic (Batcher, 1968).
 
 const BLOCK = 1024u;
 const THREADS = 256u;

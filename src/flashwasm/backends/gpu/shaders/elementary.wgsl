@@ -1,9 +1,9 @@
-// Elementary functions with errors that are known on every device: WGSL bounds the error of its own exp and tanh
-// loosely. The formulas and the polynomials are those of wasm/shared/vector_math.h.
+// Elementary functions with a known error on every device, because WGSL's bounds for its own exp and tanh are loose.
+// The formulas and the polynomials are the same as in wasm/shared/vector_math.h.
 
 const LOWEST: f32 = -3.4028234e38;
 
-// NaN is found by its bits, because a compiler may take x != x to be false.
+// NaN is detected by its bits, because a compiler may assume that x != x is false.
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -12,9 +12,9 @@ fn is_minus_infinity(x: f32) -> bool {
     return bitcast<u32>(x) == 0xff800000u;
 }
 
-// e^x for x <= 0. It is exactly 1 at 0, zero where it would be subnormal, and NaN for NaN.
+// e^x for x <= 0. It is exactly 1 at 0, zero if it would be subnormal, and NaN for NaN.
 //
-// x log2 e = whole + f with |f| <= 1/2. The logarithm has two parts, of which the second is what the first leaves out.
+// x log2 e = whole + f with |f| <= 1/2. log2 e is split into a float and a second float for the remainder.
 fn exp_nonpositive(x: f32) -> f32 {
     let bounded = max(x, -87.3);
     let whole = round(bounded * 0x1.715476p+0f);

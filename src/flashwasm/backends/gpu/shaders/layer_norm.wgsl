@@ -1,6 +1,6 @@
-// Layer norm of rows: (x - mean) / sqrt(variance + eps) weight + bias. One workgroup has one row.
+// Layer norm of rows: (x - mean) / sqrt(variance + eps) weight + bias. One workgroup processes one row.
 //
-// Constants written before this text: WEIGHT and BIAS, true where there is one.
+// The host prepends constants to this text: WEIGHT and BIAS, true if there is one.
 
 struct Params {
     workgroups: u32,

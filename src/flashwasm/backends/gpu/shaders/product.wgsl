@@ -1,10 +1,11 @@
 // Products of matrices, C = A B + bias, and scores of the rows of A with the rows of B, in blocks of 64 x 64.
 //
-// Each element is one chain over the inner dimension, in its order. Thread t has the rows 4 (t / 16) + i and the
-// columns t % 16 + 16 j, for i and j from 0 to 3. Where the inner dimension comes in parts, c holds the sums so far.
+// Each element is one chain over the inner dimension, in order. Thread t computes the rows 4 (t / 16) + i and the
+// columns t % 16 + 16 j, for i and j from 0 to 3. If the inner dimension is split into parts, c contains the sums so
+// far.
 //
-// Constants written before this text: ROWS_OF_B, true if B is (columns, inner), and not (inner, columns);
-// METRIC, 0 for products, 1 for cosines, which are kept in [-1, 1], 2 for minus the squared distances.
+// The host prepends constants to this text: ROWS_OF_B, true if B is (columns, inner), and not (inner, columns); METRIC,
+// 0 for products, 1 for cosines, which are clamped to [-1, 1], 2 for minus the squared distances.
 
 const BLOCK = 64u;
 const SLICE = 16u;
@@ -49,7 +50,7 @@ fn fill_a(thread: u32, start: u32, first_row: u32, first: u32) {
 
 fn fill_b(thread: u32, start: u32, first_column: u32, first: u32) {
     for (var i = thread; i < BLOCK * SLICE; i += THREADS) {
-        // Threads beside each other read elements beside each other.
+        // Neighbouring threads read neighbouring elements.
         let at = select(i / BLOCK, i % SLICE, ROWS_OF_B);
         let column = select(i % BLOCK, i / SLICE, ROWS_OF_B);
         var x = 0.0;
@@ -105,7 +106,8 @@ fn main(
         fill_a(thread, batch * params.batch_a, first_row, first);
         fill_b(thread, batch * params.batch_b, first_column, first);
         workgroupBarrier();
-        // Zeros beyond the inner dimension would make NaN of an infinity. A thread without rows has nothing to add.
+        // Padding zeros times infinity would give NaN, so the loop ends at the inner dimension. A thread without rows
+        // adds nothing.
         let count = select(0u, min(SLICE, params.inner - first), first_row + row < params.rows);
         for (var d = 0u; d < count; d++) {
             let at = d * STRIDE_B + column;

@@ -1,5 +1,5 @@
-// Sums and maxima over a row that the 64 threads of a workgroup share: each thread has every 64th column, then the
-// threads' results are combined in a tree.
+// Sums and maxima over a row, computed by the 64 threads of a workgroup: each thread processes every 64th column, then
+// the threads' results are combined in a tree.
 
 const THREADS = 64u;
 

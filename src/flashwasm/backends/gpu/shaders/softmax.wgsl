@@ -1,4 +1,4 @@
-// Softmax of rows: exp(x - max x) / sum exp(x - max x). One workgroup has one row.
+// Softmax of rows: exp(x - max x) / sum exp(x - max x). One workgroup processes one row.
 
 struct Params {
     workgroups: u32,

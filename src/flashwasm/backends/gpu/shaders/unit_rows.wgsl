@@ -1,7 +1,6 @@
-// Divides each row by its Euclidean length, in place. A row of zeros stays. One workgroup has one row.
+// Divides each row by its Euclidean length, in place. A row of zeros is unchanged. One workgroup processes one row.
 //
-// The row is multiplied by a power of two first, which changes no digit, so that its squares neither overflow nor
-// underflow.
+// The row is first multiplied by a power of two, which is exact, so that its squares neither overflow nor underflow.
 
 struct Params {
     workgroups: u32,
