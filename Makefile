@@ -10,6 +10,7 @@
 # make bench   measure the speed of this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
 # make charts   download the libraries that draw the charts of HTML reports again
+# make screenshots   take pictures of every HTML report of NumPy's own tests, in build/screenshots/
 # make soak    make calls with faults for 20 minutes and compare them with oracles:  make soak SOAK_MINUTES=60
 # make soak-gpu   make 5,000 calls of the backend "gpu"
 # make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
@@ -36,7 +37,7 @@ c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
 .PHONY: web web-tools site
-.PHONY: bench bench-peers charts performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
+.PHONY: bench bench-peers charts screenshots performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -175,3 +176,6 @@ $(installed): pyproject.toml
 clean:
 	rm -rf $(VENV) bench/node_modules web/node_modules web/_wasm web/LICENSE build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+screenshots: $(installed) web-tools
+	$(python) tests/web/report_screenshots.py build/screenshots

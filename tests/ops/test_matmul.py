@@ -146,6 +146,19 @@ def test_special_values_follow_ieee_754(runtime):
     assert not np.isnan(np.delete(actual, 4, axis=1)).any()
 
 
+@pytest.mark.parametrize(("n", "k"), [(63, 9), (64, 3), (67, 4), (95, 11), (1043, 6)])
+def test_few_rows_have_the_bits_of_many(runtime, n, k):
+    """Sums of up to three rows wait in the result between rows of b; here NaNs are among them."""
+    a, b, bias = normal(5, k), normal(k, n), normal(n)
+    a[1, k // 2] = np.inf
+    b[0, 5] = b[-1, n - 1] = np.array(0xFFC12345, np.uint32).view(np.float32)
+    bias[n // 2] = -np.inf
+    for added in (None, bias):
+        whole = fw.matmul(a, b, bias=added, runtime=runtime)
+        for rows in (slice(0, 1), slice(1, 3), slice(0, 3)):
+            assert_same_bits(fw.matmul(a[rows], b, bias=added, runtime=runtime), whole[rows])
+
+
 def test_subnormals_are_kept(runtime):
     a, b = np.full((1, 1), 2.0**-100, np.float32), np.full((1, 1), 2.0**-45, np.float32)
     assert fw.matmul(a, b, runtime=runtime)[0, 0] == np.float32(2.0**-145)

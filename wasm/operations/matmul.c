@@ -20,6 +20,10 @@ enum { K_BLOCK = 512, ROW_BLOCK = 128 };
  * in the cache when it is read. */
 enum { FEW_COLUMNS = 32 };
 
+/* If C has few rows, four rows of B are multiplied at once, one cache line of each after another. ROW_COLUMNS of them
+ * stay in the L1 cache while all rows of C use them. Fewer columns than FEWEST_IN_ROWS are summed strip by strip. */
+enum { STEPS = 4, LINE = 16, ROW_COLUMNS = 1024, FEWEST_IN_ROWS = 64 };
+
 /* The workspace. The block of B has as many columns as fit into it. */
 struct matmul_workspace {
     float a[ROW_BLOCK * K_BLOCK]; /* [rows / 4][k][4] */
@@ -103,6 +107,52 @@ static NOINLINE void add_row(float *c, const float *a, int32_t a_column_stride, 
     }
 }
 
+/* c[n] += four elements of A x four rows of B, whose NaNs are still odd ones. n is a multiple of LINE. */
+static NOINLINE void add_four_steps(float *c, const float *a, int32_t a_column_stride, const float *b,
+                                    int32_t b_row_stride, int32_t n) {
+    const float *row[STEPS];
+    f32x4 factor[STEPS];
+    for (int i = 0; i < STEPS; i++) {
+        row[i] = b + i * b_row_stride;
+        factor[i] = splat_f32x4(a[i * a_column_stride]);
+    }
+    for (int32_t j = 0; j < n; j += LINE) {
+        for (int v = 0; v < LINE; v += 4) {
+            f32x4 sum = load_f32x4(c + v);
+            for (int i = 0; i < STEPS; i++) sum = fma_f32x4(load_f32x4(row[i] + v), factor[i], sum);
+            store_f32x4(c + v, sum);
+        }
+        c += LINE;
+        for (int i = 0; i < STEPS; i++) row[i] += LINE;
+    }
+}
+
+/* Adds the product to C, which holds the bias, where C has so few rows that packing B would not pay.
+ *
+ * Four rows of B are read side by side from their beginning to their end, which the processor expects and reads ahead.
+ * The sums wait in C between two fours. The last k % 4 rows of B, and the last columns, are left to add_row, which also
+ * makes the NaNs canonical. */
+static void add_few_rows(float *c, int32_t c_row_stride, const float *a, int32_t a_row_stride, int32_t a_column_stride,
+                         const float *b, int32_t b_row_stride, int32_t m, int32_t n, int32_t k) {
+    int32_t columns = n < FEWEST_IN_ROWS ? 0 : n / LINE * LINE, depth = k / STEPS * STEPS;
+    for (int32_t j = 0; j < columns; j += ROW_COLUMNS) {
+        int32_t width = columns - j < ROW_COLUMNS ? columns - j : ROW_COLUMNS;
+        for (int32_t i = 0; i < depth; i += STEPS) {
+            for (int32_t r = 0; r < m; r++) {
+                add_four_steps(c + r * c_row_stride + j, a + r * a_row_stride + i * a_column_stride, a_column_stride,
+                               b + i * b_row_stride + j, b_row_stride, width);
+            }
+        }
+    }
+    for (int32_t r = 0; r < m; r++) {
+        const float *row = a + r * a_row_stride;
+        float *to = c + r * c_row_stride;
+        add_row(to, row + depth * a_column_stride, a_column_stride, b + depth * b_row_stride, b_row_stride, columns,
+                k - depth);
+        add_row(to + columns, row, a_column_stride, b + columns, b_row_stride, n - columns, k);
+    }
+}
+
 EXPORT(matmul_f32)
 int32_t matmul_f32(void *workspace, const float *a, const float *b, const float *bias, float *c, int32_t m, int32_t n,
                    int32_t k, int32_t a_row_stride, int32_t a_column_stride, int32_t b_row_stride,
@@ -112,9 +162,7 @@ int32_t matmul_f32(void *workspace, const float *a, const float *b, const float 
     if (k == 0 && fill) fill_rows(c, c_row_stride, m, n, bias);
     if (m < TILE_ROWS && b_column_stride == 1) {
         if (fill) fill_rows(c, c_row_stride, m, n, bias);
-        for (int32_t r = 0; r < m; r++) {
-            add_row(c + r * c_row_stride, a + r * a_row_stride, a_column_stride, b, b_row_stride, n, k);
-        }
+        add_few_rows(c, c_row_stride, a, a_row_stride, a_column_stride, b, b_row_stride, m, n, k);
         return STATUS_OK;
     }
     struct matmul_workspace *w = workspace;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -124,6 +124,27 @@ def matmul(
     return result.reshape(shape) if out is None else out
 
 
+class _OneCall(NamedTuple):
+    """The facts of a product by one call that follow from the shapes of its operands."""
+
+    shape: tuple[int, int]
+    # True if there is so much to do that several threads would share it.
+    shared: bool
+    # Arguments of the kernel after the addresses.
+    rest: tuple[int, ...]
+
+
+@lru_cache(maxsize=256)
+def _one_call(left: tuple[int, ...], right: tuple[int, ...]) -> _OneCall | None:
+    """Return the call for contiguous operands of these shapes; None if one call is not enough."""
+    if len(left) != 2 or len(right) != 2 or left[1] != right[0]:
+        return None
+    (m, k), n = left, right[1]
+    if counted_products(m, n, k) > MOST_PRODUCTS:
+        return None
+    return _OneCall((m, n), m * n * k > FEWEST_PRODUCTS, (m, n, k, k, 1, n, 1, n))
+
+
 def _multiply_at_once(rt: Runtime, a: Any, b: Any, bias: Any, out: Array | None) -> Array | None:
     """Multiply small resident matrices with one call, without a launch.
 
@@ -133,17 +154,16 @@ def _multiply_at_once(rt: Runtime, a: Any, b: Any, bias: Any, out: Array | None)
     offsets = rt.arena.whole_arrays(operands)
     if offsets is None or rt.timeout is not None or a is None or b is None:
         return None
-    if a.ndim != 2 or b.ndim != 2:
+    call = _one_call(a.shape, b.shape)
+    if call is None or (call.shared and rt.threads > 1):
         return None
-    (m, k), (rows, n) = a.shape, b.shape
-    shared = rt.threads > 1 and m * n * k > FEWEST_PRODUCTS
-    if rows != k or shared or counted_products(m, n, k) > MOST_PRODUCTS:
+    if bias is not None and bias.shape != call.shape[1:]:
         return None
-    if bias is not None and bias.shape != (n,):
-        return None
-    result = resident_result(rt, offsets, out, (m, n))
+    result = resident_result(rt, offsets, out, call.shape)
     if result is not None:
-        check_status(MATMUL, run_at_once(rt, MATMUL, (*offsets, m, n, k, k, 1, n, 1, n)))
+        status = run_at_once(rt, MATMUL, (*offsets, *call.rest))
+        if status:
+            check_status(MATMUL, status)
     return result
 
 

@@ -7,7 +7,7 @@ parameters that all rows share. A row may be a single element.
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.errors import OutOfMemoryError
@@ -72,12 +72,12 @@ def run_rowwise(
         Maximum duration of the call in seconds. None means the runtime's timeout.
     """
     rt = checked_runtime(runtime)
-    checked_out(out, shape)
     # A resident array is a view and has a base. An array that owns its memory has none.
     if operands[0].base is not None and timeout is None and rt.timeout is None:
         result = _run_resident(rt, kernel, operands, shared, sizes, shape, axes, out)
         if result is not None:
             return result
+    checked_out(out, shape)
     until = deadline(rt, timeout)
     compute = partial(_compute, rt, until, kernel, shared, sizes, shape[axes:], axes)
     return in_parts(compute, operands, shape, axes, out, checker(rt, until))
@@ -98,11 +98,9 @@ def _run_resident(
     Return None without computing anything unless the result is small and all arrays are whole
     resident arrays (not views).
     """
-    size = math.prod(shape)
     arrays = (*operands, *shared) if out is None else (*operands, *shared, out)
-    count = math.prod(shape[:axes])
-    small = count * counted_columns(shape[axes:]) <= most_in_one_call(rt.threads)
-    offsets = rt.arena.whole_arrays(arrays) if small else None
+    rows, counted = _work(shape, axes)
+    offsets = rt.arena.whole_arrays(arrays) if counted <= most_in_one_call(rt.threads) else None
     if offsets is None:
         return None
     if out is None:
@@ -111,9 +109,19 @@ def _run_resident(
         except OutOfMemoryError:
             return None
         offsets.append(offset)
-    rows = count if size else 0
-    check_status(kernel, run_at_once(rt, kernel, (*offsets, rows, *sizes)))
+    elif out.shape != shape or not out.flags.writeable:
+        return None
+    status = run_at_once(rt, kernel, (*offsets, rows, *sizes))
+    if status:
+        check_status(kernel, status)
     return out
+
+
+@lru_cache(maxsize=256)
+def _work(shape: tuple[int, ...], axes: int) -> tuple[int, int]:
+    """Return the rows that a kernel has to compute, and the elements that they count as."""
+    count = math.prod(shape[:axes])
+    return count if math.prod(shape) else 0, count * counted_columns(shape[axes:])
 
 
 def _compute(

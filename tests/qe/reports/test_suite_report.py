@@ -73,6 +73,16 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     assert sorted(names) == [f"test_x.py::test_{letter}" for letter in "abc"]
 
 
+def test_a_report_shows_the_riskiest_gaps_and_their_number(folder):
+    functions = "".join(f"def f{i}(x):\n    return x\n" for i in range(103))
+    (folder / "lib.py").write_text(functions)
+    CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], {(0, 0): np.array([1])})).save("c.fw")
+    report(folder, "--coverage", "c.fw", "-o", "large.html")
+    text = Path("large.html").read_text("utf-8")
+    assert "first 100 of 103 functions" in text
+    assert text.count("lib.py: f") == 100
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

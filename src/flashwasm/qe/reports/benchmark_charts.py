@@ -148,7 +148,7 @@ def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
         (
             found["workload"],
             found["shape"],
-            *(f"{found[name]:.3g}" for name in names),
+            *(_three_digits(found[name]) for name in names),
             f"{found['speedup']:.2f} (target {found['target_speedup']:.2f})",
             f"{found['latency_ms']:.3g} (target {found['target_latency_ms']:.3g})",
         )
@@ -166,4 +166,9 @@ def _is_number(value: Any) -> bool:
 
 def _milliseconds(seconds: float | None) -> str:
     """Return a time in milliseconds with three digits, or a dash if it was not measured."""
-    return f"{seconds * 1e3:.3g}" if seconds is not None and _is_number(seconds) else "-"
+    return _three_digits(seconds * 1e3) if seconds is not None and _is_number(seconds) else "-"
+
+
+def _three_digits(number: float) -> str:
+    """Return a number with three digits, and all of those before its point."""
+    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -22,6 +22,8 @@ __all__ = ["SuiteReport"]
 
 # Number of digits of a point's position, more than a screen shows.
 _DIGITS = 4
+# Functions with gaps that the page shows. Thousands would make it too large for a browser.
+_MOST_GAPS = 100
 
 
 @dataclass
@@ -83,6 +85,7 @@ class SuiteReport:
             map={"clusters": self._map_clusters()},
             tiers=groups_by_tier(self.duplicates),
             gaps=self.gaps,
+            most_gaps=_MOST_GAPS,
             clusters=clusters,
             benchmarks=None if known is None else benchmark_charts(known),
         )
