@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from flashwasm.qe.changes.module_imports import mentioned_name, parse_file
+from flashwasm.qe.changes.module_imports import mentioned_name, parse_file, parse_text
 from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["FunctionLines", "function_lines", "function_lines_of"]
@@ -62,12 +61,8 @@ def function_lines(path: Path) -> FunctionLines | None:
 
 def function_lines_of(source: str) -> FunctionLines | None:
     """Return the lines of the functions of a source; None if it is not Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _lines_of(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    tree = parse_text(source)
+    return None if tree is None else _lines_of(tree)
 
 
 def _lines_of(tree: ast.Module) -> FunctionLines:

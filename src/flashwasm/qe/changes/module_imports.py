@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 
-__all__ = ["ModuleImports", "mentioned_name", "parse_file", "read_imports"]
+__all__ = ["ModuleImports", "mentioned_name", "parse_file", "parse_text", "read_imports"]
 
 # Functions that import a module by a string. Only a literal string can be followed.
 _BY_STRING = {"import_module", "__import__"}
@@ -72,11 +72,21 @@ def parse_file(path: Path) -> ast.Module | None:
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
             return None
-        with tokenize.open(path) as file, warnings.catch_warnings():
+        with tokenize.open(path) as file:
+            return parse_text(file.read())
+    except (OSError, SyntaxError, ValueError):
+        # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
+        return None
+
+
+def parse_text(text: str) -> ast.Module | None:
+    """Return the syntax tree of a source; None if it is not Python."""
+    try:
+        with warnings.catch_warnings():
             # The parser may issue warnings for a file, such as about an invalid escape.
             warnings.simplefilter("ignore")
-            return ast.parse(file.read())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
