@@ -1,28 +1,30 @@
-# make test    everything the project promises, as .ci/run does it
-# make check   lint, the fast tests, the hot loops and, where an emcc is found, the modules' bytes
+# make test    run all tests, as .ci/run does
+# make check   run lint and the fast tests, check the hot loops and, if an emcc is found, the modules' bytes
 # make wasm    rebuild the kernels:  make wasm EMCC="$(.ci/setup-emscripten)"
-# make sanitize   the tests of operations on native kernels under sanitizers:  make sanitize CLANG="$(.ci/setup-clang)"
-# make tune    how matmul and attention fare at other block sizes; needs an emcc as well
-# make fuzz    the readers of files under atheris, the kernels of operations under libFuzzer (CLANG as for sanitize);
-#              FUZZ_SECONDS for each target
+# make sanitize   run the tests of operations on native kernels under sanitizers:  make sanitize CLANG="$(.ci/setup-clang)"
+# make tune    measure matmul and attention with other block sizes; needs an emcc as well
+# make fuzz    fuzz the readers of files with atheris, and the kernels of operations with libFuzzer (CLANG as for
+#              sanitize), for FUZZ_SECONDS on each target
 # make docs    check every example and link, and build the site:  build/site/index.html
 # make web     pack the npm package, in build/
-# make bench   how fast it is on this machine
+# make bench   measure the speed of this machine
 # make bench-peers   install the libraries that `python -m bench` compares with
-# make charts   fetch the libraries that draw the charts of HTML reports again
-# make soak    20 minutes of calls with faults, compared with oracles:  make soak SOAK_MINUTES=60
-# make soak-gpu   5,000 calls of the backend "gpu"
+# make charts   download the libraries that draw the charts of HTML reports again
+# make screenshots   take pictures of every HTML report of NumPy's own tests, in build/screenshots/
+# make soak    make calls with faults for 20 minutes and compare them with oracles:  make soak SOAK_MINUTES=60
+# make soak-gpu   make 5,000 calls of the backend "gpu"
 # make sbom   list the modules and the packages that a user of the wheel gets, in build/sbom.json
-# make performance   measure everything, keep it in bench/results/ and make docs/performance-tables.md
+# make performance   measure everything, store it in bench/results/ and generate docs/performance-tables.md
 
 PYTHON ?= python3
 VENV ?= .venv
 EMCC ?= emcc
 CLANG ?= clang
-PYTEST_ARGS ?= -n auto
+# Each process gets neighbouring tests, so that it seldom has to make fixtures that another one has made, too.
+PYTEST_ARGS ?= -n auto --dist worksteal
 SOAK_MINUTES ?= 20
-# What pip installs of PyTorch. PyPI's build for Linux brings CUDA, which is gigabytes: TORCH may name an
-# index of builds without it before the version, or nothing at all.
+# The arguments with which pip installs PyTorch. PyPI's build for Linux depends on CUDA, which takes gigabytes. TORCH
+# may name an index of builds without CUDA before the version. If it is empty, PyTorch is not installed.
 TORCH ?= torch==2.13.0
 
 python = $(VENV)/bin/python
@@ -36,7 +38,7 @@ c_files = $(wildcard wasm/*.[ch] wasm/*/*.[ch] wasm/*/*/*.[ch] tests/sanitizers/
 
 .PHONY: test check lint wasm wasm-check wasm-check-if-emcc hot-loops tune docs format clean
 .PHONY: web web-tools site
-.PHONY: bench bench-peers charts performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
+.PHONY: bench bench-peers charts screenshots performance sbom soak soak-gpu sanitize fuzz fuzz-kernels fuzz-readers
 
 test: $(installed)
 	$(python) -m pytest $(PYTEST_ARGS)
@@ -55,7 +57,7 @@ format: $(installed)
 	$(python) -m ruff format .
 	$(VENV)/bin/clang-format -i $(c_files)
 
-# The build needs no package: any Python will do.
+# The build needs no package, so any Python can run it.
 wasm:
 	$(PYTHON) wasm/tools/build.py --emcc "$(EMCC)"
 
@@ -69,28 +71,28 @@ wasm-check-if-emcc:
 	    echo "no $(EMCC) here: the modules' bytes are not compared (see .ci/setup-emscripten)"; \
 	fi
 
-# Does a hot loop keep its vectors in registers? It says so where it cannot look.
+# Check that hot loops keep their vectors in registers. On machines without a disassembler it only prints a notice.
 hot-loops: $(installed)
 	$(python) wasm/tools/hot_loops.py
 
-# The kernels as native code under AddressSanitizer and UndefinedBehaviorSanitizer, on the tests of all operations.
+# Run the tests of all operations on native kernels under AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize: $(installed)
 	$(python) tests/sanitizers/native_suite.py --clang "$(CLANG)" $(PYTEST_ARGS)
 
 tune: $(installed)
 	$(python) wasm/tools/tune.py --emcc "$(EMCC)"
 
-# tests/fuzz/README.md says what this is. What it finds is kept in build/fuzz/.
+# tests/fuzz/README.md describes the fuzzing of readers. It stores failing inputs in build/fuzz/.
 fuzz: fuzz-kernels fuzz-readers
 
-# What it finds is kept in wasm/build/native/.
+# It stores failing inputs in wasm/build/native/.
 fuzz-kernels: $(installed)
 	$(python) tests/sanitizers/fuzz_kernels.py --clang "$(CLANG)" --seconds $(FUZZ_SECONDS)
 
 fuzz-readers: $(fuzzers)
 	$(python) tests/fuzz/run_atheris.py --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-# atheris has wheels for Linux.
+# atheris has wheels only for Linux.
 $(fuzzers): $(installed)
 	$(python) -m pip install --quiet "atheris>=3,<4"
 	touch $@
@@ -100,7 +102,7 @@ web:
 	mkdir -p build
 	cd web && npm pack --pack-destination ../build
 
-# TypeScript, by which tests compile a program against the package's types.
+# Install TypeScript. Tests use it to compile a program against the package's types.
 web-tools: $(web_tools)
 
 $(web_tools): web/package-lock.json
@@ -114,7 +116,7 @@ $(web_tools): web/package-lock.json
 bench: $(installed)
 	$(VENV)/bin/flashwasm bench all
 
-# Install the libraries that `python -m bench` compares with; those of Node need an npm.
+# Install the libraries that `python -m bench` compares with. The libraries for Node require npm.
 bench-peers: $(peers)
 
 $(peers): pyproject.toml bench/package-lock.json $(installed)
@@ -128,7 +130,7 @@ $(peers): pyproject.toml bench/package-lock.json $(installed)
 	fi
 	touch $@
 
-# Fetch the libraries that draw the charts of HTML reports; see the README beside them.
+# Download the libraries that draw the charts of HTML reports; see the README beside them.
 vendored = src/flashwasm/qe/reports/vendor
 charts:
 	mkdir -p build/charts
@@ -137,30 +139,29 @@ charts:
 	cp build/charts/node_modules/chart.js/dist/chart.umd.min.js $(vendored)
 	cp build/charts/node_modules/chartjs-plugin-zoom/dist/chartjs-plugin-zoom.min.js $(vendored)
 
-# About half an hour on a machine that does nothing else. After a stop, RESUME=--resume goes on.
-# EMBEDDINGS="--embeddings FILE" searches the vectors of a .npy file besides those that are drawn.
+# This takes about half an hour on an idle machine. After an interruption, RESUME=--resume continues.
+# EMBEDDINGS="--embeddings FILE" also searches the vectors of a .npy file, besides the random ones.
 performance: $(peers)
 	$(python) -m bench all --record --vectors 100000 $(EMBEDDINGS) $(RESUME)
 	$(python) -m bench render
 
-# Call from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
+# Make calls from several threads, with bad inputs and injected faults. docs/reliability.md has the figures.
 soak: $(installed)
 	$(python) -m bench reliability --minutes $(SOAK_MINUTES)
 
-# 5,000 calls of the backend "gpu", which leave the process as it was.
+# Make 5,000 calls of the backend "gpu", and check that they leak nothing.
 soak-gpu: $(installed)
 	$(python) -m bench.reliability.gpu_calls 5000
 
-# The bill of materials, in the format CycloneDX.
+# Write the bill of materials, in the format CycloneDX.
 sbom: $(installed)
 	$(python) .ci/sbom.py build/sbom.json
 
-# The examples in README.md, docs/ and the docstrings run and pass type checkers, and every link between
-# them resolves.
+# Run and type-check the examples in README.md, docs/ and the docstrings, and check every link between them.
 docs: site $(installed)
 	$(python) -m pytest tests/docs
 
-# The documentation site, in build/site. A broken link ends it.
+# Build the documentation site in build/site. The build fails if a link is broken.
 site: $(site_tools)
 	$(VENV)/bin/zensical build --strict
 
@@ -176,3 +177,6 @@ $(installed): pyproject.toml
 clean:
 	rm -rf $(VENV) bench/node_modules web/node_modules web/_wasm web/LICENSE build dist wasm/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+screenshots: $(installed) web-tools
+	$(python) tests/web/report_screenshots.py build/screenshots

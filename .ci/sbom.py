@@ -2,8 +2,8 @@
 
     python .ci/sbom.py build/sbom.json
 
-The format is CycloneDX. `cyclonedx-py` lists the packages of this Python's environment, from which
-those are kept that flashwasm needs without extras; the modules come from the list that the build
+The format is CycloneDX. `cyclonedx-py` lists the packages of this Python's environment. This script
+keeps those that flashwasm needs without extras. It reads the modules from the list that the build
 of the kernels wrote.
 """
 
@@ -26,7 +26,7 @@ MODULES = ROOT / "src" / "flashwasm" / "_wasm" / "modules.cdx.json"
 
 
 def direct(package: str) -> set[str]:
-    """Return the names of the packages that a package asks for here, without its extras."""
+    """Return the names of a package's direct dependencies on this Python, without its extras."""
     asked = map(Requirement, requires(package) or [])
     return {
         canonicalize_name(one.name)
@@ -36,7 +36,7 @@ def direct(package: str) -> set[str]:
 
 
 def needed(package: str) -> set[str]:
-    """Return the names of all packages that a package needs, directly or through others."""
+    """Return the names of all dependencies of a package, direct and indirect."""
     found, left = set(), direct(package)
     while left:
         name = left.pop()
@@ -55,7 +55,7 @@ def environment() -> dict[str, Any]:
 
 
 def bill_of_materials() -> dict[str, Any]:
-    """Return the list of what a user of the wheel gets: the package, its needs, the modules."""
+    """Return the list of the package, its dependencies and its modules."""
     bill, modules = environment(), json.loads(MODULES.read_text("utf-8"))
     names, root = needed("flashwasm"), bill["metadata"]["component"]
     root["version"] = version("flashwasm")
@@ -63,7 +63,7 @@ def bill_of_materials() -> dict[str, Any]:
     refs = {name: packages[name]["bom-ref"] for name in sorted(names)}
     bill["components"] = [*(packages[name] for name in refs), *modules["components"]]
     bill["metadata"]["tools"]["components"] += modules["metadata"]["tools"]["components"]
-    # The environment's own list counts what extras ask for as well.
+    # The environment's own list includes dependencies of extras, so these lists replace it.
     depends = {ref: [refs[one] for one in direct(name)] for name, ref in refs.items()}
     depends[root["bom-ref"]] = [
         *(refs[one] for one in direct("flashwasm")),
@@ -74,7 +74,7 @@ def bill_of_materials() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the list to the file that is named, if it follows the format's schema."""
+    """Write the list to the file named on the command line, if it follows the format's schema."""
     output = Path(sys.argv[1])
     text = json.dumps(bill_of_materials(), indent=2) + "\n"
     error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)

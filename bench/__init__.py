@@ -1,4 +1,4 @@
 """Comparisons with other libraries, evaluations, and the record of their results.
 
-This package is run from a checkout (`python -m bench --help`); see README.md beside this file.
+Run this package from a checkout (`python -m bench --help`); see README.md beside this file.
 """

@@ -1,4 +1,4 @@
-"""`python -m bench backends`: hybrid beside each backend that it chooses among."""
+"""`python -m bench backends`: comparison of hybrid with each backend that it chooses from."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BackendTimes", "Report", "report", "run_backends"]
 
-# Hybrid may take so much longer than the best single backend in a case that counts, than the
-# sandbox in any case; and so many of the cases have to count.
+# Limits: hybrid's time over that of the best single backend, hybrid's time over that of the
+# sandbox in every case, and the share of cases that must meet the first limit.
 NEAR_BEST, NEAR_SANDBOX, SHARE = 1.10, 1.05, 0.9
 
 # Each operation: options, and the shapes of its operands.
@@ -58,7 +58,7 @@ class BackendTimes:
     Attributes
     ----------
     case : str
-        The operation, the shapes of its operands, its options, and where they lie.
+        The operation, the shapes and the place of its operands, and its options.
     seconds : dict of str to float
         Seconds of a call, by the name of the backend.
     noise : float
@@ -81,7 +81,7 @@ class BackendTimes:
 
 
 class Report(NamedTuple):
-    """The times of all cases, in the forms that a command writes.
+    """The times of all cases, as JSON, as a table and as a sentence.
 
     Attributes
     ----------
@@ -90,9 +90,9 @@ class Report(NamedTuple):
     table : TextTable
         The times, a row for each case.
     verdict : str
-        How hybrid compares over all cases, in a sentence.
+        A sentence that summarises all cases.
     met : bool
-        True if that reaches the target.
+        True if the target is met.
     """
 
     document: dict[str, Any]
@@ -108,7 +108,7 @@ class Report(NamedTuple):
 
 
 def run_backends(threads: int, seconds: float) -> Iterator[BackendTimes]:
-    """Measure each case on each backend and on hybrid, which take turns.
+    """Measure each case on each backend and on hybrid, in turn.
 
     Each round goes twice over them, in two orders, so that hybrid comes after each backend as the
     backends come after one another. How far the two measurements of a backend differ is the noise.
@@ -128,7 +128,7 @@ def run_backends(threads: int, seconds: float) -> Iterator[BackendTimes]:
     effort = Effort(seconds=seconds, least_rounds=7)
     with fw.Runtime(threads) as rt:
         for name, call in _calls(rt):
-            call(backend="hybrid")  # It measures such calls now, if it never did.
+            call(backend="hybrid")  # In its first such call, it measures the backends.
             found, noise = _in_turn(call, single, effort)
             for backend in alone:
                 run = timer(partial(call, backend=backend))

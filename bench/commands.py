@@ -37,9 +37,10 @@ __all__ = ["main"]
 
 @click.group(cls=ErrorsInOneLine, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Compare flashwasm with other libraries, and evaluate what it finds.
+    """Compare flashwasm with other libraries, and evaluate the results of its searches.
 
-    Results are checked before anything is timed. One thread runs unless --threads says otherwise.
+    Results are checked before anything is timed. Measurements use one thread unless --threads sets
+    another number.
     Libraries that are not installed are listed with the command that installs them; `make
     bench-peers` installs all.
     """
@@ -67,8 +68,7 @@ def peers(
 ) -> None:
     """Compare operations with other libraries on the same data.
 
-    Libraries that compute in WebAssembly, in Node, are among them. Figures are held against
-    targets.
+    They include libraries that compute in WebAssembly, in Node. Figures are compared with targets.
     """
     measure("peers", outputs, log, threads, plot_file, operations=operations, quick=quick)
 
@@ -92,7 +92,7 @@ def search(
 ) -> None:
     """Compare indexes with other libraries: speed, recall, memory.
 
-    Figures are held against targets, which are for 100,000 vectors.
+    Figures are compared with targets, which are for 100,000 vectors.
     """
     searched = (vectors, embeddings)
     measure("search", outputs, log, threads, plot_file, searched=searched, quick=quick)
@@ -103,7 +103,7 @@ def search(
 @bench_threads_option()
 @output_options(targets=True)
 def backends(threads: int, outputs: Outputs, *, quick: bool) -> None:
-    """Compare the backend hybrid with each backend that it chooses among.
+    """Compare the backend hybrid with each backend that it chooses from.
 
     Target: within 10 % of the best one in nine cases of ten, and never slower than the sandbox by
     more than 5 %.
@@ -162,7 +162,7 @@ def everything(
 
 @main.command()
 def render() -> None:
-    """Make the tables and the picture in docs/ from bench/results/."""
+    """Generate the tables and the picture in docs/ from bench/results/."""
     from bench.recorded import (  # noqa: PLC0415 - it loads NumPy.
         PICTURE,
         TABLES,
@@ -190,7 +190,7 @@ def render() -> None:
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="How often feedback is drawn.",
+    help="Number of times that feedback is drawn.",
 )
 @embedding_model_option
 @bench_threads_option()
@@ -198,10 +198,10 @@ def render() -> None:
 def adaptation(
     tests: Path | None, seeds: int, model: str | None, threads: int, outputs: Outputs
 ) -> None:
-    """Time training, and measure what feedback is worth.
+    """Time training, and measure how much feedback improves searches.
 
-    One step of training; with --suite, whether feedback makes searches better on files that gave
-    none. Figures are held against targets.
+    It times one step of training. With --suite, it also measures searches in files without
+    feedback, before and after learning from the other files. Figures are compared with targets.
     """
     numpy_threads = limit_numpy(threads)
     from bench.adaptation.report import run_adaptation, steps  # noqa: PLC0415 - it loads NumPy.
@@ -255,23 +255,23 @@ def quality(
     weights: bool,
     faults: bool,
 ) -> None:
-    """Measure how well tests, functions and defects are found.
+    """Measure how well flashwasm finds tests, functions and defects.
 
-    Whether the nearest tests of each PATH are of one class or file and run the same lines, whether
-    docstrings find their functions, and failures their defects; beside TF-IDF and BM25 on the same
-    seeded queries. No time is measured. Exit status 1: there is nothing to measure in what was
-    given.
+    The nearest tests of each PATH should be of one class or file and run the same lines. Docstrings
+    should find their functions, and failures their defects. TF-IDF and BM25 answer the same seeded
+    queries. No time is measured. Exit status 1: the given data contain nothing to measure.
 
-    With --history each PATH is a git repository. The tests are ranked for the product's part of
-    past commits, and those are looked for that the commits change. --releases does the same with
-    the difference of two releases. Figures are held against targets.
+    With --history each PATH is a git repository. For each past commit, flashwasm ranks the tests
+    for the commit's changes of the product; the tests that the commit itself changes should come
+    first. --releases does the same with the difference of two releases. Figures are compared with
+    targets.
 
-    With --precision int8 the similar tests of each PATH are found by embeddings by 8-bit codes
-    and in float32, on the same queries. MRR and cosines are held against targets.
+    With --precision int8 the similar tests of each PATH are searched with embeddings by 8-bit codes
+    and with those in float32, on the same queries. MRR and cosines are compared with targets.
 
-    With --faults each PATH is a project whose suite runs with this Python. Lines of a copy are
-    changed, and the tests that `tests-for` selects are held against those that fail, with
-    coverage and without, beside pytest-testmon.
+    With --faults each PATH is a project whose suite runs with this Python. The command changes
+    lines in a copy, and compares the tests that `tests-for` selects with those that fail: with
+    coverage, without, and for pytest-testmon.
     """
     # These modules load NumPy and rich, which `--help` should not.
     if precision:
@@ -311,6 +311,6 @@ def quality(
     outputs.write(found.as_dict(), found.markdown())
     outputs.show(found.tables())
     if not found.figures:
-        note("what was given holds nothing to measure")
+        note("the given data contain nothing to measure")
         sys.exit(1)
     outputs.end(missed=any(row.is_missed for row in found.known))

@@ -1,4 +1,4 @@
-"""Everything that a run of `python -m bench` measured, and its report."""
+"""All results of a run of `python -m bench`, and its report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flashwasm.cli.bench_report import Section
 
 _RATES = ("peak_flops", "read_bytes_per_second")
-# The dataclasses that lie in fields of others, as in `flashwasm.cli.bench_report`.
+# The dataclasses that are fields of others, as in `flashwasm.cli.bench_report`.
 _INNER = INNER | {(Measurement, "rows"): Row, (Verdict, "target"): Target}
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Comparison(Findings):
     searches : list of SearchResult
         Searches of vectors.
     absent : list of str
-        Libraries for searches that are not installed, a line each.
+        One line for each library for searches that is not installed.
     presences : list of Presence
         Libraries for operations, with the version of each that is installed.
     measurements : list of Measurement
@@ -43,7 +43,7 @@ class Comparison(Findings):
     verdicts : list of Verdict
         Targets, and whether they were met.
     encoder : str
-        The reason why the encoder was not measured; empty if it was or nobody asked for it.
+        The reason why the encoder was not measured; empty if it was measured or not requested.
     overheads : list of Overheads
         Times that do not grow with the work: one, if they were measured.
     scaling : dict of str to Scaling
@@ -62,7 +62,7 @@ class Comparison(Findings):
     scaling: dict[str, Scaling] = field(default_factory=dict)
 
     def _document(self) -> dict[str, Any]:
-        """Return everything by name."""
+        """Return all results by name."""
         document = super()._document()
         if self.searches:
             document["search"] = [found.as_dict() for found in self.searches]
@@ -82,7 +82,7 @@ class Comparison(Findings):
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Comparison:
-        """Return the findings that `as_dict` returned as a document."""
+        """Return the findings of a document that `as_dict` returned."""
 
         def listed(name: str, kind: type[T]) -> list[T]:
             return [record_of(kind, found, _INNER) for found in document.get(name, ())]
@@ -123,7 +123,7 @@ class Comparison(Findings):
         return [*super().sections(), *found]
 
     def notes(self) -> list[str]:
-        """Return the facts that the tables do not show, a line each."""
+        """Return one line for each fact that the tables do not show."""
         lines = [f"{name}: {value}" for name, value in self.facts.items() if name not in _RATES]
         if self.measurements:
             peak, read = (self.facts[name] / 1e9 for name in _RATES)

@@ -23,7 +23,7 @@ def peak_rate() -> float:
 def read_rate() -> float:
     """Return the bytes that one thread reads from memory in a second, the best of many.
 
-    NumPy's dot product of an array with itself does the reading.
+    NumPy's dot product of an array with itself reads them.
     """
     x = np.ones(_FLOATS, np.float32)
 

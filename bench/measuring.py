@@ -29,7 +29,7 @@ def measure(
     quick: bool,
     record: bool = False,
 ) -> None:
-    """Run a command's measurements, show how far they are, and report them.
+    """Run a command's measurements, show their progress, and report them.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def measure(
     outputs : Outputs
         Destinations of the report.
     log : LogChoice
-        The file that keeps each result as it comes.
+        The log to which each result is written at once.
     threads : int
         Threads for each library that can have threads.
     plot_file : str or None
@@ -50,9 +50,9 @@ def measure(
     quick : bool
         True measures small cases for a short time.
     record : bool, default False
-        True keeps the result in `bench/results/`.
+        True stores the result in `bench/results/`.
     """
-    # This comes before the imports below, because they load NumPy.
+    # Set the number of threads before the imports below, because they load NumPy.
     numpy_threads = limit_numpy(threads)
     refuse_plot(plot_file)
     from bench import suites  # noqa: PLC0415 - it loads NumPy.

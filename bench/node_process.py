@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array
 
 # Without the first flag, V8 runs unoptimised code for seconds, at half the speed. With the second
-# one, a script that does not lie beside the packages finds them as Node itself would.
+# flag, a script in another folder than the packages can resolve them as Node itself would.
 _FLAGS = ("--no-liftoff", "--experimental-import-meta-resolve", "--no-warnings")
 
 
@@ -101,8 +101,8 @@ class NodeProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="flashwasm-bench-")
         serve = Path(__file__).parent / "node" / "serve.mjs"
         command = [node, *_FLAGS, str(serve), script, str(modules_folder())]
-        # Errors go to a file. Nobody would read a pipe while a library prints, so it would fill up
-        # and block the library.
+        # The process writes errors to a file. A pipe would fill up and block a library that prints
+        # much, because this process does not read it meanwhile.
         self._errors = self.path("errors")
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - Node, on scripts of this package.
@@ -176,7 +176,7 @@ class NodeProcess:
         self._folder.cleanup()
 
     def _last_words(self) -> str:
-        """Return the line of the process's errors that says most."""
+        """Return the most informative line of the process's errors."""
         text = self._errors.read_text("utf-8", errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
         return next((line for line in lines if "Error" in line), lines[-1] if lines else "silent")

@@ -21,7 +21,7 @@ __all__ = [
     "searched_options",
 ]
 
-# The folder in which runs keep their results as they come.
+# The folder in which runs log each result at once.
 LOGS = Path("build", "bench")
 DEFAULT_VECTORS = 20_000
 QUICK_VECTORS = 2_000
@@ -29,10 +29,10 @@ QUICK_VECTORS = 2_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 plot_option = click.option(
-    "--plot", "plot_file", metavar="FILE", help="Draw what was measured (.png, .svg, .pdf)."
+    "--plot", "plot_file", metavar="FILE", help="Draw the results (.png, .svg, .pdf)."
 )
 quick_option = click.option(
-    "--quick", is_flag=True, help="Measure small cases for a short time, to see that it all runs."
+    "--quick", is_flag=True, help="Measure small cases for a short time, as a test of the run."
 )
 embedding_model_option = click.option(
     "--model", metavar="NAME|DIR", help="An installed model, or a folder, that embeds."
@@ -44,7 +44,7 @@ def searched_options(command: F) -> F:
     command = click.option(
         "--embeddings",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Search the vectors of a .npy file in place of embedded docstrings.",
+        help="Search the vectors of a .npy file instead of embedded docstrings.",
     )(command)
     return click.option(
         "--vectors",
@@ -54,7 +54,7 @@ def searched_options(command: F) -> F:
 
 
 def fault_options(command: F) -> F:
-    """Add ``--faults`` and the options that it takes."""
+    """Add ``--faults`` and its options."""
     options = (
         click.option(
             "--faults",
@@ -74,7 +74,7 @@ def fault_options(command: F) -> F:
         click.option(
             "--minutes",
             type=click.FloatRange(min=0, min_open=True),
-            help="Begin no mutation after so many minutes; each PATH has its share of them.",
+            help="Begin no mutation after this many minutes, divided among the PATHs.",
         ),
         click.option(
             "--testmon",
@@ -85,8 +85,8 @@ def fault_options(command: F) -> F:
             "--again",
             metavar="FILE",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="JSON of an earlier --faults, whose failing tests are taken over: only the "
-            "selections are made anew.",
+            help="JSON of an earlier --faults. Reuse its failing tests, and compute only the "
+            "selections again.",
         ),
     )
     for option in reversed(options):
@@ -101,7 +101,7 @@ def history_options(command: F) -> F:
         click.option(
             "--history",
             is_flag=True,
-            help="Take past commits of each PATH, a git repository, and look for their tests.",
+            help="Rank the tests for past commits of each PATH, a git repository.",
         ),
         click.option(
             "--releases",
@@ -122,7 +122,7 @@ def history_options(command: F) -> F:
         click.option(
             "--weights",
             is_flag=True,
-            help="Choose weights of the evidence, too, leaving out one project after another.",
+            help="Also choose weights of the evidence, leaving out one project after another.",
         ),
     )
     for option in reversed(options):
@@ -137,17 +137,17 @@ def precision_options(command: F) -> F:
         type=click.IntRange(min=1),
         default=1500,
         show_default=True,
-        help="Most queries of each PATH, for --precision.",
+        help="Maximum number of queries of each PATH, for --precision.",
     )(command)
     return click.option(
         "--precision",
         type=click.Choice(["int8"]),
-        help="Compare what embeddings of this precision find with what those in float32 find.",
+        help="Compare the results of embeddings of this precision with those in float32.",
     )(command)
 
 
 def refuse_plot(name: str | None) -> None:
-    """Refuse a plot that could not be drawn, before minutes of measuring.
+    """Raise an error if a plot cannot be drawn, before minutes of measuring.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def refuse_plot(name: str | None) -> None:
     Raises
     ------
     click.BadParameter
-        If the ending of the name is no format.
+        If the name's extension is not a supported format.
     CapabilityError
         If matplotlib is not installed.
     """

@@ -46,9 +46,9 @@ def picture(found: Comparison, name: str) -> bytes:
     Parameters
     ----------
     found : Comparison
-        A run that holds lengths, peers or searches, or several of these.
+        A run that contains lengths, peers or searches, or several of these.
     name : str
-        Name of the file, whose ending says the format.
+        Name of the file, whose extension sets the format.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def picture(found: Comparison, name: str) -> bytes:
     for axes in places[len(panels) :]:
         axes.remove()
     content = BytesIO()
-    # In an SVG, text stays text and does not become outlines.
+    # Store text in an SVG as text, not as outlines.
     with import_module("matplotlib").rc_context({"svg.fonttype": "none"}):
         figure.savefig(content, format=Path(name).suffix[1:], dpi=120)
     return content.getvalue()
@@ -151,7 +151,7 @@ def _roofline(axes: Any, found: Comparison) -> None:
     axes.plot([knee, 4000], [peak, peak], "k-", label=f"peak, {peak:.0f} GFLOP/s")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("operations a byte of inputs and output")
+    axes.set_xlabel("operations per byte of inputs and output")
     axes.set_ylabel("GFLOP/s")
     axes.set_title("Roofline, 128-bit vectors (operands may lie in caches)")
     axes.grid(visible=True, alpha=0.3)

@@ -1,4 +1,4 @@
-"""Results that are kept in `bench/results/`, and the tables and picture that are made from them."""
+"""Results stored in `bench/results/`, and the tables and the picture generated from them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _rounded(value: Any) -> Any:
 
 
 def read_results(folder: Path = _RESULTS) -> dict[str, Comparison]:
-    """Return the results that are kept, by kind of processor.
+    """Return the stored results, by kind of processor.
 
     Parameters
     ----------
@@ -84,13 +84,13 @@ def read_results(folder: Path = _RESULTS) -> dict[str, Comparison]:
     Raises
     ------
     CorruptFileError
-        If one of them holds something else.
+        If one of them does not contain a result.
     """
     return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
 
 
 def _read(path: Path) -> Comparison:
-    """Return the result that a file holds, or raise CorruptFileError."""
+    """Return the result in a file, or raise CorruptFileError."""
     try:
         return Comparison.from_dict(json.loads(path.read_text("utf-8")))
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

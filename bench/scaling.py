@@ -33,8 +33,8 @@ class Scaling:
     speedup : float
         Time of a call on one thread over the time on two.
     machine : float
-        The same for a loop of multiply-adds on registers, which never waits. It is about two if two
-        CPUs are free, and less if another program uses one of them.
+        The same for a loop of multiply-adds on registers, which never waits for memory. It is about
+        two if two CPUs are free, and less if another program uses one of them.
     """
 
     speedup: float

@@ -15,8 +15,8 @@ from flashwasm.runtime.runtime import Runtime
 
 _PROCESSES = 7
 
-# Each program runs in a process of its own, so that nothing is imported or compiled before. NumPy
-# is imported before the clock starts, because its time is not the package's.
+# Each program runs in a new process, so that nothing is imported or compiled before. The programs
+# import NumPy before the clock starts, because its time is not the package's.
 _IMPORT = """
 import time
 import numpy
@@ -49,8 +49,8 @@ class Overheads:
         Time of ``import flashwasm`` after NumPy was imported, the median of fresh processes.
     first_call : float
         Time of the first `attention` after that, the median of fresh processes. The compiled module
-        is in the code cache. The call imports whatever the package imports only when it is needed,
-        such as the engine.
+        is in the code cache. The time includes modules that the package imports on first use, such
+        as the engine.
     """
 
     smallest_call: float
@@ -81,8 +81,8 @@ def _in_processes(code: str) -> float:
 
     The first process only warms the caches.
     """
-    # The bytecode of an installed package lies beside it. With this variable Python would not write
-    # it, and compile the package in every process.
+    # With this variable Python would not write the package's bytecode, and would compile the
+    # package in every process. An installed package has its bytecode.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     runs = []
     for _ in range(_PROCESSES + 1):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """A wish for measurements.
+    """The requested measurements.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class Request:
     threads : int
         Threads for each library that can have threads.
     numpy_threads : str
-        Number of threads that NumPy's BLAS was told.
+        Number of threads that NumPy's BLAS was set to.
     vectors : int
         Number of vectors to search.
     embeddings : pathlib.Path or None
-        File of vectors to search in place of embedded docstrings.
+        File of vectors to search instead of embedded docstrings.
     quick : bool
         True measures small cases for a short time.
     """
@@ -68,7 +68,7 @@ class Request:
     quick: bool
 
     def has(self, suite: str) -> bool:
-        """Return True if a suite was asked for, by itself or with all others."""
+        """Return True if a suite was requested, alone or with all others."""
         return self.suite in {suite, "all"}
 
     @property
@@ -83,12 +83,12 @@ class Request:
         return [c for c in NUMPY_CASES if not self.quick and self._wants(c)]
 
     def _wants(self, case: Case) -> bool:
-        """Return True if the operation of a case was asked for."""
+        """Return True if the operation of a case was requested."""
         return not self.operations or case.operation in self.operations
 
     @property
     def also_overheads(self) -> bool:
-        """True if the encoder, two threads and the overheads are to be measured besides cases."""
+        """True if the run also measures the encoder, two threads and the overheads."""
         return not (self.operations or self.quick)
 
 
@@ -106,13 +106,13 @@ class Plan:
     Attributes
     ----------
     found : Comparison
-        Findings of the run, which hold the facts of the machine and the libraries so far.
+        Findings of the run. So far they contain the facts of the machine and the libraries.
     steps : list of Step
         Measurements to make, in their order.
     settings : dict
-        Everything that the results depend on, for the run's log.
+        All settings that affect the results, for the run's log.
     notes : list of str
-        Lines on what will not be measured, each with what to do about it.
+        One line for each measurement that will be left out, with a remedy.
     """
 
     found: Comparison
@@ -122,7 +122,7 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Look at the machine and the libraries, and return the run that was asked for.
+    """Inspect the machine and the libraries, and return the requested run.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def plan(request: Request) -> Plan:
     if request.suite == "all":
         steps += own_steps("all", request.operations, request.threads, quick=request.quick)
     if request.has("search"):
-        # A file that cannot be searched is refused here, before anything is measured.
+        # This raises an error for an unusable file before anything is measured.
         steps += _search_steps(request)
         found.absent = absent(SEARCH_CASES)
         notes += found.absent
@@ -222,9 +222,9 @@ def run(
     ready : Plan
         The run.
     request : Request
-        The measurements that were asked for.
+        The requested measurements.
     log : RunLog or None
-        Log that keeps the results as they come, if one is kept.
+        Log to which each result is written at once, if there is one.
     begin : callable
         Function that is called with the name of each step before it.
 

@@ -77,7 +77,7 @@ class Verdict:
     figure : float
         The measured figure; NaN if there is none.
     status : {"met", "missed", "not measured"}
-        "not measured" also stands for a figure that says too little. One example is a ratio to the
+        "not measured" also marks a figure that allows no verdict. One example is a ratio to the
         best of two peers of which one is absent: the absent one might be faster. Another is two
         threads while a second program used one of the two CPUs.
     why : str
@@ -223,7 +223,7 @@ def _over_dot(target: Target, measurements: Mapping[str, Measurement]) -> Verdic
 def _scaled(target: Target, scaling: Scaling | None) -> Verdict:
     """Judge two threads over one.
 
-    A target is not missed if the machine itself did not have two free CPUs.
+    A target does not count as missed if the machine did not have two free CPUs.
     """
     if scaling is None:
         return held_against(target, None, _NOT_RUN)

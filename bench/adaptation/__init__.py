@@ -1,1 +1,1 @@
-"""Evaluation of adapters: steps of training, and the worth of feedback to a suite."""
+"""Evaluation of adapters: steps of training, and the effect of feedback on searches in a suite."""

@@ -1,7 +1,8 @@
-"""Evaluation of feedback: searches in files that gave none, before and after adapting.
+"""Evaluation of feedback: searches before and after adapting, in files without feedback.
 
-Tests of one class stand for tests that a person would accept for each other. Feedback comes from
-seven tenths of the files, drawn with a seed. The searches of the other files are measured.
+The evaluation assumes that a person would accept two tests as similar if they are in one class.
+Feedback comes from seven tenths of the files, drawn with a seed. The searches of the other files
+are measured.
 """
 
 from __future__ import annotations
@@ -78,12 +79,12 @@ class Quality:
     feedback : str
         Name of the kind, one of `KINDS`.
     pairs : int
-        Wished number of accepted pairs.
+        Requested number of accepted pairs.
     raw, before, after : list of float
         Value for each seed on the files that gave no feedback: without whitening, with whitening,
         and with the adapter if the gate let it through.
     ungated : list of float or None
-        Value for each seed with the adapter, whatever the gate decided; None if none was trained.
+        Value for each seed with the adapter, even if rejected; None if none was trained.
     activated : list of bool
         True for each seed whose adapter the gate let through.
     """
@@ -233,7 +234,7 @@ def run_quality(
     Raises
     ------
     ShapeError
-        If classes lie in too few files to keep some of these without feedback.
+        If too few files contain classes, so that no such file can be left without feedback.
     """
     found = Quality(kind, pairs, [], [], [], [], [])
     for seed in range(seeds):

@@ -1,4 +1,4 @@
-"""The evaluation `python -m bench adaptation`, and its report."""
+"""The evaluation of `python -m bench adaptation`, and its report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LEAST_REFUSED = 0.95
 
 @dataclass
 class AdaptationFindings:
-    """Everything that a run measured.
+    """All results of a run.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class AdaptationFindings:
     quality: list[Quality] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
+        """Return all results for JSON."""
         return {
             "machine": self.facts,
             "steps": [found.as_dict() for found in self.times],
@@ -66,7 +66,7 @@ class AdaptationFindings:
 
     @property
     def missed(self) -> list[str]:
-        """Targets that were missed, a line each."""
+        """One line for each target that was missed."""
         lines = []
         for found in self.times:
             p50, p99 = _TARGETS[found.rank]
@@ -96,7 +96,7 @@ class AdaptationFindings:
         return "\n".join([f"# {threads_title(self.facts)}\n\n{notes}", *tables])
 
     def notes(self) -> list[str]:
-        """Return the facts that the tables do not show, a line each."""
+        """Return one line for each fact that the tables do not show."""
         lines = [f"{name}: {value}" for name, value in self.facts.items()]
         return [*lines, *filter(None, [self.absent]), *(f"missed: {x}" for x in self.missed)]
 
@@ -144,7 +144,7 @@ def run_adaptation(
     model : str or None
         Installed model's name or folder; None means the default model.
     threading : (int, str)
-        Threads of training, and the number that NumPy's BLAS was told.
+        Threads of training, and the number of threads that NumPy's BLAS was set to.
     advance : callable
         Function that is called with 1 after each step.
 
@@ -152,7 +152,7 @@ def run_adaptation(
     -------
     AdaptationFindings
     """
-    # A suite that cannot be searched is refused before anything is measured.
+    # Read the suite first, so that an unusable one is refused before anything is measured.
     tests = None if suite is None else labelled(suite, model)
     found = AdaptationFindings(machine(*threading))
     for rank in RANKS:

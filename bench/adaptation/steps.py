@@ -1,8 +1,8 @@
-"""One step of an adapter's training beside the same step by NumPy and PyTorch.
+"""Comparison of a step of an adapter's training with the same step in NumPy and PyTorch.
 
-Each step is timed by itself, so that rare slow steps show in the 99th percentile. "cached" steps
-repeat one sample, which stays in the processor's caches. Before each "cold" step, other data are
-read, so that weights and sample come from memory.
+Each step is timed separately, so that rare slow steps show in the 99th percentile. "cached" steps
+repeat one sample, which stays in the processor's caches. Before each "cold" step the program reads
+other data, so that weights and sample have to be read from memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TEMPERATURE = 0.05
 _RATE = 1e-3
 _CACHED_STEPS = 4000
 _COLD_STEPS = 200
-# This is more than a processor caches for one core.
+# This is larger than the caches that one core of a processor can use.
 _FLUSHED_BYTES = 32 << 20
 # The losses of the first steps may differ from float64's by this much, relative to the larger of 1
 # and the loss.
@@ -52,7 +52,7 @@ class StepTimes:
     rank : int
         Rank of the adapter.
     by : str
-        Name of the library that took the step.
+        Name of the library that computed the step.
     cached_p50, cached_p99, cold_p50, cold_p99 : float
         Microseconds of a step: medians and 99th percentiles.
     """
@@ -70,7 +70,7 @@ class StepTimes:
 
 
 def run_steps(rank: int) -> tuple[list[StepTimes], str]:
-    """Measure one rank, after a check that all libraries take the same steps.
+    """Measure one rank, after checking that all libraries compute the same steps.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def run_steps(rank: int) -> tuple[list[StepTimes], str]:
 def _check(
     steps: dict[str, Step], weights: tuple[Array, Array], x: Array, candidates: Array
 ) -> None:
-    """Take the first steps with all libraries, and compare their losses with float64's."""
+    """Compute the first steps with all libraries, and compare their losses with float64's."""
     a, b = (w.astype(np.float64) for w in weights)
     exact = ContrastiveStep(a, b, _RATE)
     wide = (x.astype(np.float64), candidates.astype(np.float64))
@@ -132,7 +132,7 @@ def _check(
 def _timed(
     steps: dict[str, Step], count: int, before: Callable[[], object] | None = None
 ) -> dict[str, Times]:
-    """Return the times of single steps. The contenders take turns."""
+    """Return the times of single steps. The libraries are measured in turn."""
     timers = {name: timer(step, before) for name, step in steps.items()}
     return interleaved(timers, Effort.of_rounds(count))
 

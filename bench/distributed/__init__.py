@@ -1,1 +1,1 @@
-"""Work on several processes: correctness under a bound of memory, losses, and speed."""
+"""Work on several processes: correctness with limited memory and lost workers, and speed."""

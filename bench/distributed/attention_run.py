@@ -1,4 +1,4 @@
-"""Attention to keys and values that no worker's memory holds, and the loss of a worker."""
+"""Attention to keys and values that exceed every worker's memory, and the loss of a worker."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AttentionRun:
 
 
 def run_attention(keys: int, memory: str, note: Callable[[str], None]) -> list[AttentionRun]:
-    """Attend on one, two and three workers, and on two of which one is killed.
+    """Compute attention on one, two and three workers, and on two of which one is killed.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def run_attention(keys: int, memory: str, note: Callable[[str], None]) -> list[A
     memory : str
         Memory limit of a worker, such as "500MB".
     note : callable
-        Function that is told what begins.
+        Function that is called with a line about each run before it begins.
     """
     queries = np.random.default_rng(0).standard_normal((_QUERIES, DIM), np.float32)
     note("attention in float64, for reference")
@@ -77,7 +77,7 @@ def run_attention(keys: int, memory: str, note: Callable[[str], None]) -> list[A
 def _run(
     queries: Array, keys: int, exact: Array, cluster: tuple[int, str], *, killed: bool
 ) -> AttentionRun:
-    """Attend on a cluster of its own."""
+    """Compute attention on a new cluster."""
     module = optional_module("dask.distributed", extra="dask")
     workers, memory = cluster
     lost = keys // CHUNK // 2 if killed else -1

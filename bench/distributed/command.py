@@ -35,10 +35,10 @@ __all__ = ["distributed"]
 )
 @output_options()
 def distributed(keys: int, rows: int, memory: str, outputs: Outputs) -> None:
-    """Attend and search on several processes, and kill one of them midway.
+    """Compute attention and search on several processes, and kill one of them midway.
 
-    Needs the extra dask. Exit status 1: an error above 1e-6, or results whose bytes differ. The
-    speed of two workers is worth reading on an idle machine only.
+    Requires the extra dask. Exit status 1: an error above 1e-6, or results whose bytes differ. The
+    speed of two workers is meaningful only on an idle machine.
     """
     # These modules load NumPy and rich, which `--help` should not.
     from bench.distributed.report import run_distributed  # noqa: PLC0415 - see above.

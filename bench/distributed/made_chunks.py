@@ -1,4 +1,4 @@
-"""Chunks of keys and values that workers make, so that nobody holds the whole."""
+"""Chunks of keys and values that workers make, so that no process holds the whole arrays."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["CHUNK", "DIM", "lazy_rows", "rows_of_chunk"]
 Floats = npt.NDArray[np.float32]
 
 DIM = 64
-# Keys of a chunk, which is a part as well: 16 MiB of keys, and as much of values.
+# Keys of a chunk, which is also a part of the work: 16 MiB of keys, and as much of values.
 CHUNK = 1 << 16
 
 
 def rows_of_chunk(seed: int, number: int, count: int) -> Floats:
-    """Return the rows of a chunk; ``seed`` tells keys from values."""
+    """Return the rows of a chunk; keys and values have different values of ``seed``."""
     return np.random.default_rng([seed, number]).standard_normal((count, DIM), np.float32)
 
 
 def lazy_rows(seed: int, count: int, marker: Path | None = None, lost: int = -1) -> Any:
-    """Return an array of dask of which only chunks ever exist.
+    """Return a dask array that is never in memory as a whole.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def lazy_rows(seed: int, count: int, marker: Path | None = None, lost: int = -1)
     count : int
         Number of rows.
     marker : pathlib.Path, optional
-        File that the worker makes before it kills itself.
+        File that the worker creates before it kills itself.
     lost : int, default -1
         Number of the chunk whose first worker kills itself; -1 is none.
     """

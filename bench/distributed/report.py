@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DistributedFindings", "run_distributed"]
 
-# Greatest error of attention that counts as exact.
+# Largest error of attention that counts as exact.
 _MOST_ERROR = 1e-6
 
 
@@ -41,7 +41,7 @@ class DistributedFindings:
 
     @property
     def failed(self) -> bool:
-        """True if a result was wrong, or differed from the others."""
+        """True if a result was wrong or differed from another."""
         wrong = [run for run in self.attention if not run.error <= _MOST_ERROR]
         differing = len({run.digest for run in self.attention}) > 1
         return bool(wrong) or differing or not all(run.same for run in self.top_k)
@@ -85,7 +85,7 @@ class DistributedFindings:
         return "\n".join(markdown_table(name, *t) for name, t in self.sections().items())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as a document for JSON."""
+        """Return all results as a document for JSON."""
         return {"machine": machine(1, "as the process was started"), **asdict(self)}
 
 

@@ -1,4 +1,4 @@
-"""Search in parts of a corpus on one process and on two, beside one search in the whole."""
+"""Search in parts of a corpus on one process and on two, compared with a search of the whole."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TopKRun:
     seconds : float
         Shortest time of a search, of several.
     same : bool
-        True if scores and indices have the bytes of one search in the whole corpus.
+        True if scores and indices have the bytes of one search of the whole corpus.
     """
 
     workers: int
@@ -44,15 +44,15 @@ class TopKRun:
 
 
 def run_top_k(rows: int, note: Callable[[str], None]) -> list[TopKRun]:
-    """Search a corpus in a file by one process and by two.
+    """Search a corpus in a file with one process and with two.
 
     Parameters
     ----------
     rows : int
-        Number of vectors of 384 numbers. Every fourth stands in the corpus a second time, so that
-        scores are equal.
+        Number of vectors of 384 numbers. Every fourth is in the corpus twice, so that some scores
+        are equal.
     note : callable
-        Function that is told what begins.
+        Function that is called with a line about each search before it begins.
     """
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +77,7 @@ def run_top_k(rows: int, note: Callable[[str], None]) -> list[TopKRun]:
 
 
 def _write_corpus(path: Path, rows: int) -> Array:
-    """Write the corpus to a .npy file, and return queries out of it."""
+    """Write the corpus to a .npy file, and return queries taken from it."""
     rng = np.random.default_rng(0)
     corpus = np.lib.format.open_memmap(path, "w+", np.float32, (rows, _DIM))
     half = rows // 2

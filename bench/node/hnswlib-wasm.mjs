@@ -1,6 +1,6 @@
-// hnswlib-wasm: hnswlib's graph in WebAssembly. It was made for browsers and loads only if a window and
-// an IndexedDB exist. It uses neither as long as nothing is saved, so empty objects stand in for them.
-// The vectors are given once, to `prepare`; queries come with each request. A result is the ids of the
+// hnswlib-wasm: hnswlib's graph in WebAssembly. It is meant for browsers and loads only if a window and
+// an IndexedDB exist. It uses neither as long as nothing is saved, so empty objects replace them.
+// `prepare` gets the vectors once; each request has its own queries. The result is the ids of the
 // nearest vectors, as floats.
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";

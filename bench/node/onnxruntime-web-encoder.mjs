@@ -15,7 +15,8 @@ export async function prepare(modules, { model, inputs }) {
   });
   const tensors = inputs.map(({ data, shape, dtype }) => new ort.Tensor(dtype, data, shape));
 
-  // The mean of a text's tokens, scaled to unit length. Sums do: the length divides out.
+  // The result is the mean of a text's tokens, scaled to unit length. The scaling makes the division by
+  // the number of tokens unnecessary, so this code computes sums.
   function pooled(hidden, mask, tokens, size) {
     const texts = mask.length / tokens;
     const vectors = new Float32Array(texts * size);

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 export async function prepare(modules, { model, inputs }) {
-  // The package is found as an import from the folder of the packages would find it, because its
-  // "exports" name the build for Node.
+  // Resolve the package as an import in the folder of the packages would, because its "exports" name
+  // the build for Node.
   const from = pathToFileURL(join(modules, "from-here.mjs"));
   const found = await import(import.meta.resolve("onnxruntime-web", from));
   const ort = found.InferenceSession ? found : found.default;

@@ -1,4 +1,4 @@
-// @ruvector/attention, a native addon. FlashAttention(dim, block).compute(query, keys, values) takes
+// @ruvector/attention, a native addon. FlashAttention(dim, block).compute(query, keys, values) accepts
 // one query, and keys and values as arrays of rows.
 import { createRequire } from "node:module";
 import { join } from "node:path";

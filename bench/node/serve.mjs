@@ -1,17 +1,18 @@
-// Run one case of one peer. Requests come on stdin and answers go to stdout, a line of JSON each:
+// Run one case of one peer. The script reads requests from stdin and writes answers to stdout, one line
+// of JSON each:
 //
 //   node --no-liftoff --experimental-import-meta-resolve serve.mjs PEER NODE_MODULES
 //
 //   {"do": "prepare", "operation", "options", "inputs": [{"file", "shape", "dtype"}], "model"?}
-//       hold the inputs; the answer is {}
+//       load the inputs; the answer is {}
 //   {"do": "result", "file", "inputs"?}
 //       compute once and write the result to the file as raw float32; the answer is {"seconds"}
 //   {"do": "time", "loops"}
-//       compute so many times; the answer is {"seconds"}, by this process's clock
+//       compute `loops` times; the answer is {"seconds"}, by this process's clock
 //
 // If something fails, the answer is {"error"}. The script of a peer exports prepare(modules, request),
-// which returns { run, read, release }. `run` computes, at once or as a promise; it gets the request for
-// a result, whose inputs may differ from those that were prepared. `read` returns a result as a
+// which returns { run, read, release }. `run` computes, at once or as a promise; its argument is the
+// request for a result, whose inputs may differ from the prepared ones. `read` returns a result as a
 // Float32Array, and `release` frees it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";

@@ -19,8 +19,8 @@ async function load(modules) {
 }
 
 // The heads are computed one after another, because the batched product of this backend is ten times
-// slower. Keys are transposed by an operation of their own, because a product with a transposed factor
-// is five times slower. The queries are scaled, because there are fewer of them than scores.
+// slower. A separate operation transposes the keys, because a product with a transposed factor is five
+// times slower. The code scales the queries, because there are fewer of them than scores.
 function attention(tf, inputs, { causal }) {
   const [heads, length, dim] = inputs[0].shape;
   const size = length * dim;

@@ -30,7 +30,7 @@ def _without_prefix(weights: Weights) -> dict[str, Array]:
 
 
 class _Graph:
-    """Nodes and constants of an ONNX graph that is being made.
+    """Nodes and constants of an ONNX graph under construction.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class _Graph:
         return outputs[0]
 
     def dense(self, name: str, source: str, residual: str) -> str:
-        """Add a dense layer of ``source``, the addition of the residual, and a layer norm."""
+        """Add a dense layer of ``source``, the addition of a residual, and a layer norm."""
         matrix = self.put_matrix(f"{name}.matrix", self._weights[f"{name}.dense.weight"].T)
         product = self.add("MatMul", [source, matrix], f"{name}.product")
         shift = self.put(f"{name}.shift", self._weights[f"{name}.dense.bias"])
@@ -84,10 +84,10 @@ class _Graph:
 
 
 def bert_model(config: BertConfig, weights: Weights, *, codes: bool = False) -> bytes:
-    """Return an ONNX model that takes token ids and gives hidden states.
+    """Return an ONNX model that computes hidden states from token ids.
 
-    ONNX Runtime has an optimizer that replaces the operators of a BERT by fused ones. The model is
-    made of those, which are the fastest form that the runtime has. Its inputs are int32: ``ids``
+    ONNX Runtime has an optimizer that replaces the operators of a BERT by fused ones. The model
+    consists of these fused operators, the runtime's fastest form. Its inputs are int32: ``ids``
     (batch, tokens), padded on the right, and ``mask`` (batch, tokens), 1 for each real token.
 
     Parameters

@@ -41,7 +41,7 @@ NUMPY_CASES = (
     *DECODING,
 )
 
-# One small case of each operation, for a run that only shows that everything works.
+# One small case of each operation, for a run that only tests that everything works.
 QUICK_CASES = (
     matmul_case(128, 128, 128),
     matmul_i8_case(128, 128, 128),

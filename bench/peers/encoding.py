@@ -54,7 +54,7 @@ _WORDS = (
 
 
 def mixed_texts(count: int = TEXTS) -> list[str]:
-    """Return texts of three to two hundred words, of which most are short; always the same.
+    """Return the same texts in every call: three to two hundred words, most of them short.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
     """Measure the installed model, in float32 and by 8-bit codes.
 
     Results are compared with a model in float64. In float32 the largest difference must not exceed
-    2e-5. By codes the cosine of each text's two vectors must be at least 0.98.
+    2e-5. With codes, the cosine of each text's vector with the exact one must be at least 0.98.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def run_encoder(peers: list[str], threads: int, effort: Effort = _EFFORT) -> Mea
                 try:
                     contenders[name] = make()
                     stack.callback(contenders[name].close)
-                except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+                except Exception as error:  # noqa: BLE001 - any error of a peer is reported.
                     failures[name] = failed(error)
         errors = {}
         for name, one in contenders.items():
@@ -129,7 +129,7 @@ def _ours(encoder: SentenceEncoder, texts: list[str]) -> Contender:
 def _others(
     checkpoint: Checkpoint, texts: list[str], threads: int
 ) -> dict[str, Callable[[], Contender]]:
-    """Return a function for each contender of the peers, by its name, that prepares it."""
+    """Return functions that prepare the peers' contenders, by the name of the contender."""
 
     def made(build: Callable[[Checkpoint, int], Model], note: str) -> Callable[[], Contender]:
         return lambda: contender(checkpoint, build(checkpoint, threads), texts, note)
@@ -143,7 +143,7 @@ def _others(
 
 
 def checked(name: str, found: Array, expected: Array) -> tuple[float, str]:
-    """Return the largest error of vectors, and what is wrong with them, or "" if nothing is.
+    """Return the largest error of vectors, and a description of the fault, or "" if there is none.
 
     Parameters
     ----------

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class NumPy(Peer):
-    """NumPy, in the form that one would write first: the baseline of each case."""
+    """NumPy, in the form that most users would write first: the baseline of each case."""
 
     name = "NumPy"
-    about = "as a case's baseline says; its BLAS where that has a name"
+    about = "as a case's baseline says; with the name of its BLAS if known"
 
     def version(self) -> str:
         """Return NumPy's version."""
@@ -29,7 +29,7 @@ class NumPy(Peer):
 
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
         """Return a contender that runs the case's baseline."""
-        # The BLAS of NumPy got its number of threads when it was loaded.
+        # NumPy's BLAS reads its number of threads when it is loaded, so it cannot be set here.
         del threads
         run = partial(case.baseline, *inputs)
         return Contender(run, timer(run))
@@ -53,7 +53,7 @@ class NumPyByHeads(NumPy):
 class PyTorch(Peer):
     """PyTorch on the CPU, on tensors over NumPy's memory.
 
-    Operations that take ``out=`` write to the same tensor in every call.
+    Operations with a parameter ``out=`` write to the same tensor in every call.
     """
 
     name = "PyTorch"
@@ -66,7 +66,7 @@ class PyTorch(Peer):
     def prepare(self, case: Case, inputs: Inputs, threads: int) -> Contender | None:
         """Return a contender that runs PyTorch's operation of the same name.
 
-        It returns None for products of 8-bit codes, which PyTorch has as layers only.
+        It returns None for products of 8-bit codes, which PyTorch offers only as layers.
         """
         if case.operation == "matmul_i8":
             return None

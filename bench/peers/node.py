@@ -1,4 +1,4 @@
-"""Peers that run in Node, each case in a process of its own."""
+"""Peers that run in Node, with a new process for each case."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.peers.peer import Contender, Peer, module_version
 if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array, Case, Inputs
 
-# A peer that takes one query a call would need minutes for more scores than these.
+# A peer that computes one query in each call would need minutes for more scores than these.
 _MOST_SCORES = 12 * 512 * 512
 
 
@@ -57,7 +57,7 @@ class NodeTask:
         return self._process.result()[0]
 
     def seconds(self, loops: int) -> float:
-        """Return the seconds that some calls take, by Node's own clock.
+        """Return the seconds that a number of calls takes, by Node's own clock.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class NodePeer(Peer):
     script : str
         Name of the script in `node/`, without its ending.
     packages : tuple of str
-        Packages that it needs, the one whose version counts last.
+        Packages that it needs. The version of the last one is reported.
     """
 
     script: str
@@ -127,7 +127,7 @@ class OnnxRuntimeWeb(NodePeer):
     wasm = True
 
     def version(self) -> str:
-        """Return the version of the package; onnx must be installed too, to make the models."""
+        """Return the version of the package; the models require onnx to be installed too."""
         module_version("onnx")
         return super().version()
 
@@ -147,7 +147,7 @@ class OnnxRuntimeWeb(NodePeer):
 
 
 class RuVector(NodePeer):
-    """@ruvector/attention: a native addon that takes one query a call."""
+    """@ruvector/attention: a native addon that computes one query in each call."""
 
     name = "@ruvector/attention"
     about = "a native addon, one query a call; only on the smallest full attention"

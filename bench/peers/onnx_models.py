@@ -26,14 +26,15 @@ _SINGLE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 
 
 def input_names(inputs: Inputs) -> list[str]:
-    """Return the names that the models have for the inputs of a case."""
+    """Return the names of a case's inputs in its models."""
     return [f"x{i}" for i in range(len(inputs))]
 
 
 def fed(case: Case, inputs: Inputs) -> Inputs:
-    """Return the arrays that a case's models take in each call.
+    """Return the arrays that a case's models get in each call.
 
-    Those of attention get a batch axis. The matrix of codes of matmul_i8 is part of its models.
+    For attention, the arrays get a batch axis. For matmul_i8, the matrix of codes is part of the
+    models and not among the arrays.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
     """Return the forms of a case, the fastest first: a few words on each, and its model.
 
     The first form of attention is the operator of that name. The second one is a product, a softmax
-    and a product, for a runtime that cannot run the first. The models take what `fed` returns.
+    and a product, for a runtime that cannot run the first. The inputs are the arrays of `fed`.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def models(case: Case, inputs: Inputs) -> list[tuple[str, bytes]]:
 
 
 def nearest_model(vectors: Array) -> bytes:
-    """Return a model that takes queries ``x0`` and a number ``k`` and gives the nearest ids.
+    """Return a model that computes the nearest ids from queries ``x0`` and a number ``k``.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def nearest_model(vectors: Array) -> bytes:
 
 
 def codes_of(matrix: Array) -> tuple[Array, Array]:
-    """Return 8-bit codes of a matrix and the scale of each column, as symmetric codes have them.
+    """Return symmetric 8-bit codes of a matrix, and the scale of each column.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def codes_of(matrix: Array) -> tuple[Array, Array]:
 
 
 def _dynamic_product(helper: Any, inputs: Inputs) -> bytes:
-    """Return a model that rounds its input by the range of each call, and multiplies by codes."""
+    """Return a model that quantizes its input by the range of each call, and uses codes."""
     codes, scales = codes_of(inputs[1])
     nodes = [
         helper.make_node("DynamicQuantizeLinear", ["x0"], ["a", "scale", "zero"]),
@@ -123,10 +124,10 @@ def _dynamic_product(helper: Any, inputs: Inputs) -> bytes:
 
 
 def static_product(inputs: Inputs) -> bytes:
-    """Return a model of a product of 8-bit codes whose input is rounded by its known range.
+    """Return a model of a product of 8-bit codes, whose input is quantized by its known range.
 
-    This is the form of models that were calibrated: QuantizeLinear and DequantizeLinear around a
-    product of floats.
+    Calibrated models have this form: QuantizeLinear and DequantizeLinear around a product of
+    floats.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class OnnxRuntime(Peer):
     about = "its CPU provider on a model of one operator, inputs and output bound"
 
     def version(self) -> str:
-        """Return the version of ONNX Runtime; onnx must be installed too, to make the models."""
+        """Return the version of ONNX Runtime; the models require onnx to be installed too."""
         module_version("onnx")
         return module_version("onnxruntime")
 

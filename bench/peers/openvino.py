@@ -13,16 +13,16 @@ from flashwasm.benchmarks.timing import timer
 if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Case, Inputs
 
-# The CPU plugin rounds activations row by row if a group is at least as long as a row.
+# The CPU plugin quantizes activations row by row if a group is at least as long as a row.
 _WHOLE_ROWS = 1 << 16
 
 
 def request(model: bytes, threads: int) -> Any:
     """Return an inference request on the CPU, for an ONNX model.
 
-    Products of 8-bit codes are exact sums, and everything else is float32: OpenVINO would choose
-    bfloat16 on some processors. Where only the weights are codes, activations are rounded to 8 bits
-    by their rows, in each call.
+    Products of 8-bit codes are exact sums. Everything else is set to float32, because OpenVINO
+    would choose bfloat16 on some processors. If only the weights are codes, OpenVINO quantizes the
+    rows of the activations to 8 bits in each call.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def request(model: bytes, threads: int) -> Any:
 
 
 class OpenVino(Peer):
-    """OpenVINO with the input and the output of a request in its memory."""
+    """OpenVINO, with the input and the output of a request in OpenVINO's memory."""
 
     name = "OpenVINO"
     about = "its CPU plugin, 8-bit products only; everything else in float32"
 
     def version(self) -> str:
-        """Return the version of OpenVINO; onnx must be installed too, to make the models."""
+        """Return the version of OpenVINO; the models require onnx to be installed too."""
         module_version("onnx")
         return module_version("openvino").partition("-")[0]
 

@@ -1,4 +1,4 @@
-"""The encoder's model in other runtimes: texts of similar length make a batch and are padded."""
+"""The encoder's model in other runtimes, on padded batches of texts of similar length."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def onnx_float32(checkpoint: Checkpoint, threads: int) -> Model:
 
 
 def onnx_int8(checkpoint: Checkpoint, threads: int) -> Model:
-    """Return the same after ONNX Runtime's own dynamic quantization of its dense layers."""
+    """Return ONNX Runtime's model after its own dynamic quantization of the dense layers."""
     quantization: Any = installed_module("onnxruntime.quantization")
     onnx: Any = installed_module("onnx")
     model = onnx.load_from_string(bert_model(checkpoint.config, checkpoint.weights))
@@ -102,14 +102,14 @@ def onnx_int8(checkpoint: Checkpoint, threads: int) -> Model:
             op_types_to_quantize=["MatMul", "Attention"],
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
-            # Types are not inferred through the fused operators.
+            # ONNX Runtime does not infer types through the fused operators.
             extra_options={"DefaultTensorType": _FLOAT},
         )
         return _of_session(session(path.read_bytes(), threads))
 
 
 def openvino_int8(checkpoint: Checkpoint, threads: int) -> Model:
-    """Return OpenVINO's model with codes for weights; it rounds activations by their rows."""
+    """Return OpenVINO's model with codes for weights; it quantizes activations by their rows."""
     model = bert_model(checkpoint.config, checkpoint.weights, codes=True)
     ready = request(model, threads)
 
@@ -131,7 +131,7 @@ def _of_session(ready: Any) -> Model:
 
 
 def in_node(checkpoint: Checkpoint, texts: list[str]) -> Contender:
-    """Return onnxruntime-web on the batches of the texts, whose tokens it is given.
+    """Return onnxruntime-web as a contender, with the tokens of the texts as its input.
 
     Parameters
     ----------

@@ -21,12 +21,12 @@ INSTALL = "make bench-peers"
 
 
 def _nothing() -> None:
-    """Do nothing: most contenders hold nothing that must be given back."""
+    """Do nothing: most contenders have nothing to release."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A library that is ready to run one case on data that it holds.
+    """A library that is ready to run one case, with the data already loaded.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Contender:
     seconds : callable
         Function that makes a number of calls and returns the seconds that they took.
     close : callable
-        Function that gives back memory and processes.
+        Function that releases memory and processes.
     note : str
-        A few words on the form that is run, if there are several.
+        A few words on the form that runs, if there are several.
     """
 
     result: Callable[[], Array]
@@ -70,7 +70,7 @@ class Peer(ABC):
         Raises
         ------
         CapabilityError
-            If it is not installed. The message says what is missing.
+            If it is not installed. The message names the missing package.
         """
 
     @abstractmethod
@@ -93,7 +93,7 @@ class Peer(ABC):
         Parameters
         ----------
         threads : int
-            Number of threads that is asked for.
+            Requested number of threads.
         """
         return threads
 

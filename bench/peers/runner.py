@@ -28,7 +28,8 @@ OURS = "flashwasm"
 COPIES = "flashwasm, with copies"
 FLOAT32 = "flashwasm float32"
 
-# A measurement lasts several milliseconds, so that the request to another process does not count.
+# A measurement takes several milliseconds, so that the time of a request to another process is
+# negligible.
 EFFORT = Effort(seconds=3.0, least_rounds=5, most_rounds=200, least_measurement=4e-3)
 QUICK_EFFORT = Effort(seconds=0.3, least_rounds=3, least_measurement=1e-3)
 # Runs of the loop of the peak in each of its turns. One run takes two milliseconds. A peer that
@@ -54,7 +55,7 @@ class Row:
     rounds : int
         Number of measurements; 0 if it was not timed.
     note : str
-        A few words on the form that was run, or the reason why it was not timed.
+        A few words on the form that ran, or the reason why it was not timed.
     """
 
     name: str
@@ -82,13 +83,13 @@ class Measurement:
     rows : tuple of Row
         Rows of the package, then of the peers that take part in this case.
     peak : float
-        Floating-point operations in a second of the multiply-add loop, which takes turns with the
-        contenders; the best.
+        Floating-point operations in a second of the multiply-add loop, which is measured in turn
+        with the contenders; the best.
     bytes_beyond : int
         Linear memory besides inputs and output: workspaces of all threads and temporary blocks.
     flops, traffic : float
         Floating-point operations of a call, where an exponential or a root counts as one, and bytes
-        of inputs and output that it moves. NaN for operations that do not compute.
+        of its inputs and output. NaN for operations that do not compute.
     """
 
     operation: str
@@ -186,7 +187,7 @@ def run_peers(
                         failures[peer.name] = f"wrong: error {errors[peer.name]:.1e}, not timed"
                         continue
                     contenders[peer.name] = contender
-                except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+                except Exception as error:  # noqa: BLE001 - any error of a peer is reported.
                     failures[peer.name] = failed(error)
             beyond = _bytes_beyond(case, inputs, expected.values[0].shape, threads)
             subject = (case.operation, case.size, case.unit)
@@ -207,13 +208,13 @@ def failed(error: Exception) -> str:
 
 
 def _guarded(name: str, contender: Contender, failures: dict[str, str]) -> Timer:
-    """Return a timer that puts an error in ``failures`` and does nothing from then on."""
+    """Return a timer that stores an error in ``failures``, and does nothing after an error."""
 
     def seconds(loops: int) -> float:
         if name not in failures:
             try:
                 return contender.seconds(loops)
-            except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported.
+            except Exception as error:  # noqa: BLE001 - any error of a peer is reported.
                 failures[name] = failed(error)
         return float("inf")
 
@@ -280,7 +281,7 @@ def timed(
 
 
 def _bytes_beyond(case: Case, inputs: Inputs, shape: tuple[int, ...], threads: int) -> int:
-    """Return the linear memory that a call on resident arrays takes besides those arrays."""
+    """Return the linear memory that a call on resident arrays uses in addition to the arrays."""
     with Runtime(threads) as runtime:
         operands = [runtime.asarray(x) for x in inputs]
         out = runtime.empty(shape)

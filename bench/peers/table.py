@@ -1,4 +1,4 @@
-"""The table of peers, in the order of the reports, and a look at which are installed."""
+"""The table of peers, in the order of the reports, and a check of which are installed."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class Presence:
 
 
 def presences(peers: Sequence[Peer], threads: int) -> list[Presence]:
-    """Look which peers are installed.
+    """Find out which peers are installed.
 
     Parameters
     ----------
     peers : sequence of Peer
         Peers to look for.
     threads : int
-        Number of threads that is asked for.
+        Requested number of threads.
     """
     found = []
     for peer in peers:

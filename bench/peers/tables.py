@@ -22,7 +22,7 @@ PEERS = ("peer", "version", "threads", "what is run")
 CASES = ("case", "library", "best", "median", "rate", "of peak", "flashwasm is", "error", "note")
 TARGETS = ("what", "figure", "target", "measured", "status")
 
-# The one operation of peers that have one, and the peers without products of 8-bit codes.
+# The only operation of peers that have a single one, and the peers without products of 8-bit codes.
 _ONLY = {"@ruvector/attention": "attention", "OpenVINO": "matmul_i8"}
 _WITHOUT_CODES = {"PyTorch", "tfjs"}
 
@@ -102,7 +102,7 @@ def target_rows(verdicts: Sequence[Verdict]) -> Rows:
 
 
 def _names_itself(quantity: str) -> bool:
-    """Return True if a quantity is no peer's name, so that it needs no "over" before it."""
+    """Return True if a quantity is not a peer's name, so that it needs no "over" before it."""
     words = (" over", "recall@")
     units = {"ms", "µs"}
     return (

@@ -1,1 +1,1 @@
-"""Evaluation of what the quality-engineering workloads find, compared with TF-IDF and BM25."""
+"""Evaluation of the results of the quality-engineering workloads, compared with TF-IDF and BM25."""

@@ -1,4 +1,4 @@
-"""The baselines that the workloads are compared with: scikit-learn's TF-IDF, and BM25."""
+"""The baselines for the workloads: scikit-learn's TF-IDF, and BM25."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _vectorizers() -> Any:
 
 
 class Baseline:
-    """Texts as sparse rows, whose scores are their products with the row of a query.
+    """Texts as sparse rows. The score of a text is the product of its row with a query's row.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Baseline:
         self._rows = self.weighted(self.counts)
 
     def weighted(self, counts: Any) -> Any:
-        """Return the rows that a query's row is multiplied with.
+        """Return the rows by which a query's row is multiplied.
 
         Parameters
         ----------
@@ -66,9 +66,9 @@ class Baseline:
 
 
 class CharacterTfIdf(Baseline):
-    """Cosines of TF-IDF over runs of three to five characters, with logarithmic counts.
+    """Cosines of TF-IDF over sequences of three to five characters, with logarithmic counts.
 
-    Runs that only one text has do not count.
+    Sequences that occur in only one text are ignored.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Evaluation of `tests-for`: where the tests stand that changed together with the product."""
+"""Evaluation of `tests-for`: the ranks of the tests that changed together with the product."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ __all__ = [
 Array = npt.NDArray[Any]
 OURS, WITHOUT_MODEL = "flashwasm", "flashwasm without a model"
 METRICS = ("MRR", "rank", "first in 10", "recall@10", "recall at 10 %")
-# Kinds of evidence that are rankings of their own, by the names that the table gives them.
+# Kinds of evidence that the table also shows as separate rankings, with their names there.
 _ALONE = {"names": "names alone", "file name": "file names", "imports": "imports"}
 
 
 @dataclass(frozen=True)
 class RankedChange:
-    """A past change, with everything that ranks the tests for it.
+    """A past change, with the evidence and the scores of the tests for it.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class RankedChange:
     baselines : dict of str to numpy.ndarray, shape (tests,)
         Scores of each baseline.
     missing : list of str
-        What is not installed, and how to install it.
+        Packages or models that are not installed, each with the command that installs it.
     """
 
     project: str
@@ -64,18 +64,18 @@ class RankedChange:
 
 
 def rank_change(change: PastChange, model: str | None) -> RankedChange:
-    """Score the tests for a change by flashwasm and by the baselines.
+    """Score the tests for a change with flashwasm and with the baselines.
 
     Parameters
     ----------
     change : PastChange
-        The change, whose files are in place.
+        The change. Its files must be in place.
     model : str or None
         Installed model's name or folder. None means the default model, if it is installed.
     """
     changes = read_diff(change.diff)
     index = SuiteIndex.build(change.suite, model=model)
-    # The order of node ids decides between equal scores, as it does in `tests-for`.
+    # Equal scores are ordered by node id, as in `tests-for`.
     order = sorted(range(len(index.tests)), key=lambda i: index.tests[i].nodeid)
     strengths = evidence_of(index, changes)
     texts = [test.source for test in index.tests]

@@ -1,7 +1,7 @@
 """Choice of the weights of evidence, by leaving out one project after another.
 
-Weights are drawn at random, and the mean of the best fifty is taken: many weights rank about as
-well as the best, which happen to suit a few changes. "text" always has the weight 1.
+The choice is the mean of the best fifty of many random weights. The single best weights would fit a
+few changes by accident, and many others rank about as well. "text" always has the weight 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["WeightChoice"]
 
 Array = npt.NDArray[Any]
-# Smallest and largest weight that is tried of each kind.
+# Smallest and largest weight of each kind that is drawn.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "text": (1.0, 1.0),
     "meaning": (0.5, 2.0),
@@ -38,7 +38,7 @@ _METRICS = ("MRR", "recall@10", "recall at 10 %")
 
 
 class WeightChoice:
-    """The weights that suit past changes of several projects.
+    """The weights that fit past changes of several projects best.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class WeightChoice:
             advance(row + 1, len(changes))
 
     def weights(self, *, without: str | None = None) -> dict[str, float]:
-        """Return the weights that suit all projects best, or all but one. All count the same."""
+        """Return the weights that fit all projects best, or all but one, with equal influence."""
         projects = np.array([change.project for change in self._changes])
         kept = [name for name in dict.fromkeys(projects.tolist()) if name != without]
         means = np.mean([self._found[projects == name].mean(axis=0) for name in kept], axis=0)
@@ -71,10 +71,10 @@ class WeightChoice:
         return {kind: float(np.mean([self._tried[i][kind] for i in best])) for kind in _RANGES}
 
     def section(self) -> tuple[str, Sequence[str], Rows]:
-        """Return a table of the weights without each project, and how they rank that project.
+        """Return a table of the weights chosen without each project, and its ranking by them.
 
-        The last rows rank all changes: by the weights that were chosen without the project of each,
-        by those of all, and by those in use.
+        The last rows are for all changes: with the weights chosen without the project of each
+        change, with those chosen from all projects, and with those in use.
         """
         rows: Rows = []
         projects = list(dict.fromkeys(change.project for change in self._changes))
@@ -88,7 +88,7 @@ class WeightChoice:
             rows.append(("each left out", *("" for _ in _RANGES), *_means(left_out)))
         for name, weights in (("of all", self.weights()), ("in use", dict(WEIGHTS))):
             rows.append(_row(name, weights, [_measures(c, weights) for c in self._changes]))
-        title = "Weights, and how they rank the project that was left out"
+        title = "Weights, and their ranking of the project that was left out"
         return title, ("what", *_RANGES, *_METRICS), rows
 
 

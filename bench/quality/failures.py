@@ -1,4 +1,4 @@
-"""Evaluation of failures: those of one defect should form a group and find each other."""
+"""Evaluation of failures: those of one defect should form a group, and each find the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RESAMPLES = 200
 def measure_failures(
     name: str, labelled: Sequence[LabelledFailure], advance: Callable[[int, int], None]
 ) -> list[Figure]:
-    """Group failures, and search with each for the others of its defect.
+    """Group failures, and search with each failure for the others of its defect.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A selection of tests held against the tests that fail."""
+"""A comparison of a selection of tests with the tests that fail."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Selected:
     functions : list of set of str
         The selected tests in their order, each with all its node ids without parameters.
     files : list of str
-        Files that are run as a whole, because they cannot be read.
+        Files that run as a whole, because they cannot be read.
     choosing : float
-        Seconds that the choice took.
+        Duration of the selection in seconds.
     cases : set of str, optional
         The cases that ran, if not all cases of the tests did.
     broken : bool
@@ -47,13 +47,13 @@ class Choice:
     left_out : list of str
         Node ids of failing cases, and paths of files with errors, that were not selected.
     place : int or None
-        Place of the first failing test among the selected ones, from 1; None if there is none.
+        Position of the first failing test among the selected ones, from 1; None if there is none.
     share : float
         Share of the suite's cases that was selected, in [0, 1].
     seconds : float
         Seconds that the selected cases took before the mutation.
     choosing : float
-        Seconds that the choice took. Those of pytest-testmon are of its whole run.
+        Duration of the selection in seconds. For pytest-testmon, that of its whole run.
     """
 
     left_out: list[str]
@@ -64,14 +64,14 @@ class Choice:
 
 
 def judge(selected: Selected, truth: SuiteRun, seconds: Mapping[str, float]) -> Choice:
-    """Return how a selection did.
+    """Compare a selection with the tests that fail.
 
     Parameters
     ----------
     selected : Selected
         The selection.
     truth : SuiteRun
-        What fails in a run of the whole suite.
+        A run of the whole suite, with its failures.
     seconds : mapping of str to float
         Seconds of each case of the suite before the mutation.
     """
@@ -93,7 +93,7 @@ def judge(selected: Selected, truth: SuiteRun, seconds: Mapping[str, float]) -> 
     left_out = [case for case in sorted(truth.failed) if not ran(case)]
     left_out += [path for path in sorted(truth.uncollected) if path not in covered]
     if truth.broken:
-        # Any run of pytest ends with the same error, also one of a single test.
+        # If pytest itself ended with an error, a run of any single test ends with the same error.
         left_out = [] if covered or selected.broken else ["every test"]
     if selected.broken:
         left_out = []

@@ -1,4 +1,4 @@
-"""Findings of `bench.quality.faults`: what each selection left out, as tables and as JSON."""
+"""Findings of `bench.quality.faults`: tests that each selection left out, as tables and JSON."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ EXPLAINED = (
     "share of the cases; seconds: of the selected tests, and of the choice (of the whole run for "
     "pytest-testmon), means; first failing: median place, and share in the first ten"
 )
-# Places of the first failing test that count as early, and the least share of mutations with one.
+# Positions of the first failing test that count as early, and the least share of mutations with an
+# early one.
 _EARLY, _EARLY_SHARE = 10, 0.8
 
 
 @dataclass(frozen=True)
 class MutationResult:
-    """One mutation, and what the whole suite and each selection say of it.
+    """One mutation, with the result of the whole suite and of each selection.
 
     Parameters
     ----------
@@ -44,14 +45,14 @@ class MutationResult:
     failing : list of str
         Node ids of the cases that fail, and paths of the files that cannot be collected.
     spread : list of str
-        Cases among them that some selection left out and that pass alone. Others that failed before
-        them made them fail, so they do not count as left out.
+        Cases among them that some selection left out and that pass when they run alone. They failed
+        only because others failed before them, so they do not count as left out.
     broken : bool
         True if pytest itself ended with an error, such as that of a conftest.py.
     killed : bool
         True if anything fails.
     stopped : bool
-        True if the suite took too long and was stopped, so that later failures are not known.
+        True if the suite took too long and was stopped. Later failures are then unknown.
     seconds : float
         Duration of the whole suite.
     choices : dict of str to Choice
@@ -70,7 +71,7 @@ class MutationResult:
 
     @property
     def where(self) -> str:
-        """The mutation in a line."""
+        """One line that describes the mutation."""
         edit = self.mutation
         return f"{edit.kind}, {edit.path}:{edit.line}: {edit.after.strip() or 'removed'}"
 
@@ -81,7 +82,7 @@ class MutationResult:
                 yield f"{name} left out {len(choice.left_out)}: {self.where}"
 
     def run(self) -> SuiteRun:
-        """Return the run of the whole suite, as far as it is kept."""
+        """Return the run of the whole suite, as far as it is stored."""
         failed = {name for name in self.failing if "::" in name}
         return SuiteRun(
             failed=failed,
@@ -103,7 +104,7 @@ class ProjectFaults:
     cases : int
         Number of cases of its suite that pass.
     wanted : int
-        Number of mutations that were asked for, as far as there are so many.
+        Requested number of mutations, or fewer if the project does not have so many.
     results : list of MutationResult
         Mutations that were made before the deadline.
     """
@@ -145,7 +146,7 @@ class ProjectFaults:
         )
 
     def notes(self) -> Iterator[str]:
-        """Yield a line for each target with its figure, and for what the table does not hold."""
+        """Yield a line for each target with its figure, and for each fact outside the table."""
         if not self.killed:
             yield f"{self.name}: no mutation was killed, so no target was measured"
             return
@@ -169,7 +170,7 @@ class ProjectFaults:
         yield f"{self.name}, killed by kind: {kinds}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
+        """Return all results for JSON."""
         return {
             "project": self.name,
             "cases": self.cases,
@@ -180,7 +181,7 @@ class ProjectFaults:
 
 
 def _early(choices: Sequence[Choice]) -> float:
-    """Return the share of selections whose first failing test comes early."""
+    """Return the share of selections whose first failing test is early."""
     early = (choice.place is not None and choice.place <= _EARLY for choice in choices)
     return sum(early) / max(len(choices), 1)
 
@@ -198,7 +199,7 @@ def read_results(path: Path, project: str) -> list[MutationResult]:
     Raises
     ------
     DTypeError
-        If the file is something else.
+        If the file does not contain such results.
     """
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -209,12 +210,12 @@ def read_results(path: Path, project: str) -> list[MutationResult]:
 
 
 def _read_result(row: dict[str, Any]) -> MutationResult:
-    """Return the result of a mutation that was written as JSON."""
+    """Return the result of a mutation from its JSON."""
     choices = {name: Choice(**choice) for name, choice in row["choices"].items()}
     fields = {**row, "mutation": Mutation(**row["mutation"]), "choices": choices}
     return MutationResult(**{"spread": [], **fields})
 
 
-def _verdict(met: bool) -> str:  # noqa: FBT001 - its only argument is what it judges.
+def _verdict(met: bool) -> str:  # noqa: FBT001 - the only argument is the value to describe.
     """Return the word for a target that was met or missed."""
     return "met" if met else "MISSED"

@@ -29,14 +29,14 @@ def report_faults(
     minutes: float | None,
     outputs: Outputs,
 ) -> None:
-    """Evaluate the selection on the faults of some projects, and print what it left out.
+    """Evaluate the selection on faults of some projects, and print the tests that it left out.
 
     Parameters
     ----------
     projects : sequence of pathlib.Path
         Roots of the projects.
     options : FaultOptions
-        Number of mutations a project, and their choice.
+        Number of mutations for each project, and their choice.
     minutes : float or None
         Minutes for all projects; None if there is no limit.
     outputs : Outputs

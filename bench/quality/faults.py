@@ -1,7 +1,8 @@
 """Evaluation of the safe selection on faults: mutations whose failing tests it must not leave out.
 
-Each mutation is a change of one line in a copy of a project. The whole suite tells which tests it
-breaks. Then the selections for the mutation's diff are held against them, and pytest-testmon's.
+Each mutation is a change of one line in a copy of a project. A run of the whole suite shows which
+tests it breaks. The evaluation compares these tests with the selections for the mutation's diff,
+and with pytest-testmon's selection.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TESTMON", "FaultOptions", "measure_faults"]
 
 TESTMON = "pytest-testmon"
-# Number of failing cases that were left out up to which each of them is run alone.
+# Each failing case that was left out runs again alone, if there are no more than these.
 _MOST_ALONE = 10
 
 
@@ -44,14 +45,14 @@ class FaultOptions:
     Parameters
     ----------
     mutations : int
-        Number of mutations a project.
+        Number of mutations for each project.
     seed : int
         Seed of the choice of mutations.
     deadline : float
         Time by `time.monotonic` after which no further mutation begins.
     again : pathlib.Path, optional
         JSON of an earlier run, whose mutations, failing tests and figures of pytest-testmon are
-        taken over.
+        used again.
     testmon : int, optional
         Number of mutations, the first ones, for which pytest-testmon runs too; None means all.
     """
@@ -69,7 +70,7 @@ def measure_faults(
     advance: Callable[[int, int], None],
     say: Callable[[str], None],
 ) -> ProjectFaults:
-    """Mutate a copy of a project, and hold the selected tests against those that fail.
+    """Mutate a copy of a project, and compare the selected tests with those that fail.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def measure_faults(
     advance : callable
         Function that is called with the number of mutations done and their total.
     say : callable
-        Function that is called with a line about each mutation of which a test was left out.
+        Function that is called with a line about each mutation for which a test was left out.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def measure_faults(
             chosen = [(one.mutation, one) for one in read_results(options.again, copy.root.name)]
         total = min(options.mutations, len(chosen))
         results: list[MutationResult] = []
-        # Ctrl-C ends the mutations as the deadline does, and what is done is reported.
+        # Ctrl-C ends the mutations as the deadline does. The report contains the finished ones.
         with suppress(KeyboardInterrupt):
             for mutation, known in chosen:
                 if len(results) == total or time.monotonic() > options.deadline:
@@ -113,7 +114,7 @@ def measure_faults(
 
 
 class _MutatedSuite:
-    """A suite with what is known of it before any mutation.
+    """A suite, with the results of its runs before any mutation.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ class _MutatedSuite:
         self._testmon = testmon and importlib.util.find_spec("testmon") is not None
         if self._testmon:
             runs.append(copy.record_testmon())
-        # A case that fails without a mutation says nothing about one.
+        # A case that fails without a mutation is no evidence of one.
         self._failing = set().union(*(run.failed | run.uncollected for run in runs))
         self.seconds = {k: v for k, v in runs[0].ran.items() if k not in self._failing}
         self._coverage = CoverageIndex.load(copy.database)
@@ -143,7 +144,7 @@ class _MutatedSuite:
         self._index = SuiteIndex.build(self._tests)
 
     def mutations(self) -> Iterator[Mutation]:
-        """Yield the mutations of the files of which the suite runs any line."""
+        """Yield the mutations of the files in which the suite runs at least one line."""
         root = self._copy.root
         graph = ImportGraph(root, {test.path for test in self._index.tests})
         for name in self._coverage.files:
@@ -162,14 +163,14 @@ class _MutatedSuite:
     def measure(
         self, mutation: Mutation, known: MutationResult | None = None, *, testmon: bool = True
     ) -> MutationResult | None:
-        """Return what the selections and the whole suite say of a mutation; None if it is none.
+        """Run the suite and the selections for a mutation; return None if it changes nothing.
 
         Parameters
         ----------
         mutation : Mutation
             The mutation.
         known : MutationResult, optional
-            Earlier result, of which the failing tests are taken over.
+            Earlier result, whose failing tests are used again.
         testmon : bool
             True to run pytest-testmon too, if it is installed.
         """
@@ -232,7 +233,7 @@ class _MutatedSuite:
         )
 
     def _spread_to(self, choices: Mapping[str, Choice]) -> set[str]:
-        """Return the cases that were left out and pass alone, so that others made them fail."""
+        """Return the left-out cases that pass alone: other failing tests made them fail."""
         safe = [
             choices[name].left_out
             for name in ("with coverage", "without", TESTMON)

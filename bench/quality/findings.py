@@ -1,4 +1,4 @@
-"""The evaluation `python -m bench quality`, and its report."""
+"""The evaluation of `python -m bench quality`, and its report."""
 
 from __future__ import annotations
 
@@ -49,14 +49,15 @@ class QualityInputs:
 
 @dataclass
 class QualityFindings:
-    """Everything that a run measured.
+    """All results of a run.
 
     Attributes
     ----------
     figures : list of Figure
         Figures, each of which is a row of the table.
     known : list of KnownRow
-        Verdicts on failures whose defects a library lacks, and has.
+        Verdicts on failures whose defects are missing in a library, and on failures whose defects
+        are in it.
     missing : list of str
         Packages or models that are not installed, each with the command that installs it.
     """
@@ -66,7 +67,7 @@ class QualityFindings:
     missing: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
+        """Return all results for JSON."""
         return {
             "missing": self.missing,
             "figures": [figure.as_dict() for figure in self.figures],
@@ -112,7 +113,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def measure_quality(inputs: QualityInputs) -> QualityFindings:
-    """Evaluate all collections that are given, with progress on stderr.
+    """Evaluate all given collections, with progress on stderr.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Evaluation of search: the words of a docstring should find the function they come from."""
+"""Evaluation of search: the words of a docstring should find the function that they describe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure_search(
     model: str | Path | SentenceEncoder | None,
     advance: Callable[[int, int], None],
 ) -> list[Figure]:
-    """Remove docstrings from a program's functions, and search with the first paragraphs of some.
+    """Remove a program's docstrings, and search with the first paragraphs of some of them.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def measure_search(
         return []
     words = [functions[i].description for i in queries]
     asked = set(queries)
-    # The index learns from descriptions how people describe things. It must not learn from those
-    # that are the queries.
+    # The index learns the vocabulary of descriptions from docstrings. It must not learn from those
+    # that are queries.
     bare = [
         replace(
             function,
@@ -118,7 +118,7 @@ def undocumented(source: str) -> str:
             first = node.body[0]
             start, end = first.lineno - 1, (first.end_lineno or first.lineno) - 1
             rest = lines[start][: first.col_offset] + lines[end][first.end_col_offset :]
-            # A line that holds code besides the docstring is kept; an empty one is removed.
+            # Keep a line that contains code besides the docstring, and remove an empty one.
             lines[start] = rest
             emptied.update(range(start if not rest.strip() else start + 1, end + 1))
     kept = [line for i, line in enumerate(lines) if i not in emptied]
@@ -126,6 +126,6 @@ def undocumented(source: str) -> str:
 
 
 def _sample(count: int) -> Sequence[int]:
-    """Return seeded positions of queries. The docstrings at other positions stay to learn from."""
+    """Return seeded positions of queries. The index learns from docstrings at other positions."""
     asked = min(DESCRIPTIONS, max(count - _KEPT, (count + 1) // 2))
     return [int(i) for i in np.random.default_rng(_SEED).permutation(count)[:asked]]

@@ -30,20 +30,20 @@ def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
     """Yield the latest commits that change the code of both product and tests.
 
     A temporary clone is checked out at the parent of each commit, with the product's files of the
-    commit. The repository itself is only read, and nothing in it is executed. A test that the
-    commit adds is not looked for, since the parent does not have it.
+    commit. The repository itself is only read, and nothing in it is executed. Tests that the
+    commit adds are not evaluated, because the parent does not have them.
 
     Parameters
     ----------
     repository : pathlib.Path
         A repository with its history, bare or with files.
     most : int
-        Number of commits, at most.
+        Maximum number of commits.
 
     Raises
     ------
     ShapeError
-        If the path is no repository.
+        If the path is not a repository.
     """
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder, repository.absolute().name)
@@ -59,7 +59,7 @@ def commits_of(repository: Path, most: int) -> Iterator[PastChange]:
 
 
 def _candidates(clone: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each commit that names files of both kinds, the latest first, with parent and files."""
+    """Yield each commit that changes files of both kinds, latest first, with parent and files."""
     options = ["--name-only", "--no-renames", "--no-merges", "-z", "--format=%x01%H %P"]
     for entry in _git(clone, "log", *options).split(_MARK)[1:]:
         head, *names = entry.split("\0")
@@ -75,7 +75,7 @@ def _candidates(clone: Path) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _change(clone: Path, commit: str, parent: str, files: list[str]) -> PastChange | None:
-    """Check out a commit's parent with the commit's product; None if no code of a kind changes."""
+    """Check out a commit's parent with the commit's product; None if either has no code change."""
     product = [name for name in files if is_product(name)]
     before, now = (
         {name: _source(clone, one, name) for name in product} for one in (parent, commit)
@@ -100,13 +100,13 @@ def _change(clone: Path, commit: str, parent: str, files: list[str]) -> PastChan
 
 
 def _check_out(clone: Path, commit: str) -> None:
-    """Put the files of a commit in place, and remove all others."""
+    """Check out the files of a commit, and remove all others."""
     _git(clone, "checkout", "--quiet", "--force", "--detach", commit)
     _git(clone, "clean", "--quiet", "--force", "-dx")
 
 
 def _source(clone: Path, commit: str, name: str) -> str | None:
-    """Return a file's text at a commit; None if it has no such file."""
+    """Return a file's text at a commit; None if the commit has no such file."""
     if not _git(clone, "ls-tree", commit, "--", name):
         return None
     return _git(clone, "show", "--no-textconv", f"{commit}:{name}")
@@ -125,7 +125,7 @@ def _run(command: list[str], repository: Path) -> str:
     ShapeError
         If it fails.
     """
-    # Neither a hook of the user nor a missing object may start a program.
+    # Neither a hook of the user nor the download of a missing object may start a program.
     safe = ["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
     done = subprocess.run(  # noqa: S603 - git, and words that this file or git itself wrote.
         [command[0], *safe, *command[1:]], capture_output=True, check=False

@@ -51,16 +51,16 @@ def report_history(
     *,
     weights: bool,
 ) -> None:
-    """Rank the tests for past changes, and print where those stand that changed with the product.
+    """Rank the tests for past changes, and print the ranks of those that changed with the product.
 
     Parameters
     ----------
     repositories : sequence of pathlib.Path
-        Repositories of git.
+        Git repositories.
     releases : sequence of (pathlib.Path, pathlib.Path)
         Pairs of releases of one package, unpacked, the older first.
     commits : int
-        Number of commits of each repository, at most.
+        Maximum number of commits of each repository.
     model : str or None
         Installed model's name or folder. None means the default model, if it is installed.
     outputs : Outputs
@@ -80,7 +80,7 @@ def report_history(
             found.append(rank_change(change, model))
             advance(len(found), max(total, len(found)))
     if not found:
-        raise ShapeError("history: no change of both product and tests that are there before it")
+        raise ShapeError("history: expected a change of product and existing tests, got none")
     note_missing(list(dict.fromkeys(line for change in found for line in change.missing)))
     measured = _measured(found)
     verdicts = _verdicts(measured)
@@ -107,14 +107,14 @@ def report_history(
 def _changes(
     repositories: Iterable[Path], releases: Iterable[tuple[Path, Path]], commits: int
 ) -> Iterator[PastChange]:
-    """Yield the changes of all repositories and pairs of releases, and say which have none."""
+    """Yield the changes of all repositories and pairs of releases, and report which have none."""
     for repository in repositories:
         number = yield from _counted(commits_of(repository, commits))
         if number < commits:
             note(f"{repository}: {number} commits that change both product and tests")
     for old, new in releases:
         if not (yield from _counted(change_between(old, new))):
-            note(f"{old.name} to {new.name}: left out, as it changes too much, or only one kind")
+            note(f"{old.name} to {new.name}: left out; it is too large, or of one kind only")
 
 
 def _counted(changes: Iterable[PastChange]) -> Generator[PastChange, None, int]:
@@ -143,7 +143,7 @@ def _column(measures: Iterable[dict[str, float]], metric: str) -> Array:
 def _values(
     found: Sequence[RankedChange], measured: dict[str, list[dict[str, float]]]
 ) -> tuple[str, Sequence[str], Rows]:
-    """Return the table of means by method; of the rank it has the median."""
+    """Return the table of means by method, with the median for the rank."""
     projects = Counter(change.project for change in found)
     named = ", ".join(f"{name} {count}" for name, count in projects.items())
     rows = []
@@ -161,7 +161,7 @@ def _values(
 def _differences(
     measured: dict[str, list[dict[str, float]]],
 ) -> tuple[str, Sequence[str], Rows]:
-    """Return the table of how much flashwasm is above each baseline, with intervals."""
+    """Return the table of differences between flashwasm and each baseline, with intervals."""
     rows: Rows = []
     for method, ours, metric in _compared(measured):
         mean, low, high = _over(measured, ours, method, metric)
@@ -174,9 +174,9 @@ def _differences(
 
 
 def _compared(measured: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield each baseline, our ranking that has to be above it, and each metric with a target.
+    """Yield each baseline, the ranking that must be above it, and each metric with a target.
 
-    Without the model that is the baseline of the text only.
+    The ranking without the model is compared only with the baseline of the text.
     """
     own = [method for method in (OURS, WITHOUT_MODEL) if method in measured]
     baselines = [method for method in measured if method not in own]

@@ -1,6 +1,6 @@
-"""Evaluation of `flashwasm defects match`: failures called known that are not, and that are.
+"""Evaluation of `flashwasm defects match`: failures that are wrongly and rightly called known.
 
-Each seeded defect is left out of a library of the others in turn, and all its failures are matched
+Each seeded defect in turn is left out of a library of the others, and all its failures are matched
 as one report: none of them is known. Then the library learns half of them, and the others of the
 same report should be known.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["KNOWN_HEADINGS", "MOST_FALSE", "KnownRow", "measure_known"]
 
 Array = npt.NDArray[Any]
-# Target: largest share of the failures of a defect that the library lacks which may be known.
+# Target: maximum share of failures that are called known although the library lacks their defect.
 MOST_FALSE = 0.02
 KNOWN_HEADINGS = (
     *("collection", "rule", "false known", "target", "known", "with a frame", "known wrongly"),
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 # Numbers of verdicts by the library, the status, and more.
 Counts = Counter[tuple[str, ...]]
-# A rule takes the positions of a report's failures and of those that the library lacks.
+# A rule is a function of the positions of a report's failures and of those that the library lacks.
 Rule = Callable[[Sequence[int], Collection[int]], list[Verdict]]
 
 
@@ -63,15 +63,17 @@ class KnownRow:
     false_known : float
         Share of all failures that are called known while the library lacks their defect.
     learnt_half : int
-        Number of failures that the library lacks in the other columns, but whose defect it has.
+        Number of failures that the library lacks although it has their defect. The columns below
+        are about them, except the last.
     known, known_with_frame, known_wrongly : float
-        Share of these that are known by their defect; of those that a function of the product
-        raised; and share of all of these that are known by another defect.
+        Share of them that are called known with their own defect; the same share of those that a
+        function of the product raised; and share of all of them called known with another defect.
     perhaps_rightly, perhaps_another, new : float
-        Share of these that are "perhaps" with their defect among those named, "perhaps" without it,
+        Share of them that are "perhaps" with their defect among those named, "perhaps" without it,
         and new.
     known_again : float
-        Share of all failures that are known by their defect where the library has the same ones.
+        Share of all failures that are called known with their own defect if the library contains
+        the same failures.
     """
 
     collection: str
@@ -90,7 +92,7 @@ class KnownRow:
 
     @property
     def is_missed(self) -> bool:
-        """True if it is the package's own rule, and more is false than the target allows."""
+        """True if this is the package's own rule, and its false verdicts miss the target."""
         return self.rule == _OURS and self.false_known > MOST_FALSE
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,7 +116,7 @@ class KnownRow:
 def measure_known(
     name: str, labelled: Sequence[LabelledFailure], advance: Callable[[int, int], None]
 ) -> list[KnownRow]:
-    """Match the failures of each defect with a library without it, and with half of it.
+    """Match the failures of each defect with a library that lacks it, and with one that has half.
 
     Parameters
     ----------
@@ -197,7 +199,7 @@ def _rules(
     defect_of: Sequence[int],
     defects: int,
 ) -> dict[str, Rule]:
-    """Return the rules to compare: the package's own, and two by likeness of text."""
+    """Return the rules to compare: the package's own, and two by similarity of text."""
     texts = [failure.text[-TEXT_END:] for failure in failures]
     known = KnownFailures(
         [Defect(str(defect)) for defect in range(defects)],
@@ -257,8 +259,8 @@ def _by_text(
     least : float
         Least cosine of a failure that is known.
     frames : bool
-        True to take a failure with the same exception, file and function first, and to ask for the
-        same exception in any case, as releases before this one did.
+        True to prefer a failure with the same exception, file and function, and to require the
+        same exception in any case, as earlier releases did.
     """
     signature = failures[query].signature
     if frames:

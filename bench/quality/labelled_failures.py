@@ -24,9 +24,9 @@ class LabelledFailure:
     text, defect : str
         Text of the failure, and name of the defect.
     test : str
-        Test that failed; "" if the file does not say.
+        Test that failed; "" if the file does not name it.
     seeded : tuple of str
-        File, line and kind of the change that seeded the defect; empty if the file does not say.
+        File, line and kind of the change that seeded the defect; empty if the file lacks them.
     """
 
     text: str
@@ -38,8 +38,8 @@ class LabelledFailure:
 def read_labelled(path: str | Path) -> list[LabelledFailure]:
     """Read failures of seeded defects.
 
-    Two defects are one if a change of the same kind in the same line seeded both, and the same
-    tests fail: the change was drawn twice.
+    Two defects are merged into one if a change of the same kind in the same line seeded both, and
+    the same tests fail: the change was drawn twice.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ def read_labelled(path: str | Path) -> list[LabelledFailure]:
     Raises
     ------
     DTypeError
-        If a line is something else.
+        If a line does not have this form.
     """
     with Path(path).open(encoding="utf-8", errors="replace") as file:
-        # A longer line is cut and then is no JSON, so that such a file is not read to its end.
+        # A longer line is cut off and then is not valid JSON, so the file is refused at this line.
         lines = iter(lambda: file.readline(_LONGEST_LINE), "")
         found = [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
     tests: dict[str, set[str]] = defaultdict(set)
@@ -74,7 +74,7 @@ def read_labelled(path: str | Path) -> list[LabelledFailure]:
 
 
 def _read_line(line: str, place: str) -> LabelledFailure:
-    """Return the failure of a line."""
+    """Return the failure that a line describes."""
     try:
         row = json.loads(line)
         seeded = tuple(str(row[key]) for key in ("file", "line", "kind") if key in row)

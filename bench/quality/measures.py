@@ -35,7 +35,7 @@ class Figure:
     Attributes
     ----------
     workload, data : str
-        Name of the workload, and a text that names the collection and says what counts as found.
+        Name of the workload, and a text that names the collection and the results to find.
     queries : int
         Number of queries.
     method, metric : str
@@ -43,7 +43,7 @@ class Figure:
     value : float
         Mean over the queries.
     over : float or None
-        Difference to the reference; None for the reference itself.
+        Difference from the reference; None for the reference itself.
     low, high : float or None
         The 95 % interval of the difference, from resampling the queries in pairs.
     """
@@ -78,7 +78,7 @@ def figures(
     measured : mapping of str to mapping of str to numpy.ndarray, shape (queries,)
         Value for each query, by metric and method.
     reference : str
-        Method that the others are compared with.
+        Method with which the others are compared.
     """
     found = []
     for metric, by_method in measured.items():

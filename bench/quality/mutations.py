@@ -1,4 +1,4 @@
-"""Mutations of files: edits of one line each, of the kinds that real faults have."""
+"""Mutations of files: edits of one line each, similar to real faults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Mutation:
     line : int
         Number of the line, from 1.
     after : str
-        The line after the edit, with its end; "" if the line is removed.
+        The line after the edit, with its line ending; "" if the line is removed.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Mutation:
         return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
     def compiles(self, source: str) -> bool:
-        """Return True if the file is valid Python after the edit, and not the same program."""
+        """Return True if the file is valid Python after the edit, and a different program."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -80,7 +80,7 @@ def choose(mutations: Iterable[Mutation], seed: int) -> list[Mutation]:
     by_kind: dict[str, list[Mutation]] = defaultdict(list)
     for mutation in mutations:
         by_kind[mutation.kind].append(mutation)
-    drawn = random.Random(seed)  # noqa: S311 - its choices are no secret.
+    drawn = random.Random(seed)  # noqa: S311 - its choices are not secret.
     for group in by_kind.values():
         drawn.shuffle(group)
     longest = max(map(len, by_kind.values()), default=0)

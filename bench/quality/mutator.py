@@ -11,7 +11,7 @@ __all__ = ["mutations_of"]
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-# The text of each operator, and that of the one that takes its place.
+# The text of each operator, and that of its replacement.
 # fmt: off
 _OPERATORS = {
     "Add": ("+", "-"), "Sub": ("-", "+"), "Mult": ("*", "+"), "Div": ("/", "*"), "Mod": ("%", "+"),
@@ -40,10 +40,9 @@ def mutations_of(
     source : str
         Text of the file.
     ran : collection of int
-        Lines that the suite runs. A statement that it does not run is not mutated, since no test
-        could fail.
+        Lines that the suite runs. Other statements are not mutated, because no test could fail.
     beside_tests : bool
-        True if the file holds tests, fixtures or helpers of tests.
+        True if the file contains tests, fixtures or helpers of tests.
     """
     try:
         tree = ast.parse(source)
@@ -86,7 +85,7 @@ class _Mutator:
         """Yield the mutations of a function or class: decorators, default values, the body."""
         is_class = isinstance(node, ast.ClassDef)
         if self._beside_tests and node.name.startswith("test") and not is_class:
-            return  # A test. A change of its own lines selects it in any case.
+            return  # This is a test. A change of its lines always selects it.
         if self._runs(node, node.body):
             for decorator in node.decorator_list:
                 yield from self._decorator(decorator, node)
@@ -98,7 +97,7 @@ class _Mutator:
         yield from self._block(node.body, inside)
 
     def _decorator(self, decorator: ast.expr, node: _Function | ast.ClassDef) -> Iterator[Mutation]:
-        """Yield the mutations of a decorator: without it, and with other arguments."""
+        """Yield the mutations of a decorator: its removal, and changes of its arguments."""
         kind = self._kind("decorator", node)
         if decorator.lineno == decorator.end_lineno:
             yield Mutation(kind, self._path, decorator.lineno, "")
@@ -117,7 +116,7 @@ class _Mutator:
             return
         one_line = statement.lineno == statement.end_lineno
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            return  # A docstring.
+            return  # This is a docstring.
         if one_line and isinstance(statement, _DELETED) and self._fills_its_line(statement):
             line = self._lines[statement.lineno - 1]
             left = line[: len(line) - len(line.lstrip())] + "pass\n" if alone else ""
@@ -152,10 +151,10 @@ class _Mutator:
         function : function definition or None
             The function that the expression lies in.
         nothing : str
-            Text in the place of None; "" keeps None as it is.
+            Replacement of None; "" keeps None as it is.
         """
         if isinstance(root, ast.JoinedStr):
-            return  # The parts of an f-string have no positions before Python 3.12.
+            return  # Before Python 3.12, the parts of an f-string have no positions.
 
         def named(own: str) -> str:
             return kind or self._kind(own, function)
@@ -188,26 +187,26 @@ class _Mutator:
         return "fixture" if fixture else "test helper"
 
     def _runs(self, statement: ast.stmt, inside: Sequence[ast.AST]) -> bool:
-        """Return True if the suite runs a statement; of a compound one, the part above its body."""
+        """Return True if the suite runs a statement, or the head of a compound statement."""
         last = min(map(_first_line, inside)) - 1 if inside else statement.end_lineno
         first = _first_line(statement)
         return not self._ran.isdisjoint(range(first, max(last or first, statement.lineno) + 1))
 
     def _fills_its_line(self, statement: ast.stmt) -> bool:
-        """Return True if nothing else stands on the line of a statement, except a comment."""
+        """Return True if a statement's line contains nothing else, except a comment."""
         line = self._lines[statement.lineno - 1].encode()
         before, behind = line[: statement.col_offset], line[statement.end_col_offset :].strip()
         return not before.strip() and (not behind or behind.startswith(b"#"))
 
     def _edit(self, kind: str, node: ast.expr | ast.stmt, text: str) -> Iterator[Mutation]:
-        """Yield the mutation that writes a text in the place of a node of one line."""
+        """Yield the mutation that replaces a node of one line by a text."""
         if node.lineno == node.end_lineno:
             yield self._written(kind, node.lineno, node.col_offset, node.end_col_offset or 0, text)
 
     def _between(
         self, kind: str, left: ast.expr, right: ast.expr, texts: tuple[str, str]
     ) -> Iterator[Mutation]:
-        """Yield the mutation that writes another operator between two operands."""
+        """Yield the mutation that replaces the operator between two operands."""
         if left.end_lineno != right.lineno:
             return
         start, end = left.end_col_offset or 0, right.col_offset
@@ -217,14 +216,14 @@ class _Mutator:
             yield self._written(kind, right.lineno, start, end, gap.replace(old, new))
 
     def _written(self, kind: str, line: int, start: int, end: int, text: str) -> Mutation:
-        """Return the mutation that writes a text between two columns, counted in bytes."""
+        """Return the mutation that replaces the text between two columns, counted in bytes."""
         data = self._lines[line - 1].encode()
         after = data[:start] + text.encode() + data[end:]
         return Mutation(kind, self._path, line, after.decode())
 
 
 def _is_block(value: object) -> bool:
-    """Return True if a field of a statement holds statements, or parts that have a block."""
+    """Return True if a field of a statement contains statements, or parts with a block."""
     parts = (ast.stmt, ast.ExceptHandler, ast.match_case)
     return isinstance(value, list) and bool(value) and isinstance(value[0], parts)
 
@@ -238,7 +237,7 @@ def _first_line(node: ast.AST) -> int:
 
 
 def _other_value(value: object) -> str:
-    """Return the text of a value other than that of a constant; "" if there is none."""
+    """Return the text of a value that differs from a constant's; "" if there is none."""
     if isinstance(value, bool):
         return repr(not value)
     if isinstance(value, int | float):

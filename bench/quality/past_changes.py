@@ -25,10 +25,10 @@ __all__ = [
     "suite_folder",
 ]
 
-# Largest numbers of files and of tests that a change may have. A larger one is about no single
-# thing, such as a new style of the whole project.
+# Maximum numbers of files and of tests in a change. A larger change has no single subject; it may
+# be, for example, a new style of the whole project.
 MOST_FILES, MOST_TESTS = 20, 50
-# Files in folders of these names are neither part of the product nor tests of it.
+# Files in folders with these names are neither part of the product nor tests of it.
 _BESIDE = {
     *("benchmark", "benchmarks", "doc", "docs", "examples", "scripts"),
     *("test", "testing", "tests", "tools"),
@@ -46,7 +46,7 @@ class PastChange:
         Name of the project, and of the commit or the releases.
     suite : pathlib.Path
         Folder of the tests before the change. The product's files beside it are those after it.
-        They stay in place until the next change is asked for.
+        They stay in place until the next change is requested.
     diff : str
         Unified diff of the product's files.
     tests : set of str
@@ -61,23 +61,23 @@ class PastChange:
 
 
 def is_product(path: str) -> bool:
-    """Return True if a path of a project is that of a Python file that its tests may test."""
+    """Return True if a path names a Python file of a project's product, not of its tests."""
     parts = PurePosixPath(path)
     beside = is_test_file(parts) or parts.name in {"conftest.py", "setup.py"}
     return path.endswith(".py") and not beside and _BESIDE.isdisjoint(parts.parts[:-1])
 
 
 def suite_folder(root: Path) -> Path:
-    """Return the folder of a project's tests; the project itself if it has none for them alone."""
+    """Return the folder of a project's tests; the project itself if it has no such folder."""
     folders = (root / name for name in _FOLDERS_OF_TESTS)
     return next((folder for folder in folders if folder.is_dir()), root)
 
 
 def same_code(one: str | None, other: str | None) -> bool:
-    """Return True if two sources do the same by their syntax; None is no source at all.
+    """Return True if two sources have the same effect by their syntax; None is a missing source.
 
     Comments, layout, docstrings, annotations of functions and variables, imports, and the marks of
-    pytest that skip a test make no difference: no test could tell the one from the other.
+    pytest that skip a test are ignored: no test could detect a difference in them.
     """
     return one == other or (None not in (one, other) and _code(one or "") == _code(other or ""))
 
@@ -85,7 +85,7 @@ def same_code(one: str | None, other: str | None) -> bool:
 def changed_tests(before: Sequence[CollectedTest], after: Sequence[CollectedTest]) -> set[str]:
     """Return the node ids of the tests whose code changes, and of those that are removed.
 
-    A test that moves to another file or class with the same code does not change.
+    A test that moves to another file or class with the same code counts as unchanged.
     """
     sources = {test.nodeid: test.source for test in after}
     known = {test.nodeid for test in before}
@@ -99,7 +99,7 @@ def changed_tests(before: Sequence[CollectedTest], after: Sequence[CollectedTest
 
 
 def _code(source: str) -> str:
-    """Return what a source does, as a text; the source itself if it is not Python."""
+    """Return the normalized text of a source; the source itself if it is not Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -109,7 +109,7 @@ def _code(source: str) -> str:
 
 
 class _Essence(ast.NodeTransformer):
-    """Takes out of a syntax tree what makes no difference to a test."""
+    """Remove the parts of a syntax tree that make no difference to a test."""
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         """Leave out the docstring."""
@@ -125,7 +125,7 @@ class _Essence(ast.NodeTransformer):
         return self._function(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        """Leave out the same as of other functions."""
+        """Leave out the same parts as in other functions."""
         return self._function(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
@@ -134,20 +134,20 @@ class _Essence(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        """Leave out the annotation of a variable that is set. Others declare something."""
+        """Leave out the annotation of an assignment. Annotations without one declare a field."""
         self.generic_visit(node)
         if node.value is None:
             return node
         return ast.Assign(targets=[node.target], value=node.value)
 
     def visit_Import(self, node: ast.Import) -> None:
-        """Leave out the import: what is done with the name stands elsewhere."""
+        """Leave out the import: other statements use the imported name."""
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Leave out the import."""
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        """Leave out what makes no difference of a function."""
+        """Leave out the parts of a function that make no difference."""
         node.returns = None
         node.decorator_list = [one for one in node.decorator_list if not _skips(one)]
         return self._without_docstring(node)
@@ -155,7 +155,7 @@ class _Essence(ast.NodeTransformer):
     def _without_docstring(
         self, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     ) -> ast.AST:
-        """Leave out the docstring, and what makes no difference inside."""
+        """Leave out the docstring, and the parts inside that make no difference."""
         if ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
         return self.generic_visit(node)

@@ -1,4 +1,4 @@
-"""Evaluation of embeddings by 8-bit codes: what they find, beside embeddings in float32."""
+"""Evaluation of embeddings by 8-bit codes: their search results, compared with float32."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PrecisionFindings", "PrecisionRow", "measure_precision"]
 
-# What codes must keep: the MRR up to this difference, and the median cosine of an embedding by
-# codes with that in float32.
+# Limits for codes: the maximum difference of the MRR, and the minimum median cosine of an embedding
+# by codes with that in float32.
 MOST_DIFFERENCE = 0.005
 LEAST_COSINE = 0.98
 _HEADINGS = (
@@ -47,13 +47,13 @@ _HEADINGS = (
 
 @dataclass(frozen=True)
 class PrecisionRow:
-    """The searches of one suite by embeddings of two precisions.
+    """The searches of one suite with embeddings of two precisions.
 
     Attributes
     ----------
     suite, ranked_by : str
-        The suite with its number of tests and what counts as found, and what ranks the tests: all
-        scorers, or embeddings alone.
+        The suite with its number of tests and the results to find; and the ranking: by all
+        scorers, or by embeddings alone.
     queries : int
         Number of queries.
     float32, int8 : float
@@ -77,9 +77,9 @@ class PrecisionRow:
 
     @property
     def is_missed(self) -> bool:
-        """True if all scorers find less or more by codes than allowed, or a cosine is too low.
+        """True if all scorers' results differ too much with codes, or a cosine is too low.
 
-        Embeddings alone are shown beside, and not held against a target.
+        The rows for embeddings alone have no target.
         """
         if self.ranked_by != _ALL:
             return False
@@ -113,11 +113,11 @@ class PrecisionFindings:
 
     @property
     def missed(self) -> bool:
-        """True if a row misses what codes must keep."""
+        """True if a row misses a limit for codes."""
         return any(row.is_missed for row in self.rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
+        """Return all results for JSON."""
         return {"precision": [asdict(row) for row in self.rows]}
 
     def tables(self) -> list[Any]:
@@ -140,7 +140,7 @@ class PrecisionFindings:
 def measure_precision(
     paths: Sequence[Path], model: str | None, most: int = QUERIES
 ) -> PrecisionFindings:
-    """Evaluate suites by embeddings of both precisions, with progress on stderr.
+    """Evaluate suites with embeddings of both precisions, with progress on stderr.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def measure_precision(
     model : str or None
         Installed model's name or folder. None means the default model.
     most : int
-        Largest number of queries of a suite.
+        Maximum number of queries of a suite.
 
     Raises
     ------

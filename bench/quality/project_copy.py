@@ -1,4 +1,4 @@
-"""A copy of a project in a folder of its own, in which its suite runs."""
+"""A copy of a project in a separate folder, in which its suite runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flashwasm.errors import ShapeError
 
 __all__ = ["ProjectCopy", "SuiteRun"]
 
-# Folders and files that are made by tools. A copy of a project does not need them.
+# Folders and files that tools create. A copy of a project does not need them.
 _LEFT_OUT = (
     *(".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", ".*_cache"),
     *(".coverage*", ".testmondata*", "*.pyc", "build", "dist"),
@@ -27,8 +27,8 @@ _LEFT_OUT = (
 _PLUGIN = "faults_run_recorder"
 # pytest's exit statuses: passed, failed, interrupted by errors of collection, no tests.
 _ENDED = {0, 1, 2, 5}
-# Limits of a run, as multiples of the run before any mutation, and their least seconds. A mutation
-# may make tests slower, and so may other programs.
+# Limits of a run, as multiples of the run before any mutation, and their minimum in seconds. A
+# mutation may make tests slower, and so may other programs.
 _RUN_LIMIT, _LEAST_RUN_LIMIT = 5, 60
 _TEST_LIMIT, _LEAST_TEST_LIMIT = 20, 5
 
@@ -48,7 +48,7 @@ class SuiteRun:
     broken : bool
         True if pytest itself ended with an error, such as that of a conftest.py.
     stopped : bool
-        True if the run took too long and was stopped. The case that was under way counts as failed.
+        True if the run took too long and was stopped. The case that was running counts as failed.
     seconds : float
         Duration of the whole run.
     """
@@ -74,7 +74,7 @@ class ProjectCopy:
     project : pathlib.Path
         Root of the project, which is only read.
     folder : pathlib.Path
-        Empty folder for the copy and for what its runs write.
+        Empty folder for the copy and for the files that its runs write.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class ProjectCopy:
     database : pathlib.Path
         Coverage of the suite, after `record_coverage`.
     limits : (float, float)
-        Seconds that a run may take, and a test. 0 means no limit. `clean_run` sets both.
+        Maximum seconds of a run, and of a test. 0 means no limit. `clean_run` sets both.
     """
 
     def __init__(self, project: Path, folder: Path) -> None:
@@ -100,7 +100,7 @@ class ProjectCopy:
         shutil.copy(run_recorder.__file__, folder / "plugin" / f"{_PLUGIN}.py")
 
     def clean_run(self) -> SuiteRun:
-        """Run the suite as it is, and derive from it how long later runs may take.
+        """Run the suite without a mutation, and compute the limits of later runs from its time.
 
         Raises
         ------
@@ -126,13 +126,13 @@ class ProjectCopy:
         return self._run([], under, FAULTS_CONTEXTS="1")
 
     def record_testmon(self) -> SuiteRun:
-        """Run the suite under pytest-testmon, and keep what it recorded."""
+        """Run the suite under pytest-testmon, and store its record."""
         done = self._run(["--testmon"], TESTMON_DATAFILE=str(self._testmon))
         shutil.copy(self._testmon, self._kept)
         return done
 
     def run_testmon(self) -> SuiteRun:
-        """Run the tests that pytest-testmon selects since the run that it recorded."""
+        """Run the tests that pytest-testmon selects for the changes since its recorded run."""
         for old in self._folder.glob(f"{self._testmon.name}*"):
             old.unlink()
         shutil.copy(self._kept, self._testmon)
@@ -140,7 +140,7 @@ class ProjectCopy:
 
     @contextmanager
     def changed(self, path: str, text: str) -> Iterator[None]:
-        """Write another text into a file of the copy while the block runs."""
+        """Replace the text of a file of the copy while the block runs."""
         file = self.root / path
         before = file.read_bytes()
         file.write_bytes(text.encode())
@@ -150,18 +150,18 @@ class ProjectCopy:
             file.write_bytes(before)
 
     def _output(self) -> str:
-        """Return what the last run printed."""
+        """Return the output of the last run."""
         return (self._folder / "output.txt").read_text("utf-8", "replace")
 
     def _run(self, options: list[str], under: list[str] | None = None, **more: str) -> SuiteRun:
-        """Run pytest in the copy, and return what the plugin wrote down."""
+        """Run pytest in the copy, and return the results that the plugin logged."""
         whole, each = self.limits
         log = self._folder / "log.jsonl"
         log.write_text("")
         paths = [self._folder / "plugin", *filter(Path.is_dir, [self.root / "src"]), self.root]
-        # pytest would hand the options of a run that is under way to this one. A home folder of its
-        # own keeps mutated programs away from the user's files. Without compiled files nothing old
-        # can be imported in the place of a mutated file of the same size and second.
+        # If this process runs under pytest, its PYTEST_ variables would affect the new run. A
+        # separate home folder protects the user's files from mutated programs. Without compiled
+        # files, Python cannot import an old one for a mutated file of the same size and time.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
         env = {
             **kept,
@@ -193,7 +193,7 @@ class ProjectCopy:
             except subprocess.TimeoutExpired:
                 code = None
             finally:
-                # The session ends with all programs that the suite started in it.
+                # This also ends all programs that the suite started in its session.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -202,7 +202,7 @@ class ProjectCopy:
 
 
 def _read(log: Path, code: int | None, seconds: float) -> SuiteRun:
-    """Return what a log of the plugin says, with pytest's exit status; None if it was stopped."""
+    """Return the run in a log of the plugin. The exit status is None if pytest was stopped."""
     run = SuiteRun(broken=code not in {*_ENDED, None}, stopped=code is None, seconds=seconds)
     under_way: set[str] = set()
     for line in log.read_text("utf-8").splitlines():

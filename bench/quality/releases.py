@@ -24,7 +24,7 @@ __all__ = ["change_between"]
 
 
 def change_between(old: Path, new: Path) -> Iterator[PastChange]:
-    """Yield the change from one release to the next; nothing if it is too large, or of one kind.
+    """Yield the change from one release to the next, unless it is too large or of one kind only.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _project(release: Path) -> str:
 
 
 def _diff(name: str, before: str | None, after: str | None) -> str:
-    """Return the unified diff of a file; None is no file at all."""
+    """Return the unified diff of a file; None is a missing file."""
     old, new = ((text or "").splitlines(keepends=True) for text in (before, after))
     old_name = "/dev/null" if before is None else f"a/{name}"
     new_name = "/dev/null" if after is None else f"b/{name}"

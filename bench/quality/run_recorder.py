@@ -1,8 +1,8 @@
-"""A plugin of pytest that writes down what ran and what failed, for `bench.quality.project_copy`.
+"""A pytest plugin that logs the tests that ran and those that failed.
 
-It is loaded by the suite of another project, so it imports nothing of this one. Environment
-variables say what it does: the file to write to, the seconds that a test may take, and if
-coverage.py shall have a context for each test.
+`bench.quality.project_copy` loads it into the suite of another project, so it imports nothing of
+this one. Environment variables configure it: the log file, the maximum seconds of a test, and
+whether coverage.py has a context for each test.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ def _write(*row: object) -> None:
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    """Write down that a test starts."""
+    """Log the start of a test."""
     _write("start", nodeid)
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
-    """Write down that a test ended."""
+    """Log the end of a test."""
     _write("end", nodeid)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write down how a test's setup, call or teardown went."""
+    """Log the result of a test's setup, call or teardown."""
     _write("failed" if report.failed else "passed", report.nodeid, report.duration)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Write down that a file or folder could not be collected."""
+    """Log a file or folder that could not be collected."""
     if report.failed:
         _write("not collected", report.nodeid)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
-    """Fail a test that takes too long, such as by a loop that does not end any more."""
+    """Fail a test that takes too long, for example because of an endless loop."""
     if not _SECONDS or sys.platform == "win32":
         yield
         return
@@ -77,17 +77,17 @@ def _switch(item: pytest.Item, phase: str) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Record the lines of a test's setup for it."""
+    """Record the lines of a test's setup in the test's context."""
     _switch(item, "setup")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Record the lines of a test for it."""
+    """Record the lines of a test in its context."""
     _switch(item, "run")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Record the lines of a test's teardown for it."""
+    """Record the lines of a test's teardown in the test's context."""
     _switch(item, "teardown")

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["QUERIES", "SuiteQuality", "labelled_queries"]
 
 Array = npt.NDArray[Any]
-# The queries are drawn with a seed, so that every run has the same.
+# The queries are drawn with a seed, so that every run has the same queries.
 QUERIES = 1500
 _SEED = 0
 # Scorers that need no model.
 _LEXICAL = ("characters", "structure")
-# If this share of the tests is in classes, tests of a class belong together, else tests of a file.
+# If at least this share of the tests is in classes, tests of a class belong together. Otherwise
+# tests of a file do.
 _IN_CLASSES = 0.5
 
 
@@ -45,7 +46,7 @@ class SuiteQuality:
     name : str
         Name of the suite in the figures.
     index : SuiteIndex
-        The suite with the default scorers, as `flashwasm similar` has it.
+        The suite with the default scorers of `flashwasm similar`.
     coverage : CoverageIndex, optional
         Lines that the tests run.
     """
@@ -59,7 +60,7 @@ class SuiteQuality:
         self._queries = sorted({*self._labelled, *self._covered})
 
     def measure(self, advance: Callable[[int, int], None]) -> list[Figure]:
-        """Return figures of tests of the same class or file, and of tests that run the same lines.
+        """Measure searches for tests of the same class or file, and for tests of the same lines.
 
         Parameters
         ----------
@@ -122,7 +123,7 @@ def _arrays(
 
 
 def _gains(tests: Sequence[CollectedTest], coverage: CoverageIndex) -> dict[int, Array]:
-    """Return the cosines of the covered lines of tests, for tests that share lines with others."""
+    """Return cosines between the covered lines of tests, for tests that share lines with others."""
     likeness = coverage.likeness([(test.nodeid, *test.also) for test in tests])
     gains = {}
     for query in range(len(tests)):
@@ -152,13 +153,13 @@ def labelled_queries(
     tests : sequence of CollectedTest
         Tests of a suite.
     most : int
-        Largest number of queries.
+        Maximum number of queries.
 
     Returns
     -------
     (list of int, numpy.ndarray of int, str)
-        Positions of the queries, the number of each test's class or file, and the word for which
-        of the two it is.
+        Positions of the queries, the number of each test's class or file, and the word "class" or
+        "file".
     """
     labels, what = _labels(tests)
     sizes = Counter(labels)

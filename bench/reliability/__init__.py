@@ -1,1 +1,1 @@
-"""Abuse of the package: a soak, and the calls, faults and bad inputs that it mixes."""
+"""Stress tests of the package: a long soak test, and its calls, faults and bad inputs."""

@@ -1,4 +1,4 @@
-"""Faults in the allocation of memory: the n-th request fails, as if there were no room."""
+"""Faults in the allocation of memory: the n-th request fails, as if memory had run out."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _MAKERS = ("empty", "zeros", "full", "arange", "concatenate", "ascontiguousarray
 
 
 class Fault:
-    """A fault that happens at the n-th time of something, and at all later times if it lasts.
+    """A fault of the n-th request of some kind, and of all later ones if it is lasting.
 
     Parameters
     ----------
     nth : int
-        Number of the time, from 1.
+        Number of the request, from 1.
     lasting : bool
-        True if all later times fail as well.
+        True if all later requests fail as well.
 
     Attributes
     ----------
     happened : bool
-        True once it has happened.
+        True after the fault has happened.
     """
 
     def __init__(self, nth: int, *, lasting: bool) -> None:
@@ -42,7 +42,7 @@ class Fault:
         self.happened = False
 
     def comes(self) -> bool:
-        """Count one more time, and return True if it fails."""
+        """Count one more request, and return True if it fails."""
         self._left -= 1
         if self._left > 0 or (self._left < 0 and not self._lasting):
             return False
@@ -52,7 +52,7 @@ class Fault:
 
 @contextmanager
 def allocation_fails(runtime: Runtime, nth: int, *, lasting: bool) -> Iterator[Fault]:
-    """Let a runtime's n-th allocation raise OutOfMemoryError, within a ``with`` statement.
+    """Make a runtime's n-th allocation raise OutOfMemoryError, within a ``with`` statement.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def allocation_fails(runtime: Runtime, nth: int, *, lasting: bool) -> Iterator[F
 
 @contextmanager
 def growth_fails(runtime: Runtime, nth: int, *, lasting: bool) -> Iterator[Fault]:
-    """Let the n-th growth of a runtime's linear memory fail, within a ``with`` statement.
+    """Make the n-th growth of a runtime's linear memory fail, within a ``with`` statement.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def growth_fails(runtime: Runtime, nth: int, *, lasting: bool) -> Iterator[Fault
 
 @contextmanager
 def numpy_fails(nth: int) -> Iterator[Fault]:
-    """Let the n-th array that the package makes by NumPy raise MemoryError.
+    """Make the n-th array that the package creates with NumPy raise MemoryError.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An account of every byte that an arena hands out: nothing overlaps and nothing is lost."""
+"""A check that every byte of an arena is accounted for: no blocks overlap and no byte is lost."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _FIRST_FREE = 2 << 16
 
 
 def whole(size: int) -> int:
-    """Return the bytes that a block of ``size`` bytes takes: full cache lines, one at least."""
+    """Return the bytes that a block of ``size`` bytes occupies: whole cache lines, at least one."""
     return max(-(-size // ALIGNMENT), 1) * ALIGNMENT
 
 
 def audit(arena: Arena, begin: int, others: Iterable[tuple[int, int]]) -> None:
-    """Raise AssertionError unless each byte of an arena is free, kept or in one block.
+    """Raise AssertionError unless each byte of an arena is free, cached or in one block.
 
     Parameters
     ----------
     arena : Arena
-        The arena. No other thread may use it meanwhile.
+        The arena. No other thread may use it during the check.
     begin : int
         Address of its first byte.
     others : iterable of (int, int)
@@ -38,7 +38,7 @@ def audit(arena: Arena, begin: int, others: Iterable[tuple[int, int]]) -> None:
     arena.settle()
     arrays = [(block.offset, block.size) for block in arena.blocks.values()]
     held = [(offset, whole(size)) for offset, size in (*arrays, *others)]
-    # The state is private, because the audit must not rely on what it audits.
+    # The audit reads private state, because it must not rely on the methods that it checks.
     kept = [(offset, size) for size, every in arena._kept.items() for offset in every]
     at = begin
     for offset, size in sorted([*held, *kept, *arena._free]):

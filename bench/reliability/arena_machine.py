@@ -1,4 +1,4 @@
-"""The arena beside a model: the list of the blocks that are held, and the holes between them."""
+"""The arena compared with a model: the list of its allocated blocks, and the holes between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _BEGIN, _MOST_PAGES = 100, 2400
 _FIRST = whole(_BEGIN)
 _MIB = 1 << 20
-# Sizes around a cache line, a page and a growth of memory, some that soon fill it, and any others.
+# Sizes near a cache line, a page and a growth of memory, large sizes that soon fill the arena, and
+# arbitrary sizes.
 _SIZES = st.one_of(
     st.sampled_from([0, 1, 64, 65, PAGE_BYTES - 1, PAGE_BYTES + 1, _MIB]),
     st.sampled_from([16 * _MIB, 40 * _MIB, 70 * _MIB]),
@@ -34,7 +35,7 @@ _MARKED = 32
 
 
 class _GrowthFails(SharedMemory):
-    """A memory that refuses to grow while ``refuses`` is True, as a system without memory does."""
+    """A memory that refuses to grow while ``refuses`` is True, as if the system had no memory."""
 
     refuses = False
 
@@ -44,10 +45,10 @@ class _GrowthFails(SharedMemory):
 
 
 class ArenaMachine(RuleBasedStateMachine):
-    """An arena of 150 MiB, whose blocks come and go, and a model that knows which are held.
+    """An arena of 150 MiB with changing blocks, and a model that lists the allocated ones.
 
-    A request must succeed exactly if one of the holes between held blocks is large enough. What
-    was written to a block stays there for as long as the block is held.
+    A request must succeed if and only if a hole between allocated blocks is large enough. The
+    contents of a block must not change while it is allocated.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class ArenaMachine(RuleBasedStateMachine):
         self.marks = itertools.count(1)
 
     def held(self) -> list[tuple[int, int]]:
-        """Return offset and whole size of the blocks that are held, in order."""
+        """Return offset and whole size of the allocated blocks, in order."""
         blocks = [block for owner, _ in self.owners for block in owner]
         arrays = [array for array, _ in self.arrays]
         arrays += [self.grown.all] if self.rows else []
@@ -70,7 +71,7 @@ class ArenaMachine(RuleBasedStateMachine):
         return sorted((offset, whole(size)) for offset, size in blocks)
 
     def largest_hole(self) -> int:
-        """Return the size of the largest piece that no block lies in."""
+        """Return the size of the largest hole between blocks."""
         pages = self.memory.pages if self.memory.refuses else _MOST_PAGES
         ends = [_FIRST, *(offset + size for offset, size in self.held())]
         begins = [*(offset for offset, _ in self.held()), pages * PAGE_BYTES]
@@ -83,7 +84,7 @@ class ArenaMachine(RuleBasedStateMachine):
             np.ndarray((n,), np.uint8, self.arena.content, at)[:] = mark % 251
 
     def is_marked(self, offset: int, size: int, mark: int) -> bool:
-        """Return True if both ends of a block have their mark still."""
+        """Return True if both ends of a block still have their mark."""
         n = min(size, _MARKED)
         ends = [
             np.ndarray((n,), np.uint8, self.arena.content, at) for at in (offset, offset + size - n)
@@ -120,7 +121,7 @@ class ArenaMachine(RuleBasedStateMachine):
 
     @rule(size=_SIZES, dtype=st.sampled_from(["u1", "i2", "f4", "f8"]))
     def make_array(self, size: int, dtype: str) -> None:
-        """Make an array, which owns its block."""
+        """Create an array, which owns its block."""
         kind = np.dtype(dtype)
         shape = (size // kind.itemsize,)
         nbytes = shape[0] * kind.itemsize
@@ -155,16 +156,16 @@ class ArenaMachine(RuleBasedStateMachine):
 
     @rule()
     def refuse_a_shape(self) -> None:
-        """Ask for an empty array with axes that NumPy refuses: its block goes back."""
+        """Request an empty array with axes that NumPy refuses: its block is freed."""
         try:
             self.arena.array((0, 1 << 62, 1 << 62))
         except (ShapeError, OutOfMemoryError):
             return
-        raise AssertionError("NumPy takes such a shape")
+        raise AssertionError("NumPy accepts such a shape")
 
     @rule(rows=st.integers(1, 3 * _MIB))
     def resize(self, rows: int) -> None:
-        """Make room for more rows of a growing array; its rows stay, whether it fits or not."""
+        """Resize a growing array; its rows stay, even if there is not enough room."""
         before = self.rows
         if self.rows:
             self.grown.all[0], self.grown.all[self.rows - 1] = 7, 9
@@ -183,12 +184,12 @@ class ArenaMachine(RuleBasedStateMachine):
 
     @rule(refuses=st.booleans())
     def let_growth_fail(self, refuses: bool) -> None:
-        """Let the system refuse more memory from now on, or give it again."""
+        """Make the system refuse more memory from now on, or grant it again."""
         self.memory.refuses = refuses
 
     @invariant()
     def is_accounted_for(self) -> None:
-        """Hold the arena's own account against the model."""
+        """Compare the arena's own account with the model."""
         blocks = [block for owner, _ in self.owners for block in owner]
         audit(self.arena, _FIRST, blocks)
         held = self.held()
@@ -198,7 +199,7 @@ class ArenaMachine(RuleBasedStateMachine):
         assert self.arena.reserved <= _MOST_PAGES * PAGE_BYTES
 
     def teardown(self) -> None:
-        """Release everything: one block that fills the arena must then fit."""
+        """Release everything: then one block of the whole arena's size must fit."""
         while self.arrays:
             array, mark = self.arrays.pop()
             offset = self.arena.offset_of(array)

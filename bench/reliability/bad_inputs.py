@@ -1,4 +1,4 @@
-"""Arguments that no operation takes, in calls that would be right without them."""
+"""Arguments that no operation accepts, in otherwise valid calls."""
 
 from __future__ import annotations
 

@@ -22,16 +22,16 @@ __all__ = ["reliability"]
     type=click.FloatRange(min=0),
     default=20.0,
     show_default=True,
-    help="How long to soak.",
+    help="Duration of the soak.",
 )
 @click.option(
     "--calls",
     type=click.IntRange(min=100),
     default=20_000,
     show_default=True,
-    help="Calls that must leave the process as it was.",
+    help="Calls that must not make the process grow.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 @click.option(
     "--log",
     metavar="FILE",
@@ -40,9 +40,9 @@ __all__ = ["reliability"]
 )
 @output_options()
 def reliability(minutes: float, calls: int, seed: int, log: Path | None, outputs: Outputs) -> None:
-    """Call from several threads, with bad inputs and injected faults.
+    """Make calls from several threads, with bad inputs and injected faults.
 
-    Every result is compared with an oracle. Exit status 1: a result was wrong, a byte was lost, or
+    Every result is compared with an oracle. Exit status 1: a result was wrong, memory leaked, or
     a process crashed.
     """
     # These modules load NumPy and rich, which `--help` should not.

@@ -1,9 +1,9 @@
-"""Endless calls with a timeout: each ends in time, and the next call is right.
+"""Endless calls with a timeout: each must end in time, and the next call must be right.
 
     python -m bench.reliability.deadlines --times 6
 
-Exit status 1: a call took longer than a quarter of a second at a timeout of a fifth, ended in
-another way, or was followed by a wrong result.
+Exit status 1: a call with a timeout of a fifth of a second took longer than a quarter of a second
+or ended in another way, or the next call returned a wrong result.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _LONG = 1_000_000
 def endless_calls(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
     """Yield names of calls that take far longer than the timeout, and functions that make them.
 
-    Each function takes the timeout. The arrays of a group of calls are gone before those of the
-    next are made, because together they would not fit.
+    The argument of each function is the timeout. The arrays of one group of calls are freed before
+    those of the next are created, because they would not fit into memory together.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _of_attention(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
 
 
 def _of_matmul(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
-    """Yield a product of large matrices, whose copies take long, too."""
+    """Yield a product of large matrices, whose copies also take long."""
     matrix = np.ones((8, 5000, 5000), np.float32)
     yield "matmul from NumPy", lambda t: fw.matmul(matrix, matrix, timeout=t, runtime=rt)
 
@@ -93,7 +93,7 @@ def _of_long_rows(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
 
 
 def _of_top_k(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
-    """Yield searches for few and for many of the best rows."""
+    """Yield searches with a small and with a large k."""
     corpus, queries = rt.asarray(_vectors()), np.tile(_vectors()[:256], (64, 1))
     for k, count in ((10, len(queries)), (100_000, 256)):
         some = queries[:count]
@@ -125,7 +125,7 @@ def _of_indexes(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
 
 
 def _of_asarray(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
-    """Yield a copy of float16 to linear memory, which ends by the runtime's own timeout."""
+    """Yield a copy of float16 to linear memory, which the runtime's own timeout ends."""
     source = np.ones(700_000_000, np.float16)
 
     def asarray(timeout: float) -> object:
@@ -139,7 +139,7 @@ def _of_asarray(rt: fw.Runtime) -> Iterator[tuple[str, EndlessCall]]:
 
 
 def _timed(function: Callable[..., object], *operands: object, **options: object) -> object:
-    """Call a function with a timeout, which is the last of the operands."""
+    """Call a function with a timeout, which is the last operand."""
     *others, timeout = operands
     return function(*others, timeout=timeout, **options)
 
@@ -168,7 +168,7 @@ def measured_deadlines(
     threads : int
         Threads of the runtime.
     report : callable
-        Function that is called with each kind when it is done.
+        Function that is called with the results of each kind.
     """
     small = np.arange(12, dtype=np.float32).reshape(3, 4)
     found = []

@@ -22,18 +22,18 @@ __all__ = ["Disturber"]
 
 
 class Disturber:
-    """Disturbances of a runtime that other threads use, one at a time.
+    """Source of disturbances, one at a time, of a runtime that other threads use.
 
     Parameters
     ----------
     runtime : Runtime
         The runtime.
     calls : sequence of PreparedCall
-        Calls to make meanwhile.
+        Calls to make during disturbances.
     tally : Tally
-        Where to count.
+        Counts to add to.
     random : random.Random
-        Generator that draws what is done, and when.
+        Generator that draws the disturbances and their moments.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Disturber:
         signal.signal(signal.SIGALRM, signal.default_int_handler)
 
     def disturb(self) -> None:
-        """Do one of the things."""
+        """Make one disturbance of a random kind."""
         self._random.choice((self._interrupt, self._cancel, self._close, self._give_up))()
 
     def _interrupt(self) -> None:
-        """Let signals raise KeyboardInterrupt at random moments of this thread's calls."""
+        """Make signals raise KeyboardInterrupt at random moments of this thread's calls."""
         for _ in range(50):
             call = self._random.choice(self._calls)
             try:
@@ -72,7 +72,7 @@ class Disturber:
                 return
 
     def _cancel(self) -> None:
-        """Cancel the calls of other threads, some times."""
+        """Cancel the calls of other threads several times."""
         for _ in range(20):
             time.sleep(self._random.uniform(0, 5e-3))
             self._runtime.cancel()
@@ -95,7 +95,7 @@ class Disturber:
         self._tally.add("runtimes closed during calls")
 
     def _give_up(self) -> None:
-        """Give up calls that run in threads of asyncio."""
+        """Abandon calls that run in threads of asyncio."""
 
         async def use() -> None:
             for _ in range(10):
@@ -113,6 +113,6 @@ class Disturber:
     def _compare(self, call: PreparedCall, runtime: fw.Runtime) -> None:
         """Call, and count a wrong result."""
         self._tally.add("calls")
-        # Each thread draws for itself.
+        # Each thread has its own generator.
         if not call.is_right(runtime, type(self._random)(call.name)):
             self._tally.fail("wrong results", call.name)

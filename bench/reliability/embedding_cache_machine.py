@@ -1,4 +1,4 @@
-"""The cache of embeddings on disk, used by several processes, beside the vectors themselves."""
+"""The cache of embeddings on disk, used by several processes, compared with the right vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEYS = st.lists(st.integers(0, 30), max_size=6)
 
 
 def key_of(number: int) -> bytes:
-    """Return the digest that a vector is kept by."""
+    """Return the digest that is the key of a vector."""
     return hashlib.sha256(str(number).encode()).digest()
 
 
@@ -35,10 +35,11 @@ def vector_of(number: int) -> Array:
 
 
 class EmbeddingCacheMachine(RuleBasedStateMachine):
-    """One file, and three users of it, each of which opens it, asks, adds and saves.
+    """One file and three users, each of which opens it, requests vectors, adds some and saves.
 
-    A vector that is found is always the right one. What a user has asked for or added is in the
-    file after it has saved, and what the others have saved since is there too, up to the limit.
+    The cache must never return a wrong vector. After a user has saved, the file contains the
+    vectors that this user requested or added, and those that the others saved since, up to the
+    limit.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class EmbeddingCacheMachine(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, _USERS - 1), numbers=_KEYS)
     def ask_and_add(self, user: int, numbers: list[int]) -> None:
-        """Ask for vectors, and add those that are missing, as an encoder does."""
+        """Request vectors, and add those that are missing, as an encoder does."""
         cache = self.users[user]
         missing = cache.missing([key_of(n) for n in numbers])
         assert len(missing) == len(set(missing))
@@ -69,7 +70,7 @@ class EmbeddingCacheMachine(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, _USERS - 1))
     def save(self, user: int) -> None:
-        """Save: everything that the user asked for is in the file, and little else."""
+        """Save: the file then contains all vectors that the user requested, and few others."""
         before = self.in_file()
         self.users[user].save()
         after = self.in_file()
@@ -82,13 +83,13 @@ class EmbeddingCacheMachine(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, _USERS - 1))
     def open_again(self, user: int) -> None:
-        """Open the file anew, as the next process does."""
+        """Open the file again, as the next process does."""
         self.users[user] = EmbeddingCache(self.path, _MOST)
         self.known[user], self.asked[user] = self.in_file(), set()
 
     @rule(user=st.integers(0, _USERS - 1), at=st.floats(0, 1, exclude_max=True))
     def damage(self, user: int, at: float) -> None:
-        """Change a byte of the file: a user that opens it has nothing, and a warning."""
+        """Change a byte of the file: a user that opens it gets no vectors and a warning."""
         if not self.path.exists():
             return
         content = bytearray(self.path.read_bytes())
@@ -103,7 +104,7 @@ class EmbeddingCacheMachine(RuleBasedStateMachine):
         self.path.unlink(missing_ok=True)
 
     def in_file(self) -> set[int]:
-        """Return the numbers whose vectors the file holds, each the right one."""
+        """Return the numbers whose vectors are in the file, and check that each is right."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             cache = EmbeddingCache(self.path, _MOST)
@@ -114,7 +115,7 @@ class EmbeddingCacheMachine(RuleBasedStateMachine):
 
     @invariant()
     def finds_the_right_vectors(self) -> None:
-        """Compare what each user knows with the vectors."""
+        """Compare the vectors of each user with the right ones."""
         for cache, known in zip(self.users, self.known, strict=True):
             for n in range(31):
                 found = cache.get(key_of(n))

@@ -1,4 +1,4 @@
-"""A comparison of what a process holds before and after many mixed calls."""
+"""A comparison of a process's memory, objects and files before and after many mixed calls."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Flatness", "Holdings", "main", "measure_flatness"]
 
-# Share of the calls that fill caches and pools before anything is measured.
+# Number of counted calls for each call that fills caches and pools before the measurement.
 _WARM_UP = 4
 
 
-# Most that each figure may grow by, over any number of calls. Linear memory grows when a call needs
-# more than any before it, and memory that the system holds ready for a process comes in large
-# pieces.
+# Maximum growth of each figure, over any number of calls. Linear memory grows when a call needs
+# more than any before it. The system reserves memory for a process in large pieces.
 _MOST_GROWTH = {
     "in_use": 0,
     "reserved": 1 << 24,
@@ -42,20 +41,20 @@ _MOST_GROWTH = {
 
 
 class Holdings(NamedTuple):
-    """Memory, objects and files that the process holds at one moment.
+    """Memory, objects and files of the process at one moment.
 
     Attributes
     ----------
     in_use, reserved : int
-        Bytes of linear memory that are handed out, and that exist.
+        Bytes of linear memory that are allocated, and that exist.
     objects : int
-        Python objects that the garbage collector knows.
+        Python objects that the garbage collector tracks.
     traced : int
-        Bytes that Python's allocators have handed out since the measurement began.
+        Bytes that Python's allocators have allocated since the measurement began.
     descriptors : int
-        Open file descriptors; 0 where the system does not list them.
+        Open file descriptors; 0 if the system does not list them.
     resident : int
-        Bytes of the process that are in memory; 0 where the system does not say.
+        Bytes of the process that are in memory; 0 if the system does not state them.
     """
 
     in_use: int
@@ -67,7 +66,7 @@ class Holdings(NamedTuple):
 
     @classmethod
     def of(cls, runtime: fw.Runtime) -> Holdings:
-        """Return what the process and a runtime hold now."""
+        """Return the current figures of the process and a runtime."""
         gc.collect()
         stats = runtime.stats()
         listing, sizes = Path("/proc/self/fd"), Path("/proc/self/statm")
@@ -83,7 +82,7 @@ class Holdings(NamedTuple):
 
 
 class Flatness(NamedTuple):
-    """Holdings before and after the calls, and the number of wrong results."""
+    """Figures before and after the calls, and the number of wrong results."""
 
     calls: int
     wrong: int
@@ -91,7 +90,7 @@ class Flatness(NamedTuple):
     after: Holdings
 
     def grown(self) -> dict[str, int]:
-        """Return by how much each figure has grown."""
+        """Return the growth of each figure."""
         pairs = zip(Holdings._fields, self.before, self.after, strict=True)
         return {name: after - before for name, before, after in pairs}
 
@@ -106,28 +105,28 @@ class Flatness(NamedTuple):
 
 
 def measure_flatness(calls: int, seed: int = 0) -> Flatness:
-    """Make mixed calls in this process: right, bad, out of time, out of memory, and of indexes.
+    """Make valid, bad, timed-out and out-of-memory calls, and calls of indexes, in this process.
 
     Parameters
     ----------
     calls : int
-        Number of calls between the two moments. Each prepared call, and a quarter as many, come
-        before.
+        Number of calls between the two moments. Before them, each prepared call is made once, and
+        then a quarter as many random calls.
     seed : int, default 0
-        Seed of all that is drawn.
+        Seed of all random choices.
     """
     random = Random(seed)
     with fw.Runtime(threads=2) as runtime:
         prepared = prepared_calls(random, runtime, 14)
         tracemalloc.start()
         try:
-            # What a call imports when it is made for the first time stays.
+            # The first call of each kind may import modules, which stay in memory.
             for call in prepared:
                 call.is_right(runtime, random)
                 is_refused(call, runtime, random)
             for _ in range(calls // _WARM_UP):
                 _call(random.choice(prepared), runtime, random)
-            # Indexes hold more or fewer vectors as time goes on, so each count begins without any.
+            # The number of vectors in indexes varies, so each count begins without indexes.
             _use_indexes(runtime, random, calls // 100)
             before, wrong = Holdings.of(runtime), 0
             for _ in range(calls):
@@ -141,7 +140,7 @@ def measure_flatness(calls: int, seed: int = 0) -> Flatness:
 
 
 def _use_indexes(runtime: fw.Runtime, random: Random, times: int) -> int:
-    """Use indexes and a cache, drop them, and return how many results were wrong."""
+    """Use indexes and a cache, drop them, and return the number of wrong results."""
     with fw.ShardedIndex("flat", 24, shard_size=300, threads=1) as shared:
         owner = IndexOwner(runtime, shared, 1, random)
         wrong = sum(not owner.use() for _ in range(times))
@@ -150,7 +149,7 @@ def _use_indexes(runtime: fw.Runtime, random: Random, times: int) -> int:
 
 
 def _call(call: PreparedCall, runtime: fw.Runtime, random: Random) -> bool:
-    """Make one call of some kind, and return True if it did what it should."""
+    """Make one call of a random kind, and return True if its result or error is right."""
     kind = random.randrange(6)
     if kind == 0:
         return is_refused(call, runtime, random)
@@ -173,7 +172,7 @@ def main(calls: int, seed: int) -> None:
     calls : int
         Number of calls.
     seed : int
-        Seed of all that is drawn.
+        Seed of all random choices.
     """
     faulthandler.enable()
     found = measure_flatness(calls, seed)

@@ -1,4 +1,4 @@
-"""Many calls of the backend "gpu", after which the process holds as much as before.
+"""A test that many calls of the backend "gpu" do not make the process grow.
 
 `python -m bench.reliability.gpu_calls 5000` makes 5,000 calls.
 """
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["GpuFlatness", "measure_gpu_flatness"]
 
-# Most that each figure may grow by, over any number of calls. The system hands out memory in large
-# pieces, and a driver keeps some of it.
+# Maximum growth of each figure, over any number of calls. The system allocates memory in large
+# pieces, and a driver caches some of it.
 _MOST_GROWTH = {"objects": 300, "descriptors": 0, "resident": 1 << 25}
 _LIMITS = Limits(threads=1, check=lambda: None)
 
 
 class _Holdings(NamedTuple):
-    """Python objects, open files and bytes in memory of this process; 0 if the system hides it."""
+    """Python objects, open files and bytes of this process; 0 if the system does not state them."""
 
     objects: int
     descriptors: int
@@ -44,12 +44,12 @@ class _Holdings(NamedTuple):
 
 
 class GpuFlatness(NamedTuple):
-    """Growth of the process over some calls, and the number of calls whose bits were new.
+    """Growth of the process over some calls, and the number of calls whose bits differed.
 
     Attributes
     ----------
     calls, wrong : int
-        Number of calls, and how many gave other bits than the first call of their kind.
+        Number of calls, and of calls that returned other bits than the first call of their kind.
     grown : dict of str to int
         Objects, descriptors and resident bytes after the calls, minus those before.
     """
@@ -69,14 +69,14 @@ class GpuFlatness(NamedTuple):
 
 
 def measure_gpu_flatness(calls: int, seed: int = 0) -> GpuFlatness:
-    """Make mixed calls of several sizes, and compare what the process holds before and after.
+    """Make mixed calls of several sizes, and compare the process before and after.
 
     Parameters
     ----------
     calls : int
-        Number of calls between the two moments. A quarter as many come before.
+        Number of calls between the two moments. A quarter as many are made before.
     seed : int, default 0
-        Seed of what is called.
+        Seed of the choice of calls.
     """
     random = Random(seed)
     kinds = _kinds()
@@ -93,7 +93,7 @@ def measure_gpu_flatness(calls: int, seed: int = 0) -> GpuFlatness:
 
 
 def _kinds() -> list[Callable[[], bytes]]:
-    """Return calls that give the bytes of their results."""
+    """Return functions that make a call and return the bytes of its result."""
     gpu = backend_named("gpu")
     draw = np.random.default_rng(0)
 
@@ -142,7 +142,7 @@ def _kinds() -> list[Callable[[], bytes]]:
 
 
 def _holdings() -> _Holdings:
-    """Return what the process holds now."""
+    """Return the current figures of the process."""
     gc.collect()
     listing, sizes = Path("/proc/self/fd"), Path("/proc/self/statm")
     if not listing.is_dir():

@@ -1,4 +1,4 @@
-"""The indexes beside a dictionary of vectors by id."""
+"""The indexes compared with a dictionary of vectors by id."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _KINDS = ("FlatIndex", "HNSWIndex", "flat shards", "hnsw shards")
 
 
 class IndexMachine(RuleBasedStateMachine):
-    """An index that changes, is saved and loaded, and the vectors that it should hold.
+    """An index that changes, is saved and loaded, and a model of the vectors that it must contain.
 
-    A search by an exact kind must have the bits of a new `FlatIndex` of the same vectors. A search
-    of a graph may miss some, but returns no vector twice, and none that was removed.
+    An exact search must return the same bits as a new `FlatIndex` of the same vectors. A search
+    of a graph may miss some vectors, but must not return a vector twice or a removed one.
     """
 
     @initialize(
@@ -43,7 +43,7 @@ class IndexMachine(RuleBasedStateMachine):
         seed=st.integers(0, 1000),
     )
     def make(self, kind: str, metric: Any, dtype: Any, text: bool, seed: int) -> None:
-        """Make an empty index in a runtime of its own."""
+        """Create an empty index in a new runtime."""
         self.runtime = fw.Runtime(threads=1)
         self.kind, self.text = kind, text
         self.options: dict[str, Any] = {"metric": metric, "dtype": dtype}
@@ -81,7 +81,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 12))
     def add(self, count: int) -> None:
-        """Add vectors with ids of their own."""
+        """Add vectors with new ids."""
         rows, ids = self.vectors(count), self.names(count)
         self.index.add(rows, ids=ids)
         self.model |= zip(ids, rows, strict=True)
@@ -89,18 +89,18 @@ class IndexMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model)
     @rule(data=st.data())
     def add_again(self, data: st.DataObject) -> None:
-        """Add new vectors together with an id that is there: refused as a whole."""
+        """Add new vectors together with an existing id: the whole call is refused."""
         one = data.draw(st.sampled_from(list(self.model)))
         try:
             self.index.add(self.vectors(3), ids=[*self.names(2), one])
         except fw.ShapeError:
             return
-        raise AssertionError("an id was taken twice")
+        raise AssertionError("an id was accepted twice")
 
     @precondition(lambda self: self.removed)
     @rule(data=st.data())
     def add_removed(self, data: st.DataObject) -> None:
-        """Add another vector by an id that was removed."""
+        """Add another vector with an id that was removed."""
         one = data.draw(st.sampled_from(sorted(self.removed)))
         row = self.vectors(1)
         self.index.add(row, ids=[one])
@@ -120,7 +120,7 @@ class IndexMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model)
     @rule(data=st.data())
     def remove_unknown(self, data: st.DataObject) -> None:
-        """Remove a vector together with one that is not there: refused as a whole."""
+        """Remove a vector together with an unknown id: the whole call is refused."""
         one = data.draw(st.sampled_from(list(self.model)))
         try:
             self.index.remove([one, *self.names(1)])
@@ -179,7 +179,7 @@ class IndexMachine(RuleBasedStateMachine):
                 flat.add(np.stack(list(self.model.values())), ids=list(self.model))
             expected = flat.search(wanted, k)
         if self.graph:
-            # A graph takes the positions of removed vectors again, so ties come in another order.
+            # A graph reuses the positions of removed vectors, so ties may have another order.
             np.testing.assert_allclose(scores, expected[0], rtol=1e-5, atol=1e-6)
         else:
             assert np.array_equal(scores, expected[0])
@@ -188,7 +188,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule()
     def save_and_load(self) -> None:
-        """Save the index and load it: the same answers, and the loaded one is used from now on."""
+        """Save the index, load it, compare the answers, and continue with the loaded index."""
         path = self.folder / "index"
         self.index.save(path)
         runtime = {"threads": 1} if "shards" in self.kind else {"runtime": self.runtime}

@@ -1,4 +1,4 @@
-"""One thread's use of indexes and a cache that several threads share a runtime with."""
+"""One thread's use of indexes and a cache, in a runtime that several threads share."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _DIM, _MOST_VECTORS, _CAPACITY = 24, 400, 64
 
 
 class IndexOwner:
-    """A flat index, a graph and a cache, with the vectors and rows that they should hold.
+    """A flat index, a graph and a cache, with models of the vectors and rows in them.
 
     Parameters
     ----------
     runtime : Runtime
-        Runtime that they lie in.
+        Runtime of the indexes and the cache.
     shared : ShardedIndex
-        An index that other owners use too, each with ids of its own.
+        An index that other owners use too, each with its own ids.
     number : int
         Number of this owner.
     random : random.Random
-        Generator that draws what is done.
+        Generator that draws the actions.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class IndexOwner:
         self._folder = Path(tempfile.mkdtemp(prefix="flashwasm-soak-"))
 
     def use(self) -> bool:
-        """Do one thing, and return True if its result is right."""
+        """Perform a random action, and return True if its result is right."""
         uses = (self._add, self._search, self._search, self._remove, self._append, self._store)
         return self._random.choice(uses)()
 
@@ -83,7 +83,7 @@ class IndexOwner:
         return not any(one in self._flat or one in self._shared for one in ids)
 
     def _search(self) -> bool:
-        """Search for vectors that are there: each finds itself, and the graph finds none else's."""
+        """Search for existing vectors: each finds itself, and the graph finds no other owner's."""
         if not self._model:
             return True
         ids = self._random.sample(sorted(self._model), min(5, len(self._model)))

@@ -1,9 +1,9 @@
-"""Ctrl-C in a long call: it ends at once, and the runtime goes on from every thread.
+"""Ctrl-C in a long call: the call must end at once, and every thread can use the runtime again.
 
     python -m bench.reliability.interrupts --times 100
 
-Exit status 1: a call took longer than 50 ms to end, ended in another way, or was followed by a
-wrong result on some thread.
+Exit status 1: a call took longer than 50 ms to end or ended in another way, or the next call on
+some thread returned a wrong result.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from bench.reliability.latencies import Latencies
 __all__ = ["measured_interrupts"]
 
 LIMIT = 0.05
-# The parent sends a line to begin a call, and a signal while it runs. The child answers with the
-# time at which the exception came, by a clock that both share.
+# The parent sends a line to begin a call, and a signal while the call runs. The child answers with
+# the time of the exception, by a clock that both processes share.
 _CHILD = """
 import sys, threading
 from time import monotonic
@@ -66,7 +66,7 @@ _OPERANDS = {
 def measured_interrupts(
     times: int, threads: int, operand: str = "resident", *, seed: int = 0
 ) -> Latencies:
-    """Interrupt attention at random moments, in one process, and return the times until it ended.
+    """Interrupt attention at random moments in one process, and return the times until it ended.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def measured_interrupts(
     threads : int
         Threads of the runtime.
     operand : {"resident", "from NumPy"}, default "resident"
-        Place of the operands. Copying those from NumPy is interrupted, too.
+        Place of the operands. With "from NumPy", the copying is also interrupted.
     seed : int, default 0
         Seed of the moments.
     """

@@ -1,4 +1,4 @@
-"""KVCache beside a list of rows."""
+"""KVCache compared with a list of rows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _HEADS, _DIM, _DV, _CAPACITY = 2, 9, 5, 23
 
 
 class KVCacheMachine(RuleBasedStateMachine):
-    """A cache that grows and is truncated, and the rows that it should hold.
+    """A cache that grows and is truncated, and a model of the rows that it must contain.
 
-    Its attention must have the bits of a new cache to which these rows are appended at once.
+    Its attention must have the same bits as that of a new cache with the same rows.
     """
 
     @initialize(
@@ -36,7 +36,7 @@ class KVCacheMachine(RuleBasedStateMachine):
         seed=st.integers(0, 1000),
     )
     def make(self, dtype: CacheDType, batch: int, seed: int) -> None:
-        """Make an empty cache of some format in a runtime of its own."""
+        """Create an empty cache of some format in a new runtime."""
         self.runtime = fw.Runtime(threads=1)
         self.dtype: CacheDType = dtype
         self.batch = batch
@@ -59,7 +59,7 @@ class KVCacheMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 9))
     def append(self, count: int) -> None:
-        """Append rows, which are refused where there is no room."""
+        """Append rows, which are refused if there is no room."""
         keys, values = self.rows(count, _DIM), self.rows(count, _DV)
         room = _CAPACITY - self.keys.shape[2]
         try:
@@ -92,7 +92,7 @@ class KVCacheMachine(RuleBasedStateMachine):
             self.cache.append(keys, values)
         except (fw.ShapeError, fw.DTypeError):
             return
-        raise AssertionError(f"the cache takes wrong {wrong}")
+        raise AssertionError(f"the cache accepts wrong {wrong}")
 
     @rule(data=st.data())
     def truncate(self, data: st.DataObject) -> None:
@@ -112,7 +112,7 @@ class KVCacheMachine(RuleBasedStateMachine):
 
     @rule(queries=st.integers(1, 3), causal=st.sampled_from([False, "bottom_right"]))
     def attend(self, queries: int, causal: Any) -> None:
-        """Attend with some queries, by the cache and by a new one."""
+        """Compute attention of some queries, with the cache and with a new one."""
         q = self.random.standard_normal((self.batch, 4, queries, _DIM)).astype(np.float32)
         other = self.new()
         other.append(self.keys, self.values)
@@ -127,7 +127,7 @@ class KVCacheMachine(RuleBasedStateMachine):
 
     @rule(nth=st.integers(1, 4), lasting=st.booleans())
     def attend_without_memory(self, nth: int, lasting: bool) -> None:
-        """Attend while an allocation fails: an error, or the right result."""
+        """Compute attention while an allocation fails: an error, or the right result."""
         q = self.random.standard_normal((self.batch, 2, 3, _DIM)).astype(np.float32)
         expected = self.cache.attention(q)
         with allocation_fails(self.runtime, nth, lasting=lasting):
@@ -169,4 +169,4 @@ class KVCacheMachine(RuleBasedStateMachine):
             self.cache.append(self.rows(1, _DIM), self.rows(1, _DV))
         except (fw.ClosedError, fw.ShapeError):
             return
-        raise AssertionError("a closed cache takes rows")
+        raise AssertionError("a closed cache accepts rows")

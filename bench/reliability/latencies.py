@@ -1,4 +1,4 @@
-"""Times from an event, such as a deadline, to the end of the call that it ends."""
+"""Times from an event, such as a deadline, to the end of the call that it interrupts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Latencies"]
 
 @dataclass
 class Latencies:
-    """Times in seconds of one kind of call, and the faults that were seen.
+    """Times in seconds of one kind of call, and the observed faults.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Latencies:
     seconds : list of float
         The times.
     faults : list of str
-        Calls that returned, raised another error, or after which a call was wrong.
+        Calls that returned or raised another error, and calls after which the next one was wrong.
     """
 
     name: str

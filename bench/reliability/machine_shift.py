@@ -27,9 +27,9 @@ def main(seed: int, seconds: float) -> None:
     Parameters
     ----------
     seed : int
-        Seed of all that is drawn.
+        Seed of all random choices.
     seconds : float
-        How long.
+        Duration.
     """
     faulthandler.enable()
     tally, end = Tally(), time.monotonic() + seconds
@@ -39,12 +39,12 @@ def main(seed: int, seconds: float) -> None:
         database=None,
         deadline=None,
         derandomize=False,
-        # Making a failing sequence shorter would take minutes; its seed is known.
+        # Shrinking a failing sequence would take minutes. The seed is enough to repeat it.
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     for number, name in enumerate(itertools.cycle(MACHINES)):
-        # As Hypothesis's plugin of pytest sets it.
+        # Hypothesis's plugin for pytest sets the seed in the same way.
         hypothesis.core.global_force_seed = seed * 1000 + number  # type: ignore[assignment] # it is None at first.
         # Each runtime reserves 4 GiB of addresses until it is collected.
         gc.collect()

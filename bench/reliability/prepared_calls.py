@@ -1,4 +1,4 @@
-"""Calls of random operations and sizes, whose right results are known."""
+"""Calls of random operations and sizes with known results."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = ["PreparedCall", "prepared_calls"]
 
 
 def _product_of_codes(m: int, k: int, n: int) -> Case:
-    """Return the case of a product by codes that are made for each call."""
+    """Return the case of a product with codes that are computed in each call."""
 
     def run(a: Array, b: Array, *, runtime: fw.Runtime, timeout: float | None = None) -> Array:
         matrix = Int8Matrix(b, runtime=runtime)
@@ -50,7 +50,7 @@ def _product_of_codes(m: int, k: int, n: int) -> Case:
     return replace(matmul_i8_case(m, k, n), run=run)
 
 
-# Each operation with three sizes. The cases are those that benchmarks time.
+# Each operation with three sizes. The benchmarks time the same cases.
 _CASES: tuple[Callable[[int, int, int], Case], ...] = (
     matmul_case,
     _product_of_codes,
@@ -68,7 +68,7 @@ _CASES: tuple[Callable[[int, int, int], Case], ...] = (
     lambda a, b, c: attention_backward_case(1 + c % 3, a, b),
     lambda a, b, c: attention_backward_case(1 + c % 3, a, b, causal=True),
 )
-# Most elements along an axis: some calls take more tasks than one, and most take milliseconds.
+# Maximum length of an axis. Some calls then consist of several tasks, and most take milliseconds.
 _MOST = 120
 
 
@@ -83,7 +83,7 @@ class PreparedCall:
     inputs : tuple of numpy.ndarray
         Operands.
     function : callable
-        Function that takes the operands, and ``runtime`` and ``timeout`` by name.
+        Function of the operands, with ``runtime`` and ``timeout`` as keyword arguments.
     expected : tuple of bytes
         Bits of the arrays that it returns. The oracle has confirmed them.
     """
@@ -94,14 +94,14 @@ class PreparedCall:
     expected: tuple[bytes, ...]
 
     def is_right(self, runtime: fw.Runtime, random: Random, timeout: float | None = None) -> bool:
-        """Call the function on operands laid out at random, and compare the bits of the result.
+        """Call the function on operands of random layouts, and compare the bits of the result.
 
         Parameters
         ----------
         runtime : Runtime
             Runtime to use.
         random : random.Random
-            Generator that chooses how the operands lie in memory.
+            Generator that draws the memory layouts of the operands.
         timeout : float, optional
             Seconds that the call may take.
         """
@@ -139,7 +139,7 @@ def _bits(result: Any) -> tuple[bytes, ...]:
 
 
 def _relaid(x: Array, runtime: fw.Runtime, random: Random) -> Array:
-    """Return the same numbers, in one of the ways in which an array may lie in memory."""
+    """Return the same numbers in a random memory layout."""
     way = random.randrange(8)
     if way == 0:
         return runtime.asarray(x)

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["ReliabilityFindings", "run_reliability"]
 
-# Seconds that 20,000 calls may be silent for.
+# Maximum seconds without output during the 20,000 calls.
 _PATIENCE = 1200.0
 _HEADINGS = ("what", "count")
 
 
 @dataclass
 class ReliabilityFindings:
-    """Counts of what a soak did, and of what it found.
+    """Counts of a soak's calls and faults, and of the failures that it found.
 
     Attributes
     ----------
     minutes : float
-        How long it worked.
+        Duration of the soak.
     seed : int
-        Seed of all that was drawn.
+        Seed of all random choices.
     flat_calls : int
-        Number of calls that were to leave the process as it was.
+        Number of calls that must not make the process grow.
     grown : dict of str to int
-        By how much each figure of the process grew over them.
+        Growth of each figure of the process over these calls.
     tally : Tally
         All counts, and the first failures.
     """
@@ -50,7 +50,7 @@ class ReliabilityFindings:
 
     @property
     def failed(self) -> bool:
-        """True if something was counted that must be zero."""
+        """True if a count that must be zero is not."""
         return any(self.tally.counts[name] for name in FAILURES)
 
     @property
@@ -59,7 +59,7 @@ class ReliabilityFindings:
         return f"{self.minutes:g} minutes, seed {self.seed}"
 
     def rows(self) -> Rows:
-        """Return the rows of the table: what was done, then what must be zero."""
+        """Return the rows of the table: first counts of actions, then counts that must be zero."""
         counts = self.tally.counts
         done = sorted(name for name in counts if name not in FAILURES)
         held: Rows = [
@@ -69,7 +69,7 @@ class ReliabilityFindings:
         return [*((name, f"{counts[name]:,}") for name in (*done, *FAILURES)), *held]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
+        """Return all counts for JSON."""
         about = {"minutes": self.minutes, "seed": self.seed, "machine": machine(2, "any")}
         return {**about, "flat_calls": self.flat_calls, "grown": self.grown, **self.tally.as_dict()}
 
@@ -85,18 +85,18 @@ class ReliabilityFindings:
 def run_reliability(
     minutes: float, seed: int, calls: int, log: Path | None, say: Callable[[str], None]
 ) -> ReliabilityFindings:
-    """Make many calls that must leave the process flat, then soak.
+    """Make many calls that must not make the process grow, and then run the soak.
 
     Parameters
     ----------
     minutes : float
-        How long to soak.
+        Duration of the soak.
     seed : int
-        Seed of all that is drawn.
+        Seed of all random choices.
     calls : int
-        Number of calls that must leave the process flat.
+        Number of calls that must not make the process grow.
     log : pathlib.Path or None
-        File that lines of JSON are appended to, one for each process.
+        File to which a line of JSON is appended for each process.
     say : callable
         Function that shows a line of progress.
     """
@@ -112,7 +112,7 @@ def run_reliability(
         failed = sum(counts[name] for name in FAILURES)
         say(f"{seconds / 60:5.1f} min  {counts['calls']:,} calls  {failed} failures")
 
-    say(f"{calls:,} calls that should leave the process as it was")
+    say(f"{calls:,} calls that must not make the process grow")
     flat = run_shift(["-m", "bench.reliability.flatness", str(calls), str(seed)], _PATIENCE)
     found.grown = flat.get("grown", {})
     found.tally.take(flat)

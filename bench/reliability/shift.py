@@ -1,4 +1,4 @@
-"""A shift of the soak: threads that call and are disturbed, in a process of its own."""
+"""A shift of the soak: a process whose threads make calls and are disturbed."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _LONGEST = 2e-3
 
 
 class Caller(threading.Thread):
-    """A thread that calls until it is told to stop, and compares each result.
+    """A thread that makes calls until the shift ends, and compares each result.
 
     Parameters
     ----------
     shift : Shift
-        The shift that it works in.
+        The shift to which the thread belongs.
     number : int
         Number of the thread.
     """
@@ -49,7 +49,7 @@ class Caller(threading.Thread):
         self._owner = IndexOwner(self._own, shift.shared_index, number, self._random)
 
     def run(self) -> None:
-        """Call until the shift ends."""
+        """Make calls until the shift ends."""
         tally = self._shift.tally
         kinds = (self._right, self._right, self._bad, self._timed, self._without_memory, self._use)
         while not self._shift.over.is_set():
@@ -57,7 +57,7 @@ class Caller(threading.Thread):
                 self._random.choice(kinds)(self._random.choice(self._shift.calls))
             except fw.Cancelled:
                 tally.add("cancelled")
-            except BaseException:  # noqa: BLE001 - an error that nobody expects is what is looked for.
+            except BaseException:  # noqa: BLE001 - the soak looks for unexpected errors.
                 tally.fail("unexpected errors", traceback.format_exc(limit=-4))
             tally.add("calls")
         self._owner.close()
@@ -72,7 +72,7 @@ class Caller(threading.Thread):
         """Call with a bad argument."""
         self._shift.tally.add("bad inputs")
         if not is_refused(call, self._shift.runtime, self._random):
-            self._shift.tally.fail("bad inputs taken", call.name)
+            self._shift.tally.fail("bad inputs accepted", call.name)
 
     def _timed(self, call: PreparedCall) -> None:
         """Call with a timeout that may be too short."""
@@ -106,7 +106,7 @@ class Caller(threading.Thread):
 
 
 class Shift:
-    """Threads that call, and a main thread that disturbs them, for some seconds.
+    """Threads that make calls for some seconds, and a main thread that disturbs them.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Shift:
         self.calls = prepared_calls(Random(seed), self.runtime, calls)
 
     def run(self, seconds: float) -> None:
-        """Work for some seconds; then look for bytes that were lost."""
+        """Run the threads for some seconds; then check for lost bytes."""
         end = time.monotonic() + seconds
         callers = [Caller(self, number) for number in range(_CALLERS)]
         for caller in callers:
@@ -162,7 +162,7 @@ class Shift:
         self.close(self.runtime)
 
     def close(self, runtime: fw.Runtime) -> None:
-        """Close a runtime whose arrays are gone, and count the bytes that it has lost."""
+        """Close a runtime after its arrays are gone, and count the bytes that it has lost."""
         gc.collect()
         try:
             audit_runtime(runtime)
@@ -175,14 +175,14 @@ class Shift:
 
 
 def main(seed: int, seconds: float) -> None:
-    """Run a shift in this process, and print its counts as it goes.
+    """Run a shift in this process, and print its counts while it runs.
 
     Parameters
     ----------
     seed : int
         Seed of all that is drawn.
     seconds : float
-        How long the threads work.
+        Duration of the threads' work.
     """
     faulthandler.enable()
     shift = Shift(seed)

@@ -1,4 +1,4 @@
-"""The soak: shifts of calls and disturbances, each in a process that may crash."""
+"""The soak: shifts of calls and disturbances, each in its own process, which may crash."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["FAILURES", "run_shift", "soak"]
 # Names of counts that must be zero.
 FAILURES = (
     "wrong results",
-    "bad inputs taken",
+    "bad inputs accepted",
     "unexpected errors",
     "bytes leaked",
     "growth",
     "crashes",
     "hangs",
 )
-# Modules of a round of shifts, and the longest that one shift takes, in seconds. A process that
-# begins anew often finds what happens at a beginning and at an end.
+# Modules of a round of shifts, and the maximum duration of a shift in seconds. Starting processes
+# often also tests their start and their end.
 _ROUND = ("shift", "shift", "shift", "machine_shift")
 _LONGEST = 40.0
 # Seconds without a line of output after which a process counts as hanging.
@@ -44,18 +44,18 @@ def soak(
     tally: Tally,
     progress: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Work in shifts until the time is over.
+    """Run shifts until the time is over.
 
     Parameters
     ----------
     seconds : float
-        How long to work.
+        Duration of the soak.
     seed : int
-        Seed of the first shift; the next one takes the next number.
+        Seed of the first shift; each later shift has the next number.
     tally : Tally
-        Where to count.
+        Counts to add to.
     progress : callable, optional
-        Function that is told the seconds that have passed, after each shift.
+        Function that is called after each shift with the seconds that have passed.
     """
     start = time.monotonic()
     for number, module in enumerate(itertools.cycle(_ROUND)):
@@ -70,14 +70,14 @@ def soak(
 
 
 def run_shift(arguments: list[str], patience: float) -> dict[str, Any]:
-    """Run a shift in a process of its own, and return the last counts that it printed.
+    """Run a shift in a new process, and return the last counts that it printed.
 
     Parameters
     ----------
     arguments : list of str
         Arguments of the Python interpreter.
     patience : float
-        Seconds without a line of output after which the process is ended as hanging.
+        Seconds without a line of output after which the process is killed as hanging.
     """
     lines: queue.Queue[str | None] = queue.Queue()
     errors: list[str] = []

@@ -1,4 +1,4 @@
-"""The state machines that Hypothesis drives, by what they test."""
+"""The state machines that Hypothesis drives, by the class that they test."""
 
 from __future__ import annotations
 

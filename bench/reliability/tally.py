@@ -1,4 +1,4 @@
-"""Counts of what a soak did and found."""
+"""Counts of the events and failures of a soak."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tally"]
 
-# Most messages of failures that are kept: the first ones say enough.
+# Maximum number of stored failure messages. The first ones are enough to find the fault.
 _MOST_MESSAGES = 20
 
 
@@ -25,7 +25,7 @@ class Tally:
     counts : collections.Counter of str
         Counts by name.
     failures : list of str
-        What went wrong, in the order in which it did.
+        Messages of failures, in the order in which they happened.
     """
 
     def __init__(self) -> None:
@@ -34,25 +34,25 @@ class Tally:
         self.failures: list[str] = []
 
     def add(self, name: str, times: int = 1) -> None:
-        """Count something."""
+        """Add to a count."""
         with self._lock:
             self.counts[name] += times
 
     def fail(self, name: str, message: str, times: int = 1) -> None:
-        """Count a failure, and keep its message."""
+        """Count a failure, and store its message."""
         with self._lock:
             self.counts[name] += times
             if len(self.failures) < _MOST_MESSAGES:
                 self.failures.append(f"{name}: {message}")
 
     def take(self, other: Mapping[str, Any]) -> None:
-        """Add what `as_dict` returned in another process."""
+        """Add the counts that `as_dict` returned in another process."""
         with self._lock:
             self.counts.update(other["counts"])
             self.failures += other["failures"][: _MOST_MESSAGES - len(self.failures)]
 
     def report(self, *, done: bool) -> None:
-        """Print the counts as a line of JSON, which the process that started this one reads."""
+        """Print the counts as a line of JSON, which the parent process reads."""
         sys.stdout.write(json.dumps({"done": done, **self.as_dict()}) + "\n")
         sys.stdout.flush()
 

@@ -37,8 +37,8 @@ class SearchCase:
     data : str
         A few words on the vectors.
     make : callable
-        Function that takes the wished number of vectors and returns vectors and queries of unit
-        length, or None if there are none, because no model is installed.
+        Function of the requested number of vectors. It returns vectors and queries of unit length,
+        or None if no model is installed to make them.
     k : int
         Number of nearest vectors to find.
     """
@@ -116,7 +116,7 @@ def embedded(count: int) -> tuple[Array, Array] | None:
 
 
 def stored(path: Path) -> SearchCase:
-    """Return a case over the vectors of a .npy file, of which the first are the queries.
+    """Return a case over the vectors of a .npy file, whose first vectors are the queries.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def stored(path: Path) -> SearchCase:
     Raises
     ------
     DTypeError, ShapeError
-        If the file does not hold floats of shape (n, dim), or holds a vector of zeros.
+        If the file does not contain floats of shape (n, dim), or contains a vector of zeros.
     """
     try:
         array = read_npy(path)

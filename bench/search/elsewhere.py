@@ -1,4 +1,4 @@
-"""Libraries that search vectors in a process of their own, which also times the searches."""
+"""Libraries that search vectors in a separate process, which also times the searches."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Elsewhere(ABC):
 
 
 class SimSimd(Elsewhere):
-    """Exact search by simsimd's products and NumPy's partition.
+    """Exact search with simsimd's products and NumPy's partition.
 
-    It runs in a process of its own, because importing simsimd makes the processor round subnormal
+    It runs in a separate process, because importing simsimd makes the processor round subnormal
     numbers to zero.
 
     Parameters
@@ -55,7 +55,7 @@ class SimSimd(Elsewhere):
     vectors : numpy.ndarray of float32, shape (n, dim)
         Vectors to search.
     runtime : Runtime
-        Runtime whose number of threads simsimd uses, too.
+        Runtime. simsimd uses the same number of threads.
     """
 
     def __init__(self, vectors: Array, runtime: Runtime) -> None:
@@ -128,12 +128,12 @@ class HnswlibWasm(Elsewhere):
         self._process.close()
 
 
-# Vectors, threads and function that the process of `SimSimd` holds.
+# Vectors, threads and function in the process of `SimSimd`.
 _held: dict[str, Any] = {}
 
 
 def _hold(vectors: Array, threads: int) -> None:
-    """Import simsimd and keep the vectors, when the process starts."""
+    """Import simsimd and store the vectors when the process starts."""
     simsimd = importlib.import_module("simsimd")
     _held.update(vectors=vectors, threads=threads, cdist=simsimd.cdist)
 

@@ -1,4 +1,4 @@
-"""Libraries that search vectors in this process, a function for each that builds its index."""
+"""Libraries that search vectors in this process, with a function for each that builds its index."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from flashwasm.search.parameters import IndexDType
 
     Array = NDArray[Any]
-    # A function that takes queries, k and ef, and returns ids.
+    # A function of queries, k and ef that returns ids.
     Search = Callable[[Array, int, int], Array]
-    # A function that takes vectors, and a runtime whose number of threads the library uses, too.
+    # A function of vectors and a runtime. The library uses the runtime's number of threads.
     Build = Callable[[Array, Runtime], Search]
 
 M, EF_CONSTRUCTION = 16, 200
@@ -79,7 +79,7 @@ def graph(dtype: IndexDType) -> Build:
 
 def numpy_product(vectors: Array, runtime: Runtime) -> Search:
     """Return an exact search by NumPy's product and partition."""
-    # The BLAS of NumPy got its number of threads when it was loaded.
+    # NumPy's BLAS reads its number of threads when it is loaded, so it cannot be set here.
     del runtime
     return lambda queries, k, _: greatest(queries @ vectors.T, k)
 

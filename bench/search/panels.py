@@ -1,4 +1,4 @@
-"""Panels that draw recall against queries a second, one for each set of vectors."""
+"""Panels that draw recall against queries per second, one for each set of vectors."""
 
 from __future__ import annotations
 

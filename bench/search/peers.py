@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Peer:
-    """A library, or a setting of this one.
+    """Another library, or this package with one setting.
 
     Attributes
     ----------
     name : str
         Name in reports.
     build : callable
-        Function that takes vectors and a runtime, and returns a function or an object that searches
-        them.
+        Function of vectors and a runtime. It returns a function or an object that searches them.
     packages : tuple of str
         Packages that it needs; empty for this package and NumPy.
     in_node : bool
@@ -89,6 +88,6 @@ def versions() -> dict[str, str]:
         if not (peer.in_node or peer.absent)
         for package in peer.packages
     }
-    # Distributions of faiss have another name than its module.
+    # Distributions of faiss have other names than its module.
     known = packages_distributions()
     return {name: version(known.get(name, [name])[0]) for name in sorted(names)}

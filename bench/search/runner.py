@@ -61,11 +61,11 @@ class SearchResult:
     recall : float
         Share of the k nearest vectors that were found.
     rate : float
-        Queries in a second, by the best of the rounds, in which all indexes take turns.
+        Queries per second in the best round. In each round all indexes are measured in turn.
     build_seconds : float
         Time of adding all vectors.
     megabytes : float
-        Linear memory that the index takes; 0 for other libraries.
+        Linear memory that the index uses; 0 for other libraries.
     """
 
     operation: str
@@ -109,7 +109,7 @@ class _Built:
 def run_search(
     case: SearchCase, vectors: int, threads: int = 1, effort: Effort = EFFORT
 ) -> Iterator[SearchResult]:
-    """Build every index that is installed over a case's vectors, and search them in turn.
+    """Build an index with each installed library over a case's vectors, and search them in turn.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def run_search(
             except Exception as error:
                 if not peer.packages:
                     raise
-                # The others are measured although this library failed.
+                # One library's failure does not stop the measurement of the others.
                 warnings.warn(f"{peer.name} is left out: {error}", RuntimeWarning, stacklevel=2)
                 continue
             stack.callback(built[peer.name].close)
@@ -202,7 +202,7 @@ def absent(cases: Sequence[SearchCase]) -> list[str]:
     Parameters
     ----------
     cases : sequence of SearchCase
-        Cases whose libraries are looked for.
+        Cases whose libraries are checked.
     """
     peers = [peer for case in cases for peer in PEERS[case.operation]]
     return sorted(

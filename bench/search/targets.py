@@ -70,7 +70,7 @@ def _exact(results: list[SearchResult], data: str) -> Iterator[tuple[Target, flo
         figure = own.rate / rival.rate if own and rival else math.nan
         yield Target(f"{ours}, {queries} x {data}", other, bound), figure
         if (ours, other) == (INT8, FLOAT32):
-            # int8 must find the vectors that float32 finds. NumPy may find others where scores
+            # int8 must find the same vectors as float32. NumPy may find others if scores
             # differ only by rounding, so recall is not compared with 1.
             same = own.recall / rival.recall if own and rival else math.nan
             yield Target(f"{ours}, {queries} x {data}", f"{_RECALL} of {other}", 1.0), same

@@ -1,4 +1,4 @@
-"""Commands whose output goes to a device without room: one clear line, and never half a report."""
+"""Commands that write to a full device print one clear line, and never half a report."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`pytest --fw-record` that is killed, or has a full disk, leaves the last database as it was."""
+"""`pytest --fw-record` leaves the old database unchanged if it is killed or the disk is full."""
 
 import os
 import random

@@ -1,7 +1,7 @@
 """Memory runs out at each allocation of each kind of call in turn, in linear memory and in NumPy.
 
-The call raises the documented error, or finds another way and is right. No byte is lost, what was
-in an index or a cache stays there, and the same call is right afterwards.
+The call must raise the documented error, or return the right result in another way. No byte may be
+lost, indexes and caches must keep their contents, and the same call must then succeed.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The soak for a few seconds, what it counts, and memory that goes back."""
+"""A soak of a few seconds, its counts, and the return of memory to the system."""
 
 import json
 import sys

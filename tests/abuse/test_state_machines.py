@@ -1,4 +1,4 @@
-"""Random sequences of calls beside plain Python models; `make soak` searches longer."""
+"""Random sequences of calls, compared with simple Python models; `make soak` searches longer."""
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -1,4 +1,4 @@
-"""Folders for caches that cannot be used: a slower start, and never an error."""
+"""Unusable cache folders make the start slower, but never raise an error."""
 
 import json
 import subprocess

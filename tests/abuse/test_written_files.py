@@ -1,7 +1,7 @@
 """Every kind of file that the package writes: killed writers, full disks, several processes.
 
-The rows are in the helpers `index_writers` and `cache_writers`; a module that writes and is in no
-row fails here. `make soak` runs more of the same trials.
+The rows are in the helpers `index_writers` and `cache_writers`. A test fails if a module writes
+files and no row names it. `make soak` runs more of the same trials.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Files of adapters: one is read as it was saved, and a file that is not sound is refused."""
+"""Files of adapters: a saved file is read back unchanged, and a damaged file is refused."""
 
 import numpy as np
 import pytest

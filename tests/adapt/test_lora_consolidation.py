@@ -1,4 +1,4 @@
-"""Elastic weight consolidation by `LoRAAdapter.consolidate`: it keeps what was learned before."""
+"""Elastic weight consolidation by `LoRAAdapter.consolidate`: it preserves earlier learning."""
 
 import numpy as np
 import pytest

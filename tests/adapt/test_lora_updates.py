@@ -1,4 +1,4 @@
-"""The updates of `LoRAAdapter`: their losses, gradients and steps, and that it learns by them."""
+"""The updates of `LoRAAdapter`: their losses, gradients and steps, and their effect."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Attention against its oracle: sizes, heads, offsets and layouts. And its bits, call by call."""
+"""Attention compared with its oracle, for all sizes, heads, offsets and layouts; equal bits."""
 
 import hypothesis
 import numpy as np

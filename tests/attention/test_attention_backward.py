@@ -1,4 +1,4 @@
-"""The gradient of attention: against the oracle, and the oracle against differences."""
+"""The gradient of attention compared with the oracle, and the oracle with finite differences."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Hidden keys and values never reach a gradient, whatever they hold."""
+"""Hidden keys and values never affect a gradient, even if they are NaN or infinite."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The gradient of attention in parts: alone, on threads, in calls, and where memory is short."""
+"""The gradient of attention in parts: alone, on threads, in calls, and with little memory."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Attention where the running maximum, the running sum or a mask is at an end of its range."""
+"""Attention with extreme values of the running maximum, the running sum or a mask."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Attention, its log-sum-exp and its gradient beside JAX's, at its highest float32 precision."""
+"""Attention, its log-sum-exp and its gradient, compared with JAX's at its highest precision."""
 
 import os
 import pickle

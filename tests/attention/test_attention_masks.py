@@ -1,4 +1,4 @@
-"""Masks of attention: their shapes and types, and that hidden keys never reach the result."""
+"""Masks of attention: their shapes and types; hidden keys never affect the result."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Dropout depends on the seed and on positions alone, however the work is divided."""
+"""Dropout depends only on the seed and on positions, not on the division of the work."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every public function of attention takes every option, and documents it."""
+"""Every public function of attention accepts every option, and documents it."""
 
 import inspect
 import re

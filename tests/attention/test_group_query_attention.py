@@ -1,10 +1,11 @@
-"""Attention beside ONNX Runtime's GroupQueryAttention, the operator that exported decoders call.
+"""Attention compared with ONNX Runtime's GroupQueryAttention, the operator of exported decoders.
 
-The operator's words for what `attention` computes: query, key and value are (batch, length,
-heads * dim), past and present keys (batch, heads, length, dim). New keys follow those of the past,
-and each query sees the keys up to its own, as causal="bottom_right" says. A local_window_size of n
-is the key at the diagonal and n - 1 before it. head_sink is sinks, attention_bias an additive mask,
-seqlens_k the number of keys less one; scale and softcap are the same.
+The operator has other names for the arguments of `attention`. query, key and value have shape
+(batch, length, heads * dim), past and present keys (batch, heads, length, dim). New keys follow the
+past ones, and each query sees the keys up to its own, as with causal="bottom_right". A
+local_window_size of n means the key at the diagonal and n - 1 before it. head_sink is sinks,
+attention_bias is an additive mask, and seqlens_k is the number of keys minus one. scale and softcap
+are the same.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Deliberate mistakes in attention are found: the bounds that the tests use are not too wide.
 
-Each mutant is the oracle with one mistake, and is tested on the problems below in place of the
-package. It must fail on at least one. The oracle itself, rounded to float32, must pass on all.
+Each mutant is the oracle with one mistake, and is tested on the problems below instead of the
+package. It must fail on at least one. The oracle itself, rounded to float32, must pass all.
 """
 
 import functools

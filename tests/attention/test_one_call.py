@@ -1,4 +1,4 @@
-"""Attention of small resident arrays, which takes one call: the bits and errors of a launch."""
+"""Attention of small resident arrays in a single call has the bits and errors of a launch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The schedule of attention, which decides how it is divided into calls, changes no bit."""
+"""The schedule of attention, its division into calls, does not change any bit."""
 
 import functools
 

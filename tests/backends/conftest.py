@@ -1,4 +1,4 @@
-"""The backends that tests run on. One that this machine lacks is skipped, with its error."""
+"""The backends that tests run on. Tests of unavailable backends are skipped, with the error."""
 
 import functools
 import types

@@ -1,4 +1,4 @@
-"""The argument `backend`: where it is taken, what it does to `out`, limits, and statistics."""
+"""The argument `backend`: where it is accepted, and its effect on `out`, limits and statistics."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""One suite for all backends: each option that a backend claims is computed within its bound."""
+"""One suite for all backends: each option that a backend supports is computed within its bound."""
 
 import contextlib
 import functools

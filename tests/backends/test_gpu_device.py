@@ -1,4 +1,4 @@
-"""The device of a GPU: what it keeps, and what its failures become."""
+"""The device of a GPU: its cached objects, and the errors for its failures."""
 
 import os
 import re

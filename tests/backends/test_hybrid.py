@@ -1,4 +1,4 @@
-"""hybrid: what it measures, what it chooses, what it keeps, and what overrides it."""
+"""hybrid: its measurements, its choices, its stored timings, and the ways to override it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`python -m bench adaptation`: steps are checked before they are timed, misses are named."""
+"""`python -m bench adaptation`: steps are checked before timing, and missed targets are named."""
 
 import json
 from dataclasses import replace

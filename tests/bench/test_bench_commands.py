@@ -157,7 +157,7 @@ def test_comparisons_are_made_as_asked(asked, arguments, expected):
         (compare, ["search", "--vectors", "99"], "--vectors"),
         (compare, ["search", "--op", "matmul"], "No such option"),
         (compare, ["all", "--quick", "--record"], "--record keeps whole results"),
-        (invoke, ["ops", "--resume"], "--resume goes on with a log: name it by --log FILE"),
+        (invoke, ["ops", "--resume"], "--resume needs the log of the run: give --log FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,4 +1,4 @@
-"""`python -m bench quality --faults`: mutations, and the selections held against failing tests."""
+"""`python -m bench quality --faults`: mutations, and selections compared with failing tests."""
 
 import importlib.util
 import json

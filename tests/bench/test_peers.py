@@ -1,4 +1,4 @@
-"""Peers: each one that is installed computes the case; absent, wrong and failing ones are named."""
+"""Peers: each installed one computes the case; absent, wrong and failing ones are named."""
 
 from dataclasses import replace
 

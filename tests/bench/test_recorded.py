@@ -1,4 +1,4 @@
-"""Results that are kept: read back whole, and rendered as the documents that are committed."""
+"""Stored results: they are read back completely, and rendered as the committed documents."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A run that was stopped goes on: its log holds each result, and other settings are refused."""
+"""A stopped run can be resumed: its log contains each result, and other settings are refused."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Measuring the indexes: vectors of one's own, targets, and the picture."""
+"""Measuring the indexes: vectors from a file, targets, and the picture."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Targets, suites and reports: what is met, missed, or cannot be said; the command around them."""
+"""Targets, suites and reports: verdicts met, missed and not measured; the command around them."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Annotations of GitHub: one line each, with what stands in them escaped."""
+"""Annotations of GitHub: one line each, with all text escaped."""
 
 from pathlib import Path
 

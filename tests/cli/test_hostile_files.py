@@ -1,4 +1,4 @@
-"""Every command on empty, foreign, damaged and huge input: one clear line, no traceback."""
+"""Every command prints one clear line, not a traceback, for empty, damaged or huge input."""
 
 import shutil
 import sqlite3

@@ -238,7 +238,7 @@ def last_raised(array):
         ("terms0.indptr", lambda s: s[:-1], "if an earlier version wrote it, build it again"),
         ("terms0.idf", lambda s: s * np.float32(np.nan), "a number that is not finite"),
         ("embeddings", lambda s: s[:-1], "section 'embeddings' is float32 of shape"),
-        ("scorers", lambda _: {"a": 1}, "scorers is no list of strings"),
+        ("scorers", lambda _: {"a": 1}, "scorers is not a list of strings"),
         ("model", lambda _: 3, "model is 3, not a string"),
         ("owners", last_raised, "belongs to no file or to no context"),
         ("lines", lambda s: -s, "out of range"),

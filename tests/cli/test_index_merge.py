@@ -1,4 +1,4 @@
-"""The command ``flashwasm index merge``: each kind of file, and files that do not fit together."""
+"""The command ``flashwasm index merge``: each kind of file, and files that cannot be merged."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_coverage_and_failures_of_two_jobs_become_one(folder):
     run("index", "build", "suite", "sub", "-o", "sub.fw", "--coverage", "0.fw")
     run("index", "build", "suite", "test_same.py", "-o", "same.fw", "--coverage", "1.fw")
     output = run("index", "merge", "x.fw", "sub.fw", "same.fw", status=2)
-    assert "sub.fw holds coverage" in output
+    assert "sub.fw contains coverage" in output
     assert "(--coverage)" in output
     run("index", "merge", "x.fw", "sub.fw", "same.fw", "--coverage", "all.fw")
     assert "coverage" in run("index", "info", "x.fw")
@@ -75,7 +75,7 @@ def test_files_that_do_not_fit_together_end_with_one_line(folder):
         ("sub.fw", "coverage.fw"): "sub.fw is a suite-index, and coverage.fw a coverage-index",
         ("vectors.fw",): "vectors.fw is a flat-index; expected suites, coverage or failures",
         ("sub/test_path.py",): "is neither a file of flashwasm nor a database",
-        ("coverage.fw", "--coverage", "coverage.fw"): "--coverage is for files of suites",
+        ("coverage.fw", "--coverage", "coverage.fw"): "--coverage applies to suite files only",
         ("absent.fw",): "absent.fw",
         (): "Missing argument 'FILES...'",
     }

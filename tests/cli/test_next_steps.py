@@ -1,4 +1,4 @@
-"""Errors of the commands: each says in its one line what to do next."""
+"""Errors of the commands: each line names the next step for the user."""
 
 import re
 
@@ -45,8 +45,8 @@ CASES = [
     ("tests-for . --diff - --budget much", "budget 'much'", "expected seconds as 60s"),
     ("defects match note.txt --library no.db", "does not exist", "flashwasm defects learn"),
     ("defects match note.txt --library note.txt", "not a whole library", "restore a copy"),
-    ("defects cluster note.txt", "no traceback", "pytest --junitxml FILE"),
-    ("defects cluster report.xml", "no JUnit report", "pytest --junitxml FILE"),
+    ("defects cluster note.txt", "not a traceback", "pytest --junitxml FILE"),
+    ("defects cluster report.xml", "not a JUnit report", "pytest --junitxml FILE"),
     ("defects cluster cut.xml", "not a whole JUnit report", "run the tests again"),
     ("feedback accept test_a no_test", "is not a test in", "pytest --collect-only -q"),
     ("adapt .", "is not installed", "flashwasm models install"),
@@ -65,7 +65,7 @@ CASES = [
     ("--config twice.toml similar . -q x", "a second time", "delete one"),
     ("--config other.toml --no-config probe", "exclude each other", ONE),
     ("bench peers", "not part of the package", "python -m bench peers"),
-    ("bench --resume", "goes on with a log", "--log FILE"),
+    ("bench --resume", "needs the log", "--log FILE"),
     ("bench --op no-such", "is not one of", "matmul"),
 ]
 

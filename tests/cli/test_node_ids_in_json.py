@@ -1,4 +1,4 @@
-"""The JSON of the commands: all node ids of a test that classes inherit, or files import."""
+"""The JSON of the commands: all node ids of a test that classes inherit or files import."""
 
 import json
 from textwrap import dedent

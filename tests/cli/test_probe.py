@@ -1,4 +1,4 @@
-"""``flashwasm probe``: capabilities, backends, and the timings that hybrid chooses by."""
+"""``flashwasm probe``: capabilities, backends, and the timings that hybrid uses."""
 
 import json
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The command `tests-for` as people call it: with real git, real pytest and a real shell."""
+"""The command `tests-for` as users call it: with real git, real pytest and a real shell."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_changes_since_a_revision_with_files_that_git_does_not_track(project):
     [
         (
             ["--since", "no-such"],
-            "Error: 'no-such' is no revision that git knows; git says: bad rev",
+            "Error: 'no-such' is not a revision that git knows; git says: bad rev",
         ),
         (["--since", "HEAD", "--diff", "-"], "Error: --diff and --since exclude each other"),
         ([], "Error: give the change: --diff FILE, --diff - or --since REV"),
@@ -135,7 +135,7 @@ def test_the_log_of_git_may_be_required(project, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
     result = invoke(*options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Error: tests lies in no working tree of git: not a git repository" in result.stderr
+    assert "Error: tests is not in a git working tree: not a git repository" in result.stderr
 
 
 # The coverage database.
@@ -172,13 +172,14 @@ def test_the_settings_of_coverage_say_where_it_is(recorded, name, text):
 def test_a_database_that_cannot_be_used_is_said(project):
     change_project(project, TEXT)
     found, notes = ids("--since", "HEAD")
-    assert f"no coverage database at {project / '.coverage'}, so imports decide" in notes
+    missing = project / ".coverage"
+    assert f"no coverage database at {missing}, so imports alone select the tests" in notes
     coverage = pytest.importorskip("coverage")
     data = coverage.CoverageData(str(project / ".coverage"))
     data.add_lines({str(project / "shop" / "text.py"): [1, 2]})
     data.close()
     again, notes = ids("--since", "HEAD")
-    assert "imports decide, as the coverage database cannot be used: " in notes
+    assert "imports alone select the tests, as the coverage database cannot be used: " in notes
     assert "has no test contexts; record it with: pytest --fw-record DB" in notes
     assert set(again) == set(found) == OF_TEXT
     (project / ".coverage").write_text("no database")
@@ -207,8 +208,9 @@ def test_a_database_without_digests_that_is_older_than_a_source_is_said(recorded
     assert "was recorded with another" not in ids("--since", "HEAD")[1]
     make_newer(recorded / "shop" / "limits.py", recorded / ".coverage")
     found, notes = ids("--since", "HEAD")
-    older = f"{recorded / '.coverage'} was recorded with another {recorded / 'shop' / 'limits.py'}"
-    assert f"imports decide, as {older}; record it before" in notes
+    source = recorded / "shop" / "limits.py"
+    older = f"{recorded / '.coverage'} was recorded with another version of {source}"
+    assert f"imports alone select the tests, as {older}; record it before" in notes
     assert set(found) > OF_COVERED
     # A database that is named is used, with a warning.
     found, notes = ids("--since", "HEAD", "--coverage", recorded / ".coverage")
@@ -223,7 +225,7 @@ def test_a_database_without_digests_that_is_older_than_the_last_commit(recorded)
         os.utime(path, (9e8, 9e8))
     change_project(recorded, COVERED)
     source = recorded / "shop" / "orders.py"
-    assert f"was recorded with another {source}; record" in ids("--since", "HEAD")[1]
+    assert f"was recorded with another version of {source}; record" in ids("--since", "HEAD")[1]
 
 
 def test_digests_say_that_no_source_has_changed_since_whatever_the_times(recorded):
@@ -244,8 +246,8 @@ def test_digests_say_that_a_source_was_changed_before_the_change(recorded, name)
     for path in recorded.rglob("*.py"):
         os.utime(path, (9e8, 9e8))
     notes = ids("--since", "HEAD")[1]
-    assert "imports decide, as " in notes
-    assert f"was recorded with another shop/{name}.py; record it before the change" in notes
+    assert "imports alone select the tests, as " in notes
+    assert f"recorded with another version of shop/{name}.py; record it before the change" in notes
     # The change since the recording is all of it.
     assert "was recorded with another" not in ids("--since", "HEAD~1")[1]
 
@@ -260,7 +262,7 @@ def test_a_database_that_was_recorded_after_the_change_is_said(recorded, digests
         drop_digests(recorded / ".coverage")
     options = ["--since", "HEAD~1"] if source == "since" else ["--diff", "x.diff"]
     notes = ids(*options)[1]
-    assert "imports decide, as " in notes
+    assert "imports alone select the tests, as " in notes
     assert "orders.py; record it before the change" in notes
 
 
@@ -519,7 +521,7 @@ def test_cases_that_are_not_known_count_as_one_and_are_said(project):
     document = json.loads(invoke("tests", "--since", "HEAD", "--budget", 99, "--json").stdout)
     assert document["unknown_cases"] == ["tests/test_limits.py::test_shift"]
     notes = ids("--since", "HEAD", "--budget", 99)[1]
-    assert "their cases are not known: tests/test_limits.py::test_shift" in notes
+    assert "the number of cases is not known: tests/test_limits.py::test_shift" in notes
     subprocess.run([sys.executable, "-m", "pytest", "-q", "--junit-xml=x.xml"], check=True)
     options = ["tests", "--since", "HEAD", "--budget", 99, "--times", "x.xml", "--json"]
     document = json.loads(invoke(*options).stdout)

@@ -1,4 +1,4 @@
-"""Tables of text: nothing is cut, and what is wider than a line stands alone on its line."""
+"""Tables of text: nothing is cut, and a text wider than a line gets lines of its own."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Commands run with the packages of the base install alone."""
+"""Commands run with only the packages of the base installation."""
 
 import re
 import subprocess

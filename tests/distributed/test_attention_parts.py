@@ -1,4 +1,4 @@
-"""Attention over parts of the keys: right for every option, the same bits for all executors."""
+"""Attention over parts of the keys: right for every option, with the same bits on all executors."""
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context

@@ -1,4 +1,4 @@
-"""Executors of every kind: order of results, few calls at once, errors, and lost workers."""
+"""Executors of every kind: order of results, limited parallel calls, errors, and lost workers."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Indexes whose shards workers build and search: those of one process, to the bit."""
+"""Indexes whose shards workers build and search have the same bits as those of one process."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Search in parts of a corpus: the bits of one search in the whole, ties included."""
+"""Search in parts of a corpus has the same bits as one search of the whole, ties included."""
 
 from concurrent.futures import ThreadPoolExecutor
 

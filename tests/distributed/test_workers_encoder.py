@@ -1,4 +1,4 @@
-"""Embedding by workers: the bits of one encoder, and models that differ."""
+"""Embedding by workers: the same bits as one encoder, and errors for different models."""
 
 import pytest
 

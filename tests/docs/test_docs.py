@@ -1,4 +1,4 @@
-"""The documentation is right: its examples run, and the files and commands in it exist."""
+"""The documentation is correct: its examples run, and its files and commands exist."""
 
 import doctest
 import inspect

@@ -1,7 +1,7 @@
-"""The notebook of the guide runs, and shows what stands in it.
+"""The notebook of the guide runs, and its stored outputs are correct.
 
 Its outputs are the same on every machine. After a change, run this file as a script, with
-tests/helpers on PYTHONPATH: it writes them anew.
+tests/helpers on PYTHONPATH: it writes them again.
 """
 
 import json

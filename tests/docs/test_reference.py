@@ -1,6 +1,6 @@
 """The pages of reference: every public name and every command is on them.
 
-The page of commands is written from the commands themselves. After a change of one, run this file:
+The page of commands is generated from the commands. After a change of a command, run this file:
 
     python tests/docs/test_reference.py
 """

@@ -1,6 +1,6 @@
 """The examples of the pages and docstrings, and the types of the public API, in mypy and pyright.
 
-Both checkers read files that these tests write; nothing in them is run here.
+Both checkers read files that these tests write. The tests do not execute these files.
 """
 
 import doctest

@@ -1,4 +1,4 @@
-"""The precision int8 of the encoder: near float32, the same bits in any batch, and its options."""
+"""The precision int8 of the encoder: close to float32, the same bits in any batch, its options."""
 
 import json
 

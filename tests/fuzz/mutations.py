@@ -1,4 +1,4 @@
-"""Changes of bytes that look for what a reader does not expect, the same for the same seed."""
+"""Changes of bytes that a reader may not expect; the same seed gives the same changes."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""Fuzz the readers with atheris, each target in a process of its own.
+"""Fuzz the readers with atheris, each target in a separate process.
 
-Contents that reach new code stay in the corpus, and contents that show a fault are kept as well:
-both in the folder that --folder names. The exit status is 1 if a fault was found.
+The folder of --folder stores inputs that reach new code, as the corpus, and inputs that reveal a
+fault. The exit status is 1 if a fault was found.
 """
 
 import argparse

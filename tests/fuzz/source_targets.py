@@ -1,4 +1,4 @@
-"""Targets that read reports, diffs, settings, sources and vectors that other programs wrote."""
+"""Targets that read reports, diffs, settings, sources and vectors of other programs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of targets, and the rule that holds for all of them."""
+"""The table of targets, and the rule for all of them."""
 
 import os
 import tracemalloc

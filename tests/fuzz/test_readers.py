@@ -1,4 +1,4 @@
-"""A bounded run of every target, with the same changes each time."""
+"""A short run of every target, with the same changes in each run."""
 
 import random
 

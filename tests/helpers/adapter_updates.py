@@ -9,10 +9,10 @@ from sample_arrays import normal
 
 
 class Loss(NamedTuple):
-    """A loss to learn by."""
+    """A loss of the adapter."""
 
     kind: str
-    # Options as the oracle names them: metric, temperature, adapted, threshold.
+    # Options by the oracle's names: metric, temperature, adapted, threshold.
     options: dict
     # For feedback: True if the candidate was accepted.
     accepted: bool = True
@@ -45,14 +45,14 @@ def loss_id(loss):
 
 
 def sample(loss, in_dim, out_dim, *, seed=0, negatives=4):
-    """Return x, and the candidates that a loss compares it with."""
+    """Return x, and the candidates with which a loss compares it."""
     columns = in_dim if loss.options.get("adapted") else out_dim
     count = 1 + negatives if loss.kind == "contrastive" else 1
     return normal(in_dim, seed=10 + seed), normal(count, columns, seed=20 + seed)
 
 
 def learn(adapter, loss, x, candidates, **more):
-    """Make one update by a loss, with more options for it, and return its value."""
+    """Make one update with a loss and more options, and return the value of the loss."""
     if loss.kind == "regression":
         return adapter.update(x, candidates[0], **more)
     options = {name: loss.options[name] for name in ("metric", "temperature")} | more
@@ -64,7 +64,7 @@ def learn(adapter, loss, x, candidates, **more):
 
 
 def unit(*shape, seed=0):
-    """Return random vectors of length one."""
+    """Return random vectors of unit length."""
     x = normal(*shape, seed=seed)
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
@@ -78,7 +78,7 @@ def trained(in_dim, out_dim, *, runtime=None, **options):
 
 
 def trained_by_all_losses(runtime, **options):
-    """Return an adapter of 9 dimensions after 39 updates and, if it can, a consolidation."""
+    """Return an adapter of 9 dimensions after 39 updates and, if possible, a consolidation."""
     plain = {"rank": 3, "learning_rate": 0.01, "ewc_lambda": 2.0, "ewc_samples": 4}
     adapter = fw.LoRAAdapter(9, 9, seed=4, runtime=runtime, **plain | options)
     for i in range(3):

@@ -19,7 +19,7 @@ def qkv(*, queries, keys, dim=16, value_dim=None, leading=(), heads=2, key_heads
 def check_attention(q, k, v, *, runtime=None, **options):
     """Fail unless output and log-sum-exp are within their bounds of the oracle's; return them.
 
-    The output also has to have the same bits if the log-sum-exp is not asked for.
+    The output must also have the same bits if the log-sum-exp is not requested.
     """
     out, lse = fw.attention(q, k, v, return_lse=True, runtime=runtime, **options)
     assert_close_to_oracle(out, lse, q, k, v, **options)

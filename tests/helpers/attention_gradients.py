@@ -40,7 +40,7 @@ def qkv(queries=75, keys=139, dim=12, value_dim=9, leading=(2,), heads=HEADS, ke
 
 
 def for_oracle(q, k, options):
-    """Return the options with dropout as the factors that it multiplies weights with."""
+    """Return the options, with dropout replaced by the factors of the weights."""
     options = dict(options)
     p, seed = options.pop("dropout", 0), options.pop("seed", None)
     if p:

@@ -1,8 +1,8 @@
 """Bounds of each backend's results: those of the sandbox, with the backend's own exponential.
 
-WGSL lets a division be off by 2.5 units in the last place, and a square root by 4.5; the sandbox's
-bounds count half a unit for each. In attention that difference is covered: its bound counts two
-roundings for each key, of which up to 32 keys need one less than that and five for the division,
+WGSL allows an error of 2.5 units in the last place for a division, and of 4.5 for a square root.
+The sandbox's bounds count half a unit for each. The bound of attention covers that difference: it
+counts two roundings for each key. Up to 32 keys need one less than that and five for the division,
 and blocks after the first need far fewer.
 """
 
@@ -12,9 +12,9 @@ from flashwasm.backends.native.torch_attention import torch_version
 from flashwasm.oracles import bounds, reference
 from flashwasm.oracles.bounds.rounding import OF_KERNELS, UNIT_ROUNDOFF
 
-# A unit of the last place is at most two unit roundoffs of the value.
+# A unit in the last place is at most two unit roundoffs of the value.
 _ULP = 2 * UNIT_ROUNDOFF
-# Backends whose divisions and roots may be a shader's.
+# Backends that may compute divisions and square roots in a shader.
 _SHADERS = ("gpu", "hybrid")
 
 EXPONENTIALS = {
@@ -25,7 +25,7 @@ EXPONENTIALS = {
     # The shaders compute the kernels' polynomial.
     "gpu": OF_KERNELS,
 }
-# It runs on one of the others.
+# hybrid runs each call on one of the other backends, so it has the larger of their bounds.
 EXPONENTIALS["hybrid"] = bounds.Exponential(*map(max, zip(*EXPONENTIALS.values(), strict=True)))
 
 
@@ -50,7 +50,7 @@ def layer_norm(backend, x, weight=None, bias=None, eps=1e-5, axis=-1):
 
 
 def similarity(backend, queries, corpus, metric):
-    """Bound scores on a backend. For the cosine both rows are divided by their lengths."""
+    """Bound scores on a backend. For the cosine, both rows are divided by their lengths."""
     bound = bounds.similarity(queries, corpus, metric)
     more = 2 * (_more_of_division(backend) + _more_of_root(backend))
     return bound + more if metric == "cosine" else bound

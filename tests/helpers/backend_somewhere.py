@@ -1,4 +1,4 @@
-"""Backends that not every machine has: tests of them are skipped, but in CI the GPU has to be."""
+"""Backends that some machines lack: their tests are skipped there, but CI must have a GPU."""
 
 import os
 
@@ -9,7 +9,7 @@ from flashwasm.backends.registry import backend_named
 
 
 def backend_or_skip(name):
-    """Return the process's backend of a name, or skip the test with the reason.
+    """Return the process's backend with a name, or skip the test with the reason.
 
     With the environment variable FLASHWASM_GPU_TESTS set to "required", as .ci/run sets it, a
     missing GPU is an error.

@@ -1,4 +1,4 @@
-"""Rows of the caches, the logs, the libraries, the installed models and what commands write."""
+"""Rows of the caches, the logs, the libraries, the installed models and the outputs of commands."""
 
 import hashlib
 import os
@@ -88,7 +88,7 @@ def write_outlines(folder, number):
 
 def read_outlines(folder):
     os.environ["FLASHWASM_CACHE"] = str(folder)
-    stored = OutlineCache(folder, enabled=True)._stored  # noqa: SLF001 - it shows nowhere else.
+    stored = OutlineCache(folder, enabled=True)._stored  # noqa: SLF001 - it has no public access.
     return set(map(int, stored))
 
 
@@ -135,7 +135,7 @@ def read_text(path):
 
 @cache
 def prepared(folder):
-    """Put wheels of small models where downloads would put them; return the models' files."""
+    """Put wheels of small models into the folder of downloads; return the models' files."""
     source, downloads = folder / f"source-{os.getpid()}", folder / "cache" / "downloads"
     tiny_bert.write(source)
     downloads.mkdir(parents=True, exist_ok=True)

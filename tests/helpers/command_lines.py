@@ -1,15 +1,15 @@
-"""Command lines in texts, which click reads without running them."""
+"""Parsing of command lines in texts by click, without running them."""
 
 import shlex
 
 import click
 
-# What separates the programs of one line of a shell.
+# Words that separate the programs in one line of a shell.
 _BETWEEN = {"|", "&&", ";"}
 
 
 def commands_in(line, program):
-    """Yield the words of each call of a program in a line of a shell."""
+    """Yield the words of each call of a program in a shell's line."""
     words = []
     for word in [*shlex.split(line, comments=True), ";"]:
         if word not in _BETWEEN:
@@ -21,10 +21,10 @@ def commands_in(line, program):
 
 
 def parse(command, words):
-    """Let click read a command line; a group hands the rest to its command.
+    """Parse a command line with click; a group passes the rest to its command.
 
-    Options exist, required ones are there, and each value is one that its option takes. Files need
-    not exist.
+    An error is raised if an option does not exist, a required option is missing, or an option does
+    not accept its value. Files need not exist.
     """
     context = command.make_context(words[0], words[1:], resilient_parsing=True)
     if isinstance(command, click.Group):
@@ -37,7 +37,7 @@ def parse(command, words):
         assert inner is not None, f"no command {name}"
         parse(inner, words[words.index(name) :])
         return
-    # What follows two dashes is for another program.
+    # Words after two dashes are for another program.
     words = words[: words.index("--")] if "--" in words else words
     given, rest, _ = command.make_parser(context).parse_args(words[1:])
     assert not rest, words

@@ -1,4 +1,4 @@
-"""Coverage to test with: a small library, and indexes of lines that a test names itself."""
+"""Coverage to test with: a small library, and indexes of lines that a test chooses."""
 
 import numpy as np
 

@@ -1,10 +1,10 @@
-"""Trials of every kind of file: its writer is killed, its disk is full, others write it as well.
+"""Trials of every kind of file: its writer is killed, its disk is full, several processes write.
 
-Run as a program, it tries all kinds with processes that are forked after all imports:
+Run as a program, it tries all kinds in processes that it forks after all imports:
 
     python crash_trials.py killed|full|together FOLDER SEED COUNT [NAME ...]
 
-It prints a line of JSON with what it counted, and the traceback of each row that failed.
+It prints the counts as a line of JSON, and the traceback of each row that failed.
 """
 
 import json
@@ -28,13 +28,13 @@ from index_writers import INDEX_WRITERS
 from small_disk import fill, mount
 
 WRITERS = (*INDEX_WRITERS, *CACHE_WRITERS)
-# Seconds after its first write in which a process is killed.
+# Maximum seconds between a process's first write and its kill.
 LONGEST = 0.1
 DISK = 8 << 20
 
 
 def run_trials(kind, folder, *, seed=0, count=1, names=()):
-    """Run trials in a process of their own, and return what was counted; fail if a row failed.
+    """Run trials in a separate process, and return the counts; fail if a row failed.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def run_trials(kind, folder, *, seed=0, count=1, names=()):
     count : int, default 1
         Number of kills for each kind of file, or of rounds.
     names : sequence of str, optional
-        Names of the kinds of files; none stands for all.
+        Names of the kinds of files; if there are none, all kinds are tried.
     """
     command = [sys.executable, __file__, kind, str(folder), str(seed), str(count), *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -66,7 +66,7 @@ def forked(act):
             warnings.simplefilter("error")
             act(writing)
             status = 0
-        except BaseException:  # noqa: BLE001 - whatever it is, the parent prints it.
+        except BaseException:  # noqa: BLE001 - the parent prints any error.
             traceback.print_exc()
         finally:
             sys.stderr.flush()
@@ -81,13 +81,13 @@ def ended(child):
 
 
 def content(pipe):
-    """Return all that comes from a pipe until its other end is closed."""
+    """Read a pipe until its other end is closed."""
     with os.fdopen(pipe, "rb") as file:
         return file.read()
 
 
 def in_child(act, *arguments):
-    """Return what a function returns in a process of its own, which has no threads yet."""
+    """Return the result of a function in a forked process, which has no threads yet."""
     child, pipe = forked(lambda out: os.write(out, pickle.dumps(act(*arguments))))
     result = content(pipe)
     assert ended(child) == 0, f"{act} failed in a child"
@@ -95,7 +95,7 @@ def in_child(act, *arguments):
 
 
 def write_on(writer, folder, numbers):
-    """Return the function of a process that writes numbers and reports each that is done."""
+    """Return the function of a process that writes numbers and reports each written one."""
 
     def act(out):
         for number in numbers:
@@ -112,12 +112,12 @@ def acknowledged(pipe):
 
 
 def scratch(folder):
-    """Return the files that nobody needs who does not write at this moment."""
+    """Return the files that are needed only during a write."""
     return [p for p in folder.rglob("*") if p.name.endswith((".flashwasm-tmp", "-journal"))]
 
 
 def killed(writer, folder, chance, count):
-    """Kill a process while it writes: what was acknowledged is there, and nothing else."""
+    """Kill a process while it writes: acknowledged numbers are there, and no others."""
     (folder / "fresh").mkdir()
     in_child(writer.write, folder / "fresh", 0)
     usual, counts = len(files(folder / "fresh")), Counter()
@@ -135,7 +135,7 @@ def killed(writer, folder, chance, count):
         counts += Counter(kills=1, acknowledged=len(done), cut=bool(scratch(place)))
         following = numbers[min(len(set(done)), len(numbers) - 1)]
         check(writer, in_child(writer.read, place), done, following)
-        # A day later the next process writes.
+        # The next process writes a day later.
         for path in place.rglob("*"):
             os.utime(path, (1, 1))
         in_child(writer.write, place, numbers[-1] + 1)
@@ -146,7 +146,7 @@ def killed(writer, folder, chance, count):
 
 
 def check(writer, found, done, following):
-    """Compare what is found with what was acknowledged; one more may have been under way."""
+    """Compare the found numbers with the acknowledged ones; one more may have been in progress."""
     if writer.grows:
         assert set(done) <= found <= {*done, following}, (sorted(found), sorted(set(done)))
     else:
@@ -158,7 +158,7 @@ def files(folder):
 
 
 def full(writer, folder, chance, count):
-    """Write to disks with less and less room: it is whole or as before, and the error says so."""
+    """Write to disks with less and less room: the file is whole, or as before with an error."""
     del chance
     counts = Counter()
     for kind in (limited, on_a_full_disk):
@@ -170,7 +170,7 @@ def full(writer, folder, chance, count):
 
 
 def on_a_full_disk(writer, folder, count):
-    """Fill a disk but for some bytes, and write."""
+    """Fill a disk except for some bytes, and write."""
     if not mount(folder, DISK):
         return Counter(unmounted=1)
 
@@ -182,7 +182,7 @@ def on_a_full_disk(writer, folder, count):
 
 
 def limited(writer, folder, count):
-    """Let no file become longer than some bytes, and write."""
+    """Limit the length of files to some bytes, and write."""
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -223,7 +223,7 @@ def shortages(writer, folder, shorten, rooms):
 
 
 def together(writer, folder, chance, count):
-    """Let three processes write and one read: nothing is lost, and all is whole at any moment."""
+    """Run three writers and one reader: no number is lost, and the file is whole at any moment."""
     del chance
     counts = Counter()
     for trial in range(count):
@@ -248,7 +248,7 @@ def together(writer, folder, chance, count):
 
 
 def keep_reading(writer, folder, stop):
-    """Return the function of a process that reads until a pipe is closed, and reports how often."""
+    """Return the function of a process that reads until a pipe is closed, and reports the count."""
 
     def act(out):
         os.close(stop[1])
@@ -262,7 +262,7 @@ def keep_reading(writer, folder, stop):
 
 
 def main(kind, folder, seed, count, *names):
-    """Try every row; print what was counted, and return 1 if a row failed."""
+    """Try every row; print the counts, and return 1 if a row failed."""
     counts, failed = Counter(), 0
     for number, writer in enumerate(WRITERS):
         if names and writer.name not in names:
@@ -277,7 +277,7 @@ def main(kind, folder, seed, count, *names):
             )
             counts += found
             sys.stderr.write(f"{writer.name}: {time.monotonic() - begun:.2f} s, {dict(found)}\n")
-        except BaseException:  # noqa: BLE001 - the other rows are tried as well.
+        except BaseException:  # noqa: BLE001 - the other rows must still be tried.
             failed = 1
             sys.stdout.write(f"{writer.name} failed when {kind}:\n{traceback.format_exc()}\n")
     sys.stdout.write(json.dumps(counts))

@@ -1,4 +1,4 @@
-"""A call of every operation, for tests that all of them must pass, and a child process for code."""
+"""A call of every operation, for tests that all must pass, and a child process that runs code."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ANGLES = np.cos(normal(1, 12, 4)), np.sin(normal(1, 12, 4))
 
 
 def product_of_codes(*, runtime=None, **options):
-    """Call matmul_i8 with a matrix of codes that is made for the call."""
+    """Call matmul_i8 with a matrix of codes that is created for the call."""
     return fw.matmul_i8(normal(12, 30), fw.Int8Matrix(normal(30, 24), runtime=runtime), **options)
 
 
@@ -41,7 +41,7 @@ WITH_OUT = sorted(OPERATIONS.keys() - {"attention_backward", "cosine_top_k"})
 def in_child(code, *, timeout=60, status=0, **environment):
     """Run code in a new interpreter, and return its output; fail if it dies or hangs.
 
-    It must end with the status that is given, which is 0 unless the code ends otherwise on purpose.
+    It must end with the given status, which is 0 unless the code ends otherwise on purpose.
     """
     prelude = "import numpy as np\nimport flashwasm as fw\n"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Failures as text: of exceptions that are really raised, and in pytest's short style."""
+"""Failures as text: from exceptions that are really raised, and in pytest's short style."""
 
 import traceback
 

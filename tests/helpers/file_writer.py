@@ -1,4 +1,4 @@
-"""The row of a kind of file, as the tests of crashes and full disks go through them."""
+"""The row of a kind of file in the table for tests of crashes and full disks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import flashwasm as fw
 
-# All numbers that a row is asked to write are below this one.
+# Tests make a row write only numbers below this one.
 MOST = 400
 
 
@@ -22,17 +22,17 @@ class Writer:
     modules : tuple of str
         Modules of the package that write it, by their paths.
     write : callable
-        Function of a folder and a number, which it writes. The number is acknowledged when it
-        returns.
+        Function of a folder and a number that writes the number. The number is acknowledged when
+        the function returns.
     read : callable
-        Function of a folder. It returns the numbers that are there, and raises an error if
-        something is there that is not whole.
+        Function of a folder. It returns the stored numbers, and raises an error if a file is
+        incomplete.
     grows : bool
         True if every number stays; False if the last one replaces the others.
     cache : bool
-        True if nobody is told when a number cannot be written.
+        True if a failed write raises no error.
     most : int
-        How many different numbers stay.
+        Maximum count of different numbers that stay.
     """
 
     name: str

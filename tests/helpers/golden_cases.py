@@ -30,13 +30,13 @@ def numbers(shape, seed):
 
 
 def array_of(described):
-    """Return the array that a case describes; of a boolean one, the numbers below 1 are true."""
+    """Return the array that a case describes; a boolean array is true for numbers below 1."""
     values = numbers(described["shape"], described["seed"])
     return values < 1 if described.get("boolean") else values
 
 
 def options_of(case):
-    """Return the options of a case under their names in Python."""
+    """Return the options of a case by their names in Python."""
     return {
         re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name): (
             array_of(value) if isinstance(value, dict) else value
@@ -46,7 +46,7 @@ def options_of(case):
 
 
 def results_of(case, runtime):
-    """Return the arrays that a case results in. Numbers of rows have 32 bits in a browser."""
+    """Return the resulting arrays of a case. Row numbers have 32 bits, as in a browser."""
     operands = {name: array_of(described) for name, described in case["arrays"].items()}
     options = options_of(case)
     if case["operation"] == "attention":

@@ -1,4 +1,4 @@
-"""Calls of the backend "gpu" with operands of its own interface, and their comparison."""
+"""Calls of the backend "gpu" through its own interface, and their comparison with the oracle."""
 
 import backend_bounds
 import flashwasm as fw

@@ -1,4 +1,4 @@
-"""A runtime whose helper threads certainly take part, however the system schedules them."""
+"""A runtime whose helper threads always take part, for any scheduling by the system."""
 
 from contextlib import contextmanager
 from time import monotonic, sleep
@@ -9,10 +9,10 @@ _PATIENCE = 10.0  # Seconds. A test waits this long only if a helper thread neve
 
 
 class _PatientInstance:
-    """The calling thread's instance, which waits until a helper thread has taken a task.
+    """The calling thread's instance, which waits until a helper thread has begun a task.
 
-    Without it the calling thread may finish all tasks of a small launch before a helper thread
-    wakes up, and a test of threads would have tested one thread.
+    Without it, the calling thread may finish all tasks of a small launch before a helper thread
+    wakes up. A test of threads would then test only one thread.
     """
 
     def __init__(self, instance, workers):
@@ -28,7 +28,7 @@ class _PatientInstance:
         if job is not None and job is not self._seen:
             self._seen = job
             end = monotonic() + _PATIENCE
-            # A job of one task is not offered to helper threads.
+            # Helper threads do not get jobs of a single task.
             while self._workers.offered and job.taken == 1 and monotonic() < end:
                 sleep(1e-5)
         return self._instance.call(kernel, arguments)
@@ -36,7 +36,7 @@ class _PatientInstance:
 
 @contextmanager
 def runtime_with_helpers(threads, **options):
-    """Yield a runtime. If work is split into tasks, a helper thread takes at least one of them."""
+    """Yield a runtime. If work is split into tasks, a helper thread runs at least one of them."""
     with fw.Runtime(threads=threads, **options) as runtime:
         workers = runtime.workers
         first, *others = workers._instances

@@ -1,4 +1,4 @@
-"""Rows of the files that hold vectors, suites, coverage and adapters."""
+"""Rows of the files of vectors, suites, coverage and adapters."""
 
 from functools import cache
 from pathlib import Path
@@ -28,8 +28,8 @@ def vectors(count):
 
 
 def index_writer(name, modules, make, load, ids_of):
-    """Return the row of an index: vectors that stay, and one whose id is the number."""
-    # The index of this process, and the number that it holds.
+    """Return the row of an index: vectors that never change, and one with the number as its id."""
+    # The index of this process, and the number in it.
     held = {}
 
     def write(folder, number):
@@ -97,7 +97,7 @@ def write_adaptation(folder, number):
 
 def read_adaptations(folder):
     store = AdaptationStore("suite", folder / "store")
-    # The versions that were activated: a lost activation shows nowhere else.
+    # The stack of activated versions is private, but only it shows a lost activation.
     active = set(store._stack())  # noqa: SLF001
     versions = store.history()
     for version in versions:

@@ -1,9 +1,9 @@
-"""Attention and its gradient by JAX: a child process, since JAX's threads do not survive a fork.
+"""Attention and its gradient by JAX, in a child process: JAX's threads do not survive a fork.
 
     python jax_attention.py problems results
 
-Both files are pickles: a list of (q, k, v, dout, visible, mask, bias, options) with axes (batch,
-heads, length, dim), and for each of them out, log-sum-exp, dq, dk and dv.
+Both files are pickles. problems is a list of (q, k, v, dout, visible, mask, bias, options) with
+axes (batch, heads, length, dim). results has out, log-sum-exp, dq, dk and dv for each of them.
 """
 
 import functools
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 
 def attention(q, k, v, visible, mask, bias, options):
-    """Return JAX's own attention, and the log-sum-exp by its formula."""
+    """Return JAX's own attention, and the log-sum-exp computed from its definition."""
     by_length = [x.swapaxes(1, 2) for x in (q, k, v)]
     out = jax.nn.dot_product_attention(*by_length, bias, mask, **dict(options)).swapaxes(1, 2)
     k = jnp.repeat(k, q.shape[1] // k.shape[1], axis=1)

@@ -8,7 +8,7 @@ DIM = 32
 
 
 def classes(files=60):
-    """Return labelled vectors, similar within a class but for strong noise in a few directions."""
+    """Return labelled vectors, similar within a class but with strong noise in a few directions."""
     rng = np.random.default_rng(0)
     rows, names = [], []
     noise = np.linalg.qr(rng.standard_normal((DIM, 6)))[0]

@@ -1,4 +1,4 @@
-"""Calls whose worker is killed the first time, as by a machine that fails or runs out of memory."""
+"""Calls whose first worker is killed, as if its machine failed or ran out of memory."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def kill_once(marker):
-    """End this process without a word, unless the file ``marker`` says that it was done before."""
+    """Kill this process, unless the file ``marker`` shows that a process was killed before."""
     try:
         with Path(marker).open("x"):
             pass
@@ -29,9 +29,9 @@ class LosesOneWorker:
     executor : LocalWorkers
         The executor.
     marker : pathlib.Path
-        File that is made when the worker is lost.
+        File that is created when the worker is lost.
     at : int
-        Number of calls before the one that is lost.
+        Number of calls before the lost one.
     """
 
     def __init__(self, executor, marker, at=2):
@@ -39,7 +39,7 @@ class LosesOneWorker:
         self.threads = executor.threads
 
     def submit(self, function, *arguments):
-        """Submit a call, or in its turn one that kills its worker."""
+        """Submit a call; the call after ``at`` others kills its worker."""
         self._left -= 1
         if self._left == -1:
             return self._executor.submit(killed_once, self._marker, function, *arguments)
@@ -47,5 +47,5 @@ class LosesOneWorker:
 
 
 def always_killed(*_arguments):
-    """End this process without a word."""
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)

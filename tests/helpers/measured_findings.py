@@ -1,4 +1,4 @@
-"""Findings of `flashwasm bench` with numbers and names of every length that occurs."""
+"""Findings of `flashwasm bench`, with numbers and names of every length that occurs."""
 
 import math
 

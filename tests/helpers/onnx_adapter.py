@@ -1,8 +1,8 @@
 """ONNX node semantics expressed by the operations under test.
 
-`run(operations, node, inputs)` calls functions by the names that they have in the package. The
-oracles have the same names, so this adapter runs both on ONNX's data. If the operations have no
-parameter for an attribute of ONNX's, such as a window without causality, it becomes a mask.
+`run(operations, node, inputs)` calls functions by their names in the package. The oracles have the
+same names, so this adapter runs both on ONNX's data. If the operations have no parameter for an
+attribute of ONNX, such as a window without causality, the adapter converts it to a mask.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import onnx
 
 
 def run(operations, node, inputs):
-    """Return the node's outputs by name, leaving out those that the operations do not give."""
+    """Return the node's outputs by name, without those that the operations do not return."""
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
     inputs = [inputs[name] if name else None for name in node.input]
@@ -35,7 +35,7 @@ def matmul(ops, a, b):
 
 
 def gather(ops, data, indices, axis=0):
-    """Gather slices along `axis`. In the result, the axes of the indices take its place."""
+    """Gather slices along `axis`. In the result, the axes of the indices replace it."""
     rows = ops.embedding(indices, np.moveaxis(data, axis, 0))
     taken = range(indices.ndim)
     return (np.moveaxis(rows, taken, [axis % data.ndim + i for i in taken]),)
@@ -94,7 +94,7 @@ def attention(
     qk_matmul_output_mode=0,
     **_,
 ):
-    """Return the output, the present keys and values, and the scores of the stage asked for."""
+    """Return the output, the present keys and values, and the scores of the requested stage."""
     packed = q.ndim == 3
     q, k, v = (
         split_heads(q, q_num_heads),
@@ -111,8 +111,8 @@ def attention(
     if is_causal:
         window = None if max(sides) < 0 else sides
     elif max(sides) >= 0:
-        # ONNX's window lies about the causal diagonal even if attention is not causal. That of the
-        # operations then lies about the main diagonal, so ONNX's becomes a mask.
+        # ONNX's window is around the causal diagonal even if attention is not causal. The
+        # operations' window is then around the main diagonal, so ONNX's is converted to a mask.
         ahead = np.arange(keys) - np.arange(queries)[:, None] - np.reshape(offset, (-1, 1, 1, 1))
         inside = (sides[0] < 0) | (-ahead <= sides[0])
         inside &= (sides[1] < 0) | (ahead <= sides[1])

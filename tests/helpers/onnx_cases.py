@@ -1,4 +1,4 @@
-"""ONNX's node tests: the cases of the operations that ONNX defines too, and their comparison."""
+"""ONNX's node tests: the cases of operations that ONNX also defines, and their comparison."""
 
 import importlib
 
@@ -18,14 +18,14 @@ COUNTS = {
     "Softmax": 7,
 }
 
-# If the data are of a narrow type, ONNX's reference rounds to it five times on the way to a result:
-# the scaled queries, the scaled keys, the scores, the weights and the output.
+# If the data have a narrow type, ONNX's reference rounds to it five times: the scaled queries, the
+# scaled keys, the scores, the weights and the output.
 UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 ROUNDINGS = 5
 
 
 def collect():
-    """Return the cases that have one node; the others hold the same data, written by more nodes.
+    """Return the cases of one node; the others have the same data and express it by more nodes.
 
     Importing a module of cases registers them. ONNX's own loader imports all of its modules, which
     takes seconds.
@@ -38,7 +38,7 @@ def collect():
 
 
 def compare(operations, case):
-    """Compare the outputs that operations return, by the case's tolerance; return all others."""
+    """Compare the operations' outputs within the case's tolerance; return the other names."""
     graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
     inputs = dict(zip([value.name for value in graph.input], inputs, strict=True))
     outputs = dict(zip([value.name for value in graph.output], outputs, strict=True))

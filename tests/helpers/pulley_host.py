@@ -2,10 +2,11 @@
 
     python pulley_host.py request.json
 
-The request is that of second_host.mjs. Pulley knows no atomic instructions and no shared memory, so
-a module is patched: its memory is no longer shared, and the start function, which the linker wrote,
-copies the constants without checking if another instance did so before. The code of the kernels is
-not changed. The engine is told to refuse atomics, so nothing else in the module can use them.
+The request is that of second_host.mjs. Pulley supports neither atomic instructions nor shared
+memory, so this program patches a module. Its memory is no longer shared. The start function, which
+the linker wrote, copies the constants without checking whether another instance already did. The
+code of the kernels stays unchanged. The engine is configured to refuse atomics, so no other part of
+the module can use them.
 """
 
 import json
@@ -46,7 +47,7 @@ def sections(module):
 
 
 def start_body(module, found):
-    """Return where the start function's body begins and ends."""
+    """Return the start and the end of the start function's body."""
     wanted, _ = number(module, found[START])
     _, at = number(module, found[CODE])
     for _ in range(wanted):
@@ -57,7 +58,7 @@ def start_body(module, found):
 
 
 def without_atomics(module):
-    """Return the module with a memory of its own and a start function that needs no atomics."""
+    """Return the module with an unshared memory and a start function without atomics."""
     found, patched = sections(module), bytearray(module)
     limits = module.index(MEMORY, found[IMPORTS]) + len(MEMORY)
     assert module[limits] == SHARED_WITH_MAXIMUM

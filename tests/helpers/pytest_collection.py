@@ -1,4 +1,4 @@
-"""The tests that pytest itself collects, to compare with those that parsing finds."""
+"""The tests that pytest itself collects, for comparison with those that parsing finds."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Nothing but pytest's own plugins, and no files written beside the suite.
+# Load only pytest's own plugins, and write no files beside the suite.
 _ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _OPTIONS = ("--collect-only", "-q", "-rsE", "--no-fold-skipped", "-p", "no:cacheprovider")
 
@@ -16,7 +16,7 @@ _OPTIONS = ("--collect-only", "-q", "-rsE", "--no-fold-skipped", "-p", "no:cache
 class PytestCollection:
     """Output of ``pytest --collect-only``.
 
-    ``tests`` holds node ids without parameters. ``left_out`` holds the files and classes that
+    ``tests`` contains node ids without parameters. ``left_out`` contains the files and classes that
     pytest could not import or skipped as a whole.
     """
 
@@ -25,15 +25,15 @@ class PytestCollection:
 
 
 def pytest_collects(*paths, cwd, options=(), python=sys.executable):
-    """Run ``pytest --collect-only`` on some paths in a folder; return what it collected.
+    """Run ``pytest --collect-only`` on some paths in a folder; return its collection.
 
-    The rootdir of the run is the one that pytest prints node ids relative to.
+    pytest prints node ids relative to the rootdir of the run.
     """
     env = {**os.environ, **_ENVIRONMENT, "COLUMNS": "10000"}
     env.pop("PYTEST_ADDOPTS", None)
     command = [python, "-m", "pytest", *_OPTIONS, *options, *map(str, paths)]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    # 2 stands for errors in some files, 5 for no tests.
+    # Status 2 means errors in some files, 5 means no tests.
     assert done.returncode in {0, 2, 5}, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     # Node ids come first. An empty line ends them.
@@ -52,22 +52,22 @@ def without_parameters(nodeid):
 
 
 def absolute(names, folder):
-    """Return node ids or paths with absolute paths, given the folder that they are relative to."""
+    """Return node ids or paths with absolute paths, given the folder to which they are relative."""
     parts = [name.partition("::") for name in names]
     return {f"{Path(folder, path).resolve()}{colons}{rest}" for path, colons, rest in parts}
 
 
 def collected(suite):
-    """Return the node ids of a suite, with those under which classes inherit a test."""
+    """Return the node ids of a suite, including those of inherited tests."""
     return {nodeid for test in suite.tests for nodeid in (test.nodeid, *test.also)}
 
 
 def unexplained(suite, collection, *, cwd, rootdir):
     """Return the node ids that only pytest collects, and those that only the suite has.
 
-    A difference is explained if the suite names the file among what could not be followed, or if
-    pytest could not import the file or skipped it as a whole. ``cwd`` and ``rootdir`` are those of
-    pytest's run.
+    A difference is explained if the suite lists the file among the parts that it could not follow,
+    or if pytest could not import the file or skipped it as a whole. ``cwd`` and ``rootdir`` are
+    those of pytest's run.
     """
     theirs = absolute(collection.tests, rootdir)
     ours = absolute(collected(suite), suite.root)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def recorded_calls(runtime):
-    """Yield a list that gets (kernel, arguments) of every call; no kernel runs meanwhile.
+    """Yield a list that receives (kernel, arguments) of every call; no kernel runs.
 
-    Operands may then be as large as linear memory: `Runtime.empty` does not touch what it returns.
+    Operands may be as large as linear memory, because `Runtime.empty` does not write to its arrays.
     The runtime has one thread.
     """
     calls, kept = [], dict(runtime.kernel_calls)

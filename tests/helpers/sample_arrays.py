@@ -5,7 +5,7 @@ import numpy as np
 
 FLOAT_TYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 
-# A number of each kind that IEEE 754 treats specially, and the ends of float32's range.
+# A number of each kind that IEEE 754 treats specially, and the limits of float32's range.
 SPECIAL = np.array(
     [
         np.nan,
@@ -29,7 +29,7 @@ def normal(*shape, seed=0):
 
 
 def layouts(array):
-    """Yield (name, array of the same values), once for each way they may lie in memory."""
+    """Yield (name, array of the same values) for each memory layout."""
     yield "contiguous", np.ascontiguousarray(array)
     yield "fortran", np.asfortranarray(array)
     yield "reversed", np.flip(np.flip(array).copy())

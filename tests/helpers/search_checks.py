@@ -1,4 +1,4 @@
-"""Checks of what an index finds, against float64 or against another index."""
+"""Checks of the results of an index, against float64 or against another index."""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ def assert_nearest(index, queries, vectors, k, metric="cosine", *, least_recall=
     """Search an index of `vectors`, whose ids are their positions, and check the results.
 
     Each score must be within its bound of the oracle's, and be the score of the id beside it. An
-    id counts as right if rounding alone can have ranked it among the k nearest; the share of right
-    ids must be at least `least_recall`. Other `options` go to the search.
+    id counts as right if rounding alone can explain its rank among the k nearest. The share of
+    right ids must be at least `least_recall`. Other `options` are passed to the search.
     """
     scores, ids = index.search(queries, k, **options)
     kept = min(k, len(vectors))
@@ -42,10 +42,10 @@ def assert_same_results(found, expected):
 
 
 def check_top_k(queries, corpus, k, metric="cosine", **options):
-    """Compare scores and order with float64, but for an order that only rounding decides.
+    """Compare scores and order with float64, except where only rounding decides the order.
 
-    Each score must be that of its row, scores must not rise, no row may come twice, and no row that
-    was left out may be better than the last one returned by more than the bound.
+    Each score must be that of its row, scores must not rise, and no row may be returned twice. No
+    omitted row may be better than the last returned one by more than the bound.
     """
     scores, indices = fw.cosine_top_k(queries, corpus, k, metric=metric, **options)
     assert scores.shape == indices.shape == (len(queries), k)

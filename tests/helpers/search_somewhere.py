@@ -1,8 +1,8 @@
-"""Search a small suite in a process whose folders for caches cannot be used.
+"""Search a small suite in a process whose cache folders are unusable.
 
     python search_somewhere.py CASE FOLDER
 
-It prints the result as JSON, and "unsupported" where the system cannot make the case.
+It prints the result as JSON, and "unsupported" if the system cannot create the case.
 """
 
 import json
@@ -32,7 +32,7 @@ def other_user():
     prepare(place)
     # The interpreter and its packages may be in a folder that the other user cannot read.
     search(place, cache=False)
-    # So that the cache is asked once more.
+    # Forget the loaded modules, so that the next runtime reads the cache again.
     engine.process_state.modules.clear()
     os.setgid(NOBODY)
     os.setuid(NOBODY)
@@ -40,7 +40,7 @@ def other_user():
 
 
 def nobody(folder):
-    """Have no home and no entry in the list of users, as `docker run --user 54321`."""
+    """Run without a home and an entry in the list of users, like `docker run --user 54321`."""
     del folder
     return other_user()
 
@@ -62,7 +62,7 @@ def read_only_home(folder):
 
 
 def missing_home(folder):
-    """Have a home that is not there and cannot be made."""
+    """Run with a home that does not exist and cannot be created."""
     (folder / "file").touch()
     os.environ["HOME"] = str(folder / "file" / "home")
     return folder
@@ -75,9 +75,9 @@ def cache_that_is_a_file(folder):
 
 
 def not_utf_8(folder):
-    """Have folders for everything, the suite too, whose names are not UTF-8."""
+    """Run with folders, including that of the suite, whose names are not UTF-8."""
     place = folder / os.fsdecode(b"\xff")
-    # The helper that writes a model takes names in UTF-8 only.
+    # The helper that writes a model accepts only names in UTF-8.
     prepare(folder / "prepared")
     (folder / "prepared").rename(place)
     os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = str(place / "home")
@@ -105,7 +105,7 @@ def prepare(place):
 
 
 def search(place, *, cache):
-    """Return what a search in the suite finds, in a new runtime."""
+    """Search the suite in a new runtime, and return the results."""
     index = SuiteIndex.build(
         place / "suite",
         model=place / "model",

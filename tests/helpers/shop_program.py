@@ -12,7 +12,7 @@ def empty_basket(basket):
     return []
 """
 
-# An empty line of context is a single blank, which an editor would strip at the end of a line.
+# An empty line of context is a single blank, which an editor would strip.
 DIFF = """\
 diff --git a/shop.py b/shop.py
 --- a/shop.py

@@ -1,4 +1,4 @@
-"""A small disk of its own for one process, which Linux takes away with the process."""
+"""A small private disk for one process, which Linux removes with the process."""
 
 import ctypes
 import errno
@@ -11,9 +11,9 @@ PRIVATE, READ_ONLY, REMOUNT = 1 << 18 | 1 << 14, 1, 32
 
 
 def mount(folder, size):
-    """Put an empty disk of some bytes at a folder, which only this process and its children see.
+    """Mount an empty disk of some bytes at a folder, visible only to this process and its children.
 
-    The process must have one thread. Return False where the system does not allow it.
+    The process must have one thread. Return False if the system does not allow it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "unshare"):
@@ -32,7 +32,7 @@ def mount(folder, size):
 
 
 def make_read_only(folder):
-    """Let nobody write to a disk that `mount` has put at a folder."""
+    """Make a disk that `mount` has mounted at a folder read-only."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"none", os.fsencode(folder), b"tmpfs", READ_ONLY | REMOUNT, None):
         raise OSError(ctypes.get_errno(), "remount", str(folder))

@@ -1,4 +1,4 @@
-"""A small project with a package and tests, its recorded coverage, and changes of it as diffs."""
+"""A small project with a package and tests, its recorded coverage, and changes to it as diffs."""
 
 import difflib
 import os
@@ -127,9 +127,9 @@ def write_project(folder):
 
 def run_pytest(folder, *options):
     """Run pytest in a folder, whose packages can be imported, and return the finished process."""
-    # pytest would hand the options of the test run that is under way to this one.
+    # The PYTEST_ variables of the current test run would affect the new run.
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    # The folder of this package, which need not be installed.
+    # Add the folder of this package, which need not be installed.
     source = str(Path(flashwasm.__file__).parents[1])
     env["PYTHONPATH"] = os.pathsep.join([str(folder), source])
     env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -159,8 +159,8 @@ def change_project(folder, edits):
     folder : pathlib.Path
         Folder of the project.
     edits : dict of str to tuple of str or None
-        For each file the old text, all of whose places change, and the new one. An old text of ""
-        appends. None deletes the file.
+        For each file, the old text and the new one, which replaces the old text everywhere. If the
+        old text is "", the new one is appended. None deletes the file.
     """
     parts = []
     for name, edit in edits.items():

@@ -1,4 +1,4 @@
-"""Sources of a small suite, some of whose tests have the same names."""
+"""Sources of a small suite, in which some tests have the same names."""
 
 GRAPH = """
 class TestGraph:

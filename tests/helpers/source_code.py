@@ -7,7 +7,7 @@ from pathlib import Path
 from checkout import ROOT, SOURCE
 
 PACKAGE = sorted(SOURCE.rglob("*.py"))
-# Packages of Node are not ours, and may hold Python.
+# Packages of Node are not part of this project, and may contain Python.
 BENCH = sorted(p for p in (ROOT / "bench").rglob("*.py") if "node_modules" not in p.parts)
 WASM_TOOLS = sorted((ROOT / "wasm").rglob("*.py"))
 C_FILES = sorted((ROOT / "wasm").rglob("*.c"))
@@ -23,7 +23,7 @@ def tree(path):
 
 
 def place(path):
-    """Return the path of a file as a reader of the checkout would write it."""
+    """Return the path of a file relative to the checkout."""
     return str(Path(path).relative_to(ROOT))
 
 
@@ -35,7 +35,7 @@ def module_name(path):
 
 
 def imports(path):
-    """Yield the dotted name of each import of a file, wherever in the file it stands."""
+    """Yield the dotted name of each import anywhere in a file."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

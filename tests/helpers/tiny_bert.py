@@ -1,4 +1,4 @@
-"""A random BERT small enough to be made for each test, in the layout of a real model's folder."""
+"""A random BERT, small enough to create for each test, in the layout of a real model's folder."""
 
 import json
 import string
@@ -25,7 +25,7 @@ VOCABULARY = [*SPECIAL, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)
 
 
 def tokenizer():
-    """Return a WordPiece tokenizer that, like published ones, pads and truncates by itself."""
+    """Return a WordPiece tokenizer that pads and truncates texts, like published ones."""
     vocabulary = {word: number for number, word in enumerate(VOCABULARY)}
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 - no password.
     made.normalizer = normalizers.Lowercase()

@@ -1,4 +1,4 @@
-"""A web server on this machine. Under one of its paths pages are cross-origin isolated."""
+"""A web server on this machine. Pages under one of its paths are cross-origin isolated."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ ISOLATING = {
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder twice: under /isolated/ with the headers, under /plain/ without them."""
+    """Server of a folder under two paths: /isolated/ with the headers, and /plain/ without them."""
 
     extensions_map: ClassVar = {
         **http.server.SimpleHTTPRequestHandler.extensions_map,
@@ -33,7 +33,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_):
-        """Print nothing: a browser's errors are looked at in the browser."""
+        """Print nothing: tests check a browser's errors in the browser."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The engine: where relaxed instructions may be used, and that its settings change no bit."""
+"""The engine: its use of relaxed instructions, and equal bits with all its settings."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Python's faulthandler beside wasmtime's handler of signals, by which traps become errors."""
+"""Python's faulthandler together with wasmtime's signal handler, which turns traps into errors."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The sandbox: a module reaches one memory and nothing else, and no address leads out of it."""
+"""The sandbox: a module can access one memory and nothing else, and no address beyond it."""
 
 import ctypes
 import json

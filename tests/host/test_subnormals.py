@@ -1,4 +1,4 @@
-"""Threads that flush subnormal numbers to zero, as some libraries switch them to do."""
+"""Threads that flush subnormal numbers to zero, a mode that some libraries enable."""
 
 import ctypes
 import platform

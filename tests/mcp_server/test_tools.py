@@ -1,4 +1,4 @@
-"""`flashwasm mcp`, asked by the client of the protocol's own SDK about the tests of NumPy."""
+"""`flashwasm mcp`, called by the client of the protocol's SDK, on the tests of NumPy."""
 
 import difflib
 import json

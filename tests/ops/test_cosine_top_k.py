@@ -1,4 +1,4 @@
-"""cosine_top_k: scores, order and ties against float64, by each metric."""
+"""cosine_top_k: scores, order and ties compared with float64, for each metric."""
 
 import hypothesis
 import numpy as np

@@ -1,4 +1,4 @@
-"""embedding: rows come out with the bits that they have in the table."""
+"""embedding: returned rows have the same bits as in the table."""
 
 import hypothesis
 import numpy as np

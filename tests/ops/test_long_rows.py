@@ -1,4 +1,4 @@
-"""Rows, sums and sequences too long for one call: cut into pieces, they keep their bits."""
+"""Rows, sums and sequences too long for one call: splitting them does not change the bits."""
 
 import numpy as np
 import pytest

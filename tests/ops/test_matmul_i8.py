@@ -1,4 +1,4 @@
-"""matmul_i8: its exact bits by NumPy's integers, its distance from float64, and wrong arguments."""
+"""matmul_i8: its exact bits from NumPy's integers, its error against float64, wrong arguments."""
 
 import hypothesis
 import numpy as np

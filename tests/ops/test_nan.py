@@ -1,4 +1,4 @@
-"""A NaN that a kernel computes is 0x7fc00000, whatever NaN went in. A copied one keeps its bits."""
+"""Every NaN that a kernel computes is 0x7fc00000. A copied NaN keeps its bits."""
 
 import functools
 

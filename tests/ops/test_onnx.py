@@ -1,4 +1,4 @@
-"""ONNX's own test data, for every operation that ONNX defines too.
+"""ONNX's own test data, for every operation that ONNX also defines.
 
 Both the package and the float64 oracles are compared with the data, so a mistake that both share
 is found.

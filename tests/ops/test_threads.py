@@ -1,4 +1,4 @@
-"""Operations large enough for several tasks: helper threads do not change a bit of any result."""
+"""Operations large enough for several tasks: helper threads do not change the bits of results."""
 
 import numpy as np
 import pytest

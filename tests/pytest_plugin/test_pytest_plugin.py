@@ -1,4 +1,4 @@
-"""The pytest plugin in real runs of pytest: its lines in the summary. Its errors fail no run."""
+"""The pytest plugin in real runs of pytest: its summary lines. Its errors never fail a run."""
 
 import os
 import re
@@ -278,9 +278,9 @@ def test_a_fault_of_every_worker_of_xdist_is_one_line():
         (["--fw-select", "3"], "--fw-select needs --fw-diff"),
         (["--fw-coverage", "x.db"], "--fw-coverage needs --fw-diff"),
         (["--fw-diff", "x.diff", "--fw-select", "soon"], "--fw-select: budget 'soon': expected"),
-        (["--fw-diff", "no-such"], "ERROR: --fw-diff: 'no-such' is no file, and 'no-such' is no r"),
-        (["--fw-diff="], "ERROR: --fw-diff: '' is no file, and '' is no revision that git knows"),
-        (["--fw-diff=--output=x"], "ERROR: --fw-diff: '--output=x' is no file, and '--output=x' i"),
+        (["--fw-diff", "no-such"], "ERROR: --fw-diff: 'no-such' is not a file, and 'no-such' "),
+        (["--fw-diff="], "ERROR: --fw-diff: '' is not a file, and '' is not a revision"),
+        (["--fw-diff=--output=x"], "ERROR: --fw-diff: '--output=x' is not a file, and '--output"),
     ],
     ids=["no diff", "no diff for coverage", "no number", "no revision", "nothing", "option of git"],
 )

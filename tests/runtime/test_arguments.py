@@ -1,4 +1,4 @@
-"""Wrong arguments are refused by an error of flashwasm's own that names the argument."""
+"""Wrong arguments raise an error of flashwasm that names the argument."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The work of one call of a kernel, which timeouts and Ctrl-C have to wait for, is bounded."""
+"""The work of one kernel call is limited, because timeouts and Ctrl-C have to wait for it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Copies are made in pieces, with a look at the deadline between two of them."""
+"""Copies are made in pieces, with a check of the deadline between two of them."""
 
 import numpy as np
 import pytest

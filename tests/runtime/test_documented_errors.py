@@ -1,4 +1,4 @@
-"""Whatever an argument is, a public function works or raises an error that its docstring names."""
+"""For any argument, a public function works or raises an error that its docstring documents."""
 
 import inspect
 import re

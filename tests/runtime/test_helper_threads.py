@@ -1,4 +1,4 @@
-"""Work that is split among threads: a helper thread runs some of it, and no bit changes."""
+"""Work that is split among threads: a helper thread runs a part, and the bits stay the same."""
 
 import pytest
 

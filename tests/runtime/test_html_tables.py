@@ -1,4 +1,4 @@
-"""Results as tables in notebooks: every field is there, and no text of a user becomes HTML."""
+"""Results as tables in notebooks: every field is shown, and user text is escaped."""
 
 import dataclasses
 import inspect

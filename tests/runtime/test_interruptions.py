@@ -1,7 +1,7 @@
-"""Exceptions of signals' handlers, such as KeyboardInterrupt, at any moment of any call.
+"""Exceptions of signal handlers, such as KeyboardInterrupt, at any moment of any call.
 
 The signals of a timer arrive at random moments. After each, the lock must be free and linear memory
-must hold what it held before.
+must be as before.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""Arguments by the names of other libraries: the error says what they are called here."""
+"""Arguments with the names of other libraries: the error states their names in flashwasm."""
 
 import inspect
 

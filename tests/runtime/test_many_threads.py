@@ -1,4 +1,4 @@
-"""One runtime used by many threads at once: results, cancellation, and closing it meanwhile."""
+"""One runtime used by many threads at once: results, cancellation, and closing during calls."""
 
 import contextlib
 import gc

@@ -1,4 +1,4 @@
-"""Runtimes and processes: limits of addresses, the end of the interpreter, fork, and leaks."""
+"""Runtimes and processes: limits of address space, the interpreter's exit, fork, and leaks."""
 
 import os
 import re

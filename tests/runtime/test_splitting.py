@@ -1,4 +1,4 @@
-"""Splitting problems in halves if memory is short, and cutting work into tasks."""
+"""Splitting problems into halves if memory is short, and splitting work into tasks."""
 
 import numpy as np
 import pytest

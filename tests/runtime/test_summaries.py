@@ -1,4 +1,4 @@
-"""The line by which each public object says what it is and holds."""
+"""The one-line summary of each public object."""
 
 from pathlib import Path
 

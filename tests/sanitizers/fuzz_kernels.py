@@ -2,7 +2,7 @@
 
     python tests/sanitizers/fuzz_kernels.py --clang "$(.ci/setup-clang)" --seconds 60
 
-Inputs that make new paths run are kept in the folder, for the next time.
+Inputs that reach new paths are stored in the folder for the next run.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The kernels as libraries of this machine, with AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Native libraries of the kernels, with AddressSanitizer and UndefinedBehaviorSanitizer.
 
-The sources of each variant are those of wasm/tools/build.py. The headers in include/ stand in for
-the compiler's vector instructions of WebAssembly. `-mfma` gives the relaxed variant its fused
+The sources of each variant are those of wasm/tools/build.py. The headers in include/ replace the
+compiler's vector instructions of WebAssembly. `-mfma` gives the relaxed variant its fused
 multiply-add, so that a library computes the same bits as the module.
 """
 

@@ -2,13 +2,13 @@
 
     LD_PRELOAD=<asan_runtime> FLASHWASM_NATIVE=<folder of native_build.py> pytest -p native_host
 
-native_suite.py sets what this needs. With FLASHWASM_NATIVE_EVERY=10 only each tenth test runs.
+native_suite.py sets these variables. With FLASHWASM_NATIVE_EVERY=10 only each tenth test runs.
 
-Runtimes keep their linear memory, their arena and everything else. Only two of their classes are
-replaced. Instances call the functions of the libraries, with the addresses that operands have in
-this process. The arena tells AddressSanitizer which bytes of linear memory belong to somebody, and
-leaves a gap behind each block: so a kernel that leaves its operand is stopped, even though it stays
-in linear memory, which is all that a sandbox sees. UndefinedBehaviorSanitizer stops the rest.
+The plugin replaces only two classes of a runtime. Instances call the functions of the libraries,
+with the operands' addresses in this process. The arena tells AddressSanitizer which bytes of linear
+memory are in use, and leaves a gap behind each block. AddressSanitizer therefore stops a kernel
+that accesses memory outside its operands. The sandbox would only stop an access outside linear
+memory. UndefinedBehaviorSanitizer stops undefined behaviour.
 """
 
 import ctypes

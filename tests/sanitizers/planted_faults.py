@@ -1,6 +1,6 @@
-"""Faults inside linear memory: WebAssembly does not notice them, a sanitizer ends the process.
+"""Faults inside linear memory: WebAssembly does not detect them, a sanitizer ends the process.
 
-test_native_kernels.py runs each of these in a process of its own. No other run collects them.
+test_native_kernels.py runs each of these in a separate process. No other run collects them.
 """
 
 import numpy as np

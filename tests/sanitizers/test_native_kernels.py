@@ -1,7 +1,7 @@
 """The kernels as native code under sanitizers, on a part of the tests of operations.
 
-`make sanitize` runs all of them. A clang is needed, which FLASHWASM_CLANG names; where CI=true the
-toolchain is fetched.
+`make sanitize` runs all of them. The tests require a clang, which FLASHWASM_CLANG names. If
+CI=true, they download the toolchain.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Files of indexes: an index is read as it was saved, and a file that is not sound is refused."""
+"""Files of indexes: a saved index is read back unchanged, and a damaged file is refused."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A sharded index finds what one whole index finds, for any number of shards."""
+"""A sharded index returns the same results as one index, for any number of shards."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Atomic writes: the old content or the new, and nothing else in the folder."""
+"""Atomic writes: a file has its old or its new content, and no other file is left behind."""
 
 import os
 import re

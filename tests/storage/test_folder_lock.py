@@ -1,4 +1,4 @@
-"""The lock on a folder: one holder at a time, none after a kill, and none where there is none."""
+"""The lock on a folder: one holder at a time, none after a kill; systems without locks."""
 
 import errno
 import subprocess

@@ -1,4 +1,4 @@
-"""SQLite files of other programs: plain tables pass, and what no query can trust is refused."""
+"""SQLite files of other programs: plain tables are accepted, untrustworthy contents are refused."""
 
 import sqlite3
 from contextlib import closing

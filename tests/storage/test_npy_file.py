@@ -1,4 +1,4 @@
-"""Files of NumPy: arrays come back, and whatever else such a file may hold is refused."""
+"""Files of NumPy: arrays are read back, and any other contents are refused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scratch files: what killed processes left is removed when it is old, and nothing else is."""
+"""Temporary files: only old ones, which killed processes left, are removed."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The reference in docs/abi.md is made from the C, and the page's tables state what the C does.
+"""The reference in docs/abi.md is generated from the C, and the page's tables agree with the C.
 
 To write the reference again, after a change of the C:
 

@@ -1,4 +1,4 @@
-"""The guard over hot loops finds loops in machine code, and fails if they use the stack."""
+"""The check of hot loops finds loops in machine code, and fails if they use the stack."""
 
 import importlib
 import shutil

@@ -1,4 +1,4 @@
-"""The table of kernels: each row has its C, its oracle, its test, its benchmark and its page.
+"""The table of kernels: each row has its C, oracle, test, benchmark and page.
 
 The table, the header `wasm/abi.h` and the built modules agree about every exported function.
 """

@@ -1,4 +1,4 @@
-"""The wheel: it fits every platform, holds the modules, and is the same wherever it is built."""
+"""The wheel: it runs on every platform, contains the modules, and has the same bytes everywhere."""
 
 import hashlib
 import json

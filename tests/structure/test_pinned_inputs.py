@@ -1,4 +1,4 @@
-"""Exact versions of all that continuous integration fetches: packages, compiler, Node modules."""
+"""Exact versions of all downloads of continuous integration: packages, compiler, Node modules."""
 
 import json
 import re

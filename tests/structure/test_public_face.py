@@ -1,7 +1,7 @@
 """The public face of the package: its public names, its commands, and their arguments and options.
 
-The file public_face.txt beside this one records it, one name, command or option a line. If a change
-of it is meant, run this file, which writes the record again, and review the difference:
+The file public_face.txt beside this one records one name, command or option in each line. After an
+intended change, run this file, which writes the record again, and review the difference:
 
     python tests/structure/test_public_face.py
 """

@@ -1,4 +1,4 @@
-"""Files that can be read: their length, their docstrings, and no construct that hides arguments."""
+"""Readability of files: their length, their docstrings, and no construct that hides arguments."""
 
 import ast
 import inspect

@@ -1,6 +1,6 @@
 """`wasm/tools/tune.py` builds a module with other block sizes, checks it, and times it.
 
-An emcc is needed, which FLASHWASM_EMCC names; where CI=true the toolchain is fetched.
+The tests require an emcc, which FLASHWASM_EMCC names. If CI=true, they download the toolchain.
 """
 
 import os

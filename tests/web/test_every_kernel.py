@@ -1,4 +1,4 @@
-"""Every kernel in Chromium, by the documented interface, leaves memory as it does in wasmtime."""
+"""Every kernel in Chromium leaves the same bytes in memory as in wasmtime."""
 
 import base64
 import importlib.util

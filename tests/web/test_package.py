@@ -1,4 +1,4 @@
-"""The npm package: what it holds, that it works where it is imported, and its types."""
+"""The npm package: its contents, its use after installation, and its types."""
 
 import json
 import re

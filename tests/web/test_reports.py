@@ -1,4 +1,4 @@
-"""HTML reports in Chromium: no error, nothing that axe-core calls serious, keys move the map."""
+"""HTML reports in Chromium: no error, no serious finding of axe-core, keys move the map."""
 
 import json
 

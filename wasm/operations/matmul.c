@@ -20,8 +20,9 @@ enum { K_BLOCK = 512, ROW_BLOCK = 128 };
  * in the cache when it is read. */
 enum { FEW_COLUMNS = 32 };
 
-/* Products of few rows multiply four rows of B at once, one cache line of each after another. ROW_COLUMNS of them stay
- * in the L1 cache while all rows of C use them. Fewer columns than FEWEST_IN_ROWS are summed strip by strip. */
+/* Sizes for a C of few rows. The kernel multiplies four rows of B at once, one cache line of each after another.
+ * ROW_COLUMNS of them stay in the L1 cache while all rows of C use them. Fewer columns than FEWEST_IN_ROWS are summed
+ * strip by strip. */
 enum { STEPS = 4, LINE = 16, ROW_COLUMNS = 1024, FEWEST_IN_ROWS = 64 };
 
 /* The workspace. The block of B has as many columns as fit into it. */

@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 __all__ = ["ErrorsInOneLine", "main"]
 
 # The name of each command, and its line in `flashwasm --help`. The command `x-y` is the attribute
-# `x_y` of the module flashwasm.cli.x_y. Its line is written here as well, so that the help does not
-# have to import the command.
+# `x_y` of the module flashwasm.cli.x_y. The line repeats the first line of the command's docstring,
+# so that `flashwasm --help` need not import the command.
 COMMANDS = {
-    "adapt": "Learn from feedback, if that is shown to help.",
-    "bench": "Measure speed and memory on this machine, beside NumPy.",
+    "adapt": "Learn from feedback, if a measurement shows that this helps.",
+    "bench": "Measure speed and memory on this machine, in comparison with NumPy.",
     "coverage": "Ask a coverage.py database which test runs which lines.",
     "defects": "Match failures with known defects, group them, and learn new ones.",
-    "duplicates": "Find tests that do the same.",
+    "duplicates": "Find duplicate tests.",
     "embed": "Embed texts as unit vectors.",
     "feedback": "Record whether test B was a good answer for test A.",
-    "index": "Write suites, coverage, failures and vectors to index files, and check such files.",
-    "mcp": "Serve these commands to a coding agent, by the Model Context Protocol.",
+    "index": "Build, inspect, merge and check index files.",
+    "mcp": "Serve these commands to a coding agent over the Model Context Protocol.",
     "models": "Install, list, locate and remove models.",
-    "probe": "Say what the sandbox supports on this machine, and which other backends it has.",
-    "report": "Write one HTML file about a suite: map, duplicates, gaps, failures.",
-    "search": "Find the functions that words describe.",
-    "similar": "Find the tests that resemble a test or a description.",
+    "probe": "Show the features of the sandbox and the backends available on this machine.",
+    "report": "Write an HTML report on a suite: map, duplicates, coverage gaps, failures.",
+    "search": "Find the functions that best match a description.",
+    "similar": "Find the tests most similar to a test or a description.",
     "tests-for": "Run every test that a change may reach, the most relevant first.",
 }
 
-# The lines of `flashwasm --help` that say how a shell learns to complete commands and options.
+# The lines of `flashwasm --help` that explain how to enable completion in a shell.
 _COMPLETION = """\b
 To complete commands and options with the Tab key, add one line to a file:
   ~/.bashrc    eval "$(_FLASHWASM_COMPLETE=bash_source flashwasm)"
@@ -54,30 +54,30 @@ To complete commands and options with the Tab key, add one line to a file:
                _FLASHWASM_COMPLETE=fish_source flashwasm | source
 """
 
-# Exit status of a command that was interrupted: 128 and the number of SIGINT, as shells expect.
+# Exit status of an interrupted command: 128 plus the number of SIGINT, as shells expect.
 _INTERRUPTED = 130
 # Number of new objects after which Python looks for reference cycles. A command makes hundreds of
 # thousands of objects that live until it ends. With Python's default of 700, the search for cycles
 # takes a tenth of the command's time.
 _COLLECT_AFTER = 100_000
-# Largest number of characters that an error message quotes of a text.
+# Maximum number of characters of a text that an error message quotes.
 _SHOWN = 80
 
-# What a line about an error of the system adds, by the error's number.
+# Advice that the message about an OSError ends with, by errno.
 _REMEDIES = {
     errno.ENOENT: "correct the path",
     errno.ENOTDIR: "correct the path",
     errno.EISDIR: "give a file",
     errno.EACCES: "give a path that you may use, or change its permissions",
     errno.EPERM: "give a path that you may use, or change its permissions",
-    errno.EROFS: "give a path that can be written",
-    errno.ENOSPC: "free some room on the disk, or give a path on another",
-    errno.EDQUOT: "free some room on the disk, or give a path on another",
+    errno.EROFS: "give a path on a writable file system",
+    errno.ENOSPC: "free some disk space, or give a path on another disk",
+    errno.EDQUOT: "free some disk space, or give a path on another disk",
 }
 
 
 class BadInput(click.ClickException):
-    """An error of the library or the system, shown as one line on stderr."""
+    """An error of the library or the operating system, shown as one line on stderr."""
 
     exit_code = 2
 
@@ -88,15 +88,15 @@ class BadInput(click.ClickException):
 
 
 class ErrorsInOneLine(click.Group):
-    """A group that shows every error of the library or the system as one line."""
+    """A group that shows every error of the library or the operating system as one line."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the arguments; end quietly if the reader of the help leaves early."""
+        """Parse the arguments; exit quietly if a pipe that reads the help is closed."""
         with without_broken_pipes():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; turn an error of the library or the system into one line and status 2."""
+        """Run a command; report an error of the library or the system in one line, status 2."""
         warnings.showwarning = _show_warning
         gc.set_threshold(_COLLECT_AFTER)
         for stream in (sys.stdout, sys.stderr):
@@ -109,7 +109,7 @@ class ErrorsInOneLine(click.Group):
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
-            # An argument, or the name of a file, is not in the terminal's encoding.
+            # An argument or a file name is not in the terminal's encoding.
             message = f"not valid Unicode: {error.object[:_SHOWN]!r}; expected a name in UTF-8"
             raise BadInput(ShapeError(message)) from error
         except KeyboardInterrupt:
@@ -134,13 +134,13 @@ class LazyGroup(ErrorsInOneLine):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the lines of the commands from the table."""
+        """Write the names and lines of COMMANDS."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands and options that begin with a text, without importing a command."""
+        """Return the completions of an incomplete word, without importing a command."""
         items = COMMANDS.items()
         found = [
             CompletionItem(name, help=line) for name, line in items if name.startswith(incomplete)
@@ -149,7 +149,7 @@ class LazyGroup(ErrorsInOneLine):
 
 
 def _interrupted() -> NoReturn:
-    """End with the exit status that shells expect of an interrupted command."""
+    """Exit with the status that shells expect of an interrupted command."""
     click.echo("interrupted", err=True)
     sys.exit(_INTERRUPTED)
 
@@ -162,7 +162,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show a warning as one line, without the place in the code that it came from."""
+    """Show a warning as one line, without the source line that raised it."""
     del category, filename, lineno, file, line
     click.echo(f"warning: {message}", err=True)
 
@@ -178,16 +178,17 @@ def _show_warning(
     "file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read the defaults of options from [tool.flashwasm] of this TOML file.  "
-    "[default: pyproject.toml here or in the nearest folder above]",
+    help="Read default values of options from [tool.flashwasm] in this TOML file.  "
+    "[default: pyproject.toml in this folder or the nearest folder above]",
 )
-@click.option("--no-config", is_flag=True, help="Read no file of settings.")
+@click.option("--no-config", is_flag=True, help="Do not read a settings file.")
 @click.pass_context
 def main(ctx: click.Context, file: Path | None, *, no_config: bool) -> None:
     """Exact attention and vector kernels in WebAssembly SIMD.
 
-    Exit status: 0 done, 1 nothing found, 2 bad usage or bad input. Commands that look for faults
-    (duplicates, coverage gap, defects match and cluster): 0 nothing found, 1 findings.
+    Exit status: 0 on success, 1 if nothing was found, 2 on bad usage or bad input. The commands
+    that look for problems (duplicates, coverage gap, defects match, defects cluster) exit with 0 if
+    they find none and with 1 if they find some.
 
     \b
     Example:

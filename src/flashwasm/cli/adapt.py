@@ -1,4 +1,4 @@
-"""``flashwasm adapt``: learn from feedback, if a measurement shows that this helps."""
+"""``flashwasm adapt``: train an adaptation on feedback, and use it if it ranks tests better."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _path_argument = click.argument("path", type=EXISTING_PATH, default=".")
 
 
 class _TrainByDefault(click.Group):
-    """A group that takes its arguments as those of ``train`` if they name no other command."""
+    """A group that passes its arguments to ``train`` if they do not begin with a command's name."""
 
     default_command = _TRAIN
 
@@ -38,7 +38,7 @@ class _TrainByDefault(click.Group):
 
 @click.group(cls=_TrainByDefault)
 def adapt() -> None:
-    """Learn from feedback, if that is shown to help.
+    """Learn from feedback, if a measurement shows that this helps.
 
     `flashwasm adapt PATH` is short for `flashwasm adapt train PATH`.
 
@@ -50,15 +50,17 @@ def adapt() -> None:
 
 @adapt.command(_TRAIN)
 @click.argument("path", type=EXISTING_PATH)
-@click.option("--report", is_flag=True, help="Print everything that was measured.")
+@click.option("--report", is_flag=True, help="Print all measurements.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of the random numbers in training and in cross-validation.",
+    help="Seed of the random numbers in training and cross-validation.",
 )
-@click.option("--fail-on-miss", is_flag=True, help="Exit with status 1 if nothing is activated.")
+@click.option(
+    "--fail-on-miss", is_flag=True, help="Exit with status 1 if no adaptation is activated."
+)
 @json_option
 @embedding_options
 def train(
@@ -70,11 +72,12 @@ def train(
     fail_on_miss: bool,
     as_json: bool,
 ) -> None:
-    """Adapt a suite's embeddings to the feedback on it, and activate the adaptation if it helps.
+    """Train an adaptation on a suite's feedback, and activate it if it helps.
 
-    Five-fold cross-validation by file measures the mean reciprocal rank (MRR) of accepted tests in
-    files that training did not see. The adaptation helps if the 95 % interval of the rise of the
-    MRR, by the bootstrap, lies above zero. Otherwise nothing changes.
+    An adaptation changes the embeddings of tests, so that accepted tests rank higher. Five-fold
+    cross-validation, split by file, measures the mean reciprocal rank (MRR) of accepted tests in
+    files that were not used for training. The adaptation is activated if the bootstrapped 95 %
+    confidence interval of the gain in MRR lies above zero. Otherwise nothing changes.
 
     \b
     Example:
@@ -103,7 +106,7 @@ def train(
 @_path_argument
 @json_option
 def status(path: Path, *, as_json: bool) -> None:
-    """Show the adaptation that is active; exit with status 1 if there is none.
+    """Show the active adaptation; exit with status 1 if there is none.
 
     \b
     Example:
@@ -119,7 +122,7 @@ def status(path: Path, *, as_json: bool) -> None:
 @_path_argument
 @json_option
 def rollback(path: Path, *, as_json: bool) -> None:
-    """Go back to the adaptation that was active before, or to none.
+    """Return to the previously active adaptation, or to none.
 
     \b
     Example:
@@ -132,7 +135,7 @@ def rollback(path: Path, *, as_json: bool) -> None:
 @_path_argument
 @json_option
 def history(path: Path, *, as_json: bool) -> None:
-    """List all adaptations of a suite that were activated.
+    """List every adaptation of a suite that has been activated.
 
     \b
     Example:
@@ -159,7 +162,7 @@ def _store(path: Path) -> AdaptationStore:
 
 
 def _print_active(version: Version | None, *, as_json: bool) -> None:
-    """Print the version that is active, if there is one."""
+    """Print the active version, if there is one."""
     if as_json:
         echo_json({"active": None if version is None else asdict(version)})
     elif version is None:
@@ -179,7 +182,7 @@ def _ranks(version: Version) -> tuple[str, ...]:
 
 
 def _gain(verdict: Verdict) -> str:
-    """Return the measured rise of the MRR as text; an empty text if nothing was measured."""
+    """Return the measured gain in MRR as text; an empty text if nothing was measured."""
     if verdict.gain is None:
         return ""
     gain = verdict.gain

@@ -18,13 +18,13 @@ from flashwasm.cli.bench_options import (
 __all__ = ["bench"]
 
 _OPS = "ops"
-# Commands that compare flashwasm with other libraries or evaluate its results. They are part of the
-# repository, not of the wheel.
+# Commands that compare flashwasm with other libraries or evaluate its results. The repository
+# contains them; the wheel does not.
 _IN_A_CHECKOUT = ("peers", "search", "quality", "adaptation")
 
 
 class _MovedError(click.ClickException):
-    """A command that only a checkout of the repository has."""
+    """The error for a command that only a checkout of the repository contains."""
 
     exit_code = 2
 
@@ -36,12 +36,12 @@ class _MovedError(click.ClickException):
 
 
 class _BenchGroup(click.Group):
-    """A group of commands that runs ``ops`` if no command comes first."""
+    """A group of commands that runs ``ops`` if the first argument is an option or missing."""
 
     default_command = _OPS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command first, and refuse a command that only a checkout has."""
+        """Insert the default command, and refuse a command that only a checkout contains."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = [self.default_command, *args]
         if args[0] in _IN_A_CHECKOUT:
@@ -55,12 +55,12 @@ class _BenchGroup(click.Group):
     "checkout of the repository.",
 )
 def bench() -> None:
-    """Measure speed and memory on this machine, beside NumPy.
+    """Measure speed and memory on this machine, in comparison with NumPy.
 
-    `flashwasm bench` is `flashwasm bench ops`. Options come after the command.
+    `flashwasm bench` alone runs `flashwasm bench ops`. Options follow the name of the command.
 
-    Results are checked before anything is timed. flashwasm and NumPy use one thread unless a
-    command says otherwise.
+    flashwasm checks the results of every operation before it times the operation. flashwasm and
+    NumPy use one thread unless the help of a command says otherwise.
 
     \b
     Example:
@@ -74,10 +74,10 @@ def bench() -> None:
 @log_options()
 @output_options(html=True)
 def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
-    """Time every operation beside NumPy and the scalar build.
+    """Time every operation, in comparison with NumPy and with the scalar build.
 
-    "best" and "median" are of calls on arrays in linear memory; "with copies" starts and ends in
-    NumPy's memory.
+    "best" and "median" time calls on arrays that are already in the sandbox's linear memory. "with
+    copies" includes copying the operands in and the result out.
 
     \b
     Example:
@@ -90,9 +90,9 @@ def ops(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogCho
 @log_options()
 @output_options(html=True)
 def attention(outputs: Outputs, log: LogChoice) -> None:
-    """Measure attention at several lengths, beside attention that stores its scores.
+    """Measure attention at several lengths, in comparison with attention that stores its scores.
 
-    The figures are the speed, and the memory needed beyond the operands and the result.
+    The report shows the speed, and the memory needed in addition to the operands and the result.
 
     \b
     Example:
@@ -102,13 +102,13 @@ def attention(outputs: Outputs, log: LogChoice) -> None:
 
 
 @bench.command()
-@bench_threads_option("Threads of NumPy.")
+@bench_threads_option("Number of threads for NumPy.")
 @log_options()
 @output_options(targets=True, html=True)
 def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
-    """Time the operations of quality engineering, with all threads.
+    """Time the quality-engineering workloads, with all threads.
 
-    Figures are compared with the targets of the specification.
+    The report compares each time with its target in the specification.
 
     \b
     Example:
@@ -123,7 +123,7 @@ def workloads(threads: int, outputs: Outputs, log: LogChoice) -> None:
 @log_options()
 @output_options(targets=True, html=True)
 def everything(operations: tuple[str, ...], threads: int, outputs: Outputs, log: LogChoice) -> None:
-    """Run ops, attention and workloads.
+    """Run `ops`, `attention` and `workloads`.
 
     \b
     Example:
@@ -139,8 +139,8 @@ def _measure(
     threads: int = 1,
     operations: tuple[str, ...] = (),
 ) -> None:
-    """Run a command's measurements, show how far they are, and report them."""
-    # This comes before the imports below, because they load NumPy.
+    """Run the measurements of a command with a progress display, and report the results."""
+    # NumPy reads the limit when it is loaded, so this must come before the imports below.
     numpy_threads = limit_numpy(threads)
     from flashwasm.benchmarks.report import machine  # noqa: PLC0415 - it loads NumPy.
     from flashwasm.cli import bench_steps  # noqa: PLC0415 - it loads NumPy.

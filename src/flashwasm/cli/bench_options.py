@@ -1,4 +1,4 @@
-"""Options that the benchmark commands share, and the destinations of a report."""
+"""Options that the benchmark commands share, and the files that a report is written to."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MARKDOWN = click.option(
     "--markdown", "markdown_file", metavar="FILE", help="Write Markdown to FILE, or - for stdout."
 )
 _HTML = click.option(
-    "--html", "html_file", metavar="FILE", help="Write a page of charts and tables to FILE."
+    "--html", "html_file", metavar="FILE", help="Write an HTML page with charts and tables to FILE."
 )
 _FAIL = click.option(
     "--fail-on-miss", is_flag=True, help="Exit with status 1 if a target is missed."
@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Outputs(NamedTuple):
-    """Destinations of a report. A file's name may be "-", which means stdout."""
+    """Names of the files that a report is written to; "-" means stdout."""
 
     json_file: str | None = None
     markdown_file: str | None = None
@@ -57,7 +57,7 @@ class Outputs(NamedTuple):
     fail_on_miss: bool = False
 
     def write(self, document: Mapping[str, Any], markdown: str) -> None:
-        """Write the report in the forms that were asked for."""
+        """Write the report in the formats that the user asked for."""
         _write(self.json_file, json.dumps(document, indent=2) + "\n")
         _write(self.markdown_file, markdown)
         if self.html_file is not None:
@@ -84,18 +84,18 @@ class Outputs(NamedTuple):
 
 
 class LogChoice(NamedTuple):
-    """The file that keeps each result as it comes, and whether an earlier run goes on."""
+    """The log file of a run, and a flag that is True to resume the run in that file."""
 
     file: Path | None = None
     resume: bool = False
 
     def open(self, settings: Mapping[str, Any], steps: int) -> RunLog | None:
-        """Return the log of a run; None if none is kept.
+        """Return the log of a run; None if the user asked for no log.
 
         Parameters
         ----------
         settings : mapping of str
-            Everything that the results depend on.
+            All settings that the results depend on.
         steps : int
             Number of steps of the run.
         """
@@ -119,12 +119,12 @@ def log_options(
     Parameters
     ----------
     default : pathlib.Path, optional
-        The file that ``--log`` stands for if it is not given; None keeps no log then.
+        Default value of ``--log``; with None, no log is written by default.
     """
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @click.option(
-            "--resume", is_flag=True, help="Go on with the run that the log holds, after a stop."
+            "--resume", is_flag=True, help="Continue the interrupted run recorded in the log file."
         )
         @click.option(
             "--log",
@@ -133,12 +133,12 @@ def log_options(
             type=click.Path(dir_okay=False, path_type=Path),
             default=default,
             show_default=default is not None,
-            help="Write each result to FILE as it comes, as JSON lines.",
+            help="Write each result to FILE, as JSON lines, as soon as it is measured.",
         )
         @wraps(command)
         def gathered(*, log_file: Path | None, resume: bool, **given: Any) -> None:
             if resume and log_file is None:
-                raise click.UsageError("--resume goes on with a log: name it by --log FILE")
+                raise click.UsageError("--resume needs the log of the run: give --log FILE")
             command(**given, log=LogChoice(log_file, resume))
 
         return gathered
@@ -154,7 +154,7 @@ def output_options(
     Parameters
     ----------
     targets : bool, default False
-        True adds ``--fail-on-miss``, for commands that compare figures with targets.
+        True adds ``--fail-on-miss``, for commands that compare results with targets.
     html : bool, default False
         True adds ``--html``, for commands whose results have charts.
     """
@@ -164,7 +164,7 @@ def output_options(
         @wraps(command)
         def gathered(**given: Any) -> None:
             if given.get("html_file") is not None:
-                # It is missed now, and not after minutes of measuring.
+                # A missing package must be reported now, not after minutes of measuring.
                 check_modules("jinja2")
             chosen = {name: given.pop(name) for name in Outputs._fields if name in given}
             command(**given, outputs=Outputs(**chosen))
@@ -181,14 +181,18 @@ def output_options(
 def operation_option(command: F) -> F:
     """Add ``--op``."""
     return click.option(
-        "--op", "operations", multiple=True, metavar="NAME", help="Measure only this operation."
+        "--op",
+        "operations",
+        multiple=True,
+        metavar="NAME",
+        help="Measure only this operation. May be repeated.",
     )(command)
 
 
 def bench_threads_option(
-    text: str = "Threads of the measured operations, and of NumPy.",
+    text: str = "Number of threads for flashwasm and for NumPy.",
 ) -> Callable[[F], F]:
-    """Return a decorator that adds ``--threads``, whose default is one.
+    """Return a decorator that adds ``--threads``, with a default of one.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INNER", "SPREAD_NOTE", "Findings"]
 
-# The line below tables of times.
+# The line printed below tables of times.
 SPREAD_NOTE = "in parentheses: the first and the third quartile of the calls' times"
 _ATTENTION_HEADINGS = (
     "workload",
@@ -54,9 +54,9 @@ _STRATEGY_HEADINGS = (
     "32 of length 64, ms",
     "peak memory, MB",
 )
-# The dataclasses that lie in fields of others: for a list of them, the class of an element.
+# Class of the elements of each field that is a list of dataclasses, by class and field name.
 INNER: dict[tuple[type, str], type] = {(WorkloadBenchmark, "operations"): MeasuredOperation}
-# The classes of the records in the lists of `Findings`.
+# Class of the records in each list of `Findings`.
 _LISTS = {
     "results": Result,
     "lengths": Length,
@@ -72,15 +72,15 @@ class Findings:
     Attributes
     ----------
     facts : dict
-        The machine, versions and numbers of threads.
+        Machine, versions and numbers of threads.
     results : list of Result
-        Operations.
+        Results of the operations.
     lengths : list of Length
-        Attention against its length.
+        Results of attention at each length.
     workloads : list of WorkloadBenchmark
-        The workloads of quality engineering.
+        Results of the quality-engineering workloads.
     strategies : list of StrategyResult
-        The strategies that the workloads choose from.
+        Results of the strategies that the workloads choose from.
     """
 
     command: ClassVar[str] = "flashwasm bench"
@@ -92,12 +92,12 @@ class Findings:
     strategies: list[StrategyResult] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON. NaN, which JSON does not have, becomes None."""
+        """Return all findings for JSON, with None instead of NaN, which JSON does not support."""
         plain: dict[str, Any] = without_nan(self._document())
         return plain
 
     def _document(self) -> dict[str, Any]:
-        """Return everything by name."""
+        """Return all findings by name."""
         document: dict[str, Any] = {"machine": self.facts}
         if self.results:
             document["results"] = [found.as_dict() for found in self.results]
@@ -111,12 +111,12 @@ class Findings:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
-        """Return the findings that `as_dict` returned as a document."""
+        """Return the findings from a document that `as_dict` returned."""
         return cls(document["machine"], **cls.lists_of(document))
 
     @classmethod
     def lists_of(cls, document: dict[str, Any]) -> dict[str, list[Any]]:
-        """Return the fields of the class that hold lists, by name, from a document."""
+        """Return the fields that are lists, by name, from a document."""
         return {
             name: [record_of(kind, found, INNER) for found in document.get(name, ())]
             for name, kind in _LISTS.items()
@@ -160,7 +160,7 @@ class Findings:
         return "\n".join(parts)
 
     def sections(self) -> list[Section]:
-        """Return title, headings and rows of each table except that of the operations."""
+        """Return the title, headings and rows of each table except the table of operations."""
         found: list[Section] = []
         if self.lengths:
             rows = [length_row(length) for length in self.lengths]
@@ -177,12 +177,12 @@ class Findings:
         return found
 
     def notes(self) -> list[str]:
-        """Return the facts that the tables do not show, a line each."""
+        """Return the lines for facts that the tables do not show."""
         return [*(f"{name}: {value}" for name, value in self.facts.items()), SPREAD_NOTE]
 
 
 def without_nan(value: Any) -> Any:
-    """Return a document with None in the place of each NaN."""
+    """Return a copy of a document with None instead of each NaN."""
     if isinstance(value, dict):
         return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -208,7 +208,7 @@ def _attention_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
 
 
 def _operation_rows(found: Sequence[WorkloadBenchmark]) -> Rows:
-    """Return a row for each operation. If it was not measured, the verdict says why."""
+    """Return a row for each operation. The verdict of one that was not measured is the reason."""
     return [
         (
             one.name,

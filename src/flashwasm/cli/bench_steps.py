@@ -1,4 +1,4 @@
-"""The steps of a benchmark run: measured one after another, shown as they begin, and kept."""
+"""The steps of a benchmark run, which are measured in order, displayed and logged."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Step:
     Attributes
     ----------
     name : str
-        Name of the step, which no other step of the run has.
+        Name of the step, unique in the run.
     measure : callable
-        Function that measures, and returns findings that hold nothing else.
+        Function that measures, and returns only the findings of this step.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Step:
 
 
 def known_operations() -> set[str]:
-    """Return the names that ``--op`` may choose from."""
+    """Return the names that ``--op`` accepts."""
     return {case.operation for case in CASES}
 
 
@@ -66,9 +66,9 @@ def own_steps(
     operations : sequence of str
         Operations to measure; all if it is empty.
     threads : int
-        Threads of the runtimes.
+        Number of threads of the runtimes.
     quick : bool, default False
-        True measures for a short time, at small lengths, and leaves out the workloads.
+        True to measure for a short time, at small lengths, and without the workloads.
     """
     found: list[Step] = []
     effort = _QUICK_EFFORT if quick else _EFFORT
@@ -116,7 +116,7 @@ def run_steps(
     log: RunLog | None,
     begin: Callable[[str], None],
 ) -> None:
-    """Measure the steps that a log does not have, and gather the findings of all.
+    """Measure the steps that are not in the log, and collect the findings of all steps.
 
     Parameters
     ----------
@@ -125,9 +125,9 @@ def run_steps(
     found : Findings
         Findings of the run, to which those of each step are added.
     log : RunLog or None
-        Log of the run, if one is kept.
+        Log of the run, if there is one.
     begin : callable
-        Function that is called with the name of each step before it.
+        Function to call with the name of each step before the step.
     """
     for step in steps:
         begin(step.name)
@@ -143,9 +143,9 @@ def run_steps(
 
 @contextmanager
 def shown(count: int) -> Iterator[Callable[[str], None]]:
-    """Show on stderr which step of a run begins: as a bar, or as lines where no terminal is.
+    """Show progress on stderr: as a bar on a terminal, else as a line for each step.
 
-    The environment variable ``FLASHWASM_PROGRESS=off`` shows nothing.
+    The environment variable ``FLASHWASM_PROGRESS=off`` disables the display.
 
     Parameters
     ----------
@@ -155,14 +155,14 @@ def shown(count: int) -> Iterator[Callable[[str], None]]:
     Yields
     ------
     callable
-        A function to call with the name of each step before it.
+        Function to call with the name of each step before the step.
     """
     begun = 0
     lines = not (sys.stderr.isatty() or os.environ.get("FLASHWASM_PROGRESS", "").lower() == "off")
     with progress_report("measuring", show=not lines) as report:
 
         def begin(name: str) -> None:
-            """Show that the step of this name begins."""
+            """Show that a step begins."""
             nonlocal begun
             report(begun, count)
             begun += 1

@@ -48,7 +48,7 @@ _database_option = coverage_option("", default=".coverage")
 def coverage() -> None:
     """Ask a coverage.py database which test runs which lines.
 
-    The option --fw-record of pytest makes the database.
+    The pytest option --fw-record writes the database.
 
     \b
     Example:
@@ -63,10 +63,10 @@ def coverage() -> None:
 @explain_option
 @json_option
 def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
-    """Name the tests that run lines of a file.
+    """List the tests that run the given lines of a file.
 
-    LINES are line numbers and ranges, separated by commas, as in lib.py:10-20,31. With --explain,
-    the lines that a test runs itself are listed apart from those that its fixtures run.
+    LINES are line numbers and ranges, separated by commas, as in lib.py:10-20,31. --explain lists
+    the lines that a test itself runs separately from the lines that its fixtures run.
 
     \b
     Example:
@@ -98,7 +98,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
 @explain_option
 @json_option
 def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: bool) -> None:
-    """Name the tests that run most of the same lines as a test; --explain lists these lines.
+    """List the tests that share the most lines with a test; --explain lists these lines.
 
     \b
     Example:
@@ -132,8 +132,8 @@ def nearest(nodeid: str, count: int, database: Path, *, explain: bool, as_json: 
 def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
     """Group the tests that run exactly the same lines; --explain lists these lines.
 
-    Such tests may check different things. `flashwasm duplicates --coverage` compares their texts,
-    too.
+    Such tests may still check different things. `flashwasm duplicates --coverage` also compares
+    their source code.
 
     \b
     Example:
@@ -160,14 +160,14 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
     "--diff",
     "diff",
     metavar="F|-",
-    help="Show only lines that this unified diff, or - for stdin, adds.",
+    help="Show only lines that this unified diff adds; - reads the diff from stdin.",
 )
 @click.option(
     "--root",
     default=".",
     show_default=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that relative paths in the database start from.",
+    help="Folder that relative paths in the database are relative to.",
 )
 @count_option("gaps")
 @_database_option
@@ -186,14 +186,16 @@ def gap(
     *,
     explain: bool,
 ) -> None:
-    """Show lines of functions that no test runs, the riskiest first.
+    """Find the parts of functions that no test runs, the riskiest first.
 
-    The risk is a product of three numbers: the share of the function's statements that no test
-    runs, the logarithm of their number, and one more than the number of branches among them. Each
-    gap names the test to extend; --explain lists the lines of the function that this test runs.
+    A gap is the untested statements of one function. Its risk is the product of three numbers: the
+    share of the function's statements that are untested, the logarithm of 1 + their number, and 1 +
+    the number of branches among them. Each gap names an existing test to extend; --explain lists
+    the lines of the function that this test runs.
 
-    Exit status: 0 no gap, 1 gaps, 2 bad usage or bad input. The kinds of --fail-on: of an untested
-    function no statement is run, of a partial one some are.
+    Exit status: 0 if there is no gap, 1 if there are gaps, 2 on bad usage or bad input. The kinds
+    for --fail-on are "untested", if tests run no statement of the function, and "partial", if they
+    run some.
 
     \b
     Example:
@@ -211,7 +213,10 @@ def gap(
     gaps, absent = find_gaps(index, root, only=only)
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
-        note(f"{len(absent)} files of the database cannot be read below {root}, as {absent[0]}")
+        note(
+            f"{len(absent)} files of the database cannot be read below {root}, for example "
+            f"{absent[0]}"
+        )
     if html is not None:
         write_page(html, gaps_page(gaps[:count]))
     if form == "json":
@@ -237,7 +242,7 @@ def _print_gap(one: Gap, *, explain: bool) -> None:
     echo_wrapped(f"    {parts}")
     echo_named("extend:", one.nearest_test or "no test is near", separator=" ", indent="    ")
     if explain and one.nearest_lines:
-        echo_wrapped(f"    it runs: {format_lines(one.nearest_lines)}")
+        echo_wrapped(f"    this test runs: {format_lines(one.nearest_lines)}")
 
 
 def _gap_json(one: Gap) -> dict[str, Any]:
@@ -258,7 +263,7 @@ def _kind(one: Gap) -> str:
 
 
 def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root: Path) -> None:
-    """Say on stderr which changed Python files the database lacks, as no gap is known there."""
+    """Name on stderr the changed Python files for which the database has no data."""
     unmeasured = [
         file
         for file, lines in changed.items()
@@ -266,14 +271,15 @@ def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root
     ]
     if unmeasured:
         note(
-            f"changed files that the database does not have: {len(unmeasured)}, as {unmeasured[0]}"
+            f"changed files without data in the database: {len(unmeasured)}, for example "
+            f"{unmeasured[0]}"
         )
 
 
 def _parts(
     index: CoverageIndex, file: str, tests: Mapping[str, list[int]]
 ) -> dict[str, dict[str, list[int]]]:
-    """Return for each test the lines that it runs itself, apart from those of its fixtures."""
+    """Return for each test the lines that it runs itself and the lines that its fixtures run."""
     name = index.files[index.find_file(file)]
     parts = {}
     for test, lines in tests.items():
@@ -286,6 +292,6 @@ def _parts(
 
 
 def _print_lines(what: str, lines: Mapping[str, list[int]]) -> None:
-    """Print the lines of each file after a few words, such as "both run"."""
+    """Print the lines of each file after a phrase such as "both run"."""
     for file, numbers in lines.items():
         echo_wrapped(f"    {what} {file}:{format_lines(numbers)}")

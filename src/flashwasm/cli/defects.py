@@ -1,4 +1,4 @@
-"""``flashwasm defects``: failures, and the defects that cause them."""
+"""``flashwasm defects``: match failures with known defects, group them, and learn new ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["defects"]
 
-# The kinds of findings: the statuses of a match, and the only kind of `cluster`.
+# Kinds of findings: the statuses for `match`, and a single kind for `cluster`.
 _STATUSES = get_args(Status)
 _FAILURE = "failure"
 
@@ -57,7 +57,7 @@ _library_option = click.option(
 def defects() -> None:
     """Match failures with known defects, group them, and learn new ones.
 
-    Each command takes files, or - for stdin.
+    Each command reads files; - reads stdin.
 
     \b
     Example:
@@ -74,16 +74,19 @@ def defects() -> None:
 def match(
     files: tuple[Path, ...], library: Path, fail_on: FailOn, *, explain: bool, as_json: bool
 ) -> None:
-    """Say which failures are new, which are known, and which are regressions.
+    """Classify each failure: of a new defect, of a known one, or a regression.
 
-    A failure is known if the same function of the product raised it, or if its test failed with the
-    same message and so did most tests that the defect has failed. It is perhaps of a defect if less
-    is the same, or if several defects fit. A regression is a failure of a defect that was resolved.
-    A file is JUnit XML, a log of pytest-reportlog, the output of pytest or unittest, or one
+    A failure has the status "known" if the same function of the product raised a failure of the
+    defect before. It is also known if its test failed with the same message before, and most tests
+    that failed because of the defect fail again. The status is "perhaps" if the similarity is
+    weaker, or if several defects match; "regressed" if the defect was marked as resolved; and "new"
+    if no defect matches.
+
+    Each file is JUnit XML, a log of pytest-reportlog, the output of pytest or unittest, or a single
     traceback.
 
-    Exit status: 0 no failure, 1 failures, 2 bad usage or bad input. The kinds of --fail-on are
-    statuses: with --fail-on new,regressed,perhaps, failures of known defects are let pass.
+    Exit status: 0 if there is no failure, 1 if there are failures, 2 on bad usage or bad input.
+    With --fail-on new,regressed,perhaps, failures of known defects do not cause status 1.
 
     \b
     Example:
@@ -139,7 +142,7 @@ def cluster(
 ) -> None:
     """Group failures that seem to have the same cause, the largest group first.
 
-    Exit status: 0 no failure, 1 failures, 2 bad usage or bad input.
+    Exit status: 0 if there is no failure, 1 if there are failures, 2 on bad usage or bad input.
 
     \b
     Example:
@@ -188,7 +191,7 @@ def cluster(
 @_library_option
 @click.option("--name", required=True, help="Name of the defect that caused these failures.")
 @click.option(
-    "--resolved", is_flag=True, help="The defect is resolved, so a match is a regression."
+    "--resolved", is_flag=True, help="Mark the defect as resolved; a match is then a regression."
 )
 @click.option("--note", "remark", default="", help="Text to show with each match.")
 @json_option
@@ -201,7 +204,7 @@ def learn(
     resolved: bool,
     as_json: bool,
 ) -> None:
-    """Add failures to a defect of the library; make the library if it does not exist.
+    """Add failures to a defect in the library; create the library if it does not exist.
 
     \b
     Example:
@@ -245,12 +248,12 @@ def _shared(
 
 
 def _kinds(read: FailureFile, statuses: Iterable[str]) -> list[str]:
-    """Return the kinds of all findings; failures that could not be read count as all kinds."""
+    """Return the kinds of all findings, or all kinds if some failures could not be read."""
     found = list(statuses)
     unread = read.counted is not None and read.counted > len(read.failures)
     return [*found, *_STATUSES, _FAILURE] if unread else found
 
 
 def _nothing_in(files: tuple[Path, ...]) -> str:
-    """Return the line that says that no file holds a failure."""
+    """Return the message that no file contains a failure."""
     return f"no failure in {', '.join(map(str, files))}"

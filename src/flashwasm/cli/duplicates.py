@@ -1,4 +1,4 @@
-"""``flashwasm duplicates``: tests that do the same."""
+"""``flashwasm duplicates``: find duplicate tests."""
 
 from __future__ import annotations
 
@@ -68,22 +68,22 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--since",
     metavar="REV",
-    help="Show only groups with a test that was added or edited since this revision of git.",
+    help="Show only groups with a test that was added or edited since this git revision.",
 )
 @click.option(
     "--baseline",
     metavar="F",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Leave out the groups that this file of --write-baseline holds.",
+    help="Leave out the groups in this baseline file, which --write-baseline wrote.",
 )
 @click.option(
-    "--write-baseline", metavar="F", type=FILE, help="Write all groups to this file, and end."
+    "--write-baseline", metavar="F", type=FILE, help="Write all groups to this file, and exit."
 )
 @click.option(
     "--exclude",
     metavar="GLOB",
     multiple=True,
-    help="Leave out files, or folders, whose path or name fits this pattern. May be repeated.",
+    help="Leave out files and folders whose path or name matches this pattern. May be repeated.",
 )
 @click.option(
     "--sarif", metavar="F", type=FILE, help="Also write the findings to this SARIF 2.1.0 file."
@@ -91,8 +91,8 @@ _TIERS = {1: "identical", 2: "identical but for literals", 3: "same coverage, si
 @click.option(
     "--patch",
     is_flag=True,
-    help="Print a diff for `git apply` that puts parametrised tests in the place of those that "
-    "differ in literals only.",
+    help="Print a diff for `git apply` that replaces tests that differ only in literals with "
+    "parametrised tests.",
 )
 @explain_option
 @html_option
@@ -116,18 +116,20 @@ def duplicates(
     explain: bool,
     no_cache: bool,
 ) -> None:
-    """Find tests that do the same.
+    """Find duplicate tests.
 
-    There are three tiers of groups. Tests of the first have the same body, whatever their
-    docstrings, comments and formatting. Tests of the second differ in literals only; the
-    parametrised test that could replace them is shown. Tests of the third, which needs --coverage,
-    run the same lines and have similar text. Names are compared by what they refer to, so tests of
-    different classes that use attributes of self do not count as the same.
+    Duplicates are reported as groups of tests, in three tiers. Tests of the first tier have the
+    same body; docstrings, comments and formatting are ignored. Tests of the second tier differ only
+    in literals; the parametrised test that could replace them is shown. Tests of the third tier run
+    the same lines and have similar text; this tier requires --coverage. Names are compared by the
+    objects that they refer to. So tests of different classes are not duplicates if they use
+    attributes of self.
 
-    A comment "# flashwasm: ignore[duplicate]" on or above the line of its def leaves out a test.
+    The comment "# flashwasm: ignore[duplicate]" on a test's def line, or on the line above it,
+    leaves out the test.
 
-    Exit status: 0 nothing found, 1 duplicates, 2 bad usage or bad input. The kinds of --fail-on are
-    the three tiers.
+    Exit status: 0 if nothing was found, 1 if there are duplicates, 2 on bad usage or bad input. The
+    kinds for --fail-on are the three tiers.
 
     \b
     Example:
@@ -188,19 +190,19 @@ def _read(source: Source, *, cache: bool) -> Suite:
         with progress_report("reading the suite") as advance:
             suite = collect(source.path, cache=cache, progress=advance)
     if not suite.tests:
-        # A wrong path must not look like a suite without duplicates.
+        # A mistyped path must not look like a suite without duplicates.
         note_skipped(suite.skipped)
         raise ShapeError(no_tests(source.path))
     return suite
 
 
 def _is_new(group: DuplicateGroup, earlier: EarlierTests | None) -> bool:
-    """Return True if a test of a group is not among the earlier tests, if these are asked for."""
+    """Return True if a test of a group is not among the earlier tests, or these are None."""
     return earlier is None or any(map(earlier.is_new, group.tests))
 
 
 def _note_left_out(shown: int, found: int, path: Path) -> None:
-    """Say on stderr that nothing was found, or how many groups are known or old."""
+    """Report on stderr that nothing was found, or the number of groups left out."""
     if found > shown:
         note(f"{found - shown} known or older groups are left out")
     elif not shown:
@@ -208,7 +210,7 @@ def _note_left_out(shown: int, found: int, path: Path) -> None:
 
 
 def _annotation(group: DuplicateGroup) -> Annotation:
-    """Return a group as an annotation at its last test, which repeats the others."""
+    """Return a group as an annotation at its last test."""
     *others, last = group.tests
     level = "notice" if group.kind == "coverage" else "warning"
     message = f"{last.nodeid} and {', '.join(t.nodeid for t in others)}: {group.reason}"
@@ -220,7 +222,7 @@ def _annotation(group: DuplicateGroup) -> Annotation:
 
 
 def _print(group: DuplicateGroup, explainer: Explainer | None) -> None:
-    """Print a group: why its tests are the same, their names, and the test to replace them."""
+    """Print a group: the reason, its tests, and the test that could replace them."""
     echo_wrapped(f"{_TIERS[group.tier]}: {group.reason}")
     for test in group.tests:
         click.echo(f"    {test.nodeid}")

@@ -1,4 +1,4 @@
-"""``flashwasm embed``: from texts to vectors."""
+"""``flashwasm embed``: embed texts as vectors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_BYTES = 64 << 20
 
 @click.command()
 @click.argument("inputs", metavar="TEXT|FILE|-...", nargs=-1, required=True)
-@click.option("--tokens", is_flag=True, help="Print one vector for each token, not normalised.")
+@click.option("--tokens", is_flag=True, help="Embed each token, not each text; not normalised.")
 @click.option(
     "--output",
     "-o",
@@ -51,7 +51,7 @@ _MOST_BYTES = 64 << 20
     type=int,
     default=DEFAULT_MAX_LENGTH,
     show_default=True,
-    help="Number of tokens of a text, at most; the rest of the text is cut off.",
+    help="Maximum number of tokens of a text; the rest of the text is cut off.",
 )
 @json_option
 @model_option
@@ -72,10 +72,11 @@ def embed(
 ) -> None:
     """Embed texts as unit vectors.
 
-    A FILE that exists is read as one text. The argument - reads stdin, where each line is a text.
-    Any other argument is itself the text. The vectors go to stdout, one JSON array for each text.
-    The .npz file of --tokens holds `tokens`, the vectors of all texts in order, and `offsets`, the
-    position in `tokens` at which each text begins.
+    If an argument is the path of an existing file, that file is read as one text. The argument -
+    reads stdin, where each line is a text. Any other argument is itself the text. The vectors are
+    printed on stdout, one JSON array for each text. The .npz file of --tokens contains `tokens`,
+    the token vectors of all texts in order, and `offsets`, the position in `tokens` at which each
+    text begins.
 
     \b
     Example:
@@ -115,7 +116,7 @@ def embed(
                     for (name, _), result in zip(named, results, strict=True)
                 ],
             },
-            # With indentation, each component of a vector would have a line of its own.
+            # With indentation, each component of a vector would take a line of its own.
             indent=None,
         )
     else:
@@ -124,7 +125,7 @@ def embed(
 
 
 def _read(argument: str) -> list[tuple[str, str]]:
-    """Return the texts that an argument stands for, each after its name."""
+    """Return pairs of a name and a text for an argument."""
     if argument == "-":
         # Only newlines separate texts; str.splitlines would also split at form feeds and the like.
         lines = io.StringIO(_decode(read_stdin(), "stdin"), newline=None)

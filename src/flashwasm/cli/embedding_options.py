@@ -43,13 +43,13 @@ precision_option = click.option(
     type=click.Choice(get_args(Precision)),
     default="float32",
     show_default=True,
-    help="Numbers in which the model's layers multiply: int8 is faster and embeds a little "
-    "differently.",
+    help="Number format of the model's matrix products: int8 is faster, and its embeddings differ "
+    "a little.",
 )
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Number of threads that compute.  [default: the CPUs that this process may use]",
+    help="Number of compute threads.  [default: the CPUs that this process may use]",
 )
 cache_option = click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 
@@ -64,7 +64,7 @@ class Embedding(TypedDict):
 
 
 def workers_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--workers`` and ``--cluster``, and pass their executor, or None, on as ``executor``."""
+    """Add ``--workers`` and ``--cluster``, and pass ``executor``, or None, to the command."""
 
     @click.option(
         "--workers",
@@ -78,7 +78,7 @@ def workers_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def gathered(*, workers: int | None, cluster: str | None, **given: Any) -> None:
-        """Call the command with the executor that these options name, which ends with it."""
+        """Call the command with the executor of these options, and close the executor after it."""
         if workers is not None and cluster is not None:
             raise click.UsageError("--workers and --cluster exclude each other")
         context = click.get_current_context()
@@ -93,11 +93,11 @@ def workers_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def distributed_embedding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of `embedding_options` and of `workers_options`, as ``embedding``."""
+    """Add the options of `embedding_options` and `workers_options`; pass them as ``embedding``."""
 
     @wraps(command)
     def gathered(*, executor: Any, embedding: Embedding, **given: Any) -> None:
-        """Call the command with an encoder of the workers, if there are any."""
+        """Call the command with an encoder that uses the workers, if there are any."""
         if executor is not None:
             embedding["model"] = _encoder(executor, embedding["model"])
         command(**given, embedding=embedding)
@@ -106,7 +106,7 @@ def distributed_embedding_options(command: Callable[..., None]) -> Callable[...,
 
 
 def _encoder(executor: Any, model: str | SentenceEncoder | None) -> str | SentenceEncoder | None:
-    """Return the encoder of workers; None if no model is asked for and none is installed."""
+    """Return an encoder that uses workers; None if no model is named and none is installed."""
     name = model.folder if isinstance(model, SentenceEncoder) else model
     precision = model.precision if isinstance(model, SentenceEncoder) else "float32"
     try:
@@ -118,7 +118,7 @@ def _encoder(executor: Any, model: str | SentenceEncoder | None) -> str | Senten
 
 
 def embedding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of embedding texts, and pass all on as ``embedding``."""
+    """Add the options for embedding texts, and pass them to the command as ``embedding``."""
 
     @model_option
     @precision_option
@@ -145,5 +145,5 @@ def embedding_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def runtime_for(threads: int | None) -> Runtime:
-    """Return the default runtime, or a new one if a number of threads was given."""
+    """Return the default runtime, or a new one if the number of threads is given."""
     return default_runtime() if threads is None else Runtime(threads=threads)

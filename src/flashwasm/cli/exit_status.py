@@ -1,4 +1,4 @@
-"""Exit statuses of commands that look for faults, and of those whose reader leaves early."""
+"""Exit statuses: of commands that look for problems, and after a broken pipe."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import click
 
 __all__ = ["FailOn", "findings_options", "without_broken_pipes"]
 
-# Exit status of a command that found what makes it fail.
+# Exit status of a command with findings that make it fail.
 _FINDINGS = 1
-# The entry of a context's `meta` that holds the exit status that a command has decided on.
+# Key of a context's `meta` for the exit status that a command has decided on.
 _DECIDED = "flashwasm.exit_status"
 
 
 class FailOn:
-    """The kinds of findings that make a command fail, as the user chose them.
+    """The kinds of findings that make a command fail, as chosen by the user.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ class FailOn:
         self._kinds = frozenset(kinds)
 
     def decide(self, found: Iterable[str]) -> int:
-        """Return the exit status for the kinds of all findings: 1 if one of them counts, else 0.
+        """Return the exit status: 1 if the command must fail for a kind that was found, else 0.
 
-        A command decides before it prints. So its status is the same if the reader of its output
-        leaves early.
+        A command calls this before it prints. So its exit status is the same if the pipe that it
+        prints to is closed early.
         """
         status = _FINDINGS if self._kinds.intersection(found) else 0
         click.get_current_context().meta[_DECIDED] = status
@@ -49,7 +49,7 @@ class _Kinds(click.ParamType):  # type: ignore[type-arg]  # Not generic before c
     Parameters
     ----------
     kinds : tuple of str
-        Kinds that the command knows.
+        Kinds that the command accepts.
     """
 
     name = "kinds"
@@ -60,7 +60,7 @@ class _Kinds(click.ParamType):  # type: ignore[type-arg]  # Not generic before c
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Return the kinds as a tuple; a file of settings may give a list."""
+        """Return the kinds as a tuple. The value is a list if it comes from a settings file."""
         texts = value.split(",") if isinstance(value, str) else value
         chosen = tuple(str(text).strip() for text in texts)
         for kind in chosen:
@@ -81,16 +81,18 @@ def findings_options(*kinds: str) -> Callable[[Callable[..., None]], Callable[..
         type=_Kinds(kinds),
         default=",".join(kinds),
         show_default=True,
-        help="End with status 1 only for findings of these kinds.",
+        help="Exit with status 1 only for findings of these kinds.",
     )
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         """Add the two options to a command."""
 
-        @click.option("--exit-zero", is_flag=True, help="End with status 0 whatever was found.")
+        @click.option(
+            "--exit-zero", is_flag=True, help="Exit with status 0 even if there are findings."
+        )
         @wraps(command)
         def gathered(*, exit_zero: bool, chosen: tuple[str, ...] = kinds, **given: Any) -> None:
-            """Call the command with both options in one argument."""
+            """Call the command with both options as one argument."""
             command(**given, fail_on=FailOn(() if exit_zero else chosen))
 
         return fail_on_option(gathered) if len(kinds) > 1 else gathered
@@ -100,9 +102,9 @@ def findings_options(*kinds: str) -> Callable[[Callable[..., None]], Callable[..
 
 @contextmanager
 def without_broken_pipes(context: click.Context | None = None) -> Iterator[None]:
-    """End the program quietly if the reader of its output leaves early, as ``head`` does.
+    """Exit quietly if the pipe that reads the output is closed early, as ``head`` does.
 
-    The exit status is the one that the command of ``context`` has decided on, else 0.
+    The exit status is the one that the command in ``context`` has decided on, or else 0.
     """
     try:
         yield
@@ -111,15 +113,15 @@ def without_broken_pipes(context: click.Context | None = None) -> Iterator[None]
         if not closed:
             raise
         for stream in closed:
-            # Python would write what is left in the stream at the end, and fail once more.
+            # When the program ends, Python flushes the stream, which would fail once more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(0 if context is None else context.meta.get(_DECIDED, 0))
 
 
 def _reader_left(stream: Any) -> bool:
-    """Return True if a stream is a pipe that nobody reads any more.
+    """Return True if a stream is a pipe whose reading end is closed.
 
-    A pipe to another program, such as a worker process, may break, too. That is an error.
+    A broken pipe to another program, such as a worker process, is an error.
     """
     try:
         number = stream.fileno()

@@ -1,4 +1,4 @@
-"""Reports of failures as arguments of a command, and stdin as one of them."""
+"""Arguments of commands that read failure reports from files or from stdin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flashwasm.qe.defects.failure_files import FailureFile, read_failure_file
 
 __all__ = ["beside_failures", "failure_files_argument", "read_reports"]
 
-# A file of this many bytes or more is not read to see if it is blank.
+# A file of this many bytes or more is not checked for being blank.
 _BLANK_AT_MOST = 1 << 16
 
 failure_files_argument = click.argument(
@@ -28,7 +28,7 @@ failure_files_argument = click.argument(
 
 
 def read_reports(files: tuple[Path, ...]) -> FailureFile:
-    """Read all files in their order, and name on stderr flaky tests and what could not be read."""
+    """Read all files in order; report flaky tests and unreadable parts on stderr."""
     each = [_read_one(file) for file in files]
     named = [f"{path}: {line}" for path, one in zip(files, each, strict=True) for line in one.notes]
     counts = [one.counted for one in each if one.counted is not None]
@@ -46,7 +46,7 @@ def read_reports(files: tuple[Path, ...]) -> FailureFile:
 
 
 def beside_failures(read: FailureFile) -> dict[str, Any]:
-    """Return what the files say beside failures, for JSON."""
+    """Return for JSON what the files contain besides failures."""
     return {
         "flaky": len(read.flaky),
         "flaky_tests": read.flaky,
@@ -60,14 +60,14 @@ def _read_one(file: Path) -> FailureFile:
     if str(file) != "-":
         return _not_empty(file, read_failure_file(file))
     with tempfile.TemporaryDirectory() as folder:
-        # A report is read more than once from its start, which stdin does not allow.
+        # The reader goes back to the start of a report, which stdin does not allow.
         kept = Path(folder, "stdin")
         kept.write_bytes(read_stdin())
         return _not_empty(kept, read_failure_file(kept))
 
 
 def _not_empty(file: Path, read: FailureFile) -> FailureFile:
-    """Return what was read; refuse a blank file, which does not say that all tests passed."""
+    """Return what was read; refuse a blank file, since it does not show that all tests passed."""
     if file.stat().st_size < _BLANK_AT_MOST and not file.read_bytes().strip():
         raise ShapeError(f"{file.name} is empty; expected a report or a traceback")
     return read

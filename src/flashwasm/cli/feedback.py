@@ -28,8 +28,8 @@ __all__ = ["feedback"]
     show_default=True,
     help="The suite that A and B are in.",
 )
-@click.option("--query", "asked", default="", help="The query, as it was typed.  [default: A]")
-@click.option("--rank", type=click.IntRange(min=1), help="Place of B among the results, from 1 on.")
+@click.option("--query", "asked", default="", help="Query as the user typed it.  [default: A]")
+@click.option("--rank", type=click.IntRange(min=1), help="Rank of B among the results, from 1.")
 @click.option(
     "--propensity",
     type=click.FloatRange(0, 1, min_open=True),
@@ -53,9 +53,10 @@ def feedback(
 ) -> None:
     """Record whether test B was a good answer for test A.
 
-    A and B are node ids, or ends of node ids that only one test has. The verdict is appended to a
-    log, from which `flashwasm adapt` learns. Of several verdicts on the same pair, the last counts.
-    If `flashwasm similar --explore` showed B, the log has its rank and propensity already.
+    A and B are node ids, or ends of node ids if only one test matches. The verdict is appended to
+    the feedback log, from which `flashwasm adapt` learns. If there are several verdicts on the same
+    pair, the last one counts. If `flashwasm similar --explore` showed B, the log already contains
+    its rank and propensity.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Findings as annotations of GitHub: lines that its runner shows beside the code.
+"""Findings as GitHub annotations, which GitHub shows beside the code.
 
 https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
 """
@@ -23,9 +23,9 @@ class Annotation(NamedTuple):
     line, end_line : int
         First and last line.
     title : str
-        A few words.
+        A short title.
     message : str
-        The text, of any number of lines.
+        The text, which may have several lines.
     """
 
     level: str
@@ -36,7 +36,7 @@ class Annotation(NamedTuple):
     message: str
 
     def command(self, root: Path) -> str:
-        """Return the line that the runner reads; ``root`` is the folder that its paths start at."""
+        """Return the workflow command; paths in it are relative to the folder ``root``."""
         inside = self.path.is_relative_to(root)
         shown = self.path.relative_to(root) if inside else self.path
         properties = {
@@ -50,17 +50,17 @@ class Annotation(NamedTuple):
 
 
 def repository_root(path: Path) -> Path:
-    """Return the root of the git repository around a path; without one, the current folder."""
+    """Return the root of the git repository that contains a path, or else the current folder."""
     path = path.resolve()
     found = (folder for folder in (path, *path.parents) if (folder / ".git").exists())
     return next(found, Path.cwd())
 
 
 def _escaped(text: str) -> str:
-    """Return a text on one line, as the runner reads it."""
+    """Escape a text for the message of a workflow command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
-    """Return the value of a property, in which colons and commas have a meaning."""
+    """Escape a text for a property of a workflow command, where ":" and "," are special."""
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")

@@ -9,7 +9,7 @@ from flashwasm.errors import ShapeError
 
 __all__ = ["exists", "read_stdin", "read_text"]
 
-# Any diff that a person wrote is smaller than this.
+# Maximum size of a file in bytes. No diff that a person wrote is that large.
 _MOST_BYTES = 64 << 20
 
 
@@ -22,14 +22,14 @@ def read_text(name: str) -> str:
 
 
 def read_stdin() -> bytes:
-    """Return all bytes of stdin, which is None in Python if the shell has closed it."""
+    """Return all bytes of stdin; none if the shell has closed it (``sys.stdin`` is None then)."""
     return b"" if sys.stdin is None else sys.stdin.buffer.read()
 
 
 def exists(path: Path) -> bool:
-    """Return True if an argument, which may be a path or any other text, is an existing path."""
+    """Return True if an argument, which may be any text, is an existing path."""
     try:
         return path.exists()
     except (OSError, ValueError):
-        # A text may be too long for a file name, or hold a character that no file name may have.
+        # A text may be too long for a file name, or contain a character that no file name may.
         return False

@@ -1,4 +1,4 @@
-"""Line numbers as people write them: lib.py:10-20,31."""
+"""Conversion of line numbers from and to text such as lib.py:10-20,31."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_place(place: str) -> tuple[str, list[int]]:
     Raises
     ------
     ShapeError
-        If the text does not have that form.
+        If the text is not in that format.
     """
     file, _, spans = place.rpartition(":")
     lines: list[int] = []

@@ -1,4 +1,4 @@
-"""``flashwasm mcp``: the commands over test suites as tools of a coding agent."""
+"""``flashwasm mcp``: serve the commands on test suites as tools of a coding agent."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["mcp"]
 
 @click.command()
 def mcp() -> None:
-    """Serve these commands to a coding agent, by the Model Context Protocol.
+    """Serve these commands to a coding agent over the Model Context Protocol.
 
-    The tools are similar, duplicates, tests_for, defects_match and coverage_gap. The server speaks
-    the protocol on stdin and stdout, until stdin is closed. An
-    agent's settings name it as the command "flashwasm" with the argument "mcp". Each tool runs the
-    command of its name, and returns what that prints with --json. No tool runs or imports the code
-    of a project, and none writes to it.
+    To use the server, register it in the agent's settings as the command "flashwasm" with the
+    argument "mcp". The server reads requests on stdin and answers on stdout until stdin is closed.
+    Its tools are similar, duplicates, tests_for, defects_match and coverage_gap. Each tool runs the
+    command of the same name and returns its --json output. The tools never run or import the code
+    of a project, and never write to the project.
 
     \b
     Example:

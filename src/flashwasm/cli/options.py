@@ -1,4 +1,4 @@
-"""Options and arguments that several commands take, each declared once."""
+"""Options and arguments that several commands share, each declared once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXISTING_PATH = click.Path(exists=True, path_type=Path)
 
 
 def _require_jinja2(_context: click.Context, _option: click.Parameter, path: Path | None) -> Any:
-    """Return the path. Raise CapabilityError now, not after a search, if Jinja2 is missing."""
+    """Return the path. Raise CapabilityError early, before the search, if Jinja2 is missing."""
     if path is not None:
         optional_module("jinja2", "Jinja2")
     return path
@@ -45,7 +45,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 
 def format_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that adds ``--format`` and ``--json``, passed on as ``form``."""
+    """Return a decorator that adds ``--format`` and ``--json``, and passes both as ``form``."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         """Add the two options to a command."""
@@ -56,15 +56,15 @@ def format_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
             type=click.Choice(formats),
             default=formats[0],
             show_default=True,
-            help="Format of what is printed.",
+            help="Output format.",
         )
         @json_option
         @wraps(command)
         def gathered(*, form: str, as_json: bool, **given: Any) -> None:
-            """Call the command with the format that both options name."""
+            """Call the command with the format that the two options choose."""
             source = click.get_current_context().get_parameter_source
             if as_json and form != _JSON and source("form") is ParameterSource.COMMANDLINE:
-                # The option on the command line wins over the one in the settings.
+                # An option on the command line overrides one in the settings file.
                 if source("as_json") is ParameterSource.COMMANDLINE:
                     raise click.UsageError(
                         f"--json and --format {form} exclude each other; give one of them"
@@ -87,31 +87,31 @@ html_option = click.option(
 explain_option = click.option(
     "--explain",
     is_flag=True,
-    help="Explain each result: the shares that add up to its score, and what both sides share.",
+    help="Explain each result: the parts of its score, and the names and lines in common.",
 )
 index_option = click.option(
     "--index",
     "index_file",
     metavar="F",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read this file of `flashwasm index build` instead of PATH.",
+    help="Read this file, made by `flashwasm index build`, instead of PATH.",
 )
 
 
 def count_option(things: str) -> Callable[[F], F]:
-    """Return the option ``-k``, the largest number of results to show; ``things`` names them."""
+    """Return the option ``-k``, the maximum number of results; ``things`` names the results."""
     return click.option(
         "-k",
         "count",
         type=click.IntRange(min=1),
         default=10,
         show_default=True,
-        help=f"Largest number of {things} to show.",
+        help=f"Maximum number of {things} to show.",
     )
 
 
 def coverage_option(purpose: str, *, default: str | None = None) -> Callable[[F], F]:
-    """Return the option ``--coverage``, whose help ends with the database's purpose."""
+    """Return the option ``--coverage``; ``purpose`` is the end of its help text."""
     return click.option(
         "--coverage",
         "database",

@@ -40,7 +40,7 @@ __all__ = [
     "terminal_width",
 ]
 
-# Largest number of unreadable files that are named on stderr. The rest are counted.
+# Maximum number of unreadable files to name on stderr. Further files are only counted.
 _NAMED_AT_MOST = 5
 
 
@@ -56,7 +56,7 @@ def note_missing(missing: Iterable[str]) -> None:
 
 
 def note_skipped(skipped: Sequence[Skipped]) -> None:
-    """Name on stderr the first files that could not be read, and count the rest."""
+    """Name on stderr the first files that could not be read, and the number of the others."""
     for one in skipped[:_NAMED_AT_MOST]:
         note(f"skipped {one.path}: {one.reason}")
     if (more := len(skipped) - _NAMED_AT_MOST) > 0:
@@ -64,12 +64,12 @@ def note_skipped(skipped: Sequence[Skipped]) -> None:
 
 
 def no_tests(path: Path) -> str:
-    """Return the line for a path without tests, which says how to see the tests that pytest has."""
+    """Return the message for a path without tests, which says how to list the tests of a path."""
     return f"no tests in {path}; expected a path for which `pytest --collect-only PATH` lists tests"
 
 
 def nothing_found(reason: str) -> NoReturn:
-    """Say on stderr why there is no result, and end the command with exit status 1."""
+    """Print the reason for an empty result on stderr, and exit with status 1."""
     note(reason)
     sys.exit(1)
 
@@ -85,12 +85,12 @@ def skipped_json(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
 
 
 def shared_json(shared: Explanation) -> dict[str, list[str]]:
-    """Return the identifiers and lines that both sides have, for JSON."""
+    """Return for JSON the identifiers and lines that two sources have in common."""
     return {"shared_identifiers": shared.identifiers, "shared_lines": shared.lines}
 
 
 def from_here(path: Path) -> str:
-    """Return a path from the working folder; the path itself if it lies on another drive."""
+    """Return a path relative to the working folder, or unchanged if it is on another drive."""
     try:
         return Path(os.path.relpath(path)).as_posix()
     except ValueError:
@@ -98,14 +98,14 @@ def from_here(path: Path) -> str:
 
 
 def print_explanation(components: Mapping[str, float], shared: Explanation | None) -> None:
-    """Print the lines of ``--explain``: the parts of a score, and what both sides have.
+    """Print the lines of ``--explain``: the parts of a score, and what is in common.
 
     Parameters
     ----------
     components : mapping of str to float
-        Parts by name. Those of a score that is a sum are its shares, in its unit.
+        Parts of the score by name. If the score is a sum, they are the summands.
     shared : Explanation or None
-        Names and lines that both sides have.
+        Names and lines that both sources contain.
     """
     if components:
         parts = ", ".join(f"{name} {score:.3f}" for name, score in components.items())
@@ -119,18 +119,18 @@ def print_explanation(components: Mapping[str, float], shared: Explanation | Non
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, prose: Collection[str] = ()
 ) -> None:
-    """Print rows on stdout: a table on a terminal, else one line a row with tabs between cells.
+    """Print rows on stdout: as a table on a terminal, else as tab-separated lines.
 
-    A cell is never cut short, because a node id without its end names no test.
+    Cells are never truncated, because a truncated node id names no test.
 
     Parameters
     ----------
     columns : sequence of str
-        Headings, which only a terminal shows.
+        Headings, printed only on a terminal.
     rows : iterable of sequence of str
         Cells of each row.
     prose : collection of str, default ()
-        Headings of the columns whose cells may be wrapped at blanks on a terminal.
+        Headings of the columns whose cells may be wrapped at spaces on a terminal.
     """
     if terminal_width() is not None:
         show_table(TextTable(columns, list(rows), prose=prose))
@@ -140,7 +140,7 @@ def print_table(
 
 
 def show_table(table: TextTable) -> None:
-    """Print a table on stdout; if that is not a terminal, each row is one line."""
+    """Print a table on stdout; if stdout is not a terminal, print each row on one line."""
     for line in table.lines(terminal_width(), style=lambda line: click.style(line, bold=True)):
         click.echo(line)
 
@@ -148,9 +148,9 @@ def show_table(table: TextTable) -> None:
 def echo_named(
     before: str, name: str, after: str = "", *, separator: str = "  ", indent: str = ""
 ) -> None:
-    """Print a node id or a path with what belongs to it.
+    """Print a node id or a path, with the text before and after it.
 
-    If a terminal is too narrow for one line, the name stands on a line of its own, not broken.
+    If the terminal is too narrow for one line, the name is printed unbroken on its own line.
 
     Parameters
     ----------
@@ -160,10 +160,10 @@ def echo_named(
         Node id or path.
     after : str, default ""
         Text after the name.
-    separator : str, default two blanks
-        What stands between the parts on one line. On a terminal, a tab is shown as two blanks.
+    separator : str, default two spaces
+        Text between the parts on one line. A terminal shows two spaces instead of a tab.
     indent : str, default ""
-        Blanks before the first part.
+        Spaces before the first part.
     """
     width = terminal_width()
     if width is not None:
@@ -180,7 +180,7 @@ def echo_named(
 
 
 def echo_wrapped(line: str) -> None:
-    """Print a line on stdout; a terminal that is too narrow gets it wrapped at blanks."""
+    """Print a line on stdout, wrapped at spaces if the terminal is too narrow."""
     own = line[: len(line) - len(line.lstrip())]
     for part in wrapped(line, terminal_width(), f"{own}    "):
         click.echo(part)
@@ -188,12 +188,12 @@ def echo_wrapped(line: str) -> None:
 
 @contextmanager
 def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how many of some items are done.
+    """Show progress on stderr as the number of items that are done.
 
     Yields
     ------
     callable
-        A function to call with the number of items that were done since the last call.
+        Function to call with the number of items done since its last call.
     """
     done = 0
     with progress_report(description) as report:
@@ -208,7 +208,7 @@ def progress_bar(description: str, *, total: int) -> Iterator[Callable[[int], No
 
 
 def terminal_width() -> int | None:
-    """Return the number of columns of the terminal; None if stdout is not one, or closed."""
+    """Return the width of the terminal in columns; None if stdout is closed or no terminal."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns

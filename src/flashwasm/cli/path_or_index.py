@@ -1,4 +1,4 @@
-"""The choice that several commands offer: read PATH, or a file of `flashwasm index build`."""
+"""The input of several commands: PATH, or an index file made by `flashwasm index build`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Indexed(Protocol):
 def path_or_index(path: Path | None, index_file: Path | None) -> Source:
     """Return the source that PATH or --index names.
 
-    The user must give exactly one of them. PATH may be an index file, too. PATH on the command line
-    wins over an index file in the settings of the project.
+    The user must give exactly one of them. PATH may also be an index file. PATH on the command line
+    overrides an index file in the project's settings.
     """
     source = click.get_current_context().get_parameter_source("index_file")
     if index_file is not None and not (path and source is ParameterSource.DEFAULT_MAP):
@@ -45,7 +45,7 @@ def path_or_index(path: Path | None, index_file: Path | None) -> Source:
 
 
 def changed_json(indexed: Indexed, source: Source) -> dict[str, Any]:
-    """Print a note on stderr if an index is stale; return the same as an entry for JSON."""
+    """Print a note on stderr if an index is stale; return the changed files as a JSON entry."""
     if not source.is_index:
         return {}
     changes = indexed.changes()
@@ -54,7 +54,7 @@ def changed_json(indexed: Indexed, source: Source) -> dict[str, Any]:
 
 
 def note_changes(changes: list[str], index_file: Path) -> None:
-    """Print a note on stderr that an index is stale, if files have changed since it was made."""
+    """Print a note on stderr that an index is stale if its source files have changed."""
     if changes:
         more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
         note(f"note: {index_file} is stale: {changes[0]}{more} changed since; build it again")

@@ -1,4 +1,4 @@
-"""``flashwasm probe``: what the sandbox supports, and which other backends this machine has."""
+"""``flashwasm probe``: show the features and backends that are available on this machine."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["probe"]
 @click.option(
     "--measure",
     is_flag=True,
-    help="Also measure how much faster SIMD is than scalar code, and calls on each backend.",
+    help="Also measure the speed-up of SIMD over scalar code, and the calls on each backend.",
 )
 @json_option
 def probe(*, measure: bool, as_json: bool) -> None:
-    """Say what the sandbox supports on this machine, and which other backends it has.
+    """Show the features of the sandbox and the backends available on this machine.
 
     \b
     Example:
@@ -53,12 +53,12 @@ def probe(*, measure: bool, as_json: bool) -> None:
 
 
 def _times(seconds: Seconds) -> str:
-    """Return the timings of one kind of calls."""
+    """Return the timings of one kind of call as text."""
     return ", ".join(f"{name} {1e3 * value:.3g}" for name, value in seconds.items())
 
 
 def _text(value: object) -> str:
-    """Return the value of a capability as people read it."""
+    """Return the value of a capability as text for people."""
     if value is None:
         return "not measured (--measure)"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""``flashwasm report``: one HTML file about a suite."""
+"""``flashwasm report``: write an HTML report on a suite."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ _MAKE_BENCHMARK = "make the file with: flashwasm bench --json F"
     show_default=True,
     help="File to write.",
 )
-@coverage_option(", for the lines that no test runs")
+@coverage_option(", to list the lines that no test runs")
 @click.option(
     "--root",
     default=".",
     show_default=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that relative paths in the coverage database start from.",
+    help="Folder that relative paths in the coverage database are relative to.",
 )
 @click.option(
     "--failures",
     metavar="REPORT",
     multiple=True,
     type=EXISTING_PATH,
-    help="JUnit XML or pytest's output of a run, for the failures by cause. May be repeated.",
+    help="JUnit XML or output of a pytest run, to group its failures by cause. May be repeated.",
 )
 @click.option(
     "--bench",
     "benchmark",
     metavar="F",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON of `flashwasm bench --json`, for its charts.",
+    help="JSON written by `flashwasm bench --json`, to show its charts.",
 )
 @embedding_options
 def report(
@@ -77,10 +77,10 @@ def report(
     benchmark: Path | None,
     embedding: Embedding,
 ) -> None:
-    """Write one HTML file about a suite: map, duplicates, gaps, failures.
+    """Write an HTML report on a suite: map, duplicates, coverage gaps, failures.
 
-    PATH is a folder of pytest tests or one file; nothing in it is imported. The file holds all that
-    it needs, and can be opened without a network.
+    PATH is a folder of pytest tests or one test file; flashwasm does not import it. The report is
+    a single file, which a browser can open without a network.
 
     \b
     Example:
@@ -120,7 +120,7 @@ def report(
 def _vectors(
     sources: list[str], embedding: Embedding
 ) -> tuple[str, npt.NDArray[np.float32], list[str]]:
-    """Return what tests are compared by, a vector of each, and what better vectors would need."""
+    """Return "words" or "meanings", the vector of each test by it, and notes on a missing model."""
     model, cache = embedding["model"], embedding["cache"]
     try:
         embedder = Embedder(model, cache=cache, runtime=embedding["runtime"])
@@ -133,7 +133,7 @@ def _vectors(
 
 
 def _read_benchmark(path: Path) -> dict[str, Any]:
-    """Return the document of a file of `flashwasm bench --json`."""
+    """Return the content of a file that `flashwasm bench --json` wrote."""
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -145,7 +145,7 @@ def _read_benchmark(path: Path) -> dict[str, Any]:
 
 
 def _notes(missing: list[str], absent: list[Any]) -> list[str]:
-    """Return remarks about what the report lacks."""
+    """Return remarks on missing parts of the report."""
     notes = [f"The map compares words only: {reason}" for reason in missing]
     if absent:
         notes.append(f"{len(absent)} files of the coverage database cannot be read: {absent[0]}")

@@ -1,4 +1,4 @@
-"""``flashwasm search``: functions that words describe."""
+"""``flashwasm search``: find functions by a description."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def search(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Find the functions that words describe.
+    """Find the functions that best match a description.
 
-    PATH is a folder, a Python file or an index file. Tests in it are left out, and nothing in it is
-    imported.
+    PATH is a folder, a Python file or an index file. flashwasm imports nothing in it, and leaves
+    out the tests in it.
 
     \b
     Example:

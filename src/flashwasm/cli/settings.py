@@ -1,6 +1,6 @@
-"""Settings of a project: the defaults of options, in ``[tool.flashwasm]`` of pyproject.toml.
+"""Settings of a project: default values of options, in ``[tool.flashwasm]`` of pyproject.toml.
 
-Each command has a table, and each command of a group a table inside that of the group:
+Each command has a table. The table of a command in a group lies inside the table of the group:
 ``[tool.flashwasm.coverage.gap]``. A key is the long name of an option, with dashes or underscores.
 """
 
@@ -27,19 +27,19 @@ _TABLE = "tool.flashwasm"
 
 
 def nearest_settings() -> Path | None:
-    """Return the pyproject.toml in the current folder or the nearest one above it, if any."""
+    """Return the pyproject.toml in the current folder or the nearest folder above it, if any."""
     here = Path.cwd()
     files = (folder / "pyproject.toml" for folder in (here, *here.parents))
     return next((file for file in files if file.is_file()), None)
 
 
 def read_settings(file: Path) -> dict[str, Any] | None:
-    """Return the table ``[tool.flashwasm]`` of a file; None if the file does not have it.
+    """Return the table ``[tool.flashwasm]`` of a file; None if the file does not contain it.
 
     Raises
     ------
     DTypeError
-        If the file is not TOML, or the entry is no table.
+        If the file is not TOML, or the entry is not a table.
     """
     try:
         table: dict[str, Any] = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
@@ -61,20 +61,21 @@ def command_defaults(
     names: Iterable[str],
     used: str | None,
 ) -> dict[str, Any]:
-    """Return the settings of a group's commands as click's ``default_map`` has them.
+    """Return the settings of a group's commands in the form of click's ``default_map``.
 
     Parameters
     ----------
     settings : dict
         The table of the group.
     file : pathlib.Path
-        The file, for messages. Relative paths of options start at its folder.
+        The file, for messages. Relative paths in options are relative to its folder.
     group : click.Group
         The group.
     names : iterable of str
         Names of the group's commands.
     used : str or None
-        Name of the only command whose table is read, so that no other command is imported.
+        Name of the command to read the table of, so that no other command is imported. None reads
+        all tables.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def command_defaults(
     Raises
     ------
     ShapeError
-        If a table or a key names nothing, or a value is not one that the option takes.
+        If a table names no command, a key names no option, or an option rejects its value.
     """
     return _group_defaults(settings, file, group, list(names), used, _TABLE)
 
@@ -137,7 +138,7 @@ def _option_defaults(
 
 
 def _known(key: str, names: list[str], place: str, what: str) -> str:
-    """Return the name that a key means; dashes and underscores are the same."""
+    """Return the name that matches a key; dashes and underscores are equivalent."""
     name = key.replace("_", "-")
     if name in names:
         return name
@@ -147,7 +148,7 @@ def _known(key: str, names: list[str], place: str, what: str) -> str:
 
 
 def _checked(value: Any, file: Path, command: click.Command, option: click.Option, key: str) -> Any:
-    """Return the value of an option after a check that the option takes it."""
+    """Return the value of an option; raise ShapeError if the option rejects it."""
     if isinstance(value, bool) != option.is_flag:
         expected = "true or false" if option.is_flag else "a text, a number or a list"
         raise ShapeError(f"{key} is {value!r}; expected {expected}")
@@ -168,7 +169,7 @@ def _checked(value: Any, file: Path, command: click.Command, option: click.Optio
 
 
 def _below(folder: Path, value: Any) -> Any:
-    """Return a relative path as one below a folder; "-" is stdin, and no path."""
+    """Return a path relative to a folder; keep "-", which is stdin and not a path."""
     if not isinstance(value, str) or value == "-" or folder == Path.cwd():
         return value
     return str(folder / value)

@@ -1,4 +1,4 @@
-"""``flashwasm similar``: tests that resemble a test or a description."""
+"""``flashwasm similar``: find the tests most similar to a test or a description."""
 
 from __future__ import annotations
 
@@ -57,10 +57,12 @@ __all__ = ["similar"]
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Share of the results, 0 to 1, that is drawn at random from the best hundred; the log of "
-    "feedback records the results shown.",
+    help="Share of the results, 0 to 1, to draw at random from the best hundred. The feedback log "
+    "records the results shown.",
 )
-@click.option("--no-adaptation", is_flag=True, help="Ignore what was learned from feedback.")
+@click.option(
+    "--no-adaptation", is_flag=True, help="Do not use the adaptation learned from feedback."
+)
 @html_option
 @json_option
 @distributed_embedding_options
@@ -78,13 +80,13 @@ def similar(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Find the tests that resemble a test or a description.
+    """Find the tests most similar to a test or a description.
 
-    PATH is a folder of pytest tests, one file of tests, or an index file; nothing in it is
-    imported. Node ids are those of `pytest PATH`. If the query is a file, its text is compared, and
-    the file's own tests are left out. A score is a number of standard deviations above the average
-    similarity. Parsed tests and embeddings are kept in a cache, so that later runs embed only tests
-    that changed.
+    PATH is a folder of pytest tests, one test file, or an index file; flashwasm does not import it.
+    Node ids are those that `pytest PATH` shows. If the query is a file, flashwasm compares its text
+    and leaves out the tests in the file. A score is the number of standard deviations above the
+    average similarity. Parsed tests and embeddings are cached, so that later runs embed only the
+    tests that changed.
 
     \b
     Example:
@@ -123,13 +125,13 @@ def similar(
 def _read(
     source: Source, database: Path | None, embedding: Embedding, *, adapted: bool
 ) -> SuiteIndex:
-    """Load the index file, or read and embed the tests below the folder."""
+    """Load the index file, or read and embed the tests in the folder."""
     if not source.is_index:
         coverage = None if database is None else CoverageIndex.load(database, progress=True)
         return SuiteIndex.build(source.path, coverage=coverage, adapted=adapted, **embedding)
     if database is not None:
         raise click.UsageError(
-            "an index file holds its coverage; give --coverage to `flashwasm index build suite`"
+            "--coverage does not apply to an index file; give it to `flashwasm index build suite`"
         )
     model, runtime = embedding["model"], embedding["runtime"]
     return SuiteIndex.load(
@@ -138,7 +140,7 @@ def _read(
 
 
 def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
-    """Record in the log of feedback the tests shown, each with its probability of being shown."""
+    """Record the tests shown in the feedback log, each with its probability of being shown."""
     own = index.find(query) if isinstance(query, str) else None
     shown = [Shown(m.nodeid, rank, m.propensity) for rank, m in enumerate(matches, 1)]
     nodeid = str(query) if own is None else index.tests[own].nodeid
@@ -146,7 +148,7 @@ def _log(index: SuiteIndex, query: str | Path, matches: list[Match]) -> None:
 
 
 def _source(index: SuiteIndex, query: str | Path) -> str | None:
-    """Return the source that a query names; None for free text."""
+    """Return the source code that a query names; None for free text."""
     if isinstance(query, Path):
         return query.read_text("utf-8", "replace")
     own = index.find(query)

@@ -1,1 +1,1 @@
-"""Tools for coding agents: the commands over test suites, served by the Model Context Protocol."""
+"""Tools for coding agents: the commands on test suites, over the Model Context Protocol."""

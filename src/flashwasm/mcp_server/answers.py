@@ -1,4 +1,4 @@
-"""The documents that the tools return: those of the commands' ``--json``."""
+"""The documents that the tools return, which are those that the commands print with ``--json``."""
 
 from typing import TypeAlias
 
@@ -10,14 +10,14 @@ _Parts: TypeAlias = dict[str, float]
 
 
 class _Shared(TypedDict):
-    """Names and lines of code that both sides have."""
+    """Names and lines of code that both sources contain."""
 
     shared_identifiers: list[str]
     shared_lines: list[str]
 
 
 class _Skipped(TypedDict):
-    """A file that could not be read, and the reason."""
+    """A file that could not be read, with the reason."""
 
     path: str
     reason: str
@@ -62,7 +62,7 @@ class _PlacedTest(TypedDict):
 
 
 class _DuplicateGroup(_Shared):
-    """Tests that do the same. ``suggestion`` is one parametrised test in their place."""
+    """Duplicate tests. ``suggestion`` is one parametrised test that could replace them."""
 
     tier: int
     kind: str

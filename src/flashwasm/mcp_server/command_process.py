@@ -1,4 +1,4 @@
-"""A command of flashwasm, run in a process of its own for its JSON."""
+"""Run a flashwasm command in a separate process, and return the JSON that it prints."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 __all__ = ["answer"]
 
-# Python looks for modules in the working folder first when it is given code. What lies there
-# belongs to the project that is asked about, and must not run.
+# With ``python -c``, Python looks for modules in the working folder first. The modules there belong
+# to the user's project and must not run.
 _RUN = (
     "import sys; sys.path[:] = [path for path in sys.path if path]; "
     "from flashwasm.cli import main; main(prog_name='flashwasm')"
 )
-# Exit status of a command that found nothing, or that found faults. Both print JSON.
+# Exit status of a command that found nothing, or that found problems. In both cases it prints JSON.
 _FINDINGS = 1
 
 
 async def answer(*arguments: str, stdin: str = "") -> Any:
     """Run a command with ``--json``, and return the document that it prints.
 
-    A process of its own gives back all memory when it ends. It is killed if the client cancels the
+    A separate process frees all of its memory when it ends. It is killed if the client cancels the
     call.
 
     Parameters
     ----------
     arguments : str
-        Name of the command, with its options and arguments.
+        Name of the command, followed by its options and arguments.
     stdin : str, default ""
         Text that the command may read from stdin.
 
     Raises
     ------
     mcp.server.mcpserver.exceptions.ToolError
-        If the command refuses its input, or has no answer. The message is the command's own.
+        If the command rejects its input, or prints no JSON. The message is that of the command.
     """
     command = [sys.executable, "-c", _RUN, *arguments, "--json"]
     done = await anyio.run_process(

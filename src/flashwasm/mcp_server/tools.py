@@ -1,4 +1,4 @@
-"""The server and its tools, each of which runs the command of its name."""
+"""The server and its tools, each of which runs the command of the same name."""
 
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -23,40 +23,48 @@ __all__ = ["SERVER", "coverage_gap", "defects_match", "duplicates", "selected_te
 SERVER: MCPServer[Any] = MCPServer(
     "flashwasm",
     version=__version__,
-    instructions="Questions about a pytest suite: which tests resemble a description, do the same, "
-    "or must run for a change; which known defect a failure is; which lines no test runs. Paths "
-    "may be relative to the folder in which the server was started. No tool runs the tests.",
+    instructions="Answers questions about a pytest suite: tests similar to a description, "
+    "duplicate tests, tests to run for a change, known defects behind failures, and lines that no "
+    "test runs. Paths may be relative to the folder in which the server was started. No tool runs "
+    "the tests.",
 )
-# A search by meaning keeps embeddings in the user's cache folder, and no other file is written.
+# The only files that a tool writes are embeddings, in the user's cache folder.
 _READS_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 Suite: TypeAlias = Annotated[
-    str, Field(description="Folder or file of pytest tests, or a file of `flashwasm index build`.")
+    str,
+    Field(
+        description="Folder or file of pytest tests, or an index file made by "
+        "`flashwasm index build`."
+    ),
 ]
 Database: TypeAlias = Annotated[
     str | None,
-    Field(description="A coverage.py database with test contexts, as `pytest --fw-record` makes."),
+    Field(description="A coverage.py database with test contexts, made by `pytest --fw-record`."),
 ]
 Diff: TypeAlias = Annotated[
-    str | None, Field(description="The change as a unified diff. Give this or `since`.")
+    str | None, Field(description="The change as a unified diff. Give either this or `since`.")
 ]
 Revision: TypeAlias = Annotated[
     str | None,
-    Field(description="Revision of git; the change is all that differs from it. Or give `diff`."),
+    Field(
+        description="Git revision; the change is the difference from it. Give either this or "
+        "`diff`."
+    ),
 ]
-Count: TypeAlias = Annotated[int, Field(ge=1, description="Largest number of results.")]
+Count: TypeAlias = Annotated[int, Field(ge=1, description="Maximum number of results.")]
 
 
 @SERVER.tool(annotations=_READS_ONLY)
 async def similar(
     path: Suite,
     query: Annotated[
-        str, Field(description="A test's node id or the end of one, a file, or words.")
+        str, Field(description="A test's node id or the end of one, a file, or free text.")
     ],
     count: Count = 10,
     coverage: Database = None,
 ) -> SimilarTests:
-    """Find the tests of a suite that resemble a test or a description, the nearest first."""
+    """Find the tests most similar to a test or a description, the most similar first."""
     found: SimilarTests = await answer(
         "similar",
         _absolute(path),
@@ -70,9 +78,9 @@ async def similar(
 
 @SERVER.tool(annotations=_READS_ONLY)
 async def duplicates(path: Suite, coverage: Database = None) -> DuplicateGroups:
-    """Find tests of a suite that do the same, with the parametrised test that could replace them.
+    """Find groups of duplicate tests, with the parametrised test that could replace them.
 
-    With coverage, tests that run the same lines and have similar text are found, too.
+    With coverage, this also finds tests that run the same lines and have similar text.
     """
     found: DuplicateGroups = await answer(
         "duplicates", _absolute(path), "--explain", *_option("--coverage", coverage)
@@ -84,9 +92,9 @@ async def duplicates(path: Suite, coverage: Database = None) -> DuplicateGroups:
 async def selected_tests(
     path: Suite, diff: Diff = None, since: Revision = None, coverage: Database = None
 ) -> TestsFor:
-    """List every test that a change may reach, the most relevant first. None of them is run.
+    """List every test that a change may reach, the most relevant first, without running any.
 
-    Run the tests of `tests` and the whole of each file in `files`.
+    To test the change, run the tests in `tests` and all tests in each file of `files`.
     """
     if (diff is None) == (since is None):
         raise ToolError("give the change: either diff or since")
@@ -105,18 +113,20 @@ async def selected_tests(
 @SERVER.tool(annotations=_READS_ONLY)
 async def defects_match(
     library: Annotated[
-        str, Field(description="Library of known defects, which `flashwasm defects learn` makes.")
+        str, Field(description="Library of known defects, made by `flashwasm defects learn`.")
     ],
     report: Annotated[
         str,
-        Field(description="Text of a traceback, or the output of pytest. Give this or `files`."),
+        Field(
+            description="Text of a traceback, or the output of pytest. Give either this or `files`."
+        ),
     ] = "",
     files: Annotated[
         list[str],
         Field(description="JUnit XML, logs of pytest-reportlog, or outputs of pytest."),
     ] = [],  # noqa: B006 - The schema of the tool needs the default, and nothing changes it.
 ) -> DefectMatches:
-    """Say which failures are new, which are of known defects, and which are regressions."""
+    """Classify each failure: of a new defect, of a known one, or a regression."""
     if bool(report) == bool(files):
         raise ToolError("give the failures: either report or files")
     found: DefectMatches = await answer(
@@ -134,14 +144,14 @@ async def defects_match(
 async def coverage_gap(
     coverage: Annotated[str, Field(description="A coverage.py database with test contexts.")],
     root: Annotated[
-        str, Field(description="Folder that relative paths in the database start from.")
+        str, Field(description="Folder that relative paths in the database are relative to.")
     ] = ".",
     diff: Annotated[
-        str | None, Field(description="A unified diff: only lines that it adds are looked at.")
+        str | None, Field(description="A unified diff; only lines that it adds are reported.")
     ] = None,
     count: Count = 10,
 ) -> CoverageGaps:
-    """List lines of functions that no test runs, the riskiest first, and the test to extend."""
+    """List the parts of functions that no test runs, the riskiest first, and tests to extend."""
     found: CoverageGaps = await answer(
         "coverage",
         "gap",
@@ -155,7 +165,7 @@ async def coverage_gap(
 
 
 def _absolute(path: str) -> str:
-    """Return a path that no command takes for an option, even if its name begins with a dash."""
+    """Return an absolute path, so that no command mistakes a name with a dash for an option."""
     return str(Path(path).absolute())
 
 

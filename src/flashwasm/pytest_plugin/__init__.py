@@ -1,9 +1,11 @@
 """A pytest plugin that does nothing unless one of its options is given.
 
-With ``--fw-known DB``, pytest's summary names the known defect that each failure belongs to. With
-``--fw-diff REV|FILE``, the tests that a change may reach run first. ``--fw-select safe`` then runs
-only these, and ``--fw-select N|TIME`` only as many tests as fit. ``--fw-record DB`` records which
-lines each test runs. An error in the plugin becomes a line of the summary and never fails the run.
+* ``--fw-known DB`` names the known defect behind each failure in pytest's summary.
+* ``--fw-diff REV|FILE`` runs the tests that a change may reach first. With it, ``--fw-select safe``
+  runs only these, and ``--fw-select N|TIME`` runs only as many tests as fit into the budget.
+* ``--fw-record DB`` records the lines that each test runs.
+
+An error in the plugin is reported in a line of the summary and never fails the run.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from flashwasm.pytest_plugin.summary import Summary
 
-# The recording that ``--fw-record`` began, in pytest's configuration.
+# Key of pytest's configuration for the recording that ``--fw-record`` began.
 _RECORDING = pytest.StashKey[Any]()
 
 
@@ -25,12 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fw-known",
         metavar="DB",
-        help="Name the known defect that each failure belongs to, with the evidence.",
+        help="Name the known defect behind each failure, with the evidence.",
     )
     group.addoption(
         "--fw-diff",
         metavar="REV|FILE",
-        help="Run the tests most relevant to a change first: a diff, or all since a git revision.",
+        help="Run the tests most relevant to a change first: a diff, or all changes since a git "
+        "revision.",
     )
     group.addoption(
         "--fw-select",
@@ -52,12 +55,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Begin to record before any file of the project is imported, if --fw-record asks for it."""
+    """Begin to record before any file of the project is imported, if --fw-record is given."""
     _begin_recording(early_config, early_config.known_args_namespace.fw_record)
 
 
 def _begin_recording(config: pytest.Config, database: str | None) -> None:
-    """Begin to record, unless the session does already or records nothing."""
+    """Begin to record, unless the session already records or --fw-record is not given."""
     if database and _RECORDING not in config.stash:
         from flashwasm.pytest_plugin.recording import Recording
 
@@ -69,11 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     known, diff = config.getoption("--fw-known"), config.getoption("--fw-diff")
     select = config.getoption("--fw-select")
     if select and diff is None:
-        raise pytest.UsageError("--fw-select needs --fw-diff, which says what to select for")
+        raise pytest.UsageError("--fw-select needs --fw-diff, which names the change")
     coverage = config.getoption("--fw-coverage")
     if coverage and diff is None:
-        raise pytest.UsageError("--fw-coverage needs --fw-diff, which says what to select for")
-    # pytest reads the files conftest.py first if one of them loads this plugin.
+        raise pytest.UsageError("--fw-coverage needs --fw-diff, which names the change")
+    # If a conftest.py loads this plugin, pytest reads the conftest.py files first.
     _begin_recording(config, config.getoption("--fw-record"))
     if known or diff is not None or _RECORDING in config.stash:
         from flashwasm.pytest_plugin.summary import Summary

@@ -1,4 +1,4 @@
-"""The change that ``--fw-diff`` names: a diff, or all since a git revision."""
+"""The change that ``--fw-diff`` names: a diff, or all changes since a git revision."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ChangeOption:
     Raises
     ------
     pytest.UsageError
-        If there is no such file, and git does not know the revision.
+        If ``diff`` is neither a file nor a revision that git knows.
 
     Attributes
     ----------
     before : tuple of (GitRepository, str) or None
-        Repository and revision that the change begins at; None for a diff.
+        Repository and revision before the change; None for a diff.
     """
 
     def __init__(self, config: pytest.Config, diff: str) -> None:
@@ -45,10 +45,10 @@ class ChangeOption:
             self._changes = self.before[0].changes_since(diff, without=own)
         except FlashWasmError as error:
             reason = " ".join(str(error).split())
-            raise pytest.UsageError(f"--fw-diff: {diff!r} is no file, and {reason}") from error
+            raise pytest.UsageError(f"--fw-diff: {diff!r} is not a file, and {reason}") from error
 
     def changes(self) -> list[ChangedFile]:
-        """Return the changed files; a diff is read now, and raises DTypeError if it is none."""
+        """Return the changed files. Raise DTypeError if the file is not a unified diff."""
         if self.before is None:
             return read_diff(self._file.read_text("utf-8", "replace"))
         return self._changes

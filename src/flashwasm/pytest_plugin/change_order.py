@@ -1,4 +1,4 @@
-"""The order of a session's tests by a change, and the choice of those that run."""
+"""Order the tests of a session by their relevance to a change, and select those that run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SAFE", "ChangeOrder"]
 
-# Value of --fw-select that stands for all tests that the change may reach.
+# Value of --fw-select for all tests that the change may reach.
 SAFE = "safe"
-# Largest number of tests that a list in the summary names. The rest are counted.
+# Maximum number of tests that a list in the summary names. Further ones are only counted.
 _SHOWN = 10
-# Key in pytest's cache under which the seconds of each test are kept, by node id.
+# Key in pytest's cache for the duration of each test in seconds, by node id.
 _CACHE_KEY = "flashwasm/seconds"
-# Seconds assumed for a test whose time is not known.
+# Duration in seconds that is assumed for a test without a recorded one.
 _UNKNOWN_SECONDS = 0.1
 
 
@@ -39,10 +39,10 @@ class ChangeOrder:
     change : ChangeOption
         The change.
     budget : int, float, str or None
-        Largest number of tests to run if it is an int, or of seconds if it is a float. "safe" runs
-        the tests that the change may reach. None runs all tests.
+        Maximum number of tests to run (int), or maximum time in seconds (float). "safe" runs the
+        tests that the change may reach. None runs all tests.
     coverage : str or None
-        Path of a coverage database. None decides by imports.
+        Path of a coverage database. None selects the tests by imports alone.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class ChangeOrder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the tests in the order of their relevance, and leave out those that do not fit."""
+        """Order the tests by relevance, and deselect those that do not fit into the budget."""
         self._summary.guarded("order the tests", lambda: self._order(items))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add up the seconds that each test takes, for later selections by time."""
+        """Sum up the duration of each test, for later selections by time."""
         seconds = self._seconds.get(report.nodeid, 0.0)
         self._seconds[report.nodeid] = seconds + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Keep the times of the tests, in the process that has them all."""
+        """Store the durations of the tests, in the process that has all of them."""
         if self._seconds and not hasattr(self._config, "workeroutput"):
-            self._summary.guarded("keep the times", self._keep_times)
+            self._summary.guarded("store the durations of the tests", self._keep_times)
 
     def _order(self, items: list[pytest.Item]) -> None:
         """Order the session's tests in place by their relevance to the change."""
@@ -94,8 +94,8 @@ class ChangeOrder:
         index = SuiteIndex.build(folder, scorers=["characters"])
         selection = safe_selection(index, changes, coverage)
         sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
-        # Items that are not test functions, such as doctests, may be reached as well. They come
-        # after the tests that are known to be reached.
+        # A change may also reach items that are not test functions, such as doctests. They come
+        # after the tests that it is known to reach.
         reached = [item for item in items if _key(item) not in rest]
         order = sorted(reached, key=lambda item: sure.get(_key(item), len(sure)))
         others = [item for item in items if _key(item) in rest]
@@ -104,7 +104,7 @@ class ChangeOrder:
             kept = order[: len(reached) or WITHOUT_EVIDENCE]
         else:
             kept = order if self._budget is None else self._fitting(order)
-        # The list is changed only here, so that an error above leaves the run as it was.
+        # The list is changed only here, so that an error above leaves the run unchanged.
         items[:] = kept
         left_out = order[len(kept) :]
         if left_out:
@@ -115,18 +115,19 @@ class ChangeOrder:
     def _note_differing(
         self, database: Path, coverage: CoverageIndex, changes: list[ChangedFile]
     ) -> None:
-        """Add a line that names a source that was another one when it was recorded."""
+        """Add a line to the summary if a source file has changed since the recording."""
         from flashwasm.qe.changes.recorded_sources import differing_sources
 
         root = self._config.rootpath
         before = self._change.before
         for name in differing_sources(database, coverage.files, root, changes, before)[:1]:
             self._summary.lines.append(
-                f"{self._coverage} was recorded with another {name}, so tests may be left out"
+                f"{self._coverage} was recorded with another version of {name}, so tests may be "
+                "left out"
             )
 
     def _note_left_out(self, left_out: list[pytest.Item], total: int, missed: int) -> None:
-        """Add lines that name the tests that were left out, those first that may be reached."""
+        """Add lines that name the tests left out, beginning with those that may be reached."""
         self._summary.lines.append(f"{len(left_out)} of {total} tests were left out:")
         self._summary.lines += [f"    {item.nodeid}" for item in left_out[:_SHOWN]]
         if len(left_out) > _SHOWN:
@@ -148,14 +149,14 @@ class ChangeOrder:
         return order
 
     def _keep_times(self) -> None:
-        """Write the seconds of each test to pytest's cache, unless that is switched off."""
+        """Write the duration of each test to pytest's cache, unless the cache is disabled."""
         cache = getattr(self._config, "cache", None)
         if cache is not None:
             cache.set(_CACHE_KEY, {**cache.get(_CACHE_KEY, {}), **self._seconds})
 
 
 def _places(tests: list[SelectedTest], root: Path) -> dict[tuple[Path, str], int]:
-    """Return the place of each test in a list, by its file and its name in the file."""
+    """Return the position of each test in a list, by its file and its name in the file."""
     named = (
         (place, name.partition("::"))
         for place, selected in enumerate(tests)
@@ -165,5 +166,5 @@ def _places(tests: list[SelectedTest], root: Path) -> dict[tuple[Path, str], int
 
 
 def _key(item: pytest.Item) -> tuple[Path, str]:
-    """Return a test's file, and its name in the file without the case of a parametrised test."""
+    """Return a test's file, and its name in the file without parameters."""
     return item.path, item.nodeid.partition("::")[2].partition("[")[0]

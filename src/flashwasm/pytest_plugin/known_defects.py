@@ -1,4 +1,4 @@
-"""The known defects behind a session's failures, named in pytest's summary."""
+"""Name the known defects behind a session's failures in pytest's summary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KnownDefects:
         self._summary.guarded("match the failures", lambda: self._match(terminalreporter.stats))
 
     def _match(self, stats: dict[str, list[Any]]) -> None:
-        """Add a line for each failure of a known defect, and one that counts the new failures."""
+        """Add a line for each failure of a known defect, and a line with the number of new ones."""
         from flashwasm.qe.defects.failure_files import TestFailure
         from flashwasm.qe.defects.failure_library import FailureLibrary
         from flashwasm.qe.defects.tracebacks import read_failure

@@ -1,4 +1,4 @@
-"""The sources that a recording measures: a project's own files, wherever they are imported from."""
+"""The sources that a recording measures: the project's own files, even if imported elsewhere."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from flashwasm.qe.suites.source_files import is_test_file
 
 __all__ = ["measured_sources"]
 
-# Files that mark the folder of a project that can be installed.
+# Files that mark the folder of an installable project.
 _BUILT = ("pyproject.toml", "setup.py", "setup.cfg")
-# Modules and packages that are not what a project's tests are about.
+# Modules and packages that are not part of a project's own code.
 _NO_PART = {"conftest.py", "setup.py", "noxfile.py", "test", "tests", "docs"}
 
 
 def measured_sources(rootdir: Path) -> tuple[list[str], list[str]]:
-    """Return the folders and the packages whose lines are recorded.
+    """Return the folders and the packages to record.
 
-    The first folder is that of the project. coverage.py itself leaves out what was installed below
-    it. The packages are those of the project that Python imports from somewhere else, because a
-    copy was installed, or another checkout. If the folder holds tests only, the projects that were
-    installed as editable are recorded instead.
+    The first folder is that of the project; coverage.py leaves out the packages installed below it.
+    The packages are those of the project that Python imports from elsewhere, because a copy or
+    another checkout is installed. If the project's folder contains tests only, the folders of
+    editable installs are recorded too.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def measured_sources(rootdir: Path) -> tuple[list[str], list[str]]:
 
 
 def _project(rootdir: Path) -> Path:
-    """Return the checkout that holds pytest's rootdir, or else the project, or else the rootdir."""
+    """Return the checkout that contains the rootdir, or else the project, or else the rootdir."""
     above = (rootdir, *rootdir.parents)
     built = (folder for folder in above if any((folder / name).is_file() for name in _BUILT))
     root = project_root(rootdir, ())
@@ -49,7 +49,7 @@ def _project(rootdir: Path) -> Path:
 
 
 def _editable() -> Iterator[Path]:
-    """Yield the folders of the projects that were installed as editable."""
+    """Yield the folders of editable installs."""
     for distribution in metadata.distributions():
         text = distribution.read_text("direct_url.json")
         try:
@@ -57,11 +57,11 @@ def _editable() -> Iterator[Path]:
             if origin.get("dir_info", {}).get("editable"):
                 yield Path(url2pathname(urlsplit(origin["url"]).path))
         except (ValueError, KeyError, AttributeError):
-            continue  # A damaged note of an installer says nothing about where its files are.
+            continue  # A damaged direct_url.json does not name the project's folder.
 
 
 def _packages(root: Path) -> Iterator[str]:
-    """Yield the names of the modules and packages at the top of a project, other than its tests."""
+    """Yield the names of a project's top-level modules and packages, except tests."""
     for folder in (root, root / "src"):
         for path in folder.iterdir() if folder.is_dir() else ():
             program = path.suffix == ".py" and not is_test_file(path) and path.name not in _NO_PART
@@ -71,7 +71,7 @@ def _packages(root: Path) -> Iterator[str]:
 
 
 def _is_imported_from(name: str, root: Path) -> bool:
-    """Return True if Python imports a package from the project, or does not find it elsewhere."""
+    """Return True if Python imports a package from the project, or cannot find it."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):

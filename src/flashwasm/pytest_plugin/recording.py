@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording"]
 
-# Environment variable through which the controller of xdist tells its workers where to write.
+# Environment variable with the folder that the xdist workers write to; the controller sets it.
 _PARTS = "FLASHWASM_RECORDED_PARTS"
-# Key in a worker's output under which it names its part when that is complete.
+# Key in a worker's output for the path of its part. The worker sets it when the part is complete.
 _PART = "flashwasm-part"
-# Exit statuses of pytest that say that no test was interrupted.
+# Exit statuses of a pytest run that was not interrupted.
 _WHOLE_RUNS = (
     pytest.ExitCode.OK,
     pytest.ExitCode.TESTS_FAILED,
     pytest.ExitCode.NO_TESTS_COLLECTED,
 )
-# Settings of coverage.py. Its newest way of measuring cannot tell contexts apart, so an older one
-# is asked for. The warnings say nothing here: a package of the project need not be imported.
+# Settings of coverage.py. Its newest measurement core does not support contexts, so "ctrace" is
+# chosen. The disabled warnings are not useful here: a package of the project need not be imported.
 _SETTINGS = {
     "run:core": "ctrace",
     "run:disable_warnings": [
@@ -51,10 +51,10 @@ _SETTINGS = {
 
 
 class Recording:
-    """The recording of one session. It begins as soon as it is made.
+    """The recording of one session, which begins when the object is created.
 
-    Lines that run outside all tests, while pytest collects them, have the empty context. Under
-    xdist each worker writes a part, and the controller joins them.
+    Lines that run outside of tests, such as at collection, get the empty context. Under xdist, each
+    worker writes a part, and the controller joins the parts.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Recording:
     Raises
     ------
     pytest.UsageError
-        If coverage.py is not installed or measures this run already, or if the database cannot be
+        If coverage.py is not installed or already measures this run, or if the database cannot be
         written.
     """
 
@@ -94,13 +94,13 @@ class Recording:
             self._coverage.start()
 
     def join(self, summary: Summary) -> None:
-        """Take part in the session, whose configuration is complete now."""
+        """Register the hooks of the recording, now that the configuration is complete."""
         self._summary = summary
         self._config.pluginmanager.register(self, "flashwasm-recording")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
-        """Record the lines that set a test up."""
+        """Record the lines that run in a test's setup."""
         with self._context(f"{item.nodeid}|setup"):
             return (yield)
 
@@ -112,18 +112,18 @@ class Recording:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
-        """Record the lines that take down what a test has set up."""
+        """Record the lines that run in a test's teardown."""
         with self._context(f"{item.nodeid}|teardown"):
             return (yield)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
-        """Tell the workers of xdist, which start next, where to write their parts."""
+        """Tell the xdist workers, which start next, the folder for their parts."""
         os.environ[_PARTS] = str(self._folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over the part of a worker, if it came to its end."""
+        """Note the part of a worker, or count the worker as lost if it did not finish."""
         part = getattr(node, "workeroutput", {}).get(_PART)
         if part is None:
             self._lost += 1
@@ -139,8 +139,8 @@ class Recording:
         )
 
     def _finish(self, exitstatus: int) -> None:
-        """Stop measuring. Write a worker's part; elsewhere join the parts and replace the file."""
-        if self._failed:  # A line of the summary says so already.
+        """Stop measuring. A worker saves its part; the controller joins the parts."""
+        if self._failed:  # A line of the summary already reports the failure.
             return
         with self._collected_warnings():
             self._coverage.stop()
@@ -163,10 +163,10 @@ class Recording:
         replace_with(self._own, self._target)
         lines.append(f"recorded the lines that each of {tests} tests runs: {self._name}")
         if self._lost:
-            lines.append(f"tests that ran in {self._lost} workers that crashed are not in it")
+            lines.append(f"it lacks the tests that ran in the {self._lost} workers that crashed")
 
     def _join_parts(self) -> tuple[int, set[str]]:
-        """Add the parts of all workers to this process's own; return the number of tests, files."""
+        """Add the workers' parts to this process's; return the number of tests and the files."""
         from coverage import CoverageData
 
         whole = CoverageData(str(self._own))
@@ -182,19 +182,19 @@ class Recording:
         return len({context.rpartition("|")[0] for context in contexts if context}), files
 
     def _digests(self, files: set[str]) -> dict[str, str]:
-        """Return the digest of each source, or "" if it changed while the tests ran."""
+        """Return the digest of each source, or "" for one that changed while the tests ran."""
         digests = {}
         for name in sorted(files):
             path = Path(name)
             if (digest := digest_of(path)) is not None:
                 changed = path.stat().st_mtime > self._began
-                with suppress(ValueError):  # On another drive, no path leads there.
+                with suppress(ValueError):  # There is no relative path to another drive.
                     path = Path(os.path.relpath(path, self._config.rootpath))
                 digests[path.as_posix()] = "" if changed else digest
         return digests
 
     def _discard(self) -> None:
-        """Stop measuring if an error ended the session early, and remove the temporary files."""
+        """Remove the temporary files. If an error ended the session early, also stop measuring."""
         os.environ.pop(_PARTS, None)
         with suppress(Exception), self._collected_warnings():
             self._coverage.stop()
@@ -203,7 +203,7 @@ class Recording:
 
     @contextmanager
     def _context(self, name: str) -> Iterator[None]:
-        """Give what runs meanwhile a context of its own."""
+        """Record the lines that run inside the ``with`` block under a context."""
         self._switch(name)
         try:
             yield
@@ -211,7 +211,7 @@ class Recording:
             self._switch("")
 
     def _switch(self, name: str) -> None:
-        """Begin a context, which writes the last one. If the disk is full, record no more."""
+        """Begin a context, which saves the previous one. Stop recording if the disk is full."""
         if not self._failed:
             self._failed = not self._summary.guarded(
                 f"record the coverage in {self._name}",
@@ -220,7 +220,7 @@ class Recording:
 
     @contextmanager
     def _collected_warnings(self) -> Iterator[None]:
-        """Keep coverage.py's warnings, which become lines of the summary, and fail no run."""
+        """Collect coverage.py's warnings for the summary, so that none fails the run."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
@@ -228,7 +228,7 @@ class Recording:
 
 
 def _refuse_second_measurement(config: pytest.Config) -> None:
-    """Raise a usage error if coverage.py is missing, or measures this run for somebody else."""
+    """Raise a usage error if coverage.py is missing or already measures this run."""
     try:
         coverage = optional_module("coverage", "coverage.py", extra=None)
     except CapabilityError as error:
@@ -237,7 +237,7 @@ def _refuse_second_measurement(config: pytest.Config) -> None:
     if getattr(given, "cov_source", None) and not getattr(given, "no_cov", False):
         raise pytest.UsageError(
             "--fw-record measures coverage itself, as --cov of pytest-cov does; give one of them "
-            "(--no-cov switches pytest-cov off)"
+            "(--no-cov disables pytest-cov)"
         )
     if coverage.Coverage.current() is not None:
         raise pytest.UsageError(
@@ -246,9 +246,10 @@ def _refuse_second_measurement(config: pytest.Config) -> None:
 
 
 def _new_coverage(file: Path, rootdir: Path) -> Coverage:
-    """Return coverage.py's measurement of a project, whose own settings of coverage do not count.
+    """Return coverage.py's measurement of a project.
 
-    They may leave out files, or add a context to each test's. Only the kind of threads counts.
+    The project's settings of coverage.py are ignored, because they may leave out files or add other
+    contexts. The exception is ``run:concurrency``, the kind of threads.
     """
     from coverage import Coverage
     from coverage.exceptions import ConfigError
@@ -256,12 +257,12 @@ def _new_coverage(file: Path, rootdir: Path) -> Coverage:
     folders, packages = measured_sources(rootdir)
     coverage = Coverage(str(file), config_file=False, source=folders, source_pkgs=packages)
     for name, value in _SETTINGS.items():
-        # Earlier releases of coverage.py have neither this option nor its newest default.
+        # Earlier releases of coverage.py do not have this option, and do not need it.
         with suppress(ConfigError):
             coverage.set_option(name, value)
     with suppress(ConfigError):
         kinds = Coverage(data_file=None).get_option("run:concurrency")
-        # Processes that multiprocessing starts would write databases of their own.
+        # With "multiprocessing", each child process would write another database.
         if isinstance(kinds, list):
             threads = [kind for kind in kinds if kind != "multiprocessing"]
             coverage.set_option("run:concurrency", threads or ["thread"])
@@ -269,14 +270,14 @@ def _new_coverage(file: Path, rootdir: Path) -> Coverage:
 
 
 def _close(data: CoverageData) -> None:
-    """Close a database. Earlier releases of coverage.py can only do so by themselves."""
+    """Close a database. Earlier releases of coverage.py have no such method."""
     if hasattr(data, "close"):
         data.close()
 
 
 def _scratch_folder(target: Path) -> Path:
-    """Return a new folder beside the database, from which a rename replaces it at once."""
+    """Return a new folder beside the database, so that a rename can replace the database."""
     folder = scratch_folder(target.parent)
-    # The files in it are no part of a change that --fw-diff asks git for.
+    # git must not report the files in it as part of the change that --fw-diff names.
     (folder / ".gitignore").write_text("*\n", "utf-8")
     return folder

@@ -29,7 +29,7 @@ class Summary:
         self.lines: list[str] = []
 
     def guarded(self, what: str, work: Callable[[], object]) -> bool:
-        """Do some work; turn an error into a line of the summary, and return False then."""
+        """Call a function; report an error in a line of the summary, and return False then."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - no error of this plugin may fail the run.
@@ -47,14 +47,14 @@ class Summary:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over the lines of a worker; all workers have the same, so each is taken once."""
+        """Add the lines of a worker. All workers send the same lines, so each is added once."""
         for line in getattr(node, "workeroutput", {}).get("flashwasm", []):
             if line not in self.lines:
                 self.lines.append(line)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the lines in a section of their own, if there are any."""
+        """Print the lines in a separate section, if there are any."""
         if self.lines:
             terminalreporter.section("flashwasm")
             for line in self.lines:

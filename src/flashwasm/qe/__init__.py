@@ -1,4 +1,4 @@
-"""Quality-engineering workloads: suites of tests as vectors, compared and searched."""
+"""Quality-engineering workloads: search, comparison and selection of tests in suites."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from flashwasm.lazy_imports import attach
 
-# Public names by the module that defines them. A module is imported when one of its names is first
-# used, so that a command imports only what it needs.
+# Public names by the module that defines them. A module is imported at the first use of one of its
+# names, so that a command imports only the modules that it needs.
 _HOMES = {
     "flashwasm.qe.adaptation.feedback_log": ["FeedbackLog", "Judgement"],
     "flashwasm.qe.adaptation.adaptation_store": ["AdaptationStore"],
@@ -132,6 +132,6 @@ if TYPE_CHECKING:
     )
     from flashwasm.qe.workloads.similarity import VectorMatch as VectorMatch
 else:
-    # A type checker that saw `__getattr__` would accept every name.
+    # If a type checker saw `__getattr__`, it would accept every name.
     __getattr__, __dir__, _NAMES = attach(__name__, _HOMES)
     __all__ = [*_NAMES]  # noqa: PLE0604 - the table above is the one list of names.

@@ -1,7 +1,7 @@
-"""Rows that hold for every argument that is an array: its layout, its dtype, its container.
+"""Rows for every array argument: other layouts, dtypes and containers.
 
-An array of another layout has the values of the plain one, so the result has the same bytes. An
-array of another dtype, or something that is no array, is refused.
+An array of another layout has the same values as the plain one, so the result has the same bytes.
+An array of another dtype, or an object that is not an array, is refused.
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""Bad input of attention and its relatives, and of the cache of keys and values."""
+"""Bad input of attention and related functions, and of the cache of keys and values."""
 
 import numpy as np
 from array_rows import float_array, int_array, out_array, overlapping, virtual

@@ -1,4 +1,4 @@
-"""Bad input of distributed work. Most of it is found before the executor, a thread, gets work."""
+"""Bad input of distributed work. Most errors are raised before the executor gets work."""
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Rows that hold for every option of a kind: counts, numbers, flags, words, runtimes, timeouts."""
+"""Rows for every option of one kind: counts, numbers, flags, words, runtimes, timeouts."""
 
 from decimal import Decimal
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Bad input of the runtime itself, and of what the host can do."""
+"""Bad input of the runtime itself, and of the functions that report the host's capabilities."""
 
 import numpy as np
 from array_rows import LAYOUTS, virtual

@@ -1,4 +1,4 @@
-"""Bad input of the sharded index, whose shards have runtimes of their own."""
+"""Bad input of the sharded index, in which each shard has its own runtime."""
 
 import tempfile
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Bad input of the functions over suites, coverage, failures and feedback.
 
-They take paths, texts, counts and flags. None of them takes an array.
+They accept paths, texts, counts and flags. None of them accepts an array.
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""Whatever an argument is, a call gives the right result or the error that its docstring names."""
+"""For any argument, a call returns the right result or raises an error that its docstring names."""
 
 import ast
 import dataclasses

@@ -1,4 +1,4 @@
-"""The walk over the rows of a subject: it calls, compares, and looks at the runtime afterwards."""
+"""Execution of a subject's rows: it makes the calls, compares results, and checks the runtime."""
 
 import dataclasses
 import gc

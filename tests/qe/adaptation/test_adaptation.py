@@ -1,4 +1,4 @@
-"""Adaptation to feedback: the training, and the gate that refuses adaptations without a gain."""
+"""Adaptation to feedback: the training, and the gate that rejects adaptations without a gain."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Versions of an adaptation on disk: kept, active, rolled back, and whole after a kill."""
+"""Versions of an adaptation on disk: stored, active, rolled back, and intact after a kill."""
 
 import sys
 

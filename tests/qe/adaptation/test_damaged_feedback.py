@@ -1,4 +1,4 @@
-"""A damaged feedback log: what is whole is read, and nothing is lost without a word."""
+"""A damaged feedback log: intact rows are read, and a warning names lost ones."""
 
 import random
 import sqlite3

@@ -1,4 +1,4 @@
-"""The feedback log: judgements come back, the last verdict counts, and no row can be changed."""
+"""The feedback log: judgements are read back, the last verdict counts, no row can be changed."""
 
 import sqlite3
 
@@ -82,7 +82,7 @@ def test_bad_judgements_are_refused(arguments, message):
 def test_a_file_that_is_no_log_is_refused(log):
     log.path.parent.mkdir()
     log.path.write_bytes(b"no database" * 100)
-    with pytest.raises(fw.CorruptFileError, match="this is no feedback log"):
+    with pytest.raises(fw.CorruptFileError, match="this is not a feedback log"):
         log.judgements("suite")
-    with pytest.raises(fw.CorruptFileError, match="this is no feedback log"):
+    with pytest.raises(fw.CorruptFileError, match="this is not a feedback log"):
         log.add("suite", Judgement(A, B, accepted=True))

@@ -1,4 +1,4 @@
-"""Numbers of cases, held against what pytest collects."""
+"""Numbers of cases, compared with pytest's own collection."""
 
 import collections
 import subprocess

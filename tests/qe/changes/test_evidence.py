@@ -1,5 +1,6 @@
-"""Evidence that a test belongs to a change: each kind acts, and its absence is no fault."""
+"""Evidence that a test belongs to a change: each kind has an effect, and none is required."""
 
+import difflib
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,8 +9,12 @@ import numpy as np
 import pytest
 
 import tiny_bert
-from flashwasm.qe import ChangedFile, SuiteIndex
-from flashwasm.qe.changes.changed_definitions import changed_definitions, changed_functions
+from flashwasm.qe import ChangedFile, SuiteIndex, read_diff
+from flashwasm.qe.changes.changed_definitions import (
+    changed_definitions,
+    changed_functions,
+    distinctive_words,
+)
 from flashwasm.qe.changes.co_change import CoChange
 from flashwasm.qe.changes.evidence import WEIGHTS, evidence_of, weighted
 from flashwasm.qe.changes.mentioned_names import MentionedNames
@@ -123,6 +128,70 @@ def test_the_diff_names_definitions_that_the_file_does_not_have(folder):
     (folder / "broken.py").write_text("def f(:")
     others = ("test_cart.py", "cart.txt", "broken.py")
     assert changed_definitions([change(p, new_lines={1, 3}) for p in others], folder) == set()
+
+
+def change_of(folder, old, new):
+    """Replace a text of cart.py, and return the change as a diff of the whole file gives it."""
+    before = CART.splitlines(keepends=True)
+    after = CART.replace(old, new).splitlines(keepends=True)
+    (folder / "cart.py").write_text("".join(after))
+    diff = "".join(difflib.unified_diff(before, after, "a/cart.py", "b/cart.py", n=0))
+    return read_diff(diff)
+
+
+@pytest.mark.parametrize(
+    ("removed", "expected"),
+    [
+        ("        subtotal = sum(self.items)\n", {"Cart", "total"}),
+        ("    @property\n", {"Cart", "total"}),
+        ("    size: int = 0\n", {"Cart", "size"}),
+        ("def empty(cart):\n    cart.items.clear()\n", {"empty"}),
+    ],
+)
+def test_a_removed_line_names_the_definitions_that_it_was_in(folder, removed, expected):
+    changes = change_of(folder, removed, "")
+    assert changed_definitions(changes, folder) == expected
+    assert removed.strip() in changed_functions(changes, folder)
+
+
+def test_a_function_that_gains_and_loses_lines_is_taken_as_it_is_now(folder):
+    changes = change_of(folder, "        subtotal = sum(self.items)\n", "        subtotal = 1\n")
+    assert "subtotal = 1" in changed_functions(changes, folder)
+    assert "sum(self.items)" not in changed_functions(changes, folder)
+
+
+@pytest.mark.parametrize(
+    "registered",
+    [
+        'TABLE = {"clear": empty, "total": 1}',
+        'register("clear", empty)',
+        'register(name="clear", target=cart.empty)',
+        '@wrapped(empty)\ndef emptied(): pass\nTABLE = {"clear": emptied}',
+    ],
+)
+def test_a_definition_has_the_names_under_which_its_file_registers_it(folder, registered):
+    (folder / "cart.py").write_text(f"{CART}\n{registered}\n")
+    assert "clear" in changed_definitions([change(new_lines={15})], folder)
+    assert "clear" not in changed_definitions([change(new_lines={11})], folder)
+
+
+def test_a_decorator_that_names_its_function_gives_it_that_name(folder):
+    (folder / "cart.py").write_text('@command("clear", help="Two words.")\ndef empty(): pass\n')
+    assert changed_definitions([change(new_lines={2})], folder) == {"clear", "empty"}
+
+
+def test_words_that_many_names_of_a_file_have_are_not_distinctive(folder):
+    names = [f"parse_{word}" for word in ("imports", "for", "if", "while", "with")]
+    (folder / "cart.py").write_text("".join(f"def {name}(): pass\n" for name in names))
+    assert distinctive_words([change(new_lines={1})], folder) == {"import"}
+    assert distinctive_words([change("test_cart.py", new_lines={1})], folder) == set()
+    (folder / "test_parser.py").write_text(
+        "class TestImports:\n    def test_imports_once(self): assert 1\n\n"
+        "def test_parse(): assert 1\n\ndef test_other2(): assert 1\n"
+    )
+    names = strengths(change(new_lines={1}))["names"]
+    assert max(names, key=names.get) == "test_imports_once"
+    assert names["test_parse"] == names["test_other2"]
 
 
 def test_names_are_found_in_tests_in_their_fixtures_and_helpers(folder):

@@ -1,4 +1,4 @@
-"""The import graph of a project: who depends on a file, for every way in which Python imports."""
+"""The import graph of a project: the files that depend on a file, for every kind of import."""
 
 import pytest
 

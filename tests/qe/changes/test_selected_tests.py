@@ -1,4 +1,4 @@
-"""Selection of the tests that a change calls for, and the command `tests-for`."""
+"""Selection of the tests for a change, and the command `tests-for`."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`flashwasm coverage`: who, nearest, redundant and gap."""
+"""`flashwasm coverage` with its subcommands who, nearest, redundant and gap."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_commands_explain(database):
     assert f"    all run {lib}:6-7" in invoke("redundant", "--explain").stdout.splitlines()
     document = json.loads(invoke("redundant", "--explain", "--json").stdout)
     assert document["lines"] == [{lib: [6, 7]}]
-    assert invoke("gap", "--explain").stdout.splitlines()[4] == "    it runs: 6-7"
+    assert invoke("gap", "--explain").stdout.splitlines()[4] == "    this test runs: 6-7"
 
 
 def test_gaps_of_the_lines_that_a_diff_adds(database, folder):
@@ -76,12 +76,12 @@ def test_gaps_of_the_lines_that_a_diff_adds(database, folder):
     (folder / "x.diff").write_text(text)
     result = invoke("gap", "--diff", "x.diff", "--json")
     assert [gap["lines"] for gap in json.loads(result.stdout)["gaps"]] == [[8], [17]]
-    assert result.stderr == "changed files that the database does not have: 1, as new.py\n"
+    assert result.stderr == "changed files without data in the database: 1, for example new.py\n"
     (folder / "x.diff").write_text(text.replace("lib.py", "web/lib.py"))
     result = invoke("gap", "--diff", "x.diff")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.endswith("no gap\n")
-    assert "does not have: 2, as web/lib.py" in result.stderr
+    assert "without data in the database: 2, for example web/lib.py" in result.stderr
     assert database.exists()
 
 

@@ -1,4 +1,4 @@
-"""Coverage of several runs is merged to what one run of all tests gives."""
+"""Merged coverage of several runs equals the coverage of one run of all tests."""
 
 import pytest
 

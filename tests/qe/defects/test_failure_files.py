@@ -80,7 +80,7 @@ def test_output_without_failures():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"<html></html>", "is XML, but no JUnit report: <html>"),
+        (b"<html></html>", "is XML, but not a JUnit report: <html>"),
         (b"<testsuites><testsuite>", "not a whole JUnit report"),
         (b"<?xml version='1.0'?>\xff\xfe", "not a whole JUnit report"),
     ],
@@ -104,5 +104,5 @@ def test_a_text_that_is_too_large_is_refused(folder):
 def test_a_text_of_one_line_of_a_megabyte_is_refused(tmp_path, piece):
     path = tmp_path / "x.txt"
     path.write_bytes(b"x" + piece * ((1 << 20) // len(piece)))
-    with pytest.raises(fw.CorruptFileError, match=r"x\.txt is no report"):
+    with pytest.raises(fw.CorruptFileError, match=r"x\.txt is not a report"):
         read_failures(path)

@@ -1,4 +1,4 @@
-"""Libraries of several runs are merged to what one library of all failures says."""
+"""A merged library of several runs gives the same results as one library of all failures."""
 
 import pytest
 

@@ -232,7 +232,7 @@ def test_a_log_with_different_things_before_its_lines_is_refused(folder):
     (folder / "log").write_text(
         "\n".join(f"{lines[i % 3]}{line}" for i, line in enumerate(text * 3))
     )
-    with pytest.raises(fw.CorruptFileError, match="cannot be read: something stands before"):
+    with pytest.raises(fw.CorruptFileError, match="cannot be read: the lines of the report have"):
         read_failures("log")
 
 

@@ -1,4 +1,4 @@
-"""Output of `python -m unittest`, and texts that are no report at all."""
+"""Output of `python -m unittest`, and texts that are not a report."""
 
 import subprocess
 import sys
@@ -92,7 +92,7 @@ def test_output_of_another_kind_is_said(outputs, folder, order, other):
     pytest_text = "= FAILURES =\n_ test_a _\nE   KeyError: 1\n= 1 failed in 0.01s =\n"
     (folder / "x.txt").write_text("".join([pytest_text, outputs[0]][::order]))
     found = read_failure_file("x.txt")
-    note = f"it holds failures of a run of {other} as well, which are not read"
+    note = f"it also contains failures of a {other} run, which are not read"
     assert note in found.notes
     assert found.counted == (6 if other == "pytest" else 1)
 
@@ -105,7 +105,7 @@ def test_a_run_without_failures_has_none(folder):
 def test_several_tracebacks_are_refused(folder):
     one = caught(lambda: {}["a"])
     (folder / "x.txt").write_text(f"log\n{one}\nlog\n{caught([].pop)}")
-    with pytest.raises(fw.CorruptFileError, match="holds 2 tracebacks"):
+    with pytest.raises(fw.CorruptFileError, match="contains 2 tracebacks"):
         read_failures("x.txt")
     (folder / "x.txt").write_text(f"log\n{one}")
     assert [found.failure.exception for found in read_failures("x.txt")] == ["KeyError"]
@@ -124,14 +124,14 @@ def test_several_tracebacks_are_refused(folder):
 )
 def test_several_failures_without_pytests_headings_are_refused(folder, text):
     (folder / "x.txt").write_text(text)
-    with pytest.raises(fw.CorruptFileError, match="holds 2 tracebacks"):
+    with pytest.raises(fw.CorruptFileError, match="contains 2 tracebacks"):
         read_failures("x.txt")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("all went well", "is no report, no output of pytest or unittest, and no traceback"),
+        ("all went well", "is not a report, not output of pytest or unittest, and not a traceback"),
         (f'{"*" * 70}\nFile "a.py", line 3, in a.f\nFailed example:\n    f(1)', "doctest"),
     ],
 )

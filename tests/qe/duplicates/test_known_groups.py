@@ -242,7 +242,7 @@ def test_a_removed_line_is_an_edit(folder, repository):
 def test_what_is_no_revision_is_refused(revision):
     result = invoke(".", f"--since={revision}")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"Error: --since: {revision!r} is no revision of the repository" in result.stderr
+    assert f"Error: --since: {revision!r} is not a revision of the repository" in result.stderr
 
 
 def test_a_folder_outside_of_repositories_is_refused(folder):

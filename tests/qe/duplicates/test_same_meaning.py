@@ -1,4 +1,4 @@
-"""Idioms of pytest around different meanings make no duplicates; the same meaning does."""
+"""Tests that share only pytest idioms are not duplicates; tests of the same meaning are."""
 
 from textwrap import dedent
 

@@ -1,4 +1,4 @@
-"""The parts of an index file: what was stored comes back, and contradictions are refused."""
+"""The parts of an index file: stored contents are read back, and contradictions are refused."""
 
 from dataclasses import replace
 
@@ -70,10 +70,10 @@ def test_documents_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("method", "value", "message"),
     [
-        ("strings", "ab", "x is no list of strings"),
-        ("strings", ["a", 1], "x is no list of strings"),
-        ("pairs", {"a": "b"}, "x is no list"),
-        ("pairs", [["a", "b", "c"]], "x is no list of pairs"),
+        ("strings", "ab", "x is not a list of strings"),
+        ("strings", ["a", 1], "x is not a list of strings"),
+        ("pairs", {"a": "b"}, "x is not a list"),
+        ("pairs", [["a", "b", "c"]], "x is not a list of pairs"),
     ],
 )
 def test_values_of_another_form_are_refused(tmp_path, method, value, message):

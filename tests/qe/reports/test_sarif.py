@@ -1,4 +1,4 @@
-"""SARIF logs: the fields that the standard asks for, and fingerprints that survive moves."""
+"""SARIF logs: the fields that the standard requires, and fingerprints that survive moves."""
 
 import json
 import re

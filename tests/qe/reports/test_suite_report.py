@@ -63,7 +63,7 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     for part in ("Lines that no test runs", "Failures by cause", "Benchmarks"):
         assert part in whole.text
         assert part not in small.text
-    for part in ("Map of the suite", "Tests that do the same", "test_x.py::test_a"):
+    for part in ("Map of the suite", "Duplicate tests", "test_x.py::test_a"):
         assert part in small.text
     assert "lib.py: f" in whole.text
     assert "no '<b>&\ufffdy'" in whole.text
@@ -73,12 +73,22 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     assert sorted(names) == [f"test_x.py::test_{letter}" for letter in "abc"]
 
 
+def test_a_report_shows_the_riskiest_gaps_and_their_number(folder):
+    functions = "".join(f"def f{i}(x):\n    return x\n" for i in range(103))
+    (folder / "lib.py").write_text(functions)
+    CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], {(0, 0): np.array([1])})).save("c.fw")
+    report(folder, "--coverage", "c.fw", "-o", "large.html")
+    text = Path("large.html").read_text("utf-8")
+    assert "first 100 of 103 functions" in text
+    assert text.count("lib.py: f") == 100
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("no json", "is not JSON"),
         ("[]", "expected an object"),
-        ('{"machine": {}}', "holds no operations, lengths"),
+        ('{"machine": {}}', "contains no operations, lengths"),
         ('{"machine": {}, "results": [{}]}', "expected the JSON of `flashwasm bench --json`"),
         ('{"machine": {}, "results": 3}', "expected the JSON of `flashwasm bench --json`"),
     ],

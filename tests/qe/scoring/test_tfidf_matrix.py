@@ -1,4 +1,4 @@
-"""The tf-idf matrix, compared with scikit-learn's, which keeps a vocabulary, and its cache."""
+"""The tf-idf matrix, compared with scikit-learn's with a vocabulary, and its cache."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Suite files of parts of a suite are merged to what the whole suite gives, or refused."""
+"""Merged index files of parts of a suite equal that of the whole suite, or merging is refused."""
 
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def test_coverage_is_that_of_the_whole_suite(one_thread):
     options = {"scorers": ["characters"], "model": None, "runtime": one_thread}
     built("tests/test_top.py", "0.fw", coverage=halves[0], **options)
     built("tests/z", "1.fw", coverage=halves[1], **options)
-    with pytest.raises(fw.ShapeError, match=r"0\.fw holds coverage.*merge the coverage first"):
+    with pytest.raises(fw.ShapeError, match=r"0\.fw contains coverage.*merge the coverage first"):
         SuiteIndex.merge(["0.fw", "1.fw"])
     # The parts without coverage have tests that run none of these lines.
     others = parts(["tests/a", "tests/m"], **options)

@@ -180,11 +180,11 @@ def test_a_path_below_the_rootdir_is_collected_as_pytest_collects_it(project, na
         ),
         (
             {"conftest.py": "collect_ignore = []\nif input:\n    collect_ignore += ['unit']"},
-            "conftest.py line 3: only a run tells all of collect_ignore",
+            "conftest.py line 3: the full value of collect_ignore is known only at run time",
         ),
         (
             {"conftest.py": "from os.path import join\ncollect_ignore = [join('a', 'b'), 'unit']"},
-            "conftest.py line 2: only a run tells all of collect_ignore",
+            "conftest.py line 2: the full value of collect_ignore is known only at run time",
         ),
         (
             {"conftest.py": "def pytest_ignore_collect(): ..."},

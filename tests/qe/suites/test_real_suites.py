@@ -1,4 +1,4 @@
-"""Collection of real suites, and of suites of their kinds, held against pytest itself."""
+"""Collection of real suites, and of similar small ones, compared with pytest itself."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Workloads that are disposed of when their test is over."""
+"""A fixture that disposes of workloads when their test is over."""
 
 import pytest
 

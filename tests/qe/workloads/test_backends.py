@@ -1,4 +1,4 @@
-"""Every workload on every backend: the right result, or the error that says what is missing."""
+"""Every workload on every backend: the right result, or an error that names the missing part."""
 
 import numpy as np
 import pytest

@@ -88,8 +88,8 @@ def test_code_embedding_with_one_position_for_all(make):
         ((normal(6, 8), normal(8), np.ones(6)), "mask: expected booleans"),
         ((normal(6, 8), normal(8), np.zeros(6, bool)), "at least one token"),
         ((normal(6, 8), normal(8), None, "max"), "pooling: expected one of"),
-        ((np.zeros((6, 8)), np.zeros(8)), "no direction"),
-        ((np.full((6, 8), np.nan), np.zeros(8)), "no direction"),
+        ((np.zeros((6, 8)), np.zeros(8)), "no unit vector"),
+        ((np.full((6, 8), np.nan), np.zeros(8)), "no unit vector"),
     ],
 )
 def test_code_embeddings_that_are_refused(make, arguments, message):

@@ -1,4 +1,4 @@
-"""The workload "coverage-analysis": nearest rows of coverage, exact or by a graph."""
+"""The workload "coverage-analysis": nearest rows of coverage, exact or with a graph."""
 
 import numpy as np
 import pytest

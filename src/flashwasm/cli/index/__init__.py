@@ -1,4 +1,4 @@
-"""``flashwasm index``: index files are built, described, checked and merged."""
+"""``flashwasm index``: build, inspect, check and merge index files."""
 
 from flashwasm.cli.index import build, inspection, merge
 from flashwasm.cli.index.group import index

@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-# Vectors that are added before progress is reported. The index is the same for any number.
+# Number of vectors to add between reports of progress. It does not change the index.
 _ROWS_AT_ONCE = 1024
 
 
 @index.group()
 def build() -> None:
-    """Write an index file, which commands can read instead of its sources.
+    """Build an index file, which other commands can read instead of its sources.
 
     \b
     Example:
@@ -63,7 +63,7 @@ def build() -> None:
 def suite(
     path: Path, output: Path, database: Path | None, embedding: Embedding, *, as_json: bool
 ) -> None:
-    """Read and embed the tests below PATH, for `similar` and `duplicates`.
+    """Index the tests in PATH, for `similar` and `duplicates`.
 
     \b
     Example:
@@ -84,7 +84,7 @@ def suite(
 @json_option
 @distributed_embedding_options
 def functions(path: Path, output: Path, embedding: Embedding, *, as_json: bool) -> None:
-    """Read and embed the functions below PATH, for `search`.
+    """Index the functions in PATH, for `search`.
 
     \b
     Example:
@@ -121,7 +121,7 @@ def coverage(path: Path, output: Path, *, as_json: bool) -> None:
 @output_option
 @json_option
 def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
-    """Make a library of the failures in files, for `defects match`.
+    """Build a library of known defects from failures, for `defects match`.
 
     Each group of failures with the same signature becomes a defect. If the library exists, the
     defects are added to it.
@@ -152,10 +152,10 @@ def failures(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
     type=click.Choice(["cosine", "dot", "l2"]),
     default="cosine",
     show_default=True,
-    help="Similarity, or for l2 distance, that the search compares by.",
+    help="Similarity measure of the index; l2 is the Euclidean distance.",
 )
 @click.option(
-    "--graph", is_flag=True, help="Make an approximate index, a graph (HNSW), not an exact one."
+    "--graph", is_flag=True, help="Build an approximate index, an HNSW graph, not an exact one."
 )
 @json_option
 @threads_option
@@ -184,7 +184,7 @@ def vectors(
 
 
 def _rows(path: Path) -> npt.NDArray[np.float32]:
-    """Return the vectors of a .npy file as float32, one a row."""
+    """Return the vectors in the rows of a .npy file, as float32."""
     rows = read_npy(path)
     if rows.ndim != 2 or rows.dtype.kind != "f":
         raise ShapeError(
@@ -195,6 +195,6 @@ def _rows(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _refuse_empty(count: int, reason: str) -> None:
-    """End the command if there is nothing to write to a file."""
+    """Exit with status 1 if there is nothing to write."""
     if not count:
         nothing_found(reason)

@@ -1,4 +1,4 @@
-"""The group of the commands on index files, and the line that those print which write a file."""
+"""The group of the commands on index files, and the line that they print after writing a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["index", "report_written"]
 
 @click.group()
 def index() -> None:
-    """Write suites, coverage, failures and vectors to index files, and check such files.
+    """Build, inspect, merge and check index files.
+
+    An index file contains a suite, functions, coverage, failures or vectors.
 
     \b
     Example:
@@ -23,7 +25,7 @@ def index() -> None:
 
 
 def report_written(output: Path, what: str, count: int, *, as_json: bool) -> None:
-    """Print the number of items in the file that was written, and its size."""
+    """Print the number of items in a new file, and its size."""
     size = output.stat().st_size
     if as_json:
         echo_json({"file": str(output), what: count, "bytes": size})

@@ -1,4 +1,4 @@
-"""``flashwasm index info`` and ``verify``: what a file holds, and whether it is whole."""
+"""``flashwasm index info`` and ``verify``: describe the content of a file, and check it."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def info(file: Path, *, as_json: bool) -> None:
 @_file_argument
 @json_option
 def verify(file: Path, *, as_json: bool) -> None:
-    """Check every byte of an index file, and say if its sources have changed since.
+    """Verify the checksums of an index file, and report whether its sources have changed.
 
-    Exit status: 2 if the file is damaged. A file whose sources have changed is not damaged.
+    Exit status: 2 if the file is damaged. Changed sources do not make a file damaged.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``flashwasm index merge``: the files that the jobs of a CI run wrote become one."""
+"""``flashwasm index merge``: merge the files that several CI jobs wrote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flashwasm.qe.similarity.suite_index import SuiteIndex
 
 __all__ = ["merge"]
 
-# The content that files of each kind have. Files of the same content can be merged.
+# Content of the files of each kind. Files with the same content can be merged.
 _CONTENTS = {
     SUITE_KIND: "suite",
     COVERAGE_KIND: "coverage",
@@ -36,13 +36,14 @@ _CONTENTS = {
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@coverage_option(" of the whole suite, for files that hold coverage")
+@coverage_option(" of the whole suite, for suite files that contain coverage")
 @json_option
 def merge(output: Path, files: tuple[Path, ...], database: Path | None, *, as_json: bool) -> None:
-    """Make one file OUT of the files that the jobs of a CI run wrote.
+    """Merge the files that several CI jobs wrote into one file, OUT.
 
-    FILES are suites, failures or coverage, as `flashwasm index build` writes them, or databases of
-    coverage.py. OUT then equals the file of the whole suite. It may be one of FILES.
+    FILES are suite, failure or coverage files written by `flashwasm index build`, or coverage.py
+    databases. OUT equals the file that one job for the whole suite would write. OUT may be one of
+    FILES.
 
     \b
     Example:
@@ -56,7 +57,7 @@ def merge(output: Path, files: tuple[Path, ...], database: Path | None, *, as_js
         suite.save(output)
         what, count = "tests", len(suite.tests)
     elif database is not None:
-        raise click.UsageError("--coverage is for files of suites; leave it out")
+        raise click.UsageError("--coverage applies to suite files only; leave it out")
     elif content == "coverage":
         merged = CoverageIndex.merge(files, progress=True)
         merged.save(output)
@@ -67,7 +68,7 @@ def merge(output: Path, files: tuple[Path, ...], database: Path | None, *, as_js
 
 
 def _content(files: tuple[Path, ...]) -> str:
-    """Return the content of all files; raise ShapeError if they do not fit together."""
+    """Return the content of all files; raise ShapeError if they cannot be merged."""
     kinds = [kind_of(file) for file in files]
     for file, kind in zip(files, kinds, strict=True):
         if kind not in _CONTENTS:

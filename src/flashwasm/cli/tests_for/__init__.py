@@ -1,4 +1,4 @@
-"""``flashwasm tests-for``: the tests that a change calls for."""
+"""``flashwasm tests-for``: run the tests that a change may reach."""
 
 from flashwasm.cli.tests_for.command import tests_for
 

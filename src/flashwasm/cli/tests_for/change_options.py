@@ -43,7 +43,7 @@ class ChangeSource:
         path : pathlib.Path
             Path of the suite. The revision is one of the repository that holds it.
         own : tuple of pathlib.Path or None
-            Files that the command reads, which are no part of the change.
+            Files that the command reads. They are not part of the change.
         """
         if self.since is not None:
             return GitRepository(path).changes_since(self.since, without=own)
@@ -51,17 +51,17 @@ class ChangeSource:
 
 
 def change_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--diff`` and ``--since``, one of which is required; pass both on as ``change``."""
+    """Add ``--diff`` and ``--since``, one of which is required; pass both as ``change``."""
 
-    @click.option("--diff", metavar="FILE|-", help="A unified diff, or - for stdin.")
+    @click.option("--diff", metavar="FILE|-", help="Unified diff of the change; - reads stdin.")
     @click.option(
         "--since",
         metavar="REV",
-        help="All changes since a git revision, with files that git does not track yet.",
+        help="Use all changes since this git revision, including untracked files.",
     )
     @wraps(command)
     def gathered(*, diff: str | None, since: str | None, **given: Any) -> None:
-        """Call the command with the two options in one argument."""
+        """Call the command with the two options as one argument."""
         if diff is not None and since is not None:
             raise click.UsageError("--diff and --since exclude each other; give one of them")
         if diff is None and since is None:

@@ -1,4 +1,4 @@
-"""The tests that were chosen for a change, and what is said about those left out."""
+"""The tests that were chosen for a change, and notes on the tests left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "Note"]
 
-# Number of tests, or of lines, that a note names. The rest are counted.
+# Maximum number of tests or lines that a note names. Further ones are only counted.
 _NAMED_AT_MOST = 10
 
 
@@ -47,21 +47,21 @@ class Choice:
     root : pathlib.Path
         pytest's rootdir.
     selection : SafeSelection
-        All tests of the suite, parted by whether the change may reach them.
+        All tests of the suite, split into those that the change may reach and the others.
     chosen : sequence of SelectedTest
         Tests to run, in their order.
     files : sequence of pathlib.Path
-        Test files that cannot be read, and run whole.
+        Test files that flashwasm cannot read, so that all of their tests run.
     explanations : sequence of Explanation or None
         For each chosen test, what it shares with the change, or None.
     missing : sequence of str
-        Packages or models whose lack made the choice worse.
+        Missing packages or models that would improve the choice.
     skipped : sequence of Skipped
         Files that could not be read.
     coverage : pathlib.Path or None
         Coverage database that was used.
     counts : CaseCounts or None
-        Numbers of cases, if a budget counts them.
+        Number of cases of each test, if there is a budget.
     """
 
     root: Path
@@ -81,7 +81,7 @@ class Choice:
 
     @property
     def files_from_root(self) -> list[str]:
-        """Paths of the files that run whole; like node ids, they begin at pytest's rootdir."""
+        """Paths of `files`, relative to pytest's rootdir as node ids are."""
         return [Path(os.path.relpath(file, self.root)).as_posix() for file in self.files]
 
     @property
@@ -91,25 +91,25 @@ class Choice:
 
     @cached_property
     def missed(self) -> list[str]:
-        """Node ids of the tests that the change may reach and that were not chosen."""
+        """Node ids of the tests that the change may reach but that were not chosen."""
         ids = {selected.test.nodeid for selected in self.chosen}
         return [s.test.nodeid for s in self.selection.sure if s.test.nodeid not in ids]
 
     @property
     def reason_left_out(self) -> str:
-        """Reason why the tests were left out that the change does not reach."""
+        """Reason for leaving out the tests that the change does not reach."""
         if not self.selection.sure:
-            return "they resemble the change less; no test is known to reach it"
+            return "they are less similar to the change; no test is known to reach it"
         return "no changed line is known to reach the others"
 
     @property
     def unknown_cases(self) -> list[str]:
-        """Node ids of the chosen tests that a budget counts as one, as their cases are unknown."""
+        """Node ids of the chosen tests that count as one case, because the number is unknown."""
         guessed = set() if self.counts is None else set(self.counts.guessed)
         return [nodeid for nodeid in self.nodeids if nodeid in guessed]
 
     def notes(self) -> list[Note]:
-        """Return what was left out and why, and which changed lines no test covers."""
+        """Return notes on the tests left out, the reasons, and changed lines without tests."""
         selection = self.selection
         notes = []
         if (everything := selection.everything) is not None:
@@ -118,7 +118,7 @@ class Choice:
         for path, lines in selection.uncovered.items():
             notes.append(Note(f"no test covers {path}: {_some(map(str, lines))}"))
         for path in selection.unmeasured:
-            text = f"the coverage database has no lines of {path}, or not of it alone"
+            text = f"the coverage database has no lines of {path}, or several files match it"
             notes.append(Note(text))
         notes += [
             Note(f"{_why_unread(one)}: {one.path}: {one.reason}", risk=True)
@@ -126,7 +126,8 @@ class Choice:
         ]
         if unknown := self.unknown_cases:
             text = (
-                f"parametrised, and counted as one, as their cases are not known: {_some(unknown)}"
+                "parametrised tests that count as one case, because the number of cases is not "
+                f"known: {_some(unknown)}"
             )
             notes.append(Note(text))
         if missed := self.missed:
@@ -139,12 +140,12 @@ class Choice:
 
 
 def _why_unread(skipped: Skipped) -> str:
-    """Return the reason why a file of tests is run as a whole."""
+    """Return the reason for running all tests of a file."""
     return "runs as a whole" if skipped.hides_tests else "changed, but not readable"
 
 
 def _some(names: Iterable[str]) -> str:
-    """Return the first few of some names, and the number of the others."""
+    """Return the first few names, and the number of the others, as text."""
     listed = list(names)
     more = len(listed) - _NAMED_AT_MOST
     return ", ".join(listed[:_NAMED_AT_MOST]) + (f", and {more} more" if more > 0 else "")

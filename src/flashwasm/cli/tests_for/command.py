@@ -45,44 +45,46 @@ _RUNNING_NONE = ("ids", "json")
 @click.option(
     "--history",
     is_flag=True,
-    help="Require git's log, which says what files and lines changed together. Where there is one, "
-    "it counts for the order without this option, too.",
+    help="Exit with an error if PATH is not in a git repository. git's log names files and lines "
+    "that changed together; if there is a log, it always counts for the order.",
 )
 @click.option(
     "--budget",
-    help="Largest number of test cases, or of seconds (60s) or minutes (2m) that they take.",
+    help="Maximum number of test cases, or maximum time of the run in seconds (60s) or minutes "
+    "(2m).",
 )
 @click.option(
     "--times",
     metavar="F",
     type=FILE,
-    help="JUnit XML of an earlier run, with the time of each test for --budget.  "
+    help="JUnit XML of an earlier run, from which --budget takes the time of each test.  "
     "[default: 0.1 s a case]",
 )
-@click.option("--dry-run", is_flag=True, help="Name the tests and the reasons, and run none.")
+@click.option("--dry-run", is_flag=True, help="List the tests and the reasons; run no test.")
 @click.option(
     "--likely",
     is_flag=True,
-    help="Take fewer tests and risk to miss some: only those that the change touches or whose "
-    "lines it changes, or else the 50 most similar ones.",
+    help="Select fewer tests, at the risk of missing some: those that the change edits and those "
+    "that run changed lines, or if there are none, the 50 most relevant tests.",
 )
 @click.option(
     "--conservative",
     is_flag=True,
-    help="Leave out no test that the change may reach, whatever the budget. Without a budget this "
+    help="Run every test that the change may reach, even beyond the budget. Without a budget, this "
     "is the default.",
 )
 @click.option(
     "--format",
     "output_format",
     type=click.Choice(["text", "ids", "json", "github", "junit"]),
-    help="ids: node ids for a shell, and json: both run no test. github: annotations, outputs and "
-    "summary of a step of GitHub Actions. junit: JUnit XML of the run on stdout.  [default: text]",
+    help="ids and json print the tests, as node ids for a shell or as JSON, and run none. github "
+    "writes the annotations, outputs and summary of a GitHub Actions step. junit prints JUnit XML "
+    "of the run on stdout.  [default: text]",
 )
 @click.option(
     "--python",
     metavar="EXE",
-    help="Interpreter of the environment whose pytest runs the tests.  [default: flashwasm's own]",
+    help="Python interpreter that runs pytest.  [default: the one that runs flashwasm]",
 )
 @explain_option
 @html_option
@@ -108,13 +110,16 @@ def tests_for(
 ) -> None:
     """Run every test that a change may reach, the most relevant first.
 
-    With a coverage database, a changed line selects the tests that ran its function. A line that
-    runs at import, or that no test ran, selects all tests whose files depend on its module by
-    imports. Without one the imports decide for all lines. Tests that the change touches come first,
-    then those that ran its lines. A sum of evidence orders the others: likeness of text, names of
-    changed definitions, names of files, imports, and files that changed together in git's log.
-    What follows -- is handed to pytest. Exit status: that of pytest. With --dry-run, or a format
-    that runs no test: 0 done, 1 nothing found.
+    With a coverage database, a changed line selects the tests that ran its function. If the line
+    runs at import, or no test ran it, it selects all tests in files that import its module,
+    directly or through other modules. Without a coverage database, this rule applies to every line.
+
+    Tests that the change edits run first, then tests that ran the changed lines. The others are
+    ordered by a sum of evidence: similarity of text, names of changed definitions, names of files,
+    imports, and files that changed together in git's log. Arguments after -- are passed to pytest.
+
+    Exit status: that of pytest. With --dry-run, --format ids or --format json: 0 if there are tests
+    to run, 1 if there are none.
 
     \b
     Example:
@@ -148,7 +153,7 @@ def tests_for(
     else:
         chosen = selection.likely() if likely else selection.sure or selection.likely()
     text = change_text(changes)
-    # A file is named once, even if several of its lines could not be followed.
+    # A file is named once, even if flashwasm could not follow several of its lines.
     unread = dict.fromkeys(one.path for one in selection.unread)
     choice = Choice(
         root=index.root,
@@ -173,7 +178,7 @@ def tests_for(
 
 
 def _format(output_format: str | None, *, as_json: bool, dry_run: bool) -> str:
-    """Return the name of the format that the options ask for."""
+    """Return the name of the format that the options choose."""
     if as_json and output_format not in {None, "json"}:
         raise click.UsageError(
             f"--json and --format {output_format} exclude each other; give one of them"
@@ -186,7 +191,7 @@ def _format(output_format: str | None, *, as_json: bool, dry_run: bool) -> str:
 
 
 def _report(choice: Choice, form: str, *, dry_run: bool) -> None:
-    """Print the choice, and on stderr what was left out and why."""
+    """Print the chosen tests on stdout, and the notes on stderr."""
     if form == "json":
         print_json(choice)
         return

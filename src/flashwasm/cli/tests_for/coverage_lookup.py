@@ -1,4 +1,4 @@
-"""The coverage database that a command uses: the given one, or the one that coverage.py left."""
+"""The coverage database that a command uses: the named one, or coverage.py's default."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CoverageLookup", "coverage_options"]
 
-# Files with settings of coverage.py, in its order.
+# Files that coverage.py reads settings from, in its order.
 _SETTINGS = (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml")
 _DEFAULT = ".coverage"
 
@@ -44,7 +44,7 @@ class CoverageLookup:
         self._off = off
 
     def path(self, root: Path) -> Path | None:
-        """Return the given path, or where coverage.py leaves its database; None if it is off."""
+        """Return the named path or coverage.py's default path; None with ``--no-coverage``."""
         if self.given is not None or self._off:
             return self.given
         return root / _configured(root)
@@ -52,11 +52,10 @@ class CoverageLookup:
     def load(
         self, root: Path, change: ChangeSource, changes: Sequence[ChangedFile]
     ) -> tuple[Path, CoverageIndex] | None:
-        """Return the path and the content of the database to use, and say on stderr which it is.
+        """Load the database to use, print its path on stderr, and return its path and content.
 
-        A database that the user named is used, or an error says why it cannot be read. One that was
-        only found is left out if it holds no tests, or if a source was another one when it was
-        recorded.
+        A database that the user named must be readable. A database at the default path is ignored
+        if it contains no tests, or if it was recorded with another version of a source file.
 
         Parameters
         ----------
@@ -73,30 +72,36 @@ class CoverageLookup:
         if self.given is not None:
             coverage = CoverageIndex.load(path, progress=True)
             if stale := _differing(path, coverage, root, change, changes):
-                note(f"{path} was recorded with another {stale}, so tests may be left out")
+                note(
+                    f"{path} was recorded with another version of {stale}, so tests may be left out"
+                )
             return path, coverage
         if not path.is_file():
             note(
-                f"no coverage database at {path}, so imports decide (pytest --fw-record makes one)"
+                f"no coverage database at {path}, so imports alone select the tests "
+                "(pytest --fw-record makes one)"
             )
             return None
         try:
             coverage = CoverageIndex.load(path, progress=True)
         except FlashWasmError as error:
-            note(f"imports decide, as the coverage database cannot be used: {error}")
+            note(
+                f"imports alone select the tests, as the coverage database cannot be used: {error}"
+            )
             return None
         if stale := _differing(path, coverage, root, change, changes):
             note(
-                f"imports decide, as {path} was recorded with another {stale}; record it before "
-                "the change, or name it with --coverage to use it as it is"
+                f"imports alone select the tests, as {path} was recorded with another version of "
+                f"{stale}; record it before the change, or name it with --coverage to use it as it "
+                "is"
             )
             return None
-        note(f"using the coverage database {path} (--no-coverage switches that off)")
+        note(f"using the coverage database {path} (--no-coverage ignores it)")
         return path, coverage
 
 
 def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--coverage`` and ``--no-coverage``, and pass both on as ``lookup``."""
+    """Add ``--coverage`` and ``--no-coverage``, and pass both as ``lookup``."""
 
     @click.option(
         "--coverage",
@@ -104,12 +109,16 @@ def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="DB",
         type=FILE,
         help="A coverage.py database with test contexts, made before the change.  "
-        "[default: where coverage.py leaves it, if its sources are those before the change]",
+        "[default: coverage.py's data file, if it was recorded before the change]",
     )
-    @click.option("--no-coverage", is_flag=True, help="Use no coverage database; imports decide.")
+    @click.option(
+        "--no-coverage",
+        is_flag=True,
+        help="Use no coverage database; select the tests by imports alone.",
+    )
     @wraps(command)
     def gathered(*, database: Path | None, no_coverage: bool, **given: Any) -> None:
-        """Call the command with the two options in one argument."""
+        """Call the command with the two options as one argument."""
         if database is not None and no_coverage:
             raise click.UsageError(
                 "--coverage and --no-coverage exclude each other; give one of them"
@@ -120,7 +129,7 @@ def coverage_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _configured(root: Path) -> str:
-    """Return the path of the database by coverage.py's settings, relative to the rootdir."""
+    """Return the path of the database in coverage.py's settings, relative to the rootdir."""
     try:
         coverage = optional_module("coverage", extra=None)
     except CapabilityError:
@@ -144,7 +153,7 @@ def _differing(
     change: ChangeSource,
     changes: Sequence[ChangedFile],
 ) -> str:
-    """Return the sources that were others when they were recorded, in words; "" if none was."""
+    """Return a phrase for the sources that have changed since the recording; "" if none has."""
     before = None if change.since is None else (GitRepository(root), change.since)
     names = differing_sources(database, coverage.files, root, changes, before)
     if not names:

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["annotate", "annotate_nothing", "write_status"]
 
-# Number of tests that the table of the summary has. The rest are counted.
+# Maximum number of tests in the summary's table. Further ones are only counted.
 _ROWS = 100
-# Longest list of tests that becomes an output, in characters. GitHub takes a megabyte a job, and a
-# shell a part of that. All tests run if the list is left out.
+# Maximum length of the output `tests`, in characters. GitHub allows a megabyte for all outputs of a
+# job, and a shell's command line less. If the output is empty, the next step runs all tests.
 _LONGEST_LIST = 100_000
 
 
 def annotate(choice: Choice) -> None:
-    """Print annotations, and write the outputs and the summary of the step, if there are any."""
+    """Print the notes as annotations, and write the outputs and the summary of the step."""
     for note in choice.notes():
         click.echo(
             f"::{'warning' if note.risk else 'notice'} title=flashwasm::{_escaped(note.text)}"
@@ -42,13 +42,13 @@ def annotate(choice: Choice) -> None:
 
 
 def annotate_nothing(reason: str) -> None:
-    """Print why there is no test to choose, and write the outputs of the step."""
+    """Print the reason why there is no test to choose, and write the outputs of the step."""
     click.echo(f"::notice title=flashwasm::{_escaped(reason)}")
     _append("GITHUB_OUTPUT", "tests=\ncount=0\nran=false\n")
 
 
 def write_status(status: int | None) -> None:
-    """Write pytest's exit status to the outputs of the step; None if it did not run."""
+    """Write pytest's exit status, or None if it did not run, to the outputs of the step."""
     _append("GITHUB_OUTPUT", f"ran={str(status is not None).lower()}\n")
     if status is not None:
         _append("GITHUB_OUTPUT", f"status={status}\n")
@@ -68,22 +68,22 @@ def _summary(choice: Choice) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text for Markdown, in which no character has a meaning."""
+    """Escape a text for a cell of a Markdown table."""
     text = " ".join(text.split())
     return "".join(f"\\{c}" if c in "\\`*_[]<>|#~" else c for c in text)
 
 
 def _escaped(text: str) -> str:
-    """Return a text for a workflow command, as GitHub's own toolkit writes it."""
+    """Escape a text for a workflow command, as GitHub's own toolkit does."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _append(variable: str, text: str) -> None:
-    """Append a text to the file that an environment variable names, if there is one."""
+    """Append a text to the file that an environment variable names, if it is set."""
     if name := os.environ.get(variable):
         try:
             with Path(name).open("a", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            # A full disk's error names no file.
+            # The error of a full disk does not contain the name of the file.
             raise OSError(error.errno, error.strerror, name) from error

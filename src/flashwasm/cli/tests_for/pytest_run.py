@@ -1,4 +1,4 @@
-"""A run of pytest on chosen tests, by the interpreter of the project's environment."""
+"""A run of pytest on chosen tests, with the interpreter of the project's environment."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["PytestRun"]
 
-# The script that runs pytest; the interpreter of the user's project executes it. It reads the names
-# from a file, since a command line may be too short for them.
+# The script that runs pytest; the interpreter of the user's project executes it. The script reads
+# the names from a file, because they may be too long for a command line.
 _SCRIPT = Path(__file__).parent / "inside_pytest" / "flashwasm_chosen_tests.py"
-# Number of the open file that is stderr.
+# File descriptor of stderr.
 _STDERR = 2
 
 
 class PytestRun:
-    """The way in which pytest is run.
+    """The interpreter and the arguments to run pytest with.
 
     Parameters
     ----------
     python : str or None
-        Name or path of the interpreter; None takes the one that runs this command.
+        Name or path of the interpreter; None uses the one that runs this command.
     arguments : sequence of str
         Further arguments of pytest.
 
@@ -43,7 +43,7 @@ class PytestRun:
     ShapeError
         If there is no such interpreter.
     CapabilityError
-        If pytest is not installed for it.
+        If the interpreter cannot import pytest.
     """
 
     def __init__(self, python: str | None, arguments: Sequence[str]) -> None:
@@ -52,8 +52,8 @@ class PytestRun:
         if python is None:
             if importlib.util.find_spec("pytest") is None:
                 raise CapabilityError(
-                    "pytest is not installed beside flashwasm; --python names the interpreter of "
-                    "your project, and --dry-run only names the tests"
+                    "pytest is not installed beside flashwasm; name the interpreter of your "
+                    "project with --python, or only list the tests with --dry-run"
                 )
             return
         found = shutil.which(python)
@@ -62,14 +62,15 @@ class PytestRun:
                 f"--python {python!r}: there is no such program; expected a path such as "
                 ".venv/bin/python"
             )
-        # The path must stay that of the environment, which may be a link to another interpreter.
+        # The interpreter of an environment may be a symbolic link. The path must not be resolved,
+        # because Python finds the environment by it.
         self._python = str(Path(found).absolute())
         done = self._call(["-c", "import pytest"], capture_output=True)
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
             raise CapabilityError(
                 f"--python {python!r} cannot import pytest: {reason}; "
-                "install pytest there, or only name the tests with --dry-run"
+                "install pytest there, or only list the tests with --dry-run"
             )
 
     def run(self, choice: Choice) -> int:
@@ -77,7 +78,7 @@ class PytestRun:
         return self._run(choice, [], None)
 
     def junit(self, choice: Choice) -> int:
-        """Run the tests, and print the JUnit XML of the run; what pytest prints goes to stderr."""
+        """Run the tests and print the JUnit XML of the run; pytest's output goes to stderr."""
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "report.xml")
             status = self._run(choice, [f"--junit-xml={report}"], _STDERR)
@@ -86,12 +87,12 @@ class PytestRun:
         return status
 
     def _run(self, choice: Choice, options: list[str], output: int | None) -> int:
-        """Run the chosen tests and files; what pytest prints goes to stdout, or to another file."""
+        """Run the chosen tests and files; pytest's output goes to a file descriptor, or stdout."""
         with tempfile.TemporaryDirectory() as folder:
             names = Path(folder, "tests.txt")
             files = (Path(os.path.relpath(file, choice.root)).as_posix() for file in choice.files)
             names.write_text("\n".join([*choice.nodeids, *files]), "utf-8")
-            # A file that cannot be read fails the run, and the other tests run nevertheless.
+            # The other tests run even if pytest cannot import a file, which fails the run.
             more = ["--continue-on-collection-errors"] if choice.files else []
             command = [str(_SCRIPT), str(names), f"--rootdir={choice.root}", *more]
             done = self._call(

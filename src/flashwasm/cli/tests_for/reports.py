@@ -1,4 +1,4 @@
-"""The formats in which chosen tests are printed: text, node ids and JSON."""
+"""The output formats for chosen tests: text, node ids, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEVELS = ("touched", "runs changed lines", "evidence")
 
 
 def print_tests(choice: Choice) -> None:
-    """Print each test, the reason for it, and the names and lines that it shares, if given."""
+    """Print each test, the reason for it, and the names and lines in common with the change."""
     for selected, shared in zip(choice.chosen, choice.explanations, strict=True):
         for nodeid in (selected.test.nodeid, *selected.test.also):
             echo_named("", nodeid, selected.reason, separator="\t")
@@ -39,13 +39,13 @@ def print_tests(choice: Choice) -> None:
 
 
 def print_ids(choice: Choice) -> None:
-    """Print node ids, one a line, whose paths begin at the working folder."""
+    """Print node ids, one on each line, with paths relative to the working folder."""
     for name in names_from_here(choice):
         click.echo(name)
 
 
 def names_from_here(choice: Choice) -> list[str]:
-    """Return what pytest, called in the working folder, has to be given to run the tests."""
+    """Return the arguments for pytest in the working folder that run the tests."""
     names = []
     for nodeid in choice.nodeids:
         file, separator, name = nodeid.partition("::")
@@ -54,7 +54,7 @@ def names_from_here(choice: Choice) -> list[str]:
 
 
 def print_json(choice: Choice) -> None:
-    """Print the tests, and what was left out and why, as JSON."""
+    """Print the chosen tests and the notes on the tests left out as JSON."""
     selection = choice.selection
     found = zip(choice.chosen, choice.explanations, strict=True)
     echo_json(
@@ -78,7 +78,7 @@ def print_json(choice: Choice) -> None:
 
 
 def write_html(file: Path, choice: Choice) -> None:
-    """Write a page of the tests, and of what was left out and why."""
+    """Write an HTML page with the chosen tests and the notes on the tests left out."""
     page = tests_for_page(
         choice.chosen,
         choice.left_out,
@@ -92,7 +92,7 @@ def write_html(file: Path, choice: Choice) -> None:
 def _test_json(
     choice: Choice, selected: SelectedTest, shared: Explanation | None
 ) -> dict[str, object]:
-    """Return a test for JSON, with the names and lines that it shares with the change, if given."""
+    """Return a test for JSON, with the names and lines in common with the change, if given."""
     return {
         "nodeid": selected.test.nodeid,
         "also": list(selected.test.also),

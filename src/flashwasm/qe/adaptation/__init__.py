@@ -1,1 +1,1 @@
-"""Adaptation of embeddings to feedback: the log, the training, the gate and the versions."""
+"""Adaptation of embeddings to feedback: the log, training, validation and versions."""

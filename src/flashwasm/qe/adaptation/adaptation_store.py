@@ -1,12 +1,12 @@
 """Versions of a suite's adaptation on disk, one of which is active.
 
-Each suite has a folder. It holds a folder for each version, ``0001``, ``0002``, ..., and the file
-``active``, which lists the active version after those that were active before it.
+Each suite has a folder. It contains a folder for each version, ``0001``, ``0002``, ..., and the
+file ``active``, which lists the previously active versions and, last, the active one.
 
-A version is written to a scratch folder, flushed to the disk, and moved to its number. The file
-``active`` is replaced as a whole, by one process at a time. So whenever the process is killed or
-the power fails, either the old version is active or the new one, and a version that `add` or
-`activate` has returned is there.
+A version is written to a scratch folder, flushed to the disk, and then renamed to its number. The
+file ``active`` is replaced atomically, by one process at a time. So if the process is killed or the
+power fails, either the old version is active or the new one. When `add` or `activate` has returned,
+its change is permanent.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ class AdaptationStore:
 
     @property
     def _remedy(self) -> str:
-        """End of an error about damaged files of the store: how to begin anew."""
+        """End of an error message about damaged files: how to start again."""
         return f"delete {self.folder}, and learn again with: flashwasm adapt PATH"
 
     def add(self, adaptation: Adaptation, model: str, verdict: dict[str, Any]) -> Version:
-        """Write a new version, which is not active yet.
+        """Write a new version, without activating it.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class AdaptationStore:
         version : Version
             One of `history`.
         runtime : Runtime, optional
-            Runtime whose linear memory is to hold the adapter.
+            Runtime whose linear memory stores the adapter.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class AdaptationStore:
         )
 
     def history(self) -> list[Version]:
-        """Return the versions that were written completely, the oldest first."""
+        """Return the complete versions, the oldest first."""
         whole = [n for n in self._numbers() if (self._folder(n) / _FACTS).is_file()]
         return [self._version(number) for number in sorted(whole)]
 
@@ -146,7 +146,7 @@ class AdaptationStore:
         return self._version(stack[-1]) if stack else None
 
     def activate(self, version: Version) -> None:
-        """Make a version the active one.
+        """Activate a version.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class AdaptationStore:
             self._write([*self._stack(), instance_of(version, Version, "version").number])
 
     def rollback(self) -> Version | None:
-        """Make the version active again that was active before; return it, or None without one.
+        """Activate the previously active version, and return it; None if there is none.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class AdaptationStore:
         if not self._stack():
             raise ShapeError("no adaptation is active; `flashwasm adapt PATH` makes one")
         with locked(self.folder):
-            # Another process may have rolled it back in the meantime.
+            # Another process may have rolled back in the meantime.
             stack = self._stack()
             before = self._version(stack[-2]) if len(stack) > 1 else None
             self._write(stack[:-1])
@@ -178,11 +178,11 @@ class AdaptationStore:
         return self.folder / f"{number:0{_DIGITS}}"
 
     def _numbers(self) -> list[int]:
-        """Return the numbers of all version folders, incomplete versions included."""
+        """Return the numbers of all version folders, including incomplete versions."""
         return [int(path.name) for path in self.folder.glob("[0-9]*") if path.name.isdecimal()]
 
     def _version(self, number: int) -> Version:
-        """Read the facts of a version."""
+        """Read the description of a version."""
         path = self._folder(number) / _FACTS
         facts = _read(path)
         if facts is None:
@@ -197,7 +197,7 @@ class AdaptationStore:
             ) from None
 
     def _stack(self) -> list[int]:
-        """Return the numbers of the versions that were active, the active one last."""
+        """Return the numbers of all versions in the file ``active``; the active one is last."""
         path = self.folder / "active"
         stack = _read(path)
         if stack is None:
@@ -207,7 +207,7 @@ class AdaptationStore:
         return stack
 
     def _write(self, stack: list[int]) -> None:
-        """Replace the list of versions that were active."""
+        """Replace the file ``active``."""
         write_atomically(self.folder / "active", [json.dumps(stack).encode()])
 
 
@@ -216,8 +216,8 @@ def active_adaptation(
 ) -> tuple[int | None, Adaptation | None, list[str]]:
     """Return the number and the adaptation of a suite's active version, and notes for the user.
 
-    If no version is active, or the active one cannot be used, the first two are None. In the
-    second case a note says why.
+    If no version is active, or the active one cannot be used, the first two are None. If it cannot
+    be used, a note gives the reason.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def active_adaptation(
     """
     try:
         store = AdaptationStore(root)
-    except CapabilityError:  # A user without a home folder has no adaptations.
+    except CapabilityError:  # The user may have no home folder, and then has no adaptations.
         return None, None, []
     try:
         version = store.active()

@@ -1,4 +1,4 @@
-"""Training of an adapter with judged pairs of tests."""
+"""Training of an adapter on pairs of tests that people have judged."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ __all__ = ["train"]
 
 Array = npt.NDArray[Any]
 
-# These settings were chosen with networkx's tests; docs/guide/feedback.md has the figures.
+# These settings were chosen on networkx's tests; docs/guide/feedback.md has the figures.
 _RANK = 64
 _STEPS = 2500
 _LEARNING_RATE = 3e-3
 _LAST_RATE = 1e-9
 _DECAY = 0.3
-# Weight of a step that keeps a rejected or a random pair as it is. A step that draws an accepted
-# pair together has the weight 1.
+# Weight of a step that keeps the difference of a rejected or random pair. A step that pulls an
+# accepted pair together has the weight 1.
 _NEGATIVE = 0.1
 
 
 def train(prepared: Array, pairs: Pairs, *, seed: int = 0, runtime: Runtime) -> LoRAAdapter:
-    """Learn from judged pairs which differences between vectors do not matter.
+    """Train an adapter to ignore the differences between the vectors of accepted pairs.
 
     A step with an accepted pair pulls the difference of its two vectors towards zero. A step with a
-    rejected pair or a random one keeps the difference as it is, so that tests that were told apart
-    stay apart. Weight decay pulls the adapter back towards the identity. The loss is quadratic in
-    the change that the adapter makes, so there is no local optimum in which the adapter has only
-    learned a few pairs by heart.
+    rejected or random pair keeps the difference unchanged, so that different tests stay apart.
+    Weight decay pulls the adapter back towards the identity. The loss is quadratic in the change
+    that the adapter makes, so there is no local optimum in which the adapter has only memorised a
+    few pairs.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def train(prepared: Array, pairs: Pairs, *, seed: int = 0, runtime: Runtime) -> 
     accepted, rejected = pairs[pairs.accepted], pairs[~pairs.accepted]
     near = _draws(accepted, rng)
     far = _draws(rejected, rng) if len(rejected) else None
-    # A random pair joins the first test of the accepted pair with any other test. Tests without a
-    # judgement may be drawn, too, because most pairs of tests are unlike.
+    # A random pair combines the first test of the accepted pair with any other test, judged or not,
+    # because most pairs of tests are unlike.
     others = rng.integers(1, len(prepared), _STEPS)
     nothing = np.zeros(dim, np.float32)
     for step, (a, b, weight) in enumerate(near):
@@ -83,7 +83,7 @@ def train(prepared: Array, pairs: Pairs, *, seed: int = 0, runtime: Runtime) -> 
 
 
 def _draws(pairs: Pairs, rng: np.random.Generator) -> list[tuple[int, int, float]]:
-    """Return a pair for each step: all in random order, again and again. Weights average 1."""
+    """Return a pair for each step: all pairs in random order, repeatedly. Weights average 1."""
     passes = -(-_STEPS // len(pairs))
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(passes)])[:_STEPS]
     weight = pairs.weight / pairs.weight.mean()

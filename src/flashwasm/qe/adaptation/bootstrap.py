@@ -1,7 +1,7 @@
-"""Confidence intervals of means, by a bootstrap that draws whole groups of values.
+"""Confidence intervals of means, by a bootstrap over groups of values.
 
-The tests of one file are alike, so their values are not independent. A resample therefore draws
-files, with all their values, instead of single values.
+The tests of one file are similar, so their values are not independent. Each resample therefore
+draws whole files, with all their values, instead of single values.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Interval:
 
 
 def group_interval(values: Array, groups: Array, rng: np.random.Generator) -> Interval:
-    """Return the mean of values ``(n,)`` with its interval. ``groups`` holds the group of each."""
+    """Return the mean of values ``(n,)`` with its interval; ``groups`` has the group of each."""
     _, member = np.unique(groups, return_inverse=True)
     sums, sizes = np.bincount(member, values), np.bincount(member)
     drawn = _drawn(len(sizes), rng)
@@ -49,9 +49,9 @@ def pair_interval(
 ) -> Interval:
     """Return the mean of a matrix of comparisons and its interval.
 
-    ``rows`` and ``columns`` hold the group of each row and of each column, counted from 0. If a
-    resample draws the group of the row twice and that of the column three times, the comparison
-    counts six times.
+    ``rows`` and ``columns`` have the number of the group of each row and of each column, from 0. If
+    a resample draws the group of the row twice and the group of the column three times, the
+    comparison counts six times.
     """
     count = 1 + max(rows.max(), columns.max())
     in_row, in_column = np.eye(count)[rows], np.eye(count)[columns]
@@ -63,7 +63,7 @@ def pair_interval(
 
 
 def _drawn(count: int, rng: np.random.Generator) -> Array:
-    """Return how often each of ``count`` groups is drawn, for each resample."""
+    """Return the number of times that each resample draws each of ``count`` groups."""
     return rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""The gate before an adaptation is used: cross-validation on files that training has not seen."""
+"""The check before an adaptation is used: cross-validation on files not used for training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedSuite", "Verdict", "judge"]
 
 Array = npt.NDArray[Any]
-# A function that takes a test's position and returns the scores of all tests by other scorers.
+# A function from the position of a test to the scores of all tests by other scorers.
 Components = Callable[[int], Mapping[str, Array]]
 
 _FOLDS = 5
@@ -38,8 +38,8 @@ class EmbeddedSuite:
     groups : numpy.ndarray of int, shape (n,)
         Number of the file of each test.
     others : callable
-        Function that takes a test's position and returns the scores of other scorers, which rank
-        the results together with the embeddings. By default there are none.
+        Function from the position of a test to the scores of all tests by other scorers. The
+        ranking combines them with the embeddings. By default there are none.
     """
 
     prepared: Array
@@ -56,20 +56,20 @@ class Verdict:
     passed : bool
         True if the adaptation may be used.
     reason : str
-        Sentence that says why.
+        Reason, as a sentence.
     accepted, rejected : int
         Number of pairs with each of the two verdicts.
     queries, files : int
         Number of tests with an accepted pair, and number of files that define these tests.
     before, after : float or None
-        Mean reciprocal rank of the accepted tests without and with adaptation, for queries of files
-        that training did not see. None if an earlier check failed.
+        Mean reciprocal rank of the accepted tests without and with adaptation, for queries in files
+        that were not used for training. None if an earlier check failed.
     gain : Interval or None
         ``after`` minus ``before``, with its confidence interval.
     agreement : Interval or None
         Share of comparisons in which an accepted test ranks higher for its query than a rejected
-        test for its own query, without adaptation. If nothing was rejected, the comparison is with
-        a random test.
+        test for its own query, without adaptation. If there are no rejected tests, random tests
+        take their place.
     """
 
     passed: bool
@@ -96,12 +96,12 @@ def judge(
     runtime: Runtime,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Verdict:
-    """Cross-validate an adaptation on files that training has not seen.
+    """Cross-validate an adaptation on files that were not used for training.
 
-    Two things must hold at a level of 95 %. First, accepted tests must rank above rejected ones
-    already without any adaptation. If they do not, the feedback is noise (such as verdicts by a
-    coin), or it contradicts what the texts of the tests say. Second, the mean reciprocal rank of
-    the accepted tests must grow.
+    Two conditions must be met at a confidence of 95 %. First, accepted tests must rank above
+    rejected ones even without adaptation. If they do not, the feedback is random, or it contradicts
+    the texts of the tests. Second, the adaptation must increase the mean reciprocal rank of the
+    accepted tests.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def judge(
     runtime : Runtime
         Runtime of the training.
     progress : callable, optional
-        Function that is called with the number of folds done and their total.
+        Function to call with the number of folds done and their total.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def _held_out(
     seed: int,
     runtime: Runtime,
 ) -> Array:
-    """Return reciprocal ranks without and with training by ``learned``, shape (queries, 2)."""
+    """Return reciprocal ranks without and with the adaptation, shape (queries, 2)."""
     adapted = suite.prepared
     if learned.accepted.any():
         adapter = train(suite.prepared, learned, seed=seed, runtime=runtime)
@@ -189,7 +189,7 @@ def _held_out(
 def _reciprocal_ranks(
     suite: EmbeddedSuite, adapted: Array, query: int, good: Array
 ) -> tuple[float, float]:
-    """Return the mean of one over the ranks of accepted tests, without and with adaptation.
+    """Return the mean reciprocal rank of accepted tests, without and with adaptation.
 
     Each accepted test is ranked among the tests that were not accepted, as in the filtered setting
     of Bordes et al., "Translating Embeddings for Modeling Multi-relational Data", 2013.
@@ -206,10 +206,10 @@ def _reciprocal_ranks(
 
 
 def _agreement(suite: EmbeddedSuite, pairs: Pairs, rng: np.random.Generator) -> Interval:
-    """Return how often an accepted pair has a higher percentile than a rejected one.
+    """Return the share of comparisons in which an accepted pair ranks above a rejected one.
 
-    The percentile of a pair is that of the judged test among all tests, for its query. If nothing
-    was rejected, the mean percentile itself says how often a random test ranks lower.
+    Pairs are compared by the percentile of the judged test among all tests, for its query. If there
+    are no rejected pairs, the mean percentile is the share of random tests that rank lower.
     """
     percentile = np.zeros(len(pairs))
     for query in np.unique(pairs.query).tolist():

@@ -27,7 +27,7 @@ class Adaptation:
     Parameters
     ----------
     whitening : Whitening
-        Whitening of the suite as it was when the adapter was trained.
+        Whitening of the suite at the time of training.
     adapter : LoRAAdapter
         Adapter that was trained with feedback.
     """

@@ -1,10 +1,10 @@
-"""The SQLite file of the feedback log: rows that nobody can change, each with a checksum.
+"""The SQLite file of the feedback log: append-only rows, each with a checksum.
 
-A row is *acknowledged* when the transaction that adds it has ended. SQLite has flushed it to the
-disk then, so it survives the end of the process and a loss of power.
+A row is *acknowledged* when the transaction that adds it has ended. By then, SQLite has flushed the
+row to the disk, so the row survives a crash of the process and a loss of power.
 
-Reading does not trust the file. A row whose checksum differs, and a number that no row has, count
-as lost: a warning names them, and the other rows are returned.
+Reading tolerates damage. If the checksum of a row differs, or a number in the sequence of rows is
+missing, the row counts as lost. A warning names the lost rows, and the others are returned.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Row = dict[str, Any]
 
 # Seconds to wait for another process that writes.
 _PATIENCE = 30.0
-# What an error adds about a log that is damaged.
+# Advice at the end of an error message about a damaged log.
 _REMEDY = "restore a copy, or move it away, and a new one begins"
-# `judgement` holds verdicts; `shown` holds the tests that a search showed, with the probability of
-# each. The first columns are those of both tables.
+# The table `judgement` contains verdicts. The table `shown` contains tests that a search showed,
+# each with its probability. Both tables begin with the first columns.
 _COMMON = dict.fromkeys(("time", "user", "suite"), "TEXT NOT NULL")
 _TABLES = {
     "judgement": _COMMON
@@ -52,41 +52,41 @@ _TABLES = {
         "propensity": "REAL NOT NULL",
     },
 }
-# Triggers refuse every change of a row. SQLite's REPLACE deletes a row without the trigger for
-# deletions, so a trigger for insertions refuses an id that exists.
+# Triggers reject every change of a row. SQLite's REPLACE deletes a row without firing the trigger
+# for deletions, so the trigger for insertions rejects an existing id.
 _TRIGGERS = {
     "update": "BEFORE UPDATE ON {table}",
     "delete": "BEFORE DELETE ON {table}",
     "insert": "BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)",
 }
 _REFUSAL = "BEGIN SELECT RAISE(ABORT, 'the feedback log only grows'); END"
-# The fewest bytes that a row takes: a damaged file may state any number of rows.
+# Minimum size of a row in bytes. It bounds the number of rows, which a damaged file may overstate.
 _LEAST_ROW_BYTES = 16
 _NUMBERS_NAMED = 5
-# Python's module decodes SQLite's message as UTF-8, and it may quote damaged bytes.
+# UnicodeDecodeError: sqlite3 decodes SQLite's message as UTF-8, and it may quote damaged bytes.
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 @contextmanager
 def transaction(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a connection in a transaction, of which all changes are written or none.
+    """Yield a connection in a transaction, which writes all changes or none.
 
     Parameters
     ----------
     path : pathlib.Path
-        Path of the log, which is made if there is none.
+        Path of the log, which is created if it does not exist.
 
     Raises
     ------
     CorruptFileError
-        If the file is no feedback log, or too damaged to be written to.
+        If the file is not a feedback log, or too damaged to be written to.
     OSError
         If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        # The tables belong to the transaction: a process that is killed leaves all or none.
+        # The transaction creates the tables, too, so a killed process leaves all of them or none.
         for table, columns in _TABLES.items():
             _make(connection, table, columns)
         yield connection
@@ -113,7 +113,7 @@ def insert(connection: sqlite3.Connection, table: str, row: Row) -> None:
 
 
 def last_row(connection: sqlite3.Connection, table: str, values: Row) -> Row | None:
-    """Return the last row with some values that is whole; None if there is none."""
+    """Return the last undamaged row with the given values; None if there is none."""
     where = " AND ".join(f"{name} = ?" for name in values)
     statement = f"{_selection(connection, table)} WHERE {where} ORDER BY id DESC"
     try:
@@ -121,15 +121,15 @@ def last_row(connection: sqlite3.Connection, table: str, values: Row) -> Row | N
             if number and checksum in {None, _checksum(found)}:
                 return dict(zip(_TABLES[table], found, strict=True))
     except _DAMAGE:
-        # The part that holds it is damaged. What is to be written need not wait for a repair.
+        # That part of the file is damaged, but new rows can still be written.
         return None
     return None
 
 
 def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
-    """Return what ``make`` makes of each row, the oldest first.
+    """Convert each row with ``make``, the oldest first, and return the results.
 
-    A RuntimeWarning names the rows that are damaged or lost, and says how many were read.
+    A RuntimeWarning names damaged or lost rows, and gives the number of rows that were read.
 
     Parameters
     ----------
@@ -138,13 +138,13 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
     table : str
         "judgement" or "shown".
     make : callable
-        Function of a row, as a dictionary. The row counts as damaged if it raises an error of
-        flashwasm.
+        Function that converts a row, given as a dictionary. If it raises a FlashWasmError, the row
+        counts as damaged.
 
     Raises
     ------
     CorruptFileError
-        If the file is no feedback log, or its tables cannot be found.
+        If the file is not a feedback log, or its tables cannot be found.
     OSError
         If it cannot be read.
     """
@@ -153,11 +153,11 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
     with _opened(path) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
         size = path.stat().st_size
-        if not size:  # The process that made it was killed before it wrote anything.
+        if not size:  # The process that created the file was killed before it wrote anything.
             return []
         if (table,) not in tables:
             raise CorruptFileError(
-                f"{path}: this is no feedback log, or its tables are damaged; {_REMEDY}"
+                f"{path}: this is not a feedback log, or its tables are damaged; {_REMEDY}"
             )
         expected, rows, intact = _rows(connection, table, size // _LEAST_ROW_BYTES)
     made = {}
@@ -176,7 +176,7 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
 
 
 def _listed(numbers: list[int]) -> str:
-    """Return the first numbers of a list, and how many there are besides."""
+    """Return the first numbers of a list, and the number of the others, as text."""
     shown = ", ".join(map(str, numbers[:_NUMBERS_NAMED])) or "unknown"
     more = len(numbers) - _NUMBERS_NAMED
     return f"{shown} and {more} more" if more > 0 else shown
@@ -185,15 +185,15 @@ def _listed(numbers: list[int]) -> str:
 def _rows(
     connection: sqlite3.Connection, table: str, most: int
 ) -> tuple[int, dict[int, tuple[Any, ...]], bool]:
-    """Return the number of rows that were written, at most ``most``, and those found, by number.
+    """Return the number of rows written, at most ``most``, and the rows found, by number.
 
-    The third value is False if SQLite met damage, so that more rows may have been written.
+    The third value is False if SQLite found damage; more rows may have been written then.
     """
     selection = f"{_selection(connection, table)} NOT INDEXED"
     rows: dict[int, tuple[Any, ...]] = {}
     written, intact = 0, True
     try:
-        # SQLite keeps the largest number that it has ever given to a row.
+        # SQLite stores the largest number that it has ever assigned to a row.
         last = "SELECT max(seq) FROM sqlite_sequence WHERE name = ?"
         written = int(connection.execute(last, (table,)).fetchone()[0] or 0)
     except (*_DAMAGE, TypeError, ValueError):
@@ -203,7 +203,7 @@ def _rows(
             rows[number] = tuple(row)
     except _DAMAGE:
         intact = False
-    # Rows are never removed, so a number that is missing is lost, or hidden by damage beside it.
+    # Rows are never removed, so a missing number is a lost row, or one hidden by damage nearby.
     written = min(max([written, *rows]), most)
     for number in set(range(1, written + 1)).difference(rows):
         try:
@@ -217,19 +217,22 @@ def _rows(
 
 
 def _selection(connection: sqlite3.Connection, table: str) -> str:
-    """Return a query for number, checksum and values of all rows; an old log has no checksums."""
+    """Return the SQL query for number, checksum and values of all rows.
+
+    A log of an older release has no checksums.
+    """
     checksum = "checksum" if _has_checksums(connection, table) else "NULL"
     return f"SELECT id, {checksum}, {', '.join(_TABLES[table])} FROM {table}"  # noqa: S608 - own names.
 
 
 def _has_checksums(connection: sqlite3.Connection, table: str) -> bool:
-    """Return True if a table has the column of checksums."""
+    """Return True if a table has a column for checksums."""
     columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
     return any(name == "checksum" for _, name, *_ in columns)
 
 
 def _make(connection: sqlite3.Connection, table: str, columns: dict[str, str]) -> None:
-    """Make a table, its index and its triggers, unless they exist."""
+    """Create a table, its index and its triggers, unless they exist."""
     names = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, {names}, "
@@ -246,21 +249,21 @@ def _make(connection: sqlite3.Connection, table: str, columns: dict[str, str]) -
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a log, and turn SQLite's errors into those of the system and of flashwasm."""
+    """Open a log; convert SQLite's errors to OSError and flashwasm's errors."""
     try:
         with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as connection:
-            # A damaged text must not end the reading of the others.
+            # A damaged text must not prevent reading the others.
             connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
             yield connection
     except sqlite3.OperationalError as error:
         raise OSError(f"{path}: {error}") from error
     except _DAMAGE as error:
-        message = f"{path}: this is no feedback log, or it is damaged: {error}; {_REMEDY}"
+        message = f"{path}: this is not a feedback log, or it is damaged: {error}; {_REMEDY}"
         raise CorruptFileError(message) from error
 
 
 def _stored(value: Any, kind: str) -> Any:
-    """Return a value as SQLite gives it back from a column of a kind."""
+    """Return a value in the type in which SQLite returns it from a column of a kind."""
     if value is None or kind.startswith("TEXT"):
         return value
     return int(value) if kind.startswith("INTEGER") else float(value)

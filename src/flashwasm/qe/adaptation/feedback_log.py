@@ -1,4 +1,4 @@
-"""A log of people's verdicts on the tests that they were shown. It only grows."""
+"""An append-only log of people's verdicts on search results."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Judgement:
     asked : str
         The query as a person typed it; "" stands for ``query``.
     rank : int or None
-        Place of the test among the results, from 1; None if it is not known.
+        Rank of the test among the results, from 1; None if unknown.
     propensity : float or None
-        Probability with which the test was shown, in (0, 1]; None if it is not known.
+        Probability with which the test was shown, in (0, 1]; None if unknown.
     source : str
         Name of the program that recorded the verdict.
     time, user : str
@@ -88,7 +88,7 @@ class Shown:
     test : str
         Node id.
     rank : int
-        Place among the results, from 1.
+        Rank among the results, from 1.
     propensity : float
         Probability with which it was shown, in (0, 1].
     """
@@ -99,15 +99,15 @@ class Shown:
 
 
 class FeedbackLog:
-    """Judgements and the tests that were shown, in a SQLite file whose rows cannot be changed.
+    """Judgements and the tests that were shown, in an append-only SQLite file.
 
-    Several processes may write to it. What was added survives the end of the process and a loss of
-    power. If the file is damaged, what is whole is read, and a warning names the rest.
+    Several processes may write to the file. An added row survives a crash of the process and a loss
+    of power. If the file is damaged, the undamaged rows are read, and a warning names the others.
 
     Parameters
     ----------
     path : pathlib.Path, optional
-        Path of the file, which is made when something is added. None is the file in the user's data
+        Path of the file, which is created when a row is added. None is the file in the user's data
         folder.
 
     Raises
@@ -115,7 +115,7 @@ class FeedbackLog:
     DTypeError, ShapeError
         By every method, if an argument is out of range or of the wrong type.
     CorruptFileError
-        By every method, if the file is not a feedback log, or nothing in it can be found.
+        By every method, if the file is not a feedback log, or is too damaged to read any row.
 
     Examples
     --------
@@ -133,8 +133,8 @@ class FeedbackLog:
     def add(self, suite: str | Path, judgement: Judgement) -> Judgement:
         """Add a judgement, and return it as it was written.
 
-        If the judgement has neither rank nor propensity, both are taken from the last time that
-        the test was shown for this query. If it lacks the typed query, so is that.
+        If the judgement has neither a rank nor a propensity, both are copied from the last time
+        that the test was shown for this query. A missing typed query is copied, too.
 
         Parameters
         ----------
@@ -193,14 +193,14 @@ class FeedbackLog:
         Returns
         -------
         list of Judgement
-            A RuntimeWarning says so if some of them are damaged or lost.
+            If some are damaged or lost, a RuntimeWarning reports them.
         """
         wanted = _suite(suite)
         last: dict[tuple[str, str], Judgement] = {}
         for suite_of, judgement in read_rows(self.path, "judgement", _judgement):
             if suite_of == wanted:
                 pair = judgement.query, judgement.test
-                # The last verdict takes its place in the order of time.
+                # The last verdict moves to the end, so that the order is that of time.
                 last.pop(pair, None)
                 last[pair] = judgement
         return list(last.values())
@@ -213,7 +213,7 @@ def _judgement(row: dict[str, Any]) -> tuple[str, Judgement]:
 
 
 def _suite(suite: str | Path) -> str:
-    """Return a suite's folder as text. Bytes of its name that are not UTF-8 are spelled out."""
+    """Return a suite's folder as text. Bytes that are not UTF-8 are escaped."""
     checked_path(suite, "suite")
     return str(suite).encode("utf-8", "backslashreplace").decode()
 
@@ -224,7 +224,7 @@ def _now() -> str:
 
 
 def _user() -> str:
-    """Return the name of the user; "unknown" if the system has none."""
+    """Return the name of the user; "unknown" if there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -1,4 +1,4 @@
-"""Judgements of people as pairs of positions, ready for training."""
+"""Judgements as pairs of positions of tests, for training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Pairs"]
 
 Array = npt.NDArray[Any]
-# Largest weight of a judgement. A test that was certain to be shown has the weight 1.
+# Maximum weight of a judgement. A test that was certain to be shown has the weight 1.
 _HEAVIEST = 10.0
 
 
@@ -48,7 +48,7 @@ class Pairs:
         judgements : sequence of Judgement
             Verdicts.
         find : callable
-            Function that takes a node id and returns a position, or None.
+            Function from a node id to a position, or None.
         """
         found = [(find(judged.query), find(judged.test), judged) for judged in judgements]
         kept = [(a, b, judged) for a, b, judged in found if a != b and None not in {a, b}]
@@ -65,7 +65,7 @@ class Pairs:
         return len(self.query)
 
     def __getitem__(self, chosen: Array) -> Pairs:
-        """Return the pairs that a mask or an array of positions chooses."""
+        """Return the pairs that a mask or an array of positions selects."""
         return Pairs(
             self.query[chosen], self.test[chosen], self.accepted[chosen], self.weight[chosen]
         )

@@ -1,1 +1,1 @@
-"""Changes: reading of diffs, and selection of the tests that a change calls for."""
+"""Changes: reading of diffs, and selection of the tests to run for a change."""

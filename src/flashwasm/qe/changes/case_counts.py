@@ -24,17 +24,17 @@ class CaseCounts:
     Parameters
     ----------
     counts : mapping of str to int
-        Number of cases of each test, by node id. Of a test that several classes inherit, all cases
-        count under its first node id.
+        Number of cases of each test, by node id. If several classes inherit a test, all cases count
+        under its first node id.
     guessed : list of str
-        Node ids of parametrised tests whose number of cases is not known. Each counts as one.
+        Node ids of parametrised tests with an unknown number of cases. Each counts as one case.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     guessed: list[str] = field(default_factory=list)
 
     def of(self, test: CollectedTest) -> int:
-        """Return the number of cases of a test; 1 if it is not known."""
+        """Return the number of cases of a test; 1 if it is unknown."""
         return self.counts.get(test.nodeid, 1)
 
 
@@ -43,7 +43,7 @@ def case_counts(
     coverage: CoverageIndex | None = None,
     ran: Mapping[str, int] | None = None,
 ) -> CaseCounts:
-    """Count the cases of tests: as they ran before, or else as literals of ``parametrize`` say.
+    """Count the cases of tests in earlier runs, or else in literals of ``parametrize``.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def case_counts(
     coverage : CoverageIndex, optional
         Coverage of an earlier run, with a context for each case.
     ran : mapping of str to int, optional
-        Number of cases that each test had in the report of an earlier run, by node id.
+        Number of cases of each test in the report of an earlier run, by node id.
     """
     recorded: Mapping[str, int] = Counter()
     if coverage is not None:

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from flashwasm.qe.changes.module_imports import parse_file
+from flashwasm.qe.changes.file_versions import file_versions
+from flashwasm.qe.changes.module_imports import mentioned_name, parse_text
+from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
 
-__all__ = ["assigned_names", "changed_definitions", "changed_functions", "inner_statements"]
+__all__ = [
+    "assigned_names",
+    "changed_definitions",
+    "changed_functions",
+    "distinctive_words",
+    "inner_statements",
+    "words_of_name",
+]
 
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Lines of a diff that begin a definition, or set a constant of a module.
 _HEAD = re.compile(r"\s*(?:async\s+def|def|class)\s+(\w+)")
 _CONSTANT = re.compile(r"([^\W\d]\w*)\s*(?::[^=]+)?=[^=]")
+_NAME = re.compile(r"\w+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+# A word of a changed name is distinctive if at most this share of the definitions of its file have
+# it, or at most this number of them.
+_DISTINCTIVE_SHARE, _DISTINCTIVE_COUNT = 0.05, 3
 
 
 class _Span(NamedTuple):
@@ -34,8 +49,9 @@ class _Span(NamedTuple):
 def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
     """Return the names of the definitions whose lines a change adds, edits or removes.
 
-    A line inside a method names the method and its class. Names such as ``__init__``, which Python
-    gives, are left out: every class has them.
+    A line inside a method names the method and its class. A definition that its file registers
+    under another name, as ``{"upper": do_upper}`` does, has that name, too. Names such as
+    ``__init__``, which Python gives, are left out: every class has them.
 
     Parameters
     ----------
@@ -48,13 +64,18 @@ def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
     for change in _product(changes):
         # The diff knows removed definitions, and those of a file that is not there.
         found.update(_names_in_text(change.text))
-        for span in _innermost(root / change.path, change):
-            found.update(span.names)
+        for side in _sides(root / change.path, change):
+            touched = {name for span in side.touched() for name in span.names}
+            # A wrapper may be registered in place of what it wraps.
+            others = _registered_as(side.tree, touched)
+            found.update(touched, others, _registered_as(side.tree, others))
     return {name for name in found if not (name.startswith("__") and name.endswith("__"))}
 
 
 def changed_functions(changes: Sequence[ChangedFile], root: Path) -> str:
-    """Return the text of the functions and constants with added or edited lines, after the change.
+    """Return the text of the functions and constants that a change edits.
+
+    The text is that after the change; of what only loses lines, that before it.
 
     Parameters
     ----------
@@ -65,12 +86,45 @@ def changed_functions(changes: Sequence[ChangedFile], root: Path) -> str:
     """
     texts: list[str] = []
     for change in _product(changes):
-        file = root / change.path
-        spans = {span for span in _innermost(file, change) if not span.is_class}
-        if spans:
-            lines = file.read_text("utf-8", "replace").split("\n")
-            texts += ("\n".join(lines[span.first - 1 : span.last]) for span in sorted(spans))
+        seen: set[tuple[str, ...]] = set()
+        for side in _sides(root / change.path, change):
+            spans = sorted({span for span in side.touched() if not span.is_class})
+            lines = side.text.split("\n")
+            # A function that lost lines is taken from the file before the change only if no line
+            # of it was added.
+            new = [span for span in spans if span.names not in seen]
+            texts += ("\n".join(lines[span.first - 1 : span.last]) for span in new)
+            seen.update(span.names for span in spans)
     return "\n".join(texts)
+
+
+def distinctive_words(changes: Sequence[ChangedFile], root: Path) -> set[str]:
+    """Return the words in the names of changed definitions that few others of their file have.
+
+    Of ``parse_import``, beside other functions that parse, that is "import".
+
+    Parameters
+    ----------
+    changes : sequence of ChangedFile
+        Changed files. Test files among them are left out.
+    root : pathlib.Path
+        Folder that their paths are relative to. It holds the files after the change.
+    """
+    found: set[str] = set()
+    for change in _product(changes):
+        for side in _sides(root / change.path, change):
+            names = {span.names for span in _spans(side.tree.body, ())}
+            count = Counter(word for name in names for word in set(words_of_name(name[-1])))
+            most = max(_DISTINCTIVE_COUNT, _DISTINCTIVE_SHARE * len(names))
+            touched = {word for span in side.touched() for word in words_of_name(span.names[-1])}
+            found |= {word for word in touched if count[word] <= most}
+    return found
+
+
+def words_of_name(name: str) -> list[str]:
+    """Return the words of a name in lower case, without the "s" of a plural."""
+    words = (word.lower() for word in _WORD.findall(name))
+    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words]
 
 
 def inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
@@ -104,20 +158,79 @@ def _names_in_text(text: str) -> set[str]:
 
 
 def _product(changes: Sequence[ChangedFile]) -> Iterator[ChangedFile]:
-    """Yield the Python files among the changed files that are no test files."""
+    """Yield the Python files among the changed files that are not test files."""
     for change in changes:
         if change.path.endswith(".py") and not is_test_file(Path(change.path)):
             yield change
 
 
-def _innermost(file: Path, change: ChangedFile) -> Iterator[_Span]:
-    """Yield the innermost definition around each added or edited line that has one."""
-    tree = parse_file(file)
-    spans = [] if tree is None else list(_spans(tree.body, ()))
-    for line in change.new_lines:
-        around = [span for span in spans if span.first <= line <= span.last]
-        if around:
-            yield max(around, key=lambda span: len(span.names))
+class _Side(NamedTuple):
+    """A file before or after a change, and the numbers of the changed lines there."""
+
+    text: str
+    tree: ast.Module
+    changed: set[int]
+
+    def touched(self) -> Iterator[_Span]:
+        """Yield the innermost definition around each changed line that has one."""
+        spans = list(_spans(self.tree.body, ()))
+        for line in self.changed:
+            around = [span for span in spans if span.first <= line <= span.last]
+            if around:
+                yield max(around, key=lambda span: len(span.names))
+
+
+def _sides(file: Path, change: ChangedFile) -> Iterator[_Side]:
+    """Yield a file after its change and then before it, as far as they can be told and read."""
+    versions = file_versions(file, change)
+    if versions is not None:
+        sides = [(versions.after, change.new_lines), (versions.before, set(change.removed))]
+    elif file.is_file() and file.stat().st_size <= LARGEST_SOURCE_BYTES:
+        sides = [(file.read_text("utf-8", "replace"), change.new_lines)]
+    else:
+        sides = []
+    for text, changed in sides:
+        tree = parse_text(text)
+        if tree is not None:
+            yield _Side(text, tree, changed)
+
+
+def _registered_as(tree: ast.Module, names: set[str]) -> set[str]:
+    """Return the other names that a module gives to definitions.
+
+    Such a name is the key of a definition in a dictionary, or stands beside it in a call, as in
+    ``register("upper", do_upper)``; or a decorator of the definition has it. A function whose
+    decorator is given the definition is another name, too.
+    """
+    return {name for node in ast.walk(tree) for name in _other_names(node, names)}
+
+
+def _other_names(node: ast.AST, names: set[str]) -> set[str]:
+    """Return the names that one node of a syntax tree gives to definitions."""
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return _strings([key for key, value in pairs if key and mentioned_name(value) in names])
+    if isinstance(node, ast.Call):
+        given = _arguments(node)
+        return _strings(given) if any(mentioned_name(one) in names for one in given) else set()
+    if isinstance(node, _DEFINITION):
+        calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
+        given = [one for call in calls for one in _arguments(call)]
+        if node.name in names:
+            return _strings(given)
+        return {node.name} if any(mentioned_name(one) in names for one in given) else set()
+    return set()
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    """Return the values of a call's arguments."""
+    return [*call.args, *(word.value for word in call.keywords)]
+
+
+def _strings(nodes: Sequence[ast.expr]) -> set[str]:
+    """Return the literal strings among nodes that are single words."""
+    values = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    return {value for value in values if isinstance(value, str) and _NAME.fullmatch(value)}
 
 
 def _spans(body: list[ast.stmt], scope: tuple[str, ...]) -> Iterator[_Span]:

@@ -15,14 +15,15 @@ from flashwasm.qe.scoring.array_cache import cached_arrays
 
 __all__ = ["CoChange"]
 
-# Number of commits that are read, the latest ones.
+# Number of commits to read, the latest ones.
 _COMMITS = 2000
-# A commit of more files, such as a change of their layout, says nothing about any two of them.
+# Maximum number of files in a commit. A larger commit, such as a reformatting, is no evidence that
+# two of its files belong together.
 _MOST_FILES = 30
-# Number of commits without the other file that each count begins with. A pair of files that was
-# seen together once in one commit is no rule yet.
+# Number of commits without the other file to add to each count. Without it, a pair of files that
+# changed together once, in their only commit, would get the full score.
 _PRIOR = 2
-# Character that git writes before each commit.
+# Character that git prints before each commit.
 _MARK = "\x01"
 _LOG = (
     *("log", "--name-only", "--no-renames", "--no-merges", "-z"),
@@ -31,14 +32,14 @@ _LOG = (
 
 
 class CoChange:
-    """The commits of a repository, as the lists of the files that each changed.
+    """The commits of a repository, as lists of the files that each commit changed.
 
     Parameters
     ----------
     root : pathlib.Path
-        Top folder of the checkout. Elsewhere, and where git cannot read it, there are no commits.
+        Top folder of the checkout. For any other folder, or if git fails, there are no commits.
     cache : bool, default True
-        True to keep the log in the user's cache folder, until the checkout is at another commit.
+        True to cache the log in the user's cache folder, until the checkout is at another commit.
     """
 
     def __init__(self, root: Path, *, cache: bool = True) -> None:
@@ -71,7 +72,7 @@ class CoChange:
 
 
 def _commits(root: Path, *, cache: bool) -> Iterator[set[str]]:
-    """Yield the files of each of the latest commits, without those that changed many files."""
+    """Yield the files of each of the latest commits, except commits that changed many files."""
     head = git_output(root, "rev-parse", "--verify", "HEAD")
     if not head:
         return

@@ -1,4 +1,4 @@
-"""Evidence of a coverage database: the tests and files that it surely knows, and who ran what."""
+"""Evidence from a coverage database: the tests and files that it identifies, and the lines run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ __all__ = ["CoverageEvidence"]
 
 
 class CoverageEvidence:
-    """A coverage database, as far as its paths and node ids can be those of one project only.
+    """A coverage database, limited to the paths and node ids that can be identified.
 
     A database may have been recorded in another folder or for another project. A test or a file
-    that it does not surely name counts as unknown. Nothing follows from its absence.
+    that it does not unambiguously identify counts as unknown. No conclusion is drawn from the
+    absence of a test or a file.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class CoverageEvidence:
     Attributes
     ----------
     unknown : set of str
-        Node ids of the tests of which the database has no run.
+        Node ids of the tests without a run in the database.
     """
 
     def __init__(
@@ -69,12 +70,12 @@ class CoverageEvidence:
         self._names = self._names_of_files(rootdir)
 
     def name_of(self, file: Path) -> str | None:
-        """Return the database's name of a file; None unless exactly one name can mean it."""
+        """Return the database's name of a file; None unless exactly one name matches."""
         names = self._names.get(file, [])
         return names[0] if len(names) == 1 else None
 
     def runners(self, name: str, lines: Iterable[int]) -> set[str]:
-        """Return the node ids of the tests that ran at least one of some lines of a file.
+        """Return the node ids of the tests that ran at least one of the given lines of a file.
 
         Parameters
         ----------
@@ -95,11 +96,11 @@ class CoverageEvidence:
         return self._coverage.tested(name)
 
     def outside_tests(self, name: str) -> tuple[set[int], set[int]]:
-        """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
+        """Return the lines of a file that ran outside of tests, and those that fixtures ran."""
         return self._coverage.lines_outside_tests(name)
 
     def ran_cached_functions(self, tests: Collection[str]) -> bool:
-        """Return True if some of the tests ran a function whose decorator keeps its results.
+        """Return True if some of the tests ran a function whose decorator caches results.
 
         The database records only the first caller of such a function. Later callers depend on the
         lines behind it without running any.
@@ -111,11 +112,12 @@ class CoverageEvidence:
         )
 
     def later_callers(self, tests: set[str]) -> set[str]:
-        """Return the tests that ran a function which keeps results that some of these tests filled.
+        """Return the tests that may use results which the given tests stored in a cache.
 
-        Such a function, of which `FunctionLines.lazy` speaks, has lines that not all its callers
-        run, such as the one that fills a cache. The others depend on what lies behind that line. A
-        function lies behind it if all tests that ran the line ran the function, or the reverse.
+        A caching function (see `FunctionLines.lazy`) has lines that only some callers run, such as
+        the line that fills the cache. Other callers also depend on the functions that this line
+        calls. A function may be called by the line if all tests that ran the line ran the function,
+        or the reverse.
 
         Parameters
         ----------
@@ -157,7 +159,7 @@ class CoverageEvidence:
             if (beside := rootdir / name) in self._graph.files:
                 found[beside].append(name)
                 continue
-            # The longest end that is a path of the project decides: ``/ci/web/utils.py`` is
+            # The longest end that is a path in the project is used: ``/ci/web/utils.py`` matches
             # ``web/utils.py`` if there is such a file, and not ``utils.py``.
             ends = _ends(name)
             if (end := next((end for end in ends if end in relative), None)) is not None:
@@ -167,7 +169,7 @@ class CoverageEvidence:
         return found
 
     def _installed(self, ends: list[str]) -> Path | None:
-        """Return the file that a path in site-packages is a copy of; None if that is not sure."""
+        """Return the file that a path in site-packages is a copy of; None if this is uncertain."""
         for end in ends:
             path = PurePosixPath(end).with_suffix("")
             parts = path.parts[:-1] if path.name == "__init__" else path.parts
@@ -184,9 +186,9 @@ def _ends(name: str) -> list[str]:
 
 
 def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
-    """Return the folder that the database's node ids lack: "tests/" if it was recorded there.
+    """Return the folder missing in the database's node ids: "tests/" if it was recorded there.
 
-    It is one folder for the whole database: the one that makes the most node ids known.
+    The whole database has one such folder: the one with which the most node ids are known.
     """
     folders = {""}
     for file in {test.nodeid.partition("::")[0] for test in tests}:
@@ -200,7 +202,7 @@ def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
 
 
 def _may_keep(file: Path) -> bool:
-    """Return True if a file's text has a sign that a function keeps results; it is then parsed."""
+    """Return True if a file may contain a caching function, so that it must be parsed."""
     try:
         text = file.read_bytes().lower()
     except OSError:

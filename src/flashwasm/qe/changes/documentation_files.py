@@ -1,4 +1,4 @@
-"""Documentation that no test can read: a change of it selects nothing."""
+"""Documentation files that no test can read. A change of such a file selects no test."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _DOCTESTS = "test*.txt"
 _TEST_FOLDERS = {"test", "tests", "testing"}
 # Words of a test or a plugin that runs the examples in documentation.
 _RUNNERS = re.compile(r"doctest|sybil|markdown|codeblock|find_examples|mktestdocs|\brst\b")
-# A file that lists a folder, and knows where the project lies, may read any of its files.
+# A file that lists a folder and refers to the project's location may read any file in the project.
 _LISTS = re.compile(r"\b(?:walk|fwalk|iterdir|listdir|scandir|r?glob|iglob)\b")
 _PLACES = re.compile(r"__file__|cwd|rootpath|rootdir|invocation_|\.\./|[\"']\.[\"']|resources")
 
 
 def is_unread_documentation(path: str, root: Path, rootdir: Path, files: Iterable[Path]) -> bool:
-    """Return True if a file is documentation that nothing in a project's tests can read.
+    """Return True if a file is documentation that no test of a project can read.
 
-    It lies in no package and in no folder of tests. No Python file and no setting of pytest names
-    the file, its folder or its suffix, runs examples of documentation, or lists the folders of the
-    project. ``setup.py`` may name it, since no test runs that.
+    Such a file is outside of packages and test folders. No Python file and no pytest setting names
+    the file, its folder or its suffix, runs examples in documentation, or lists the project's
+    folders. ``setup.py`` may name the file, since no test runs ``setup.py``.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _may_read(file: Path, names: re.Pattern[str]) -> bool:
     try:
         text = file.read_text("utf-8", "replace")
     except OSError:
-        # A file that the change deletes reads nothing any more.
+        # A file that the change deletes can no longer read anything.
         return file.exists()
     lists = _LISTS.search(text) and _PLACES.search(text)
     return bool(names.search(text) or _RUNNERS.search(text) or lists)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,11 @@ import numpy.typing as npt
 
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.bm25 import Bm25
-from flashwasm.qe.changes.changed_definitions import changed_definitions
+from flashwasm.qe.changes.changed_definitions import (
+    changed_definitions,
+    distinctive_words,
+    words_of_name,
+)
 from flashwasm.qe.changes.changed_words import shared_words
 from flashwasm.qe.changes.co_change import CoChange
 from flashwasm.qe.changes.import_graph import graph_of
@@ -46,7 +49,6 @@ WEIGHTS: Mapping[str, float] = {
 _LONGEST_TEXT = 20_000
 # A changed name in a test's own name counts as so many mentions of it.
 _IN_TITLE = 2
-_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
 def evidence_of(
@@ -139,6 +141,7 @@ def _names(
     if the words of the name stand in the test's own name.
     """
     words = {name: _joined_words(name) for name in sorted(changed_definitions(changes, root))}
+    distinctive = distinctive_words(changes, root)
     mentioned = MentionedNames(root)
     found, lengths = [], []
     with progress_report("looking for names", show=progress) as advance:
@@ -151,14 +154,17 @@ def _names(
                 + _IN_TITLE * (part != "__" and part in title)
                 for name, part in words.items()
             }
+            in_title = distinctive.intersection(title.split("_"))
+            times |= {f"{word} in the title": 1 for word in in_title}
             found.append({name: number for name, number in times.items() if number})
             lengths.append(direct.total())
-    return Bm25(found, lengths).scores(dict.fromkeys(words, 1.0))
+    terms = [*words, *(f"{word} in the title" for word in sorted(distinctive))]
+    return Bm25(found, lengths).scores(dict.fromkeys(terms, 1.0))
 
 
 def _joined_words(name: str) -> str:
-    """Return the words of a name in lower case, with an underscore before, between and after."""
-    return f"_{'_'.join(_WORD.findall(name)).lower()}_"
+    """Return the words of a name with an underscore before, between and after."""
+    return f"_{'_'.join(words_of_name(name))}_"
 
 
 def _named_after(files: Sequence[PurePath], changes: Sequence[ChangedFile]) -> dict[PurePath, str]:

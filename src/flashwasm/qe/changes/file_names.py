@@ -1,4 +1,4 @@
-"""Names of a changed file, as the lines above its changes in a diff give them."""
+"""Names of a changed file, from the header lines above its changes in a diff."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import takewhile
 
 __all__ = ["HEADER_LINE", "names_of"]
 
-# Lines that give a file's name. The keys of a header are the words before the name.
+# Lines with a file's name. The keys of a header are the words before the name.
 HEADER_LINE = re.compile(
     r"(?P<key>diff --git|diff --cc|diff --combined|rename from|rename to|copy from|copy to"
     r"|Binary files?(?= .+ (?:differ|has changed)$)) (?P<names>.+)"
@@ -21,12 +21,12 @@ _END_OF_PREFIX = ("/", "-", "_", ":")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb'\\([0-7]{1,3}|[abfnrtv"\\])')
 _ESCAPED = dict(zip(b'abfnrtv"\\', b'\a\b\f\n\r\t\v"\\', strict=True))
-# No operating system takes a path of this many characters.
+# Maximum length of a path. No operating system accepts a longer one.
 _LONGEST = 1 << 14
 
 
 def names_of(header: Mapping[str, str]) -> tuple[str, str]:
-    """Return a file's path after and before a change. If it has only one, both are that one.
+    """Return a file's paths after and before a change, which are equal if it has only one.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def names_of(header: Mapping[str, str]) -> tuple[str, str]:
     Raises
     ------
     ValueError
-        If a line that must give two names gives one.
+        If a line that must contain two names contains one.
     """
     for kind in ("rename", "copy"):
         if f"{kind} from" in header and f"{kind} to" in header:
@@ -121,8 +121,8 @@ def _common_end(one: str, other: str) -> str:
 def _without_prefixes(old: str, new: str, *, by_git: bool) -> tuple[str, str]:
     """Return the two names of a file without prefixes such as "a/" and "b/".
 
-    Names that are equal have no prefixes: with ``git diff --no-prefix``, "a/x" is in a folder "a".
-    Other prefixes than git's own ones end where the names begin to be equal.
+    Equal names have no prefixes: with ``git diff --no-prefix``, "a/x" is in a folder "a". Prefixes
+    other than git's end where the names begin to be equal.
     """
     if old == new:
         return old, new

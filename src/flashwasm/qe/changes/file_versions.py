@@ -1,4 +1,4 @@
-"""A changed file before and after its change, from its text after it and the diff."""
+"""The text of a file before and after a change, from its current text and the diff."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FileVersions:
     before, after : str
         The texts.
     old_of : dict of int to int
-        For each line that did not change, its number before the change by that after it.
+        Number before the change of each unchanged line, by its number after the change.
     """
 
     before: str
@@ -30,10 +30,10 @@ class FileVersions:
     old_of: dict[int, int]
 
     def place_of(self, line: int) -> int:
-        """Return the number before the change that an added line would have had.
+        """Return the position of an added line as a line number before the change.
 
-        It is that of the first line behind the nearest one above that did not change. The number
-        of a changed line is that of the line that it replaces.
+        This is the number of the line that follows the nearest unchanged line above. For a changed
+        line, it is the number of the line that it replaces.
 
         Parameters
         ----------
@@ -62,13 +62,13 @@ class FileVersions:
 def file_versions(path: Path, change: ChangedFile) -> FileVersions | None:
     """Return a file before and after its change.
 
-    The file may be as the diff leaves it, or as it was before. Return None if it is neither, or if
-    it cannot be told which.
+    The current file may be the one before or after the change. Return None if it is neither, or if
+    this is ambiguous.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file. One that is not there is taken to be empty.
+        The file. A missing file counts as empty.
     change : ChangedFile
         The change, as `read_diff` returned it.
     """
@@ -94,7 +94,7 @@ def file_versions(path: Path, change: ChangedFile) -> FileVersions | None:
 
 
 class _Side(NamedTuple):
-    """The text of a file on one side of a diff, and its line numbers by those of the other."""
+    """The text of a file on one side of a diff, and its line numbers by those of the other side."""
 
     text: str
     numbers: dict[int, int]
@@ -103,7 +103,7 @@ class _Side(NamedTuple):
 def _other_side(
     lines: list[str], here: list[int | None], there: list[int | None], texts: list[str]
 ) -> _Side | None:
-    """Return the other side of a diff; None if a file's lines are not those of this side.
+    """Return the other side of a diff; None if the file is not this side of the diff.
 
     Parameters
     ----------

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from flashwasm.qe.changes.module_imports import mentioned_name, parse_file
+from flashwasm.qe.changes.module_imports import mentioned_name, parse_file, parse_text
 from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["FunctionLines", "function_lines", "function_lines_of"]
@@ -18,22 +17,22 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class FunctionLines:
-    """Lines of a file that run only if one of its functions is called.
+    """Lines of a file that run only when one of its functions is called.
 
     Parameters
     ----------
     bodies : set of int
-        Lines of the bodies of functions and methods. Decorators, defaults, the line of the ``def``
-        and docstrings count when the module is imported, and are not among them.
+        Lines of the bodies of functions and methods, without decorators, defaults, the line of the
+        ``def`` and docstrings, which run at import.
     functions : list of set of int
-        Lines of the body of each function, those of the functions inside it included, the innermost
-        functions first.
+        Lines of the body of each function, including functions inside it. The innermost functions
+        come first.
     cached : list of set of int
-        Lines of the body of each function that keeps its results, such as by ``lru_cache``: only
-        the first caller runs them.
+        Lines of the body of each function that caches its results, such as with ``lru_cache``. Only
+        the first caller runs these lines.
     lazy : list of set of int
-        Lines of the body of each other function that sets a global name, or speaks of a cache.
-        Some of its lines may be run by the first caller only.
+        Lines of the body of each other function that sets a global name or mentions a cache. Only
+        the first caller may run some of these lines.
     """
 
     bodies: set[int]
@@ -42,7 +41,7 @@ class FunctionLines:
     lazy: list[set[int]]
 
     def around(self, line: int) -> frozenset[int]:
-        """Return the lines of the innermost function that a line lies in; none outside of all."""
+        """Return the lines of the innermost function around a line; none outside of functions."""
         return self._innermost.get(line, frozenset())
 
     @cached_property
@@ -61,13 +60,9 @@ def function_lines(path: Path) -> FunctionLines | None:
 
 
 def function_lines_of(source: str) -> FunctionLines | None:
-    """Return the lines of the functions of a source; None if it is no Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _lines_of(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    """Return the lines of the functions of a source; None if it is not Python."""
+    tree = parse_text(source)
+    return None if tree is None else _lines_of(tree)
 
 
 def _lines_of(tree: ast.Module) -> FunctionLines:
@@ -100,6 +95,6 @@ def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
 
 
 def _keeps_results(node: ast.AST) -> bool:
-    """Return True if a node of a function is a sign that it keeps what it computes for later."""
+    """Return True if a node in a function indicates that the function caches results."""
     name = mentioned_name(node).lower()
     return isinstance(node, ast.Global) or "cache" in name or "memo" in name

@@ -1,4 +1,4 @@
-"""The changes since a git revision, with the files that git does not track yet."""
+"""The changes since a git revision, including untracked files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from flashwasm.qe.changes.unified_diff import ChangedFile, read_diff
 
 __all__ = ["GitRepository"]
 
-# Options that make `git diff` print what `read_diff` reads, whatever the user's settings of git.
-# The last says that what follows is no option.
+# Options that make `git diff` print the format of `read_diff`, regardless of the user's settings.
+# The last one ends the options, so that a revision cannot be read as an option.
 _DIFF = (
     "diff",
     "--patch",
@@ -25,19 +25,19 @@ _DIFF = (
     "--submodule=short",
     "--end-of-options",
 )
-# Variables by which git tells its hooks where they run. The repository is that of the path.
+# Variables that git sets for its hooks. They must not override the repository of the path.
 _OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"}
 # Compiled files and coverage databases, which no test depends on, although some repositories do not
 # ignore them.
 _PRODUCT = re.compile(r"(?:.*/)?(?:[^/]*\.pyc|\.coverage(?:\.[^/]*)?)")
-# An untracked file with more bytes is no program, so its lines are not looked at.
+# Maximum size of an untracked file to read. A larger file is not a program.
 _MOST_BYTES = 16 << 20
-# Number of bytes at the beginning of a file in which git looks for a zero, the sign of no text.
+# Number of bytes at the start of a file in which git looks for a zero byte, the sign of a binary.
 _HEAD = 8000
 
 
 class GitRepository:
-    """The repository that holds a path.
+    """The repository that contains a path.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class GitRepository:
     Raises
     ------
     ShapeError
-        If no repository holds the path.
+        If the path is not in a repository.
     CapabilityError
         If git is not installed.
 
@@ -66,24 +66,24 @@ class GitRepository:
         status, top, reason = self._run("rev-parse", "--show-toplevel")
         if status:
             raise ShapeError(
-                f"{path} lies in no working tree of git: {reason}; give the change as a diff"
+                f"{path} is not in a git working tree: {reason}; give the change as a diff"
             )
         self.root = Path(os.fsdecode(top.rstrip(b"\r\n")))
 
     def changes_since(
         self, revision: str, *, without: tuple[Path | None, ...] = ()
     ) -> list[ChangedFile]:
-        """Return what differs between a revision and the working tree, as ``git diff REV`` does.
+        """Return the differences between a revision and the working tree, as in ``git diff REV``.
 
         Files that git neither tracks nor ignores count as added.
 
         Parameters
         ----------
         revision : str
-            Commit, branch or tag. ``main...``, with three dots at the end, stands for the commit
-            at which the present branch left ``main``. ``a..b`` compares two commits.
+            Commit, branch or tag. ``main...``, with three dots at the end, is the commit at which
+            the current branch left ``main``. ``a..b`` compares two commits.
         without : tuple of pathlib.Path or None
-            Untracked files that are no part of the change.
+            Untracked files that are not part of the change.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class GitRepository:
             If git does not know the revision.
         """
         since = self._start(revision) if revision.endswith("...") else revision
-        # The two dashes say that the revision is no path.
+        # The two dashes say that the revision is not a path.
         text = self._checked(revision, *_DIFF, since, "--")
         changes = read_diff(text.decode("utf-8", "replace"))
         left_out = {path.resolve() for path in without if path is not None}
@@ -109,12 +109,12 @@ class GitRepository:
         return changes
 
     def last_commit(self, revision: str, path: Path) -> float:
-        """Return when the last commit up to the start of a change changed a file.
+        """Return the time of the last commit before a change that changed a file.
 
         Parameters
         ----------
         revision : str
-            As of `changes_since`, which knows it.
+            Revision that was passed to `changes_since`.
         path : pathlib.Path
             Absolute path of the file.
 
@@ -130,7 +130,7 @@ class GitRepository:
         return float(self._checked(revision, *log, f":(top,literal){inside}") or 0)
 
     def content_at(self, revision: str, path: Path) -> bytes | None:
-        """Return the content that a file of the working tree had at the start of a change.
+        """Return the content of a file in the working tree before a change.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class GitRepository:
         Returns
         -------
         bytes or None
-            The content with the line ends of the working tree; None if there was no such file.
+            The content, with the line ends of the working tree; None if there was no such file.
         """
         inside = self._inside(path)
         if inside is None:
@@ -151,14 +151,14 @@ class GitRepository:
         return None if status else content
 
     def _inside(self, path: Path) -> str | None:
-        """Return a path relative to the root; None if it lies elsewhere."""
+        """Return a path relative to the root; None if it is outside."""
         try:
             return path.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
             return None
 
     def _start(self, revision: str) -> str:
-        """Return the commit at which a change begins."""
+        """Return the commit before a change."""
         if revision.endswith("..."):
             found = self._checked(revision, "merge-base", "--end-of-options", revision[:-3], "HEAD")
             return os.fsdecode(found.strip())
@@ -167,17 +167,17 @@ class GitRepository:
         return os.fsdecode(self._checked(revision, *listed).strip())
 
     def _checked(self, revision: str, *arguments: str) -> bytes:
-        """Return the output of git, or raise ShapeError with what git says of a revision."""
+        """Return the output of git, or raise ShapeError with git's message about a revision."""
         status, output, reason = self._run(*arguments)
         if status:
             raise ShapeError(
-                f"{revision!r} is no revision that git knows; git says: {reason}; "
+                f"{revision!r} is not a revision that git knows; git says: {reason}; "
                 "expected a branch, a tag or a commit, which a shallow clone may have to fetch"
             )
         return output
 
     def _run(self, *arguments: str) -> tuple[int, bytes, str]:
-        """Return git's exit status, its output, and the first line of its complaint."""
+        """Return git's exit status, its output, and the first line of its error message."""
         environment = {key: value for key, value in os.environ.items() if key not in _OF_A_HOOK}
         done = subprocess.run(  # noqa: S603 - words of this module, and a revision after them.
             [self._git, *arguments],

@@ -1,4 +1,4 @@
-"""The output of git, of commands that only read the objects of a repository."""
+"""Output of git commands that only read a repository."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 __all__ = ["git_output"]
 
-# Seconds after which git is stopped.
+# Timeout for git in seconds.
 _PATIENCE = 20
-# git reads objects only. Neither the settings of the repository nor a missing object may start a
-# program or reach a network.
+# Options that restrict git to reading objects. Neither the repository's settings nor a missing
+# object may start a program or use the network.
 _GIT = (
     *("git", "--no-pager", "--no-optional-locks", "-c", "log.showSignature=false"),
     *("-c", "protocol.allow=never", "-c", "core.quotePath=false"),
@@ -19,12 +19,12 @@ _GIT = (
 
 
 def git_output(root: Path, *words: str) -> bytes:
-    """Return what a command of git prints; nothing if it fails, for any reason.
+    """Return the output of a git command; nothing if it fails for any reason.
 
     Parameters
     ----------
     root : pathlib.Path
-        Top folder of the checkout. git looks for no repository above it.
+        Top folder of the checkout. git does not search for a repository above it.
     words : str
         The command and its options. They must not let git run a program: ``log``, ``show`` and
         ``blame`` need ``--no-textconv``, and those with patches ``--no-ext-diff``.

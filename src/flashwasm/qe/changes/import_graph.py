@@ -1,4 +1,4 @@
-"""The import graph of a project: the files that each test file depends on, without running any."""
+"""The import graph of a project: the files that each test file depends on, without running code."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _PLUGIN_SECTION = re.compile(r"pytest11[^\n]*\n((?:[^\n\[]*[=:][^\n]*\n?)*)")
 
 
 class ImportGraph:
-    """The imports between a project's files, as far as its tests reach.
+    """The imports between a project's files that its tests import directly or indirectly.
 
-    Everything is decided from the text of the files. A name that may mean several files means all
-    of them. A file with an import that cannot be followed depends on the whole project.
+    The graph is read from the text of the files. If a name may refer to several files, it refers to
+    all of them. A file with an import that cannot be followed depends on the whole project.
 
     Parameters
     ----------
     root : pathlib.Path
-        Root of the project. Names are looked up from it, from ``src``, and from every folder below
-        it that is no package.
+        Root of the project. Imported names are looked up in it, in ``src``, and in every folder
+        below it that is not a package.
     tests : iterable of pathlib.Path
         Files that pytest collects tests from.
     changed : iterable of pathlib.Path, default ()
-        Files that a change names. Imports of those that it deletes or renames are followed too.
+        Files in a change. Imports of deleted or renamed files are also followed.
     progress : bool, default False
         True to show progress on stderr.
 
@@ -52,7 +52,7 @@ class ImportGraph:
     root : pathlib.Path
         Root of the project.
     files : set of pathlib.Path
-        Python files of the project, those that the change deletes included.
+        Python files of the project, including those that the change deletes.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class ImportGraph:
             self._explore(advance)
 
     def dependents(self, file: Path) -> set[Path]:
-        """Return a file, and the files that import it directly or through others."""
+        """Return a file, and the files that import it directly or indirectly."""
         return self._closure({file} | self._unfollowed)
 
     def distances(self, file: Path) -> dict[Path, int]:
-        """Return the number of imports from each file up to a file, by the shortest way.
+        """Return the length of the shortest chain of imports from each file to a file.
 
-        The file itself is 0 imports away, and a file that imports it 1. Files that cannot be
-        followed, of which `dependents` speaks, are left out.
+        The length is 0 for the file itself, and 1 for a file that imports it. Files that only count
+        as dependents because their imports cannot be followed are left out.
         """
         found, waiting = {file: 0}, [file]
         for other in waiting:
@@ -105,7 +105,7 @@ class ImportGraph:
         return self._closure(self._processes)
 
     def find(self, path: str) -> set[Path]:
-        """Return the Python files that a path of a diff may mean.
+        """Return the Python files that a path in a diff may refer to.
 
         The path is relative to the root of the project. If there is no such file, it may be
         relative to a folder below it, such as the one in which ``git diff --relative`` ran.
@@ -120,13 +120,13 @@ class ImportGraph:
         return self._named.get(name, set())
 
     def is_beside_tests(self, file: Path) -> bool:
-        """Return True if a file holds tests, or fixtures and helpers for them."""
+        """Return True if a file contains tests, or fixtures and helpers for tests."""
         parts = file.relative_to(self.root).parts if file.is_relative_to(self.root) else ()
         special = is_test_file(file) or file.name == "conftest.py"
         return special or file in self._tests or not _TEST_FOLDERS.isdisjoint(parts)
 
     def _closure(self, start: Collection[Path]) -> set[Path]:
-        """Return some files, and all that import one of them directly or through others."""
+        """Return the given files, and all files that import one of them directly or indirectly."""
         reached, waiting = set(start), list(start)
         while waiting:
             for importer in self._importers.get(waiting.pop(), ()):
@@ -136,7 +136,7 @@ class ImportGraph:
         return reached
 
     def _explore(self, advance: Callable[[int, int], None]) -> None:
-        """Read the test files, and every file that one of them reaches; report each."""
+        """Read the test files and every file that they import directly or indirectly."""
         seen, waiting = set(self._tests), list(self._tests)
         while waiting:
             advance(len(seen) - len(waiting), len(seen))
@@ -159,7 +159,7 @@ class ImportGraph:
                     waiting.append(other)
 
     def _needed(self, file: Path, imports: ModuleImports) -> set[Path]:
-        """Return the files that a file imports, and the packages that these lie in."""
+        """Return the files that a file imports, and the packages that contain them."""
         found: set[Path] = set()
         for name in imports.names:
             found |= self._absolute(name)
@@ -171,7 +171,7 @@ class ImportGraph:
         return found | {init for one in (*found, file) for init in self._inits(one)}
 
     def _absolute(self, name: str) -> set[Path]:
-        """Return the files that a dotted name may mean: a module, or a name inside a module."""
+        """Return the files that a dotted name may refer to: a module, or a name inside a module."""
         if name.endswith(".*"):
             # A star import may bring the modules of a package, if ``__all__`` names them.
             packages = self._named.get(name[:-2], set())
@@ -183,7 +183,7 @@ class ImportGraph:
         return set()
 
     def _below(self, start: Path, parts: list[str]) -> set[Path]:
-        """Return the files that names below a folder may mean, for a relative import."""
+        """Return the files that names below a folder may refer to, for a relative import."""
         star = parts[-1:] == ["*"]
         parts = parts[:-1] if star else parts
         for count in range(len(parts), -1, -1):
@@ -198,14 +198,14 @@ class ImportGraph:
         return self._inside.get(file.parent, set()) if file.name == "__init__.py" else set()
 
     def _inits(self, file: Path) -> Iterator[Path]:
-        """Yield the ``__init__.py`` of each package that a file lies in."""
+        """Yield the ``__init__.py`` of each package that contains a file."""
         folder = file.parent
         while folder in self._packages:
             yield folder / "__init__.py"
             folder = folder.parent
 
     def _conftests(self, file: Path) -> Iterator[Path]:
-        """Yield the conftest.py files whose fixtures and hooks a test file has."""
+        """Yield the conftest.py files whose fixtures and hooks apply to a test file."""
         for folder in file.parents:
             if (conftest := folder / "conftest.py") in self.files:
                 yield conftest
@@ -255,10 +255,10 @@ def graph_of(
 
 
 def project_root(rootdir: Path, paths: Iterable[str]) -> Path:
-    """Return the folder that holds a project: its tests, its packages, and a diff's paths.
+    """Return the root folder of a project, which contains its tests, packages and a diff's paths.
 
-    It is the nearest checkout at or above pytest's rootdir, or else the nearest folder from which
-    one of the paths exists, or else the rootdir itself.
+    It is the nearest checkout at or above pytest's rootdir, or else the nearest folder in which one
+    of the paths exists, or else the rootdir itself.
 
     Parameters
     ----------

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["shared_commits"]
 
 Array = npt.NDArray[Any]
-# Largest numbers of changed files, and of commits, whose history is read.
+# Maximum number of changed files, and of commits, to read the history of.
 _FILES, _COMMITS = 20, 40
 # Number of commits of a file among which the one is looked for that a diff starts from.
 _STATES = 20
-# A shorter line of a test, such as "else:", says nothing about where it comes from.
+# Minimum length of a line of a test. The origin of a shorter line, such as "else:", is ambiguous.
 _SHORTEST = 9
 _WRITTEN = re.compile(rb"^([0-9a-f]{40,64}) \d+ \d+ (\d+)$", re.MULTILINE)
 _MARK = "\x01"
@@ -36,10 +36,10 @@ _MARK = "\x01"
 def shared_commits(
     tests: Sequence[CollectedTest], changes: Sequence[ChangedFile], root: Path
 ) -> Array:
-    """Return for each test how much of it was written with the lines that a change edits.
+    """Return a score for each test, which is high if the same commits wrote it and changed lines.
 
-    Each commit that wrote changed lines counts by its share of them, by the square root of its
-    share of the test's lines, and by how few tests it wrote.
+    Each commit that wrote changed lines adds the product of its share of the changed lines, the
+    square root of its share of the test's lines, and a weight that is larger for fewer tests.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def shared_commits(
     changes : sequence of ChangedFile
         Changed files.
     root : pathlib.Path
-        Top folder of the checkout. Elsewhere, and where git cannot read it, all tests have 0.
+        Top folder of the checkout. For any other folder, or if git fails, all tests have 0.
     """
     scores = np.zeros(len(tests))
     if not (root / ".git").exists():
@@ -59,7 +59,7 @@ def shared_commits(
         if not is_test_file(PurePosixPath(change.old_path)):
             written.update(_commits_of(change, root))
     lines = [_lines(test.source) for test in tests]
-    # A line that several tests have alike belongs to each of them in part.
+    # If several tests contain the same line, the line counts for each of them in part.
     tests_with = Counter(line for own in lines for line in own)
     own_weight = [sum(1 / tests_with[line] for line in own) for own in lines]
     for commit, added in _added_to_tests(dict(written.most_common(_COMMITS)), root):
@@ -127,6 +127,6 @@ def _added_to_tests(commits: dict[str, int], root: Path) -> Iterator[tuple[str, 
 
 
 def _lines(text: str) -> set[str]:
-    """Return the lines of a text without indentation, except for short ones."""
+    """Return the lines of a text without indentation, except short lines."""
     stripped = (line.strip() for line in text.split("\n"))
     return {line for line in stripped if len(line) >= _SHORTEST}

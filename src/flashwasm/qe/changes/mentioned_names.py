@@ -1,4 +1,4 @@
-"""Names that a test mentions: in its own source, and in the fixtures and helpers that it uses."""
+"""Names that a test mentions in its source, and in the fixtures and helpers that it uses."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SET_UP = {
     *("setUp", "setUpClass", "setUpModule", "setup", "setup_class", "setup_function"),
     *("setup_method", "setup_module"),
 }
-# A test uses a fixture, which may use another fixture or a constant.
+# Number of steps to follow: a test uses a fixture, which may use another fixture or a constant.
 _STEPS = 2
 
 
 class MentionedNames:
-    """The names that tests mention, by the text of their files.
+    """The names that tests mention, read from the text of their files.
 
-    What a test uses of its own file, and of each ``conftest.py`` above it, is found by its name:
-    fixtures, helper functions, constants, and classes without tests. Nothing is executed.
+    The definitions that a test uses, in its file and in each ``conftest.py`` above it, are found by
+    name: fixtures, helper functions, constants, and classes without tests. No code is executed.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class MentionedNames:
         self._above: dict[Path, list[_FileNames]] = {}
 
     def directly(self, test: CollectedTest) -> Counter[str]:
-        """Return how often each name stands in a test's source, comments and strings included."""
+        """Return the number of times that each name occurs in a test, with comments and strings."""
         return Counter(_NAME.findall(test.source))
 
     def through_fixtures(self, test: CollectedTest) -> set[str]:
@@ -64,13 +64,13 @@ class MentionedNames:
         return found
 
     def _file(self, path: Path) -> _FileNames:
-        """Return what a file defines for its tests. Each file is read once."""
+        """Return the definitions in a file, which is read only once."""
         if path not in self._files:
             self._files[path] = _FileNames(path)
         return self._files[path]
 
     def _conftests(self, folder: Path) -> list[_FileNames]:
-        """Return what the ``conftest.py`` files of a folder and of those above it define."""
+        """Return the definitions in the ``conftest.py`` files of a folder and of its parents."""
         if folder not in self._above:
             here = [self._file(folder / "conftest.py")]
             up = folder not in {self._root, folder.parent}
@@ -84,12 +84,12 @@ class _FileNames:
     Parameters
     ----------
     path : pathlib.Path
-        Path of the file. One that cannot be read defines nothing.
+        Path of the file. An unreadable file has no definitions.
 
     Attributes
     ----------
     definitions : dict of str to set of str
-        Names in the source of each definition that is no test.
+        Names in the source of each definition that is not a test.
     set_up : dict of str to set of str
         Names in the set-up functions of each class, and of the module under "".
     """
@@ -102,7 +102,7 @@ class _FileNames:
             self._read(tree.body, "")
 
     def _read(self, body: Iterable[ast.stmt], scope: str) -> None:
-        """Take note of the definitions of a module or a class."""
+        """Record the definitions of a module or a class."""
         for node in body:
             if isinstance(node, _FUNCTION):
                 if not node.name.startswith("test"):
@@ -126,7 +126,7 @@ class _FileNames:
 
 
 def _given_names(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    """Return the names that decorators give a function, as ``@fixture(name="shop")`` does."""
+    """Return the names that decorators give a function, as in ``@fixture(name="shop")``."""
     calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
     values = [word.value for call in calls for word in call.keywords if word.arg == "name"]
     return [

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 
-__all__ = ["ModuleImports", "mentioned_name", "parse_file", "read_imports"]
+__all__ = ["ModuleImports", "mentioned_name", "parse_file", "parse_text", "read_imports"]
 
-# Functions that import the module that a string names. Only a literal string can be followed.
+# Functions that import a module by a string. Only a literal string can be followed.
 _BY_STRING = {"import_module", "__import__"}
-# Names of functions that run code which no import statement names.
+# Names of functions that run code without naming it in an import.
 _UNFOLLOWED = {
     *("exec", "exec_module", "load_module", "run_module", "run_path", "runpy"),
     *("SourceFileLoader", "spec_from_file_location", "module_from_spec"),
     *("entry_points", "iter_entry_points", "iter_modules", "walk_packages"),
 }
-# Names in a test file by which it runs other programs. Those may import any module.
+# Names with which a test file runs other programs, which may import any module.
 _PROCESSES = {
     *("Popen", "ProcessPoolExecutor", "executable", "multiprocessing", "popen", "pytester"),
     *("runpytest", "subprocess", "create_subprocess_exec", "testdir"),
@@ -40,14 +40,14 @@ class ModuleImports:
     ----------
     names : set of str
         Dotted names, such as ``a.b``. ``from a import b`` gives ``a`` and ``a.b``, as b may be a
-        module. A star import gives ``a.*``. Strings count that have the form of a dotted name, and
-        import statements inside strings.
+        module. A star import gives ``a.*``. Strings in the form of a dotted name, and import
+        statements inside strings, are included.
     relative : set of (int, str)
         Relative imports: the number of dots, and the name behind them.
     unfollowed : bool
-        True if it also imports what cannot be read from its text, or could not be read itself.
+        True if it has imports that cannot be read from its text, or if it could not be read itself.
     processes : bool
-        True if it names something that starts another program.
+        True if it mentions a function that starts another program.
     """
 
     names: set[str] = field(default_factory=set)
@@ -57,7 +57,7 @@ class ModuleImports:
 
 
 def read_imports(path: Path) -> ModuleImports:
-    """Read the imports of a file. Nothing in it is executed."""
+    """Read the imports of a file without executing it."""
     tree = parse_file(path)
     if tree is None:
         return ModuleImports(unfollowed=True, processes=True)
@@ -72,16 +72,26 @@ def parse_file(path: Path) -> ast.Module | None:
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_SOURCE_BYTES:
             return None
-        with tokenize.open(path) as file, warnings.catch_warnings():
-            # A file under test may hold what the parser warns of, such as an invalid escape.
+        with tokenize.open(path) as file:
+            return parse_text(file.read())
+    except (OSError, SyntaxError, ValueError):
+        # An unknown encoding is a syntax error, and bytes that do not fit it a value error.
+        return None
+
+
+def parse_text(text: str) -> ast.Module | None:
+    """Return the syntax tree of a source; None if it is not Python."""
+    try:
+        with warnings.catch_warnings():
+            # The parser may issue warnings for a file, such as about an invalid escape.
             warnings.simplefilter("ignore")
-            return ast.parse(file.read())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
 def _names_in(text: str) -> Iterator[str]:
-    """Yield the dotted names that a string may import: itself, or those of its statements."""
+    """Yield the dotted names that a string may import: itself, or those in its statements."""
     # An entry point has the form "module:function".
     module = text.partition(":")[0]
     if len(module) < 200 and _DOTTED.fullmatch(module):
@@ -90,7 +100,7 @@ def _names_in(text: str) -> Iterator[str]:
 
 
 def mentioned_name(node: ast.AST) -> str:
-    """Return the name that a node of the syntax tree mentions; "" if it mentions none."""
+    """Return the name that a node of the syntax tree mentions; "" if there is none."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -113,15 +123,15 @@ class _ImportReader:
     def __init__(self) -> None:
         self._names: set[str] = set()
         self._relative: set[tuple[int, str]] = set()
-        # The dotted name that each name of the file stands for by an import.
+        # Imported names in the file, with their full dotted names.
         self._aliases: dict[str, str] = {}
         self._attributes: set[str] = set()
         self._mentioned: set[str] = set()
-        # Number of mentions of functions that import by a string, less the calls that are followed.
+        # Mentions of functions that import by a string, minus the calls that could be followed.
         self._by_string = 0
 
     def read(self, node: ast.AST) -> None:
-        """Take note of one node, without the nodes below it."""
+        """Record one node, without the nodes below it."""
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
@@ -132,7 +142,7 @@ class _ImportReader:
             self._read_from(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             self._names.update(_names_in(node.value))
-            # A file may ask for this plugin of pytest by its name only.
+            # A file may load this pytest plugin by its name alone.
             self._mentioned.update({"pytester"} & {node.value})
         elif isinstance(node, ast.Call):
             self._follow(node)
@@ -154,7 +164,7 @@ class _ImportReader:
         return ModuleImports(self._names, self._relative, unfollowed, processes)
 
     def _read_from(self, node: ast.ImportFrom) -> None:
-        """Take note of ``from module import name``."""
+        """Record ``from module import name``."""
         module = node.module or ""
         self._mentioned.update(module.split("."), (alias.name for alias in node.names))
         for alias in node.names:
@@ -168,7 +178,7 @@ class _ImportReader:
                 self._aliases[alias.asname or alias.name] = name
 
     def _follow(self, call: ast.Call) -> None:
-        """Take note of a call that imports the module that a literal string names."""
+        """Record a call that imports a module by a literal string."""
         first = call.args[0] if call.args else None
         if mentioned_name(call.func) not in _BY_STRING or not isinstance(first, ast.Constant):
             return

@@ -29,12 +29,12 @@ def literal_cases(path: Path) -> dict[str, int | None]:
     Returns
     -------
     dict of str to (int or None)
-        None where the values are not written in the source. Tests with one case are left out, and
-        a file that cannot be read has none.
+        None if the values are not literals. Tests with one case are left out. A file that cannot be
+        read has no tests.
     """
     try:
         with warnings.catch_warnings():
-            # Python warns of odd escapes in the file, which are not this reader's business.
+            # Python warns about invalid escapes in the file, which do not matter here.
             warnings.simplefilter("ignore")
             tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -99,7 +99,7 @@ def _values(mark: ast.Call) -> ast.expr | None:
 
 
 def _length(values: ast.expr | None, lists: dict[str, ast.expr]) -> int | None:
-    """Return the number of some values; None if they are not written out."""
+    """Return the number of values in an expression; None if they are not literals."""
     if isinstance(values, ast.Name):
         values = lists.get(values.id)
     if isinstance(values, _Sequence):

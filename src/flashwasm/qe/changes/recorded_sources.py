@@ -1,7 +1,7 @@
-"""Sources whose lines in a coverage database are not those before a change.
+"""Detection of sources that changed between the recording of a database and a change.
 
-The database has to be of the state before the change. If a source was another one when its tests
-ran, its lines may have had other numbers, so tests that run them may be left out.
+The database must be recorded from the state before the change. If a source was different then, its
+lines may have had other numbers, so that tests which run the changed lines may be left out.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ def differing_sources(
     changes: Sequence[ChangedFile],
     before: tuple[GitRepository, str] | None = None,
 ) -> list[str]:
-    """Return the sources that were others when a database was recorded than before a change.
+    """Return the sources that differ between the recording of a database and before a change.
 
-    A database that ``--fw-record`` made has digests of the sources. For another one the times of
-    the files decide, and those of git's commits.
+    A database from ``--fw-record`` contains digests of the sources. For other databases, the times
+    of the files and of git's commits are compared.
 
     Parameters
     ----------
     database : pathlib.Path
         Path of the database.
     files : sequence of str
-        Paths of the sources, as the database has them.
+        Paths of the sources in the database.
     root : pathlib.Path
         pytest's rootdir.
     changes : sequence of ChangedFile
         Changed files.
     before : tuple of (GitRepository, str), optional
-        Repository and revision that the change begins at. Without them it is only known that a
-        changed file must not have been recorded as it is now.
+        Repository and revision before the change. Without them, the only check is that changed
+        files were not recorded in their current state.
 
     Returns
     -------
     list of str
-        Paths, relative to the rootdir if the database has digests.
+        Paths, which are relative to the rootdir if the database has digests.
     """
     digests = read_digests(database)
     paths = {path for one in changes for path in (one.path, one.old_path)}
@@ -67,16 +67,16 @@ def differing_sources(
 
 
 def _normal(path: Path) -> Path:
-    """Return an absolute path without links and dots, to be compared with others."""
+    """Return an absolute path without links and dots, to compare paths."""
     return Path(os.path.realpath(path))
 
 
 def _differs(
     path: Path, digest: str, changed: set[Path], before: tuple[GitRepository, str] | None
 ) -> bool:
-    """Return True if a file was another one, by its digest, than it was before the change."""
+    """Return True if the digest of a file differs from the file before the change."""
     if path not in changed:
-        # A file that is gone was made by a test, or is one of another machine.
+        # A missing file was created by a test, or is from another machine.
         return digest_of(path) not in {None, digest}
     if before is None:
         return digest_of(path) == digest
@@ -97,7 +97,7 @@ def _by_time(
     for name in files:
         path = _normal(root / name)
         time = _time_of(path)
-        # A changed file has to be newer than the recording, and any other one older.
+        # A changed file must be newer than the recording, and any other file must be older.
         if time is not None and (path in changed) != (time > made):
             differing.append(name)
         elif path in changed and before is not None:
@@ -108,7 +108,7 @@ def _by_time(
 
 
 def _time_of(path: Path) -> float | None:
-    """Return when a file was changed last, in seconds since the epoch; None if it is not there."""
+    """Return the modification time of a file in seconds since the epoch; None without a file."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""The budget of a test run: a number of tests, or the seconds that they may take."""
+"""The budget of a test run: a number of test cases, or a time in seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_budget", "within_budget"]
 
-# Seconds that a case without a recorded time is assumed to take.
+# Assumed duration in seconds of a case without a recorded one.
 _UNKNOWN_SECONDS = 0.1
 
 
@@ -24,7 +24,7 @@ def parse_budget(budget: str) -> float | int:
     Raises
     ------
     ShapeError
-        If the text has none of these forms, or the number of tests is 0.
+        If the text is in none of these formats, or the number of tests is 0.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m)|([1-9]\d*)", budget.strip())
     if not found:
@@ -47,12 +47,12 @@ def within_budget(
     tests : sequence of SelectedTest
         Tests, the most relevant first.
     budget : int or float
-        Number of cases as an int, or seconds as a float. The first test fits into any number.
+        Number of cases as an int, or seconds as a float. The first test always fits into a number.
     times : mapping of str to float
-        Seconds that all cases of each test took before, by node id. A case of a test that is
-        missing counts as 0.1 s.
+        Total duration of the cases of each test in an earlier run in seconds, by node id. Each case
+        of a missing test counts as 0.1 s.
     counts : CaseCounts, optional
-        Number of cases of each test. By default each test is one.
+        Number of cases of each test. By default, each test has one case.
     """
     chosen: list[SelectedTest] = []
     spent = 0.0

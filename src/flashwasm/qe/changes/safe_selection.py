@@ -1,8 +1,8 @@
-"""The safe selection: every test that a change may reach, decided for each changed line.
+"""The safe selection: every test that a change may reach, selected line by line.
 
-A changed line that ran in tests only selects the tests that ran its function. Every other changed
-line selects all tests whose files depend on its module. Such a line runs at import, in a fixture,
-in no test, or was not measured. Without coverage the imports decide for all lines.
+If only tests ran a changed line, the line selects the tests that ran its function. Every other
+changed line selects all tests whose files depend on its module. Such a line runs at import, in a
+fixture, in no test, or was not measured. Without coverage, this rule applies to all lines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WITHOUT_EVIDENCE", "SafeSelection", "safe_selection"]
 
-# Number of tests to run, the most similar ones, if no test is known to be reached.
+# Number of tests to run, the most relevant ones, if the change reaches no known test.
 WITHOUT_EVIDENCE = 50
 
 # Last level of `SelectedTest` whose reason names lines of the change.
@@ -37,7 +37,7 @@ _RUNS_CHANGED_LINES = 1
 
 @dataclass(frozen=True)
 class SafeSelection:
-    """The tests of a suite, parted into those that a change may reach and the others.
+    """The tests of a suite, split into those that a change may reach and the others.
 
     Parameters
     ----------
@@ -46,15 +46,15 @@ class SafeSelection:
     rest : list of SelectedTest
         Other tests, the most relevant first.
     unread : list of Skipped
-        Test files that the change touches and that cannot be read, such as by a syntax error, and
-        those that the change may reach and whose tests are not all listed.
+        Changed test files that cannot be read, such as with a syntax error, and test files that the
+        change may reach but whose tests are not all known.
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
-        Changed lines that no test ran, by file, with their numbers before the change. Lines that
-        are added to a function that no test ran count by the line below them.
+        Changed lines that no test ran, by file, with their numbers before the change. A line that
+        is added to a function without tests has the number of the line below it.
     unmeasured : list of str
-        Changed Python files, other than tests, of which the coverage database has no lines.
+        Changed Python files, except tests, that the coverage database has no lines of.
     """
 
     sure: list[SelectedTest]
@@ -65,12 +65,12 @@ class SafeSelection:
     unmeasured: list[str] = field(default_factory=list)
 
     def by_relevance(self) -> list[SelectedTest]:
-        """Return all tests by level and score, whether or not the change may reach them."""
+        """Return all tests by level and score, including those that the change cannot reach."""
         both = [*self.sure, *self.rest]
         return sorted(both, key=lambda s: (s.level, -s.score, s.test.nodeid))
 
     def likely(self) -> list[SelectedTest]:
-        """Return the tests that the change touches or whose lines it changes, or else the first."""
+        """Return the tests that the change touches or whose lines it changes, or else the best."""
         ranked = self.by_relevance()
         return [s for s in ranked if s.level <= _RUNS_CHANGED_LINES] or ranked[:WITHOUT_EVIDENCE]
 
@@ -82,7 +82,7 @@ def safe_selection(
     *,
     progress: bool = False,
 ) -> SafeSelection:
-    """Part the tests of a suite into those that a change may reach and the others.
+    """Split the tests of a suite into those that a change may reach and the others.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def safe_selection(
 
 
 class _Reach:
-    """The tests that a change may reach, gathered change by change.
+    """The tests that a change may reach, collected file by file.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class _Reach:
         root = project_root(index.root, sorted(paths))
         self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
         tests = {file for files in self._files.values() for file in files}
-        # Files that hold tests which only a run of the file makes.
+        # Files with tests that are known only at run time.
         self._hidden = {one.path for one in index.skipped if one.hides_tests}
         tests |= self._hidden
         changed = {root / path for path in paths if path.endswith(".py")}
@@ -187,19 +187,19 @@ class _Reach:
             )
 
     def add(self, nodeids: set[str], reason: str) -> None:
-        """Add tests, by node id. A test that was added before keeps its first reason."""
+        """Add tests by node id. A test that was already added keeps its first reason."""
         for nodeid in nodeids:
             self.reasons.setdefault(nodeid, reason)
 
     def is_unread(self, change: ChangedFile) -> bool:
-        """Return True if a change is one of documentation that nothing in the tests can read."""
+        """Return True if a changed file is documentation that no test can read."""
         return all(
             is_unread_documentation(path, self.graph.root, self._rootdir, self.graph.files)
             for path in {change.path, change.old_path}
         )
 
     def add_change(self, change: ChangedFile) -> None:
-        """Add the tests that the change of one file may reach."""
+        """Add the tests that a change of one file may reach."""
         if not change.path.endswith(".py") and not change.old_path.endswith(".py"):
             return  # `changes_everything` speaks for it.
         files = self.graph.find(change.path) | self.graph.find(change.old_path)
@@ -225,7 +225,7 @@ class _Reach:
         self._add_measured(self._evidence, change, next(iter(old)), name)
 
     def hidden_tests(self, changes: Sequence[ChangedFile]) -> set[Path]:
-        """Return the files that a change may reach, of those whose tests are not all listed."""
+        """Return the files that a change may reach and whose tests are not all known."""
         paths = {path for change in changes for path in (change.path, change.old_path)}
         files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
         reached = {one for file in files for one in self.graph.dependents(file)}
@@ -234,17 +234,17 @@ class _Reach:
     def _add_measured(
         self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str
     ) -> None:
-        """Add the tests that the change of a measured file may reach."""
+        """Add the tests that a change of a measured file may reach."""
         imported, fixtures = evidence.outside_tests(name)
         touched = touched_functions(change, file)
-        # Reason why the lines that tests ran do not name all tests that the change reaches.
+        # Reason why coverage does not show all tests that the change may reach.
         wider = touched.wider
         if not imported:
-            # The first test that imported the module ran what runs at import, for all of them.
+            # The first test that imported the module ran its import-time lines for all tests.
             wider = wider or f"{change.path} was first imported by a test; "
         callers = {}
-        # Only those who call a function can be reached by what its lines do. Any of its lines
-        # counts, as a change may also move one into a branch that ran before, or out of it.
+        # A change inside a function can only reach the function's callers. All lines of the
+        # function count, because a change may move a line into or out of a branch.
         for lines, line in touched.functions.items():
             where = f"{change.old_path}:{line}"
             callers[lines] = evidence.runners(name, lines)
@@ -254,7 +254,7 @@ class _Reach:
             elif not imported.isdisjoint(lines):
                 wider = wider or f"the function of {where} runs at import; "
             elif not fixtures.isdisjoint(lines):
-                # A fixture of a wide scope runs for the first test that uses it only.
+                # A fixture with a wide scope runs only for the first test that uses it.
                 wider = wider or f"a fixture runs the function of {where}; "
         for ran in () if wider else callers.values():
             self.add(evidence.later_callers(ran), "it uses results that may have been kept")
@@ -280,24 +280,24 @@ class _Reach:
         return bool(own or through)
 
     def _is_lost(self, change: ChangedFile, files: set[Path]) -> bool:
-        """Return True if a changed file is not there, although the change is no deletion of a test.
+        """Return True if a changed file is missing, unless the change deletes a test file.
 
-        Its path may be relative to a folder that is not known.
+        Its path may be relative to an unknown folder.
         """
         gone_test = not change.new_lines and is_test_file(PurePosixPath(change.path))
         return not gone_test and not any(file.is_file() for file in files)
 
     def _tests_in(self, files: set[Path]) -> set[str]:
-        """Return the node ids of the tests of some files."""
+        """Return the node ids of the tests in the given files."""
         return {nodeid for nodeid, own in self._files.items() if not own.isdisjoint(files)}
 
 
 def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:
-    """Return the file that defines a test, and those that inherit or import it."""
+    """Return the file that defines a test, and the files that inherit or import it."""
     return {test.path, *(rootdir / name.partition("::")[0] for name in (test.nodeid, *test.also))}
 
 
 def _holds_code(line: str) -> bool:
-    """Return True if a line is not empty and holds more than a comment."""
+    """Return True if a line is neither empty nor a comment."""
     text = line.strip()
     return bool(text) and not text.startswith("#")

@@ -29,7 +29,7 @@ __all__ = ["SelectedTest", "changes_everything", "rank_tests"]
 Reasons = dict[str, tuple[float, str]]
 # Smallest share of a kind of evidence that a reason names.
 _SMALLEST_SHARE = 0.05
-# Share of having run other lines of a changed file. That is no proof, but few sums of the other
+# Share of having run other lines of a changed file. That is not a proof, but few sums of the other
 # kinds differ by as much.
 _BESIDE = 4.0
 
@@ -139,7 +139,7 @@ def _in_words(components: Mapping[str, float]) -> str:
 def changes_everything(changes: Sequence[ChangedFile]) -> str | None:
     """Return the path of the first changed file that any test may depend on, or None.
 
-    It is a file that is no Python, such as data or settings, or the project's ``setup.py``.
+    It is a file that is not Python, such as data or settings, or the project's ``setup.py``.
     """
     for change in changes:
         for path in (change.path, change.old_path):

@@ -24,12 +24,12 @@ class TouchedFunctions:
     Parameters
     ----------
     wider : str
-        Reason why the change may reach more than the callers of these functions; "" if it cannot.
+        Reason if the change may reach more than the callers of these functions, else "".
     functions : dict of frozenset of int to int
-        A changed line of each function by the lines of its body, all before the change.
+        A changed line of each function, by the lines of its body; all numbers are those before the
+        change.
     new : list of int
-        For each added line in a function that was not there, the line before the change that is
-        below it.
+        For each added line in a new function, the number before the change of the line below it.
     """
 
     wider: str = ""

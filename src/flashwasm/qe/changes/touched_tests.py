@@ -1,4 +1,4 @@
-"""The tests that a change touches: in their own lines, or in what they use beside them."""
+"""The tests that a change touches: in their lines, or in the fixtures and helpers that they use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["touched_tests"]
 
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _WORD = re.compile(r"[^\W\d]\w*")
-# Names that pytest uses for all tests of a module, whether or not a test mentions them.
+# Names that pytest uses for all tests of a module, even if no test mentions them.
 _FOR_ALL_TESTS = ("pytestmark", "pytest_", "setup_", "setUp", "teardown_", "tearDown")
 
 
@@ -43,7 +43,7 @@ def touched_tests(tests: Sequence[CollectedTest], changes: Sequence[ChangedFile]
         path = PurePosixPath(change.path)
         if is_test_file(path):
             ends = [t for t in tests if f"/{t.path.as_posix()}".endswith(f"/{path}")]
-            # The path of a diff begins at the root of the project.
+            # A path in a diff is relative to the root of the project.
             nearest = min((test.path for test in ends), key=lambda p: len(p.parts), default=None)
             inside = [test for test in ends if test.path == nearest]
         elif path.name == "conftest.py":
@@ -62,7 +62,7 @@ class _Definition:
     Parameters
     ----------
     names : tuple of str
-        Names of the classes around it, and its own; without its own if it stands for its class.
+        Names of its classes, and its own name. Without its own name, it counts as its class.
     first, last : int
         Its lines, with decorators.
     text : str
@@ -82,7 +82,7 @@ def _touched(tests: Sequence[CollectedTest], change: ChangedFile) -> set[str]:
     """Return the node ids of the touched tests among those of a file or below a conftest.py."""
     everything = {test.nodeid for test in tests}
     if not tests or not change.lines:
-        # A file that is renamed as it is. Changes that `read_diff` did not make have numbers only.
+        # The file is only renamed, or `read_diff` did not create the change, so it has no text.
         return {t.nodeid for t in tests if not change.new_lines or _is_edited(t, change)}
     is_test = is_test_file(PurePosixPath(change.path))
     file = tests[0].path if is_test else _conftest(tests[0].path, change)
@@ -122,16 +122,16 @@ def _beside(test: Path, file: Path) -> list[_Definition]:
 
 
 def _uses(test: CollectedTest, changed: set[tuple[str, ...]], reached: set[str]) -> bool:
-    """Return True if a test is changed itself, or its class, or it uses a name that is reached."""
+    """Return True if a test or its class is changed, or if the test uses a reached name."""
     names = tuple(test.nodeid.split("::")[1:])
     inside = any(names[: len(own)] == own for own in changed)
     return inside or not reached.isdisjoint(_WORD.findall(test.source))
 
 
 def _reached(names: set[str], definitions: Sequence[_Definition]) -> set[str]:
-    """Return names, and those of the definitions that use them, directly or through others.
+    """Return names, and the names of the definitions that use them directly or indirectly.
 
-    A test uses no other test, so that tests are left out.
+    Tests are left out, because no test uses another test.
     """
     words: dict[str, set[str]] = {}
     for one in definitions:
@@ -164,7 +164,7 @@ def _inside(
             text = "\n".join(lines[first - 1 : last])
             autouse = any("autouse" in source_of(one) for one in decorators)
             for_all = autouse or name.startswith(_FOR_ALL_TESTS)
-            # What pytest uses for all tests of a class stands for the class.
+            # A definition that pytest uses for all tests of a class counts as the class.
             own = scope if scope and for_all else (*scope, name)
             yield _Definition(own, first, last, text, for_all and not scope)
             if isinstance(node, ast.ClassDef):
@@ -200,6 +200,6 @@ def _is_edited(test: CollectedTest, change: ChangedFile) -> bool:
 def _lines_of_decorators(test: CollectedTest) -> int:
     """Return the number of lines above the ``def`` of a test's source, which are its decorators."""
     name = re.escape(test.nodeid.rpartition("::")[2])
-    # The text of a decorator may hold "def " as well, but seldom at a line's start with this name.
+    # A decorator may also contain "def ", but hardly at the start of a line and with this name.
     found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", test.source, re.MULTILINE)
     return test.source.count("\n", 0, found.start()) if found else 0

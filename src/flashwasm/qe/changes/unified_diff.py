@@ -19,8 +19,8 @@ _HUNK = re.compile(r"(@@+)((?: -\d{1,9}(?:,\d{1,9})?)+) \+(\d{1,9})(?:,(\d{1,9})
 _HEADING = re.compile(r"@@+ -\d")
 _RANGE = re.compile(r"-(\d+)(?:,(\d+))?")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")
-# Lines of files have a blank, "+" or "-" in front. So a colour at the beginning of a line was added
-# by the tool that printed the diff.
+# Lines of files begin with a space, "+" or "-". So a colour at the start of a line was added by the
+# tool that printed the diff.
 _COLOURED = re.compile(rf"^{_COLOUR.pattern}", re.MULTILINE)
 # First line of a patch as `git format-patch` writes it, and what stands between the message and the
 # diff: three dashes, notes, and the number of changed lines by file; or the head of an attachment.
@@ -37,19 +37,19 @@ class ChangedFile:
     Parameters
     ----------
     path : str
-        Path after the change; that before it if the file is deleted.
+        Path after the change, or before it if the file is deleted.
     old_path : str
-        Path before the change; that after it if the file is new.
+        Path before the change, or after it if the file is new.
     old_lines : set of int
-        Lines that are removed or changed, and the lines on both sides of an insertion, by their
-        numbers before the change.
+        Numbers before the change of removed or changed lines, and of the lines on both sides of an
+        insertion.
     new_lines : set of int
-        Lines that are added or changed, by their numbers after the change.
+        Numbers after the change of added or changed lines.
     text : str
-        Removed and added lines, each run of them below the heading of its function or class.
+        Removed and added lines. Each block is below the heading of its function or class.
     lines : list of (int or None, int or None, str)
-        Lines that the diff shows, those around the changed ones included: the number before the
-        change, None if the line is added, the number after it, None if it is removed, and the text.
+        All lines in the diff, including context lines: the number before the change or None for an
+        added line, the number after the change or None for a removed line, and the text.
     """
 
     path: str
@@ -63,21 +63,20 @@ class ChangedFile:
 
     @property
     def removed(self) -> dict[int, str]:
-        """Text of each line that is removed or changed, by its number before the change."""
+        """Text of each removed or changed line, by its number before the change."""
         return {old: text for old, new, text in self.lines if old is not None and new is None}
 
     @property
     def added(self) -> dict[int, str]:
-        """Text of each line that is added or changed, by its number after the change."""
+        """Text of each added or changed line, by its number after the change."""
         return {new: text for old, new, text in self.lines if old is None and new is not None}
 
 
 def read_diff(text: str) -> list[ChangedFile]:
     """Read a unified diff, such as ``git diff`` prints.
 
-    Commits may stand above the diffs, as in ``git log -p`` and ``git format-patch``, and the diff
-    may be coloured. The diff of a merge is read, too; its lines before the change are those of the
-    first parent.
+    The text may contain colours, and commit messages as in ``git log -p`` and ``git format-patch``.
+    It may be the diff of a merge. Then the lines before the change are those of the first parent.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def read_diff(text: str) -> list[ChangedFile]:
 
 @dataclass
 class _Hunk:
-    """Changed lines that stand close to each other.
+    """A hunk: neighbouring changed lines.
 
     Parameters
     ----------
@@ -129,7 +128,7 @@ class _Hunk:
 
 @dataclass
 class _Section:
-    """Part of a diff about one file: lines that give its names, and hunks."""
+    """The part of a diff for one file: header lines with its names, and hunks."""
 
     header: dict[str, str]
     hunks: list[_Hunk] = field(default_factory=list)
@@ -155,11 +154,11 @@ def _lines(text: str) -> list[str]:
 
 
 def _sections(lines: list[str]) -> list[_Section]:
-    """Cut a diff into its files.
+    """Split a diff into its files.
 
-    Lines of a file are counted as the heading of their hunk says. So a removed line "-- a/x",
-    which looks like the name of a file ("--- a/x"), is not taken for one. Lines between the files
-    that give no name, such as "index 83db48f..bf2c3ea", are left out.
+    The heading of a hunk gives its number of lines. So a removed line "-- a/x", which looks like a
+    line with a file name ("--- a/x"), is not mistaken for one. Lines between the files without a
+    name, such as "index 83db48f..bf2c3ea", are ignored.
     """
     sections: list[_Section] = []
     at, expects_hunk = 0, False

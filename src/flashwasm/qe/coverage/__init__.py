@@ -1,1 +1,1 @@
-"""Coverage of each test, read from coverage.py: searches, and lines that no test runs."""
+"""Coverage of each test from coverage.py: look-ups, and lines that no test runs."""

@@ -1,8 +1,8 @@
 """A reader of coverage.py's databases, by their documented schema.
 
-A database is a SQLite file. For each source file and each context it holds one bit per line, which
-is set if the line ran: https://coverage.readthedocs.io/en/latest/dbschema.html, and the module
-``coverage.numbits``. Reading it needs neither coverage.py nor the sources.
+A database is a SQLite file. For each source file and context, it contains one bit for each line,
+which is set if the line ran: https://coverage.readthedocs.io/en/latest/dbschema.html, and the
+module ``coverage.numbits``. Reading it requires neither coverage.py nor the sources.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ __all__ = ["MOST_LINES", "CoverageData", "read_coverage"]
 
 Array = npt.NDArray[Any]
 _SCHEMA = 7
-# What an error adds about a database that is missing or damaged.
+# Advice at the end of an error message about a missing or damaged database.
 _REMEDY = "record it with: pytest --fw-record DB"
-# No source file has this many lines. A longer bit field is damage.
+# Maximum number of lines of a source file. A longer bit field is damage.
 MOST_LINES = 1 << 24
-# Rows of the database between two reports of progress.
+# Number of rows between two reports of progress.
 _ROWS_BETWEEN = 256
 
 
 @dataclass(frozen=True)
 class CoverageData:
-    """The content of a database: which lines ran in which context.
+    """The content of a database: the lines that ran in each context.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ class CoverageData:
     source : pathlib.Path
         Path of the database.
     digest : str
-        SHA-256 of the database when it was read.
+        SHA-256 of the database at the time of reading.
     schema : int
         Version of its schema.
     others : tuple of (pathlib.Path, str)
-        Paths and digests of further databases, if the content is that of several.
+        Paths and digests of the other databases, if the content is merged from several.
     """
 
     files: list[str]
@@ -67,11 +67,11 @@ class CoverageData:
 
     @property
     def sources(self) -> list[tuple[Path, str]]:
-        """Path and digest of each database that the content is of."""
+        """Path and digest of each database with part of the content."""
         return [(self.source, self.digest), *self.others]
 
     def changes(self) -> list[str]:
-        """Return the paths of the databases that were changed or removed since they were read."""
+        """Return the paths of the databases that have changed or disappeared since reading."""
         return [
             str(path)
             for path, digest in self.sources
@@ -89,7 +89,7 @@ def read_coverage(
     path : str or pathlib.Path
         Path of a file that coverage.py wrote, usually ``.coverage``.
     progress : callable, optional
-        Function that is called with the number of rows read so far and the number of rows.
+        Function to call with the number of rows read so far and the number of rows.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def read_coverage(
         raise CorruptFileError(f"{file}: {error}; {_REMEDY}") from error
     except sqlite3.Error as error:
         if "locked" in str(error):
-            # SQLite waited for some seconds. Another program has the file open for writing.
+            # SQLite has waited for some seconds for another program that writes to the file.
             message = f"{file} is locked: another program writes it, such as a run of tests"
             raise DeadlineExceeded(f"{message}; try again when that has ended") from error
         raise CorruptFileError(
@@ -158,8 +158,8 @@ def _read(database: sqlite3.Connection, progress: Callable[[int, int], None]) ->
             )
         numbers = np.flatnonzero(np.unpackbits(raw, bitorder="little"))
         lines[file_at[file], context_at[context]] = numbers
-    # If coverage.py measured branches, it recorded jumps from one line to another instead of lines.
-    # A negative number stands for the entry or the exit of a piece of code.
+    # With branch measurement, coverage.py records jumps between lines instead of lines. A negative
+    # number is the entry or the exit of a code object.
     arcs: dict[tuple[int, int], set[int]] = defaultdict(set)
     query = "select file_id, context_id, fromno, tono from arc"
     for done, (file, context, start, end) in enumerate(database.execute(query), line_rows):
@@ -188,4 +188,4 @@ def _names(database: sqlite3.Connection, query: str) -> dict[int, str]:
 
 
 def _ignored(_done: int, _total: int) -> None:
-    """Take no notice of progress, where the caller does not ask for it."""
+    """Ignore progress. This is the default callback."""

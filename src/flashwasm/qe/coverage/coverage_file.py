@@ -1,4 +1,4 @@
-"""Coverage data in flashwasm's own file format, which has a checksum for every byte."""
+"""Coverage data in flashwasm's file format, with checksums for every byte."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ __all__ = ["load_coverage", "read_coverage_file", "write_coverage_file"]
 
 
 def load_coverage(path: Path, progress: Callable[[int, int], None] | None = None) -> CoverageData:
-    """Read a database of coverage.py, or a file that `write_coverage_file` wrote.
+    """Read a coverage.py database, or a file that `write_coverage_file` wrote.
 
     Parameters
     ----------
     path : pathlib.Path
         Path of the file.
     progress : callable, optional
-        Function that is called with the number of rows of a database read so far and their number.
+        Function to call with the number of rows of a database read so far and their number.
 
     Raises
     ------
     ShapeError
         If there is no such file.
     CorruptFileError
-        If it is damaged, or neither of the two.
+        If the file is damaged, or is neither of the two.
     """
     return read_coverage_file(path) if is_index(path) else read_coverage(path, progress)
 
 
 def write_coverage_file(path: Path, data: CoverageData) -> None:
-    """Write coverage data to one file, whole or not at all."""
+    """Write coverage data to one file, atomically."""
     document = {
         "files": data.files,
         "contexts": data.contexts,
@@ -67,10 +67,10 @@ def read_coverage_file(path: Path) -> CoverageData:
         files = file.strings("files", document["files"])
         contexts = file.strings("contexts", document["contexts"])
         [(source, digest)] = file.pairs("source", [document["source"]])
-        # Files that earlier versions wrote are of one database.
+        # Files of earlier versions are from one database.
         others = file.pairs("others", document.get("others", []))
     except (AttributeError, KeyError, TypeError) as error:
-        file.refuse(f"section 'coverage' is no coverage: {error}")
+        file.refuse(f"section 'coverage' is not coverage: {error}")
     owners = file.section("owners", "<i8", (None, 2))
     if len(owners) and (owners.min() < 0 or (owners.max(0) >= [len(files), len(contexts)]).any()):
         file.refuse("a line belongs to no file or to no context")

@@ -1,4 +1,4 @@
-"""An exact inverted index of coverage: the tests that run a line, and tests with similar lines."""
+"""An exact inverted index of coverage, to look up the tests that run a line and similar tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CoverageIndex", "CoverageMatch"]
 
 
 class CoverageIndex(CoverageLookup):
-    """Tests by the lines that they run. `load` and `merge` make one.
+    """An index of tests by the lines that they run. Create it with `load` or `merge`.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ class CoverageIndex(CoverageLookup):
 
     @classmethod
     def load(cls, path: str | Path, *, progress: bool = False) -> CoverageIndex:
-        """Read a database that coverage.py recorded with contexts, or a file that `save` wrote.
+        """Load a database that coverage.py recorded with contexts, or a file that `save` wrote.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            Path of the file, usually ``.coverage``. ``pytest --fw-record .coverage`` makes it, and
-            ``pytest --cov=PKG --cov-context=test`` does.
+            Path of the file, usually ``.coverage``. Both ``pytest --fw-record .coverage`` and
+            ``pytest --cov=PKG --cov-context=test`` write such a database.
         progress : bool, default False
             True to show progress on stderr.
 
@@ -59,9 +59,9 @@ class CoverageIndex(CoverageLookup):
         Raises
         ------
         ShapeError
-            If there is no such file, or it holds no test contexts.
+            If there is no such file, or it contains no test contexts.
         CorruptFileError
-            If it is damaged, or neither of the two.
+            If the file is damaged, or is neither of the two.
         """
         with progress_report("reading coverage", show=flag(progress, "progress")) as advance:
             index = cls(load_coverage(checked_path(path), advance))
@@ -71,11 +71,11 @@ class CoverageIndex(CoverageLookup):
 
     @classmethod
     def merge(cls, paths: Sequence[str | Path], *, progress: bool = False) -> CoverageIndex:
-        """Read several databases or files, and return the index of all of them together.
+        """Load several databases or files, and return the index of their union.
 
-        A line that a test ran in any of them is a line that it runs, as ``coverage combine`` has
-        it. The paths of sources count as they were recorded: in several folders they are the same
-        with coverage.py's setting ``relative_files``.
+        As with ``coverage combine``, a test runs a line if it ran the line in any of the files.
+        Sources are identified by their recorded paths. If the files were recorded in different
+        folders, use coverage.py's setting ``relative_files``, so that the paths are equal.
 
         Parameters
         ----------
@@ -87,9 +87,9 @@ class CoverageIndex(CoverageLookup):
         Raises
         ------
         ShapeError
-            If there is no path or no such file, or if none of them holds test contexts.
+            If ``paths`` is empty, a file does not exist, or no file contains test contexts.
         CorruptFileError
-            If one is damaged, or is no file with coverage.
+            If a file is damaged, or contains no coverage.
         """
         parts = []
         for path in checked_paths(paths, "paths"):
@@ -104,7 +104,7 @@ class CoverageIndex(CoverageLookup):
         return index
 
     def save(self, path: str | Path) -> None:
-        """Write the coverage to one file with checksums, whole or not at all.
+        """Write the coverage to one file with checksums, atomically.
 
         Parameters
         ----------

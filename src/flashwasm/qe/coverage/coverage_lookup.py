@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 
 
 class CoverageLookup:
-    """Look-ups in coverage, which `CoverageIndex` inherits.
+    """Methods for look-ups in coverage, which `CoverageIndex` inherits.
 
     Parameters
     ----------
@@ -50,29 +50,29 @@ class CoverageLookup:
         return summary(self, counted(len(self.tests), "tests"), counted(len(self.files), "files"))
 
     def find_file(self, path: str, root: Path | None = None) -> int:
-        """Return the position of the file that a path names, or the end of a path.
+        """Return the position of the file with a path, or with an unambiguous end of a path.
 
         Parameters
         ----------
         path : str
-            Path of the file, or the end of it. If several files have this end, the one that lies in
-            the folder of all files is meant.
+            Path of the file, or the end of it. If several files match, the one directly in the
+            common folder of all files is used.
         root : pathlib.Path, optional
-            Folder from which relative paths of the database start. If it is given, the path is one
-            of a diff. It starts in this folder or one above it, so that it means no file deeper in
-            the tree that only has the same end.
+            Folder that relative paths in the database are relative to. Give it if ``path`` is from
+            a diff: such a path is relative to this folder or to a folder above it. A file deeper in
+            the tree does not match, even if its path has the same end.
 
         Raises
         ------
         ShapeError
-            If no file has this path, or several have.
+            If no file matches, or several match.
         """
         return position_of_file(path, self.files, root)
 
     def who(self, file: str, lines: Iterable[int]) -> dict[str, list[int]]:
-        """Return the tests that run at least one of some lines, each with the lines that it runs.
+        """Return the tests that run at least one of the given lines, each with these lines.
 
-        Lines that a fixture runs count for each test that uses it.
+        The lines that a fixture runs count for each test that uses the fixture.
 
         Parameters
         ----------
@@ -98,13 +98,13 @@ class CoverageLookup:
         return {self.tests[test]: sorted(hits[test]) for test in order}
 
     def tested(self, file: str) -> set[int]:
-        """Return the lines that any test or its fixtures run, of a file as `find_file` finds it."""
+        """Return the lines of a file, found by `find_file`, that any test or its fixtures run."""
         columns = self._matrix.columns_of(self.find_file(file))
         seen = self._own.seen[columns] | self._fixtures.seen[columns]
         return set(self._matrix.lines[columns][seen].tolist())
 
     def lines_outside_tests(self, file: str) -> tuple[set[int], set[int]]:
-        """Return the lines of a file that ran outside all tests, and those that fixtures ran."""
+        """Return the lines of a file that ran outside of tests, and those that fixtures ran."""
         at = self.find_file(file)
         outside: set[int] = set()
         for (own, context), lines in self._data.lines.items():
@@ -120,17 +120,17 @@ class CoverageLookup:
         Parameters
         ----------
         nodeid : str
-            Node id of the test, or an end that only this one has.
+            Node id of the test, or an unambiguous end of it.
         """
         return [(file, line) for file, lines in self.shared_lines(nodeid).items() for line in lines]
 
     def shared_lines(self, *nodeids: str) -> dict[str, list[int]]:
-        """Return the lines, by file, that all of some tests run, without their fixtures.
+        """Return the lines, by file, that each of the given tests runs, without their fixtures.
 
         Parameters
         ----------
         *nodeids : str
-            Node ids, or ends that only one test has.
+            Node ids, or unambiguous ends of node ids.
         """
         rows = [union([self.row(at) for at in self.positions(nodeid)]) for nodeid in nodeids]
         columns = reduce(np.intersect1d, rows) if rows else np.empty(0, np.int64)
@@ -141,12 +141,12 @@ class CoverageLookup:
         }
 
     def find(self, nodeid: str) -> int:
-        """Return the position of the test that a node id names; one of several cases needs a name.
+        """Return the position of the test that a node id names. The case must be unambiguous.
 
         Parameters
         ----------
         nodeid : str
-            Node id as for `positions`, whose errors are raised.
+            Node id, as for `positions`, which raises the same errors.
         """
         if len(found := self.positions(nodeid)) > 1:
             raise ShapeError(f"{nodeid!r} has {len(found)} cases; name one of them")
@@ -158,12 +158,13 @@ class CoverageLookup:
         Parameters
         ----------
         nodeid : str
-            Node id in any form that `SuiteIndex.similar` takes; without parameters, of all cases.
+            Node id in any form that `SuiteIndex.similar` accepts. Without parameters, it names all
+            cases.
 
         Raises
         ------
         ShapeError
-            If no test has this node id, or several have this end.
+            If no test matches, or several match.
         """
         checked_text(nodeid, "nodeid")
         if not (named := node_ids_named(nodeid, self._places, self._data.source.parent)):
@@ -181,7 +182,7 @@ class CoverageLookup:
         nodeid : str
             Node id of a test, or an end that only this one has.
         k : int, default 10
-            Largest number of tests. A test that shares no line is never among them.
+            Maximum number of tests. Tests without a common line are never returned.
 
         Returns
         -------
@@ -192,12 +193,12 @@ class CoverageLookup:
         row = union([self.row(at) for at in own])
         shared = self._own.counts(row)
         shared[own] = 0
-        # Most tests share no line with this one. The others are cut to those that reach the k-th
-        # best score before they are sorted, because that is quicker than sorting all.
+        # Most tests share no line with this one. The others are filtered by the k-th best score
+        # before sorting, because that is faster than sorting all of them.
         near = np.flatnonzero(shared > 0)
         scores = shared[near] / np.sqrt(self._own.lengths[near] * float(max(len(row), 1)))
         if k < len(near):
-            # The scores are negated because NumPy's selection takes ten times as long near the high
+            # The scores are negated, because NumPy's selection is ten times slower near the high
             # end of an array.
             reached = scores >= -np.partition(-scores, k - 1)[k - 1]
             near, scores = near[reached], scores[reached]
@@ -217,13 +218,13 @@ class CoverageLookup:
         return self._matrix.own[test]
 
     def likeness(self, names: Sequence[Sequence[str]]) -> RowSimilarity:
-        """Return a scorer of tests by the lines that they run, the cases of a test together.
+        """Return a scorer that compares tests by the lines that they run, with all cases merged.
 
         Parameters
         ----------
         names : sequence of sequence of str
-            For each test, its node ids without parameters. The paths in the database may be
-            shorter, if it was recorded in a folder below the suite's root.
+            For each test, its node ids without parameters. The paths in the database may be shorter
+            if it was recorded in a folder below the suite's root.
         """
         cases: dict[str, list[Array]] = {}
         for test, row in zip(self.tests, self._matrix.own, strict=True):
@@ -235,17 +236,18 @@ class CoverageLookup:
         return RowSimilarity(rows)
 
     def identical(self, *, without: Sequence[str] = ()) -> list[list[str]]:
-        """Return groups of tests that run the same lines, at least one.
+        """Return groups of tests that run the same lines. Tests that run no line are left out.
 
         Parameters
         ----------
         without : sequence of str
-            Files to ignore, such as those of the tests: their paths, or ends of the paths.
+            Paths, or ends of paths, of files to ignore, such as the test files.
 
         Returns
         -------
         list of list of str
-            Node ids of two or more tests a group, the group with the most lines first.
+            Node ids of the tests in each group, at least two. The group with the most lines is
+            first.
         """
         instance_of(without, (list, tuple, set, frozenset), "without")
         ends = tuple(checked_text(name, "without").replace("\\", "/") for name in without)

@@ -11,7 +11,7 @@ __all__ = ["CoverageMatch"]
 
 @dataclass(frozen=True)
 class CoverageMatch:
-    """A test that runs some of the lines that another test runs.
+    """A test that has lines in common with another test.
 
     Attributes
     ----------

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["CoverageMatrix", "union"]
 
 Array = npt.NDArray[Any]
-# pytest-cov names three phases of a test: "run" is the test itself, these two are its fixtures.
+# pytest-cov records three phases of a test: "run" is the test itself, these two are its fixtures.
 _FIXTURE_PHASES = ("setup", "teardown")
 
 
 @dataclass(frozen=True)
 class CoverageMatrix:
-    """Columns of each row. A column stands for a line that ran in any context.
+    """The columns of each row. A column is a line that ran in any context.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class CoverageMatrix:
 
     @classmethod
     def of(cls, data: CoverageData) -> CoverageMatrix:
-        """Return the matrix of coverage that was recorded with a context for each test."""
+        """Return the matrix of coverage data with a context for each test."""
         named = [_test_and_phase(context) for context in data.contexts]
         tests = sorted({test for test, _ in named if test})
         at = {test: i for i, test in enumerate(tests)}
@@ -86,11 +86,11 @@ class CoverageMatrix:
 
 
 def union(parts: list[Array]) -> Array:
-    """Return the numbers that are in any of the parts, ascending."""
+    """Return the sorted union of the parts."""
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
 def _test_and_phase(context: str) -> tuple[str, str]:
-    """Split pytest-cov's ``nodeid|run`` at the last separator, as parameters may hold one too."""
+    """Split pytest-cov's ``nodeid|run`` at the last separator, as parameters may contain one."""
     test, separator, phase = context.rpartition("|")
     return (test, phase) if separator and phase in {"run", *_FIXTURE_PHASES} else (context, "run")

@@ -11,12 +11,12 @@ __all__ = ["merge_coverage"]
 
 
 def merge_coverage(parts: Sequence[CoverageData]) -> CoverageData:
-    """Return the union of coverage data, as ``coverage combine`` makes it of databases.
+    """Return the union of coverage data, as ``coverage combine`` does for databases.
 
     Parameters
     ----------
     parts : sequence of CoverageData
-        Data of the runs, at least one. A line that a context ran in any of them is one that it ran.
+        Data of the runs, at least one. A line ran in a context if it did in any of the runs.
     """
     files = sorted({file for part in parts for file in part.files})
     contexts = list(dict.fromkeys(context for part in parts for context in part.contexts))

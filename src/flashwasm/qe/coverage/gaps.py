@@ -1,4 +1,4 @@
-"""Lines of functions that no test runs, with the test nearest to each and how risky they are."""
+"""Gaps: untested statements of functions, with their risk and the nearest test."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class Gap:
     Parameters
     ----------
     path : str
-        Path of the file from the root folder, or as the database has it if it lies outside.
+        Path of the file relative to the root folder, or as in the database if it is outside.
     function : str
         Qualified name of the function.
     lines : list of int
-        Lines on which those statements begin.
+        First lines of the statements.
     last_line : int
-        Line on which the last of them ends, without the statements inside it.
+        Last line of the last statement, without the statements inside it.
     text : str
-        Source of these statements, without comments and formatting.
+        Source of the statements, without comments and formatting.
     nearest_test : str or None
         Test that runs most of the function. If no test runs any of it, the test that runs the
         nearest lines of the file.
     nearest_lines : list of int
-        Lines that this test runs there.
+        Lines of the function or the file that this test runs.
     untested : bool
         True if no test runs any statement of the function.
     risk : float
@@ -67,7 +67,7 @@ class Gap:
     _repr_html_ = html_table
 
     def summary(self) -> str:
-        """Return the gap in a sentence."""
+        """Return a sentence that describes the gap."""
         extend = f"; extend {self.nearest_test}" if self.nearest_test else ""
         lines = ", ".join(map(str, self.lines))
         return f"{self.function}: no test runs lines {lines}{extend}."
@@ -86,11 +86,11 @@ def find_gaps(
     index : CoverageIndex
         Coverage of the tests.
     root : pathlib.Path
-        Folder that relative paths of the database start at.
+        Folder that relative paths in the database are relative to.
     only : mapping of str to iterable of int, optional
-        Lines by file, such as those that a diff adds. Other lines are then left out. So are files
-        that the database does not have, because coverage.py did not measure them. Paths start in
-        ``root`` or a folder above it.
+        Lines to report by file, such as those that a diff adds. Paths are relative to ``root`` or
+        to a folder above it. Files that coverage.py did not measure are ignored. None reports all
+        lines.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def find_gaps(
 def measured_file(index: CoverageIndex, path: str, root: Path) -> int | None:
     """Return the position in the database of a file that a diff names.
 
-    Return None if coverage.py did not measure the file, or it cannot be told from others.
+    Return None if coverage.py did not measure the file, or if several files match.
     """
     try:
         return index.find_file(path, root)
@@ -141,7 +141,7 @@ def measured_file(index: CoverageIndex, path: str, root: Path) -> int | None:
 def _lines_by_file(
     index: CoverageIndex, root: Path, only: Mapping[str, Iterable[int]]
 ) -> dict[int, set[int]]:
-    """Return the lines that are asked for, by the position of their file in the database."""
+    """Return the requested lines, by the position of their file in the database."""
     wanted: dict[int, set[int]] = {}
     for path, lines in only.items():
         position = measured_file(index, path, root)
@@ -151,7 +151,7 @@ def _lines_by_file(
 
 
 def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] | None) -> list[Gap]:
-    """Return the gaps of one file; ``only`` are the lines that are asked for, None for all."""
+    """Return the gaps in one file; ``only`` are the requested lines, or None for all."""
     covered = index.tested(path)
     gaps = []
     for name, node in _functions(tree, ""):
@@ -187,7 +187,7 @@ def _gaps_of(index: CoverageIndex, path: str, tree: ast.Module, only: set[int] |
 def _functions(
     node: ast.AST, scope: str
 ) -> Iterable[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Yield the functions inside a node with their qualified names."""
+    """Yield the functions inside a node, with their qualified names."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield f"{scope}{child.name}", child
@@ -198,10 +198,10 @@ def _functions(
 
 
 def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
-    """Yield the statements that coverage.py counts, without those of inner functions."""
+    """Yield the statements that coverage.py counts, except those of inner functions."""
     for statement in body:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        # Docstrings and declarations are never executed, so coverage.py does not see them.
+        # Docstrings and declarations are never executed, so coverage.py does not count them.
         if is_text or isinstance(statement, (ast.Global, ast.Nonlocal)):
             continue
         yield statement
@@ -216,7 +216,7 @@ def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
 
 
 def _own_end(statement: ast.stmt) -> int:
-    """Return the last line of a statement without the statements inside it."""
+    """Return the last line of a statement, without the statements inside it."""
     inner = getattr(statement, "body", None)
     if isinstance(inner, list) and inner and isinstance(inner[0], ast.stmt):
         return max(statement.lineno, inner[0].lineno - 1)
@@ -229,7 +229,7 @@ def _nearest(
     node: ast.FunctionDef | ast.AsyncFunctionDef,
     covered: set[int],
 ) -> tuple[str | None, list[int]]:
-    """Return the test that could be extended to run a function, and the lines that it runs."""
+    """Return the test to extend for a function, and the lines that it runs."""
     inside = index.who(path, range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
     if inside:
         return next(iter(inside.items()))

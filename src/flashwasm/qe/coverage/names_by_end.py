@@ -1,7 +1,7 @@
-"""Files and tests found by the end of their names.
+"""Look-up of files and tests by the end of their names.
 
-A database may have been recorded in another folder than the one that is asked about, so its paths
-may be longer or shorter than those of a question.
+A database may have been recorded in a different folder. So its paths may be longer or shorter than
+those in a query.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Value = TypeVar("Value")
 def position_by_end(
     wanted: str, names: Sequence[str], separators: tuple[str, ...], kind: str
 ) -> int:
-    """Return the position of the name that ``wanted`` means.
+    """Return the position of the name that matches ``wanted``.
 
-    An equal name comes first. Otherwise exactly one name must match: either the name ends with a
+    An equal name has priority. Otherwise, exactly one name must match: either the name ends with a
     separator and ``wanted``, or ``wanted`` ends with "/" and the name. For example, "src/lib.py"
-    means "lib.py" if no other name matches.
+    matches "lib.py" if no other name matches.
     """
     if wanted in names:
         return names.index(wanted)
@@ -43,17 +43,17 @@ def position_by_end(
 
 
 def _same_end(name: str, wanted: str, separators: tuple[str, ...] = ("/",)) -> bool:
-    """Return True if one of two names is the other with more in front, up to a separator."""
+    """Return True if one of two names ends with the other one, after a separator."""
     ends = tuple(separator + wanted for separator in separators)
     return name.endswith(ends) or wanted.endswith(f"/{name}")
 
 
 def position_of_file(path: str, names: Sequence[str], root: Path | None = None) -> int:
-    """Return the position of the file that a path means, whose end may be that of several.
+    """Return the position of the file that matches a path.
 
-    Without ``root``, the path is what a user typed, and `position_by_end` decides. If several names
-    end with it, the one in the folder that holds all the files is meant. With ``root``, the path is
-    that of a diff, and "utils.py" is never "web/utils.py".
+    Without ``root``, a user typed the path, and `position_by_end` matches it. If several names
+    match, the one directly in the common folder of all files is used. With ``root``, the path is
+    from a diff, and "utils.py" never matches "web/utils.py".
 
     Parameters
     ----------
@@ -62,12 +62,13 @@ def position_of_file(path: str, names: Sequence[str], root: Path | None = None) 
     names : sequence of str
         Paths of the database's files.
     root : pathlib.Path, optional
-        Folder from which relative ``names`` start. The path starts there or in a folder above.
+        Folder that relative ``names`` are relative to. ``path`` is relative to this folder or to a
+        folder above it.
 
     Raises
     ------
     ShapeError
-        If the path means none of the files, or may mean several.
+        If no file matches, or several match.
     """
     wanted = checked_text(path, "path").replace("\\", "/").removeprefix("./")
     if root is None and ".." in wanted.split("/"):
@@ -89,26 +90,26 @@ def position_of_file(path: str, names: Sequence[str], root: Path | None = None) 
 
 
 def _common_folder(names: Sequence[str]) -> str:
-    """Return the folder that holds all files, or "" if there is none."""
+    """Return the common folder of all files; "" if there is none."""
     try:
         return posixpath.commonpath([PurePosixPath(name).parent for name in names])
     except ValueError:
-        return ""  # There are no names, or both absolute and relative ones.
+        return ""  # There are no names, or both absolute and relative names.
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the folders that a diff's paths may start from: first that of the git repository."""
+    """Return the folders that paths in a diff may be relative to, the repository's root first."""
     above = [root, *root.parents]
     repository = next((folder for folder in above if (folder / ".git").exists()), root)
     return [repository, *above]
 
 
 def _is_other_file(folder: Path, name: str, wanted: str) -> bool:
-    """Return True if a name that may be ``wanted`` by its end is another file below a folder.
+    """Return True if a name ends with ``wanted`` but is a different file below a folder.
 
-    The database may have been recorded elsewhere, so the longest end of the name that is a file
-    below the folder counts. For example, "/build/web/utils.py" is not "utils.py" if the folder has
-    a file "web/utils.py".
+    The database may have been recorded elsewhere. So the function uses the longest end of the name
+    that is a file below the folder. For example, "/build/web/utils.py" does not match "utils.py" if
+    the folder contains a file "web/utils.py".
     """
     path = PurePath(name)
     parts = path.parts[1:] if path.is_absolute() else path.parts
@@ -117,9 +118,9 @@ def _is_other_file(folder: Path, name: str, wanted: str) -> bool:
 
 
 def value_by_end(nodeid: str, values: Mapping[str, Value]) -> Value | None:
-    """Return the value of a test, found by its node id or else by the longest end of its path.
+    """Return the value for a test, by its node id or else by the longest matching end of it.
 
-    A database that was recorded in the folder ``tests`` has ``test_a.py::test`` for
+    A database that was recorded in the folder ``tests`` contains ``test_a.py::test`` instead of
     ``tests/test_a.py::test``.
     """
     parts = nodeid.split("/")

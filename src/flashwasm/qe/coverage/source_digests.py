@@ -1,6 +1,6 @@
-"""Digests of the sources beside a coverage database, which say if its lines are those of today.
+"""Digests of the sources in a coverage database, to detect sources that have changed since.
 
-coverage.py records no digests. They stand in a table of their own, which coverage.py ignores.
+coverage.py records no digests. They are in a separate table, which coverage.py ignores.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def write_digests(database: Path, digests: Mapping[str, str]) -> None:
     database : pathlib.Path
         Path of a database of coverage.py.
     digests : mapping of str to str
-        SHA-256 of each source when its tests ran, by its path relative to pytest's rootdir, with
-        slashes; "" for a source that changed meanwhile.
+        SHA-256 of each source while the tests ran, by its path relative to pytest's rootdir, with
+        slashes; "" for a source that changed during the run.
     """
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(f"create table {_TABLE} (path text primary key, digest text)")
@@ -43,7 +43,7 @@ def write_digests(database: Path, digests: Mapping[str, str]) -> None:
 
 
 def read_digests(database: Path) -> dict[str, str] | None:
-    """Return the digests of a database, as of `write_digests`; None if it has none.
+    """Return the digests that `write_digests` wrote to a database; None if there are none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A failure compared with a failure of a known defect, and the verdict on the whole library."""
+"""Comparison of a failure with a failure of a known defect, and the result for a whole library."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from flashwasm.qe.defects.failure_fingerprint import Fingerprint, masked, same_t
 __all__ = ["Comparison", "DefectMatch", "Status"]
 
 Status = Literal["new", "known", "regressed", "perhaps"]
-# Share of the tests which a defect has failed that have to fail again.
+# Minimum share of the tests that failed because of a defect which must fail again.
 _AGAIN = 0.8
-# Two texts are alike from this cosine on.
+# Minimum cosine of similar texts.
 _SIMILAR = 0.85
 
 
 @dataclass(frozen=True)
 class DefectMatch:
-    """A failure compared with the defects of a library.
+    """The result of comparing a failure with the defects in a library.
 
     Parameters
     ----------
     status : {"new", "known", "regressed", "perhaps"}
-        "known" if the evidence names one defect and it is open, "regressed" if that defect was
-        resolved. "perhaps" if a failure of the defect is similar, or if several defects fit. "new"
-        if none does.
+        "known" if the evidence points to one open defect, "regressed" if it points to one resolved
+        defect. "perhaps" if a failure of the defect is only similar, or if several defects match.
+        "new" if no defect matches.
     defect : str or None
         Name of the defect; for a new failure, of the nearest one.
     evidence : str
-        Sentence that says why.
+        Reason for the status, as a sentence.
     score : float or None
         Cosine of the ends of both texts; None if the library is empty.
     note : str
-        Note of the library about the defect.
+        Note on the defect in the library.
     components : mapping of str to float
         Comparison with one failure in the library. ``exception``, ``frame``, ``test`` and
-        ``message`` are 1 if both failures have the same one, else 0. ``text`` is the score.
+        ``message`` are 1 if they are the same in both failures, else 0. ``text`` is the score.
     example : str
-        End of that failure's text.
+        End of the text of that failure.
     evidence_for, evidence_against : tuple of str
-        What both failures have in common, and what differs.
+        Common parts and differences of both failures, as phrases.
     others : tuple of str
-        Names of other defects that fit as well.
+        Names of other matching defects.
     """
 
     status: Status
@@ -63,17 +63,17 @@ class DefectMatch:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A failure compared with a failure of a known defect.
+    """Comparison of a failure with a failure of a known defect.
 
     Parameters
     ----------
     failure, known : Fingerprint
-        The failure, and the one of the library.
+        The new failure, and the failure in the library.
     score : float or None
         Cosine of the ends of both texts, if it was computed.
     tests_again : (int, int), default (0, 0)
-        Number of tests that fail in this report as they failed by the defect, and the number of
-        tests that the library knows to have failed by it. Only those count whose own code failed.
+        Number of tests in this report that fail as they failed because of the defect, and number of
+        tests in the library that failed because of it. Both count only tests whose own code failed.
     """
 
     failure: Fingerprint
@@ -98,7 +98,7 @@ class Comparison:
 
     @property
     def test(self) -> bool:
-        """True if both are of one test function, whatever its parameters are."""
+        """True if both are failures of the same test function, with any parameters."""
         ours, theirs = self.failure.test_function, self.known.test_function
         if ours and theirs and ours == theirs:
             return True
@@ -106,17 +106,17 @@ class Comparison:
 
     @property
     def file(self) -> bool:
-        """True if both are of one test file."""
+        """True if both are failures in the same test file."""
         return bool(self.failure.test_file) and self.failure.test_file == self.known.test_file
 
     @property
     def message(self) -> bool:
-        """True if the messages are the same, with the numbers in them."""
+        """True if the messages are the same, including their numbers."""
         return self.failure.message == self.known.message
 
     @property
     def alike(self) -> bool:
-        """True if the messages are the same when their numbers are left out."""
+        """True if the messages are the same apart from their numbers."""
         return self.message or masked(self.failure.message) == masked(self.known.message)
 
     @property
@@ -126,10 +126,10 @@ class Comparison:
 
     @property
     def by_place(self) -> bool:
-        """True if a function of the product raised both with the same message, or by the same way.
+        """True if the same product function raised both, with the same message or on the same path.
 
-        Many defects may end in a statement that checks and raises, so that there the way has to be
-        the same, too: the function's caller, or the test.
+        A statement that checks and raises may report many defects. For such a statement, the path
+        must also be the same: the function's caller, or the test.
         """
         if not (self.exception and self.raiser):
             return False
@@ -139,9 +139,9 @@ class Comparison:
 
     @property
     def by_test(self) -> bool:
-        """True if both are of one test, with the same message, and the test's own code failed.
+        """True if both are of the same test, with the same message, and the test's own code failed.
 
-        The number in a message is often all that tells two defects apart, so that numbers count.
+        Numbers in the messages must be equal, because often only a number tells two defects apart.
         """
         in_test = not (self.failure.raiser and self.known.raiser)
         return self.exception and in_test and self.test and self.message
@@ -150,8 +150,8 @@ class Comparison:
     def is_proof(self) -> bool:
         """True if the evidence shows that both failures are of one defect.
 
-        One test may fail for many defects in the same way, "assert 1 == 0". But most of the tests
-        that one defect has failed seldom fail together for another.
+        Many defects may make one test fail in the same way, such as "assert 1 == 0". But if most
+        tests of a defect fail again together, another defect is unlikely.
         """
         again, learnt = self.tests_again
         return self.by_place or (self.by_test and again >= _AGAIN * max(learnt, 1))
@@ -166,12 +166,12 @@ class Comparison:
 
     @property
     def strength(self) -> tuple[bool, ...]:
-        """Marks for what both have in common, the strongest evidence first."""
+        """Flags for common parts, the strongest evidence first. They order comparisons."""
         return (self.is_proof, self.raiser, self.test, self.message, self.caller, self.file)
 
     @property
     def components(self) -> dict[str, float]:
-        """The comparison in numbers, as in `DefectMatch`."""
+        """The comparison as numbers, as in `DefectMatch`."""
         found = {
             "exception": float(self.exception),
             "frame": float(self.raiser),
@@ -182,7 +182,7 @@ class Comparison:
 
     @property
     def evidence_for(self) -> tuple[str, ...]:
-        """Phrases for what both have in common."""
+        """Phrases for the common parts."""
         where = "the same test" if self.test else "the same test file" if self.file else ""
         likeness = "the same message but for its numbers" if self.alike else ""
         likeness = "the same message" if self.message else likeness
@@ -202,7 +202,7 @@ class Comparison:
 
     @property
     def evidence_against(self) -> tuple[str, ...]:
-        """Phrases for what differs."""
+        """Phrases for the differences."""
         failure, known = self.failure, self.known
         found = [] if self.exception else [f"another exception, {known.exception or 'not named'}"]
         if not self.test:

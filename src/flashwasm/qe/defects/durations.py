@@ -1,4 +1,4 @@
-"""Durations of tests, read from the report of an earlier run."""
+"""Durations of tests from the report of an earlier run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["read_times", "read_times_and_cases"]
 
 
 def read_times(path: str | Path) -> dict[str, float]:
-    """Return the seconds that each test took, by node id without parameters.
+    """Return the duration of each test in seconds, by node id without parameters.
 
-    The cases of a parametrized test are added up.
+    The duration of a parametrised test is the sum over its cases.
 
     Parameters
     ----------
@@ -30,34 +30,34 @@ def read_times(path: str | Path) -> dict[str, float]:
     ShapeError
         If there is no such file.
     CorruptFileError
-        If it is neither of the two, or is cut short.
+        If it is neither of the two, or is truncated.
     """
     return read_times_and_cases(path)[0]
 
 
 def read_times_and_cases(path: str | Path) -> tuple[dict[str, float], dict[str, int]]:
-    """Return the seconds that each test took, and its number of cases, by node id.
+    """Return the duration in seconds and the number of cases of each test, by node id.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Report of a run, as of `read_times`, which raises the same errors.
+        Report of a run, as for `read_times`, which raises the same errors.
     """
     times: dict[str, float] = {}
     cases: dict[str, set[str]] = {}
     for nodeid, case, seconds in _durations(Path(path)):
         times[nodeid] = times.get(nodeid, 0.0) + seconds
-        # A case that ran again after a failure is one case.
+        # A case that is rerun after a failure counts as one case.
         cases.setdefault(nodeid, set()).add(case)
     return times, {nodeid: len(names) for nodeid, names in cases.items()}
 
 
 def _durations(file: Path) -> Iterator[tuple[str, str, float]]:
-    """Yield the node id without parameters, the case and the seconds of each result."""
+    """Yield the node id without parameters, the case and the duration of each result."""
     if file.is_file() and is_report_log(start_of(file)):
         for report in read_report_log(file):
             test, _, case = report["nodeid"].partition("[")
-            # A report of collecting a file has no test.
+            # A report of the collection of a file has no test.
             if "::" in test:
                 yield test, case, report["duration"]
         return

@@ -23,7 +23,7 @@ class FailureCluster:
     members : list of int
         Positions of the failures.
     reason : str
-        The signature in words.
+        Description of the signature.
     """
 
     signature: tuple[str, str, str]
@@ -61,7 +61,7 @@ def cluster_failures(failures: Sequence[Failure]) -> list[FailureCluster]:
 
 
 def signature_in_words(failure: Failure) -> str:
-    """Return a failure's signature as a phrase, such as "KeyError, without a stack"."""
+    """Return a phrase for a failure's signature, such as "KeyError, without a stack"."""
     exception, path, function = failure.signature
     raised = exception or "no exception that is named"
     if not path:

@@ -19,32 +19,33 @@ from flashwasm.storage.file_paths import checked_path
 
 __all__ = ["FailureFile", "TestFailure", "read_failure_file", "read_failures"]
 
-# Largest text in bytes. A larger one is a whole log, of which the user has to cut out the failure.
+# Maximum size of a text in bytes. A larger text is a whole log, from which the user must extract
+# the failure.
 _MOST_TEXT = 64 << 20
-# What python -m doctest prints above each failure.
+# Lines that python -m doctest prints above each failure.
 _DOCTEST = re.compile(r"^\*{70}\nFile .+\nFailed example:$", re.MULTILINE)
-# The progress of a run. pytest -qq prints nothing else if no test fails.
+# The progress line of a run. pytest -qq prints nothing else if no test fails.
 _PROGRESS_ENDS = re.compile(r"^(?:\S+ )?[.sxXRy,-]+ *\[100%\]$", re.MULTILINE)
 _PROGRESS_FAILS = re.compile(
     r"^(?:\S+ )?[.sxXRy,FEu-]*[FEu][.sxXRy,FEu-]*(?: *\[ *\d+%\])?$", re.MULTILINE
 )
-# PowerShell writes the output of a command in UTF-16.
+# PowerShell redirects the output of a command to a file in UTF-16.
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
 class TestFailure:
-    """A failure with the test that failed.
+    """A failure, with the test that failed.
 
     Attributes
     ----------
     test : str
-        Name of the test; "" if the file does not say.
+        Name of the test; "" if the file does not name it.
     failure : Failure
         The failure.
     """
 
-    __test__ = False  # pytest would otherwise take this class for a test.
+    __test__ = False  # Without this, pytest would collect the class as a test.
 
     test: str
     failure: Failure
@@ -52,18 +53,18 @@ class TestFailure:
 
 @dataclass(frozen=True)
 class FailureFile:
-    """All that a file says about failures.
+    """The failures in a file, and related findings.
 
     Attributes
     ----------
     failures : list of TestFailure
         Tests that failed at their last attempt.
     flaky : list of str
-        Tests that failed first and passed at a later attempt.
+        Tests that first failed and then passed in a later attempt.
     counted : int or None
-        Number of failures and errors by the program's own count; None if the file has no count.
+        Number of failures and errors that the test program reports; None if there is no count.
     notes : list of str
-        A sentence for each thing that could not be read.
+        A sentence for each part that could not be read.
     """
 
     failures: list[TestFailure]
@@ -78,25 +79,25 @@ def read_failures(path: str | Path) -> list[TestFailure]:
     Parameters
     ----------
     path : str or pathlib.Path
-        JUnit XML or the log of pytest-reportlog, both of any size; or a text: the output of pytest
-        or of unittest, or one traceback.
+        JUnit XML or a log of pytest-reportlog, both of any size; or a text: the output of pytest or
+        unittest, or a single traceback.
 
     Returns
     -------
     list of TestFailure
         Empty if nothing failed. A test with both a failure and an error appears twice. A test that
-        passed at a later attempt does not appear. A warning says what could not be read.
+        passed in a later attempt does not appear. A warning names the parts that could not be read.
 
     Raises
     ------
     DTypeError
-        If ``path`` is no path.
+        If ``path`` is not a path.
     ShapeError
-        If there is no such file, or it is a text too large to be one failure.
+        If there is no such file, or it is a text that is too large for a single failure.
     CorruptFileError
-        If it is XML or a report log, but broken or of another kind, or if it is no text at all; or
-        a text that is neither of these outputs nor one traceback, or that shows none of the
-        failures that it counts.
+        If it is damaged XML or a damaged report log, XML of another kind, not text, or a text that
+        is neither such an output nor a single traceback. Also if the text counts failures but shows
+        none of them.
     """
     found = read_failure_file(path)
     for note in found.notes:
@@ -105,12 +106,12 @@ def read_failures(path: str | Path) -> list[TestFailure]:
 
 
 def read_failure_file(path: str | Path) -> FailureFile:
-    """Read every failure of a file, its flaky tests, and what could not be read.
+    """Read every failure of a file, its flaky tests, and notes on unreadable parts.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        The file, as in ``read_failures``, which says what this raises as well.
+        The file, as in ``read_failures``, which raises the same errors.
 
     Returns
     -------
@@ -134,12 +135,12 @@ def read_failure_file(path: str | Path) -> FailureFile:
 
 
 def _read_text(file: Path, whole: str) -> FailureFile:
-    """Read a text: the output of pytest or of unittest, or one traceback."""
+    """Read a text: the output of pytest or unittest, or a single traceback."""
     text = without_prefix(whole)
     if text is None:
         raise CorruptFileError(
-            f"{file} cannot be read: something stands before the lines of the report, "
-            "which is not the same on each line; give the report without it"
+            f"{file} cannot be read: the lines of the report have different prefixes; "
+            "give the report without the prefixes"
         )
     if (output := _read_output(text)) is not None:
         if not output.parts and output.notes and (output.counted or output.counted is None):
@@ -151,7 +152,7 @@ def _read_text(file: Path, whole: str) -> FailureFile:
         raise CorruptFileError(f"{file} is the output of doctest: run pytest --doctest-modules")
     if (tracebacks := count_tracebacks(text)) > 1:
         raise CorruptFileError(
-            f"{file} holds {tracebacks} tracebacks, but is no output of pytest or unittest: "
+            f"{file} contains {tracebacks} tracebacks, but is not output of pytest or unittest: "
             "expected one traceback"
         )
     failure = read_failure(text)
@@ -161,34 +162,34 @@ def _read_text(file: Path, whole: str) -> FailureFile:
     if passed or not text.strip():
         return FailureFile([])
     raise CorruptFileError(
-        f"{file} is no report, no output of pytest or unittest, and no traceback; "
+        f"{file} is not a report, not output of pytest or unittest, and not a traceback; "
         "`pytest --junitxml FILE` writes a report"
     )
 
 
 def _read_output(text: str) -> PytestOutput | None:
-    """Read the output of pytest or of unittest, whichever ends last; None if there is neither."""
+    """Read the output of pytest or unittest, the one that ends last; None if there is neither."""
     output, other = read_output(text), read_unittest(text)
     if other is None:
         return output
     if output is None or other.end > output.end:
         notes = list(other.notes)
         if output is not None and output.parts:
-            notes.append("it holds failures of a run of pytest as well, which are not read")
+            notes.append("it also contains failures of a pytest run, which are not read")
         return PytestOutput(other.parts, counted=other.counted, notes=notes)
     # Tests of pytest may print the output of unittest, but only below pytest's first line.
     if other.parts and other.begin < output.begin:
-        output.notes.append("it holds failures of a run of unittest as well, which are not read")
+        output.notes.append("it also contains failures of a unittest run, which are not read")
     return output
 
 
 def _failures(texts: Iterable[tuple[str, str]]) -> list[TestFailure]:
-    """Return the failures in the texts of some tests."""
+    """Return the failures from the texts of tests."""
     return [TestFailure(test, read_failure(text)) for test, text in texts]
 
 
 def _text_of(file: Path, start: bytes) -> str:
-    """Return the content of a text file of at most 64 MB that begins with ``start``."""
+    """Return the content of a text file of at most 64 MB; ``start`` is its first bytes."""
     size = file.stat().st_size
     if size > _MOST_TEXT:
         raise ShapeError(f"{file} has {size} bytes; expected a traceback of at most {_MOST_TEXT}")

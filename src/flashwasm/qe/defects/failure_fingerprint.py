@@ -1,4 +1,4 @@
-"""The parts of a failure that tell one defect from another."""
+"""The parts of a failure that distinguish one defect from another."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Fingerprint", "Function", "fingerprint", "masked", "same_test_name"]
 
-# Number of characters of a message that are kept.
+# Maximum number of characters of a message.
 _KEPT = 4000
-# pytest and unittest print what a test wrote below the traceback.
+# pytest and unittest print the captured output of a test below the traceback.
 _CAPTURED = re.compile(r"^-+ Captured .* -+$|^(?:Stdout|Stderr):$", re.MULTILINE)
 # The line above a frame's source, in pytest's short style and in Python's own.
 _HEADER = re.compile(r'^\S.*\.pyx?:\d+: in \S|^\s*File ".+", line \d+')
-# pytest's advice about its options depends on these options, not on the failure.
+# pytest's hints about its options depend on the options, not on the failure.
 _ADVICE = re.compile(r"^(?:Use -v+ to get|\.\.\.Full output truncated|Omitting \d+ identical).*")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 _FOLDERS = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?(?:[\\/][\w.\-+@]+)+(?=[\\/])")
@@ -27,7 +27,7 @@ _SEPARATOR = re.compile(r"::|[/\\.]")
 
 
 class Function(NamedTuple):
-    """A function and its file; both are empty where there is none."""
+    """A function and its file; both are empty if there is none."""
 
     path: str
     name: str
@@ -37,7 +37,7 @@ class Function(NamedTuple):
         return bool(self.name)
 
     def __str__(self) -> str:
-        """Return the function and its file in words."""
+        """Return a phrase with the function and its file."""
         return f"{self.name} in {self.path}"
 
 
@@ -46,27 +46,27 @@ _NOWHERE = Function("", "")
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The parts of a failure that are compared with those of another failure.
+    """The parts of a failure that are compared with another failure.
 
     Attributes
     ----------
     exception : str
         Type of the exception; "" if the text names none.
     raiser : Function
-        Function of the product that raised the exception, itself or in an installed package that it
-        called. Empty if a test raised it, even where the product had called that test's function.
+        Function of the product that raised the exception, directly or in an installed package that
+        it called. Empty if a test raised it, even if the product had called that test's function.
     caller : Function
-        Function of the product or of the tests that called the raiser, from outside of it.
+        Function of the product or of the tests that called the raiser, skipping recursion.
     statement : str
-        Source of the innermost line of the stack; "" if the text shows none.
+        Source of the innermost line of the stack; "" if the text does not show it.
     test : str
         Node id of the test; "" if the file names none.
     test_function : Function
         Outermost function of a test file on the stack: the test, or a fixture.
     test_file : str
-        File of that function, or of a frame of a test file whose function is not named.
+        File of that function, or of a frame in a test file whose function is not named.
     message : str
-        Message of the exception with its numbers, without addresses, folders and pytest's advice.
+        Message of the exception with its numbers, without addresses, folders and pytest's hints.
     """
 
     exception: str
@@ -80,27 +80,27 @@ class Fingerprint:
 
     @property
     def test_name(self) -> str:
-        """Name of the test's function, without its file, class and parameters."""
+        """Name of the test function, without file, class and parameters."""
         return (_parts(self.test) or [self.test_function.name])[-1]
 
     @property
     def raises_on_purpose(self) -> bool:
-        """True if the statement checks something and raises, or if it is not shown.
+        """True if the statement checks a condition and raises, or if it is not shown.
 
-        The defect then often lies elsewhere: many defects end in one check.
+        Then the defect is often elsewhere, because many defects lead to one check.
         """
         return not self.statement or self.statement.startswith(("raise", "assert", "throw"))
 
 
 def fingerprint(failure: Failure, test: str = "") -> Fingerprint:
-    """Return the parts of a failure that are compared.
+    """Return the fingerprint of a failure.
 
     Parameters
     ----------
     failure : Failure
         The failure.
     test : str, optional
-        Node id of the test, or its name in a report of another kind.
+        Node id of the test, or its name in a report without node ids.
 
     Returns
     -------
@@ -125,15 +125,15 @@ def fingerprint(failure: Failure, test: str = "") -> Fingerprint:
 
 
 def masked(message: str) -> str:
-    """Return a message in which each number is 0."""
+    """Return a message with each number replaced by 0."""
     return _NUMBER.sub("0", message)
 
 
 def same_test_name(one: str, other: str) -> bool:
-    """Return True if two names are those of one test function, as different reports write it.
+    """Return True if two names from different reports are of the same test function.
 
-    ``tests/test_a.py::TestB::test_c[1]`` is ``tests.test_a.TestB::test_c[2]`` and
-    ``TestB.test_c``. A name without a class and without a file is no evidence.
+    ``tests/test_a.py::TestB::test_c[1]`` matches ``tests.test_a.TestB::test_c[2]`` and
+    ``TestB.test_c``. A name without a class and a file matches nothing.
     """
     first, second = _parts(one), _parts(other)
     common = min(len(first), len(second))
@@ -151,7 +151,7 @@ def _function(frame: Frame) -> Function:
 
 
 def _path(frame: Frame) -> str:
-    """Return a frame's path with slashes, without the steps up from where pytest was called."""
+    """Return a frame's path with slashes and without leading ``../``."""
     path = frame.path.replace("\\", "/")
     while path.startswith(("./", "../")):
         path = path.partition("/")[2]
@@ -171,7 +171,7 @@ def _statement(text: str) -> str:
 
 
 def _message(text: str, failure: Failure) -> str:
-    """Return the message of a failure, with its numbers and without what differs between runs."""
+    """Return the message of a failure without the parts that differ between runs."""
     lines = [line[1:].strip() for line in text.split("\n") if line.startswith("E  ")]
     if not lines:
         lines = _plain_message(text, failure)
@@ -182,9 +182,9 @@ def _message(text: str, failure: Failure) -> str:
 
 
 def _plain_message(text: str, failure: Failure) -> list[str]:
-    """Return the lines of a message that pytest did not mark: those from the exception's name on.
+    """Return the lines of a message that pytest did not mark, from the exception's name on.
 
-    The text of a failed example of a doctest is its own message.
+    For a failed doctest example, the text is the message.
     """
     lines = [line.strip() for line in text.split("\n")]
     if failure.message:

@@ -1,4 +1,4 @@
-"""A library of named defects: it says if a failure is new, known, or of a resolved defect."""
+"""A library of named defects, which classifies failures as new, known or regressed."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = ["FailureLibrary"]
 
 
 class FailureLibrary:
-    """Defects with the failures they caused, in a SQLite file.
+    """Defects and the failures that they caused, in a SQLite file.
 
     Parameters
     ----------
     path : str or pathlib.Path
         Path of the file.
     create : bool, default False
-        True to make the file if there is none.
+        True to create the file if it does not exist.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class FailureLibrary:
     ShapeError, DTypeError
         By every method, if an argument is out of range or of the wrong type.
     CorruptFileError
-        If the file is damaged, or not such a library.
+        If the file is damaged, or is not such a library.
     """
 
     APPLICATION_ID = APPLICATION_ID
@@ -71,22 +71,22 @@ class FailureLibrary:
     def merge(cls, path: str | Path, libraries: Sequence[str | Path]) -> FailureLibrary:
         """Write the union of several libraries to one file, and return it.
 
-        Defects of one name become one, which knows the failures of all. It is open if it is open in
-        any library. Its note is that of the first library that has one.
+        Defects with the same name are merged, with the failures of all. A merged defect is open if
+        it is open in any library. Its note is the first note in the libraries.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            Path of the file to write, which is replaced. It may be one of the libraries.
+            Path of the file to write or replace. It may be one of the libraries.
         libraries : sequence of str or pathlib.Path
             Paths of the libraries, at least one.
 
         Raises
         ------
         ShapeError
-            If there is no library, or no such file.
+            If ``libraries`` is empty, or a file does not exist.
         OSError
-            If the file cannot be written. It is as before then.
+            If the file cannot be written. Then it stays unchanged.
         """
         target, files = checked_path(path), checked_paths(libraries, "libraries")
         for file in files:
@@ -116,12 +116,12 @@ class FailureLibrary:
 
     @property
     def defects(self) -> dict[str, bool]:
-        """Names of the defects, each with True if it is resolved."""
+        """Names of the defects, each with True if the defect is resolved."""
         return {defect.name: defect.resolved for defect in self._known.defects}
 
     @property
     def missing(self) -> list[str]:
-        """Packages without which texts are not compared: none, as that needs no package."""
+        """Missing packages for comparing texts: none, because this requires no package."""
         return []
 
     def learn(
@@ -132,33 +132,32 @@ class FailureLibrary:
         resolved: bool = False,
         note: str = "",
     ) -> int:
-        """Add failures to a defect, which is created if the library has none of this name.
+        """Add failures to a defect, which is created if it does not exist.
 
         Parameters
         ----------
         name : str
             Name of the defect.
         failures : sequence of Failure or TestFailure
-            Failures that it caused; with their tests, as `read_failures` returns them, later
-            failures of these tests can be known by them. Failures that the library already has are
-            not added again.
+            Failures that it caused. If they include the tests, as from `read_failures`, later
+            failures can be matched by test. Failures that are already in the library are not added
+            again.
         resolved : bool, default False
             True to mark the defect as resolved, False to mark it as open, even if it was resolved.
         note : str, optional
-            Text that replaces the defect's note; "" leaves it.
+            Text that replaces the defect's note; "" keeps the note.
 
         Returns
         -------
         int
-            Number of failures that were added. They survive the end of the process and a loss of
-            power.
+            Number of added failures. They survive a crash of the process and a loss of power.
 
         Raises
         ------
         ShapeError
             If the name is empty.
         OSError
-            If the file cannot be written. It is as before then.
+            If the file cannot be written. Then it stays unchanged.
         """
         resolved = flag(resolved, "resolved")
         checked_text(note, "note")
@@ -171,12 +170,12 @@ class FailureLibrary:
         return added
 
     def learn_all(self, defects: Mapping[str, Sequence[Failure | TestFailure]]) -> None:
-        """Add the failures of many open defects at once.
+        """Add the failures of many open defects in one transaction.
 
         Parameters
         ----------
         defects : mapping of str to sequence of Failure or TestFailure
-            Failures by the name of their defect.
+            Failures by the name of the defect.
         """
         instance_of(defects, Mapping, "defects")
         for name in defects:
@@ -186,14 +185,14 @@ class FailureLibrary:
         self._known = KnownFailures(*read_library(self.path))
 
     def match(self, failure: Failure | TestFailure | str, *, test: str = "") -> DefectMatch:
-        """Compare a failure with the library, as if it were the only one of its run.
+        """Compare a failure with the library, as the only failure of its run.
 
         Parameters
         ----------
         failure : Failure, TestFailure or str
-            The failure, alone or with its test, or its text.
+            The failure, with or without its test, or the text of the failure.
         test : str, optional
-            Node id of the test, if ``failure`` does not hold it.
+            Node id of the test, if ``failure`` does not contain it.
 
         Returns
         -------
@@ -208,9 +207,9 @@ class FailureLibrary:
     def match_all(self, failures: Sequence[Failure | TestFailure]) -> list[DefectMatch]:
         """Compare all failures of a run with the library.
 
-        A failure is known by the function of the product that raised the exception; or by its test,
-        if it fails with the same message, and so do most tests that the defect has failed. See the
-        guide for what has to be the same.
+        A failure is recognised by the product function that raised the exception. It is also
+        recognised by its test, if the test fails with the same message as before and most tests
+        that failed because of the defect fail again. The guide has the exact rules.
 
         Parameters
         ----------
@@ -220,7 +219,7 @@ class FailureLibrary:
         Returns
         -------
         list of DefectMatch
-            In the order of the failures.
+            Results in the order of the failures.
         """
         return self._known.match(list(map(_with_test, failures)))
 

@@ -1,4 +1,4 @@
-"""Frames of other languages than Python, as reports of their test frameworks show them."""
+"""Stack frames of languages other than Python, from the reports of their test frameworks."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _PLACE = re.compile(
 def foreign_frames(text: str) -> tuple[Frame, ...]:
     """Return the stack in a failure's text, the innermost frame last.
 
-    These languages print the innermost frame first. Of a chain of Java's exceptions, the first one
-    counts, since it is the one that ended the test.
+    These languages print the innermost frame first. In a chain of Java exceptions, the first one is
+    used, since it ended the test.
 
     Parameters
     ----------
     text : str
-        The failure as the test framework prints it.
+        The failure, as printed by the test framework.
 
     Returns
     -------
     tuple of Frame
-        Empty if the text has no such frames.
+        Empty if the text contains no such frames.
     """
     frames: list[Frame] = []
     for line in text.split("\n"):
@@ -53,9 +53,9 @@ def foreign_frames(text: str) -> tuple[Frame, ...]:
 
 
 def _frame(line: str) -> Frame | None:
-    """Return the frame in a line; None if the line has none."""
+    """Return the frame in a line; None if there is none."""
     if found := _JVM.match(line):
-        # The package is the folder, as the compilers expect it.
+        # The folder is that of the package, by the convention of the compilers.
         package = [part for part in found["owner"].split(".")[:-1] if part[:1].islower()]
         return Frame("/".join([*package, found["file"]]), int(found["line"]), found["name"])
     if found := _DOTNET.match(line):

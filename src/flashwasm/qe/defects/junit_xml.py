@@ -1,7 +1,7 @@
-"""A reader of JUnit XML: the test cases of a report, one at a time.
+"""A reader of JUnit XML, which returns the test cases of a report one at a time.
 
-A report may be of any size and come from any program. So the reader keeps only one test case in
-memory, and XML entities cannot grow: docs/decisions/0015-a-reader-of-junit-xml.md.
+A report may be of any size and from any program. So the reader keeps only one test case in memory,
+and limits the expansion of XML entities: docs/decisions/0015-a-reader-of-junit-xml.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flashwasm.qe.defects.tracebacks import Failure, read_failure
 
 __all__ = ["case_nodeid", "case_seconds", "read_junit_cases", "read_junit_results"]
 
-# Maven Surefire writes these for attempts that failed before one that passed.
+# Maven Surefire writes these for failed attempts before one that passed.
 _FLAKY = {"flakyFailure", "flakyError"}
 _TEST_MODULE = re.compile(r"test_\w+|[a-z0-9_]+_test")
 
@@ -26,14 +26,14 @@ _TEST_MODULE = re.compile(r"test_\w+|[a-z0-9_]+_test")
 def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]]:
     """Read the failures and the flaky tests of a report.
 
-    Several ``testcase`` elements of one test in one suite are attempts, of which the last counts.
+    Several ``testcase`` elements for one test in one suite are attempts. Only the last one counts.
 
     Returns
     -------
     failures : list of tuple
         Name of the test and failure, for each failure and error of a last attempt.
     flaky : list of str
-        Tests that failed and passed at a later attempt.
+        Tests that failed and passed in a later attempt.
     """
     failed: dict[tuple[str, ...], list[Failure]] = {}
     flaky: dict[tuple[str, ...], None] = {}
@@ -46,7 +46,7 @@ def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]
             if kind in {"failure", "error"}
         ]
         if found:
-            # pytest writes a second element for a test that fails and whose teardown fails as well.
+            # pytest writes a second element if both the test and its teardown fail.
             earlier = failed.pop(test, [])
             failed[test] = [*earlier, *found] if _is_teardown(case) else found
             flaky.pop(test, None)
@@ -59,14 +59,14 @@ def read_junit_results(path: Path) -> tuple[list[tuple[str, Failure]], list[str]
 
 
 def read_junit_cases(path: Path) -> Iterator[ET.Element]:
-    """Yield the ``testcase`` elements of a report. Each is emptied when the next is asked for.
+    """Yield the ``testcase`` elements of a report. Each is cleared when the next is requested.
 
     Raises
     ------
     ShapeError
         If there is no such file.
     CorruptFileError
-        If the file is no XML, is cut short, or is XML of another kind.
+        If the file is not XML, is truncated, or is XML of another kind.
     """
     return (case for _, case in _cases_with_suites(path))
 
@@ -75,18 +75,18 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
     """Yield the number of the suite and the element of each test case."""
     if not path.is_file():
         raise ShapeError(f"{str(path)!r} does not exist or is not a file; expected JUnit XML")
-    opened: list[ET.Element] = []  # Elements that have begun but not ended, outermost first.
+    opened: list[ET.Element] = []  # Open elements, outermost first.
     inside_case, suites = False, 0
     try:
-        # Expat limits the growth of entities, and ElementTree fetches no external ones. Tests check
-        # both.
+        # Expat limits the expansion of entities, and ElementTree fetches no external ones. Tests
+        # check both.
         events = ET.iterparse(path, events=("start", "end"))  # noqa: S314 - safe, as said above.
         for event, element in events:
             name = _local_name(element)
             if event == "start":
                 if not opened and name not in {"testsuites", "testsuite", "testcase"}:
                     raise CorruptFileError(
-                        f"{path} is XML, but no JUnit report: <{name}>; "
+                        f"{path} is XML, but not a JUnit report: <{name}>; "
                         "`pytest --junitxml FILE` writes one"
                     )
                 opened.append(element)
@@ -98,9 +98,9 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
                 yield suites, element
                 inside_case = False
             if opened and not inside_case:
-                # Without this, the suite would keep all its cases until the end of the file.
+                # Without this, the suite would keep all its cases in memory until the end.
                 opened[-1].remove(element)
-    # ElementTree raises the last two for an encoding that it cannot read, or that nobody knows.
+    # ElementTree raises the last two for an unsupported or unknown encoding.
     except (ET.ParseError, ValueError, LookupError) as error:
         raise CorruptFileError(
             f"{path} is not a whole JUnit report: {error}; run the tests again"
@@ -108,10 +108,10 @@ def _cases_with_suites(path: Path) -> Iterator[tuple[int, ET.Element]]:
 
 
 def case_nodeid(case: ET.Element) -> str:
-    """Return the node id, without its parameters, of a test case that pytest wrote.
+    """Return the node id, without parameters, of a test case that pytest wrote.
 
-    pytest writes the file and the classes as one dotted name, which does not show where the file's
-    name ends. So a part that begins with a capital letter counts as a class:
+    pytest writes the file and the classes as one dotted name, without a mark at the end of the
+    file's name. So a part that begins with a capital letter is assumed to be a class:
     ``tests.test_a.TestB`` is ``tests/test_a.py::TestB``.
     """
     parts = case.get("classname", "").split(".")
@@ -121,7 +121,7 @@ def case_nodeid(case: ET.Element) -> str:
 
 
 def case_seconds(case: ET.Element) -> float | None:
-    """Return the seconds that a test case took; None if the report holds no number."""
+    """Return the duration of a test case in seconds; None if the report has no number."""
     try:
         return float(case.get("time", "0"))
     except ValueError:
@@ -129,10 +129,10 @@ def case_seconds(case: ET.Element) -> float | None:
 
 
 def _name(test: tuple[str, ...], failures: Sequence[Failure]) -> str:
-    """Return the name of a test, from its suite, its class's name and its own.
+    """Return the name of a test, from the names of its suite, its class and itself.
 
-    pytest writes the file and the classes as one dotted name. The file's name ends at a part that
-    is named as modules of tests are, or where a frame or the attribute for the file says so.
+    pytest writes the file and the classes as one dotted name. The file's name ends at a part with
+    the name of a test module, or where a frame or the attribute for the file ends.
     """
     _, owner, name, file, _ = test
     paths = [file, *(frame.path for failure in failures for frame in failure.frames)]
@@ -148,7 +148,7 @@ def _name(test: tuple[str, ...], failures: Sequence[Failure]) -> str:
 
 
 def _is_teardown(case: ET.Element) -> bool:
-    """Return True if a test case holds nothing but pytest's error of a teardown."""
+    """Return True if a test case contains only pytest's error for a teardown."""
     bad = [child for child in case if _local_name(child) in {"failure", "error"}]
     return all((child.get("message") or "").startswith("failed on teardown") for child in bad)
 
@@ -160,7 +160,7 @@ def _failure(element: ET.Element) -> Failure:
     frames = failure.frames or foreign_frames(failure.text)
     if failure.exception:
         return replace(failure, frames=frames)
-    # Other programs name the exception in attributes, and pytest's own message may be empty.
+    # Other programs name the exception in attributes, and pytest's message may be empty.
     message = element.get("message") or ""
     exception = (element.get("type") or _exception_of(message)).rpartition(".")[2]
     return replace(
@@ -173,7 +173,7 @@ def _failure(element: ET.Element) -> Failure:
 
 
 def _exception_of(message: str) -> str:
-    """Return the type of the exception at the start of a message; "" if a sentence stands there."""
+    """Return the type of the exception at the start of a message; "" if there is none."""
     if message.startswith("assert "):
         return "AssertionError"
     name = message.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Failures of named defects, in memory, and the comparison of another failure with all of them."""
+"""Failures of named defects in memory, to compare new failures with."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["TEXT_END", "Defect", "KnownFailures", "Occurrence"]
 
 Array = npt.NDArray[Any]
-# Number of characters that are compared. The end of a traceback shows the failure, its beginning
-# only how the test was run.
+# Number of characters to compare. The end of a traceback shows the failure; the beginning only
+# shows how the test was started.
 TEXT_END = 2000
 
 
@@ -33,7 +33,7 @@ class Defect(NamedTuple):
 
 
 class Occurrence(NamedTuple):
-    """A failure: the position of its defect, what is compared of it, and the end of its text."""
+    """A failure: the position of its defect, its fingerprint, and the end of its text."""
 
     defect: int
     fingerprint: Fingerprint
@@ -55,7 +55,7 @@ class KnownFailures:
         self.defects = defects
         self.occurrences = occurrences
         self._terms: TfIdfMatrix | None = None
-        # Positions of the occurrences that share something with a failure.
+        # Positions of the occurrences by the keys that similar failures share.
         self._sharing: dict[Hashable, list[int]] = {}
         for i, occurrence in enumerate(occurrences):
             for key in (*_close_keys(occurrence.fingerprint), *_far_keys(occurrence.fingerprint)):
@@ -64,19 +64,19 @@ class KnownFailures:
     def match(
         self, failures: Sequence[tuple[str, Failure]], without: Collection[int] = frozenset()
     ) -> list[DefectMatch]:
-        """Return the verdicts on the failures of one report.
+        """Return the results for the failures of one report.
 
         Parameters
         ----------
         failures : sequence of (str, Failure)
             Node ids of the tests, or "", and their failures.
         without : collection of int, optional
-            Positions of occurrences that do not count.
+            Positions of occurrences to ignore.
 
         Returns
         -------
         list of DefectMatch
-            In the order of the failures.
+            Results in the order of the failures.
         """
         if len(without) == len(self.occurrences):
             return [DefectMatch("new", None, "the library is empty", None)] * len(failures)
@@ -87,14 +87,14 @@ class KnownFailures:
     def _compared(
         self, failure: Failure, test: str, without: Collection[int]
     ) -> dict[int, Comparison]:
-        """Return the comparisons of a failure with those that may resemble it, by position."""
+        """Return the comparisons of a failure with possibly similar ones, by position."""
         parts, scores = fingerprint(failure, test), self._scores(failure)
 
         def sharing(keys: Iterable[Hashable]) -> set[int]:
             return {i for key in keys for i in self._sharing.get(key, ())}.difference(without)
 
         positions = sharing(_close_keys(parts))
-        # A test file may have thousands of failures in the library, so that only one counts.
+        # A test file may have thousands of failures in the library, so only one of them is used.
         if far := sorted(sharing(_far_keys(parts))):
             positions.add(far[int(scores[far].argmax())])
         counted = scores.copy()
@@ -108,7 +108,7 @@ class KnownFailures:
     def _tests_again(
         self, each: Sequence[Mapping[int, Comparison]], without: Collection[int]
     ) -> dict[int, tuple[int, int]]:
-        """Count for each defect the tests that fail as before, of those whose own code failed."""
+        """Count for each defect the tests that fail as before, if their own code failed."""
         failing: dict[int, set[str]] = {}
         for compared in each:
             for i, comparison in compared.items():
@@ -133,7 +133,7 @@ class KnownFailures:
         }
 
     def _verdict(self, compared: Mapping[int, Comparison]) -> DefectMatch:
-        """Return the verdict on a failure by its comparisons."""
+        """Return the result for a failure with comparisons."""
         similar = [i for i, comparison in compared.items() if comparison.is_similar]
         if not similar:
             return self._new(compared)
@@ -164,7 +164,7 @@ class KnownFailures:
         )
 
     def _new(self, compared: Mapping[int, Comparison]) -> DefectMatch:
-        """Return the verdict on a failure that no defect resembles."""
+        """Return the result for a failure without similar defects."""
         reason = "no failure of the library is similar"
         scored = {i: one.score for i, one in compared.items() if one.score is not None}
         if not scored:
@@ -188,13 +188,13 @@ class KnownFailures:
         if self._terms is None:
             texts = [occurrence.text for occurrence in self.occurrences]
             self._terms = TfIdfMatrix("characters", texts)
-        # Rounding may lift the cosine of equal texts above one.
+        # Because of rounding, the cosine of equal texts may exceed one.
         scores: Array = np.minimum(self._terms.scores(failure.text[-TEXT_END:]), 1)
         return scores
 
 
 def _close_keys(failure: Fingerprint) -> Iterator[Hashable]:
-    """Yield keys that failures share if they have a function, a test or a message in common."""
+    """Yield keys that are equal for failures with a common function, test or message."""
     if failure.exception:
         if failure.raiser:
             yield "raiser", failure.exception, failure.raiser
@@ -207,16 +207,16 @@ def _close_keys(failure: Fingerprint) -> Iterator[Hashable]:
 
 
 def _far_keys(failure: Fingerprint) -> Iterator[Hashable]:
-    """Yield keys that failures share if they have no more than a test file in common."""
+    """Yield keys that are equal for failures with only a common test file."""
     if failure.exception and failure.test_file:
         yield "file", failure.exception, failure.test_file
 
 
 def _test_of(failure: Fingerprint) -> str:
-    """Return the name of a failure's test, or else its function."""
+    """Return the name of a failure's test, or else of its function."""
     return failure.test or str(failure.test_function)
 
 
 def _joined(parts: Sequence[str]) -> str:
-    """Return parts of a sentence with commas, and "and" before the last one."""
+    """Join parts of a sentence with commas, and "and" before the last one."""
     return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)

@@ -1,7 +1,7 @@
-"""The SQLite file of a library of defects: its tables, and what is read from and written to it.
+"""The SQLite file of a library of defects: its tables, and functions to read and write it.
 
-Version 1 had fewer columns. A file of version 1 is read as it is, and rewritten in the first
-transaction that adds to it.
+Version 1 had fewer columns. A file of version 1 can be read, and the first transaction that adds to
+it converts it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "write_library",
 ]
 
-# SQLite writes this number, "FWDL" in ASCII, into the file's header, to mark the file's type.
+# SQLite stores this number, "FWDL" in ASCII, in the file's header to mark the type of the file.
 APPLICATION_ID = 0x4657444C
 VERSION = 2
 
@@ -67,13 +67,13 @@ def create_library(path: Path) -> None:
     Raises
     ------
     CorruptFileError
-        If there is another file at the path.
+        If the path is a file of another kind.
     OSError
         If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _transaction(path) as database:
-        # Another process may have made it in the meantime.
+        # Another process may have created it in the meantime.
         if _version(database, path, application=0) == 0:
             database.execute(_DEFECTS)
             database.execute(_OCCURRENCES)
@@ -83,7 +83,7 @@ def create_library(path: Path) -> None:
 
 
 def is_empty(path: Path) -> bool:
-    """Return True if a file has no tables, since the process that made it was killed too early."""
+    """Return True if a file has no tables, because its creator was killed too early."""
     try:
         with closing(_connect(path)) as database:
             return not database.execute("select 1 from sqlite_master").fetchall()
@@ -97,12 +97,12 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
     Raises
     ------
     CorruptFileError
-        If any byte of what it holds was changed, if it is no library, or if it was written by a
-        later release.
+        If any byte of its content was changed, if it is not a library, or if a later release wrote
+        it.
     """
     try:
         with closing(_connect(path)) as database:
-            # All of what follows sees the file at one moment.
+            # All statements below read the same snapshot of the file.
             database.execute("begin")
             version = _version(database, path, application=APPLICATION_ID)
             check_database(database)
@@ -112,7 +112,7 @@ def read_library(path: Path) -> tuple[list[Defect], list[Occurrence]]:
             defects = [_checked(row, 2) for row in database.execute(query)]
             rows = _occurrences(database, version)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        # The message of SQLite's own error may quote damaged bytes, which are no UTF-8.
+        # The message of SQLite's own error may quote damaged bytes, which are not UTF-8.
         raise _damaged(path, one_line(error)) from error
     at = {key: i for i, (key, *_) in enumerate(defects)}
     if any(key not in at for key, *_ in rows):
@@ -130,23 +130,23 @@ def add_failures(
     resolved: bool = False,
     note: str = "",
 ) -> int:
-    """Add failures to defects, which are created where the library has none of the name.
+    """Add failures to defects, which are created if they do not exist.
 
     Parameters
     ----------
     path : pathlib.Path
         Path of the library.
     defects : mapping of str to sequence of (str, Failure)
-        Node ids and failures by the name of their defect.
+        Node ids and failures by the name of the defect.
     resolved : bool, default False
         True to mark these defects as resolved, False to mark them as open.
     note : str, optional
-        Text that replaces the note of these defects; "" leaves it.
+        Text that replaces the note of these defects; "" keeps the notes.
 
     Returns
     -------
     int
-        Number of failures that the library did not have.
+        Number of failures that were not in the library.
     """
     added = 0
     with _transaction(path) as database:
@@ -166,7 +166,7 @@ def add_failures(
 
 
 def write_library(path: Path, defects: Sequence[Defect], occurrences: Sequence[Occurrence]) -> None:
-    """Write a library of these defects, in their order, to a path where there is no file."""
+    """Write a library of these defects, in order, to a new file."""
     create_library(path)
     with _transaction(path) as database:
         for key, defect in enumerate(defects, 1):
@@ -177,8 +177,8 @@ def write_library(path: Path, defects: Sequence[Defect], occurrences: Sequence[O
 
 
 def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: str) -> int:
-    """Add a failure to a defect. Return 1, or 0 if the defect has it."""
-    # A failure whose test was not known is the same one, now with its test.
+    """Add a failure to a defect. Return 1, or 0 if the defect already has the failure."""
+    # If the failure was added before without its test, add the test to it.
     if parts.test:
         known = database.execute(
             "update or ignore occurrence set test = ? where defect = ? and test = '' and text = ?",
@@ -190,20 +190,20 @@ def _add(database: sqlite3.Connection, defect: int, parts: Fingerprint, text: st
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file, and wait up to 30 seconds for another process that writes."""
+    """Open the file, waiting up to 30 seconds for another process that writes."""
     return sqlite3.connect(path, timeout=30, isolation_level=None)
 
 
 @contextmanager
 def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file and write all of what follows, or nothing of it after an error.
+    """Open the file in a transaction, which writes all changes or, after an error, none.
 
-    SQLite has flushed it to the disk when the block ends, so that it survives a loss of power.
+    SQLite flushes the changes to the disk before the block ends, so they survive a loss of power.
 
     Raises
     ------
     CorruptFileError
-        If the file is damaged, or no library.
+        If the file is damaged, or is not a library.
     OSError
         If it cannot be written.
     """
@@ -211,7 +211,7 @@ def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(_connect(path)) as database:
             database.execute("begin immediate")
             yield database
-            # Without this, as after an error, closing takes everything back.
+            # Without a commit, as after an error, closing rolls back.
             database.execute("commit")
     except sqlite3.OperationalError as error:
         raise OSError(f"{path}: {error}") from error
@@ -220,12 +220,12 @@ def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _damaged(path: Path, reason: object) -> CorruptFileError:
-    """Return the error for a damaged library, which says how to get a whole one."""
+    """Return the error for a damaged library, with the advice to restore a copy."""
     return CorruptFileError(f"{path} is not a whole library: {reason}; restore a copy of it")
 
 
 def _version(database: sqlite3.Connection, path: Path, *, application: int) -> int:
-    """Return the version of a library; refuse a file of another kind and of a later version."""
+    """Return the version of a library; reject a file of another kind or of a later version."""
     (found,) = database.execute("pragma application_id").fetchone()
     (version,) = database.execute("pragma user_version").fetchone()
     if found not in {application, APPLICATION_ID}:
@@ -249,18 +249,18 @@ def _occurrences(database: sqlite3.Connection, version: int) -> list[tuple[int, 
 
 
 def _checked(row: tuple[Any, ...], numbers: int) -> tuple[Any, ...]:
-    """Return a row that begins with so many integers, and holds texts after them.
+    """Return a row after a check that it has ``numbers`` integers, followed by texts.
 
-    SQLite keeps the type of each value, whatever type its column has.
+    SQLite stores the type of each value, which may differ from the type of the column.
     """
     wanted = [int] * numbers + [str] * (len(row) - numbers)
     if list(map(type, row)) != wanted:
-        raise sqlite3.DatabaseError("a row holds a value of another type than its column")
+        raise sqlite3.DatabaseError("a value in a row is of another type than its column")
     return row
 
 
 def _upgrade(database: sqlite3.Connection) -> None:
-    """Write the failures of version 1 in the columns of this version."""
+    """Convert the failures of version 1 to the columns of this version."""
     keys = [key for (key,) in database.execute("select id from occurrence order by id")]
     rows = _occurrences(database, 1)
     database.execute("alter table occurrence rename to version_1")
@@ -277,10 +277,10 @@ def _upgrade(database: sqlite3.Connection) -> None:
 
 
 def _from_version_1(text: str, exception: str, path: str, function: str) -> Fingerprint:
-    """Return the fingerprint of a failure of version 1, which kept the end of its text.
+    """Return the fingerprint of a failure of version 1, which stored the end of the text.
 
-    The columns of version 1 were read from the whole text, so they count where its end shows less:
-    a function's name stands at the beginning of its source.
+    The columns of version 1 were read from the whole text. So they take precedence where the end of
+    the text shows less: the name of a function is at the beginning of its source.
     """
     parts = fingerprint(read_failure(text))
     if function and not parts.raiser and not parts.test_file:

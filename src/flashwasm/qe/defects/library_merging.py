@@ -14,10 +14,10 @@ __all__ = ["merge_libraries"]
 
 
 def merge_libraries(target: Path, paths: Sequence[Path]) -> None:
-    """Write the union of libraries to one file, whole or not at all.
+    """Write the union of libraries to one file, atomically.
 
-    Defects of one name become one. It is open if it is open in any library. Its note is that of the
-    first library that has one. The defects with the most failures come first, as
+    Defects with the same name are merged. A merged defect is open if it is open in any library. Its
+    note is the first note in the libraries. The defects with the most failures come first, as
     ``flashwasm index build failures`` writes them.
 
     Parameters

@@ -1,6 +1,6 @@
-"""The checksum of a library of defects, in a table of its own.
+"""The checksum of a library of defects, in a separate table.
 
-SQLite keeps no checksums: it reads a row that lost a bit as it is.
+SQLite has no checksums, so it does not detect a flipped bit in a row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def write_seal(database: sqlite3.Connection) -> None:
 
 
 def is_sealed(database: sqlite3.Connection) -> bool:
-    """Return True if the rows have the checksum that the file states, or if it states none."""
+    """Return True if the checksum in the file matches the rows, or if there is none."""
     if not database.execute("select 1 from sqlite_master where name = 'seal'").fetchall():
         return True
     return database.execute("select checksum from seal").fetchall() == [(_checksum(database),)]

@@ -1,4 +1,4 @@
-"""Logs of CI services: they write a time stamp or an indent before each line of a program."""
+"""Removal of the time stamps or indents that CI services write before each line of a log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 __all__ = ["without_prefix"]
 
-# Lines by which the output of pytest, of unittest, or a traceback is known.
+# Lines that identify the output of pytest or unittest, or a traceback.
 _RULE = (
     r"=+ (?:test session starts|FAILURES|ERRORS|short test summary info) =+$"
     r"|={70}$"
@@ -17,12 +17,12 @@ _MARK = re.compile(_RULE + r"|Traceback \(most recent call last\):$")
 _TIME = re.compile(r"\d\d?:\d\d")
 # pytest writes E, and Python | and +, before lines of a message or of a group of exceptions.
 _NOT_A_PREFIX = re.compile(r"^[E>+|\-\s]*[E>+|\-]\s*$")
-# Share of the lines, from the first mark to the last, that have to begin like the first one.
+# Minimum share of the lines, from the first mark to the last, with the same prefix as the first.
 _LEAST_SHARE = 0.9
 
 
 def without_prefix(text: str) -> str | None:
-    r"""Remove what a CI service writes before each line.
+    r"""Remove the prefix that a CI service writes before each line.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def without_prefix(text: str) -> str | None:
     Returns
     -------
     str or None
-        The text itself if nothing stands before its lines; None if lines of a report do have
-        something before them, but not the same kind of thing on each line.
+        The unchanged text if its lines have no prefix; None if lines of a report have prefixes, but
+        not of the same kind.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def without_prefix(text: str) -> str | None:
         for i, line in enumerate(lines)
         if (found := _MARK.search(line)) and not _NOT_A_PREFIX.match(line[: found.start()])
     ]
-    # A traceback at the margin may show an indented source, but has no time stamps.
+    # A traceback without a prefix may contain indented source, but no time stamps.
     if any(map(_MARK.match, lines)):
         marked = [(i, prefix) for i, prefix in marked if _TIME.search(prefix)]
     if not marked:
@@ -65,9 +65,9 @@ def without_prefix(text: str) -> str | None:
 
 
 def _pattern(prefix: str) -> str:
-    """Return an expression for prefixes that differ in digits and in AM or PM only.
+    """Return a pattern for prefixes that differ only in digits and in AM or PM.
 
-    Services cut the spaces at the end of an empty line, so these may be missing.
+    Services strip trailing spaces of an empty line, so these may be missing.
     """
     bare = prefix.rstrip()
     parts = [

@@ -1,4 +1,4 @@
-"""Single lines of pytest's output: rules with a title, headings, the short summary, the counts."""
+"""Single lines of pytest's output: titled rules, headings, the short summary and the counts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
     "title_of",
 ]
 
-# Titles of the two sections in which each failure has a heading of its own.
+# Titles of the two sections in which each failure has a heading.
 ABOVE_HEADINGS = frozenset({"FAILURES", "ERRORS"})
 OTHER_SECTIONS = frozenset(
     {"XFAILURES", "PASSES", "XPASSES", "warnings summary", "short test summary info"}
 )
-# pytest fills a rule to the width of the terminal, but with at least one character on each side.
+# pytest extends a rule to the width of the terminal, with at least one character on each side.
 _RULE = re.compile(r"^(=+) (.+) \1=?$")
 _HEADING = re.compile(r"^(_+) (.*\S) \1_?$")
 # The line between two frames in the long style looks like a heading.
@@ -63,7 +63,7 @@ class Counts:
         return self.failed + self.errors
 
     def __str__(self) -> str:
-        """Return the numbers as pytest writes them."""
+        """Return the numbers in pytest's format."""
         errors = f"{self.errors} error{'' if self.errors == 1 else 's'}"
         parts = [f"{self.failed} failed"] if self.failed or not self.errors else []
         return ", ".join([*parts, errors] if self.errors else parts)
@@ -94,7 +94,7 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """Message, in the form in which pytest prints it below a traceback; "" without one."""
+        """Message in the form that pytest prints below a traceback; "" if there is none."""
         return f"E   {self._message}" if self._message else ""
 
     @cached_property
@@ -104,11 +104,11 @@ class Entry:
 
     @cached_property
     def _message(self) -> str:
-        """Message as the summary shows it, which may end in "..."; "" without one."""
+        """Message in the summary, which may be truncated to "..."; "" if there is none."""
         return _split(self.rest)[1]
 
     def is_headed(self, title: str) -> bool:
-        """Return True if a heading with this title is of this entry."""
+        """Return True if a heading with this title belongs to this entry."""
         error = _ERROR_HEADING.match(title)
         if bool(error) != self.is_error:
             return False
@@ -117,7 +117,7 @@ class Entry:
             collected = title.removeprefix("ERROR collecting ")
             return path.endswith(collected) or collected.endswith(path)
         name = title[error.end() :] if error else title
-        # pytest joins classes and function by dots, but leaves the parameters as they are.
+        # pytest joins classes and function by dots, but does not change the parameters.
         function, bracket, parameters = names.partition("[")
         expected = function.replace("::", ".") + bracket + parameters
         if self.subtest:
@@ -125,7 +125,7 @@ class Entry:
         return name in {expected, f"[doctest] {names}", names, self._nodeid, path}
 
     def is_crash(self, line: str) -> bool:
-        """Return True if a line of ``--tb=line`` has the message of this entry."""
+        """Return True if a line of ``--tb=line`` contains the message of this entry."""
         start = self._message.removesuffix("...")
         if not start or start not in line:
             return False
@@ -134,13 +134,13 @@ class Entry:
 
 
 def title_of(line: str) -> str:
-    """Return the title of a rule, such as "FAILURES"; "" if the line is no rule."""
+    """Return the title of a rule, such as "FAILURES"; "" if the line is not a rule."""
     found = _RULE.match(line) if line.startswith("=") else None
     return found[2] if found else ""
 
 
 def heading_of(line: str) -> str:
-    """Return the title of a failure's heading; "" if the line is no heading."""
+    """Return the title of a failure's heading; "" if the line is not a heading."""
     if not line.startswith("_") or _BETWEEN_FRAMES.match(line):
         return ""
     found = _HEADING.match(line)
@@ -153,12 +153,12 @@ def test_of_heading(line: str) -> str:
 
 
 def is_end_of_traceback(line: str) -> bool:
-    """Return True if a line heads captured output or the next section."""
+    """Return True if a line is the heading of captured output or of the next section."""
     return line.startswith(("-", "=")) and bool(_END_OF_TRACEBACK.match(line))
 
 
 def final_counts(line: str) -> Counts | None:
-    """Return the numbers of pytest's last line; None if the line is another."""
+    """Return the numbers in pytest's last line; None if the line is not pytest's last line."""
     found = _FINAL.match(line) if line.endswith(("s", "=", ")")) else None
     if not found:
         return None
@@ -168,7 +168,7 @@ def final_counts(line: str) -> Counts | None:
 
 
 def read_entry(line: str) -> Entry | None:
-    """Return the failure in a line of the short summary; None if the line holds none."""
+    """Return the failure in a line of the short summary; None if there is none."""
     if found := _ENTRY.match(line):
         return Entry(found["word"] == "ERROR", found["rest"])
     if found := _SUBTEST_ENTRY.match(line) or _OLD_SUBTEST_ENTRY.match(line):
@@ -177,7 +177,7 @@ def read_entry(line: str) -> Entry | None:
 
 
 def rerun_test(line: str) -> str:
-    """Return the node id of a test that the line says was run again; "" if it says nothing."""
+    """Return the node id of a test that was rerun according to a line; "" if there is none."""
     found = _RERUN.match(line) if "RERUN" in line else None
     return _split(found["first"] or found["last"])[0] if found else ""
 

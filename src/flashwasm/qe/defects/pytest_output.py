@@ -1,8 +1,8 @@
-"""A reader of pytest's output: it finds the failures among everything else that pytest prints.
+"""A reader of pytest's output, which finds the failures in it.
 
-Tests print what they like, such as a heading, or the whole output of another pytest. So headings
-alone do not decide. The reader starts from the end of the text: pytest's last line counts the
-failures, and the short summary above it lists them. Their headings are then looked up by name.
+Tests may print any text, such as a heading or the whole output of another pytest. So headings alone
+are not reliable. The reader starts at the end of the text: pytest's last line counts the failures,
+and the short summary above it lists them. Then the reader looks up their headings by name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flashwasm.qe.defects.tracebacks import plain, read_failure
 __all__ = ["PytestOutput", "read_output", "split_output"]
 
 _RERUN_SUMMARY = "rerun test summary info"
-# Names and texts of failures, with the lines of their headings; None for one without a heading.
+# Names and texts of failures, with the lines of their headings, or None without a heading.
 _Way = tuple[list[tuple[str, str]], Sequence[int | None]]
 _INTERNAL_ERROR = "INTERNALERROR> "
 
@@ -42,11 +42,11 @@ class PytestOutput:
     parts : list of tuple of str
         Name of the test and text of the failure.
     flaky : list of str
-        Tests that failed and passed at a later attempt.
+        Tests that failed and passed in a later attempt.
     counted : int or None
-        Number of failures and errors by pytest's own count; None if the text has no such line.
+        Number of failures and errors that pytest reports; None if the text has no such line.
     notes : list of str
-        A sentence for each thing that could not be read.
+        A sentence for each part that could not be read.
     begin, end : int
         Positions in the text of the first and of the last line that pytest wrote.
     """
@@ -60,9 +60,9 @@ class PytestOutput:
 
 
 def split_output(text: str) -> list[tuple[str, str]]:
-    """Return the name of the test and the text, for each failure in pytest's output.
+    """Return the name of the test and the text of each failure in pytest's output.
 
-    A text that is not pytest's output counts as one failure of a test without a name.
+    A text that is not pytest's output counts as one failure of an unnamed test.
     """
     clean = plain(text)
     text = without_prefix(clean) or clean
@@ -71,7 +71,7 @@ def split_output(text: str) -> list[tuple[str, str]]:
 
 
 def read_output(text: str) -> PytestOutput | None:
-    """Read every run of pytest whose output a text holds.
+    """Read every pytest run in a text.
 
     Parameters
     ----------
@@ -104,13 +104,13 @@ def _read_run(text: PytestText, run: PytestRun, output: PytestOutput) -> int:
     Returns
     -------
     int
-        First line that was taken as part of the run.
+        First line of the run.
     """
     ways = _ways(text, run)
     if not run.starts:
         ways += _ways(text, text.narrowed(run))
-    # The way that finds as many as pytest counts is right. Without a count, headings that tests may
-    # have printed are left out.
+    # The attempt that finds as many failures as pytest counts is right. Without a count, headings
+    # that tests may have printed are left out.
     bad = None if run.counts is None else run.counts.bad
     fitting = next((way for way in ways if len(way[0]) == bad), None)
     parts, used = fitting or max(ways[:2], key=lambda way: len(way[0]))
@@ -124,13 +124,13 @@ def _read_run(text: PytestText, run: PytestRun, output: PytestOutput) -> int:
 
 
 def _ways(text: PytestText, run: PytestRun) -> list[_Way]:
-    """Read the failures of a run in several ways.
+    """Try to read the failures of a run in three ways.
 
     Returns
     -------
     list of tuple
-        Failures and the lines of their headings: first by the names of the summary, then by all
-        headings that look like pytest's, then by all headings.
+        Failures and the lines of their headings for each way: by the names in the summary, by all
+        headings that look like pytest's, and by all headings.
     """
     hidden = {i for lines in text.nested(run) for i in text.marks(lines.start, lines.stop)}
     named = _by_name(text, run, hidden)
@@ -149,7 +149,7 @@ def _ways(text: PytestText, run: PytestRun) -> list[_Way]:
 
 
 def _by_name(text: PytestText, run: PytestRun, hidden: set[int]) -> list[int | None]:
-    """Return the line of the heading of each entry of the summary; None for one without heading."""
+    """Return the line of the heading for each entry in the summary; None without a heading."""
     headings = [
         (i, text.headings[i])
         for i in text.marks(run.begin, run.end)
@@ -170,7 +170,7 @@ def _by_name(text: PytestText, run: PytestRun, hidden: set[int]) -> list[int | N
 def _by_listing(text: PytestText, run: PytestRun, hidden: set[int], *, strict: bool) -> list[int]:
     """Return the lines of all headings in the sections of failures and errors.
 
-    If ``strict``, a heading below captured output counts only if it is as long as pytest makes it.
+    If ``strict``, a heading below captured output must have the length of pytest's headings.
     """
     places: list[int] = []
     width, inside, captured = 0, False, False
@@ -198,8 +198,8 @@ def _named_parts(
 ) -> list[tuple[str, str]]:
     """Return the node id and the text of each entry of the summary.
 
-    An entry without a traceback has the place of the crash if ``--tb=line`` names it, and the
-    summary's message.
+    The text of an entry without a traceback is its line of ``--tb=line``, if there is one, and the
+    message in the summary.
     """
     crashes = crash_places(lines[run.begin : run.end])
     parts = []
@@ -220,7 +220,7 @@ def _named_parts(
 
 
 def _listed_parts(lines: list[str], run: PytestRun, places: list[int]) -> list[tuple[str, str]]:
-    """Return the title and the text below each of some headings."""
+    """Return the title of each heading and the text below it."""
     stops = [*places[1:], run.end]
     return [
         (test_of_heading(lines[place]), _traceback(lines, place, stop))
@@ -229,7 +229,7 @@ def _listed_parts(lines: list[str], run: PytestRun, places: list[int]) -> list[t
 
 
 def _crash_parts(lines: list[str], run: PytestRun) -> list[tuple[str, str]]:
-    """Return the lines of ``--tb=line``, with the test's name where the summary has the message."""
+    """Return the lines of ``--tb=line``, with the test's name if the summary has the message."""
     entries, parts = list(run.entries), []
     for crash in crash_places(lines[run.begin : run.end]):
         entry = next((entry for entry in entries if entry.is_crash(crash)), None)
@@ -240,7 +240,7 @@ def _crash_parts(lines: list[str], run: PytestRun) -> list[tuple[str, str]]:
 
 
 def _traceback(lines: list[str], heading: int, stop: int) -> str:
-    """Return what stands between a heading and the output that pytest captured."""
+    """Return the text between a heading and the captured output."""
     body = lines[heading + 1 : stop]
     ends = (i for i, line in enumerate(body) if is_end_of_traceback(line))
     return "\n".join(body[: next(ends, len(body))])
@@ -249,8 +249,8 @@ def _traceback(lines: list[str], heading: int, stop: int) -> str:
 def _note(
     text: PytestText, run: PytestRun, parts: list[tuple[str, str]], output: PytestOutput
 ) -> None:
-    """Add to the output the flaky tests of a run, its counts, and what could not be read."""
-    # Tests are named while pytest runs them, and at the end by -rR. Tracebacks stand between.
+    """Add the flaky tests of a run, its counts, and notes on unreadable parts to the output."""
+    # pytest names rerun tests while it runs them, and at the end with -rR. Tracebacks are between.
     titles = {i: text.titles.get(i, "") for i in text.marks(run.begin, run.stop)}
     above = min((i for i, title in titles.items() if title in ABOVE_HEADINGS), default=run.end)
     below = max((i for i, title in titles.items() if title == _RERUN_SUMMARY), default=run.end)

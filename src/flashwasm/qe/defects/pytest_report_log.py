@@ -1,7 +1,7 @@
-"""A reader of the logs of pytest-reportlog: one JSON object a line, for each report of pytest.
+"""A reader of the logs of pytest-reportlog, which have one JSON object a line for each report.
 
-https://github.com/pytest-dev/pytest-reportlog; pytest's hook ``pytest_report_to_serializable``
-makes the objects.
+https://github.com/pytest-dev/pytest-reportlog; the objects are from pytest's hook
+``pytest_report_to_serializable``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from flashwasm.errors import CorruptFileError
 
 __all__ = ["is_report_log", "read_log_results", "read_report_log", "start_of"]
 
-# A line holds one report, with its traceback and the test's output. A longer line is damage.
+# Maximum length of a line, which contains one report with its traceback and captured output. A
+# longer line is damage.
 _LONGEST_LINE = 64 << 20
-# Outcomes that plugins give to an attempt that failed and is followed by another.
+# Outcomes that plugins report for a failed attempt before another attempt.
 _RUN_AGAIN = {"rerun", "retried"}
 
 
 def start_of(file: Path) -> bytes:
-    """Return the first bytes of a file, which tell one kind of report from another."""
+    """Return the first bytes of a file, which identify the kind of report."""
     with file.open("rb") as stream:
         return stream.read(4096)
 
@@ -50,7 +51,7 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
     Raises
     ------
     CorruptFileError
-        If a line is no report.
+        If a line is not a report.
     """
     with path.open("rb") as lines:
         number = 0
@@ -80,19 +81,19 @@ def read_report_log(path: Path) -> Iterator[dict[str, Any]]:
 def read_log_results(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
     """Read the failures and the flaky tests of a log.
 
-    A test that is set up again was run again. Only its last attempt counts.
+    A second setup of a test begins another attempt. Only the last attempt counts.
 
     Returns
     -------
     failures : list of tuple of str
         Node id and text of each report that failed.
     flaky : list of str
-        Tests that failed and passed at a later attempt.
+        Tests that failed and passed in a later attempt.
     """
     failed: dict[tuple[str, str], list[str]] = {}
     again: dict[tuple[str, str], bool] = {}  # Tests of an attempt that failed: True if one passed.
     for report in read_report_log(path):
-        # pytest-xdist may run a test in each of its processes: these are no attempts.
+        # pytest-xdist may run a test once in each of its processes, which are not attempts.
         test = (report["nodeid"], report["worker"])
         if report["when"] == "setup" and failed.pop(test, None):
             again[test] = False
@@ -108,19 +109,19 @@ def read_log_results(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def _text(shown: Any) -> str:
-    """Return a failure as pytest prints it; "" for a skip, which the log holds as a list."""
+    """Return a failure as pytest prints it; "" for a skip, which is a list in the log."""
     if isinstance(shown, str):
         return shown
     if not isinstance(shown, dict):
         return ""
     parts: list[str] = []
-    # A chain of exceptions is a list of: traceback, place of the crash, and the sentence that says
-    # how this exception led to the next one.
+    # A chain of exceptions is a list of traceback, place of the crash, and the sentence about the
+    # link to the next exception.
     chain = shown.get("chain") or [[shown.get("reprtraceback"), shown.get("reprcrash"), None]]
     for traceback, crash, link in chain:
         entries = (traceback or {}).get("reprentries", [])
         parts += [line for entry in entries for line in _lines(entry)]
-        # With --tb=line and --tb=no the entries name no place.
+        # With --tb=line and --tb=no, the entries contain no place.
         if crash and all(entry["data"].get("style") == "line" for entry in entries):
             parts += ["", _place(crash)]
         parts += ["", link, ""] if link else []
@@ -128,7 +129,7 @@ def _text(shown: Any) -> str:
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    """Return the lines of a frame. Its place is the first line in short style, else the last."""
+    """Return the lines of a frame. The place is the first line in short style, else the last."""
     data = entry["data"]
     place = [_place(data["reprfileloc"])] if data.get("reprfileloc") else []
     lines = [str(line) for line in data["lines"]]

@@ -1,6 +1,6 @@
-"""Runs of pytest in a text: where each begins and ends, what it counts, and what its tests printed.
+"""pytest runs in a text: first and last line, counts, and the lines printed by tests.
 
-Line numbers begin at 0, and a range of lines does not include its end.
+Line numbers start at 0, and a range of lines does not include its end.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class PytestRun:
     Attributes
     ----------
     begin, end, stop : int
-        First line; the line after the last one that may belong to a failure; and the line after the
-        short summary.
+        First line; line after the last line that may belong to a failure; and line after the short
+        summary.
     counts : Counts or None
-        What pytest's last line counts; None if there is no such line.
+        Counts in pytest's last line; None if there is no such line.
     entries : list of Entry
-        Failures of the short summary, in the order in which pytest prints their tracebacks.
+        Failures in the short summary, in the order of their tracebacks.
     starts : bool
-        True if the first line is pytest's own first line.
+        True if the first line is the first line that pytest prints.
     """
 
     begin: int
@@ -52,7 +52,7 @@ class PytestRun:
 
 
 class PytestText:
-    """A text, with the positions of all lines that look like pytest's.
+    """A text, with the positions of all lines that look like lines of pytest.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class PytestText:
         self._marks = sorted([*self.titles, *self.headings, *self.finals, *self.captured])
 
     def marks(self, begin: int, end: int) -> list[int]:
-        """Return the marked lines of a range: rules with a title, headings and pytest's last."""
+        """Return the marked lines in a range: titled rules, headings and pytest's last lines."""
         return self._marks[bisect_left(self._marks, begin) : bisect_left(self._marks, end)]
 
     def last_run(self, end: int) -> PytestRun | None:
@@ -92,7 +92,7 @@ class PytestText:
         below = 0 if final is None else final + 1
         titles = {self.titles.get(i, "") for i in self.marks(below, end)}
         if titles & {_SUMMARY, *ABOVE_HEADINGS}:
-            # No line with counts follows: pytest -qq prints none, and a run that is killed neither.
+            # No line with counts follows, as with pytest -qq or a killed run.
             begin, counts, stop = below, None, end
         elif final is None:
             return None
@@ -100,15 +100,15 @@ class PytestText:
             begin, counts, stop = self._begin(final), self.finals[final], final
         summary = self._summary(begin, stop)
         entries = [entry for line in self.lines[summary:stop] if (entry := read_entry(line))]
-        # The summary lists failures before errors, and the tracebacks stand in the other order.
+        # The summary lists failures before errors, but the tracebacks are in the opposite order.
         entries.sort(key=lambda entry: not entry.is_error)
         starts = self.titles.get(begin) == _START
         return PytestRun(begin, summary, stop, counts, entries, starts)
 
     def top_of(self, run: PytestRun, first: int) -> int:
-        """Return the first line of a run whose first failure stands at the line ``first``.
+        """Return the first line of a run whose first failure is at the line ``first``.
 
-        A run without a line that starts it begins where its first section does.
+        If the run has no starting line, it begins at its first section.
         """
         if run.counts is None or run.starts:
             return run.begin
@@ -122,8 +122,8 @@ class PytestText:
     def narrowed(self, run: PytestRun) -> PytestRun:
         """Return the part of a run below the last run that seems to end above it.
 
-        ``pytest -q`` prints no first line. So two of its runs in one text look like one run, one of
-        whose tests printed the output of the other.
+        ``pytest -q`` prints no first line. So two such runs in one text look like one run in which
+        a test printed the output of the other run.
         """
         marks = self.marks(run.begin, run.end)
         for above, below in zip(reversed(marks[:-1]), reversed(marks[1:]), strict=True):
@@ -132,17 +132,17 @@ class PytestText:
         return run
 
     def nested(self, run: PytestRun) -> list[range]:
-        """Return the lines of runs of pytest that a test of this run started, and printed."""
+        """Return the lines of pytest runs that a test of this run started and printed."""
         hidden: list[range] = []
         i = run.end
         for final in self._finals_above(run.end):
             if final >= i:
-                continue  # It lies in a run that is hidden already.
+                continue  # It is inside a run that is already hidden.
             if final <= run.begin:
                 break
             i = self._begin(final)
             if i <= run.begin:
-                # pytest -q prints no first line. Then the captured output is hidden from its top.
+                # pytest -q prints no first line. Then the captured output is hidden from its start.
                 above = bisect_left(self.captured, final)
                 captured = self.captured[above - 1] if above else -1
                 i = captured + 1 if captured > run.begin else final
@@ -150,11 +150,11 @@ class PytestText:
         return hidden
 
     def _finals_above(self, end: int) -> Iterator[int]:
-        """Yield the lines above ``end`` that count like pytest's last, the last one first."""
+        """Yield the lines above ``end`` that look like pytest's last line, the last one first."""
         return (i for i in reversed(self.finals) if i < end)
 
     def _begin(self, final: int) -> int:
-        """Return the line where the run starts that ends with the line ``final``; else 0."""
+        """Return the first line of the run that ends with the line ``final``, or else 0."""
         return self._begins[final]
 
     def _is_captured(self, final: int) -> bool:
@@ -162,12 +162,12 @@ class PytestText:
         begin = bisect_left(self._marks, self._begin(final))
         if begin > 0:
             return self.lines[self._marks[begin - 1]].startswith("-")
-        # One failure may have been cut out of a text, with the output that was captured.
+        # The text may be an excerpt with a single failure and its captured output.
         above = self.marks(0, final)
         return bool(above) and all(self.lines[i].startswith("-") for i in above)
 
     def _summary(self, begin: int, stop: int) -> int:
-        """Return the line that heads the short summary of the run that ends at ``stop``."""
+        """Return the heading line of the short summary of the run that ends at ``stop``."""
         for i in reversed(self.marks(begin, stop)):
             title = self.titles.get(i)
             if title == _SUMMARY:
@@ -178,7 +178,7 @@ class PytestText:
 
 
 def _matched(bounds: Sequence[int], ends: Collection[int]) -> dict[int, int]:
-    """Return for each end the start that it closes, as brackets do; 0 where all are closed."""
+    """Match ends with starts like brackets: return the start for each end, or 0 without one."""
     begins: dict[int, int] = {}
     opened: list[int] = []
     for i in bounds:

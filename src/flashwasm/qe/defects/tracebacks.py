@@ -1,4 +1,4 @@
-"""Failures read from text: Python's own tracebacks, and pytest's in all its styles.
+"""A reader of tracebacks: Python's, and pytest's in all its styles.
 
 Formats: https://docs.python.org/3/library/traceback.html, exception groups by PEP 654, and pytest's
 ``--tb=long|short|line|native``.
@@ -14,8 +14,8 @@ from flashwasm.object_checks import checked_text
 
 __all__ = ["Failure", "Frame", "count_tracebacks", "plain", "read_failure"]
 
-# Number of characters that are kept, from the end of a text. An endless recursion repeats its
-# frames thousands of times, and the end of the text says what was raised.
+# Number of characters to keep from the end of a text. An endless recursion repeats its frames
+# thousands of times, and the end of the text names the exception.
 _KEPT = 1 << 16
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _LONG_LINE = re.compile(r"^(.{4000}).+", re.MULTILINE)
@@ -85,7 +85,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception with its stack, as a text shows it.
+    """An exception with its stack, read from a text.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Failure:
     text : str
         The text without colours, at most its last 65,536 characters.
     causes : tuple of str
-        Types of the exceptions that led to this one, and of the other members of a group.
+        Types of the exceptions that caused this one, and of the other members of a group.
     """
 
     exception: str
@@ -111,7 +111,7 @@ class Failure:
 
     @property
     def place(self) -> Frame | None:
-        """Innermost frame of the product, else of the tests, else of all; None without frames."""
+        """Innermost frame of the product, else of the tests, else of any file; None without one."""
         product = [frame for frame in self.frames if frame.is_product]
         own = [frame for frame in self.frames if not frame.is_foreign]
         found = product or own or self.frames
@@ -119,10 +119,10 @@ class Failure:
 
     @property
     def signature(self) -> tuple[str, str, str]:
-        """Exception, file and function, which the failures of one defect have in common.
+        """Exception, file and function, which are usually equal for failures of one defect.
 
-        If no frame is in the product, the file is the test's and the function is left empty: the
-        tests of one file more often fail for one common reason than each for a reason of its own.
+        If no frame is in the product, the file is that of the test and the function is empty,
+        because the tests of one file usually fail for one common reason.
         """
         place = self.place
         if place is None:
@@ -137,14 +137,14 @@ class _Part:
     frames: list[Frame]
     exception: str = ""
     message: str = ""
-    named_at: int = -1  # Number of frames above the line that named the exception.
+    named_at: int = -1  # Number of frames above the line that names the exception.
 
 
 def plain(text: str) -> str:
-    """Return a text without colours and other terminal commands, lines ended by newlines.
+    """Return a text without colours and other terminal escapes, with lines ended by newlines.
 
-    Of a line, the first 4,000 characters are kept. The time of the patterns that lines are compared
-    with grows with the square of a line's length.
+    Lines are cut at 4,000 characters, because the time for matching the patterns is quadratic in
+    the length of a line.
     """
     clean = _ANSI.sub("", text).replace("\r\n", "\n")
     return _LONG_LINE.sub(r"\1", clean)
@@ -184,12 +184,12 @@ def read_failure(text: str) -> Failure:
     Returns
     -------
     Failure
-        Without exception and frames if the text is no traceback.
+        Without exception and frames if the text is not a traceback.
 
     Raises
     ------
     DTypeError
-        If ``text`` is no text.
+        If ``text`` is not text.
 
     Examples
     --------
@@ -213,8 +213,8 @@ def read_failure(text: str) -> Failure:
     known = [part for part in parts if part.exception]
     if not known:
         return Failure("", "", tuple(f for part in parts for f in part.frames), clean)
-    # A group says only how many of its members failed, so its first member is taken. In a chain,
-    # the last exception is the one that ended the test.
+    # The message of a group only counts its members, so the first member is used. In a chain, the
+    # last exception ended the test.
     leaves = [part for part in known if not part.exception.endswith("ExceptionGroup")]
     chosen = (leaves or known)[0 if members else -1]
     frames = chosen.frames or next((p.frames for p in reversed(known) if p.frames), [])
@@ -223,7 +223,7 @@ def read_failure(text: str) -> Failure:
 
 
 def _read_line(line: str, part: _Part, function: str) -> str:
-    """Read one line into a part. Return the function whose source pytest's long style shows."""
+    """Read one line into a part. Return the function whose source the long style shows."""
     if found := _PYTHON_FRAME.match(line):
         part.frames.append(Frame(found["path"], int(found["line"]), found["name"] or ""))
     elif found := _SHORT_FRAME.match(line):
@@ -250,7 +250,7 @@ def _read_line(line: str, part: _Part, function: str) -> str:
 
 
 def _read_error(text: str, part: _Part) -> None:
-    """Read one of pytest's lines that start with E. The first of them names the exception."""
+    """Read a line of pytest that starts with E. The first such line names the exception."""
     if part.exception or not text:
         return
     if found := _EXCEPTION.match(text):
@@ -260,12 +260,12 @@ def _read_error(text: str, part: _Part) -> None:
 
 
 def _name(part: _Part, error: str, message: str | None) -> None:
-    """Set the exception of a part, unless no frame has come since the last name.
+    """Set the exception of a part, unless there is no frame since the last name.
 
-    Such a line belongs to the message of the exception that was named.
+    Without a frame, the line belongs to the message of the exception that was named.
     """
-    # Lines of a log may stand before the first frame. A name in them counts only if its ending says
-    # that it is an exception.
+    # There may be log lines before the first frame. A name in them is used only if it has the
+    # ending of an exception's name.
     sure = part.frames or _SURELY.search(error)
     if sure and len(part.frames) > part.named_at:
         part.named_at = len(part.frames)

@@ -1,4 +1,4 @@
-"""A reader of what ``python -m unittest`` prints."""
+"""A reader of the output of ``python -m unittest``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _COUNTS = re.compile(
     r"^-{70}\nRan \d+ tests? in \d.*\n+(?P<result>OK|FAILED|NO TESTS RAN)(?P<counts>.*)$",
     re.MULTILINE,
 )
-# Since Python 3.11 the class is followed by the method once more: test_a (tests.TestB.test_a).
+# Since Python 3.11, the method follows the class a second time: test_a (tests.TestB.test_a).
 _NAME = re.compile(r"^(?P<name>\w+) \((?P<owner>[\w.]+)\)(?P<subtest>.*)$")
-# With --buffer, a traceback is followed by what the test printed.
+# With --buffer, the captured output of the test follows the traceback.
 _CAPTURED = re.compile(r"^(?:Stdout|Stderr):$", re.MULTILINE)
 
 
@@ -32,7 +32,7 @@ class UnittestOutput:
     parts : list of tuple of str
         Name of the test and text of the failure.
     counted : int or None
-        Number of failures by unittest's own count; None if the text has no such line.
+        Number of failures that unittest reports; None if the text has no such line.
     begin, end : int
         Positions of the first and of the last line that unittest wrote.
     """
@@ -44,7 +44,7 @@ class UnittestOutput:
 
     @property
     def notes(self) -> list[str]:
-        """Sentence that says how many failures are missing; empty if none is."""
+        """Sentence with the number of missing failures; empty if none is missing."""
         if self.counted in {None, len(self.parts)}:
             return []
         return [f"unittest counts {self.counted}, but the text shows {len(self.parts)}"]
@@ -83,7 +83,7 @@ def read_unittest(text: str) -> UnittestOutput | None:
 
 
 def _counted(counts: str) -> int:
-    """Return the sum of the counts that are bad, as in " (failures=1, errors=2, skipped=1)"."""
+    """Return the sum of failures and errors, as in " (failures=1, errors=2, skipped=1)"."""
     bad = re.findall(
         r"(?:failures|errors|unexpected successes)=(\d+)", counts.replace("expected failures", "")
     )

@@ -1,1 +1,1 @@
-"""Duplicates: tests that do the same, and the parametrised test that could replace several."""
+"""Duplicate tests, and the parametrised test that could replace several."""

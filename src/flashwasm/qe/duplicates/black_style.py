@@ -1,4 +1,4 @@
-"""Python source in the style of Black and ``ruff format``, for what a suggestion writes."""
+"""Formatting of suggested source in the style of Black and ``ruff format``."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 
 class Bracketed(NamedTuple):
-    """Items between brackets, as in a call, a list or the head of a function.
+    """Items in brackets, as in a call, a list or the signature of a function.
 
     Parameters
     ----------
     opening, closing : str
-        Text up to the opening bracket, and from the closing one.
+        Text up to and including the opening bracket, and from the closing bracket on.
     items : list of str or Bracketed
-        What stands between, without commas.
+        Items between the brackets, without commas.
     is_open : bool
-        True to write each item on a line of its own in any case.
+        True to always write each item on a separate line.
     """
 
     opening: str
@@ -47,7 +47,7 @@ def render(layout: str | Bracketed, indent: str, length: int, end: str = "") -> 
     indent : str
         Indentation of the first line.
     length : int
-        Largest number of characters of a line.
+        Maximum number of characters of a line.
     end : str, default ""
         Text after the last line, such as a comma.
     """
@@ -72,7 +72,7 @@ def render(layout: str | Bracketed, indent: str, length: int, end: str = "") -> 
 
 
 def literal_layout(source: str) -> str | Bracketed:
-    """Return the layout of a literal; one with a comment or a text of several lines stays."""
+    """Return the layout of a literal; its text if it has comments or multi-line strings."""
     # In brackets, the end of a line does not end the literal.
     joined = list(_statements(f"({source})", keep_commas=False))
     if len(joined) != 1:
@@ -81,7 +81,7 @@ def literal_layout(source: str) -> str | Bracketed:
     node = ast.parse(text, mode="eval").body
     if text[0] not in _OPENING or text[-1] not in _CLOSING:
         return text
-    # Black keeps a comma before the closing bracket, and each item on a line of its own then.
+    # Black's magic trailing comma: with it, each item stays on a separate line.
     is_open = text[-2] == "," or text[-3:-1] == ", "
     if isinstance(node, (ast.List, ast.Set, ast.Tuple)) and node.elts:
         if isinstance(node, ast.Tuple) and len(node.elts) == 1:
@@ -96,7 +96,7 @@ def literal_layout(source: str) -> str | Bracketed:
 
 
 def line_length(path: Path) -> int:
-    """Return the line length that a project's settings name for a file; Black's default is 88."""
+    """Return the line length in a project's settings, or else Black's default, 88."""
     for folder in path.parents:
         for name in ("ruff.toml", ".ruff.toml", "pyproject.toml"):
             file = folder / name
@@ -108,9 +108,9 @@ def line_length(path: Path) -> int:
 
 
 def joined_lines(text: str, length: int, edited: Container[int]) -> str:
-    """Return source with edited statements on one line that Black would write on one line.
+    """Join each edited statement that Black would write on one line, and return the source.
 
-    These are statements within brackets without a comment, a text of several lines, and a comma
+    These are statements in brackets that contain no comment, no multi-line string and no comma
     before the closing bracket.
 
     Parameters
@@ -118,9 +118,9 @@ def joined_lines(text: str, length: int, edited: Container[int]) -> str:
     text : str
         The source.
     length : int
-        Largest number of characters of a line.
+        Maximum number of characters of a line.
     edited : container of int
-        Lines, counted from 1, that were edited. Statements without such a line stay as they are.
+        Edited lines, counted from 1. Statements without such a line stay unchanged.
     """
     lines = text.split("\n")
     for first, last, joined in reversed(list(_statements(text))):
@@ -133,9 +133,9 @@ def joined_lines(text: str, length: int, edited: Container[int]) -> str:
 
 
 def _statements(text: str, *, keep_commas: bool = True) -> Iterator[tuple[int, int, str]]:
-    """Yield the first and last line of each statement that may be joined, and its one line.
+    """Yield the first and last line of each statement that may be joined, and the joined line.
 
-    A statement with a comma before a closing bracket may not be joined, if commas are kept.
+    A statement with a comma before a closing bracket may not be joined if commas are significant.
     """
     tokens: list[tokenize.TokenInfo] = []
     skipped = {tokenize.INDENT, tokenize.DEDENT, tokenize.NL, tokenize.ENCODING}
@@ -154,7 +154,7 @@ def _statements(text: str, *, keep_commas: bool = True) -> Iterator[tuple[int, i
 
 
 def _joined(tokens: list[tokenize.TokenInfo], *, keep_commas: bool) -> str | None:
-    """Return the tokens of a statement on one line; None if it has to stay as it is."""
+    """Return the tokens of a statement on one line; None if it must not be joined."""
     parts: list[str] = []
     for before, token in zip([None, *tokens], tokens, strict=False):
         several = token.start[0] != token.end[0]
@@ -174,7 +174,7 @@ def _joined(tokens: list[tokenize.TokenInfo], *, keep_commas: bool) -> str | Non
 
 
 def _flat(layout: str | Bracketed) -> str | None:
-    """Return a layout on one line; None if it has several."""
+    """Return a layout on one line; None if it needs several lines."""
     if isinstance(layout, str):
         return None if "\n" in layout else layout
     items = [_flat(item) for item in layout.items]
@@ -184,6 +184,6 @@ def _flat(layout: str | Bracketed) -> str | None:
 
 
 def _segment(text: str, node: ast.expr) -> str:
-    """Return the source of a node of a text of one line."""
+    """Return the source of a node in a text of one line."""
     data = text.encode()
     return data[node.col_offset : node.end_col_offset].decode()

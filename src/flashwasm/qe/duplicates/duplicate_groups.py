@@ -1,4 +1,4 @@
-"""Groups of duplicate tests, in tiers by the certainty that the tests do the same."""
+"""Groups of duplicate tests, in tiers of certainty."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ __all__ = ["KINDS", "DuplicateGroup", "find_duplicates"]
 # Names of the tiers, the most certain first.
 KINDS = ("exact", "parametrize", "coverage")
 
-# Cosine of character tf-idf from which the texts of tests with the same coverage count as similar.
+# Minimum cosine of character tf-idf for texts of tests with the same coverage to count as similar.
 _SIMILAR_TEXT = 0.6
-# Largest number of parameters of a suggested test. Tests that differ in more places have only their
-# form in common. pylint's limit for arguments is five, too.
+# Maximum number of parameters of a suggested test. Tests that differ in more places only have the
+# same form. pylint's limit for arguments is also five.
 _MOST_PARAMETERS = 5
-# Largest number of tests with equal coverage that are compared. If more tests run just these lines,
-# the lines are those that every test runs, and say nothing.
+# Maximum number of tests with equal coverage to compare. If more tests run the same lines, these
+# are lines that every test runs, which is no evidence of duplicates.
 _MOST_WITH_EQUAL_COVERAGE = 50
 
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Tests that do the same.
+    """A group of duplicate tests.
 
     Parameters
     ----------
     tier : int
-        Certainty. 1: the bodies are the same. 2: they are the same except for literals. 3: the
-        tests run the same lines, use the same names, and their texts are similar.
+        Certainty. 1: the bodies are the same. 2: the bodies differ only in literals. 3: the tests
+        run the same lines, use the same names, and have similar text.
     tests : list of CollectedTest
         Two tests or more.
     reason : str
-        Reason why they are a group, in words.
+        Reason for grouping the tests, in words.
     suggestion : str or None
-        Source of the parametrised test that could replace them, in tier 2 only. None if it is not
-        proven that it would do the same.
+        Source of the parametrised test that could replace them, in tier 2 only. None if flashwasm
+        cannot prove that it is equivalent.
     edits : tuple of Edit
-        Lines of the file that change if the suggestion replaces the tests.
+        Edits of the file that replace the tests with the suggestion.
     """
 
     tier: int
@@ -77,7 +77,7 @@ def find_duplicates(
     coverage: CoverageIndex | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[DuplicateGroup]:
-    """Return groups of tests that do the same, the most certain first.
+    """Return groups of duplicate tests, the most certain first.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def find_duplicates(
     coverage : CoverageIndex, optional
         Lines that each test runs. Without it there are no groups of tier 3.
     progress : callable, optional
-        Function that is called with the number of files that were read and the number of files,
-        and for tier 3 with the number of tests whose text was counted and the number of tests.
+        Function to call with the number of files read so far and the number of files, and for tier
+        3 with the number of tests processed so far and the number of tests.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def _grouped(
 
 
 def _differing(bodies: Sequence[FunctionBody]) -> list[tuple[str, ...]]:
-    """Return, for each place where the literals of some bodies differ, the literals there."""
+    """Return the literals at each position where the literals of some bodies differ."""
     sources = [[literal.source for literal in body.literals] for body in bodies]
     return [values for values in zip(*sources, strict=True) if len(set(values)) > 1]
 
@@ -166,7 +166,7 @@ def _same_coverage(
             sets.append(list(found.values()))
     if not sets:
         return []
-    # Terms are weighted over the whole suite, so that an idiom that all tests use counts little.
+    # Terms are weighted over the whole suite, so that idioms of all tests count little.
     terms = TfIdfMatrix("characters", [test.source for test in tests], progress=progress)
     at = {test.nodeid: i for i, test in enumerate(tests)}
     groups = []
@@ -189,7 +189,7 @@ def _same_coverage(
 
 
 def _test_of(nodeid: str, by_id: dict[str, CollectedTest]) -> CollectedTest | None:
-    """Return the test of a node id in the coverage database, whose root may be another folder."""
+    """Return the test of a node id in the coverage database, whose root folder may differ."""
     if nodeid in by_id:
         return by_id[nodeid]
     found = [

@@ -1,4 +1,4 @@
-"""Tests as an earlier revision of a git repository has them, to tell which ones are new."""
+"""Tests in an earlier revision of a git repository, to find the new tests."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class EarlierTests:
         self._commit = _git(self._root, "rev-parse", *wanted).decode().strip()
         if not self._commit:
             raise ShapeError(
-                f"--since: {revision!r} is no revision of the repository {self._root}; "
+                f"--since: {revision!r} is not a revision of the repository {self._root}; "
                 "expected a branch, a tag or a commit"
             )
         self._old_paths = self._renames()
         self._files: dict[str, frozenset[tuple[str, str]]] = {}
 
     def is_new(self, test: CollectedTest) -> bool:
-        """Return True if the revision does not have a test with the name and the code of a test.
+        """Return True if the revision contains no test with the same name and code.
 
-        Comments, docstrings and formatting do not count.
+        Comments, docstrings and formatting are ignored.
         """
         path = test.path.resolve()
         if not path.is_relative_to(self._root.resolve()):
@@ -67,13 +67,13 @@ class EarlierTests:
         return own not in self._files[name]
 
     def _renames(self) -> dict[str, str]:
-        """Return the old paths of the files that were renamed or moved since, by the new ones."""
+        """Return the old path of each file that was renamed or moved since, by its new path."""
         options = ["--no-ext-diff", "--name-status", "--find-renames", "-z"]
         fields = iter(
             os.fsdecode(_git(self._root, "diff", *options, self._commit, "--")).split("\0")
         )
         renames = {}
-        # Each status is followed by a path; that of a renamed or copied file by both of its paths.
+        # A path follows each status; for a renamed or copied file, the old and the new path.
         for status in fields:
             path = next(fields, "")
             if status.startswith(("R", "C")):
@@ -95,12 +95,12 @@ def _functions(source: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
-    """Return what git prints; nothing if there is no such object.
+    """Return the output of git; empty bytes if there is no such object.
 
-    Raises ShapeError if the folder is in no repository, and CapabilityError if there is no git.
+    Raises ShapeError if the folder is in no repository, and CapabilityError if git is missing.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words, paths, and a revision that is no option.
+        done = subprocess.run(  # noqa: S603 - fixed words, paths, and a checked revision.
             ["git", *arguments],  # noqa: S607 - the user's own git.
             cwd=folder,
             capture_output=True,

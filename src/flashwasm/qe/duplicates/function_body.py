@@ -1,8 +1,8 @@
-"""The body of a test function, with keys that tests of the same behaviour share.
+"""The body of a test function, with keys that are equal for equivalent tests.
 
-Two tests with the same source do the same only if their names mean the same. An attribute of
-``self`` belongs to the class, and a helper function to the file. So a key holds the meaning of each
-free name in addition to the body.
+Two tests with the same source are equivalent only if their names refer to the same objects. An
+attribute of ``self`` belongs to the class, and a helper function to the file. So a key contains the
+meaning of each free name in addition to the body.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FunctionBody", "read_bodies"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# Deepest nesting of nodes that is compared. Copying a node takes six calls inside one another for
-# each level, of the thousand that Python allows.
+# Maximum nesting of nodes to compare. Copying a node takes six nested calls for each level, and
+# Python allows a thousand.
 _DEEPEST = 120
 
 
@@ -42,14 +42,14 @@ class FunctionBody:
     node : ast.FunctionDef or ast.AsyncFunctionDef
         Syntax tree of the function, without its docstring.
     exact : str
-        Key of the body, literals included. Tests with the same key do the same.
+        Key of the body including literals. Tests with the same key are equivalent.
     shape : str
-        Key of the body with a mark in place of each literal. Tests with the same shape differ in
-        literals only.
+        Key of the body with a mark in place of each literal. Tests with the same shape differ only
+        in literals.
     literals : list of Literal
         Literals, in order.
     definition : ast.FunctionDef or ast.AsyncFunctionDef
-        Syntax tree of the function as it stands in the tree of the module.
+        Syntax tree of the function in the tree of the module.
     module : ModuleSyntax
         File of the function.
     """
@@ -64,7 +64,7 @@ class FunctionBody:
 
     @property
     def scope(self) -> Scope | None:
-        """The module or class in whose body the function stands directly; None for any other."""
+        """The module or class that directly contains the function; None for other parents."""
         return self.module.scopes.get(self.definition)
 
 
@@ -73,10 +73,9 @@ def read_bodies(
 ) -> list[FunctionBody]:
     """Return the bodies of tests.
 
-    Tests that call, assert and raise nothing are left out, and so are tests that are nested too
-    deeply, and tests of files that cannot be parsed or have changed since the tests were collected.
-    ``progress`` is called with the number of
-    files read so far and the number of files.
+    Left out are tests that call, assert and raise nothing, tests that are nested too deeply, and
+    tests in files that cannot be parsed or have changed since the tests were collected.
+    ``progress`` is called with the number of files read so far and the number of files.
     """
     by_file: dict[Path, list[CollectedTest]] = {}
     for test in tests:
@@ -95,7 +94,7 @@ def read_bodies(
 
 
 class _ModuleScope:
-    """The functions of a file by line, and the meanings of the names that it imports.
+    """The functions of a file by line, and the meanings of its imported names.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ class _ModuleScope:
         self._meanings: dict[str, str] = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
-                # A relative import means another module in another folder, so the folder counts.
+                # A relative import depends on the folder, so the folder is part of the meaning.
                 source = f"{path.parent if node.level else ''}{'.' * node.level}{node.module or ''}"
                 for alias in node.names:
                     self._meanings[alias.asname or alias.name] = f"{source}:{alias.name}"
@@ -122,7 +121,7 @@ class _ModuleScope:
                     self._meanings[alias.asname or name] = name
 
     def body(self, test: CollectedTest) -> FunctionBody | None:
-        """Return the body of a test of this file; None if there is none or it does nothing."""
+        """Return the body of a test in this file; None if there is none or it does nothing."""
         definition, owner = self._functions.get(test.line, (None, None))
         if definition is None or _depth(definition) > _DEEPEST:
             return None
@@ -150,7 +149,7 @@ class _ModuleScope:
                 waiting.append((child, child if isinstance(child, ast.ClassDef) else owner))
 
     def _context(self, node: FunctionNode, owner: ast.ClassDef | None) -> list[str]:
-        """Return the meanings of the free names of a function, one line each."""
+        """Return the meanings of the free names of a function, one on each line."""
         arguments = {argument.arg for argument in node.args.args}
         names = {n.id for n in _walk(node.body) if isinstance(n, ast.Name)}
         stored = {
@@ -190,7 +189,7 @@ class _ModuleScope:
 
 
 def _depth(node: ast.AST) -> int:
-    """Return the number of levels of nodes inside a node, itself included."""
+    """Return the depth of a syntax tree, including the root node."""
     depth, level = 0, [node]
     while level:
         depth += 1

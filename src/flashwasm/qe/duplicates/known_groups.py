@@ -1,4 +1,4 @@
-"""Groups of duplicates that need no report: known ones, old ones, and those that tests decline."""
+"""Groups of duplicates to leave out: those in a baseline, and tests excluded by the user."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _RULE = "duplicate"
 
 
 def group_fingerprints(groups: Sequence[DuplicateGroup]) -> list[str]:
-    """Return a fingerprint of each group, made of the names and the code of its tests.
+    """Return a fingerprint of each group, computed from the names and the code of its tests.
 
-    It stays the same if the tests move in their files or to other files, and if comments,
-    docstrings or the formatting change.
+    It does not change if the tests move in their files or to other files, or if comments,
+    docstrings or formatting change.
     """
     return numbered(
         fingerprint(
@@ -41,12 +41,12 @@ def group_fingerprints(groups: Sequence[DuplicateGroup]) -> list[str]:
 
 
 def read_baseline(file: Path) -> frozenset[str]:
-    """Return the fingerprints of the groups that a file of `write_groups` holds.
+    """Return the fingerprints in a file that `write_groups` wrote.
 
     Raises
     ------
     CorruptFileError
-        If it is another file.
+        If the file is not a baseline.
     OSError
         If it cannot be read.
     """
@@ -65,33 +65,33 @@ def read_baseline(file: Path) -> frozenset[str]:
 
 
 def write_groups(file: Path, groups: Sequence[DuplicateGroup]) -> None:
-    """Write the fingerprints of groups, each with its kind and node ids for people who read it."""
+    """Write the fingerprints of groups, each with its kind and node ids for human readers."""
     entries: list[dict[str, Any]] = [
         {"fingerprint": one, "kind": group.kind, "tests": [test.nodeid for test in group.tests]}
         for one, group in zip(group_fingerprints(groups), groups, strict=True)
     ]
-    # In this order a new entry is one block of a diff, whatever comes before it in the suite.
+    # Sorted, so that a new entry is one block of a diff, regardless of the order of the suite.
     entries.sort(key=lambda entry: entry["fingerprint"])
     document = {"kind": _KIND, "version": _VERSION, "groups": entries}
     write_atomically(file, [json.dumps(document, indent=2).encode(), b"\n"])
 
 
 def wanted_tests(tests: Iterable[CollectedTest], exclude: Sequence[str]) -> list[CollectedTest]:
-    """Return the tests that neither a pattern of files nor a comment leaves out.
+    """Return the tests that neither a file pattern nor a comment excludes.
 
     Parameters
     ----------
     tests : iterable of CollectedTest
         The tests.
     exclude : sequence of str
-        Patterns, as the shell's, for the path below the suite's root of a file or of a folder
-        around it, or for the file's or folder's name.
+        Shell patterns for the path or the name of a file or of a folder that contains it. Paths are
+        relative to the suite's root.
 
     Returns
     -------
     list of CollectedTest
-        The others. A test is left out, too, if ``# flashwasm: ignore[duplicate]`` stands on the
-        line of its ``def``, on the line above it, or above its first decorator.
+        The other tests. The comment ``# flashwasm: ignore[duplicate]`` also excludes a test. It is
+        on the line of the test's ``def``, on the line above, or above its first decorator.
     """
     lines: dict[Path, list[str]] = {}
     wanted = []
@@ -111,14 +111,14 @@ def _name_in_file(test: CollectedTest) -> str:
 
 
 def _is_excluded(path: str, patterns: Sequence[str]) -> bool:
-    """Return True if a pattern names a file or a folder around it."""
+    """Return True if a pattern matches a file or a folder that contains it."""
     parts = path.split("/")
     names = {*parts, *("/".join(parts[:end]) for end in range(1, len(parts) + 1))}
     return any(fnmatchcase(name, pattern.rstrip("/")) for name in names for pattern in patterns)
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a file; none if it cannot be read any more."""
+    """Return the lines of a file; none if it can no longer be read."""
     try:
         return path.read_text("utf-8", "replace").split("\n")
     except OSError:
@@ -126,7 +126,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _is_ignored(test: CollectedTest, lines: list[str]) -> bool:
-    """Return True if a comment on or above a test's ``def``, or above its decorators, says so."""
+    """Return True if a comment on or above a test's ``def`` or its decorators excludes it."""
     # Lines count from 1, and their positions in the list from 0.
     places = {test.line - 1, test.line - 2, test.first_line - 2}
     texts = [lines[place] for place in places if 0 <= place < len(lines)]

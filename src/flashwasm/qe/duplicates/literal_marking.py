@@ -1,4 +1,4 @@
-"""Marking of the literals in a test function: two tests may differ in these alone."""
+"""Marking of the literals in a test function, to compare tests apart from their literals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FunctionNode", "Literal", "mark_literals"]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _LITERALS = (ast.Constant, ast.UnaryOp, ast.List, ast.Tuple, ast.Dict, ast.Set)
 _MUTABLE = (ast.List, ast.Dict, ast.Set)
-# What may run the code inside it more than once.
+# Nodes that may run the code inside them more than once.
 _REPEATED = (ast.While, ast.comprehension, ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)
 _LOOPS = (ast.For, ast.AsyncFor)
 
@@ -23,21 +23,21 @@ class Literal:
     Parameters
     ----------
     node : ast.expr
-        The literal, with its place in the file.
+        The literal, with its position in the file.
     around : list of ast.AST
-        Nodes around it inside the function, the innermost last.
+        Nodes of the function that contain the literal, the innermost last.
 
     Attributes
     ----------
     source : str
-        The literal, written in the standard way.
+        The literal, in normalised form.
     is_statement : bool
-        True if it is a statement of its own, such as the docstring of an inner function. A name in
-        its place would mean something else.
+        True if it is a whole statement, such as the docstring of an inner function. A name in its
+        place would have a different meaning.
     is_mutable : bool
-        True if it is a list, set or dict, or holds one.
+        True if it is a list, set or dict, or contains one.
     is_only_read : bool
-        True if it is only compared, or only iterated over by the code that stands there.
+        True if the code around it only compares it or only iterates over it.
     may_repeat : bool
         True if it may be evaluated more than once in a call of the function.
     """
@@ -79,7 +79,7 @@ def mark_literals(
 
 
 class _Marker(ast.NodeTransformer):
-    """Replaces literals and remembers them.
+    """Replaces literals and records them.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ class _Marker(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Return a node's replacement if it is a literal; else visit the nodes inside it."""
-        # Case patterns and f-strings stay: Python allows no name in the place of a pattern's value
-        # or of an f-string's text.
+        # Case patterns and f-strings are kept, because Python does not allow a name in place of a
+        # pattern's value or of an f-string's text.
         if isinstance(node, (ast.pattern, ast.JoinedStr)) or self._is_annotation(node):
             return node
         if isinstance(node, _LITERALS) and _is_literal(node):

@@ -1,4 +1,4 @@
-"""A test file as text and as a tree, with the fixtures and strings of the conftest files above."""
+"""The text and syntax tree of a test file, with the fixtures and strings of its conftest files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILTIN_FIXTURES", "ModuleSyntax", "Scope"]
 
-# pytest's own fixtures, which mean the same in every file.
+# pytest's built-in fixtures, which are the same in every file.
 BUILTIN_FIXTURES = {
     "cache",
     "caplog",
@@ -39,7 +39,7 @@ BUILTIN_FIXTURES = {
 Scope = ast.Module | ast.ClassDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
-# Largest number of folders above a file in which conftest.py is looked for.
+# Maximum number of folders above a file to search for conftest.py.
 _MOST_FOLDERS = 16
 _WORD = re.compile(r"\w+")
 _NAMES = re.compile(r"[\w.:/,\[\]-]{1,200}")
@@ -72,15 +72,16 @@ class ModuleSyntax:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.tree = ast.parse(self._content)
-        # New names of tests that suggestions for this file have taken already.
+        # Names of new tests in earlier suggestions for this file.
         self.claimed: set[tuple[Scope, str]] = set()
         self._bound: dict[Scope, Counter[str]] = {}
 
     @cached_property
     def lines(self) -> list[str] | None:
-        """Lines of the file as Python counts them; None if these may be others than an editor's.
+        """Lines of the file as Python counts them; None if an editor may count differently.
 
-        So it is if the file is not UTF-8, begins with a byte order mark, or mixes line ends.
+        This is the case if the file is not UTF-8, begins with a byte order mark, or mixes line
+        ends.
         """
         try:
             text = self._content.decode()
@@ -97,12 +98,12 @@ class ModuleSyntax:
 
     @property
     def newline(self) -> str:
-        """The end of each line."""
+        """The line end of the file."""
         return "\r\n" if b"\r\n" in self._content else "\n"
 
     @cached_property
     def scopes(self) -> dict[FunctionNode, Scope]:
-        """The module or class in whose body a function stands directly, by function."""
+        """The module or class that directly contains each function."""
         scopes: dict[FunctionNode, Scope] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, (ast.Module, ast.ClassDef)):
@@ -115,14 +116,14 @@ class ModuleSyntax:
         return {node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}
 
     def bound(self, scope: Scope) -> Counter[str]:
-        """Return how often each name is bound in the body of the module or of a class of it."""
+        """Return the number of times that each name is bound in the module or in a class body."""
         if scope not in self._bound:
             self._bound[scope] = _scope_names(scope)
         return self._bound[scope]
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """Meanings of the names that the module's body imports: ``mark`` is ``pytest.mark``."""
+        """Meanings of the module's imported names, for example ``mark`` is ``pytest.mark``."""
         meanings = {}
         for node in self.tree.body:
             if isinstance(node, ast.Import):
@@ -136,9 +137,9 @@ class ModuleSyntax:
 
     @cached_property
     def identifiers(self) -> Counter[str]:
-        """Number of times that each name, attribute and string stands in the file.
+        """Number of times that each name, attribute and string occurs in the file.
 
-        The names of definitions do not count.
+        The names in definitions are not counted.
         """
         return _identifiers(self.tree)
 
@@ -188,7 +189,7 @@ def _scope_names(scope: Scope) -> Counter[str]:
 
 
 def _own_nodes(scope: Scope) -> Iterator[ast.AST]:
-    """Yield the nodes of a module or class without those inside its functions and classes."""
+    """Yield the nodes of a module or class, except those inside its functions and classes."""
     waiting: list[ast.AST] = list(scope.body)
     while waiting:
         node = waiting.pop()
@@ -198,7 +199,7 @@ def _own_nodes(scope: Scope) -> Iterator[ast.AST]:
 
 
 def _identifiers(tree: ast.Module) -> Counter[str]:
-    """Return how often each name, attribute and string stands in a tree."""
+    """Return the number of times that each name, attribute and string occurs in a tree."""
     names: Counter[str] = Counter()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -206,7 +207,7 @@ def _identifiers(tree: ast.Module) -> Counter[str]:
         elif isinstance(node, ast.Attribute):
             names[node.attr] += 1
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            # The name of a test may stand in a list of names or of node ids, but not in a sentence.
+            # The name of a test may be in a list of names or node ids, but not in a sentence.
             names.update(_WORD.findall(node.value) if _NAMES.fullmatch(node.value) else [])
         elif isinstance(node, ast.arg):
             names[node.arg] += 1

@@ -1,7 +1,7 @@
-"""Proof that one parametrised test does what several tests do, from their text alone.
+"""Proof that one parametrised test is equivalent to several tests, from their source alone.
 
-Nothing is executed. So tests are refused as soon as something is not known: a decorator, a base
-class or a fixture of another file. A refused group is reported, but without a suggestion.
+flashwasm executes nothing. So the proof fails if anything is unknown: a decorator, a base class or
+a fixture in another file. Then the group is reported without a suggestion.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["can_be_one_test", "parametrize_marks"]
 
-# Marks by which plugins find files that are named after the test, or order tests by name.
+# Marks of plugins that look up files by the test's name, or order tests by name.
 _MARKS_BY_NAME = {
     "array_compare",
     "benchmark",
@@ -31,7 +31,7 @@ _MARKS_BY_NAME = {
     "order",
     "vcr",
 }
-# Functions that see the local variables of their caller, its code or its references.
+# Functions that inspect the local variables, the code or the references of their caller.
 _INTROSPECTION = {
     "_getframe",
     "currentframe",
@@ -52,7 +52,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def can_be_one_test(bodies: Sequence[FunctionBody]) -> bool:
-    """Return True if it is proven that one parametrised test can take the place of some tests.
+    """Return True if one parametrised test is proven to be equivalent to several tests.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def can_be_one_test(bodies: Sequence[FunctionBody]) -> bool:
 
 
 def parametrize_marks(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> bool:
-    """Return True if a test may have several cases already, by marks or by its fixtures."""
+    """Return True if a test may already have several cases, because of marks or fixtures."""
     own = [*node.decorator_list, *getattr(scope, "decorator_list", [])]
     marks = (source_of(decorator) for decorator in own)
     fixtures = _fixtures_of(module, node)
@@ -91,7 +91,7 @@ def parametrize_marks(module: ModuleSyntax, scope: Scope, node: FunctionNode) ->
 
 
 def _is_plain_class(module: ModuleSyntax, scope: Scope) -> bool:
-    """Return True for the module, and for a class that only has plain classes of it as bases."""
+    """Return True for the module, and for a class whose bases are plain classes of the module."""
     waiting, seen = [scope], set()
     while waiting:
         one = waiting.pop()
@@ -112,7 +112,7 @@ def _is_plain_class(module: ModuleSyntax, scope: Scope) -> bool:
 
 
 def _have_names_of_their_own(bodies: Sequence[FunctionBody], scope: Scope) -> bool:
-    """Return True if each test is bound once, under its name, and nothing else names it."""
+    """Return True if each test's name is bound once, and nothing else in the file names it."""
     module = bodies[0].module
     names = module.bound(scope)
     return all(
@@ -146,23 +146,23 @@ def _are_plain_functions(module: ModuleSyntax, node: FunctionNode) -> bool:
 
 
 def _fixtures_are_known(module: ModuleSyntax, node: FunctionNode) -> bool:
-    """Return True if each fixture of a test is pytest's, of its file or of a conftest.py above."""
+    """Return True if each fixture of a test is built in, or of its file or a conftest.py."""
     given = _marked_parameters(node)
     names = {argument.arg for argument in node.args.args} - {"self", "cls"} - given
     return all(name in BUILTIN_FIXTURES or name in module.fixtures for name in names)
 
 
 def _marked_parameters(node: FunctionNode) -> set[str]:
-    """Return the words in strings of the decorators: among them the parameters that they give."""
+    """Return the words in the decorators' strings, which include the names of parameters."""
     constants = [n for d in node.decorator_list for n in ast.walk(d) if isinstance(n, ast.Constant)]
     texts = [c.value for c in constants if isinstance(c.value, str)]
     return {name.strip() for text in texts for name in text.split(",")}
 
 
 def _fixtures_of(module: ModuleSyntax, node: FunctionNode) -> list[FunctionNode]:
-    """Return the functions of the fixtures that a test asks for, and of those that these ask for.
+    """Return the functions of the fixtures that a test requests, directly or indirectly.
 
-    Fixtures that every test gets are among them.
+    They include autouse fixtures.
     """
     waiting = [argument.arg for argument in node.args.args]
     waiting += _marked_parameters(node)
@@ -181,7 +181,7 @@ def _fixtures_of(module: ModuleSyntax, node: FunctionNode) -> list[FunctionNode]
 
 
 def _is_autouse(node: FunctionNode) -> bool:
-    """Return True if a fixture is for every test."""
+    """Return True if a fixture is an autouse fixture."""
     return any("autouse" in source_of(decorator) for decorator in node.decorator_list)
 
 
@@ -194,7 +194,7 @@ def _knows_the_name(module: ModuleSyntax, scope: Scope, node: FunctionNode) -> b
     ]
     for one in (node, *_fixtures_of(module, node), *setups):
         words = set(_words(one))
-        # Fixtures and tests ask `request` for the test, and set-ups get it as an argument.
+        # Fixtures and tests get the test from `request`, and setup methods as an argument.
         asks = "request" in words or one.name in _SETUP
         if (asks and words & _NAME_OF_TEST) or "PYTEST_CURRENT_TEST" in words:
             return True
@@ -215,11 +215,10 @@ def _words(node: ast.AST) -> Iterator[str]:
 
 
 def _literals_can_be_values(bodies: Sequence[FunctionBody]) -> bool:
-    """Return True if each literal that differs means the same as the value of a parameter.
+    """Return True if each literal that differs can be replaced by a parameter.
 
-    A list that is written anew for each call, or for each round of a loop, is not the same as one
-    list that all of them share. So a mutable literal has to be evaluated once in each case, or to
-    be only read.
+    A literal list creates a new list for each evaluation, but a parameter is one list for the whole
+    case. So a mutable literal must be evaluated only once in a case, or must only be read.
     """
     first = bodies[0]
     shared = len(first.test.also) > 0
@@ -238,26 +237,26 @@ def _literals_can_be_values(bodies: Sequence[FunctionBody]) -> bool:
 
 
 def _is_known_decorator(module: ModuleSyntax, decorator: ast.expr) -> bool:
-    """Return True for a mark of pytest that no plugin ties to a name."""
+    """Return True for a pytest mark that does not depend on the test's name."""
     mark = _mark_name(module, decorator)
     return mark is not None and mark not in _MARKS_BY_NAME
 
 
 def _mark_name(module: ModuleSyntax, decorator: ast.expr) -> str | None:
-    """Return the name of the mark that a decorator sets; None if it is no mark of pytest."""
+    """Return the name of the mark that a decorator sets; None if it is not a mark of pytest."""
     head, _, rest = _meaning(module, decorator).partition("pytest.mark.")
     return rest.partition(".")[0] if rest and not head else None
 
 
 def _meaning(module: ModuleSyntax, decorator: ast.expr) -> str:
-    """Return a decorator's dotted name with what the module has imported in the first place."""
+    """Return a decorator's dotted name, with its first part resolved by the module's imports."""
     target = decorator.func if isinstance(decorator, ast.Call) else decorator
     parts = source_of(target).split(".")
     return ".".join([module.imports.get(parts[0], ""), *parts[1:]])
 
 
 def _own(node: FunctionNode) -> Iterator[ast.AST]:
-    """Yield the nodes of a function's body without those of the functions inside it."""
+    """Yield the nodes of a function's body, except those of functions inside it."""
     waiting: list[ast.AST] = list(node.body)
     while waiting:
         one = waiting.pop()

@@ -1,4 +1,4 @@
-"""Parametrisation: one test in the place of several that differ in literals only."""
+"""Parametrisation: one test that replaces several tests that differ only in literals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parametrized", "parametrized"]
 
-# Fixtures of widespread plugins: a parameter of such a name would take the place of the fixture.
+# Fixtures of common plugins. A parameter of such a name would override the fixture.
 _PLUGIN_FIXTURES = {
     "benchmark",
     "client",
@@ -42,9 +42,9 @@ class Parametrized(NamedTuple):
     Parameters
     ----------
     text : str
-        Its source, after ``import pytest`` if the file does not have it.
+        Its source, after ``import pytest`` if the file does not import pytest.
     edits : tuple of Edit
-        Lines of the file that change if it replaces the tests.
+        Edits of the file that replace the tests with it.
     """
 
     text: str
@@ -62,8 +62,8 @@ def parametrized(bodies: Sequence[FunctionBody]) -> Parametrized | None:
     Returns
     -------
     Parametrized or None
-        The test; None if it is not proven that it does what the tests do, or if the source that was
-        written does not mean it.
+        The test; None if it is not proven to be equivalent, or if the generated source does not
+        have the expected syntax tree.
     """
     first, module = bodies[0], bodies[0].module
     if not can_be_one_test(bodies) or first.scope is None:
@@ -89,8 +89,8 @@ def parametrized(bodies: Sequence[FunctionBody]) -> Parametrized | None:
 def _columns(bodies: Sequence[FunctionBody]) -> dict[str, list[int]]:
     """Return the parameters, each with the positions of the literals that it replaces.
 
-    Two places whose literals are equal in every test share a parameter, unless a list, set or dict
-    stands there: the two would then be one object.
+    Two positions whose literals are equal in every test share a parameter. The exception are lists,
+    sets and dicts, because both positions would share one object.
     """
     first, module = bodies[0], bodies[0].module
     taken = _names_in(first.definition) | set(module.bound(module.tree)) | set(module.fixtures)
@@ -117,8 +117,8 @@ def _names_in(node: FunctionNode) -> set[str]:
         if isinstance(one, (ast.keyword, ast.Attribute)):
             continue
         for _, value in ast.iter_fields(one):
-            # A name is a text in the tree: of a variable, an argument, an import, a handler, a
-            # pattern, a definition. Declarations of global names have lists of texts.
+            # Names are str fields of nodes: of a variable, an argument, an import, a handler, a
+            # pattern or a definition. Declarations of global names have lists of str.
             texts = value if isinstance(value, list) else [value]
             names.update(text for text in texts if isinstance(text, str) and text.isidentifier())
     return names
@@ -139,7 +139,7 @@ def _keywords(node: FunctionNode) -> dict[int, str]:
 
 
 def _fresh(name: str, taken: set[str]) -> str:
-    """Return a name that is not taken, with a number if need be, and add it to ``taken``."""
+    """Return an unused name, with a number if necessary, and add it to ``taken``."""
     numbered = (f"{name}_{number}" for number in count(2))
     candidate = name if name not in taken else next(one for one in numbered if one not in taken)
     taken.add(candidate)
@@ -147,12 +147,12 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _claimed(bodies: Sequence[FunctionBody]) -> set[str]:
-    """Return the names in the tests' scope that other suggestions have taken."""
+    """Return the names in the tests' scope that other suggestions use."""
     return {name for scope, name in bodies[0].module.claimed if scope is bodies[0].scope}
 
 
 def _name(bodies: Sequence[FunctionBody], taken: set[str]) -> str:
-    """Return the words that all names begin with; the first name if these are no free name."""
+    """Return the words that all names begin with; the first name if these words are in use."""
     names = [body.node.name for body in bodies]
     words = [name.split("_") for name in names]
     shared = []
@@ -162,7 +162,7 @@ def _name(bodies: Sequence[FunctionBody], taken: set[str]) -> str:
         shared.append(column[0])
     name = "_".join(shared)
     module = bodies[0].module
-    # The bases and the subclasses of a class may have a test of that name.
+    # The bases and the subclasses of a class may contain a test of that name.
     defined = {n.name for n in ast.walk(module.tree) if isinstance(n, ast.FunctionDef)}
     known = taken | defined | set(module.identifiers)
     is_free = name not in known and not bodies[0].test.also
@@ -183,7 +183,7 @@ def _expected(first: FunctionBody, name: str, columns: Mapping[str, Sequence[int
 
 
 def _means(lines: list[str], expected: FunctionNode) -> bool:
-    """Return True if source compiles, and means what is expected of it."""
+    """Return True if source compiles, and has the expected syntax tree."""
     text = "\n".join(["if 1:", *lines] if lines[0][:1].isspace() else lines)
     try:
         with warnings.catch_warnings():
@@ -209,7 +209,7 @@ def _removal(body: FunctionBody) -> Edit:
 
 
 def _import_of_pytest(module: ModuleSyntax) -> list[Edit] | None:
-    """Return the edit that imports pytest: none if it is imported, None if its name is taken."""
+    """Return the edits that import pytest: none if it is imported, None if its name is in use."""
     bindings = module.bound(module.tree)["pytest"]
     plain = [
         alias
@@ -229,7 +229,7 @@ def _import_of_pytest(module: ModuleSyntax) -> list[Edit] | None:
 
 
 def _new_import(module: ModuleSyntax) -> list[Edit]:
-    """Return the edit that writes ``import pytest`` where import sorters put it."""
+    """Return the edit that inserts ``import pytest`` where import sorters place it."""
     body = module.tree.body
     imports = []
     for node in body[ast.get_docstring(module.tree, clean=False) is not None :]:
@@ -248,13 +248,13 @@ def _new_import(module: ModuleSyntax) -> list[Edit]:
 
 
 def _first_import(module: ModuleSyntax) -> Edit:
-    """Return the edit of a file without imports: below its docstring or its first comments."""
+    """Return the edit of a file without imports, below its docstring or first comments."""
     lines, first = module.lines or [], 0
     if ast.get_docstring(module.tree, clean=False) is not None:
         first = module.tree.body[0].end_lineno or 1
     else:
         head = next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
-        # Comments right above a test belong to the test.
+        # Comments directly above a test belong to the test.
         first = head if not lines[head].strip() else 0
     new = ("", "import pytest") if first else ("import pytest", "", "")
     return Edit(module.path, first + 1, first, new)

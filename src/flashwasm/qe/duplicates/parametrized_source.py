@@ -1,4 +1,4 @@
-"""Source of the parametrised test, written from the source of the tests that it replaces."""
+"""Source of the parametrised test, generated from the source of the tests that it replaces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parametrized_lines", "span_of"]
 
-# Comments for tools say something of the lines where they stand, and mean nothing elsewhere.
+# Comments for tools refer to their own line, so they cannot move to another line.
 _FOR_TOOLS = re.compile(r"#\s*(noqa|type:|pragma|pylint|fmt:|nosec|mypy:|ruff:|flashwasm:)")
 _FOUR = "    "
 
@@ -31,7 +31,7 @@ _FOUR = "    "
 def parametrized_lines(
     bodies: Sequence[FunctionBody], name: str, columns: Mapping[str, Sequence[int]]
 ) -> list[str] | None:
-    """Return the lines of a test with a case for each of several tests.
+    """Return the lines of a parametrised test with a case for each of several tests.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def parametrized_lines(
     name : str
         Name of the new test.
     columns : mapping of str to sequence of int
-        Parameters, each with the positions of the literals that it takes the place of.
+        Parameters, each with the positions of the literals that it replaces.
 
     Returns
     -------
     list of str or None
-        The lines, with the indentation of the first test; None if a comment stands in its head.
+        The lines, with the indentation of the first test; None if its signature has a comment.
     """
     first = bodies[0]
     lines = first.module.lines or []
@@ -68,7 +68,7 @@ def parametrized_lines(
 
 
 def span_of(body: FunctionBody) -> tuple[int, int]:
-    """Return the first and last line of a test, with its decorators and its comments around."""
+    """Return the first and last line of a test, including its decorators and comments."""
     lines = body.module.lines or []
     node = body.definition
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -103,7 +103,7 @@ def _cases(
     indent: str,
     length: int,
 ) -> list[str]:
-    """Return the lines of the decorator, with a comment above each case that needs one."""
+    """Return the lines of the decorator, with comments above the cases that have some."""
     quote = _quote(bodies[0].module.lines or [])
     names = [f"{quote}{name}{quote}" for name in columns]
     shown = names[0] if len(names) == 1 else f"({', '.join(names)})"
@@ -118,13 +118,13 @@ def _cases(
 
 
 def _quote(lines: list[str]) -> str:
-    """Return the quotation mark that a file uses for most of its strings."""
+    """Return the quotation mark of most strings in a file."""
     text = "\n".join(lines)
     return "'" if text.count("'") > 2 * text.count('"') else '"'
 
 
 def _remarks(body: FunctionBody, bodies: Sequence[FunctionBody]) -> list[str]:
-    """Return the docstring and the comments of a test that the parametrised one would lose."""
+    """Return the docstring and comments of a test that the parametrised test does not contain."""
     first = bodies[0]
     docstring = ast.get_docstring(body.definition)
     same = all(ast.get_docstring(other.definition) == docstring for other in bodies)
@@ -143,7 +143,7 @@ def _comments(body: FunctionBody) -> list[str]:
     """Return the comments of a test."""
     first, last = span_of(body)
     text = "\n".join((body.module.lines or [])[first - 1 : last])
-    # The tokens of an indented function begin with an indentation that is never taken back.
+    # The tokens of an indented function begin with an INDENT without a DEDENT.
     source = io.StringIO(f"if 1:\n{text}\n" if text[:1].isspace() else f"{text}\n")
     try:
         return [
@@ -161,7 +161,7 @@ def _body(
     indent: str,
     length: int,
 ) -> list[str]:
-    """Return the lines below the ``def``, with parameters in the places of literals."""
+    """Return the lines below the ``def``, with parameters in place of literals."""
     first = bodies[0]
     node = first.definition
     docstring = ast.get_docstring(node)
@@ -176,7 +176,7 @@ def _body(
         for position in positions:
             edits[_place(first.literals[position].node)] = parameter
     if node.body[0].lineno == _header_end(first):
-        # The statements stand on the line of the def; each gets a line of its own.
+        # The statements are on the line of the def. Put each on a separate line.
         return [
             f"{indent}{_FOUR}{line}"
             for statement in statements
@@ -197,7 +197,7 @@ def _body(
 
 def _joined(text: str, length: int, edited: set[int]) -> list[str]:
     """Return the lines of a body, with edited statements on one line where they fit."""
-    # The tokens of an indented block need a line above it.
+    # Tokenizing an indented block requires a line above it.
     joined = joined_lines(f"if 1:\n{text}", length, {line + 1 for line in edited})
     return joined.split("\n")[1:]
 
@@ -211,14 +211,14 @@ def _place(node: ast.expr | ast.stmt) -> Place:
 
 
 def _edited(body: FunctionBody, whole: Place, edits: Mapping[Place, str]) -> tuple[str, set[int]]:
-    """Return a part of the file with edits made in it, and the new lines that were edited."""
+    """Return an edited part of the file, and its edited lines."""
     text, edited = "", set()
     line, column = whole[:2]
     for place in sorted(edits):
         if not whole[:2] <= place[:2] < whole[2:]:
             continue
         text += _text(body, line, column, *place[:2])
-        # Python allows `1if x` and `return"x"`, where a name needs a blank.
+        # Python allows `1if x` and `return"x"`, where a name needs a space.
         text += " " * text[-1:].isalnum() + edits[place]
         text += " " * _text(body, *place[2:], *whole[2:])[:1].isalnum()
         edited.add(text.count("\n") + 1)
@@ -241,13 +241,13 @@ def _header_end(body: FunctionBody) -> int:
 
 
 def _segment(body: FunctionBody, node: ast.expr | ast.arg) -> str:
-    """Return the source of a node as it was written."""
+    """Return the original source of a node."""
     end = (node.end_lineno or 0, node.end_col_offset or 0)
     return _text(body, node.lineno, node.col_offset, *end)
 
 
 def _text(body: FunctionBody, line: int, column: int, last: int, end: int) -> str:
-    """Return a part of the file; columns count bytes, as Python's syntax trees do."""
+    """Return a part of the file. Columns are counted in bytes, as in Python's syntax trees."""
     return "\n".join(_parts(body.module.lines or [], line, column, last, end))
 
 

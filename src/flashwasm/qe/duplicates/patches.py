@@ -1,4 +1,4 @@
-"""Edits of files, and the patch that makes them."""
+"""Edits of files, and their conversion to a patch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Edit", "patch_of"]
 
 
 class Edit(NamedTuple):
-    """Lines that take the place of others.
+    """New lines that replace lines of a file.
 
     Parameters
     ----------
     path : pathlib.Path
         File.
     first, last : int
-        First and last line that go, counted from 1. If ``last`` is less than ``first``, the new
-        lines come before the line ``first``.
+        First and last line to remove, counted from 1. If ``last`` is less than ``first``, the new
+        lines are inserted before the line ``first``.
     lines : tuple of str
         New lines.
     """
@@ -33,19 +33,19 @@ class Edit(NamedTuple):
 
 
 def patch_of(edits: Iterable[Edit], root: Path) -> str:
-    """Return a unified diff that ``git apply`` takes.
+    """Return a unified diff for ``git apply``.
 
     Parameters
     ----------
     edits : iterable of Edit
-        Edits of different lines. Those that stand twice are made once.
+        Edits of different lines. Repeated edits are applied once.
     root : pathlib.Path
-        Folder that the paths in the diff start at.
+        Folder that the paths in the diff are relative to.
 
     Returns
     -------
     str
-        The diff. A file whose edits give no Python is left out.
+        The diff. A file is left out if its edits do not result in valid Python.
     """
     by_file: dict[Path, set[Edit]] = {}
     for edit in edits:
@@ -63,7 +63,7 @@ def patch_of(edits: Iterable[Edit], root: Path) -> str:
 
 
 def _is_python(source: bytes) -> bool:
-    """Return True if the content of a file compiles; nothing of it is executed."""
+    """Return True if the content of a file compiles. It is not executed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -74,7 +74,7 @@ def _is_python(source: bytes) -> bool:
 
 
 def _diff(old: list[str], new: list[str], name: str) -> list[str]:
-    """Return the lines of a diff; the last entry of each list follows the last line's end."""
+    """Return the lines of a diff; the last entry of each list follows the last line end."""
     before, after = ([f"{t}\n" for t in ts[:-1]] + [ts[-1]] * bool(ts[-1]) for ts in (old, new))
     shown = difflib.unified_diff(before, after, _quoted(f"a/{name}"), _quoted(f"b/{name}"))
     return [
@@ -83,11 +83,11 @@ def _diff(old: list[str], new: list[str], name: str) -> list[str]:
 
 
 def _quoted(name: str) -> str:
-    """Return a file's name as git reads it in the head of a diff."""
+    """Return a file's name as written in the header of a git diff."""
     data = os.fsencode(name)
     if all(0x20 < byte < 0x7F and byte not in b'"\\' for byte in data):
         return name
-    # git ends a name that is not quoted at a tab, and takes a blank as a part of it.
+    # git ends an unquoted name at a tab, but not at a space.
     escaped = "".join(
         chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\{byte:03o}"
         for byte in data

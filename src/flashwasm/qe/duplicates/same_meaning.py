@@ -1,7 +1,7 @@
-"""The things that a test speaks of, to tell tests that do the same from those that look the same.
+"""The names and values in a test, to distinguish equivalent tests from similar-looking ones.
 
-The idioms of pytest (arrange, act, assert) make the texts of different tests alike, and tests of
-one function often run the same lines with different values.
+Idioms such as arrange, act and assert make the texts of different tests similar. Tests of one
+function often run the same lines with different values.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ class Meaning(NamedTuple):
     Parameters
     ----------
     names : frozenset of str
-        Functions, classes, attributes, keywords and fixtures that it uses. Its own variables do not
-        count.
+        Functions, classes, attributes, keywords and fixtures that it uses, without local variables.
     values : frozenset of str
         Constants in it.
     """
@@ -30,7 +29,7 @@ class Meaning(NamedTuple):
     values: frozenset[str]
 
     def agrees(self, other: Meaning) -> bool:
-        """Return True if both use the same names, and one has no value that the other lacks."""
+        """Return True if both use the same names, and the values of one include the other's."""
         return self.names == other.names and (
             self.values <= other.values or other.values <= self.values
         )

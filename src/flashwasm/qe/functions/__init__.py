@@ -1,1 +1,1 @@
-"""Search for the functions of a program by a description in words."""
+"""Search for functions of a program by a description in words."""

@@ -22,7 +22,7 @@ __all__ = [
     "words_of_name",
 ]
 
-# Number of descriptions whose embeddings are averaged. The mean hardly changes with more of them.
+# Number of descriptions to average the embeddings of. The mean hardly changes with more.
 _DESCRIPTIONS = 200
 
 
@@ -63,14 +63,14 @@ def program_files(path: str | Path, skipped: list[Skipped]) -> list[Path]:
 def collect_functions(
     path: str | Path, *, progress: Callable[[int, int], None] | None = None
 ) -> tuple[list[FunctionSource], list[Skipped]]:
-    """Find the functions of a program, without those of its tests, by parsing.
+    """Find the functions of a program by parsing its files, except test files.
 
     Parameters
     ----------
     path : str or pathlib.Path
         A folder, or one file.
     progress : callable, optional
-        Function that is called with the number of files read so far and the number of files.
+        Function to call with the number of files read so far and the number of files.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def collect_functions(
 
 
 def _parse(file: Path) -> tuple[ast.Module, list[str]] | str:
-    """Return a file's syntax tree and lines, or the reason why it cannot be read."""
+    """Return a file's syntax tree and lines, or the reason for not reading it."""
     try:
         if not file.is_file():
             return "not a regular file"
@@ -119,7 +119,7 @@ def _parse(file: Path) -> tuple[ast.Module, list[str]] | str:
 
 
 def _functions(file: Path, tree: ast.Module, lines: list[str]) -> Iterator[FunctionSource]:
-    """Yield the functions of a file, those inside classes and other functions included."""
+    """Yield the functions of a file, including those inside classes and other functions."""
     pending: list[tuple[ast.AST, str]] = [(tree, "")]
     while pending:
         node, scope = pending.pop()
@@ -136,7 +136,7 @@ def _functions(file: Path, tree: ast.Module, lines: list[str]) -> Iterator[Funct
 
 
 def words_of_name(function: FunctionSource) -> str:
-    """Return the words of a function's qualified name and of its module's name."""
+    """Return the words in a function's qualified name and in its module's name."""
     return extract_words(f"{function.name} {function.path.stem}")
 
 

@@ -1,4 +1,4 @@
-"""The index of a program's functions, which finds functions by a description in words."""
+"""The index of a program's functions, to find functions by a description in words."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Array = npt.NDArray[Any]
 
 
 class FunctionIndex(ScoredIndex, items="functions"):
-    """The functions of a program, ready to be searched. `build` and `load` make an index.
+    """A searchable index of a program's functions. Create it with `build` or `load`.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class FunctionIndex(ScoredIndex, items="functions"):
     skipped : list of Skipped
         Files that could not be read.
     scorers : sequence of Scorer
-        Scorers that compare the functions with words.
+        Scorers that compare the functions with a description.
     missing : list of str
-        Packages or models that further scorers would need, with how to install them.
+        Packages or models that further scorers require, and how to install them.
     data : FunctionScorerData, optional
-        Origin of the functions, and the data of the scorers, for `save`.
+        Source files of the functions, and the data of the scorers, for `save`.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class FunctionIndex(ScoredIndex, items="functions"):
     ) -> FunctionIndex:
         """Collect the functions of a program, and embed their sources and their names.
 
-        If the default model is not installed, identifiers are compared instead. Each kind of
-        embedding, of sources, names and queries, is centred by its own mean. The mean of the
-        queries is estimated from the program's docstrings.
+        If the default model is not installed, the index compares identifiers instead. Embeddings of
+        sources, of names and of queries are each centred by their mean. The mean of the queries is
+        estimated from the program's docstrings.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            A folder, or one file. Test files are left out. Nothing is imported.
+            A folder, or one file. Test files are left out, and no file is imported.
         model : str, pathlib.Path or SentenceEncoder, optional
             Name of an installed model, folder of a model, or an encoder; None is the default model.
         progress : bool, default False
@@ -112,7 +112,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         Raises
         ------
         CapabilityError
-            If the model that was asked for is not installed.
+            If ``model`` is given but is not installed.
         ShapeError
             If there is no such path.
         """
@@ -168,7 +168,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
             with progress_report("embedding", show=progress) as advance:
                 vectors = embedder.embed([*sources, *names, *described], progress=advance)
         except CapabilityError as error:
-            # The model may be installed, and a package that it needs may not.
+            # The model may be installed, but not a package that it requires.
             if model is not None:
                 raise
             missing = [str(error)]
@@ -193,10 +193,10 @@ class FunctionIndex(ScoredIndex, items="functions"):
     ) -> FunctionIndex:
         """Return an index that compares identifiers only.
 
-        It searches ``functions``, at least one. ``skipped`` are the files that were not read,
-        ``missing`` says why there are no embeddings, and ``data`` is the origin of the functions.
-        With ``cache``, the counts of terms are kept in the user's cache folder; ``progress`` shows
-        progress on stderr.
+        ``functions`` has at least one function. ``skipped`` are the files that were not read,
+        ``missing`` is the reason for the lack of embeddings, and ``data`` is the origin of the
+        functions. ``cache`` stores the counts of terms in the user's cache folder; ``progress``
+        shows progress on stderr.
         """
         sources = [one.source for one in functions]
         with progress_report("counting identifiers", show=progress) as advance:
@@ -212,7 +212,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         model: str | Path | SentenceEncoder | None = None,
         runtime: Runtime | None = None,
     ) -> FunctionIndex:
-        """Return the index that `save` wrote. The program's own files are not read.
+        """Load an index that `save` wrote. The program's source files are not read.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class FunctionIndex(ScoredIndex, items="functions"):
         CorruptFileError
             If the file is damaged, or is not an index of functions.
         CapabilityError
-            If the model is not installed, or if the file was made with another model or release.
+            If the model is not installed, or the file was made with another model or release.
         OSError
             If the file cannot be read.
         """
@@ -251,11 +251,11 @@ class FunctionIndex(ScoredIndex, items="functions"):
         return cls(functions, skipped, scorers, [], data)
 
     def save(self, path: str | Path) -> None:
-        """Write the functions and the data of the scorers to one file, whole or not at all."""
+        """Write the functions and the data of the scorers to one file, atomically."""
         write_functions(checked_path(path), self.functions, self.skipped, self._data)
 
     def changes(self) -> list[str]:
-        """Return the files that were changed, removed or added since they were read."""
+        """Return the source files that were changed, removed or added since the index was built."""
         return self._data.changes()
 
     def components(self, words: str) -> dict[str, Array]:
@@ -264,19 +264,19 @@ class FunctionIndex(ScoredIndex, items="functions"):
         return {name: scores for name, scores in scored.items() if scores is not None}
 
     def search(self, words: str, k: int = 10) -> list[FunctionMatch]:
-        """Return the functions that words describe best.
+        """Return the functions that best match a description.
 
         Parameters
         ----------
         words : str
             Description of a function.
         k : int, default 10
-            Number of functions to return, at most.
+            Maximum number of functions to return.
 
         Returns
         -------
         list of FunctionMatch
-            The highest score comes first.
+            The matches, with the highest score first.
 
         Raises
         ------
@@ -312,7 +312,7 @@ def _scorers(
     cache: bool,
     runtime: Runtime | None,
 ) -> list[Scorer]:
-    """Return the scorers of embedded sources and of embedded names, the halves of ``vectors``."""
+    """Return the scorers for sources and names, whose embeddings are the halves of ``vectors``."""
     sources, names = np.split(vectors, 2)
     return [
         MeaningScorer(part, embedder.embed_query, centre, name=name, cache=cache, runtime=runtime)

@@ -1,4 +1,4 @@
-"""The file behind `FunctionIndex.save`: functions, and the data of their scorers."""
+"""The file format of `FunctionIndex.save`: functions, and the data of their scorers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FunctionScorerData:
     digests : mapping of pathlib.Path to str
         `file_digest` of each file that was read.
     terms : mapping of str to mapping
-        Arrays of the `TfIdfMatrix` of identifiers by its key; empty if meaning is compared.
+        Arrays of the `TfIdfMatrix` of identifiers by its key; empty if embeddings are compared.
     embeddings : StoredEmbeddings or None
         Embeddings of all sources, then of all names; None if identifiers are compared.
     centre : numpy.ndarray of float32, shape (dim,), or None
@@ -77,7 +77,7 @@ def write_functions(
 
 
 def read_functions(path: Path) -> tuple[list[FunctionSource], list[Skipped], FunctionScorerData]:
-    """Return the arguments that `write_functions` wrote to a file, or raise CorruptFileError."""
+    """Read the arguments of `write_functions` from a file; raise CorruptFileError if damaged."""
     file = StoredIndex(path, FUNCTION_KIND)
     document = file.document("functions")
     try:

@@ -1,4 +1,4 @@
-"""A result of a search for functions."""
+"""A result of `FunctionIndex.search`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FunctionMatch"]
 
 @dataclass(frozen=True)
 class FunctionMatch:
-    """A function that words describe.
+    """A function that matches a description.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class FunctionMatch:
     components : mapping of str to float
         Cosine by scorer, in [-1, 1].
     shared_words : list of str
-        Words of the description that the function's source has, also as parts of names.
+        Words of the description that occur in the function's source, also as parts of names.
     shares : mapping of str to float
         Share of each scorer in the score, in standard deviations. The shares add up to the score.
     """

@@ -1,4 +1,4 @@
-"""The file format that indexes of suites, functions and coverage share, with its checks."""
+"""The common file format of indexes of suites, functions and coverage, with its checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUITE_KIND, FUNCTION_KIND, COVERAGE_KIND = "suite-index", "function-index", "cov
 
 
 def is_index(path: str | Path) -> bool:
-    """Return True if a path is a file in flashwasm's own format, whatever the kind.
+    """Return True if a path is a file in flashwasm's format, of any kind.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def is_index(path: str | Path) -> bool:
     Raises
     ------
     CorruptFileError
-        If it is one, but truncated, changed or of a later version.
+        If it is such a file, but truncated, changed or of a later version.
     """
     return Path(path).is_file() and container_kind(Path(path)) is not None
 
 
 def json_section(document: object) -> Array:
-    """Return a document as a section of JSON.
+    """Return a document as a JSON section.
 
     Python represents bytes of a path that are not UTF-8 by surrogates, which JSON's escapes keep.
     """
@@ -59,7 +59,7 @@ def row_sections(name: str, rows: Sequence[Array]) -> dict[str, Array]:
 
 
 class StoredIndex(CheckedFile):
-    """A file of an index. Its methods return the parts, or raise CorruptFileError.
+    """An index file. Its methods return the parts, or raise CorruptFileError.
 
     Parameters
     ----------
@@ -74,29 +74,29 @@ class StoredIndex(CheckedFile):
         return name in self._container.sections
 
     def document(self, name: str) -> Any:
-        """Return the document of a section that `json_section` made."""
+        """Return the document in a section that `json_section` created."""
         try:
             return json.loads(self.section(name, "|u1", (None,)).tobytes())
         except (ValueError, RecursionError):
             self.refuse(f"section {name!r} cannot be read")
 
     def strings(self, name: str, value: Any) -> list[str]:
-        """Return a list of strings after a check."""
+        """Return a value after a check that it is a list of strings."""
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            self.refuse(f"{name} is no list of strings")
+            self.refuse(f"{name} is not a list of strings")
         return list(value)
 
     def pairs(self, name: str, value: Any) -> list[tuple[str, str]]:
-        """Return a list of pairs of strings after a check."""
+        """Return a value after a check that it is a list of pairs of strings."""
         if not isinstance(value, list):
-            self.refuse(f"{name} is no list")
+            self.refuse(f"{name} is not a list")
         found = [self.strings(name, pair) for pair in value]
         if any(len(pair) != 2 for pair in found):
-            self.refuse(f"{name} is no list of pairs")
+            self.refuse(f"{name} is not a list of pairs")
         return [(first, second) for first, second in found]
 
     def floats(self, name: str, shape: tuple[int | None, ...]) -> Array:
-        """Return a section of float32 after a check that all numbers are finite."""
+        """Return a float32 section after a check that all numbers are finite."""
         array = self.section(name, "<f4", shape)
         if not np.isfinite(array).all():
             self.refuse(f"section {name!r} has a number that is not finite")

@@ -1,4 +1,4 @@
-"""Inspection of a file: its kind and facts, and a check that it is whole."""
+"""Inspection of a file: its kind, facts about its content, and a check for damage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _SQLITE = b"SQLite format 3\0"
-# Kinds of files that are databases of SQLite.
+# Kinds of files that are SQLite databases.
 FAILURE_LIBRARY, COVERAGE_DATABASE = "failure-library", "coverage-database"
 
 
@@ -52,7 +52,7 @@ class FileReport:
     sha256 : str
         Digest of the file.
     facts : mapping
-        Parameters that the file was made with, and counts of its content.
+        Settings that the file was made with, and counts of its content.
     sections : list of Section
         Arrays in the file, each with its CRC-32. A SQLite file has none.
     """
@@ -66,7 +66,7 @@ class FileReport:
 
 
 def inspect_file(path: str | Path) -> FileReport:
-    """Describe a file. The checksums are compared, but not the contents with each other.
+    """Describe a file. This verifies the checksums, but not the consistency of the content.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def inspect_file(path: str | Path) -> FileReport:
     ShapeError
         If there is no such file.
     CorruptFileError
-        If it is no file of flashwasm, or is truncated, changed or of a later version.
+        If it is not a flashwasm file, or is truncated, changed or of a later version.
     """
     file = Path(path)
     if not file.is_file():
@@ -108,7 +108,7 @@ def inspect_file(path: str | Path) -> FileReport:
 
 
 def verify_file(path: str | Path) -> list[str]:
-    """Read every byte of a file and compare its contents with each other.
+    """Verify the checksums of a file and the consistency of its content.
 
     Parameters
     ----------
@@ -118,13 +118,13 @@ def verify_file(path: str | Path) -> list[str]:
     Returns
     -------
     list of str
-        Sources of the file that have changed since it was made. Empty also if the file does not
-        record its sources.
+        Sources of the file that have changed since it was made; empty if the file does not record
+        its sources.
 
     Raises
     ------
     ShapeError, CorruptFileError
-        If `inspect_file` raises them, or if the contents contradict each other.
+        As in `inspect_file`, or if parts of the content contradict each other.
     """
     file = Path(path)
     kind = inspect_file(file).kind
@@ -152,12 +152,12 @@ def verify_file(path: str | Path) -> list[str]:
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of a file, as in `FileReport`, by its first bytes.
+    """Return the kind of a file, as in `FileReport`, from its first bytes.
 
     Raises
     ------
     CorruptFileError
-        If it is neither a file of flashwasm nor a database.
+        If it is neither a flashwasm file nor a SQLite database.
     """
     if (kind := container_kind(path)) is not None:
         return kind
@@ -182,7 +182,7 @@ def _database(file: Path, kind: str) -> tuple[int, dict[str, Any]]:
 
 
 def _pragma(file: Path, name: str) -> object:
-    """Return the value of one of SQLite's pragmas."""
+    """Return the value of a SQLite pragma."""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(f"pragma {name}").fetchone()[0]
@@ -193,11 +193,11 @@ def _pragma(file: Path, name: str) -> object:
 
 
 def _check_shards(file: Path) -> None:
-    """Open a sharded index, which compares its shards with its own records."""
+    """Open a sharded index, which checks its shards against its records."""
     ShardedIndex.load(file).close()
 
 
 def _check_pages(file: Path) -> None:
-    """Let SQLite check the structure of its pages, for which it keeps no checksums."""
+    """Run SQLite's own integrity check, because its pages have no checksums."""
     if (found := _pragma(file, "integrity_check")) != "ok":
         raise CorruptFileError(f"{file} is damaged: {found}")

@@ -1,4 +1,4 @@
-"""Charts of a benchmark's JSON: what they show, as data that a page draws."""
+"""Data for the charts of a benchmark, from its JSON."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OPERATION_HEADINGS = (
 
 
 class BenchmarkChart(NamedTuple):
-    """A chart, and the same figures as a table.
+    """A chart, and a table with the same figures.
 
     Parameters
     ----------
     kind : {"bars", "lines"}
         Kind of chart.
     heading : str
-        Heading, which says what is measured.
+        Heading, which names the measurement.
     data : mapping
         Data that ``scripts/charts.js`` draws.
     headings : sequence of str
@@ -51,12 +51,12 @@ def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     document : mapping
-        What ``flashwasm bench --json`` writes.
+        Document that ``flashwasm bench --json`` writes.
 
     Raises
     ------
     ShapeError
-        If the document has no results that a chart can show.
+        If the document contains no results for a chart.
     """
     try:
         charts = [
@@ -70,14 +70,14 @@ def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
         raise ShapeError(message) from error
     if not charts:
         raise ShapeError(
-            "the benchmark holds no operations, lengths of attention or workloads; "
+            "the benchmark contains no operations, lengths of attention or workloads; "
             "expected the JSON of `flashwasm bench --json`"
         )
     return {"machine": machine, "charts": charts}
 
 
 def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
-    """Return bars of the operations' speed beside NumPy's, the fastest first."""
+    """Return bars for the operations' speed relative to NumPy, the fastest first."""
     ordered = sorted(results, key=lambda found: -found["speedup_over_numpy"])
     data = {
         "unit": "times as fast as NumPy (1 is equal)",
@@ -109,7 +109,7 @@ def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
 
 
 def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
-    """Return lines of attention's time against its length, without a mask and causal."""
+    """Return lines for the time of attention at each length, without a mask and causal."""
     names = {
         "flash": "flash attention",
         "materialized": "with stored scores",
@@ -134,7 +134,7 @@ def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
 
 
 def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
-    """Return bars of each workload's attention, beside attention that stores its scores."""
+    """Return bars for each workload's attention and for attention that stores its scores."""
     names = {"flash_ms": "flash attention", "baseline_ms": "with stored scores"}
     data = {
         "unit": "milliseconds a call",
@@ -148,7 +148,7 @@ def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
         (
             found["workload"],
             found["shape"],
-            *(f"{found[name]:.3g}" for name in names),
+            *(_three_digits(found[name]) for name in names),
             f"{found['speedup']:.2f} (target {found['target_speedup']:.2f})",
             f"{found['latency_ms']:.3g} (target {found['target_latency_ms']:.3g})",
         )
@@ -160,10 +160,15 @@ def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
 
 
 def _is_number(value: Any) -> bool:
-    """Return True for a measured time; one that was not measured is None or NaN."""
+    """Return True if a time was measured, so that it is neither None nor NaN."""
     return value is not None and not math.isnan(value)
 
 
 def _milliseconds(seconds: float | None) -> str:
     """Return a time in milliseconds with three digits, or a dash if it was not measured."""
-    return f"{seconds * 1e3:.3g}" if seconds is not None and _is_number(seconds) else "-"
+    return _three_digits(seconds * 1e3) if seconds is not None and _is_number(seconds) else "-"
+
+
+def _three_digits(number: float) -> str:
+    """Return a number with three digits, and all of those before its point."""
+    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -1,4 +1,4 @@
-"""Findings of one command as one HTML file that loads nothing, every text escaped.
+"""HTML pages with the findings of one command. A page loads no other file; all text is escaped.
 
 The pages are Jinja2 templates in the folder ``templates``; all extend ``layout.html``.
 """
@@ -33,21 +33,21 @@ __all__ = [
 ]
 
 _TIERS = ("the same body", "the same but for literals", "the same coverage, and similar text")
-# Characters of a traceback that a page shows.
+# Maximum number of characters of a traceback on a page.
 _TEXT_END = 2000
 
 
 def similar_page(matches: Sequence[Match], query: str, source: str | None) -> str:
-    """Return a page of tests that resemble a query, each beside it.
+    """Return a page of tests similar to a query, each side by side with the query.
 
     Parameters
     ----------
     matches : sequence of Match
         The tests, the nearest first.
     query : str
-        The query as it was given.
+        The query as the user typed it.
     source : str or None
-        Source that the query names; None if the query is free text.
+        Source code that the query names; None if the query is free text.
     """
     paired = [(match, pair_lines(source or "", match.test.source)) for match in matches]
     title = f"{len(matches)} tests that resemble {query}"
@@ -72,7 +72,7 @@ def tests_for_page(
     notes : sequence of Note
         Remarks about the choice.
     files : sequence of str
-        Test files that cannot be read, and run whole.
+        Test files that flashwasm cannot read, so that all of their tests run.
     uncovered : mapping of str to sequence of int
         Changed lines that no test runs, by file.
     """
@@ -117,7 +117,7 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
 
 
 def gaps_page(gaps: Sequence[Gap]) -> str:
-    """Return a page of the lines that no test runs, the riskiest function first.
+    """Return a page of lines in functions that no test runs, the riskiest function first.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def benchmarks_page(document: Mapping[str, Any]) -> str:
     Parameters
     ----------
     document : mapping
-        What ``flashwasm bench --json`` writes.
+        Document that ``flashwasm bench --json`` writes.
     """
     benchmarks = benchmark_charts(document)
     return fill_template("bench.html", charts=True, title="Benchmarks", benchmarks=benchmarks)
@@ -143,7 +143,7 @@ def benchmarks_page(document: Mapping[str, Any]) -> str:
 def groups_by_tier(
     groups: Sequence[DuplicateGroup],
 ) -> list[tuple[str, list[tuple[DuplicateGroup, list[LinePair]]]]]:
-    """Return the tiers that have groups, and each group with its first two tests side by side."""
+    """Return the tiers with groups, and each group with its first two tests side by side."""
     by_tier = [
         (name, [_beside(group) for group in groups if group.tier == tier])
         for tier, name in enumerate(_TIERS, 1)

@@ -1,4 +1,4 @@
-"""Two pieces of source side by side, with the lines marked that both have."""
+"""Two sources side by side, with their common lines marked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["LinePair", "pair_lines"]
 
 
 class LinePair(NamedTuple):
-    """A line of the left side beside one of the right; None where a side has no line.
+    """A line of the left source beside a line of the right one; None if a source has no line.
 
-    ``equal`` is True if both are the same line, but for indentation.
+    ``equal`` is True if both lines are the same apart from indentation.
     """
 
     left: str | None
@@ -20,7 +20,7 @@ class LinePair(NamedTuple):
 
 
 def pair_lines(left: str, right: str) -> list[LinePair]:
-    """Return the lines of two sources in their order, equal lines beside each other.
+    """Return the lines of two sources in order, with equal lines side by side.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Templates filled in: one HTML file that loads nothing, in which every text is escaped."""
+"""Rendering of templates to an HTML file that loads no other file; all text is escaped."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from flashwasm.storage.atomic_files import write_atomically
 
 __all__ = ["fill_template", "write_page"]
 
-# Libraries that draw charts, in the order in which a page runs them. vendor/README.md says where
-# they come from.
+# Libraries that draw charts, in the order in which a page loads them. vendor/README.md names their
+# origin.
 _CHART_SCRIPTS = ("chart.umd.min.js", "chartjs-plugin-zoom.min.js", "charts.js")
 
 
 def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
-    """Fill in a template of the folder ``templates``.
+    """Render a template from the folder ``templates``.
 
     Parameters
     ----------
     template : str
         Name of the template.
     charts : bool, default False
-        True to put the scripts that draw charts into the page. Other pages have no script.
+        True to include the scripts that draw charts. Other pages contain no script.
     values : object
         Values that the template shows.
 
@@ -37,7 +37,7 @@ def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
     jinja2 = optional_module("jinja2", "Jinja2")
 
     def printable(value: Any) -> Any:
-        """Replace control characters, which HTML cannot hold. Leave Jinja2's markup as it is."""
+        """Replace control characters, which HTML does not allow, except in Jinja2's markup."""
         if isinstance(value, str) and not hasattr(value, "__html__"):
             return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
         return value
@@ -57,7 +57,7 @@ def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page, whole or not at all.
+    """Write a page to a file atomically.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def write_page(path: Path, page: str) -> None:
 
 
 def _script(name: str) -> str:
-    """Return a script of ours, or of a library."""
+    """Return a script of flashwasm or of a library."""
     folder = files(__package__).joinpath("scripts" if name == "charts.js" else "vendor")
     lines = folder.joinpath(name).read_text("utf-8").splitlines(keepends=True)
-    # A page has no file beside it that a browser's tools could look for.
+    # The source map, which a browser's tools would look for, is not included.
     return "".join(line for line in lines if not line.startswith("//# sourceMappingURL="))

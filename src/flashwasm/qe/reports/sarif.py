@@ -23,12 +23,12 @@ __all__ = ["duplicates_sarif", "gaps_sarif"]
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _HOME = "https://pypi.org/project/flashwasm/"
-# The fingerprint's name ends with its version, which changes if it is computed in another way.
+# The fingerprint's name ends with a version. Increase it if the computation changes.
 _FINGERPRINT = "flashwasm/v1"
 
 
 class _Rule(NamedTuple):
-    """A kind of findings: its id, name, a line, a paragraph, and the level of its results."""
+    """A SARIF rule: its id, name, short and full description, and the level of its results."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ _DUPLICATES = [
         "identical-but-for-literals",
         "IdenticalButForLiterals",
         "Tests that differ in literals only",
-        "The tests do the same with other values. One parametrised test could replace them.",
+        "The tests are the same with other values. One parametrised test could replace them.",
         "warning",
     ),
     _Rule(
@@ -107,7 +107,7 @@ def gaps_sarif(gaps: Sequence[Gap], folder: Path, root: Path) -> dict[str, Any]:
     gaps : sequence of Gap
         The findings.
     folder : pathlib.Path
-        Folder that relative paths of the gaps start at.
+        Folder that relative paths of the gaps are relative to.
     root : pathlib.Path
         Folder that paths in the log are relative to.
 
@@ -127,7 +127,7 @@ def gaps_sarif(gaps: Sequence[Gap], folder: Path, root: Path) -> dict[str, Any]:
 
 
 def _duplicates_result(group: DuplicateGroup, root: Path, mark: str) -> dict[str, Any]:
-    """Return a SARIF result: the first test is its place, the others are related places."""
+    """Return a SARIF result at the first test, with the other tests as related locations."""
     first, *others = group.tests
     text = f"{first.nodeid} and {', '.join(t.nodeid for t in others)}: {group.reason}."
     if group.suggestion:

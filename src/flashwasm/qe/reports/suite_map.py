@@ -17,31 +17,31 @@ __all__ = ["SuiteMap", "draw_map", "vectors_of_terms"]
 
 Array = npt.NDArray[Any]
 
-# Most clusters, which is as many colours as people tell apart with the help of a legend.
+# Maximum number of clusters: as many colours as people can distinguish with a legend.
 _MOST_CLUSTERS = 12
-# A cluster has this many tests on average, if there are not too many of them.
+# Average number of tests in a cluster, unless there would be too many clusters.
 _TESTS_IN_A_CLUSTER = 12
-# Draws of first centres. The clusters of the best draw are taken.
+# Number of random initialisations of k-means. The best result is used.
 _DRAWS = 8
-# Rounds of k-means after which clusters hardly change.
+# Number of rounds of k-means, after which clusters hardly change.
 _ROUNDS = 25
-# Words in the name of a cluster.
+# Number of words in the name of a cluster.
 _WORDS = 3
-# Columns that terms are hashed to, as many as an embedding has on average.
+# Number of columns that terms are hashed to, about the dimension of an embedding.
 _HASHED_COLUMNS = 512
 
 
 class SuiteMap(NamedTuple):
-    """The places of tests on a plane, and the clusters that they belong to.
+    """The positions of tests on a plane, and their clusters.
 
     Parameters
     ----------
     points : numpy.ndarray of float32, shape (tests, 2)
-        Places.
+        Positions.
     clusters : numpy.ndarray of int64, shape (tests,)
         Number of each test's cluster, the largest cluster first.
     names : list of str
-        Name of each cluster: its commonest words that others seldom have.
+        Name of each cluster: its most frequent words that are rare in other clusters.
     """
 
     points: Array
@@ -50,7 +50,7 @@ class SuiteMap(NamedTuple):
 
 
 def draw_map(vectors: Array, sources: Sequence[str]) -> SuiteMap:
-    """Place tests on a plane so that clusters of like tests lie apart.
+    """Place tests on a plane so that clusters of similar tests lie apart.
 
     The clusters are those of k-means (Lloyd, 1982) from centres drawn as by k-means++ with a fixed
     seed. The plane is spanned by the two directions in which their centres differ most.
@@ -80,7 +80,7 @@ def draw_map(vectors: Array, sources: Sequence[str]) -> SuiteMap:
 
 
 def vectors_of_terms(sources: Sequence[str], *, cache: bool = True) -> Array:
-    """Return unit vectors of the sources' terms, for a suite that is not embedded.
+    """Return unit vectors of the sources' terms, for a suite without embeddings.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def vectors_of_terms(sources: Sequence[str], *, cache: bool = True) -> Array:
     """
     arrays = TfIdfMatrix("characters", sources, cache=cache).arrays
     columns = np.repeat(arrays["columns"], np.diff(arrays["indptr"]))
-    # Two terms in one column cancel out as often as they add up, so cosines stay the same on
-    # average (Weinberger et al., 2009).
+    # With random signs, two terms in one column cancel out as often as they add up, so cosines are
+    # unbiased (Weinberger et al., 2009).
     signs = np.where(columns // _HASHED_COLUMNS % 2, 1, -1)
     places = arrays["indices"] * np.int64(_HASHED_COLUMNS) + columns % _HASHED_COLUMNS
     sums = np.bincount(places, arrays["data"] * signs, len(sources) * _HASHED_COLUMNS)
@@ -111,7 +111,7 @@ def _k_means(points: Array, count: int) -> tuple[Array, Array]:
 
 
 def _one_draw(points: Array, count: int, random: np.random.Generator) -> tuple[float, Array, Array]:
-    """Return the points' squared distances in sum, their clusters, and the centres."""
+    """Return the sum of the points' squared distances, their clusters, and the centres."""
     centres = points[[random.integers(len(points))]]
     while len(centres) < count:
         far = np.maximum(_distances(points, centres).min(axis=1), 0)
@@ -140,7 +140,7 @@ def _distances(points: Array, centres: Array) -> Array:
 
 
 def _names(clusters: Array, sources: Sequence[str], count: int) -> list[str]:
-    """Return for each cluster its commonest words, those first that other tests have least."""
+    """Return for each cluster its characteristic words, the most characteristic first."""
     words = [set(extract_words(source).split()) - {"test"} for source in sources]
     everywhere = Counter(word for own in words for word in own)
     names = []
@@ -149,7 +149,7 @@ def _names(clusters: Array, sources: Sequence[str], count: int) -> list[str]:
         inside = Counter(word for i in members for word in words[i])
 
         def weight(word: str, inside: Counter[str] = inside) -> tuple[float, str]:
-            """Return the number of tests with a word, times the share of them that are here."""
+            """Return a sort key: minus the number of tests with a word times the share in here."""
             return -inside[word] * inside[word] / everywhere[word], word
 
         names.append(" ".join(sorted(inside, key=weight)[:_WORDS]) or "no words")

@@ -1,4 +1,4 @@
-"""A report of a whole suite: its map, its duplicates, and what else is known of it."""
+"""A report on a suite: its map, duplicates, gaps, failures and benchmark."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SuiteReport"]
 
-# Digits of a point's place, which are more than a screen shows.
+# Number of digits of a point's position, more than a screen shows.
 _DIGITS = 4
+# Functions with gaps that the page shows. Thousands would make it too large for a browser.
+_MOST_GAPS = 100
 
 
 @dataclass
@@ -33,11 +35,11 @@ class SuiteReport:
     suite : Suite
         The tests.
     map : SuiteMap
-        Places of the tests on a plane.
+        Positions of the tests on a plane.
     compared : str
-        What the map compares: "meanings" of embedded tests, or "words".
+        Basis of the map: "meanings" of embedded tests, or "words".
     duplicates : sequence of DuplicateGroup
-        Tests that do the same.
+        Groups of duplicate tests.
     gaps : sequence of Gap, optional
         Lines that no test runs; None without a coverage database.
     failures : sequence of TestFailure, optional
@@ -45,9 +47,9 @@ class SuiteReport:
     clusters : sequence of FailureCluster, default ()
         The failures in groups.
     benchmark : mapping, optional
-        What ``flashwasm bench --json`` wrote.
+        Document that ``flashwasm bench --json`` wrote.
     notes : sequence of str, default ()
-        Remarks about what the report lacks.
+        Remarks on missing parts of the report.
     """
 
     suite: Suite
@@ -68,7 +70,7 @@ class SuiteReport:
         CapabilityError
             If Jinja2 is not installed.
         ShapeError
-            If the benchmark holds nothing that a chart can show.
+            If the benchmark contains no results for a chart.
         """
         failures, known = self.failures, self.benchmark
         clusters = None if failures is None else failure_groups(self.clusters, failures)
@@ -83,12 +85,13 @@ class SuiteReport:
             map={"clusters": self._map_clusters()},
             tiers=groups_by_tier(self.duplicates),
             gaps=self.gaps,
+            most_gaps=_MOST_GAPS,
             clusters=clusters,
             benchmarks=None if known is None else benchmark_charts(known),
         )
 
     def _headings(self) -> list[tuple[str, str]]:
-        """Return the anchor and the name of each part that the page has."""
+        """Return the anchor and the name of each part of the page."""
         parts = [
             ("map", "Map", bool(self.suite.tests)),
             ("duplicates", "Duplicates", True),
@@ -99,7 +102,7 @@ class SuiteReport:
         return [(anchor, name) for anchor, name, shown in parts if shown]
 
     def _facts(self) -> list[tuple[str, int]]:
-        """Return the numbers at the head of the page."""
+        """Return the numbers at the top of the page."""
         tests = self.suite.tests
         facts = [
             ("tests", len(tests)),

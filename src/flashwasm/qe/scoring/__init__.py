@@ -1,1 +1,1 @@
-"""Scoring of texts: tf-idf, whitened embeddings, coverage, and caches of what was computed."""
+"""Scoring of texts: tf-idf, whitened embeddings, coverage, and caches of computed arrays."""

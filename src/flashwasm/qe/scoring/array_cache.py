@@ -14,13 +14,13 @@ from flashwasm.storage.user_folders import usable_cache_folder
 __all__ = ["cached_arrays"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-# Number of files that stay in a folder, the newest ones: enough for a few suites.
+# Number of files to keep in a folder, the newest ones: enough for a few suites.
 _FILES_KEPT = 8
 _KIND, _SUFFIX = "cached-arrays", ".bin"
 
 
 def cached_arrays(folder: str, key: str, make: Callable[[], Arrays], *, cache: bool) -> Arrays:
-    """Return the arrays that ``make`` returned for this key before, or call it now.
+    """Return the cached arrays for a key, or compute them with ``make``.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def cached_arrays(folder: str, key: str, make: Callable[[], Arrays], *, cache: b
     Returns
     -------
     mapping of str to numpy.ndarray
-        Arrays by name. A damaged cache file causes a warning and is written anew.
+        Arrays by name. If a cache file is damaged, a warning is issued, and the file is replaced.
     """
     caches = usable_cache_folder() if cache else None
     if caches is None:

@@ -1,4 +1,4 @@
-"""The embedder: vectors of texts, from a cache on disk or else from the sentence model."""
+"""The embedder, which returns vectors of texts from a cache on disk or the sentence model."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder"]
 
-# Largest number of tokens that the model reads of a text. The words of a test are 50 on average.
+# Maximum number of tokens that the model reads of a text. The words of a test are 50 on average.
 _MAX_LENGTH = 256
-# Number of texts that are embedded before progress is reported and the cache may be written. The
-# encoder sorts these texts by length. With fewer of them, a batch would need more padding.
+# Number of texts to embed between reports of progress and saves of the cache. The encoder sorts
+# these texts by length. With fewer texts, a batch would need more padding.
 _TEXTS_AT_ONCE = 256
-# Largest number of queries whose vectors are kept.
+# Maximum number of queries whose vectors are kept.
 _MOST_QUERIES = 256
-# Each save writes the whole cache, so the next save waits until embedding has taken this many times
-# as long as the last save. A run that is killed loses the vectors since its last save.
+# Each save writes the whole cache. So the next save waits until embedding has taken this many times
+# as long as the last save. A killed run loses the vectors since its last save.
 _BETWEEN_SAVES = 20
 
 
 class Embedder:
-    """Embeds texts, and looks up those that were embedded before on this machine.
+    """Embeds texts, using a cache of embeddings on this machine.
 
-    The model is loaded only when a text is not in the cache.
+    The model is loaded only if a text is not in the cache.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Embedder:
     Raises
     ------
     CapabilityError
-        If the model is not installed, or a package that it needs.
+        If the model, or a package that it requires, is not installed.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Embedder:
         self._encoder = model if isinstance(model, SentenceEncoder) else None
         self.folder = model.folder if isinstance(model, SentenceEncoder) else models.locate(model)
         if self._encoder is None:
-            # Cached embeddings would do without, and then the first query would fail.
+            # With cached embeddings, the failure would otherwise come only at the first query.
             check_modules("safetensors", "tokenizers")
         self._runtime = checked_runtime(runtime)
         self._words_only = words_only
@@ -89,18 +89,19 @@ class Embedder:
         name = f"{fingerprint[:32]}.bin"
         folder = usable_cache_folder() if cache else None
         self._cache = EmbeddingCache(None if folder is None else folder / "embeddings" / name)
-        # Queries have a file of their own: a save writes the whole file, and each query saves.
+        # Queries have a separate, small file, because each query saves, and a save writes the whole
+        # file.
         queries = None if folder is None else folder / "queries" / name
         self._queries = EmbeddingCache(queries, _MOST_QUERIES)
 
     @property
     def settings(self) -> str:
-        """Digest of everything that an embedding depends on besides the text."""
+        """Digest of all settings that an embedding depends on."""
         return hashlib.sha256(self._settings.encode()).hexdigest()
 
     @property
     def identity(self) -> str:
-        """Digest of the model and of how texts are given to it, without kernels and precision."""
+        """Digest of the model and of the preparation of texts, without kernels and precision."""
         return hashlib.sha256(self._model_settings.encode()).hexdigest()
 
     def embed(
@@ -113,8 +114,8 @@ class Embedder:
         texts : sequence of str
             Texts, at least one.
         progress : callable, optional
-            Function that is called with the number of texts embedded so far and the number of
-            texts that the cache did not have.
+            Function to call with the number of texts embedded so far and the number of texts that
+            were not in the cache.
         """
         keys = [self._key(text) for text in texts]
         text_of = dict(zip(keys, texts, strict=True))
@@ -133,7 +134,7 @@ class Embedder:
                 if progress is not None:
                     progress(start + len(part), len(missing))
         finally:
-            # A run that is interrupted keeps what it has embedded.
+            # An interrupted run saves the vectors that it has computed.
             self._cache.save()
         return self._cache.vectors(keys)
 

@@ -1,4 +1,4 @@
-"""Embeddings on disk, each found by a digest of the text and of how the text was embedded."""
+"""A cache of embeddings on disk. The key is a digest of the text and the settings."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Floats = npt.NDArray[np.float32]
 
 _KIND = "embedding-cache"
 _DIGEST_BYTES = 32
-# Largest number of vectors in a file. With 384 components each, they take a hundred megabytes. The
-# least recently used ones are dropped first.
+# Maximum number of vectors in a file. With 384 components each, they take a hundred megabytes. The
+# least recently used vectors are dropped first.
 _MOST_VECTORS = 1 << 16
 
 
 class EmbeddingCache:
     """Vectors by the 32-byte digest of the inputs that they were computed from.
 
-    A damaged file is ignored with a warning and written anew. Several processes may use one file.
-    A reader sees the file before or after a write, never in between. A process that saves locks
-    the folder, reads the file again, and so keeps what others have saved since.
+    A damaged file is ignored with a warning, and replaced. Several processes may use one file:
+    writes are atomic, and a process that saves locks the folder and first reads the vectors that
+    other processes have saved.
 
-    What was saved is in the file if the process is killed. A loss of power may cost the last save.
+    A save survives a crash of the process. A loss of power may undo the last save.
 
     Parameters
     ----------
     path : pathlib.Path or None
         Path of the file, which need not exist; None keeps the vectors in memory only.
     most : int, optional
-        Number of vectors that the file holds at most; None is 65,536. A process that asked for
-        more keeps all that it asked for.
+        Maximum number of vectors in the file; None is 65,536. A process that requested more vectors
+        keeps all of them.
     """
 
     def __init__(self, path: Path | None, most: int | None = None) -> None:
@@ -49,18 +49,18 @@ class EmbeddingCache:
         self._added: dict[bytes, Floats] = {}
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys that have no vector, each once."""
+        """Return the distinct keys without a vector."""
         asked = dict.fromkeys(keys)
-        # Keys that were asked for count as used, so that `save` does not drop their vectors.
+        # A requested key counts as used, so that `save` does not drop its vector.
         self._used.update(asked)
         return [key for key in asked if key not in self._vectors]
 
     def get(self, key: bytes) -> Floats | None:
-        """Return the vector ``(dim,)`` of a key; None if it has none."""
+        """Return the vector ``(dim,)`` of a key; None if there is none."""
         return self._vectors.get(key)
 
     def vectors(self, keys: Sequence[bytes]) -> Floats:
-        """Return the vectors ``(len(keys), dim)`` of keys that all have one."""
+        """Return the vectors ``(len(keys), dim)`` of keys; each must have one."""
         return np.stack([self._vectors[key] for key in keys])
 
     def add(self, keys: Sequence[bytes], vectors: Floats) -> None:
@@ -81,11 +81,11 @@ class EmbeddingCache:
         self._added.clear()
 
     def _merged(self, path: Path) -> dict[bytes, Floats]:
-        """Return the vectors that the file is to hold: those that it holds now, and our own."""
+        """Return the vectors to write: those in the file, and those of this process."""
         (dim,) = next(iter(self._added.values())).shape
-        # Vectors of another length come from another model, whose file was copied to this path.
+        # Vectors of a different length are from another model, whose file was copied to this path.
         rows = {key: row for key, row in _read(path).items() if len(row) == dim}
-        # A row that is taken out and put in again becomes the most recently used one.
+        # Removing and inserting a key makes it the most recently used one.
         for key in (*self._used, *self._added):
             if key in self._vectors:
                 rows.pop(key, None)

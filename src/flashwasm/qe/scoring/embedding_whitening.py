@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 # Exponent of the whitening: with 0.5, each variance becomes its square root. Full whitening, with
 # 1.0, would amplify noise.
 _POWER = 0.5
-# Part of the key of the cached arrays. Raise it if they are computed in another way.
+# Part of the key of the cached arrays. Increase it if their computation changes.
 _VERSION = 2
 
 
@@ -49,12 +49,12 @@ class EmbeddingWhitening:
 
 
 def fit_whitening(vectors: Array, runtime: Runtime | None = None) -> Whitening:
-    """Return the whitening that embeddings of a suite are compared under.
+    """Return the whitening to apply before embeddings of a suite are compared.
 
-    The sentence embeddings of one program share a few directions, in which all of them are far
-    apart from other texts, and which hide the directions that tell one test from another. Half
-    whitening brings those back (Su et al., "Whitening sentence representations", 2021). The fewer
-    vectors there are, the more the covariance is shrunk towards equal variances.
+    The sentence embeddings of one program have a few strong directions in common, which separate
+    the program from other texts but not one test from another. Partial whitening reduces these
+    directions (Su et al., "Whitening sentence representations", 2021). The fewer vectors there are,
+    the more the covariance is shrunk towards equal variances.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def fit_whitening(vectors: Array, runtime: Runtime | None = None) -> Whitening:
     try:
         return Whitening.fit(vectors, shrinkage=shrinkage, power=_POWER, runtime=runtime)
     except ShapeError:
-        # A single vector, or several equal ones, have no variance to even out: centre them only.
+        # A single vector, or several equal ones, have no variance, so they are only centred.
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         return Whitening(mean, np.eye(dim, dtype=np.float32), shrinkage, power=0.0)
 

@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 
 
 class InvertedIndex:
-    """Posting lists: for each column, the rows that have it.
+    """Posting lists: for each column, the rows that contain it.
 
     Equal rows share one entry in the posting lists, which shortens the lists.
 
@@ -27,9 +27,9 @@ class InvertedIndex:
     Attributes
     ----------
     lengths : numpy.ndarray of float64, shape (rows,)
-        Number of columns of each row, at least 1 so that a quotient is defined.
+        Number of columns of each row, at least 1 to avoid a division by zero.
     seen : numpy.ndarray of bool, shape (width,)
-        True for the columns that at least one row has.
+        True for the columns that at least one row contains.
     """
 
     def __init__(self, rows: list[Array], width: int) -> None:
@@ -49,12 +49,12 @@ class InvertedIndex:
         self.seen = np.diff(self._starts) > 0
 
     def rows_with(self, column: int) -> Array:
-        """Return the positions of the rows that have a column."""
+        """Return the positions of the rows that contain a column."""
         owners = self._owners[self._starts[column] : self._starts[column + 1]]
         return np.flatnonzero(np.isin(self._distinct_of, owners))
 
     def counts(self, columns: Array) -> Array:
-        """Return for each row the number of the given columns that it has."""
+        """Return for each row the number of the given columns that it contains."""
         if not len(columns) or not self._count:
             return np.zeros(len(self._distinct_of), np.int64)
         starts, ends = self._starts[columns].tolist(), self._starts[columns + 1].tolist()
@@ -65,7 +65,7 @@ class InvertedIndex:
 
 
 class RowSimilarity:
-    """Cosine similarity of rows, each row taken as a vector of zeros and ones.
+    """Cosine similarity of rows, which are vectors of zeros and ones.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class RowSimilarity:
     Attributes
     ----------
     rows : list of numpy.ndarray of int64
-        The rows, whose columns are numbered anew without those that no row has.
+        The rows, with columns renumbered to leave out those that no row contains.
     width : int
-        Number of columns that a row has.
+        Number of columns that at least one row contains.
     """
 
     def __init__(self, rows: list[Array]) -> None:

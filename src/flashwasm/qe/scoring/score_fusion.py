@@ -1,7 +1,7 @@
 """Fusion of the scores of several scorers into one.
 
-Each scorer sees one kind of similarity. The sum of their z-scores ranks better than the best of
-them alone (Fox & Shaw, "Combination of multiple searches", 1994).
+Each scorer measures one kind of similarity. The sum of their z-scores ranks better than the best
+single scorer (Fox & Shaw, "Combination of multiple searches", 1994).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 __all__ = ["fused", "shares_of_fused"]
 
 Array = npt.NDArray[Any]
-# Weights of scorers, if not one. Most terms of "structure" are names of called functions, which
-# "characters" has, too. With full weight, suites without classes rank worse.
+# Weights of scorers other than 1. Most terms of "structure" are names of called functions, which
+# "characters" also contains. With full weight, suites without classes rank worse.
 _WEIGHTS = {"structure": 0.5}
 
 
@@ -24,15 +24,15 @@ def fused(components: Mapping[str, Array], left_out: int | None = None) -> Array
     """Return the weighted mean of the components' z-scores; "structure" has the weight 0.5.
 
     A z-score is the number of standard deviations by which a score exceeds the mean score. A
-    component whose scores are all equal says nothing and counts as zero.
+    component whose scores are all equal carries no information and counts as zero.
 
     Parameters
     ----------
     components : mapping of str to numpy.ndarray, shape (n,)
         Scores by scorer, at least one.
     left_out : int, optional
-        Position that mean and deviation leave out: that of the query itself, whose score of one
-        would distort them.
+        Position to leave out of the mean and the deviation: that of the query itself, whose score
+        of one would distort them.
     """
     total = np.zeros(len(next(iter(components.values()))), np.float64)
     for name, scores in components.items():
@@ -43,7 +43,7 @@ def fused(components: Mapping[str, Array], left_out: int | None = None) -> Array
 def shares_of_fused(
     components: Mapping[str, Array], left_out: int | None = None
 ) -> dict[str, Array]:
-    """Return the share of each component in `fused`; the shares of all components add up to it.
+    """Return the share of each component in `fused`. The shares add up to the fused score.
 
     Parameters
     ----------

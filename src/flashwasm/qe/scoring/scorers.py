@@ -1,4 +1,4 @@
-"""Scorers: each compares a query with every text of a collection in its own way."""
+"""Scorers, each of which compares a query with every text of a collection."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ Array = npt.NDArray[Any]
 
 
 class Scorer(Protocol):
-    """Anything that can compare a query with every text of a collection."""
+    """An object that compares a query with every text of a collection."""
 
     name: str
 
     def scores(self, query: int | str) -> Array | None:
         """Return a score for each text, higher for texts that are more similar to the query.
 
-        The query is the position of a text in the collection, or another text. None means that
-        this scorer cannot compare such a query: for example, free text has no coverage.
+        The query is the position of a text in the collection, or another text. Return None if this
+        scorer does not support the query: for example, free text has no coverage.
         """
 
 
 class ScoredIndex:
-    """Base of the indexes whose items scorers compare with a query.
+    """Base class of indexes whose items are compared with a query by scorers.
 
-    A class states which of its attributes holds the items, as ``items="tests"``.
+    A subclass names the attribute that contains its items, for example ``items="tests"``.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class TermScorer:
         self._terms = terms
 
     def scores(self, query: int | str) -> Array | None:
-        """Return cosines; None for the structure of a free text, which has none."""
+        """Return cosines; None for "structure" if the query is free text."""
         if self.name == "structure" and isinstance(query, str):
             return None
         return self._terms.scores(query)
@@ -97,15 +97,14 @@ class CoverageScorer:
         self._coverage = coverage
 
     def scores(self, query: int | str) -> Array | None:
-        """Return cosines; None for a free text, which runs no lines."""
+        """Return cosines; None if the query is free text, which runs no lines."""
         return None if isinstance(query, str) else self._coverage.scores(query)
 
 
 class MeaningScorer:
     """Cosine of whitened sentence embeddings.
 
-    Products are computed by the kernels, so for given vectors the bits of the scores are the same
-    on every host.
+    The kernels compute the products, so equal vectors give bit-identical scores on every host.
 
     Parameters
     ----------
@@ -114,12 +113,12 @@ class MeaningScorer:
     embed : callable
         Function that returns the embedding ``(dim,)`` of another text.
     query_centre : numpy.ndarray of float32, shape (dim,), optional
-        Mean embedding of texts like the queries, if queries are another kind of text than the
-        collection. A query is then moved by the difference of the two means, because English
-        descriptions, for example, lie apart from source code as a whole.
+        Mean embedding of texts like the queries, if queries are a different kind of text from the
+        collection. Each query is then shifted by the difference of the two means. For example,
+        embeddings of English descriptions as a whole lie apart from embeddings of source code.
     transform : callable, optional
         Map from vectors ``(m, dim)`` to unit vectors ``(m, dim)``, applied to the texts and to
-        each query. None whitens.
+        each query. None applies whitening.
     name : str, default "meaning"
         Name of this scorer among the components of a match.
     cache : bool, default False
@@ -149,7 +148,7 @@ class MeaningScorer:
             unit_vectors = transform(vectors)
         self._transform = transform
         try:
-            # A resident array is not copied into linear memory again for each query.
+            # The array stays in linear memory, so that it is not copied for each query.
             self._vectors = checked_runtime(runtime).asarray(unit_vectors)
         except OutOfMemoryError:
             self._vectors = unit_vectors
@@ -157,8 +156,8 @@ class MeaningScorer:
     def scores(self, query: int | str) -> Array:
         """Return the cosine of each text with the query.
 
-        All scores are computed, not only the highest ones as by an index, because the fusion with
-        other scorers needs their mean and deviation.
+        All scores are computed, not only the highest, because the fusion with other scorers
+        requires their mean and standard deviation.
         """
         if isinstance(query, int):
             row = self._vectors[query]

@@ -15,18 +15,18 @@ __all__ = ["ANALYZERS", "characters", "identifiers", "structure"]
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _SHORTEST, _LONGEST = 3, 5
-# Most characters of a word that count. A longer one is data, such as an image in base64.
+# Maximum number of characters used of a word. A longer word is data, such as an image in base64.
 _MOST_OF_A_WORD = 1000
-# Most characters of a text that count, some 6,000 lines of source. A longer test holds data, which
-# would take gigabytes as terms.
+# Maximum number of characters used of a text, some 6,000 lines of source. A longer test contains
+# data, whose terms would take gigabytes.
 _MOST_OF_A_TEXT = 1 << 18
 
 
 def characters(text: str) -> list[str]:
-    """Return the runs of 3 to 5 characters of each word, with a blank before and after the word.
+    """Return the n-grams of 3 to 5 characters of each word, padded with a space on both sides.
 
-    This is scikit-learn's analyzer "char_wb", but of a word only the first 1,000 characters count,
-    and of a text the first 262,144.
+    This is scikit-learn's analyzer "char_wb", limited to the first 1,000 characters of a word and
+    the first 262,144 characters of a text.
 
     Examples
     --------
@@ -39,17 +39,17 @@ def characters(text: str) -> list[str]:
 
 @lru_cache(1 << 14)
 def _runs(word: str) -> list[str]:
-    """Return the runs of characters of one word."""
+    """Return the n-grams of one word."""
     padded = f" {word} "
-    # Lengths end at that of the padded word. Each longer length would return the whole word again.
+    # n ends at the length of the padded word. A larger n would return the whole word again.
     lengths = range(_SHORTEST, max(_SHORTEST, min(_LONGEST, len(padded))) + 1)
     return [padded[i : i + n] for n in lengths for i in range(max(1, len(padded) - n + 1))]
 
 
 def identifiers(source: str) -> list[str]:
-    """Return the identifiers of a source in lower case, and the words that they consist of.
+    """Return the identifiers in a source in lower case, and the words that they consist of.
 
-    Of the source, the first 262,144 characters count.
+    Only the first 262,144 characters of the source are used.
 
     Examples
     --------
@@ -92,8 +92,8 @@ def structure(source: str) -> list[str]:
     return terms
 
 
-# Functions that return the terms of a text, by the kind of the terms. Terms that only one text has
-# are returned, too, because a query may contain just such a term.
+# Functions that return the terms of a text, by the kind of the terms. They also return terms that
+# only one text contains, because a query may contain such a term.
 ANALYZERS: Mapping[str, Callable[[str], list[str]]] = {
     "characters": characters,
     "identifiers": identifiers,

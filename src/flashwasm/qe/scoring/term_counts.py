@@ -1,4 +1,4 @@
-"""Counts of the terms of texts, by the columns that the terms are hashed to."""
+"""Counts of the terms of texts, in columns that the terms are hashed to."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from flashwasm.qe.scoring.term_hashing import hash_terms
 __all__ = ["FEATURES", "TermCounts", "count_terms"]
 
 Array = npt.NDArray[Any]
-# Number of columns that terms are hashed to. A suite has some hundred thousand different runs of
-# characters, so that few of them share a column.
+# Number of columns that terms are hashed to. A suite has some hundred thousand different n-grams,
+# so that few of them share a column.
 FEATURES = 1 << 21
-# Least number of terms that are counted at once. Fewer would be hashed again too often: the texts
-# of a suite share most of their terms. A million terms take some 50 MB while they are counted.
+# Minimum number of terms to count at once. Each batch hashes its distinct terms, and the texts of a
+# suite share most of them, so smaller batches would repeat work. Counting a million terms takes
+# some 50 MB.
 _TERMS_AT_ONCE = 1 << 20
 
 
 class TermCounts(NamedTuple):
-    """Entries of a matrix of counts, in the order of their columns, then of their texts.
+    """Entries of a matrix of counts, sorted by column and then by text.
 
     Parameters
     ----------
     columns : numpy.ndarray of int32, shape (entries,)
         Column of each entry.
     owners : numpy.ndarray of int32, shape (entries,)
-        Position of the text that has terms of that column.
+        Position of the text that contains terms of that column.
     counts : numpy.ndarray of float32, shape (entries,)
         Number of these terms.
     """
@@ -48,17 +49,17 @@ def count_terms(
     Parameters
     ----------
     texts : iterable of str
-        Texts; each is asked for when those before it have been split into terms.
+        Texts, read one at a time.
     analyze : callable
         Function that returns the terms of a text.
     at_once : int, optional
-        Number of terms after which the terms read so far are counted. It bounds the memory, and
-        has no effect on the result.
+        Number of terms to read before they are counted. It limits the memory, and does not change
+        the result.
     """
     parts = [_counted(*batch) for batch in _batches(texts, analyze, at_once)]
     keys = np.concatenate([key for key, _ in parts])
     counts = np.concatenate([count for _, count in parts])
-    # Each batch is in order already, and a stable sort merges runs that are in order.
+    # Each batch is already sorted, and a stable sort merges sorted runs efficiently.
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     return TermCounts(
@@ -68,7 +69,7 @@ def count_terms(
     )
 
 
-# A column and the position of a text are sorted as one number, whose lower bits are the position.
+# Sort by one integer, with the column in the upper bits and the position in the lower bits.
 _OWNER_BITS = 32
 
 

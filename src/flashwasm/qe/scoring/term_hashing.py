@@ -15,12 +15,12 @@ import numpy.typing as npt
 __all__ = ["hash_terms"]
 
 Array = npt.NDArray[Any]
-# Most characters of a term that are hashed: the time of a hash is that of its longest term.
+# Maximum number of characters to hash: the longest term determines the time.
 _MOST_CHARACTERS = 1000
 
 
 def hash_terms(terms: Sequence[str]) -> Array:
-    """Return for each term a number from 0 to 2**31, which depends on the term alone.
+    """Return a hash from 0 to 2**31 for each term.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def hash_terms(terms: Sequence[str]) -> Array:
     encoded = [term[:_MOST_CHARACTERS].encode() for term in terms]
     lengths = np.array([len(data) for data in encoded], np.int64)
     states = np.zeros(len(encoded), np.uint32)
-    # All terms of one length are hashed at once, as rows of 4-byte words padded with zeros.
+    # Terms of the same length are hashed at once, as rows of 4-byte words padded with zeros.
     for length in np.unique(lengths).tolist():
         places = np.flatnonzero(lengths == length)
         letters = np.zeros((len(places), -(-length // 4) * 4), np.uint8)
@@ -50,7 +50,7 @@ def _murmur3(words: Array, length: int) -> Array:
     state: Array = np.zeros(len(words), np.uint32)
     for at in range(words.shape[1]):
         state ^= _rotate_left(words[:, at] * np.uint32(0xCC9E2D51), 15) * np.uint32(0x1B873593)
-        # The last word, if it is not full, is mixed in without this step.
+        # A partial last word is mixed in without this step.
         if at < length // 4:
             state = _rotate_left(state, 13) * np.uint32(5) + np.uint32(0xE6546B64)
     state ^= np.uint32(length)

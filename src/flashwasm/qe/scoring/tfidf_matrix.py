@@ -2,8 +2,8 @@
 
 Weights are those of Salton & Buckley, "Term-weighting approaches in automatic text retrieval",
 1988, with the logarithm of counts. Terms are hashed to columns (Weinberger et al., "Feature hashing
-for large scale multitask learning", 2009), so that no vocabulary has to be kept. The scores are
-those of scikit-learn's TfidfVectorizer with ``sublinear_tf=True``.
+for large scale multitask learning", 2009), so no vocabulary is stored. The scores equal those of
+scikit-learn's TfidfVectorizer with ``sublinear_tf=True``.
 """
 
 from __future__ import annotations
@@ -24,36 +24,35 @@ from flashwasm.qe.scoring.term_hashing import hash_terms
 __all__ = ["TfIdfMatrix"]
 
 Array = npt.NDArray[Any]
-# Part of the key of the cached arrays. Raise it when terms or weights are computed in another way.
+# Part of the key of the cached arrays. Increase it if the computation of terms or weights changes.
 _VERSION = 4
 
 
 class TfIdfMatrix:
-    """Weighted terms of texts, and the cosines of the texts with another text.
+    """Weighted terms of texts, to compute cosines of the texts with another text.
 
     Parameters
     ----------
     terms : {"characters", "identifiers", "structure"}
-        Kind of terms that are counted.
+        Kind of terms to count.
     texts : sequence of str
         Texts, at least one.
     cache : bool, default False
         True to keep the matrix in the user's cache folder.
     progress : callable, optional
-        Function that is called with the number of texts counted so far and the number of texts.
+        Function to call with the number of texts counted so far and the number of texts.
     known : mapping of str to mapping, optional
-        `arrays` of earlier matrices by their `key`. The terms of the same texts are then not
-        counted again.
+        `arrays` of earlier matrices by their `key`. They are reused for the same texts.
 
     Attributes
     ----------
     key : str
-        Digest of the texts and of how their terms are counted.
+        Digest of the texts and of the settings for counting terms.
     arrays : mapping of str to numpy.ndarray
-        The matrix, stored by columns. "columns" holds the hashed number of each column that a text
-        has, "idf" its inverse document frequency. The entries of the i-th of these columns lie
-        from ``indptr[i]`` to ``indptr[i + 1]`` in "indices", their texts, and "data", their
-        weights.
+        The matrix in compressed sparse columns. "columns" contains the hashed number of each column
+        that is not empty, and "idf" its inverse document frequency. The entries of the i-th of
+        these columns are ``indptr[i]`` to ``indptr[i + 1]`` in "indices", which contains the texts,
+        and in "data", which contains the weights.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class TfIdfMatrix:
         scores = np.zeros(len(self._texts), np.float32)
         owners, data = self.arrays["indices"], self.arrays["data"]
         for start, end, weight in zip(starts.tolist(), ends.tolist(), weights, strict=True):
-            # A text occurs at most once in a column, so each score is added to once.
+            # A text occurs at most once in a column, so this adds to each score once.
             scores[owners[start:end]] += data[start:end] * weight
         return scores
 
@@ -109,7 +108,7 @@ class TfIdfMatrix:
                     progress(done + 1, len(texts))
 
         found = count_terms(texts_with_progress(), ANALYZERS[self._terms])
-        # Most of the columns that terms may be hashed to are empty and not kept.
+        # Most columns that terms may be hashed to are empty, so they are not stored.
         columns, starts = np.unique(found.columns, return_index=True)
         indptr = np.append(starts, len(found.columns)).astype(np.int64)
         frequency = np.diff(indptr)
@@ -124,9 +123,9 @@ class TfIdfMatrix:
         }
 
     def _row(self, text: str) -> tuple[Array, Array]:
-        """Return the places of a text's terms among the kept columns, and the terms' weights.
+        """Return the positions of a text's terms among the stored columns, and their weights.
 
-        Terms that no text of the matrix has are left out.
+        Terms that no text of the matrix contains are left out.
         """
         terms = Counter(ANALYZERS[self._terms](text))
         asked, own = np.unique(hash_terms(list(terms)) % FEATURES, return_inverse=True)
@@ -143,7 +142,7 @@ def _weighted(counts: Array, idf: Array, owners: Array, texts: int) -> Array:
     Parameters
     ----------
     counts, idf : numpy.ndarray of float32, shape (entries,)
-        Number of times that a text has a term, and the term's inverse document frequency.
+        Number of occurrences of a term in a text, and the term's inverse document frequency.
     owners : numpy.ndarray of int32, shape (entries,)
         Position of each entry's text.
     texts : int

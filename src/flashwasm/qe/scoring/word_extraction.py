@@ -1,4 +1,4 @@
-"""Extraction of the words of a source, which is the text that the sentence encoder is given."""
+"""Extraction of the words in a source, which are the input of the sentence encoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 __all__ = ["WORDS_VERSION", "extract_words"]
 
-# Part of the key of every cached embedding. Raise it when `extract_words` changes.
+# Part of the key of every cached embedding. Increase it if `extract_words` changes.
 WORDS_VERSION = 1
 
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -18,11 +18,11 @@ _LEFT_OUT = {word.lower() for word in keyword.kwlist} | {"self"}
 
 
 def extract_words(source: str) -> str:
-    """Return the words of a piece of source, each once, in the order in which they first appear.
+    """Return the distinct words in a source, in the order of their first occurrence.
 
     Identifiers are split at underscores, digits and changes of case. Keywords, repetitions and
-    single letters are left out. A sentence encoder tells tests apart better by these words than by
-    the source, whose syntax all tests share, and it has a fifth of the tokens to read.
+    single letters are left out. A sentence encoder distinguishes tests better by these words than
+    by the source, whose syntax all tests share. It also reads only a fifth of the tokens.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def extract_words(source: str) -> str:
     Returns
     -------
     str
-        Words in lower case, separated by blanks; the text itself if it has no word.
+        Words in lower case, separated by spaces; the unchanged text if it contains no word.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Explanation of a match: the names and lines that both texts have."""
+"""Explanation of a match: the names and lines that both texts contain."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 __all__ = ["Explainer", "Explanation"]
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
-# Largest numbers of names and of lines that are shown, so that people see them at a glance.
+# Maximum number of names and of lines to show, so that people see them at a glance.
 _SHOWN = 8
 _LINES_SHOWN = 5
-# Fewest characters of a line that is shown. Shorter lines are mostly brackets, which say nothing.
+# Minimum length of a line to show. Shorter lines are mostly brackets.
 _SHORTEST_LINE = 6
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Names and lines that a match shares with the query.
+    """Names and lines that a match and the query have in common.
 
     Parameters
     ----------
     identifiers : list of str
-        Names that both texts have. Names that few texts have come first.
+        Names in both texts. Names that occur in few texts come first.
     lines : list of str
         Lines that are equal except for their indentation.
     """
@@ -40,15 +40,15 @@ class Explainer:
     Parameters
     ----------
     sources : iterable of str
-        All sources of the collection. They are counted, because a shared name that few sources
-        have explains more than one that many have.
+        All sources of the collection. They are counted, because a rare common name explains more
+        than a frequent one.
     """
 
     def __init__(self, sources: Iterable[str]) -> None:
         self._frequency = Counter(name for source in sources for name in _names(source))
 
     def explain(self, query: str, match: str) -> Explanation:
-        """Return the names and lines that two sources share."""
+        """Return the names and lines that two sources have in common."""
         shared = _names(query) & _names(match)
         rarest = sorted(shared, key=lambda name: (self._frequency[name], name))
         theirs = set(_lines(match))
@@ -66,6 +66,6 @@ def _names(source: str) -> set[str]:
 
 
 def _lines(source: str) -> list[str]:
-    """Return the lines of a source that are long enough, without indentation."""
+    """Return the lines of a source that are long enough to show, without indentation."""
     lines = (line.strip() for line in source.splitlines())
     return [line for line in lines if len(line) >= _SHORTEST_LINE]

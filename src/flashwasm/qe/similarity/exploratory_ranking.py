@@ -1,6 +1,6 @@
-"""Exploratory ranking: a few results are drawn at random from the lower ranks.
+"""Exploratory ranking, which draws a few results at random from the lower ranks.
 
-Without it, feedback would only ever judge the tests that already rank high.
+Without exploration, people would only judge tests that already rank high.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from flashwasm.validation import shown as shown_value
 
 __all__ = ["explore_ranking"]
 
-# Last rank that results are drawn from. People would accept hardly any result below it, and
-# training draws random tests as examples of such results.
+# Lowest rank to draw results from. People would accept hardly any result below it, and training
+# draws random tests as examples of such results.
 _LAST_RANK = 100
 
 
 def explore_ranking(
     order: Sequence[int], k: int, share: float, seed: int | None = None
 ) -> list[tuple[int, float]]:
-    """Return the results to show, each with the probability with which it is shown.
+    """Return the results to show, each with its probability of being shown.
 
-    A share of the k places, at least one of them, goes to results drawn uniformly from the lower
-    ranks, down to rank 100. These are inserted at random places.
+    A share of the k places, at least one place, is filled with results drawn uniformly from the
+    lower ranks, down to rank 100. They are inserted at random places.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def explore_ranking(
     k : int
         Number of places.
     share : float
-        Share of the places that is filled at random, from 0 to 1.
+        Share of the places to fill at random, from 0 to 1.
     seed : int, optional
-        Seed of the random draw; None draws differently each time.
+        Seed of the random draw; None uses a different seed each time.
 
     Returns
     -------
     list of tuple of (int, float)
-        Results in the order in which to show them, with propensities.
+        Results in the order of display, with propensities.
 
     Examples
     --------

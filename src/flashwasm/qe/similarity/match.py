@@ -1,4 +1,4 @@
-"""A result of a search for tests."""
+"""A result of `SuiteIndex.similar`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Match", "match_at"]
 
 @dataclass(frozen=True)
 class Match:
-    """A test that resembles the query.
+    """A test that is similar to the query.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Match:
     components : mapping of str to float
         Cosine by scorer, in [-1, 1].
     explanation : Explanation or None
-        Names and lines that the test shares with the query, if they were asked for.
+        Names and lines in common with the query, if requested.
     propensity : float
         Probability with which the test was shown: 1 unless it was drawn at random.
     shares : mapping of str to float

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_query", "tests_of"]
 
-# Number of bytes that a query may have. A file of tests has a few hundred lines.
+# Maximum size of a query in bytes. A test file has a few hundred lines.
 _MOST_BYTES = 1 << 20
 
 
@@ -24,7 +24,7 @@ def read_query(path: Path) -> str:
     Raises
     ------
     ShapeError
-        If the file has no text, or more than a query may have.
+        If the file is empty or too large.
     OSError
         If the file cannot be read.
     """

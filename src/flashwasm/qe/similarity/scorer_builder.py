@@ -1,4 +1,4 @@
-"""The builder of a suite's scorers, from its sources or from the data that a file holds."""
+"""The builder of a suite's scorers, from its sources or from stored data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFAULT_SCORERS = ("characters", "structure", "meaning")
 
 
 class ScorerBuilder:
-    """Builds scorers of the sources of one suite.
+    """Builds the scorers for one suite.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ class ScorerBuilder:
     runtime : Runtime, optional
         As for `SuiteIndex.build`.
     data : SuiteScorerData
-        Data that was computed before. The builder computes missing data and adds it.
+        Stored data. The builder computes missing data and adds it.
     root : pathlib.Path, optional
-        Root of the suite whose active adaptation to feedback is used; None uses none.
+        Root of the suite whose active adaptation is used; None uses no adaptation.
     embedder : callable, optional
-        Function that returns an embedder made from ``model`` and ``runtime``, or raises an error.
-        None makes an embedder when it is needed.
+        Function that returns an embedder for ``model`` and ``runtime``, or raises an error. None
+        creates an embedder when it is needed.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class ScorerBuilder:
     adaptation : int or None
         Version of the adaptation in use.
     notes : list of str
-        Reason why the active adaptation is not used, if it is not.
+        Reason for not using the active adaptation, if it is not used.
     """
 
     def __init__(
@@ -83,23 +83,23 @@ class ScorerBuilder:
     def scorers(
         self, names: Sequence[str], *, needed: Sequence[str], progress: bool, cache: bool
     ) -> tuple[list[Scorer], list[str]]:
-        """Return the scorers that can be built, and the errors that say what the others lack.
+        """Return the scorers that can be built, and the errors of the others.
 
-        If `data` has coverage, the scorer of coverage is one of them.
+        If `data` contains coverage, the scorer of coverage is included.
 
         Parameters
         ----------
         names : sequence of str
             Names of the scorers to build.
         needed : sequence of str
-            Names of those that must not be left out.
+            Names of required scorers.
         progress, cache : bool
             As for `SuiteIndex.build`.
 
         Raises
         ------
         CapabilityError
-            If a needed scorer, or every scorer, lacks a package or a model.
+            If a package or a model is missing for a required scorer, or for every scorer.
         """
         built: list[Scorer] = []
         lacking: dict[str, None] = {}
@@ -117,21 +117,21 @@ class ScorerBuilder:
         return built, list(lacking)
 
     def _scorer(self, name: str, *, progress: bool, cache: bool) -> Scorer:
-        """Return the scorer of a name, and add its data to `data`."""
+        """Build the scorer with a name, and add its data to `data`."""
         if name == "meaning":
             return self._meaning(progress=progress, cache=cache)
         known = self.data.terms
         with progress_report(f"counting {name}", show=progress) as advance:
-            # A suite without tests gets one empty text, since a matrix has at least one.
+            # A suite without tests uses one empty text, since a matrix needs at least one.
             sources = self._sources or [""]
             terms = TfIdfMatrix(name, sources, cache=cache, progress=advance, known=known)
         known[terms.key] = terms.arrays
         return TermScorer(name, terms)
 
     def _meaning(self, *, progress: bool, cache: bool) -> MeaningScorer:
-        """Return the scorer of embeddings, which are computed unless `data` has them."""
-        # A scorer with None for its runtime looks up the process-wide runtime at each query. So it
-        # works in a forked process, too, which has a process-wide runtime of its own.
+        """Return the scorer of embeddings, which are computed unless `data` contains them."""
+        # With None as its runtime, a scorer looks up the process-wide runtime at each query. So it
+        # also works in a forked process, which has another process-wide runtime.
         rt = self._runtime
         known = self.data.embeddings
         try:
@@ -139,7 +139,7 @@ class ScorerBuilder:
         except CapabilityError as error:
             if known is None or self._model is not None:
                 raise
-            # Tests can be compared without the model, because their embeddings are known.
+            # Without the model, tests can still be compared, because their embeddings are known.
             return MeaningScorer(known.vectors, _raising(error), runtime=rt)
         if not self._sources:
             return MeaningScorer(np.zeros((1, 1), np.float32), lambda _: np.zeros(1), runtime=rt)
@@ -159,7 +159,7 @@ class ScorerBuilder:
     def _embedder_for(
         self, known: StoredEmbeddings | None, runtime: Runtime | None, *, cache: bool
     ) -> Embedder:
-        """Return the embedder of the given model, or else of the one that embedded the tests."""
+        """Return the embedder for the given model, or else for the model of the embeddings."""
         if self._embedder is not None:
             return self._embedder()
         model = self._model
@@ -171,10 +171,10 @@ class ScorerBuilder:
 def embedder_in_background(
     model: str | Path | SentenceEncoder | None, runtime: Runtime | None, *, cache: bool
 ) -> Callable[[], Embedder]:
-    """Start to make an embedder in a thread; return a function that waits for it.
+    """Start to create an embedder in a thread; return a function that waits for it.
 
-    The function raises the error of making the embedder, if there was one. Most of the time goes to
-    hashing the model's files, which releases Python's lock, so that other threads run meanwhile.
+    If creating the embedder fails, the function raises the error. Most of the time is spent on
+    hashing the model's files, which releases the GIL, so other threads run in parallel.
     """
     pool = ThreadPoolExecutor(1)
     made = pool.submit(Embedder, model, cache=cache, runtime=runtime)

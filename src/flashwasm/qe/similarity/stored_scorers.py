@@ -37,7 +37,7 @@ class StoredEmbeddings:
     model : str
         Folder of the model.
     settings : str
-        `Embedder.settings` when they were computed: a digest of everything they depend on.
+        `Embedder.settings` at the time of computation: a digest of everything they depend on.
     """
 
     vectors: Array
@@ -47,14 +47,14 @@ class StoredEmbeddings:
 
 @dataclass
 class SuiteScorerData:
-    """Data that the scorers of a suite are built from, and that takes long to compute.
+    """Stored inputs of a suite's scorers, which are slow to compute.
 
     Parameters
     ----------
     terms : dict of str to mapping
         Arrays of each `TfIdfMatrix` by its key.
     embeddings : StoredEmbeddings or None
-        Embeddings of the tests; None if meaning is not compared.
+        Embeddings of the tests; None if embeddings are not compared.
     rows : list of numpy.ndarray, or None
         For each test, the columns of the lines that it runs; None if coverage is not compared.
     width : int
@@ -68,7 +68,7 @@ class SuiteScorerData:
 
 
 def read_embeddings(file: StoredIndex, count: int) -> StoredEmbeddings | None:
-    """Return the embeddings ``(count, dim)`` in a file; None if it has none."""
+    """Return the embeddings ``(count, dim)`` in a file; None if there are none."""
     if not file.has("embeddings"):
         return None
     vectors = file.floats("embeddings", (count, None))
@@ -90,7 +90,7 @@ def read_tfidf(file: StoredIndex, count: int) -> dict[str, Mapping[str, Array]]:
 
 
 def _matrix_arrays(file: StoredIndex, name: str, count: int) -> dict[str, Array]:
-    """Return the arrays of one matrix after checking them, because SciPy would not."""
+    """Return the arrays of one matrix, after checks that SciPy does not do."""
     columns = file.section(f"{name}.columns", "<i4", (None,))
     indptr = file.section(f"{name}.indptr", "<i8", (None,))
     if len(indptr) != len(columns) + 1:

@@ -43,13 +43,13 @@ class Adapted:
     Parameters
     ----------
     version : Version or None
-        Version that was trained and is active now; None if nothing changed.
+        New active version; None if nothing changed.
     verdict : Verdict
-        Verdict of the gate, which decides whether the trained version is used.
+        Result of the cross-validation.
     judged : int
         Number of judged pairs of this suite in the log.
     unknown : int
-        Number of those pairs with a test that is not in the suite any more.
+        Number of those pairs with a test that is no longer in the suite.
     """
 
     version: Version | None
@@ -71,8 +71,8 @@ def adapt_suite(
 ) -> Adapted:
     """Adapt a suite's embeddings to feedback; activate the adaptation if it ranks tests better.
 
-    The gate ranks the tests of held-out files as `SuiteIndex.similar` does, with all scorers that
-    are installed. Only an adaptation that ranks them better becomes active.
+    Cross-validation ranks the tests of held-out files as `SuiteIndex.similar` does, with all
+    available scorers. The adaptation is activated only if it ranks these tests better.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def adapt_suite(
     model : str, pathlib.Path or SentenceEncoder, optional
         Name of an installed model, folder of a model, or an encoder; None is the default model.
     log : FeedbackLog, optional
-        Feedback; the user's own log when None.
+        Feedback; None uses the user's log.
     store : AdaptationStore, optional
-        Store of the versions; the user's own for this suite when None.
+        Store of the versions; None uses the user's store for this suite.
     seed : int, default 0
         Seed of the folds, the training and the resampling.
     progress : bool, default False
@@ -96,7 +96,7 @@ def adapt_suite(
     Returns
     -------
     Adapted
-        The verdict, and the new version if there is one.
+        The result of the cross-validation, and the new version if there is one.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def adapt_suite(
     CapabilityError
         If the model is not installed.
     ShapeError
-        If there is no such path, or there is no feedback on this suite.
+        If the path does not exist, or there is no feedback on this suite.
     CorruptFileError
         If the log or the store is damaged.
     """
@@ -147,13 +147,13 @@ def adapt_suite(
 
 
 def _files(index: SuiteIndex) -> Array:
-    """Return for each test the number of its file."""
+    """Return the number of the file of each test."""
     paths = [str(test.path) for test in index.tests]
     return np.unique(paths, return_inverse=True)[1]
 
 
 def _others(index: SuiteIndex) -> Callable[[int], Mapping[str, Array]]:
-    """Return a function that scores all tests by every scorer except that of the embeddings."""
+    """Return a function that scores all tests by every scorer except the one of embeddings."""
 
     def others(query: int) -> Mapping[str, Array]:
         scored = index.components(query)

@@ -25,20 +25,20 @@ def merge_suite_files(
 ) -> tuple[Suite, list[str], SuiteScorerData]:
     """Return the union of suite files: its tests, names of scorers, and embeddings.
 
-    The weights of terms depend on all tests, so they are not among the data.
+    The weights of terms depend on all tests, so the data does not contain them.
 
     Parameters
     ----------
     paths : sequence of pathlib.Path
         Files that `write_suite` wrote, at least one.
     with_coverage : bool
-        True if coverage of the whole suite is at hand, so that what the files hold of it is left
-        out. The columns of two files stand for different lines.
+        True to ignore the coverage in the files, because the caller has coverage of the whole
+        suite. The coverage in the files cannot be merged, because their columns differ.
 
     Raises
     ------
     ShapeError
-        If the files do not fit together.
+        If the files cannot be merged.
     CorruptFileError, OSError
         If a file cannot be read.
     """
@@ -51,8 +51,8 @@ def merge_suite_files(
     for (_, _, data), name in zip(parts, names, strict=True):
         if data.rows is not None and len(parts) > 1 and not with_coverage:
             raise ShapeError(
-                f"{name} holds coverage, whose columns differ from file to file; merge the "
-                "coverage first, and give that as coverage (--coverage)"
+                f"{name} contains coverage, whose columns differ from file to file; merge the "
+                "coverage first, and give the result as coverage (--coverage)"
             )
     for own, name in zip(scorers, names, strict=True):
         if own != scorers[0]:

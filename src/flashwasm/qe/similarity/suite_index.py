@@ -1,4 +1,4 @@
-"""The index of a suite, which finds the tests that resemble a test or a description."""
+"""The index of a suite, to find the tests most similar to a test or a description."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ __all__ = ["SuiteIndex"]
 
 
 class SuiteIndex(SuiteSearch, items="tests"):
-    """The tests of a suite, ready to be compared. `build`, `load` and `merge` make an index.
+    """A searchable index of a suite's tests. Create it with `build`, `load` or `merge`.
 
     Parameters
     ----------
     suite : Suite
         The tests.
     scorers : sequence of Scorer
-        Scorers that compare them.
+        Scorers that compare the tests.
     missing : sequence of str, default ()
-        Packages or models that further scorers would need, with how to install them.
+        Packages or models that further scorers require, and how to install them.
     data : SuiteScorerData, optional
         Data that the scorers were built from, for `save`; None saves the tests only.
     adaptation : int, optional
-        Version of the adaptation to feedback that is in use; None if there is none.
+        Version of the adaptation in use; None if there is none.
 
     Attributes
     ----------
@@ -74,20 +74,20 @@ class SuiteIndex(SuiteSearch, items="tests"):
         cache: bool = True,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Collect the tests under a folder, and build the scorers that compare them.
+        """Collect the tests in a folder, and build the scorers that compare them.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            A folder of pytest tests, or one file. Nothing in it is imported.
+            A folder of pytest tests, or one file. flashwasm does not import it.
         model : str, pathlib.Path or SentenceEncoder, optional
             Name of an installed model, folder of a BERT-family model, or an encoder. None is the
-            default model; if it is not installed, the other scorers run without it.
+            default model; if it is not installed, only the other scorers are used.
         scorers : sequence of str, optional
             Names of scorers: "characters", "identifiers", "structure" or "meaning". None is
-            "characters", "structure" and "meaning", without those that lack a package or a model.
+            "characters", "structure" and "meaning", except those with a missing package or model.
         coverage : CoverageIndex, optional
-            Lines that each test runs, which are compared as well.
+            Lines that each test runs, to compare coverage as well.
         adapted : bool, default True
             True to use the suite's active adaptation to feedback, if there is one.
         progress : bool, default False
@@ -100,10 +100,10 @@ class SuiteIndex(SuiteSearch, items="tests"):
         Raises
         ------
         CapabilityError
-            If a model, or a package of a scorer, that was asked for is not installed, or if no
-            scorer can be built.
+            If the given model, or a package for a given scorer, is not installed, or if no scorer
+            can be built.
         ShapeError
-            If there is no such path or scorer.
+            If the path or a scorer does not exist.
 
         Examples
         --------
@@ -114,7 +114,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         for name in scorers or ():
             choice(name, "scorers", ALL_SCORERS)
         names = scorers or DEFAULT_SCORERS
-        # The model's files are digested while the suite is read.
+        # A thread hashes the model's files while the suite is read.
         opened = embedder_in_background(model, runtime, cache=cache) if "meaning" in names else None
         with progress_report("reading the suite", show=flag(progress, "progress")) as advance:
             suite = collect(path, cache=cache, progress=advance)
@@ -139,15 +139,15 @@ class SuiteIndex(SuiteSearch, items="tests"):
         progress: bool = False,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Return the index that `save` wrote. The suite's own files are not read.
+        """Load an index that `save` wrote. The suite's source files are not read.
 
         Parameters
         ----------
         path : str or pathlib.Path
             Path of the file.
         model : str, pathlib.Path or SentenceEncoder, optional
-            As for `build`; None is the model that embedded the tests. With another model the tests
-            are embedded again. Without any model, queries must be node ids.
+            As for `build`; None is the model that embedded the tests. A different model embeds the
+            tests again. If no model is installed, queries must be node ids.
         adapted : bool, default True
             True to use the suite's active adaptation to feedback, if there is one.
         progress : bool, default False
@@ -178,10 +178,10 @@ class SuiteIndex(SuiteSearch, items="tests"):
         progress: bool = False,
         runtime: Runtime | None = None,
     ) -> SuiteIndex:
-        """Return the index of the whole suite from files that hold parts of it.
+        """Merge index files of parts of a suite into the index of the whole suite.
 
-        It finds what the index finds that `build` makes of the whole suite. The parts may overlap.
-        Their tests are not embedded again.
+        The result finds the same tests as an index that `build` makes of the whole suite. The parts
+        may overlap. Their tests are not embedded again.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class SuiteIndex(SuiteSearch, items="tests"):
         model : str, pathlib.Path or SentenceEncoder, optional
             As for `load`.
         coverage : CoverageIndex, optional
-            Lines that each test of the whole suite runs. It is needed if the files hold coverage.
+            Lines that each test of the whole suite runs, required if the files contain coverage.
         adapted, progress : bool
             As for `load`.
         runtime : Runtime, optional
@@ -199,9 +199,9 @@ class SuiteIndex(SuiteSearch, items="tests"):
         Raises
         ------
         ShapeError
-            If there is no path; if the files are of suites with different roots, were read from
-            different versions of a source, or were built with different scorers or models; or if
-            they hold coverage and ``coverage`` is not given.
+            If ``paths`` is empty; if the files are from suites with different roots, from different
+            versions of a source, or were built with different scorers or models; or if they contain
+            coverage but ``coverage`` is None.
         DTypeError, CorruptFileError, CapabilityError, OSError
         """
         files = checked_paths(paths, "paths")
@@ -214,11 +214,11 @@ class SuiteIndex(SuiteSearch, items="tests"):
         return cls(suite, built, builder.notes, data, builder.adaptation)
 
     def save(self, path: str | Path) -> None:
-        """Write the tests and the data of the scorers to one file, whole or not at all."""
+        """Write the tests and the data of the scorers to one file, atomically."""
         write_suite(checked_path(path), self._suite, self.scorers, self._data)
 
     def changes(self) -> list[str]:
-        """Return the files of the suite that were changed, removed or added since it was read."""
+        """Return the files of the suite that were changed, removed or added since reading."""
         return self._suite.changes()
 
 

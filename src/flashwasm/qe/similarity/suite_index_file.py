@@ -1,4 +1,4 @@
-"""The file behind `SuiteIndex.save`: a suite, and the data that its scorers are built from."""
+"""The file format of `SuiteIndex.save`: a suite, and the data of its scorers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["read_suite", "write_suite"]
 
 
 def write_suite(path: Path, suite: Suite, scorers: list[str], data: SuiteScorerData) -> None:
-    """Write a suite, the names of its scorers, and the data that they are built from."""
+    """Write a suite, the names of its scorers, and their data."""
     parameters: dict[str, Any] = {
         "tests": len(suite.tests),
         # A test that several classes inherit has several node ids.
@@ -56,11 +56,11 @@ def write_suite(path: Path, suite: Suite, scorers: list[str], data: SuiteScorerD
 
 
 def read_suite(path: Path) -> tuple[Suite, list[str], SuiteScorerData]:
-    """Return the arguments that `write_suite` wrote to a file, or raise CorruptFileError."""
+    """Read the arguments of `write_suite` from a file; raise CorruptFileError if damaged."""
     file = StoredIndex(path, SUITE_KIND)
     suite = _suite(file)
     count = len(suite.tests)
-    # The terms of an empty suite are those of one empty text.
+    # An empty suite has the terms of one empty text.
     data = SuiteScorerData(read_tfidf(file, max(count, 1)), read_embeddings(file, count))
     if file.has("coverage"):
         data.width = file.number("width", 0, 2**62)
@@ -80,7 +80,7 @@ def _suite(file: StoredIndex) -> Suite:
             for (*texts, line, also) in document["tests"]
             for nodeid, path, source, *also in [file.strings("a test", [*texts, *also])]
         ]
-        # Files that earlier versions wrote hold no names.
+        # Files of earlier versions contain no names.
         names = file.strings("names", document.get("names", [""] * len(tests)))
         tests = [replace(test, name=name) for test, name in zip(tests, names, strict=True)]
         root, path = file.strings("the suite", [document["root"], document["path"]])

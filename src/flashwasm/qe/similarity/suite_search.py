@@ -1,4 +1,4 @@
-"""The tests of a suite, and the search among them for those that resemble a test or a text."""
+"""Search among the tests of a suite for the tests most similar to a test or a text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Array = npt.NDArray[Any]
 
 
 class SuiteSearch(ScoredIndex, items="tests"):
-    """The search among the tests of a suite, which `SuiteIndex` inherits.
+    """Methods to search among the tests of a suite, which `SuiteIndex` inherits.
 
     Parameters
     ----------
@@ -70,33 +70,33 @@ class SuiteSearch(ScoredIndex, items="tests"):
         explore: float = 0.0,
         seed: int | None = None,
     ) -> list[Match]:
-        """Return the tests nearest to a query.
+        """Return the tests most similar to a query.
 
         Parameters
         ----------
         query : str or pathlib.Path
-            A node id, or the end of one that no other test has: the result then leaves that test
-            out. Any other string is free text. A `pathlib.Path` stands for the text of that file,
-            and the result leaves out the tests in it.
+            A node id or an unambiguous end of one, which searches for tests like this test, without
+            the test itself. Any other string is free text. A `pathlib.Path` is the text of that
+            file, and the result leaves out the tests in the file.
         k : int, default 10
-            Number of tests to return, at most.
+            Maximum number of tests to return.
         explain : bool, default False
-            True to add to each match the names and lines that it shares with the query.
+            True to add the names and lines in common with the query to each match.
         explore : float, default 0.0
-            Share of the k places that goes to tests drawn at random from the first hundred.
+            Share of the k places to fill with tests drawn at random from the first hundred.
         seed : int, optional
-            Seed of that draw; None draws differently each time.
+            Seed of that draw; None uses a different seed each time.
 
         Returns
         -------
         list of Match
-            The highest score comes first, except for those drawn at random.
+            The matches, with the highest score first, except for those drawn at random.
 
         Raises
         ------
         ShapeError
-            If ``query`` is empty, has the form of a node id that no test has, or is the end of
-            several node ids, or if ``k`` is not positive.
+            If ``query`` is empty, has the form of a node id that matches no test, or matches
+            several tests, or if ``k`` is not positive.
         """
         positive_int(k, "k")
         text = query if isinstance(query, str) else read_query(query)
@@ -115,21 +115,21 @@ class SuiteSearch(ScoredIndex, items="tests"):
         return {name: scores for name, scores in scored.items() if scores is not None}
 
     def search(self, text: str, k: int = 10) -> list[Match]:
-        """Return the k tests nearest to a text, which is never taken for a node id."""
+        """Return the k tests most similar to a text, which is never treated as a node id."""
         return self.similar_to_text(text)[: positive_int(k, "k")]
 
     def duplicates(self, *, coverage: CoverageIndex | None = None) -> list[DuplicateGroup]:
-        """Return groups of tests that do the same, as `find_duplicates` finds them."""
+        """Return groups of duplicate tests from `find_duplicates`."""
         return find_duplicates(self.tests, coverage=coverage)
 
     def similar_to_text(self, text: str) -> list[Match]:
-        """Return all tests, those most similar to a text first; it is never taken for a node id."""
+        """Return all tests, the most similar to a text first. It is never treated as a node id."""
         if not checked_text(text, "text").strip() or not self.tests:
             return []
         return self._ranked(text, None, len(self.tests), explain=False)
 
     def find(self, query: str) -> int | None:
-        """Return the position in `tests` of the test that a query names, as `NodeIdLookup.find`."""
+        """Return the position of the test that a query names, as in `NodeIdLookup.find`."""
         return self._nodeids.find(query)
 
     def _ranked(
@@ -143,7 +143,7 @@ class SuiteSearch(ScoredIndex, items="tests"):
         explore: float = 0.0,
         seed: int | None = None,
     ) -> list[Match]:
-        """Return the k best tests for the test at ``own``, or else the text, but ``left_out``."""
+        """Return the k best tests for the test at ``own`` or the text, except ``left_out``."""
         components = self.components(query if own is None else own)
         if not components:
             message = (
@@ -164,10 +164,10 @@ class SuiteSearch(ScoredIndex, items="tests"):
         return matches
 
     def explain(self, text: str, test: CollectedTest) -> Explanation:
-        """Return the names and lines that text and test share, the rarest names first."""
+        """Return the names and lines that a text and a test have in common, rarest names first."""
         return self._explainer.explain(text, test.source)
 
     @cached_property
     def _explainer(self) -> Explainer:
-        """The explainer over all tests, made when it is first needed."""
+        """The explainer over all tests, created at the first use."""
         return Explainer(test.source for test in self.tests)

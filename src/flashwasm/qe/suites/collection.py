@@ -1,7 +1,7 @@
 """Collection of a suite's tests by parsing its files.
 
 The rules are pytest's (https://docs.pytest.org, "Conventions for Python test discovery"), with the
-settings of the suite. What only a run of the suite tells is named among what was skipped.
+suite's settings. Tests that pytest could only find by running code are reported as skipped.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def collect(
     Parameters
     ----------
     path : str or pathlib.Path
-        A folder, or one file of any name. For pytest's rootdir, its setting ``testpaths`` counts,
-        as it does for ``pytest`` without arguments.
+        A folder, or one file of any name. If it is pytest's rootdir, the setting ``testpaths``
+        applies, as it does for ``pytest`` without arguments.
     cache : bool, default True
-        True to keep the outlines of parsed files in the user's cache folder.
+        True to cache the outlines of parsed files in the user's cache folder.
     progress : callable, optional
-        Function that is called with the number of files read so far and the number of files.
+        Function to call with the number of files read so far and the number of files.
 
     Returns
     -------
     Suite
-        The tests, and the files that could not be read or followed.
+        The tests, and the files and parts of files that could not be read or followed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The collector: from the outlines of a suite's files to the tests that pytest would collect."""
+"""The collector, which finds the tests that pytest would collect in the outlines of files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Collector"]
 
-# An imported name that holds one of these may be that of a TestCase.
+# An imported name that contains one of these may be a TestCase.
 _LIKE_A_TEST = ("test", "case", "suite")
 
 
@@ -53,7 +53,7 @@ class Collector:
         self._modules = modules
         self._settings = settings
         self._names = NameResolver(modules)
-        # The key is the place that defines a function, so classes that inherit it share its entry.
+        # The key is the place that defines a function, so classes that inherit it share one entry.
         self._found: dict[tuple[ParsedModule, str, int], tuple[Definition, list[str]]] = {}
         self._unfollowed = UnfollowedParts(self._names, settings)
 
@@ -75,7 +75,7 @@ class Collector:
             self._add_star(module, star, line, prefix)
 
     def tests(self) -> list[CollectedTest]:
-        """Return an entry for each function, in the order in which they were found."""
+        """Return an entry for each function, in the order of discovery."""
         entries = []
         for definition, ids in self._found.values():
             span, module = definition.outline, definition.module
@@ -89,17 +89,17 @@ class Collector:
         return entries
 
     def skipped(self) -> list[Skipped]:
-        """Return what could not be followed, in the order in which it was met."""
+        """Return the parts that could not be followed, in the order of discovery."""
         return self._unfollowed.skipped()
 
     def _is_followed(
         self, module: ParsedModule, name: str, binding: Binding, bases: set[str]
     ) -> bool:
-        """Return True if a name of a module may be that of tests."""
+        """Return True if a name in a module may stand for tests."""
         if isinstance(binding, ClassName) or self._is_named(name):
             return True
         if isinstance(binding, CallResult):
-            # A call may turn a class that the file defines into another one, of any name.
+            # A call may convert a class in the file into another class, of any name.
             names = [module.outline.names.get(one) for one in binding.arguments]
             return any(isinstance(one, ClassName) for one in names)
         if isinstance(binding, Alias):
@@ -112,15 +112,15 @@ class Collector:
     def _is_import_followed(
         self, module: ParsedModule, name: str, imported: ImportedName, bases: set[str]
     ) -> bool:
-        """Return True if an imported name may be that of a TestCase, which may have any name.
+        """Return True if an imported name may be a TestCase, which may have any name.
 
-        Reading every imported file to find those would take long, so a hint is needed: the name, a
-        use as a base or none at all, or a file beside this one.
+        Reading every imported file would be slow. So the function requires a hint: the name itself,
+        use as a base class, no use at all, or an import from a neighbouring file.
         """
         lower = name.lower()
         if name in bases or any(word in lower for word in _LIKE_A_TEST):
             return True
-        # A search for the second mention ends early, since most imports are used soon.
+        # The search for a second mention usually ends early, since most imports are used soon.
         if module.text.find(name, module.text.find(name) + 1) < 0:
             return True
         path = self._modules.locate(module.path.parent, imported.module)
@@ -139,12 +139,12 @@ class Collector:
             return
         for name in self._names.exported(source):
             meaning = self._names.meaning(source, name)
-            # The file that makes a test by a call says so, if it is one of the suite.
+            # If the module is in the suite and creates tests by a call, that is reported there.
             if name not in module.outline.names and isinstance(meaning, Definition):
                 self._add(module, name, meaning, prefix)
 
     def _add(self, module: ParsedModule, name: str, meaning: Meaning, prefix: str) -> bool:
-        """Add what a name of a module means; return True if it is a test or a class of tests."""
+        """Add the meaning of a name in a module; return True if it is a test or a test class."""
         if not isinstance(meaning, Definition):
             self._unfollowed.add_name(module, name, meaning)
             return False
@@ -159,7 +159,7 @@ class Collector:
         return False
 
     def _add_class(self, definition: Definition, name: str, prefix: str) -> bool:
-        """Add the tests of a class, inherited ones too; return True if pytest collects it.
+        """Add the tests of a class, including inherited ones; return True if pytest collects it.
 
         The node id of the class is ``prefix::name``.
         """
@@ -181,7 +181,7 @@ class Collector:
                 if lineage.is_test_case:
                     added = self._add_method(module, member, meaning, class_id)
                 elif isinstance(meaning, Definition) and meaning.outline in outlines:
-                    added = False  # A class inside itself has no end.
+                    added = False  # A class that contains itself would lead to endless recursion.
                 else:
                     added = self._add(module, member, meaning, class_id)
                 listed |= added
@@ -193,14 +193,14 @@ class Collector:
         return True
 
     def _is_member(self, name: str, binding: Binding) -> bool:
-        """Return True if a name of a class may be that of a test, or of a class of tests."""
+        """Return True if a name in a class may be a test or a test class."""
         named = name.startswith("test") or self._is_named(name)
         return named or isinstance(binding, ClassName)
 
     def _add_method(self, module: ParsedModule, name: str, meaning: Meaning, class_id: str) -> bool:
         """Add a method of a TestCase; return True if it is a test.
 
-        unittest asks for names of its own, and does not look for tests in classes inside a class.
+        unittest has its own rule for names, and does not look for tests in nested classes.
         """
         if not name.startswith("test"):
             return False
@@ -211,7 +211,7 @@ class Collector:
         return False
 
     def _is_collected(self, name: str, outlines: list[ClassOutline], lineage: Lineage) -> bool:
-        """Return True if pytest collects a class of this name, given it and its ancestors."""
+        """Return True if pytest collects a class of this name with these ancestors."""
         flags = [one.is_test for one in outlines if one.is_test is not None]
         if flags and not flags[0]:
             return False
@@ -229,10 +229,10 @@ class Collector:
         return (self._settings.is_class(name) or bool(flags)) and not constructed
 
     def _add_run_test(self, lineage: Lineage, class_id: str) -> None:
-        """Add ``runTest``, which unittest runs for a class without other tests."""
+        """Add ``runTest``, which unittest runs if a class has no other tests."""
         for ancestor in lineage.classes:
             outline, path = ancestor.outline, ancestor.module.path
-            # pytest makes an exception for the method of that name which Twisted's classes inherit.
+            # pytest ignores the method of that name which Twisted's classes inherit.
             if path.match("twisted/trial/*.py") or not isinstance(outline, ClassOutline):
                 continue
             if (binding := outline.names.get("runTest")) is not None:
@@ -242,7 +242,7 @@ class Collector:
                 return
 
     def _add_function(self, definition: Definition, nodeid: str) -> None:
-        """Add a node id to the function that a definition stands for."""
+        """Add a node id to the entry of a function."""
         if nodeid.startswith(self._settings.deselect):
             return
         ids = self._found.setdefault(definition.key, (definition, []))[1]
@@ -250,5 +250,5 @@ class Collector:
 
 
 def _name_of(definition: Definition) -> str:
-    """Return the name of a function in its file, with the classes around it."""
+    """Return the name of a function in its file, including the classes that contain it."""
     return "::".join([*filter(None, definition.owner.split(".")), definition.outline.name])

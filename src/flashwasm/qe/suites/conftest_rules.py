@@ -1,4 +1,4 @@
-"""Paths that a conftest.py leaves out of a suite, read from its text."""
+"""Paths that a conftest.py excludes from a suite, read from its source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flashwasm.qe.suites.static_conditions import truth
 
 __all__ = ["ConftestRules", "read_conftest"]
 
-# Hooks through which a conftest.py collects more tests, or fewer.
+# Hooks by which a conftest.py can change the tests that are collected.
 _HOOKS = {
     "pytest_collect_directory",
     "pytest_collect_file",
@@ -29,7 +29,7 @@ _LISTS = ("collect_ignore", "collect_ignore_glob")
 
 @dataclass
 class ConftestRules:
-    """Paths that a conftest.py leaves out.
+    """Paths that a conftest.py excludes.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class ConftestRules:
     lists : dict of str to list of str
         Values of ``collect_ignore`` and ``collect_ignore_glob``, where they are set.
     skipped : list of Skipped
-        What only a run of the file tells.
+        Parts of the file that only running it would resolve.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class ConftestRules:
     skipped: list[Skipped] = field(default_factory=list)
 
     def ignores(self, path: Path) -> bool:
-        """Return True if the lists leave out a path."""
+        """Return True if the lists exclude a path."""
         exact, patterns = (
             [os.path.abspath(self.folder / one) for one in self.lists.get(name, ())]  # noqa: PTH100 - resolve() would follow links.
             for name in _LISTS
@@ -54,9 +54,9 @@ class ConftestRules:
         return str(path) in exact or any(fnmatch.fnmatch(str(path), one) for one in patterns)
 
     def within(self, outer: ConftestRules) -> ConftestRules:
-        """Return the rules for this folder, given those of the folder around it.
+        """Return the rules for this folder, given those of its parent folder.
 
-        For each list, only the nearest conftest.py that sets it counts.
+        For each list, only the nearest conftest.py that sets it applies.
         """
         resolved = {
             name: [str(outer.folder / one) for one in values]
@@ -67,7 +67,7 @@ class ConftestRules:
 
 
 def read_conftest(file: Path) -> ConftestRules:
-    """Return the rules of a conftest.py. One that is not there, or cannot be read, has none."""
+    """Return the rules of a conftest.py; no rules if it is missing or unreadable."""
     rules = ConftestRules(file.parent)
     try:
         with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def read_conftest(file: Path) -> ConftestRules:
             known = [value for one in values if (value := _text(one)) is not None]
             if (not sure or len(known) < len(values)) and name not in unsure:
                 unsure.add(name)
-                reason = f"line {node.lineno}: only a run tells all of {name}"
+                reason = f"line {node.lineno}: the full value of {name} is known only at run time"
                 rules.skipped.append(Skipped(file, reason))
             if sure:
                 rules.lists[name] = [*(() if replaces else rules.lists.get(name, ())), *known]
@@ -95,7 +95,7 @@ def read_conftest(file: Path) -> ConftestRules:
 
 
 def _statements(body: Sequence[ast.stmt], *, sure: bool) -> Iterator[tuple[ast.stmt, bool]]:
-    """Yield the statements of a module, each with True if it runs in any case."""
+    """Yield the statements of a module, each with True if it runs unconditionally."""
     for node in body:
         yield node, sure
         if isinstance(node, ast.If):
@@ -112,7 +112,7 @@ def _statements(body: Sequence[ast.stmt], *, sure: bool) -> Iterator[tuple[ast.s
 
 
 def _changes(node: ast.stmt) -> Iterator[tuple[str, bool, list[ast.expr]]]:
-    """Yield the lists that a statement changes, True if it replaces the list, and its values."""
+    """Yield the lists that a statement changes, with a flag for replacement, and the values."""
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         replaces = not isinstance(node, ast.AugAssign)
@@ -127,11 +127,11 @@ def _changes(node: ast.stmt) -> Iterator[tuple[str, bool, list[ast.expr]]]:
 
 
 def _elements(node: ast.expr) -> list[ast.expr]:
-    """Return the elements of a list that is written out, or the whole of another expression."""
+    """Return the elements of a literal list, or any other expression as a single element."""
     return node.elts if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else [node]
 
 
 def _text(node: ast.expr) -> str | None:
-    """Return the text that an element is; None if it is not written out."""
+    """Return the text of an element; None if it is not a literal."""
     value = getattr(node, "value", None)
     return value if isinstance(value, str) else None

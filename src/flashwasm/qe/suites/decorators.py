@@ -1,4 +1,4 @@
-"""Decorators: those that turn a function or a class into something else for pytest."""
+"""Decorators that change how pytest collects a function or a class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flashwasm.qe.suites.expressions import dotted_name
 
 __all__ = ["changes_tests", "constructs", "decorator_name", "function_decorators"]
 
-# Last names of decorators after which a function is no test.
+# Last names of decorators after which a function is not a test.
 _NO_TEST = {
     "cached_property",
     "deleter",
@@ -22,7 +22,7 @@ _NO_TEST = {
     "yield_fixture",
 }
 _ABSTRACT = {"abstractmethod"}
-# Those that put other tests, or an object that is no function, in the function's place.
+# Decorators that replace the function by other tests, or by an object that is not a function.
 _REPLACING = {
     "command",
     "data",
@@ -34,20 +34,20 @@ _REPLACING = {
     "named_parameters",
     "parameters",
 }
-# Those that give a class a constructor.
+# Decorators that give a class a constructor.
 _CONSTRUCTING = {"attrs", "attributes", "dataclass", "define", "frozen", "mutable"}
-# Those after which a class holds other tests, or the module other classes.
+# Decorators that change the tests in a class, or the classes in the module.
 _CHANGING = {"ddt", "genty", "parameterized_class"}
 
-# Code of a decorator that sets attributes of a class, makes another one, or a function of it.
+# Code in a decorator that sets attributes of a class, or creates another class or a function.
 _CHANGES = re.compile(r"\b(?:setattr|wraps|type)\(|\w\.test\w* = ")
 
 
 def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """Return what a function is after its decorators ran.
+    """Return the kind of object that a function's name is bound to after its decorators ran.
 
     The result is "" for a function that may be a test, "abstract" for an abstract method, "value"
-    for what is no test, and else the name of the decorator that puts something in its place.
+    for anything else that is not a test, and otherwise the name of the decorator that replaces it.
     """
     result = ""
     for decorator in node.decorator_list:
@@ -57,7 +57,7 @@ def function_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
             return "value"
         if last in _ABSTRACT:
             result = "abstract"
-        # A mark may have any name, and leaves a function what it is.
+        # A mark may have any name, and does not replace the function.
         elif last in _REPLACING and "mark." not in name:
             return name
     return result
@@ -69,14 +69,14 @@ def constructs(name: str) -> bool:
 
 
 def changes_tests(name: str, source: str) -> bool:
-    """Return True if a decorator may give a class other tests, or replace the class.
+    """Return True if a decorator may change the tests of a class, or replace the class.
 
     Parameters
     ----------
     name : str
         Dotted name of the decorator.
     source : str
-        Source of the function that the name means; "" if the suite does not hold it.
+        Source of the function with that name; "" if it is not in the suite.
     """
     return _CHANGES.search(source) is not None or name.rpartition(".")[2] in _CHANGING
 

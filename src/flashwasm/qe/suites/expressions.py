@@ -1,4 +1,4 @@
-"""Expressions of a syntax tree, read as the names that they hold."""
+"""Names in the expressions of a syntax tree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["assigned", "base_names", "dotted_name", "source_of", "unpacked_names
 
 
 def dotted_name(node: ast.expr) -> str:
-    """Return the dotted name that an expression is; "" if it is something else.
+    """Return an expression that is a dotted name as a string; "" for any other expression.
 
     Examples
     --------
@@ -26,9 +26,9 @@ def dotted_name(node: ast.expr) -> str:
 
 
 def source_of(node: ast.AST) -> str:
-    """Return the source of a node, written in the standard way; "..." if it is nested too deeply.
+    """Return the normalised source of a node; "..." if it is nested too deeply.
 
-    Python parses expressions that are nested deeper than it can write them.
+    `ast.parse` accepts deeper nesting than `ast.unparse`.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def source_of(node: ast.AST) -> str:
 
 
 def assigned(name: str, value: ast.expr) -> Binding:
-    """Return what a name is bound to that is assigned a value."""
+    """Return the binding of a name that a value is assigned to."""
     if isinstance(value, (ast.Name, ast.Attribute)) and (target := dotted_name(value)):
         return Alias(target, value.lineno)
     if isinstance(value, ast.Lambda):
@@ -65,9 +65,9 @@ def unpacked_names(target: ast.expr) -> Iterator[str]:
 
 
 def base_names(node: ast.expr) -> Iterator[str]:
-    """Yield the base classes that an expression in a list of bases stands for."""
+    """Yield the base classes in an expression in the list of a class's bases."""
     if isinstance(node, ast.Subscript):
-        # The base ``Generic[T]`` is Generic, as far as tests are concerned.
+        # The base ``Generic[T]`` counts as Generic.
         yield from base_names(node.value)
     elif isinstance(node, ast.Call) and dotted_name(node.func).endswith("with_metaclass"):
         for argument in node.args:

@@ -1,4 +1,4 @@
-"""Digests of files, which tell later whether a file has changed."""
+"""Digests of files, to detect later changes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from flashwasm.storage.digests import sha256_of
 
 __all__ = ["LARGEST_SOURCE_BYTES", "changed_files", "file_digest"]
 
-# Modules that people write stay well under a megabyte. A larger file than this was generated, and
-# its syntax tree would take a hundred times its size in memory.
+# Modules written by people are well under a megabyte. A file larger than this is generated, and its
+# syntax tree would take a hundred times its size in memory.
 LARGEST_SOURCE_BYTES = 8 << 20
 
 
 def file_digest(path: Path) -> str:
-    """Return a text that changes with a file's content; "" for a file that cannot be read.
+    """Return a digest of a file's content; "" if the file cannot be read.
 
-    The text is the SHA-256 of the content. For a file too large to be read it is the file's size.
+    The digest is the SHA-256 of the content. For a file that is too large to read, it is the size.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def file_digest(path: Path) -> str:
     ''
     """
     try:
-        # Opening a named pipe would wait until somebody writes to it.
+        # Opening a named pipe would block until another process writes to it.
         if not path.is_file():
             return ""
         if (size := path.stat().st_size) > LARGEST_SOURCE_BYTES:
@@ -43,7 +43,7 @@ def changed_files(digests: Mapping[Path, str], present: Iterable[Path]) -> list[
     digests : mapping of pathlib.Path to str
         `file_digest` of each file when it was read.
     present : iterable of pathlib.Path
-        Files that would be read now.
+        Files that exist now.
     """
     changed = {path for path, digest in digests.items() if file_digest(path) != digest}
     return sorted(str(path) for path in changed | (set(present) - digests.keys()))

@@ -1,4 +1,4 @@
-"""Fingerprints of findings: they stay the same while the code says the same, wherever it moves."""
+"""Fingerprints of findings, which do not change if the code moves or is reformatted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["fingerprint", "normalized_source", "numbered", "parsed_without_docstrings"]
 
-# Number of hexadecimal digits: 80 bits tell a billion findings apart.
+# Number of hexadecimal digits: 80 bits distinguish a billion findings.
 _DIGITS = 20
 
 
@@ -24,7 +24,7 @@ def fingerprint(kind: str, texts: Iterable[str]) -> str:
     kind : str
         Kind of the finding.
     texts : iterable of str
-        What the finding is about. Their order does not matter.
+        Texts that identify the finding, in any order.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def fingerprint(kind: str, texts: Iterable[str]) -> str:
 
 
 def numbered(fingerprints: Iterable[str]) -> list[str]:
-    """Return fingerprints with numbers, so that of two equal findings each has one of its own.
+    """Return fingerprints with numbers, which make the fingerprints of equal findings unique.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def normalized_source(source: str) -> str:
 
 
 def parsed_without_docstrings(source: str) -> ast.Module | None:
-    """Return the tree of a function's source without docstrings; None if it cannot be parsed."""
+    """Return the syntax tree of a function without docstrings; None if it cannot be parsed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -73,7 +73,7 @@ def parsed_without_docstrings(source: str) -> ast.Module | None:
         return None
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            # A function needs a statement, so a docstring alone stays.
+            # A function needs at least one statement, so a sole docstring is kept.
             has_text = ast.get_docstring(node, clean=False) is not None and len(node.body) > 1
             node.body = node.body[has_text:]
     return tree

@@ -1,4 +1,4 @@
-"""Classes outside a suite from which its classes inherit, as far as they are known."""
+"""Known classes outside a suite that its classes may inherit from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 
 __all__ = ["adds_no_tests", "gives_constructor", "is_abstract_base", "is_test_case"]
 
-# Packages whose classes add no tests of their own to those that inherit from them.
+# Packages whose classes add no tests to their subclasses.
 _WITHOUT_TESTS = (
     "absl.testing",
     "aiohttp.test_utils",
@@ -28,21 +28,21 @@ _WITHOUT_TESTS = (
     "typing_extensions",
     "werkzeug",
 )
-# Modules of the standard library that do something when they are imported.
+# Modules of the standard library with side effects at import.
 _NOT_IMPORTED = {"__main__", "antigravity", "idlelib", "test", "this", "turtledemo"}
 _ABSTRACT = {"ABC", "ABCMeta"}
 
 
 def is_test_case(name: str) -> bool:
-    """Return True if a dotted name is that of a subclass of ``unittest.TestCase``.
+    """Return True if a dotted name is a subclass of ``unittest.TestCase``.
 
-    All known frameworks give such classes names with this ending.
+    All known frameworks use this ending for the names of such classes.
     """
     return name.endswith("TestCase")
 
 
 def is_abstract_base(name: str) -> bool:
-    """Return True if a base or metaclass of this name lets a class be abstract."""
+    """Return True if a base or metaclass of this name makes a class abstract."""
     return name.rpartition(".")[2] in _ABSTRACT
 
 
@@ -58,7 +58,9 @@ def adds_no_tests(name: str) -> bool:
 
 @functools.cache
 def gives_constructor(name: str) -> bool:
-    """Return True if a class of the standard library has a constructor, so pytest leaves it out.
+    """Return True if a class of the standard library has a constructor.
+
+    pytest does not collect classes with a constructor.
 
     Examples
     --------
@@ -78,6 +80,6 @@ def gives_constructor(name: str) -> bool:
                 importlib.import_module(module)
             found = getattr(found, part)
     if not isinstance(found, type):
-        # These look like classes, and give one a constructor.
+        # These act like base classes, and give a class a constructor.
         return name.rpartition(".")[2] in {"NamedTuple", "TypedDict"}
     return any(getattr(found, one) is not getattr(object, one) for one in ("__init__", "__new__"))

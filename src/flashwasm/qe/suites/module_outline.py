@@ -1,7 +1,7 @@
-"""Outline of a Python file: the names that it binds, as far as pytest's collection depends on them.
+"""Outline of a Python file: the names that it binds, as far as they matter to pytest's collection.
 
-A name of a module or a class is bound to one of the kinds of this file. `outline_parser` reads them
-from the syntax tree.
+Each name in a module or a class has a binding of one of the kinds in this file. `outline_parser`
+reads the bindings from the syntax tree.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ImportedName(NamedTuple):
     """A name that an import binds.
 
     The module begins with dots if the import is relative. The attribute is the name inside the
-    module, empty if the name means the module itself.
+    module, or empty if the name is the module itself.
     """
 
     module: str
@@ -54,14 +54,14 @@ class ImportedName(NamedTuple):
 
 
 class Alias(NamedTuple):
-    """Another name for what a dotted name means, as in ``test_b = test_a``."""
+    """An alias of a dotted name, as in ``test_b = test_a``."""
 
     target: str
     line: int
 
 
 class CallResult(NamedTuple):
-    """The result of a call: the dotted name that is called, and those among its arguments."""
+    """The result of a call: the dotted name of the function, and those among its arguments."""
 
     line: int
     called: str
@@ -69,19 +69,19 @@ class CallResult(NamedTuple):
 
 
 class Unfollowed(NamedTuple):
-    """Something that only a run of the file decides, with the line and the reason."""
+    """A part that only running the file would resolve, with the line and the reason."""
 
     line: int
     reason: str
 
 
 class Value(NamedTuple):
-    """A value that is no test, such as a constant or a fixture. It hides an inherited test."""
+    """A value that is not a test, such as a constant or a fixture. It hides an inherited test."""
 
 
 Binding = FunctionSpan | ClassName | ImportedName | Alias | CallResult | Unfollowed | Value
 
-# Of two alternatives that a condition decides between, the one is kept that may be a test.
+# If a condition decides between two bindings, the outline keeps the one that may be a test.
 BINDING_RANK: dict[type[Binding], int] = {
     FunctionSpan: 3,
     ClassName: 3,
@@ -109,21 +109,21 @@ class ClassOutline:
     line : int
         Line of its ``class``.
     bases : list of str
-        Base classes, dotted, as written. What is not a dotted name ends with a parenthesis.
+        Base classes as dotted names. A base that is not a dotted name ends with a parenthesis.
     metaclass : str
-        Metaclass, written like a base; "" if none is stated.
+        Metaclass, in the same form as a base; "" if there is none.
     decorators : list of str
         Dotted names of its decorators.
     names : dict of str to Binding
         Names that its body binds.
     conditional : dict of str to int
-        Lines of those functions and classes among the names that a condition may leave undefined.
+        Lines of the functions and classes that are defined under a condition only.
     abstract : list of str
-        Those of the names that are abstract methods.
+        Names of abstract methods.
     has_constructor : bool
         True if it defines ``__init__`` or ``__new__``: pytest does not collect such a class.
     is_test : bool or None
-        Value of ``__test__``, None if it is not set.
+        Value of ``__test__``; None if it is not set.
     unfollowed : list of Unfollowed
         Statements that may bind more names.
     """
@@ -152,11 +152,11 @@ class ModuleOutline:
     conditional : dict of str to int
         Lines of those functions and classes among the names that a condition may leave undefined.
     classes : dict of str to ClassOutline
-        Classes by qualified name, nested ones too.
+        Classes by qualified name, including nested ones.
     deleted : list of str
-        Those of the names that it deletes at the end. Its classes may inherit from them.
+        Names that it deletes at the end. Its classes may inherit from them.
     stars : list of tuple of (str, int)
-        Modules of which it imports all names, and the lines where it does.
+        Modules of which it imports all names by ``*``, and the lines of these imports.
     exported : list of str or None
         Value of ``__all__``; None if it is not set to literal names.
     is_test : bool or None
@@ -183,7 +183,7 @@ class ModuleOutline:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModuleOutline:
-        """Return the outline of which `to_json` returned the data."""
+        """Return the outline from data that `to_json` returned."""
         classes = [
             ClassOutline(
                 **{
@@ -207,10 +207,10 @@ class ModuleOutline:
 
 
 def _names_to_json(names: dict[str, Binding]) -> dict[str, list[Any]]:
-    """Return names as lists that begin with the kind of the binding."""
+    """Return bindings as lists that begin with the kind of the binding."""
     return {name: [type(binding).__name__, *binding] for name, binding in names.items()}
 
 
 def _names_from_json(data: dict[str, list[Any]]) -> dict[str, Binding]:
-    """Return the names of which `_names_to_json` returned the data."""
+    """Return the bindings from data that `_names_to_json` returned."""
     return {name: _KINDS[kind](*fields) for name, (kind, *fields) in data.items()}

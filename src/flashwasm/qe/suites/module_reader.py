@@ -1,4 +1,4 @@
-"""Reading of a suite's Python files, and finding the files that they import."""
+"""Reading a suite's Python files, and finding the files that they import."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ModuleReader", "ParsedModule"]
 
-# Modules of the standard library that pytest has imported before it reads a suite. A file of the
-# suite that has such a name is never imported by it.
+# Modules of the standard library that pytest imports before it reads a suite. An import of such a
+# name never imports a file of the suite.
 _IMPORTED_BY_PYTEST = {"unittest"}
 
 
-# Modules are compared by identity: a `ModuleReader` reads each file once.
+# Modules are compared by identity, because a `ModuleReader` reads each file once.
 @dataclass(frozen=True, eq=False)
 class ParsedModule:
     """A Python file that was read.
@@ -51,7 +51,7 @@ class ParsedModule:
         return "\n".join(self.lines)
 
     def source(self, span: FunctionSpan) -> str:
-        """Return a function's source, without the indentation of its first line."""
+        """Return a function's source, dedented by the indentation of its first line."""
         text = "\n".join(self.lines[span.first - 1 : span.last])
         first = self.lines[span.first - 1]
         indentation = first[: len(first) - len(first.lstrip())]
@@ -68,14 +68,14 @@ class ModuleReader:
     root : pathlib.Path
         pytest's rootdir.
     roots : sequence of pathlib.Path
-        Other folders that imports may begin at, such as those of pytest's ``pythonpath``.
+        Other folders for absolute imports, such as those of pytest's ``pythonpath``.
     cache : bool
-        True to keep outlines in the user's cache folder.
+        True to cache outlines in the user's cache folder.
 
     Attributes
     ----------
     digests : dict of pathlib.Path to str
-        `file_digest` of each file that was asked for, as it was when it was read.
+        `file_digest` of each requested file at the time of reading.
     """
 
     def __init__(self, path: Path, root: Path, roots: Sequence[Path], *, cache: bool) -> None:
@@ -88,7 +88,7 @@ class ModuleReader:
         self.digests: dict[Path, str] = {}
 
     def read(self, path: Path) -> ParsedModule | str:
-        """Return a file's module, or the reason why it cannot be read."""
+        """Return a file's module, or the reason for not reading it."""
         if path not in self._read:
             try:
                 self._read[path] = self._parse(path)
@@ -106,11 +106,11 @@ class ModuleReader:
         return self._read[path]
 
     def save(self) -> None:
-        """Write the outlines of the files that were read to the cache."""
+        """Write the outlines of the read files to the cache."""
         self._outlines.save()
 
     def locate(self, folder: Path, module: str, parts: tuple[str, ...] = ()) -> Path | None:
-        """Return the file of the module that a file in a folder imports; None if there is none.
+        """Return the file of a module imported by a file in a folder; None if there is none.
 
         Parameters
         ----------
@@ -119,9 +119,9 @@ class ModuleReader:
         module : str
             Module as written after ``from`` or ``import``, with leading dots if it is relative.
         parts : tuple of str, default ()
-            Names of the packages and the module below it.
+            Names of the subpackages and the submodule.
         """
-        # A text is compared faster than a path.
+        # Strings are compared faster than paths.
         key = (str(folder), module, parts)
         if key not in self._located:
             self._located[key] = self._find_module(folder, module, parts)
@@ -140,7 +140,7 @@ class ModuleReader:
         else:
             starts = self._absolute_starts(folder)
         for start in starts:
-            # These are strings, because this check runs so often that pathlib would be too slow.
+            # These are strings, because pathlib would be too slow for a check that runs so often.
             stem = "/".join([start, *dotted])
             for candidate in (f"{stem}/__init__.py", f"{stem}.py"):
                 if os.path.isfile(candidate):  # noqa: PTH113 - as said above.
@@ -148,21 +148,21 @@ class ModuleReader:
         return None
 
     def _absolute_starts(self, folder: Path) -> list[str]:
-        """Return the folders that the absolute imports of a file in a folder may begin at.
+        """Return the folders in which absolute imports of a file in a folder are looked up.
 
-        No folder inside a package is one of them. pytest puts the first folder above a test file
-        that is no package on Python's path.
+        Folders inside a package are not among them. pytest adds the first folder above a test file
+        that is not a package to Python's path.
         """
         if folder not in self._starts:
             above = list(_no_packages(folder))
-            # Above the rootdir, only the folder counts that holds the package of the file.
+            # Above the rootdir, only the folder that contains the file's package is used.
             inside = [one for one in above[1:] if one.is_relative_to(self._root)]
             starts = [str(one) for one in (*above[:1], *inside)]
             self._starts[folder] = list(dict.fromkeys([*starts, *self._roots]))
         return self._starts[folder]
 
     def _parse(self, path: Path) -> ParsedModule:
-        """Read a file, or raise an error that says why it cannot be read."""
+        """Read a file, or raise an error with the reason for not reading it."""
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -174,14 +174,14 @@ class ModuleReader:
             raise ValueError(f"{size} bytes, more than the {LARGEST_SOURCE_BYTES} that are read")
         data = path.read_bytes()
         digest = self.digests[path] = hashlib.sha256(data).hexdigest()
-        # A file may state its encoding in a comment, as PEP 263 says.
+        # A file may declare its encoding in a comment (PEP 263).
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
         return ParsedModule(path, text.split("\n"), self._outlines.outline(digest, text))
 
 
 def _no_packages(folder: Path) -> Iterator[Path]:
-    """Yield a folder and those above it, without those that are packages."""
+    """Yield a folder and its parents, except packages."""
     for one in (folder, *folder.parents):
         if not (one / "__init__.py").is_file():
             yield one

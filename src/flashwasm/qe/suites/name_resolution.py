@@ -1,4 +1,4 @@
-"""Following of names in a suite's files to the functions and classes that they mean."""
+"""Resolution of names in a suite's files to functions and classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from flashwasm.qe.suites.module_reader import ModuleReader, ParsedModule
 
 __all__ = ["Definition", "Foreign", "Lineage", "Meaning", "NameResolver", "Open"]
 
-# Largest number of names that are followed from one to the next, so that a circle ends.
+# Maximum number of names to follow from one to the next, so that circular names end.
 _MAX_STEPS = 16
 
 
@@ -37,7 +37,7 @@ class Definition(NamedTuple):
     outline : ClassOutline or FunctionSpan
         Outline of the class, or span of the function.
     owner : str
-        Qualified name of the class that a function is a method of, "" if there is none.
+        Qualified name of the class of a method; "" for a function.
     """
 
     module: ParsedModule
@@ -51,13 +51,13 @@ class Definition(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """Something outside the suite, by its full dotted name, such as ``unittest.TestCase``."""
+    """An object outside the suite, by its full dotted name, such as ``unittest.TestCase``."""
 
     name: str
 
 
 class Open(NamedTuple):
-    """Something that only a run of the suite tells."""
+    """An object that only running the suite would resolve."""
 
     module: ParsedModule
     binding: CallResult | Unfollowed
@@ -77,7 +77,7 @@ class Lineage:
     foreign : list of str
         Full dotted names of the ancestors outside the suite.
     unknown : list of tuple of (Definition, str)
-        Bases that could not be followed: the class that states one, and the base as written.
+        Bases that could not be resolved: the class with the base, and the base as written.
     """
 
     classes: list[Definition]
@@ -86,13 +86,13 @@ class Lineage:
 
     @cached_property
     def is_test_case(self) -> bool:
-        """True if the class is a ``unittest.TestCase``, as far as the names of its bases tell."""
+        """True if the class is a ``unittest.TestCase``, judging by the names of its bases."""
         names = [*self.foreign, *(base for _, base in self.unknown)]
         return any(map(is_test_case, names))
 
 
 class NameResolver:
-    """Follows names from file to file.
+    """Resolves names from file to file.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class NameResolver:
         self._lineages: dict[tuple[ParsedModule, str, int], Lineage] = {}
 
     def meaning(self, module: ParsedModule, name: str, steps: int = _MAX_STEPS) -> Meaning:
-        """Return what a dotted name in a module means; None if it is no function or class."""
+        """Resolve a dotted name in a module; None if it is not a function or class."""
         first, _, rest = name.partition(".")
         if (binding := module.outline.names.get(first)) is not None:
             return self.follow(module, binding, rest, steps=steps)
@@ -124,7 +124,7 @@ class NameResolver:
         owner: str = "",
         steps: int = _MAX_STEPS,
     ) -> Meaning:
-        """Return what a binding means, or an attribute of that.
+        """Resolve a binding, or an attribute of it.
 
         Parameters
         ----------
@@ -133,11 +133,11 @@ class NameResolver:
         binding : Binding
             Binding of a name of the module, or of a class in it.
         rest : str, default ""
-            Dotted name of an attribute; "" for the thing itself.
+            Dotted name of an attribute; "" for the binding itself.
         owner : str, default ""
-            Qualified name of the class in which the binding stands; "" for none.
+            Qualified name of the class that contains the binding; "" for none.
         steps : int, default 16
-            Number of names that are followed at most.
+            Maximum number of names to follow.
         """
         if steps == 0:
             return None
@@ -153,7 +153,7 @@ class NameResolver:
         return Open(module, binding) if isinstance(binding, (CallResult, Unfollowed)) else None
 
     def lineage(self, definition: Definition, above: tuple[Definition, ...] = ()) -> Lineage:
-        """Return a class with its ancestors. A circle of bases ends where it closes."""
+        """Return a class with its ancestors. Circular bases are visited once."""
         if definition.key not in self._lineages:
             self._lineages[definition.key] = self._find_lineage(definition, above)
         return self._lineages[definition.key]
@@ -171,7 +171,7 @@ class NameResolver:
         return [name for name in names if not name.startswith("_")]
 
     def star(self, module: ParsedModule, source: str) -> ParsedModule | None:
-        """Return the module of which a module imports all names; None if it is not in the suite."""
+        """Return the module of a star import; None if it is not in the suite."""
         path = self._modules.locate(module.path.parent, source)
         found = self._modules.read(path) if path else None
         return found if isinstance(found, ParsedModule) else None
@@ -179,7 +179,7 @@ class NameResolver:
     def _alias(
         self, module: ParsedModule, alias: Alias, rest: str, owner: str, steps: int
     ) -> Meaning:
-        """Return what another name for something means; see `follow`."""
+        """Resolve an alias; see `follow`."""
         target = f"{alias.target}.{rest}" if rest else alias.target
         first, _, more = target.partition(".")
         # In the body of a class, its own names hide those of the module.
@@ -190,10 +190,10 @@ class NameResolver:
     def _imported(
         self, module: ParsedModule, imported: ImportedName, rest: str, steps: int
     ) -> Meaning:
-        """Return what an imported name means; see `follow`."""
+        """Resolve an imported name; see `follow`."""
         parts = [part for part in (imported.attribute, *rest.split(".")) if part]
         reached = False
-        # The first parts may name packages and modules; the remaining ones a name inside them.
+        # The first parts may be packages and modules, and the rest a name inside them.
         for split in range(len(parts)):
             path = self._modules.locate(module.path.parent, imported.module, tuple(parts[:split]))
             source = self._modules.read(path) if path else None
@@ -207,14 +207,14 @@ class NameResolver:
         return Foreign(".".join([imported.module.lstrip("."), *parts]).strip("."))
 
     def _inside(self, module: ParsedModule, first: str, name: str, steps: int) -> Meaning:
-        """Return what a name means that a module must define itself, or import."""
+        """Resolve a name that a module must define or import."""
         if first in module.outline.names:
             return self.meaning(module, name, steps)
         found = self.meaning(module, name, steps)
         return None if isinstance(found, Foreign) else found
 
     def _attribute(self, definition: Definition, name: str, steps: int) -> Meaning:
-        """Return what a dotted attribute of a class means."""
+        """Resolve a dotted attribute of a class."""
         first, _, rest = name.partition(".")
         for ancestor in self.lineage(definition).classes:
             outline = ancestor.outline
@@ -224,7 +224,7 @@ class NameResolver:
         return Foreign(f"{definition.outline.name}.{name}")
 
     def _find_lineage(self, definition: Definition, above: tuple[Definition, ...]) -> Lineage:
-        """Return a class with its ancestors; ``above`` are the classes that asked for it."""
+        """Return a class with its ancestors; ``above`` are the subclasses being resolved."""
         outline, module = definition.outline, definition.module
         lines: list[list[Definition]] = []
         foreign: list[str] = []
@@ -244,7 +244,7 @@ class NameResolver:
         return Lineage([definition, *_merged(lines)], foreign, unknown)
 
     def _base(self, module: ParsedModule, name: str, base: str) -> Meaning:
-        """Return what a base of the class of a qualified name means."""
+        """Resolve a base of the class with a qualified name."""
         if base.startswith("("):
             return None
         scope = name.rpartition(".")[0]
@@ -257,11 +257,11 @@ class NameResolver:
 
 
 def _merged(lines: list[list[Definition]]) -> Iterator[Definition]:
-    """Yield the classes of several lineages in Python's order: each after all that inherit it."""
+    """Yield the classes of several lineages in Python's order: each after all its subclasses."""
     pending = [list(line) for line in [*lines, [line[0] for line in lines]] if line]
     while pending:
         behind = {one.key for line in pending for one in line[1:]}
-        # Bases that contradict each other have no order, and Python refuses them.
+        # Contradictory bases have no order, and Python rejects them.
         head = next((line[0] for line in pending if line[0].key not in behind), pending[0][0])
         yield head
         pending = [

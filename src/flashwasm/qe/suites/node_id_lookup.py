@@ -1,4 +1,4 @@
-"""Lookup of tests by node ids, or by the forms of them that people type."""
+"""Lookup of tests by node ids, or by abbreviated node ids that people type."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeIdLookup", "node_ids_named", "without_parameters"]
 
-# Largest number of candidates that an error message names.
+# Maximum number of candidates in an error message.
 _NAMED_AT_MOST = 10
-# The end of the node id of one case, without the file: test_add[1-2].
+# The end of the node id of a case, without the file: test_add[1-2].
 _CASE = re.compile(r"\w+\[.*\]")
 
 
 def node_ids_named(query: str, nodeids: Collection[str], root: Path | None = None) -> list[str]:
-    """Return the node ids of the one test that a query names; several if it has several cases.
+    """Return the node ids of the test that a query names: several if it has several cases.
 
-    A query names a test by its node id; by a path that is absolute or starts at the working folder;
-    by an end of the node id that no other test has; or by its node id with a longer path, relative
-    to a folder above the root. If no node id has the query's parameters, or the query has none, all
-    cases of the function are meant.
+    A query may be a node id; a node id whose path is absolute or relative to the working folder; an
+    unambiguous end of a node id; or a node id whose path is relative to a folder above the root. If
+    the query has no parameters, or no node id has these parameters, it names all cases of the
+    function.
 
     Parameters
     ----------
     query : str
-        Text that was typed.
+        Text that the user typed.
     nodeids : collection of str
         Node ids to choose from.
     root : pathlib.Path, optional
-        Folder that the paths of the node ids start from; None if it is not known.
+        Folder that paths in the node ids are relative to; None if unknown.
 
     Returns
     -------
     list of str
-        Node ids, in their order; empty if the query names none.
+        Node ids, in order; empty if the query names none.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def node_ids_named(query: str, nodeids: Collection[str], root: Path | None = Non
             more = ", ..." if len(found) > _NAMED_AT_MOST else ""
             raise ShapeError(
                 f"query {query!r} is the end of {len(found)} node ids: {listed}{more}; "
-                "give more of the one that is meant"
+                "give a longer end of the right one"
             )
         if found:
             return found
@@ -80,7 +80,7 @@ def node_ids_named(query: str, nodeids: Collection[str], root: Path | None = Non
 
 
 def without_parameters(nodeid: str) -> str:
-    """Return a node id, or the end of one, without the parameters of a case.
+    """Return a node id, or the end of one, without parameters.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def without_parameters(nodeid: str) -> str:
 
 
 def _forms(query: str, root: Path | None) -> list[str]:
-    """Return the node ids that a query may be: as it was typed, and from the working folder."""
+    """Return the node ids that a query may stand for: as typed, and from the working folder."""
     path, separator, name = query.partition("::")
     if not separator or not path:
         return [query.removeprefix("::")]
@@ -103,7 +103,7 @@ def _forms(query: str, root: Path | None) -> list[str]:
         try:
             here = Path(os.path.relpath(path, root)).as_posix()
         except ValueError:
-            # The two are on different drives of Windows.
+            # The paths are on different drives of Windows.
             return forms
         forms.append(f"{here}::{name}")
     return forms
@@ -117,7 +117,7 @@ class NodeIdLookup:
     tests : sequence of CollectedTest
         Tests of a suite.
     root : pathlib.Path, optional
-        The suite's root folder. If it is given, paths that start at the working folder are known.
+        The suite's root folder. If given, queries may have paths relative to the working folder.
     """
 
     def __init__(self, tests: Sequence[CollectedTest], root: Path | None = None) -> None:
@@ -127,7 +127,7 @@ class NodeIdLookup:
         }
 
     def position(self, nodeid: str) -> int | None:
-        """Return the position of the test with exactly this node id; None if no test has it."""
+        """Return the position of the test with exactly this node id; None if there is none."""
         return self._positions.get(nodeid)
 
     def find(self, query: str) -> int | None:
@@ -138,7 +138,7 @@ class NodeIdLookup:
         Raises
         ------
         ShapeError
-            If the query has the form of a node id that no test has, or is the end of several.
+            If the query has the form of a node id but matches no test, or matches several.
         """
         if found := node_ids_named(query, self._positions, self._root):
             return self._positions[found[0]]

@@ -1,4 +1,4 @@
-"""A cache of the outlines of a suite's files, so that a later run parses only changed files."""
+"""A cache of the outlines of a suite's files, so that later runs parse only changed files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flashwasm.storage.user_folders import usable_cache_folder
 __all__ = ["OutlineCache"]
 
 _KIND, _SECTION = "outline-cache", "outlines"
-# Part of the cache file's name. Raise it when an outline is made or stored in another way.
+# Part of the cache file's name. Increase it if the content or the format of outlines changes.
 _VERSION = 4
 
 
@@ -30,9 +30,9 @@ class OutlineCache:
     Parameters
     ----------
     suite : pathlib.Path
-        Folder or file of the suite. Each suite has a cache file of its own.
+        Folder or file of the suite. Each suite has a separate cache file.
     enabled : bool
-        True to keep the outlines in the user's cache folder, False to parse every file.
+        True to cache the outlines in the user's cache folder, False to parse every file.
     """
 
     def __init__(self, suite: Path, *, enabled: bool) -> None:
@@ -45,34 +45,34 @@ class OutlineCache:
         self._stored: dict[str, Any] = {}
         if self._path and (arrays := read_cache(self._path, _KIND)):
             self._stored = _outlines(arrays)
-        # Outlines that were made now are turned into JSON only if they are written.
+        # New outlines are converted to JSON only if they are written.
         self._used: dict[str, Any] = {}
 
     def outline(self, digest: str, text: str) -> ModuleOutline:
-        """Return the outline of a file. Its text is parsed only if the digest is not in the cache.
+        """Return the outline of a file, parsing the text only if its digest is not in the cache.
 
-        The errors are those of `parse_outline`.
+        It raises the errors of `parse_outline`.
         """
         stored = self._stored.get(digest)
         if stored is not None:
             try:
                 outline = ModuleOutline.from_json(stored)
             except (LookupError, TypeError, ValueError, AttributeError):
-                stored = None  # The file is damaged, and has checksums that fit.
+                stored = None  # The file is damaged, although its checksums match.
         if stored is None:
             outline = stored = parse_outline(text)
         self._used[digest] = stored
         return outline
 
     def save(self) -> None:
-        """Write the outlines that were asked for, unless the cache file holds exactly these."""
+        """Write the requested outlines, unless the cache file contains exactly these."""
         if self._path is not None and self._used.keys() != self._stored.keys():
             document = json.dumps(self._used, default=ModuleOutline.to_json).encode()
             write_cache(self._path, _KIND, {_SECTION: np.frombuffer(document, np.uint8)})
 
 
 def _outlines(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """Return the outlines in a cache file by digest; none if the file holds something else."""
+    """Return the outlines in a cache file by digest; none if the content is not outlines."""
     try:
         document = json.loads(arrays[_SECTION].tobytes())
     except (LookupError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Parsing of a Python file into its outline. No file is imported: reading a suite runs no code."""
+"""Parsing of a Python file into its outline. This never imports a file, so it runs no code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flashwasm.qe.suites.static_conditions import truth
 
 __all__ = ["parse_outline"]
 
-# Text without which no statement can bind names that it does not spell out.
+# A file without this text has no statement that binds names implicitly.
 _MAY_BIND_MORE = ("globals(", "locals(", "vars(", "setattr(", "exec(", "sys.modules[")
 _NAMESPACES = {"globals", "locals", "vars"}
 
@@ -40,7 +40,7 @@ def parse_outline(text: str) -> ModuleOutline:
     Raises
     ------
     SyntaxError, ValueError, RecursionError, MemoryError
-        If the text is not Python, as `ast.parse` raises them.
+        If the text is not Python; see `ast.parse`.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def parse_outline(text: str) -> ModuleOutline:
     ['test_one']
     """
     with warnings.catch_warnings():
-        # Python warns of invalid escapes in the source. They do not matter here.
+        # Python warns about invalid escapes in the source, which do not matter here.
         warnings.simplefilter("ignore")
         tree = ast.parse(text)
     module = _Scope("", {}, may_bind_more=any(word in text for word in _MAY_BIND_MORE))
@@ -75,7 +75,7 @@ class _Scope:
     classes : dict of str to ClassOutline
         Receives the outlines of the classes inside it.
     may_bind_more : bool
-        False if the text of the file rules out statements that bind names without spelling them.
+        False if the file cannot contain statements that bind names implicitly.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class _Scope:
         self.unfollowed: list[Unfollowed] = []
 
     def read(self, body: Sequence[ast.stmt], *, conditional: bool = False) -> None:
-        """Read statements. Conditional ones may not run, or run instead of others."""
+        """Read statements. Conditional ones may not run, or may run instead of others."""
         for node in body:
             _READERS.get(type(node), _Scope.read_block)(self, node, conditional=conditional)
 
@@ -114,7 +114,7 @@ class _Scope:
             self.read(node.orelse, conditional=conditional or holds is None)
 
     def read_deletion(self, node: ast.Delete, *, conditional: bool) -> None:
-        """Read a ``del``. What stands above it may still use the names."""
+        """Read a ``del``. Code above it may still use the names."""
         for target in node.targets:
             if isinstance(target, ast.Name) and not conditional:
                 self.deleted.add(target.id)
@@ -123,7 +123,7 @@ class _Scope:
         """Read the statements inside a ``try``, ``with`` or loop, and expressions."""
         if isinstance(node, ast.Expr):
             self._read_expression(node)
-        # A ``with`` runs its body once, as a ``try`` does unless something in it fails.
+        # A ``with`` runs its body once, and so does a ``try`` unless it fails.
         once = not isinstance(node, (ast.For, ast.AsyncFor, ast.While))
         self.read(getattr(node, "body", []), conditional=conditional or not once)
         for handler in getattr(node, "handlers", []):
@@ -134,7 +134,7 @@ class _Scope:
         self.read(getattr(node, "finalbody", []), conditional=conditional)
 
     def _bind(self, name: str, binding: Binding, *, conditional: bool) -> None:
-        """Bind a name. The later binding counts, unless a condition decides between the two."""
+        """Bind a name. A later binding replaces an earlier one, unless a condition chooses one."""
         old = self.names.get(name)
         if conditional and old is not None:
             new_rank, old_rank = BINDING_RANK[type(binding)], BINDING_RANK[type(old)]
@@ -148,14 +148,14 @@ class _Scope:
             self.abstract.discard(name)
 
     def _note_condition(self, name: str, line: int, *, conditional: bool) -> None:
-        """Note a definition that a condition may leave out. A second one is its alternative."""
+        """Record a definition that a condition may skip. A second one is its alternative."""
         if conditional and name not in self.names:
             self.conditional[name] = line
         else:
             self.conditional.pop(name, None)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Binding:
-        """Return what the ``def`` of a function binds its name to."""
+        """Return the binding of a function's name."""
         self.abstract.discard(node.name)
         decorated = function_decorators(node)
         if decorated == "abstract":
@@ -173,7 +173,7 @@ class _Scope:
         self._note_condition(node.name, node.lineno, conditional=conditional)
         self._bind(node.name, ClassName(name), conditional=conditional)
         if conditional and name in self.classes:
-            return  # The first of two alternatives is as good as the other.
+            return  # Of two alternatives, either one may be used; take the first.
         bases = [base for written in node.bases for base in base_names(written)]
         if node.name in bases and (earlier := self.classes.get(name)) is not None:
             bases = [self._set_aside(earlier) if one == node.name else one for one in bases]
@@ -197,9 +197,9 @@ class _Scope:
         )
 
     def _set_aside(self, earlier: ClassOutline) -> str:
-        """Return a name for a class that a later one of the same name inherits from.
+        """Rename a class that a later class of the same name inherits from; return the new name.
 
-        No name of a program has this form, and pytest does not collect the class under it.
+        The new name is not a valid identifier, so pytest's rules do not collect the class.
         """
         aside = replace(earlier, name=f"{earlier.name}@{earlier.line}")
         self.classes[aside.name] = aside
@@ -220,7 +220,7 @@ class _Scope:
                     self._bind(alias.asname or alias.name, imported, conditional=conditional)
             return
         for alias in node.names:
-            # `import a.b` binds a, the package; `import a.b as c` binds c, the module a.b.
+            # `import a.b` binds a to the package a; `import a.b as c` binds c to the module a.b.
             first = alias.name.partition(".")[0]
             imported = ImportedName(alias.name if alias.asname else first, "")
             self._bind(alias.asname or first, imported, conditional=conditional)
@@ -231,7 +231,7 @@ class _Scope:
         """Read the names that an assignment binds, and the settings among them."""
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if node.value is None:
-            return  # An annotation alone binds nothing.
+            return  # An annotation without a value binds nothing.
         for target in targets:
             if isinstance(target, ast.Name):
                 if target.id == "__test__":
@@ -244,12 +244,12 @@ class _Scope:
             elif isinstance(target, ast.Subscript):
                 self._note_namespace(target.value, node.lineno)
             for name in unpacked_names(target):
-                # A call may return several classes of tests, whose names are unpacked.
+                # A call may return several test classes, which are unpacked to names.
                 made = assigned(name, node.value) if isinstance(node.value, ast.Call) else Value()
                 self._bind(name, made, conditional=conditional)
 
     def _read_exported(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
-        """Read ``__all__``, if its names are written out."""
+        """Read ``__all__``, if its names are literals."""
         items = getattr(node.value, "elts", None)
         names = [getattr(item, "value", None) for item in items or ()]
         if items is None or not all(isinstance(name, str) for name in names):
@@ -260,7 +260,7 @@ class _Scope:
             self.exported = [str(name) for name in names]
 
     def _read_expression(self, node: ast.Expr) -> None:
-        """Read a call that may bind names, or say whether something is a test."""
+        """Read a call that may bind names or set ``__test__``."""
         call = node.value
         if not self._may_bind_more or not isinstance(call, ast.Call):
             return
@@ -283,7 +283,7 @@ class _Scope:
                 self._note_namespace(one, node.lineno)
 
     def _bound(self, node: ast.expr) -> Binding | None:
-        """Return what an expression is bound to, if it is a name of this scope."""
+        """Return the binding of an expression, if it is a name in this scope."""
         return self.names.get(dotted_name(node))
 
     def _set_test_flag(self, owner: ast.expr, value: ast.expr) -> None:
@@ -297,7 +297,7 @@ class _Scope:
             self.names[dotted_name(owner)] = Value()
 
     def _note_namespace(self, owner: ast.expr, line: int) -> None:
-        """Note a statement that binds names through ``globals()``, ``vars()`` and the like."""
+        """Record a statement that binds names through ``globals()``, ``vars()`` or the like."""
         if isinstance(owner, ast.Call) and (name := dotted_name(owner.func)) in _NAMESPACES:
             self.unfollowed.append(Unfollowed(line, f"{name}() binds names"))
 

@@ -1,4 +1,4 @@
-"""pytest's rootdir: the folder that node ids are relative to."""
+"""Search for pytest's rootdir, the folder that node ids are relative to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["pytest_rootdir", "settings_file"]
 
-# Files that hold pytest's settings, and a pattern of the heading that marks a file as such.
+# Files that may contain pytest's settings, each with a pattern for the required section heading.
 _SETTINGS = {
     "pytest.toml": "",
     ".pytest.toml": "",
@@ -18,18 +18,21 @@ _SETTINGS = {
     "tox.ini": r"^\[pytest\]",
     "setup.cfg": r"^\[tool:pytest\]",
 }
-# If no folder has settings, the nearest folder with the first of these files is the rootdir, or
-# else the nearest with the second.
+# If no folder contains settings, the rootdir is the nearest folder with the first of these files,
+# or else with the second.
 _LANDMARKS = ("pyproject.toml", "setup.py")
 
 
 def pytest_rootdir(path: Path) -> Path:
-    """Return the folder that ``pytest PATH``, run in the working folder, takes as its rootdir.
+    """Return the rootdir of ``pytest PATH`` in the working folder.
 
-    The rules are pytest's own (https://docs.pytest.org, "Finding the rootdir"). The rootdir is the
-    nearest folder above the path that has settings, or else the nearest that has pyproject.toml or
-    setup.py, or else the nearest folder above both the path and the working folder, or else the
-    path's own folder.
+    The rules are pytest's (https://docs.pytest.org, "Finding the rootdir"). The rootdir is the
+    first of these folders that exists:
+
+    * the nearest folder above the path with settings,
+    * the nearest folder above the path with pyproject.toml or setup.py,
+    * the nearest folder above both the path and the working folder,
+    * the path's own folder.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""pytest's settings, as far as they decide which tests it collects."""
+"""The pytest settings that affect which tests it collects."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ else:
 
 __all__ = ["PytestSettings", "read_settings", "settings_table"]
 
-# Section of each kind of file that is no TOML.
+# Section of each kind of file that is not TOML.
 _SECTIONS = {"setup.cfg": "tool:pytest"}
-# Options of `addopts` that say what is collected, and are followed by a value.
+# Options in `addopts` that affect collection and have a value.
 _WITH_VALUE = {"--ignore", "--ignore-glob", "--deselect", "-o", "--override-ini", "--doctest-glob"}
 _TRUE = {"1", "true", "yes", "on", "t", "y"}
 
@@ -38,23 +38,23 @@ class PytestSettings:
     root : pathlib.Path
         pytest's rootdir.
     python_files, python_classes, python_functions : tuple of str
-        Patterns of the names of test files; prefixes or patterns of those of classes and functions.
+        Patterns for the names of test files; prefixes or patterns for classes and functions.
     norecursedirs : tuple of str
-        Patterns of folders that are not entered.
+        Patterns for folders that pytest does not enter.
     testpaths : tuple of str
         Patterns of the paths that ``pytest`` without arguments collects, relative to the root.
     pythonpath : tuple of pathlib.Path
         Folders that pytest puts on Python's path.
     ignore : frozenset of pathlib.Path
-        Files and folders that ``addopts`` leaves out.
+        Files and folders that ``addopts`` excludes.
     ignore_glob : tuple of str
-        Patterns of whole paths that ``addopts`` leaves out.
+        Patterns for whole paths that ``addopts`` excludes.
     deselect : tuple of str
-        Beginnings of node ids that ``addopts`` leaves out.
+        Prefixes of node ids that ``addopts`` excludes.
     collect_imported_tests : bool
         False if tests that a file imports are left out.
     skipped : tuple of Skipped
-        What could not be read.
+        Files that could not be read.
     """
 
     root: Path
@@ -75,16 +75,16 @@ class PytestSettings:
         return _begins(name, self.python_functions)
 
     def is_class(self, name: str) -> bool:
-        """Return True if a class of this name holds tests."""
+        """Return True if a class of this name is a test class."""
         return _begins(name, self.python_classes)
 
     def is_file(self, path: Path) -> bool:
-        """Return True if a file of this path holds tests."""
+        """Return True if a file with this path is a test file."""
         return any(matches_path(path, pattern) for pattern in self.python_files)
 
 
 def read_settings(path: Path) -> PytestSettings:
-    r"""Return the settings that ``pytest PATH`` has.
+    r"""Return the settings of ``pytest PATH``.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def read_settings(path: Path) -> PytestSettings:
             if name in table
         }
         pythonpath = tuple(_path(root, folder) for folder in _words(table.get("pythonpath", ())))
-    # A setting of another type than pytest takes causes a TypeError or an AttributeError.
+    # A setting of the wrong type raises a TypeError or an AttributeError in pytest.
     except (
         OSError,
         ValueError,
@@ -142,7 +142,7 @@ def read_settings(path: Path) -> PytestSettings:
         pythonpath=pythonpath,
         ignore=frozenset(_path(root, one) for one in given.get("--ignore", ())),
         ignore_glob=tuple(str(_path(root, one)) for one in given.get("--ignore-glob", ())),
-        # What ends with parameters leaves out single cases of a test.
+        # A node id with parameters excludes single cases of a test, not the test.
         deselect=tuple(one for one in given.get("--deselect", ()) if "[" not in one),
         collect_imported_tests=str(table.get("collect_imported_tests", True)).lower() in _TRUE,
         skipped=(Skipped(file, "addopts asks for doctests, which are not listed"),)
@@ -152,10 +152,10 @@ def read_settings(path: Path) -> PytestSettings:
 
 
 def matches_path(path: Path, pattern: str) -> bool:
-    """Return True if a path matches a pattern as pytest matches it.
+    """Return True if a path matches a pattern by pytest's rule.
 
-    A pattern without a separator is compared with the last name of the path, another one with the
-    end of the whole path.
+    A pattern without a separator is compared with the last part of the path, any other pattern with
+    the end of the whole path.
     """
     if os.sep not in pattern and "/" not in pattern:
         return fnmatch.fnmatch(path.name, pattern)
@@ -165,7 +165,7 @@ def matches_path(path: Path, pattern: str) -> bool:
 
 
 def settings_table(file: Path) -> dict[str, Any]:
-    """Return the settings of pytest that a file states, by name."""
+    """Return the pytest settings in a file, by name."""
     text = file.read_text("utf-8-sig")
     if file.suffix == ".toml":
         document = tomllib.loads(text)
@@ -181,7 +181,7 @@ def settings_table(file: Path) -> dict[str, Any]:
 
 
 def _words(value: object) -> list[str]:
-    """Return a setting that is a list, or a text with words."""
+    """Return a setting that is a list or a string of words."""
     return shlex.split(value) if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
 
 
@@ -196,16 +196,16 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _path(root: Path, written: str) -> Path:
-    """Return the absolute path of what a setting names, relative to the rootdir."""
+    """Return the absolute path for a path in a setting, which is relative to the rootdir."""
     return Path(os.path.abspath(root / written))  # noqa: PTH100 - resolve() would follow links.
 
 
 def _begins(name: str, patterns: tuple[str, ...]) -> bool:
-    """Return True if a name begins with one of some texts, or matches one that is a pattern."""
+    """Return True if a name begins with one of some prefixes, or matches one as a pattern."""
     if name.startswith(patterns):
         return True
     for one in patterns:
-        # Few patterns have these, and this check runs for every name of a suite.
+        # Few patterns have wildcards, and this check runs for every name in a suite.
         if ("*" in one or "?" in one or "[" in one) and fnmatch.fnmatch(name, one):
             return True
     return False

@@ -1,4 +1,4 @@
-"""Source files below a folder: those with tests, and those of a program."""
+"""Source files below a folder: test files, and the files of a program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 TEST_FILES = ("test_*.py", "*_test.py")
 # pytest's default `norecursedirs`.
 NO_RECURSION = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
-# Python's own caches hold no source either.
+# Python's caches contain no source either.
 _FOLDERS_LEFT_OUT = (*NO_RECURSION, "__pycache__")
 
 
@@ -38,7 +38,7 @@ class Skipped:
     path : pathlib.Path
         Path of the file or folder.
     reason : str
-        Reason why it could not be read. For a part of a file, the reason begins with the line.
+        Reason for skipping it. For a part of a file, the reason begins with the line.
     """
 
     path: Path
@@ -48,20 +48,20 @@ class Skipped:
 
     @property
     def hides_tests(self) -> bool:
-        """True for a Python file that was read, and holds tests which are not listed."""
+        """True for a Python file that was read, but contains tests that are not listed."""
         return self.path.suffix == ".py" and self.reason.endswith(" not listed")
 
 
 def absolute_path(path: str | Path) -> Path:
-    """Return an absolute path without ``..``, in which links keep their names.
+    """Return an absolute path without ``..``, without following symbolic links.
 
-    Path.resolve would follow the links. pytest names a test in a linked folder by the link.
+    Path.resolve would follow links. pytest names a test in a linked folder by the link.
     """
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that does the same.
 
 
 def is_test_file(path: PurePath) -> bool:
-    """Return True if pytest looks for tests in a file of this name."""
+    """Return True if pytest looks for tests in a file with this name."""
     return _matches(path.name, TEST_FILES)
 
 
@@ -71,7 +71,7 @@ def walk_test_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
 
 def walk_program_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield the Python files below a folder that are no test files, sorted; see `walk_files`."""
+    """Yield the Python files below a folder that are not test files, sorted; see `walk_files`."""
     return (file for file in walk_files(root, skipped, _is_left_out) if not is_test_file(file))
 
 
@@ -80,16 +80,16 @@ def walk_files(
 ) -> Iterator[Path]:
     """Yield the Python files below a folder, sorted within each folder.
 
-    Links to folders are followed, but each folder is read once, even if links form a circle.
+    Links to folders are followed, but each folder is read only once, even if links are circular.
 
     Parameters
     ----------
     root : pathlib.Path
-        Folder to begin at.
+        Folder to start at.
     skipped : list of Skipped
-        Receives folders that cannot be read or were read already.
+        Receives folders that cannot be read or that were already read.
     is_left_out : callable
-        Function that returns True for a folder that is not entered, given its path.
+        Function from the path of a folder to True if the folder is to be skipped.
     """
 
     def unreadable(error: OSError) -> None:
@@ -108,10 +108,10 @@ def walk_files(
 
 
 def _is_left_out(folder: Path) -> bool:
-    """Return True if a folder is skipped: by its name, or because it is a virtual environment."""
+    """Return True if a folder is skipped because of its name or as a virtual environment."""
     return _matches(folder.name, _FOLDERS_LEFT_OUT) or (folder / "pyvenv.cfg").is_file()
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """Return True if a name matches at least one of some shell patterns, case included."""
+    """Return True if a name matches at least one of some case-sensitive shell patterns."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""Conditions that are decided without running a file: those on Python's version and platform."""
+"""Evaluation of conditions on Python's version and platform, without running a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flashwasm.qe.suites.expressions import source_of
 
 __all__ = ["truth"]
 
-# Values of the interpreter that runs this program. A suite is taken to run on the same.
+# Values of the interpreter that runs this program. The suite is assumed to run on the same.
 _KNOWN: dict[str, Any] = {
     "TYPE_CHECKING": False,
     "typing.TYPE_CHECKING": False,
@@ -38,7 +38,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def truth(condition: ast.expr) -> bool | None:
-    """Return the truth of a condition; None if only a run of the file decides it.
+    """Return the truth of a condition; None if it is known only at run time.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def truth(condition: ast.expr) -> bool | None:
 
 
 def _joined(condition: ast.BoolOp) -> bool | None:
-    """Return the truth of conditions that are joined by ``and`` or ``or``; None if not known."""
+    """Return the truth of conditions joined by ``and`` or ``or``; None if unknown."""
     parts = [truth(part) for part in condition.values]
     decisive = isinstance(condition.op, ast.Or)
     if decisive in parts:
@@ -71,9 +71,9 @@ def _joined(condition: ast.BoolOp) -> bool | None:
 
 
 def _compared(condition: ast.Compare) -> bool | None:
-    """Return the truth of a comparison; None if it is not known."""
+    """Return the truth of a comparison; None if unknown."""
     if source_of(condition.left) == "__name__":
-        # pytest imports a file, so it is never the program that runs.
+        # pytest imports test files, so __name__ is never "__main__".
         return isinstance(condition.ops[0], ast.NotEq)
     compare = _COMPARE.get(type(condition.ops[0]))
     left, right = _known(condition.left), _known(condition.comparators[0])
@@ -86,7 +86,7 @@ def _compared(condition: ast.Compare) -> bool | None:
 
 
 def _known(node: ast.expr) -> object | None:
-    """Return the value of an expression; None if it is not known."""
+    """Return the value of an expression; None if unknown."""
     try:
         return ast.literal_eval(node)  # type: ignore[no-any-return]
     except (ValueError, TypeError, RecursionError):

@@ -24,7 +24,8 @@ __all__ = ["CollectedTest", "Suite", "add_node_id"]
 class CollectedTest:
     """A test function.
 
-    All cases of a parametrised test are one entry. So is a test that several classes inherit.
+    All cases of a parametrised test share one entry, and so does a test that several classes
+    inherit.
 
     Parameters
     ----------
@@ -36,11 +37,11 @@ class CollectedTest:
     line : int
         Line of its ``def``, counted from 1.
     source : str
-        Source with decorators, without the indentation of its first line.
+        Source with decorators, dedented by the indentation of its first line.
     also : tuple of str
-        Other node ids under which pytest runs the test, for classes that inherit it.
+        Other node ids under which pytest runs the test, in classes that inherit it.
     name : str, default ""
-        Name of the function in its file, with the classes around it: ``TestA::test_b``.
+        Name of the function in its file, including its classes: ``TestA::test_b``.
     """
 
     nodeid: str
@@ -54,10 +55,9 @@ class CollectedTest:
 
     @property
     def first_line(self) -> int:
-        """Line of the first decorator; that of the ``def`` if there is none."""
+        """Line of the first decorator, or of the ``def`` if there is none."""
         name = re.escape(self.nodeid.rpartition("::")[2])
-        # The text of a decorator may hold "def " as well, but seldom at a line's start and with
-        # this name.
+        # A decorator may also contain "def ", but hardly at the start of a line and with this name.
         found = re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", self.source, re.MULTILINE)
         return self.line - (self.source.count("\n", 0, found.start()) if found else 0)
 
@@ -68,15 +68,15 @@ class CollectedTest:
 
 
 def add_node_id(ids: list[str], nodeid: str, path: Path, name: str) -> None:
-    """Add another node id to those of a test.
+    """Add a node id to those of a test.
 
-    The first node id is that of the defining class, if pytest runs the test there. The others stand
-    in the order in which they are added.
+    The node id of the defining class comes first, if pytest runs the test there. The others are in
+    the order in which they are added.
 
     Parameters
     ----------
     ids : list of str
-        Node ids of the test so far.
+        Node ids of the test so far, which are changed in place.
     nodeid : str
         Node id to add.
     path : pathlib.Path
@@ -96,7 +96,7 @@ class Suite:
     Parameters
     ----------
     root : pathlib.Path
-        Folder that node ids are relative to: pytest's rootdir.
+        pytest's rootdir, which node ids are relative to.
     tests : list of CollectedTest
         Tests, in the order of files and lines.
     skipped : list of Skipped

@@ -1,4 +1,4 @@
-"""The files of a suite: those in which pytest looks for tests."""
+"""The files of a suite, in which pytest looks for tests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["suite_files"]
 
 
 def suite_files(path: Path, settings: PytestSettings, skipped: list[Skipped]) -> list[Path]:
-    """Return the files from which pytest collects tests, those of a folder sorted.
+    """Return the files from which pytest collects tests, sorted within each folder.
 
-    The suite of pytest's rootdir is what ``pytest`` without arguments collects there: the setting
-    ``testpaths`` counts.
+    For pytest's rootdir, these are the files that ``pytest`` without arguments collects: the
+    setting ``testpaths`` applies.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def suite_files(path: Path, settings: PytestSettings, skipped: list[Skipped]) ->
     settings : PytestSettings
         Settings of pytest for this path.
     skipped : list of Skipped
-        Receives folders that cannot be read, and rules that only a run tells.
+        Receives folders that cannot be read, and rules that are known only at run time.
     """
     if not path.is_dir():
         return [path]
@@ -42,7 +42,7 @@ def suite_files(path: Path, settings: PytestSettings, skipped: list[Skipped]) ->
 
 
 def _starts(path: Path, settings: PytestSettings) -> list[Path]:
-    """Return the files and folders that pytest begins at."""
+    """Return the files and folders at which pytest starts."""
     if path != settings.root:
         return [path]
     found = [
@@ -50,19 +50,19 @@ def _starts(path: Path, settings: PytestSettings) -> list[Path]:
         for pattern in settings.testpaths
         for name in sorted(glob.glob(pattern, root_dir=path, recursive=True))  # noqa: PTH207 - as pytest does.
     ]
-    # What lies in a folder that is named too is collected with that folder.
+    # A path inside another listed folder is collected with that folder.
     return [one for one in found if not any(other in one.parents for other in found)] or [path]
 
 
 class _Filter:
-    """Decides which files and folders pytest leaves out.
+    """Decides which files and folders pytest skips.
 
     Parameters
     ----------
     settings : PytestSettings
         Settings of pytest.
     skipped : list of Skipped
-        Receives what could not be read or followed.
+        Receives the files and rules that could not be read or followed.
     """
 
     def __init__(self, settings: PytestSettings, skipped: list[Skipped]) -> None:
@@ -88,7 +88,7 @@ class _Filter:
         )
 
     def _ignores(self, path: Path) -> bool:
-        """Return True if an option or a conftest.py leaves out a file or folder."""
+        """Return True if an option or a conftest.py excludes a file or folder."""
         return (
             path in self._settings.ignore
             or any(fnmatch.fnmatch(str(path), one) for one in self._settings.ignore_glob)
@@ -96,7 +96,7 @@ class _Filter:
         )
 
     def _rules_of(self, folder: Path) -> ConftestRules:
-        """Return the rules of the conftest.py files that count in a folder."""
+        """Return the rules of the conftest.py files that apply to a folder."""
         if folder not in self._rules:
             rules = read_conftest(folder / "conftest.py")
             self._skipped += rules.skipped

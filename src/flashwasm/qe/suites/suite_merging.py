@@ -1,4 +1,4 @@
-"""The union of suites that were collected in parts, as the jobs of a CI run leave them."""
+"""The union of suites that were collected in parts, such as by the jobs of a CI run."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ __all__ = ["Place", "merge_suites"]
 
 
 class Place(NamedTuple):
-    """Place of a test of the union in the parts: the part, and the position in it."""
+    """Place of a test of the union in the parts: the number of the part, and the position in it."""
 
     part: int
     position: int
 
 
 def merge_suites(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, list[Place]]:
-    """Return the union of parts of one suite, as `collect` returns the whole.
+    """Return the union of parts of one suite, equal to the result of `collect` for the whole suite.
 
-    The tests stand in the order of a walk through their folders, which is that of `collect`. A test
-    that several parts have is there once, with the node ids of all.
+    The tests are in the order of `collect`, which walks through the folders. A test in several
+    parts appears once, with the node ids of all parts.
 
     Parameters
     ----------
     suites : sequence of Suite
         The parts, at least one. They may overlap.
     names : sequence of str
-        Names of the parts, for errors.
+        Names of the parts, for error messages.
 
     Returns
     -------
     suite : Suite
-        The union. Its path is the folder that the paths of all parts have in common.
+        The union. Its path is the common parent folder of the paths of all parts.
     places : list of Place
-        For each of its tests, a place where a part has it.
+        For each of its tests, the place in one part that contains it.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def merge_suites(suites: Sequence[Suite], names: Sequence[str]) -> tuple[Suite, 
             )
     digests = _merged_digests(suites, names)
     if len({suite.path for suite in suites}) == 1 and all(s.tests == first.tests for s in suites):
-        # Nothing has to be put in order: a suite keeps the order of its setting `testpaths`.
+        # A single part keeps its order, which may be that of the setting `testpaths`.
         tests, places = first.tests, [Place(0, i) for i in range(len(first.tests))]
     else:
         tests, places = _merged_tests(suites, names)
@@ -81,7 +81,7 @@ def _merged_digests(suites: Sequence[Suite], names: Sequence[str]) -> dict[Path,
 
 
 def _merged_skipped(suites: Sequence[Suite]) -> list[Skipped]:
-    """Return what the parts could not read, each once, in the order of the files."""
+    """Return the distinct skipped files of all parts, in the order of the files."""
     found = dict.fromkeys(one for suite in suites for one in suite.skipped)
     return sorted(found, key=lambda one: _walk_order(one.path))
 
@@ -89,7 +89,7 @@ def _merged_skipped(suites: Sequence[Suite]) -> list[Skipped]:
 def _merged_tests(
     suites: Sequence[Suite], names: Sequence[str]
 ) -> tuple[list[CollectedTest], list[Place]]:
-    """Return the tests of all parts in order, and a place of each."""
+    """Return the tests of all parts in order, and the place of each test."""
     places: dict[tuple[Path, int], list[Place]] = {}
     for part, (suite, name) in enumerate(zip(suites, names, strict=True)):
         for position, test in enumerate(suite.tests):
@@ -102,15 +102,15 @@ def _merged_tests(
     for where in places.values():
         copies = {place: suites[place.part].tests[place.position] for place in where}
         met, place = min((_first_met(test), place) for place, test in copies.items())
-        # The whole suite meets the test where the earliest file of any part does, among the tests
-        # that are met in the same file.
+        # `collect` lists a test at the first file that contains it in any part, among the tests of
+        # that file.
         merged.append(((met, place.position), _union(list(copies.values())), place))
     merged.sort(key=lambda entry: entry[0])
     return [test for _, test, _ in merged], [place for _, _, place in merged]
 
 
 def _union(copies: Sequence[CollectedTest]) -> CollectedTest:
-    """Return the entry of one function that several parts have, with the node ids of all."""
+    """Return one entry for a function in several parts, with the node ids of all parts."""
     test = copies[0]
     found = dict.fromkeys(nodeid for copy in copies for nodeid in (copy.nodeid, *copy.also))
     ids: list[str] = []
@@ -121,15 +121,15 @@ def _union(copies: Sequence[CollectedTest]) -> CollectedTest:
 
 
 def _first_met(test: CollectedTest) -> tuple[tuple[int, str], ...]:
-    """Return the order of the first file in which a part met a test."""
+    """Return the sort key of the first file in which a part lists a test."""
     return min(_walk_order(_file_of(nodeid)) for nodeid in (test.nodeid, *test.also))
 
 
 def _file_of(nodeid: str) -> Path:
-    """Return the path of a node id's file from the root."""
+    """Return the path of a node id's file, relative to the root."""
     return Path(nodeid.partition("::")[0])
 
 
 def _walk_order(path: Path) -> tuple[tuple[int, str], ...]:
-    """Return a key that sorts paths as a walk meets them: a folder's files before its folders."""
+    """Return a key that sorts paths in the order of a walk: files before subfolders."""
     return (*((1, part) for part in path.parts[:-1]), (0, path.name))

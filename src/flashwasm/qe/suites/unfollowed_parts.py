@@ -1,4 +1,4 @@
-"""Parts of a suite's files that only a run could follow, with the reasons."""
+"""Parts of a suite's files that can only be resolved at run time, with the reasons."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["UnfollowedParts"]
 
 
 class UnfollowedParts:
-    """Gathers the lines of each file that could not be followed.
+    """Collects the lines of each file that could not be followed.
 
     Parameters
     ----------
     names : NameResolver
-        Follows names in the suite's files.
+        Resolver of names in the suite's files.
     settings : PytestSettings
         Settings of pytest.
     """
@@ -52,17 +52,17 @@ class UnfollowedParts:
         return found
 
     def add(self, module: ParsedModule, line: int, reason: str) -> None:
-        """Add a line of a file that may bring tests which are not listed."""
+        """Add a line of a file that may define tests which are not listed."""
         self._add(module, line, f"{reason}; tests that come from there are not listed")
 
     def add_condition(self, module: ParsedModule, line: int) -> None:
-        """Add the line of a test that is listed, although a condition may leave it undefined."""
+        """Add the line of a listed test that a condition may leave undefined."""
         self._add(module, line, "a condition decides whether the test is defined; it is listed")
 
     def add_name(self, module: ParsedModule, name: str, meaning: Meaning) -> None:
-        """Add a name that means what only a run tells, or what is not in the suite.
+        """Add a name that is known only at run time, or that is not in the suite.
 
-        Names that cannot be those of tests are left out.
+        Names that cannot be tests are ignored.
         """
         is_named = self._settings.is_function(name) or self._settings.is_class(name)
         if isinstance(meaning, Open) and isinstance(meaning.binding, Unfollowed):
@@ -72,7 +72,7 @@ class UnfollowedParts:
         makes_tests = self._makes_tests(meaning)
         if not is_named and not makes_tests:
             return
-        # Data and helpers of such a name are used in the file. A test is only run by pytest.
+        # If the file uses the name, it is data or a helper. Only pytest uses a test.
         if isinstance(meaning, Open) and (makes_tests or _is_unused(meaning.module, name)):
             line = meaning.binding.line
             self.add(meaning.module, line, f"{name} is the result of a call")
@@ -82,7 +82,7 @@ class UnfollowedParts:
                 self.add(module, _line_of(module, name), f"{name} is not in the suite")
 
     def add_class(self, name: str, lineage: Lineage) -> None:
-        """Add what may give a class of tests more tests than its source says."""
+        """Add the lines that may give a test class more tests than its source shows."""
         for base in lineage.foreign:
             if not adds_no_tests(base):
                 self._add_class(name, lineage, f"its base {base} is not in the suite")
@@ -102,7 +102,7 @@ class UnfollowedParts:
                     self._add_class(name, lineage, made)
 
     def add_doubtful_class(self, definition: Definition, name: str, lineage: Lineage) -> None:
-        """Add a class that is left out, but would be a TestCase if an unknown base were one."""
+        """Add a class that is not collected, but is a TestCase if an unknown base is one."""
         doubtful = [base for base in lineage.foreign if not adds_no_tests(base)]
         doubtful += [base for _, base in lineage.unknown]
         outline = definition.outline
@@ -122,7 +122,7 @@ class UnfollowedParts:
         self.add(own.module, own.outline.line, f"class {name}: {reason}")
 
     def _makes_tests(self, meaning: Meaning) -> bool:
-        """Return True if a call may turn a class with tests into another one."""
+        """Return True if a call may convert a test class into another class."""
         if not isinstance(meaning, Open) or not isinstance(meaning.binding, CallResult):
             return False
         for name in meaning.binding.arguments:
@@ -135,7 +135,7 @@ class UnfollowedParts:
         return False
 
     def _source(self, module: ParsedModule, name: str) -> str:
-        """Return the source of the function that a name means; "" if the suite does not hold it."""
+        """Return the source of the function with a name; "" if it is not in the suite."""
         meaning = self._names.meaning(module, name)
         if isinstance(meaning, Definition) and isinstance(meaning.outline, FunctionSpan):
             return meaning.module.source(meaning.outline)
@@ -143,7 +143,7 @@ class UnfollowedParts:
 
 
 def _is_unused(module: ParsedModule, name: str) -> bool:
-    """Return True if a file mentions a name once only, where it binds it."""
+    """Return True if a file mentions a name only once, where the file binds it."""
     return len(re.findall(rf"\b{re.escape(name)}\b", module.text)) == 1
 
 

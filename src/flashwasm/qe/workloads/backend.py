@@ -49,10 +49,10 @@ class OperationTiming:
     avg_time_ms, median_time_ms : float
         Wall-clock milliseconds of a call.
     ops_per_second : float
-        Number of calls in a second, by the average time.
+        Number of calls a second, computed from the average time.
     gflops, gb_per_s : float or None
-        Rate of the average call: floating-point operations if arithmetic limits the operation,
-        else bytes moved. The other one is None.
+        Throughput of the average call: floating-point operations if the operation is bound by
+        arithmetic, else bytes moved. The other one is None.
     """
 
     operation: str
@@ -77,11 +77,11 @@ class WASMSIMDBackend:
     name = "wasm-simd"
 
     def get_capabilities(self) -> Capabilities:
-        """Return the features that the sandbox has on this machine, found by trying them."""
+        """Return the features that the sandbox supports on this machine, found by trying them."""
         return capabilities()
 
     def is_simd_available(self) -> bool:
-        """Return True if the engine accepts a real module of SIMD instructions."""
+        """Return True if the engine accepts a module that contains SIMD instructions."""
         return capabilities().simd128
 
     def benchmark_operation(self, op: OperationName, iterations: int = 100) -> OperationTiming:
@@ -91,9 +91,9 @@ class WASMSIMDBackend:
         ----------
         op : str
             An operation that `flashwasm bench ops` measures, for example "attention", "matmul" or
-            "softmax". It is measured at the first of its sizes there.
+            "softmax". Its size is the first one in that benchmark.
         iterations : int, default 100
-            Number of calls to time, after one that is not timed.
+            Number of calls to time, after one untimed call.
 
         Returns
         -------
@@ -102,7 +102,7 @@ class WASMSIMDBackend:
         Raises
         ------
         ShapeError, DTypeError
-            If there is no such operation, or if ``iterations`` is no positive integer.
+            If there is no such operation, or if ``iterations`` is not a positive integer.
         """
         case = representative(choice(op, "op", get_args(OperationName)))
         count = positive_int(iterations, "iterations")

@@ -1,4 +1,4 @@
-"""Operations of the workloads that a benchmark times, on random vectors, suites and libraries."""
+"""The operations of the workloads to benchmark, on random vectors, suites and libraries."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class TimedOperation:
     name : str
         Name of the operation with its sizes.
     run : callable or None
-        Function that runs the operation once; None if something that it needs is not installed.
+        Function that runs the operation once; None if a package or model that it needs is missing.
     numpy : callable or None
-        Function that computes the same with NumPy, if there is such a function.
+        Function that computes the same result with NumPy, if there is one.
     same : callable or None
         Function that returns True if both results agree or, without `numpy`, if the result is
-        right.
+        correct.
     missing : str
-        Message that says what is not installed, and how to get it.
+        Message that names the missing package or model, and how to install it.
     """
 
     name: str
@@ -63,13 +63,13 @@ class TimedOperation:
 
 
 def _cosines(query: Floats, rows: Floats) -> Floats:
-    """Return the cosines of a query with all rows, by NumPy."""
+    """Return the cosines of a query with all rows, computed with NumPy."""
     products: Floats = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
     return products
 
 
 def _nearest(query: Floats, rows: Floats, count: int) -> list[int]:
-    """Return the positions of the rows nearest to a query, by NumPy."""
+    """Return the positions of the rows nearest to a query, computed with NumPy."""
     order: list[int] = np.argsort(-_cosines(query, rows), kind="stable")[:count].tolist()
     return order
 
@@ -123,7 +123,7 @@ def _embedding(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOper
     tokens = rng.standard_normal((_TOKENS, _DIM), np.float32)
 
     def run() -> Floats:
-        # The tokens change with each call, so that the cache of embeddings has no answer.
+        # The tokens change with each call, so that the cache of embeddings never has a result.
         tokens[0] += 1
         return np.asarray(qe.generate_code_embedding(tokens, positions))
 
@@ -168,7 +168,7 @@ def _defect(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOperati
     words = _words(rng)
     texts = [_traceback(rng, words) for _ in range(_PATTERNS)]
     with TemporaryDirectory() as folder:
-        # The library reads its file whole, so it can be used when the file is gone.
+        # The library reads its whole file into memory, so it works after the file is deleted.
         known = FailureLibrary(Path(folder, "library.db"), create=True)
         known.learn_all({f"defect {i}": [read_failure(text)] for i, text in enumerate(texts)})
     return [
@@ -197,8 +197,8 @@ def _coverage(rng: np.random.Generator, qe: QEFlashAttention) -> list[TimedOpera
         return _nearest(rows[0], rows, 10)
 
     def exact() -> bool:
-        # The rows are zeros and ones, so many cosines are equal, and NumPy may put equal cosines in
-        # another order. The test therefore compares the cosines instead of the positions.
+        # The rows contain zeros and ones, so many cosines are equal, and NumPy may order rows with
+        # equal cosines differently. So the check compares the cosines instead of the positions.
         cosines = _cosines(rows[0], rows)
         return bool(np.allclose(cosines[run()], cosines[by_numpy()], atol=1e-6))
 

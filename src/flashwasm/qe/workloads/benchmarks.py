@@ -1,4 +1,4 @@
-"""Measurement of the workloads against the specification: their attention and their operations."""
+"""Benchmarks of the workloads' attention and operations, compared with the specification."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 # Short operations are repeated for 0.05 seconds, but at most 500 times.
 _EFFORT = Effort.of_rounds(7, seconds=0.05, most=500)
 _COLD_ROUNDS = 3
-# Bytes that are overwritten before a cold call, more than the caches of a processor hold.
+# Bytes to overwrite before a cold call, more than fit into the caches of a processor.
 _EVICTED = 64 << 20
 _HEAD_DIM = 64
 
@@ -47,22 +47,22 @@ class MeasuredOperation:
     Attributes
     ----------
     name : str
-        The operation, and the data that it was called on.
+        The operation and its data.
     warm_ms : float or None
         Median milliseconds of calls with warm caches; None if a package that it needs is missing.
     cold_ms : float or None
-        Median milliseconds of calls after the processor's caches were overwritten. The very first
-        call is among them.
+        Median milliseconds of calls after the processor's caches were overwritten, including the
+        very first call.
     numpy_ms : float or None
-        Median milliseconds of the same operation by NumPy, with warm caches; None if there is none.
+        Median milliseconds of the same operation in NumPy, with warm caches; None if there is none.
     target_ms : float
         Milliseconds that the specification claims.
     meets_target : bool
         True if ``warm_ms`` is at most ``target_ms``.
     missing : str
-        Reason why it was not measured; empty if it was measured.
+        Reason for not measuring the operation; empty if it was measured.
     quartiles : mapping of str to (float, float)
-        First and third quartile of the milliseconds whose median is in the field of that name.
+        First and third quartile of the milliseconds, by the name of the field with their median.
     """
 
     name: str
@@ -79,7 +79,7 @@ class MeasuredOperation:
 
 @dataclass(frozen=True)
 class WorkloadBenchmark:
-    """Measurements of one workload: medians of contenders that take turns.
+    """Measurements of one workload: medians of interleaved calls.
 
     Attributes
     ----------
@@ -88,14 +88,14 @@ class WorkloadBenchmark:
     baseline : str
         Description of the baseline.
     baseline_ms, flash_ms : float
-        Median milliseconds of attention that stores its scores, and of attention that does not.
-        Both are called with NumPy's arrays.
+        Median milliseconds of attention that stores its scores, and of attention that does not,
+        called with NumPy arrays.
     speedup : float
         ``baseline_ms`` divided by ``flash_ms``.
     memory_reduction : float
-        Share of the baseline's peak of linear memory that attention saves.
+        Share of the baseline's peak linear memory that flash attention saves.
     target_speedup : float
-        Smallest speed-up that meets the target.
+        Minimum speed-up to meet the target.
     operations : tuple of MeasuredOperation
         The workload's operations. The latency target applies to the first one.
     latency_ms : float
@@ -105,7 +105,7 @@ class WorkloadBenchmark:
     meets_speedup, meets_latency, meets_target : bool
         True if the speed-up, the latency, and both meet their targets.
     quartiles : mapping of str to (float, float)
-        First and third quartile of the milliseconds whose median is in the field of that name.
+        First and third quartile of the milliseconds, by the name of the field with their median.
     """
 
     workload: WorkloadName
@@ -142,7 +142,7 @@ def run_flash_attention_benchmarks() -> list[WorkloadBenchmark]:
 
 
 def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
-    """Measure one workload, after its attention and the baseline were compared with the oracle.
+    """Measure one workload, after checking its attention and the baseline against the oracle.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def benchmark_workload(name: WorkloadName) -> WorkloadBenchmark:
     Raises
     ------
     FlashWasmError
-        If a result is wrong, because its time would then mean nothing.
+        If a result is wrong, because the time of a wrong result is meaningless.
     ShapeError, DTypeError
         If there is no such workload.
     """
@@ -233,5 +233,5 @@ def _measured(operation: TimedOperation, target: float) -> MeasuredOperation:
 
 
 def _times(contenders: Mapping[str, Callable[[], object]]) -> dict[str, Times]:
-    """Time contenders, which take turns."""
+    """Time several functions with interleaved calls."""
     return interleaved({name: timer(run) for name, run in contenders.items()}, _EFFORT)

@@ -1,4 +1,4 @@
-"""Attention cut into chunks, as the blocks and the strategy of a configuration say."""
+"""Attention computed in chunks, according to the blocks and the strategy of a configuration."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Operands:
     k, v : numpy.ndarray, shape (B, Hk, Lk, D) and (B, Hk, Lk, Dv)
         Keys and values; Hk divides Hq.
     causal : bool
-        True if query i sees the keys up to i + Lk - Lq only.
+        True if query i attends only to the keys up to i + Lk - Lq.
     """
 
     q: Array
@@ -58,7 +58,7 @@ class Operands:
 
     @property
     def offset(self) -> int | None:
-        """Lk - Lq: query i sees the keys up to i plus this offset. None if it sees every key."""
+        """Lk - Lq: query i attends to keys up to i plus this offset. None without a causal mask."""
         return self.k.shape[2] - self.q.shape[2] if self.causal else None
 
     @property
@@ -84,7 +84,7 @@ class _Piece:
 
 
 def checked_operands(q: Array, k: Array, v: Array, *, causal: bool = False) -> Operands:
-    """Bring arrays of two or more axes to four. The kernels check the rest."""
+    """Reshape arrays of two or more axes to four axes. The kernels check everything else."""
     for name, array in (("q", q), ("k", k), ("v", v)):
         if array.ndim < 2:
             raise ShapeError(f"{name}: expected at least 2 axes, got shape {array.shape}")
@@ -110,7 +110,7 @@ def checked_operands(q: Array, k: Array, v: Array, *, causal: bool = False) -> O
 
 
 def result_shape(o: Operands, *arrays: Array) -> tuple[int, ...]:
-    """Return the shape of the result with the axes that the caller's arrays have."""
+    """Return the shape of the result with the same axes as the caller's arrays."""
     lead = np.broadcast_shapes(*(x.shape[:-3] for x in arrays))
     heads = o.shape[1:2] if max(x.ndim for x in arrays) > 2 else ()
     return (*lead, *heads, *o.shape[2:])
@@ -122,12 +122,12 @@ class ChunkedAttention:
     Parameters
     ----------
     runtime : Runtime
-        Runtime for pieces that are computed one after the other, by all its threads.
+        Runtime for pieces that are computed one after the other, each with all threads.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        # Runtimes of one thread each, made by the first call with "throughput-optimized".
+        # Single-threaded runtimes, created by the first call with "throughput-optimized".
         self._pool: list[Runtime] = []
 
     @property
@@ -142,13 +142,13 @@ class ChunkedAttention:
         self._pool.clear()
 
     def use_backend(self, name: BackendName) -> None:
-        """Let all runtimes compute by a backend from now on."""
+        """Set the backend of all runtimes."""
         for runtime in self.runtimes:
             runtime.other_backend = None if name == SANDBOX else name
 
     def attend(self, o: Operands, config: FlashAttentionConfig) -> Array:
-        """Compute attention ``(B, Hq, Lq, Dv)`` as the settings say."""
-        # Each piece draws its dropout from a seed of its own: this one plus the piece's number.
+        """Compute attention ``(B, Hq, Lq, Dv)`` according to the settings."""
+        # The seed for the dropout of a piece is this seed plus the number of the piece.
         seed = 1 + secrets.randbits(48) if config.dropout_rate else None
         throughput = config.strategy == "throughput-optimized"
         little_memory = config.strategy == "memory-efficient"
@@ -158,13 +158,13 @@ class ChunkedAttention:
             self._pool = [
                 Runtime(threads=1, backend=config.backend) for _ in range(self.runtime.threads)
             ]
-        # With fewer than two pieces a thread, some threads would have nothing to do while others
-        # still compute. The pieces are then computed in order, each by all threads together.
+        # With fewer than two pieces for each thread, some threads would be idle while others still
+        # compute. Then the pieces are computed in order, each by all threads.
         if throughput and len(pieces) >= 2 * len(self._pool):
             self._attend_side_by_side(o, pieces, config, out, seed)
             return out
         if not little_memory and config.backend not in OTHER_BACKENDS:
-            # All pieces read the same operands, so these are copied into linear memory only once.
+            # All pieces read the same operands, so the operands are copied into linear memory once.
             q, k, v = (self.runtime.asarray(x, np.float32) for x in (o.q, o.k, o.v))
             o = Operands(q, k, v, o.causal)
         for n, piece in enumerate(pieces):
@@ -183,7 +183,7 @@ class ChunkedAttention:
         out: Array,
         seed: int | None,
     ) -> None:
-        """Deal the pieces out to the runtimes of the pool, a Python thread for each runtime."""
+        """Distribute the pieces over the runtimes of the pool, with one Python thread for each."""
         step = len(self._pool)
 
         def work(at: int) -> None:
@@ -223,7 +223,7 @@ def _materialize(o: Operands, rows: int, runtime: Runtime) -> Array:
 
 
 def _pieces(o: Operands, blocks: BlockConfig, *, each_batch_entry: bool) -> Iterator[_Piece]:
-    """Cut a call into pieces by key heads and queries, and if asked by batch entries, too."""
+    """Split a call into pieces by key heads and queries, and optionally by batch entries."""
     batch, _, queries, _ = o.q.shape
     key_heads = max(1, -(-blocks.heads_per_block // o.group))
     entries = [slice(b, b + 1) for b in range(batch)] if each_batch_entry else [slice(0, batch)]
@@ -246,7 +246,7 @@ def _attend_piece(
     out: Array,
     seed: int | None,
 ) -> None:
-    """Compute one piece into its place in ``out``."""
+    """Compute one piece, and write it to its place in ``out``."""
     heads = slice(piece.key_heads.start * o.group, piece.key_heads.stop * o.group)
     q = o.q[piece.batch, heads, piece.queries]
     k, v = o.k[piece.batch, piece.key_heads], o.v[piece.batch, piece.key_heads]
@@ -255,8 +255,8 @@ def _attend_piece(
         last_key = None if o.offset is None else o.offset + piece.queries.start
         _attend_key_chunks(q, k, v, last_key, config, runtime, target, seed)
         return
-    # `_materialize` assumes that the last query sees the last key. With a causal mask, each query
-    # after this piece sees one more key, which no query of this piece sees. These keys are cut off.
+    # `_materialize` assumes that the last query attends to the last key. With a causal mask, each
+    # later query attends to one more key, which is masked for this piece. These keys are cut off.
     after = o.q.shape[2] - piece.queries.start - q.shape[2]
     keys = k.shape[2] - after if o.causal else k.shape[2]
     if keys > 0:
@@ -276,7 +276,7 @@ def _attend_key_chunks(
 ) -> None:
     """Compute attention to one chunk of keys after another, and merge the results.
 
-    ``last_key`` is the last key that the first query sees; None if every query sees all keys.
+    ``last_key`` is the last key that the first query attends to; None without a causal mask.
     """
     step = config.blocks.kv_chunk_size
     parts = []
@@ -286,7 +286,7 @@ def _attend_key_chunks(
         if last_key is not None:
             causal = last_key - start
             if causal + q.shape[2] <= 0:
-                break  # No query of this piece sees a key of this chunk or of a later one.
+                break  # The keys of this chunk and of later ones are masked for the whole piece.
         parts.append(
             attention(
                 q,
@@ -294,7 +294,7 @@ def _attend_key_chunks(
                 v[:, :, chunk],
                 causal=causal,
                 dropout=config.dropout_rate,
-                # Each chunk has its own seed, so that it drops other weights.
+                # Each chunk has a different seed, so that it drops different weights.
                 seed=None if seed is None else (seed << 15) + n,
                 return_lse=True,
                 runtime=runtime,

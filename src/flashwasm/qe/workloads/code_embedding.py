@@ -1,6 +1,6 @@
 """The workload "code-embedding": one unit vector for a piece of code.
 
-Self-attention turns the tokens into states, which are pooled into one vector.
+Self-attention computes a state for each token. The states are pooled into one vector.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ __all__ = ["POOLINGS", "checked_tokens", "embed_tokens", "token_digest"]
 Array = npt.NDArray[Any]
 Pooling: TypeAlias = Literal["mean", "cls", "attention"]
 POOLINGS = get_args(Pooling)
-# Largest number of dimensions of one head.
+# Maximum number of dimensions of one head.
 _HEAD_DIM = 64
-# Largest number of scores of one head that the mean pooling stores at once: 4 MB.
+# Maximum number of scores of one head that the mean pooling stores at once: 4 MB.
 _STORED_SCORES = 1 << 20
 
 
 def checked_tokens(
     code_tokens: ArrayLike, position_embeddings: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array]:
-    """Return tokens with their positions added, ``(L, D)``, and a mask ``(L,)`` of bool."""
+    """Return the tokens ``(L, D)`` with their positions added, and a mask ``(L,)`` of bool."""
     tokens = floats(code_tokens, "code_tokens", ndim=2)
     length, dim = tokens.shape
     positions = floats(position_embeddings, "position_embeddings")
@@ -74,7 +74,7 @@ def embed_tokens(
 
 
 def _token_mask(mask: ArrayLike | None, length: int) -> Array:
-    """Return a mask ``(L,)`` of bool that is True for at least one token."""
+    """Return a mask ``(L,)`` of bool, after a check that it is True for at least one token."""
     if mask is None:
         taken = np.ones(length, np.bool_)
     else:
@@ -89,18 +89,18 @@ def _token_mask(mask: ArrayLike | None, length: int) -> Array:
 
 
 def _split_heads(x: Array) -> Array:
-    """Cut tokens ``(L, D)`` into heads ``(H, L, D / H)`` of at most 64 dimensions."""
+    """Split tokens ``(L, D)`` into heads ``(H, L, D / H)`` of at most 64 dimensions."""
     length, dim = x.shape
     width = max(d for d in range(1, min(dim, _HEAD_DIM) + 1) if dim % d == 0)
     return np.ascontiguousarray(x.reshape(length, dim // width, width).swapaxes(0, 1))
 
 
 def _mean_state(x: Array, blocks: BlockConfig, runtime: Runtime) -> Array:
-    """Return the mean ``(H, D)`` of the states that self-attention makes of tokens ``(H, L, D)``.
+    """Return the mean ``(H, D)`` of the states of self-attention over tokens ``(H, L, D)``.
 
-    The mean of the states is the mean row of the weights times the tokens. So only that one row is
-    multiplied with the tokens, instead of the row of every query. Scores are stored for a few heads
-    and queries at a time.
+    The mean of the states equals the mean row of the weights times the tokens. So this function
+    multiplies only one row with the tokens, instead of one row for each query. It stores the scores
+    of a few heads and queries at a time.
     """
     heads, length, dim = x.shape
     states = runtime.asarray(x, np.float32)
@@ -123,7 +123,7 @@ def _mean_state(x: Array, blocks: BlockConfig, runtime: Runtime) -> Array:
 
 
 def _pool_states(states: Array, pooling: Pooling, runtime: Runtime) -> Array:
-    """Return one vector ``(D,)`` of states ``(L, D)``."""
+    """Pool states ``(L, D)`` into one vector ``(D,)``."""
     if pooling == "cls":
         first: Array = states[0]
         return first
@@ -141,8 +141,7 @@ def _unit_vector(pooled: Array) -> Array:
     norm = np.linalg.norm(pooled)
     if not np.isfinite(norm) or norm == 0:
         raise ShapeError(
-            "code_tokens: their states have no direction (all zero, or not finite), so there "
-            "is not a unit vector"
+            "code_tokens: their states are all zero or not finite, so they have no unit vector"
         )
     unit: Array = (pooled / norm).astype(np.float32)
     return unit

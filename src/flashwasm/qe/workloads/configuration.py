@@ -1,4 +1,4 @@
-"""Settings of the quality-engineering workloads, and the targets that their specification names."""
+"""Settings of the quality-engineering workloads, and the targets in their specification."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WORKLOADS: tuple[WorkloadName, ...] = get_args(WorkloadName)
 
 
 class TargetSpeedup(NamedTuple):
-    """Speed-up over the materialised baseline: ``min`` is the target, ``max`` the largest claim."""
+    """Speed-up over the materialised baseline: ``min`` is the target, ``max`` the upper claim."""
 
     min: float
     max: float
@@ -49,23 +49,23 @@ _CLAIMED = TargetSpeedup(2.49, 7.47)
 
 @dataclass(frozen=True)
 class BlockConfig:
-    """Sizes of the pieces that attention is cut into.
+    """Sizes of the pieces that attention is split into.
 
     No size changes the result by more than float32 rounding.
 
     Parameters
     ----------
     heads_per_block : int
-        Query heads of one piece, rounded up to whole groups that share a key head.
+        Number of query heads in one piece, rounded up to whole groups that share a key head.
     query_chunk_size, kv_chunk_size : int
-        Queries of one piece, and keys that one call of the kernel sees.
+        Number of queries in one piece, and number of keys in one kernel call.
     matmul_block_size : int
-        Rows of one matrix product, if the scores are stored.
+        Number of rows of one matrix product, if the scores are stored.
 
     Raises
     ------
     ShapeError, DTypeError
-        If a size is no positive integer.
+        If a size is not a positive integer.
     """
 
     heads_per_block: int
@@ -85,24 +85,24 @@ class FlashAttentionConfig:
     Parameters
     ----------
     backend : {"wasm-simd", "native", "gpu", "hybrid"}
-        Name of the backend that computes attention, products and searches. Steps of adaptation and
-        searches of a graph run in the sandbox with each of them.
+        Name of the backend that computes attention, products and searches. Adaptation steps and
+        graph searches always run in the sandbox.
     strategy : {"memory-efficient", "latency-optimized", "throughput-optimized"}
-        "memory-efficient" copies the operands of one piece at a time, so that little linear memory
-        is held. "latency-optimized" lets all threads work on one piece. "throughput-optimized" lets
-        each thread work on a piece of its own.
+        "memory-efficient" copies the operands of one piece at a time, to use little linear memory.
+        "latency-optimized" computes each piece with all threads. "throughput-optimized" computes
+        several pieces in parallel, each with one thread.
     blocks : BlockConfig
         Sizes of a piece.
     dropout_rate : float
         Probability with which each weight is dropped, 0 <= rate < 1.
     use_causal_mask : bool
-        True if query i sees keys up to i + Lk - Lq only.
+        True if query i attends only to keys up to i + Lk - Lq.
     fused_softmax : bool
-        True to take the softmax while keys are read, False to store the scores of a piece.
+        True to compute the softmax while keys are read, False to store the scores of a piece.
     enable_checkpointing : bool
-        True if a backward pass is to recompute the scores.
+        True if a backward pass must recompute the scores.
     target_speedup : (float, float)
-        Speed-up over the materialised baseline: the target, and the largest claim.
+        Speed-up over the materialised baseline: the target, and the upper claim.
 
     Raises
     ------
@@ -132,7 +132,7 @@ class FlashAttentionConfig:
 
 
 def _speedup(value: Any) -> TargetSpeedup:
-    """Return the pair (min, max), which is given as a pair or as a mapping with these keys."""
+    """Return (min, max) from a pair or from a mapping with these keys."""
     pair = (value.get("min"), value.get("max")) if isinstance(value, Mapping) else value
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DTypeError(f"target_speedup: expected (min, max), got {value!r}")
@@ -148,9 +148,9 @@ class PerformanceTarget(NamedTuple):
     Attributes
     ----------
     baseline_latency_ms, latency_ms : float
-        Milliseconds of one call: of the specification's baseline, and the target.
+        Milliseconds of one call: the specification's baseline, and the target.
     baseline_memory_mb, memory_mb : float
-        Megabytes of memory: of the specification's baseline, and the target.
+        Megabytes of memory: the specification's baseline, and the target.
     """
 
     baseline_latency_ms: float
@@ -165,13 +165,13 @@ class SonaConfig(NamedTuple):
     Parameters
     ----------
     enabled : bool
-        True if `adapt_pattern` may be called.
+        True to allow calls of `adapt_pattern`.
     rank : int
         Rank of the adapter.
     target_ms : float
-        Milliseconds that a step should take at most.
+        Target for the milliseconds of a step.
     cached_patterns : int
-        Largest number of embeddings and patterns in the cache.
+        Maximum number of embeddings and patterns in the cache.
     """
 
     enabled: bool
@@ -180,7 +180,7 @@ class SonaConfig(NamedTuple):
     cached_patterns: int
 
 
-# The key is the longest sequence that a preset is for.
+# The key is the maximum length of the sequences for which a preset is meant.
 BLOCK_SIZE_PRESETS: Mapping[int, BlockConfig] = MappingProxyType(
     {
         128: BlockConfig(4, 128, 128, 32),
@@ -236,7 +236,7 @@ QE_SONA_CONFIG: Mapping[WorkloadName, SonaConfig] = MappingProxyType(
 
 
 def get_optimal_block_config(seq_len: int) -> BlockConfig:
-    """Return the smallest preset for sequences of at least this length, else the largest preset.
+    """Return the smallest preset that covers a sequence length, or else the largest preset.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def get_optimal_block_config(seq_len: int) -> BlockConfig:
     Raises
     ------
     ShapeError, DTypeError
-        If the length is no positive integer.
+        If the length is not a positive integer.
 
     Examples
     --------

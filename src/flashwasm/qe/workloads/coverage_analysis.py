@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["CoverageRows", "search_rows"]
 
 Array = npt.NDArray[Any]
-# Candidates that a search of the graph keeps (`ef`). The recall is then near 0.99, as
-# docs/performance.md shows.
+# Number of candidates in a graph search (`ef`). It gives a recall near 0.99, as docs/performance.md
+# shows.
 _EF = 100
 
 
 class CoverageRows:
-    """Coverage rows in linear memory. `QEFlashAttention.index_coverage` makes them.
+    """Coverage rows in linear memory, created by `QEFlashAttention.index_coverage`.
 
-    Equal rows become one node of the graph, because a search of a graph finds only few of many
+    Equal rows share one node of the graph, because a graph search would find only a few of many
     equal nodes. For example, 60 rows of which 11 are equal make a graph of 50 nodes.
 
     Parameters
@@ -44,25 +44,25 @@ class CoverageRows:
     Attributes
     ----------
     exact : bool
-        True if a search looks at every row, False if it searches a graph.
+        True if a search compares every row, False if it searches a graph.
     reason : str
-        Sentence that says why.
+        Reason for the choice.
     """
 
     def __init__(self, coverage_rows: ArrayLike, runtime: Runtime) -> None:
         rows = _checked_rows(coverage_rows)
         size, limit = 4 * rows.size, runtime.arena.limit
         if size > limit:
-            # The rows are to lie in linear memory. They are looked at one by one before.
+            # Fail before the slow loop over the rows, not when they are copied into linear memory.
             raise OutOfMemoryError(size, runtime.arena.in_use, limit)
         self.dim = rows.shape[1]
         self._runtime = runtime
         positions: dict[bytes, list[int]] = {}
         for i, row in enumerate(np.ascontiguousarray(rows)):
             positions.setdefault(row.tobytes(), []).append(i)
-        # For each node of the graph, the positions of the rows that are equal to it.
+        # For each node of the graph, the positions of the rows that share it.
         self._members = list(positions.values())
-        # With few rows, an exact search is faster than the graph. The limit was measured:
+        # With few rows, an exact search is faster than a graph search. The limit was measured:
         # docs/decisions/0008-when-a-graph-is-searched.md.
         self.exact, self.reason = plan(len(self._members), _EF, exact=None)
         if self.dim > INDEX_MAX_DIM:
@@ -84,7 +84,7 @@ class CoverageRows:
         query : numpy.ndarray of float, shape (D,)
             The query.
         count : int
-            Largest number of rows.
+            Maximum number of rows.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The function that makes the object of a workload."""
+"""Creation of a `QEFlashAttention` for a workload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["create_qe_flash_attention"]
 def create_qe_flash_attention(
     workload: WorkloadName, config: FlashAttentionConfig | Mapping[str, Any] | None = None
 ) -> QEFlashAttention:
-    """Make the object that runs one workload.
+    """Create the `QEFlashAttention` that runs one workload.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def create_qe_flash_attention(
         "test-similarity", "code-embedding", "defect-matching", "coverage-analysis" or
         "pattern-adaptation".
     config : FlashAttentionConfig or mapping, optional
-        All settings, or a mapping of those that replace the workload's own.
+        All settings, or a mapping of the settings that differ from the workload's defaults.
 
     Returns
     -------

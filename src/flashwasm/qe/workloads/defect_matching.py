@@ -1,4 +1,4 @@
-"""The workload "defect-matching": the patterns of a library that are nearest to a defect."""
+"""The workload "defect-matching": find the patterns in a library nearest to a defect."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def _library_vectors(
             raise DTypeError(f"pattern_library[{i}]: expected a name, got {pair[0]!r:.80}")
     rows = [vector for _, vector in pairs]
     if rows and all(_is_float32_row(row, dim) for row in rows):
-        # One call joins all rows. Checking each row, as below, would take longer than the search.
+        # This joins all rows in one call. Checking each row, as below, would take longer than the
+        # search.
         vectors = np.concatenate(rows).reshape(len(rows), dim)
     else:
         vectors = np.zeros((len(pairs), dim), np.float32)

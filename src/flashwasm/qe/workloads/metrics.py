@@ -27,7 +27,7 @@ _MEGABYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Metrics:
-    """Measurements since the start or the last reset.
+    """Measurements since the object was created or last reset.
 
     Attributes
     ----------
@@ -38,30 +38,30 @@ class Metrics:
     total_time_ms : float
         Wall-clock time of all calls.
     kernel_share, copy_share : float
-        Time in kernels, and time of copies into and out of linear memory, each divided by the total
-        time. With several threads the shares may exceed 1.
+        Time in kernels, and time for copying into and out of linear memory, each divided by the
+        total time. With several threads, the shares may exceed 1.
     flops_per_second, tokens_per_second : float
         Throughput of `compute_flash_attention`: floating-point operations of both matrix products,
         and queries, counted once for all heads.
     memory_mb, peak_memory_mb : float
-        Linear memory in use now, and the most in use since the object was made.
+        Linear memory in use now, and the peak since the object was created.
     speedup : float or None
         Best time of the baseline divided by the best time of `compute_flash_attention`, for the
-        shapes of the last call. None if one of the two was not called with these shapes.
+        shapes of the last call. None if either was not called with these shapes.
     baseline : str or None
         Description of that baseline.
     meets_target : bool or None
         True if the speed-up reaches the configuration's ``target_speedup.min``.
     cache_hit_rate : float or None
-        Share of the look-ups that the cache answered: code embeddings, and patterns without a
-        training step. None before the first look-up.
+        Share of cache hits in the look-ups of code embeddings and of patterns without a training
+        step. None before the first look-up.
     coverage_search : str or None
-        Description of the last search for coverage, "exact" or "graph" with the reason. None before
+        Description of the last coverage search: "exact" or "graph", with the reason. None before
         the first search.
     backend : str
-        The backend of the settings.
+        Name of the backend in the settings.
     backend_calls : mapping of str to int
-        Number of operations that backends outside the sandbox computed, by their name. All others
+        Number of operations computed by backends outside the sandbox, by name. All other operations
         ran in the sandbox.
     """
 
@@ -97,7 +97,7 @@ class Recorder:
         self.reset([])
 
     def reset(self, runtimes: Sequence[Runtime]) -> None:
-        """Forget everything. Later metrics leave out what the runtimes have measured so far."""
+        """Reset all measurements. Later metrics exclude what the runtimes have measured so far."""
         self.calls = 0
         self.last = self.total = 0.0
         self.flops = self.tokens = self.flash_seconds = 0.0
@@ -122,7 +122,7 @@ class Recorder:
     def attention(
         self, shapes: object, *, baseline: bool, flops: int = 0, tokens: int = 0
     ) -> Iterator[None]:
-        """Time a block as one call of attention, or of its baseline, on operands of some shapes."""
+        """Time a block as one call of attention or its baseline, for the shapes of the operands."""
         start = perf_counter()
         with self.call():
             yield
@@ -143,7 +143,7 @@ class Recorder:
             self.hits += hit
 
     def metrics(self, runtimes: Sequence[Runtime], least_speedup: float) -> Metrics:
-        """Return the measurements, with the memory that the runtimes use now."""
+        """Return the measurements, including the current memory use of the runtimes."""
         kernel, copy = _counters(runtimes)
         stats = [runtime.stats() for runtime in runtimes]
         flash = self.best.get((self.shapes, False))
@@ -171,7 +171,7 @@ class Recorder:
 
 
 def baseline_name(backend: BackendName = SANDBOX) -> str:
-    """Return the description of the baseline, which runs on the same backend.
+    """Return a description of the baseline, which runs on the same backend.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def baseline_name(backend: BackendName = SANDBOX) -> str:
 
 
 def _backend_calls(runtimes: Sequence[Runtime]) -> Counter[str]:
-    """Return the calls that other backends have computed for runtimes, by the backend's name."""
+    """Return the number of calls that other backends have computed, by the backend's name."""
     counts: Counter[str] = Counter()
     for runtime in runtimes:
         counts.update(runtime.stats().backend_calls)

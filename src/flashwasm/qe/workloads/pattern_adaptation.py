@@ -1,4 +1,4 @@
-"""The workload "pattern-adaptation": patterns that learn from feedback, one step at a time."""
+"""The workload "pattern-adaptation": adapt patterns to feedback, one training step at a time."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class PatternAdaptation:
     Attributes
     ----------
     pattern : numpy.ndarray of float32, shape (D,)
-        The pattern as the adapter changes it now.
+        The pattern after the adapter.
     adapted : bool
         True if the adapter took a training step.
     cached : bool
-        True if the result was in the cache, so that nothing was computed.
+        True if the result came from the cache.
     loss : float or None
         Loss before the training step; None if there was no step.
     time_ms : float
@@ -57,7 +57,7 @@ class PatternAdaptation:
 
 
 class PatternAdapter:
-    """The low-rank adapter of one workload. The first pattern decides its dimension.
+    """The low-rank adapter of one workload. The first pattern sets its dimension.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class PatternAdapter:
             loss = _training_step(adapter, x, target, negatives, reward)
         elif negatives is not None:
             raise ShapeError("negatives: expected a target as well, got None")
-        # The key holds the number of steps, so results from before this step are never found again.
+        # The key contains the number of steps, so that a step invalidates all earlier results.
         key = (adapter.updates, x.dtype, x.tobytes())
         found = self._cache.get(key)
         cached = found is not None
@@ -119,7 +119,7 @@ class PatternAdapter:
         )
 
     def _adapter_for(self, dim: int) -> LoRAAdapter:
-        """Return the adapter, made at the first call; its dimension must be ``dim``."""
+        """Return the adapter, created at the first call; its dimension must be ``dim``."""
         if not 1 <= dim <= LORA_MAX_DIM:
             raise ShapeError(f"pattern: expected 1 to {LORA_MAX_DIM} numbers, got {dim}")
         if self._adapter is None:
@@ -133,7 +133,7 @@ class PatternAdapter:
 def _training_step(
     adapter: LoRAAdapter, x: Array, target: ArrayLike, negatives: ArrayLike | None, reward: float
 ) -> float:
-    """Take one step of training, and return the loss before it."""
+    """Take one training step, and return the loss before it."""
     near = shaped(target, "target", x.shape, "as pattern has")
     if negatives is None:
         return adapter.update(x, near, reward)

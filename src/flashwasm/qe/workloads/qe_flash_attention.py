@@ -36,9 +36,9 @@ Array = npt.NDArray[Any]
 
 
 class QEFlashAttention(Workload):
-    """One workload's attention and search, with metrics. `create_qe_flash_attention` makes it.
+    """Attention and search of one workload, with metrics. Create it by `create_qe_flash_attention`.
 
-    It has a sandbox of its own until `dispose`.
+    The object owns a sandbox until `dispose` closes it.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class QEFlashAttention(Workload):
     CapabilityError
         If the settings ask for something that is not implemented.
     ShapeError, DTypeError
-        If there is no such workload, or the settings are no FlashAttentionConfig.
+        If there is no such workload, or the settings are not a FlashAttentionConfig.
     """
 
     def __init__(self, workload: WorkloadName, config: FlashAttentionConfig) -> None:
@@ -62,7 +62,7 @@ class QEFlashAttention(Workload):
         self._adapter = PatternAdapter(workload, sona, self._cache, self._runtime)
 
     def compute_flash_attention(self, q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Array:
-        """Compute attention without stored scores, in the pieces that the settings name.
+        """Compute attention without storing scores, in pieces according to the settings.
 
         Parameters
         ----------
@@ -86,12 +86,12 @@ class QEFlashAttention(Workload):
             return self._chunked.attend(o, self._config).reshape(shape)
 
     def compute_baseline_attention(self, q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Array:
-        """Compute attention over a stored matrix of scores, by the same sandbox's kernels.
+        """Compute attention with a stored matrix of scores, by kernels in the same sandbox.
 
         Parameters
         ----------
         q, k, v : array_like of float
-            Operands as `compute_flash_attention` takes them.
+            Operands, as for `compute_flash_attention`.
 
         Returns
         -------
@@ -119,7 +119,7 @@ class QEFlashAttention(Workload):
         corpus_embeddings : array_like of float, shape (N, D)
             The tests to compare with. A resident array is not copied.
         top_k : int, default 5
-            Largest number of matches.
+            Maximum number of matches.
 
         Returns
         -------
@@ -149,7 +149,7 @@ class QEFlashAttention(Workload):
         Returns
         -------
         CoverageRows
-            The rows in linear memory, with a graph over them if there are many.
+            The rows in linear memory, with a search graph if there are many.
 
         Raises
         ------
@@ -168,11 +168,11 @@ class QEFlashAttention(Workload):
         query_coverage : array_like, shape (D,)
             One row: counts, booleans or weights.
         coverage_rows : array_like, shape (N, D), or CoverageRows
-            The other rows. An array is searched exactly. The result of `index_coverage` is searched
-            by a graph if it has many rows; `get_metrics` says which. `CoverageIndex` takes sparse
-            rows of any length.
+            The other rows. The search in an array is exact. The search in a result of
+            `index_coverage` uses a graph if there are many rows; `get_metrics` reports which search
+            was used. For sparse rows of any length, use `CoverageIndex`.
         top_k : int, default 10
-            Largest number of matches.
+            Maximum number of matches.
 
         Returns
         -------
@@ -205,9 +205,9 @@ class QEFlashAttention(Workload):
         pattern_library : mapping of str to vector, or sequence of (str, vector)
             The patterns.
         top_k : int, optional
-            Largest number of matches; None returns all.
+            Maximum number of matches; None returns all.
         threshold : float, optional
-            Lowest score of a match.
+            Minimum score of a match.
 
         Returns
         -------
@@ -238,11 +238,11 @@ class QEFlashAttention(Workload):
         position_embeddings : array_like of float, shape (D,) or (L, D)
             Vectors that are added to the tokens.
         mask : array_like of bool, shape (L,), optional
-            True for tokens that take part.
+            True for the tokens to use.
         pooling : {"mean", "cls", "attention"}, default "mean"
             The mean of the states; the first state; or the mean weighted by the softmax of each
             state's scaled product with the plain mean. Without dropout and causal mask, "mean"
-            stores scores, whatever `fused_softmax` says.
+            stores scores even if `fused_softmax` is True.
 
         Returns
         -------
@@ -257,11 +257,11 @@ class QEFlashAttention(Workload):
         x, taken = checked_tokens(code_tokens, position_embeddings, mask)
         with self._recorder.call():
             digest = token_digest(x, taken, f"{pooling}{self._config}")
-            # With dropout the result is different each time, so it is not taken from the cache.
+            # With dropout, each call has a different result, so the cache is not used.
             found = None if self._config.dropout_rate else self._cache.get(digest)
             self._recorder.lookup(hit=found is not None)
             if found is None:
-                # A token that the mask leaves out is neither a query nor a key.
+                # A masked token is neither a query nor a key.
                 found = embed_tokens(x[taken], pooling, self._config, self._chunked)
                 self._cache.put(digest, found)
             return found.copy()
@@ -281,11 +281,11 @@ class QEFlashAttention(Workload):
         pattern : array_like of float, shape (D,)
             The pattern. All patterns must have the length of the first one.
         target : array_like of float, shape (D,), optional
-            Vector that the pattern should come near to. With None there is no step, and the result
-            may come from the cache.
+            Vector that the pattern moves towards. With None, no training step is taken, and the
+            result may come from the cache.
         negatives : array_like of float, shape (n, D), optional
-            Vectors that the pattern should move away from. With them the step is contrastive,
-            without them it is a regression.
+            Vectors that the pattern moves away from. With negatives, the step is contrastive;
+            without, it is a regression.
         reward : float, default 1.0
             Weight of this step; not negative.
 
@@ -296,7 +296,7 @@ class QEFlashAttention(Workload):
         Raises
         ------
         CapabilityError
-            If the workload's row of `QE_SONA_CONFIG` has adaptation disabled.
+            If `QE_SONA_CONFIG` disables adaptation for the workload.
         ShapeError, DTypeError, OutOfMemoryError, ClosedError
         """
         self._check_open()
@@ -309,7 +309,7 @@ class QEFlashAttention(Workload):
     def _operands(
         self, q: ArrayLike, k: ArrayLike, v: ArrayLike
     ) -> tuple[Operands, tuple[int, ...]]:
-        """Return checked operands, and the shape of the result as the caller sees it."""
+        """Return the checked operands, and the shape of the result for the caller."""
         self._check_open()
         arrays = [floats(x, name, at_least=2) for x, name in ((q, "q"), (k, "k"), (v, "v"))]
         o = checked_operands(*arrays, causal=self._config.use_causal_mask)

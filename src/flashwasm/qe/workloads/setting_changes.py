@@ -1,4 +1,4 @@
-"""Changes of a workload's settings, and the settings that can run."""
+"""Changes of a workload's settings, and a check that the settings are supported."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def merged(
 ) -> FlashAttentionConfig:
     """Return settings with some of them replaced. ``blocks`` is merged field by field.
 
-    ``name`` is that of the argument, for errors.
+    ``name`` is the name of the argument, for error messages.
     """
     changes = dict(_known(overrides, name, config))
     blocks = changes.get("blocks")
@@ -81,7 +81,7 @@ def _known(changes: Any, name: str, target: Any) -> Mapping[str, Any]:
 
 
 def check_runnable(config: FlashAttentionConfig) -> None:
-    """Raise CapabilityError if settings are valid, but not implemented, or not on this machine."""
+    """Raise CapabilityError if valid settings are not supported, or not on this machine."""
     backend = checked_backend(config.backend, deterministic=False)
     if config.dropout_rate and backend and "dropout" not in backend.options("attention"):
         raise CapabilityError(

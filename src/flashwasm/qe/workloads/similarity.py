@@ -1,4 +1,4 @@
-"""The workload "test-similarity": the rows of a corpus that are nearest to one vector."""
+"""The workload "test-similarity": find the rows of a corpus nearest to one vector."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class VectorMatch:
     score : float
         Cosine with the query, from -1 to 1.
     weight : float or None
-        The row's share of the attention over the whole corpus. None if a graph was searched,
-        because a graph search does not look at every row.
+        The row's share of the attention over the whole corpus. None after a graph search, because
+        such a search does not compare every row.
     """
 
     index: int
@@ -45,15 +45,15 @@ class VectorMatch:
 def rank_rows(query: Array, corpus: Array, count: int, runtime: Runtime) -> list[VectorMatch]:
     """Return the ``count`` rows of a corpus ``(N, D)`` nearest to a query ``(D,)``, nearest first.
 
-    Rows with equal cosines are in the order of the corpus.
+    Rows with equal cosines keep the order of the corpus.
     """
     if len(corpus) == 0:
         return []
-    # The weights need the cosine of every row. So the rows are passed as queries, and the query as
-    # a corpus of one row: the kernel then returns all cosines, and computes each of them once.
+    # The weights require the cosine of every row. So the rows are passed as queries, and the query
+    # as a corpus of one row: then the kernel returns all cosines and computes each of them once.
     cosines = cosine_top_k(corpus, query[None], 1, runtime=runtime)[0][:, 0]
     logits = np.float32(math.sqrt(len(query))) * cosines
-    # NaN would make every weight NaN. A row with NaN gets no weight instead, and is ranked last.
+    # One NaN would make every weight NaN. So a row with NaN gets no weight and is ranked last.
     weights = softmax(np.where(np.isnan(logits), -np.inf, logits), runtime=runtime)
     best = np.argsort(-cosines, kind="stable")[:count]
     rated = zip(

@@ -1,4 +1,4 @@
-"""Measurement of the strategies: one call, a batch, and a batch of short sequences."""
+"""Benchmarks of the strategies: one call, a batch, and a batch of short sequences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STRATEGIES = ("latency-optimized", "throughput-optimized", "memory-efficient")
 # Batch entries, heads, length and dimension of each column.
 _SHAPES = ((1, 8, 512, 64), (8, 8, 512, 64), (32, 8, 64, 64))
 _EFFORT = Effort.of_rounds(5)
-# The strategies add up the same products in float32, but in another order.
+# The strategies sum the same float32 products in different orders.
 _TOLERANCE = 2e-5
 
 
@@ -35,12 +35,12 @@ class StrategyResult:
     strategy : str
         Name of the strategy.
     call_ms, batch_ms, short_ms : float
-        Median milliseconds of one call, of a batch of 8, and of 32 sequences of length 64. The
-        strategies take turns.
+        Median milliseconds of one call, of a batch of 8, and of 32 sequences of length 64. Calls of
+        the strategies are interleaved.
     peak_memory_mb : float
-        Peak of the linear memory of all its sandboxes together.
+        Peak of the total linear memory of its sandboxes.
     quartiles : mapping of str to (float, float)
-        First and third quartile of the milliseconds whose median is in the field of that name.
+        First and third quartile of the milliseconds, by the name of the field with their median.
     """
 
     strategy: str
@@ -56,12 +56,12 @@ class StrategyResult:
 
 
 def run_strategies() -> list[StrategyResult]:
-    """Measure the strategies, after a check that their results agree.
+    """Measure the strategies, after checking that their results agree.
 
     Raises
     ------
     FlashWasmError
-        If the results differ, because the times would then mean nothing.
+        If the results differ, because then the times are meaningless.
     """
     rng = np.random.default_rng(0)
     operands = [rng.standard_normal((3, *shape), np.float32) for shape in _SHAPES]

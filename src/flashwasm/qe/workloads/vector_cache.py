@@ -1,4 +1,4 @@
-"""A cache of vectors that were computed before."""
+"""A cache of computed vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VectorCache:
     Parameters
     ----------
     capacity : int
-        Largest number of vectors.
+        Maximum number of vectors.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -29,14 +29,14 @@ class VectorCache:
         self._vectors: OrderedDict[Hashable, Array] = OrderedDict()
 
     def get(self, key: Hashable) -> Array | None:
-        """Return the vector of a key and mark it as used; None if there is none."""
+        """Return the vector of a key, or None, and mark the key as recently used."""
         found = self._vectors.get(key)
         if found is not None:
             self._vectors.move_to_end(key)
         return found
 
     def put(self, key: Hashable, vector: Array) -> None:
-        """Keep a vector under a key."""
+        """Store a vector under a key."""
         self._vectors[key] = vector
         while len(self._vectors) > self._capacity:
             self._vectors.popitem(last=False)

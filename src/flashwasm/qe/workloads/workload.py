@@ -25,7 +25,7 @@ __all__ = ["Workload"]
 
 
 class Workload:
-    """Settings of one workload, the sandbox that it runs in, and its measurements.
+    """Settings, sandbox and measurements of one workload.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Workload:
         return self._recorder.metrics(self._chunked.runtimes, self._config.target_speedup.min)
 
     def reset_metrics(self) -> None:
-        """Forget the measurements so far; the peak of memory stays."""
+        """Reset the measurements, except the peak of memory."""
         self._check_open()
         self._recorder.reset(self._chunked.runtimes)
 
@@ -76,7 +76,7 @@ class Workload:
         Raises
         ------
         ShapeError, DTypeError, CapabilityError
-            As by `create_qe_flash_attention`.
+            As in `create_qe_flash_attention`.
         ClosedError
             After `dispose`.
         """

@@ -1,7 +1,7 @@
-"""Run pytest on chosen tests: a script, and the plugin of pytest that the script loads.
+"""Run pytest on chosen tests: a script, and the pytest plugin that the script loads.
 
-The interpreter of the user's project runs this file. flashwasm may be missing there, so the file
-imports pytest only. The folder holds no other module, since it becomes a place to import from.
+The interpreter of the user's project runs this file. flashwasm may not be installed there, so the
+file imports pytest only. Its folder is added to sys.path, so the folder contains no other module.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-# Variable of the environment that tells the plugin, in every process of a run, where the names are.
+# Environment variable with the path of the file of names, for the plugin in every process of a run.
 _VARIABLE = "FLASHWASM_CHOSEN_TESTS"
 _MODULE = "flashwasm_chosen_tests"
-# Key under which a worker process of xdist hands the unknown names to the main process.
+# Key under which an xdist worker sends the unknown names to the main process.
 _UNKNOWN = "flashwasm_unknown_tests"
 _ALL_RAN = "every test of its file was chosen instead"
 _NONE_FOUND = "it found no test in that file, so none of it ran"
@@ -25,13 +25,13 @@ _NONE_FOUND = "it found no test in that file, so none of it ran"
 class ChosenTests:
     """Hooks that keep the chosen tests, in their order, and name those that pytest does not know.
 
-    The files are collected whole, since pytest refuses to run anything if it does not know one of
-    the node ids of its command line.
+    pytest collects whole files, because it runs no test at all if it does not know one of the node
+    ids on its command line.
 
     Parameters
     ----------
     names : sequence of str
-        Node ids without parameters, and files that run whole.
+        Node ids without parameters, and files to run as a whole.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -49,7 +49,7 @@ class ChosenTests:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Keep the chosen tests; of a file with a name that pytest does not know, keep all."""
+        """Keep the chosen tests, and all tests of a file if pytest does not know a name in it."""
         known = {name for item in items for name in _names(item)}
         whole = {}
         for name, place in self._place.items():
@@ -68,31 +68,31 @@ class ChosenTests:
                 left_out.append(item)
         if left_out:
             config.hook.pytest_deselected(items=left_out)
-        # The order of tests with the same place is pytest's.
+        # The sort is stable, so tests with the same place stay in pytest's order.
         items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Hand the unknown names to the main process, if this is a worker of xdist."""
+        """Send the unknown names to the main process, if this is an xdist worker."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output[_UNKNOWN] = self._unknown
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the unknown names of a worker of xdist that has ended."""
+        """Receive the unknown names of an xdist worker that has ended."""
         output = getattr(node, "workeroutput", None) or {}
         self._unknown.update(output.get(_UNKNOWN, {}))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Name the tests that pytest does not know."""
+        """Print the names of the tests that pytest does not know."""
         for name, others in self._unknown.items():
             terminalreporter.write_line(f"flashwasm: pytest does not know {name}: {others}")
 
 
 def _names(item: pytest.Item) -> list[str]:
-    """Return the names that choose a test: its file, its classes and itself, without its case."""
+    """Return the names that choose a test: its file, its classes and itself, without the case."""
     file, _, rest = item.nodeid.partition("::")
-    # A case may hold "::", and the name of a folder may hold "[".
+    # A case may contain "::", and the name of a folder may contain "[".
     parts = [file, *rest.partition("[")[0].split("::")]
     return ["::".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
@@ -110,8 +110,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _main(names_path: str, *arguments: str) -> int:
     """Run pytest on the files of the chosen tests, in the order of their first tests."""
-    # As with ``-m pytest``, the working folder is the first to import from, even if a test changes
-    # to another folder. The plugin is found last.
+    # As with ``-m pytest``, the working folder comes first on sys.path. The absolute path stays
+    # valid if a test changes to another folder. The plugin's folder comes last.
     sys.path[0] = str(Path.cwd())
     sys.path.append(str(Path(__file__).resolve().parent))
     os.environ[_VARIABLE] = names_path

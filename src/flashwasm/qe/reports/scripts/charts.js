@@ -46,10 +46,13 @@
   function bars(data) {
     const settings = options({ x: { label: data.unit, beginAtZero: true }, y: {} });
     settings.indexAxis = "y";
+    settings.scales.y.ticks.autoSkip = false; // Every bar has its name.
+    // A name takes two lines, so that a phone has room for bars beside it.
+    const labels = data.labels.map((label) => label.split(/ (.*)/, 2));
     const datasets = data.series.map((series, i) => ({
       label: series.name, data: series.values, backgroundColor: COLOURS[i % COLOURS.length],
     }));
-    return { type: "bar", data: { labels: data.labels, datasets }, options: settings };
+    return { type: "bar", data: { labels, datasets }, options: settings };
   }
 
   /** Return a chart of lines over a logarithmic axis. */
