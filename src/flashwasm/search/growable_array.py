@@ -10,6 +10,8 @@ from flashwasm.errors import OutOfMemoryError
 from flashwasm.runtime.copies import copy_in_pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import DTypeLike, NDArray
 
     from flashwasm.runtime.arena import Arena
@@ -55,11 +57,14 @@ class GrowableArray:
             self._move_to(len(self.all))
         return self._place[1]
 
-    def reserve(self, rows: int) -> None:
+    def reserve(self, rows: int, between: Callable[[], None] | None = None) -> None:
         """Make room for ``rows`` rows.
 
         If there is too little room, the array grows by at least half, so that adding row by row
         does not copy it each time. If that does not fit into memory, it grows to exactly ``rows``.
+
+        ``between`` is called between two pieces of what is copied or cleared. The array does not
+        change if it raises an exception.
 
         Raises
         ------
@@ -71,24 +76,26 @@ class GrowableArray:
             return
         generous = max(rows, have + have // 2, _FEWEST_ROWS)
         try:
-            self._move_to(generous)
+            self._move_to(generous, between)
         except OutOfMemoryError:
-            self._move_through_the_host(rows)
+            self._move_through_the_host(rows, between)
 
-    def _move_to(self, rows: int) -> None:
+    def _move_to(self, rows: int, between: Callable[[], None] | None = None) -> None:
         """Copy the rows to a larger array; both arrays exist for a moment."""
         larger, address = self._arena.array((rows, *self.all.shape[1:]), self.all.dtype)
         have = len(self.all)
-        copy_in_pieces(larger[:have], self.all)
-        copy_in_pieces(larger[have:], np.zeros((), larger.dtype))
+        copy_in_pieces(larger[:have], self.all, between)
+        copy_in_pieces(larger[have:], np.zeros((), larger.dtype), between)
         self._place = larger, address
 
-    def _move_through_the_host(self, rows: int) -> None:
+    def _move_through_the_host(self, rows: int, between: Callable[[], None] | None) -> None:
         """Copy the rows out of linear memory, release the old array, then allocate the larger."""
         if len(self.all):
-            self._place = self.all.copy(), _IN_HOST
+            outside = np.empty_like(self.all)
+            copy_in_pieces(outside, self.all, between)
+            self._place = outside, _IN_HOST
         try:
-            self._move_to(rows)
+            self._move_to(rows, between)
         except OutOfMemoryError as error:
             if self._place[1] == _IN_HOST:
                 # The memory of the old array has just been released, so this allocation succeeds.

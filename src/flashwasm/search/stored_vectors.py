@@ -12,6 +12,8 @@ from flashwasm.search.growable_array import GrowableArray
 from flashwasm.search.kernel_arguments import StoreArguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from flashwasm.kernel_table import Metric
@@ -81,12 +83,12 @@ class StoredVectors:
         if coded and panels:
             self._by_eight += [self.code_panels, self.errors]
 
-    def reserve(self, count: int) -> None:
-        """Make room for ``count`` vectors."""
+    def reserve(self, count: int, between: Callable[[], None] | None = None) -> None:
+        """Make room for ``count`` vectors; ``between`` is as in `GrowableArray.reserve`."""
         for column in self._by_one:
-            column.reserve(count)
+            column.reserve(count, between)
         for column in self._by_eight:
-            column.reserve(-(-count // PANEL))
+            column.reserve(-(-count // PANEL), between)
 
     def room(self, launch: Launch, count: int) -> Room:
         """Return temporary memory for `put` to write up to ``count`` vectors at a time."""

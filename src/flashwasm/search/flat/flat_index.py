@@ -111,7 +111,7 @@ class FlatIndex(Index):
     def _add(self, launch: Launch, rows: Array, names: Array) -> None:
         """Append vectors. They belong to the index as soon as they have ids."""
         first = len(self)
-        self._vectors.reserve(first + len(rows))
+        self._vectors.reserve(first + len(rows), launch.check)
         self._vectors.put(launch, rows, first)
         self._ids.assign(np.arange(first, first + len(rows)), names)
 

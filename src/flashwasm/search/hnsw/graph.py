@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.runtime.copies import copy_in_pieces
 from flashwasm.search.growable_array import GrowableArray
 from flashwasm.search.result_keys import NO_POSITION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from flashwasm.runtime.arena import Arena
@@ -87,19 +90,23 @@ class Graph:
         columns = (self.links, self.upper_links, self.upper_at, self.levels, self.live)
         return sum(column.nbytes for column in columns)
 
-    def reserve(self, nodes: int) -> None:
-        """Grow to ``nodes`` nodes. The new nodes get levels and empty lists of links."""
+    def reserve(self, nodes: int, between: Callable[[], None] | None = None) -> None:
+        """Grow to ``nodes`` nodes. The new nodes get levels and empty lists of links.
+
+        ``between`` is as in `GrowableArray.reserve`.
+        """
         if nodes <= self.nodes:
             return
         levels = drawn_levels(self._seed, self.nodes, nodes, self.m)
         places = self.blocks + np.cumsum(levels) - levels
         blocks = self.blocks + int(levels.sum())
         for column in (self.links, self.upper_at, self.levels, self.live):
-            column.reserve(nodes)
-        self.upper_links.reserve(blocks)
+            column.reserve(nodes, between)
+        self.upper_links.reserve(blocks, between)
         new = slice(self.nodes, nodes)
         self.levels.all[new], self.upper_at.all[new] = levels, places
-        self.links.all[new] = np.arange(self.nodes, nodes, dtype=np.uint32)[:, None]
+        own = np.arange(self.nodes, nodes, dtype=np.uint32)[:, None]
+        copy_in_pieces(self.links.all[new], own, between)
         owners = np.repeat(np.arange(self.nodes, nodes, dtype=np.uint32), levels)
         self.upper_links.all[self.blocks : blocks] = owners[:, None]
         # One assignment sets both numbers, so Ctrl-C cannot separate them.

@@ -72,8 +72,8 @@ class VectorGraph:
         places = graph.free()[: len(rows)]
         first, filled = graph.nodes, len(places)
         nodes = first + len(rows) - filled
-        self.vectors.reserve(nodes)
-        graph.reserve(nodes)
+        self.vectors.reserve(nodes, launch.check)
+        graph.reserve(nodes, launch.check)
         one = self.vectors.room(launch, 1)
         for i, place in enumerate(places.tolist()):
             self.vectors.put(launch, rows[i : i + 1], place, room=one)
