@@ -135,6 +135,19 @@ def test_the_page_of_tests_for_a_change(folder):
     assert "its file depends on lib.py" in page.text
 
 
+def test_a_page_of_many_tests_for_a_change_only_names_the_last_ones(folder, monkeypatch):
+    monkeypatch.setattr("flashwasm.qe.reports.html_pages._MOST_ROWS", 1)
+    git(folder, "init", "-q")
+    (folder / "lib.py").write_text("def f(text, number):\n    return number\n")
+    (folder / "test_x.py").write_text("from lib import f\n" + SUITE)
+    commit_all(folder)
+    (folder / "lib.py").write_text("def f(text, number):\n    return number + 1\n")
+    page = page_of("tests-for", folder, "--since", "HEAD", "--dry-run", status=0)
+    assert page.tags.count("tr") == 2
+    assert "2 more tests, in their order" in page.text
+    assert page.text.count("test_x.py::") == 3
+
+
 def test_without_jinja2_a_command_says_how_to_get_it_before_it_searches(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.setattr("flashwasm.cli.duplicates.collect", None)

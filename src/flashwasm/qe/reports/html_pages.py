@@ -35,6 +35,9 @@ __all__ = [
 _TIERS = ("the same body", "the same but for literals", "the same coverage, and similar text")
 # Maximum number of characters of a traceback on a page.
 _TEXT_END = 2000
+# Maximum number of selected tests that a page shows with their reasons. It lists only the names of
+# further ones, because a browser is slow with thousands of rows.
+_MOST_ROWS = 300
 
 
 def similar_page(matches: Sequence[Match], query: str, source: str | None) -> str:
@@ -61,7 +64,7 @@ def tests_for_page(
     files: Sequence[str],
     uncovered: Mapping[str, Sequence[int]],
 ) -> str:
-    """Return a page of the tests to run for a change, with the reasons.
+    """Return a page of the tests to run for a change: the first with the reasons, then the names.
 
     Parameters
     ----------
@@ -80,6 +83,10 @@ def tests_for_page(
         "tests_for.html",
         title=f"{len(chosen)} tests for a change",
         chosen=chosen,
+        most_rows=_MOST_ROWS,
+        more_names=[
+            name for one in chosen[_MOST_ROWS:] for name in (one.test.nodeid, *one.test.also)
+        ],
         left_out=left_out,
         notes=notes,
         files=files,
