@@ -1,9 +1,13 @@
 """Arrays in linear memory that grow: a call that ends early leaves them as they were."""
 
+import contextlib
+import itertools
+
 import numpy as np
 import pytest
 
 import flashwasm as fw
+from bench.reliability.allocation_faults import allocation_fails
 from flashwasm.errors import DeadlineExceeded
 from flashwasm.runtime.work_limits import MOST_ELEMENTS
 from flashwasm.search.growable_array import GrowableArray
@@ -55,3 +59,24 @@ def test_an_index_looks_at_the_time_while_it_makes_room(kind, monkeypatch):
         monkeypatch.setattr(GrowableArray, "reserve", watched)
         index.add(np.eye(8, dtype=np.float32))
     assert not missing
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("kind", [fw.FlatIndex, fw.HNSWIndex])
+def test_removing_after_an_addition_without_memory_does_all_or_nothing(kind, dtype):
+    """The addition leaves rows in the host's memory. Removing has to move them back first."""
+    for failing, again in itertools.product(range(1, 6), range(1, 5)):
+        with fw.Runtime(threads=1) as runtime:
+            index = kind(8, metric="l2", dtype=dtype, runtime=runtime)
+            index.add(np.tile(np.eye(8, dtype=np.float32), (16, 1)))
+            ends = contextlib.suppress(fw.OutOfMemoryError)
+            with ends, allocation_fails(runtime, failing, lasting=True):
+                index.add(np.ones((400, 8), np.float32))
+            before, removed = len(index), 1
+            with allocation_fails(runtime, again, lasting=True):
+                try:
+                    index.remove([3])
+                except fw.OutOfMemoryError:
+                    removed = 0
+            assert len(index) == before - removed
+            assert (3 in index) == (not removed)

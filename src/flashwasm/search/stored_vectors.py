@@ -90,6 +90,17 @@ class StoredVectors:
         for column in self._by_eight:
             column.reserve(-(-count // PANEL), between)
 
+    def bring_back(self) -> None:
+        """Move all rows that a failed call left in the host's memory back to linear memory.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If they do not fit. Nothing is lost then.
+        """
+        for column in (*self._by_one, *self._by_eight):
+            _ = column.address
+
     def room(self, launch: Launch, count: int) -> Room:
         """Return temporary memory for `put` to write up to ``count`` vectors at a time."""
         return launch.scratch((max(1, min(_MOST_NUMBERS // self.dim, count)), self.dim))

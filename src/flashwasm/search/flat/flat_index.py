@@ -193,6 +193,7 @@ class FlatIndex(Index):
         # The position to write next, and the vectors to write there after they have been read.
         progress: tuple[int, Array | None] = int(positions.min()), None
         # If memory runs out, it does so here, before anything has changed.
+        self._vectors.bring_back()
         begun, room = launch, self._vectors.room(launch, min(len(kept), _MOVED))
 
         def move_forward(launch: Launch) -> None:
