@@ -28,16 +28,16 @@ _EXACT = (
     (64, FLOAT32, "faiss IndexFlatIP", 1.0),
     (64, FLOAT32, "usearch exact", 1.0),
     (64, FLOAT32, "simsimd", 1.0),
-    (1, FLOAT32, "NumPy", 1.0),
+    (1, FLOAT32, "NumPy", 2.5),
     (1, FLOAT32, "faiss IndexFlatIP", 1.0),
-    (64, INT8, "NumPy", 1.2),
+    (64, INT8, "NumPy", 1.3),
     (64, INT8, FLOAT32, 1.3),
-    (1, INT8, "NumPy", 2.2),
+    (1, INT8, "NumPy", 2.5),
     (1, INT8, FLOAT32, 2.5),
 )
 # Each row holds an index of this package, the smallest ratio of its queries a second to hnswlib's
 # at equal recall, and the smallest ratio of hnswlib's building time to its own.
-_GRAPHS = ((FLOAT32, 1.25, 1.3), (INT8, 2.1, 2.0))
+_GRAPHS = ((FLOAT32, 1.3, 1.3), (INT8, 2.2, 2.0))
 _OVER_WASM = 5.0
 
 

@@ -77,6 +77,18 @@ INLINE void tile_step(struct tile *t, const float *a, const float *b) {
     t->high[3] = fma_f32x4(high, a3, t->high[3]);
 }
 
+/* Four steps of k. `never` is never_an_address, loaded once for all. */
+INLINE void four_tile_steps(struct tile *t, const float *a, const float *b, uintptr_t never) {
+    PIN(*t, a, never);
+    tile_step(t, a, b);
+    PIN(*t, a + 4, never);
+    tile_step(t, a + 4, b + 8);
+    PIN(*t, a + 8, never);
+    tile_step(t, a + 8, b + 16);
+    PIN(*t, a + 12, never);
+    tile_step(t, a + 12, b + 24);
+}
+
 /* t += left panel x right panel, over k steps.
  *
  * Eight steps lie in the loop's body. With four, processors guessed the loop's end wrong for k = 64, the usual
@@ -85,22 +97,8 @@ INLINE void sweep_tile(struct tile *t, const float *a, const float *b, int32_t k
     const uintptr_t never = never_an_address;
     int32_t left = k;
     for (; left >= 8; left -= 8) {
-        PIN(*t, a, never);
-        tile_step(t, a, b);
-        PIN(*t, a + 4, never);
-        tile_step(t, a + 4, b + 8);
-        PIN(*t, a + 8, never);
-        tile_step(t, a + 8, b + 16);
-        PIN(*t, a + 12, never);
-        tile_step(t, a + 12, b + 24);
-        PIN(*t, a + 16, never);
-        tile_step(t, a + 16, b + 32);
-        PIN(*t, a + 20, never);
-        tile_step(t, a + 20, b + 40);
-        PIN(*t, a + 24, never);
-        tile_step(t, a + 24, b + 48);
-        PIN(*t, a + 28, never);
-        tile_step(t, a + 28, b + 56);
+        four_tile_steps(t, a, b, never);
+        four_tile_steps(t, a + 16, b + 32, never);
         a += 32;
         b += 64;
         /* Without this, LLVM rewrites the addressing, and the loop needs more registers. */

@@ -53,9 +53,19 @@ class GrowableArray:
         If an interrupted call left the rows in the host's memory, they are moved back first.
         Nothing else may use the runtime meanwhile.
         """
+        self.bring_back()
+        return self._place[1]
+
+    def bring_back(self) -> None:
+        """Move rows back that a call left in the host's memory because linear memory was full.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If they do not fit. They stay in the host's memory then.
+        """
         if self._place[1] == _IN_HOST:
             self._move_to(len(self.all))
-        return self._place[1]
 
     def reserve(self, rows: int, between: Callable[[], None] | None = None) -> None:
         """Make room for ``rows`` rows.

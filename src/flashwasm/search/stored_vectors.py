@@ -91,15 +91,9 @@ class StoredVectors:
             column.reserve(-(-count // PANEL), between)
 
     def bring_back(self) -> None:
-        """Move all rows that a failed call left in the host's memory back to linear memory.
-
-        Raises
-        ------
-        OutOfMemoryError
-            If they do not fit. Nothing is lost then.
-        """
+        """Call `GrowableArray.bring_back` on every column."""
         for column in (*self._by_one, *self._by_eight):
-            _ = column.address
+            column.bring_back()
 
     def room(self, launch: Launch, count: int) -> Room:
         """Return temporary memory for `put` to write up to ``count`` vectors at a time."""

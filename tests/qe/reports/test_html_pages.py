@@ -123,26 +123,27 @@ def test_json_is_the_same_beside_a_page(folder):
     assert CliRunner().invoke(main, [*asked, "--html", "page.html"]).stdout == alone
 
 
-def test_the_page_of_tests_for_a_change(folder):
+@pytest.fixture
+def changed(folder):
+    """Return a folder with a repository in which the function that all tests call has changed."""
     git(folder, "init", "-q")
     (folder / "lib.py").write_text("def f(text, number):\n    return number\n")
     (folder / "test_x.py").write_text("from lib import f\n" + SUITE)
     commit_all(folder)
     (folder / "lib.py").write_text("def f(text, number):\n    return number + 1\n")
-    page = page_of("tests-for", folder, "--since", "HEAD", "--dry-run", status=0)
+    return folder
+
+
+def test_the_page_of_tests_for_a_change(changed):
+    page = page_of("tests-for", changed, "--since", "HEAD", "--dry-run", status=0)
     assert "3 tests for a change" in page.text
     assert page.tags.count("tr") == 4
     assert "its file depends on lib.py" in page.text
 
 
-def test_a_page_of_many_tests_for_a_change_only_names_the_last_ones(folder, monkeypatch):
+def test_a_page_of_many_tests_for_a_change_only_names_the_last_ones(changed, monkeypatch):
     monkeypatch.setattr("flashwasm.qe.reports.html_pages._MOST_ROWS", 1)
-    git(folder, "init", "-q")
-    (folder / "lib.py").write_text("def f(text, number):\n    return number\n")
-    (folder / "test_x.py").write_text("from lib import f\n" + SUITE)
-    commit_all(folder)
-    (folder / "lib.py").write_text("def f(text, number):\n    return number + 1\n")
-    page = page_of("tests-for", folder, "--since", "HEAD", "--dry-run", status=0)
+    page = page_of("tests-for", changed, "--since", "HEAD", "--dry-run", status=0)
     assert page.tags.count("tr") == 2
     assert "2 more tests, in their order" in page.text
     assert page.text.count("test_x.py::") == 3

@@ -12,8 +12,11 @@ from flashwasm.benchmarks.case import Case, normal
 from flashwasm.oracles import bounds, reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from flashwasm.benchmarks.case import Inputs
     from flashwasm.kernel_table import Metric
     from flashwasm.runtime.runtime import Runtime
 
@@ -62,11 +65,6 @@ def matmul_i8_case(m: int, k: int, n: int) -> Case:
 def top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
     """Return a case of a search for the ``k`` nearest rows; its result is their scores."""
 
-    def run(q: Array, corpus: Array, *, out: Array | None = None, **options: Any) -> Array:
-        # The search returns two arrays in NumPy's memory, so it has no use for `out`.
-        del out
-        return ops.cosine_top_k(q, corpus, k, **options)[0]
-
     def baseline(q: Array, corpus: Array) -> Array:
         unit_q = q / np.linalg.norm(q, axis=1, keepdims=True)
         unit_corpus = corpus / np.linalg.norm(corpus, axis=1, keepdims=True)
@@ -74,25 +72,13 @@ def top_k_case(queries: int, rows: int, dim: int, k: int) -> Case:
         best: Array = -np.sort(np.partition(-scores, k - 1, axis=1)[:, :k], axis=1)
         return -np.sort(-best, axis=1)
 
-    def oracle(q: Array, corpus: Array) -> Array:
-        return reference.top_k(reference.similarity(q, corpus), k)[0]
-
-    def bound(q: Array, corpus: Array) -> Array:
-        # The error of the score at a rank is no greater than the largest error of any score.
-        largest: Array = bounds.similarity(q, corpus).max(keepdims=True)
-        return largest
-
-    return Case(
-        operation="cosine_top_k",
-        size=f"{k} for {queries} of {rows}x{dim}",
-        make=normal((queries, dim), (rows, dim)),
-        run=run,
-        baseline=baseline,
-        oracle=oracle,
-        bound=bound,
+    return _search_case(
+        f"{k} for {queries} of {rows}x{dim}",
+        normal((queries, dim), (rows, dim)),
+        baseline,
+        "NumPy: norms, matmul, partition",
         work=2.0 * queries * rows * dim,
-        unit="GFLOP/s",
-        baseline_name="NumPy: norms, matmul, partition",
+        k=k,
     )
 
 
@@ -107,11 +93,6 @@ def unit_top_k_case(queries: int, rows: int, dim: int, k: int, metric: Metric) -
         drawn = normal((queries, dim), (rows, dim))(rng)
         return tuple(x / np.linalg.norm(x, axis=1, keepdims=True) for x in drawn)
 
-    def run(q: Array, corpus: Array, *, out: Array | None = None, **options: Any) -> Array:
-        # The search returns two arrays in NumPy's memory, so it has no use for `out`.
-        del out
-        return ops.cosine_top_k(q, corpus, k, metric=metric, **options)[0]
-
     def baseline(q: Array, corpus: Array) -> Array:
         scores = q @ corpus.T
         found = np.argpartition(scores, -k, axis=1)[:, -k:]
@@ -119,6 +100,34 @@ def unit_top_k_case(queries: int, rows: int, dim: int, k: int, metric: Metric) -
         # |q - c|^2 = 2 - 2 q.c for vectors of length one.
         result: Array = 2 * best - 2 if metric == "l2" else best
         return result
+
+    return _search_case(
+        f"{k} for {queries} of {rows}x{dim}, {metric}",
+        make,
+        baseline,
+        "NumPy: matmul, argpartition",
+        work=2.0 * queries * rows * dim,
+        k=k,
+        metric=metric,
+    )
+
+
+def _search_case(
+    size: str,
+    make: Callable[[np.random.Generator], Inputs],
+    baseline: Callable[[Array, Array], Array],
+    baseline_name: str,
+    *,
+    work: float,
+    k: int,
+    metric: Metric = "cosine",
+) -> Case:
+    """Return a case of `cosine_top_k`, whose result is the scores of the rows found."""
+
+    def run(q: Array, corpus: Array, *, out: Array | None = None, **options: Any) -> Array:
+        # The search returns two arrays in NumPy's memory, so it has no use for `out`.
+        del out
+        return ops.cosine_top_k(q, corpus, k, metric=metric, **options)[0]
 
     def oracle(q: Array, corpus: Array) -> Array:
         return reference.top_k(reference.similarity(q, corpus, metric), k)[0]
@@ -130,13 +139,13 @@ def unit_top_k_case(queries: int, rows: int, dim: int, k: int, metric: Metric) -
 
     return Case(
         operation="cosine_top_k",
-        size=f"{k} for {queries} of {rows}x{dim}, {metric}",
+        size=size,
         make=make,
         run=run,
         baseline=baseline,
         oracle=oracle,
         bound=bound,
-        work=2.0 * queries * rows * dim,
+        work=work,
         unit="GFLOP/s",
-        baseline_name="NumPy: matmul, argpartition",
+        baseline_name=baseline_name,
     )

@@ -61,10 +61,10 @@ def changed_definitions(changes: Sequence[ChangedFile], root: Path) -> set[str]:
         Folder that their paths are relative to. It holds the files after the change.
     """
     found: set[str] = set()
-    for change in _product(changes):
+    for change, sides in _product(changes, root):
         # The diff knows removed definitions, and those of a file that is not there.
         found.update(_names_in_text(change.text))
-        for side in _sides(root / change.path, change):
+        for side in sides:
             touched = {name for span in side.touched() for name in span.names}
             # A wrapper may be registered in place of what it wraps.
             others = _registered_as(side.tree, touched)
@@ -85,9 +85,9 @@ def changed_functions(changes: Sequence[ChangedFile], root: Path) -> str:
         Folder that their paths are relative to. It holds the files after the change.
     """
     texts: list[str] = []
-    for change in _product(changes):
+    for _, sides in _product(changes, root):
         seen: set[tuple[str, ...]] = set()
-        for side in _sides(root / change.path, change):
+        for side in sides:
             spans = sorted({span for span in side.touched() if not span.is_class})
             lines = side.text.split("\n")
             # A function that lost lines is taken from the file before the change only if no line
@@ -111,8 +111,8 @@ def distinctive_words(changes: Sequence[ChangedFile], root: Path) -> set[str]:
         Folder that their paths are relative to. It holds the files after the change.
     """
     found: set[str] = set()
-    for change in _product(changes):
-        for side in _sides(root / change.path, change):
+    for _, sides in _product(changes, root):
+        for side in sides:
             names = {span.names for span in _spans(side.tree.body, ())}
             count = Counter(word for name in names for word in set(words_of_name(name[-1])))
             most = max(_DISTINCTIVE_COUNT, _DISTINCTIVE_SHARE * len(names))
@@ -157,11 +157,13 @@ def _names_in_text(text: str) -> set[str]:
     return {head[1] for head in heads if head}
 
 
-def _product(changes: Sequence[ChangedFile]) -> Iterator[ChangedFile]:
-    """Yield the Python files among the changed files that are not test files."""
+def _product(
+    changes: Sequence[ChangedFile], root: Path
+) -> Iterator[tuple[ChangedFile, Iterator[_Side]]]:
+    """Yield the changed Python files that are not test files, after the change and before it."""
     for change in changes:
         if change.path.endswith(".py") and not is_test_file(Path(change.path)):
-            yield change
+            yield change, _sides(root / change.path, change)
 
 
 class _Side(NamedTuple):
