@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.function_lines import FunctionLines, function_lines
+from flashwasm.qe.changes.parametrize_literals import literal_cases
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.import_graph import ImportGraph
@@ -61,11 +62,16 @@ class CoverageEvidence:
             for name in (test.nodeid, *test.also)
             if name.startswith(prefix)
         }
+        counts = Counter(name.partition("[")[0] for name in ran)
+        written = {path: literal_cases(path) for path in {test.path for test in tests}}
         self.unknown = {
             test.nodeid
             for test in tests
             for name in (test.nodeid, *test.also)
-            if not name.startswith(prefix) or name.removeprefix(prefix) not in recorded
+            if not name.startswith(prefix)
+            # A test of which only some cases were recorded may run other lines in the others.
+            or counts[name.removeprefix(prefix)]
+            < (written[test.path].get(test.nodeid.partition("::")[2]) or 1)
         }
         self._names = self._names_of_files(rootdir)
 
@@ -107,9 +113,30 @@ class CoverageEvidence:
         """
         return any(
             not self.runners(name, lines).isdisjoint(tests)
-            for name, structure in self._keeping
+            for name, structure in self._structures.values()
             for lines in structure.cached
         )
+
+    def running_processes(self) -> set[str]:
+        """Return the tests that ran a function of the project which starts another program."""
+        return {
+            nodeid
+            for name, structure in self._structures.values()
+            for lines in structure.running
+            for nodeid in self.runners(name, lines)
+        }
+
+    def late_imports(self, tests: Collection[str]) -> Iterator[Path]:
+        """Yield the files that one of the given tests imported first.
+
+        The lines that such an import runs count for this test only, but other tests use the module
+        too.
+        """
+        for file, (name, structure) in self._structures.items():
+            if not self.outside_tests(name)[0] - structure.bodies:
+                importers = self.runners(name, self.covered(name) - structure.bodies)
+                if not importers.isdisjoint(tests):
+                    yield file
 
     def later_callers(self, tests: set[str]) -> set[str]:
         """Return the tests that may use results which the given tests stored in a cache.
@@ -125,7 +152,7 @@ class CoverageEvidence:
             Node ids of the tests that ran some function.
         """
         found: set[str] = set()
-        for name, structure in self._keeping:
+        for name, structure in self._structures.values():
             for lines in structure.lazy:
                 callers = self.runners(name, lines)
                 some = (self.runners(name, [line]) for line in lines)
@@ -136,14 +163,15 @@ class CoverageEvidence:
         return found
 
     @cached_property
-    def _keeping(self) -> list[tuple[str, FunctionLines]]:
-        """The files with functions that may keep their results: the database's names, the lines."""
-        structures = (
-            (names[0], function_lines(file))
-            for file, names in self._names.items()
-            if len(names) == 1 and _may_keep(file)
-        )
-        return [(name, structure) for name, structure in structures if structure is not None]
+    def _structures(self) -> dict[Path, tuple[str, FunctionLines]]:
+        """The database's name and the functions of each file that belongs to no test."""
+        found = {}
+        for file, names in self._names.items():
+            if len(names) == 1 and not self._graph.is_beside_tests(file):
+                structure = function_lines(file)
+                if structure is not None:
+                    found[file] = names[0], structure
+        return found
 
     def _names_of_files(self, rootdir: Path) -> dict[Path, list[str]]:
         """Return the database's names of each file of the project."""
@@ -199,12 +227,3 @@ def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
         return sum(name.removeprefix(folder) in recorded for name in names)
 
     return max(sorted(folders, key=len), key=known)
-
-
-def _may_keep(file: Path) -> bool:
-    """Return True if a file may contain a caching function, so that it must be parsed."""
-    try:
-        text = file.read_bytes().lower()
-    except OSError:
-        return False
-    return any(sign in text for sign in (b"cache", b"memo", b"global "))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from flashwasm.qe.changes.source_readers import LISTS, PLACES
 from flashwasm.qe.suites.pytest_rootdir import settings_file
 from flashwasm.qe.suites.pytest_settings import settings_table
 
@@ -24,9 +25,6 @@ _DOCTESTS = "test*.txt"
 _TEST_FOLDERS = {"test", "tests", "testing"}
 # Words of a test or a plugin that runs the examples in documentation.
 _RUNNERS = re.compile(r"doctest|sybil|markdown|codeblock|find_examples|mktestdocs|\brst\b")
-# A file that lists a folder and refers to the project's location may read any file in the project.
-_LISTS = re.compile(r"\b(?:walk|fwalk|iterdir|listdir|scandir|r?glob|iglob)\b")
-_PLACES = re.compile(r"__file__|cwd|rootpath|rootdir|invocation_|\.\./|[\"']\.[\"']|resources")
 
 
 def is_unread_documentation(path: str, root: Path, rootdir: Path, files: Iterable[Path]) -> bool:
@@ -74,7 +72,7 @@ def _may_read(file: Path, names: re.Pattern[str]) -> bool:
     except OSError:
         # A file that the change deletes can no longer read anything.
         return file.exists()
-    lists = _LISTS.search(text) and _PLACES.search(text)
+    lists = LISTS.search(text) and PLACES.search(text)
     return bool(names.search(text) or _RUNNERS.search(text) or lists)
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from flashwasm.qe.changes.module_imports import mentioned_name, parse_file, parse_text
-from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.changes.kept_state import caches_results, keeps_state
+from flashwasm.qe.changes.module_imports import (
+    PROCESS_NAMES,
+    mentioned_name,
+    parse_file,
+    parse_text,
+)
+from flashwasm.qe.suites.expressions import dotted_name
 
 __all__ = ["FunctionLines", "function_lines", "function_lines_of"]
 
@@ -31,14 +38,22 @@ class FunctionLines:
         Lines of the body of each function that caches its results, such as with ``lru_cache``. Only
         the first caller runs these lines.
     lazy : list of set of int
-        Lines of the body of each other function that sets a global name or mentions a cache. Only
-        the first caller may run some of these lines.
+        Lines of the body of each other function that may keep results; see `keeps_state`. Only the
+        first caller may run some of these lines.
+    running : list of set of int
+        Lines of the body of each function that mentions a function which starts another program. If
+        the file mentions one elsewhere, all lines of functions are included as one set.
+    kinds : dict of str to list of (str or None, bool)
+        The docstring of each function, and True for a generator, by the function's dotted name.
+        Functions show them without being run.
     """
 
     bodies: set[int]
     functions: list[set[int]]
     cached: list[set[int]]
     lazy: list[set[int]]
+    running: list[set[int]] = field(default_factory=list)
+    kinds: dict[str, list[tuple[str | None, bool]]] = field(default_factory=dict)
 
     def around(self, line: int) -> frozenset[int]:
         """Return the lines of the innermost function around a line; none outside of functions."""
@@ -74,12 +89,66 @@ def _lines_of(tree: ast.Module) -> FunctionLines:
             lines = _body(node)
             bodies |= lines
             functions.append(lines)
-            if any("cache" in source_of(d).lower() for d in node.decorator_list):
+            if caches_results(node):
                 cached.append(lines)
-            elif any(_keeps_results(inner) for inner in ast.walk(node)):
+            elif keeps_state(node):
                 lazy.append(lines)
     # A function inside another one has fewer lines than that.
-    return FunctionLines(bodies, sorted(functions, key=len), cached, lazy)
+    functions.sort(key=len)
+    kinds: dict[str, list[tuple[str | None, bool]]] = {}
+    for name, kind in _kinds(tree, ""):
+        kinds.setdefault(name, []).append(kind)
+    return FunctionLines(bodies, functions, cached, lazy, _running(tree, functions), kinds)
+
+
+def _running(tree: ast.Module, functions: list[set[int]]) -> list[set[int]]:
+    """Return the lines of the innermost functions that mention a start of another program."""
+    names = set(PROCESS_NAMES)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = ((one.name.partition(".")[0], one.asname) for one in node.names)
+            names.update(alias for module, alias in modules if alias and module in PROCESS_NAMES)
+        elif isinstance(node, ast.ImportFrom):
+            whole = (node.module or "").partition(".")[0] in PROCESS_NAMES
+            listed = [one for one in node.names if whole or one.name in {*PROCESS_NAMES, "system"}]
+            names.update(one.asname or one.name for one in listed)
+    found: list[set[int]] = []
+    for node in ast.walk(tree):
+        if mentioned_name(node) in names or _is_os_system(node):
+            line = getattr(node, "lineno", 0)
+            found.append(next((own for own in functions if line in own), set().union(*functions)))
+    return found
+
+
+def _is_os_system(node: ast.AST) -> bool:
+    """Return True if a node of the syntax tree is the function `os.system`."""
+    return isinstance(node, ast.Attribute) and dotted_name(node) == "os.system"
+
+
+def _kinds(node: ast.AST, scope: str) -> Iterator[tuple[str, tuple[str | None, bool]]]:
+    """Yield the dotted name of each function below a node, its docstring, and if it is a generator.
+
+    A function whose own nodes contain ``yield`` is a generator.
+    """
+    for child in ast.iter_child_nodes(node):
+        name = scope
+        if isinstance(child, (*_FUNCTION, ast.ClassDef)):
+            name = f"{scope}.{child.name}"
+        if isinstance(child, _FUNCTION):
+            yield name, (ast.get_docstring(child, clean=False), _yields(child))
+        yield from _kinds(child, name)
+
+
+def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return True if a function is a generator."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(node, (*_FUNCTION, ast.ClassDef, ast.Lambda)):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
@@ -92,9 +161,3 @@ def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
     # A body on the line of its ``def`` shares that line with the defaults.
     lines.discard(node.lineno)
     return lines
-
-
-def _keeps_results(node: ast.AST) -> bool:
-    """Return True if a node in a function indicates that the function caches results."""
-    name = mentioned_name(node).lower()
-    return isinstance(node, ast.Global) or "cache" in name or "memo" in name

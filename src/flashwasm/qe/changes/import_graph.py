@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.module_imports import ModuleImports, read_imports
-from flashwasm.qe.suites.source_files import is_test_file, walk_program_files, walk_test_files
+from flashwasm.qe.changes.modules_loaded_first import modules_loaded_first
+from flashwasm.qe.changes.project_files import project_files
+from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
@@ -21,12 +24,6 @@ __all__ = ["ImportGraph", "graph_of", "project_root"]
 _CHECKOUT = (".git", ".hg", ".jj", ".svn")
 # Folders whose Python files belong to the tests.
 _TEST_FOLDERS = {"test", "tests", "testing"}
-# Files that may load plugins for every test.
-_SETTINGS = ("pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini")
-# A plugin that pytest loads by an option, as in ``addopts = -p name``.
-_PLUGIN_OPTION = re.compile(r"-p[ =\"',]*([\w.]+)")
-# The lines of the entry point through which pytest finds an installed plugin.
-_PLUGIN_SECTION = re.compile(r"pytest11[^\n]*\n((?:[^\n\[]*[=:][^\n]*\n?)*)")
 
 
 class ImportGraph:
@@ -39,7 +36,8 @@ class ImportGraph:
     ----------
     root : pathlib.Path
         Root of the project. Imported names are looked up in it, in ``src``, and in every folder
-        below it that is not a package.
+        below it that is not a package. A name that is in none of them is looked up in packages,
+        because a package's folder may be on Python's path.
     tests : iterable of pathlib.Path
         Files that pytest collects tests from.
     changed : iterable of pathlib.Path, default ()
@@ -65,26 +63,44 @@ class ImportGraph:
     ) -> None:
         self.root = root
         self._tests = set(tests)
-        walked = [*walk_program_files(root, []), *walk_test_files(root, [])]
-        self.files: set[Path] = {*walked, *changed, *self._tests}
+        self.files: set[Path] = {*project_files(root), *changed, *self._tests}
         self._packages = {file.parent for file in self.files if file.name == "__init__.py"}
         self._named: dict[str, set[Path]] = {}
         self._inside: dict[Path, set[Path]] = {}
+        # Files of packages by the names that they have if a package's folder is on Python's path.
+        self._named_inside: dict[str, set[Path]] = {}
+        # Files by their real paths, without links.
+        self._real: dict[str, set[Path]] = {}
         for file in self.files:
             self._inside.setdefault(file.parent, set()).add(file)
-            for name in self._names_of(file):
-                self._named.setdefault(name, set()).add(file)
-        self._plugins = set(self._configured_plugins())
+            self._real.setdefault(os.path.realpath(file), set()).add(file)
+            for name, is_root in self._names_of(file):
+                names = self._named if is_root else self._named_inside
+                names.setdefault(name, set()).add(file)
+        loaded = modules_loaded_first(root, self._tests)
+        self._plugins = {file for name in loaded for file in self.named(name)}
         # Files that import each file, as far as the tests reach.
         self._importers: dict[Path, set[Path]] = {}
         self._unfollowed: set[Path] = set()
         self._processes: set[Path] = set()
+        self._inspecting: set[Path] = set()
+        self._fixtures_by_name: set[Path] = set()
         with progress_report("following imports", show=progress) as advance:
             self._explore(advance)
 
     def dependents(self, file: Path) -> set[Path]:
         """Return a file, and the files that import it directly or indirectly."""
-        return self._closure({file} | self._unfollowed)
+        return self.closure({file} | self._unfollowed)
+
+    def closure(self, start: Collection[Path]) -> set[Path]:
+        """Return the given files, and all files that import one of them directly or indirectly."""
+        reached, waiting = set(start), list(start)
+        while waiting:
+            for importer in self._importers.get(waiting.pop(), ()):
+                if importer not in reached:
+                    reached.add(importer)
+                    waiting.append(importer)
+        return reached
 
     def distances(self, file: Path) -> dict[Path, int]:
         """Return the length of the shortest chain of imports from each file to a file.
@@ -102,17 +118,30 @@ class ImportGraph:
 
     def running_processes(self) -> set[Path]:
         """Return the files that start other programs, and those that import such a file."""
-        return self._closure(self._processes)
+        return self.closure(self._processes)
+
+    def inspecting(self) -> set[Path]:
+        """Return the files that examine functions as text or code, and those that import one."""
+        return self.closure(self._inspecting)
+
+    def naming_fixtures(self) -> set[Path]:
+        """Return the files that may set up fixtures while a test runs, and their importers."""
+        return self.closure(self._fixtures_by_name)
+
+    def beside_tests(self) -> set[Path]:
+        """Return the files that the tests reach and that belong to them; see `is_beside_tests`."""
+        return {file for file in self._explored if self.is_beside_tests(file)}
 
     def find(self, path: str) -> set[Path]:
         """Return the Python files that a path in a diff may refer to.
 
         The path is relative to the root of the project. If there is no such file, it may be
-        relative to a folder below it, such as the one in which ``git diff --relative`` ran.
+        relative to a folder below it, such as the one in which ``git diff --relative`` ran. Links
+        to the file are included.
         """
         exact = self.root / path
         if exact.is_file():
-            return {exact}
+            return {exact, *self._real.get(os.path.realpath(exact), ())}
         return {exact, *(file for file in self.files if file.as_posix().endswith(f"/{path}"))}
 
     def named(self, name: str) -> set[Path]:
@@ -125,16 +154,6 @@ class ImportGraph:
         special = is_test_file(file) or file.name == "conftest.py"
         return special or file in self._tests or not _TEST_FOLDERS.isdisjoint(parts)
 
-    def _closure(self, start: Collection[Path]) -> set[Path]:
-        """Return the given files, and all files that import one of them directly or indirectly."""
-        reached, waiting = set(start), list(start)
-        while waiting:
-            for importer in self._importers.get(waiting.pop(), ()):
-                if importer not in reached:
-                    reached.add(importer)
-                    waiting.append(importer)
-        return reached
-
     def _explore(self, advance: Callable[[int, int], None]) -> None:
         """Read the test files and every file that they import directly or indirectly."""
         seen, waiting = set(self._tests), list(self._tests)
@@ -145,6 +164,10 @@ class ImportGraph:
             beside = self.is_beside_tests(file)
             if imports.unfollowed:
                 self._unfollowed.add(file)
+            if beside and imports.inspects:
+                self._inspecting.add(file)
+            if beside and imports.fixture_by_name:
+                self._fixtures_by_name.add(file)
             if imports.processes and beside:
                 # What another program imports is not known.
                 self._unfollowed.add(file)
@@ -157,12 +180,17 @@ class ImportGraph:
                 if other not in seen:
                     seen.add(other)
                     waiting.append(other)
+        self._explored = seen
 
     def _needed(self, file: Path, imports: ModuleImports) -> set[Path]:
         """Return the files that a file imports, and the packages that contain them."""
         found: set[Path] = set()
         for name in imports.names:
             found |= self._absolute(name)
+        for name in imports.stated:
+            top = name.partition(".")[0]
+            if top not in self._named and top not in sys.stdlib_module_names:
+                found |= self._named_inside.get(name, self._named_inside.get(top, set()))
         for level, name in imports.relative:
             # Each dot after the first goes up one folder.
             start = file.parents[min(level, len(file.parents)) - 1]
@@ -176,6 +204,9 @@ class ImportGraph:
             # A star import may bring the modules of a package, if ``__all__`` names them.
             packages = self._named.get(name[:-2], set())
             return packages | {file for one in packages for file in self._members(one)}
+        if name.endswith(".**"):
+            packages = self._absolute(name[:-3])
+            return packages | {file for one in packages for file in self._below_package(one)}
         while name:
             if name in self._named:
                 return self._named[name]
@@ -197,6 +228,12 @@ class ImportGraph:
         """Return the files beside a package's ``__init__``; none for a module."""
         return self._inside.get(file.parent, set()) if file.name == "__init__.py" else set()
 
+    def _below_package(self, file: Path) -> set[Path]:
+        """Return the files below the folder of a package's ``__init__``; none for a module."""
+        if file.name != "__init__.py":
+            return set()
+        return {one for one in self.files if one.is_relative_to(file.parent)}
+
     def _inits(self, file: Path) -> Iterator[Path]:
         """Yield the ``__init__.py`` of each package that contains a file."""
         folder = file.parent
@@ -212,26 +249,18 @@ class ImportGraph:
             if folder == self.root:
                 return
 
-    def _names_of(self, file: Path) -> Iterator[str]:
-        """Yield the dotted names by which a file can be imported, one for each possible root."""
+    def _names_of(self, file: Path) -> Iterator[tuple[str, bool]]:
+        """Yield the dotted names by which a file can be imported, one for each possible root.
+
+        With each name, yield False if its root is a package, so that few projects import from it.
+        """
         names = [] if file.name == "__init__.py" else [file.stem]
         for folder in file.parents:
-            if names and (folder not in self._packages or folder == self.root):
-                yield ".".join(names)
+            if names:
+                yield ".".join(names), folder not in self._packages or folder == self.root
             if folder == self.root:
                 return
             names.insert(0, folder.name)
-
-    def _configured_plugins(self) -> Iterator[Path]:
-        """Yield the files of the project that its settings name as plugins of pytest."""
-        for name in _SETTINGS:
-            try:
-                text = (self.root / name).read_text("utf-8", "replace")
-            except OSError:
-                continue
-            entries = " ".join(_PLUGIN_SECTION.findall(text))
-            for plugin in (*_PLUGIN_OPTION.findall(text), *re.findall(r"[\w.]+", entries)):
-                yield from self._named.get(plugin, ())
 
 
 def graph_of(

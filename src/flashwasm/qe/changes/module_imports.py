@@ -12,22 +12,49 @@ from pathlib import Path
 
 from flashwasm.qe.suites.file_digests import LARGEST_SOURCE_BYTES
 
-__all__ = ["ModuleImports", "mentioned_name", "parse_file", "parse_text", "read_imports"]
+__all__ = [
+    "PROCESS_NAMES",
+    "ModuleImports",
+    "mentioned_name",
+    "parse_file",
+    "parse_text",
+    "read_imports",
+]
+
+# Names with which a file starts other programs.
+PROCESS_NAMES = {
+    *("Popen", "ProcessPoolExecutor", "multiprocessing", "pexpect", "popen", "subprocess"),
+    *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
+    *("fork", "forkpty", "posix_spawn", "posix_spawnp", "spawnl", "spawnle", "spawnlp"),
+    *("spawnlpe", "spawnv", "spawnve", "spawnvp", "spawnvpe"),
+}
 
 # Functions that import a module by a string. Only a literal string can be followed.
-_BY_STRING = {"import_module", "__import__"}
+_BY_STRING = {"import_module", "import_string", "resolve_name", "__import__"}
 # Names of functions that run code without naming it in an import.
 _UNFOLLOWED = {
     *("exec", "exec_module", "load_module", "run_module", "run_path", "runpy"),
     *("SourceFileLoader", "spec_from_file_location", "module_from_spec"),
     *("entry_points", "iter_entry_points", "iter_modules", "walk_packages"),
+    # Functions and settings of frameworks that import the modules of a package by convention.
+    *("autodiscover", "autodiscover_modules", "autodiscover_tasks", "INSTALLED_APPS"),
 }
-# Names with which a test file runs other programs, which may import any module.
+# Names with which a test file runs lines that coverage.py does not record: other programs, which
+# may import any module, and code during which the recording is disabled.
 _PROCESSES = {
-    *("Popen", "ProcessPoolExecutor", "executable", "multiprocessing", "popen", "pytester"),
-    *("runpytest", "subprocess", "create_subprocess_exec", "testdir"),
+    *PROCESS_NAMES,
+    *("executable", "pytester", "runpytest", "testdir"),
+    *("setprofile", "settrace"),
 }
+# Names with which a test examines a function without running it, or the numbers of its lines.
+_INSPECTED = {
+    *("__code__", "findsource", "getcomments", "getsource", "getsourcelines", "getsourcefile"),
+    *("co_firstlineno", "f_lineno", "lineno", "linecache", "tb_lineno"),
+}
+_LINE_NUMBER = re.compile(r"\bline \d+")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+# The beginning of a name whose end is computed, as in ``f"a.b.{name}"`` or ``"a.b.%s" % name``.
+_BEGINNING = re.compile(r"((?:[^\W\d]\w*\.)+)(?:[%{].*)?")
 # Import statements inside a string, such as the source of a module that a test writes to a file.
 _STATEMENT = re.compile(r"\b(?:import|from)[ \t]+([^\W\d]\w*(?:\.\w+)*)")
 
@@ -41,26 +68,36 @@ class ModuleImports:
     names : set of str
         Dotted names, such as ``a.b``. ``from a import b`` gives ``a`` and ``a.b``, as b may be a
         module. A star import gives ``a.*``. Strings in the form of a dotted name, and import
-        statements inside strings, are included.
+        statements inside strings, are included. A string with only the beginning of a name gives
+        ``a.**``: all modules below it.
+    stated : set of str
+        Those of the names that are in import statements.
     relative : set of (int, str)
         Relative imports: the number of dots, and the name behind them.
     unfollowed : bool
         True if it has imports that cannot be read from its text, or if it could not be read itself.
     processes : bool
-        True if it mentions a function that starts another program.
+        True if it mentions a function that starts another program or disables the recording.
+    inspects : bool
+        True if it mentions the source, the code object or the line numbers of functions.
+    fixture_by_name : bool
+        True if it mentions ``getfixturevalue``, which may set up a fixture while a test runs.
     """
 
     names: set[str] = field(default_factory=set)
+    stated: set[str] = field(default_factory=set)
     relative: set[tuple[int, str]] = field(default_factory=set)
     unfollowed: bool = False
     processes: bool = False
+    inspects: bool = False
+    fixture_by_name: bool = False
 
 
 def read_imports(path: Path) -> ModuleImports:
     """Read the imports of a file without executing it."""
     tree = parse_file(path)
     if tree is None:
-        return ModuleImports(unfollowed=True, processes=True)
+        return ModuleImports(unfollowed=True, processes=True, inspects=True, fixture_by_name=True)
     reader = _ImportReader()
     for node in ast.walk(tree):
         reader.read(node)
@@ -96,6 +133,8 @@ def _names_in(text: str) -> Iterator[str]:
     module = text.partition(":")[0]
     if len(module) < 200 and _DOTTED.fullmatch(module):
         yield module
+    elif len(text) < 200 and (beginning := _BEGINNING.fullmatch(text)):
+        yield f"{beginning[1]}**"
     yield from _STATEMENT.findall(text)
 
 
@@ -122,6 +161,7 @@ class _ImportReader:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
+        self._stated: set[str] = set()
         self._relative: set[tuple[int, str]] = set()
         # Imported names in the file, with their full dotted names.
         self._aliases: dict[str, str] = {}
@@ -129,23 +169,27 @@ class _ImportReader:
         self._mentioned: set[str] = set()
         # Mentions of functions that import by a string, minus the calls that could be followed.
         self._by_string = 0
+        self._line_numbers = False
 
     def read(self, node: ast.AST) -> None:
         """Record one node, without the nodes below it."""
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
-                self._names.add(alias.name)
+                self._stated.add(alias.name)
                 self._mentioned.update(alias.name.split("."))
                 self._aliases[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom):
             self._read_from(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             self._names.update(_names_in(node.value))
+            self._line_numbers |= bool(_LINE_NUMBER.search(node.value))
             # A file may load this pytest plugin by its name alone.
             self._mentioned.update({"pytester"} & {node.value})
         elif isinstance(node, ast.Call):
             self._follow(node)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+            self._read_plugins(node)
         elif name := mentioned_name(node):
             self._mentioned.add(name)
             self._by_string += name in _BY_STRING
@@ -161,7 +205,23 @@ class _ImportReader:
                 self._names.add(f"{self._aliases[first]}.{rest}")
         unfollowed = self._by_string > 0 or not _UNFOLLOWED.isdisjoint(self._mentioned)
         processes = "os.system" in self._attributes or not _PROCESSES.isdisjoint(self._mentioned)
-        return ModuleImports(self._names, self._relative, unfollowed, processes)
+        return ModuleImports(
+            self._names | self._stated,
+            self._stated,
+            self._relative,
+            unfollowed,
+            processes,
+            self._line_numbers or not _INSPECTED.isdisjoint(self._mentioned),
+            "getfixturevalue" in self._mentioned,
+        )
+
+    def _read_plugins(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
+        """Record that the value of ``pytest_plugins`` is computed, so that it is not known."""
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        named = any(mentioned_name(target) == "pytest_plugins" for target in targets)
+        if named and node.value is not None:
+            literal = (ast.Constant, ast.List, ast.Tuple, ast.Load)
+            self._by_string += not all(isinstance(one, literal) for one in ast.walk(node.value))
 
     def _read_from(self, node: ast.ImportFrom) -> None:
         """Record ``from module import name``."""
@@ -174,11 +234,15 @@ class _ImportReader:
             if node.level:
                 self._relative.update({(node.level, module), (node.level, name)})
             else:
-                self._names.update({module, name})
+                self._stated.update({module, name})
                 self._aliases[alias.asname or alias.name] = name
 
     def _follow(self, call: ast.Call) -> None:
-        """Record a call that imports a module by a literal string."""
+        """Record a call that imports a module by a literal string, or that joins a name."""
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "join" and call.args:
+            parts = getattr(call.args[0], "elts", [])
+            if getattr(call.func.value, "value", None) == "." and parts:
+                self._names.add(f"{getattr(parts[0], 'value', None)}.**")
         first = call.args[0] if call.args else None
         if mentioned_name(call.func) not in _BY_STRING or not isinstance(first, ast.Constant):
             return

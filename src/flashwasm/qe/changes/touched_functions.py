@@ -30,11 +30,14 @@ class TouchedFunctions:
         change.
     new : list of int
         For each added line in a new function, the number before the change of the line below it.
+    bodies : set of int
+        Lines of all functions of the file before the change.
     """
 
     wider: str = ""
     functions: dict[frozenset[int], int] = field(default_factory=dict)
     new: list[int] = field(default_factory=list)
+    bodies: set[int] = field(default_factory=set)
 
 
 def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
@@ -53,11 +56,16 @@ def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
     old, new = function_lines_of(versions.before), function_lines_of(versions.after)
     if old is None or new is None:
         return TouchedFunctions(f"{change.path} cannot be read; ")
-    found = TouchedFunctions()
+    found = TouchedFunctions(bodies=old.bodies)
     at_import = [f"{change.old_path}:{line}" for line in sorted(change.removed.keys() - old.bodies)]
     at_import += [f"{change.path}:{line}" for line in sorted(change.added.keys() - new.bodies)]
+    shown = [name for name, kind in old.kinds.items() if new.kinds.get(name, kind) != kind]
     if at_import:
         found.wider = f"{at_import[0]} runs at import; "
+    elif shown:
+        # A test may examine a function, or only call a generator, without running its body.
+        name = shown[0].removeprefix(".")
+        found.wider = f"{change.path}: {name} has another docstring or kind; "
     for line in sorted(change.removed):
         found.functions.setdefault(old.around(line), line)
     for line in sorted(change.added.keys() & new.bodies):

@@ -16,9 +16,9 @@ __all__ = [
     "Skipped",
     "absolute_path",
     "is_test_file",
+    "is_unsearched",
     "walk_files",
     "walk_program_files",
-    "walk_test_files",
 ]
 
 # pytest's default `python_files`.
@@ -65,14 +65,9 @@ def is_test_file(path: PurePath) -> bool:
     return _matches(path.name, TEST_FILES)
 
 
-def walk_test_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield the test files below a folder, sorted; see `walk_files`."""
-    return (file for file in walk_files(root, skipped, _is_left_out) if is_test_file(file))
-
-
 def walk_program_files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
     """Yield the Python files below a folder that are not test files, sorted; see `walk_files`."""
-    return (file for file in walk_files(root, skipped, _is_left_out) if not is_test_file(file))
+    return (file for file in walk_files(root, skipped, is_unsearched) if not is_test_file(file))
 
 
 def walk_files(
@@ -107,7 +102,7 @@ def walk_files(
         yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
 
 
-def _is_left_out(folder: Path) -> bool:
+def is_unsearched(folder: Path) -> bool:
     """Return True if a folder is skipped because of its name or as a virtual environment."""
     return _matches(folder.name, _FOLDERS_LEFT_OUT) or (folder / "pyvenv.cfg").is_file()
 

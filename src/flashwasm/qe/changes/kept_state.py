@@ -1,0 +1,122 @@
+"""Functions that may keep results for later callers, detected in the syntax tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from flashwasm.qe.changes.module_imports import mentioned_name
+from flashwasm.qe.suites.expressions import source_of
+
+__all__ = ["caches_results", "keeps_state"]
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+# Words in the names of decorators that return the first result again.
+_CACHING = ("cache", "lazy", "memo", "once", "reify", "singleton")
+# Methods that add to a container.
+_ADDING = {"add", "append", "appendleft", "extend", "insert", "setdefault", "update"}
+_MUTABLE = (ast.Dict, ast.List, ast.Set, ast.Call)
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BoolOp)
+
+
+def caches_results(function: Function) -> bool:
+    """Return True if a decorator of a function may cache its results."""
+    names = (source_of(one).lower() for one in function.decorator_list)
+    return any(word in name for name in names for word in _CACHING)
+
+
+def keeps_state(function: Function) -> bool:
+    """Return True if a function may keep results in a place that later calls see.
+
+    It sets a global or nonlocal name, mentions a cache, or stores into an object that is neither
+    its own nor an argument. It may also fill an attribute of its object if a branch reads the same
+    attribute.
+    """
+    for node in ast.walk(function):
+        name = mentioned_name(node).lower()
+        if isinstance(node, (ast.Global, ast.Nonlocal)) or "cache" in name or "memo" in name:
+            return True
+    own = _own_names(function)
+    stores = [*_stores(function)]
+    if any(not root or root not in own or root == "cls" for root, _ in stores):
+        return True
+    filled = {attribute for root, attribute in stores if root == "self"}
+    return not filled.isdisjoint(_tested_attributes(function))
+
+
+def _own_nodes(function: Function) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body, without the bodies of functions inside it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (*_FUNCTION, ast.Lambda)):
+            waiting += ast.iter_child_nodes(node)
+
+
+def _own_names(function: Function) -> set[str]:
+    """Return the local names of a function, without parameters that keep a mutable default."""
+    names: set[str] = set()
+    for node in _own_nodes(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names.add(node.name)
+    given = function.args
+    plain = [*given.posonlyargs, *given.args]
+    pairs = [*zip(reversed(plain), reversed(given.defaults), strict=False)]
+    pairs += [
+        (one, value)
+        for one, value in zip(given.kwonlyargs, given.kw_defaults, strict=True)
+        if value
+    ]
+    kept = {one.arg for one, value in pairs if isinstance(value, _MUTABLE)}
+    every = [*plain, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return names | {one.arg for one in every if one.arg not in kept}
+
+
+def _stores(function: Function) -> Iterator[tuple[str, str]]:
+    """Yield the object and the attribute of each store into an object's attribute or item.
+
+    The object is the first name of the expression, or "" if it begins with a call.
+    """
+    for node in _own_nodes(function):
+        target: ast.AST | None = None
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+            target = node
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            target = node.func.value if node.func.attr in _ADDING else None
+            if isinstance(target, (ast.Constant, ast.JoinedStr)):
+                target = None
+        elif isinstance(node, ast.Call) and mentioned_name(node.func) == "setattr" and node.args:
+            target = ast.Attribute(node.args[0], "", ast.Store())
+        if target is not None:
+            yield _root(target)
+
+
+def _root(node: ast.AST) -> tuple[str, str]:
+    """Return the first name of an expression such as ``a.b[c]``, and its first attribute."""
+    attribute = ""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        if isinstance(node, ast.Attribute):
+            if node.attr in {"__class__", "__dict__"}:
+                return "", ""
+            attribute = node.attr
+        node = node.value
+    return (node.id if isinstance(node, ast.Name) else ""), attribute
+
+
+def _tested_attributes(function: Function) -> set[str]:
+    """Return the attributes of ``self`` that decide which branch of a function runs."""
+    found: set[str] = set()
+    for node in _own_nodes(function):
+        if isinstance(node, _BRANCHES):
+            parts = [getattr(node, "test", None), *getattr(node, "values", ())]
+            parts += node.body if isinstance(node, ast.Try) else []
+            for inner in (one for part in parts if part is not None for one in ast.walk(part)):
+                if isinstance(inner, ast.Attribute) and mentioned_name(inner.value) == "self":
+                    found.add(inner.attr)
+                elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                    found.add(inner.value)  # hasattr(self, "name")
+    return found

@@ -1,0 +1,233 @@
+"""The tests that a change may reach, collected file by file, each with a reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
+from flashwasm.qe.changes.documentation_files import is_unread_documentation
+from flashwasm.qe.changes.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.source_readers import source_readers
+from flashwasm.qe.changes.touched_functions import touched_functions
+from flashwasm.qe.suites.source_files import is_test_file
+
+if TYPE_CHECKING:
+    from flashwasm.qe.changes.unified_diff import ChangedFile
+    from flashwasm.qe.coverage.coverage_index import CoverageIndex
+    from flashwasm.qe.similarity.suite_index import SuiteIndex
+    from flashwasm.qe.suites.suite import CollectedTest
+
+__all__ = ["ReachedTests"]
+
+# Files of which pytest uses a part without an import.
+_SPECIAL = {"__init__.py", "conftest.py"}
+
+
+class ReachedTests:
+    """The tests that a change may reach, collected file by file.
+
+    Parameters
+    ----------
+    index : SuiteIndex
+        Index of the suite.
+    changes : sequence of ChangedFile
+        All changed files.
+    coverage : CoverageIndex or None
+        Lines that each test ran before the change.
+    progress : bool
+        True to show progress on stderr.
+
+    Attributes
+    ----------
+    graph : ImportGraph
+        Imports of the project.
+    reasons : dict of str to str
+        The first reason for each test, by node id.
+    everything : str or None
+        Path of a changed file that cannot be found; None if there is none.
+    uncovered, unmeasured : dict, list
+        As in `SafeSelection`.
+    """
+
+    def __init__(
+        self,
+        index: SuiteIndex,
+        changes: Sequence[ChangedFile],
+        coverage: CoverageIndex | None,
+        *,
+        progress: bool,
+    ) -> None:
+        self._rootdir = index.root
+        paths = {path for change in changes for path in (change.path, change.old_path)}
+        root = project_root(index.root, sorted(paths))
+        self._files = {test.nodeid: _files_of(test, index.root) for test in index.tests}
+        tests = {file for files in self._files.values() for file in files}
+        # Folder that contains all test files.
+        self._suite = Path(os.path.commonpath([file.parent for file in tests])) if tests else None
+        # Files with tests that are known only at run time.
+        self._hidden = {one.path for one in index.skipped if one.hides_tests}
+        tests |= self._hidden
+        changed = {root / path for path in paths if path.endswith(".py")}
+        self.graph = ImportGraph(root, tests, changed, progress=progress)
+        self._evidence = None
+        self.reasons: dict[str, str] = {}
+        self.everything: str | None = None
+        self.uncovered: dict[str, list[int]] = {}
+        self.unmeasured: list[str] = []
+        if coverage is not None:
+            self._evidence = CoverageEvidence(coverage, index.tests, index.root, self.graph)
+            self.add(self._evidence.unknown, "the coverage database does not know it")
+            self.add(
+                self._tests_in(self.graph.running_processes()) | self._evidence.running_processes(),
+                "it may start another program, whose lines are not recorded",
+            )
+
+    def add(self, nodeids: Collection[str], reason: str) -> None:
+        """Add tests by node id. A test that was already added keeps its first reason."""
+        for nodeid in nodeids:
+            self.reasons.setdefault(nodeid, reason)
+
+    def is_unread(self, change: ChangedFile) -> bool:
+        """Return True if a changed file is documentation that no test can read."""
+        return all(
+            is_unread_documentation(path, self.graph.root, self._rootdir, self.graph.files)
+            for path in {change.path, change.old_path}
+        )
+
+    def add_change(self, change: ChangedFile) -> None:
+        """Add the tests that a change of one file may reach."""
+        if not change.path.endswith(".py") and not change.old_path.endswith(".py"):
+            return  # `changes_everything` speaks for it.
+        files = self.graph.find(change.path) | self.graph.find(change.old_path)
+        beside = any(self.graph.is_beside_tests(file) for file in files)
+        for file in files:
+            readers = source_readers(file, self._beside_tests)
+            self.add(self._tests_in(self.graph.closure(readers)), f"it may read {change.path}")
+        if self._evidence is None or beside:
+            reached = self._add_dependents(files, change.path, "")
+            if not reached and (self._is_lost(change, files) or any(map(self._is_data, files))):
+                self.everything = change.path
+            return
+        old = self.graph.find(change.old_path)
+        name = self._evidence.name_of(next(iter(old))) if len(old) == 1 else None
+        if name is None or change.path != change.old_path:
+            # A file that is new, renamed, or was not measured.
+            if name is None:
+                self.unmeasured.append(change.path)
+            self.add(
+                set() if name is None else self._evidence.runners_of_file(name),
+                f"it ran {change.old_path}",
+            )
+            reached = self._add_dependents(files, change.path, "coverage did not measure it; ")
+            if not reached and self._is_lost(change, files):
+                self.everything = change.path
+            return
+        self._add_measured(self._evidence, change, next(iter(old)), name)
+
+    def hidden_tests(self, changes: Sequence[ChangedFile]) -> set[Path]:
+        """Return the files that a change may reach and whose tests are not all known."""
+        paths = {path for change in changes for path in (change.path, change.old_path)}
+        files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
+        reached = {one for file in files for one in self.graph.dependents(file)}
+        return self._hidden & reached
+
+    def _add_measured(
+        self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str
+    ) -> None:
+        """Add the tests that a change of a measured file may reach."""
+        imported, fixtures = evidence.outside_tests(name)
+        touched = touched_functions(change, file)
+        # Reason why coverage does not show all tests that the change may reach.
+        wider = touched.wider
+        examining = self.graph.dependents(file) & self.graph.inspecting()
+        self.add(self._tests_in(examining), f"it may examine the code of {change.path}")
+        if not imported - touched.bodies:
+            # The first test that imported the module ran its import-time lines for all tests.
+            wider = wider or f"{change.path} was first imported by a test; "
+        callers = {}
+        # A change inside a function can only reach the function's callers. All lines of the
+        # function count, because a change may move a line into or out of a branch.
+        for lines, line in touched.functions.items():
+            where = f"{change.old_path}:{line}"
+            callers[lines] = evidence.runners(name, lines)
+            self.add(callers[lines], f"it runs the function of {where}")
+            if not callers[lines]:
+                wider = wider or f"no test covers {where}; "
+            elif not imported.isdisjoint(lines):
+                wider = wider or f"the function of {where} runs at import; "
+            elif not fixtures.isdisjoint(lines):
+                # A fixture with a wide scope runs only for the first test that uses it.
+                wider = wider or f"a fixture runs the function of {where}; "
+        for ran in () if wider else callers.values():
+            wider = wider or self._add_later_users(evidence, change, ran)
+        if wider or not (change.removed or change.added):
+            self.add(evidence.runners_of_file(name), f"{wider}it runs {change.old_path}")
+            self._add_dependents({file}, change.path, wider)
+        untested = change.removed.keys() - imported - evidence.covered(name)
+        uncovered = {line for line in untested if _holds_code(change.removed[line])}
+        uncovered |= {line for lines, line in touched.functions.items() if not callers[lines]}
+        uncovered.update(touched.new)
+        if uncovered:
+            self.uncovered.setdefault(change.old_path, []).extend(sorted(uncovered))
+
+    def _add_later_users(
+        self, evidence: CoverageEvidence, change: ChangedFile, ran: set[str]
+    ) -> str:
+        """Add the tests that may use results of a function that other tests ran.
+
+        Return the reason if the change may reach even more tests, else "".
+        """
+        self.add(evidence.later_callers(ran), "it uses results that may have been kept")
+        for late in evidence.late_imports(ran):
+            self._add_dependents({late}, change.path, "the import of a module may run it; ")
+        if evidence.ran_cached_functions(ran):
+            return "a function that keeps its results may hide who runs it; "
+        if not ran.isdisjoint(self._tests_in(self.graph.naming_fixtures())):
+            return "a fixture that a test sets up by its name may run it; "
+        return ""
+
+    def _add_dependents(self, files: set[Path], path: str, why: str) -> bool:
+        """Add the tests whose files depend on a changed file; return True if there are any."""
+        own = self._tests_in(files)
+        self.add(own, f"its file {path} is changed")
+        dependents = {one for file in files for one in self.graph.dependents(file)}
+        through = self._tests_in(dependents)
+        self.add(through, f"{why}its file depends on {path}")
+        return bool(own or through)
+
+    def _is_lost(self, change: ChangedFile, files: set[Path]) -> bool:
+        """Return True if a changed file is missing, unless the change deletes a test file.
+
+        Its path may be relative to an unknown folder.
+        """
+        gone_test = not change.new_lines and is_test_file(PurePosixPath(change.path))
+        return not gone_test and not any(file.is_file() for file in files)
+
+    def _is_data(self, file: Path) -> bool:
+        """Return True if a file among the tests is data, since no test imports it."""
+        inside = self._suite is not None and file.is_relative_to(self._suite)
+        return inside and not is_test_file(file) and file.name not in _SPECIAL
+
+    @cached_property
+    def _beside_tests(self) -> set[Path]:
+        """The test files, and the fixtures and helpers that they import."""
+        return self.graph.beside_tests()
+
+    def _tests_in(self, files: set[Path]) -> set[str]:
+        """Return the node ids of the tests in the given files."""
+        return {nodeid for nodeid, own in self._files.items() if not own.isdisjoint(files)}
+
+
+def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:
+    """Return the file that defines a test, and the files that inherit or import it."""
+    return {test.path, *(rootdir / name.partition("::")[0] for name in (test.nodeid, *test.also))}
+
+
+def _holds_code(line: str) -> bool:
+    """Return True if a line is neither empty nor a comment."""
+    text = line.strip()
+    return bool(text) and not text.startswith("#")
