@@ -120,9 +120,13 @@ class Choice:
         for path in selection.unmeasured:
             text = f"the coverage database has no lines of {path}, or several files match it"
             notes.append(Note(text))
+        # One note names all files with the same reason, such as those with doctests.
+        alike: dict[tuple[str, str], list[str]] = {}
+        for one in selection.unread:
+            alike.setdefault((_why_unread(one), one.reason), []).append(str(one.path))
         notes += [
-            Note(f"{_why_unread(one)}: {one.path}: {one.reason}", risk=True)
-            for one in selection.unread
+            Note(f"{why}: {_some(paths)}: {reason}", risk=True)
+            for (why, reason), paths in alike.items()
         ]
         if unknown := self.unknown_cases:
             text = (

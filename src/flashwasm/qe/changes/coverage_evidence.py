@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from flashwasm.qe.changes.function_lines import FunctionLines, function_lines
+from flashwasm.qe.changes.function_lines import FunctionLines, function_lines, last_statements
 from flashwasm.qe.changes.parametrize_literals import literal_cases
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class CoverageEvidence:
             < (written[test.path].get(test.nodeid.partition("::")[2]) or 1)
         }
         self._names = self._names_of_files(rootdir)
+        self.unknown |= self._unfinished(tests, ran)
 
     def name_of(self, file: Path) -> str | None:
         """Return the database's name of a file; None unless exactly one name matches."""
@@ -160,6 +161,25 @@ class CoverageEvidence:
                     one and callers > one and (one <= tests or tests <= one) for one in some
                 ):
                     found |= callers
+        return found
+
+    def _unfinished(self, tests: Sequence[CollectedTest], ran: set[str]) -> set[str]:
+        """Return the node ids of the tests of which a recorded case did not reach its end.
+
+        A case that was skipped or failed would have run more lines.
+        """
+        cases: dict[str, set[str]] = defaultdict(set)
+        for case in ran:
+            cases[self._entries.get(case.partition("[")[0], "")].add(case)
+        ends = {path: last_statements(path) for path in {test.path for test in tests}}
+        found = set()
+        for test in tests:
+            name, end = self.name_of(test.path), ends[test.path].get(test.line)
+            # Without lines of the test file, nothing shows the end of a test.
+            if name is None or end is None or not self.covered(name):
+                continue
+            if not cases[test.nodeid] <= self._coverage.who(name, end).keys():
+                found.add(test.nodeid)
         return found
 
     @cached_property

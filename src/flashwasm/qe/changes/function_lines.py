@@ -17,7 +17,7 @@ from flashwasm.qe.changes.module_imports import (
 )
 from flashwasm.qe.suites.expressions import dotted_name
 
-__all__ = ["FunctionLines", "function_lines", "function_lines_of"]
+__all__ = ["FunctionLines", "function_lines", "function_lines_of", "last_statements"]
 
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -78,6 +78,32 @@ def function_lines_of(source: str) -> FunctionLines | None:
     """Return the lines of the functions of a source; None if it is not Python."""
     tree = parse_text(source)
     return None if tree is None else _lines_of(tree)
+
+
+def last_statements(path: Path) -> dict[int, range]:
+    """Return the lines of the last statement of each function of a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Path of the file.
+
+    Returns
+    -------
+    dict of int to range
+        Line numbers, by the line of the ``def``. A function of only a docstring is left out.
+    """
+    found = {}
+    for node in ast.walk(parse_file(path) or ast.Module([], [])):
+        if isinstance(node, _FUNCTION) and not _is_constant(node.body[-1]):
+            last = node.body[-1]
+            found[node.lineno] = range(last.lineno, (last.end_lineno or last.lineno) + 1)
+    return found
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    """Return True if a statement is a literal, which does nothing and is not recorded."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _lines_of(tree: ast.Module) -> FunctionLines:

@@ -42,6 +42,8 @@ class ImportGraph:
         Files that pytest collects tests from.
     changed : iterable of pathlib.Path, default ()
         Files in a change. Imports of deleted or renamed files are also followed.
+    programs : iterable of pathlib.Path, default ()
+        Other files whose imports to follow.
     progress : bool, default False
         True to show progress on stderr.
 
@@ -58,6 +60,7 @@ class ImportGraph:
         root: Path,
         tests: Iterable[Path],
         changed: Iterable[Path] = (),
+        programs: Iterable[Path] = (),
         *,
         progress: bool = False,
     ) -> None:
@@ -86,7 +89,7 @@ class ImportGraph:
         self._inspecting: set[Path] = set()
         self._fixtures_by_name: set[Path] = set()
         with progress_report("following imports", show=progress) as advance:
-            self._explore(advance)
+            self._explore([*self._tests, *programs], advance)
 
     def dependents(self, file: Path) -> set[Path]:
         """Return a file, and the files that import it directly or indirectly."""
@@ -154,9 +157,9 @@ class ImportGraph:
         special = is_test_file(file) or file.name == "conftest.py"
         return special or file in self._tests or not _TEST_FOLDERS.isdisjoint(parts)
 
-    def _explore(self, advance: Callable[[int, int], None]) -> None:
-        """Read the test files and every file that they import directly or indirectly."""
-        seen, waiting = set(self._tests), list(self._tests)
+    def _explore(self, waiting: list[Path], advance: Callable[[int, int], None]) -> None:
+        """Read the given files and every file that they import directly or indirectly."""
+        seen = set(waiting)
         while waiting:
             advance(len(seen) - len(waiting), len(seen))
             file = waiting.pop()

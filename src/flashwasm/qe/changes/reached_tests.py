@@ -13,7 +13,8 @@ from flashwasm.qe.changes.documentation_files import is_unread_documentation
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.source_readers import source_readers
 from flashwasm.qe.changes.touched_functions import touched_functions
-from flashwasm.qe.suites.source_files import is_test_file
+from flashwasm.qe.changes.unlisted_tests import unlisted_tests
+from flashwasm.qe.suites.source_files import Skipped, is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
@@ -47,8 +48,11 @@ class ReachedTests:
         Imports of the project.
     reasons : dict of str to str
         The first reason for each test, by node id.
+    hidden : list of Skipped
+        Files and folders with tests that are not all known.
     everything : str or None
-        Path of a changed file that cannot be found; None if there is none.
+        Path of a changed file that any test may depend on, because it cannot be found or is data;
+        None if there is none.
     uncovered, unmeasured : dict, list
         As in `SafeSelection`.
     """
@@ -68,11 +72,13 @@ class ReachedTests:
         tests = {file for files in self._files.values() for file in files}
         # Folder that contains all test files.
         self._suite = Path(os.path.commonpath([file.parent for file in tests])) if tests else None
-        # Files with tests that are known only at run time.
-        self._hidden = {one.path for one in index.skipped if one.hides_tests}
-        tests |= self._hidden
+        self.hidden = [one for one in index.skipped if one.hides_tests]
+        tests |= {one.path for one in self.hidden}
+        unlisted = list(unlisted_tests(index))
+        self.hidden += unlisted
         changed = {root / path for path in paths if path.endswith(".py")}
-        self.graph = ImportGraph(root, tests, changed, progress=progress)
+        programs = {one.path for one in unlisted if one.path.suffix == ".py"}
+        self.graph = ImportGraph(root, tests, changed, programs, progress=progress)
         self._evidence = None
         self.reasons: dict[str, str] = {}
         self.everything: str | None = None
@@ -128,12 +134,22 @@ class ReachedTests:
             return
         self._add_measured(self._evidence, change, next(iter(old)), name)
 
-    def hidden_tests(self, changes: Sequence[ChangedFile]) -> set[Path]:
-        """Return the files that a change may reach and whose tests are not all known."""
+    def hidden_tests(self, changes: Sequence[ChangedFile]) -> list[Skipped]:
+        """Return the files and folders that a change may reach and whose tests are not all known.
+
+        A text file with doctests may import any module. The tests of a folder may depend on all
+        files in it.
+        """
         paths = {path for change in changes for path in (change.path, change.old_path)}
         files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
         reached = {one for file in files for one in self.graph.dependents(file)}
-        return self._hidden & reached
+        return [
+            one
+            for one in self.hidden
+            if one.path in reached
+            or (one.path.is_dir() and any(file.is_relative_to(one.path) for file in reached))
+            or (files and one.path.is_file() and one.path.suffix != ".py")
+        ]
 
     def _add_measured(
         self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str

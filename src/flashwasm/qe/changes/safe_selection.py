@@ -40,8 +40,8 @@ class SafeSelection:
     rest : list of SelectedTest
         Other tests, the most relevant first.
     unread : list of Skipped
-        Changed test files that cannot be read, such as with a syntax error, and test files that the
-        change may reach but whose tests are not all known.
+        Changed test files that cannot be read, such as with a syntax error, and files and folders
+        that the change may reach but whose tests are not all known.
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
@@ -113,11 +113,7 @@ def safe_selection(
             both = selected.reason if better else f"{reason}; {selected.reason}"
             sure.append(replace(selected, reason=both))
     ends = tuple(f"/{change.path}" for change in changes)
-    reached = reach.hidden_tests(changes)
-    unread = [
-        one
-        for one in index.skipped
-        if one.path.as_posix().endswith(ends)
-        or (one.hides_tests and (everything is not None or one.path in reached))
-    ]
+    hidden = reach.hidden if everything is not None else reach.hidden_tests(changes)
+    unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
+    unread += [one for one in hidden if one not in unread]
     return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)

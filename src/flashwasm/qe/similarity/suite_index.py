@@ -53,6 +53,8 @@ class SuiteIndex(SuiteSearch, items="tests"):
     ----------
     root : pathlib.Path
         Folder that node ids are relative to: pytest's rootdir.
+    path : pathlib.Path
+        Folder or file that the tests were collected from.
     tests : list of CollectedTest
         The tests.
     skipped : list of Skipped

@@ -51,6 +51,7 @@ class SuiteSearch(ScoredIndex, items="tests"):
         adaptation: int | None = None,
     ) -> None:
         self.root: Path = suite.root
+        self.path: Path = suite.path
         self.tests: list[CollectedTest] = suite.tests
         self.skipped: list[Skipped] = suite.skipped
         self.scorers = [scorer.name for scorer in scorers]

@@ -48,8 +48,9 @@ class Skipped:
 
     @property
     def hides_tests(self) -> bool:
-        """True for a Python file that was read, but contains tests that are not listed."""
-        return self.path.suffix == ".py" and self.reason.endswith(" not listed")
+        """True for a file or folder that was read, but contains tests that are not listed."""
+        is_settings = self.path.suffix in {".cfg", ".ini", ".toml"}
+        return self.reason.endswith(" not listed") and not is_settings
 
 
 def absolute_path(path: str | Path) -> Path:

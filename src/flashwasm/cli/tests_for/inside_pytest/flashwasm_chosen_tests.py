@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ class ChosenTests:
     Parameters
     ----------
     names : sequence of str
-        Node ids without parameters, and files to run as a whole.
+        Node ids without parameters, and files and folders to run as a whole.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -90,11 +90,15 @@ class ChosenTests:
 
 
 def _names(item: pytest.Item) -> list[str]:
-    """Return the names that choose a test: its file, its classes and itself, without the case."""
+    """Return the names that choose a test, without the case.
+
+    They are its folders, its file, its classes and itself.
+    """
     file, _, rest = item.nodeid.partition("::")
     # A case may contain "::", and the name of a folder may contain "[".
     parts = [file, *rest.partition("[")[0].split("::")]
-    return ["::".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    folders = [folder.as_posix() for folder in PurePosixPath(file).parents]
+    return [*folders, *("::".join(parts[:count]) for count in range(1, len(parts) + 1))]
 
 
 def _file(name: str) -> str:
@@ -117,7 +121,9 @@ def _main(names_path: str, *arguments: str) -> int:
     os.environ[_VARIABLE] = names_path
     names = Path(names_path).read_text("utf-8").split("\n")
     files = dict.fromkeys(map(_file, names))
-    return pytest.main(["-p", _MODULE, *files, *arguments])
+    # pytest would run a test twice if both its file and a folder of the file were given.
+    paths = [one for one in files if not any(p.as_posix() in files for p in Path(one).parents)]
+    return pytest.main(["-p", _MODULE, *paths, *arguments])
 
 
 if __name__ == "__main__":
