@@ -23,6 +23,15 @@ TESTS = {
     "through a star": ("from lib.star import *", True),
     "through a relative import": ("import lib.deep.beside", True),
     "through src": ("import other", True),
+    "f-string": ("def test(mocker): mocker.patch(f'lib.deep.{name}.x')", True),
+    "percent": ("def test(mocker): mocker.patch('lib.deep.%s.x' % name)", True),
+    "format": ("def test(mocker): mocker.patch('lib.{}.x'.format(name))", True),
+    "sum": ("PACKAGE = 'lib.deep.'\ndef test(mocker): mocker.patch(PACKAGE + name)", True),
+    "join": ("def test(mocker): mocker.patch('.'.join(['lib', name, 'x']))", True),
+    "computed plugins": ("pytest_plugins = [name for name in names()]", True),
+    "resolve_name": ("import pkgutil\ndef test(name): pkgutil.resolve_name(name)", True),
+    "framework": ("INSTALLED_APPS = ['lib']", True),
+    "module of a package": ("import part", True),
     "dynamic": ("import importlib\ndef test(name): importlib.import_module(name)", True),
     "by another name": ("from importlib import import_module as f\nf(input())", True),
     "other program": ("import subprocess", True),
@@ -31,6 +40,9 @@ TESTS = {
     "package only": ("import lib", False),
     "other module": ("import lib.apart", False),
     "module of the standard library": ("import types, json", False),
+    "name of a module in a text": ("NAMES = ['part', 'user']", False),
+    "beginning of another name": ("def test(mocker): mocker.patch(f'other_lib.{name}')", False),
+    "computed file name": ("NAME = f'{name}.lib'", False),
     "nothing": ("def test(): pass", False),
 }
 FILES = {
@@ -93,6 +105,57 @@ def test_plugins_of_the_settings_reach_every_test(write):
         graph = ImportGraph(root, [root / "tests/test_a.py"])
         assert root / "tests/test_a.py" in graph.dependents(root / "lib/deep/part.py")
         (root / name).unlink()
+
+
+def test_modules_that_are_loaded_first_reach_every_test(write):
+    test = "app/tests/test_a.py"
+    for name, text in {
+        "app/pytest.ini": "[pytest]\naddopts = -p lib.user\n",
+        "app/pyproject.toml": "[tool.pytest.ini_options]\nSHOP_SETTINGS_MODULE = 'lib.user'\n",
+        "sitecustomize.py": "import lib.user\n",
+        "src/usercustomize.py": "import lib.user\n",
+    }.items():
+        root = write({**FILES, test: "", name: text})
+        graph = ImportGraph(root, [root / test])
+        assert root / test in graph.dependents(root / "lib/deep/part.py"), name
+        (root / name).unlink()
+    graph = ImportGraph(root, [root / test])
+    assert root / test not in graph.dependents(root / "lib/deep/part.py")
+
+
+def test_a_package_with_the_name_of_a_folder_that_is_left_out(write):
+    root = write(
+        {
+            **FILES,
+            "src/build/__init__.py": "from build import inner\n",
+            "src/build/inner.py": "import lib.user\n",
+            "build/lib/other.py": "",
+            "tests/test_a.py": "import build\n",
+        }
+    )
+    graph = ImportGraph(root, [root / "tests/test_a.py"])
+    assert root / "tests/test_a.py" in graph.dependents(root / "lib/deep/part.py")
+    assert root / "build/lib/other.py" not in graph.files
+
+
+def test_links_to_a_file_and_to_a_folder(write):
+    tests = {
+        "tests/test_a.py": "import linked.deep.part\n",
+        "tests/test_b.py": "import lib.alias\n",
+    }
+    root = write({**FILES, **tests, "plain.py": ""})
+    (root / "linked").symlink_to(root / "lib", target_is_directory=True)
+    (root / "lib/alias.py").symlink_to(root / "plain.py")
+    graph = ImportGraph(root, [root / name for name in tests])
+
+    def reached(path):
+        return {test.name for file in graph.find(path) for test in graph.dependents(file)} & {
+            "test_a.py",
+            "test_b.py",
+        }
+
+    assert reached("lib/deep/part.py") == {"test_a.py"}
+    assert reached("plain.py") == {"test_b.py"}
 
 
 def test_deleted_files_count_by_their_old_names(write):

@@ -78,6 +78,7 @@ class ReachedTests:
         self.hidden += unlisted
         changed = {root / path for path in paths if path.endswith(".py")}
         programs = {one.path for one in unlisted if one.path.suffix == ".py"}
+        programs |= {one.path / "conftest.py" for one in unlisted if one.path.is_dir()}
         self.graph = ImportGraph(root, tests, changed, programs, progress=progress)
         self._evidence = None
         self.reasons: dict[str, str] = {}

@@ -1,0 +1,184 @@
+"""Tests that depend on a function although coverage does not show that they run it.
+
+Each case has a changed module, a test that runs its function directly, and a test that breaks.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+
+import pytest
+
+from flashwasm.qe.changes.safe_selection import safe_selection
+from flashwasm.qe.changes.unified_diff import read_diff
+from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.similarity.suite_index import SuiteIndex
+from small_project import change_project, run_pytest
+
+ONE = "def f():\n    return 1\n"
+TWO = ("return 1", "return 2")
+# Source of a test that runs the changed function, so that coverage shows one caller.
+DIRECT = "from shop.CASE import f\n\ndef test_direct():\n    f()\n"
+# Source of a program, for tests that start one.
+PROGRAM = f"{ONE}\nif __name__ == '__main__':\n    raise SystemExit(f() - 1)\n"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A dependency that coverage does not show. In each text, CASE is the name of the module.
+
+    Parameters
+    ----------
+    broken : str
+        Source of the test file with ``test_broken``, which the change breaks.
+    user : str
+        Source of another module of the project, ``CASE_user``.
+    module : str
+        Source of the changed module.
+    edit : tuple of str
+        Text of the module before and after the change.
+    direct : str
+        Source of the test file that runs the changed function.
+    """
+
+    broken: str
+    user: str = ""
+    module: str = ONE
+    edit: tuple = TWO
+    direct: str = DIRECT
+
+
+def first_caller(user):
+    """Return a case in which the first of two tests fills what the second one reads."""
+    broken = "from shop.CASE_user import get\n\ndef test_first():\n    get()\n\n"
+    return Case(f"{broken}def test_broken():\n    assert get() == 1\n", user)
+
+
+def asserting(expression, imports=""):
+    """Return the source of a test with one assertion."""
+    return f"{imports}\n\ndef test_broken():\n    assert {expression}\n"
+
+
+CASES = {
+    "program_of_the_project": Case(
+        asserting("run('shop.CASE') == 0", "from shop.CASE_user import run"),
+        "from subprocess import call as start\nimport sys\n\n"
+        "def run(name):\n    return start([sys.executable, '-m', name])\n",
+        PROGRAM,
+    ),
+    "process_of_the_project": Case(
+        asserting("run(f) == 1", "from shop.CASE import f\nfrom shop.CASE_user import run"),
+        "import os\n\ndef run(g):\n    child = os.fork()\n"
+        "    if not child:\n        os._exit(g())\n"
+        "    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n",
+    ),
+    "source_is_executed": Case(
+        "def test_broken():\n    space = {}\n    exec(open('shop/CASE.py').read(), space)\n"
+        "    assert space['f']() == 1\n"
+    ),
+    "source_is_read": Case(
+        asserting("'return 1' in open(shop.CASE.__file__).read()", "import shop.CASE")
+    ),
+    "source_is_inspected": Case(
+        asserting("'1' in inspect.getsource(f)", "import inspect\nfrom shop.CASE import f")
+    ),
+    "code_object": Case(asserting("1 in f.__code__.co_consts", "from shop.CASE import f")),
+    "line_number": Case(
+        "import traceback\nfrom shop.CASE import g\n\ndef test_broken():\n    try:\n        g()\n"
+        "    except ValueError:\n        assert 'line 5, in g' in traceback.format_exc()\n",
+        module=f"{ONE}\ndef g():\n    raise ValueError\n",
+        edit=("    return 1\n", "    x = 1\n    return x\n"),
+    ),
+    "generator_that_does_not_start": Case(
+        asserting("inspect.isgenerator(f())", "import inspect\nfrom shop.CASE import f"),
+        module="def f():\n    yield 1\n",
+        edit=("yield 1", "return [1]"),
+        direct="from shop.CASE import f\n\ndef test_direct():\n    list(f())\n",
+    ),
+    "docstring_that_a_line_moves_down": Case(
+        asserting("f.__doc__", "from shop.CASE import f"),
+        module="def f():\n    'Text.'\n    return 1\n",
+        edit=("    'Text.'", "    x = 1\n    'Text.'"),
+    ),
+    "import_in_a_function": Case(
+        "def test_first():\n    from shop import CASE_user\n\n"
+        "def test_broken():\n    from shop import CASE_user\n    assert CASE_user.X == 1\n",
+        "from shop.CASE import f\nX = f()\n",
+    ),
+    "fixture_by_its_name": Case(
+        "import pytest\nfrom shop.CASE import f\n\n@pytest.fixture(scope='session')\n"
+        "def kept_CASE():\n    return f()\n\n"
+        "def test_first(request):\n    request.getfixturevalue('kept_CASE')\n\n"
+        "def test_broken(request):\n    assert request.getfixturevalue('kept_CASE') == 1\n"
+    ),
+    "no_recording": Case(
+        "import sys\nfrom shop.CASE import f\n\ndef test_broken():\n    old = sys.gettrace()\n"
+        "    sys.settrace(None)\n    result = f()\n    sys.settrace(old)\n    assert result == 1\n"
+    ),
+    "skip_in_the_recording": Case(
+        "import os, pytest\nfrom shop.CASE import f\n\n@pytest.fixture\ndef ready():\n"
+        "    return 1\n\ndef test_broken(ready):\n    if not os.path.exists('service'):\n"
+        "        pytest.skip('no service')\n    assert f() == 1\n"
+    ),
+    "case_that_was_left_out": Case(
+        "import pytest\nfrom shop.CASE import f\n\n"
+        "@pytest.mark.parametrize('x', ['runs', 'left out'])\ndef test_broken(x):\n"
+        "    assert x == 'runs' or f() == 1\n"
+    ),
+    "attribute_of_an_object": first_caller(
+        "from shop.CASE import f\n\nclass Kept:\n    value = None\n\n    def get(self):\n"
+        "        if self.value is None:\n            self.value = f()\n"
+        "        return self.value\n\nget = Kept().get\n"
+    ),
+    "dictionary_of_a_module": first_caller(
+        "from shop.CASE import f\nfound = {}\n\ndef get():\n    if not found:\n"
+        "        found[1] = f()\n    return found[1]\n"
+    ),
+    "attribute_of_a_function": first_caller(
+        "from shop.CASE import f\n\ndef get():\n    if not hasattr(get, 'value'):\n"
+        "        get.value = f()\n    return get.value\n"
+    ),
+    "list_of_a_closure": first_caller(
+        "from shop.CASE import f\n\ndef single(function):\n    results = []\n\n    def inner():\n"
+        "        if not results:\n            results.append(function())\n"
+        "        return results[0]\n    return inner\n\nget = single(f)\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Return a project with the files of all cases, its index and its coverage."""
+    if importlib.util.find_spec("coverage") is None:
+        pytest.skip("coverage.py is not installed")
+    root = tmp_path_factory.mktemp("project")
+    files = {"pytest.ini": "[pytest]\n", "shop/__init__.py": ""}
+    files["tests/test_other.py"] = "import shop\n\ndef test_other():\n    assert shop\n"
+    for name, case in CASES.items():
+        files |= {f"shop/{name}.py": case.module, f"shop/{name}_user.py": case.user}
+        files |= {f"tests/test_{name}.py": case.broken, f"tests/test_{name}_direct.py": case.direct}
+        for path in list(files)[-4:]:
+            files[path] = files[path].replace("CASE", name)
+    for path, text in files.items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text)
+    left_out = "--deselect=tests/test_case_that_was_left_out.py::test_broken[left out]"
+    done = run_pytest(root, "-q", "--fw-record=.coverage", left_out, "tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    index = SuiteIndex.build(root / "tests", scorers=["characters"], adapted=False)
+    return root, index, CoverageIndex.load(root / ".coverage")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_dependency_that_coverage_does_not_show(recorded, name):
+    root, index, coverage = recorded
+    path = f"shop/{name}.py"
+    before = (root / path).read_text()
+    try:
+        diff = change_project(root, {path: CASES[name].edit})
+        selection = safe_selection(index, read_diff(diff), coverage)
+    finally:
+        (root / path).write_text(before)
+    selected = {one.test.nodeid for one in selection.sure}
+    assert f"tests/test_{name}_direct.py::test_direct" in selected
+    assert f"tests/test_{name}.py::test_broken" in selected
+    assert "tests/test_other.py::test_other" not in selected
