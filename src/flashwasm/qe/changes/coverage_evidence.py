@@ -9,6 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.function_lines import FunctionLines, function_lines, last_statements
+from flashwasm.qe.changes.module_imports import PROCESS_NAMES
 from flashwasm.qe.changes.parametrize_literals import literal_cases
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class CoverageEvidence:
         """Return the tests that ran a function of the project which starts another program."""
         return {
             nodeid
-            for name, structure in self._structures.values()
+            for file, name in self._measured.items()
+            if _may_start_process(file) and (structure := function_lines(file)) is not None
             for lines in structure.running
             for nodeid in self.runners(name, lines)
         }
@@ -136,7 +138,8 @@ class CoverageEvidence:
         for file, (name, structure) in self._structures.items():
             if not self.outside_tests(name)[0] - structure.bodies:
                 importers = self.runners(name, self.covered(name) - structure.bodies)
-                if not importers.isdisjoint(tests):
+                # If the import called the function, each of these tests ran it.
+                if importers and importers <= set(tests) and structure.calls_at_import:
                     yield file
 
     def later_callers(self, tests: set[str]) -> set[str]:
@@ -183,15 +186,16 @@ class CoverageEvidence:
         return found
 
     @cached_property
+    def _measured(self) -> dict[Path, str]:
+        """The database's name of each file that belongs to no test."""
+        single = {file: names[0] for file, names in self._names.items() if len(names) == 1}
+        return {f: name for f, name in single.items() if not self._graph.is_beside_tests(f)}
+
+    @cached_property
     def _structures(self) -> dict[Path, tuple[str, FunctionLines]]:
         """The database's name and the functions of each file that belongs to no test."""
-        found = {}
-        for file, names in self._names.items():
-            if len(names) == 1 and not self._graph.is_beside_tests(file):
-                structure = function_lines(file)
-                if structure is not None:
-                    found[file] = names[0], structure
-        return found
+        read = ((file, name, function_lines(file)) for file, name in self._measured.items())
+        return {file: (name, lines) for file, name, lines in read if lines is not None}
 
     def _names_of_files(self, rootdir: Path) -> dict[Path, list[str]]:
         """Return the database's names of each file of the project."""
@@ -247,3 +251,12 @@ def _common_prefix(tests: Sequence[CollectedTest], recorded: set[str]) -> str:
         return sum(name.removeprefix(folder) in recorded for name in names)
 
     return max(sorted(folders, key=len), key=known)
+
+
+def _may_start_process(file: Path) -> bool:
+    """Return True if a file may start another program, so that it must be parsed."""
+    try:
+        text = file.read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return any(name in text for name in (*PROCESS_NAMES, "system"))

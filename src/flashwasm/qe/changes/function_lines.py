@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from flashwasm.qe.changes.import_calls import calls_project_at_import
 from flashwasm.qe.changes.kept_state import caches_results, keeps_state
 from flashwasm.qe.changes.module_imports import (
     PROCESS_NAMES,
@@ -22,11 +22,15 @@ __all__ = ["FunctionLines", "function_lines", "function_lines_of", "last_stateme
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@dataclass(frozen=True)
 class FunctionLines:
     """Lines of a file that run only when one of its functions is called.
 
     Parameters
+    ----------
+    tree : ast.Module
+        Syntax tree of the file.
+
+    Attributes
     ----------
     bodies : set of int
         Lines of the bodies of functions and methods, without decorators, defaults, the line of the
@@ -34,26 +38,55 @@ class FunctionLines:
     functions : list of set of int
         Lines of the body of each function, including functions inside it. The innermost functions
         come first.
-    cached : list of set of int
-        Lines of the body of each function that caches its results, such as with ``lru_cache``. Only
-        the first caller runs these lines.
-    lazy : list of set of int
-        Lines of the body of each other function that may keep results; see `keeps_state`. Only the
-        first caller may run some of these lines.
-    running : list of set of int
-        Lines of the body of each function that mentions a function which starts another program. If
-        the file mentions one elsewhere, all lines of functions are included as one set.
-    kinds : dict of str to list of (str or None, bool)
-        The docstring of each function, and True for a generator, by the function's dotted name.
-        Functions show them without being run.
     """
 
-    bodies: set[int]
-    functions: list[set[int]]
-    cached: list[set[int]]
-    lazy: list[set[int]]
-    running: list[set[int]] = field(default_factory=list)
-    kinds: dict[str, list[tuple[str | None, bool]]] = field(default_factory=dict)
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+        self._nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTION)]
+        # A function inside another one has fewer lines than that.
+        self.functions = sorted((_body(node) for node in self._nodes), key=len)
+        self.bodies: set[int] = set().union(*self.functions)
+
+    @cached_property
+    def cached(self) -> list[set[int]]:
+        """Lines of the body of each function that caches its results, such as with ``lru_cache``.
+
+        Only the first caller runs these lines.
+        """
+        return [_body(node) for node in self._nodes if caches_results(node)]
+
+    @cached_property
+    def lazy(self) -> list[set[int]]:
+        """Lines of the body of each other function that may keep results; see `keeps_state`.
+
+        Only the first caller may run some of these lines.
+        """
+        others = (node for node in self._nodes if not caches_results(node))
+        return [_body(node) for node in others if keeps_state(node)]
+
+    @cached_property
+    def running(self) -> list[set[int]]:
+        """Lines of the body of each function that mentions a start of another program.
+
+        If the file mentions one elsewhere, all lines of functions are included as one set.
+        """
+        return _running(self._tree, self.functions, self.bodies)
+
+    @cached_property
+    def kinds(self) -> dict[str, list[tuple[str | None, bool]]]:
+        """The docstring of each function, and True for a generator, by the function's dotted name.
+
+        A test may see both without running the function.
+        """
+        kinds: dict[str, list[tuple[str | None, bool]]] = {}
+        for name, kind in _kinds(self._tree, ""):
+            kinds.setdefault(name, []).append(kind)
+        return kinds
+
+    @cached_property
+    def calls_at_import(self) -> bool:
+        """True if the import of the file may call functions of the project."""
+        return calls_project_at_import(self._tree)
 
     def around(self, line: int) -> frozenset[int]:
         """Return the lines of the innermost function around a line; none outside of functions."""
@@ -71,13 +104,13 @@ class FunctionLines:
 def function_lines(path: Path) -> FunctionLines | None:
     """Return the lines of a file's functions; None if the file cannot be read."""
     tree = parse_file(path)
-    return None if tree is None else _lines_of(tree)
+    return None if tree is None else FunctionLines(tree)
 
 
 def function_lines_of(source: str) -> FunctionLines | None:
     """Return the lines of the functions of a source; None if it is not Python."""
     tree = parse_text(source)
-    return None if tree is None else _lines_of(tree)
+    return None if tree is None else FunctionLines(tree)
 
 
 def last_statements(path: Path) -> dict[int, range]:
@@ -106,28 +139,7 @@ def _is_constant(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _lines_of(tree: ast.Module) -> FunctionLines:
-    """Return the lines of a module's functions."""
-    bodies: set[int] = set()
-    functions, cached, lazy = [], [], []
-    for node in ast.walk(tree):
-        if isinstance(node, _FUNCTION):
-            lines = _body(node)
-            bodies |= lines
-            functions.append(lines)
-            if caches_results(node):
-                cached.append(lines)
-            elif keeps_state(node):
-                lazy.append(lines)
-    # A function inside another one has fewer lines than that.
-    functions.sort(key=len)
-    kinds: dict[str, list[tuple[str | None, bool]]] = {}
-    for name, kind in _kinds(tree, ""):
-        kinds.setdefault(name, []).append(kind)
-    return FunctionLines(bodies, functions, cached, lazy, _running(tree, functions), kinds)
-
-
-def _running(tree: ast.Module, functions: list[set[int]]) -> list[set[int]]:
+def _running(tree: ast.Module, functions: list[set[int]], bodies: set[int]) -> list[set[int]]:
     """Return the lines of the innermost functions that mention a start of another program."""
     names = set(PROCESS_NAMES)
     for node in ast.walk(tree):
@@ -142,7 +154,7 @@ def _running(tree: ast.Module, functions: list[set[int]]) -> list[set[int]]:
     for node in ast.walk(tree):
         if mentioned_name(node) in names or _is_os_system(node):
             line = getattr(node, "lineno", 0)
-            found.append(next((own for own in functions if line in own), set().union(*functions)))
+            found.append(next((own for own in functions if line in own), bodies))
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
 from flashwasm.qe.changes.module_imports import mentioned_name
 from flashwasm.qe.suites.expressions import source_of
@@ -17,6 +18,7 @@ _CACHING = ("cache", "lazy", "memo", "once", "reify", "singleton")
 _ADDING = {"add", "append", "appendleft", "extend", "insert", "setdefault", "update"}
 _MUTABLE = (ast.Dict, ast.List, ast.Set, ast.Call)
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_CONSTRUCTORS = {"__init__", "__post_init__", "__setstate__"}
 _BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BoolOp)
 
 
@@ -30,19 +32,23 @@ def keeps_state(function: Function) -> bool:
     """Return True if a function may keep results in a place that later calls see.
 
     It sets a global or nonlocal name, mentions a cache, or stores into an object that is neither
-    its own nor an argument. It may also fill an attribute of its object if a branch reads the same
-    attribute.
+    its own nor an argument, or into an attribute of its own object. In both cases, a branch reads
+    the same place, to find out if it was filled before.
     """
     for node in ast.walk(function):
         name = mentioned_name(node).lower()
-        if isinstance(node, (ast.Global, ast.Nonlocal)) or "cache" in name or "memo" in name:
+        if isinstance(node, ast.Global) or "cache" in name or "memo" in name:
             return True
-    own = _own_names(function)
-    stores = [*_stores(function)]
-    if any(not root or root not in own or root == "cls" for root, _ in stores):
+    nodes = [*_own_nodes(function)]
+    if any(isinstance(node, ast.Nonlocal) for node in nodes):
         return True
-    filled = {attribute for root, attribute in stores if root == "self"}
-    return not filled.isdisjoint(_tested_attributes(function))
+    own = {*_own_names(function), *sys.stdlib_module_names} - {"cls"}
+    stores, tested = set(_stores(nodes)), _tested(nodes)
+    if any(root not in own and (not root or root in tested) for root, _ in stores):
+        return True
+    if function.name in _CONSTRUCTORS:
+        return False  # Each call fills a new object.
+    return any(root == "self" and f"self.{attribute}" in tested for root, attribute in stores)
 
 
 def _own_nodes(function: Function) -> Iterator[ast.AST]:
@@ -76,19 +82,21 @@ def _own_names(function: Function) -> set[str]:
     return names | {one.arg for one in every if one.arg not in kept}
 
 
-def _stores(function: Function) -> Iterator[tuple[str, str]]:
+def _stores(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
     """Yield the object and the attribute of each store into an object's attribute or item.
 
     The object is the first name of the expression, or "" if it begins with a call.
     """
-    for node in _own_nodes(function):
+    # A counter adds to its value, so no call of it finds the result of an earlier one.
+    counters = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
+    for node in nodes:
         target: ast.AST | None = None
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
-            target = node
+            target = None if id(node) in counters else node
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             target = node.func.value if node.func.attr in _ADDING else None
-            if isinstance(target, (ast.Constant, ast.JoinedStr)):
-                target = None
+            if isinstance(target, (ast.Call, ast.Constant, ast.JoinedStr)):
+                target = None  # A new object, in most cases.
         elif isinstance(node, ast.Call) and mentioned_name(node.func) == "setattr" and node.args:
             target = ast.Attribute(node.args[0], "", ast.Store())
         if target is not None:
@@ -107,16 +115,37 @@ def _root(node: ast.AST) -> tuple[str, str]:
     return (node.id if isinstance(node, ast.Name) else ""), attribute
 
 
-def _tested_attributes(function: Function) -> set[str]:
-    """Return the attributes of ``self`` that decide which branch of a function runs."""
-    found: set[str] = set()
-    for node in _own_nodes(function):
+def _tested(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the names and the attributes of ``self`` that decide which branch of a function runs.
+
+    A name that is assigned to a tested name is tested, too. So is a string, as in
+    ``hasattr(self, "name")``.
+    """
+    parts: list[ast.AST] = []
+    for node in nodes:
         if isinstance(node, _BRANCHES):
-            parts = [getattr(node, "test", None), *getattr(node, "values", ())]
-            parts += node.body if isinstance(node, ast.Try) else []
-            for inner in (one for part in parts if part is not None for one in ast.walk(part)):
-                if isinstance(inner, ast.Attribute) and mentioned_name(inner.value) == "self":
-                    found.add(inner.attr)
-                elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                    found.add(inner.value)  # hasattr(self, "name")
+            parts += [*filter(None, [getattr(node, "test", None)]), *getattr(node, "values", ())]
+            parts += node.body if isinstance(node, ast.Try) and node.handlers else []
+    found = _mentions(parts)
+    values = [
+        node.value for node in nodes if isinstance(node, ast.Assign) and _targets(node, found)
+    ]
+    return found | _mentions(values)
+
+
+def _targets(node: ast.Assign, names: set[str]) -> bool:
+    """Return True if an assignment sets one of some names."""
+    return any(isinstance(one, ast.Name) and one.id in names for one in node.targets)
+
+
+def _mentions(parts: Sequence[ast.AST]) -> set[str]:
+    """Return the names, the attributes of ``self`` and the strings in parts of a syntax tree."""
+    found: set[str] = set()
+    for node in (one for part in parts for one in ast.walk(part)):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and mentioned_name(node.value) == "self":
+            found.add(f"self.{node.attr}")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(f"self.{node.value}")
     return found

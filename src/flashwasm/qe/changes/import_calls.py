@@ -1,0 +1,80 @@
+"""Detection of modules that may call the project's functions while they are imported."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterator
+
+__all__ = ["calls_project_at_import"]
+
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+# Methods of a class that run when another class inherits it or uses it as a decorator.
+_AT_INHERITANCE = ("__init_subclass__", "__set_name__", "__class_getitem__", "__mro_entries__")
+
+
+def calls_project_at_import(tree: ast.Module) -> bool:
+    """Return True if the import of a module may call a function of the project.
+
+    It calls none if it only defines functions, constants and classes, and calls only functions of
+    Python's standard library, without passing its own functions to them.
+
+    Parameters
+    ----------
+    tree : ast.Module
+        Syntax tree of the module.
+    """
+    nodes = [*_at_import(tree)]
+    known = {"", *dir(builtins), *_from_standard_library(nodes)}
+    classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    if any(isinstance(n, _FUNCTION) and n.name in _AT_INHERITANCE for n in nodes):
+        classes = set()
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            used = [node.func, *node.args, *(word.value for word in node.keywords)]
+        elif isinstance(node, ast.ClassDef):
+            words = [word.value for word in node.keywords]
+            if not {_root(base) for base in (*node.bases, *words)} <= known | classes:
+                return True
+            used = node.decorator_list
+        elif isinstance(node, _FUNCTION):
+            used = node.decorator_list
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            used = [item.context_expr for item in node.items]
+        else:
+            used = [node.iter] if isinstance(node, (ast.For, ast.comprehension)) else []
+        if not {_root(one) for one in used} <= known:
+            return True
+    return False
+
+
+def _at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes of a module that run when it is imported."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, _FUNCTION):
+            waiting += [*node.decorator_list, node.args]
+        elif not isinstance(node, ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+def _from_standard_library(nodes: list[ast.AST]) -> Iterator[str]:
+    """Yield the names that a module imports from Python's standard library."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            tops = ((one.name.partition(".")[0], one.asname) for one in node.names)
+            yield from (name or top for top, name in tops if top in sys.stdlib_module_names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [one.asname or one.name for one in node.names]
+            top = (node.module or "").partition(".")[0]
+            yield from names if top in sys.stdlib_module_names else ()
+
+
+def _root(node: ast.AST) -> str:
+    """Return the first name of an expression such as ``a.b[c]``; "" if it is no name."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
