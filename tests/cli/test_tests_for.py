@@ -473,8 +473,11 @@ def test_names_of_tests_with_brackets_and_colons():
     script = Path(pytest_run.__file__).parent / "inside_pytest" / "flashwasm_chosen_tests.py"
     module = runpy.run_path(str(script))
     for nodeid, names in (
-        ("a/t.py::test_x[b::c[d]]", ["a/t.py", "a/t.py::test_x"]),
-        ("a[1]/t.py::A::test_x[2]", ["a[1]/t.py", "a[1]/t.py::A", "a[1]/t.py::A::test_x"]),
+        ("a/t.py::test_x[b::c[d]]", ["a", ".", "a/t.py", "a/t.py::test_x"]),
+        (
+            "a[1]/t.py::A::test_x[2]",
+            ["a[1]", ".", "a[1]/t.py", "a[1]/t.py::A", "a[1]/t.py::A::test_x"],
+        ),
     ):
         assert module["_names"](SimpleNamespace(nodeid=nodeid)) == names
 
