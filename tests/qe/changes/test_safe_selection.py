@@ -167,10 +167,10 @@ def test_changed_lines_that_no_test_covers_are_named(project):
     edit = {"shop/text.py": ("", "\ndef upper(text):\n    return text.upper()\n")}
     (project / "x.diff").write_text(change_project(project, edit))
     arguments = ["--diff", "x.diff", "--coverage", "recorded.coverage"]
-    assert select(*arguments)[1]["uncovered"] == {"shop/text.py": [6]}
+    assert select(*arguments)[1]["uncovered"] == {"shop/text.py": [8]}
     arguments = ["tests-for", "tests", "--dry-run", *arguments]
     stderr = CliRunner().invoke(main, arguments).stderr
-    assert "no test covers shop/text.py: 6" in stderr
+    assert "no test covers shop/text.py:8" in stderr
     new = {"shop/new.py": ("", "X = 1\n")}
     (project / "x.diff").write_text(change_project(project, new))
     assert "the coverage database has no lines of shop/new.py" in (

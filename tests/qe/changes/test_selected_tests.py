@@ -107,7 +107,7 @@ def test_deleted_and_renamed_files_count_by_their_old_name(folder):
     for moved, level, reason in (
         # A deleted file, a file that is renamed and edited, and one that is only renamed.
         (change(old_lines={6}), 1, "it runs shop.py:6"),
-        (change(path="store.py", old_lines={6}, new_lines={6}), 1, "it runs shop.py:6"),
+        (change(path="store.py", old_lines={6}, new_lines={6}), 1, "it runs store.py:6"),
         (change(path="store.py"), 2, "by evidence: changed files +4.0"),
     ):
         first, *_ = rank_tests(index, [moved], coverage_of(COVERED))

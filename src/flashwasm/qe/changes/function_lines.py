@@ -33,12 +33,15 @@ class FunctionLines:
     lazy : list of set of int
         Lines of the body of each other function that sets a global name or mentions a cache. Only
         the first caller may run some of these lines.
+    statements : dict of int to range
+        Lines of the innermost statement around each line, without the statements inside it.
     """
 
     bodies: set[int]
     functions: list[set[int]]
     cached: list[set[int]]
     lazy: list[set[int]]
+    statements: dict[int, range]
 
     def around(self, line: int) -> frozenset[int]:
         """Return the lines of the innermost function around a line; none outside of functions."""
@@ -69,7 +72,11 @@ def _lines_of(tree: ast.Module) -> FunctionLines:
     """Return the lines of a module's functions."""
     bodies: set[int] = set()
     functions, cached, lazy = [], [], []
+    statements: dict[int, range] = {}
     for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            own = _own_lines(node)
+            statements.update(dict.fromkeys(own, own))
         if isinstance(node, _FUNCTION):
             lines = _body(node)
             bodies |= lines
@@ -79,7 +86,16 @@ def _lines_of(tree: ast.Module) -> FunctionLines:
             elif any(_keeps_results(inner) for inner in ast.walk(node)):
                 lazy.append(lines)
     # A function inside another one has fewer lines than that.
-    return FunctionLines(bodies, sorted(functions, key=len), cached, lazy)
+    return FunctionLines(bodies, sorted(functions, key=len), cached, lazy, statements)
+
+
+def _own_lines(node: ast.stmt) -> range:
+    """Return the lines of a statement, without the statements inside it."""
+    inner = getattr(node, "body", None) or getattr(node, "cases", None)
+    if not inner:
+        return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    first = inner[0].pattern if isinstance(node, ast.Match) else inner[0]
+    return range(node.lineno, max(node.lineno + 1, first.lineno))
 
 
 def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:

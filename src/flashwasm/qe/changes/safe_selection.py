@@ -17,6 +17,7 @@ from flashwasm.qe.changes.documentation_files import is_unread_documentation
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.selected_tests import SelectedTest, changes_everything, rank_tests
 from flashwasm.qe.changes.touched_functions import touched_functions
+from flashwasm.qe.changes.uncovered_lines import uncovered_lines
 from flashwasm.qe.suites.source_files import is_test_file
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class SafeSelection:
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
-        Changed lines that no test ran, by file, with their numbers before the change. A line that
-        is added to a function without tests has the number of the line below it.
+        Changed lines that no test ran, by file; paths and numbers are those after the change. A
+        removed line has the number of the line that is now in its place.
     unmeasured : list of str
         Changed Python files, except tests, that the coverage database has no lines of.
     """
@@ -245,8 +246,8 @@ class _Reach:
         callers = {}
         # A change inside a function can only reach the function's callers. All lines of the
         # function count, because a change may move a line into or out of a branch.
-        for lines, line in touched.functions.items():
-            where = f"{change.old_path}:{line}"
+        for lines, changed in touched.functions.items():
+            where = f"{change.path}:{changed[0]}"
             callers[lines] = evidence.runners(name, lines)
             self.add(callers[lines], f"it runs the function of {where}")
             if not callers[lines]:
@@ -263,12 +264,12 @@ class _Reach:
         if wider or not (change.removed or change.added):
             self.add(evidence.runners_of_file(name), f"{wider}it runs {change.old_path}")
             self._add_dependents({file}, change.path, wider)
-        untested = change.removed.keys() - imported - evidence.covered(name)
-        uncovered = {line for line in untested if _holds_code(change.removed[line])}
-        uncovered |= {line for lines, line in touched.functions.items() if not callers[lines]}
-        uncovered.update(touched.new)
-        if uncovered:
-            self.uncovered.setdefault(change.old_path, []).extend(sorted(uncovered))
+        recorded = imported | evidence.covered(name)
+        without_callers = [
+            changed for lines, changed in touched.functions.items() if not callers[lines]
+        ]
+        if uncovered := uncovered_lines(change, touched, recorded, without_callers):
+            self.uncovered.setdefault(change.path, []).extend(uncovered)
 
     def _add_dependents(self, files: set[Path], path: str, why: str) -> bool:
         """Add the tests whose files depend on a changed file; return True if there are any."""
@@ -295,9 +296,3 @@ class _Reach:
 def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:
     """Return the file that defines a test, and the files that inherit or import it."""
     return {test.path, *(rootdir / name.partition("::")[0] for name in (test.nodeid, *test.also))}
-
-
-def _holds_code(line: str) -> bool:
-    """Return True if a line is neither empty nor a comment."""
-    text = line.strip()
-    return bool(text) and not text.startswith("#")
