@@ -7,13 +7,14 @@ fixture, in no test, or was not measured. Without coverage, this rule applies to
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
-from flashwasm.qe.changes.documentation_files import is_unread_documentation
+from flashwasm.qe.changes.documentation_files import documentation_readers
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.selected_tests import SelectedTest, changes_everything, rank_tests
 from flashwasm.qe.changes.touched_functions import touched_functions
@@ -106,7 +107,7 @@ def safe_selection(
     for change in changes:
         reach.add_change(change)
     everything = reach.everything or changes_everything(
-        [change for change in changes if not reach.is_unread(change)]
+        [change for change in changes if not reach.add_readers(change)]
     )
     if everything is not None:
         reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")
@@ -192,12 +193,19 @@ class _Reach:
         for nodeid in nodeids:
             self.reasons.setdefault(nodeid, reason)
 
-    def is_unread(self, change: ChangedFile) -> bool:
-        """Return True if a changed file is documentation that no test can read."""
-        return all(
-            is_unread_documentation(path, self.graph.root, self._rootdir, self.graph.files)
-            for path in {change.path, change.old_path}
-        )
+    def add_readers(self, change: ChangedFile) -> bool:
+        """Add the tests that may read changed documentation; return False for another file."""
+        found: set[Path] = set()
+        for path in {change.path, change.old_path}:
+            readers = documentation_readers(path, self.graph.root, self._rootdir, self.graph.files)
+            if readers is None:
+                return False
+            found |= readers
+        for reader in sorted(found):
+            name = os.path.relpath(reader, self.graph.root)
+            tests = self._tests_in(self.graph.dependents(reader))
+            self.add(tests, f"its file depends on {name}, which may read {change.path}")
+        return True
 
     def add_change(self, change: ChangedFile) -> None:
         """Add the tests that a change of one file may reach."""
