@@ -21,9 +21,11 @@ from flashwasm.errors import CapabilityError, FlashWasmError
 if TYPE_CHECKING:
     from flashwasm.benchmarks.case import Array
 
-# Without the first flag, V8 runs unoptimised code for seconds, at half the speed. With the second
-# flag, a script in another folder than the packages can resolve them as Node itself would.
-_FLAGS = ("--no-liftoff", "--experimental-import-meta-resolve", "--no-warnings")
+# Without this flag, V8 runs unoptimised code for seconds, at half the speed.
+OPTIMISED = "--no-liftoff"
+# With the second flag, a script in another folder than the packages can resolve them as Node
+# itself would.
+FLAGS = (OPTIMISED, "--experimental-import-meta-resolve", "--no-warnings")
 
 
 class NodeError(FlashWasmError):
@@ -100,7 +102,7 @@ class NodeProcess:
             raise CapabilityError("node is not on the path; see https://nodejs.org")
         self._folder = tempfile.TemporaryDirectory(prefix="flashwasm-bench-")
         serve = Path(__file__).parent / "node" / "serve.mjs"
-        command = [node, *_FLAGS, str(serve), script, str(modules_folder())]
+        command = [node, *FLAGS, str(serve), script, str(modules_folder())]
         # The process writes errors to a file. A pipe would fill up and block a library that prints
         # much, because this process does not read it meanwhile.
         self._errors = self.path("errors")

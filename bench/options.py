@@ -24,7 +24,7 @@ __all__ = [
 # The folder in which runs log each result at once.
 LOGS = Path("build", "bench")
 DEFAULT_VECTORS = 20_000
-QUICK_VECTORS = 2_000
+QUICK_VECTORS = 600
 
 F = TypeVar("F", bound=Callable[..., Any])
 

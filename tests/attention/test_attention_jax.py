@@ -1,5 +1,6 @@
 """Attention, its log-sum-exp and its gradient, compared with JAX's at its highest precision."""
 
+import functools
 import os
 import pickle
 import subprocess
@@ -39,6 +40,16 @@ OPTIONS = {
 }
 
 
+NAMES_OF_PROBLEMS = [f"{name} {size[0]}x{size[1]}" for name in OPTIONS for size in SIZES]
+
+
+@functools.cache
+def problems():
+    """Return each problem by its name. Importing this file makes none."""
+    made = [problem(name, size) for name in OPTIONS for size in SIZES]
+    return dict(zip(NAMES_OF_PROBLEMS, made, strict=True))
+
+
 def problem(name, size):
     """Return q, k, v and dout, the package's options, and the further arguments of JAX."""
     queries, keys, dim = size
@@ -60,15 +71,12 @@ def problem(name, size):
     return operands, ours, (visible, mask, bias, tuple(theirs.items()))
 
 
-PROBLEMS = {f"{name} {s[0]}x{s[1]}": problem(name, s) for name in OPTIONS for s in SIZES}
-
-
 @pytest.fixture(scope="session")
 def jax_results(tmp_path_factory):
     """Return JAX's results for each problem."""
     folder = tmp_path_factory.mktemp("jax")
-    problems = [(*operands, *theirs) for operands, _, theirs in PROBLEMS.values()]
-    (folder / "problems").write_bytes(pickle.dumps(problems))
+    asked = [(*operands, *theirs) for operands, _, theirs in problems().values()]
+    (folder / "problems").write_bytes(pickle.dumps(asked))
     done = subprocess.run(
         [sys.executable, str(CHILD), str(folder / "problems"), str(folder / "results")],
         capture_output=True,
@@ -78,12 +86,12 @@ def jax_results(tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     results = pickle.loads((folder / "results").read_bytes())  # noqa: S301 - the child process wrote it.
-    return dict(zip(PROBLEMS, results, strict=True))
+    return dict(zip(NAMES_OF_PROBLEMS, results, strict=True))
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", NAMES_OF_PROBLEMS)
 def test_no_further_from_float64_than_jax(jax_results, one_thread, name):
-    (q, k, v, dout), options, _ = PROBLEMS[name]
+    (q, k, v, dout), options, _ = problems()[name]
     out, lse = fw.attention(q, k, v, return_lse=True, runtime=one_thread, **options)
     ours = fw.attention_backward(dout, q, k, v, out, lse, runtime=one_thread, **options)
     expected = (

@@ -132,7 +132,7 @@ def test_the_package_measures_as_asked(asked, arguments, expected):
     [
         (["search", "--vectors", "100"], ("search", (), 1, 100, False)),
         (["peers", "--op", "softmax"], ("peers", ("softmax",), 1, 20_000, False)),
-        (["peers", "--quick", "--threads", "2"], ("peers", (), 2, 2_000, True)),
+        (["peers", "--quick", "--threads", "2"], ("peers", (), 2, 600, True)),
         (["all", "--vectors", "500"], ("all", (), 1, 500, False)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

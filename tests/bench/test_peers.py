@@ -38,10 +38,6 @@ SMALL = [
     matmul_i8_case(5, 24, 9),
 ]
 
-# A process of Node takes seconds to compile a library, so only two cases are not marked as slow.
-IN_NODE = [*SMALL[1:3], *(pytest.param(case, marks=pytest.mark.slow) for case in SMALL[3:-1])]
-IN_NODE += [pytest.param(SMALL[0], marks=pytest.mark.slow)]
-
 needs_node = pytest.mark.skipif(node_program() is None, reason="no node")
 
 
@@ -101,8 +97,9 @@ def test_numpy_by_heads_is_for_attention():
 
 
 @needs_node
+@pytest.mark.usefixtures("node_starts_quickly")
 @pytest.mark.parametrize("peer", [OnnxRuntimeWeb(), TensorFlowJs()], ids=case_id)
-@pytest.mark.parametrize("case", IN_NODE, ids=case_id)
+@pytest.mark.parametrize("case", SMALL[:-1], ids=case_id)
 def test_node_peers_compute_the_case(peer, case):
     check(available(peer), case)
 
@@ -110,6 +107,7 @@ def test_node_peers_compute_the_case(peer, case):
 @needs_node
 @pytest.mark.slow
 def test_onnxruntime_web_computes_products_of_codes():
+    """Start Node as a benchmark does, so that V8 first compiles the whole library."""
     assert check(available(OnnxRuntimeWeb()), SMALL[-1]).startswith("DynamicQuantizeLinear")
 
 
@@ -121,7 +119,7 @@ def test_the_native_addon_takes_full_attention_only():
 
 
 @needs_node
-@pytest.mark.slow
+@pytest.mark.usefixtures("node_starts_quickly")
 def test_the_next_form_runs_if_the_fused_operator_fails(monkeypatch):
     peer = available(OnnxRuntimeWeb())
 

@@ -1,5 +1,6 @@
 """Measuring the indexes: vectors from a file, targets, and the picture."""
 
+import contextlib
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from bench.commands import main
 from bench.findings import Comparison
+from bench.options import QUICK_VECTORS
 from bench.peers.tables import target_rows
 from bench.plots import picture
 from bench.search.cases import SEARCH_CASES, SearchCase, embedded, stored, unit
@@ -176,13 +178,35 @@ def test_the_command_refuses_a_file_before_it_measures(tmp_path):
     assert "x.npy: expected a .npy file" in done.stderr
 
 
+class EncodesOnce:
+    """An encoder that keeps its vectors, so that the same texts are embedded once for all tests."""
+
+    def __init__(self, encoder):
+        self._encoder, self._kept = encoder, {}
+
+    def encode(self, texts, **options):
+        key = (tuple(texts), *options.items())
+        if key not in self._kept:
+            self._kept[key] = self._encoder.encode(texts, **options)
+        return self._kept[key]
+
+
+@pytest.fixture(scope="module")
+def encoder(real_model):
+    return EncodesOnce(SentenceEncoder.load(real_model))
+
+
+@pytest.fixture
+def loaded_once(encoder, monkeypatch):
+    monkeypatch.setattr(SentenceEncoder, "load", lambda: encoder)
+
+
 @pytest.mark.parametrize("case", SEARCH_CASES, ids=lambda case: f"{case.operation} {case.data}")
 @pytest.mark.slow
-def test_indexes_find_what_they_are_measured_on(case, request, monkeypatch):
+def test_indexes_find_what_they_are_measured_on(case, request):
     if case.make is embedded:
-        load, folder = SentenceEncoder.load, request.getfixturevalue("real_model")
-        monkeypatch.setattr(SentenceEncoder, "load", lambda: load(folder))
-    results = list(run_search(case, 600, effort=QUICK_EFFORT))
+        request.getfixturevalue("loaded_once")
+    results = list(run_search(case, QUICK_VECTORS, effort=QUICK_EFFORT))
     rates = {(r.name, r.queries, r.ef): r.rate for r in results}
     assert len(rates) == len(results)
     assert {"flashwasm float32", "flashwasm int8", "NumPy"} <= {r.name for r in results}
@@ -203,12 +227,18 @@ def test_libraries_that_are_not_there_are_named(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_measures_indexes(tmp_path):
+def test_the_command_measures_indexes(tmp_path, request):
+    measured = {case.data for case in SEARCH_CASES if case.make is not embedded}
+    # Where no model can be installed, the command leaves the embeddings out.
+    with contextlib.suppress(pytest.skip.Exception):
+        request.getfixturevalue("loaded_once")
+        measured = {case.data for case in SEARCH_CASES}
     json_file, markdown_file = tmp_path / "r.json", tmp_path / "r.md"
     arguments = ["search", "--quick", "--log", str(tmp_path / "log"), "--json", str(json_file)]
     done = CliRunner().invoke(main, [*arguments, "--markdown", str(markdown_file)])
     assert done.exit_code == 0, done.output
     document = json.loads(json_file.read_text())
     assert {r["operation"] for r in document["search"]} == {"FlatIndex", "HNSWIndex"}
+    assert {r["data"] for r in document["search"]} == measured
     assert "results" not in document
     assert "recall@k" in markdown_file.read_text()

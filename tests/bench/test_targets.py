@@ -206,8 +206,7 @@ def test_the_encoder_is_measured_beside_the_same_weights(packages, peers, monkey
     assert all(r.error < (0.1 if "int8" in r.name else 1e-5) for r in found.rows)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("model", "node_starts_quickly")
 def test_the_encoder_is_measured_beside_onnxruntime_web(monkeypatch):
     pytest.importorskip("onnx")
     try:

@@ -18,12 +18,17 @@ def local_workers():
 def dask_client():
     """Return the client of a cluster of two processes, each with a bounded memory."""
     distributed = pytest.importorskip("dask.distributed")
+    import dask  # noqa: PLC0415 - it is an extra.
+
     with contextlib.ExitStack() as stack:
-        cluster = distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            memory_limit="700MB",
-            dashboard_address=None,
-        )
+        # A worker that wants a chunk of a killed worker tries to reach it for so long, before the
+        # chunk is computed again. The default is 30 seconds. The workers get a copy of the setting.
+        with dask.config.set({"distributed.comm.timeouts.connect": "5s"}):
+            cluster = distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                memory_limit="700MB",
+                dashboard_address=None,
+            )
         stack.enter_context(cluster)
         yield stack.enter_context(distributed.Client(cluster))

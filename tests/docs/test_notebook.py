@@ -4,12 +4,11 @@ Its outputs are the same on every machine. After a change, run this file as a sc
 tests/helpers on PYTHONPATH: it writes them again.
 """
 
+import importlib
 import json
 import tempfile
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from checkout import ROOT
 
@@ -19,11 +18,17 @@ FOLDER = "/tmp/example"  # noqa: S108 - nothing is written there.
 SECONDS_OF_A_CELL = 60
 
 
+def nbformat_module():
+    """Return the module. Its import takes a second, so a run that only lists tests does without."""
+    return importlib.import_module("nbformat")
+
+
 def executed(folder):
     """Run all cells in a folder, and return the notebook with its new outputs."""
+    nbformat, nbclient = nbformat_module(), importlib.import_module("nbclient")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     place = {"metadata": {"path": folder}}
-    NotebookClient(
+    nbclient.NotebookClient(
         notebook, timeout=SECONDS_OF_A_CELL, record_timing=False, resources=place
     ).execute()
     notebook.metadata.language_info = {"name": "python"}
@@ -32,6 +37,7 @@ def executed(folder):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_the_notebook_shows_what_its_cells_give(tmp_path):
+    nbformat = nbformat_module()
     written = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(written)
     found = executed(str(tmp_path))
@@ -41,4 +47,4 @@ def test_the_notebook_shows_what_its_cells_give(tmp_path):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        nbformat.write(executed(scratch), NOTEBOOK)
+        nbformat_module().write(executed(scratch), NOTEBOOK)

@@ -72,8 +72,10 @@ def _fresh_environment(base):
     variables = _variables(base / "venv" / "bin", base)
     for inherited in ("PYTHONPATH", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
         variables.pop(inherited, None)
-    # A tenth of the time goes into bytecode of modules that nothing imports.
-    variables |= {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # pip need not compile modules that nothing imports; Python compiles the others once. pip reads
+    # its variable as the value of "compile", so a 0 turns the compilation off.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    variables |= {"PIP_NO_COMPILE": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     if IN_CI:
         # There a new release of some package must not end a run.
         pins = str(ROOT / ".ci" / "constraints.txt")

@@ -377,3 +377,16 @@ def test_attention_takes_memory_for_its_operands_only():
         x = normal(4096, 32)
         fw.attention(x, x, x, runtime=rt)
         assert rt.stats().bytes_peak <= 4 * x.nbytes + 64 * 4096
+
+
+def test_memory_grows_in_large_pages_up_to_its_limit():
+    with fw.Runtime(threads=1, max_memory=5 * MIB) as rt:
+        kept, sizes = [], set()
+        while True:
+            try:
+                kept.append(rt.empty((50_000,)))
+            except fw.OutOfMemoryError:
+                break
+            sizes.add(rt.stats().bytes_reserved)
+        assert sizes == {2 * MIB, 4 * MIB, 5 * MIB}
+        assert len(kept) * 200_000 > 3 * MIB

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 ALIGNMENT = 64
 _FLOAT32 = np.dtype(np.float32)
 _PAGE_BYTES = 1 << 16
-# Memory grows by at least a megabyte, because each growth is a system call.
-_GROW_PAGES = 16
+# Memory grows to a multiple of 2 MiB, the size of a large page of the operating system. The system
+# uses large pages only for memory that can be accessed when it is first written.
+_GROW_PAGES = 32
 # Freed blocks are kept for later requests of the same size. If they add up to more bytes than this,
 # the arena merges them and returns their pages to the operating system. Otherwise a process that
 # allocates many different sizes would grow needlessly, and keep the memory of its largest call.
@@ -286,8 +287,9 @@ class Arena:
         end = self._end + size
         pages = -(-end // _PAGE_BYTES)
         if pages > self._memory.pages:
-            generous = min(max(pages, self._memory.pages + _GROW_PAGES), self._memory.max_pages)
-            if not self._memory.grow_to(max(pages, generous)):
+            generous = min(-(-pages // _GROW_PAGES) * _GROW_PAGES, self._memory.max_pages)
+            grow_to = self._memory.grow_to
+            if not (grow_to(max(generous, pages)) or grow_to(pages)):
                 return None
         place = len(self._free)
         # One step.
