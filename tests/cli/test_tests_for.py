@@ -135,7 +135,9 @@ def test_the_log_of_git_may_be_required(project, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
     result = invoke(*options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Error: tests is not in a git working tree: not a git repository" in result.stderr
+    message = "Error: --history: tests is not in a git working tree: not a git repository"
+    assert message in result.stderr
+    assert result.stderr.endswith("; leave it out to do without git's log\n")
 
 
 # The coverage database.

@@ -10,7 +10,7 @@ import flashwasm as fw
 from bench.recorded import read_results
 from flashwasm.cli.settings import read_settings
 from flashwasm.qe import FunctionIndex, SuiteIndex, read_diff, read_failures
-from flashwasm.qe.changes.documentation_files import is_unread_documentation
+from flashwasm.qe.changes.documentation_files import documentation_readers
 from flashwasm.qe.changes.module_imports import read_imports
 from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.duplicates.known_groups import read_baseline
@@ -51,7 +51,7 @@ def _read_pytest_settings(path):
     for name in _INI_NAMES:
         (folder / name).write_bytes(path.read_bytes())
         collect(folder).changes()
-        is_unread_documentation("a.md", folder, folder, [])
+        documentation_readers("a.md", folder, folder, [])
         (folder / name).unlink()
 
 

@@ -196,10 +196,16 @@ def test_a_selection_by_time(folder, run):
     diff = ["--fw-diff", "x.diff"]
     # No test has run yet, so each counts for a tenth of a second, and two of them fit.
     assert order(run(*diff, "--fw-select", "0.25s")[1]) == ["test_total_price"] * 2
-    # These two took a second each. One of them fits into 1.5 s. Both of them fit into 2.15 s, with
-    # one of the others, which counts for 0.1 s.
-    assert order(run(*diff, "--fw-select", "1.5s")[1]) == ["test_total_price"]
+    # These two took a second each. Both of them fit into 2.15 s, with one of the others, which
+    # counts for 0.1 s.
     assert len(order(run(*diff, "--fw-select", "2.15s")[1])) == 3
+    # One of them fits into 1.5 s. The second is passed over, and both of the others fit.
+    output = run(*diff, "--fw-select", "1.5s")[1]
+    assert order(output) == ["test_total_price", "test_nothing_at_all", "test_add_item"]
+    assert section(output)[:2] == [
+        "1 of 4 tests were left out:",
+        "    test_shop.py::test_total_price[2]",
+    ]
 
 
 @pytest.fixture

@@ -89,8 +89,10 @@ def test_errors_say_what_is_wrong(path, change, message):
 
 
 def test_another_kind_is_refused(path):
-    with pytest.raises(fw.CorruptFileError, match="contains a test, not a flat-index"):
+    with pytest.raises(fw.CorruptFileError, match="contains a test, not a flat-index") as caught:
         read_container(path, "flat-index")
+    # The file is not damaged, so there is no reason to create it again.
+    assert "; give a file of that kind; `flashwasm index info FILE` prints" in str(caught.value)
 
 
 def test_a_missing_file_is_not_found(tmp_path):

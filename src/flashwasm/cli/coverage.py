@@ -88,7 +88,10 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
         rows = [(format_lines(found), test) for test, found in tests.items()]
         print_table(("lines", "test"), rows, prose=("lines",))
     if not tests:
-        nothing_found(f"no test runs {place}")
+        # Imports, definitions and class bodies run once, before the first test.
+        at_import = sorted(index.lines_outside_tests(file)[0].intersection(lines))
+        why = f", but {format_lines(at_import)} ran outside of tests, as at import"
+        nothing_found(f"no test runs {place}{why if at_import else ''}")
 
 
 @coverage.command()

@@ -106,10 +106,11 @@ class ChangeOrder:
             kept = order if self._budget is None else self._fitting(order)
         # The list is changed only here, so that an error above leaves the run unchanged.
         items[:] = kept
-        left_out = order[len(kept) :]
+        chosen = set(map(id, kept))
+        left_out = [item for item in order if id(item) not in chosen]
         if left_out:
             self._config.hook.pytest_deselected(items=left_out)
-            missed = max(len(reached) - len(kept), 0)
+            missed = sum(id(item) not in chosen for item in reached)
             self._note_left_out(left_out, len(order), missed)
 
     def _note_differing(
@@ -136,17 +137,19 @@ class ChangeOrder:
             self._summary.lines.append(f"the change may reach the first {missed} of them")
 
     def _fitting(self, order: list[pytest.Item]) -> list[pytest.Item]:
-        """Return the first tests that fit into the budget."""
+        """Return the tests that fit into the budget; after one that does not, others still may."""
         if isinstance(self._budget, int):
             return order[: self._budget]
         cache = getattr(self._config, "cache", None)
         known = {} if cache is None else cache.get(_CACHE_KEY, {})
         left = float(self._budget or 0)
-        for count, item in enumerate(order):
-            left -= float(known.get(item.nodeid, _UNKNOWN_SECONDS))
-            if left < 0:
-                return order[:count]
-        return order
+        kept = []
+        for item in order:
+            seconds = float(known.get(item.nodeid, _UNKNOWN_SECONDS))
+            if seconds <= left:
+                kept.append(item)
+                left -= seconds
+        return kept
 
     def _keep_times(self) -> None:
         """Write the duration of each test to pytest's cache, unless the cache is disabled."""

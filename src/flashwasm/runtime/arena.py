@@ -288,8 +288,7 @@ class Arena:
         pages = -(-end // _PAGE_BYTES)
         if pages > self._memory.pages:
             generous = min(-(-pages // _GROW_PAGES) * _GROW_PAGES, self._memory.max_pages)
-            grow_to = self._memory.grow_to
-            if not (grow_to(max(generous, pages)) or grow_to(pages)):
+            if not any(map(self._memory.grow_to, (max(generous, pages), pages))):
                 return None
         place = len(self._free)
         # One step.

@@ -108,12 +108,26 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         try:
             yield file
         except _DamageError as damage:
-            message = f"{path}: {damage}; create the file again, or restore a copy"
+            message = f"{path}: {damage}; {damage.advice}"
             raise CorruptFileError(message) from None
 
 
 class _DamageError(Exception):
-    """Damage to a file. The message describes it, and `_opened` adds the file's path."""
+    """Damage to a file. The message describes it, and `_opened` adds the file's path.
+
+    Attributes
+    ----------
+    advice : str
+        Next step for the user.
+    """
+
+    advice = "create the file again, or restore a copy"
+
+
+class _KindError(_DamageError):
+    """A whole file of another kind than the one that was asked for."""
+
+    advice = "give a file of that kind; `flashwasm index info FILE` prints the kind of a file"
 
 
 def _read(file: BinaryIO, size: int, kind: str) -> Container:
@@ -121,7 +135,7 @@ def _read(file: BinaryIO, size: int, kind: str) -> Container:
     (actual, metric, dtype), entries, end = _read_head(file, size)
     if actual != kind:
         message = f"the file contains a {actual}, not a {kind}"
-        raise _DamageError(message)
+        raise _KindError(message)
     arrays = _arrays(file, entries, end, size)
     return Container(actual, metric, dtype, _parameters(arrays), arrays)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flashwasm.qe.changes.documentation_files import is_unread_documentation
+from flashwasm.qe.changes.documentation_files import documentation_readers
 
 UNREAD = ["CHANGELOG.md", "README.rst", "docs/usage.rst", "docs/sub/Notes.md", "LICENSE.txt"]
 READ = {
@@ -22,6 +22,8 @@ READERS = {
     "by its suffix": ("tests/conftest.py", 'PAGES = ROOT.glob("**/*.md")'),
     "by its folder": ("tests/test_x.py", 'PAGES = os.listdir(ROOT / "docs")'),
     "by a list of all files": ("tests/test_x.py", "for _ in os.walk(Path(__file__).parent): pass"),
+    "by a list of the working folder without a name": ("tests/test_x.py", "os.listdir()"),
+    "by a list of the working folder": ("tests/test_x.py", "os.listdir(), os.listdir('.')"),
     "in the program": ("shop/cli.py", 'HELP = read_text("usage.md")'),
     "as doctest": ("tests/test_x.py", "import doctest"),
     "by a plugin": ("tests/conftest.py", "from sybil import Sybil"),
@@ -33,7 +35,10 @@ READERS = {
 NO_READERS = {
     "description of the package": ("pyproject.toml", '[project]\nreadme = "docs/usage.md"'),
     "setup.py": ("setup.py", 'TEXT = open("docs/usage.md").read()'),
+    "Sphinx": ("docs/conf.py", 'source_suffix = ".md"'),
     "list of another folder": ("tests/test_x.py", "def test(tmp_path): list(tmp_path.iterdir())"),
+    "stem as a common word": ("shop/cli.py", "def usage(self): return self.usage"),
+    "examples in modules": ("pytest.ini", "[pytest]\naddopts = --doctest-modules"),
     "other settings": ("pytest.ini", "[pytest]\naddopts = -q\ntestpaths = tests"),
 }
 
@@ -49,7 +54,7 @@ def project(tmp_path):
 
 def unread(project, path):
     files = [*project.rglob("*.py")]
-    return is_unread_documentation(path, project, project, files)
+    return documentation_readers(path, project, project, files) == set()
 
 
 @pytest.mark.parametrize("path", UNREAD)
@@ -68,10 +73,12 @@ def test_documentation_that_a_test_may_read(project, name, text):
     if name == "pyproject.toml":
         (project / "pytest.ini").unlink()
     (project / name).write_text(text)
-    assert not unread(project, "docs/usage.md")
+    readers = documentation_readers("docs/usage.md", project, project, [*project.rglob("*.py")])
+    assert readers == ({project / name} if name.endswith(".py") else None)
 
 
 @pytest.mark.parametrize(("name", "text"), NO_READERS.values(), ids=NO_READERS)
 def test_documentation_that_is_named_elsewhere_only(project, name, text):
+    (project / name).parent.mkdir(exist_ok=True)
     (project / name).write_text(text)
     assert unread(project, "docs/usage.md")

@@ -91,8 +91,9 @@ def test_files_that_are_no_side_of_the_diff(tmp_path):
     assert file_versions(file, changed("a\nb\n", "")).before == "a\nb\n"
 
 
-# An edit of BEFORE, a line of each touched function with the last line of its body, the lines of
-# new functions, and the reason why the change reaches more than the callers of these functions.
+# An edit of BEFORE, the first changed line of each touched function with the last line of its body,
+# the lines of new functions, and the reason why the change reaches more than the callers of these
+# functions. The last lines of bodies are those before the change, the others those after it.
 EDITS = {
     "line of a function": (("return 2", "return 3"), {16: 16}, [], ""),
     "comment in a function": (("# A comment.", "# Another."), {13: 16}, [], ""),
@@ -105,13 +106,13 @@ EDITS = {
     "new inner function": (
         ("    return inner", "    def new():\n        return 7\n    return inner"),
         {22: 22},
-        [22],
+        [23],
         "a.py:23 is in a new function; ",
     ),
     "new function": (
         ("\n\ndef outer", "\n\ndef new():\n    return 7\n\ndef outer"),
         {},
-        [19],
+        [20],
         "a.py:19 runs at import; ",
     ),
     "constant": (("X = 1", "X = 2"), {}, [], "a.py:2 runs at import; "),
@@ -122,7 +123,7 @@ EDITS = {
     "function of one line": (("return 6", "return 7"), {}, [], "a.py:29 runs at import; "),
     "function that is removed": (
         ("    def g(self):\n        return 5\n", "    pass\n"),
-        {28: 28},
+        {27: 28},
         [],
         "a.py:27 runs at import; ",
     ),
@@ -135,7 +136,7 @@ def test_functions_that_a_change_touches(tmp_path, edit, functions, new, wider):
     after = BEFORE.replace(*edit)
     (tmp_path / "a.py").write_text(after)
     touched = touched_functions(changed(BEFORE, after), tmp_path / "a.py")
-    assert {line: max(lines) for lines, line in touched.functions.items()} == functions
+    assert {changed[0]: max(lines) for lines, changed in touched.functions.items()} == functions
     assert touched.new == new
     assert touched.wider == wider
 

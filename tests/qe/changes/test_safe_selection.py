@@ -167,10 +167,10 @@ def test_changed_lines_that_no_test_covers_are_named(project):
     edit = {"shop/text.py": ("", "\ndef upper(text):\n    return text.upper()\n")}
     (project / "x.diff").write_text(change_project(project, edit))
     arguments = ["--diff", "x.diff", "--coverage", "recorded.coverage"]
-    assert select(*arguments)[1]["uncovered"] == {"shop/text.py": [6]}
+    assert select(*arguments)[1]["uncovered"] == {"shop/text.py": [8]}
     arguments = ["tests-for", "tests", "--dry-run", *arguments]
     stderr = CliRunner().invoke(main, arguments).stderr
-    assert "no test covers shop/text.py: 6" in stderr
+    assert "no test covers shop/text.py:8" in stderr
     new = {"shop/new.py": ("", "X = 1\n")}
     (project / "x.diff").write_text(change_project(project, new))
     assert "the coverage database has no lines of shop/new.py" in (
@@ -363,3 +363,20 @@ def test_documentation_that_no_test_reads_selects_nothing(project, edits, everyt
     selected, document = select("--diff", "x.diff")
     assert document["everything"] == everything
     assert (len(selected) == 10) == (everything is not None)
+
+
+@pytest.mark.parametrize("coverage", [False, True], ids=["imports", "coverage"])
+def test_documentation_selects_the_tests_that_may_read_it(project, pytester, coverage):
+    (project / "CHANGELOG.md").write_text("Less.\n")
+    (project / "tests/test_reading.py").write_text(
+        "from pathlib import Path\n\ndef test_changelog():\n"
+        "    assert Path('CHANGELOG.md').read_text() == 'Less.\\n'\n"
+    )
+    edit = {"CHANGELOG.md": ("Less.", "More.")}
+    (project / "x.diff").write_text(change_project(project, edit))
+    options = ["--coverage", "recorded.coverage"] if coverage else []
+    selected, document = select("--diff", "x.diff", *options)
+    assert "test_changelog" in selected
+    assert document["everything"] is None
+    assert document["left_out"] > 0
+    assert failures(pytester, "--fw-diff=x.diff", "--fw-select=safe") == {"test_changelog"}

@@ -115,6 +115,19 @@ def test_a_function_is_untested_only_if_none_of_its_statements_is_run(folder):
     assert invoke(*diff, "--fail-on", "untested").exit_code == 0
 
 
+def test_lines_that_run_at_import_are_named(folder):
+    rows = {"": {"lib.py": [1, 2, 5, 8]}, "t.py::a|run": {"lib.py": [2, 6]}}
+    index_of(rows).save(folder / "coverage.fw")
+    result = invoke("who", "lib.py:1,3-5", "--coverage", "coverage.fw")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "no test runs lib.py:1,3-5, but 1, 5 ran outside of tests, as at import\n"
+    )
+    assert invoke("who", "lib.py:3", "--coverage", "coverage.fw").stderr == (
+        "no test runs lib.py:3\n"
+    )
+
+
 def test_lines_of_fixtures_are_listed_apart(folder):
     index = index_of({"t.py::a|setup": {"lib.py": [1, 2]}, "t.py::a|run": {"lib.py": [2, 4]}})
     file = folder / "coverage.fw"

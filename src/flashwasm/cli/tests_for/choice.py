@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashwasm.cli.line_ranges import format_lines
+
 if TYPE_CHECKING:
     from flashwasm.qe.changes.case_counts import CaseCounts
     from flashwasm.qe.changes.safe_selection import SafeSelection
@@ -116,7 +118,7 @@ class Choice:
             text = f"any test may depend on {everything}, so the change may reach every test"
             notes.append(Note(text))
         for path, lines in selection.uncovered.items():
-            notes.append(Note(f"no test covers {path}: {_some(map(str, lines))}"))
+            notes.append(Note(f"no test covers {path}:{_some(format_lines(lines).split(', '))}"))
         for path in selection.unmeasured:
             text = f"the coverage database has no lines of {path}, or several files match it"
             notes.append(Note(text))

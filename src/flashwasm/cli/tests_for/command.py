@@ -23,6 +23,7 @@ from flashwasm.cli.tests_for.github import annotate, annotate_nothing, write_sta
 from flashwasm.cli.tests_for.pytest_arguments import CommandOfPytest, pytest_arguments
 from flashwasm.cli.tests_for.pytest_run import PytestRun
 from flashwasm.cli.tests_for.reports import print_ids, print_json, print_tests, write_html
+from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.qe.changes.case_counts import case_counts
 from flashwasm.qe.changes.evidence import change_text
 from flashwasm.qe.changes.git_changes import GitRepository
@@ -132,7 +133,7 @@ def tests_for(
     runs = not dry_run and form not in _RUNNING_NONE
     pytest = PytestRun(python, pytest_arguments()) if runs else None
     if history:
-        GitRepository(path)
+        _check_history(path)
     root = pytest_rootdir(path.absolute())
     changes = change.changes(path, (lookup.path(root), times))
     if not changes:
@@ -175,6 +176,15 @@ def tests_for(
     if form == "github":
         write_status(status)
     sys.exit(status if status is not None else int(not choice.chosen and not choice.files))
+
+
+def _check_history(path: Path) -> None:
+    """Raise ShapeError if a path is in no git repository, which --history asks for."""
+    try:
+        GitRepository(path)
+    except (ShapeError, CapabilityError) as error:
+        reason = str(error).rpartition(";")[0]
+        raise ShapeError(f"--history: {reason}; leave it out to do without git's log") from None
 
 
 def _format(output_format: str | None, *, as_json: bool, dry_run: bool) -> str:

@@ -1,4 +1,4 @@
-"""Documentation files that no test can read. A change of such a file selects no test."""
+"""Documentation files, and the Python files that may read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flashwasm.qe.changes.source_readers import LISTS, PLACES
 from flashwasm.qe.suites.pytest_rootdir import settings_file
 from flashwasm.qe.suites.pytest_settings import settings_table
 
-__all__ = ["is_unread_documentation"]
+__all__ = ["documentation_readers"]
 
 _SUFFIXES = (".md", ".rst", ".txt")
 # Text files that are documentation. Others are data, such as lists of required packages.
@@ -22,17 +22,28 @@ _TEXTS = {
 }
 # pytest runs the examples in such files by default.
 _DOCTESTS = "test*.txt"
+# Folders in which Sphinx has its settings.
+_SPHINX = ("doc", "docs", "doc/source", "docs/source", "docs/src")
 _TEST_FOLDERS = {"test", "tests", "testing"}
 # Words of a test or a plugin that runs the examples in documentation.
 _RUNNERS = re.compile(r"doctest|sybil|markdown|codeblock|find_examples|mktestdocs|\brst\b")
+# pytest's own examples in Python files are not in documentation.
+_OF_MODULES = re.compile(
+    r"doctest(?:-modules|-ignore-import-errors|-report|_optionflags|_encoding)"
+)
 
 
-def is_unread_documentation(path: str, root: Path, rootdir: Path, files: Iterable[Path]) -> bool:
-    """Return True if a file is documentation that no test of a project can read.
+def documentation_readers(
+    path: str, root: Path, rootdir: Path, files: Iterable[Path]
+) -> set[Path] | None:
+    """Return the Python files through which a test can read a documentation file.
 
-    Such a file is outside of packages and test folders. No Python file and no pytest setting names
-    the file, its folder or its suffix, runs examples in documentation, or lists the project's
-    folders. ``setup.py`` may name the file, since no test runs ``setup.py``.
+    Such a Python file names the file, its folder or its suffix, runs examples in documentation, or
+    lists the project's folders. ``setup.py`` and Sphinx's ``docs/conf.py`` may name the file, since
+    no test imports them.
+
+    Any test may read a file that is not documentation, that is inside a package or a test folder,
+    or that pytest's settings name. The result is None then.
 
     Parameters
     ----------
@@ -48,21 +59,23 @@ def is_unread_documentation(path: str, root: Path, rootdir: Path, files: Iterabl
     file = PurePosixPath(path)
     suffix = file.suffix.lower()
     if suffix not in _SUFFIXES or fnmatch.fnmatch(file.name, _DOCTESTS):
-        return False
+        return None
     if suffix == ".txt" and file.stem.lower() not in _TEXTS:
-        return False
+        return None
     folders = [folder.lower() for folder in file.parts[:-1]]
     inside_package = any((root / one / "__init__.py").exists() for one in file.parents)
     if inside_package or not _TEST_FOLDERS.isdisjoint(folders):
-        return False
-    # The folder is looked for between quotation marks and slashes: "docs" is a common word.
-    parts = [f"{re.escape(file.name)}|{re.escape(file.suffix)}\\b|\\b{re.escape(file.stem)}\\b"]
-    parts += [rf"[\"'/]{re.escape(folder)}[\"'/]" for folder in file.parts[:-1]]
+        return None
+    # The folder and the stem are looked for between quotation marks and slashes, because "docs" and
+    # "history" are common words.
+    parts = [f"{re.escape(file.name)}|{re.escape(file.suffix)}\\b"]
+    parts += [rf"[\"'/]{re.escape(one)}[\"'/]" for one in (*file.parts[:-1], file.stem)]
     names = re.compile("|".join(parts), re.IGNORECASE)
-    settings = _pytest_settings(rootdir)
+    settings = _OF_MODULES.sub("", _pytest_settings(rootdir))
     if names.search(settings) or _RUNNERS.search(settings):
-        return False
-    return not any(_may_read(one, names) for one in files if one != root / "setup.py")
+        return None
+    own = {root / "setup.py", *(root / folder / "conf.py" for folder in _SPHINX)}
+    return {one for one in files if one not in own and _may_read(one, names)}
 
 
 def _may_read(file: Path, names: re.Pattern[str]) -> bool:

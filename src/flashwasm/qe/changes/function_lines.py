@@ -88,6 +88,16 @@ class FunctionLines:
         """True if the import of the file may call functions of the project."""
         return calls_project_at_import(self._tree)
 
+    @cached_property
+    def statements(self) -> dict[int, range]:
+        """Lines of the innermost statement around each line, without the statements inside it."""
+        statements: dict[int, range] = {}
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.stmt):
+                own = _own_lines(node)
+                statements.update(dict.fromkeys(own, own))
+        return statements
+
     def around(self, line: int) -> frozenset[int]:
         """Return the lines of the innermost function around a line; none outside of functions."""
         return self._innermost.get(line, frozenset())
@@ -187,6 +197,15 @@ def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         if not isinstance(node, (*_FUNCTION, ast.ClassDef, ast.Lambda)):
             waiting += ast.iter_child_nodes(node)
     return False
+
+
+def _own_lines(node: ast.stmt) -> range:
+    """Return the lines of a statement, without the statements inside it."""
+    inner = getattr(node, "body", None) or getattr(node, "cases", None)
+    if not inner:
+        return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    first = inner[0].pattern if isinstance(node, ast.Match) else inner[0]
+    return range(node.lineno, max(node.lineno + 1, first.lineno))
 
 
 def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:

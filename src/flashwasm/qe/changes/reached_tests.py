@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
-from flashwasm.qe.changes.documentation_files import is_unread_documentation
+from flashwasm.qe.changes.documentation_files import documentation_readers
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
 from flashwasm.qe.changes.source_readers import source_readers
 from flashwasm.qe.changes.touched_functions import touched_functions
+from flashwasm.qe.changes.uncovered_lines import uncovered_lines
 from flashwasm.qe.changes.unlisted_tests import unlisted_tests
 from flashwasm.qe.suites.source_files import Skipped, is_test_file
 
@@ -98,12 +99,19 @@ class ReachedTests:
         for nodeid in nodeids:
             self.reasons.setdefault(nodeid, reason)
 
-    def is_unread(self, change: ChangedFile) -> bool:
-        """Return True if a changed file is documentation that no test can read."""
-        return all(
-            is_unread_documentation(path, self.graph.root, self._rootdir, self.graph.files)
-            for path in {change.path, change.old_path}
-        )
+    def add_readers(self, change: ChangedFile) -> bool:
+        """Add the tests that may read changed documentation; return False for another file."""
+        found: set[Path] = set()
+        for path in {change.path, change.old_path}:
+            readers = documentation_readers(path, self.graph.root, self._rootdir, self.graph.files)
+            if readers is None:
+                return False
+            found |= readers
+        for reader in sorted(found):
+            name = os.path.relpath(reader, self.graph.root)
+            tests = self._tests_in(self.graph.dependents(reader))
+            self.add(tests, f"its file depends on {name}, which may read {change.path}")
+        return True
 
     def add_change(self, change: ChangedFile) -> None:
         """Add the tests that a change of one file may reach."""
@@ -168,8 +176,8 @@ class ReachedTests:
         callers = {}
         # A change inside a function can only reach the function's callers. All lines of the
         # function count, because a change may move a line into or out of a branch.
-        for lines, line in touched.functions.items():
-            where = f"{change.old_path}:{line}"
+        for lines, changed in touched.functions.items():
+            where = f"{change.path}:{changed[0]}"
             callers[lines] = evidence.runners(name, lines)
             self.add(callers[lines], f"it runs the function of {where}")
             if not callers[lines]:
@@ -184,12 +192,12 @@ class ReachedTests:
         if wider or not (change.removed or change.added):
             self.add(evidence.runners_of_file(name), f"{wider}it runs {change.old_path}")
             self._add_dependents({file}, change.path, wider)
-        untested = change.removed.keys() - imported - evidence.covered(name)
-        uncovered = {line for line in untested if _holds_code(change.removed[line])}
-        uncovered |= {line for lines, line in touched.functions.items() if not callers[lines]}
-        uncovered.update(touched.new)
-        if uncovered:
-            self.uncovered.setdefault(change.old_path, []).extend(sorted(uncovered))
+        recorded = imported | evidence.covered(name)
+        without_callers = [
+            changed for lines, changed in touched.functions.items() if not callers[lines]
+        ]
+        if uncovered := uncovered_lines(change, touched, recorded, without_callers):
+            self.uncovered.setdefault(change.path, []).extend(uncovered)
 
     def _add_later_users(
         self, evidence: CoverageEvidence, change: ChangedFile, ran: set[str]
@@ -242,9 +250,3 @@ class ReachedTests:
 def _files_of(test: CollectedTest, rootdir: Path) -> set[Path]:
     """Return the file that defines a test, and the files that inherit or import it."""
     return {test.path, *(rootdir / name.partition("::")[0] for name in (test.nodeid, *test.also))}
-
-
-def _holds_code(line: str) -> bool:
-    """Return True if a line is neither empty nor a comment."""
-    text = line.strip()
-    return bool(text) and not text.startswith("#")

@@ -40,7 +40,9 @@ def within_budget(
     times: Mapping[str, float],
     counts: CaseCounts | None = None,
 ) -> list[SelectedTest]:
-    """Return the first tests that fit into a budget.
+    """Return the tests that fit into a budget, in their order.
+
+    A test that does not fit into what is left is passed over, and those after it may still fit.
 
     Parameters
     ----------
@@ -57,12 +59,11 @@ def within_budget(
     chosen: list[SelectedTest] = []
     spent = 0.0
     for selected in tests:
-        cases = 1 if counts is None else counts.of(selected.test)
-        if isinstance(budget, int):
-            spent += cases
-        else:
-            spent += times.get(selected.test.nodeid, cases * _UNKNOWN_SECONDS)
-        if spent > budget and (chosen or not isinstance(budget, int)):
-            break
-        chosen.append(selected)
+        cost: float = 1 if counts is None else counts.of(selected.test)
+        if not isinstance(budget, int):
+            cost = times.get(selected.test.nodeid, cost * _UNKNOWN_SECONDS)
+        first_of_number = isinstance(budget, int) and not chosen
+        if spent + cost <= budget or first_of_number:
+            chosen.append(selected)
+            spent += cost
     return chosen

@@ -45,8 +45,8 @@ class SafeSelection:
     everything : str or None
         Path of a changed file that any test may depend on; None if there is none.
     uncovered : dict of str to list of int
-        Changed lines that no test ran, by file, with their numbers before the change. A line that
-        is added to a function without tests has the number of the line below it.
+        Changed lines that no test ran, by file; paths and numbers are those after the change. A
+        removed line has the number of the line that is now in its place.
     unmeasured : list of str
         Changed Python files, except tests, that the coverage database has no lines of.
     """
@@ -99,7 +99,7 @@ def safe_selection(
     for change in changes:
         reach.add_change(change)
     everything = reach.everything or changes_everything(
-        [change for change in changes if not reach.is_unread(change)]
+        [change for change in changes if not reach.add_readers(change)]
     )
     if everything is not None:
         reach.add({test.nodeid for test in index.tests}, f"any test may depend on {everything}")

@@ -13,6 +13,7 @@ from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.changes.evidence import evidence_of, weighted
 from flashwasm.qe.changes.import_graph import ImportGraph
+from flashwasm.qe.changes.lines_after import LinesAfter
 from flashwasm.qe.changes.touched_tests import touched_tests
 from flashwasm.qe.changes.unified_diff import ChangedFile
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
@@ -166,6 +167,7 @@ def _covering_tests(
         # The more tests run a changed line, the less it counts. A line that all tests run tells
         # nothing about any of them.
         frequency: dict[int, int] = {}
+        after = LinesAfter(change)
         for lines in who.values():
             for line in lines:
                 frequency[line] = frequency.get(line, 0) + 1
@@ -173,11 +175,12 @@ def _covering_tests(
             name = nodeid.partition("[")[0]
             weight = sum(1 / frequency[line] for line in lines)
             more = running.get(name, (0.0, ""))[0]
-            shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-            running[name] = (weight + more, f"it runs {change.old_path}:{shown}")
+            now = sorted({after(line) for line in lines})
+            shown = ", ".join(map(str, now[:5])) + (", ..." if len(now) > 5 else "")
+            running[name] = (weight + more, f"it runs {change.path}:{shown}")
         for nodeid in coverage.who(file, coverage.tested(file)):
             name = nodeid.partition("[")[0]
-            beside.setdefault(name, (_BESIDE, f"it runs other lines of {change.old_path}"))
+            beside.setdefault(name, (_BESIDE, f"it runs other lines of {change.path}"))
     return running, beside
 
 

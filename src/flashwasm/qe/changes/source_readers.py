@@ -11,7 +11,8 @@ __all__ = ["LISTS", "PLACES", "source_readers"]
 
 # A file that lists a folder and refers to the project's location may read any file in the project.
 LISTS = re.compile(r"\b(?:walk|fwalk|iterdir|listdir|scandir|r?glob|iglob)\b")
-PLACES = re.compile(r"__file__|cwd|rootpath|rootdir|invocation_|\.\./|[\"']\.[\"']|resources")
+_HERE = r"\b(?:Path|chdir|f?walk|listdir|scandir|i?glob)\s*\(\s*\)|[\"']\.[\"']"
+PLACES = re.compile(rf"__file__|cwd|rootpath|rootdir|invocation_|\.\./|{_HERE}|resources")
 # Functions that list only the files which match a pattern, and the patterns.
 _LISTS_ALL = re.compile(r"\b(?:walk|fwalk|iterdir|listdir|scandir)\b")
 _PATTERN = re.compile(r"[\"']([^\"'\n]*\*[^\"'\n]*)[\"']")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flashwasm.qe.changes.file_versions import file_versions
 from flashwasm.qe.changes.function_lines import function_lines_of
+from flashwasm.qe.changes.lines_after import LinesAfter
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.file_versions import FileVersions
@@ -25,19 +26,23 @@ class TouchedFunctions:
     ----------
     wider : str
         Reason if the change may reach more than the callers of these functions, else "".
-    functions : dict of frozenset of int to int
-        A changed line of each function, by the lines of its body; all numbers are those before the
-        change.
+    functions : dict of frozenset of int to list of int
+        Changed lines of each function, with their numbers after the change, by the lines of its
+        body before the change.
     new : list of int
-        For each added line in a new function, the number before the change of the line below it.
+        Added lines in new functions, with their numbers after the change.
     bodies : set of int
         Lines of all functions of the file before the change.
+    statements : dict of int to range
+        Lines of the statement around each removed line, without the statements inside it; all
+        numbers are those before the change. A line such as ``else:`` has no statement.
     """
 
     wider: str = ""
-    functions: dict[frozenset[int], int] = field(default_factory=dict)
+    functions: dict[frozenset[int], list[int]] = field(default_factory=dict)
     new: list[int] = field(default_factory=list)
     bodies: set[int] = field(default_factory=set)
+    statements: dict[int, range] = field(default_factory=dict)
 
 
 def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
@@ -56,27 +61,29 @@ def touched_functions(change: ChangedFile, file: Path) -> TouchedFunctions:
     old, new = function_lines_of(versions.before), function_lines_of(versions.after)
     if old is None or new is None:
         return TouchedFunctions(f"{change.path} cannot be read; ")
+    after = LinesAfter(change)
     found = TouchedFunctions(bodies=old.bodies)
-    at_import = [f"{change.old_path}:{line}" for line in sorted(change.removed.keys() - old.bodies)]
-    at_import += [f"{change.path}:{line}" for line in sorted(change.added.keys() - new.bodies)]
+    found.statements = {n: old.statements[n] for n in change.removed if n in old.statements}
+    at_import = [after(line) for line in sorted(change.removed.keys() - old.bodies)]
+    at_import += sorted(change.added.keys() - new.bodies)
     shown = [name for name, kind in old.kinds.items() if new.kinds.get(name, kind) != kind]
     if at_import:
-        found.wider = f"{at_import[0]} runs at import; "
+        found.wider = f"{change.path}:{at_import[0]} runs at import; "
     elif shown:
         # A test may examine a function, or only call a generator, without running its body.
         name = shown[0].removeprefix(".")
         found.wider = f"{change.path}: {name} has another docstring or kind; "
     for line in sorted(change.removed):
-        found.functions.setdefault(old.around(line), line)
+        found.functions.setdefault(old.around(line), []).append(after(line))
     for line in sorted(change.added.keys() & new.bodies):
         place = versions.place_of(line)
         functions = _functions_of(line, versions, old, new)
         if place in change.removed:
             functions.add(old.around(place))
         for lines in functions - {frozenset()}:
-            found.functions.setdefault(lines, place)
+            found.functions.setdefault(lines, []).append(line)
         if not functions - {frozenset()}:
-            found.new.append(place)
+            found.new.append(line)
             found.wider = found.wider or f"{change.path}:{line} is in a new function; "
     found.functions.pop(frozenset(), None)
     return found
