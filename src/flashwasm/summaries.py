@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "summary"]
+__all__ = ["are", "counted", "summary"]
 
 
 def summary(thing: object, *facts: str, closed: bool = False, **settings: object) -> str:
@@ -25,8 +25,16 @@ def summary(thing: object, *facts: str, closed: bool = False, **settings: object
 
 
 def counted(number: int, things: str) -> str:
-    """Return a number and a noun, such as "1,504 tests"; for 1, the noun loses its "s"."""
-    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+    """Return a number and a noun: "1,504 tests", but "1 test" and "1 query"."""
+    if number != 1:
+        return f"{number:,} {things}"
+    one = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:,} {one}"
+
+
+def are(number: int) -> str:
+    """Return "is" for 1, and "are" for every other number."""
+    return "is" if number == 1 else "are"
 
 
 def _shown(value: object) -> str:

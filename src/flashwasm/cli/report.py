@@ -108,6 +108,7 @@ def report(
         compared,
         duplicates,
         gaps=gaps,
+        root=root.resolve(),
         failures=None if read is None else read.failures,
         clusters=[] if read is None else cluster_failures([one.failure for one in read.failures]),
         benchmark=None if benchmark is None else _read_benchmark(benchmark),

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flashwasm.qe.reports.benchmark_charts import benchmark_charts
+from flashwasm.qe.reports.gap_source import NumberedLine, gap_source
 from flashwasm.qe.reports.line_pairs import LinePair, pair_lines
 from flashwasm.qe.reports.page_template import fill_template
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.selected_tests import SelectedTest
@@ -22,22 +24,50 @@ if TYPE_CHECKING:
     from flashwasm.qe.similarity.match import Match
 
 __all__ = [
+    "FailureGroup",
     "benchmarks_page",
     "clusters_page",
     "duplicates_page",
     "failure_groups",
     "gaps_page",
+    "gaps_with_source",
     "groups_by_tier",
     "similar_page",
     "tests_for_page",
 ]
 
-_TIERS = ("the same body", "the same but for literals", "the same coverage, and similar text")
+# Description of each tier of duplicates, after a number of groups of tests.
+_TIERS = (
+    "with the same body",
+    "that differ only in literals",
+    "that run the same lines and have similar text",
+)
 # Maximum number of characters of a traceback on a page.
 _TEXT_END = 2000
 # Maximum number of selected tests that a page shows with their reasons. It lists only the names of
 # further ones, because a browser is slow with thousands of rows.
 _MOST_ROWS = 300
+
+
+class FailureGroup(NamedTuple):
+    """Failures with one cause, as a page shows them.
+
+    Parameters
+    ----------
+    reason : str
+        Common features of the failures.
+    count : int
+        Number of failures.
+    tests_by_message : mapping of str to sequence of str
+        Names of the tests that failed, by the message of the failure, in the order of the run.
+    ending : str
+        End of the first failure's text.
+    """
+
+    reason: str
+    count: int
+    tests_by_message: Mapping[str, Sequence[str]]
+    ending: str
 
 
 def similar_page(matches: Sequence[Match], query: str, source: str | None) -> str:
@@ -53,7 +83,7 @@ def similar_page(matches: Sequence[Match], query: str, source: str | None) -> st
         Source code that the query names; None if the query is free text.
     """
     paired = [(match, pair_lines(source or "", match.test.source)) for match in matches]
-    title = f"{len(matches)} tests that resemble {query}"
+    title = f"{counted(len(matches), 'tests')} similar to {query}"
     return fill_template("similar.html", title=title, query=query, source=source, matches=paired)
 
 
@@ -81,7 +111,7 @@ def tests_for_page(
     """
     return fill_template(
         "tests_for.html",
-        title=f"{len(chosen)} tests for a change",
+        title=f"{counted(len(chosen), 'tests')} for a change",
         chosen=chosen,
         most_rows=_MOST_ROWS,
         more_names=[
@@ -104,8 +134,8 @@ def duplicates_page(groups: Sequence[DuplicateGroup], place: Path) -> str:
     place : pathlib.Path
         Folder or file whose tests were compared.
     """
-    tiers = groups_by_tier(groups)
-    return fill_template("duplicates.html", title=f"Duplicates in {place}", tiers=tiers)
+    title = f"{counted(len(groups), 'groups')} of duplicates in {place}"
+    return fill_template("duplicates.html", title=title, tiers=groups_by_tier(groups))
 
 
 def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]) -> str:
@@ -118,21 +148,26 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     failures : sequence of TestFailure
         The failures, to which the members of the groups refer by position.
     """
-    title = f"{len(failures)} failures in {len(clusters)} groups"
+    title = f"{counted(len(failures), 'failures')} in {counted(len(clusters), 'groups')}"
     shown = failure_groups(clusters, failures)
-    return fill_template("clusters.html", title=title, clusters=shown)
+    return fill_template("clusters.html", title=title, groups=shown)
 
 
-def gaps_page(gaps: Sequence[Gap]) -> str:
+def gaps_page(gaps: Sequence[Gap], root: Path, *, total: int) -> str:
     """Return a page of lines in functions that no test runs, the riskiest function first.
 
     Parameters
     ----------
     gaps : sequence of Gap
-        The gaps.
+        Gaps to show.
+    root : pathlib.Path
+        Folder that the paths of the gaps are relative to.
+    total : int
+        Number of all gaps.
     """
-    title = f"{len(gaps)} functions with lines that no test runs"
-    return fill_template("gaps.html", title=title, gaps=gaps)
+    title = f"{counted(total, 'functions')} with lines that no test runs"
+    shown = gaps_with_source(gaps, root)
+    return fill_template("gaps.html", title=title, gaps=shown, total=total)
 
 
 def benchmarks_page(document: Mapping[str, Any]) -> str:
@@ -160,13 +195,22 @@ def groups_by_tier(
 
 def failure_groups(
     clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]
-) -> list[tuple[str, list[TestFailure], str]]:
-    """Return for each group its reason, its failures, and the end of the first one's text."""
+) -> list[FailureGroup]:
+    """Return the groups as a page shows them; a failure that names no test gets a dash."""
     shown = []
     for cluster in clusters:
         members = [failures[i] for i in cluster.members]
-        shown.append((cluster.reason, members, members[0].failure.text[-_TEXT_END:]))
+        tests: dict[str, list[str]] = {}
+        for one in members:
+            tests.setdefault(one.failure.message, []).append(one.test or "-")
+        ending = members[0].failure.text[-_TEXT_END:]
+        shown.append(FailureGroup(cluster.reason, len(members), tests, ending))
     return shown
+
+
+def gaps_with_source(gaps: Sequence[Gap], root: Path) -> list[tuple[Gap, list[NumberedLine]]]:
+    """Return each gap with the lines of its function; paths are relative to the root folder."""
+    return [(gap, gap_source(gap, root)) for gap in gaps]
 
 
 def _beside(group: DuplicateGroup) -> tuple[DuplicateGroup, list[LinePair]]:
