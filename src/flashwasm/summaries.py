@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["are", "counted", "summary"]
+__all__ = ["are", "counted", "noun", "summary"]
 
 
 def summary(thing: object, *facts: str, closed: bool = False, **settings: object) -> str:
@@ -26,10 +26,16 @@ def summary(thing: object, *facts: str, closed: bool = False, **settings: object
 
 def counted(number: int, things: str) -> str:
     """Return a number and a noun: "1,504 tests", but "1 test" and "1 query"."""
+    return f"{number:,} {noun(number, things)}"
+
+
+def noun(number: int, things: str) -> str:
+    """Return a noun in the form that a number takes: "tests", but for 1 "test"."""
     if number != 1:
-        return f"{number:,} {things}"
-    one = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
-    return f"{number:,} {one}"
+        return things
+    if things == "axes":
+        return "axis"
+    return things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
 
 
 def are(number: int) -> str:

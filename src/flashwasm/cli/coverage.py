@@ -36,6 +36,7 @@ from flashwasm.qe.coverage.line_ranges import format_lines, lines_in_words
 from flashwasm.qe.reports.html_pages import gaps_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.sarif import gaps_sarif
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,8 +216,8 @@ def gap(
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
         note(
-            f"{len(absent)} files of the database cannot be read below {root}, for example "
-            f"{absent[0]}"
+            f"{counted(len(absent), 'files')} of the database cannot be read below {root}, "
+            f"for example {absent[0]}"
         )
     if html is not None:
         write_page(html, gaps_page(gaps[:count], root, total=len(gaps)))

@@ -36,6 +36,8 @@ class BenchmarkChart(NamedTuple):
         Headings of the table.
     rows : sequence of sequence of str
         Rows of the table.
+    reading : str
+        Sentence that says how to read the chart.
     words : int, default 1
         Number of columns, from the first on, that are words. The others are numbers.
     """
@@ -45,6 +47,7 @@ class BenchmarkChart(NamedTuple):
     data: Mapping[str, Any]
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
+    reading: str
     words: int = 1
 
 
@@ -83,7 +86,7 @@ def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
     """Return bars for the operations' speed relative to NumPy, the fastest first."""
     ordered = sorted(results, key=lambda found: -found["speedup_over_numpy"])
     data = {
-        "unit": "times as fast as NumPy (dashed: equally fast)",
+        "unit": "times the speed of NumPy",
         "equal": 1,
         "labels": [(found["operation"], found["size"]) for found in ordered],
         "series": [
@@ -110,7 +113,8 @@ def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
         for found in ordered
     ]
     heading = "Operations, compared with NumPy"
-    return BenchmarkChart("bars", heading, data, _OPERATION_HEADINGS, rows, words=2)
+    reading = "A bar that ends to the right of the dashed line is faster than NumPy."
+    return BenchmarkChart("bars", heading, data, _OPERATION_HEADINGS, rows, reading, words=2)
 
 
 def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
@@ -130,12 +134,15 @@ def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
             for name, shown in names.items()
             if (measured := [one for one in own if _is_number(one[name])])
         ]
-        rows = [(str(one["length"]), *(_milliseconds(one[name]) for name in names)) for one in own]
+        rows = [
+            (f"{one['length']:,}", *(_milliseconds(one[name]) for name in names)) for one in own
+        ]
         kind = "Causal attention" if causal else "Attention without a mask"
         heading = f"{kind}: time for each sequence length"
         data = {"x": "sequence length", "unit": "milliseconds a call", "series": series}
         headings = ("length", *(f"{shown}, ms" for shown in names.values()))
-        charts.append(BenchmarkChart("lines", heading, data, headings, rows))
+        reading = "The lower line is faster. Both axes are logarithmic."
+        charts.append(BenchmarkChart("lines", heading, data, headings, rows, reading))
     return charts
 
 
@@ -164,7 +171,8 @@ def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
     ]
     headings = ("workload", "heads x length x dim", *(f"{shown}, ms" for shown in names.values()))
     headings = (*headings, "speed-up", "target", "first operation, ms", "target, ms")
-    return BenchmarkChart("bars", "Attention of the workloads", data, headings, rows, words=2)
+    heading, reading = "Attention of the workloads", "The shorter bar is faster."
+    return BenchmarkChart("bars", heading, data, headings, rows, reading, words=2)
 
 
 def _is_number(value: Any) -> bool:
@@ -189,4 +197,4 @@ def _milliseconds(seconds: float | None) -> str:
 
 def _three_digits(number: float) -> str:
     """Return a number with three digits, and all of those before its point."""
-    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

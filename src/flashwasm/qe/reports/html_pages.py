@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flashwasm.qe.coverage.gaps import Gap
     from flashwasm.qe.defects.failure_clusters import FailureCluster
     from flashwasm.qe.defects.failure_files import TestFailure
+    from flashwasm.qe.defects.tracebacks import Failure
     from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
     from flashwasm.qe.similarity.match import Match
 
@@ -56,8 +57,10 @@ class FailureGroup(NamedTuple):
     ----------
     reason : str
         Common features of the failures.
-    count : int
+    size : int
         Number of failures.
+    message : str
+        Most frequent message.
     tests_by_message : mapping of str to sequence of str
         Names of the tests that failed, by the message of the failure, in the order of the run.
     ending : str
@@ -65,7 +68,8 @@ class FailureGroup(NamedTuple):
     """
 
     reason: str
-    count: int
+    size: int
+    message: str
     tests_by_message: Mapping[str, Sequence[str]]
     ending: str
 
@@ -83,7 +87,7 @@ def similar_page(matches: Sequence[Match], query: str, source: str | None) -> st
         Source code that the query names; None if the query is free text.
     """
     paired = [(match, pair_lines(source or "", match.test.source)) for match in matches]
-    title = f"{counted(len(matches), 'tests')} similar to {query}"
+    title = f"{_any(len(matches), 'tests')} similar to {query}"
     return fill_template("similar.html", title=title, query=query, source=source, matches=paired)
 
 
@@ -111,7 +115,7 @@ def tests_for_page(
     """
     return fill_template(
         "tests_for.html",
-        title=f"{counted(len(chosen), 'tests')} for a change",
+        title=f"{_any(len(chosen), 'tests')} for a change",
         chosen=chosen,
         most_rows=_MOST_ROWS,
         more_names=[
@@ -134,7 +138,7 @@ def duplicates_page(groups: Sequence[DuplicateGroup], place: Path) -> str:
     place : pathlib.Path
         Folder or file whose tests were compared.
     """
-    title = f"{counted(len(groups), 'groups')} of duplicates in {place}"
+    title = f"{_any(len(groups), 'groups')} of duplicates in {place}"
     return fill_template("duplicates.html", title=title, tiers=groups_by_tier(groups))
 
 
@@ -148,7 +152,9 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     failures : sequence of TestFailure
         The failures, to which the members of the groups refer by position.
     """
-    title = f"{counted(len(failures), 'failures')} in {counted(len(clusters), 'groups')}"
+    title = _any(len(failures), "failures")
+    if failures:
+        title += f" in {counted(len(clusters), 'groups')}"
     shown = failure_groups(clusters, failures)
     return fill_template("clusters.html", title=title, groups=shown)
 
@@ -165,7 +171,7 @@ def gaps_page(gaps: Sequence[Gap], root: Path, *, total: int) -> str:
     total : int
         Number of all gaps.
     """
-    title = f"{counted(total, 'functions')} with lines that no test runs"
+    title = f"{_any(total, 'functions')} with lines that no test runs"
     shown = gaps_with_source(gaps, root)
     return fill_template("gaps.html", title=title, gaps=shown, total=total)
 
@@ -202,15 +208,41 @@ def failure_groups(
         members = [failures[i] for i in cluster.members]
         tests: dict[str, list[str]] = {}
         for one in members:
-            tests.setdefault(one.failure.message, []).append(one.test or "-")
-        ending = members[0].failure.text[-_TEXT_END:]
-        shown.append(FailureGroup(cluster.reason, len(members), tests, ending))
+            tests.setdefault(_message(one.failure), []).append(one.test or "-")
+        message = max(tests, key=lambda message: len(tests[message]))
+        ending = _ending(members[0].failure.text)
+        shown.append(FailureGroup(cluster.reason, len(members), message, tests, ending))
     return shown
 
 
 def gaps_with_source(gaps: Sequence[Gap], root: Path) -> list[tuple[Gap, list[NumberedLine]]]:
     """Return each gap with the lines of its function; paths are relative to the root folder."""
     return [(gap, gap_source(gap, root)) for gap in gaps]
+
+
+def _any(number: int, things: str) -> str:
+    """Return a number and a noun for a title, such as "2 tests"; for 0, "No tests"."""
+    return counted(number, things) if number else f"No {things}"
+
+
+def _message(failure: Failure) -> str:
+    """Return the first line of a failure's message that is not empty; "" if there is none.
+
+    Messages of ``numpy.testing`` begin with an empty line, after which pytest marks each with "E".
+    """
+    if failure.message:
+        return failure.message
+    marked = [line[1:].strip() for line in failure.text.splitlines() if line.startswith("E ")]
+    lines = [line for line in marked if line]
+    beginnings = [i for i, line in enumerate(lines) if line == f"{failure.exception}:"]
+    return lines[beginnings[-1] + 1] if beginnings and beginnings[-1] + 1 < len(lines) else ""
+
+
+def _ending(text: str) -> str:
+    """Return the last lines of a text, as many as a page shows."""
+    end = text[-_TEXT_END:]
+    # The first of them may be only a part of a line.
+    return end if len(end) == len(text) or "\n" not in end else end.partition("\n")[2]
 
 
 def _beside(group: DuplicateGroup) -> tuple[DuplicateGroup, list[LinePair]]:

@@ -91,7 +91,7 @@ class SuiteReport:
             compared=self.compared,
             map={"clusters": self._map_clusters()},
             tests=len(self.suite.tests),
-            skipped=self.suite.skipped,
+            skipped=self._skipped(),
             tiers=groups_by_tier(self.duplicates),
             gaps=gaps,
             total_gaps=len(self.gaps or ()),
@@ -129,6 +129,15 @@ class SuiteReport:
         if self.suite.skipped:
             facts.append(("files not fully read", len(self.suite.skipped), "skipped"))
         return facts
+
+    def _skipped(self) -> list[tuple[str, str]]:
+        """Return the files that were not fully read, each with the reason."""
+        place = self.suite.path
+        return [
+            (str(path.relative_to(place) if path.is_relative_to(place) else path), one.reason)
+            for one in self.suite.skipped
+            for path in [one.path]
+        ]
 
     def _map_clusters(self) -> list[dict[str, Any]]:
         """Return the name and the points of each cluster, a point as x, y and node id."""

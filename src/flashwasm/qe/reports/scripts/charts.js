@@ -7,9 +7,12 @@
   ];
   const STEP = 0.15; // The share of the visible part that an arrow key moves.
   const MANY = 1000; // From this number of tests on, points are small.
-  const LONGEST = 24; // Characters in a line of a bar's name, so that a phone has room for bars beside it.
+  const LONGEST = { wide: 40, narrow: 24 }; // Characters in a line of a bar's name; a phone needs room for bars beside it.
+  const NARROW = 600; // Pixels of a narrow chart.
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  const isNarrow = (canvas) => canvas.parentElement.clientWidth < NARROW;
 
   /** Return the options that all charts share, in the colours of the page. */
   function options(axes) {
@@ -48,28 +51,32 @@
   }
 
   /** Return the chart of a suite: a point for each test, a colour for each cluster. */
-  function suiteMap(data) {
+  function suiteMap(data, canvas) {
     // The directions of the plane have no unit, so the map has no scale.
     const hidden = { ticks: { display: false }, grid: { display: false }, border: { display: false } };
     const points = data.clusters.flatMap((cluster) => cluster.points);
     const settings = options({ x: { ...hidden, ...ends(points, 0) }, y: { ...hidden, ...ends(points, 1) } });
     settings.plugins.tooltip = { callbacks: { label: (item) => item.raw.name } };
     settings.plugins.zoom = { zoom: { wheel: { enabled: true }, pinch: { enabled: true } }, pan: { enabled: true } };
+    const radius = points.length < MANY ? 4 : isNarrow(canvas) ? 1.5 : 2;
     const datasets = data.clusters.map((cluster, i) => ({
       label: cluster.name,
       data: cluster.points.map(([x, y, name]) => ({ x, y, name })),
       backgroundColor: COLOURS[i % COLOURS.length],
-      pointRadius: points.length > MANY ? 2 : 4,
+      pointRadius: radius,
     }));
     return { type: "scatter", data: { datasets }, options: settings };
   }
 
   /** Return a chart of bars, a group for each label. */
-  function bars(data) {
+  function bars(data, canvas) {
     const settings = options({ x: { label: data.unit, beginAtZero: true }, y: {} });
     settings.indexAxis = "y";
     settings.scales.y.ticks.autoSkip = false; // Every bar has its name.
-    const labels = data.labels.map(([name, size]) => [name, ...wrapped(size)]);
+    const longest = isNarrow(canvas) ? LONGEST.narrow : LONGEST.wide;
+    const labels = data.labels.map(([name, size]) => [name, ...wrapped(size, longest)]);
+    const most = Math.max(...labels.map((label) => label.length));
+    canvas.parentElement.style.height = `${8 + most * labels.length}rem`;
     const datasets = data.series.map((series, i) => ({
       label: series.name, data: series.values, backgroundColor: COLOURS[i % COLOURS.length],
     }));
@@ -77,12 +84,12 @@
     return { type: "bar", data: { labels, datasets }, options: settings, plugins };
   }
 
-  /** Return the words of a text in lines of at most LONGEST characters. */
-  function wrapped(text) {
+  /** Return the words of a text in lines with a maximum number of characters. */
+  function wrapped(text, longest) {
     const lines = [];
     for (const word of text.split(" ")) {
       const longer = `${lines.at(-1)} ${word}`;
-      if (lines.length && longer.length <= LONGEST) lines[lines.length - 1] = longer;
+      if (lines.length && longer.length <= longest) lines[lines.length - 1] = longer;
       else lines.push(word);
     }
     return lines;
@@ -131,6 +138,7 @@
     const datasets = data.series.map((series, i) => ({
       label: series.name,
       data: series.points.map(([x, y]) => ({ x, y })),
+      clip: 8, // Points at the ends of an axis are whole.
       borderColor: COLOURS[i % COLOURS.length],
       backgroundColor: COLOURS[i % COLOURS.length],
     }));
@@ -164,7 +172,7 @@
   const drawn = [];
   for (const canvas of document.querySelectorAll("canvas[data-chart]")) {
     const data = JSON.parse(document.getElementById(canvas.dataset.source).textContent);
-    const draw = () => new Chart(canvas, KINDS[canvas.dataset.chart](data));
+    const draw = () => new Chart(canvas, KINDS[canvas.dataset.chart](data, canvas));
     const one = { draw, chart: draw() };
     drawn.push(one);
     if (canvas.dataset.chart === "map") control(canvas, () => one.chart);
