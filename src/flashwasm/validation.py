@@ -211,11 +211,11 @@ def _elements_overlap(x: Array) -> bool:
 
 def choice(value: Word, name: str, choices: tuple[str, ...]) -> Word:
     """Return ``value`` if it is one of the choices."""
-    if not isinstance(value, str) or value not in choices:
-        message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}"
-        raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
-    # Return the choice itself, because the value may be an instance of a subclass of str.
-    return cast("Word", choices[choices.index(value)])
+    if isinstance(value, str) and value in choices:
+        # A subclass of str may have methods of its own, so return the choice itself.
+        return value if type(value) is str else cast("Word", choices[choices.index(value)])
+    message = f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}"
+    raise ShapeError(message) if isinstance(value, str) else DTypeError(message)
 
 
 def positive_int(value: int, name: str, most: int | None = None) -> int:

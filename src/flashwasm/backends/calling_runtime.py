@@ -17,6 +17,8 @@ class CallingRuntime(Protocol):
     ----------
     backend, deterministic, threads, variant
         As in `Runtime`.
+    arena
+        The arrays in the runtime's linear memory. Its attribute ``content`` is the whole memory.
     backend_calls : dict of str to int
         Number of calls that each other backend has computed, by its name.
     """
@@ -24,6 +26,7 @@ class CallingRuntime(Protocol):
     deterministic: bool
     threads: int
     variant: Any
+    arena: Any
     backend_calls: dict[str, int]
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flashwasm.backends.backend import Limits
-from flashwasm.backends.hybrid.chooser import chosen_backend
+from flashwasm.backends.hybrid.call_kind import exact_kind
+from flashwasm.backends.hybrid.chooser import CHOICES, measured_choice
 from flashwasm.backends.registry import BACKENDS, SANDBOX, check_options, checked_backend
 from flashwasm.validation import choice
 
@@ -41,8 +43,10 @@ class _Counting:
 # takes about ten microseconds there. The choice takes one or two, and another backend has a greater
 # overhead.
 SMALL = 1 << 13
-# The same limit for operations with little work per element.
-SMALL_ROWS = 1 << 15
+# The same limit for operations that work on rows, such as softmax. NumPy makes several passes over
+# the array. In measurements with up to a million elements it was never faster, and a GPU takes as
+# long to receive so many.
+SMALL_ROWS = 1 << 18
 # The same for products of arrays outside linear memory, which the sandbox has to copy first.
 SMALL_COPIED = 1 << 11
 
@@ -53,6 +57,8 @@ def other_backend(
     operation: Operation,
     operands: tuple[Any, ...],
     on: Callable[..., object],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
 ) -> Backend | None:
     """Return the backend that computes a call in place of the sandbox; None for the sandbox.
 
@@ -69,8 +75,12 @@ def other_backend(
         The values that determine the duration of the call: its arrays, as the caller passed them,
         and the names of its options.
     on : callable
-        Function that makes the same call on the backend that its argument ``backend`` names.
-        "hybrid" measures it.
+        The function that was called. "hybrid" measures it on each backend, which the function's
+        argument ``backend`` names.
+    arguments : tuple
+        Positional arguments of the call.
+    options : dict
+        Its other arguments, except ``backend``.
 
     Raises
     ------
@@ -78,7 +88,8 @@ def other_backend(
     """
     name = runtime.backend if backend is None else backend
     if name == "hybrid":
-        name = chosen_backend(runtime, operation, operands, on)
+        kind = exact_kind(runtime, operation, operands)
+        name = CHOICES.get(kind) or measured_choice(kind, partial(on, *arguments, **options))
     if name == SANDBOX:
         return None
     runtime.check_open()
@@ -107,17 +118,15 @@ def may_leave(
         means ``small``.
     """
     name = runtime.backend if backend is None else choice(backend, "backend", BACKENDS)
-    if name == "hybrid":
-        return not (runtime.deterministic or _is_small(operands, small, small_copied or small))
-    return name != SANDBOX
-
-
-def _is_small(operands: tuple[Any, ...], small: int, copied: int) -> bool:
-    """Return True if no array of a call has more elements, by where its memory lies."""
+    if name != "hybrid":
+        return name != SANDBOX
+    if runtime.deterministic:
+        return False
+    copied = small if small_copied is None else small_copied
     for x in operands:
         if type(x) is np.ndarray and x.size > (copied if x.base is None else small):
-            return False
-    return True
+            return True
+    return False
 
 
 def limits_of(runtime: CallingRuntime, check: Callable[[], None]) -> Limits:

@@ -157,7 +157,7 @@ def attention(
     if leaves and may_leave(rt, backend, (q, k, v)):
         same: Any = {"return_lse": return_lse, "runtime": rt, "timeout": timeout, **options}
         kind = elsewhere.call_kind((q, k, v), options, with_lse=return_lse)
-        other = other_backend(rt, backend, "attention", kind, partial(attention, q, k, v, **same))
+        other = other_backend(rt, backend, "attention", kind, attention, (q, k, v), same)
     if timeout is None and return_lse is False and other is None:
         result = attend_at_once(rt, q, k, v, out, options)
         if result is not None:

@@ -89,8 +89,8 @@ def matmul(
     other = None
     leaves = backend is not None or rt.other_backend is not None
     if leaves and may_leave(rt, backend, (a, b), SMALL, SMALL_COPIED):
-        call = partial(matmul, a, b, bias=bias, runtime=rt, timeout=timeout)
-        other = other_backend(rt, backend, "matmul", (a, b, bias), call)
+        same = {"bias": bias, "runtime": rt, "timeout": timeout}
+        other = other_backend(rt, backend, "matmul", (a, b, bias), matmul, (a, b), same)
     if timeout is None and other is None:
         result = _multiply_at_once(rt, a, b, bias, out)
         if result is not None:

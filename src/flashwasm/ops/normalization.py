@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,8 +89,8 @@ def softmax(
     if backend is not None or getattr(runtime, "other_backend", None) is not None:
         rt = checked_runtime(runtime)
         if may_leave(rt, backend, (moved,), SMALL_ROWS):
-            call = partial(softmax, x, axis, runtime=rt, timeout=timeout)
-            other = other_backend(rt, backend, "softmax", (moved,), call)
+            same = {"runtime": rt, "timeout": timeout}
+            other = other_backend(rt, backend, "softmax", (moved,), softmax, (x, axis), same)
     if rt is not None and other is not None:
         result = elsewhere.softmax(other, rt, moved, target, timeout)
     else:
@@ -170,8 +169,9 @@ def layer_norm(
     if backend is not None or getattr(runtime, "other_backend", None) is not None:
         rt = checked_runtime(runtime)
         if may_leave(rt, backend, (x,), SMALL_ROWS):
-            call = partial(layer_norm, x, weight, bias, eps, axis=axis, runtime=rt, timeout=timeout)
-            other = other_backend(rt, backend, "layer_norm", (x, weight, bias), call)
+            kind, given = (x, weight, bias), (x, weight, bias, eps)
+            same = {"axis": axis, "runtime": rt, "timeout": timeout}
+            other = other_backend(rt, backend, "layer_norm", kind, layer_norm, given, same)
     return _normalize(LAYER_NORM, x, (weight, bias), eps, axis, out, runtime, timeout, other)
 
 

@@ -121,9 +121,9 @@ def cosine_top_k(
     check_room((len(wanted), count), np.int64)
     leaves = backend is not None or rt.other_backend is not None
     if leaves and may_leave(rt, backend, (wanted, rows)):
-        call = partial(cosine_top_k, queries, corpus, k, metric=metric, runtime=rt, timeout=timeout)
-        kind = (wanted, rows, count, metric)
-        other = other_backend(rt, backend, "cosine_top_k", kind, call)
+        kind, given = (wanted, rows, count, metric), (queries, corpus, k)
+        same = {"metric": metric, "runtime": rt, "timeout": timeout}
+        other = other_backend(rt, backend, "cosine_top_k", kind, cosine_top_k, given, same)
         if other is not None:
             return elsewhere.search(other, rt, (wanted, rows), count, metric, timeout)
     until = deadline(rt, timeout)

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["exact_kind", "kind_name"]
 
+# Types of the values that are part of a kind as they are.
+_COMPARABLE = {int, str, float}
+# This follows the shape of an array in linear memory.
+_RESIDENT = True
+
 
 def exact_kind(
     runtime: CallingRuntime, operation: str, operands: tuple[Any, ...]
@@ -28,11 +33,16 @@ def exact_kind(
         Arrays and other values of the call, as in `flashwasm.backends.choice.other_backend`.
     """
     kind: list[Any] = [operation, runtime.threads, runtime.variant]
+    memory = runtime.arena.content
     for x in operands:
-        if x is None:  # The quickest way for what most calls leave out.
-            kind.append(None)
-        elif type(x) is np.ndarray:
-            kind.append((x.shape, x.base is not None and runtime.holds(x)))
+        if type(x) is np.ndarray:
+            kind.append(x.shape)
+            base = x.base
+            # The first comparison is quicker, and is enough for an array that is not a view.
+            if base is memory or (base is not None and runtime.holds(x)):
+                kind.append(_RESIDENT)
+        elif x is None or type(x) in _COMPARABLE:
+            kind.append(x)
         else:
             kind.append(_plain(x))
     return tuple(kind)
@@ -59,19 +69,21 @@ def kind_name(kind: tuple[Any, ...]) -> str:
         A kind that `exact_kind` returned.
     """
     operation, threads, variant, *operands = kind
-    words = [_word(x) for x in operands if x is not None]
+    words = [
+        _word(x, resident=following is _RESIDENT)
+        for x, following in zip(operands, [*operands[1:], None], strict=True)
+        if x is not None and x is not _RESIDENT
+    ]
     return f"{operation} {' '.join(words)} ({threads} threads, {variant})"
 
 
-def _word(x: Any) -> str:
+def _word(x: Any, *, resident: bool) -> str:
     """Return an operand as a short text: ``512x64`` in linear memory, ``512x64*`` outside."""
     if isinstance(x, int):
         return f"k={_near(x)}"
     if not isinstance(x, tuple):
         return str(x)
-    shape, resident = (x[0], x[1]) if x and isinstance(x[0], tuple) else (x, False)
-    lengths = "x".join(str(_near(length)) for length in shape) or "1"
-    return lengths + ("" if resident else "*")
+    return ("x".join(str(_near(length)) for length in x) or "1") + ("" if resident else "*")
 
 
 def _near(length: int) -> int:

@@ -8,7 +8,7 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flashwasm.backends.hybrid.call_kind import exact_kind, kind_name
+from flashwasm.backends.hybrid.call_kind import kind_name
 from flashwasm.backends.hybrid.measuring import measured
 from flashwasm.backends.hybrid.timings import Timings
 from flashwasm.backends.registry import OTHER_BACKENDS, SANDBOX, backend_named
@@ -20,12 +20,10 @@ from flashwasm.validation import choice
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flashwasm.backends.backend import Operation
-    from flashwasm.backends.calling_runtime import CallingRuntime
     from flashwasm.backends.hybrid.timings import Seconds
     from flashwasm.backends.registry import BackendName
 
-__all__ = ["choice_in_words", "chosen_backend", "fastest", "forget", "known_timings"]
+__all__ = ["CHOICES", "choice_in_words", "fastest", "forget", "known_timings", "measured_choice"]
 
 # Environment variable that overrides the choice. Its value is a backend, or a list of
 # operation=backend, separated by commas.
@@ -35,15 +33,18 @@ _OPERATIONS = ("attention", "matmul", "softmax", "layer_norm", "cosine_top_k")
 # much as two timings of one backend differ. A call is then at most this much slower than on the
 # best backend.
 _MARGIN = 1.04
-# Maximum number of cached choices, by the exact kind of the call.
+# Maximum number of cached choices.
 _MOST_CHOICES = 1024
 
 
+# The choices so far, by the exact kind of the call.
+CHOICES: dict[tuple[Any, ...], BackendName] = {}
+
+
 class _Chooser:
-    """The choices so far, and the timings on which they are based."""
+    """The timings on which the choices are based."""
 
     def __init__(self) -> None:
-        self.choices: dict[tuple[Any, ...], BackendName] = {}
         self.timings: Timings | None = None
         self.lock = threading.Lock()
 
@@ -51,18 +52,15 @@ class _Chooser:
 _chooser = _Chooser()
 
 
-def chosen_backend(
-    runtime: CallingRuntime,
-    operation: Operation,
-    operands: tuple[Any, ...],
-    on: Callable[..., object],
-) -> BackendName:
-    """Return the name of the backend for a call; measure the call if there are no timings.
+def measured_choice(kind: tuple[Any, ...], on: Callable[..., object]) -> BackendName:
+    """Return the name of the backend for a kind of calls; measure a call if there are no timings.
 
     Parameters
     ----------
-    runtime, operation, operands, on
-        As in `flashwasm.backends.choice.other_backend`.
+    kind : tuple
+        A kind of calls, as `exact_kind` returns it.
+    on : callable
+        Function that makes the call on the backend that its argument ``backend`` names.
 
     Raises
     ------
@@ -71,11 +69,7 @@ def chosen_backend(
     FlashWasmError
         If the call is measured and fails.
     """
-    kind = exact_kind(runtime, operation, operands)
-    found = _chooser.choices.get(kind)
-    if found is not None:
-        return found
-    forced = _forced(os.environ.get(VARIABLE, "")).get(operation)
+    forced = _forced(os.environ.get(VARIABLE, "")).get(kind[0])
     if forced is not None:
         return forced
     with _chooser.lock:
@@ -85,9 +79,9 @@ def chosen_backend(
         if seconds is None:
             seconds = measured(_candidates(), on)
             timings.put(name, seconds)
-        if len(_chooser.choices) >= _MOST_CHOICES:
-            _chooser.choices.clear()
-        chosen = _chooser.choices[kind] = fastest(seconds)
+        if len(CHOICES) >= _MOST_CHOICES:
+            CHOICES.clear()
+        chosen = CHOICES[kind] = fastest(seconds)
     return chosen
 
 
@@ -126,7 +120,7 @@ def choice_in_words() -> str:
 def forget() -> None:
     """Drop the cached choices and timings; the file does not change."""
     with _chooser.lock:
-        _chooser.choices.clear()
+        CHOICES.clear()
         _chooser.timings = None
 
 
