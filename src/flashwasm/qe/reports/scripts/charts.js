@@ -70,7 +70,7 @@
 
   /** Return a chart of bars, a group for each label. */
   function bars(data, canvas) {
-    const settings = options({ x: { label: data.unit, beginAtZero: true }, y: {} });
+    const settings = options({ x: { label: data.unit, beginAtZero: true, suggestedMax: data.equal }, y: {} });
     settings.indexAxis = "y";
     settings.scales.y.ticks.autoSkip = false; // Every bar has its name.
     const longest = isNarrow(canvas) ? LONGEST.narrow : LONGEST.wide;
