@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["are", "counted", "noun", "summary"]
+__all__ = ["are", "counted", "number_of", "summary"]
 
 
 def summary(thing: object, *facts: str, closed: bool = False, **settings: object) -> str:
@@ -26,16 +26,12 @@ def summary(thing: object, *facts: str, closed: bool = False, **settings: object
 
 def counted(number: int, things: str) -> str:
     """Return a number and a noun: "1,504 tests", but "1 test" and "1 query"."""
-    return f"{number:,} {noun(number, things)}"
+    return f"{number:,} {_noun(number, things)}"
 
 
-def noun(number: int, things: str) -> str:
-    """Return a noun in the form that a number takes: "tests", but for 1 "test"."""
-    if number != 1:
-        return things
-    if things == "axes":
-        return "axis"
-    return things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
+def number_of(number: int, things: str) -> str:
+    """Return a number and a noun as `counted` does, but write the number as shapes do: "1504"."""
+    return f"{number} {_noun(number, things)}"
 
 
 def are(number: int) -> str:
@@ -46,3 +42,12 @@ def are(number: int) -> str:
 def _shown(value: object) -> str:
     """Return the ``repr`` of a value; an integer gets thousands separators."""
     return f"{value:,}" if type(value) is int else repr(value)
+
+
+def _noun(number: int, things: str) -> str:
+    """Return a noun in the form that a number takes: "tests", but for 1 "test"."""
+    if number != 1:
+        return things
+    if things == "axes":
+        return "axis"
+    return things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")

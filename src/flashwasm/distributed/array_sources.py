@@ -16,7 +16,7 @@ from flashwasm.distributed.executors import is_dask_array
 from flashwasm.errors import DTypeError
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.npy_file import read_npy
-from flashwasm.summaries import counted
+from flashwasm.summaries import number_of
 from flashwasm.validation import as_array, is_float
 
 __all__ = ["ArraySource", "FilePart", "loaded", "source_of"]
@@ -124,5 +124,5 @@ def _check(array: Any, name: str, axis: int) -> None:
         raise DTypeError(f"{name}: expected floats, got {array.dtype}")
     if array.ndim < -axis:
         raise DTypeError(
-            f"{name}: expected at least {counted(-axis, 'axes')}, got shape {array.shape}"
+            f"{name}: expected at least {number_of(-axis, 'axes')}, got shape {array.shape}"
         )
