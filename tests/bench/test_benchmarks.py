@@ -106,6 +106,19 @@ def test_contenders_take_turns():
     assert "".join(order)[-12:] == "aabbaabbaabb"
 
 
+def test_a_slow_first_call_does_not_decide_how_often_a_call_is_repeated():
+    asked = []
+
+    def seconds(loops):
+        asked.append(loops)
+        return 0.1 if len(asked) == 1 else loops * 1e-3
+
+    effort = Effort(seconds=0.0, least_rounds=1, least_measurement=0.01)
+    (times,) = interleaved({"a": seconds}, effort).values()
+    assert times.best == pytest.approx(1e-3)
+    assert asked[-1] == 10
+
+
 def test_a_single_contender_is_called_once_a_round():
     order = []
     (times,) = interleaved({"a": timer(lambda: order.append("a"))}, Effort.of_rounds(3)).values()

@@ -167,7 +167,10 @@ def interleaved(timers: Mapping[str, Timer], effort: Effort) -> dict[str, Times]
 
 
 def _loops_for(once: float, seconds: Timer, effort: Effort) -> int:
-    """Return the number of calls in one measurement, so that it is long enough."""
-    if once > effort.least_measurement:
+    """Return the number of calls in one measurement, so that it is long enough.
+
+    A first call may take several times as long as later calls, which decide unless they are long.
+    """
+    if not effort.least_measurement or once > max(_LONG_CALL, effort.least_measurement):
         return 1
     return max(1, int(effort.least_measurement / min(once, seconds(1), seconds(1))))
