@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "summary"]
+__all__ = ["are", "counted", "number_of", "summary"]
 
 
 def summary(thing: object, *facts: str, closed: bool = False, **settings: object) -> str:
@@ -25,10 +25,29 @@ def summary(thing: object, *facts: str, closed: bool = False, **settings: object
 
 
 def counted(number: int, things: str) -> str:
-    """Return a number and a noun, such as "1,504 tests"; for 1, the noun loses its "s"."""
-    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+    """Return a number and a noun: "1,504 tests", but "1 test" and "1 query"."""
+    return f"{number:,} {_noun(number, things)}"
+
+
+def number_of(number: int, things: str) -> str:
+    """Return a number and a noun as `counted` does, but write the number as shapes do: "1504"."""
+    return f"{number} {_noun(number, things)}"
+
+
+def are(number: int) -> str:
+    """Return "is" for 1, and "are" for every other number."""
+    return "is" if number == 1 else "are"
 
 
 def _shown(value: object) -> str:
     """Return the ``repr`` of a value; an integer gets thousands separators."""
     return f"{value:,}" if type(value) is int else repr(value)
+
+
+def _noun(number: int, things: str) -> str:
+    """Return a noun in the form that a number takes: "tests", but for 1 "test"."""
+    if number != 1:
+        return things
+    if things == "axes":
+        return "axis"
+    return things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")

@@ -18,6 +18,7 @@ import numpy as np
 
 from flashwasm.array_room import check_room, no_room
 from flashwasm.errors import DTypeError, IndexRangeError, ShapeError
+from flashwasm.summaries import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +86,8 @@ def floats(x: ArrayLike, name: str, ndim: int | None = None, at_least: int = 0) 
         )
         raise DTypeError(message)
     if array.ndim < at_least or (ndim is not None and array.ndim != ndim):
-        expected = f"at least {at_least}" if ndim is None else f"{ndim}"
-        message = f"{name}: expected {expected} axes, got shape {array.shape}"
+        axes = number_of(at_least if ndim is None else ndim, "axes")
+        message = f"{name}: expected {'at least ' * (ndim is None)}{axes}, got shape {array.shape}"
         raise ShapeError(message)
     return array
 
@@ -114,7 +115,7 @@ def indices(ids: ArrayLike, name: str, count: int) -> Array:
     lowest, highest = int(array.min()), int(array.max())
     if lowest < -count or highest >= count:
         outside = highest if highest >= count else lowest
-        message = f"{name}: index {outside} is out of range for {count} rows"
+        message = f"{name}: index {outside} is out of range for {number_of(count, 'rows')}"
         raise IndexRangeError(message)
     return np.where(array < 0, array + count, array) if lowest < 0 else array
 
@@ -125,7 +126,7 @@ def axis_index(axis: int, ndim: int) -> int:
         message = f"axis: expected an integer, got {shown(axis)}"
         raise DTypeError(message)
     if not -ndim <= axis < ndim:
-        message = f"axis: {shown(axis)} is out of range for an array of {ndim} axes"
+        message = f"axis: {shown(axis)} is out of range for an array of {number_of(ndim, 'axes')}"
         raise ShapeError(message)
     return int(axis) % ndim
 

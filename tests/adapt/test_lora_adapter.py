@@ -148,7 +148,7 @@ BAD = [
         "threshold: expected a finite number",
     ),
     (lambda a: a.apply(normal(4, 5)), "x: expected shape (..., 6), got (4, 5)"),
-    (lambda a: a.apply(np.float32(1)), "x: expected at least 1 axes, got shape ()"),
+    (lambda a: a.apply(np.float32(1)), "x: expected at least 1 axis, got shape ()"),
     (lambda a: a.apply(normal(6), out=np.empty(5, np.float32)), "out: expected shape (6,)"),
     (lambda a: a.consolidate(), "ewc_lambda: expected more than 0"),
 ]

@@ -101,7 +101,7 @@ def test_the_commands_resume_their_logs(path, monkeypatch):
     assert "measuring: 1 of 1, rms_norm 512x384, beside NumPy" in done.stderr
     again = CliRunner().invoke(main, [*command, "--resume", "--json", "-"])
     assert again.exit_code == 0, again.output
-    assert f"{path} has 1 of 1 steps of this run" in again.stderr
+    assert f"{path} has 1 of 1 step of this run" in again.stderr
     assert again.stdout == done.stdout
     other = CliRunner().invoke(main, [*command, "--threads", "2", "--resume"])
     assert (other.exit_code, other.stdout) == (2, "")

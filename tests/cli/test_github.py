@@ -52,7 +52,7 @@ def test_paths_start_at_the_root_of_the_repository(tmp_path, monkeypatch):
     gap = ["coverage", "gap", "--coverage", "coverage.fw", "--format", "github"]
     assert CliRunner().invoke(main, gap).stdout == (
         "::notice file=pkg/lib.py,line=3,endLine=3,title=no test runs these lines::"
-        "f: no test runs lines 3; extend t.py::a.\n"
+        "f: no test runs line 3; extend t.py::a.\n"
     )
 
 

@@ -56,7 +56,7 @@ def test_coverage_and_failures_of_two_jobs_become_one(folder):
         run("index", "build", "failures", f"{i}.log", "-o", f"{i}.db")
     assert "2 tests are in all.fw" in run("index", "merge", "all.fw", "0.fw", "1.fw")
     assert "test_two" in run("coverage", "who", "lib.py:3", "--coverage", "all.fw")
-    assert "1 defects are in all.db" in run("index", "merge", "all.db", "0.db", "1.db")
+    assert "1 defect is in all.db" in run("index", "merge", "all.db", "0.db", "1.db")
     run("index", "build", "suite", "sub", "-o", "sub.fw", "--coverage", "0.fw")
     run("index", "build", "suite", "test_same.py", "-o", "same.fw", "--coverage", "1.fw")
     output = run("index", "merge", "x.fw", "sub.fw", "same.fw", status=2)

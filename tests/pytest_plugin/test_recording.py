@@ -84,7 +84,7 @@ def assert_nothing_else_was_written(folder):
 def test_each_test_and_phase_has_a_context(tmp_path):
     write(tmp_path, FIXTURE)
     done = run_pytest(tmp_path, "--fw-record=x.db")
-    assert "\nrecorded the lines that each of 1 tests runs: x.db\n" in done.stdout
+    assert "\nrecorded the lines that the test runs: x.db\n" in done.stdout
     assert (tmp_path / "x.db").is_file()
     assert_nothing_else_was_written(tmp_path)
     test = "test_shop.py::test_one[a|b]"
@@ -121,7 +121,7 @@ def test_a_worker_of_xdist_that_crashes_is_said(project):
     options = ["-p", "xdist", "-n", "2"]
     done = run_pytest(project, *options, "--fw-record=x.db", "tests")
     assert done.returncode == 1
-    assert "it lacks the tests that ran in the 1 workers that crashed" in done.stdout
+    assert "it lacks the tests that ran in the 1 worker that crashed" in done.stdout
     tests = CoverageIndex.load(project / "x.db").tests
     assert tests
     assert not [test for test in tests if "test_exit" in test]

@@ -11,7 +11,7 @@ from coverage_data import index_of
 from failures import failure
 from flashwasm import qe
 from flashwasm.qe.functions.function_collection import collect_functions
-from flashwasm.summaries import counted
+from flashwasm.summaries import are, counted, number_of
 from small_suite import FILES
 
 ROWS = np.eye(3, 4, dtype=np.float32)
@@ -138,3 +138,7 @@ def test_counted():
     assert counted(1, "tests") == "1 test"
     assert counted(0, "tests") == "0 tests"
     assert counted(1504, "tests") == "1,504 tests"
+    assert [counted(n, "queries") for n in (1, 2)] == ["1 query", "2 queries"]
+    assert counted(1, "axes") == "1 axis"
+    assert [number_of(n, "rows") for n in (1, 1504)] == ["1 row", "1504 rows"]
+    assert [are(n) for n in (0, 1, 2)] == ["are", "is", "are"]

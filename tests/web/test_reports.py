@@ -17,11 +17,28 @@ SUITE = "".join(
 FAILURE = "lib.py:7: in add\n    x.y\nE   AttributeError: no 'y'"
 BENCHMARK = {
     "machine": {"processor": "some processor"},
+    "results": [
+        {
+            "operation": "LoRAAdapter",
+            "size": "update, rank 2, 384, 4 negatives",
+            "best": 1e-5,
+            "with_copies": 2e-5,
+            "numpy": 3e-5,
+            "speedup_over_numpy": 3.0,
+            "speedup_over_scalar": 9.0,
+        }
+    ],
     "lengths": [
         {"length": n, "causal": False, "flash": n / 1e6, "materialized": n / 1e5, "scalar": None}
         for n in (128, 256, 512)
     ],
 }
+# The labels of the charts of a benchmark: of the bars, and along the axes of the lines.
+LABELS = """(() => {
+    const { x, y } = Chart.getChart("benchmark-2").scales;
+    const labels = [x, y].map((axis) => axis.ticks.map((tick) => tick.label));
+    return [Chart.getChart("benchmark-1").data.labels, ...labels];
+})()"""
 # The ends of the map's horizontal axis.
 ENDS = "(({ min, max }) => [min, max])(Chart.getChart('suite-map').scales.x)"
 
@@ -74,3 +91,15 @@ def test_keys_and_buttons_move_the_map(pages, open_page):
     assert moved[1] < zoomed[1]
     page.click("text=Show all")
     assert page.evaluate(ENDS) == whole
+
+
+def test_charts_have_whole_labels_at_round_numbers(pages, open_page):
+    page = open_page((pages / "report.html").as_uri())
+    wide, *ticks = page.evaluate(LABELS)
+    assert wide == [["LoRAAdapter", "update, rank 2, 384, 4 negatives"]]
+    assert ticks == [["128", "256", "512"], ["0.1", "0.2", "0.5", "1", "2", "5"]]
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.reload()
+    narrow, lengths, _ = page.evaluate(LABELS)
+    assert narrow == [["LoRAAdapter", "update, rank 2, 384, 4", "negatives"]]
+    assert lengths == ["128", "256", "512"]

@@ -14,6 +14,7 @@ from flashwasm.cli.options import EXISTING_PATH, json_option
 from flashwasm.cli.output import echo_json, echo_wrapped, note, nothing_found, print_table
 from flashwasm.qe.adaptation.adaptation_store import AdaptationStore, Version
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.cross_validation import Verdict
@@ -93,7 +94,8 @@ def train(
         echo_json({"activated": activated, **counts, **verdict.as_dict()})
     else:
         if done.unknown:
-            note(f"{done.unknown} of {done.judged} judged pairs name a test that no longer exists")
+            pairs = f"{done.unknown} of {counted(done.judged, 'judged pairs')}"
+            note(f"{pairs} named a test that no longer exists")
         for line in _report(verdict) if report else ():
             echo_wrapped(line)
         said = "nothing changes" if activated is None else f"version {activated} is active"
@@ -196,7 +198,7 @@ def _report(verdict: Verdict) -> list[str]:
     """Return the lines that ``--report`` adds."""
     lines = [
         f"accepted pairs: {verdict.accepted}, rejected: {verdict.rejected}",
-        f"held out: {verdict.queries} queries of {verdict.files} files",
+        f"held out: {counted(verdict.queries, 'queries')} of {counted(verdict.files, 'files')}",
     ]
     if verdict.agreement is not None:
         a = verdict.agreement

@@ -14,6 +14,7 @@ import click
 
 from flashwasm.optional_packages import check_modules
 from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from flashwasm.benchmarks.run_log import RunLog
@@ -105,7 +106,10 @@ class LogChoice(NamedTuple):
 
         if self.resume:
             log = RunLog.resume(self.file, settings)
-            click.echo(f"{self.file} has {log.steps} of {steps} steps of this run", err=True)
+            click.echo(
+                f"{self.file} has {log.steps} of {counted(steps, 'steps')} of this run",
+                err=True,
+            )
             return log
         click.echo(f"each result goes to {self.file}; --resume goes on after a stop", err=True)
         return RunLog.begin(self.file, settings)

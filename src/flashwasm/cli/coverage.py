@@ -12,7 +12,7 @@ import click
 from flashwasm.cli.exit_status import FailOn, findings_options
 from flashwasm.cli.github import Annotation, repository_root
 from flashwasm.cli.input import read_text
-from flashwasm.cli.line_ranges import format_lines, parse_place
+from flashwasm.cli.line_ranges import parse_place
 from flashwasm.cli.options import (
     count_option,
     coverage_option,
@@ -32,9 +32,11 @@ from flashwasm.cli.output import (
 from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import Gap, find_gaps, measured_file
+from flashwasm.qe.coverage.line_ranges import format_lines, lines_in_words
 from flashwasm.qe.reports.html_pages import gaps_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.sarif import gaps_sarif
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,11 +219,11 @@ def gap(
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
         note(
-            f"{len(absent)} files of the database cannot be read below {root}, for example "
-            f"{absent[0]}"
+            f"{counted(len(absent), 'files')} of the database cannot be read below {root}, "
+            f"for example {absent[0]}"
         )
     if html is not None:
-        write_page(html, gaps_page(gaps[:count]))
+        write_page(html, gaps_page(gaps[:count], root, total=len(gaps)))
     if form == "json":
         echo_json({"gaps": [_gap_json(one) for one in gaps[:count]], "unread": absent})
     elif form == "sarif":
@@ -241,7 +243,7 @@ def _print_gap(one: Gap, *, explain: bool) -> None:
     """Print a gap: its risk with its parts, its lines, and the test to extend."""
     parts = ", ".join(f"{name} {value:.2f}" for name, value in one.components.items())
     echo_wrapped(f"{one.risk:.2f}  {one.path}:{one.lines[0]} in {one.function}")
-    echo_wrapped(f"    no test runs lines {format_lines(one.lines)}")
+    echo_wrapped(f"    no test runs {lines_in_words(one.lines)}")
     echo_wrapped(f"    {parts}")
     echo_named("extend:", one.nearest_test or "no test is near", separator=" ", indent="    ")
     if explain and one.nearest_lines:

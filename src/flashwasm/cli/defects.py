@@ -34,6 +34,7 @@ from flashwasm.qe.defects.failure_library import FailureLibrary
 from flashwasm.qe.reports.html_pages import clusters_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.similarity.explanation import Explainer, Explanation
+from flashwasm.summaries import are, counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.defects.failure_files import FailureFile, TestFailure
@@ -220,7 +221,10 @@ def learn(
         document = {"library": str(library), "defect": name, "added": added, "defects": len(known)}
         echo_json(document | beside_failures(read))
     else:
-        click.echo(f"{added} failures added to {name}; {len(known)} defects are in {library}")
+        click.echo(
+            f"{counted(added, 'failures')} added to {name}; "
+            f"{counted(len(known), 'defects')} {are(len(known))} in {library}"
+        )
 
 
 def _row(one: TestFailure, found: DefectMatch) -> tuple[str, ...]:

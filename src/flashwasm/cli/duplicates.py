@@ -52,6 +52,7 @@ from flashwasm.qe.similarity.explanation import Explainer, Explanation
 from flashwasm.qe.similarity.suite_index_file import read_suite
 from flashwasm.qe.suites.collection import collect
 from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.summaries import are, counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.suites.suite import Suite
@@ -146,7 +147,7 @@ def duplicates(
         groups = find_duplicates(tests, coverage=coverage, progress=advance)
     if write_baseline is not None:
         write_groups(write_baseline, groups)
-        note(f"{len(groups)} groups are in {write_baseline}")
+        note(f"{counted(len(groups), 'groups')} {are(len(groups))} in {write_baseline}")
         return
     marked = zip(groups, group_fingerprints(groups), strict=True)
     shown = [one for one in marked if one[1] not in known and _is_new(one[0], earlier)]
@@ -204,7 +205,8 @@ def _is_new(group: DuplicateGroup, earlier: EarlierTests | None) -> bool:
 def _note_left_out(shown: int, found: int, path: Path) -> None:
     """Report on stderr that nothing was found, or the number of groups left out."""
     if found > shown:
-        note(f"{found - shown} known or older groups are left out")
+        hidden = found - shown
+        note(f"{counted(hidden, 'known or older groups')} {are(hidden)} left out")
     elif not shown:
         note(f"no duplicates in {path}")
 

@@ -24,6 +24,7 @@ from flashwasm.encoder import SentenceEncoder
 from flashwasm.encoder.sentence_encoder import DEFAULT_MAX_LENGTH
 from flashwasm.errors import DTypeError, ShapeError
 from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -103,7 +104,8 @@ def embed(
     if output is not None:
         write_atomically(output, [_numpy_file(results, tokens=tokens)])
         note(
-            f"wrote the embeddings of {len(results)} texts, of dimension {encoder.dim}, to {output}"
+            f"wrote the embeddings of {counted(len(results), 'texts')}, "
+            f"of dimension {encoder.dim}, to {output}"
         )
         if as_json:
             echo_json({**about, "texts": [name for name, _ in named], "output": str(output)})

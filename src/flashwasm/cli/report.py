@@ -24,6 +24,7 @@ from flashwasm.qe.reports.suite_map import draw_map, vectors_of_terms
 from flashwasm.qe.reports.suite_report import SuiteReport
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.suites.collection import collect
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +109,7 @@ def report(
         compared,
         duplicates,
         gaps=gaps,
+        root=root.resolve(),
         failures=None if read is None else read.failures,
         clusters=[] if read is None else cluster_failures([one.failure for one in read.failures]),
         benchmark=None if benchmark is None else _read_benchmark(benchmark),
@@ -148,5 +150,6 @@ def _notes(missing: list[str], absent: list[Any]) -> list[str]:
     """Return remarks on missing parts of the report."""
     notes = [f"The map compares words only: {reason}" for reason in missing]
     if absent:
-        notes.append(f"{len(absent)} files of the coverage database cannot be read: {absent[0]}")
+        files = counted(len(absent), "files")
+        notes.append(f"{files} of the coverage database cannot be read, for example {absent[0]}")
     return notes

@@ -16,6 +16,7 @@ from flashwasm.distributed.executors import is_dask_array
 from flashwasm.errors import DTypeError
 from flashwasm.storage.file_paths import checked_path
 from flashwasm.storage.npy_file import read_npy
+from flashwasm.summaries import number_of
 from flashwasm.validation import as_array, is_float
 
 __all__ = ["ArraySource", "FilePart", "loaded", "source_of"]
@@ -122,4 +123,6 @@ def _check(array: Any, name: str, axis: int) -> None:
     if not is_float(array.dtype):
         raise DTypeError(f"{name}: expected floats, got {array.dtype}")
     if array.ndim < -axis:
-        raise DTypeError(f"{name}: expected at least {-axis} axes, got shape {array.shape}")
+        raise DTypeError(
+            f"{name}: expected at least {number_of(-axis, 'axes')}, got shape {array.shape}"
+        )

@@ -16,6 +16,7 @@ from flashwasm.flash_attention.attention import attention as attention_here
 from flashwasm.flash_attention.merging import merge_attention
 from flashwasm.flash_attention.options import AttentionOptions, completed
 from flashwasm.flash_attention.score_modifiers import checked_diagonals, is_causal
+from flashwasm.summaries import number_of
 from flashwasm.validation import as_array, flag, floats, positive_int
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ class _OptionCutter:
             self._mask.ndim == 0 or self._mask.shape[-1] not in {1, self._keys}
         ):
             raise ShapeError(
-                f"mask: expected {self._keys} columns, one for each key, or 1, got shape "
-                f"{self._mask.shape}"
+                f"mask: expected {number_of(self._keys, 'columns')}, one for each key, or 1, "
+                f"got shape {self._mask.shape}"
             )
         self._lengths = _checked_lengths(options.pop("kv_lengths"), self._keys)
         lengths = np.array(self._keys) if self._lengths is None else self._lengths

@@ -14,6 +14,7 @@ from flashwasm.distributed.worker_runtime import WorkerSetup
 from flashwasm.errors import ShapeError
 from flashwasm.kernel_table import METRICS
 from flashwasm.ops.top_k import cosine_top_k, merged
+from flashwasm.summaries import number_of
 from flashwasm.validation import choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
@@ -94,13 +95,15 @@ def top_k(
     count = positive_int(k, "k")
     if wanted.shape[1] != dim:
         raise ShapeError(
-            f"queries: expected {dim} columns, the number of columns of corpus, got shape "
-            f"{wanted.shape}"
+            f"queries: expected {number_of(dim, 'columns')}, the number of columns of corpus, "
+            f"got shape {wanted.shape}"
         )
     if total > _MOST_ROWS:
         raise ShapeError(f"corpus: expected at most {_MOST_ROWS} rows, got {total}")
     if count > total:
-        raise ShapeError(f"k: expected at most the {total} rows of corpus, got {shown(k)}")
+        raise ShapeError(
+            f"k: expected at most the {number_of(total, 'rows')} of corpus, got {shown(k)}"
+        )
     rows = max(_PART_BYTES // (4 * max(dim, 1)), 1)
     step = rows if part_rows is None else positive_int(part_rows, "part_rows")
     setup = WorkerSetup.of(workers)

@@ -18,6 +18,7 @@ from flashwasm.flash_attention.score_modifiers import (
     checked_modifiers,
 )
 from flashwasm.kernel_table import ATTENTION_MAX_DIM, STORED_ROWS
+from flashwasm.summaries import number_of
 from flashwasm.validation import as_array, broadcast, floats, is_float
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def check_matrices(q: Array, k: Array, v: Array) -> None:
         raise ShapeError(message)
     heads, key_heads = q.shape[-3], k.shape[-3]
     if heads != key_heads and (key_heads == 0 or heads % key_heads):
-        message = f"q: expected a multiple of the {key_heads} heads of k, got {heads} heads"
+        message = f"q: expected a multiple of the {number_of(key_heads, 'heads')} of k, got {heads}"
         raise ShapeError(message)
     for name, x in (("q", q), ("v", v)):
         if x.shape[-1] > ATTENTION_MAX_DIM:

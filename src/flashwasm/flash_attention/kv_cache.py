@@ -17,7 +17,7 @@ from flashwasm.kernel_table import ATTENTION_MAX_DIM
 from flashwasm.keyword_hints import CACHE, knows_peers
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
-from flashwasm.summaries import summary
+from flashwasm.summaries import number_of, summary
 from flashwasm.validation import INT32_MAX, choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ class KVCache(NotCopied):
         keys, values = self._checked(k, "k", self.dim), self._checked(v, "v", self.dv)
         count = keys.shape[2]
         if values.shape[2] != count:
-            message = f"v: expected {count} rows, as many as k has, got shape {values.shape}"
+            rows = number_of(count, "rows")
+            message = f"v: expected {rows}, as many as k has, got shape {values.shape}"
             raise ShapeError(message)
         with self.runtime.lock:
             self.runtime.check_open()

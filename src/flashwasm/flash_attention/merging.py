@@ -9,6 +9,7 @@ import numpy as np
 
 from flashwasm.array_room import check_room
 from flashwasm.errors import DTypeError, ShapeError
+from flashwasm.summaries import number_of
 from flashwasm.validation import floats
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def merge_attention(
     values = [floats(x, f"outs[{i}]", at_least=1) for i, x in enumerate(_sequence(outs, "outs"))]
     weights = [floats(x, f"lses[{i}]") for i, x in enumerate(_sequence(lses, "lses"))]
     if not values or len(values) != len(weights):
-        message = f"lses: expected as many as outs, at least one, got {len(values)} outs and "
-        raise ShapeError(message + f"{len(weights)} lses")
+        got = f"{number_of(len(values), 'outs')} and {number_of(len(weights), 'lses')}"
+        raise ShapeError(f"lses: expected as many as outs, at least one, got {got}")
     for i, (x, w) in enumerate(zip(values, weights, strict=True)):
         if x.shape != values[0].shape:
             message = f"outs[{i}]: expected shape {values[0].shape}, as outs[0] has, got {x.shape}"

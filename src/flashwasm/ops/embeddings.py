@@ -17,6 +17,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import most_in_one_call, row_tasks
 from flashwasm.runtime.work_limits import MOST_ELEMENTS, SHORTEST_ROW
+from flashwasm.summaries import number_of
 from flashwasm.validation import checked_out, flag, floats, indices, positive_int, shaped, shown
 
 if TYPE_CHECKING:
@@ -232,7 +233,8 @@ def _sizes(x: Array, num_heads: int | None) -> tuple[int, int, int, int]:
     if x.ndim == 4:
         batch, heads, length, dim = x.shape
         if _given(num_heads, "num_heads") not in {0, heads}:
-            message = f"num_heads: x of shape {x.shape} has {heads} heads, got {shown(num_heads)}"
+            own = number_of(heads, "heads")
+            message = f"num_heads: x of shape {x.shape} has {own}, got {shown(num_heads)}"
             raise ShapeError(message)
         return batch, length, heads, dim
     if x.ndim != 3:

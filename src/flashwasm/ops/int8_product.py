@@ -23,7 +23,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.runtime.splitting import in_parts
 from flashwasm.runtime.tasks import product_tiles
-from flashwasm.summaries import summary
+from flashwasm.summaries import number_of, summary
 from flashwasm.validation import checked_out, choice, floats, shaped
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ def matmul_i8(
     left = floats(a, "a", at_least=1)
     k, n = b.shape
     if left.shape[-1] != k:
-        message = f"a: expected {k} numbers along its last axis, the rows of b, got {left.shape}"
+        numbers = number_of(k, "numbers")
+        message = f"a: expected {numbers} along its last axis, the rows of b, got {left.shape}"
         raise ShapeError(message)
     added = None if bias is None else shaped(bias, "bias", (n,), "columns of b")
     shape = (*left.shape[:-1], n)

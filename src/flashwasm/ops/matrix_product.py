@@ -21,6 +21,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import axis_to_split, copied_to, halves_of, in_halves
 from flashwasm.runtime.tasks import counted_products, product_tiles
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, LONGEST_CHAIN, MOST_PRODUCTS
+from flashwasm.summaries import number_of
 from flashwasm.validation import broadcast, checked_out, floats, shaped
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def matmul(
     (m, k), n = left.shape[-2:], right.shape[-1]
     if right.shape[-2] != k:
         message = (
-            f"b: expected {k} rows, the number of columns of a, got shapes "
+            f"b: expected {number_of(k, 'rows')}, the number of columns of a, got shapes "
             f"a {np.shape(a)} and b {np.shape(b)}"
         )
         raise ShapeError(message)

@@ -19,6 +19,7 @@ from flashwasm.runtime.launch import Launch
 from flashwasm.runtime.splitting import in_halves
 from flashwasm.runtime.tasks import score_products, wanted_calls
 from flashwasm.runtime.work_limits import FEWEST_PRODUCTS, MOST_ELEMENTS, MOST_PRODUCTS, MOST_READ
+from flashwasm.summaries import number_of
 from flashwasm.validation import choice, floats, positive_int, shown
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def cosine_top_k(
     choice(metric, "metric", tuple(METRICS))
     count = positive_int(k, "k")
     if wanted.shape[1] != rows.shape[1]:
+        columns = number_of(rows.shape[1], "columns")
         message = (
-            f"queries: expected {rows.shape[1]} columns, the number of columns of corpus, "
+            f"queries: expected {columns}, the number of columns of corpus, "
             f"got shape {wanted.shape}"
         )
         raise ShapeError(message)
@@ -113,7 +115,8 @@ def cosine_top_k(
         message = f"corpus: expected at most {_MOST_ROWS} rows, got shape {rows.shape}"
         raise ShapeError(message)
     if count > rows.shape[0]:
-        message = f"k: expected at most the {rows.shape[0]} rows of corpus, got {shown(k)}"
+        most = number_of(rows.shape[0], "rows")
+        message = f"k: expected at most the {most} of corpus, got {shown(k)}"
         raise ShapeError(message)
     check_room((len(wanted), count), np.int64)
     leaves = backend is not None or rt.other_backend is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flashwasm.summaries import are, counted
+
 if TYPE_CHECKING:
     from flashwasm.pytest_plugin.summary import Summary
 
@@ -50,4 +52,5 @@ class KnownDefects:
                 lines.append(f"{found.status}: {report.nodeid} {verb} {names}{note}")
                 lines.append(f"    {found.evidence}")
         if new := sum(found.status == "new" for found in matches):
-            lines.append(f"new: {new} of {len(failed)} failures are of no known defect")
+            failures = f"{new} of {counted(len(failed), 'failures')}"
+            lines.append(f"new: {failures} {are(new)} of no known defect")

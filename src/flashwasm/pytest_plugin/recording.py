@@ -19,6 +19,7 @@ from flashwasm.pytest_plugin.measured_sources import measured_sources
 from flashwasm.qe.coverage.source_digests import digest_of, write_digests
 from flashwasm.storage.atomic_files import replace_with
 from flashwasm.storage.scratch_files import scratch_folder
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
@@ -161,9 +162,11 @@ class Recording:
             return
         write_digests(self._own, self._digests(files))
         replace_with(self._own, self._target)
-        lines.append(f"recorded the lines that each of {tests} tests runs: {self._name}")
+        each = "the test" if tests == 1 else f"each of {tests:,} tests"
+        lines.append(f"recorded the lines that {each} runs: {self._name}")
         if self._lost:
-            lines.append(f"it lacks the tests that ran in the {self._lost} workers that crashed")
+            workers = counted(self._lost, "workers")
+            lines.append(f"it lacks the tests that ran in the {workers} that crashed")
 
     def _join_parts(self) -> tuple[int, set[str]]:
         """Add the workers' parts to this process's; return the number of tests and the files."""

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from coverage_data import index_of
 from flashwasm.cli import main
-from flashwasm.cli.line_ranges import format_lines
 from flashwasm.qe import CoverageIndex
+from flashwasm.qe.coverage.line_ranges import format_lines
 
 
 def invoke(*arguments):

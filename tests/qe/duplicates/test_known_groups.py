@@ -86,14 +86,14 @@ def test_groups_of_a_baseline_are_not_reported(folder):
     (folder / "test_x.py").write_text(TWICE)
     result = invoke(".", "--write-baseline", "known.json")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "1 groups are in known.json\n"
+    assert result.stderr == "1 group is in known.json\n"
     assert json.loads((folder / "known.json").read_text())["groups"][0]["tests"] == [
         "test_x.py::test_one",
         "test_x.py::test_two",
     ]
     result = invoke(".", "--baseline", "known.json")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "1 known or older groups are left out\n"
+    assert result.stderr == "1 known or older group is left out\n"
     (folder / "test_x.py").write_text(f"# Moved.\n{TWICE}\n\n{OTHERS}")
     result = invoke(".", "--baseline", "known.json", "--json")
     document = json.loads(result.stdout)

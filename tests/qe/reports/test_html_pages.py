@@ -12,7 +12,20 @@ import flashwasm as fw
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex, collect, find_duplicates
 from flashwasm.qe.coverage.coverage_database import CoverageData
-from flashwasm.qe.reports.html_pages import duplicates_page
+from flashwasm.qe.coverage.gaps import find_gaps
+from flashwasm.qe.defects.failure_clusters import cluster_failures
+from flashwasm.qe.defects.failure_files import TestFailure
+from flashwasm.qe.defects.tracebacks import read_failure
+from flashwasm.qe.reports.html_pages import (
+    clusters_page,
+    duplicates_page,
+    failure_groups,
+    gaps_page,
+    similar_page,
+)
+from flashwasm.qe.reports.html_pages import (
+    tests_for_page as page_of_tests,
+)
 from git_repository import commit_all, git
 
 pytest.importorskip("jinja2")
@@ -54,7 +67,7 @@ class Reader(HTMLParser):
         assert all(name == "href" and value.startswith("#") for name, value in loads.items())
         assert not [name for name, _ in attributes if name[:2] == "on"]
         self.tags.append(tag)
-        if tag not in {"meta", "br"}:
+        if tag not in {"meta", "br", "wbr"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -78,7 +91,7 @@ def page_of(*arguments, status=1):
 def test_the_page_of_duplicates(folder):
     page = page_of("duplicates", folder)
     assert "test_x.py::test_a" in page.text
-    assert "the same body: 1" in page.text
+    assert "1 group of tests with the same body" in page.text
     assert 'f("<script>alert(1)</script>", value)' in page.text
     assert page.tags.count("details") == 2
 
@@ -89,10 +102,50 @@ def test_the_page_of_a_suite_without_duplicates(folder):
     assert Reader(duplicates_page(groups, folder)).tags.count("details") == 0
 
 
+def test_failures_are_listed_by_message_after_the_end_of_the_first():
+    end = "lib.py:7: in add\nE   AssertionError: \nE   Arrays differ\nE    ACTUAL: {}"
+    failures = [TestFailure(f"t.py::test_{i}", read_failure(end.format(i))) for i in range(3)]
+    other = TestFailure("", read_failure("lib.py:7: in add\nE   AssertionError: other"))
+    (group,) = cluster_failures([one.failure for one in [other, *failures]])
+    page = Reader(clusters_page([group], [other, *failures]))
+    assert "4 failures in 1 group" in page.text
+    assert "Arrays differ (the most frequent message)" in page.text
+    places = [
+        page.text.rindex(text) for text in ("AssertionError: other", "Arrays differ", "test_2")
+    ]
+    assert places == sorted(places)
+
+
+def test_the_end_of_a_long_failure_begins_with_a_whole_line():
+    text = "first line\n" * 300 + "lib.py:7: in add\nE   KeyError: 'x'"
+    failure = TestFailure("t.py::test", read_failure(text))
+    (group,) = failure_groups(cluster_failures([failure.failure]), [failure])
+    assert group.ending.startswith("first line\n")
+    assert group.ending.endswith("KeyError: 'x'")
+
+
+EMPTY = {
+    "similar": (lambda: similar_page([], "test_x.py::test", "x"), "no other test"),
+    "tests-for": (lambda: page_of_tests([], 3, [], [], {}), "No test was chosen."),
+    "duplicates": (lambda: duplicates_page([], Path("tests")), "No two tests do the same."),
+    "clusters": (lambda: clusters_page([], []), "No test failed."),
+    "gaps": (lambda: gaps_page([], Path(), total=0), "Tests run every line that was checked."),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_page_without_findings_says_so(name):
+    make, sentence = EMPTY[name]
+    page = Reader(make())
+    assert sentence in page.text
+    assert page.text.lstrip().startswith("No ")
+    assert page.tags.count("details") == 0
+
+
 def test_the_page_of_failures(folder):
     (folder / "a.txt").write_text(FAILURE)
     page = page_of("defects", "cluster", "a.txt")
-    assert "1 failures in 1 groups" in page.text
+    assert "1 failure in 1 group" in page.text
     assert "no '<b>&\ufffdy'" in page.text
 
 
@@ -104,12 +157,38 @@ def test_the_page_of_gaps(folder):
     assert "lib.py: f" in page.text
     assert "t.py::test" in page.text
     assert page.tags.count("details") == 1
-    assert "return '<'" in page.text
+    assert "No test runs the lines marked with !." in page.text
+    assert "    3!         return '<'\n" in page.text
+    assert page.tags.count("mark") == 1
+
+
+def test_the_page_of_gaps_shows_the_lines_between_and_the_number_of_all(folder):
+    source = (
+        "def f(x):\n    y = [\n        x,\n    ]\n    # Why.\n    return y\ndef g():\n    pass\n"
+    )
+    (folder / "lib.py").write_text(source)
+    CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], {(0, 0): np.array([1])})).save("c.fw")
+    page = page_of("coverage", "gap", "--coverage", "c.fw", "-k", "1")
+    assert "2 functions with lines that no test runs" in page.text
+    assert "shows the first 1" in page.text
+    lines = ["    2!     y = [", "    3          x,", "    4      ]", "    5      # Why."]
+    assert "\n".join([*lines, "    6!     return y"]) in page.text
+    assert "2 lines" in page.text
+
+
+def test_a_gap_whose_file_is_gone_shows_the_text_that_was_read(folder):
+    (folder / "lib.py").write_text("def f(x):\n    return x\n")
+    index = CoverageIndex(CoverageData(["lib.py"], ["t.py::test"], {(0, 0): np.array([1])}))
+    gaps, _ = find_gaps(index, folder)
+    (folder / "lib.py").unlink()
+    page = Reader(gaps_page(gaps, folder, total=1))
+    assert "Line 2:" in page.text
+    assert "return x" in page.text
 
 
 def test_the_page_of_similar_tests_shows_both_sides(folder):
     page = page_of("similar", folder, "--query", "test_x.py::test_a", status=0)
-    assert "2 tests that resemble test_x.py::test_a" in page.text
+    assert "2 tests similar to test_x.py::test_a" in page.text
     assert page.text.count('f("<script>alert(1)</script>", 2)') == 2
     assert page.tags.count("table") == 2
     words = page_of("similar", folder, "--query", "alert", status=0)

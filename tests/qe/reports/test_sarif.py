@@ -116,7 +116,7 @@ def test_the_results_of_gaps():
     region = results["untested-lines"]["locations"][0]["physicalLocation"]["region"]
     assert region == {"startLine": 3, "endLine": 5}
     text = results["untested-lines"]["message"]["text"]
-    assert text == "f: no test runs lines 3; extend t.py::a."
+    assert text == "f: no test runs line 3; extend t.py::a."
     assert results["untested-function"]["level"] == "warning"
 
 

@@ -63,6 +63,9 @@ def test_a_report_has_the_parts_that_it_was_given_data_for(folder):
     for part in ("Lines that no test runs", "Failures by cause", "Benchmarks"):
         assert part in whole.text
         assert part not in small.text
+    order = ("Failures by cause", "Lines that no test runs", "Duplicate tests", "Map of the suite")
+    places = [whole.text.index(part) for part in (*order, "Operations, compared with NumPy")]
+    assert places == sorted(places)
     for part in ("Map of the suite", "Duplicate tests", "test_x.py::test_a"):
         assert part in small.text
     assert "lib.py: f" in whole.text

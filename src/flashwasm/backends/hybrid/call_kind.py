@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flashwasm.summaries import counted
+
 if TYPE_CHECKING:
     from flashwasm.backends.calling_runtime import CallingRuntime
 
@@ -74,7 +76,7 @@ def kind_name(kind: tuple[Any, ...]) -> str:
         for x, following in zip(operands, [*operands[1:], None], strict=True)
         if x is not None and x is not _RESIDENT
     ]
-    return f"{operation} {' '.join(words)} ({threads} threads, {variant})"
+    return f"{operation} {' '.join(words)} ({counted(threads, 'threads')}, {variant})"
 
 
 def _word(x: Any, *, resident: bool) -> str:

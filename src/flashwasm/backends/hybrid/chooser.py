@@ -14,6 +14,7 @@ from flashwasm.backends.hybrid.timings import Timings
 from flashwasm.backends.registry import OTHER_BACKENDS, SANDBOX, backend_named
 from flashwasm.errors import CapabilityError
 from flashwasm.host.modules import module_sha256
+from flashwasm.summaries import counted
 from flashwasm.validation import choice
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def choice_in_words() -> str:
     with _chooser.lock:
         timings = _timings()
         place = "in memory" if timings.path is None else f"in {timings.path}"
-        return f"chooses by the timings of {len(timings.all())} kinds of calls, {place}"
+        return f"chooses by the timings of {counted(len(timings.all()), 'kinds')} of calls, {place}"
 
 
 def forget() -> None:

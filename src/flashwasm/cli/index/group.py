@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flashwasm.cli.output import echo_json
+from flashwasm.summaries import are, counted
 
 __all__ = ["index", "report_written"]
 
@@ -30,4 +31,4 @@ def report_written(output: Path, what: str, count: int, *, as_json: bool) -> Non
     if as_json:
         echo_json({"file": str(output), what: count, "bytes": size})
     else:
-        click.echo(f"{count} {what} are in {output} ({size} bytes)")
+        click.echo(f"{counted(count, what)} {are(count)} in {output} ({size} bytes)")

@@ -9,7 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flashwasm.cli.line_ranges import format_lines
+from flashwasm.cli.output import from_here
+from flashwasm.qe.coverage.line_ranges import format_lines
+from flashwasm.summaries import are, counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.case_counts import CaseCounts
@@ -111,21 +113,28 @@ class Choice:
         return [nodeid for nodeid in self.nodeids if nodeid in guessed]
 
     def notes(self) -> list[Note]:
-        """Return notes on the tests left out, the reasons, and changed lines without tests."""
+        """Return the remarks, with changed lines without tests first and the numbers last."""
+        uncovered = [
+            Note(f"no test covers {path}:{_some(format_lines(lines).split(', '))}")
+            for path, lines in self.selection.uncovered.items()
+        ]
+        numbers = f"{counted(len(self.chosen), 'tests')} chosen, {self.left_out:,} left out"
+        return [*uncovered, *self.remarks(), Note(numbers)]
+
+    def remarks(self) -> list[Note]:
+        """Return notes on the tests left out, and the reasons."""
         selection = self.selection
         notes = []
         if (everything := selection.everything) is not None:
             text = f"any test may depend on {everything}, so the change may reach every test"
             notes.append(Note(text))
-        for path, lines in selection.uncovered.items():
-            notes.append(Note(f"no test covers {path}:{_some(format_lines(lines).split(', '))}"))
         for path in selection.unmeasured:
             text = f"the coverage database has no lines of {path}, or several files match it"
             notes.append(Note(text))
         # One note names all files with the same reason, such as those with doctests.
         alike: dict[tuple[str, str], list[str]] = {}
         for one in selection.unread:
-            alike.setdefault((_why_unread(one), one.reason), []).append(str(one.path))
+            alike.setdefault((_why_unread(one), one.reason), []).append(from_here(one.path))
         notes += [
             Note(f"{why}: {_some(paths)}: {reason}", risk=True)
             for (why, reason), paths in alike.items()
@@ -137,11 +146,12 @@ class Choice:
             )
             notes.append(Note(text))
         if missed := self.missed:
-            text = f"{len(missed)} tests that the change may reach are left out: {_some(missed)}"
-            notes.append(Note(text, risk=True))
+            number = counted(len(missed), "tests")
+            text = f"{number} that the change may reach {are(len(missed))} left out"
+            notes.append(Note(f"{text}: {_some(missed)}", risk=True))
         if (others := self.left_out - len(self.missed)) > 0:
-            notes.append(Note(f"{others} other tests are left out: {self.reason_left_out}"))
-        notes.append(Note(f"{len(self.chosen)} tests chosen, {self.left_out} left out"))
+            number = counted(others, "other tests")
+            notes.append(Note(f"{number} {are(others)} left out: {self.reason_left_out}"))
         return notes
 
 

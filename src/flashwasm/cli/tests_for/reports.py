@@ -82,7 +82,7 @@ def write_html(file: Path, choice: Choice) -> None:
     page = tests_for_page(
         choice.chosen,
         choice.left_out,
-        choice.notes(),
+        choice.remarks(),
         choice.files_from_root,
         choice.selection.uncovered,
     )

@@ -13,6 +13,7 @@ from flashwasm.qe.adaptation.adapter_training import train
 from flashwasm.qe.adaptation.bootstrap import Interval, group_interval, pair_interval
 from flashwasm.qe.scoring.embedding_whitening import unit_rows
 from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.summaries import are
 
 if TYPE_CHECKING:
     from flashwasm.qe.adaptation.judged_pairs import Pairs
@@ -134,7 +135,7 @@ def judge(
         files=files,
     )
     if files < _FOLDS:
-        reason = f"accepted pairs of at least {_FOLDS} files are needed; there are {files}"
+        reason = f"accepted pairs of at least {_FOLDS} files are needed; there {are(files)} {files}"
         return replace(refused, reason=reason)
     agreement = _agreement(suite, pairs, rng)
     refused = replace(refused, agreement=agreement)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flashwasm.errors import CorruptFileError, FlashWasmError
+from flashwasm.summaries import counted
 
 __all__ = ["insert", "last_row", "read_rows", "transaction"]
 
@@ -168,9 +169,9 @@ def read_rows(path: Path, table: str, make: Callable[[Row], T]) -> list[T]:
             except FlashWasmError:
                 continue
     if len(made) < expected or not intact:
-        known = f"{expected}" if intact else f"{expected} or more"
+        known = counted(expected, "rows") if intact else f"{expected:,} or more rows"
         lost = _listed([number for number in range(1, expected + 1) if number not in made])
-        message = f"{path} is damaged: {len(made)} of {known} rows could be read; lost: {lost}"
+        message = f"{path} is damaged: {len(made):,} of {known} could be read; lost: {lost}"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     return list(made.values())
 

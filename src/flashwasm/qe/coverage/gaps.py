@@ -14,6 +14,7 @@ from flashwasm.errors import ShapeError
 from flashwasm.html_tables import html_table
 from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
+from flashwasm.qe.coverage.line_ranges import lines_in_words
 from flashwasm.qe.suites.expressions import source_of
 from flashwasm.storage.file_paths import checked_path
 
@@ -69,8 +70,7 @@ class Gap:
     def summary(self) -> str:
         """Return a sentence that describes the gap."""
         extend = f"; extend {self.nearest_test}" if self.nearest_test else ""
-        lines = ", ".join(map(str, self.lines))
-        return f"{self.function}: no test runs lines {lines}{extend}."
+        return f"{self.function}: no test runs {lines_in_words(self.lines)}{extend}."
 
 
 def find_gaps(

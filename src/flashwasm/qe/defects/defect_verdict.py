@@ -8,6 +8,7 @@ from typing import Literal
 
 from flashwasm.html_tables import html_table
 from flashwasm.qe.defects.failure_fingerprint import Fingerprint, masked, same_test_name
+from flashwasm.summaries import counted
 
 __all__ = ["Comparison", "DefectMatch", "Status"]
 
@@ -219,5 +220,5 @@ class Comparison:
             found.append("other numbers in the message" if self.alike else "another message")
         again, learnt = self.tests_again
         if again < _AGAIN * learnt:
-            found.append(f"only {again} of {learnt} tests fail as they did for it")
+            found.append(f"only {again} of {counted(learnt, 'tests')} fail as they did for it")
         return tuple(found)

@@ -13,11 +13,11 @@ __all__ = ["BenchmarkChart", "benchmark_charts"]
 _OPERATION_HEADINGS = (
     "operation",
     "size",
-    "best, ms",
+    "flashwasm, ms",
     "with copies, ms",
     "NumPy, ms",
-    "over NumPy",
-    "over the scalar build",
+    "speed, NumPy = 1",
+    "speed, no SIMD = 1",
 )
 
 
@@ -36,6 +36,10 @@ class BenchmarkChart(NamedTuple):
         Headings of the table.
     rows : sequence of sequence of str
         Rows of the table.
+    reading : str
+        Sentence that says how to read the chart.
+    words : int, default 1
+        Number of columns, from the first on, that are words. The others are numbers.
     """
 
     kind: str
@@ -43,6 +47,8 @@ class BenchmarkChart(NamedTuple):
     data: Mapping[str, Any]
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
+    reading: str
+    words: int = 1
 
 
 def benchmark_charts(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,15 +86,16 @@ def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
     """Return bars for the operations' speed relative to NumPy, the fastest first."""
     ordered = sorted(results, key=lambda found: -found["speedup_over_numpy"])
     data = {
-        "unit": "times as fast as NumPy (1 is equal)",
-        "labels": [f"{found['operation']} {found['size']}" for found in ordered],
+        "unit": "times the speed of NumPy",
+        "equal": 1,
+        "labels": [(found["operation"], found["size"]) for found in ordered],
         "series": [
             {
-                "name": "flashwasm, on arrays in the sandbox",
+                "name": "on arrays that lie in the sandbox",
                 "values": [found["speedup_over_numpy"] for found in ordered],
             },
             {
-                "name": "flashwasm, with copies in and out",
+                "name": "with copies into the sandbox and out",
                 "values": [found["numpy"] / found["with_copies"] for found in ordered],
             },
         ],
@@ -100,20 +107,22 @@ def _operations(results: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
             _milliseconds(found["best"]),
             _milliseconds(found["with_copies"]),
             _milliseconds(found["numpy"]),
-            f"{found['speedup_over_numpy']:.2f}",
-            f"{found['speedup_over_scalar']:.2f}",
+            _times(found["speedup_over_numpy"]),
+            _times(found["speedup_over_scalar"]),
         )
         for found in ordered
     ]
-    return BenchmarkChart("bars", "Operations beside NumPy", data, _OPERATION_HEADINGS, rows)
+    heading = "Operations, compared with NumPy"
+    reading = "A bar that ends to the right of the dashed line is faster than NumPy."
+    return BenchmarkChart("bars", heading, data, _OPERATION_HEADINGS, rows, reading, words=2)
 
 
 def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
     """Return lines for the time of attention at each length, without a mask and causal."""
     names = {
         "flash": "flash attention",
-        "materialized": "with stored scores",
-        "scalar": "the scalar build",
+        "materialized": "attention that stores all scores",
+        "scalar": "flash attention without SIMD",
     }
     charts = []
     for causal in (False, True):
@@ -125,20 +134,24 @@ def _lengths(lengths: Sequence[Mapping[str, Any]]) -> list[BenchmarkChart]:
             for name, shown in names.items()
             if (measured := [one for one in own if _is_number(one[name])])
         ]
-        rows = [(str(one["length"]), *(_milliseconds(one[name]) for name in names)) for one in own]
-        heading = f"Attention against its length, {'causal' if causal else 'without a mask'}"
-        data = {"x": "length", "unit": "milliseconds a call", "series": series}
+        rows = [
+            (f"{one['length']:,}", *(_milliseconds(one[name]) for name in names)) for one in own
+        ]
+        kind = "Causal attention" if causal else "Attention without a mask"
+        heading = f"{kind}: time for each sequence length"
+        data = {"x": "sequence length", "unit": "milliseconds a call", "series": series}
         headings = ("length", *(f"{shown}, ms" for shown in names.values()))
-        charts.append(BenchmarkChart("lines", heading, data, headings, rows))
+        reading = "The lower line is faster. Both axes are logarithmic."
+        charts.append(BenchmarkChart("lines", heading, data, headings, rows, reading))
     return charts
 
 
 def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
     """Return bars for each workload's attention and for attention that stores its scores."""
-    names = {"flash_ms": "flash attention", "baseline_ms": "with stored scores"}
+    names = {"flash_ms": "flash attention", "baseline_ms": "attention that stores all scores"}
     data = {
         "unit": "milliseconds a call",
-        "labels": [f"{found['workload']} {found['shape']}" for found in workloads],
+        "labels": [(found["workload"], found["shape"]) for found in workloads],
         "series": [
             {"name": shown, "values": [found[name] for found in workloads]}
             for name, shown in names.items()
@@ -149,19 +162,32 @@ def _workloads(workloads: Sequence[Mapping[str, Any]]) -> BenchmarkChart:
             found["workload"],
             found["shape"],
             *(_three_digits(found[name]) for name in names),
-            f"{found['speedup']:.2f} (target {found['target_speedup']:.2f})",
-            f"{found['latency_ms']:.3g} (target {found['target_latency_ms']:.3g})",
+            _times(found["speedup"]),
+            _met(found["target_speedup"], ok=found["speedup"] >= found["target_speedup"]),
+            _three_digits(found["latency_ms"]),
+            _met(found["target_latency_ms"], ok=found["latency_ms"] <= found["target_latency_ms"]),
         )
         for found in workloads
     ]
     headings = ("workload", "heads x length x dim", *(f"{shown}, ms" for shown in names.values()))
-    headings = (*headings, "speed-up", "first operation, ms")
-    return BenchmarkChart("bars", "Attention of the workloads", data, headings, rows)
+    headings = (*headings, "speed-up", "target", "first operation, ms", "target, ms")
+    heading, reading = "Attention of the workloads", "The shorter bar is faster."
+    return BenchmarkChart("bars", heading, data, headings, rows, reading, words=2)
 
 
 def _is_number(value: Any) -> bool:
     """Return True if a time was measured, so that it is neither None nor NaN."""
     return value is not None and not math.isnan(value)
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio of speeds, such as "2.49x"."""
+    return f"{ratio:.2f}x"
+
+
+def _met(target: float, *, ok: bool) -> str:
+    """Return a target with three digits, and the word "met" or "missed"."""
+    return f"{_three_digits(target)}, {'met' if ok else 'missed'}"
 
 
 def _milliseconds(seconds: float | None) -> str:
@@ -171,4 +197,4 @@ def _milliseconds(seconds: float | None) -> str:
 
 def _three_digits(number: float) -> str:
     """Return a number with three digits, and all of those before its point."""
-    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -7,37 +7,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flashwasm.qe.reports.benchmark_charts import benchmark_charts
+from flashwasm.qe.reports.gap_source import NumberedLine, gap_source
 from flashwasm.qe.reports.line_pairs import LinePair, pair_lines
 from flashwasm.qe.reports.page_template import fill_template
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.selected_tests import SelectedTest
     from flashwasm.qe.coverage.gaps import Gap
     from flashwasm.qe.defects.failure_clusters import FailureCluster
     from flashwasm.qe.defects.failure_files import TestFailure
+    from flashwasm.qe.defects.tracebacks import Failure
     from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup
     from flashwasm.qe.similarity.match import Match
 
 __all__ = [
+    "FailureGroup",
     "benchmarks_page",
     "clusters_page",
     "duplicates_page",
     "failure_groups",
     "gaps_page",
+    "gaps_with_source",
     "groups_by_tier",
     "similar_page",
     "tests_for_page",
 ]
 
-_TIERS = ("the same body", "the same but for literals", "the same coverage, and similar text")
+# Description of each tier of duplicates, after a number of groups of tests.
+_TIERS = (
+    "with the same body",
+    "that differ only in literals",
+    "that run the same lines and have similar text",
+)
 # Maximum number of characters of a traceback on a page.
 _TEXT_END = 2000
 # Maximum number of selected tests that a page shows with their reasons. It lists only the names of
 # further ones, because a browser is slow with thousands of rows.
 _MOST_ROWS = 300
+
+
+class FailureGroup(NamedTuple):
+    """Failures with one cause, as a page shows them.
+
+    Parameters
+    ----------
+    reason : str
+        Common features of the failures.
+    size : int
+        Number of failures.
+    message : str
+        Most frequent message.
+    tests_by_message : mapping of str to sequence of str
+        Names of the tests that failed, by the message of the failure, in the order of the run.
+    ending : str
+        End of the first failure's text.
+    """
+
+    reason: str
+    size: int
+    message: str
+    tests_by_message: Mapping[str, Sequence[str]]
+    ending: str
 
 
 def similar_page(matches: Sequence[Match], query: str, source: str | None) -> str:
@@ -53,7 +87,7 @@ def similar_page(matches: Sequence[Match], query: str, source: str | None) -> st
         Source code that the query names; None if the query is free text.
     """
     paired = [(match, pair_lines(source or "", match.test.source)) for match in matches]
-    title = f"{len(matches)} tests that resemble {query}"
+    title = f"{_any(len(matches), 'tests')} similar to {query}"
     return fill_template("similar.html", title=title, query=query, source=source, matches=paired)
 
 
@@ -81,7 +115,7 @@ def tests_for_page(
     """
     return fill_template(
         "tests_for.html",
-        title=f"{len(chosen)} tests for a change",
+        title=f"{_any(len(chosen), 'tests')} for a change",
         chosen=chosen,
         most_rows=_MOST_ROWS,
         more_names=[
@@ -104,8 +138,8 @@ def duplicates_page(groups: Sequence[DuplicateGroup], place: Path) -> str:
     place : pathlib.Path
         Folder or file whose tests were compared.
     """
-    tiers = groups_by_tier(groups)
-    return fill_template("duplicates.html", title=f"Duplicates in {place}", tiers=tiers)
+    title = f"{_any(len(groups), 'groups')} of duplicates in {place}"
+    return fill_template("duplicates.html", title=title, tiers=groups_by_tier(groups))
 
 
 def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]) -> str:
@@ -118,21 +152,28 @@ def clusters_page(clusters: Sequence[FailureCluster], failures: Sequence[TestFai
     failures : sequence of TestFailure
         The failures, to which the members of the groups refer by position.
     """
-    title = f"{len(failures)} failures in {len(clusters)} groups"
+    title = _any(len(failures), "failures")
+    if failures:
+        title += f" in {counted(len(clusters), 'groups')}"
     shown = failure_groups(clusters, failures)
-    return fill_template("clusters.html", title=title, clusters=shown)
+    return fill_template("clusters.html", title=title, groups=shown)
 
 
-def gaps_page(gaps: Sequence[Gap]) -> str:
+def gaps_page(gaps: Sequence[Gap], root: Path, *, total: int) -> str:
     """Return a page of lines in functions that no test runs, the riskiest function first.
 
     Parameters
     ----------
     gaps : sequence of Gap
-        The gaps.
+        Gaps to show.
+    root : pathlib.Path
+        Folder that the paths of the gaps are relative to.
+    total : int
+        Number of all gaps.
     """
-    title = f"{len(gaps)} functions with lines that no test runs"
-    return fill_template("gaps.html", title=title, gaps=gaps)
+    title = f"{_any(total, 'functions')} with lines that no test runs"
+    shown = gaps_with_source(gaps, root)
+    return fill_template("gaps.html", title=title, gaps=shown, total=total)
 
 
 def benchmarks_page(document: Mapping[str, Any]) -> str:
@@ -160,13 +201,48 @@ def groups_by_tier(
 
 def failure_groups(
     clusters: Sequence[FailureCluster], failures: Sequence[TestFailure]
-) -> list[tuple[str, list[TestFailure], str]]:
-    """Return for each group its reason, its failures, and the end of the first one's text."""
+) -> list[FailureGroup]:
+    """Return the groups as a page shows them; a failure that names no test gets a dash."""
     shown = []
     for cluster in clusters:
         members = [failures[i] for i in cluster.members]
-        shown.append((cluster.reason, members, members[0].failure.text[-_TEXT_END:]))
+        tests: dict[str, list[str]] = {}
+        for one in members:
+            tests.setdefault(_message(one.failure), []).append(one.test or "-")
+        message = max(tests, key=lambda message: len(tests[message]))
+        ending = _ending(members[0].failure.text)
+        shown.append(FailureGroup(cluster.reason, len(members), message, tests, ending))
     return shown
+
+
+def gaps_with_source(gaps: Sequence[Gap], root: Path) -> list[tuple[Gap, list[NumberedLine]]]:
+    """Return each gap with the lines of its function; paths are relative to the root folder."""
+    return [(gap, gap_source(gap, root)) for gap in gaps]
+
+
+def _any(number: int, things: str) -> str:
+    """Return a number and a noun for a title, such as "2 tests"; for 0, "No tests"."""
+    return counted(number, things) if number else f"No {things}"
+
+
+def _message(failure: Failure) -> str:
+    """Return the first line of a failure's message that is not empty; "" if there is none.
+
+    Messages of ``numpy.testing`` begin with an empty line, after which pytest marks each with "E".
+    """
+    if failure.message:
+        return failure.message
+    marked = [line[1:].strip() for line in failure.text.splitlines() if line.startswith("E ")]
+    lines = [line for line in marked if line]
+    beginnings = [i for i, line in enumerate(lines) if line == f"{failure.exception}:"]
+    return lines[beginnings[-1] + 1] if beginnings and beginnings[-1] + 1 < len(lines) else ""
+
+
+def _ending(text: str) -> str:
+    """Return the last lines of a text, as many as a page shows."""
+    end = text[-_TEXT_END:]
+    # The first of them may be only a part of a line.
+    return end if len(end) == len(text) or "\n" not in end else end.partition("\n")[2]
 
 
 def _beside(group: DuplicateGroup) -> tuple[DuplicateGroup, list[LinePair]]:

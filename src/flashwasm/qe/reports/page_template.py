@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from flashwasm import __version__
 from flashwasm.optional_packages import optional_module
+from flashwasm.qe.coverage.line_ranges import lines_in_words
 from flashwasm.storage.atomic_files import write_atomically
+from flashwasm.summaries import counted
 
 __all__ = ["fill_template", "write_page"]
 
 # Libraries that draw charts, in the order in which a page loads them. vendor/README.md names their
 # origin.
 _CHART_SCRIPTS = ("chart.umd.min.js", "chartjs-plugin-zoom.min.js", "charts.js")
+# Places where a path or a node id may be wrapped, if text follows.
+_BREAKS = re.compile(r"(::|[/_])(?=.)")
 
 
 def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
@@ -35,12 +40,12 @@ def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
         If Jinja2 is not installed.
     """
     jinja2 = optional_module("jinja2", "Jinja2")
+    # Jinja2 depends on MarkupSafe.
+    markup = optional_module("markupsafe", "MarkupSafe")
 
-    def printable(value: Any) -> Any:
-        """Replace control characters, which HTML does not allow, except in Jinja2's markup."""
-        if isinstance(value, str) and not hasattr(value, "__html__"):
-            return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
-        return value
+    def breakable(name: str) -> Any:
+        """Return a path or node id that browsers wrap between its parts, not inside a word."""
+        return markup.Markup(_BREAKS.sub(r"\1<wbr>", str(markup.escape(_printable(name)))))
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__),
@@ -49,8 +54,14 @@ def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=printable,
+        finalize=_printable,
     )
+    environment.filters |= {
+        "breakable": breakable,
+        "counted": counted,
+        "grouped": "{:,}".format,
+        "in_words": lines_in_words,
+    }
     environment.globals["scripts"] = [_script(name) for name in _CHART_SCRIPTS] if charts else []
     page: str = environment.get_template(template).render(version=__version__, **values)
     return page
@@ -67,6 +78,13 @@ def write_page(path: Path, page: str) -> None:
         The page.
     """
     write_atomically(path, [page.encode("utf-8", "backslashreplace")])
+
+
+def _printable(value: Any) -> Any:
+    """Replace control characters, which HTML does not allow, except in Jinja2's markup."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
+    return value
 
 
 def _script(name: str) -> str:

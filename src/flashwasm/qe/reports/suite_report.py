@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashwasm.qe.reports.benchmark_charts import benchmark_charts
-from flashwasm.qe.reports.html_pages import failure_groups, groups_by_tier
+from flashwasm.qe.reports.html_pages import failure_groups, gaps_with_source, groups_by_tier
 from flashwasm.qe.reports.page_template import fill_template
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class SuiteReport:
         Groups of duplicate tests.
     gaps : sequence of Gap, optional
         Lines that no test runs; None without a coverage database.
+    root : pathlib.Path, default the working folder
+        Folder that the paths of the gaps are relative to.
     failures : sequence of TestFailure, optional
         Failures; None if no report of a run was given.
     clusters : sequence of FailureCluster, default ()
@@ -57,6 +60,7 @@ class SuiteReport:
     compared: str
     duplicates: Sequence[DuplicateGroup]
     gaps: Sequence[Gap] | None = None
+    root: Path = Path()
     failures: Sequence[TestFailure] | None = None
     clusters: Sequence[FailureCluster] = ()
     benchmark: Mapping[str, Any] | None = None
@@ -73,49 +77,67 @@ class SuiteReport:
             If the benchmark contains no results for a chart.
         """
         failures, known = self.failures, self.benchmark
-        clusters = None if failures is None else failure_groups(self.clusters, failures)
+        groups = None if failures is None else failure_groups(self.clusters, failures)
+        place = self.suite.path
+        gaps = None if self.gaps is None else gaps_with_source(self.gaps[:_MOST_GAPS], self.root)
         return fill_template(
             "report.html",
             charts=True,
-            title=f"Report on {self.suite.path}",
+            title=f"Report on {place.name or place}",
+            place=str(place),
             parts_shown=self._headings(),
             facts=self._facts(),
             notes=self.notes,
             compared=self.compared,
             map={"clusters": self._map_clusters()},
+            tests=len(self.suite.tests),
+            skipped=self._skipped(),
             tiers=groups_by_tier(self.duplicates),
-            gaps=self.gaps,
-            most_gaps=_MOST_GAPS,
-            clusters=clusters,
+            gaps=gaps,
+            total_gaps=len(self.gaps or ()),
+            groups=groups,
             benchmarks=None if known is None else benchmark_charts(known),
         )
 
     def _headings(self) -> list[tuple[str, str]]:
         """Return the anchor and the name of each part of the page."""
         parts = [
-            ("map", "Map", bool(self.suite.tests)),
-            ("duplicates", "Duplicates", True),
-            ("gaps", "Gaps", self.gaps is not None),
             ("failures", "Failures", self.failures is not None),
+            ("gaps", "Gaps", self.gaps is not None),
+            ("duplicates", "Duplicates", True),
+            ("map", "Map", True),
             ("benchmarks", "Benchmarks", self.benchmark is not None),
         ]
         return [(anchor, name) for anchor, name, shown in parts if shown]
 
-    def _facts(self) -> list[tuple[str, int]]:
-        """Return the numbers at the top of the page."""
+    def _facts(self) -> list[tuple[str, int, str]]:
+        """Return the numbers at the top of the page, each with the anchor of its part or ""."""
         tests = self.suite.tests
-        facts = [
-            ("tests", len(tests)),
-            ("test files", len({test.path for test in tests})),
-            ("groups of duplicates", len(self.duplicates)),
-        ]
-        if self.gaps is not None:
-            facts.append(("functions with gaps", len(self.gaps)))
+        facts = []
         if self.failures is not None:
-            facts += [("failures", len(self.failures)), ("causes", len(self.clusters))]
+            facts += [
+                ("failures", len(self.failures), "failures"),
+                ("causes of failures", len(self.clusters), "failures"),
+            ]
+        if self.gaps is not None:
+            facts.append(("functions with gaps", len(self.gaps), "gaps"))
+        facts += [
+            ("groups of duplicates", len(self.duplicates), "duplicates"),
+            ("tests", len(tests), "map"),
+            ("test files", len({test.path for test in tests}), ""),
+        ]
         if self.suite.skipped:
-            facts.append(("files not read", len(self.suite.skipped)))
+            facts.append(("files not fully read", len(self.suite.skipped), "skipped"))
         return facts
+
+    def _skipped(self) -> list[tuple[str, str]]:
+        """Return the files that were not fully read, each with the reason."""
+        place = self.suite.path
+        return [
+            (str(path.relative_to(place) if path.is_relative_to(place) else path), one.reason)
+            for one in self.suite.skipped
+            for path in [one.path]
+        ]
 
     def _map_clusters(self) -> list[dict[str, Any]]:
         """Return the name and the points of each cluster, a point as x, y and node id."""

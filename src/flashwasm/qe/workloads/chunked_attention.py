@@ -19,6 +19,7 @@ from flashwasm.flash_attention.attention import attention
 from flashwasm.flash_attention.merging import merge_attention
 from flashwasm.ops import matmul, softmax
 from flashwasm.runtime.runtime import Runtime
+from flashwasm.summaries import number_of
 from flashwasm.validation import broadcast
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def checked_operands(q: Array, k: Array, v: Array, *, causal: bool = False) -> O
     heads, key_heads = q.shape[1], k.shape[1]
     if key_heads == 0 or heads % key_heads or v.shape[1] != key_heads:
         raise ShapeError(
-            f"q: expected a multiple of the {key_heads} heads of k and v, got {heads} "
-            f"(v has {v.shape[1]})"
+            f"q: expected a multiple of the {number_of(key_heads, 'heads')} of k and v, "
+            f"got {heads} (v has {v.shape[1]})"
         )
     if k.shape[2] != v.shape[2] or q.shape[3] != k.shape[3]:
         raise ShapeError(f"k, v: expected keys (Lk, {q.shape[3]}) and as many values, got {given}")

@@ -12,6 +12,7 @@ from flashwasm.adapt import LoRAAdapter
 from flashwasm.errors import CapabilityError, ShapeError
 from flashwasm.html_tables import html_table
 from flashwasm.kernel_table import LORA_MAX_DIM
+from flashwasm.summaries import number_of
 from flashwasm.validation import floats, shaped
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ class PatternAdapter:
             self._adapter = LoRAAdapter(dim, dim, rank=self._sona.rank, runtime=self._runtime)
         if self._adapter.in_dim != dim:
             expected = self._adapter.in_dim
-            raise ShapeError(f"pattern: expected {expected} numbers, as the first had, got {dim}")
+            raise ShapeError(
+                f"pattern: expected {number_of(expected, 'numbers')}, as the first had, got {dim}"
+            )
         return self._adapter
 
 
