@@ -84,6 +84,9 @@ def prepare(folder: Path) -> None:
     if (libraries := installed.with_name("numpy.libs")).exists():
         shutil.copytree(libraries, folder / "numpy.libs")
     (folder / ".gitignore").write_text("*.so\nnumpy.libs\n__pycache__\n")
+    # Without a file of its own, pytest would use the settings of this checkout, and name the tests
+    # from its folder on.
+    (folder / "pytest.ini").write_text("[pytest]\n")
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "start")

@@ -239,6 +239,17 @@ def test_without_jinja2_a_command_says_how_to_get_it_before_it_searches(folder, 
     assert not (folder / "page.html").exists()
 
 
+def test_a_name_breaks_between_its_parts_and_nowhere_else(folder):
+    (folder / "lib.py").write_text("def __a_b(x):\n    return x\n")
+    CoverageIndex(
+        CoverageData(["lib.py"], ["t/_u/test_v.py::test_w"], {(0, 0): np.array([1])})
+    ).save("c.fw")
+    page_of("coverage", "gap", "--coverage", "c.fw")
+    page = Path("page.html").read_text("utf-8")
+    assert "lib.py: __a_<wbr>b" in page
+    assert "t/<wbr>_u/<wbr>test_<wbr>v.py::<wbr>test_<wbr>w" in page
+
+
 def test_text_is_no_template(folder):
     """Jinja2's braces in a finding stay text, and are not evaluated."""
     (folder / "a.txt").write_text("lib.py:7: in add\nE   KeyError: {{ 7 * 7 }} {% if x %}")

@@ -18,8 +18,9 @@ __all__ = ["fill_template", "write_page"]
 # Libraries that draw charts, in the order in which a page loads them. vendor/README.md names their
 # origin.
 _CHART_SCRIPTS = ("chart.umd.min.js", "chartjs-plugin-zoom.min.js", "charts.js")
-# Places where a path or a node id may be wrapped, if text follows.
-_BREAKS = re.compile(r"(::|[/_])(?=.)")
+# Places where a path or a node id may be wrapped. The underscores at the start of a name stay with
+# the name.
+_BREAKS = re.compile(r"(?:::|/)(?=.)|(?<=[A-Za-z0-9])_(?=[^_])")
 
 
 def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
@@ -45,7 +46,7 @@ def fill_template(template: str, *, charts: bool = False, **values: Any) -> str:
 
     def breakable(name: str) -> Any:
         """Return a path or node id that browsers wrap between its parts, not inside a word."""
-        return markup.Markup(_BREAKS.sub(r"\1<wbr>", str(markup.escape(_printable(name)))))
+        return markup.Markup(_BREAKS.sub(r"\g<0><wbr>", str(markup.escape(_printable(name)))))
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__),
