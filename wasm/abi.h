@@ -27,7 +27,7 @@ enum limits {
     ATTENTION_KEY_RUN = 512,       /* order of additions, so changing them changes the bits of results. */
     ATTENTION_PANEL = 16,          /* Keys, or columns of values, that lie side by side in a panel. */
     ATTENTION_OPEN = 1 << 29,      /* For `before` and `after`: no limit on that side. */
-    ATTENTION_QUERY_BLOCK = 128,   /* Queries that share one packing of keys and values. */
+    ATTENTION_QUERY_BLOCK = 128,   /* The most queries of a call that processes a part of the keys. */
     MATMUL_I8_MAX_DEPTH = 1 << 16, /* The largest k of matmul_i8; sums of 127 * 127 * k then fit 32 bits. */
     TOP_K_MAX_DIM = 16384,
     INDEX_MAX_DIM = 16384,

@@ -75,7 +75,7 @@ void finish_queries(struct attention_workspace *w, const struct attention_f32_ar
                     int32_t query, int32_t end) {
     const float *sink = args->sinks ? args->sinks + head : 0;
     for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
-        struct group_state *state = &w->total[g];
+        struct group_state *state = query_group(w, args, g).total;
         int32_t first = query + g * QUERY_GROUP, queries = end - first < QUERY_GROUP ? end - first : QUERY_GROUP;
         for (int32_t half = 0; half < queries; half += 4) {
             f32x4 share = add_sink(state->max + half, state->sum + half, sink);

@@ -36,13 +36,25 @@ static void start_group(struct group_state *state, int32_t value_dim) {
     }
 }
 
+/* Some queries of one head, [begin, end). */
+struct query_block {
+    int32_t head, begin, end;
+};
+
+/* Returns the number of queries that fit into the workspace, a multiple of eight. */
+static int32_t queries_at_once(const struct attention_f32_arguments *args) {
+    int32_t groups = GROUPS_ROOM / GROUP_FLOATS(args->dim, args->value_dim);
+    return groups * QUERY_GROUP < MOST_QUERIES ? groups * QUERY_GROUP : MOST_QUERIES;
+}
+
 static NOINLINE void start_queries(struct attention_workspace *w, const struct attention_f32_arguments *args,
-                                   int32_t head, int32_t query, int32_t end) {
-    for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
-        int32_t first = query + g * QUERY_GROUP;
-        pack_rows_f32(w->q[g], args->q + head * args->q_head_stride + first * args->q_stride, args->q_stride,
-                      end - first, args->dim, QUERY_GROUP, args->scale);
-        start_group(&w->total[g], args->value_dim);
+                                   struct query_block block) {
+    const float *q = args->q + block.head * args->q_head_stride;
+    for (int32_t g = 0, first = block.begin; first < block.end; g++, first += QUERY_GROUP) {
+        struct query_group group = query_group(w, args, g);
+        pack_rows_f32(group.q, q + first * args->q_stride, args->q_stride, block.end - first, args->dim, QUERY_GROUP,
+                      args->scale);
+        start_group(group.total, args->value_dim);
     }
 }
 
@@ -86,79 +98,86 @@ static NOINLINE int pack_values(struct attention_workspace *w, const struct stor
 }
 
 static void add_careful_values(struct attention_workspace *w, const struct attention_f32_arguments *args,
-                               struct attention_place at, int32_t group, const float *correction) {
+                               struct attention_place at, struct group_state *state, const float *correction) {
     for (int32_t i = 0; i < ATTENTION_KEY_BLOCK * QUERY_GROUP; i++) w->hidden[i] = 0.0f;
     mask_scores(w->hidden, args, at);
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
-        careful_value_tile(w->run[group].out + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, w->hidden,
+        careful_value_tile(state->out + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, correction, w->hidden,
                            at.keys);
     }
 }
 
-/* Updates the state of one group of eight queries with one packed block of keys. */
+/* Updates the state of one group of eight queries, which are packed in `q`, with one packed block of keys. */
 static void meet_keys(struct attention_workspace *w, const struct attention_f32_arguments *args,
-                      struct attention_place at, int32_t group, int finite) {
-    struct group_state *run = &w->run[group];
+                      struct attention_place at, const float *q, struct group_state *state, int finite) {
     int32_t padded = (at.keys + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
     for (int32_t j = 0; j < at.keys; j += TILE_ROWS) {
-        product_tile(w->scores + j * QUERY_GROUP, w->k + j * args->dim, w->q[group], args->dim);
+        product_tile(w->scores + j * QUERY_GROUP, w->k + j * args->dim, q, args->dim);
     }
     if (args->softcap != 0.0f) cap_scores(w->scores, args->softcap, at.keys * QUERY_GROUP);
     int masked = may_hide(args, at);
     if (masked || args->alibi) mask_scores(w->scores, args, at);
     for (int32_t i = at.keys * QUERY_GROUP; i < padded * QUERY_GROUP; i++) w->scores[i] = MINUS_INFINITY;
     float correction[QUERY_GROUP];
-    weigh(w->scores, run->max, run->sum, correction, padded);
-    weigh(w->scores + 4, run->max + 4, run->sum + 4, correction + 4, padded);
+    weigh(w->scores, state->max, state->sum, correction, padded);
+    weigh(w->scores + 4, state->max + 4, state->sum + 4, correction + 4, padded);
     if (args->dropout) drop_weights(w->scores, args, at);
     if (masked && !finite) {
-        add_careful_values(w, args, at, group, correction);
+        add_careful_values(w, args, at, state, correction);
         return;
     }
     f32x4 low = load_f32x4(correction), high = load_f32x4(correction + 4);
     for (int32_t c = 0; c < args->value_dim; c += TILE_ROWS) {
-        value_tile(run->out + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, low, high, at.keys);
+        value_tile(state->out + c * QUERY_GROUP, w->v[c / TILE_ROWS], w->scores, low, high, at.keys);
     }
 }
 
-/* Updates all groups of one block of queries with keys [key, key + keys), at most 64. */
-static void visit_keys(struct attention_workspace *w, const struct attention_f32_arguments *args, int32_t head,
-                       int32_t query, int32_t end, int32_t key, int32_t keys) {
-    struct attention_place whole = {head, query, end - query, key, keys};
+/* Updates all groups of one block of queries with keys [key, key + keys), at most 64. `first_run` says that these
+ * keys belong to the first run, which is accumulated in the total itself. */
+static void visit_keys(struct attention_workspace *w, const struct attention_f32_arguments *args,
+                       struct query_block block, int32_t key, int32_t keys, int first_run) {
+    struct attention_place whole = {block.head, block.begin, block.end - block.begin, key, keys};
     if (mask_hides_all(args, whole)) return;
-    struct stored_block block = load_block(w, args, head / args->group, key, keys);
-    pack_keys(w, &block, args, keys);
-    int finite = pack_values(w, &block, args->value_dim, keys);
-    for (int32_t g = 0; query + g * QUERY_GROUP < end; g++) {
-        int32_t first = query + g * QUERY_GROUP;
-        struct attention_place at = {head, first, end - first < QUERY_GROUP ? end - first : QUERY_GROUP, key, keys};
+    struct stored_block stored = load_block(w, args, block.head / args->group, key, keys);
+    pack_keys(w, &stored, args, keys);
+    int finite = pack_values(w, &stored, args->value_dim, keys);
+    for (int32_t g = 0, first = block.begin; first < block.end; g++, first += QUERY_GROUP) {
+        int32_t queries = block.end - first < QUERY_GROUP ? block.end - first : QUERY_GROUP;
+        struct attention_place at = {block.head, first, queries, key, keys};
         at.keys = keys_in_reach(args, at);
-        if (at.keys > 0 && !mask_hides_all(args, at)) meet_keys(w, args, at, g, finite);
+        if (at.keys <= 0 || mask_hides_all(args, at)) continue;
+        struct query_group group = query_group(w, args, g);
+        meet_keys(w, args, at, group.q, first_run ? group.total : group.run, finite);
     }
 }
 
-/* Accumulates one run of keys, [key, key_end), and merges it into the total. */
-static void visit_run(struct attention_workspace *w, const struct attention_f32_arguments *args, int32_t head,
-                      int32_t query, int32_t end, int32_t key, int32_t key_end) {
-    int32_t groups = (end - query + QUERY_GROUP - 1) / QUERY_GROUP;
-    for (int32_t g = 0; g < groups; g++) start_group(&w->run[g], args->value_dim);
+/* Accumulates one run of keys, [key, key_end), and merges it into the total. Merging the first run into a total that
+ * has seen no key would only copy it, so the first run needs no state of its own. */
+static void visit_run(struct attention_workspace *w, const struct attention_f32_arguments *args,
+                      struct query_block block, int32_t key, int32_t key_end, int first_run) {
+    int32_t groups = first_run ? 0 : (block.end - block.begin + QUERY_GROUP - 1) / QUERY_GROUP;
+    for (int32_t g = 0; g < groups; g++) start_group(query_group(w, args, g).run, args->value_dim);
     for (; key < key_end; key += ATTENTION_KEY_BLOCK) {
         int32_t keys = args->key_end - key < ATTENTION_KEY_BLOCK ? args->key_end - key : ATTENTION_KEY_BLOCK;
-        visit_keys(w, args, head, query, end, key, keys);
+        visit_keys(w, args, block, key, keys, first_run);
     }
-    for (int32_t g = 0; g < groups; g++) merge_group(&w->total[g], &w->run[g], args->value_dim);
+    for (int32_t g = 0; g < groups; g++) {
+        struct query_group group = query_group(w, args, g);
+        merge_group(group.total, group.run, args->value_dim);
+    }
 }
 
-static void attend(const struct attention_f32_arguments *args, int32_t head, int32_t query, int32_t end) {
+static void attend(const struct attention_f32_arguments *args, struct query_block block) {
     struct attention_workspace *w = args->workspace;
-    if (args->key_begin == 0) start_queries(w, args, head, query, end);
-    struct key_range keys = keys_to_visit(args, query, end);
-    for (int32_t key = keys.begin; key < keys.end;) {
+    int first_run = args->key_begin == 0;
+    if (first_run) start_queries(w, args, block);
+    struct key_range keys = keys_to_visit(args, block.begin, block.end);
+    for (int32_t key = keys.begin; key < keys.end; first_run = 0) {
         int32_t next = key / ATTENTION_KEY_RUN * ATTENTION_KEY_RUN + ATTENTION_KEY_RUN;
-        visit_run(w, args, head, query, end, key, next < keys.end ? next : keys.end);
+        visit_run(w, args, block, key, next < keys.end ? next : keys.end, first_run);
         key = next;
     }
-    if (args->finish) finish_queries(w, args, head, query, end);
+    if (args->finish) finish_queries(w, args, block.head, block.begin, block.end);
 }
 
 static int arguments_are_sound(const struct attention_f32_arguments *args) {
@@ -177,10 +196,11 @@ int32_t attention_f32(const struct attention_f32_arguments *args) {
         attend_rows(args);
         return STATUS_OK;
     }
+    int32_t most = queries_at_once(args);
     for (int32_t head = args->head_begin; head < args->head_end; head++) {
-        for (int32_t query = args->query_begin; query < args->query_end; query += ATTENTION_QUERY_BLOCK) {
+        for (int32_t query = args->query_begin; query < args->query_end; query += most) {
             int32_t left = args->query_end - query;
-            attend(args, head, query, query + (left < ATTENTION_QUERY_BLOCK ? left : ATTENTION_QUERY_BLOCK));
+            attend(args, (struct query_block){head, query, query + (left < most ? left : most)});
         }
     }
     return STATUS_OK;

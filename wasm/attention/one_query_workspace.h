@@ -13,7 +13,7 @@ struct fixed_point {
 /* Room for a struct row_state of the greatest value_dim. */
 typedef float row_floats[8 + ATTENTION_MAX_DIM];
 
-/* It uses the memory of the packed queries in struct attention_workspace, because queries are not packed here. */
+/* It uses the memory of the groups in struct attention_workspace, because queries are not packed here. */
 struct row_workspace {
     float q[ATTENTION_MAX_DIM];        /* The query, scaled. */
     float scores[ATTENTION_KEY_BLOCK]; /* The scores of one block of keys, later their weights. */
@@ -22,10 +22,10 @@ struct row_workspace {
     row_floats run, total;
     struct fixed_point query, weights; /* Used when keys and values are int8. */
 };
-_Static_assert(sizeof(struct row_workspace) <= sizeof(((struct attention_workspace *)0)->q), "it must fit");
+_Static_assert(sizeof(struct row_workspace) <= GROUPS_ROOM * sizeof(float), "it must fit");
 
 INLINE struct row_workspace *row_workspace(const struct attention_f32_arguments *args) {
-    return (struct row_workspace *)((struct attention_workspace *)args->workspace)->q;
+    return (struct row_workspace *)((struct attention_workspace *)args->workspace)->groups;
 }
 
 /* Room for a block of keys, or for sixteen columns of a block of values, after their conversion to floats. */

@@ -15,8 +15,13 @@
 #include "../abi.h"
 #include "../shared/row_sums.h"
 
+/* Without making NaNs canonical. */
+INLINE f32x4 normalized_finite(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 bias) {
+    return fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias);
+}
+
 INLINE f32x4 normalized(f32x4 x, f32x4 mean, f32x4 factor, f32x4 weight, f32x4 bias) {
-    return canonical_f32x4(fma_f32x4(mul_f32x4(sub_f32x4(x, mean), factor), weight, bias));
+    return canonical_f32x4(normalized_finite(x, mean, factor, weight, bias));
 }
 
 /* Writes the elements from i to n. */
@@ -39,13 +44,22 @@ INLINE void normalize_row(const float *x, const float *weight, const float *bias
     normalize_rest(x, weight, bias, out, 0, n, splat_f32x4(mean), splat_f32x4(factor));
 }
 
-/* Writes four elements. */
-INLINE void normalize_four(const float *x, const float *weight, const float *bias, float *out, f32x4 mean,
-                           f32x4 factor) {
-    store_f32x4(out, normalized(load_f32x4(x), mean, factor, load_f32x4(weight), load_f32x4(bias)));
+/* Returns 1 if a row is not null and all of it is finite: x * 0 is 0 if x is finite, else NaN. */
+INLINE int all_finite(const float *x, int32_t n) {
+    f32x4 zeros = splat_f32x4(0.0f), none = zeros;
+    int32_t i = 0;
+    for (; x && i + 4 <= n; i += 4) zeros = fma_f32x4(load_f32x4(x + i), none, zeros);
+    if (x) zeros = fma_f32x4(load_tail_f32x4(x + i, n - i, 0.0f), none, zeros);
+    return x && sum_f32x4(zeros) == 0.0f;
 }
 
-/* Writes a row that has a weight and a bias, and returns the sum of the next row, as sum_row does. */
+/* Writes four elements of a row whose results cannot be NaN. */
+INLINE void normalize_four(const float *x, const float *weight, const float *bias, float *out, f32x4 mean,
+                           f32x4 factor) {
+    store_f32x4(out, normalized_finite(load_f32x4(x), mean, factor, load_f32x4(weight), load_f32x4(bias)));
+}
+
+/* Writes a row whose results cannot be NaN, and returns the sum of the next row, as sum_row does. */
 static NOINLINE float normalize_and_sum(const float *x, const float *weight, const float *bias, float *out, int32_t n,
                                         float mean, float factor, const float *next) {
     f32x4 means = splat_f32x4(mean), factors = splat_f32x4(factor), zero = splat_f32x4(0.0f);
@@ -70,12 +84,15 @@ int32_t layer_norm_f32(const float *x, const float *weight, const float *bias, f
                        int32_t columns, float eps) {
     if (rows < 0 || columns < 0) return STATUS_BAD_ARGUMENT;
     float sum = rows > 0 ? sum_row(x, columns, 0.0f, add_value) : 0.0f;
+    int finite = all_finite(weight, columns) && all_finite(bias, columns);
     for (int32_t r = 0; r < rows; r++, x += columns, out += columns) {
         const float *next = r + 1 < rows ? x + columns : x;
         float mean = sum / (float)columns;
         float variance = sum_row(x, columns, mean, add_square_of_difference) / (float)columns;
         float factor = 1.0f / sqrt_f32(variance + eps);
-        if (weight && bias) {
+        /* The variance is finite only if the row is. Then (x - mean) * factor is at most about the root of the number
+         * of columns, so no result is NaN, and none needs to be made canonical. */
+        if (finite && __builtin_isfinite(variance) && __builtin_isfinite(factor)) {
             sum = normalize_and_sum(x, weight, bias, out, columns, mean, factor, next);
         } else {
             normalize_row(x, weight, bias, out, columns, mean, factor);
