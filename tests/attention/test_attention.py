@@ -193,6 +193,18 @@ def test_bits_do_not_depend_on_other_entries_heads_or_queries(runtime, causal):
         assert_same_bits(part_lse, whole_lse[:, :, first:last])
 
 
+@pytest.mark.parametrize("dim", [16, 256])
+@pytest.mark.parametrize("causal", [False, 0])
+def test_bits_do_not_depend_on_how_many_queries_share_packed_keys(runtime, causal, dim):
+    """The kernel packs keys once for up to 512 queries, and for fewer of the greatest dimension."""
+    q, k, v = qkv(queries=1030, keys=600, dim=dim, heads=1, key_heads=1)
+    whole = fw.attention(q, k, v, causal=causal, runtime=runtime)
+    for first, last in [(0, 30), (240, 270), (500, 530), (512, 1030)]:
+        part_causal = first if causal is not False else False
+        part = fw.attention(q[:, first:last], k, v, causal=part_causal, runtime=runtime)
+        assert_same_bits(part, whole[:, first:last])
+
+
 @pytest.mark.parametrize("causal", [False, "top_left"])
 @pytest.mark.parametrize("heads", [1, 2, 5])
 def test_bits_do_not_depend_on_threads(threaded_runtime, one_thread, heads, causal):

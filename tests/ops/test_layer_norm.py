@@ -69,6 +69,41 @@ def test_special_values_change_only_their_own_row(runtime):
     assert_same_bits(actual[[0, 4]], expected[[0, 4]])
 
 
+@pytest.mark.parametrize("odd", [np.nan, -np.nan, np.inf])
+@pytest.mark.parametrize("column", [5, 36])
+@pytest.mark.parametrize("place", ["weight", "bias"])
+def test_special_weights_and_biases_change_only_their_own_column(runtime, place, column, odd):
+    """The kernel makes NaNs canonical only in rows that may contain one."""
+    x, given = normal(5, 37), {"weight": normal(37, seed=1), "bias": normal(37, seed=2)}
+    x[1:3] = 2  # In these rows, an infinite weight is multiplied by zero.
+    expected = fw.layer_norm(x, **given, runtime=runtime)
+    given[place][column] = odd
+    actual = fw.layer_norm(x, **given, runtime=runtime)
+    others = np.arange(37) != column
+    assert_same_bits(actual[:, others], expected[:, others])
+    with np.errstate(invalid="ignore"):
+        formula = reference.layer_norm(x, given["weight"], given["bias"])[:, column]
+    np.testing.assert_array_equal(np.isnan(actual[:, column]), np.isnan(formula))
+    assert_nans_are_canonical(actual)
+
+
+@pytest.mark.parametrize("row", [np.nan, np.inf, 3e38, 7.25], ids=["nan", "inf", "great", "equal"])
+def test_rows_without_a_finite_scale_give_the_canonical_nan(runtime, row):
+    """A row of equal numbers has no variance, and epsilon is 0 here. Great numbers overflow it."""
+    x, weight, bias = normal(4, 37), normal(37, seed=1), normal(37, seed=2)
+    expected = fw.layer_norm(x, weight, bias, 0.0, runtime=runtime)
+    x[1] = row
+    x[2, ::2] = row
+    actual = fw.layer_norm(x, weight, bias, 0.0, runtime=runtime)
+    assert_same_bits(actual[[0, 3]], expected[[0, 3]])
+    assert np.isnan(actual[1]).all() or row == 3e38
+    assert_nans_are_canonical(actual)
+
+
+def assert_nans_are_canonical(actual):
+    assert set(actual.view(np.uint32)[np.isnan(actual)].tolist()) <= {0x7FC00000}
+
+
 def test_layouts(runtime):
     x, weight = normal(6, 37), normal(37)
     expected = fw.layer_norm(x, weight, runtime=runtime)

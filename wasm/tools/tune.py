@@ -57,8 +57,12 @@ SIZES: list[Sizes] = [
         "abi.h",
         [
             *({"ATTENTION_KEY_BLOCK": size} for size in (32, 128)),
-            *({"ATTENTION_QUERY_BLOCK": size} for size in (32, 64)),
         ],
+    ),
+    (
+        (attention_case(12, 512, 64), attention_case(2, 2048, 64)),
+        "attention/workspace.h",
+        [{"MOST_QUERIES": size} for size in (128, 256, 1024)],
     ),
 ]
 # One small case, for a run that only shows that everything works. The second choice does not fit.
