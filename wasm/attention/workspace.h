@@ -27,7 +27,7 @@ struct row_state {
 
 /* The workspace: a packed block of keys, then as many groups of queries as fit into the rest. */
 struct attention_workspace {
-    float k[KEY_PANELS * ATTENTION_MAX_DIM * TILE_ROWS];    /* K in panels, one after another: [dim][4 keys]. */
+    float k[KEY_PANELS * ATTENTION_MAX_DIM * TILE_ROWS]; /* K in panels, one after another: [dim][4 keys]. */
     float v[ATTENTION_MAX_DIM / TILE_ROWS][ATTENTION_KEY_BLOCK * TILE_ROWS]; /* V: [key][4 columns]. */
     float scores[ATTENTION_KEY_BLOCK * QUERY_GROUP];       /* The scores of one tile, later its weights. */
     float hidden[ATTENTION_KEY_BLOCK * QUERY_GROUP];       /* -inf where a key is hidden, else 0. */
