@@ -91,10 +91,12 @@ def test_adding_in_parts_changes_no_result(runtime, metric, dtype):
     assert_same_results(index.search(q, 20), expected)
 
 
+# Sizes around one and four panels of eight vectors: a single query reads four panels at a time.
+@pytest.mark.parametrize("count", [1, 8, 9, 24, 25, 31, 32, 33, 40, 56, 64, 333])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_query_alone_has_the_same_result(runtime, metric, dtype):
-    index, q = built(normal(333, 19, seed=1), runtime, metric=metric, dtype=dtype), normal(7, 19)
+def test_a_query_alone_has_the_same_result(runtime, metric, dtype, count):
+    index, q = built(normal(count, 19, seed=1), runtime, metric=metric, dtype=dtype), normal(7, 19)
     scores, ids = index.search(q, 20)
     for i in range(7):
         one = slice(i, i + 1)

@@ -8,7 +8,8 @@
 /* distances[4][8] = -(four packed queries . the vectors of a panel) */
 void dot_tile(float *distances, const float *queries, const float *panel, int32_t dim);
 
-/* distances[2][8] = -(the first of four packed queries . the vectors of two panels, one after the other) */
-void dot_two_panels(float *distances, const float *query, const float *panel, int32_t dim);
+/* distances[4][8] = -(a query . the vectors of four panels, one after another). Each element of the query is stored
+ * four times, side by side. */
+void dot_four_panels(float *distances, const float *query, const float *panel, int32_t dim);
 
 #endif

@@ -37,6 +37,8 @@ static void pack_queries(const struct flat_search_arguments *args, struct flat_w
         }
         pack_rows_f32(w->queries + q * dim, w->row, stride, rows, dim, TILE_ROWS, 1.0f);
     }
+    /* A single query fills all four places: see dot_four_panels. */
+    for (int32_t j = 0; count == 1 && j < dim; j++) store_f32x4(w->queries + j * TILE_ROWS, splat_f32x4(w->row[j]));
 }
 
 /* Limits eight distances to [-1, 1] if they are cosines. */
@@ -78,11 +80,13 @@ static void search_block(const struct flat_search_arguments *args, struct flat_w
     for (int32_t position = args->begin; position < args->end; position += TILE_COLUMNS) {
         if (panel_is_masked(args->mask, position, args->end)) continue;
         const float *panel = panels + (size_t)position * dim;
-        if (count == 1 && args->metric != METRIC_L2 && position + TILE_COLUMNS < args->end) {
-            dot_two_panels(distances, w->queries, panel, dim);
+        if (count == 1 && args->metric != METRIC_L2 && position + 3 * TILE_COLUMNS < args->end) {
+            dot_four_panels(distances, w->queries, panel, dim);
             offer_tile(args, w, distances, first, 0, 1, position);
-            position += TILE_COLUMNS;
-            offer_tile(args, w, distances + TILE_COLUMNS, first, 0, 1, position);
+            for (int32_t r = 1; r < TILE_ROWS; r++) {
+                position += TILE_COLUMNS;
+                offer_tile(args, w, distances + r * TILE_COLUMNS, first, 0, 1, position);
+            }
             continue;
         }
         for (int32_t q = 0; q < count; q += TILE_ROWS) {
