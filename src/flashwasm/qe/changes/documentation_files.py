@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import configparser
 import fnmatch
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from flashwasm.qe.changes.source_readers import LISTS, PLACES
-from flashwasm.qe.suites.pytest_rootdir import settings_file
-from flashwasm.qe.suites.pytest_settings import settings_table
+from flashwasm.qe.suites.pytest_settings import settings_text
 
 __all__ = ["documentation_readers"]
 
@@ -71,7 +69,7 @@ def documentation_readers(
     parts = [f"{re.escape(file.name)}|{re.escape(file.suffix)}\\b"]
     parts += [rf"[\"'/]{re.escape(one)}[\"'/]" for one in (*file.parts[:-1], file.stem)]
     names = re.compile("|".join(parts), re.IGNORECASE)
-    settings = _OF_MODULES.sub("", _pytest_settings(rootdir))
+    settings = _OF_MODULES.sub("", settings_text(rootdir))
     if names.search(settings) or _RUNNERS.search(settings):
         return None
     own = {root / "setup.py", *(root / folder / "conf.py" for folder in _SPHINX)}
@@ -87,14 +85,3 @@ def _may_read(file: Path, names: re.Pattern[str]) -> bool:
         return file.exists()
     lists = LISTS.search(text) and PLACES.search(text)
     return bool(names.search(text) or _RUNNERS.search(text) or lists)
-
-
-def _pytest_settings(rootdir: Path) -> str:
-    """Return the settings of pytest as text; the whole file if it cannot be read as settings."""
-    file = settings_file(rootdir)
-    if file is None:
-        return ""
-    try:
-        return repr(settings_table(file))
-    except (ValueError, configparser.Error, RecursionError):
-        return file.read_text("utf-8", "replace")

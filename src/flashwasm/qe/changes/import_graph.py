@@ -53,6 +53,8 @@ class ImportGraph:
         Root of the project.
     files : set of pathlib.Path
         Python files of the project, including those that the change deletes.
+    explored : set of pathlib.Path
+        Those of the files that the tests depend on, and the tests themselves.
     """
 
     def __init__(
@@ -133,7 +135,7 @@ class ImportGraph:
 
     def beside_tests(self) -> set[Path]:
         """Return the files that the tests reach and that belong to them; see `is_beside_tests`."""
-        return {file for file in self._explored if self.is_beside_tests(file)}
+        return {file for file in self.explored if self.is_beside_tests(file)}
 
     def find(self, path: str) -> set[Path]:
         """Return the Python files that a path in a diff may refer to.
@@ -183,7 +185,7 @@ class ImportGraph:
                 if other not in seen:
                     seen.add(other)
                     waiting.append(other)
-        self._explored = seen
+        self.explored = seen
 
     def _needed(self, file: Path, imports: ModuleImports) -> set[Path]:
         """Return the files that a file imports, and the packages that contain them."""
