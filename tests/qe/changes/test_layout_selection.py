@@ -137,3 +137,12 @@ def test_the_plugin_runs_no_test_for_a_comment(project):
     done = run_pytest(project, "-q", "--fw-diff=x.diff", "--fw-select=safe", "tests")
     assert "11 deselected" in done.stdout
     assert "shop/limits.py: only comments or layout change" in done.stdout
+
+
+def test_a_folder_without_tests_is_named(project):
+    (project / "x.diff").write_text(change_project(project, LIMITS))
+    arguments = ["tests-for", "shop", "--diff", "x.diff", "--dry-run"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert f"no tests in {project / 'shop'}; expected a path" in result.stderr
+    assert "pytest looks for tests in files named test_*.py or *_test.py" in result.stderr

@@ -15,7 +15,7 @@ from flashwasm.cli.options import (
     html_option,
     json_option,
 )
-from flashwasm.cli.output import note, note_missing, note_skipped, nothing_found
+from flashwasm.cli.output import no_tests, note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
 from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_options
@@ -32,6 +32,7 @@ from flashwasm.qe.changes.safe_selection import safe_selection
 from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
+from flashwasm.qe.suites.pytest_settings import read_settings
 
 __all__ = ["tests_for"]
 
@@ -172,16 +173,22 @@ def tests_for(
     if html is not None:
         write_html(html, choice)
     _report(choice, form, dry_run=dry_run)
+    _note_no_tests(index)
     status = None
     if pytest is not None and (choice.chosen or choice.files):
         status = pytest.junit(choice) if form == "junit" else pytest.run(choice)
     if form == "github":
         write_status(status)
-    if status is None:
-        # Without a test to run, a change of comments has passed.
-        passed = bool(choice.chosen or choice.files or (runs and selection.only_layout))
-        status = int(not passed)
-    sys.exit(status)
+    # If no test can notice a change of comments, it has passed without a run.
+    passed = choice.chosen or choice.files or (runs and selection.only_layout)
+    sys.exit(status if status is not None else int(not passed))
+
+
+def _note_no_tests(index: SuiteIndex) -> None:
+    """Print a note if a suite has no tests, which says how its files have to be named."""
+    if not index.tests:
+        names = " or ".join(read_settings(index.path).python_files)
+        note(f"{no_tests(index.path)}; pytest looks for tests in files named {names}")
 
 
 def _check_history(path: Path) -> None:

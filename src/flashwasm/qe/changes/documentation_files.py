@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from flashwasm.qe.changes.source_readers import LISTS, PLACES
 from flashwasm.qe.suites.pytest_settings import settings_text
+from flashwasm.qe.suites.source_files import TEST_FOLDERS
 
 __all__ = ["documentation_readers"]
 
@@ -22,7 +23,6 @@ _TEXTS = {
 _DOCTESTS = "test*.txt"
 # Folders in which Sphinx has its settings.
 _SPHINX = ("doc", "docs", "doc/source", "docs/source", "docs/src")
-_TEST_FOLDERS = {"test", "tests", "testing"}
 # Words of a test or a plugin that runs the examples in documentation.
 _RUNNERS = re.compile(r"doctest|sybil|markdown|codeblock|find_examples|mktestdocs|\brst\b")
 # pytest's own examples in Python files are not in documentation.
@@ -62,7 +62,7 @@ def documentation_readers(
         return None
     folders = [folder.lower() for folder in file.parts[:-1]]
     inside_package = any((root / one / "__init__.py").exists() for one in file.parents)
-    if inside_package or not _TEST_FOLDERS.isdisjoint(folders):
+    if inside_package or not TEST_FOLDERS.isdisjoint(folders):
         return None
     # The folder and the stem are looked for between quotation marks and slashes, because "docs" and
     # "history" are common words.

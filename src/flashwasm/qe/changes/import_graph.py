@@ -12,7 +12,7 @@ from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.module_imports import ModuleImports, read_imports
 from flashwasm.qe.changes.modules_loaded_first import modules_loaded_first
 from flashwasm.qe.changes.project_files import project_files
-from flashwasm.qe.suites.source_files import is_test_file
+from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
@@ -22,8 +22,6 @@ __all__ = ["ImportGraph", "graph_of", "project_root"]
 
 # Folders that mark the root of a checkout.
 _CHECKOUT = (".git", ".hg", ".jj", ".svn")
-# Folders whose Python files belong to the tests.
-_TEST_FOLDERS = {"test", "tests", "testing"}
 
 
 class ImportGraph:
@@ -157,7 +155,7 @@ class ImportGraph:
         """Return True if a file contains tests, or fixtures and helpers for tests."""
         parts = file.relative_to(self.root).parts if file.is_relative_to(self.root) else ()
         special = is_test_file(file) or file.name == "conftest.py"
-        return special or file in self._tests or not _TEST_FOLDERS.isdisjoint(parts)
+        return special or file in self._tests or not TEST_FOLDERS.isdisjoint(parts)
 
     def _explore(self, waiting: list[Path], advance: Callable[[int, int], None]) -> None:
         """Read the given files and every file that they import directly or indirectly."""
