@@ -12,6 +12,7 @@ from bench.quality.fault_choices import Choice
 from bench.quality.mutations import KINDS, Mutation
 from bench.quality.project_copy import SuiteRun
 from flashwasm.errors import DTypeError
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,8 +124,8 @@ class ProjectFaults:
         """Return title, headings and rows of the table."""
         seconds = mean([result.seconds for result in self.results] or [0.0])
         title = (
-            f"{self.name}: {len(self.results)} mutations, {len(self.killed)} killed; "
-            f"{self.cases} cases in {seconds:.1f} s"
+            f"{self.name}: {counted(len(self.results), 'mutations')}, {len(self.killed)} killed; "
+            f"{counted(self.cases, 'cases')} in {seconds:.1f} s"
         )
         rows = [self._row(name) for name in (self.results[0].choices if self.results else ())]
         return title, _HEADINGS, rows

@@ -19,6 +19,7 @@ from flashwasm.errors import CapabilityError
 from flashwasm.qe.functions.function_collection import collect_functions
 from flashwasm.qe.functions.function_index import FunctionIndex
 from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from flashwasm.encoder import SentenceEncoder
@@ -86,7 +87,9 @@ def measure_search(
             ranks.append(reciprocal_rank(relevant))
         measured["MRR"][method] = np.array(ranks)
         measured["hit@10"][method] = (np.array(ranks) >= 1 / 10).astype(np.float64)
-    return figures("docstring search", f"{name}, {len(bare)} functions", measured, TFIDF)
+    return figures(
+        "docstring search", f"{name}, {counted(len(bare), 'functions')}", measured, TFIDF
+    )
 
 
 def _fused(index: FunctionIndex) -> Callable[[str], Array]:

@@ -17,6 +17,7 @@ from flashwasm.progress_bar import progress_report
 from flashwasm.qe.scoring.embedder import Embedder
 from flashwasm.qe.scoring.score_fusion import fused
 from flashwasm.qe.similarity.suite_index import SuiteIndex
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,7 +171,7 @@ def measure_precision(
         sources = [test.source for test in exact.tests]
         both = (Embedder(encoder).embed(sources) for encoder in (float32, int8))
         cosines = np.einsum("nd,nd->n", *both)
-        name = f"{path.resolve().name}, same {what}, {len(exact.tests)} tests"
+        name = f"{path.resolve().name}, same {what}, {counted(len(exact.tests), 'tests')}"
         for ranked_by, (before, after) in ranks.items():
             over, low, high = interval(after - before)
             rows.append(

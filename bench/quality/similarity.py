@@ -19,6 +19,7 @@ from bench.quality.measures import (
     reciprocal_rank,
 )
 from flashwasm.qe.scoring.score_fusion import fused
+from flashwasm.summaries import counted
 
 if TYPE_CHECKING:
     from flashwasm.qe.coverage.coverage_index import CoverageIndex
@@ -85,10 +86,13 @@ class SuiteQuality:
                     value = ndcg(gain[order], np.sort(gain)[::-1])
                     found["nDCG@10"].setdefault(method, {})[query] = value
             advance(done, len(self._queries))
-        size = f"{len(sources)} tests"
+        size = counted(len(sources), "tests")
         workloads = {
             "similar tests": (f"{self._name}, same {self._what}, {size}", ("MRR", "MAP")),
-            "coverage by text": (f"{self._name}, {len(self._gains)} tests", ("nDCG@10",)),
+            "coverage by text": (
+                f"{self._name}, {counted(len(self._gains), 'tests')}",
+                ("nDCG@10",),
+            ),
         }
         return [
             figure

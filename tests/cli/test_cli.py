@@ -151,6 +151,20 @@ def test_bad_usage(arguments):
     assert "Error: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("simlar tests", "similar"),
+        ("test-for tests", "tests-for"),
+        ("similar --format json", "--json"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest_one(arguments, name):
+    result = CliRunner().invoke(main, arguments.split())
+    assert result.exit_code == 2
+    assert re.search(rf"Did you mean '?{name}'?\?", result.stderr)
+
+
 def test_python_m_flashwasm_is_the_command():
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"flashwasm, version {fw.__version__}\n")

@@ -31,7 +31,7 @@ CASES = [
     ("similar", "Missing option", "--query"),
     ("duplicates", "give PATH", "--index"),
     ("duplicates . --baseline note.txt", "is not a baseline", "--write-baseline"),
-    ("duplicates . --since no-such", "--since", "expected a branch|git says"),
+    ("duplicates . --since no-such", "--since", "expected a branch|leave --since out"),
     ("duplicates . --coverage no.db", "does not exist", RECORD),
     ("duplicates . --coverage note.txt", "not a whole coverage database", RECORD),
     ("duplicates . --json --format sarif", "exclude each other", ONE),

@@ -6,6 +6,7 @@ import errno
 import gc
 import sys
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -106,6 +107,11 @@ class ErrorsInOneLine(click.Group):
         try:
             with without_broken_pipes(ctx):
                 return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if error.option_name == "--format" and _prints_json(error.ctx):
+                message = "No such option '--format'. Did you mean '--json'?"
+                raise click.UsageError(message, error.ctx) from error
+            raise
         except (FlashWasmError, OSError) as error:
             raise BadInput(error) from error
         except UnicodeEncodeError as error:
@@ -139,6 +145,19 @@ class LazyGroup(ErrorsInOneLine):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names; name the nearest one if there is none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            if near and "Did you mean" not in error.message:
+                message = f"{error.message} Did you mean {near[0]!r}?"
+                raise click.UsageError(message, ctx) from error
+            raise
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the completions of an incomplete word, without importing a command."""
         items = COMMANDS.items()
@@ -146,6 +165,11 @@ class LazyGroup(ErrorsInOneLine):
             CompletionItem(name, help=line) for name, line in items if name.startswith(incomplete)
         ]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _prints_json(ctx: click.Context | None) -> bool:
+    """Return True if a command has the option --json."""
+    return ctx is not None and any("--json" in option.opts for option in ctx.command.params)
 
 
 def _interrupted() -> NoReturn:

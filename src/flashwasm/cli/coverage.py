@@ -180,6 +180,9 @@ def redundant(database: Path, *, explain: bool, as_json: bool) -> None:
 @explain_option
 @format_options("text", "json", "github", "sarif")
 @findings_options("untested", "partial")
+@click.option(
+    "--tests", is_flag=True, help="Also list gaps in test files, conftest.py and folders of tests."
+)
 def gap(
     diff: str | None,
     root: Path,
@@ -190,6 +193,7 @@ def gap(
     form: str,
     *,
     explain: bool,
+    tests: bool,
 ) -> None:
     """Find the parts of functions that no test runs, the riskiest first.
 
@@ -215,7 +219,7 @@ def gap(
     index = CoverageIndex.load(database, progress=True)
     root = root.resolve()
     _note_unmeasured(index, only or {}, root)
-    gaps, absent = find_gaps(index, root, only=only)
+    gaps, absent = find_gaps(index, root, only=only, tests=tests)
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
         note(

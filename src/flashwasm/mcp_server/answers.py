@@ -112,6 +112,7 @@ class TestsFor(TypedDict):
     everything: str | None
     uncovered: dict[str, list[int]]
     unmeasured: list[str]
+    layout: list[str]
     unknown_cases: list[str]
     missing: list[str]
     skipped: list[_Skipped]

@@ -93,6 +93,9 @@ class ChangeOrder:
         # The scorer by embeddings is left out, since embedding a suite may take minutes.
         index = SuiteIndex.build(folder, scorers=["characters"])
         selection = safe_selection(index, changes, coverage)
+        self._summary.lines += [
+            f"{path}: only comments or layout change" for path in selection.layout[:_SHOWN]
+        ]
         sure, rest = (_places(tests, index.root) for tests in (selection.sure, selection.rest))
         # A change may also reach items that are not test functions, such as doctests. They come
         # after the tests that it is known to reach.
@@ -101,7 +104,7 @@ class ChangeOrder:
         others = [item for item in items if _key(item) in rest]
         order += sorted(others, key=lambda item: rest[_key(item)])
         if self._budget == SAFE:
-            kept = order[: len(reached) or WITHOUT_EVIDENCE]
+            kept = order[: len(reached) or (0 if selection.only_layout else WITHOUT_EVIDENCE)]
         else:
             kept = order if self._budget is None else self._fitting(order)
         # The list is changed only here, so that an error above leaves the run unchanged.

@@ -54,3 +54,13 @@ def test_lines_of_a_diff_are_those_of_one_file(folder):
         assert changed("utils.py") == ["utils.py"]
         assert changed("web/utils.py") == ["web/utils.py"]
         assert changed("views.py") == []
+
+
+def test_tests_and_their_helpers_are_no_product(folder):
+    files = ("lib.py", "test_lib.py", "lib_test.py", "web/conftest.py", "tests/helper.py")
+    for name in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(LIBRARY)
+    index = index_of({"t.py::small": {name: [2] for name in files}}, files=files)
+    assert {gap.path for gap in find_gaps(index, folder)[0]} == {"lib.py"}
+    assert {gap.path for gap in find_gaps(index, folder, tests=True)[0]} == set(files)

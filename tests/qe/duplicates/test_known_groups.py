@@ -249,4 +249,4 @@ def test_a_folder_outside_of_repositories_is_refused(folder):
     (folder / "test_x.py").write_text(TWICE)
     result = invoke(".", "--since", "HEAD")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "not a git repository" in result.stderr
+    assert "is not in a git repository; leave --since out" in result.stderr

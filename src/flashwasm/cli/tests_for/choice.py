@@ -102,6 +102,8 @@ class Choice:
     @property
     def reason_left_out(self) -> str:
         """Reason for leaving out the tests that the change does not reach."""
+        if self.selection.only_layout:
+            return "only comments or layout change"
         if not self.selection.sure:
             return "they are less similar to the change; no test is known to reach it"
         return "no changed line is known to reach the others"
@@ -128,6 +130,8 @@ class Choice:
         if (everything := selection.everything) is not None:
             text = f"any test may depend on {everything}, so the change may reach every test"
             notes.append(Note(text))
+        if paths := selection.layout:
+            notes.append(Note(f"{_some(paths)}: only comments or layout change"))
         for path in selection.unmeasured:
             text = f"the coverage database has no lines of {path}, or several files match it"
             notes.append(Note(text))

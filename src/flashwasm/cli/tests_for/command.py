@@ -15,7 +15,7 @@ from flashwasm.cli.options import (
     html_option,
     json_option,
 )
-from flashwasm.cli.output import note, note_missing, note_skipped, nothing_found
+from flashwasm.cli.output import no_tests, note, note_missing, note_skipped, nothing_found
 from flashwasm.cli.tests_for.change_options import ChangeSource, change_options
 from flashwasm.cli.tests_for.choice import Choice
 from flashwasm.cli.tests_for.coverage_lookup import CoverageLookup, coverage_options
@@ -32,6 +32,7 @@ from flashwasm.qe.changes.safe_selection import safe_selection
 from flashwasm.qe.defects.durations import read_times_and_cases
 from flashwasm.qe.similarity.suite_index import SuiteIndex
 from flashwasm.qe.suites.pytest_rootdir import pytest_rootdir
+from flashwasm.qe.suites.pytest_settings import read_settings
 
 __all__ = ["tests_for"]
 
@@ -119,7 +120,8 @@ def tests_for(
     ordered by a sum of evidence: similarity of text, names of changed definitions, names of files,
     imports, and files that changed together in git's log. Arguments after -- are passed to pytest.
 
-    Exit status: that of pytest. With --dry-run, --format ids or --format json: 0 if there are tests
+    Exit status: that of pytest; 0 if only comments or layout change, and no test can notice it.
+    With --dry-run, --format ids or --format json: 0 if there are tests
     to run, 1 if there are none.
 
     \b
@@ -150,6 +152,7 @@ def tests_for(
     counts = None if limit is None else case_counts(index.tests, coverage, ran)
     if limit is not None and not conservative:
         ordered = selection.by_relevance() if likely else [*selection.sure, *selection.rest]
+        ordered = selection.sure if selection.only_layout else ordered
         chosen = within_budget(ordered, limit, seconds, counts)
     else:
         chosen = selection.likely() if likely else selection.sure or selection.likely()
@@ -170,12 +173,22 @@ def tests_for(
     if html is not None:
         write_html(html, choice)
     _report(choice, form, dry_run=dry_run)
+    _note_no_tests(index)
     status = None
     if pytest is not None and (choice.chosen or choice.files):
         status = pytest.junit(choice) if form == "junit" else pytest.run(choice)
     if form == "github":
         write_status(status)
-    sys.exit(status if status is not None else int(not choice.chosen and not choice.files))
+    # If no test can notice a change of comments, it has passed without a run.
+    passed = choice.chosen or choice.files or (runs and selection.only_layout)
+    sys.exit(status if status is not None else int(not passed))
+
+
+def _note_no_tests(index: SuiteIndex) -> None:
+    """Print a note if a suite has no tests, which says how its files have to be named."""
+    if not index.tests:
+        names = " or ".join(read_settings(index.path).python_files)
+        note(f"{no_tests(index.path)}; pytest looks for tests in files named {names}")
 
 
 def _check_history(path: Path) -> None:

@@ -70,6 +70,7 @@ def print_json(choice: Choice) -> None:
             "everything": selection.everything,
             "uncovered": selection.uncovered,
             "unmeasured": selection.unmeasured,
+            "layout": selection.layout,
             "unknown_cases": choice.unknown_cases,
             "missing": choice.missing,
             "skipped": skipped_json(choice.skipped),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import configparser
 import fnmatch
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from flashwasm.qe.changes.source_readers import LISTS, PLACES
-from flashwasm.qe.suites.pytest_rootdir import settings_file
-from flashwasm.qe.suites.pytest_settings import settings_table
+from flashwasm.qe.suites.pytest_settings import settings_text
+from flashwasm.qe.suites.source_files import TEST_FOLDERS
 
 __all__ = ["documentation_readers"]
 
@@ -24,7 +23,6 @@ _TEXTS = {
 _DOCTESTS = "test*.txt"
 # Folders in which Sphinx has its settings.
 _SPHINX = ("doc", "docs", "doc/source", "docs/source", "docs/src")
-_TEST_FOLDERS = {"test", "tests", "testing"}
 # Words of a test or a plugin that runs the examples in documentation.
 _RUNNERS = re.compile(r"doctest|sybil|markdown|codeblock|find_examples|mktestdocs|\brst\b")
 # pytest's own examples in Python files are not in documentation.
@@ -64,14 +62,14 @@ def documentation_readers(
         return None
     folders = [folder.lower() for folder in file.parts[:-1]]
     inside_package = any((root / one / "__init__.py").exists() for one in file.parents)
-    if inside_package or not _TEST_FOLDERS.isdisjoint(folders):
+    if inside_package or not TEST_FOLDERS.isdisjoint(folders):
         return None
     # The folder and the stem are looked for between quotation marks and slashes, because "docs" and
     # "history" are common words.
     parts = [f"{re.escape(file.name)}|{re.escape(file.suffix)}\\b"]
     parts += [rf"[\"'/]{re.escape(one)}[\"'/]" for one in (*file.parts[:-1], file.stem)]
     names = re.compile("|".join(parts), re.IGNORECASE)
-    settings = _OF_MODULES.sub("", _pytest_settings(rootdir))
+    settings = _OF_MODULES.sub("", settings_text(rootdir))
     if names.search(settings) or _RUNNERS.search(settings):
         return None
     own = {root / "setup.py", *(root / folder / "conf.py" for folder in _SPHINX)}
@@ -87,14 +85,3 @@ def _may_read(file: Path, names: re.Pattern[str]) -> bool:
         return file.exists()
     lists = LISTS.search(text) and PLACES.search(text)
     return bool(names.search(text) or _RUNNERS.search(text) or lists)
-
-
-def _pytest_settings(rootdir: Path) -> str:
-    """Return the settings of pytest as text; the whole file if it cannot be read as settings."""
-    file = settings_file(rootdir)
-    if file is None:
-        return ""
-    try:
-        return repr(settings_table(file))
-    except (ValueError, configparser.Error, RecursionError):
-        return file.read_text("utf-8", "replace")

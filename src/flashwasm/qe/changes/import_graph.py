@@ -12,7 +12,7 @@ from flashwasm.progress_bar import progress_report
 from flashwasm.qe.changes.module_imports import ModuleImports, read_imports
 from flashwasm.qe.changes.modules_loaded_first import modules_loaded_first
 from flashwasm.qe.changes.project_files import project_files
-from flashwasm.qe.suites.source_files import is_test_file
+from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file
 
 if TYPE_CHECKING:
     from flashwasm.qe.changes.unified_diff import ChangedFile
@@ -22,8 +22,6 @@ __all__ = ["ImportGraph", "graph_of", "project_root"]
 
 # Folders that mark the root of a checkout.
 _CHECKOUT = (".git", ".hg", ".jj", ".svn")
-# Folders whose Python files belong to the tests.
-_TEST_FOLDERS = {"test", "tests", "testing"}
 
 
 class ImportGraph:
@@ -53,6 +51,8 @@ class ImportGraph:
         Root of the project.
     files : set of pathlib.Path
         Python files of the project, including those that the change deletes.
+    explored : set of pathlib.Path
+        Those of the files that the tests depend on, and the tests themselves.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class ImportGraph:
 
     def beside_tests(self) -> set[Path]:
         """Return the files that the tests reach and that belong to them; see `is_beside_tests`."""
-        return {file for file in self._explored if self.is_beside_tests(file)}
+        return {file for file in self.explored if self.is_beside_tests(file)}
 
     def find(self, path: str) -> set[Path]:
         """Return the Python files that a path in a diff may refer to.
@@ -155,7 +155,7 @@ class ImportGraph:
         """Return True if a file contains tests, or fixtures and helpers for tests."""
         parts = file.relative_to(self.root).parts if file.is_relative_to(self.root) else ()
         special = is_test_file(file) or file.name == "conftest.py"
-        return special or file in self._tests or not _TEST_FOLDERS.isdisjoint(parts)
+        return special or file in self._tests or not TEST_FOLDERS.isdisjoint(parts)
 
     def _explore(self, waiting: list[Path], advance: Callable[[int, int], None]) -> None:
         """Read the given files and every file that they import directly or indirectly."""
@@ -183,7 +183,7 @@ class ImportGraph:
                 if other not in seen:
                     seen.add(other)
                     waiting.append(other)
-        self._explored = seen
+        self.explored = seen
 
     def _needed(self, file: Path, imports: ModuleImports) -> set[Path]:
         """Return the files that a file imports, and the packages that contain them."""

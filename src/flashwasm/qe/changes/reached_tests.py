@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from flashwasm.qe.changes.coverage_evidence import CoverageEvidence
 from flashwasm.qe.changes.documentation_files import documentation_readers
 from flashwasm.qe.changes.import_graph import ImportGraph, project_root
+from flashwasm.qe.changes.layout_changes import layout_changes
+from flashwasm.qe.changes.layout_readers import LayoutReaders
 from flashwasm.qe.changes.source_readers import source_readers
 from flashwasm.qe.changes.touched_functions import touched_functions
 from flashwasm.qe.changes.uncovered_lines import uncovered_lines
@@ -54,7 +56,7 @@ class ReachedTests:
     everything : str or None
         Path of a changed file that any test may depend on, because it cannot be found or is data;
         None if there is none.
-    uncovered, unmeasured : dict, list
+    layout, uncovered, unmeasured : list, dict, list
         As in `SafeSelection`.
     """
 
@@ -81,6 +83,7 @@ class ReachedTests:
         programs = {one.path for one in unlisted if one.path.suffix == ".py"}
         programs |= {one.path / "conftest.py" for one in unlisted if one.path.is_dir()}
         self.graph = ImportGraph(root, tests, changed, programs, progress=progress)
+        self.layout = layout_changes(changes, self.graph, index.root)
         self._evidence = None
         self.reasons: dict[str, str] = {}
         self.everything: str | None = None
@@ -122,6 +125,10 @@ class ReachedTests:
         for file in files:
             readers = source_readers(file, self._beside_tests)
             self.add(self._tests_in(self.graph.closure(readers)), f"it may read {change.path}")
+        if change.path in self.layout:
+            for file in files:
+                self._add_layout_readers(file, change.path)
+            return
         if self._evidence is None or beside:
             reached = self._add_dependents(files, change.path, "")
             if not reached and (self._is_lost(change, files) or any(map(self._is_data, files))):
@@ -151,7 +158,10 @@ class ReachedTests:
         """
         paths = {path for change in changes for path in (change.path, change.old_path)}
         files = {file for path in paths if path.endswith(".py") for file in self.graph.find(path)}
-        reached = {one for file in files for one in self.graph.dependents(file)}
+        layout = {file for path in self.layout for file in self.graph.find(path)}
+        reached = {one for file in files - layout for one in self.graph.dependents(file)}
+        for file in layout:
+            reached |= {file, *(self.graph.dependents(file) & self._layout_readers.of(file))}
         return [
             one
             for one in self.hidden
@@ -159,6 +169,15 @@ class ReachedTests:
             or (one.path.is_dir() and any(file.is_relative_to(one.path) for file in reached))
             or (files and one.path.is_file() and one.path.suffix != ".py")
         ]
+
+    def _add_layout_readers(self, file: Path, path: str) -> None:
+        """Add the tests that may notice that comments and layout of a file change."""
+        tests = self._tests_in(self.graph.dependents(file))
+        name = None if self._evidence is None else self._evidence.name_of(file)
+        if self._evidence is not None and name is not None:
+            tests |= self._evidence.runners_of_file(name)
+        readers = self._tests_in(self._layout_readers.of(file))
+        self.add(tests & readers, f"it may examine the source or the lines of {path}")
 
     def _add_measured(
         self, evidence: CoverageEvidence, change: ChangedFile, file: Path, name: str
@@ -241,6 +260,11 @@ class ReachedTests:
     def _beside_tests(self) -> set[Path]:
         """The test files, and the fixtures and helpers that they import."""
         return self.graph.beside_tests()
+
+    @cached_property
+    def _layout_readers(self) -> LayoutReaders:
+        """The files that may notice where code stands in a file."""
+        return LayoutReaders(self.graph)
 
     def _tests_in(self, files: set[Path]) -> set[str]:
         """Return the node ids of the tests in the given files."""

@@ -27,6 +27,8 @@ WITHOUT_EVIDENCE = 50
 
 # Last level of `SelectedTest` whose reason names lines of the change.
 _RUNS_CHANGED_LINES = 1
+# Level of a test that the change neither touches nor surely reaches.
+_SIMILAR = 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class SafeSelection:
         removed line has the number of the line that is now in its place.
     unmeasured : list of str
         Changed Python files, except tests, that the coverage database has no lines of.
+    layout : list of str
+        Changed Python files that surely stay the same program, since only comments and layout
+        change. They reach only tests that may examine their text or the numbers of their lines.
+    only_layout : bool
+        True if nothing else changes.
     """
 
     sure: list[SelectedTest]
@@ -57,6 +64,8 @@ class SafeSelection:
     everything: str | None = None
     uncovered: dict[str, list[int]] = field(default_factory=dict)
     unmeasured: list[str] = field(default_factory=list)
+    layout: list[str] = field(default_factory=list)
+    only_layout: bool = False
 
     def by_relevance(self) -> list[SelectedTest]:
         """Return all tests by level and score, including those that the change cannot reach."""
@@ -65,6 +74,8 @@ class SafeSelection:
 
     def likely(self) -> list[SelectedTest]:
         """Return the tests that the change touches or whose lines it changes, or else the best."""
+        if self.only_layout:
+            return self.sure
         ranked = self.by_relevance()
         return [s for s in ranked if s.level <= _RUNS_CHANGED_LINES] or ranked[:WITHOUT_EVIDENCE]
 
@@ -95,7 +106,11 @@ def safe_selection(
         If there are no changed files.
     """
     reach = ReachedTests(index, changes, coverage, progress=progress)
-    ranked = rank_tests(index, changes, coverage, reach.graph, progress=progress)
+    others = [change for change in changes if change.path not in reach.layout]
+    if others:
+        ranked = rank_tests(index, others, coverage, reach.graph, progress=progress)
+    else:
+        ranked = [SelectedTest(test, _SIMILAR, 0.0, "the code is the same") for test in index.tests]
     for change in changes:
         reach.add_change(change)
     everything = reach.everything or changes_everything(
@@ -112,8 +127,17 @@ def safe_selection(
             better = selected.level <= _RUNS_CHANGED_LINES
             both = selected.reason if better else f"{reason}; {selected.reason}"
             sure.append(replace(selected, reason=both))
-    ends = tuple(f"/{change.path}" for change in changes)
+    ends = tuple(f"/{change.path}" for change in others)
     hidden = reach.hidden if everything is not None else reach.hidden_tests(changes)
     unread = [one for one in index.skipped if one.path.as_posix().endswith(ends)]
     unread += [one for one in hidden if one not in unread]
-    return SafeSelection(sure, rest, unread, everything, reach.uncovered, reach.unmeasured)
+    return SafeSelection(
+        sure,
+        rest,
+        unread,
+        everything,
+        reach.uncovered,
+        reach.unmeasured,
+        reach.layout,
+        only_layout=not others,
+    )

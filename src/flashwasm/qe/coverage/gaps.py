@@ -16,7 +16,9 @@ from flashwasm.object_checks import instance_of
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import lines_in_words
 from flashwasm.qe.suites.expressions import source_of
+from flashwasm.qe.suites.source_files import TEST_FOLDERS, is_test_file
 from flashwasm.storage.file_paths import checked_path
+from flashwasm.validation import flag
 
 __all__ = ["Gap", "find_gaps", "measured_file"]
 
@@ -78,6 +80,7 @@ def find_gaps(
     root: Path,
     *,
     only: Mapping[str, Iterable[int]] | None = None,
+    tests: bool = False,
 ) -> tuple[list[Gap], list[str]]:
     """Return the gaps, the riskiest first, and the files whose source cannot be read.
 
@@ -91,6 +94,9 @@ def find_gaps(
         Lines to report by file, such as those that a diff adds. Paths are relative to ``root`` or
         to a folder above it. Files that coverage.py did not measure are ignored. None reports all
         lines.
+    tests : bool, default False
+        True to also report gaps in test files, in conftest.py, and in files of a folder ``test``,
+        ``tests`` or ``testing`` below the root, which hold fixtures and helpers.
 
     Returns
     -------
@@ -107,14 +113,15 @@ def find_gaps(
     instance_of(index, CoverageIndex, "index")
     root = checked_path(root, "root")
     instance_of(only, (Mapping, NoneType), "only")
+    flag(tests, "tests")
     wanted = None if only is None else _lines_by_file(index, root, only)
     gaps: list[Gap] = []
     absent = []
     for position, path in enumerate(index.files):
         lines = None if wanted is None else wanted.get(position, set())
-        if lines is not None and not lines:
-            continue
         source = root / path
+        if (lines is not None and not lines) or not (tests or _is_product(source, root)):
+            continue
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -125,6 +132,13 @@ def find_gaps(
         shown = source.relative_to(root) if source.is_relative_to(root) else Path(path)
         gaps += (replace(gap, path=str(shown)) for gap in _gaps_of(index, path, tree, lines))
     return sorted(gaps, key=lambda gap: (-gap.risk, gap.path, gap.lines)), absent
+
+
+def _is_product(file: Path, root: Path) -> bool:
+    """Return True if a file contains neither tests nor helpers of tests."""
+    folders = file.relative_to(root).parts[:-1] if file.is_relative_to(root) else ()
+    special = is_test_file(file) or file.name == "conftest.py"
+    return not special and TEST_FOLDERS.isdisjoint(folders)
 
 
 def measured_file(index: CoverageIndex, path: str, root: Path) -> int | None:

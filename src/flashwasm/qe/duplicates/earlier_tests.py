@@ -104,6 +104,8 @@ def _git(folder: Path, *arguments: str) -> bytes:
             ["git", *arguments],  # noqa: S607 - the user's own git.
             cwd=folder,
             capture_output=True,
+            # git's messages are compared and quoted in English.
+            env={**os.environ, "LC_ALL": "C"},
             check=False,
             timeout=60,
         )
@@ -111,6 +113,11 @@ def _git(folder: Path, *arguments: str) -> bytes:
         raise CapabilityError(
             "--since needs git, which is not installed; install it, or leave --since out"
         ) from error
+    if done.returncode and "--show-toplevel" in arguments and b"not a git repo" in done.stderr:
+        raise ShapeError(
+            f"--since: {folder} is not in a git repository; leave --since out, or compare with "
+            "--baseline"
+        )
     if done.returncode and ("diff" in arguments or "--show-toplevel" in arguments):
         reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise ShapeError(f"--since: git says of {folder}: {reason}")

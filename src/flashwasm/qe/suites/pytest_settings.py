@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["PytestSettings", "read_settings", "settings_table"]
+__all__ = ["PytestSettings", "read_settings", "settings_table", "settings_text"]
 
 # Section of each kind of file that is not TOML.
 _SECTIONS = {"setup.cfg": "tool:pytest"}
@@ -178,6 +178,23 @@ def settings_table(file: Path) -> dict[str, Any]:
     parser.read_string(text)
     section = _SECTIONS.get(file.name, "pytest")
     return dict(parser[section]) if section in parser else {}
+
+
+def settings_text(rootdir: Path) -> str:
+    """Return the settings of pytest as text; the whole file if it cannot be read as settings.
+
+    Parameters
+    ----------
+    rootdir : pathlib.Path
+        pytest's rootdir.
+    """
+    file = settings_file(rootdir)
+    if file is None:
+        return ""
+    try:
+        return repr(settings_table(file))
+    except (ValueError, configparser.Error, RecursionError):
+        return file.read_text("utf-8", "replace")
 
 
 def _words(value: object) -> list[str]:

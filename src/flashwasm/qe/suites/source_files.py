@@ -13,6 +13,7 @@ from flashwasm.html_tables import html_table
 __all__ = [
     "NO_RECURSION",
     "TEST_FILES",
+    "TEST_FOLDERS",
     "Skipped",
     "absolute_path",
     "is_test_file",
@@ -23,6 +24,8 @@ __all__ = [
 
 # pytest's default `python_files`.
 TEST_FILES = ("test_*.py", "*_test.py")
+# Folders whose Python files belong to the tests.
+TEST_FOLDERS = frozenset({"test", "tests", "testing"})
 # pytest's default `norecursedirs`.
 NO_RECURSION = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
 # Python's caches contain no source either.
