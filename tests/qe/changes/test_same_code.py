@@ -1,6 +1,5 @@
 """Two sources that are the same program, and sources that only look so."""
 
-
 import pytest
 
 from flashwasm.qe.changes.same_code import same_code
