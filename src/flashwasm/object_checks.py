@@ -17,6 +17,15 @@ def checked_text(value: str, name: str) -> str:
     return value
 
 
+def checked_unicode(value: str, name: str) -> str:
+    """Return ``value`` if it is a text that UTF-8 can encode."""
+    try:
+        checked_text(value, name).encode()
+    except UnicodeEncodeError:
+        raise DTypeError(f"{name}: expected valid Unicode, got {value!r:.200}") from None
+    return value
+
+
 def instance_of(value: Any, kind: Any, name: str) -> Any:
     """Return ``value`` if it is an object of a class, or of one of a tuple of classes."""
     if not isinstance(value, kind):

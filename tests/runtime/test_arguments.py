@@ -13,6 +13,15 @@ X = normal(3, 4)
 HEADS = normal(1, 2, 3, 4)
 ANGLES = normal(1, 3, 2), normal(1, 3, 2)
 HIDDEN = np.ma.array(X, mask=X > 0)
+
+
+class Untaken:
+    """Raises RuntimeError as an array, as a tensor of PyTorch that requires a gradient does."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach() first")
+
+
 NAMES = np.array(["relaxed", "scalar"])
 
 
@@ -21,6 +30,8 @@ NAMES = np.array(["relaxed", "scalar"])
     [
         (lambda: fw.softmax(HIDDEN), fw.DTypeError, "x: .*masked"),
         (lambda: fw.attention(X, X, HIDDEN), fw.DTypeError, "v: .*masked"),
+        (lambda: fw.attention(X, Untaken(), X), fw.DTypeError, "k: .*Untaken.*detach"),
+        (lambda: fw.FlatIndex(4).add(X * np.nan), fw.ShapeError, "vectors: .*finite numbers$"),
         (lambda: fw.gelu(X, NAMES), fw.DTypeError, "approximate: "),
         (lambda: fw.cosine_top_k(X, X, 1, metric=X), fw.DTypeError, "metric: "),
         (lambda: fw.Runtime(variant=NAMES), fw.DTypeError, "variant: "),
@@ -131,6 +142,20 @@ def test_objects_in_linear_memory_are_not_copied(one_thread, name, copied):
     thing = IN_LINEAR_MEMORY[name](one_thread)
     with pytest.raises(TypeError, match="make one in each process"):
         copied(thing)
+
+
+def test_only_objects_with_files_are_to_be_saved(one_thread):
+    with pytest.raises(TypeError, match=r"^KVCache objects .*: make one in each process$"):
+        copy.copy(fw.KVCache(1, 8, 4, runtime=one_thread))
+    with pytest.raises(TypeError, match=r"^FlatIndex objects .* methods save and load$"):
+        copy.copy(fw.FlatIndex(4, runtime=one_thread))
+
+
+def test_an_array_in_linear_memory_is_pickled_as_a_plain_array(one_thread):
+    x = one_thread.asarray(X)
+    copied = pickle.loads(pickle.dumps(x))  # noqa: S301 - made here.
+    assert copied.tobytes() == X.tobytes()
+    assert not np.shares_memory(copied, x)
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy, copy.copy])

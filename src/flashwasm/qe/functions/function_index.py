@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.object_checks import checked_text, instance_of
+from flashwasm.object_checks import checked_unicode, instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.functions.function_collection import (
     FunctionSource,
@@ -282,9 +282,11 @@ class FunctionIndex(ScoredIndex, items="functions"):
         ------
         ShapeError
             If there are no words, or ``k`` is not positive.
+        DTypeError
+            If ``words`` is not a text, or is not valid Unicode.
         """
         positive_int(k, "k")
-        if not checked_text(words, "words").strip():
+        if not checked_unicode(words, "words").strip():
             raise ShapeError("words are empty; expected a description")
         components = self.components(words)
         if not components:
