@@ -167,6 +167,27 @@ def test_a_sharded_index_is_not_copied(copied):
         copied(index)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.dtype("int8"), np.str_("int8")])
+def test_a_dtype_of_numpy_stands_for_its_name(one_thread, tmp_path, dtype):
+    assert fw.KVCache(1, 8, 4, dtype=dtype, runtime=one_thread).dtype == "int8"
+    assert fw.FlatIndex(4, dtype=dtype, runtime=one_thread).dtype == "int8"
+    assert fw.HNSWIndex(4, dtype=dtype, runtime=one_thread).dtype == "int8"
+    with fw.ShardedIndex("flat", 4, shard_size=2, threads=1, dtype=dtype) as index:
+        index.add(X)
+        index.save(tmp_path / "shards")
+    with fw.ShardedIndex.load(tmp_path / "shards", threads=1) as index:
+        assert (index.dtype, len(index)) == ("int8", 3)
+        index.add(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("int16"), np.generic, float])
+def test_other_dtypes_of_numpy_are_refused(one_thread, dtype):
+    with pytest.raises(fw.DTypeError, match="dtype: expected one of 'float32'"):
+        fw.KVCache(1, 8, 4, dtype=dtype, runtime=one_thread)
+    with pytest.raises(fw.DTypeError, match="dtype: expected one of 'float32'"):
+        fw.FlatIndex(4, dtype=dtype, runtime=one_thread)
+
+
 def test_a_misspelt_option_of_a_cache_is_refused(one_thread):
     cache = fw.KVCache(1, 8, 4, runtime=one_thread)
     with pytest.raises(

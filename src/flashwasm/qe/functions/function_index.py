@@ -280,10 +280,8 @@ class FunctionIndex(ScoredIndex, items="functions"):
 
         Raises
         ------
-        ShapeError
-            If there are no words, or ``k`` is not positive.
-        DTypeError
-            If ``words`` is not a text, or is not valid Unicode.
+        ShapeError, DTypeError
+            If there are no words, or they are not valid Unicode, or ``k`` is not positive.
         """
         positive_int(k, "k")
         if not checked_unicode(words, "words").strip():
