@@ -71,7 +71,7 @@ def as_array(x: ArrayLike, name: str) -> Array:
         raise DTypeError(message)
     try:
         return np.asarray(x)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # PyTorch raises RuntimeError.
         message = f"{name}: expected an array, got {type(x).__name__} ({error})"
         raise DTypeError(message) from error
 
@@ -315,6 +315,6 @@ def vectors(
         some = array[i : i + step]
         # Comparisons with NaN are False, so with `not` an array that contains NaN fails the check.
         if not (some.max() < below and some.min() > -below):
-            message = f"{name}: expected finite numbers of magnitude below {below:.3g}"
-            raise ShapeError(message)
+            limit = f" of magnitude below {below:.3g}" * math.isfinite(below)
+            raise ShapeError(f"{name}: expected finite numbers{limit}")
     return array

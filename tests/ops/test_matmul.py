@@ -77,10 +77,32 @@ def test_batches_broadcast_as_in_numpy(runtime, a_shape, b_shape):
 
 @pytest.mark.parametrize(
     ("a_shape", "b_shape"),
-    [((0, 5), (5, 3)), ((4, 5), (5, 0)), ((4, 0), (0, 3)), ((0, 4, 5), (5, 3)), ((0,), (0,))],
+    [
+        ((0, 5), (5, 3)),
+        ((4, 5), (5, 0)),
+        ((4, 0), (0, 3)),
+        ((0, 4, 5), (5, 3)),
+        ((2, 4, 0), (0, 3)),
+        ((2, 3, 4, 0), (0, 3)),
+        ((0, 4, 0), (0, 3)),
+        ((4, 0), (2, 0, 3)),
+        ((0,), (0,)),
+    ],
 )
 def test_empty(runtime, a_shape, b_shape):
     check(np.ones(a_shape, np.float32), np.ones(b_shape, np.float32), runtime=runtime)
+
+
+@pytest.mark.parametrize(
+    ("a_shape", "b_shape"),
+    [((5,), (5,)), ((5,), (5, 3)), ((4, 5), (5,)), ((2, 4, 5), (5,)), ((5,), (2, 5, 3))],
+)
+def test_out_of_products_with_vectors(runtime, a_shape, b_shape):
+    a, b = normal(*a_shape), normal(*b_shape)
+    expected = fw.matmul(a, b, runtime=runtime)
+    for out in (np.empty(expected.shape, np.float32), runtime.empty(expected.shape)):
+        assert fw.matmul(a, b, out=out, runtime=runtime) is out
+        assert_same_bits(np.array(out), np.array(expected))
 
 
 def test_bias_without_terms_is_the_bias(runtime):

@@ -13,6 +13,15 @@ X = normal(3, 4)
 HEADS = normal(1, 2, 3, 4)
 ANGLES = normal(1, 3, 2), normal(1, 3, 2)
 HIDDEN = np.ma.array(X, mask=X > 0)
+
+
+class Untaken:
+    """Raises RuntimeError as an array, as a tensor of PyTorch that requires a gradient does."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach() first")
+
+
 NAMES = np.array(["relaxed", "scalar"])
 
 
@@ -21,6 +30,8 @@ NAMES = np.array(["relaxed", "scalar"])
     [
         (lambda: fw.softmax(HIDDEN), fw.DTypeError, "x: .*masked"),
         (lambda: fw.attention(X, X, HIDDEN), fw.DTypeError, "v: .*masked"),
+        (lambda: fw.attention(X, Untaken(), X), fw.DTypeError, "k: .*Untaken.*detach"),
+        (lambda: fw.FlatIndex(4).add(X * np.nan), fw.ShapeError, "vectors: .*finite numbers$"),
         (lambda: fw.gelu(X, NAMES), fw.DTypeError, "approximate: "),
         (lambda: fw.cosine_top_k(X, X, 1, metric=X), fw.DTypeError, "metric: "),
         (lambda: fw.Runtime(variant=NAMES), fw.DTypeError, "variant: "),
@@ -133,6 +144,20 @@ def test_objects_in_linear_memory_are_not_copied(one_thread, name, copied):
         copied(thing)
 
 
+def test_only_objects_with_files_are_to_be_saved(one_thread):
+    with pytest.raises(TypeError, match=r"^KVCache objects .*: make one in each process$"):
+        copy.copy(fw.KVCache(1, 8, 4, runtime=one_thread))
+    with pytest.raises(TypeError, match=r"^FlatIndex objects .* methods save and load$"):
+        copy.copy(fw.FlatIndex(4, runtime=one_thread))
+
+
+def test_an_array_in_linear_memory_is_pickled_as_a_plain_array(one_thread):
+    x = one_thread.asarray(X)
+    copied = pickle.loads(pickle.dumps(x))  # noqa: S301 - made here.
+    assert copied.tobytes() == X.tobytes()
+    assert not np.shares_memory(copied, x)
+
+
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy, copy.copy])
 def test_a_sharded_index_is_not_copied(copied):
     with (
@@ -140,6 +165,27 @@ def test_a_sharded_index_is_not_copied(copied):
         pytest.raises(TypeError, match="make one in each process"),
     ):
         copied(index)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.dtype("int8"), np.str_("int8")])
+def test_a_dtype_of_numpy_stands_for_its_name(one_thread, tmp_path, dtype):
+    assert fw.KVCache(1, 8, 4, dtype=dtype, runtime=one_thread).dtype == "int8"
+    assert fw.FlatIndex(4, dtype=dtype, runtime=one_thread).dtype == "int8"
+    assert fw.HNSWIndex(4, dtype=dtype, runtime=one_thread).dtype == "int8"
+    with fw.ShardedIndex("flat", 4, shard_size=2, threads=1, dtype=dtype) as index:
+        index.add(X)
+        index.save(tmp_path / "shards")
+    with fw.ShardedIndex.load(tmp_path / "shards", threads=1) as index:
+        assert (index.dtype, len(index)) == ("int8", 3)
+        index.add(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("int16"), np.generic, float])
+def test_other_dtypes_of_numpy_are_refused(one_thread, dtype):
+    with pytest.raises(fw.DTypeError, match="dtype: expected one of 'float32'"):
+        fw.KVCache(1, 8, 4, dtype=dtype, runtime=one_thread)
+    with pytest.raises(fw.DTypeError, match="dtype: expected one of 'float32'"):
+        fw.FlatIndex(4, dtype=dtype, runtime=one_thread)
 
 
 def test_a_misspelt_option_of_a_cache_is_refused(one_thread):

@@ -15,10 +15,11 @@ from flashwasm.flash_attention.operands import KVStorage, keys_of_cache
 from flashwasm.flash_attention.options import AttentionOptions, completed, shows_options
 from flashwasm.kernel_table import ATTENTION_MAX_DIM
 from flashwasm.keyword_hints import CACHE, knows_peers
+from flashwasm.object_checks import dtype_name
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.not_copied import NotCopied
 from flashwasm.summaries import number_of, summary
-from flashwasm.validation import INT32_MAX, choice, floats, positive_int, shown
+from flashwasm.validation import INT32_MAX, floats, positive_int, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -48,7 +49,7 @@ class KVCache(NotCopied):
         Maximum number of keys, for each batch entry.
     dv : int, optional
         Head dimension Dv of values, at most 256. None means ``dim``.
-    dtype : {"float32", "float16", "int8"}, default "float32"
+    dtype : {"float32", "float16", "int8"} or the same dtype of NumPy, default "float32"
         Format of the stored numbers; arithmetic is in float32. With "int8", each key and each value
         of each head has a factor of its own, so that its greatest magnitude is stored as 127.
     batch : int, default 1
@@ -87,7 +88,7 @@ class KVCache(NotCopied):
         capacity: int,
         *,
         dv: int | None = None,
-        dtype: CacheDType = "float32",
+        dtype: CacheDType | np.dtype[Any] | type[np.generic] = "float32",
         batch: int = 1,
         runtime: Runtime | None = None,
     ) -> None:
@@ -97,7 +98,7 @@ class KVCache(NotCopied):
         self.dv = self.dim if dv is None else positive_int(dv, "dv", ATTENTION_MAX_DIM)
         self.capacity = positive_int(capacity, "capacity", INT32_MAX)
         self.batch = positive_int(batch, "batch", INT32_MAX)
-        self.dtype: CacheDType = choice(dtype, "dtype", _DTYPES)
+        self.dtype: CacheDType = dtype_name(dtype, _DTYPES)
         dims = (self.dim, self.dv)
         self._k, self._v = cache_arrays(
             self.runtime, self.dtype, self.batch, self.heads, self.capacity, dims

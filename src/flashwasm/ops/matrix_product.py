@@ -114,8 +114,8 @@ def matmul(
         return elsewhere.multiply(other, rt, (left, right, added), shape, out, timeout)
     target = out
     if target is not None:
-        target = target if rows_wanted else target[..., None, :]
         target = target if columns_wanted else target[..., None]
+        target = target if rows_wanted else target[..., None, :]
     until = deadline(rt, timeout)
     result = in_halves(
         _Product(left, right, (*batch, m, n), target),
@@ -214,7 +214,7 @@ def _multiply(rt: Runtime, timeout: float | None, bias: Array | None, product: _
     if right.ndim == 2 and left.ndim > 2 and left.flags.c_contiguous:
         # All matrices of the batch share the right operand, so they form one matrix of more rows.
         m = left.size // k if k else m * math.prod(batch)
-        left, batch = left.reshape(-1, k), []
+        left, batch = left.reshape(m, k), []
     launch = Launch(rt, timeout)
     with launch.lock, launch:
         a, a_strides = launch.place_strided(left)

@@ -22,8 +22,9 @@ class NotCopied:
         TypeError
             Always.
         """
-        message = (
-            "a Runtime, or an object in its memory, cannot be pickled or copied: make one in "
-            "each process, or use its methods save and load"
-        )
+        name = type(self).__name__
+        instead = "make one in each process"
+        if hasattr(self, "save"):
+            instead += ", or use its methods save and load"
+        message = f"{name} objects cannot be pickled or copied, because of their memory: {instead}"
         raise TypeError(message)

@@ -11,6 +11,7 @@ from flashwasm import validation
 from flashwasm.array_room import check_room
 from flashwasm.kernel_table import METRICS
 from flashwasm.keyword_hints import ADD, knows_peers
+from flashwasm.object_checks import dtype_name
 from flashwasm.runtime.deadline import checker, deadline
 from flashwasm.runtime.default_runtime import checked_runtime
 from flashwasm.runtime.launch import Launch
@@ -62,11 +63,15 @@ class Index(NotCopied, ABC):
     _time_to_remove: float | None = None
 
     def __init__(
-        self, dim: int, metric: Metric, dtype: IndexDType, runtime: Runtime | None
+        self,
+        dim: int,
+        metric: Metric,
+        dtype: IndexDType | np.dtype[Any] | type[np.generic],
+        runtime: Runtime | None,
     ) -> None:
         self.dim = checked_dim(dim)
         self.metric: Metric = choice(metric, "metric", tuple(METRICS))
-        self.dtype: IndexDType = choice(dtype, "dtype", DTYPES)
+        self.dtype: IndexDType = dtype_name(dtype, DTYPES)
         self._runtime = checked_runtime(runtime)
         self._runtime.check_open()
         self._ids = IdTable()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import CapabilityError, ShapeError
-from flashwasm.object_checks import checked_text, instance_of
+from flashwasm.object_checks import checked_unicode, instance_of
 from flashwasm.progress_bar import progress_report
 from flashwasm.qe.functions.function_collection import (
     FunctionSource,
@@ -280,11 +280,11 @@ class FunctionIndex(ScoredIndex, items="functions"):
 
         Raises
         ------
-        ShapeError
-            If there are no words, or ``k`` is not positive.
+        ShapeError, DTypeError
+            If there are no words, or they are not valid Unicode, or ``k`` is not positive.
         """
         positive_int(k, "k")
-        if not checked_text(words, "words").strip():
+        if not checked_unicode(words, "words").strip():
             raise ShapeError("words are empty; expected a description")
         components = self.components(words)
         if not components:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashwasm.errors import ShapeError
-from flashwasm.object_checks import checked_text
+from flashwasm.object_checks import checked_unicode
 from flashwasm.qe.duplicates.duplicate_groups import DuplicateGroup, find_duplicates
 from flashwasm.qe.scoring.score_fusion import fused, shares_of_fused
 from flashwasm.qe.scoring.scorers import ScoredIndex, Scorer
@@ -98,6 +98,8 @@ class SuiteSearch(ScoredIndex, items="tests"):
         ShapeError
             If ``query`` is empty, has the form of a node id that matches no test, or matches
             several tests, or if ``k`` is not positive.
+        DTypeError
+            If ``query`` is not a text or a path, or is not valid Unicode.
         """
         positive_int(k, "k")
         text = query if isinstance(query, str) else read_query(query)
@@ -108,6 +110,7 @@ class SuiteSearch(ScoredIndex, items="tests"):
         own = self.find(query) if isinstance(query, str) else None
         itself = [] if own is None else [own]
         left_out = tests_of(query, self.tests) if isinstance(query, Path) else itself
+        checked_unicode(text, "query")
         return self._ranked(text, own, k, left_out, explain=explain, explore=explore, seed=seed)
 
     def components(self, query: int | str) -> dict[str, Array]:
@@ -125,7 +128,7 @@ class SuiteSearch(ScoredIndex, items="tests"):
 
     def similar_to_text(self, text: str) -> list[Match]:
         """Return all tests, the most similar to a text first. It is never treated as a node id."""
-        if not checked_text(text, "text").strip() or not self.tests:
+        if not checked_unicode(text, "text").strip() or not self.tests:
             return []
         return self._ranked(text, None, len(self.tests), explain=False)
 

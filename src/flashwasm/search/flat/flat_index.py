@@ -51,7 +51,7 @@ class FlatIndex(Index):
         Score of a vector for a query. "cosine" is the cosine similarity, in [-1, 1], and 0 for a
         zero vector. "dot" is the dot product. "l2" is minus the squared Euclidean distance, so that
         the nearest vector scores highest.
-    dtype : {"float32", "int8"}, default "float32"
+    dtype : {"float32", "int8"} or the same dtype of NumPy, default "float32"
         Numbers that a search reads. With "int8", the index also stores a code for each vector: the
         vector, rounded to 8 bits per component. A search reads all codes, which are a quarter of
         the bytes, and then only the vectors that may be among the nearest. The results are the
@@ -87,7 +87,7 @@ class FlatIndex(Index):
         dim: int,
         *,
         metric: Metric = "cosine",
-        dtype: IndexDType = "float32",
+        dtype: IndexDType | np.dtype[Any] | type[np.generic] = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)

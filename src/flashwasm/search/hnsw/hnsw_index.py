@@ -59,7 +59,7 @@ class HNSWIndex(Index):
         candidates increase the recall of a search and the time of `add`.
     seed : int, default 0
         Seed for drawing the level of each vector.
-    dtype : {"float32", "int8"}, default "float32"
+    dtype : {"float32", "int8"} or the same dtype of NumPy, default "float32"
         Numbers that the search of the graph reads. With "int8", the index also stores a code for
         each vector: the vector, rounded to 8 bits per component. The search of the graph reads
         codes, and then ranks the best 2 k results, at least 20, by the vectors. The scores are
@@ -100,7 +100,7 @@ class HNSWIndex(Index):
         m: int = 16,
         ef_construction: int = 200,
         seed: int = 0,
-        dtype: IndexDType = "float32",
+        dtype: IndexDType | np.dtype[Any] | type[np.generic] = "float32",
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(dim, metric, dtype, runtime)

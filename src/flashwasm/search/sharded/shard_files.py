@@ -149,7 +149,10 @@ def _contents(
     }
     parameters |= {"token": token, "shards": count}
     parameters |= {"numbers": len(homes), "next_id": ids.next}
-    parameters |= {_OPTION + name: value for name, value in settings.options.items()}
+    options = dict(settings.options)
+    if "dtype" in options:  # It may be a dtype of NumPy.
+        options["dtype"] = settings.dtype
+    parameters |= {_OPTION + name: value for name, value in options.items()}
     sections = {"taken": taken, "homes": homes[taken]} | id_sections(ids, taken)
     return Container(KIND, settings.metric, settings.dtype, parameters, sections)
 
