@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from flashwasm.qe.changes.confined_functions import confined_functions
 from flashwasm.qe.changes.import_calls import calls_project_at_import
 from flashwasm.qe.changes.kept_state import caches_results, keeps_state
 from flashwasm.qe.changes.module_imports import (
@@ -62,7 +63,8 @@ class FunctionLines:
         Only the first caller may run some of these lines.
         """
         others = (node for node in self._nodes if not caches_results(node))
-        return [_body(node) for node in others if keeps_state(node)]
+        confined = confined_functions(self._tree)
+        return [_body(node) for node in others if keeps_state(node, confined=node in confined)]
 
     @cached_property
     def running(self) -> list[set[int]]:

@@ -28,21 +28,31 @@ def caches_results(function: Function) -> bool:
     return any(word in name for name in names for word in _CACHING)
 
 
-def keeps_state(function: Function) -> bool:
+def keeps_state(function: Function, *, confined: bool = False) -> bool:
     """Return True if a function may keep results in a place that later calls see.
 
     It sets a global or nonlocal name, mentions a cache, or stores into an object that is neither
     its own nor an argument, or into an attribute of its own object. In both cases, a branch reads
     the same place, to find out if it was filled before.
+
+    Parameters
+    ----------
+    function : ast.FunctionDef or ast.AsyncFunctionDef
+        The function.
+    confined : bool, default False
+        True if nothing sees its nonlocal names after the call of the function around it; see
+        `confined_functions`.
     """
     for node in ast.walk(function):
         name = mentioned_name(node).lower()
         if isinstance(node, ast.Global) or "cache" in name or "memo" in name:
             return True
     nodes = [*_own_nodes(function)]
-    if any(isinstance(node, ast.Nonlocal) for node in nodes):
+    outer = {name for node in nodes if isinstance(node, ast.Nonlocal) for name in node.names}
+    if outer and not confined:
         return True
-    own = {*_own_names(function), *sys.stdlib_module_names} - {"cls"}
+    # The object that a nonlocal name refers to may be older than the call.
+    own = {*_own_names(function), *sys.stdlib_module_names} - {"cls"} - outer
     stores, tested = set(_stores(nodes)), _tested(nodes)
     if any(root not in own and (not root or root in tested) for root, _ in stores):
         return True
