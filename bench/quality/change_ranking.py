@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METRICS",
     "OURS",
+    "PERFECT",
     "WITHOUT_MODEL",
     "RankedChange",
     "measures_of",
@@ -32,6 +33,9 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 OURS, WITHOUT_MODEL = "flashwasm", "flashwasm without a model"
+# The order with all tests to find in front. Its recall is below 1 if there are more of them than
+# places.
+PERFECT = "a perfect order"
 METRICS = ("MRR", "rank", "first in 10", "recall@10", "recall at 10 %")
 # Kinds of evidence that the table also shows as separate rankings, with their names there.
 _ALONE = {"names": "names alone", "file name": "file names", "imports": "imports"}
@@ -137,8 +141,8 @@ def measures_of(scores: Array, relevant: Array) -> dict[str, float]:
 
 
 def scores_of(change: RankedChange) -> dict[str, Array]:
-    """Return the scores of each method for a change, those of flashwasm first."""
+    """Return each method's scores for a change: flashwasm's, the baselines', and perfect ones."""
     ours = {WITHOUT_MODEL: total(change, without=["meaning"])}
     if "meaning" in change.strengths:
         ours = {OURS: total(change), **ours}
-    return {**ours, **change.baselines}
+    return {**ours, **change.baselines, PERFECT: change.relevant.astype(float)}

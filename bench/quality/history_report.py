@@ -15,6 +15,7 @@ from bench.quality.baselines import TFIDF
 from bench.quality.change_ranking import (
     METRICS,
     OURS,
+    PERFECT,
     WITHOUT_MODEL,
     RankedChange,
     measures_of,
@@ -179,7 +180,7 @@ def _compared(measured: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     The ranking without the model is compared only with the baseline of the text.
     """
     own = [method for method in (OURS, WITHOUT_MODEL) if method in measured]
-    baselines = [method for method in measured if method not in own]
+    baselines = [method for method in measured if method not in {*own, PERFECT}]
     for ours, method, metric in itertools.product(own, baselines, TARGETS):
         if ours == OURS or method == TFIDF:
             yield method, ours, metric

@@ -11,7 +11,15 @@ from click.testing import CliRunner
 
 import tiny_bert
 from bench.commands import main
-from bench.quality.change_ranking import OURS, measures_of, rank_change, total
+from bench.quality.change_ranking import (
+    OURS,
+    PERFECT,
+    RankedChange,
+    measures_of,
+    rank_change,
+    scores_of,
+    total,
+)
 from bench.quality.evidence_weights import WeightChoice
 from bench.quality.git_history import commits_of
 from bench.quality.past_changes import MOST_TESTS, changed_tests, is_product, same_code
@@ -128,7 +136,10 @@ def test_the_command_prints_values_differences_and_targets(shop):
     assert values["title"] == "Tests for 3 past changes: shop 3"
     names = [row[0] for row in values["rows"]]
     assert names[:2] == ["flashwasm", "flashwasm without a model"]
-    assert names[2:] == ["character TF-IDF", "BM25", "names alone", "file names", "imports"]
+    assert names[2:-1] == ["character TF-IDF", "BM25", "names alone", "file names", "imports"]
+    # One test changes in each commit, so it can be the first.
+    assert values["rows"][-1] == ["a perfect order", "1.000", "1", "1.000", "1.000", "1.000"]
+    assert names[-1] not in {row[2] for row in differences["rows"]}
     assert differences["rows"][0][:3] == ["flashwasm", "MRR", "character TF-IDF"]
     assert [row[0] for row in weights["rows"]] == ["of all", "in use"]
     # Three changes are too few for any interval to exclude zero.
@@ -191,6 +202,14 @@ def test_measures_of_a_ranking():
     assert found["MRR"] == 1 / 4
     assert (found["rank"], found["first in 10"]) == (4, 1)
     assert found["recall@10"] == found["recall at 10 %"] == pytest.approx(1 / 3)
+
+
+def test_a_perfect_order_finds_as_many_as_there_are_places():
+    relevant = np.arange(100) % 5 == 0
+    change = RankedChange("shop", "x", relevant, {"text": np.zeros(100)}, {}, [])
+    found = measures_of(scores_of(change)[PERFECT], relevant)
+    assert found["MRR"] == found["first in 10"] == 1
+    assert found["recall@10"] == found["recall at 10 %"] == 10 / 20
 
 
 def test_what_counts_as_product_and_as_changed():
