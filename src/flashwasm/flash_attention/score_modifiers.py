@@ -148,7 +148,9 @@ def _checked_offsets(causal: ArrayLike, lead: tuple[int, ...], most: int) -> Arr
     when the kernel adds a position. A diagonal further to the right would also hide the first keys,
     since an open window is one of ATTENTION_OPEN keys to the kernel.
     """
-    offsets = as_array(causal, "causal")
+    # An integer may be too large for NumPy.
+    number = max(-most, min(causal, most)) if isinstance(causal, int) else causal
+    offsets = as_array(number, "causal")
     if offsets.dtype.kind not in "iu":
         message = f"causal: expected one of {_CHOICES}, got {offsets.dtype}"
         raise DTypeError(message)

@@ -288,7 +288,7 @@ def _angles(
 ) -> tuple[Array, Array]:
     """Return cosines and sines of shape (B, L, R / 2)."""
     if position_ids is None:
-        meaning = "batch, length, half of rotary_dim"
+        meaning = "batch, length, half of rotary_dim; a table by position needs position_ids"
         return shaped(cos, "cos", shape, meaning), shaped(sin, "sin", shape, meaning)
     cosines, sines = floats(cos, "cos", ndim=2), floats(sin, "sin", ndim=2)
     for name, table in (("cos", cosines), ("sin", sines)):
