@@ -167,8 +167,9 @@ class HNSWIndex(Index):
             Number of candidates that the search of the graph keeps, at most 4096, but never fewer
             than k. More candidates increase the recall and the time.
         exact : bool, optional
-            True to compare each query with every vector, False to search the graph. None compares
-            with every vector if that takes no longer; `search_report` tells which.
+            True to compare each query with every vector, False to search the graph, which may find
+            fewer than k vectors if `m` is small and many were removed. None compares with every
+            vector if that takes no longer; `search_report` tells which.
         timeout : float, optional
             Maximum duration of the call in seconds. None means the runtime's timeout.
 
