@@ -165,7 +165,7 @@ def test_lines_are_printed_as_ranges(lines, text):
         (["who", "lib.py:1000000-99999999999999"], 1, "no test runs lib.py:1000000-9"),
         (["who", "lib.py"], 2, "is not FILE:LINES"),
         (["who", "lib.py:a"], 2, "is not FILE:LINES"),
-        (["who", "lib.py:5-2"], 2, "is not FILE:LINES"),
+        (["who", "lib.py:5-2"], 2, "the range 5-2 ends before it begins"),
         (["who", "no.py:1"], 2, "no file 'no.py'"),
         (["who", "lib.py:1", "--coverage", "lib.py"], 2, "not a whole coverage database"),
         (["who", "lib.py:1", "--coverage", "no"], 2, "does not exist"),
