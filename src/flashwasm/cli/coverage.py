@@ -33,6 +33,7 @@ from flashwasm.qe.changes.unified_diff import read_diff
 from flashwasm.qe.coverage.coverage_index import CoverageIndex
 from flashwasm.qe.coverage.gaps import Gap, find_gaps, measured_file
 from flashwasm.qe.coverage.line_ranges import format_lines, lines_in_words
+from flashwasm.qe.coverage.source_digests import changed_sources
 from flashwasm.qe.reports.html_pages import gaps_page
 from flashwasm.qe.reports.page_template import write_page
 from flashwasm.qe.reports.sarif import gaps_sarif
@@ -77,6 +78,7 @@ def who(place: str, database: Path, *, explain: bool, as_json: bool) -> None:
     file, lines = parse_place(place)
     index = CoverageIndex.load(database, progress=True)
     tests = index.who(file, lines)
+    _note_changed(database, Path())
     parts = _parts(index, file, tests) if explain else {}
     if as_json:
         found = [{"nodeid": t, "lines": n, **parts.get(t, {})} for t, n in tests.items()]
@@ -219,6 +221,7 @@ def gap(
     index = CoverageIndex.load(database, progress=True)
     root = root.resolve()
     _note_unmeasured(index, only or {}, root)
+    _note_changed(database, root)
     gaps, absent = find_gaps(index, root, only=only, tests=tests)
     status = fail_on.decide(_kind(one) for one in gaps)
     if absent:
@@ -269,6 +272,15 @@ def _annotation(one: Gap, folder: Path) -> Annotation:
 def _kind(one: Gap) -> str:
     """Return the kind of a gap, as --fail-on names it."""
     return "untested" if one.untested else "partial"
+
+
+def _note_changed(database: Path, root: Path) -> None:
+    """Say on stderr if the lines of some sources may have other numbers than in the database."""
+    if changed := changed_sources(database, root):
+        note(
+            f"{counted(len(changed), 'files')} changed since {database} was recorded, for example "
+            f"{changed[0]}, so lines may be wrong; record it again with: pytest --fw-record DB"
+        )
 
 
 def _note_unmeasured(index: CoverageIndex, changed: Mapping[str, set[int]], root: Path) -> None:

@@ -49,7 +49,7 @@ _MOST_BYTES = 64 << 20
 )
 @click.option(
     "--max-length",
-    type=int,
+    type=click.IntRange(min=1),
     default=DEFAULT_MAX_LENGTH,
     show_default=True,
     help="Maximum number of tokens of a text; the rest of the text is cut off.",

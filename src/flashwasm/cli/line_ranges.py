@@ -16,17 +16,20 @@ def parse_place(place: str) -> tuple[str, list[int]]:
     Raises
     ------
     ShapeError
-        If the text is not in that format.
+        If the text is not in that format, or a range ends before it begins.
     """
     file, _, spans = place.rpartition(":")
     lines: list[int] = []
-    try:
-        for span in spans.split(","):
-            first, _, last = span.partition("-")
+    for span in spans.split(","):
+        first, _, last = span.partition("-")
+        try:
             begin, end = int(first), int(last or first)
-            lines += range(begin, min(end, begin + _MOST_LINES) + 1)
-    except ValueError:
-        lines = []
-    if not file or not lines:
+        except ValueError:
+            file = ""
+            break
+        if begin > end:
+            raise ShapeError(f"{place!r}: the range {span} ends before it begins")
+        lines += range(begin, min(end, begin + _MOST_LINES) + 1)
+    if not file:
         raise ShapeError(f"{place!r} is not FILE:LINES, for example lib.py:10-20,31")
     return file, lines

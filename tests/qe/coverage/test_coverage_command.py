@@ -10,6 +10,7 @@ from coverage_data import index_of
 from flashwasm.cli import main
 from flashwasm.qe import CoverageIndex
 from flashwasm.qe.coverage.line_ranges import format_lines
+from flashwasm.qe.coverage.source_digests import digest_of, write_digests
 
 
 def invoke(*arguments):
@@ -43,6 +44,17 @@ def test_commands_print_text_and_json():
     assert lines[3].strip() == "extend: t.py::test_sign"
     document = json.loads(invoke("gap", "--json", "-k", "1").stdout)
     assert [gap["function"] for gap in document["gaps"]] == ["sign"]
+
+
+def test_sources_that_changed_since_the_recording_are_named(database):
+    lib = database.parent / "lib.py"
+    write_digests(database, {"lib.py": digest_of(lib), "absent.py": "0"})
+    for command in (["who", "lib.py:6"], ["gap"]):
+        assert "changed since" not in invoke(*command).stderr
+    lib.write_text("# A new first line.\n" + lib.read_text())
+    for command in (["who", "lib.py:6"], ["gap"], ["gap", "--json"]):
+        said = invoke(*command).stderr
+        assert "1 file changed since .coverage was recorded, for example lib.py" in said
 
 
 def test_commands_explain(database):
@@ -153,7 +165,7 @@ def test_lines_are_printed_as_ranges(lines, text):
         (["who", "lib.py:1000000-99999999999999"], 1, "no test runs lib.py:1000000-9"),
         (["who", "lib.py"], 2, "is not FILE:LINES"),
         (["who", "lib.py:a"], 2, "is not FILE:LINES"),
-        (["who", "lib.py:5-2"], 2, "is not FILE:LINES"),
+        (["who", "lib.py:5-2"], 2, "the range 5-2 ends before it begins"),
         (["who", "no.py:1"], 2, "no file 'no.py'"),
         (["who", "lib.py:1", "--coverage", "lib.py"], 2, "not a whole coverage database"),
         (["who", "lib.py:1", "--coverage", "no"], 2, "does not exist"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flashwasm.storage.digests import sha256_of
 
-__all__ = ["digest_of", "read_digests", "write_digests"]
+__all__ = ["changed_sources", "digest_of", "read_digests", "write_digests"]
 
 _TABLE = "flashwasm_sources"
 
@@ -56,3 +56,22 @@ def read_digests(database: Path) -> dict[str, str] | None:
             return dict(connection.execute(f"select path, digest from {_TABLE}"))  # noqa: S608 - as above.
     except (sqlite3.Error, UnicodeDecodeError):
         return None
+
+
+def changed_sources(database: Path, root: Path) -> list[str]:
+    """Return the sources that have changed since a database with digests was recorded.
+
+    Parameters
+    ----------
+    database : pathlib.Path
+        Path of a database. Without digests, the list is empty.
+    root : pathlib.Path
+        pytest's rootdir, which the paths in the database are relative to.
+
+    Returns
+    -------
+    list of str
+        Paths relative to ``root``. Files that cannot be read there are left out.
+    """
+    digests = read_digests(database) or {}
+    return [name for name, old in digests.items() if digest_of(root / name) not in {None, old}]
